@@ -195,9 +195,9 @@ def test_a_slot_is_asked_for_shortly_before_it_begins_so_that_its_first_minute_i
     set_clock(pipeline, m(4.1))
     ahead = tick(pipeline, instance, cursor)
     assert request_of(ahead).run_key == "kickoff 2026-06-26T12:05:00+00:00 within 120 min"
-    assert "the slot of 12:05 UTC is asked for" in skipped(tick(pipeline, instance, ahead.cursor))
+    assert "the slot of 12:05 UTC is already requested" in skipped(tick(pipeline, instance, ahead.cursor))
     set_clock(pipeline, m(5.1))
-    assert "the slot of 12:05 UTC is asked for" in skipped(tick(pipeline, instance, ahead.cursor))
+    assert "the slot of 12:05 UTC is already requested" in skipped(tick(pipeline, instance, ahead.cursor))
     assert request_of(tick(pipeline, instance, cursor)).run_key == "kickoff 2026-06-26T12:05:00+00:00 within 120 min"
 
 
@@ -308,7 +308,7 @@ def test_a_slot_whose_newest_run_has_not_failed_is_not_asked_for_again(
     run_of(instance, request_of(first), dg.DagsterRunStatus.FAILURE)
     run_of(instance, request_of(first), status)
     set_clock(pipeline, m(1.2))
-    assert skipped(tick(pipeline, instance, first.cursor)) == "the slot of 12:00 UTC is asked for"
+    assert skipped(tick(pipeline, instance, first.cursor)) == "the slot of 12:00 UTC is already requested"
 
 
 def test_the_rest_of_a_slot_whose_run_was_ended_with_its_server_is_asked_for_after_a_restart(
@@ -345,7 +345,7 @@ def test_a_failed_slot_comes_before_the_next_one_and_is_left_when_no_minute_of_i
     assert after.cursor == ahead.cursor
     put(pipeline, {1: m(120)}, known_from=m(4.2))  # put off: due at 12:05 again
     set_clock(pipeline, m(6))
-    assert skipped(tick(pipeline, instance, ahead.cursor)) == "the slot of 12:05 UTC is asked for"
+    assert skipped(tick(pipeline, instance, ahead.cursor)) == "the slot of 12:05 UTC is already requested"
 
 
 def test_a_run_that_follows_a_failed_one_does_not_wait_for_the_cycle_that_died_with_it(
@@ -412,7 +412,7 @@ def test_slots_that_nobody_asked_for_are_warned_of_with_the_next_one(
         request_of(kickoff_sensor(context))
     # Fixture 2 until it kicked off at 11:38, and fixture 1 in every slot.
     assert (
-        "7 slots in which fixtures were due were never asked for, from 2026-06-26 11:25 to 2026-06-26 11:55 UTC"
+        "7 slots in which fixtures were due were never requested, from 2026-06-26 11:25 to 2026-06-26 11:55 UTC"
         in caplog.text
     )
 
@@ -538,7 +538,7 @@ def test_a_slot_is_kept_when_one_platform_answered_and_lost_when_none_did(
     assert not passed
     assert said.startswith(
         "4 slots of 3 fixtures were not kept: 4 from 2026-06-26 12:01 to 2026-06-26 12:02 UTC. "
-        "4 were asked for and no platform answered (bet9ja, betpawa)."
+        "4 were requested and no platform answered (bet9ja, betpawa)."
     )
     wanted = {
         "slots_due": 9,
@@ -605,7 +605,7 @@ def test_a_slot_whose_answers_core_refused_is_lost(pipeline: Pipeline, instance:
     assert not passed
     assert said.startswith(
         "1 slots of 1 fixtures were not kept: 1 from 2026-06-26 12:00 to 2026-06-26 12:00 UTC. "
-        "1 were asked for and no platform answered (bet9ja, betpawa)."
+        "1 were requested and no platform answered (bet9ja, betpawa)."
     )
     wanted = {
         "slots_due": 3,

@@ -550,7 +550,7 @@ def test_a_webhook_that_is_down_is_told_later_and_the_log_not_twice(
     warned = [r.message for r in caplog.records if "could not send" in r.message]
     assert (
         warned
-        == ["channel webhook could not tell 1 alerts, tried again at the next tick: 127.0.0.1 answered HTTP 503"] * 2
+        == ["channel webhook could not send 1 alerts; the next tick tries again: 127.0.0.1 answered HTTP 503"] * 2
     )
     told = [r for r in caplog.records if r.message.startswith("ERROR: 1 job")]
     assert {(r.name, r.levelname) for r in told} == {
