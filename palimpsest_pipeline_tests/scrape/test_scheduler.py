@@ -64,7 +64,7 @@ def test_a_job_needs_asks_known_hosts_and_new_keys() -> None:
             it.add_job(wrong, 0.0)
     assert it.take_due_actions(0.0) == [StartRequest(10, 1)]
     it.record_answer(10, None, None, 1.0)
-    with pytest.raises(ValueError, match="not under way"):
+    with pytest.raises(ValueError, match="is not in flight"):
         it.record_answer(10, None, None, 1.0)
     assert not it.is_idle, "the end has not been said"
     assert it.take_due_actions(1.0) == [RequestFinished(10, "")]
