@@ -319,7 +319,7 @@ def test_a_page_is_read_and_written_while_nobody_else_writes_one(
     def asked(step: Callable[..., Any]) -> Callable[..., Any]:
         return lambda *args, **kwargs: (try_lock(), step(*args, **kwargs))[1]
 
-    for name in ("coverage", "replacing"):
+    for name in ("read_coverage", "replace_file"):
         monkeypatch.setattr(report_page, name, asked(getattr(report_page, name)))
     write_page(world, tmp_path / "page.html")
     assert mine == [False, False]

@@ -542,4 +542,4 @@ def test_what_others_found_of_hosts_is_found_out_anew_when_it_cannot_be_read(cap
     nowhere = "postgresql://127.0.0.1:1/away"
     pipeline = Pipeline(load_settings(database_url=nowhere, dagster_database_url=f"{nowhere}_dagster"))
     assert stage._read_host_holds(pipeline, 1) == {}
-    assert "what other scrapes found of the hosts cannot be read: cannot reach" in caplog.text
+    assert "the states of hosts that other scrapes recorded cannot be read: cannot reach" in caplog.text

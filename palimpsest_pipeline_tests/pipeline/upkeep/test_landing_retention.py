@@ -275,7 +275,7 @@ def test_a_damaged_record_costs_the_lists_of_the_commands_its_own_cycle_only(
     assert sum(row["bytes"] for row in listed["platforms"]) == good.bytes
     for sentence in (
         f"{folders[0]}/cycle={unreadable.cycle_id}/manifest.json is not a manifest",
-        f"{folders[1]}/compacted.json does not say",
+        f"{folders[1]}/compacted.json is not an index",
     ):
         assert sentence in said
     shown = CliRunner().invoke(app, ["landing", "ls"])
