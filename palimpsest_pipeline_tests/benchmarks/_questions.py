@@ -187,7 +187,7 @@ def _tournament(
     sets = pl.DataFrame(schema={"market_key": pl.String, **OUTCOME_SETS_SCHEMA})
 
     def ours(history: Any) -> int:
-        captures = history.captures(ids, day, day)
+        captures = history.read_captures(ids, day, day)
         looks = captures.select(
             "listing_id",
             "cycle_id",
