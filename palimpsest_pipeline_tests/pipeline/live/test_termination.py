@@ -154,7 +154,7 @@ def test_a_ctrl_c_in_the_terminal_shows_no_traceback(
         os.killpg(process.pid, signal.SIGINT)
         process.wait(60)
     said = (tmp_path / "said").read_text()
-    assert (process.returncode, said.splitlines()[-1]) == (130, "error: cancelled; answers that had arrived are kept")
+    assert (process.returncode, said.splitlines()[-1]) == (130, "error: cancelled; answers that have arrived are kept")
     assert "Traceback" not in said
 
 
@@ -257,7 +257,7 @@ def test_down_in_the_middle_of_a_full_cycle_keeps_what_arrived_and_leaves_nothin
         asked, *others = (
             line for line in done.stdout.splitlines() if "queued run" not in line
         )  # upkeep's own schedules may have begun a run beside it
-        assert asked.startswith("asking to end: run ") and asked.endswith("; answers that had arrived are kept")
+        assert asked.startswith("asking to end: run ") and asked.endswith("; answers that have arrived are kept")
         assert f"run {run_id[:8]} (full_cycle)" in asked
         assert others == [f"stopped Dagster at http://127.0.0.1:{port}"]
         with psycopg.connect(Database(postgres.build_url(dagster_database(pipeline))).conninfo) as conn:
