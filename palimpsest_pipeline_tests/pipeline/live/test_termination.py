@@ -154,7 +154,7 @@ def test_a_ctrl_c_in_the_terminal_shows_no_traceback(
         os.killpg(process.pid, signal.SIGINT)
         process.wait(60)
     said = (tmp_path / "said").read_text()
-    assert (process.returncode, said.splitlines()[-1]) == (130, "error: cancelled; answers that have arrived are kept")
+    assert (process.returncode, said.splitlines()[-1]) == (130, "error: cancelled; answers that had arrived are kept")
     assert "Traceback" not in said
 
 
