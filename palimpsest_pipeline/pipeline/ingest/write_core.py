@@ -31,6 +31,7 @@ from palimpsest_pipeline.storage.ledger import cycle_ledger as batches
 from palimpsest_pipeline.storage.ledger import rejected_answers
 from palimpsest_pipeline.storage.marts import cycle_marts, lifecycle
 from palimpsest_pipeline.storage.odds import book_sizes, history, partitions
+from palimpsest_pipeline.storage.odds.market_lines import LineCache
 
 from ..context import Pipeline
 from ..derive_hour import DeriveProduct
@@ -236,12 +237,13 @@ def _write_books(
     """A platform's answers, taken in by batches, so that memory does not grow with the cycle."""
     given: list[pl.DataFrame] = []
     read: list[Books] = []
+    line_cache = LineCache()
     for books in _batch_books(parts):
         ids = listings.add_listing_ids(conn, books.answers.select("platform", "external_id").unique()).cast(
             {"listing_id": pl.Int32}
         )
         answers = books.answers.join(ids, on=("platform", "external_id"), how="left", maintain_order="left")
-        _write_batch(pipeline, conn, cycle_id, platform, answers, books.rows)
+        _write_batch(pipeline, conn, cycle_id, platform, answers, books.rows, line_cache)
         given.append(answers)
         read.append(
             replace(books, rows=EMPTY_BOOKS.rows)
@@ -290,6 +292,7 @@ def _write_batch(
     platform: Platform,
     answers: pl.DataFrame,
     rows: pl.DataFrame,
+    line_cache: LineCache,
 ) -> None:
     """Takes a batch of answers (ANSWERS and listing_id) into the history."""
     captures = _keep_last_answers(answers).select("capture", *ANSWER_KEY_SCHEMA, *COUNT_COLUMNS)
@@ -301,6 +304,7 @@ def _write_batch(
         mapping_version=pipeline.vocabulary.version,
         ingested_at=pipeline.clock.now(),
         lock_key=list(Platform).index(platform),
+        line_cache=line_cache,
     )
 
 

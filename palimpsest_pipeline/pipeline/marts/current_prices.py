@@ -27,6 +27,7 @@ from palimpsest_pipeline.storage.db.row_differences import WriteCounts
 from palimpsest_pipeline.storage.derivation import dirty_fixtures
 from palimpsest_pipeline.storage.marts import current_prices
 from palimpsest_pipeline.storage.marts.current_prices import COMPARISON_TABLE, GAP_TABLE, LISTING_TABLE, FixtureState
+from palimpsest_pipeline.storage.odds.market_lines import LineCache
 from palimpsest_pipeline.storage.odds.reader import OddsHistoryReader
 
 from ..context import Pipeline
@@ -118,13 +119,13 @@ def _derive_share(
     pipeline: Pipeline, lock: int, sr_ids: Sequence[int], attempts: FixtureAttempts, *, wait: bool
 ) -> PriceDerivation:
     """Derive the fixtures of one lock in batches."""
-    done = PriceDerivation()
+    done, cache = PriceDerivation(), LineCache()
     with pipeline.database.connect(autocommit=True) as conn:
         for place in range(0, len(sr_ids), FIXTURES_PER_BATCH):
             batch = sr_ids[place : place + FIXTURES_PER_BATCH]
             try:
                 with attempts.catch_error(batch), hold_lock(conn, lock, wait=wait):
-                    done.add(_derive_batch(pipeline, conn, batch))
+                    done.add(_derive_batch(pipeline, conn, batch, cache))
             except Busy:
                 log.info(
                     "another process derives prices: %d fixtures stay due for the next derivation",
@@ -134,7 +135,9 @@ def _derive_share(
     return done
 
 
-def _derive_batch(pipeline: Pipeline, conn: psycopg.Connection, batch: Sequence[int]) -> PriceDerivation:
+def _derive_batch(
+    pipeline: Pipeline, conn: psycopg.Connection, batch: Sequence[int], cache: LineCache
+) -> PriceDerivation:
     """Derive or remove the rows of a batch of fixtures from one snapshot.
 
     The snapshot has the marks and the kickoffs, so a kickoff that moves meanwhile does not affect only a part.
@@ -150,9 +153,9 @@ def _derive_batch(pipeline: Pipeline, conn: psycopg.Connection, batch: Sequence[
         due = [sr_id for sr_id in marks["sr_id"] if sr_id in upcoming]
         if due:
             frames = _compute_stored_rows(
-                pipeline, current_prices.read_current_state(conn, due), find_suspects(conn, due)
+                pipeline, current_prices.read_current_state(conn, due, cache), find_suspects(conn, due)
             )
-            written = current_prices.replace_rows(conn, due, frames)
+            written = current_prices.replace_rows(conn, due, frames, cache)
             done.n_fixtures, done.n_flips = len(due), written.n_flips
             done.add_rows(written.rows)
     dirty_fixtures.unmark_fixtures(conn, PRICES_PRODUCT, marks)

@@ -27,7 +27,7 @@ from ..catalog.listings import FIRST_ABSENCE_SQL
 from ..db.copy_frames import Schema, quote_identifier, read_frame
 from ..db.locks import AdvisoryLock
 from ..db.row_differences import WriteCounts, write_differences
-from ..odds.market_lines import name_lines, number_lines
+from ..odds.market_lines import LineCache, name_lines, number_lines
 from .lifecycle import HistoryReader
 
 COMPARISON_TABLE, GAP_TABLE = COMPARED_TABLES = ("mart.price_comparison", "mart.availability_gap")
@@ -144,11 +144,11 @@ def read_upcoming_fixtures(conn: psycopg.Connection, now: datetime, sr_ids: Sequ
     return [sr_id for (sr_id,) in conn.execute(UPCOMING_SQL, params).fetchall()]
 
 
-def read_current_state(conn: psycopg.Connection, sr_ids: Sequence[int]) -> FixtureState:
-    """Return the current state of these fixtures."""
+def read_current_state(conn: psycopg.Connection, sr_ids: Sequence[int], cache: LineCache | None = None) -> FixtureState:
+    """Return the current state of these fixtures. `cache` is for a caller of many batches."""
     params = {"sr_ids": list(sr_ids)}
     return FixtureState(
-        _name_markets(conn, read_frame(conn, BOOKS_SQL, params, BOOKS_SCHEMA)),
+        _name_markets(conn, read_frame(conn, BOOKS_SQL, params, BOOKS_SCHEMA), cache),
         read_frame(conn, LISTINGS_SQL, params, COMPARED_LISTINGS),
     )
 
@@ -237,17 +237,19 @@ def fold_changes(changes: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def replace_rows(conn: psycopg.Connection, sr_ids: Sequence[int], frames: dict[str, pl.DataFrame]) -> WriteResult:
+def replace_rows(
+    conn: psycopg.Connection, sr_ids: Sequence[int], frames: dict[str, pl.DataFrame], cache: LineCache | None = None
+) -> WriteResult:
     """Make these frames the rows of these fixtures, and write only the differences.
 
     There is one frame for each of STORED_TABLES. Frames name their lines by market_key, specifier and outcome.
-    Raises ValueError when the columns of a frame differ from the table's.
+    `cache` is for a caller of many batches. Raises ValueError when the columns of a frame differ from the table's.
     """
     before = read_frame(conn, COMPARABLE_SQL, {"sr_ids": list(sr_ids)}, COMPARABLE_SCHEMA)
     pairs = before.join(frames[LISTING_TABLE], on=("sr_id", "platform"))
     n_flips = pairs.filter(pl.col("comparable") != pl.col("comparable_right")).height
     markets = read_frame(conn, MARKETS_SQL, None, MARKETS_SCHEMA)
-    rows = {table: _number_markets(conn, frames[table], markets) for table in COMPARED_TABLES}
+    rows = {table: _number_markets(conn, frames[table], markets, cache) for table in COMPARED_TABLES}
     return WriteResult(
         {
             table: write_differences(conn, table, frame, sr_ids)
@@ -298,16 +300,18 @@ def read_figures(conn: psycopg.Connection, table: str) -> tuple[dict[str, float 
     return dict(zip(names, total, strict=True)), [by_day for by_day, *_ in days]
 
 
-def _name_markets(conn: psycopg.Connection, books: pl.DataFrame) -> pl.DataFrame:
+def _name_markets(conn: psycopg.Connection, books: pl.DataFrame, cache: LineCache | None = None) -> pl.DataFrame:
     return (
-        name_lines(conn, books)
+        name_lines(conn, books, cache)
         .join(read_frame(conn, MARKETS_SQL, None, MARKETS_SCHEMA), on="market_id", how="left")
         .drop("market_id")
     )
 
 
-def _number_markets(conn: psycopg.Connection, rows: pl.DataFrame, markets: pl.DataFrame) -> pl.DataFrame:
-    return number_lines(conn, rows.join(markets, on="market_key", how="left").drop("market_key"))
+def _number_markets(
+    conn: psycopg.Connection, rows: pl.DataFrame, markets: pl.DataFrame, cache: LineCache | None
+) -> pl.DataFrame:
+    return number_lines(conn, rows.join(markets, on="market_key", how="left").drop("market_key"), cache)
 
 
 MARKETS_SQL: Final = "select market_id, market_key from core.markets"

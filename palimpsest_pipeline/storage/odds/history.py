@@ -37,7 +37,7 @@ from .change_rows import (
     find_differing_answers,
     select_listings,
 )
-from .market_lines import LINE_KEY_SCHEMA, number_lines
+from .market_lines import LINE_KEY_SCHEMA, LineCache, number_lines
 
 CAPTURE_INPUT_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "listing_id": pl.Int32,
@@ -163,6 +163,7 @@ def ingest_answers(
     mapping_version: str,
     ingested_at: datetime,
     lock_key: int | None = None,
+    line_cache: LineCache | None = None,
 ) -> IngestStats:
     """Write answers into the history, in any order and any number of times.
 
@@ -172,8 +173,8 @@ def ingest_answers(
     an answer without rows is an empty book. An answer that is already stored (same listing and instant) is replaced.
 
     All writes happen in the caller's transaction, which must be READ COMMITTED and is not committed here. With
-    `lock_key` (one per platform) concurrent callers wait for each other until it ends. Raises ValueError when a
-    frame breaks its keys, MissingPartitionError when a day has no partition.
+    `lock_key` (one per platform) concurrent callers wait for each other until it ends. `line_cache` is for a caller of
+    many batches. Raises ValueError when a frame breaks its keys, MissingPartitionError when a day has no partition.
     """
     captures, rows = validate_input(captures, rows)
     stats = IngestStats(0, 0, 0, 0)
@@ -181,7 +182,7 @@ def ingest_answers(
         return stats
     lock_platform(conn, lock_key)
     partitions.require_partitions(conn, captures.get_column("observed_at").dt.date().unique().to_list())
-    books = encode_facts(number_lines(conn, rows))
+    books = encode_facts(number_lines(conn, rows, line_cache))
     constants = {"cycle_id": cycle_id, "mapping_version": mapping_version, "ingested_at": ingested_at}
     for round_answers in split_into_arrival_rounds(captures):
         round_books = (
