@@ -36,7 +36,7 @@ from .vocabulary_frames import build_vocabulary_frames
 
 log = logging.getLogger(__name__)
 
-FIXTURES_PER_BATCH: Final = 50
+FIXTURES_PER_BATCH: Final = 100
 """Fixtures, of about 3,000 prices each, that one transaction reads, compares and writes. No result depends on it."""
 PRICES_PRODUCT: Final = FixtureProduct.PRICES
 GAP_COLUMNS: Final = (
