@@ -8,4 +8,4 @@ return btrim(regexp_replace(
     '[\s!-/:-@\[-`{-~]+', ' ', 'g'
 ));
 
-comment on function palimpsest.folded is 'A spelling without accents, case and punctuation, so that names written differently are found: folded(''Saint-Étienne'') = ''saint etienne''.';
+comment on function palimpsest.folded is 'A spelling without accents, case and punctuation, so that names with different spellings are equal: folded(''Saint-Étienne'') = ''saint etienne''.';
