@@ -134,7 +134,7 @@ class PlatformSettings(BaseModel):
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
-    base_url: HttpUrl
+    base_url: HttpUrl = Field(description="Address of the site: scheme and host, without a path")
     headers: dict[str, SecretStr] = Field(
         default={}, description="Headers to add to the platform's own headers, or to replace them"
     )
@@ -189,9 +189,13 @@ class PlatformSettings(BaseModel):
 class BetpawaSettings(PlatformSettings):
     """BetPawa's settings. The host and the brand (header `x-pawa-brand`) must fit together."""
 
-    base_url: HttpUrl = "https://www.betpawa.ng"
-    brand: str = "betpawa-nigeria"
-    api_version: Literal["v3", "v4"] = "v4"
+    base_url: HttpUrl = Field(
+        default="https://www.betpawa.ng", description="Address of the site: scheme and host, without a path"
+    )
+    brand: str = Field(
+        default="betpawa-nigeria", description="Header x-pawa-brand; it must name the country of base_url"
+    )
+    api_version: Literal["v3", "v4"] = Field(default="v4", description="Version of the site's interface to use")
     max_in_flight: int = Field(default=16, ge=1)
     min_gap_s: float = Field(default=0, ge=0)
 
@@ -199,8 +203,10 @@ class BetpawaSettings(PlatformSettings):
 class SportybetSettings(PlatformSettings):
     """SportyBet's settings. One host serves all countries; the path contains the country."""
 
-    base_url: HttpUrl = "https://www.sportybet.com"
-    country: str = "ng"
+    base_url: HttpUrl = Field(
+        default="https://www.sportybet.com", description="Address of the site: scheme and host, without a path"
+    )
+    country: str = Field(default="ng", description="Country code in the path of every request")
     max_in_flight: int = Field(default=5, ge=1)
     min_gap_s: float = Field(default=0.1, ge=0)
     jitter_s: float = Field(default=0.02, ge=0)
@@ -209,8 +215,12 @@ class SportybetSettings(PlatformSettings):
 class Bet9jaSettings(PlatformSettings):
     """Bet9ja's settings."""
 
-    base_url: HttpUrl = "https://sports.bet9ja.com"
-    cache_version: str = "1.301.2.225"
+    base_url: HttpUrl = Field(
+        default="https://sports.bet9ja.com", description="Address of the site: scheme and host, without a path"
+    )
+    cache_version: str = Field(
+        default="1.301.2.225", description="Value of the parameter v_cache_version in every request"
+    )
     max_discovery_lists: int = Field(default=1_200, ge=1)
     max_in_flight: int = Field(default=12, ge=1)
     min_gap_s: float = Field(default=0.025, ge=0)
@@ -260,8 +270,10 @@ class Settings(BaseSettings):
     export_url: StoreUrl | None = Field(
         default=None, description="Folder or object-store URL of the exported odds history; unset: <home_dir>/export"
     )
-    home_platform: Platform = Platform.BETPAWA
-    sport: Sport = Sport.FOOTBALL
+    home_platform: Platform = Field(
+        default=Platform.BETPAWA, description="Platform with which the other platforms are compared"
+    )
+    sport: Sport = Field(default=Sport.FOOTBALL, description="Sport to scrape")
     betpawa: BetpawaSettings = BetpawaSettings()
     sportybet: SportybetSettings = SportybetSettings()
     bet9ja: Bet9jaSettings = Bet9jaSettings()

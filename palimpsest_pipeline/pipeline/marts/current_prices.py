@@ -1,6 +1,6 @@
 """Price comparisons and availability gaps: updated for due fixtures, or computed as of an instant.
 
-The tables have only fixtures that have not begun. Belongs here: reading, computing and writing a batch of fixtures.
+The tables contain only fixtures that have not begun. Belongs here: reading, computing and writing a batch of fixtures.
 Does not belong here: the rules (`metrics`), assets, Dagster.
 """
 
@@ -37,7 +37,10 @@ from .vocabulary_frames import build_vocabulary_frames
 log = logging.getLogger(__name__)
 
 FIXTURES_PER_BATCH: Final = 100
-"""Fixtures, of about 3,000 prices each, that one transaction reads, compares and writes. No result depends on it."""
+"""Number of fixtures that one transaction reads, compares and writes.
+
+Each has about 3,000 prices. No result depends on the number.
+"""
 PRICES_PRODUCT: Final = FixtureProduct.PRICES
 GAP_COLUMNS: Final = (
     *(
@@ -68,7 +71,7 @@ class PriceDerivation:
     n_fixtures: int = 0
     """Fixtures that were derived."""
     n_removed: int = 0
-    """Fixtures whose rows were removed, because they have begun or are no longer known."""
+    """Fixtures whose rows were removed because the fixtures have begun or are no longer known."""
     n_flips: int = 0
     """Listings that became comparable with home's listing, or stopped being so."""
     seconds: float = 0.0

@@ -45,7 +45,7 @@ def compose_message(due: PendingNotices) -> Message:
 
 
 def to_fields(alert: Alert) -> dict[str, Any]:
-    """Return an alert as a JSON object: instants in ISO 8601, `lasted_s` None while it lasts."""
+    """Return an alert as a JSON object: instants in ISO 8601, `lasted_s` None while the alert is open."""
     return {
         "key": alert.alert_key,
         "severity": alert.severity.value,
