@@ -29,7 +29,7 @@ class HostView:
     reason: str = ""
     """The cause of the state when it is not closed."""
     remaining_s: float = 0.0
-    """While open or shut: for how many more seconds the host is to be left alone."""
+    """While open or shut: the remaining seconds without requests to the host."""
 
 
 class ScrapeObserver(Protocol):

@@ -314,7 +314,11 @@ def _build_listing_news(looks: pl.DataFrame) -> pl.DataFrame:
         .when(listed_since_answer)
         .then(pl.lit("still listed, not requested again"))
         .when(look == LookResult.LISTED.value)
-        .then(pl.when(was_asked).then(pl.lit("listed again, not yet requested")).otherwise(pl.lit("listed, not yet requested")))
+        .then(
+            pl.when(was_asked)
+            .then(pl.lit("listed again, not yet requested"))
+            .otherwise(pl.lit("listed, not yet requested"))
+        )
         .otherwise(
             look.replace_strict(REASON_BY_LOOK, default=None, return_dtype=pl.String)
             + pl.when(detail.fill_null("") == "").then(pl.lit("")).otherwise(pl.lit(": ") + detail)

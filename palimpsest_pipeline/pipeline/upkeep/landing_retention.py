@@ -174,7 +174,9 @@ def list_overdue_hours(pipeline: Pipeline, max_delay: timedelta) -> dict[datetim
     with pipeline.connect() as conn:
         conn.autocommit = True
         judge = HourJudge(pipeline, conn)
-        return {hour: judge.explain_need(hour) or "no data depends on it: run `palimpsest landing expire`" for hour in hours}
+        return {
+            hour: judge.explain_need(hour) or "no data depends on it: run `palimpsest landing expire`" for hour in hours
+        }
 
 
 def _compute_cutoff(pipeline: Pipeline, days: int | None) -> datetime:

@@ -143,9 +143,9 @@ def test_what_is_exported_is_left_alone_and_says_so(kept: tuple[Pipeline, dg.Exe
     pipeline, _ = kept
     found = {days: export_day.export_day(pipeline, ago(days)) for days in (1, 3, 9)}
     assert {days: done.sentence for days, done in found.items()} == {
-        1: "left alone: the archive has it as Postgres has it",
-        3: "left alone: it is in the archive only",
-        9: "left alone: nothing was observed on it",
+        1: "not exported: the archive has it as Postgres has it",
+        3: "not exported: it is in the archive only",
+        9: "not exported: nothing was observed on it",
     }
     assert all(done.seconds is None for done in found.values())
 
