@@ -98,7 +98,7 @@ def describe_dead_run(dead: run_heartbeats.RunHeartbeat) -> str:
     """Return the message to the user about a run whose process died."""
     when = "after its work was done" if dead.has_finished else "at its work"
     return (
-        f"The process of this run died {when}: {dead.run.host}, pid {dead.run.pid}, last sign of life"
+        f"The process of this run died {when}: {dead.run.host}, pid {dead.run.pid}, last heartbeat"
         f" {dead.last_sign_at:%Y-%m-%d %H:%M:%S} UTC. The rows that it had written stay; run it again, or only its"
         " unfinished steps (re-execute from failure)."
     )

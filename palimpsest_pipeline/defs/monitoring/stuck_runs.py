@@ -60,7 +60,7 @@ def describe_stuck_runs(instance: dg.DagsterInstance, pipeline: Pipeline, now: d
         elif run.run_id not in known and max(begun_at, server_started_at) < latest:
             lines.append(
                 f"run {run.run_id} of {run.job_name} is {run.status.value.lower()} since"
-                f" {begun_at:%Y-%m-%d %H:%M:%S} UTC and never gave a sign of life: terminate it in the UI"
+                f" {begun_at:%Y-%m-%d %H:%M:%S} UTC and never wrote a heartbeat: terminate it in the UI"
             )
     waiting = [r for r in records if r.dagster_run.status in WAITING_STATUSES and r.create_timestamp < latest]
     if waiting and not (known - silent.keys()):

@@ -45,7 +45,7 @@ class DayExport:
     export_state: DayStatus
     """State of the day before the export."""
     entry: ExportedDay | None
-    """Entry of the day in the archive; None if nothing was observed on it."""
+    """Entry of the day in the archive; None if no answer was observed on it."""
     seconds: float | None
     """Duration of the export; None if the day was not exported."""
 

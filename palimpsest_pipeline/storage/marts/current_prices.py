@@ -3,11 +3,11 @@
 Callers commit.
 
 Belongs here: reading the markets of fixtures as of now or as of an instant, in the shapes of
-`metrics.comparison_frames`; writing fixtures' rows. Does not belong here: the rules of the comparison (`metrics`),
-the choice of due fixtures (`dirty_fixtures`), the location of the days of the history (`reader`).
+`metrics.comparison_frames`; writing fixtures' rows. Does not belong here: the rules of the comparison (`metrics`), the
+choice of due fixtures (`dirty_fixtures`), the location of the days of the history (`reader`).
 
-The fixture of a listing is always today's knowledge. A past instant decides only which listings and prices existed
-then, and so which listing is primary.
+The assignment of listings to fixtures is always the present one. A past instant decides only which listings and prices
+existed then, and so which listing is primary.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -36,8 +36,9 @@ STORED_TABLES: Final = (LISTING_TABLE, *COMPARED_TABLES)
 PRICES_VIEW, GAPS_VIEW = "palimpsest.compared_prices", "palimpsest.compared_gaps"
 """The views show the rows of COMPARED_TABLES with names and instants instead of ids. Readers use the views."""
 FIXTURE_LOCKS: Final = (AdvisoryLock.CURRENT_PRICES_FIRST, AdvisoryLock.CURRENT_PRICES_SECOND)
-"""Advisory locks for writing fixtures' rows: the first for fixtures with an even SportRadar id, the second for the
-others. No fixture is written by two sessions at once, yet two sessions can write at a time: Postgres takes longer to
+"""Advisory locks for writing fixtures' rows, one for even and one for odd SportRadar ids.
+
+So no fixture is written by two sessions at once, and two sessions can write at the same time: Postgres takes longer to
 store rows than the sessions take to compute them.
 """
 
@@ -61,8 +62,10 @@ LISTINGS_AS_OF_SCHEMA: Final[Schema] = {
     "kickoff_at": INSTANT,
     "kickoff_in_force": INSTANT,
 }
-"""`kickoff_at` is the kickoff that the last answer claimed, null when it was refused; `kickoff_in_force` is the last
-kickoff that was accepted.
+"""Columns of listings as of an instant.
+
+`kickoff_at` is the kickoff that the last answer stated, null when it was refused; `kickoff_in_force` is the last
+accepted kickoff.
 """
 COMPARABLE_SCHEMA: Final[Schema] = {"sr_id": pl.Int64, "platform": pl.String, "comparable": pl.Boolean}
 MARKETS_SCHEMA: Final[Schema] = {"market_id": pl.Int16, "market_key": pl.String}
@@ -290,9 +293,9 @@ def read_rows(conn: psycopg.Connection, table: str, sr_ids: Sequence[int] | None
 def read_figures(conn: psycopg.Connection, table: str) -> tuple[dict[str, float | None], list[float | None]]:
     """Return the key figures of one of COMPARED_TABLES by name, and one figure for each day of kickoff.
 
-    `rows` is among the named figures. A figure is None where there is nothing to count. The figure by day is the
-    share of compared outcomes on which home alone offers most, or, for gaps, the markets that a competitor offers
-    and home lacks, per fixture with any gap.
+    `rows` is among the named figures. A figure is None when there is nothing to count. The figure by day is the share
+    of compared outcomes on which home alone has the best price, or, for gaps, the markets that a competitor offers and
+    home lacks, per fixture with any gap.
     """
     cursor = conn.execute(FIGURES_SQL[table])
     (_, *total), *days = cursor.fetchall()

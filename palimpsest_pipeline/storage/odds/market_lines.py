@@ -1,8 +1,8 @@
 """Line numbers: every row of the odds history names its market by a number of `ops.market_lines`.
 
-Belongs here: giving and resolving these numbers. Does not belong here: the meaning of a market (`markets`).
+Belongs here: creating and resolving these numbers. Does not belong here: the meaning of a market (`markets`).
 
-A number is given once and never changes, so no replay and no dropped table can give history rows another meaning.
+A number is created once and never changes, so a replay or a dropped table cannot change the meaning of history rows.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ LINE_KEY_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "specifier": pl.String,
     "outcome": pl.String,
 }
-"""Key of a market on a line; never null. `outcome` is '' except for markets with open outcomes."""
+"""Key of a line; never null. `outcome` is '' except for markets with open outcomes."""
 LINE_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {"line_id": pl.Int32, **LINE_KEY_SCHEMA}
 """A line with its number."""
 
@@ -60,10 +60,9 @@ class LineCache:
 def number_lines(conn: psycopg.Connection[Any], frame: pl.DataFrame, cache: LineCache | None = None) -> pl.DataFrame:
     """Return `frame` with `line_id` Int32 in place of LINE_KEY_SCHEMA, rows in the same order.
 
-    Markets that were not seen before get numbers. New numbers are committed at once on a connection of their own,
-    because two long transactions that need the same new lines would wait for each other. They are also read on that
-    connection, because a transaction with a fixed snapshot does not see them. `cache` saves reading the same lines
-    again for the next frame.
+    New lines get new numbers. These are committed at once on a separate connection, because two long transactions that
+    need the same new lines would wait for each other. They are also read on that connection, because a transaction with
+    a fixed snapshot does not see them. `cache` saves reading the same lines again for the next frame.
     """
     cache = cache or LineCache()
     keys = frame.select(pl.col(name).cast(kind) for name, kind in LINE_KEY_SCHEMA.items()).unique()
@@ -85,7 +84,7 @@ def number_lines(conn: psycopg.Connection[Any], frame: pl.DataFrame, cache: Line
 def name_lines(conn: psycopg.Connection[Any], frame: pl.DataFrame, cache: LineCache | None = None) -> pl.DataFrame:
     """Return `frame` with the columns of LINE_KEY_SCHEMA in place of `line_id`, rows in the same order.
 
-    `cache` saves reading the same lines again for the next frame. Raises LookupError on a number that was never given.
+    `cache` saves reading the same lines again for the next frame. Raises LookupError on an unknown number.
     """
     cache = cache or LineCache()
     ids = frame.select(pl.col("line_id").unique())
@@ -102,7 +101,7 @@ def name_lines(conn: psycopg.Connection[Any], frame: pl.DataFrame, cache: LineCa
 
 
 def read_lines_of_markets(conn: psycopg.Connection[Any], market_keys: Sequence[str]) -> list[int]:
-    """Return all line numbers that were ever given to these markets, ascending."""
+    """Return all line numbers of these markets, ascending."""
     query = (
         "select l.line_id from ops.market_lines l join core.markets m using (market_id) "
         "where m.market_key = any(%s) order by 1"

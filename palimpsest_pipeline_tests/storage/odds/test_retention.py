@@ -110,7 +110,7 @@ def test_an_old_day_is_dropped_when_it_is_exported_and_stays_with_a_reason_when_
         done = retire(database, archive)
         assert done.dropped == [first, third]
         assert done.kept == {
-            day: f"it was not exported: run `palimpsest export {day} {day}`" for day in (second, fourth)
+            day: f"it is not exported yet: run `palimpsest export {day} {day}`" for day in (second, fourth)
         }
         assert stored(database) == [second, fourth, *hot]
         assert [found(database, archive, day) for day in (first, second, hot[0])] == [
@@ -139,7 +139,7 @@ def test_a_day_that_changed_after_its_export_stays_until_it_is_exported_again(
                 answered(conn, first, 2, minute=30)
             else:
                 answered(conn, first, 1, odds=2500)
-        assert "changed since it was exported" in retire(database, archive).kept[first]
+        assert "changed since its export" in retire(database, archive).kept[first]
         export(database, archive, first)
         assert retire(database, archive).dropped == [first]
 
@@ -163,7 +163,7 @@ def test_a_day_whose_files_are_damaged_stays(database: Database, archive: Archiv
         assert entry is not None
         victim = tmp_path / "export" / next(name for name in entry.files if "odds" in name)
         victim.write_bytes(victim.read_bytes()[:-1])
-        assert "not as they were written" in retire(database, archive).kept[first]
+        assert "differ from the exported ones" in retire(database, archive).kept[first]
         export(database, archive, first)
         assert retire(database, archive).dropped == [first]
 
