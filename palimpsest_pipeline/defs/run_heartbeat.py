@@ -51,8 +51,8 @@ def start_run_heartbeat(
 def list_silent_runs(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[run_heartbeats.RunHeartbeat]:
     """Return unfinished runs that are silent for PALIMPSEST_SILENT_AFTER_S, or whose process here is gone.
 
-    "Here" means on this machine. A run that never gave a sign of life has not reached our code: Dagster's own run
-    monitoring watches whether runs start in time. Raises DatabaseUnreachable.
+    "Here" means on this machine. A run that never wrote a heartbeat has not reached our code: Dagster's own run
+    monitoring checks whether runs start in time. Raises DatabaseUnreachable.
     """
     ids = [run.run_id for run in instance.get_runs(dg.RunsFilter(statuses=list(RUNNING_STATUSES)))]
     if not ids:

@@ -240,7 +240,7 @@ class FixtureProduct(StrEnum):
 
 
 class BucketScheme(StrEnum):
-    """The division of the time to kickoff into buckets."""
+    """A way to divide the time to kickoff into buckets."""
 
     REFERENCE4 = "reference4"
     TRADER10 = "trader10"

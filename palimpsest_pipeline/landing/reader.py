@@ -61,7 +61,7 @@ class UnreadableCycle:
     sentence: str
 
     def as_dict(self) -> dict[str, str | int]:
-        """Return the object of the commands' JSON output."""
+        """Return the content as the object that the commands print as JSON."""
         return {"hour": format_hour_key(self.hour), "cycle_id": self.cycle_id, "why": self.sentence}
 
 

@@ -224,10 +224,10 @@ class CycleWriter:
     def close(
         self, status: RunStatus, finished_at: datetime, stages: Sequence[str] = (), late: Collection[Platform] = ()
     ) -> Manifest:
-        """Write the waiting answers and then the manifest; return the manifest.
+        """Write the answers that are still in memory, then the manifest; return the manifest.
 
-        `stages` and `late` are added to those of an existing manifest. Raises LandingError when the store refuses; then
-        the manifest names the segments that could be written.
+        `stages` and `late` (platforms whose discovery is not finished) are added to those of an existing manifest.
+        Raises LandingError when the store refuses a write; then the manifest names the segments that were written.
         """
         try:
             self.flush()

@@ -78,7 +78,8 @@ class PlatformClient:
     async def send(self, request: Request, attempt: int, judge: Judge) -> Answer:
         """Send one attempt and return its answer.
 
-        Failures of the network and of the host are answers too. Cancellation and errors of `judge` pass through.
+        A failure of the network or the host is returned as an answer, not raised. Cancellation is raised, and so is any
+        error of `judge`.
         """
         http_request = self._build_request(request)
         requested_at = self._clock.now()

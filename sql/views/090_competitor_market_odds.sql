@@ -1,4 +1,4 @@
--- A day starts with every market of the listing, so the state at an answer is the last row of each market on its day up to the answer.
+-- A day starts with every market of the listing. So the state at an answer is the last row of each market on that day, up to the answer.
 create view palimpsest.competitor_market_odds as
 select
     core.natural_id(core.snapshot_id(c.listing_id, c.observed_at)::text, m.market_id || '|' || m.specifier) as id,

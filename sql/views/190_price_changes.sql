@@ -1,5 +1,5 @@
--- A market's change writes all its outcomes, and a day begins with every market: what repeats the row before is left out here. Nothing is written when
--- a market that was there at the end of a day is missing as the next begins: that row is made here, at the first answer without it.
+-- A change of a market writes all its outcomes, and a day begins with every market. Rows that repeat the previous row are left out here. The history has no row
+-- for a market that existed at the end of a day and is missing when the next day begins: that row is created here, at the first answer without the market.
 create view palimpsest.price_changes as
 select
     e.platform,

@@ -6,7 +6,7 @@ seen as (
     select
         t.tournament_key,
         t.platform,
-        -- Nothing there, or not looked at: a fixture of home tells, and without one the platform's discovery as a whole.
+        -- A count is 0 or null: null when the platform could not be observed. Without a fixture of home, the platform's discovery as a whole decides.
         case when t.n_platform > 0 or (case when t.n_home > 0 then t.n_undetermined = 0 else r.evidence <> 'partial' end) then t.n_platform end as n
     from mart.coverage_tournament t
     join latest using (cycle_id)

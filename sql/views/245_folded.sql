@@ -1,4 +1,4 @@
--- Letters that Unicode does not take apart into a letter and an accent are translated one by one.
+-- Letters that Unicode does not decompose into a letter and an accent are translated one by one.
 create function palimpsest.folded(spelling text) returns text
 language sql immutable strict parallel safe
 return btrim(regexp_replace(

@@ -1,4 +1,4 @@
--- What can be asked for and is told as well is one parameter for both, so that it has one name.
+-- A name that is both an argument and a column of the result is one INOUT parameter.
 create function palimpsest.find_events(
     out id bigint,
     out sportradar_id bigint,
@@ -52,7 +52,7 @@ begin
             using errcode = 'invalid_parameter_value', hint = 'They are in palimpsest.bookmakers.';
     end if;
     return query
-    -- What a tournament counts is counted before anything is selected.
+    -- The counts of a tournament are computed before the filters.
     with universe as (
         select
             e.*,

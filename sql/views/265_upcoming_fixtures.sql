@@ -1,4 +1,4 @@
--- What stands now is told of these alone: who derives it takes a fixture that has begun away with the cycle after its kickoff, not at it.
+-- Views of the present state use only these fixtures, because the tables keep a fixture that has begun until the cycle after its kickoff.
 create view palimpsest.upcoming_fixtures as
 select
     f.sr_id,

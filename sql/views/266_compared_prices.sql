@@ -1,5 +1,5 @@
--- Outcome by outcome what mart.price_comparison holds line by line. A line has the outcomes of its market, or the single one that it names, which is in
--- the first place.
+-- One row per outcome for the rows per line of mart.price_comparison. A line has the outcomes of its market, or one named outcome, which has
+-- the first position.
 create view palimpsest.compared_prices as
 select
     p.sr_id,

@@ -29,7 +29,7 @@ select
     b.arb,
     b.as_of
 from (
-    -- A row per line first, and then one per outcome: what is said of home stands in the rows of all competitors.
+    -- One row per line first, then one per outcome. The columns about home are the same in the rows of all competitors.
     select
         p.sr_id,
         m.market_id,

@@ -1,4 +1,4 @@
--- Home's margin stands on the rows of every competitor; of a market with a line an outcome, a side's on those of all its lines.
+-- Home's margin is in the rows of every competitor. In a market with one line per outcome, a platform's margin is in the rows of all its lines.
 create view palimpsest.margins_now as
 select
     p.sr_id,

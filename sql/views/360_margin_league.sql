@@ -13,7 +13,7 @@ with league as (
         min(b.kickoff_date) as first_kickoff_date,
         max(b.kickoff_date) as last_kickoff_date
     from mart.margin_ttk_bucket b
-    -- Dates that another home was compared on say nothing of the home of now.
+    -- Dates that were compared with another home platform are left out of the comparison with home.
     cross join lateral (
         select case when b.home_platform = (select palimpsest.home_platform()) then b.home_minus_platform_tw_mean end as home_minus
     ) h

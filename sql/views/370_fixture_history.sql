@@ -1,5 +1,5 @@
--- It reads core, which who may call it may not: so it names every object in full, and takes no text that is executed.
--- The market that is asked for is told as well: one parameter for both, so that it has one name.
+-- The function reads core, which its callers may not read. So it names every object with its schema, and never executes text from its arguments.
+-- market_key is both an argument and a column of the result, so it is one INOUT parameter.
 create function palimpsest.fixture_history(
     fixture bigint,
     out observed_at timestamptz,
@@ -20,7 +20,7 @@ create function palimpsest.fixture_history(
 returns setof record
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
--- A plan for any fixture would read the tables whole: plan for what is asked.
+-- A plan for any fixture would read the whole tables, so each call is planned for its arguments.
 set plan_cache_mode = force_custom_plan
 as $$
 #variable_conflict use_column

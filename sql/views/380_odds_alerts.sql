@@ -1,4 +1,4 @@
--- With the kickoff an episode is over, which the table says with the cycle after it only.
+-- The kickoff ends an episode. The table records this only with the next cycle, so the view closes it by the clock.
 create view palimpsest.odds_alerts as
 select
     a.alert_id,

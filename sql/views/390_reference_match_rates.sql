@@ -1,5 +1,5 @@
--- Rows, not fixtures: a fixture that a competitor lists twice counts twice in its rate, and each side goes by its own kickoff. What was soft-deleted
--- counts too. Links are found by a join, so that none is lost to the order of arrival; that alone is not as it was.
+-- It counts rows, not fixtures: a fixture that a competitor lists twice counts twice in its rate, and each side uses its own kickoff. Soft-deleted rows
+-- count too. Links come from a join, so none is lost because of the order of arrival; only this differs from the original computation.
 create view palimpsest.reference_match_rates as
 with latest as (
     select c.as_of from palimpsest.coverage_cycles c where c.is_latest

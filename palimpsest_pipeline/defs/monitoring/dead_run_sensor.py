@@ -34,7 +34,7 @@ BROKEN_OFF_STATUSES: Final = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.C
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=(
         "Reports runs whose process died, closes their cycles, and derives the landed answers that their runs did not "
-        "derive. On by default: it asks no platform."
+        "derive. On by default: it sends no requests to platforms."
     ),
 )
 def dead_runs(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.RunRequest]:

@@ -1,6 +1,6 @@
-"""Stuck runs and cycles, which give no sign of life, and failing schedules and sensors.
+"""Stuck runs and cycles, which write no heartbeat, and failing schedules and sensors.
 
-A run is never judged by its duration.
+The duration of a run does not matter.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -27,8 +27,10 @@ WAITING_STATUSES: Final = (dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_S
 def describe_stuck_runs(instance: dg.DagsterInstance, pipeline: Pipeline, now: datetime | None = None) -> list[str]:
     """Return a line for each stuck run, with advice.
 
-    `now` is by this machine's clock, like Dagster's own instants. An executing run is stuck if it is silent, or began
-    long ago and never gave a sign of life. Queued runs are reported if they have waited for long and no run executes.
+    `now` is an instant of this machine's clock, which Dagster's timestamps use too. An executing run is stuck if it has
+    written no heartbeat for `MAX_SILENCES` times PALIMPSEST_SILENT_AFTER_S, or if it started more than
+    PALIMPSEST_STUCK_AFTER_MINUTES ago and never wrote one. Queued runs are reported if one has waited that long and no
+    run executes.
     """
     latest = (now or datetime.now(UTC)) - timedelta(minutes=pipeline.settings.stuck_after_minutes)
     records = instance.get_run_records(dg.RunsFilter(statuses=[*WAITING_STATUSES, *RUNNING_STATUSES]), limit=MAX_RUNS)

@@ -51,9 +51,9 @@ def read_universe(conn: psycopg.Connection, cycle_id: int) -> tuple[pl.DataFrame
     A complete discovery received all listings of a tournament. The first frame (`UNIVERSE_SCHEMA`) has, for each
     platform and tournament, the listings of its last complete discovery at or before the cycle, and the listings that
     this cycle itself saw. Claims are the latest at or before the cycle. `evidence` tells where a listing comes from.
-    `complete`: a complete discovery of this cycle. `carried`: only an older complete discovery, at most CARRY_LIMIT old,
-    whose instant is `stale_since`. `partial`: this cycle saw the listing, and none of its complete discoveries did. A
-    tournament that a later complete discovery of the platform lacks has no listings.
+    `complete`: a complete discovery of this cycle. `carried`: only an older complete discovery, at most CARRY_LIMIT
+    old, whose instant is `stale_since`. `partial`: this cycle saw the listing, and none of its complete discoveries
+    did. A tournament that a later complete discovery of the platform lacks has no listings.
 
     The second frame (`LOOKED_TOURNAMENTS`) has one row per platform tournament known within CARRY_LIMIT, and one row
     per platform with tournament '*'. If its evidence is `partial`, a listing that is missing there may still exist.
