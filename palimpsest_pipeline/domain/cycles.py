@@ -35,8 +35,9 @@ class Target:
     kickoff_at: datetime
     listings: Mapping[Platform, tuple[str, ...]]
     answered_cycle_id: int = 0
-    """Newest cycle by which each of the target's platforms has answered, in that cycle or an older one. 0 when a
-    platform has never answered or was never asked.
+    """Newest cycle by which each of the target's platforms has answered, in that cycle or an older one.
+
+    0 when a platform has never answered or was never asked.
     """
 
 

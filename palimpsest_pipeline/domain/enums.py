@@ -89,7 +89,7 @@ class RunStatus(StrEnum):
     CANCELLED = "cancelled"
     """A person ended it; everything that had arrived by then is kept."""
     INTERRUPTED = "interrupted"
-    """Its process died. Another process found this and closed the cycle with the answers that had been landed."""
+    """Its process died, and another process closed the cycle with its landed answers."""
 
 
 class FailureClass(StrEnum):

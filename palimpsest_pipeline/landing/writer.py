@@ -35,7 +35,10 @@ FLUSH_BYTES: Final = 8 * 1024 * 1024
 FLUSH_AGE_S: Final = 2.0
 """Maximum time that an answer waits to be written. A killed process loses only younger answers."""
 PENDING_SEGMENTS: Final = 2
-"""Maximum number of segments that wait for the store before `append` waits too. It limits memory on a slow store."""
+"""Maximum number of segments that wait for the store before `append` waits too.
+
+It limits memory on a slow store.
+"""
 ZSTD_LEVEL: Final = 3
 """Compression level. Level 1 takes a fifth less time, but finds no similar answers: up to three times the size."""
 SegmentListener = Callable[[Cycle, Segment, pl.DataFrame], None]

@@ -41,7 +41,10 @@ OUTAGE_ERRORS: Final = (
     psycopg.InterfaceError,
     psycopg.OperationalError,
 )
-"""Errors of the machine, the database or the archive. They would stop every cycle, so they are not recorded for one."""
+"""Errors of the machine, the database or the archive.
+
+They would stop every cycle, so they are not recorded for one.
+"""
 MAX_PARALLEL_PLATFORMS: Final = 3
 """Number of platforms that are derived at the same time: 1.5 times as fast as one by one on two cores.
 

@@ -59,7 +59,7 @@ class AuditResult:
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """The selection of the input: one platform, one value of a CSV's column `source`, one hour of a landing.
+    """The selection of the input: a platform, a value of a CSV's column `source`, an hour of a landing.
 
     None selects everything.
     """

@@ -20,7 +20,10 @@ def join_lists(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def prepare_for_csv(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return `frame` with single values, and a single quote (') before text that a spreadsheet would execute."""
+    """Return `frame` with single values, and with text that cannot run as a formula.
+
+    A single quote (') stands before text that a spreadsheet would execute.
+    """
     flat = join_lists(frame)
     text_columns = [
         pl.col(name).cast(pl.String)

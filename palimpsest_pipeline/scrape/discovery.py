@@ -156,7 +156,10 @@ class _Crawl:
     landed_answers: Sequence[Answer] = ()
     """Answers from before this crawl."""
     last_good_at_s: float = 0.0
-    """The start, the last good answer, or the end of a pause that the crawl makes after one, by the loop's clock."""
+    """The instant from which the platform's patience counts, by the loop's clock.
+
+    It is the start, the last good answer, or the end of a pause that the crawl makes after one.
+    """
     _answers: list[Answer] = field(default_factory=list)
     _known_answers: defaultdict[str, deque[Answer]] = field(default_factory=lambda: defaultdict(deque))
     """Earlier good answers by request key, the oldest first.

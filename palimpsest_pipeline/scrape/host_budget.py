@@ -23,8 +23,9 @@ class BreakerRule:
     """A request in flight for this long, while the host answered nothing at all, opens the breaker."""
     pause_s: float = 2.0
     pause_max_s: float = 8.0
-    """After transient failures or a stall one probe is sent after `pause_s`; each failed probe doubles the pause up to
-    `pause_max_s`.
+    """Maximum pause after transient failures or a stall.
+
+    One probe is sent after `pause_s`; each failed probe doubles the pause up to this.
     """
     block_pause_s: float = 60.0
     """The pause before the one probe after blocks."""
@@ -66,8 +67,9 @@ class HostBudget:
     backoff_initial_s: float = 0.5
     backoff_max_s: float = 10.0
     backoff_jitter: bool = True
-    """The back-off is drawn at random up to its exponential bound, so that requests that failed together are not
-    retried together.
+    """Whether each back-off is random, up to its exponential bound.
+
+    So requests that failed together are not retried together.
     """
     breaker: BreakerRule = BreakerRule()
 

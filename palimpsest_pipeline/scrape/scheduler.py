@@ -93,7 +93,9 @@ class _WaitingJob:
     is_timed_out: bool = False
     """Withdrawn because its time was over."""
     ticket: int = 0
-    """The ticket of its current entries in a queue and among the sleeping jobs; entries with an older ticket are void.
+    """The ticket of its current entries in a queue and among the sleeping jobs.
+
+    Entries with an older ticket are void.
     """
 
 
@@ -153,8 +155,9 @@ class Scheduler:
         self._sleeping_jobs: list[tuple[float, int, _WaitingJob]] = []
         self._tickets = itertools.count(1)
         self._missing_room: dict[_Host, int] | None = None
-        """For each host the least room that a gang lacked when all gangs were last examined: with less, no gang can
-        start. None when something else has changed since.
+        """For each host the least room that a gang lacked when all gangs were last examined.
+
+        With less, no gang can start. None when something else has changed since.
         """
         self._actions: list[Action] = []
         self._now = 0.0

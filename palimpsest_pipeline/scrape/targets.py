@@ -10,7 +10,10 @@ from palimpsest_pipeline.domain.enums import ListingKind, Platform
 from palimpsest_pipeline.domain.observations import MIN_RELISTING_GAP, Listing
 
 URGENCY_TIERS: Final = (timedelta(minutes=30), timedelta(minutes=120))
-"""Fixtures that kick off within the first time come first, then those within the second, then the rest."""
+"""Limits of the time to kickoff that define the order of fixtures.
+
+Fixtures that kick off within the first time come first, then those within the second, then the rest.
+"""
 
 
 def build_targets(listings: Iterable[Listing], home: Platform, now: datetime) -> list[Target]:

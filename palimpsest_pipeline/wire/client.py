@@ -40,7 +40,10 @@ STORED_HEADERS: Final = frozenset(
         "x-amzn-waf-action",
     }
 )
-"""The headers that reading an answer needs. With them an answer from the landing reads like one from the host."""
+"""The headers that reading an answer needs.
+
+With them an answer from the landing reads like one from the host.
+"""
 
 Judge = Callable[[Answer], failures.Verdict | None]
 """A platform's own check of a 2xx answer: the failure that its envelope shows, or None."""

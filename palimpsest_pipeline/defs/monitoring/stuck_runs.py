@@ -16,7 +16,10 @@ from ..run_heartbeat import RUNNING_STATUSES
 from ..step_failures import find_innermost_error
 
 MAX_SILENCES: Final = 4
-"""Silence of a run, in multiples of PALIMPSEST_SILENT_AFTER_S, by which the sensor dead_runs should have ended it."""
+"""Silence of a run by which the sensor dead_runs should have ended it.
+
+It is a multiple of PALIMPSEST_SILENT_AFTER_S.
+"""
 MAX_RUNS: Final = 1_000
 
 SCHEDULE_TYPE: Final = "SCHEDULE"

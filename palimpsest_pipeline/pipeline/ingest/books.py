@@ -53,7 +53,10 @@ ANSWER_SCHEMA: Final[dict[str, pl.DataType]] = {**OWNER_SCHEMA, **dict.fromkeys(
 MAX_KEPT_BYTES: Final = 96 * 2**20
 """Maximum size of the cached books: the frames of some 3,000 fixtures."""
 MAX_LISTING_ROWS: Final = 200_000
-"""Maximum number of cached listings: a day of full cycles with some hundred fixtures, or one with some ten thousand."""
+"""Maximum number of cached listings.
+
+That is a day of full cycles with some hundred fixtures, or one cycle with some ten thousand.
+"""
 ANSWERS_PER_PART: Final = 64
 """Number of answers that are normalised together.
 

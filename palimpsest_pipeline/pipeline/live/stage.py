@@ -35,7 +35,10 @@ class Stage:
     pipeline: Pipeline
     cycle: Cycle
     name: str
-    """Name of the stage, discovery or capture. The landing's manifest has it once the stage has ended normally."""
+    """Name of the stage, discovery or capture.
+
+    The landing's manifest has it once the stage has ended normally.
+    """
     tally: StageTally = field(default_factory=StageTally)
     earlier_result: CycleResult | None = None
     """Result of the cycle's previous stage."""
@@ -47,7 +50,10 @@ class Stage:
     Until then the cycle counts as running, so that it is found if that stage never starts.
     """
     late_platforms: Collection[Platform] = ()
-    """Platforms whose discovery continues during the capture. They are known when the discovery stage has ended."""
+    """Platforms whose discovery continues during the capture.
+
+    They are known when the discovery stage has ended.
+    """
     engine: ScrapeEngine | None = None
     earlier_outcomes: dict[tuple[Platform, str], EventOutcome] = field(default_factory=dict)
     """Outcomes of listings that a dead process had requested and that are requested again."""
@@ -96,7 +102,10 @@ class Stage:
 
 
 StageWork = Callable[[ScrapeEngine, Stage], Awaitable[CycleResult]]
-"""The requests of a stage. It counts in the stage's tally and sets `earlier_result` there before it begins."""
+"""The requests of a stage.
+
+It counts in the stage's tally and sets `earlier_result` there before it begins.
+"""
 
 
 def run_stage(stage: Stage, work: StageWork, observer: ScrapeObserver) -> CycleResult:

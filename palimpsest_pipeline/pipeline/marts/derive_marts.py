@@ -34,7 +34,10 @@ from ..ingest import cycle_frames
 from ..ingest.write_core import order_platforms
 
 COVERAGE_SCOPES: Final = (Scope.FULL, Scope.RECORDED)
-"""Scopes of the cycles with coverage. A cycle for given fixtures knows nothing about the other fixtures."""
+"""Scopes of the cycles with coverage.
+
+A cycle for given fixtures knows nothing about the other fixtures.
+"""
 
 COVERAGE_PRODUCT: Final = derived_products.COVERAGE_PRODUCT
 """Name of the product that consists of the three coverage tables."""

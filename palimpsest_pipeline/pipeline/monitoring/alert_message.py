@@ -12,7 +12,10 @@ MAX_LINES: Final = 20
 MAX_LINE_CHARACTERS: Final = 400
 """Maximum length of a line, because chat services refuse messages that are too long."""
 MAX_LISTED_ALERTS: Final = 100
-"""Maximum number of new and of closed alerts in the fields of a message. The counts include all alerts."""
+"""Maximum number of new and of closed alerts in the fields of a message.
+
+The counts include all alerts.
+"""
 KIND_NOUNS: Final = {
     AlertKind.RUN: "job",
     AlertKind.CYCLE: "product",

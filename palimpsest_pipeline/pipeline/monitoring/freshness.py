@@ -16,7 +16,10 @@ from palimpsest_pipeline.storage.marts import data_freshness
 from ..context import Pipeline
 
 MAX_PROBED_DAYS: Final = 7
-"""Number of recent days that are looked up one by one. If the archive has none of them, its catalogue is read."""
+"""Number of recent days that are looked up one by one.
+
+If the archive has none of them, its catalogue is read.
+"""
 
 
 @dataclass(frozen=True, slots=True)

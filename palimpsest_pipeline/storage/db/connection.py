@@ -152,7 +152,10 @@ def _get_package(error: BaseException) -> str:
 
 
 class DatabaseGone(ConnectionError):
-    """The error when SQLAlchemy could not connect for a while. Its cause is the last refusal, for `explain_loss`."""
+    """The error when SQLAlchemy could not connect for a while.
+
+    Its cause is the last refusal, for `explain_loss`.
+    """
 
 
 @contextmanager

@@ -88,8 +88,9 @@ class DueProduct:
     can_be_derived: bool
     """The cycle is in the landing, and complete."""
     is_gone: bool
-    """The cycle is no longer in the landing. If this and `can_be_derived` are both false, the cycle is in the landing
-    but damaged.
+    """The cycle is no longer in the landing.
+
+    If this and `can_be_derived` are both false, the cycle is in the landing but damaged.
     """
     has_failed: bool
     """The derivation from this content with these versions has failed."""

@@ -34,7 +34,10 @@ COMPARISON_TABLE, GAP_TABLE = COMPARED_TABLES = ("mart.price_comparison", "mart.
 LISTING_TABLE: Final = "mart.compared_listing"
 STORED_TABLES: Final = (LISTING_TABLE, *COMPARED_TABLES)
 PRICES_VIEW, GAPS_VIEW = "palimpsest.compared_prices", "palimpsest.compared_gaps"
-"""The views show the rows of COMPARED_TABLES with names and instants instead of ids. Readers use the views."""
+"""The views show the rows of COMPARED_TABLES with names and instants instead of ids.
+
+Readers use the views.
+"""
 FIXTURE_LOCKS: Final = (AdvisoryLock.CURRENT_PRICES_FIRST, AdvisoryLock.CURRENT_PRICES_SECOND)
 """Advisory locks for writing fixtures' rows, one for even and one for odd SportRadar ids.
 

@@ -213,7 +213,10 @@ class CurrentMarketsCheck:
     """The agreement of the current state with the history, over the rows that cycles wrote."""
 
     n_listings: int
-    """Listings whose last answer belongs to one of the cycles. Listings answered since then belong to a later cycle."""
+    """Listings whose last answer belongs to one of the cycles.
+
+    Listings answered since then belong to a later cycle.
+    """
     n_markets: int
     """Markets of these listings with a row in the history since then."""
     violations: int
