@@ -40,7 +40,10 @@ PENDING_SEGMENTS: Final = 2
 It limits memory on a slow store.
 """
 ZSTD_LEVEL: Final = 3
-"""Compression level. Level 1 takes a fifth less time, but finds no similar answers: up to three times the size."""
+"""Compression level.
+
+Level 1 takes a fifth less time, but finds no similar answers: up to three times the size.
+"""
 SegmentListener = Callable[[Cycle, Segment, pl.DataFrame], None]
 """A function called for a segment that has just been landed.
 
@@ -109,9 +112,7 @@ class Landing(LandingReader):
         late: Collection[Platform],
         written: dict[str, Segment],
     ) -> Manifest:
-        """Write a manifest of the segments in the folder, of those that the present manifest names, and of
-        `written`.
-        """
+        """Write a manifest of the segments in the folder, of the present manifest, and of `written`."""
         before = self._read_manifest_in(folder)
         known = {segment.name: segment for segment in before.segments} if before else {}
         known |= written

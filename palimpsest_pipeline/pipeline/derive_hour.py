@@ -52,9 +52,10 @@ While Postgres writes for one platform, the answers of another one are read.
 """
 
 DeriveProduct = Callable[[Pipeline, psycopg.Connection, Manifest], int]
-"""A function that writes one product of one cycle inside the caller's transaction and returns its number of rows.
+"""A function that writes one product of one cycle and returns its number of rows.
 
-When the product is derived again and nothing has to be written, the number is the same.
+It runs inside the caller's transaction. When the product is derived again and no row has to be written, the number is
+the same.
 """
 
 

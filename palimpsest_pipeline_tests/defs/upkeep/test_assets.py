@@ -198,7 +198,7 @@ def test_a_damaged_file_costs_the_export_of_its_own_day_and_no_other(pipeline: P
     named = checks(upkeep(pipeline))["days_to_export_have_partitions"]
     assert not named.passed
     reasons = {
-        str(entry): f"catalogue/{entry}.json is no entry of the catalogue",
+        str(entry): f"catalogue/{entry}.json is not a valid entry of the catalogue",
         str(manifest): "manifest.json is not a manifest",
         str(half): f"no partition of the odds history for UTC day {half}",
     }
