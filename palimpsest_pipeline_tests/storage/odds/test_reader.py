@@ -24,6 +24,7 @@ from palimpsest_pipeline.storage.derivation import derived_products
 from palimpsest_pipeline.storage.odds import partitions, reader
 from palimpsest_pipeline.storage.odds.day_sources import PostgresDays
 from palimpsest_pipeline.storage.odds.reader import OddsHistoryReader
+from palimpsest_pipeline_tests.fixtures.postgres import create_database, drop_database
 
 from ..history_worlds import CYCLE_ID, DAYS, INGESTED_AT, Said, capture_frame, stored
 from ..layer_worlds import LISTINGS, answers, as_set, expected_markets, tell
@@ -47,7 +48,7 @@ def worlds(
     """The world once all hot, once all cold, and in between. Every day is exported, those of LAYOUTS are dropped."""
     archive = Archive(tmp_path_factory.mktemp("export"))
     told = f"layers_{uuid4().hex[:12]}"
-    postgres.create_database(told)
+    create_database(postgres, told)
     migrate.upgrade(postgres.build_url(told))
     with Database(postgres.build_url(told)).connect() as conn:
         partitions.ensure_partitions(conn, DAYS)
@@ -66,8 +67,8 @@ def worlds(
     yield {layout: OddsHistoryReader(conn, archive) for layout, conn in opened.items()}
     for layout, conn in opened.items():
         conn.close()
-        postgres.drop_database(f"{told}_{layout}")
-    postgres.drop_database(told)
+        drop_database(postgres, f"{told}_{layout}")
+    drop_database(postgres, told)
 
 
 @pytest.fixture(scope="module")
