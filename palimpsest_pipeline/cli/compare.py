@@ -11,7 +11,7 @@ import typer
 
 from palimpsest_pipeline.settings import load_settings
 
-from .console import JsonOption, escape_markup, fail, out, parse_instant, print_table
+from .console import JsonOption, escape_markup, out, parse_instant, print_table
 from .files import CsvOption, XlsxOption, write_files
 
 if TYPE_CHECKING:
@@ -111,11 +111,6 @@ def _read_compared_tables(sr_id: int, at: str | None) -> "tuple[dict[str, Any], 
         require_schema(pipeline)
         with pipeline.connect() as conn:
             fixture = read_fixture(conn, sr_id)
-        if fixture is None:
-            raise fail(
-                f"no fixture with SportRadar id {sr_id} is known: check the id, or run a full cycle first "
-                "(`palimpsest scrape`)"
-            )
         return fixture, instant, compute_prices_as_of(pipeline, [sr_id], instant)
 
 

@@ -12,7 +12,7 @@ import typer
 from palimpsest_pipeline.domain.enums import MarketState, Platform
 from palimpsest_pipeline.settings import load_settings
 
-from .console import JsonOption, escape_markup, fail, out, parse_instant, print_table
+from .console import JsonOption, escape_markup, out, parse_instant, print_table
 from .files import CsvOption, XlsxOption, write_files
 
 if TYPE_CHECKING:
@@ -89,11 +89,6 @@ def _read_prices(pipeline: "Pipeline", sr_id: int, instant: datetime) -> "tuple[
 
     with pipeline.connect() as conn:
         fixture = read_fixture(conn, sr_id)
-        if fixture is None:
-            raise fail(
-                f"no fixture with SportRadar id {sr_id} is known: check the id, or run a full cycle first "
-                "(`palimpsest scrape`)"
-            )
         rows = OddsHistoryReader(conn, pipeline.archive).read_prices_as_of(
             instant, sr_ids=[sr_id], max_age=MAX_ANSWER_AGE
         )

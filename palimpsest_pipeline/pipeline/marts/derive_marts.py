@@ -23,7 +23,7 @@ from palimpsest_pipeline.metrics import (
 )
 from palimpsest_pipeline.metrics.coverage import coverage_laws
 from palimpsest_pipeline.metrics.coverage.run_quality import ANSWERS_SCHEMA
-from palimpsest_pipeline.storage.catalog import listings, universe
+from palimpsest_pipeline.storage.catalog import universe
 from palimpsest_pipeline.storage.derivation import derived_products
 from palimpsest_pipeline.storage.ledger import rejected_answers
 from palimpsest_pipeline.storage.marts import cycle_marts, mapping_ledger, mart_reader, quality_inputs
@@ -53,7 +53,7 @@ def read_universe(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manife
     """Return the known state of every fixture on every platform as of a cycle."""
     trust = order_platforms(pipeline, manifest)
     claims, looked = universe.read_universe(conn, manifest.cycle_id)
-    as_of = listings.read_as_of(conn, manifest.cycle_id)
+    as_of = universe.read_as_of(conn, manifest.cycle_id)
     identified = identify_listings(
         book_sizes.add_largest_books(conn, claims, list_rival_listings(claims), until=as_of, cycle_id=manifest.cycle_id)
     )
@@ -125,7 +125,7 @@ def derive_run_quality(pipeline: Pipeline, conn: psycopg.Connection, manifest: M
         history=quality_inputs.read_captures(conn, cycle_id),
         rejects=rejected_answers.count_rejects(conn, cycle_id),
         medians=quality_inputs.read_fetched_medians(conn, cycle_id),
-        as_of=listings.read_as_of(conn, cycle_id),
+        as_of=universe.read_as_of(conn, cycle_id),
         scope=manifest.scope,
         platforms=pipeline.platforms,
     )
@@ -148,7 +148,7 @@ def derive_mapping_coverage(pipeline: Pipeline, conn: psycopg.Connection, manife
     frame = build_mapping_coverage(
         cycle_marts.read_rows(conn, "core.mapping_counts", cycle_id),
         mapping_ledger.read_matches_of_cycle(conn, cycle_id),
-        listings.read_as_of(conn, cycle_id),
+        universe.read_as_of(conn, cycle_id),
     )
     return cycle_marts.replace_rows(
         conn, "mart.mapping_coverage", cycle_id, frame.with_columns(mapping_version=pl.lit(pipeline.vocabulary.version))

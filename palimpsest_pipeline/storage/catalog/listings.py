@@ -105,18 +105,6 @@ def write_cycle(conn: psycopg.Connection, cycle: CycleFacts) -> None:
     )
 
 
-def read_as_of(conn: psycopg.Connection, cycle_id: int) -> datetime:
-    """Return the instant that the statements of a cycle are about.
-
-    Raises LookupError when core does not know the cycle.
-    """
-    row = conn.execute("select as_of from core.cycles where cycle_id = %s", [cycle_id]).fetchone()
-    if row is None:
-        raise LookupError(f"cycle {cycle_id} is not in core: it has not been derived from the landing yet")
-    as_of: datetime = row[0]
-    return as_of
-
-
 def add_listing_ids(conn: psycopg.Connection, frame: pl.DataFrame) -> pl.DataFrame:
     """Return `frame` (with platform, external_id) plus `listing_id` Int64.
 

@@ -5,7 +5,7 @@ Coverage is computed from them.
 Belongs here: reading observations and manifests as of a cycle. Does not belong here: classes, rates, matching.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import polars as pl
@@ -45,6 +45,15 @@ class UnknownCycleError(LookupError):
     """The error for a cycle that core has not read from the landing."""
 
 
+def read_as_of(conn: psycopg.Connection, cycle_id: int) -> datetime:
+    """Return the instant that the statements of a cycle are about. Raises UnknownCycleError."""
+    row = conn.execute("select as_of from core.cycles where cycle_id = %s", [cycle_id]).fetchone()
+    if row is None:
+        raise UnknownCycleError(f"cycle {cycle_id} is not in core: it has not been derived from the landing yet")
+    as_of: datetime = row[0]
+    return as_of
+
+
 def read_universe(conn: psycopg.Connection, cycle_id: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the listings as of the cycle, and the tournaments looked at.
 
@@ -59,8 +68,7 @@ def read_universe(conn: psycopg.Connection, cycle_id: int) -> tuple[pl.DataFrame
     `partial` means that absence there proves nothing. Claims are the latest at or before the cycle. `book_sizes`
     reads the sizes of their books. Raises UnknownCycleError.
     """
-    if conn.execute("select 1 from core.cycles where cycle_id = %s", [cycle_id]).fetchone() is None:
-        raise UnknownCycleError(f"cycle {cycle_id} is not in core: it has not been derived from the landing yet")
+    read_as_of(conn, cycle_id)
     params = {"cycle_id": cycle_id, "carry_limit": CARRY_LIMIT, "platforms": [str(platform) for platform in Platform]}
     conn.execute("drop table if exists pg_temp.looked")
     conn.execute(
