@@ -87,7 +87,7 @@ class RunStatus(StrEnum):
     PARTIAL = "partial"
     FAILED = "failed"
     CANCELLED = "cancelled"
-    """A person ended it; everything that had arrived by then is kept."""
+    """A person ended it; answers that have arrived are kept."""
     INTERRUPTED = "interrupted"
     """Its process died. Another process found this and closed the cycle with the answers that had been landed."""
 
