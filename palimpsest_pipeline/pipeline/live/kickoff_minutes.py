@@ -180,7 +180,7 @@ def _run_minute(
         slot_run.has_lost_minute = True
         log.warning("minute %s is left out: %s", at, error)
         return True
-    slot_run.results.append(live_cycle.run_capture_of_targets(pipeline, cycle, targets, observer, ends_at=due.ends_at))
+    slot_run.results.append(live_cycle.run_target_capture(pipeline, cycle, targets, observer, ends_at=due.ends_at))
     try:
         ingest_cycle(pipeline, cycle.cycle_id)
         # Alerts need days of history and take longer than a minute leaves: a later step of the slot's run derives them.
