@@ -58,7 +58,6 @@ COMPARISON_SCHEMA: Final[FrameSchema] = {
     "cross_book_sum_inverse": pl.Float64,
     "arb": pl.Boolean,
 }
-COMPARISON_KEY: Final = ("sr_id", "market_key", "specifier", "outcome_key", "platform")
 
 COMPARED_LINES_SCHEMA: Final[FrameSchema] = {
     "sr_id": pl.Int64,

@@ -125,15 +125,6 @@ class DecodedAnswers:
     without_price: tuple[Reject, ...]
 
 
-def read_books(answers: Iterable[Answer], adapter: PlatformAdapter, vocabulary: Vocabulary) -> Books:
-    """Return what detail answers of the adapter's platform say.
-
-    The result depends on nothing but the arguments: it is the same for answers that have just come and for those read
-    from the landing.
-    """
-    return normalise_books([decode_books(answers, adapter)], vocabulary)
-
-
 def decode_books(answers: Iterable[Answer], adapter: PlatformAdapter) -> DecodedAnswers:
     """Return what detail answers of the adapter's platform say, one answer's texts in memory at a time."""
     listings: list[ObservedListing] = []

@@ -18,7 +18,6 @@ from typing import Any, Final
 import polars as pl
 import psycopg
 
-from palimpsest_pipeline.domain.enums import MarketState
 from palimpsest_pipeline.domain.instants import get_day_start
 from palimpsest_pipeline.domain.schemas import INSTANT
 
@@ -216,24 +215,6 @@ class OddsHistoryReader:
         )
         keys = ("listing_id", "market_key", "specifier", "ordinal", "outcome_key", "observed_at")
         return rows.sort(keys, nulls_last=True).select(*PRICE_CHANGES_SCHEMA)
-
-    def read_book(self, listing_id: int, observed_at: datetime) -> pl.DataFrame:
-        """Return the whole book of one past answer (MARKETS_SCHEMA), without withdrawn markets.
-
-        Raises LookupError when there is no such answer.
-        """
-        observed_at = _to_utc(observed_at)
-        day = observed_at.date()
-        with self._split_by_source(day, day) as sides:
-            for side, _ in sides:
-                answers = side.read_last_answers(observed_at, observed_at, [listing_id])
-                if answers.height:
-                    return self._name_markets(
-                        side.read_books(day, answers).filter(pl.col("state") != MarketState.WITHDRAWN.value)
-                    )
-        raise LookupError(
-            f"listing {listing_id} has no answer at {observed_at.isoformat()}: captures() lists the answers there are"
-        )
 
     def _find_earliest(self, instant: datetime, max_age: timedelta | None) -> datetime:
         """Return the earliest instant of an answer that counts for `instant`."""
