@@ -51,9 +51,9 @@ def build_crosswalk(
     platform_tournaments = _collect_platform_tournaments(listings)
     shared = _find_shared_fixtures(listings, platform_tournaments)
     mixed_groups = _find_mixed_groups(shared)
-    others = mixed_groups.rename({"platform": "platform_other", "external_id": "external_id_other"})
+    other_groups = mixed_groups.rename({"platform": "platform_other", "external_id": "external_id_other"})
     votes = shared.join(mixed_groups, on=_TOURNAMENT_ID_COLUMNS, how="anti").join(
-        others, on=["platform_other", "external_id_other"], how="anti"
+        other_groups, on=["platform_other", "external_id_other"], how="anti"
     )
     keys = _assign_keys(platform_tournaments, votes)
     return _build_tournaments(platform_tournaments, keys, trust), _build_links(platform_tournaments, shared, keys)
@@ -176,13 +176,13 @@ def _elect_keys(open_tournaments: pl.DataFrame, shared: pl.DataFrame, keys: pl.D
 
 def _build_links(platform_tournaments: pl.DataFrame, shared: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
     fixture = pl.col("fixture_sr_id")
-    others = keys.rename(
+    other_keys = keys.rename(
         {"platform": "platform_other", "external_id": "external_id_other", "tournament_key": "key_other"}
     )
     is_agreed = pl.col("tournament_key") == pl.col("key_other")
     votes = (
         shared.join(keys, on=_TOURNAMENT_ID_COLUMNS)
-        .join(others, on=["platform_other", "external_id_other"])
+        .join(other_keys, on=["platform_other", "external_id_other"])
         .group_by(_TOURNAMENT_ID_COLUMNS)
         .agg(fixture.filter(is_agreed).n_unique().alias("n_votes"), fixture.n_unique().alias("n_shared"))
     )

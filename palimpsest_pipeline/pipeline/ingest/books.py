@@ -372,7 +372,7 @@ class EarlyBooks:
         self._max_waiting = max_waiting
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="books")
         self._lock = threading.Lock()
-        self._waiting = 0
+        self._n_waiting = 0
         # Of the thread alone.
         self._parts: dict[tuple[int, Platform], list[EarlyPart]] = {}
         self._bytes = 0
@@ -383,8 +383,8 @@ class EarlyBooks:
             return
         key = cycle.cycle_id, segment.platform
         with self._lock:
-            has_room = self._waiting < self._max_waiting
-            self._waiting += has_room
+            has_room = self._n_waiting < self._max_waiting
+            self._n_waiting += has_room
         if has_room:
             self._pool.submit(
                 self._read_segment, key, segment, answers.filter(pl.col("kind") == PayloadKind.DETAIL.value)
@@ -417,7 +417,7 @@ class EarlyBooks:
             return
         finally:
             with self._lock:
-                self._waiting -= 1
+                self._n_waiting -= 1
         parts = self._parts.setdefault(key, [])
         if not parts or parts[-1].books is not None:
             parts.append(EarlyPart())

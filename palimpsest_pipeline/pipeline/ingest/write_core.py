@@ -131,15 +131,15 @@ def make_odds_derivation(platform: Platform) -> DeriveProduct:
             platform,
             cycle_frames.read_cycle_books(pipeline, manifest, platform, ANSWERS_PER_BATCH),
         )
-        gone = stale.join(books.answers, on=list(ANSWER_KEY_SCHEMA), how="anti")
-        history.remove_answers(conn, gone, lock_key)
+        dropped_answers = stale.join(books.answers, on=list(ANSWER_KEY_SCHEMA), how="anti")
+        history.remove_answers(conn, dropped_answers, lock_key)
         rejected_answers.replace_rejects(conn, cycle_id, [PayloadKind.DETAIL], books.refused, [platform])
         refused = [entry for _, entry, whole in books.refused if whole]
         _note_refusals(pipeline, conn, manifest, platform, books.answers.height, refused, books.without_price)
         for table, frame in books.vocabulary_rows.items():
             cycle_marts.replace_rows(conn, table, cycle_id, frame, platform)
         # From here on other platforms and cycles wait: what all of them write to comes last.
-        listings.refresh_priced_counts(conn, sorted({*books.answers["listing_id"], *gone["listing_id"]}))
+        listings.refresh_priced_counts(conn, sorted({*books.answers["listing_id"], *dropped_answers["listing_id"]}))
         players.write_players(conn, cycle_id, platform, books.players)
         _unmark_coverage(conn, cycle_id, sizes, book_sizes.read_book_sizes_of_cycle(conn, cycle_id, platform))
         return history.count_rows_of_cycle(conn, cycle_id, platform)

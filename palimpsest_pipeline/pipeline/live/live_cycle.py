@@ -337,10 +337,10 @@ def find_known_targets(pipeline: Pipeline, sr_ids: Sequence[int]) -> list[Target
     """
     now = pipeline.clock.now()
     with pipeline.connect() as conn:
-        known = read_upcoming_listings(conn, now, sr_ids)
-    if sr_ids and not known:
+        listings = read_upcoming_listings(conn, now, sr_ids)
+    if sr_ids and not listings:
         raise UnknownFixture(
             f"no upcoming listing is known for SportRadar id {', '.join(map(str, sorted(sr_ids)))}: run a full cycle"
             " first, or check the id"
         )
-    return build_targets(known, pipeline.settings.home_platform, now)
+    return build_targets(listings, pipeline.settings.home_platform, now)

@@ -52,7 +52,7 @@ class LawBroken(Exception):
 def read_universe(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> CoverageUniverse:
     """Return the known state of every fixture on every platform as of a cycle."""
     trust = order_platforms(pipeline, manifest)
-    claims, looked = universe.read_universe(conn, manifest.cycle_id)
+    claims, looked_tournaments = universe.read_universe(conn, manifest.cycle_id)
     as_of = universe.read_as_of(conn, manifest.cycle_id)
     identified = identify_listings(
         book_sizes.add_largest_books(conn, claims, list_rival_listings(claims), until=as_of, cycle_id=manifest.cycle_id)
@@ -61,7 +61,7 @@ def read_universe(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manife
     return CoverageUniverse.build(
         identified,
         build_fixtures(identified, links, trust),
-        looked,
+        looked_tournaments,
         links,
         tournaments,
         as_of=as_of,
@@ -76,18 +76,20 @@ def derive_coverage(pipeline: Pipeline, conn: psycopg.Connection, manifest: Mani
     Later cycles that may carry over this cycle's discovery become due again, because a cycle that arrives late changes
     their input.
     """
-    known = read_universe(pipeline, conn, manifest)
+    coverage_universe = read_universe(pipeline, conn, manifest)
     rates = build_match_rate_platform(
-        known,
+        coverage_universe,
         completeness=_read_completeness(pipeline, conn, manifest),
         previous_counts=mart_reader.read_rows_before(conn, "mart.match_rate_platform", manifest.cycle_id),
     )
-    lost = coverage_laws.no_listing_is_lost(known, rates)
+    lost = coverage_laws.no_listing_is_lost(coverage_universe, rates)
     if not lost.is_empty():
         raise LawBroken(f"cycle {manifest.cycle_id}: {'; '.join(lost['violation'].head(3))}. Please report it.")
     written = 0
     for table, frame in zip(
-        COVERAGE_TABLES, (build_coverage_fixture(known), build_coverage_tournament(known), rates), strict=True
+        COVERAGE_TABLES,
+        (build_coverage_fixture(coverage_universe), build_coverage_tournament(coverage_universe), rates),
+        strict=True,
     ):
         written += cycle_marts.replace_rows(
             conn,

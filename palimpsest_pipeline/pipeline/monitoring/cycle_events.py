@@ -33,14 +33,18 @@ TICK: Final = timedelta(microseconds=1)
 
 
 def list_cycle_events(
-    conn: psycopg.Connection, pipeline: Pipeline, checks: Mapping[str, bool], known: Iterable[Alert], now: datetime
+    conn: psycopg.Connection,
+    pipeline: Pipeline,
+    checks: Mapping[str, bool],
+    latest_alerts: Iterable[Alert],
+    now: datetime,
 ) -> Events:
-    """Return occurrences and recoveries of cycles that are not in `known`, the latest alert of each key.
+    """Return occurrences and recoveries of cycles that are not in `latest_alerts`, the latest alert of each key.
 
     `checks` maps the name of each check that judges cycles to whether it blocks. A bad cycle of a blocking check stays
     in the alert until it is judged again and passes; for any other check the newest verdict decides.
     """
-    latest = {alert.alert_key: alert for alert in known}
+    latest = {alert.alert_key: alert for alert in latest_alerts}
     lasting = [
         *_list_failures(conn, pipeline),
         *_list_bad_cycles(conn, [check for check, blocks in checks.items() if blocks]),

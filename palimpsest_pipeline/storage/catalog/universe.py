@@ -81,10 +81,10 @@ def read_universe(conn: psycopg.Connection, cycle_id: int) -> tuple[pl.DataFrame
     conn.execute(EVIDENCE_SQL, params)
     conn.execute("analyze looked")
     listings = read_frame(conn, LISTINGS_SQL, params, UNIVERSE_SCHEMA).sort("platform", "external_id")
-    looked = read_frame(
+    looked_tournaments = read_frame(
         conn, "select platform, tournament_external_id, evidence, stale_since from looked", None, LOOKED_TOURNAMENTS
     )
-    return listings, looked.sort("platform", "tournament_external_id")
+    return listings, looked_tournaments.sort("platform", "tournament_external_id")
 
 
 EVIDENCE_SQL: Final = """

@@ -263,12 +263,12 @@ class OddsHistoryReader:
 
         Raises LookupError when a name does not exist.
         """
-        named = self._names.add_market_names(rows).join(
+        named_rows = self._names.add_market_names(rows).join(
             self._names.read_listings(rows["listing_id"].unique()), on="listing_id", how="left"
         )
-        _require_names(named, "market_key", self._names.markets_source, self._names.remedy)
-        _require_names(named, "platform", self._names.listings_source, self._names.remedy)
-        return named
+        _require_names(named_rows, "market_key", self._names.markets_source, self._names.remedy)
+        _require_names(named_rows, "platform", self._names.listings_source, self._names.remedy)
+        return named_rows
 
     def _name_markets(self, books: pl.DataFrame) -> pl.DataFrame:
         """Return BOOKS_SCHEMA rows as MARKETS_SCHEMA."""
@@ -282,7 +282,7 @@ class OddsHistoryReader:
         """
         vocabulary = self._names.read_outcomes(rows["market_key"].unique())
         # A market with one row per outcome has only that outcome in its arrays, so its place is not the vocabulary's.
-        named = (
+        named_rows = (
             rows.with_columns(by_place=pl.when(pl.col("outcome") == "").then("place"))
             .join(
                 vocabulary.select("market_key", "outcome_key", by_place="ordinal"),
@@ -300,8 +300,8 @@ class OddsHistoryReader:
                 outcome_key=pl.when(pl.col("outcome") == "").then("outcome_key").otherwise("outcome"),
             )
         )
-        _require_names(named, "outcome_key", self._names.outcomes_source, self._names.remedy)
-        return named
+        _require_names(named_rows, "outcome_key", self._names.outcomes_source, self._names.remedy)
+        return named_rows
 
 
 def format_days(days: Sequence[date]) -> str:

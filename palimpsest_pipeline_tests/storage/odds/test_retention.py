@@ -109,7 +109,7 @@ def test_an_old_day_is_dropped_when_it_is_exported_and_stays_with_a_reason_when_
         export(database, archive, first, third, *hot)
         done = retire(database, archive)
         assert done.dropped == [first, third]
-        assert done.kept == {
+        assert done.kept_days == {
             day: f"it was not exported: run `palimpsest export {day} {day}`" for day in (second, fourth)
         }
         assert stored(database) == [second, fourth, *hot]
