@@ -171,8 +171,11 @@ def test_views_functions_and_tables_of_the_same_name(data: Data) -> None:
     assert data["mart.open_close"]().schema == pl.Schema(get_frame_schema("mart.open_close"))
     assert {"odds_alert", "open_close", "prices_as_of", "prices", "export"} <= set(dir(data))
     assert "opened_at: timestamp with time zone" in repr(data.odds_alert)
-    assert data.odds_alert.columns.row(0) == ("alert_id", "bigint", "Hash of what it is about and of opened_at: the same episode has the same id "
-                                              "whenever it is derived.")  # fmt: skip
+    assert data.odds_alert.columns.row(0) == (
+        "alert_id",
+        "bigint",
+        "Hash of the alert's subject and of opened_at: an episode has the same id in every derivation.",
+    )
 
 
 def test_a_function_takes_its_arguments_by_name_and_columns_beside_them(data: Data) -> None:

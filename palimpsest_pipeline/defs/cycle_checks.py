@@ -28,7 +28,10 @@ Judge = Callable[[Pipeline, psycopg.Connection, Sequence[int]], Iterable[Verdict
 
 JUDGES_KEY: Final = "palimpsest/judges"
 JUDGES_CYCLES: Final = "cycles"
-"""Metadata value of the checks of this module: it tells the alerts that their verdicts are in ops.cycle_checks."""
+"""Metadata value of the checks of this module.
+
+It shows the alerts that their verdicts are in ops.cycle_checks.
+"""
 
 CYCLES_PER_BATCH: Final = 24
 """Number of cycles that are judged from one reading of their rows. It limits memory."""

@@ -27,7 +27,10 @@ SLOT_TAG: Final = "palimpsest/slot"
 """Run tag with the slot of the kickoff cadence for which the run was requested."""
 KICKOFF_INTERVAL_S: Final = 30
 MAX_UNFINISHED_RUNS: Final = 2
-"""Maximum number of unfinished runs of slots: one derives its last minute while the next one asks in its first."""
+"""Maximum number of unfinished runs of slots.
+
+One derives its last minute while the next one sends the requests of its first.
+"""
 MAX_RECENT_RUNS: Final = 50
 """Number of newest runs of slots that a tick looks at. They cover several hours."""
 

@@ -40,10 +40,10 @@ def draw_svg(*series: Values) -> str:
 
 
 def draw_plot(values: Values, floor: Values = ()) -> dg.MarkdownMetadataValue | None:
-    """Return a plot with its least, greatest and last value as text; None without any value.
+    """Return a plot with its smallest, largest and last value as text; None if there are no values.
 
-    `floor` is a second series in grey. Dagster shows the plot always inline: in a long series, neighbouring values are
-    averaged until the text is short enough.
+    `floor` is a second series in grey. Dagster shows the plot inline and limits its length, so neighbouring values of a
+    long series are averaged until the text is short enough.
     """
     numbers = [value for value in map(_to_finite, values) if value is not None]
     if not numbers:

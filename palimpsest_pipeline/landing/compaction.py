@@ -33,9 +33,9 @@ from .schema import ANSWER_SCHEMA
 from .writer import Landing
 
 ZSTD_LEVEL: Final = 9
-"""Compression level. It saves a quarter of the size against the level of a running cycle, which has less time.
+"""Compression level.
 
-Answers are similar to each other. Level 12 takes twice the time for 7 % less.
+It saves a quarter of the size against the level of a running cycle, which has less time.
 """
 PAGE_BYTES: Final = 64 * 1024 * 1024
 """Page size. It is so large that a row group is one page, which is the unit of compression."""
@@ -46,7 +46,7 @@ UNFINISHED_FOLDER: Final = "platform=unfinished"
 
 @dataclass(frozen=True, slots=True)
 class Compaction:
-    """The result for an hour: the size of its answers before and after, or why it was left alone."""
+    """The result for an hour: the size of its answers before and after, or the reason why it is unchanged."""
 
     hour: datetime
     bytes_before: int
@@ -83,7 +83,7 @@ def compact_hour(landing: Landing, hour: datetime, *, dry_run: bool = False) -> 
     """Compact an hour, or finish an interrupted compaction.
 
     With `dry_run`, return only its present size (also as `bytes_after`) and whether it can be compacted. An hour with a
-    cycle that is not closed or not whole is left alone, with the reason. Raises LandingIncomplete when a segment has
+    cycle that is not closed or not whole is not changed, with the reason. Raises LandingIncomplete when a segment has
     changed since it was written, LandingUnreadable for a damaged manifest or index, LandingError when the store
     refuses; the hour is then as readable as before.
     """

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -44,6 +45,10 @@ USAGE_SCHEMA: Final = {
 """Schema of a frame with the size on disk of each cycle, by platform."""
 
 
+def _build_kind_filter(kinds: Collection[PayloadKind] | None) -> pl.Expr:
+    return EVERY_ROW if kinds is None else pl.col("kind").is_in([kind.value for kind in kinds])
+
+
 @dataclass(frozen=True, slots=True)
 class UnreadableCycle:
     """A cycle whose manifest, or the index of its hour, exists and cannot be read.
@@ -56,7 +61,7 @@ class UnreadableCycle:
     sentence: str
 
     def as_dict(self) -> dict[str, str | int]:
-        """Return the object of the commands' JSON output."""
+        """Return the content as the object that the commands print as JSON."""
         return {"hour": format_hour_key(self.hour), "cycle_id": self.cycle_id, "why": self.sentence}
 
 
@@ -75,6 +80,10 @@ def describe_unreadable(cycles: Iterable[UnreadableCycle]) -> str:
 
 class LandingReader(LandingFiles):
     """The raw answers of all cycles under one root, for reading."""
+
+    def __init__(self, root: str | Path) -> None:
+        super().__init__(root)
+        self._last_cycle: tuple[tuple[int, str] | None, dict[Platform, pl.DataFrame]] = (None, {})
 
     def list_cycles(
         self, hour: datetime | None = None, start: datetime | None = None, end: datetime | None = None
@@ -227,7 +236,28 @@ class LandingReader(LandingFiles):
         segments, or with the first segment that has changed since it was written.
         """
         empty = pl.DataFrame(schema={name: ANSWER_SCHEMA[name] for name in columns})
-        return pl.concat([empty, *self.read_segments(manifest, kinds, platforms, columns)])
+        if "body" in columns:
+            return pl.concat([empty, *self.read_segments(manifest, kinds, platforms, columns)])
+        frames = self._read_without_bodies(manifest, platforms)
+        return pl.concat([empty, *(frame.filter(_build_kind_filter(kinds)).select(columns) for frame in frames)])
+
+    def _read_without_bodies(self, manifest: Manifest, platforms: Collection[Platform] | None) -> list[pl.DataFrame]:
+        """Return a frame per platform with all answers and all columns but the bodies.
+
+        The frames of the last cycle are kept, because several products of a cycle read them.
+        """
+        self._require_segments(manifest, platforms)
+        names = dict.fromkeys(s.platform for s in manifest.segments if platforms is None or s.platform in platforms)
+        key = manifest.cycle_id, manifest.digest
+        cached_key, cached_frames = self._last_cycle
+        frames = dict(cached_frames) if cached_key == key else {}
+        columns = [name for name in ANSWER_SCHEMA if name != "body"]
+        for platform in names:
+            if platform not in frames:
+                frames[platform] = pl.concat(list(self.read_segments(manifest, None, [platform], columns)))
+        # Threads may replace each other's frames: then a frame is read again, and no frame is ever wrong.
+        self._last_cycle = key, frames
+        return [frames[platform] for platform in names]
 
     def read_segments(
         self,
@@ -240,13 +270,18 @@ class LandingReader(LandingFiles):
 
         Use it for a cycle whose bodies should not be in memory together.
         """
-        folder = self._cycle_folder(manifest.partition_hour, manifest.cycle_id)
+        folder = self._require_segments(manifest, platforms)
         segments = [segment for segment in manifest.segments if platforms is None or segment.platform in platforms]
+        return self._read_frames(folder, manifest.cycle_id, segments, kinds, columns)
+
+    def _require_segments(self, manifest: Manifest, platforms: Collection[Platform] | None) -> UPath:
+        """Return the folder of the cycle. Raises LandingIncomplete when segments of the platforms are missing."""
+        folder = self._cycle_folder(manifest.partition_hour, manifest.cycle_id)
         if missing := self.find_missing_segments(manifest, platforms):
             raise LandingIncomplete(
                 f"cycle {manifest.cycle_id}: missing in the landing at {folder}: {', '.join(missing)}"
             )
-        return self._read_frames(folder, manifest.cycle_id, segments, kinds, columns)
+        return folder
 
     def _read_frames(
         self,
@@ -256,7 +291,7 @@ class LandingReader(LandingFiles):
         kinds: Collection[PayloadKind] | None,
         columns: Sequence[str],
     ) -> Iterator[pl.DataFrame]:
-        row_filter = EVERY_ROW if kinds is None else pl.col("kind").is_in([kind.value for kind in kinds])
+        row_filter = _build_kind_filter(kinds)
         needed = dict.fromkeys([*columns, "kind", "received_at", "observed_at"])
         for frame in self._read_pieces(folder, cycle_id, segments, list(needed), row_filter):
             yield frame.filter(row_filter).with_columns(OBSERVED_AT_EXPR).select(columns)

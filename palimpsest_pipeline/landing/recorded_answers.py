@@ -33,7 +33,10 @@ from .writer import Landing
 RECORDED_STAGE = "recorded"
 
 JSON_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""Errors of decoding: JSON that is invalid, of another shape or nested too deeply, and text that is not UTF-8."""
+"""Errors of decoding.
+
+The JSON is invalid, of another shape or nested too deeply, or the text is not UTF-8.
+"""
 
 AnswerIdentity = tuple[str, datetime, str | None]
 """Identity of an answer: request, instant, hash of the body."""

@@ -35,9 +35,15 @@ FLUSH_BYTES: Final = 8 * 1024 * 1024
 FLUSH_AGE_S: Final = 2.0
 """Maximum time that an answer waits to be written. A killed process loses only younger answers."""
 PENDING_SEGMENTS: Final = 2
-"""Maximum number of segments that wait for the store before `append` waits too. It limits memory on a slow store."""
+"""Maximum number of segments that wait for the store before `append` waits too.
+
+It limits memory on a slow store.
+"""
 ZSTD_LEVEL: Final = 3
-"""Compression level. Level 1 takes a fifth less time, but finds no similar answers: up to three times the size."""
+"""Compression level.
+
+Level 1 takes a fifth less time, but finds no similar answers: up to three times the size.
+"""
 SegmentListener = Callable[[Cycle, Segment, pl.DataFrame], None]
 """A function called for a segment that has just been landed.
 
@@ -106,9 +112,7 @@ class Landing(LandingReader):
         late: Collection[Platform],
         written: dict[str, Segment],
     ) -> Manifest:
-        """Write a manifest of the segments in the folder, of those that the present manifest names, and of
-        `written`.
-        """
+        """Write a manifest of the segments in the folder, of the present manifest, and of `written`."""
         before = self._read_manifest_in(folder)
         known_segments = {segment.name: segment for segment in before.segments} if before else {}
         known_segments |= written
@@ -224,10 +228,10 @@ class CycleWriter:
     def close(
         self, status: RunStatus, finished_at: datetime, stages: Sequence[str] = (), late: Collection[Platform] = ()
     ) -> Manifest:
-        """Write the waiting answers and then the manifest; return the manifest.
+        """Write the answers that are still in memory, then the manifest; return the manifest.
 
-        `stages` and `late` are added to those of an existing manifest. Raises LandingError when the store refuses; then
-        the manifest names the segments that could be written.
+        `stages` and `late` (platforms whose discovery is not finished) are added to those of an existing manifest.
+        Raises LandingError when the store refuses a write; then the manifest names the segments that were written.
         """
         try:
             self.flush()

@@ -20,7 +20,9 @@ PROPOSALS_SCHEMA: Final[dict[str, pl.DataType]] = {
 }
 
 MIN_LIKENESS: Final = 88.0
-"""Least similarity of two names, 0 to 100. Chosen on the names that three platforms give to bets known to be the same.
+"""Least similarity of two names, 0 to 100.
+
+Chosen on the names that three platforms give to bets known to be the same.
 """
 MIN_LIKENESS_LEAD: Final = 4.0
 """The least lead in similarity of the best market over any other: two candidates count as none."""

@@ -1,7 +1,7 @@
 """The crosswalk from platform tournaments to tournaments.
 
-It rests on SportRadar's tournament ids and on shared fixtures, never on names: two leagues called Premier League in two
-countries have no fixture in common and stay apart.
+It uses SportRadar's tournament ids and shared fixtures, never names: two leagues called Premier League in two countries
+have no fixture in common and stay separate.
 """
 
 from collections.abc import Sequence
@@ -103,10 +103,10 @@ def _find_shared_fixtures(listings: pl.DataFrame, platform_tournaments: pl.DataF
 
 
 def _find_mixed_groups(shared: pl.DataFrame) -> pl.DataFrame:
-    """Return the groups that hold several tournaments' fixtures, as a page of specials does.
+    """Return the groups that contain fixtures of several tournaments, such as a page of special offers.
 
-    On the platform that shares most of the group's fixtures, no one tournament has more than half of them. Such a group
-    gets no vote.
+    On the platform that shares most of the group's fixtures, no tournament has more than half of them. Such a group has
+    no vote.
     """
     fixture = pl.col("fixture_sr_id").n_unique()
     other = [*_TOURNAMENT_ID_COLUMNS, "platform_other"]
@@ -127,7 +127,7 @@ def _find_mixed_groups(shared: pl.DataFrame) -> pl.DataFrame:
 def _assign_keys(platform_tournaments: pl.DataFrame, shared: pl.DataFrame) -> pl.DataFrame:
     """Return the key of every platform tournament.
 
-    Votes are counted in rounds, all of a round at once, so that row order cannot matter.
+    Votes are counted in rounds, all votes of a round at once, so the order of the rows does not matter.
     """
     own_keys = platform_tournaments.select(
         *_TOURNAMENT_ID_COLUMNS, tournament_key=pl.lit("sr:") + pl.col("sr_tournament_id").cast(pl.String)
@@ -135,7 +135,7 @@ def _assign_keys(platform_tournaments: pl.DataFrame, shared: pl.DataFrame) -> pl
     keys = own_keys.filter(pl.col("tournament_key").is_not_null())
     for platform in (None, *_list_platforms(platform_tournaments)):
         open_tournaments = own_keys.join(keys, on=_TOURNAMENT_ID_COLUMNS, how="anti").select(_TOURNAMENT_ID_COLUMNS)
-        if platform is not None:  # without a link to a SportRadar id: their own id is the key that others may join
+        if platform is not None:  # without a link to a SportRadar id: their own id is the key, which others may join
             unlinked = open_tournaments.filter(pl.col("platform") == platform)
             keys = pl.concat(
                 [keys, unlinked.with_columns(tournament_key=pl.col("platform") + ":" + pl.col("external_id"))]
@@ -212,8 +212,8 @@ def _build_tournaments(
 ) -> pl.DataFrame:
     """Return each tournament with the most trusted platform's name and country.
 
-    The country comes from the most trusted platform that names one. Of a platform's own two tournaments the larger
-    counts.
+    The country comes from the most trusted platform that names one. If a platform has two tournaments with this key,
+    the larger one counts.
     """
     ranks = pl.DataFrame(
         {"platform": [str(p) for p in trust], "rank": range(len(trust))},

@@ -26,7 +26,7 @@ PLAYER_LINKS_SCHEMA: Final[dict[str, pl.DataType]] = {
 
 SPORTRADAR_PLAYER_PATTERN: Final = r"^sr:player:([0-9]{1,18})$"
 MIN_CONTAINED_WORDS: Final = 2
-"""The least number of words of a contained name: one alone, a given name or a surname, proves too little."""
+"""Minimum number of words of a contained name. A given name or a surname alone proves too little."""
 _PLAYER_KEY: Final = ["fixture_sr_id", "platform", "external_player_id"]
 _CANDIDATE_KEY: Final = ["fixture_sr_id", "sr_player_id"]
 

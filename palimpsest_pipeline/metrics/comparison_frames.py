@@ -48,7 +48,7 @@ def add_as_of(listings: pl.DataFrame) -> pl.DataFrame:
     twice = rows.filter(rows.select(LISTING_KEY).is_duplicated())
     if twice.height:
         raise ValueError(
-            f"{twice.height} listings that speak for one platform on one fixture, "
+            f"{twice.height} primary listings of one platform on one fixture, "
             f"first {twice.row(0, named=True)}: give one"
         )
     last_seen_at = pl.max_horizontal("answered_at", "dropped_at")

@@ -1,7 +1,7 @@
 """The data dictionary of this checkout, built from the comments of a temporary database.
 
-It also names the checks, tests and example queries that guard each relation. Belongs here: gathering. Does not belong
-here: the text's layout (`storage/marts/dictionary`).
+It also names the checks, tests and example queries that guard each relation. Belongs here: collecting these facts. Does
+not belong here: the text's layout (`storage/marts/dictionary`).
 """
 
 import importlib

@@ -199,8 +199,9 @@ def read_refresh_result(
     pipeline: Pipeline, run_id: str, sr_ids: Sequence[int]
 ) -> tuple[list[dict[str, Any]], list[int]]:
     """Return a row per platform for a refresh of these fixtures, and the ids that are listed nowhere.
+
     A row has `platform`, `status`, `listings`, `fetched`, `ms` (first request to last answer) and `failure` (None when
-        there is none). The status of a platform that lists none of the fixtures is `not_listed`.
+    there is none). The status of a platform that lists none of the fixtures is `not_listed`.
     """
     with pipeline.connect() as conn:
         runs = {run["platform"]: run for run in cycle_reader.read_runs_of_dagster_run(conn, run_id).to_dicts()}

@@ -41,17 +41,21 @@ OUTAGE_ERRORS: Final = (
     psycopg.InterfaceError,
     psycopg.OperationalError,
 )
-"""Errors of the machine, the database or the archive. They would stop every cycle, so they are not recorded for one."""
+"""Errors of the machine, the database or the archive.
+
+They would stop every cycle, so they are not recorded for one.
+"""
 MAX_PARALLEL_PLATFORMS: Final = 3
-"""Platforms derived at the same time: 1.5 times as fast as one by one on two cores.
+"""Number of platforms that are derived at the same time: 1.5 times as fast as one by one on two cores.
 
 While Postgres writes for one platform, the answers of another one are read.
 """
 
 DeriveProduct = Callable[[Pipeline, psycopg.Connection, Manifest], int]
-"""A function that writes one product of one cycle inside the caller's transaction and returns its number of rows.
+"""A function that writes one product of one cycle and returns its number of rows.
 
-When the product is derived again and nothing has to be written, the number is the same.
+It runs inside the caller's transaction. When the product is derived again and no row has to be written, the number is
+the same.
 """
 
 
@@ -81,11 +85,11 @@ def derive_platforms(
     *,
     needs: Sequence[str] = (),
 ) -> DerivedCycles:
-    """Derive a core product that is marked platform by platform, for all platforms at the same time.
+    """Derive a core product that has one mark per platform, for all platforms at the same time.
 
     Each platform is derived by `derive_cycles` on its own connection. An error of one platform does not stop the
-    others; it is raised when all are done. When the caller is interrupted, cycles under way are finished and no other
-    cycle is begun.
+    others; it is raised at the end. When the caller is interrupted, the current cycles are finished and no other cycle
+    begins.
     """
     interrupted = Event()
 
@@ -130,10 +134,10 @@ def derive_cycles(
 ) -> DerivedCycles:
     """Derive `product` for every cycle of `manifests` for which it is due, oldest first.
 
-    `storage.derivation.due_products` defines when it is due. Each cycle is one transaction that ends with its mark, so
-    a repeated run skips derived cycles, and rows dropped with their marks come back. If another run derives the same
-    cycle, this one waits for it and accepts its result. A cycle for which a core product in `needs` is due is left
-    waiting: another run has just landed it and derives it in its own order.
+    `storage.derivation.due_products` defines due products. Each cycle is one transaction that ends with its mark, so a
+    repeated run skips derived cycles. If rows are dropped together with their marks, the next run derives them again.
+    If another run derives the same cycle, this one waits for it and accepts its result. A cycle for which a core
+    product in `needs` is due stays waiting: another run has just landed it and derives it in its own order.
 
     When a cycle fails, its earlier rows stay, its error is recorded, and the next cycle is derived. At the end
     CyclesFailed names all failed cycles. An error that no cycle has caused (`OUTAGE_ERRORS`) is raised at once.
@@ -205,7 +209,7 @@ def _is_outage(error: Exception) -> bool:
 def _record_failure(
     pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest, product: str, error: Exception
 ) -> None:
-    """Record the error of a cycle with its landed digest, and the cycle's state in the landing."""
+    """Record the error of a cycle with its landed digest, and the state of the cycle in the landing."""
     log.warning("cycle %d: %s could not be derived", manifest.cycle_id, product, exc_info=error)
     try:
         manifest = pipeline.landing.reread_manifest(manifest)

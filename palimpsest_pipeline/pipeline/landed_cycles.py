@@ -49,9 +49,9 @@ def record_landed(
 ) -> None:
     """Record a cycle whose manifest has just been read. The caller commits.
 
-    If the row says that this manifest is whole, the segments are listed only with `list_segments`. An unchanged row is
-    not written: otherwise another process that derives a product of the cycle at the same time would have to wait.
-    Raises LandingError when the segments cannot be listed.
+    If the row already says that this manifest is whole, the segments are listed only with `list_segments`. An unchanged
+    row is not written: otherwise another process that derives a product of the cycle would have to wait. Raises
+    LandingError when the segments cannot be listed.
     """
     row = landed_cycles.read_cycle(conn, manifest.cycle_id)
     if not list_segments and row is not None and row.is_whole and row.digest == manifest.digest:
@@ -110,7 +110,7 @@ def rescan_landing(pipeline: Pipeline, first: datetime | None = None, end: datet
 def fill_if_incomplete(pipeline: Pipeline) -> RescanResult | None:
     """Rescan the whole landing when the table is empty or lacks a known cycle.
 
-    Return None when it is complete. It is incomplete after the upgrade that created it.
+    Return None when the table is complete. It is incomplete after the upgrade that created it.
     """
     with pipeline.connect() as conn:
         if landed_cycles.is_complete(conn):

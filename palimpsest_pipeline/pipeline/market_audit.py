@@ -1,5 +1,6 @@
-"""What `palimpsest markets audit` looks at: files of answers, folders of them, a landing, or counted market ids in a
-CSV. Writes nothing.
+"""The input of `palimpsest markets audit`: answer files, folders, landings, or counts of market ids.
+
+Counts come from a CSV. Writes nothing.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,20 +22,20 @@ from palimpsest_pipeline.markets.platform_books import collect_raw_books
 from palimpsest_pipeline.platforms.base import PlatformAdapter
 
 ANSWERS_PER_BATCH: Final = 200
-"""Answers that are normalised together."""
+"""Number of answers that are normalised together."""
 CSV_COLUMNS: Final = {"platform": "platform", "raw_market_id": "external_market_id", "occurrences": "occurrences"}
-"""Columns that a CSV of counted market ids must have, and what they are here."""
+"""Required columns of a CSV with counted market ids, and their names here."""
 MANIFEST_FILE: Final = "manifest.json"
-"""Describes the recorded answers beside it; no answer itself."""
+"""The file that describes the recorded answers beside it. It is not an answer."""
 
 Adapters = Mapping[Platform, PlatformAdapter]
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOutInput:
-    """Something given that says nothing of a prematch book.
+    """An input without a prematch book.
 
-    An answer in play is as it should be; anything else could not be read.
+    An answer in play is a normal case; any other input could not be read.
     """
 
     where: str
@@ -47,7 +48,10 @@ class LeftOutInput:
 
 @dataclass(frozen=True, slots=True)
 class AuditResult:
-    """occurrences: rows of `markets.audit_occurrences.OCCURRENCES_SCHEMA`, each (event, market, line) once."""
+    """The result of an audit.
+
+    `occurrences` has the columns `markets.audit_occurrences.OCCURRENCES_SCHEMA`, with each (event, market, line) once.
+    """
 
     occurrences: pl.DataFrame
     left_out: list[LeftOutInput]
@@ -55,9 +59,9 @@ class AuditResult:
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """What of the material is looked at: one platform, one value of a CSV's column `source`, one hour of a landing.
+    """The selection of the input: a platform, a value of a CSV's column `source`, an hour of a landing.
 
-    None: all.
+    None selects everything.
     """
 
     platform: Platform | None = None
@@ -68,10 +72,9 @@ class AuditFilter:
 def audit_markets(
     places: Sequence[str], landing: Landing, adapters: Adapters, vocabulary: Vocabulary, audit_filter: AuditFilter
 ) -> AuditResult:
-    """Looks at everything in `places` (files, folders, roots of landings, URLs of landings), or at `landing` when there
-    are none.
+    """Audit the books in `places` (files, folders, folders or URLs of landings), otherwise in `landing`.
 
-    What cannot be read is left out and named.
+    Inputs that cannot be read are left out and named in the result.
     """
     left_out: list[LeftOutInput] = []
     books: list[pl.DataFrame] = []
@@ -103,7 +106,7 @@ def _count_occurrences(details: Sequence[Detail], vocabulary: Vocabulary) -> pl.
 
 
 def _deduplicate(books: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
-    """What several answers repeat counts once, and as unmapped where one of them is."""
+    """Return each (event, market, line) once, as unmapped if one of its answers has it unmapped."""
     if not books:
         return []
     identity = ["event", "platform", "sport", "external_market_id", "specifier"]
@@ -145,7 +148,7 @@ def _is_landing(folder: Path) -> bool:
 def read_landed_details(
     landing: Landing, adapters: Adapters, audit_filter: AuditFilter
 ) -> Iterator[Detail | LeftOutInput]:
-    """The newest prematch book of every listing in the landing."""
+    """Yield the newest prematch book of every listing in the landing."""
     platforms = tuple(adapters) if audit_filter.platform is None else (audit_filter.platform,)
     try:
         manifests = landing.list_cycles(hour=audit_filter.hour)
@@ -159,8 +162,8 @@ def read_landed_details(
         )
     audited_listings: set[tuple[Platform, str | None]] = set()
     for manifest in reversed(manifests):
-        # Backwards, since a listing may have been asked twice in a cycle; and one by one, so that a broken segment
-        # takes no other with it.
+        # Backwards, because a listing may have been requested twice in a cycle; and one by one, so that a broken
+        # segment does not affect others.
         for segment in reversed([segment for segment in manifest.segments if segment.platform in platforms]):
             try:
                 frame = landing.read_answers(
@@ -179,7 +182,7 @@ def read_landed_details(
 
 
 def _read_recorded_answer(file: Path, adapters: Adapters, audit_filter: AuditFilter) -> Detail | LeftOutInput:
-    """A file as an answer of the platform whose detail it is."""
+    """Return a file's content as a detail answer of its platform."""
     try:
         body = file.read_bytes()
     except OSError as error:
@@ -210,9 +213,9 @@ def _decode_answer(answer: Answer, adapters: Adapters, where: str) -> Detail | L
 
 
 def _read_counts(file: Path, audit_filter: AuditFilter) -> pl.DataFrame | LeftOutInput:
-    """Counted market ids, of the chosen source and platform."""
+    """Return the counted market ids of the chosen source and platform."""
     try:
-        # Text throughout: market ids are text, and a count that is no number is said so below.
+        # All columns are text: market ids are text, and a count that is not a number is reported below.
         frame = pl.read_csv(file, infer_schema=False).with_columns(pl.all().fill_null(""))
     except (OSError, pl.exceptions.PolarsError) as error:
         return LeftOutInput(str(file), f"cannot be read: {error}")

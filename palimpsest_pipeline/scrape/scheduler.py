@@ -93,7 +93,9 @@ class _WaitingJob:
     is_timed_out: bool = False
     """Withdrawn because its time was over."""
     ticket: int = 0
-    """The ticket of its current entries in a queue and among the sleeping jobs; entries with an older ticket are void.
+    """The ticket of its current entries in a queue and among the sleeping jobs.
+
+    Entries with an older ticket are void.
     """
 
 
@@ -153,8 +155,9 @@ class Scheduler:
         self._sleeping_jobs: list[tuple[float, int, _WaitingJob]] = []
         self._tickets = itertools.count(1)
         self._missing_room: dict[_Host, int] | None = None
-        """For each host the least room that a gang lacked when all gangs were last examined: with less, no gang can
-        start. None when something else has changed since.
+        """For each host the least room that a gang lacked when all gangs were last examined.
+
+        With less, no gang can start. None when something else has changed since.
         """
         self._actions: list[Action] = []
         self._now = 0.0
@@ -163,14 +166,17 @@ class Scheduler:
         """True once half the time to the end has passed."""
 
     def set_end(self, ends_at: float, now: float) -> None:
-        """Set the end: nothing starts at `ends_at` or later.
+        """Set the end: no request starts at `ends_at` or later.
 
         The caller ends the requests in flight then; their results do not affect their host.
         """
         self._split_at, self._ends_at = now + (ends_at - now) / 2, ends_at
 
     def hold_host(self, host: Platform, reason: str, until: float, now: float, *, is_blocked: bool = True) -> None:
-        """Apply a trouble that another scrape found, as `CircuitBreaker.hold`, before the first job is added."""
+        """Apply a problem that another scrape reported, as `CircuitBreaker.hold` does.
+
+        Call it before the first job is added.
+        """
         self._hosts[host].breaker.hold(reason, until, now, is_blocked=is_blocked)
 
     def add_job(self, job: RequestJob, now: float) -> None:
@@ -225,7 +231,7 @@ class Scheduler:
             self._enqueue(waiting_job)
 
     def withdraw_job(self, job_key: int, reason: str, *, is_timed_out: bool = False) -> None:
-        """Withdraw a job: nothing of it starts any more. A job that is over is ignored.
+        """Withdraw a job: none of its requests starts any more. A job that is over is ignored.
 
         The next `take_due_actions` finishes its waiting requests, with "not asked: `reason`" for those without an
         attempt and with "" for the others. Requests in flight are answered as usual, and not retried.
@@ -299,9 +305,9 @@ class Scheduler:
         return actions
 
     def find_next_due_at(self) -> float | None:
-        """Return when to call `take_due_actions` again if nothing happens before.
+        """Return the time of the next call of `take_due_actions` if no event comes earlier.
 
-        None when nothing waits for time. As of the last call of `take_due_actions`.
+        None when no request waits for a time. As of the last call of `take_due_actions`.
         """
         while self._sleeping_jobs and self._sleeping_jobs[0][1] != self._sleeping_jobs[0][2].ticket:
             heappop(self._sleeping_jobs)
@@ -335,7 +341,7 @@ class Scheduler:
 
     @property
     def is_idle(self) -> bool:
-        """Return whether nothing waits, nothing is in flight, and every RequestFinished was returned."""
+        """Return whether no request waits or is in flight, and every RequestFinished was returned."""
         return not self._jobs and not self._actions
 
     # Hosts
@@ -423,7 +429,7 @@ class Scheduler:
             host.update_startable(self._now, clears_reservations=True)
         if self._missing_room is not None and all(host.n_startable < n for host, n in self._missing_room.items()):
             return
-        lacking = self._missing_room = {}  # Reset again where a started job leaves a part that is due.
+        lacking = self._missing_room = {}  # Set again if a started job leaves a part that is due.
         heads = [(head, need) for need in self._queues if (head := self._find_first_entry(need))]
         heapify(heads)
         passed_jobs: list[tuple[_WaitingJob, _Need]] = []
@@ -437,7 +443,7 @@ class Scheduler:
                 ]
             )
             if not need or not all(host.is_closed for host, _ in need):
-                # It waits for a host, not for room: reserving room for it would let one failing host delay the others.
+                # It waits for a host, not for room: reserved room for it would let one failing host delay the others.
                 continue
             if short_parts := [part for part in need if part[0].n_startable < part[1]]:
                 for host, n in short_parts if self._splits_jobs else short_parts[:1]:

@@ -92,7 +92,7 @@ def test_a_function_says_how_it_is_called_and_what_it_tells_itself_before_what_i
     (history,) = [entry for entry in found if entry.name == "fixture_history"]
     arbitrage, compared = said["palimpsest.arbitrage"], said["palimpsest.price_comparison"]
     assert history.arguments == "fixture bigint, market_key text default null, since timestamptz default null"
-    assert said["palimpsest.fixture_history"]["is_active"] == "It could be backed."
+    assert said["palimpsest.fixture_history"]["is_active"] == "True when it could be backed."
     assert said["palimpsest.fixture_history"]["market_key"] == "Market of the vocabulary.", (
         "not what it is to be asked for"
     )

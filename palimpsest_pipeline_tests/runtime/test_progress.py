@@ -143,7 +143,7 @@ def test_a_host_that_is_not_asked_is_red_with_its_reason_until_it_is_asked_again
     board.on_planned(Platform.BET9JA, 2, PayloadKind.DETAIL)
     scrape.over(board, scrape.answer(Platform.BET9JA, 7))
     board.on_host_change(Platform.BET9JA, HostView(0, 1, "open", "asked to wait 2 s"))
-    assert "\x1b[1;31mleft alone: asked to wait 2 s\x1b[0m" in shown(board)
+    assert "\x1b[1;31mpaused: asked to wait 2 s\x1b[0m" in shown(board)
     board.on_host_change(Platform.BET9JA, HostView(0, 1, "closed"))
     assert "asked to wait" not in shown(board)
     assert "1/2" in shown(board)
@@ -214,7 +214,7 @@ def test_the_log_has_a_line_at_each_change_of_a_host_and_at_the_end(scrape: Scra
         board.on_host_change(Platform.BETPAWA, HostView(0, 1, "open", "no answer for 10 s"))
         board.on_host_change(Platform.BETPAWA, HostView(0, 1, "closed"))
         scrape.over(board, scrape.answer(Platform.BETPAWA, 7))
-    assert log.lines[:2] == ["betpawa is left alone: no answer for 10 s", "betpawa is asked as usual again"]
+    assert log.lines[:2] == ["betpawa is paused: no answer for 10 s", "betpawa is used as usual again"]
     assert log.lines[2].startswith("capture: betpawa 1/1")
     assert len(log.lines) == 3
 

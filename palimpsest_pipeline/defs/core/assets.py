@@ -67,9 +67,9 @@ def _materialize(
 
 
 FAILURE_REPORTING_ASSETS = (dg.AssetKey(["mart", "unmapped_market"]), dg.AssetKey(["core", "matched_events"]))
-"""Assets that report failed cycles: the first of them in a run fails when a cycle has failed in an earlier step.
+"""Assets that report failed cycles.
 
-No other step of the run depends on that asset.
+The first of them in a run fails when a cycle has failed in an earlier step.
 """
 
 EVENT_TABLES = [

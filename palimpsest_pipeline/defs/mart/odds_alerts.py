@@ -56,7 +56,10 @@ DERIVE_AGAIN: Final = (
     " alert's id."
 )
 LOOKED_BACK: Final = timedelta(days=1)
-"""How long after kickoff the rows of a fixture are checked. Later only a replay of past days writes them."""
+"""How long after kickoff the rows of a fixture are checked.
+
+Later only a replay of past days writes them.
+"""
 
 
 def _build_spec(name: str, description: str) -> dg.AssetCheckSpec:

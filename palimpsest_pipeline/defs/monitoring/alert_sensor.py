@@ -1,4 +1,4 @@
-"""The sensor that sends alerts: one notice when a trouble begins, and one when it is over."""
+"""The sensor that sends alerts: one notice when a problem begins, and one when it is over."""
 
 import json
 import logging
@@ -102,10 +102,10 @@ def _build_outage_alert(message: str, at: datetime) -> Alert:
     minimum_interval_seconds=EVALUATION_INTERVAL_S,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Reports failed runs and checks once when they begin and once when they are over: in its log, and to"
-    " the webhook of PALIMPSEST_ALERT_WEBHOOK_URL. On by default: it asks no platform.",
+    " the webhook of PALIMPSEST_ALERT_WEBHOOK_URL. On by default: it sends no requests to platforms.",
 )
 def alerts(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.SensorResult:
-    """Look for new troubles and recoveries, and send at most one message to each channel."""
+    """Search new problems and recoveries, and send at most one message to each channel."""
     graph = context.repository_def
     assert graph is not None
     sentence, cursor = process_alerts(
@@ -208,7 +208,7 @@ def _store_events(
     now: datetime,
     log: logging.Logger,
 ) -> datetime:
-    """Write new troubles and recoveries; return the instant up to which events are stored."""
+    """Write new problems and recoveries; return the instant up to which events are stored."""
     stored.lock_alerts(conn)
     latest_alerts = stored.read_latest_alerts(conn)
     events, stopped_at = list_run_events(instance, before.looked_until - LOOK_OVERLAP, subjects.cycle_checks, log)

@@ -53,9 +53,9 @@ def partitions_are_ahead(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckR
 def exported_days_are_whole(
     context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> dg.AssetCheckResult:
-    """The catalogue has the day, its files exist with their sizes, and they agree with Postgres.
+    """The archive's catalogue has the partition's day, its files exist, and they agree with Postgres.
 
-    The comparison with Postgres is made only if Postgres still has the day.
+    The files have the recorded sizes. The comparison with Postgres is made only if Postgres still has the day.
     """
     message, day = None, parse_day_key(context.partition_key)
     with pipeline.connect() as conn:

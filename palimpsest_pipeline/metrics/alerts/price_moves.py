@@ -1,14 +1,14 @@
 """The change of prices over a window of time. Frames in, frames out.
 
 A change is measured in implied probability (1 / odds). From 2.00 to 2.20 it falls by 0.045; from 100 to 235 it falls by
-0.006, which no trader acts on.
+0.006, on which no trader acts.
 
-The change of a price can only differ when the price changes, when it changed a window ago, and when the knowledge of a
-window ago begins or ends. It is therefore computed only at the first look at or after each of these instants. Markets
-whose prices never were far apart are skipped.
+The change of a price can differ only at three kinds of instants: the price changes, the price changed one window
+earlier, or the price of one window earlier becomes known or unknown. It is therefore computed only at the first look at
+or after each of these instants. Markets whose prices never were far apart are skipped.
 
-Belongs here: changes over the window. Does not belong here: prices of other books (`book_comparisons`), thresholds in
-time (`episodes`).
+Belongs here: changes over the window. Does not belong here: prices of other platforms (`book_comparisons`), thresholds
+in time (`episodes`).
 """
 
 from datetime import timedelta

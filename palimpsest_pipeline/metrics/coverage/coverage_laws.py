@@ -421,13 +421,13 @@ def intervals_have_no_holes(intervals: pl.DataFrame) -> pl.DataFrame:
                 "intervals have no holes",
                 holes,
                 _describe_market(),
-                pl.format("nothing is said from {} to {}", end, following),
+                pl.format("there is no interval from {} to {}", end, following),
             ),
             build_violations(
                 "intervals have no holes",
                 last_with_end,
                 _describe_market(),
-                pl.format("nothing is said from {} on", end),
+                pl.format("there is no interval from {} on", end),
             ),
         ]
     )

@@ -80,7 +80,7 @@ def find_open_close(
     confirmed at most `exact_s` seconds before kickoff is exact. A look proves nothing about instants more than
     `silence_limit` after it.
 
-    Listings do not depend on each other, so a caller may pass some at a time. The computation takes about 400 MB in
+    Listings are independent of each other, so a caller may process them in parts. The computation takes about 400 MB in
     addition to its arguments and its result.
 
     Raises ValueError when a change has no answer among the looks, when `outcomes` lacks the name of one that was

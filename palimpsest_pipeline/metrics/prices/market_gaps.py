@@ -1,9 +1,9 @@
-"""Markets that home and a competitor do not both offer: the side that lacks them, and since when.
+"""Markets that home and a competitor do not both offer, with the side that lacks them and the time.
 
 Frames in, frames out. The shapes of the frames are in `comparison_frames`.
 
 A market is offered when one of its outcomes can be backed. It is listed when the last answer shows it at all. An old
-answer says nothing about the current state: if one side was not looked at when the fixture was last looked at, the gap
+answer proves nothing about the current state: if one side was not observed when the fixture was last observed, the gap
 is unknown. A dropped listing stays dropped until a look shows it again.
 """
 
@@ -61,7 +61,7 @@ def find_availability_gaps(
     platforms that it lacks are left out. `main_markets` holds market keys by priority. A market of open outcomes has
     the best state of its rows, since the earliest row in that state.
 
-    Fixtures do not depend on each other, so a caller may pass some at a time.
+    Fixtures are independent of each other, so a caller may process them in parts.
     """
     home, *competitors = platforms
     dated_listings = add_as_of(listings)

@@ -175,7 +175,7 @@ def check_cycles(settings: Settings) -> Finding:
     return Finding(
         "cycles",
         True,
-        "; ".join([*map(describe_closed_cycle, dead), *alive]) or "none is running, and none has died unnoticed",
+        "; ".join([*map(describe_closed_cycle, dead), *alive]) or "none is running, and no process of one has died",
     )
 
 

@@ -1,8 +1,7 @@
-"""Detail answers as frames: the listings that they show, their books in the vocabulary's words, and what was refused.
-Knows no database, no landing.
+"""The content of detail answers as frames: listings, books in the vocabulary's keys, and refusals.
 
-Belongs here: reading answers, and keeping what was read of a cycle while it is scraped. Does not: which answers
-(`cycle_frames`), writing (`write_core`).
+Knows no database and no landing. Belongs here: reading answers, and caching the results while a cycle is scraped. Does
+not belong here: the choice of answers (`cycle_frames`), writing (`write_core`).
 """
 
 import threading
@@ -52,17 +51,19 @@ OWNER_SCHEMA: Final[dict[str, pl.DataType]] = {
 COUNT_COLUMNS: Final = ("n_markets_listed", "n_markets_mapped", "n_markets_priced", "n_prices", "n_prices_merged")
 ANSWER_SCHEMA: Final[dict[str, pl.DataType]] = {**OWNER_SCHEMA, **dict.fromkeys(COUNT_COLUMNS, pl.Int32())}
 MAX_KEPT_BYTES: Final = 96 * 2**20
-"""Frames of books that are kept at most: those of some 3,000 fixtures."""
+"""Maximum size of the cached books: the frames of some 3,000 fixtures."""
 MAX_LISTING_ROWS: Final = 200_000
-"""Listings that are kept at most: those of a day of full cycles of some hundred fixtures, or of one of some ten
-thousand.
+"""Maximum number of cached listings.
+
+That is a day of full cycles with some hundred fixtures, or one cycle with some ten thousand.
 """
 ANSWERS_PER_PART: Final = 64
-"""Answers that are normalised together: it costs some 25 ms however few they are, and for this many takes some ten
-megabytes of memory.
+"""Number of answers that are normalised together.
+
+A call takes about 25 ms even for one answer. This many answers take about ten megabytes of memory.
 """
 MAX_WAITING_SEGMENTS: Final = 2
-"""Segments that wait to be read at most: their bodies are in memory, of each some megabytes."""
+"""Maximum number of segments that wait to be read. Their bodies, some megabytes each, are in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +77,13 @@ class ObservedListing:
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """What detail answers of one platform say. `capture` is the number of an answer whose book could be read, in the
-    order of the answers.
+    """The content of detail answers of one platform, under the keys of the vocabulary.
 
-    listings: rows of LISTING_SCHEMA; also of answers whose book is refused. answers: rows of ANSWER_SCHEMA. rows:
-    rows of `markets.build_market_rows.MARKET_ROWS_SCHEMA`. unmapped, coverage and players: as in `NormalisedBatch`.
-    refused: as `storage.ledger.rejected_answers` takes it.
-    without_price: answers whose book has outcomes and no price.
+    `capture` is the number of an answer whose book could be read, in the order of the answers. `listings` has the
+    columns LISTING_SCHEMA, and includes answers whose book was refused. `answers` has the columns ANSWER_SCHEMA. `rows`
+    has the columns `markets.build_market_rows.MARKET_ROWS_SCHEMA`. `unmapped`, `coverage` and `players` are as in
+    `NormalisedBatch`. `refused` is the input of `storage.ledger.rejected_answers`. `without_price` has the answers
+    whose book has outcomes and no price.
     """
 
     listings: pl.DataFrame
@@ -96,7 +97,7 @@ class Books:
 
     @property
     def size_bytes(self) -> int:
-        """About the memory that its frames take."""
+        """Approximate memory of the frames."""
         return sum(int(getattr(self, name).estimated_size()) for name in FRAME_FIELDS)
 
 
@@ -113,9 +114,9 @@ EMPTY_BOOKS: Final = Books(
 
 @dataclass(frozen=True, slots=True)
 class DecodedAnswers:
-    """What detail answers of one platform say in its own words.
+    """The content of detail answers of one platform, under the platform's own market ids.
 
-    `owners`: rows of OWNER_SCHEMA, the captures of `raw`; the rest as in `Books`.
+    `owners` has the columns OWNER_SCHEMA: the captures of `raw`. The other fields are as in `Books`.
     """
 
     listings: pl.DataFrame
@@ -126,7 +127,7 @@ class DecodedAnswers:
 
 
 def decode_books(answers: Iterable[Answer], adapter: PlatformAdapter) -> DecodedAnswers:
-    """Return what detail answers of the adapter's platform say, one answer's texts in memory at a time."""
+    """Return the decoded detail answers of the adapter's platform, with one body in memory at a time."""
     listings: list[ObservedListing] = []
     rejects: list[tuple[PayloadKind, Reject, bool]] = []
     without_price: list[Reject] = []
@@ -176,9 +177,9 @@ def decode_books(answers: Iterable[Answer], adapter: PlatformAdapter) -> Decoded
 
 
 def normalise_books(parts: Sequence[DecodedAnswers], vocabulary: Vocabulary) -> Books:
-    """Return the books of several batches of answers, as of one, in the vocabulary's words.
+    """Return the books of several batches of answers as one, under the keys of the vocabulary.
 
-    What this costs grows little with the answers.
+    The time grows little with the number of answers.
     """
     listings = pl.concat([part.listings for part in parts])
     rejects = tuple(reject for part in parts for reject in part.refused)
@@ -207,7 +208,7 @@ def normalise_books(parts: Sequence[DecodedAnswers], vocabulary: Vocabulary) -> 
 def _count_markets(
     owners: pl.DataFrame, rows: pl.DataFrame, coverage: pl.DataFrame, merged: pl.DataFrame
 ) -> pl.DataFrame:
-    """Return the rows of ANSWER_SCHEMA."""
+    """Return the rows of ANSWER_SCHEMA: each answer with its counts."""
     offered = rows.filter(pl.col("state") == "offered").select("capture", "market_id", "specifier").unique()
     markets = offered.group_by("capture").agg(n_markets_priced=pl.len())
     prices = rows.group_by("capture").agg(n_prices=pl.col("odds_milli").explode().count())
@@ -222,9 +223,9 @@ def _count_markets(
 
 
 def read_listings(answers: Iterable[Answer], adapter: PlatformAdapter) -> list[ObservedListing]:
-    """Return what detail answers say of their own listings.
+    """Return the listings that the detail answers show.
 
-    One that cannot be read, or shows a match in play, is a reject of the odds.
+    A listing that cannot be read, or shows a match in play, is left out: the derivation of the odds rejects it.
     """
     listings = []
     for answer in answers:
@@ -238,7 +239,7 @@ def read_listings(answers: Iterable[Answer], adapter: PlatformAdapter) -> list[O
 
 
 def concat_books(parts: Sequence[Books]) -> Books:
-    """Return the books of several batches of answers as those of one."""
+    """Return the books of several batches of answers as one."""
     if len(parts) == 1:
         return parts[0]
     frames: dict[str, list[pl.DataFrame]] = {name: [getattr(EMPTY_BOOKS, name)] for name in FRAME_FIELDS}
@@ -264,7 +265,7 @@ def concat_books(parts: Sequence[Books]) -> Books:
 def refuse_kickoffs(listings: Iterable[ObservedListing]) -> list[Reject]:
     """Return a reject for each kickoff that is not credible.
 
-    Their listings are kept, so that they do not count as absent.
+    The listings stay, so that they do not count as absent.
     """
     return [
         Reject(
@@ -306,10 +307,10 @@ def frame_listings(listings: Iterable[ObservedListing]) -> pl.DataFrame:
 
 
 class ListingCache:
-    """The listings that cycles showed (LISTING_SCHEMA), from the step that reads them all to those that write them by
-    platform.
+    """A cache of the listings (LISTING_SCHEMA) of cycles, between reading and writing them.
 
-    Only a shortcut, as `EarlyBooks`. When there is no more room, the oldest are let go.
+    One step reads the listings of all platforms, and later steps write them platform by platform. Without an entry, the
+    listings are read again. A full cache drops its oldest entries.
     """
 
     def __init__(self, max_rows: int = MAX_LISTING_ROWS) -> None:
@@ -318,7 +319,7 @@ class ListingCache:
         self._listings: dict[tuple[int, str, Platform], pl.DataFrame] = {}
 
     def keep(self, cycle_id: int, digest: str, platforms: Iterable[Platform], listings: pl.DataFrame) -> None:
-        """Keep what a cycle with this landed content showed of the platforms."""
+        """Add the listings that a cycle with this landed content showed on the platforms."""
         with self._lock:
             self._listings |= {
                 (cycle_id, digest, platform): listings.filter(pl.col("platform") == platform.value)
@@ -328,7 +329,7 @@ class ListingCache:
                 del self._listings[next(iter(self._listings))]
 
     def take(self, cycle_id: int, digest: str, platforms: Sequence[Platform]) -> pl.DataFrame | None:
-        """Return what was kept of the platforms, and let go of it; None when it is not here."""
+        """Remove and return the listings of the platforms; None when one of them is not in the cache."""
         with self._lock:
             cached_frames = [self._listings.pop((cycle_id, digest, platform), None) for platform in platforms]
         frames = [frame for frame in cached_frames if frame is not None]
@@ -337,9 +338,7 @@ class ListingCache:
 
 @dataclass(slots=True)
 class EarlyPart:
-    """Segments of a platform that follow each other, and what their detail answers say, in the platform's words
-    until there are enough of them.
-    """
+    """Consecutive segments of a platform, decoded and, when they are enough, normalised."""
 
     segments: tuple[Segment, ...] = ()
     decoded: list[DecodedAnswers] = field(default_factory=list)
@@ -351,11 +350,11 @@ class EarlyPart:
 
 
 class EarlyBooks:
-    """Reads the books of each segment as soon as it is landed, on one thread beside the scrape, and keeps them until
-    the cycle's odds are derived.
+    """A cache of decoded books: it reads each landed segment on one thread during the scrape.
 
-    Only a shortcut: what is not here (another process landed it, there was no room, too many segments were waiting) is
-    read from the landing by the same functions. So no derived row depends on it.
+    Books stay until the cycle's odds are derived. No derived row depends on the cache. Segments that are not in it
+    (another process landed them, there was no room, too many segments were waiting) are read from the landing by the
+    same functions.
     """
 
     def __init__(
@@ -373,13 +372,13 @@ class EarlyBooks:
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="books")
         self._lock = threading.Lock()
         self._n_waiting = 0
-        # Of the thread alone.
+        # Only the thread uses these.
         self._parts: dict[tuple[int, Platform], list[EarlyPart]] = {}
         self._bytes = 0
 
     def offer(self, cycle: Cycle, segment: Segment, answers: pl.DataFrame) -> None:
-        """Have the detail answers of a landed segment read. Returns at once."""
-        if cycle.scope is Scope.RECORDED:  # imported, and perhaps derived by nobody soon
+        """Start reading the detail answers of a landed segment. Returns at once."""
+        if cycle.scope is Scope.RECORDED:  # an imported cycle may be derived much later
             return
         key = cycle.cycle_id, segment.platform
         with self._lock:
@@ -393,16 +392,14 @@ class EarlyBooks:
             self._pool.submit(self._close_part, key)
 
     def find_parts(self, cycle_id: int, platform: Platform) -> list[EarlyPart]:
-        """Return the parts of a platform that are read, in the order in which they came, waiting for those that are
-        just being read.
-        """
+        """Return the decoded parts of a platform in order of arrival; waits for those that are being read."""
         return self._pool.submit(self._finish_parts, (cycle_id, platform)).result()
 
     def take_parts(self, cycle_id: int, platform: Platform) -> list[EarlyPart]:
-        """As `find`, and let go of them: they are written by the caller now."""
+        """Remove and return the parts as `find_parts` does; the caller writes them now."""
         return self._pool.submit(self._hand_over_parts, (cycle_id, platform)).result()
 
-    # --- on the thread ---
+    # --- the methods below run on the thread ---
 
     def _read_segment(self, key: tuple[int, Platform], segment: Segment, details: pl.DataFrame) -> None:
         try:
@@ -428,13 +425,13 @@ class EarlyBooks:
             self._normalise_part(key, part)
 
     def _close_part(self, key: tuple[int, Platform]) -> None:
-        """What comes next does not follow what is there: a segment between them is not read."""
+        """End the current part: a segment after it was not read, so the next one does not follow directly."""
         parts = self._parts.get(key)
         if parts and parts[-1].books is None:
             self._normalise_part(key, parts[-1])
 
     def _normalise_part(self, key: tuple[int, Platform], part: EarlyPart) -> None:
-        """Normalise the answers of a part, or let go of it when that fails or there is no room."""
+        """Normalise the answers of a part, or drop the part when that fails or there is no room."""
         try:
             part.books = self._normalise(part.decoded)
         except Exception:  # noqa: BLE001 - see `_read`

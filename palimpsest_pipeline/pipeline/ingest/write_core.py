@@ -1,6 +1,6 @@
-"""From landing to core: read, normalise, match, write.
+"""The derivation of core from the landing: read, normalise, match, write.
 
-One function per product of a cycle, inside the caller's transaction. Knows no Dagster.
+Each product of a cycle has one function, which runs inside the caller's transaction. Knows no Dagster.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -31,6 +31,7 @@ from palimpsest_pipeline.storage.ledger import cycle_ledger as batches
 from palimpsest_pipeline.storage.ledger import rejected_answers
 from palimpsest_pipeline.storage.marts import cycle_marts, lifecycle
 from palimpsest_pipeline.storage.odds import book_sizes, history, partitions
+from palimpsest_pipeline.storage.odds.market_lines import LineCache
 
 from ..context import Pipeline
 from ..derive_hour import DeriveProduct
@@ -41,21 +42,27 @@ VOCABULARY_TABLES: Final = {
     "core.unmapped_markets": vocabulary_ledger.count_unmapped_markets,
     "core.mapping_counts": vocabulary_ledger.count_markets,
 }
-"""What the vocabulary said of a cycle's answers: tables that are replaced cycle by cycle, and what makes their rows."""
+"""The tables with the vocabulary's results for a cycle, and the functions that build their rows."""
 MIN_DOUBTFUL_ANSWERS: Final = 5
-"""Fewer answers in play or without a price prove nothing: they may be all that a platform lists late at night."""
+"""Minimum number of answers in play or without a price that can prove a change of the platform.
+
+Late at night a platform may list only a few matches, all of them in play.
+"""
 ANSWERS_PER_BATCH: Final = 64
-"""Answers that are read and written together: the whole books of so many are in memory. No result depends on it."""
+"""Number of answers that are read and written together, with their whole books in memory.
+
+No result depends on it.
+"""
 ANSWER_KEY_SCHEMA: Final[dict[str, pl.DataType]] = {"listing_id": pl.Int32(), "observed_at": INSTANT}
-"""What tells the answers of a platform apart."""
+"""The columns that identify an answer of a platform."""
 
 
 @dataclass(frozen=True, slots=True)
 class WrittenAnswers:
     """The result of writing a platform's answers of a cycle.
 
-    answers: rows of ANSWER_KEY_SCHEMA. vocabulary_rows: the rows of each of VOCABULARY_TABLES. players: the named
-    players. The rest is as in `Books`.
+    `answers` has the columns ANSWER_KEY_SCHEMA. `vocabulary_rows` has the rows of each of VOCABULARY_TABLES. `players`
+    are those that the answers name. The other fields are as in `Books`.
     """
 
     answers: pl.DataFrame
@@ -66,7 +73,7 @@ class WrittenAnswers:
 
 
 def derive_tournaments(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
-    """The cycle's own row, what its discovery was promised and got, and the platforms' tournaments."""
+    """Write the cycle's row, its discovery (declared and received listings), and the tournaments."""
     discoveries = cycle_frames.read_discoveries(pipeline, manifest, pipeline.platforms)
     cycle_listings = cycle_frames.read_cycle_listings(pipeline, manifest, discoveries)
     pipeline.seen_listings.keep(manifest.cycle_id, manifest.digest, pipeline.platforms, cycle_listings)
@@ -83,7 +90,10 @@ def derive_tournaments(pipeline: Pipeline, conn: psycopg.Connection, manifest: M
 
 
 def make_event_derivation(platforms_of: Callable[[Pipeline, Manifest], Sequence[Platform]]) -> DeriveProduct:
-    """Listings of the platforms that `platforms_of` names, as discovered and as their own answers state them."""
+    """Return a function that writes the listings of the platforms that `platforms_of` names.
+
+    They come from the discovery and from the listings' own answers.
+    """
 
     def derive(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
         platforms = platforms_of(pipeline, manifest)
@@ -100,7 +110,7 @@ def make_event_derivation(platforms_of: Callable[[Pipeline, Manifest], Sequence[
 
 
 def order_platforms(pipeline: Pipeline, manifest: Manifest) -> tuple[Platform, ...]:
-    """The platforms in order of trust: the cycle's home first."""
+    """Return the platforms in order of trust, the cycle's home platform first."""
     return order_by_trust(manifest.home_platform, pipeline.platforms)
 
 
@@ -109,10 +119,10 @@ derive_competitor_events = make_event_derivation(lambda pipeline, manifest: orde
 
 
 def make_odds_derivation(platform: Platform) -> DeriveProduct:
-    """Every detail answer of the platform as a capture, and the markets that changed since the answer before; what no
-    vocabulary knows is counted.
+    """Return a function that writes a platform's detail answers and the changes of their markets.
 
-    What the cycle wrote of the platform when it was last derived and does not say now is taken out again.
+    It also counts the markets that the vocabulary does not know. Answers that an earlier derivation of the same cycle
+    wrote, and that the cycle no longer has, are removed.
     """
 
     def derive(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
@@ -138,7 +148,7 @@ def make_odds_derivation(platform: Platform) -> DeriveProduct:
         _note_refusals(pipeline, conn, manifest, platform, books.answers.height, refused, books.without_price)
         for table, frame in books.vocabulary_rows.items():
             cycle_marts.replace_rows(conn, table, cycle_id, frame, platform)
-        # From here on other platforms and cycles wait: what all of them write to comes last.
+        # From here on other platforms and cycles wait. Tables that all of them write to come last.
         listings.refresh_priced_counts(conn, sorted({*books.answers["listing_id"], *dropped_answers["listing_id"]}))
         players.write_players(conn, cycle_id, platform, books.players)
         _unmark_coverage(conn, cycle_id, sizes, book_sizes.read_book_sizes_of_cycle(conn, cycle_id, platform))
@@ -156,11 +166,11 @@ def _note_refusals(
     refused: Sequence[Reject],
     without_price: Sequence[Reject],
 ) -> None:
-    """Tell the ledger how many of the platform's answers could not be used.
+    """Record in the ledger how many of the platform's answers could not be used.
 
-    `n_read` includes those `without_price`. Single matches begin early and single books are suspended: that is no
-    refusal. Where it is most of what a full cycle got, the platform has changed its answers, and such answers count as
-    refused.
+    `n_read` includes the answers `without_price`. A single match that begins early, or a single suspended book, does
+    not count as refused. If most answers of a full cycle are in play or without a price, the platform has changed its
+    answers, and they count as refused.
     """
     unread = [entry for entry in refused if not entry.is_in_play]
     doubtful = [*(entry for entry in refused if entry.is_in_play), *without_price]
@@ -183,8 +193,9 @@ def _note_refusals(
 
 
 def _unmark_coverage(conn: psycopg.Connection, cycle_id: int, before: pl.DataFrame, after: pl.DataFrame) -> None:
-    """Make coverage of later cycles due again if the cycle's books changed in size: the choice of primary listings
-    depends on them.
+    """Make coverage of later cycles due again if the sizes of the cycle's books changed.
+
+    The choice of primary listings depends on these sizes.
     """
     columns = list(book_sizes.BOOK_SIZES_SCHEMA)
     changed = pl.concat([before.join(after, on=columns, how="anti"), after.join(before, on=columns, how="anti")])
@@ -197,11 +208,10 @@ def _unmark_coverage(conn: psycopg.Connection, cycle_id: int, before: pl.DataFra
 
 
 def _make_partitions(pipeline: Pipeline, manifest: Manifest, platform: Platform) -> None:
-    """Partitions for the days of the answers, on a connection of their own: their lock is not kept while the cycle is
-    written.
+    """Create the partitions for the days of the answers, on a separate connection.
 
-    A day of which the archive alone has rows is brought back first: else what is written now would be taken for all of
-    it.
+    So the lock on the partitions is not held while the cycle is written. A past day whose rows are only in the archive
+    is restored first: otherwise the new rows would count as the whole day.
     """
     observed_at = pipeline.landing.read_answers(
         manifest, kinds=[PayloadKind.DETAIL], platforms=[platform], columns=["observed_at"]
@@ -220,8 +230,9 @@ def _make_partitions(pipeline: Pipeline, manifest: Manifest, platform: Platform)
 
 
 def _require_never_exported(pipeline: Pipeline, conn: psycopg.Connection, day: date) -> None:
-    """Raise ArchiveError when a day that the archive does not have was exported: what is written to it now would be
-    taken for all of it.
+    """Raise ArchiveError when the day was exported and the archive does not have it.
+
+    Rows written to it now would count as the whole day.
     """
     recorded = read_recorded_days(conn).get(day)
     if recorded is not None and recorded.n_captures:
@@ -235,15 +246,16 @@ def _require_never_exported(pipeline: Pipeline, conn: psycopg.Connection, day: d
 def _write_books(
     pipeline: Pipeline, conn: psycopg.Connection, cycle_id: int, platform: Platform, parts: Iterator[Books]
 ) -> WrittenAnswers:
-    """A platform's answers, taken in by batches, so that memory does not grow with the cycle."""
+    """Write a platform's answers in batches, so that memory does not grow with the cycle."""
     batch_answers: list[pl.DataFrame] = []
     batch_books: list[Books] = []
+    line_cache = LineCache()
     for books in _batch_books(parts):
         ids = listings.add_listing_ids(conn, books.answers.select("platform", "external_id").unique()).cast(
             {"listing_id": pl.Int32}
         )
         answers = books.answers.join(ids, on=("platform", "external_id"), how="left", maintain_order="left")
-        _write_batch(pipeline, conn, cycle_id, platform, answers, books.rows)
+        _write_batch(pipeline, conn, cycle_id, platform, answers, books.rows, line_cache)
         batch_answers.append(answers)
         batch_books.append(
             replace(books, rows=EMPTY_BOOKS.rows)
@@ -273,7 +285,7 @@ def _write_books(
 
 
 def _batch_books(parts: Iterator[Books]) -> Iterator[Books]:
-    """Yield the books in batches of at least ANSWERS_PER_BATCH answers, those of refused answers included."""
+    """Yield the books in batches of at least ANSWERS_PER_BATCH answers, including books without answers."""
     batch: list[Books] = []
     for part in parts:
         batch.append(part)
@@ -285,7 +297,7 @@ def _batch_books(parts: Iterator[Books]) -> Iterator[Books]:
 
 
 def _keep_last_answers(answers: pl.DataFrame) -> pl.DataFrame:
-    """Of several answers about one listing at one instant, the one that was taken in last."""
+    """Return the last of several answers about one listing at one instant."""
     return answers.sort("capture").unique(list(ANSWER_KEY_SCHEMA), keep="last", maintain_order=True)
 
 
@@ -296,8 +308,9 @@ def _write_batch(
     platform: Platform,
     answers: pl.DataFrame,
     rows: pl.DataFrame,
+    line_cache: LineCache,
 ) -> None:
-    """Takes a batch of answers (ANSWER_SCHEMA and listing_id) into the history."""
+    """Write a batch of answers (ANSWER_SCHEMA and listing_id) to the history."""
     captures = _keep_last_answers(answers).select("capture", *ANSWER_KEY_SCHEMA, *COUNT_COLUMNS)
     history.ingest_answers(
         conn,
@@ -307,16 +320,16 @@ def _write_batch(
         mapping_version=pipeline.vocabulary.version,
         ingested_at=pipeline.clock.now(),
         lock_key=list(Platform).index(platform),
+        line_cache=line_cache,
     )
 
 
 def derive_matched_events(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
-    """Fixtures and tournaments joined anew from all listings that bear on the cycle's, and the players of the fixtures
-    touched: order of arrival cannot matter. Fixtures that the cycle looked at, and their kickoff dates, are due to be
-    derived anew.
+    """Match fixtures, tournaments and players again from all listings that concern the cycle's listings.
 
-    These tables show the present, so the home platform of the settings is trusted first, whichever was home when the
-    cycle was scraped.
+    The result does not depend on the order in which listings arrived. Changed fixtures and their kickoff dates become
+    due. These tables show the present, so the home platform of the settings is trusted first, even if another one was
+    home when the cycle was scraped.
     """
     trust = order_by_trust(pipeline.settings.home_platform, pipeline.platforms)
     cycle_listing_ids = known_listings.read_listings_of_cycle(conn, manifest.cycle_id)

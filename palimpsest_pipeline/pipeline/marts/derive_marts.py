@@ -34,7 +34,10 @@ from ..ingest import cycle_frames
 from ..ingest.write_core import order_platforms
 
 COVERAGE_SCOPES: Final = (Scope.FULL, Scope.RECORDED)
-"""Scopes of the cycles with coverage. A cycle for given fixtures knows nothing about the other fixtures."""
+"""Scopes of the cycles with coverage.
+
+A cycle for given fixtures knows nothing about the other fixtures.
+"""
 
 COVERAGE_PRODUCT: Final = derived_products.COVERAGE_PRODUCT
 """Name of the product that consists of the three coverage tables."""
@@ -46,7 +49,7 @@ COVERAGE_TABLES: Final = ("coverage_fixture", "coverage_tournament", "match_rate
 
 
 class LawBroken(Exception):
-    """Derived rows contradict each other, which is a bug of this program. None of them is written."""
+    """Derived rows contradict each other, which is a bug of this program. Nothing is written."""
 
 
 def read_universe(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> CoverageUniverse:
@@ -71,7 +74,7 @@ def read_universe(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manife
 
 
 def derive_coverage(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
-    """Write the three coverage tables of one cycle, from one reading of the universe so that they add up.
+    """Write the three coverage tables of one cycle, from one read of the universe so that they add up.
 
     Later cycles that may carry over this cycle's discovery become due again, because a cycle that arrives late changes
     their input.

@@ -101,9 +101,9 @@ def _derive_tables(
     as_of: datetime,
     read_changes: Callable[[pl.DataFrame], pl.DataFrame],
 ) -> Iterator[tuple[str, pl.DataFrame]]:
-    """Rows of the date's tables, a part at a time, each with its table's name.
+    """Yield the rows of the date's tables in parts, each with its table's name.
 
-    `read_changes`: the history of given listings.
+    `read_changes` returns the history of given listings.
     """
     silence_limit = timedelta(minutes=pipeline.settings.not_observed_after_minutes)
     exact_s = pipeline.settings.close_exact_minutes * 60
@@ -147,13 +147,13 @@ def _derive_tables(
 
 
 def _find_fixtures_of_last_tournament(listings: pl.DataFrame, tournaments: pl.DataFrame) -> pl.DataFrame:
-    """sr_id of the tournament that these listings end with: the next ones may go on with it."""
+    """Return the sr_ids of the last listing's tournament. The next listings may belong to it too."""
     last = tournaments.filter(sr_id=listings["sr_id"][-1])
     return tournaments.join(last, on="tournament_key", how="semi").select("sr_id")
 
 
 def _count_rows(table: str, frame: pl.DataFrame) -> Counter[str]:
-    """What is counted of a table's rows."""
+    """Return the counts of a table's rows for the run's metadata."""
     if table == OPEN_CLOSE:
         qualities = (("open", OpenQuality), ("close", CloseQuality))
         return Counter(

@@ -41,7 +41,7 @@ class AlertDerivation:
     n_fixtures: int = 0
     """Fixtures whose rows were replaced."""
     n_watched: int = 0
-    """Those of them whose history was examined because their kickoff is near enough."""
+    """Fixtures among them whose history was examined because their kickoff is near enough."""
     rows_by_type: Counter[str] = field(default_factory=Counter)
     """Rows written, by alert_type."""
     seconds: float = 0.0

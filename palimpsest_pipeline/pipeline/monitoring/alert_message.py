@@ -12,7 +12,10 @@ MAX_LINES: Final = 20
 MAX_LINE_CHARACTERS: Final = 400
 """Maximum length of a line, because chat services refuse messages that are too long."""
 MAX_LISTED_ALERTS: Final = 100
-"""Maximum number of new and of closed alerts in the fields of a message. The counts include all alerts."""
+"""Maximum number of new and of closed alerts in the fields of a message.
+
+The counts include all alerts.
+"""
 KIND_NOUNS: Final = {
     AlertKind.RUN: "job",
     AlertKind.CYCLE: "product",
@@ -45,7 +48,7 @@ def compose_message(due: PendingNotices) -> Message:
 
 
 def to_fields(alert: Alert) -> dict[str, Any]:
-    """Return an alert as a JSON object: instants in ISO 8601, `lasted_s` None while it lasts."""
+    """Return an alert as a JSON object: instants in ISO 8601, `lasted_s` None while the alert is open."""
     return {
         "key": alert.alert_key,
         "severity": alert.severity.value,

@@ -382,7 +382,7 @@ def _read_log_tail(log: Path, start: int) -> str:
 
 
 def _extract_reason(text: str) -> str:
-    """Return the line of an output that gives the reason: the last error line, else the last line."""
+    """Return the line of an output that gives the reason: the last error line, otherwise the last line."""
     lines = [line.strip() for line in text.splitlines() if line.strip()] or ["no output"]
     error_lines = [line for line in lines if "FATAL:" in line or "error:" in line]
     return error_lines[-1].split("FATAL:")[-1].strip() if error_lines else lines[-1]

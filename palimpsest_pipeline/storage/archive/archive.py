@@ -1,4 +1,4 @@
-"""The archive as one object: the interface for callers. The modules beside it hold the implementation."""
+"""The archive as one object, which callers use. The modules beside it hold the implementation."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime
@@ -35,7 +35,7 @@ from .file_store import FileStore
 from .restore_day import lock_day, restore_day
 
 PRICES_PER_PART: Final = 20_000_000
-"""Prices whose rows are in memory together while named prices are read."""
+"""Number of prices whose rows are in memory together while named prices are read."""
 
 
 class Archive:
@@ -96,7 +96,7 @@ class Archive:
             return sorted(map(catalogue.parse_entry_day, names))
         except ValueError as error:
             raise ArchiveError(
-                f"a file in {self.address}/{catalogue.CATALOGUE_FOLDER} is not named after a day: {error}. "
+                f"a file in {self.address}/{catalogue.CATALOGUE_FOLDER} does not have a day as its name: {error}. "
                 "Move it away."
             ) from error
 

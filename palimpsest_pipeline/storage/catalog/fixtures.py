@@ -1,4 +1,4 @@
-"""The rows of matching: listings to match, fixtures, tournaments across platforms, and their links.
+"""The input and output of matching: listings, fixtures, tournaments across platforms, and their links.
 
 Belongs here: reading and writing those rows. Does not belong here: the rules of matching. Callers commit.
 """
@@ -32,7 +32,7 @@ class UnknownFixtureError(PalimpsestError, LookupError):
 
 
 def read_listings_to_match(conn: psycopg.Connection, listing_ids: Sequence[int]) -> pl.DataFrame:
-    """Return every match that matching must see along with these listings (`LISTINGS_SCHEMA`).
+    """Return every match that must be matched together with these listings (`LISTINGS_SCHEMA`).
 
     They are the listings of their tournaments and of all tournaments that share fixtures with those, directly or
     through others, so matching gives the same result for them as for all listings. They are sorted by platform and

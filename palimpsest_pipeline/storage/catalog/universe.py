@@ -1,4 +1,4 @@
-"""The listings as of a cycle, and the tournaments of which nothing is known.
+"""The listings as of a cycle, and the tournaments whose listings are not known.
 
 Coverage is computed from them.
 
@@ -18,7 +18,7 @@ from ..db.copy_frames import read_frame
 from .listings import FrameSchema
 
 CARRY_LIMIT: Final = timedelta(hours=24)
-"""How long a complete discovery counts for a tournament that later cycles could not or did not look at."""
+"""How long a complete discovery counts for a tournament that later cycles did not observe."""
 
 LISTINGS_SCHEMA: Final[FrameSchema] = {
     "listing_id": pl.Int64,
@@ -55,18 +55,18 @@ def read_as_of(conn: psycopg.Connection, cycle_id: int) -> datetime:
 
 
 def read_universe(conn: psycopg.Connection, cycle_id: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the listings as of the cycle, and the tournaments looked at.
+    """Return the listings as of the cycle, and the tournaments with the evidence for absences.
 
-    The listings have `UNIVERSE_SCHEMA`, the tournaments `LOOKED_TOURNAMENTS`; both are sorted by their keys. For
-    each platform and tournament the listings are those of its last complete discovery at or before the cycle, and
-    those that this cycle itself saw. The evidence is `complete` when the discovery is this cycle's; otherwise it is
-    `carried`, with `stale_since` its instant, which is not older than CARRY_LIMIT. It is `partial` where no complete
-    discovery of this cycle showed the listing. A tournament that a later complete discovery lacks is known to have
-    no listings.
+    A complete discovery received all listings of a tournament. The first frame (`UNIVERSE_SCHEMA`) has, for each
+    platform and tournament, the listings of its last complete discovery at or before the cycle, and the listings that
+    this cycle itself saw. Claims are the latest at or before the cycle. `evidence` tells where a listing comes from.
+    `complete`: a complete discovery of this cycle. `carried`: only an older complete discovery, at most CARRY_LIMIT
+    old, whose instant is `stale_since`. `partial`: this cycle saw the listing, and none of its complete discoveries
+    did. A tournament that a later complete discovery of the platform lacks has no listings.
 
-    The second frame has one row per platform tournament known within CARRY_LIMIT, and one ('*') per platform:
-    `partial` means that absence there proves nothing. Claims are the latest at or before the cycle. `book_sizes`
-    reads the sizes of their books. Raises UnknownCycleError.
+    The second frame (`LOOKED_TOURNAMENTS`) has one row per platform tournament known within CARRY_LIMIT, and one row
+    per platform with tournament '*'. If its evidence is `partial`, a listing that is missing there may still exist.
+    Both frames are sorted by their keys. `book_sizes` reads the sizes of the listings' books. Raises UnknownCycleError.
     """
     read_as_of(conn, cycle_id)
     params = {"cycle_id": cycle_id, "carry_limit": CARRY_LIMIT, "platforms": [str(platform) for platform in Platform]}

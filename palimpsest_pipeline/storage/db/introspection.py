@@ -21,7 +21,10 @@ from palimpsest_pipeline.domain.schemas import INSTANT
 from .copy_frames import Schema, read_frame
 
 READABLE_SCHEMAS: Final = ("palimpsest", "mart")
-"""The schemas that readers use, in order: a view takes precedence over the table of its name."""
+"""The schemas that readers use, in order.
+
+A view takes precedence over the table of its name.
+"""
 
 RELATIONS_SQL: Final = """
 select n.nspname as "schema", c.relname as name, case c.relkind when 'v' then 'view' else 'table' end as kind,

@@ -1,4 +1,4 @@
-"""Questions about past cycles and their outcomes. Reads only."""
+"""Reads of past cycles and their outcomes. Writes nothing."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -59,7 +59,10 @@ FIXTURES_OF_DAGSTER_RUN_SQL: Final = """
 """
 UNENDED_STATUSES_SQL: Final = "'running', 'cancelled', 'interrupted'"
 UNENDED_CYCLES_SQL: Final = f"select cycle_id from ops.scrape_batches where status in ({UNENDED_STATUSES_SQL})"
-"""Cycles that did not end by themselves. Their missing data shows no fault of a platform."""
+"""Cycles that were stopped or interrupted, or that still run.
+
+Missing data in them does not show an error of a platform.
+"""
 FAILED_PLATFORMS_SQL: Final = f"""
     select r.cycle_id, r.platform, r.message from ops.scrape_runs r join ops.scrape_batches b using (cycle_id)
     where r.status = 'failed' and r.cycle_id = any(%s) and b.status not in ({UNENDED_STATUSES_SQL})
@@ -103,7 +106,7 @@ def read_runs_of_dagster_run(conn: psycopg.Connection, run_id: str) -> pl.DataFr
 
 
 def read_fixtures_of_dagster_run(conn: psycopg.Connection, run_id: str) -> list[int]:
-    """Return the SportRadar ids of the fixtures that a Dagster run asked any platform for."""
+    """Return the SportRadar ids of the fixtures that a Dagster run requested from any platform."""
     return [sr_id for (sr_id,) in conn.execute(FIXTURES_OF_DAGSTER_RUN_SQL, [run_id]).fetchall()]
 
 
@@ -135,7 +138,7 @@ def read_clock_offsets_s(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> 
 
 
 def read_unended_cycles(conn: psycopg.Connection) -> list[int]:
-    """Return the cycles that did not end by themselves (see `UNENDED_CYCLES_SQL`)."""
+    """Return the cycles that were stopped or interrupted, or that still run (`UNENDED_CYCLES_SQL`)."""
     return [cycle_id for (cycle_id,) in conn.execute(UNENDED_CYCLES_SQL).fetchall()]
 
 
@@ -154,7 +157,7 @@ def read_skew_quantiles_ms(conn: psycopg.Connection, cycle_ids: Sequence[int]) -
 
 
 def read_fixtures_of_slot(conn: psycopg.Connection, slot_at: datetime) -> set[int]:
-    """Return the fixtures for which a cycle was begun at this slot of the kickoff cadence.
+    """Return the fixtures for which a cycle was started at this slot of the kickoff cadence.
 
     The outcome of the cycle does not matter.
     """
@@ -165,7 +168,7 @@ def read_fixtures_of_slot(conn: psycopg.Connection, slot_at: datetime) -> set[in
 def find_last_answering_cycles(
     conn: psycopg.Connection, sr_ids: Sequence[int], since_cycle_id: int
 ) -> dict[tuple[int, Platform], int]:
-    """Return for fixtures and platforms the newest cycle in which the host answered about their listings.
+    """Return the newest cycle in which the host answered about each fixture, by fixture and platform.
 
     Only cycles from `since_cycle_id` on count.
     """

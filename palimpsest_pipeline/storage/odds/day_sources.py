@@ -1,7 +1,7 @@
-"""The two sources of the history with the same questions: days in Postgres and days in the archive.
+"""The two sources of the history, with the same methods: days in Postgres and days in the archive.
 
-Belongs here: reading rows of given days, by listing and line number. Does not belong here: which source has which
-day, and names (`reader`).
+Belongs here: reading rows of given days, by listing and line number. Does not belong here: the location of each day,
+and names (`reader`).
 """
 
 from collections.abc import Sequence
@@ -73,8 +73,8 @@ BOOKS_SCHEMA: Final[Schema] = {
 class PostgresDays:
     """The days in Postgres.
 
-    A query reads everything between the first and the last of its days; the days between that are not in Postgres
-    have no rows there.
+    A query reads everything between the first and the last of its days; the days between that are not in Postgres have
+    no rows there.
     """
 
     def __init__(self, conn: psycopg.Connection[Any]) -> None:
@@ -118,7 +118,7 @@ class PostgresDays:
 
 
 class ArchivedDays:
-    """The days in the archive, with the same questions as `PostgresDays`."""
+    """The days in the archive, with the same methods as `PostgresDays`."""
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive

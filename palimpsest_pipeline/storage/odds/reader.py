@@ -1,12 +1,12 @@
-"""Questions over the whole odds history: recent days in Postgres and older days in the archive.
+"""The reader of the whole odds history: recent days in Postgres and older days in the archive.
 
-Belongs here: deciding which days are in Postgres and which are in the archive, sending both the same question, and
+Belongs here: finding out which days are in Postgres and which are in the archive, sending both the same query, and
 adding names to the rows. Does not belong here: the queries of each side (`day_sources`), writing (`history`,
 `archive`), the meaning of a price (`metrics`).
 
 A day is read from Postgres when Postgres has rows of it, and otherwise from the archive when the archive's catalogue
-has it. A day that is in neither was never observed. "As of" an instant means as of `observed_at`: all that had been
-observed by then. Such an answer needs only one UTC day of each listing, because each day begins with the listing's
+has it. A day that is in neither was never observed. "As of" an instant means as of `observed_at`: all answers that had
+been observed by then. Such a query needs only one UTC day of each listing, because each day begins with the listing's
 whole book.
 """
 
@@ -56,11 +56,12 @@ MARKETS_SCHEMA: Final[Schema] = {
     "observed_at": INSTANT,
     "last_confirmed_at": INSTANT,
 }
-"""Columns of `read_markets_as_of`: one row per market. `sr_id` is null for an unidentified listing. `outcome` is ''
-except for markets with one row per outcome. `odds_milli` is decimal odds x 1000 by outcome ordinal, null where there
-is no price; bit i-1 of `off_mask` means that outcome i cannot be backed. `observed_at` is the answer since which the
-market has been in this state, within its UTC day; `last_confirmed_at` is the listing's last answer up to the
-instant.
+"""Columns of `read_markets_as_of`: one row per market.
+
+`sr_id` is null for an unidentified listing. `outcome` is '' except for markets with one row per outcome. `odds_milli`
+is decimal odds x 1000 by outcome ordinal, null without a price; bit i-1 of `off_mask` means that outcome i cannot be
+backed. `observed_at` is the answer of the UTC day that began the market's state and prices; `last_confirmed_at` is the
+listing's last answer up to the instant.
 """
 
 PRICES_SCHEMA: Final[Schema] = {
@@ -75,9 +76,10 @@ PRICES_SCHEMA: Final[Schema] = {
     "state": pl.String,
     "is_active": pl.Boolean,
 }
-"""Columns of `read_prices_as_of`: one row per outcome. `ordinal` is the outcome's position in the vocabulary, null for
-an open outcome (a player), whose `outcome_key` is the platform's own. `odds` is decimal odds, null where there is no
-price. `is_active` says whether the outcome could be backed.
+"""Columns of `read_prices_as_of`: one row per outcome.
+
+`ordinal` is the outcome's position in the vocabulary, null for an open outcome (a player), whose `outcome_key` is the
+platform's own. `odds` is decimal odds, null without a price. `is_active` tells whether the outcome could be backed.
 """
 
 PRICE_CHANGES_SCHEMA: Final[Schema] = {
@@ -85,8 +87,10 @@ PRICE_CHANGES_SCHEMA: Final[Schema] = {
     "observed_at": INSTANT,
     "previous_odds": pl.Float64,
 }
-"""Columns of `read_price_changes`: one row for each change of an outcome. `observed_at` is the answer that showed the
-change. `previous_odds` is null in an outcome's first row and where there was no price before.
+"""Columns of `read_price_changes`: one row for each change of an outcome.
+
+`observed_at` is the answer that showed the change. `previous_odds` is null in an outcome's first row, and after a time
+without a price.
 """
 
 MAX_SHOWN_DAYS: Final = 3
@@ -97,9 +101,9 @@ INSTANT_RESOLUTION: Final = timedelta(microseconds=1)
 class OddsHistoryReader:
     """The odds history over the days in Postgres and the days in the archive.
 
-    `conn` is READ COMMITTED, in a transaction or not. A day that is in Postgres stays there until a question is
-    answered, or until the caller's transaction ends. Instants must be aware; a naive one raises ValueError. Errors
-    of the archive pass through, so a day that cannot be read is never an empty answer.
+    `conn` is READ COMMITTED, in a transaction or not. A day that is in Postgres stays there until the query has ended,
+    or until the caller's transaction ends. Instants must be aware; a naive one raises ValueError. Errors of the archive
+    are raised, so a day that cannot be read is never an empty result.
     """
 
     def __init__(self, conn: psycopg.Connection[Any], archive: Archive) -> None:
@@ -141,13 +145,13 @@ class OddsHistoryReader:
     ) -> pl.DataFrame:
         """Return every market as of `instant` (MARKETS_SCHEMA), by listing, market, specifier and outcome.
 
-        Each filter that is given narrows the result; without a filter the result has everything.
+        Each given filter narrows the result; without a filter the result has everything.
 
-        Without `max_age` a listing's markets come from its last answer on the instant's UTC day, up to the instant.
-        The listing has no row before its first answer of that day; ask for an instant of the day before to get the
-        evening before. With `max_age` the markets come from the last answer up to the instant that is no older than
-        `max_age`, on any day, so midnight leaves no gap. Markets that disappeared since the day of that answer began
-        are included, as withdrawn.
+        Without `max_age` a listing's markets come from its last answer on the instant's UTC day, up to the instant. A
+        listing has no row before its first answer of that day; for its state of the evening before, use an instant of
+        that day. With `max_age` the markets come from the last answer up to the instant that is no older than
+        `max_age`, on any day. Markets that disappeared since the begin of the day of that answer are included, as
+        withdrawn.
         """
         instant = _to_utc(instant)
         earliest = self._find_earliest(instant, max_age)
@@ -200,9 +204,9 @@ class OddsHistoryReader:
     ) -> pl.DataFrame:
         """Return each change of a price or state on UTC days, both included, once (PRICE_CHANGES_SCHEMA).
 
-        Rows are sorted by listing, market, specifier, outcome and instant. Each filter that is given narrows the
-        result; without a filter the result has everything. A price that existed before the first day starts with its
-        first answer on these days.
+        Rows are sorted by listing, market, specifier, outcome and instant. Each given filter narrows the result;
+        without a filter the result has everything. A price that existed before the first day starts with its first
+        answer on these days.
         """
         ids = self._find_listing_ids(
             _sort_ids(sr_ids), None if tournament_keys is None else sorted(set(tournament_keys)), _sort_ids(listing_ids)
@@ -222,13 +226,13 @@ class OddsHistoryReader:
 
     @contextmanager
     def _split_by_source(self, first_day: date, last_day: date) -> Iterator[list[tuple[DaySource, list[date]]]]:
-        """Yield each source with its days, sorted; the assignment holds within the block.
+        """Yield each source with its days, sorted; the assignment is valid within the block.
 
         Days that neither source has were never observed. Raises ArchiveError when they were observed.
         """
         days_asked = [first_day + n * DAY for n in range((last_day - first_day).days + 1)]
         with self._conn.transaction():
-            # The lock comes before the look: no day is dropped afterwards, and a day dropped before is in the archive.
+            # The lock comes first: no day is dropped after it, and a day dropped before it is in the archive.
             partitions.hold_partitions(self._conn)
             hot = self._hot.list_days(days_asked)
             cold = (

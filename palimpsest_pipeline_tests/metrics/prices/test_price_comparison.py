@@ -340,7 +340,7 @@ def test_an_outcome_without_a_name_is_refused():
 def test_two_listings_that_speak_for_one_platform_are_refused():
     markets, listings = frames({(1, HOME): Listing()})
     twice = pl.concat([listings, listings.with_columns(answered_at=pl.lit(ago(5)))])
-    with pytest.raises(ValueError, match="2 listings that speak for one platform"):
+    with pytest.raises(ValueError, match="2 primary listings of one platform"):
         build_price_comparison(markets, twice, OUTCOMES, SETS, platforms=PLATFORMS, max_skew_s=SKEW_S)
 
 

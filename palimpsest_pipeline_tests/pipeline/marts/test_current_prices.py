@@ -122,7 +122,7 @@ def test_every_market_of_every_platform_is_compared_and_nothing_contradicts_itse
 
 BROKEN: Final = {
     stored.COMPARISON_TABLE: {
-        "home is no competitor of its own": {stored.COMPARISON_TABLE: "platform = 'betpawa'"},
+        "home is not its own competitor": {stored.COMPARISON_TABLE: "platform = 'betpawa'"},
         "no row is later than the kickoff": {stored.LISTING_TABLE: "as_of = as_of + interval '1 year'"},
         "answers are no later than as_of": {stored.LISTING_TABLE: "as_of = as_of - interval '1 year'"},
         "a price is above evens": {stored.COMPARISON_TABLE: "home_odds_milli[1] = 1000"},
@@ -134,7 +134,7 @@ BROKEN: Final = {
         "an arbitrage has its sum": {stored.COMPARISON_TABLE: "arb = true, cross_book_sum_inverse = null"},
     },
     stored.GAP_TABLE: {
-        "home is no competitor of its own": {stored.GAP_TABLE: "platform = 'betpawa'"},
+        "home is not its own competitor": {stored.GAP_TABLE: "platform = 'betpawa'"},
         "no row is later than the kickoff": {stored.LISTING_TABLE: "as_of = as_of + interval '1 year'"},
         "the gap type follows from the states": {
             stored.GAP_TABLE: "home_state = 'offered', platform_state = 'offered'"
