@@ -127,7 +127,7 @@ def build_day_result(verdicts: Sequence[Verdict], bad_verdicts: Sequence[Verdict
 
 
 def _describe_verdicts(verdicts: Sequence[Verdict]) -> list[str]:
-    named = [f"cycle {verdict.cycle_id}: {verdict.description}" for verdict in verdicts[:MAX_NAMED_CYCLES]]
+    lines = [f"cycle {verdict.cycle_id}: {verdict.description}" for verdict in verdicts[:MAX_NAMED_CYCLES]]
     return (
-        [*named, f"and {len(verdicts) - MAX_NAMED_CYCLES} cycles more"] if len(verdicts) > MAX_NAMED_CYCLES else named
+        [*lines, f"and {len(verdicts) - MAX_NAMED_CYCLES} cycles more"] if len(verdicts) > MAX_NAMED_CYCLES else lines
     )

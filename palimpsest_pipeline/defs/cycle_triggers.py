@@ -115,12 +115,12 @@ def kickoff_sensor(
         return dg.SkipReason(f"the slot of {moment.slots[-1]:%H:%M} UTC is already requested")
     if slot_at is None:
         following = next((at for at in kickoffs if at > moment.now), later)
-        known = (
+        outlook = (
             "no upcoming fixture is known"
             if following is None
             else f"the next fixture kicks off at {following:%Y-%m-%d %H:%M} UTC"
         )
-        return dg.SkipReason(f"no fixture is due in the slot of {moment.unrequested_slots[-1]:%H:%M} UTC: {known}")
+        return dg.SkipReason(f"no fixture is due in the slot of {moment.unrequested_slots[-1]:%H:%M} UTC: {outlook}")
     unfinished_runs = [record for record in runs if record.dagster_run.status in UNFINISHED_STATUSES]
     if len(unfinished_runs) >= MAX_UNFINISHED_RUNS:
         run_text = _describe_run(unfinished_runs[MAX_UNFINISHED_RUNS - 1])

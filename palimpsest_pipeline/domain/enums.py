@@ -87,7 +87,7 @@ class RunStatus(StrEnum):
     PARTIAL = "partial"
     FAILED = "failed"
     CANCELLED = "cancelled"
-    """A person ended it; everything that had arrived by then is kept."""
+    """A person ended it; answers that have arrived are kept."""
     INTERRUPTED = "interrupted"
     """Its process died, and another process closed the cycle with its landed answers."""
 

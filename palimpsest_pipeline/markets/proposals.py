@@ -74,9 +74,9 @@ def propose_mappings(unmapped: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataF
     )
     rest = markets_to_propose.join(by_id, on=UNMAPPED_KEY, how="anti")
     rows = [
-        (*row[:-1], *found)
+        (*row[:-1], *proposal)
         for row in rest.iter_rows()
-        if (found := _propose_by_name(row[1], row[3], row[4], vocabulary))
+        if (proposal := _propose_by_name(row[1], row[3], row[4], vocabulary))
     ]
     return pl.concat([by_id, pl.DataFrame(rows, schema=PROPOSALS_SCHEMA, orient="row")]).sort(UNMAPPED_KEY)
 

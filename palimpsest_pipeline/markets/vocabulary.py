@@ -327,9 +327,9 @@ def _check_template(name: str, line: int, text: str) -> None:
         line,
         f"{text!r} has an unknown placeholder",
     )
-    named = [group for group in groups if group != "_"]
+    group_names = [group for group in groups if group != "_"]
     _require(
-        not text or sorted(named) in (["outcome"], ["player"], ["at_least", "player"]),
+        not text or sorted(group_names) in (["outcome"], ["player"], ["at_least", "player"]),
         name,
         line,
         f"{text!r} needs {{outcome}} or {{player}}, and {{at_least}} only with {{player}}",

@@ -146,10 +146,10 @@ def _count_listings(listed: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _find_rotated(claims: pl.DataFrame, chosen: pl.DataFrame) -> pl.DataFrame:
+def _find_rotated(claims: pl.DataFrame, chosen_claims: pl.DataFrame) -> pl.DataFrame:
     """Return the fixtures on which some platform's teams match the chosen claim better when swapped."""
     pairs = claims.join(
-        chosen.select("fixture_sr_id", "platform", h="home_folded", a="away_folded"),
+        chosen_claims.select("fixture_sr_id", "platform", h="home_folded", a="away_folded"),
         on="fixture_sr_id",
         how="left",
         suffix="_chosen",

@@ -94,8 +94,8 @@ def _add_words(players: pl.DataFrame) -> pl.DataFrame:
         {"name": names, "plain": plain, "words": [sorted(set(text.split())) for text in plain]},
         schema={"name": pl.String, "plain": pl.String, "words": pl.List(pl.String)},
     )
-    own = pl.col("external_player_id").str.extract(SPORTRADAR_PLAYER_PATTERN).cast(pl.Int64)
-    return players.unique().with_columns(sr_player_id=own).join(spelling, on="name")
+    own_id = pl.col("external_player_id").str.extract(SPORTRADAR_PLAYER_PATTERN).cast(pl.Int64)
+    return players.unique().with_columns(sr_player_id=own_id).join(spelling, on="name")
 
 
 def _match_names(open_players: pl.DataFrame, candidates: pl.DataFrame) -> pl.DataFrame:

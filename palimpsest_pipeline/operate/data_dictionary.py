@@ -56,12 +56,12 @@ def build_dictionary() -> str:
             server.start()
             migrate.upgrade(server.build_url(DATABASE_NAME))
             with psycopg.connect(server.build_libpq_url(DATABASE_NAME)) as conn:
-                return build_dictionary_of(conn)
+                return describe_database(conn)
         finally:
             server.remove()
 
 
-def build_dictionary_of(conn: psycopg.Connection) -> str:
+def describe_database(conn: psycopg.Connection) -> str:
     """Return the dictionary of a migrated database."""
     entries = read_entries(conn)
     return render_dictionary(entries, find_guards(entries))

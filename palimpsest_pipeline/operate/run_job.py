@@ -35,7 +35,7 @@ from palimpsest_pipeline.storage.ledger import cycle_reader
 
 SCRAPING_OPS: Final = ("landing__discovery_payloads", "landing__odds_payloads")
 NOT_LISTED_STATUS: Final = "not_listed"
-CANCELLED_MESSAGE: Final = "cancelled; answers that had arrived are kept"
+CANCELLED_MESSAGE: Final = "cancelled; answers that have arrived are kept"
 
 
 @dataclass(frozen=True, slots=True)

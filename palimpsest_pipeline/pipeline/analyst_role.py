@@ -71,10 +71,10 @@ def build_analyst_url(settings: Settings) -> str:
         return replace(make_embedded_server(settings).get_address(), user=roles.ANALYST).build_libpq_url(
             DATABASE_NAMES[0]
         )
-    ours = make_url(Database(settings.database_url.get_secret_value()).conninfo)
-    parameters = {name: value for name, value in ours.query.items() if name in CONNECTION_PARAMETERS}
+    own_url = make_url(Database(settings.database_url.get_secret_value()).conninfo)
+    parameters = {name: value for name, value in own_url.query.items() if name in CONNECTION_PARAMETERS}
     analyst_url = URL.create(
-        "postgresql", roles.ANALYST, host=ours.host, port=ours.port, database=ours.database, query=parameters
+        "postgresql", roles.ANALYST, host=own_url.host, port=own_url.port, database=own_url.database, query=parameters
     )
     return analyst_url.render_as_string()
 

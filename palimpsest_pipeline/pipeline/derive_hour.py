@@ -72,7 +72,7 @@ class DerivedCycles:
     """The result of deriving one product: ids of derived and of waiting cycles."""
 
     cycles: list[int] = field(default_factory=list)
-    waiting: list[int] = field(default_factory=list)
+    waiting_cycles: list[int] = field(default_factory=list)
     n_rows: int = 0
     """Rows of the cycles that were derived now."""
 
@@ -117,8 +117,10 @@ def derive_platforms(
             interrupted.set()
             raise
     parts = [part.result() for part in running]
-    cycles, waiting = ({cycle for part in parts for cycle in getattr(part, name)} for name in ("cycles", "waiting"))
-    return DerivedCycles(sorted(cycles), sorted(waiting - cycles), sum(part.n_rows for part in parts))
+    cycles, waiting_cycles = (
+        {cycle for part in parts for cycle in getattr(part, name)} for name in ("cycles", "waiting_cycles")
+    )
+    return DerivedCycles(sorted(cycles), sorted(waiting_cycles - cycles), sum(part.n_rows for part in parts))
 
 
 def derive_cycles(
@@ -140,13 +142,13 @@ def derive_cycles(
     When a cycle fails, its earlier rows stay, its error is recorded, and the next cycle is derived. At the end
     CyclesFailed names all failed cycles. An error that no cycle has caused (`OUTAGE_ERRORS`) is raised at once.
     """
-    done = DerivedCycles()
+    derived = DerivedCycles()
     failed: dict[int, Exception] = {}
     with pipeline.connect() as conn:
         # One by one, because deriving a cycle may make a later one due.
         for manifest in sorted(manifests, key=lambda manifest: manifest.cycle_id):
             try:
-                _derive_cycle(pipeline, conn, manifest, schema, product, derive, needs, done)
+                _derive_cycle(pipeline, conn, manifest, schema, product, derive, needs, derived)
             except Exception as error:
                 if conn.closed or _is_outage(error):
                     raise
@@ -154,7 +156,7 @@ def derive_cycles(
                 _record_failure(pipeline, conn, manifest, product, error)
     if failed:
         raise CyclesFailed(product, failed) from next(iter(failed.values()))
-    return done
+    return derived
 
 
 def _derive_cycle(
@@ -165,9 +167,9 @@ def _derive_cycle(
     product: str,
     derive: DeriveProduct,
     needs: Sequence[str],
-    done: DerivedCycles,
+    derived: DerivedCycles,
 ) -> None:
-    """Derive the product of one cycle if it is due, and count the outcome in `done`."""
+    """Derive the product of one cycle if it is due, and count the outcome in `derived`."""
     cycle_id = manifest.cycle_id
     versions = {"parser_version": pipeline.parser_version, "mapping_version": pipeline.vocabulary.version}
     query = DueQuery(**versions, products=(Product(schema, product), *(Product("core", name) for name in needs)))
@@ -187,15 +189,15 @@ def _derive_cycle(
         if product not in due_names:
             return
         if not due_names.isdisjoint(needs):
-            done.waiting.append(cycle_id)
+            derived.waiting_cycles.append(cycle_id)
             return
         rows = derive(pipeline, conn, manifest)
         derived_products.mark_derived(
             conn, schema, product, cycle_id, landing_digest=manifest.digest, n_rows=rows, **versions
         )
         delete_failure(conn, product, cycle_id)
-    done.cycles.append(cycle_id)
-    done.n_rows += rows
+    derived.cycles.append(cycle_id)
+    derived.n_rows += rows
 
 
 def _is_outage(error: Exception) -> bool:

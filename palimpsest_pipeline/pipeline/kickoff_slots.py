@@ -221,6 +221,8 @@ def report_slots(pipeline: Pipeline, begin: datetime, end: datetime, on_since: d
         end = max(begin, min(end, pipeline.clock.now().replace(second=0, microsecond=0)))
         if in_use_since is None:
             return SlotReport(begin, end, is_in_use=False, slots=pl.DataFrame(schema=judged.SLOTS_SCHEMA))
-        known = stored.read_known_kickoffs(conn, begin, end, cadence.first_tier_length)
-        asked = stored.read_asked_slots(conn, begin, end)
-    return SlotReport(begin, end, is_in_use=True, slots=judged.list_due_slots(known, asked, cadence.tiers, begin, end))
+        known_kickoffs = stored.read_known_kickoffs(conn, begin, end, cadence.first_tier_length)
+        asked_slots = stored.read_asked_slots(conn, begin, end)
+    return SlotReport(
+        begin, end, is_in_use=True, slots=judged.list_due_slots(known_kickoffs, asked_slots, cadence.tiers, begin, end)
+    )

@@ -19,7 +19,7 @@ class HostQueue(Generic[RequestT]):
     def __init__(self, budget: HostBudget) -> None:
         self.budget = budget
         self.breaker = CircuitBreaker(budget.breaker)
-        self.waiting: dict[int, RequestT] = {}
+        self.waiting_requests: dict[int, RequestT] = {}
         self.pending_starts: deque[RequestT] = deque()
         """Requests that have their slots and start at the next turns, before all others."""
         self.in_flight = 0

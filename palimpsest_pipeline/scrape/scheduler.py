@@ -86,7 +86,7 @@ class _WaitingJob:
     """Order of arrival; decides among equal ranks."""
     open_requests: dict[int, _WaitingRequest] = field(default_factory=dict)
     """Requests that are not over."""
-    waiting: dict[int, _WaitingRequest] = field(default_factory=dict)
+    waiting_requests: dict[int, _WaitingRequest] = field(default_factory=dict)
     n_passes: int = 0
     """How often since its last start a later job took a slot or a turn of a host that this one waits for."""
     is_withdrawn: bool = False
@@ -313,15 +313,17 @@ class Scheduler:
             heappop(self._sleeping_jobs)
         times = [self._sleeping_jobs[0][0]] if self._sleeping_jobs else []
         for host in self._hosts.values():
-            if (host.pending_starts or (host.waiting and host.n_free_slots > 0)) and host.next_turn_at > self._now:
+            if (
+                host.pending_starts or (host.waiting_requests and host.n_free_slots > 0)
+            ) and host.next_turn_at > self._now:
                 times.append(host.next_turn_at)
-            if host.waiting or host.in_flight:
+            if host.waiting_requests or host.in_flight:
                 times.extend(
                     due_at
                     for due_at in (host.breaker.find_next_tick_at(), self._find_left_out_at(host))
                     if due_at is not None and due_at > self._now
                 )
-            if host.waiting or host.pending_starts:
+            if host.waiting_requests or host.pending_starts:
                 times.extend(due_at for due_at in (self._split_at, self._ends_at) if self._now < due_at < inf)
         return min(times, default=None)
 
@@ -331,7 +333,7 @@ class Scheduler:
         remaining_s = 0.0 if host.breaker.state is BreakerState.CLOSED else max(0.0, host.breaker.until - self._now)
         return HostView(
             host.in_flight,
-            len(host.waiting) + len(host.pending_starts),
+            len(host.waiting_requests) + len(host.pending_starts),
             host.breaker.state,
             host.breaker.reason,
             remaining_s,
@@ -364,11 +366,11 @@ class Scheduler:
                 self._add_waiting(request)
                 self._enqueue(request.job)
         if host.breaker.state is BreakerState.SHUT:
-            for request in list(host.waiting.values()):
+            for request in list(host.waiting_requests.values()):
                 self._finish_request(request, host.breaker.full_reason)
 
     def _start_probe(self, host: _Host) -> None:
-        due_requests = [request for request in host.waiting.values() if request.not_before <= self._now]
+        due_requests = [request for request in host.waiting_requests.values() if request.not_before <= self._now]
         if due_requests:
             request = min(
                 due_requests,
@@ -380,7 +382,7 @@ class Scheduler:
     def _stop_waiting_for_blocking_hosts(self) -> None:
         if self._requests_in_flight:
             return
-        awaited_hosts = [host for host in self._hosts.values() if host.waiting or host.pending_starts]
+        awaited_hosts = [host for host in self._hosts.values() if host.waiting_requests or host.pending_starts]
         if all(host.breaker.is_blocked and host.breaker.state is BreakerState.OPEN for host in awaited_hosts):
             for host in awaited_hosts:
                 host.breaker.shut(host.breaker.reason, ending_reason="nothing else was left to do")
@@ -393,13 +395,13 @@ class Scheduler:
                 if host.breaker.state is BreakerState.CLOSED
                 else f"{host.breaker.reason}; {OUT_OF_TIME_REASON}"
             )
-            for request in [*host.waiting.values(), *host.pending_starts]:
+            for request in [*host.waiting_requests.values(), *host.pending_starts]:
                 self._finish_request(request, reason)
 
     # Waiting, starting and finished requests
 
     def _add_waiting(self, request: _WaitingRequest) -> None:
-        request.job.waiting[request.key] = request.host.waiting[request.key] = request
+        request.job.waiting_requests[request.key] = request.host.waiting_requests[request.key] = request
 
     def _enqueue(self, job: _WaitingJob) -> None:
         """Put a job where its waiting requests belong.
@@ -407,12 +409,14 @@ class Scheduler:
         That is the queue of its need, the sleeping jobs until it is due, or, with parts that are due later, both.
         """
         job.ticket = next(self._tickets)
-        times = [request.not_before for request in job.waiting.values()]
+        times = [request.not_before for request in job.waiting_requests.values()]
         latest = min(times, default=inf) + self._together_s
         due_at = max((time for time in times if time <= latest), default=inf)
         if due_at <= self._now:
             self._missing_room = None
-            n_due = Counter(request.host for request in job.waiting.values() if request.not_before <= self._now)
+            n_due = Counter(
+                request.host for request in job.waiting_requests.values() if request.not_before <= self._now
+            )
             need = tuple(
                 (host, min(n_due[host], host.budget.max_in_flight)) for host in self._hosts.values() if host in n_due
             )
@@ -475,7 +479,9 @@ class Scheduler:
     def _start_job(self, job: _WaitingJob, need: _Need) -> None:
         for host, n in need:
             due_requests = [
-                request for request in job.waiting.values() if request.host is host and request.not_before <= self._now
+                request
+                for request in job.waiting_requests.values()
+                if request.host is host and request.not_before <= self._now
             ]
             self._take_slots(due_requests[:n])
             host.update_startable(self._now)
@@ -484,7 +490,7 @@ class Scheduler:
     def _take_slots(self, requests: list[_WaitingRequest]) -> None:
         """Give requests of one host their slots, and start as many as the host's turns allow."""
         for request in requests:
-            del request.job.waiting[request.key], request.host.waiting[request.key]
+            del request.job.waiting_requests[request.key], request.host.waiting_requests[request.key]
             request.host.pending_starts.append(request)
         self._start_pending(requests[0].host)
 
@@ -501,8 +507,8 @@ class Scheduler:
         del job.open_requests[request.key]
         if request in host.pending_starts:
             host.pending_starts.remove(request)
-        elif job.waiting.pop(request.key, None):
-            del host.waiting[request.key]
+        elif job.waiting_requests.pop(request.key, None):
+            del host.waiting_requests[request.key]
             self._enqueue(job)
         if not job.open_requests:
             del self._jobs[job.key]

@@ -71,13 +71,13 @@ def rank_target(target: Target, home: Platform, now: datetime) -> tuple[Any, ...
 
 def _deduplicate_listings(listings: Iterable[Listing]) -> list[Listing]:
     """Return each listing once. The choice among different claims does not depend on their order."""
-    chosen: dict[tuple[Platform, str], Listing] = {}
+    listings_by_key: dict[tuple[Platform, str], Listing] = {}
     for listing in listings:
         key = (listing.platform, listing.external_id)
-        current = chosen.get(key)
+        current = listings_by_key.get(key)
         if current is None or (current != listing and _rank_claim(listing) < _rank_claim(current)):
-            chosen[key] = listing
-    return list(chosen.values())
+            listings_by_key[key] = listing
+    return list(listings_by_key.values())
 
 
 def _rank_claim(listing: Listing) -> tuple[bool, bool, str]:

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from palimpsest_pipeline.defs.asset_metadata import SPARKLINE_WIDTH, draw_sparkline
-from palimpsest_pipeline.defs.landing.stage_metadata import build_stage_metadata
+from palimpsest_pipeline.defs.landing.stage_metadata import RATE_POINTS, build_stage_metadata, compute_request_rates
 from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.enums import FailureClass, PayloadKind, Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.domain.exchange import Answer, Request
@@ -261,16 +260,13 @@ def test_metadata_are_numbers_under_the_same_names_whatever_happened(scrape: Scr
 
 
 @pytest.mark.parametrize("n", [2, 3, 40, 1000])
-def test_a_sparkline_is_as_long_whatever_it_counts_and_highest_where_most_is(n: int):
-    line = draw_sparkline([0.0, 0.01, 0.02, *(10 * i / n for i in range(n)), 10.0])
-    assert line is not None
-    blocks, _, words = line.partition(" ")
-    assert len(blocks) == SPARKLINE_WIDTH
-    assert blocks[0] == "█"
-    assert words.endswith("/s, 0.25 s a block")
-    assert len(line) < 100
+def test_request_rates_are_as_many_whatever_they_count_and_highest_where_most_is(n: int):
+    rates = compute_request_rates([0.0, 0.01, 0.02, *(10 * i / n for i in range(n)), 10.0])
+    assert len(rates) == RATE_POINTS
+    assert rates[0] == max(rates)
+    assert sum(rates) * 10 / RATE_POINTS == pytest.approx(n + 4)
 
 
 @pytest.mark.parametrize("times_s", [[], [1.0], [1.0, 1.0]])
-def test_a_sparkline_of_an_instant_is_none(times_s: list[float]):
-    assert draw_sparkline(times_s) is None
+def test_an_instant_has_no_request_rate(times_s: list[float]):
+    assert compute_request_rates(times_s) == []

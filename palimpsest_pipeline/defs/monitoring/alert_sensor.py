@@ -145,7 +145,7 @@ class AlertSubjects:
             cycle_checks,
         )
 
-    def list_removed_recoveries(self, known: Iterable[Alert], now: datetime) -> list[Recovery]:
+    def list_removed_recoveries(self, latest_alerts: Iterable[Alert], now: datetime) -> list[Recovery]:
         """Return a recovery for each open alert of a job or check that does not exist any more."""
         existing = {
             AlertKind.RUN: {*self.jobs, ASSETS_JOB},
@@ -157,7 +157,7 @@ class AlertSubjects:
         }
         return [
             Recovery(alert.kind, alert.subject, now)
-            for alert in known
+            for alert in latest_alerts
             if alert.closed_at is None
             and alert.kind in existing
             and subjects[alert.kind](alert) not in existing[alert.kind]
@@ -210,19 +210,19 @@ def _store_events(
 ) -> datetime:
     """Write new problems and recoveries; return the instant up to which events are stored."""
     stored.lock_alerts(conn)
-    known = stored.read_latest_alerts(conn)
+    latest_alerts = stored.read_latest_alerts(conn)
     events, stopped_at = list_run_events(instance, before.looked_until - LOOK_OVERLAP, subjects.cycle_checks, log)
     events += [
-        *list_check_events(instance, subjects.checks, known, now, log),
-        *subjects.list_removed_recoveries(known, now),
+        *list_check_events(instance, subjects.checks, latest_alerts, now, log),
+        *subjects.list_removed_recoveries(latest_alerts, now),
     ]
-    events += list_cycle_events(conn, pipeline, subjects.cycle_checks, known, now)
+    events += list_cycle_events(conn, pipeline, subjects.cycle_checks, latest_alerts, now)
     hide = build_redactor(pipeline.settings.list_secrets())  # an error's message may contain its arguments
     events = [
         replace(event, message=hide(event.message)) if isinstance(event, Occurrence) else event for event in events
     ]
     settle = _read_settle_time(pipeline)
-    stored.write_alerts(conn, apply_events(known, events, settle))
+    stored.write_alerts(conn, apply_events(latest_alerts, events, settle))
     if before.outage is not None:  # the database is reachable again: the outage can be stored, and is over
         stored.write_alerts(conn, [replace(before.outage, closed_at=now)])
     stored.delete_old_alerts(conn, now)

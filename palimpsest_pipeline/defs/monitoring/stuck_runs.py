@@ -48,7 +48,7 @@ def describe_stuck_runs(instance: dg.DagsterInstance, pipeline: Pipeline, now: d
             if ids
             else {}
         )
-        known = run_heartbeats.find_known_runs(conn, ids)
+        known_runs = run_heartbeats.find_known_runs(conn, ids)
         server_started_at = run_heartbeats.server_started_at(conn)
     lines = []
     for record in executing:
@@ -62,18 +62,18 @@ def describe_stuck_runs(instance: dg.DagsterInstance, pipeline: Pipeline, now: d
                 f"run {run.run_id} of {run.job_name} is silent since {dead.last_sign_at:%Y-%m-%d %H:%M:%S} UTC "
                 f"({dead.run.host}, process {dead.run.pid}): check that the sensor dead_runs is on, it ends such runs"
             )
-        elif run.run_id not in known and max(begun_at, server_started_at) < latest:
+        elif run.run_id not in known_runs and max(begun_at, server_started_at) < latest:
             lines.append(
                 f"run {run.run_id} of {run.job_name} is {run.status.value.lower()} since"
                 f" {begun_at:%Y-%m-%d %H:%M:%S} UTC and never wrote a heartbeat: terminate it in the UI"
             )
-    waiting = [r for r in records if r.dagster_run.status in WAITING_STATUSES and r.create_timestamp < latest]
-    if waiting and not (known - silent.keys()):
-        oldest = min(waiting, key=lambda record: record.create_timestamp)
+    waiting_runs = [r for r in records if r.dagster_run.status in WAITING_STATUSES and r.create_timestamp < latest]
+    if waiting_runs and not (known_runs - silent.keys()):
+        oldest = min(waiting_runs, key=lambda record: record.create_timestamp)
         lines.append(
-            f"{len(waiting)} runs wait, the first, {oldest.dagster_run.run_id} of {oldest.dagster_run.job_name}, since "
-            f"{oldest.create_timestamp:%Y-%m-%d %H:%M:%S} UTC, and no run executes: check that `palimpsest up` runs,"
-            " and read its log"
+            f"{len(waiting_runs)} runs wait, the first, {oldest.dagster_run.run_id} of {oldest.dagster_run.job_name},"
+            f" since {oldest.create_timestamp:%Y-%m-%d %H:%M:%S} UTC, and no run executes: check that `palimpsest up`"
+            " runs, and read its log"
         )
     return lines
 

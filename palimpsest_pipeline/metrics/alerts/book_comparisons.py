@@ -25,7 +25,7 @@ ORDINAL_EXPR: Final = pl.col("place") % PLACES_PER_LINE
 
 
 def find_disagreements(
-    timeline: PriceTimeline, moved: pl.DataFrame, anchored_listings: pl.DataFrame, max_skew: timedelta
+    timeline: PriceTimeline, moves: pl.DataFrame, anchored_listings: pl.DataFrame, max_skew: timedelta
 ) -> pl.DataFrame:
     """Return the sizes of opposite moves of home and one competitor, per outcome and look.
 
@@ -38,7 +38,7 @@ def find_disagreements(
     """
     pairs = _pair_units(timeline, anchored_listings).with_row_index("pair")
     looks = _list_pair_looks(timeline.moments, pairs, max_skew)
-    values = moved.select("unit", "at", *FIGURE_COLUMNS, part=ORDINAL_EXPR)
+    values = moves.select("unit", "at", *FIGURE_COLUMNS, part=ORDINAL_EXPR)
     home_moves = values.join(pairs.select("pair", "unit"), on="unit").drop("unit").sort("at")
     competitor_moves = values.join(pairs.select("pair", unit="other_unit"), on="unit").drop("unit").sort("at")
     shared_parts = (
@@ -174,8 +174,8 @@ def _pair_units(timeline: PriceTimeline, anchored: pl.DataFrame) -> pl.DataFrame
     )
     market_key = ["sr_id", "market_key", "specifier"]
     home, other = (
-        units.filter(which).select("unit", "listing_id", *market_key)
-        for which in (pl.col("is_home"), ~pl.col("is_home"))
+        units.filter(is_side).select("unit", "listing_id", *market_key)
+        for is_side in (pl.col("is_home"), ~pl.col("is_home"))
     )
     pairs = home.join(other.rename({"unit": "other_unit", "listing_id": "other_listing_id"}), on=market_key)
     return pairs.select("unit", "listing_id", "other_unit", "other_listing_id").sort("unit", "other_unit")

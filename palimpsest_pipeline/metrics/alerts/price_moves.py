@@ -117,7 +117,7 @@ def find_turns(moments: pl.DataFrame) -> pl.DataFrame:
     return moments.sort("listing_id", "at").filter(has_turned).select("listing_id", "at")
 
 
-def find_first_at_or_after(breaks: pl.DataFrame, moments: pl.DataFrame, by: list[str]) -> pl.DataFrame:
+def find_first_at_or_after(breaks: pl.DataFrame, moments: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
     """Return `breaks` with `at` moved to the first moment at or after it.
 
     The columns of that moment are added. Breaks at null and breaks after the last moment are left out.
@@ -130,7 +130,7 @@ def find_first_at_or_after(breaks: pl.DataFrame, moments: pl.DataFrame, by: list
             moments.sort("at"),
             left_on="broke_at",
             right_on="at",
-            by=by,
+            by=keys,
             strategy="forward",
             coalesce=False,
             check_sortedness=False,

@@ -78,8 +78,8 @@ def list_due_slots(
         )
         .filter("at_begin", "at_end")
     )
-    asked = asked_slots.select(*ASKED_SLOTS, asked=pl.lit(value=True))
-    slots = expected.join(asked, on=["sr_id", "slot_at"], how="left").with_columns(
+    asked_fixtures = asked_slots.select(*ASKED_SLOTS, asked=pl.lit(value=True))
+    slots = expected.join(asked_fixtures, on=["sr_id", "slot_at"], how="left").with_columns(
         pl.col("asked", "answered").fill_null(value=False), pl.col("silent").fill_null([])
     )
     return slots.sort("sr_id", "slot_at").select(pl.col(name).cast(dtype) for name, dtype in SLOTS_SCHEMA.items())

@@ -41,7 +41,7 @@ GAP_KEY: Final = ("sr_id", "market_key", "specifier", "platform")
 _MARKET_COLUMNS: Final = ("sr_id", "market_key", "specifier")
 _STATES_BEST_FIRST: Final = [state.value for state in MarketState]
 """The states of a market from best to worst. A market with several rows has the best of their states."""
-_OFFERED, _LISTED, _NOT_LISTED = 0, len(_STATES_BEST_FIRST) - 2, len(_STATES_BEST_FIRST) - 1
+_OFFERED, _NOT_LISTED = 0, len(_STATES_BEST_FIRST) - 1
 _RANK_UNIT: Final = 1 << 56
 """A number above any instant in microseconds: rank and instant are combined into one number."""
 

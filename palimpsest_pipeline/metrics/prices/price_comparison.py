@@ -58,7 +58,6 @@ COMPARISON_SCHEMA: Final[FrameSchema] = {
     "cross_book_sum_inverse": pl.Float64,
     "arb": pl.Boolean,
 }
-COMPARISON_KEY: Final = ("sr_id", "market_key", "specifier", "outcome_key", "platform")
 
 COMPARED_LINES_SCHEMA: Final[FrameSchema] = {
     "sr_id": pl.Int64,
@@ -417,8 +416,8 @@ def _add_line_figures(
         .join(ids, on="market_key")
         .join(used_rows.to_frame("row"), on="row", how="semi")
     )
-    by = ("row", "market_id")
-    margins = compute_margin_figures(expand_outcomes(whole_markets, by), by, sets)
+    group_keys = ("row", "market_id")
+    margins = compute_margin_figures(expand_outcomes(whole_markets, group_keys), group_keys, sets)
     row_figures = rows.select("row").join(
         margins.select("row", "margin", share=compute_multiplicative_share()),
         on="row",

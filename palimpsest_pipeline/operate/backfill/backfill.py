@@ -219,9 +219,11 @@ def _iterate_mart_spans(pipeline: Pipeline, hours: list[PlannedHour], refused: l
             due = list_due_products(
                 pipeline, conn, cycle_ids=[cycle.cycle_id for hour in hours for cycle in hour.landed_cycles]
             )
-        waiting = {product.cycle_id for product in due if product.schema == "core"}
+        waiting_cycles = {product.cycle_id for product in due if product.schema == "core"}
         mart_hours = {
-            product.partition_hour for product in due if product.schema == "mart" and product.cycle_id not in waiting
+            product.partition_hour
+            for product in due
+            if product.schema == "mart" and product.cycle_id not in waiting_cycles
         }
         spans = split_into_spans("mart", sorted(mart_hours), excluded_hours=refused)
         if not spans:

@@ -128,45 +128,39 @@ class DecodedAnswers:
     without_price: tuple[Reject, ...]
 
 
-def read_books(answers: Iterable[Answer], adapter: PlatformAdapter, vocabulary: Vocabulary) -> Books:
-    """Return the content of detail answers of the adapter's platform.
-
-    The result depends only on the arguments: it is the same for answers that have just arrived and for those read from
-    the landing.
-    """
-    return normalise_books([decode_books(answers, adapter)], vocabulary)
-
-
 def decode_books(answers: Iterable[Answer], adapter: PlatformAdapter) -> DecodedAnswers:
     """Return the decoded detail answers of the adapter's platform, with one body in memory at a time."""
-    seen: list[ObservedListing] = []
-    refused: list[tuple[PayloadKind, Reject, bool]] = []
+    listings: list[ObservedListing] = []
+    rejects: list[tuple[PayloadKind, Reject, bool]] = []
     without_price: list[Reject] = []
     owners: list[tuple[int, str, str, str, datetime]] = []
 
-    def readable() -> Iterable[Detail]:
+    def iterate_details() -> Iterable[Detail]:
         for answer in answers:
             try:
                 detail = adapter.read_detail(answer)
             except PayloadRejected as rejected:
-                refused.append(
+                rejects.append(
                     (
                         PayloadKind.DETAIL,
                         Reject(adapter.platform, answer.request.external_id, rejected.path, rejected.reason),
                         True,
                     )
                 )
-                seen.extend(read_listings([answer], adapter))
+                listings.extend(read_listings([answer], adapter))
                 continue
             listing = detail.listing
             if listing.is_in_play:
-                refused.append(
+                rejects.append(
                     (PayloadKind.DETAIL, Reject(adapter.platform, listing.external_id, "$", OUT_OF_SCOPE_REASON), True)
                 )
                 continue
-            shown = ObservedListing(listing, answer.observed_at, PayloadKind.DETAIL)
-            seen.append(shown)
-            refused.extend((PayloadKind.DETAIL, entry, False) for entry in (*detail.rejects, *refuse_kickoffs([shown])))
+            observed_listing = ObservedListing(listing, answer.observed_at, PayloadKind.DETAIL)
+            listings.append(observed_listing)
+            rejects.extend(
+                (PayloadKind.DETAIL, reject, False)
+                for reject in (*detail.rejects, *refuse_kickoffs([observed_listing]))
+            )
             if len(detail.prices) and not any(detail.prices.odds_milli):
                 without_price.append(Reject(adapter.platform, listing.external_id, "$", NO_PRICE_REASON))
             owners.append(
@@ -174,12 +168,12 @@ def decode_books(answers: Iterable[Answer], adapter: PlatformAdapter) -> Decoded
             )
             yield detail
 
-    raw = collect_raw_books(readable())
+    raw = collect_raw_books(iterate_details())
     return DecodedAnswers(
-        frame_listings(seen),
+        frame_listings(listings),
         pl.DataFrame(owners, schema=OWNER_SCHEMA, orient="row"),
         raw,
-        tuple(refused),
+        tuple(rejects),
         tuple(without_price),
     )
 
@@ -190,21 +184,27 @@ def normalise_books(parts: Sequence[DecodedAnswers], vocabulary: Vocabulary) -> 
     The time grows little with the number of answers.
     """
     listings = pl.concat([part.listings for part in parts])
-    refused = tuple(entry for part in parts for entry in part.refused)
-    without_price = tuple(entry for part in parts for entry in part.without_price)
-    firsts = list(accumulate((part.owners.height for part in parts), initial=0))
-    if not firsts[-1]:
-        return replace(EMPTY_BOOKS, listings=listings, refused=refused, without_price=without_price)
+    rejects = tuple(reject for part in parts for reject in part.refused)
+    without_price = tuple(reject for part in parts for reject in part.without_price)
+    first_captures = list(accumulate((part.owners.height for part in parts), initial=0))
+    if not first_captures[-1]:
+        return replace(EMPTY_BOOKS, listings=listings, refused=rejects, without_price=without_price)
     owners = pl.concat(
-        [part.owners.with_columns(pl.col("capture") + first) for part, first in zip(parts, firsts, strict=False)]
+        [
+            part.owners.with_columns(pl.col("capture") + first_capture)
+            for part, first_capture in zip(parts, first_captures, strict=False)
+        ]
     )
     markets = pl.concat(
-        [part.raw.markets.with_columns(pl.col("capture") + first) for part, first in zip(parts, firsts, strict=False)]
+        [
+            part.raw.markets.with_columns(pl.col("capture") + first_capture)
+            for part, first_capture in zip(parts, first_captures, strict=False)
+        ]
     )
-    normal = normalise(RawBooks(markets, pl.concat([part.raw.outcomes for part in parts])), vocabulary)
-    rows = build_market_rows(normal.prices, vocabulary)
-    answers = _count_markets(owners, rows, normal.coverage, normal.merged)
-    return Books(listings, answers, rows, normal.unmapped, normal.coverage, normal.players, refused, without_price)
+    batch = normalise(RawBooks(markets, pl.concat([part.raw.outcomes for part in parts])), vocabulary)
+    rows = build_market_rows(batch.prices, vocabulary)
+    answers = _count_markets(owners, rows, batch.coverage, batch.merged)
+    return Books(listings, answers, rows, batch.unmapped, batch.coverage, batch.players, rejects, without_price)
 
 
 def _count_markets(
@@ -229,15 +229,15 @@ def read_listings(answers: Iterable[Answer], adapter: PlatformAdapter) -> list[O
 
     A listing that cannot be read, or shows a match in play, is left out: the derivation of the odds rejects it.
     """
-    seen = []
+    listings = []
     for answer in answers:
         try:
             listing = adapter.read_listing(answer)
         except PayloadRejected:
             continue
         if not listing.is_in_play:
-            seen.append(ObservedListing(listing, answer.observed_at, PayloadKind.DETAIL))
-    return seen
+            listings.append(ObservedListing(listing, answer.observed_at, PayloadKind.DETAIL))
+    return listings
 
 
 def concat_books(parts: Sequence[Books]) -> Books:
@@ -247,11 +247,11 @@ def concat_books(parts: Sequence[Books]) -> Books:
     frames: dict[str, list[pl.DataFrame]] = {name: [getattr(EMPTY_BOOKS, name)] for name in FRAME_FIELDS}
     n_answers = 0
     for part in parts:
-        for name, found in frames.items():
+        for name, part_frames in frames.items():
             frame: pl.DataFrame = getattr(part, name)
-            found.append(frame if name == "listings" else frame.with_columns(pl.col("capture") + n_answers))
+            part_frames.append(frame if name == "listings" else frame.with_columns(pl.col("capture") + n_answers))
         n_answers += part.answers.height
-    listings, answers, rows, unmapped, coverage, players = (pl.concat(found) for found in frames.values())
+    listings, answers, rows, unmapped, coverage, players = (pl.concat(part_frames) for part_frames in frames.values())
     return Books(
         listings,
         answers,
@@ -259,48 +259,51 @@ def concat_books(parts: Sequence[Books]) -> Books:
         unmapped,
         coverage,
         players,
-        refused=tuple(entry for part in parts for entry in part.refused),
-        without_price=tuple(entry for part in parts for entry in part.without_price),
+        refused=tuple(reject for part in parts for reject in part.refused),
+        without_price=tuple(reject for part in parts for reject in part.without_price),
     )
 
 
-def refuse_kickoffs(seen: Iterable[ObservedListing]) -> list[Reject]:
+def refuse_kickoffs(listings: Iterable[ObservedListing]) -> list[Reject]:
     """Return a reject for each kickoff that is not credible.
 
     The listings stay, so that they do not count as absent.
     """
     return [
         Reject(
-            s.listing.platform, s.listing.external_id, "$", NOT_CREDIBLE_REASON.format(s.listing.kickoff_at.isoformat())
+            observation.listing.platform,
+            observation.listing.external_id,
+            "$",
+            NOT_CREDIBLE_REASON.format(observation.listing.kickoff_at.isoformat()),
         )
-        for s in seen
-        if not s.listing.has_credible_kickoff(s.observed_at)
+        for observation in listings
+        if not observation.listing.has_credible_kickoff(observation.observed_at)
     ]
 
 
-def frame_listings(seen: Iterable[ObservedListing]) -> pl.DataFrame:
+def frame_listings(listings: Iterable[ObservedListing]) -> pl.DataFrame:
     """Return rows of `storage.catalog.listings.LISTING_SCHEMA`. A kickoff that is not credible is null."""
     rows = [
         (
-            x.platform,
-            x.external_id,
-            x.sport,
-            x.kind,
-            x.tournament_external_id,
-            x.tournament_name,
-            x.country_raw,
-            x.sr_tournament_id,
-            x.home_team,
-            x.away_team,
-            x.kickoff_at if x.has_credible_kickoff(s.observed_at) else None,
-            x.sr_id,
-            x.genius_id,
-            x.n_markets_declared,
-            s.observed_at,
-            s.kind,
+            listing.platform,
+            listing.external_id,
+            listing.sport,
+            listing.kind,
+            listing.tournament_external_id,
+            listing.tournament_name,
+            listing.country_raw,
+            listing.sr_tournament_id,
+            listing.home_team,
+            listing.away_team,
+            listing.kickoff_at if listing.has_credible_kickoff(observation.observed_at) else None,
+            listing.sr_id,
+            listing.genius_id,
+            listing.n_markets_declared,
+            observation.observed_at,
+            observation.kind,
         )
-        for s in seen
-        for x in (s.listing,)
+        for observation in listings
+        for listing in (observation.listing,)
     ]
     return pl.DataFrame(rows, schema=LISTING_SCHEMA, orient="row")
 
@@ -317,11 +320,11 @@ class ListingCache:
         self._lock = threading.Lock()
         self._listings: dict[tuple[int, str, Platform], pl.DataFrame] = {}
 
-    def keep(self, cycle_id: int, digest: str, platforms: Iterable[Platform], seen: pl.DataFrame) -> None:
+    def keep(self, cycle_id: int, digest: str, platforms: Iterable[Platform], listings: pl.DataFrame) -> None:
         """Add the listings that a cycle with this landed content showed on the platforms."""
         with self._lock:
             self._listings |= {
-                (cycle_id, digest, platform): seen.filter(pl.col("platform") == platform.value)
+                (cycle_id, digest, platform): listings.filter(pl.col("platform") == platform.value)
                 for platform in platforms
             }
             while sum(frame.height for frame in self._listings.values()) > self._max_rows:
@@ -330,9 +333,9 @@ class ListingCache:
     def take(self, cycle_id: int, digest: str, platforms: Sequence[Platform]) -> pl.DataFrame | None:
         """Remove and return the listings of the platforms; None when one of them is not in the cache."""
         with self._lock:
-            found = [self._listings.pop((cycle_id, digest, platform), None) for platform in platforms]
-        frames = [frame for frame in found if frame is not None]
-        return pl.concat(frames) if frames and len(frames) == len(found) else None
+            cached_frames = [self._listings.pop((cycle_id, digest, platform), None) for platform in platforms]
+        frames = [frame for frame in cached_frames if frame is not None]
+        return pl.concat(frames) if frames and len(frames) == len(cached_frames) else None
 
 
 @dataclass(slots=True)
@@ -370,7 +373,7 @@ class EarlyBooks:
         self._max_waiting = max_waiting
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="books")
         self._lock = threading.Lock()
-        self._waiting = 0
+        self._n_waiting = 0
         # Only the thread uses these.
         self._parts: dict[tuple[int, Platform], list[EarlyPart]] = {}
         self._bytes = 0
@@ -381,8 +384,8 @@ class EarlyBooks:
             return
         key = cycle.cycle_id, segment.platform
         with self._lock:
-            has_room = self._waiting < self._max_waiting
-            self._waiting += has_room
+            has_room = self._n_waiting < self._max_waiting
+            self._n_waiting += has_room
         if has_room:
             self._pool.submit(
                 self._read_segment, key, segment, answers.filter(pl.col("kind") == PayloadKind.DETAIL.value)
@@ -413,7 +416,7 @@ class EarlyBooks:
             return
         finally:
             with self._lock:
-                self._waiting -= 1
+                self._n_waiting -= 1
         parts = self._parts.setdefault(key, [])
         if not parts or parts[-1].books is not None:
             parts.append(EarlyPart())

@@ -148,7 +148,7 @@ def frame_manifest(discoveries: dict[Platform, tuple[Discovery, datetime]]) -> p
     return pl.DataFrame(rows, schema=MANIFEST_SCHEMA, orient="row")
 
 
-def frame_tournaments(discoveries: dict[Platform, tuple[Discovery, datetime]], seen: pl.DataFrame) -> pl.DataFrame:
+def frame_tournaments(discoveries: dict[Platform, tuple[Discovery, datetime]], listings: pl.DataFrame) -> pl.DataFrame:
     """Return rows of `storage.catalog.listings.TOURNAMENT_SCHEMA`.
 
     They come from the trees and from the tournaments named in the listings (`LISTING_SCHEMA`).
@@ -171,8 +171,8 @@ def frame_tournaments(discoveries: dict[Platform, tuple[Discovery, datetime]], s
         schema=TOURNAMENT_SCHEMA,
         orient="row",
     )
-    countries = seen["country_raw"].drop_nulls().unique().to_list()
-    claimed = seen.select(
+    countries = listings["country_raw"].drop_nulls().unique().to_list()
+    claimed = listings.select(
         "platform",
         "sport",
         "country_raw",

@@ -74,18 +74,18 @@ class WrittenAnswers:
 
 def derive_tournaments(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
     """Write the cycle's row, its discovery (declared and received listings), and the tournaments."""
-    found = cycle_frames.read_discoveries(pipeline, manifest, pipeline.platforms)
-    seen = cycle_frames.read_cycle_listings(pipeline, manifest, found)
-    pipeline.seen_listings.keep(manifest.cycle_id, manifest.digest, pipeline.platforms, seen)
-    tournaments = cycle_frames.frame_tournaments(found, seen)
+    discoveries = cycle_frames.read_discoveries(pipeline, manifest, pipeline.platforms)
+    cycle_listings = cycle_frames.read_cycle_listings(pipeline, manifest, discoveries)
+    pipeline.seen_listings.keep(manifest.cycle_id, manifest.digest, pipeline.platforms, cycle_listings)
+    tournaments = cycle_frames.frame_tournaments(discoveries, cycle_listings)
     facts = cycle_frames.read_cycle_facts(pipeline, manifest)
-    listings.write_discovery(conn, facts, cycle_frames.frame_manifest(found), tournaments, pipeline.platforms)
-    unread = [entry for discovery, _ in found.values() for entry in discovery.rejects]
-    refused = [
+    listings.write_discovery(conn, facts, cycle_frames.frame_manifest(discoveries), tournaments, pipeline.platforms)
+    discovery_rejects = [entry for discovery, _ in discoveries.values() for entry in discovery.rejects]
+    rejects = [
         (PayloadKind.LISTING, entry, False)
-        for entry in (*unread, *refuse_kickoffs(cycle_frames.list_discovered_listings(found)))
+        for entry in (*discovery_rejects, *refuse_kickoffs(cycle_frames.list_discovered_listings(discoveries)))
     ]
-    rejected_answers.replace_rejects(conn, manifest.cycle_id, cycle_frames.DISCOVERY_KINDS, refused)
+    rejected_answers.replace_rejects(conn, manifest.cycle_id, cycle_frames.DISCOVERY_KINDS, rejects)
     return tournaments.height
 
 
@@ -97,12 +97,12 @@ def make_event_derivation(platforms_of: Callable[[Pipeline, Manifest], Sequence[
 
     def derive(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
         platforms = platforms_of(pipeline, manifest)
-        seen = pipeline.seen_listings.take(manifest.cycle_id, manifest.digest, platforms)
-        if seen is None:  # another process, or an earlier run, has derived the tournaments
-            seen = cycle_frames.read_cycle_listings(
+        cycle_listings = pipeline.seen_listings.take(manifest.cycle_id, manifest.digest, platforms)
+        if cycle_listings is None:  # another process, or an earlier run, has derived the tournaments
+            cycle_listings = cycle_frames.read_cycle_listings(
                 pipeline, manifest, cycle_frames.read_discoveries(pipeline, manifest, platforms), platforms
             )
-        written = listings.write_listings(conn, manifest.cycle_id, seen, platforms)
+        written = listings.write_listings(conn, manifest.cycle_id, cycle_listings, platforms)
         upcoming_fixtures.record_kickoffs(conn, pipeline.clock.now())
         return written.height
 
@@ -141,15 +141,15 @@ def make_odds_derivation(platform: Platform) -> DeriveProduct:
             platform,
             cycle_frames.read_cycle_books(pipeline, manifest, platform, ANSWERS_PER_BATCH),
         )
-        gone = stale.join(books.answers, on=list(ANSWER_KEY_SCHEMA), how="anti")
-        history.remove_answers(conn, gone, lock_key)
+        dropped_answers = stale.join(books.answers, on=list(ANSWER_KEY_SCHEMA), how="anti")
+        history.remove_answers(conn, dropped_answers, lock_key)
         rejected_answers.replace_rejects(conn, cycle_id, [PayloadKind.DETAIL], books.refused, [platform])
         refused = [entry for _, entry, whole in books.refused if whole]
         _note_refusals(pipeline, conn, manifest, platform, books.answers.height, refused, books.without_price)
         for table, frame in books.vocabulary_rows.items():
             cycle_marts.replace_rows(conn, table, cycle_id, frame, platform)
         # From here on other platforms and cycles wait. Tables that all of them write to come last.
-        listings.refresh_priced_counts(conn, sorted({*books.answers["listing_id"], *gone["listing_id"]}))
+        listings.refresh_priced_counts(conn, sorted({*books.answers["listing_id"], *dropped_answers["listing_id"]}))
         players.write_players(conn, cycle_id, platform, books.players)
         _unmark_coverage(conn, cycle_id, sizes, book_sizes.read_book_sizes_of_cycle(conn, cycle_id, platform))
         return history.count_rows_of_cycle(conn, cycle_id, platform)
@@ -197,13 +197,13 @@ def _unmark_coverage(conn: psycopg.Connection, cycle_id: int, before: pl.DataFra
 
     The choice of primary listings depends on these sizes.
     """
-    names = list(book_sizes.BOOK_SIZES_SCHEMA)
-    changed = pl.concat([before.join(after, on=names, how="anti"), after.join(before, on=names, how="anti")])
-    since = changed["observed_at"].min()
-    if isinstance(since, datetime):
-        listings_changed = changed["listing_id"].unique().to_list()
+    columns = list(book_sizes.BOOK_SIZES_SCHEMA)
+    changed = pl.concat([before.join(after, on=columns, how="anti"), after.join(before, on=columns, how="anti")])
+    first_observed_at = changed["observed_at"].min()
+    if isinstance(first_observed_at, datetime):
+        listing_ids = changed["listing_id"].unique().to_list()
         derived_products.mark_due_by_book_sizes(
-            conn, derived_products.COVERAGE_PRODUCT, cycle_id, listings_changed, since, universe.CARRY_LIMIT
+            conn, derived_products.COVERAGE_PRODUCT, cycle_id, listing_ids, first_observed_at, universe.CARRY_LIMIT
         )
 
 
@@ -213,20 +213,20 @@ def _make_partitions(pipeline: Pipeline, manifest: Manifest, platform: Platform)
     So the lock on the partitions is not held while the cycle is written. A past day whose rows are only in the archive
     is restored first: otherwise the new rows would count as the whole day.
     """
-    observed = pipeline.landing.read_answers(
+    observed_at = pipeline.landing.read_answers(
         manifest, kinds=[PayloadKind.DETAIL], platforms=[platform], columns=["observed_at"]
     )["observed_at"]
-    days = observed.dt.date().unique().to_list()
-    past = {day for day in days if day < pipeline.clock.now().date()}
-    with pipeline.connect() as own:
-        for day in sorted(past.difference(partitions.find_days_with_rows(own, past))):
-            exported = pipeline.archive.read_entry(day)
-            if exported is None:
-                _require_never_exported(pipeline, own, day)
-            elif exported.n_captures:
-                pipeline.archive.restore(own, day)
-                own.commit()
-        partitions.ensure_partitions(own, days)
+    days = observed_at.dt.date().unique().to_list()
+    past_days = {day for day in days if day < pipeline.clock.now().date()}
+    with pipeline.connect() as conn:
+        for day in sorted(past_days.difference(partitions.find_days_with_rows(conn, past_days))):
+            entry = pipeline.archive.read_entry(day)
+            if entry is None:
+                _require_never_exported(pipeline, conn, day)
+            elif entry.n_captures:
+                pipeline.archive.restore(conn, day)
+                conn.commit()
+        partitions.ensure_partitions(conn, days)
 
 
 def _require_never_exported(pipeline: Pipeline, conn: psycopg.Connection, day: date) -> None:
@@ -247,8 +247,8 @@ def _write_books(
     pipeline: Pipeline, conn: psycopg.Connection, cycle_id: int, platform: Platform, parts: Iterator[Books]
 ) -> WrittenAnswers:
     """Write a platform's answers in batches, so that memory does not grow with the cycle."""
-    given: list[pl.DataFrame] = []
-    read: list[Books] = []
+    batch_answers: list[pl.DataFrame] = []
+    batch_books: list[Books] = []
     line_cache = LineCache()
     for books in _batch_books(parts):
         ids = listings.add_listing_ids(conn, books.answers.select("platform", "external_id").unique()).cast(
@@ -256,40 +256,44 @@ def _write_books(
         )
         answers = books.answers.join(ids, on=("platform", "external_id"), how="left", maintain_order="left")
         _write_batch(pipeline, conn, cycle_id, platform, answers, books.rows, line_cache)
-        given.append(answers)
-        read.append(
+        batch_answers.append(answers)
+        batch_books.append(
             replace(books, rows=EMPTY_BOOKS.rows)
         )  # they are written by now; the rest is counted over the whole cycle, and is small
-    if not read:
-        nothing = {
+    if not batch_books:
+        empty_rows = {
             table: pl.DataFrame(schema=cycle_marts.get_frame_schema(table)).drop("cycle_id")
             for table in VOCABULARY_TABLES
         }
         return WrittenAnswers(
-            pl.DataFrame(schema=ANSWER_KEY_SCHEMA), nothing, pl.DataFrame(schema=players.PLAYER_SCHEMA), (), ()
+            pl.DataFrame(schema=ANSWER_KEY_SCHEMA), empty_rows, pl.DataFrame(schema=players.PLAYER_SCHEMA), (), ()
         )
-    whole = concat_books(read)
-    taken = _keep_last_answers(whole.answers.with_columns(pl.concat([answers["listing_id"] for answers in given])))
-    named = whole.players.rename({"outcome": "external_player_id"})
+    cycle_books = concat_books(batch_books)
+    last_answers = _keep_last_answers(
+        cycle_books.answers.with_columns(pl.concat([answers["listing_id"] for answers in batch_answers]))
+    )
+    named_players = cycle_books.players.rename({"outcome": "external_player_id"})
     return WrittenAnswers(
-        taken.select(*ANSWER_KEY_SCHEMA),
-        {table: rows_of(whole, taken) for table, rows_of in VOCABULARY_TABLES.items()},
-        named.join(taken, on="capture").select(pl.col(name).cast(kind) for name, kind in players.PLAYER_SCHEMA.items()),
-        whole.refused,
-        whole.without_price,
+        last_answers.select(*ANSWER_KEY_SCHEMA),
+        {table: build_rows(cycle_books, last_answers) for table, build_rows in VOCABULARY_TABLES.items()},
+        named_players.join(last_answers, on="capture").select(
+            pl.col(name).cast(kind) for name, kind in players.PLAYER_SCHEMA.items()
+        ),
+        cycle_books.refused,
+        cycle_books.without_price,
     )
 
 
 def _batch_books(parts: Iterator[Books]) -> Iterator[Books]:
     """Yield the books in batches of at least ANSWERS_PER_BATCH answers, including books without answers."""
-    waiting: list[Books] = []
+    batch: list[Books] = []
     for part in parts:
-        waiting.append(part)
-        if sum(books.answers.height for books in waiting) >= ANSWERS_PER_BATCH:
-            yield concat_books(waiting)
-            waiting = []
-    if waiting:
-        yield concat_books(waiting)
+        batch.append(part)
+        if sum(books.answers.height for books in batch) >= ANSWERS_PER_BATCH:
+            yield concat_books(batch)
+            batch = []
+    if batch:
+        yield concat_books(batch)
 
 
 def _keep_last_answers(answers: pl.DataFrame) -> pl.DataFrame:
@@ -328,18 +332,24 @@ def derive_matched_events(pipeline: Pipeline, conn: psycopg.Connection, manifest
     home when the cycle was scraped.
     """
     trust = order_by_trust(pipeline.settings.home_platform, pipeline.platforms)
-    of_cycle = known_listings.read_listings_of_cycle(conn, manifest.cycle_id)
-    touched = matched.read_listings_to_match(conn, of_cycle)
-    identified = identify_listings(book_sizes.add_largest_books(conn, touched, list_rival_listings(touched)))
-    tournaments, links = build_crosswalk(identified, trust)
-    found = build_fixtures(identified, links, trust)
-    stood = lifecycle.read_kickoff_dates(conn, identified["listing_id"].to_list())
-    moved = matched.write_matching(conn, identified, found, tournaments, links)
-    upcoming_fixtures.record_kickoffs(conn, pipeline.clock.now())
-    lifecycle.mark_dates(conn, manifest.cycle_id, sorted(moved), stood)
-    dirty_fixtures.mark_fixtures(conn, manifest.cycle_id, sorted(moved))
-    looked_at = sorted(
-        moved.union(identified.filter(pl.col("listing_id").is_in(of_cycle))["fixture_sr_id"].drop_nulls())
+    cycle_listing_ids = known_listings.read_listings_of_cycle(conn, manifest.cycle_id)
+    listings_to_match = matched.read_listings_to_match(conn, cycle_listing_ids)
+    identified = identify_listings(
+        book_sizes.add_largest_books(conn, listings_to_match, list_rival_listings(listings_to_match))
     )
-    players.write_player_links(conn, looked_at, link_players(players.read_players_of_fixtures(conn, looked_at)))
-    return found.height
+    tournaments, links = build_crosswalk(identified, trust)
+    fixtures = build_fixtures(identified, links, trust)
+    old_kickoff_dates = lifecycle.read_kickoff_dates(conn, identified["listing_id"].to_list())
+    affected_fixtures = matched.write_matching(conn, identified, fixtures, tournaments, links)
+    upcoming_fixtures.record_kickoffs(conn, pipeline.clock.now())
+    lifecycle.mark_dates(conn, manifest.cycle_id, sorted(affected_fixtures), old_kickoff_dates)
+    dirty_fixtures.mark_fixtures(conn, manifest.cycle_id, sorted(affected_fixtures))
+    cycle_fixtures = sorted(
+        affected_fixtures.union(
+            identified.filter(pl.col("listing_id").is_in(cycle_listing_ids))["fixture_sr_id"].drop_nulls()
+        )
+    )
+    players.write_player_links(
+        conn, cycle_fixtures, link_players(players.read_players_of_fixtures(conn, cycle_fixtures))
+    )
+    return fixtures.height

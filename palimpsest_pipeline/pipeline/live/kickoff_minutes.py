@@ -180,7 +180,7 @@ def _run_minute(
         slot_run.has_lost_minute = True
         log.warning("minute %s is left out: %s", at, error)
         return True
-    slot_run.results.append(live_cycle.run_capture_of_targets(pipeline, cycle, targets, observer, ends_at=due.ends_at))
+    slot_run.results.append(live_cycle.run_target_capture(pipeline, cycle, targets, observer, ends_at=due.ends_at))
     try:
         ingest_cycle(pipeline, cycle.cycle_id)
         # Alerts need days of history and take longer than a minute. A later step of the slot's run derives them.
@@ -197,12 +197,14 @@ def _run_minute(
 def _find_due_fixtures(pipeline: Pipeline, at: datetime) -> _DueFixtures:
     cadence, settings = pipeline.cadence, pipeline.settings
     with pipeline.connect() as conn:
-        known = upcoming_fixtures.read_kickoffs(
+        kickoffs = upcoming_fixtures.read_kickoffs(
             conn, at, at + cadence.first_tier_length + MINUTE * max(cadence.tiers.values())
         )
-        asked = cycle_reader.read_fixtures_of_slot(conn, at)
-    sr_ids = tuple(sr_id for sr_id, kickoff_at in known if cadence.is_due(kickoff_at, at) and sr_id not in asked)
-    next_at = cadence.find_next_due((kickoff_at for _, kickoff_at in known), at) or at + cadence.slot_length
+        asked_fixtures = cycle_reader.read_fixtures_of_slot(conn, at)
+    sr_ids = tuple(
+        sr_id for sr_id, kickoff_at in kickoffs if cadence.is_due(kickoff_at, at) and sr_id not in asked_fixtures
+    )
+    next_at = cadence.find_next_due((kickoff_at for _, kickoff_at in kickoffs), at) or at + cadence.slot_length
     return _DueFixtures(sr_ids, next_at - timedelta(seconds=settings.kickoff_ingest_s))
 
 

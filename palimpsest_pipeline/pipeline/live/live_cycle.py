@@ -182,7 +182,7 @@ def run_capture(pipeline: Pipeline, request: ScrapeRequest, observer: ScrapeObse
     unfinished = _find_unfinished_capture(pipeline, request)
     if unfinished is None:
         targets = find_known_targets(pipeline, request.sr_ids)
-        return run_capture_of_targets(pipeline, open_cycle(pipeline, request, Scope.EVENTS), targets, observer)
+        return run_target_capture(pipeline, open_cycle(pipeline, request, Scope.EVENTS), targets, observer)
     # The cycle gets the id of the run that executes it now, because the run that started it may be dead.
     cycle, manifest = replace(unfinished[0], run_id=request.run_id), unfinished[1]
     with pipeline.connect() as conn:
@@ -214,10 +214,10 @@ def _find_unfinished_capture(pipeline: Pipeline, request: ScrapeRequest) -> tupl
     return cycle, manifest
 
 
-def run_capture_of_targets(
+def run_target_capture(
     pipeline: Pipeline,
     cycle: Cycle,
-    wanted: Sequence[Target],
+    targets: Sequence[Target],
     observer: ScrapeObserver,
     *,
     ends_at: datetime | None = None,
@@ -225,7 +225,7 @@ def run_capture_of_targets(
     """Capture the targets in an open cycle. A listing without an answer at `ends_at` fails."""
 
     async def work(engine: ScrapeEngine, at: Stage) -> CycleResult:
-        return await capture_targets(cycle, wanted, pipeline.adapters, engine, clock=pipeline.clock, tally=at.tally)
+        return await capture_targets(cycle, targets, pipeline.adapters, engine, clock=pipeline.clock, tally=at.tally)
 
     return stage.run_stage(Stage(pipeline, cycle, CAPTURE_STAGE, ends_at=ends_at), work, observer)
 
@@ -337,10 +337,10 @@ def find_known_targets(pipeline: Pipeline, sr_ids: Sequence[int]) -> list[Target
     """
     now = pipeline.clock.now()
     with pipeline.connect() as conn:
-        known = read_upcoming_listings(conn, now, sr_ids)
-    if sr_ids and not known:
+        listings = read_upcoming_listings(conn, now, sr_ids)
+    if sr_ids and not listings:
         raise UnknownFixture(
             f"no upcoming listing is known for SportRadar id {', '.join(map(str, sorted(sr_ids)))}: run a full cycle"
             " first, or check the id"
         )
-    return build_targets(known, pipeline.settings.home_platform, now)
+    return build_targets(listings, pipeline.settings.home_platform, now)

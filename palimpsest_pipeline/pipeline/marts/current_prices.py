@@ -95,7 +95,7 @@ def derive_prices(pipeline: Pipeline, sr_ids: Sequence[int] | None = None, *, wa
     fixtures are derived at the same time. If another process derives, this one waits for it batch by batch; without
     `wait`, the remaining fixtures stay due. Raises NotDerived at the end when a batch failed: its fixtures stay due.
     """
-    began, done, attempts = time.monotonic(), PriceDerivation(), FixtureAttempts(PRICES_PRODUCT)
+    began, derivation, attempts = time.monotonic(), PriceDerivation(), FixtureAttempts(PRICES_PRODUCT)
     with pipeline.connect() as conn:
         dirty_fixtures.mark_fixtures_of_other_home(conn, pipeline.settings.home_platform, pipeline.clock.now())
         conn.commit()
@@ -112,30 +112,30 @@ def derive_prices(pipeline: Pipeline, sr_ids: Sequence[int] | None = None, *, wa
             for place, lock in enumerate(current_prices.FIXTURE_LOCKS)
         ]
     for part in parts:
-        done.add(part.result())
-    done.seconds = time.monotonic() - began
+        derivation.add(part.result())
+    derivation.seconds = time.monotonic() - began
     attempts.raise_errors()
-    return done
+    return derivation
 
 
 def _derive_share(
     pipeline: Pipeline, lock: int, sr_ids: Sequence[int], attempts: FixtureAttempts, *, wait: bool
 ) -> PriceDerivation:
     """Derive the fixtures of one lock in batches."""
-    done, cache = PriceDerivation(), LineCache()
+    derivation, cache = PriceDerivation(), LineCache()
     with pipeline.database.connect(autocommit=True) as conn:
         for place in range(0, len(sr_ids), FIXTURES_PER_BATCH):
             batch = sr_ids[place : place + FIXTURES_PER_BATCH]
             try:
                 with attempts.catch_error(batch), hold_lock(conn, lock, wait=wait):
-                    done.add(_derive_batch(pipeline, conn, batch, cache))
+                    derivation.add(_derive_batch(pipeline, conn, batch, cache))
             except Busy:
                 log.info(
                     "another process derives prices: %d fixtures stay due for the next derivation",
                     len(sr_ids) - place,
                 )
                 break
-    return done
+    return derivation
 
 
 def _derive_batch(
@@ -145,13 +145,13 @@ def _derive_batch(
 
     The snapshot has the marks and the kickoffs, so a kickoff that moves meanwhile does not affect only a part.
     """
-    done = PriceDerivation()
+    derivation = PriceDerivation()
     with open_snapshot(conn):
         marks = dirty_fixtures.read_marks(conn, PRICES_PRODUCT, batch)
         upcoming = set(current_prices.read_upcoming_fixtures(conn, pipeline.clock.now(), batch))
         if begun := [sr_id for sr_id in batch if sr_id not in upcoming]:
-            done.n_removed = len(current_prices.read_fixture_ids(conn).intersection(begun))
-            done.add_rows(current_prices.remove_rows(conn, begun).rows)
+            derivation.n_removed = len(current_prices.read_fixture_ids(conn).intersection(begun))
+            derivation.add_rows(current_prices.remove_rows(conn, begun).rows)
         # A fixture without a mark was derived by another process meanwhile.
         due = [sr_id for sr_id in marks["sr_id"] if sr_id in upcoming]
         if due:
@@ -159,10 +159,10 @@ def _derive_batch(
                 pipeline, current_prices.read_current_state(conn, due, cache), find_suspects(conn, due)
             )
             written = current_prices.replace_rows(conn, due, frames, cache)
-            done.n_fixtures, done.n_flips = len(due), written.n_flips
-            done.add_rows(written.rows)
+            derivation.n_fixtures, derivation.n_flips = len(due), written.n_flips
+            derivation.add_rows(written.rows)
     dirty_fixtures.unmark_fixtures(conn, PRICES_PRODUCT, marks)
-    return done
+    return derivation
 
 
 def compute_prices_as_of(pipeline: Pipeline, sr_ids: Sequence[int], instant: datetime) -> dict[str, pl.DataFrame]:

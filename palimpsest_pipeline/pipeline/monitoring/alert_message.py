@@ -71,10 +71,14 @@ def describe_duration(alert: Alert, now: datetime | None = None) -> str:
 
 def _format_duration(time: timedelta) -> str:
     seconds = max(int(time.total_seconds()), 0)
-    for size, unit, rest, small in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 60, "")):
+    for size, unit, small_size, small_unit in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 60, "")):
         if seconds >= size:
-            more = seconds % size // rest
-            return f"{seconds // size} {unit} {more} {small}" if more and small else f"{seconds // size} {unit}"
+            n_small = seconds % size // small_size
+            return (
+                f"{seconds // size} {unit} {n_small} {small_unit}"
+                if n_small and small_unit
+                else f"{seconds // size} {unit}"
+            )
     return f"{seconds} s"
 
 

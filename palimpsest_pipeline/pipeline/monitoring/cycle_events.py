@@ -33,15 +33,19 @@ TICK: Final = timedelta(microseconds=1)
 
 
 def list_cycle_events(
-    conn: psycopg.Connection, pipeline: Pipeline, checks: Mapping[str, bool], known: Iterable[Alert], now: datetime
+    conn: psycopg.Connection,
+    pipeline: Pipeline,
+    checks: Mapping[str, bool],
+    latest_alerts: Iterable[Alert],
+    now: datetime,
 ) -> Events:
     """Return the new events of cycles: new bad cycles, and cycles that are good again.
 
-    `known` holds the latest alert of each key; events that it already has are left out. `checks` maps the name of each
-    check that judges cycles to whether it blocks. If the check blocks, a bad cycle belongs to its alert until the check
-    has judged that cycle again and it passes. For any other check only the newest verdict counts.
+    `latest_alerts` holds the latest alert of each key; events that it already has are left out. `checks` maps the name
+    of each check that judges cycles to whether it blocks. If the check blocks, a bad cycle belongs to its alert until
+    the check has judged that cycle again and it passes. For any other check only the newest verdict counts.
     """
-    latest = {alert.alert_key: alert for alert in known}
+    latest = {alert.alert_key: alert for alert in latest_alerts}
     lasting = [
         *_list_failures(conn, pipeline),
         *_list_bad_cycles(conn, [check for check, blocks in checks.items() if blocks]),

@@ -133,20 +133,20 @@ def compact_landing(pipeline: Pipeline, *, dry_run: bool = False) -> list[Compac
 
     The result of an hour that is not compacted has the reason. Raises LandingInUse, LandingError.
     """
-    done = []
+    compactions = []
     with _lock_landing(pipeline) as conn:
         judge = HourJudge(pipeline, conn)
         for hour in list_compactable_hours(
             pipeline.landing, floor_to_hour(pipeline.clock.now() - timedelta(minutes=pipeline.settings.grace_minutes))
         ):
             if running := judge.list_running_cycles(hour):
-                done.append(Compaction(hour, 0, 0, f"cycle {running[0]} is running"))
+                compactions.append(Compaction(hour, 0, 0, f"cycle {running[0]} is running"))
                 continue
             try:
-                done.append(compact_hour(pipeline.landing, hour, dry_run=dry_run))
+                compactions.append(compact_hour(pipeline.landing, hour, dry_run=dry_run))
             except (LandingIncomplete, LandingUnreadable) as error:
-                done.append(Compaction(hour, 0, 0, str(error)))
-    return done
+                compactions.append(Compaction(hour, 0, 0, str(error)))
+    return compactions
 
 
 def expire_landing(pipeline: Pipeline, days: int | None = None, *, dry_run: bool = False) -> ExpiryResult:

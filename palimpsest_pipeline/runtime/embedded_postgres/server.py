@@ -176,15 +176,6 @@ class EmbeddedPostgres:
         """
         return self.get_address().build_libpq_url(database)
 
-    def create_database(self, name: str) -> None:
-        """Create an empty database; an existing one is not changed."""
-        _create_database(self.get_address(), name)
-
-    def drop_database(self, name: str) -> None:
-        """Drop a database and close its connections; a missing database is not an error."""
-        with _connect_as_administrator(self.get_address()) as connection:
-            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
-
     def _make_data_dir(self) -> None:
         if bad_characters := set(str(self.data_dir)) & set('"$`\\\n'):
             raise EmbeddedPostgresError(

@@ -197,9 +197,9 @@ class Archive:
         return register_io_source(source, schema=named_export.NAMED_PRICES_SCHEMA)
 
     def _read_prices(
-        self, days: Sequence[date], sr_ids: Sequence[int] | None, wanted: Callable[[pl.LazyFrame], pl.LazyFrame]
+        self, days: Sequence[date], sr_ids: Sequence[int] | None, select_rows: Callable[[pl.LazyFrame], pl.LazyFrame]
     ) -> pl.DataFrame:
-        """Return the rows that `wanted` selects from the prices of these days.
+        """Return the rows that `select_rows` selects from the prices of these days.
 
         The prices have `named_export.NAMED_PRICES_SCHEMA`. Reads again if an export replaces a file meanwhile.
         """
@@ -207,7 +207,9 @@ class Archive:
         while True:
             entries = [require_entry(self._store, self.read_entry, day) for day in days]
             try:
-                return wanted(named_export.scan_prices(self._store, self.read_dimensions(), entries, sr_ids)).collect()
+                return select_rows(
+                    named_export.scan_prices(self._store, self.read_dimensions(), entries, sr_ids)
+                ).collect()
             except READ_ERRORS as error:
                 if attempt == MAX_READS:
                     for entry in entries:

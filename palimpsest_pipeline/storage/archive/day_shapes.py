@@ -15,8 +15,6 @@ from ..odds.change_rows import ANSWER_KEY, CAPTURE_SCHEMA, CHANGE_SCHEMA
 
 Schema = dict[str, Any]
 
-ODDS: Final = "odds"
-CAPTURES: Final = "captures"
 CAPTURES_FILE_SCHEMA: Final[Schema] = {**CAPTURE_SCHEMA, "answer": pl.Int16}
 """Columns of captures.parquet.
 

@@ -124,19 +124,21 @@ def write_dimensions(conn: psycopg.Connection[Any], store: FileStore, workspace:
         listings = read_frame(conn, LISTINGS_SQL, None, LISTINGS_SCHEMA)
         before = _read_stored_frame(store, LISTINGS_FILE)
         if before is not None:
-            named = listings.filter(pl.col("home_team").is_not_null())
-            remembered = before.join(named, on="listing_id", how="anti")
+            named_listings = listings.filter(pl.col("home_team").is_not_null())
+            remembered = before.join(named_listings, on="listing_id", how="anti")
             # A listing that core no longer has stays primary only if core has no other primary one; otherwise there
             # would be two.
-            primary_listings = named.filter("is_primary").select("platform", "sr_id", taken=pl.lit(True))
+            primary_listings = named_listings.filter("is_primary").select("platform", "sr_id", taken=pl.lit(True))
             stays_primary = pl.col("is_primary") & pl.col("taken").is_null()
             remembered = (
                 remembered.join(primary_listings, on=["platform", "sr_id"], how="left")
                 .with_columns(is_primary=stays_primary)
                 .drop("taken")
             )
-            nameless = listings.join(named, on="listing_id", how="anti").join(remembered, on="listing_id", how="anti")
-            listings = pl.concat([named, remembered, nameless]).sort("listing_id")
+            nameless = listings.join(named_listings, on="listing_id", how="anti").join(
+                remembered, on="listing_id", how="anti"
+            )
+            listings = pl.concat([named_listings, remembered, nameless]).sort("listing_id")
         frames = {
             LISTINGS_FILE: listings,
             LINES_FILE: read_frame(conn, LINES_SQL, None, LINES_SCHEMA),

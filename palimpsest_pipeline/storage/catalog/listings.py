@@ -321,7 +321,7 @@ def _write_tournaments(conn: psycopg.Connection, tournaments: pl.DataFrame) -> N
 
 
 def _replace_observations(
-    conn: psycopg.Connection, cycle_id: int, seen: pl.DataFrame, platforms: Sequence[str]
+    conn: psycopg.Connection, cycle_id: int, new_claims: pl.DataFrame, platforms: Sequence[str]
 ) -> None:
     """Replace the cycle's observations; `touched` then holds every listing of the old and new ones."""
     conn.execute("drop table if exists pg_temp.touched")
@@ -338,13 +338,16 @@ def _replace_observations(
         [cycle_id, list(platforms)],
     )
     copy_to_temp_table(
-        conn, "seen_claims", "core.listing_claims", seen.select("listing_id", "claim_hash", "platform", *CLAIM_SCHEMA)
+        conn,
+        "seen_claims",
+        "core.listing_claims",
+        new_claims.select("listing_id", "claim_hash", "platform", *CLAIM_SCHEMA),
     )
     conn.execute(
         "insert into core.listing_claims select * from seen_claims on conflict (listing_id, claim_hash) do nothing"
     )
     conn.execute("insert into touched select listing_id from seen_claims on conflict (listing_id) do nothing")
-    observations = seen.select(
+    observations = new_claims.select(
         pl.lit(cycle_id, dtype=pl.Int64).alias("cycle_id"),
         "listing_id",
         "claim_hash",

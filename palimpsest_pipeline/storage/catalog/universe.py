@@ -5,7 +5,7 @@ Coverage is computed from them.
 Belongs here: reading observations and manifests as of a cycle. Does not belong here: classes, rates, matching.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import polars as pl
@@ -45,6 +45,15 @@ class UnknownCycleError(LookupError):
     """The error for a cycle that core has not read from the landing."""
 
 
+def read_as_of(conn: psycopg.Connection, cycle_id: int) -> datetime:
+    """Return the instant that the statements of a cycle are about. Raises UnknownCycleError."""
+    row = conn.execute("select as_of from core.cycles where cycle_id = %s", [cycle_id]).fetchone()
+    if row is None:
+        raise UnknownCycleError(f"cycle {cycle_id} is not in core: it has not been derived from the landing yet")
+    as_of: datetime = row[0]
+    return as_of
+
+
 def read_universe(conn: psycopg.Connection, cycle_id: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the listings as of the cycle, and the tournaments with the evidence for absences.
 
@@ -59,8 +68,7 @@ def read_universe(conn: psycopg.Connection, cycle_id: int) -> tuple[pl.DataFrame
     per platform with tournament '*'. If its evidence is `partial`, a listing that is missing there may still exist.
     Both frames are sorted by their keys. `book_sizes` reads the sizes of the listings' books. Raises UnknownCycleError.
     """
-    if conn.execute("select 1 from core.cycles where cycle_id = %s", [cycle_id]).fetchone() is None:
-        raise UnknownCycleError(f"cycle {cycle_id} is not in core: it has not been derived from the landing yet")
+    read_as_of(conn, cycle_id)
     params = {"cycle_id": cycle_id, "carry_limit": CARRY_LIMIT, "platforms": [str(platform) for platform in Platform]}
     conn.execute("drop table if exists pg_temp.looked")
     conn.execute(
@@ -73,10 +81,10 @@ def read_universe(conn: psycopg.Connection, cycle_id: int) -> tuple[pl.DataFrame
     conn.execute(EVIDENCE_SQL, params)
     conn.execute("analyze looked")
     listings = read_frame(conn, LISTINGS_SQL, params, UNIVERSE_SCHEMA).sort("platform", "external_id")
-    looked = read_frame(
+    looked_tournaments = read_frame(
         conn, "select platform, tournament_external_id, evidence, stale_since from looked", None, LOOKED_TOURNAMENTS
     )
-    return listings, looked.sort("platform", "tournament_external_id")
+    return listings, looked_tournaments.sort("platform", "tournament_external_id")
 
 
 EVIDENCE_SQL: Final = """

@@ -109,7 +109,9 @@ def explain_loss(error: BaseException) -> str | None:
         state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
         reason = str(cause).strip().partition("\n")[0].strip()
         if state == DISK_FULL_SQLSTATE or (isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)):
-            return f"the disk is full: {reason}. Make room, then run the command again: data that had arrived is kept"
+            return (
+                f"the disk is full: {reason}. Make room, then run the command again: answers that have arrived are kept"
+            )
         is_loss = type(cause).__name__ in (
             "OperationalError",
             "InterfaceError",
@@ -127,7 +129,7 @@ def explain_loss(error: BaseException) -> str | None:
         ):
             return (
                 f"the database was lost: {reason}. Make sure that its server runs and its disk has room "
-                "(`palimpsest doctor` checks both), then run the command again: data that had arrived is kept"
+                "(`palimpsest doctor` checks both), then run the command again: answers that have arrived are kept"
             )
     return None
 

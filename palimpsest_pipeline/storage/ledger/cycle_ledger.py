@@ -281,11 +281,6 @@ def read_cycles_of_runs(conn: psycopg.Connection, run_ids: Sequence[str]) -> lis
     return [cycle_id for (cycle_id,) in rows]
 
 
-def last_batches(conn: psycopg.Connection, limit: int = 20) -> list[CycleRecord]:
-    """Return the newest batches, newest first."""
-    return _read_cycles(conn, "order by cycle_id desc limit %s", [limit])
-
-
 def has_cycles(conn: psycopg.Connection) -> bool:
     """Return whether any platform ever got a request. Imported payloads do not count."""
     row = conn.execute("select exists (select from ops.scrape_batches where trigger <> 'import')").fetchone()

@@ -1,12 +1,11 @@
 """Reads of past cycles and their outcomes. Writes nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
 import polars as pl
 import psycopg
-from psycopg import sql
 
 from palimpsest_pipeline.domain.cycles import CycleResult, PlatformRun
 from palimpsest_pipeline.domain.enums import Platform, RunStatus
@@ -87,31 +86,6 @@ SKEW_QUANTILES_SQL: Final = f"""
         percentile_cont(0.95) within group (order by skew_ms) as p95_ms
     from ({SKEW_SQL}) fixtures group by cycle_id
 """
-NULLS: Final[Mapping[str, Mapping[str, str]]] = {
-    "scrape_batches": {
-        "sr_ids": "true",  # the cycle was not for single fixtures
-        "slot_at": "scope <> 'kickoff'",
-        "run_id": "true",  # the cycle was not started by a Dagster run
-        "finished_at": "status = 'running'",
-    },
-    "scrape_runs": {
-        "p50_ms": "requests = 0",
-        "p95_ms": "requests = 0",
-        "clock_offset_s": "true",  # a host may not report its clock
-        "capture_s": "fetched = 0 or status in ('running', 'interrupted')",
-        "floor_s": "fetched = 0 or status in ('running', 'interrupted')",
-    },
-    "event_scrape_status": {
-        "sr_id": "true",  # a listing may have none
-        "error_class": "status <> 'failed'",
-        "http_status": "status <> 'completed'",
-        "observed_at": "status <> 'completed'",
-    },
-}
-"""The only columns of the ledger that may be null, and the rows in which they may.
-
-It maps a table of `ops` to columns, and each column to a condition in SQL.
-"""
 
 
 def read_result(conn: psycopg.Connection, batch: CycleRecord) -> CycleResult:
@@ -180,20 +154,6 @@ def read_skew_quantiles_ms(conn: psycopg.Connection, cycle_ids: Sequence[int]) -
     """
     schema = {"cycle_id": pl.Int64, "p50_ms": pl.Float64, "p95_ms": pl.Float64}
     return read_frame(conn, SKEW_QUANTILES_SQL, [list(cycle_ids)], schema)
-
-
-def unfilled(conn: psycopg.Connection, cycle_id: int) -> list[str]:
-    """Return a line for each column that is null in rows of the cycle where `NULLS` does not allow it."""
-    lines = []
-    for table, columns in NULLS.items():
-        for column, allowed in columns.items():
-            query = sql.SQL("select count(*) from {} where cycle_id = %s and {} is null and not ({})")
-            row = conn.execute(
-                query.format(sql.Identifier("ops", table), sql.Identifier(column), sql.SQL(allowed)), [cycle_id]
-            ).fetchone()
-            if row and row[0]:
-                lines.append(f"ops.{table}.{column} is null in {row[0]} rows")
-    return lines
 
 
 def read_fixtures_of_slot(conn: psycopg.Connection, slot_at: datetime) -> set[int]:

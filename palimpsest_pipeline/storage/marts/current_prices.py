@@ -283,16 +283,6 @@ def read_fixture_ids(conn: psycopg.Connection) -> set[int]:
     return {sr_id for (sr_id,) in conn.execute("select distinct sr_id from mart.compared_listing").fetchall()}
 
 
-def read_rows(conn: psycopg.Connection, table: str, sr_ids: Sequence[int] | None = None) -> pl.DataFrame:
-    """Return the rows of one of COMPARED_TABLES for these fixtures or all, by its key.
-
-    There is one row per outcome, with instants (TABLE_VIEWS).
-    """
-    view, key, schema = TABLE_VIEWS[table]
-    query = f"select * from {view} where %(sr_ids)s::bigint[] is null or sr_id = any(%(sr_ids)s::bigint[])"
-    return read_frame(conn, query, {"sr_ids": None if sr_ids is None else list(sr_ids)}, schema).sort(key)
-
-
 def read_figures(conn: psycopg.Connection, table: str) -> tuple[dict[str, float | None], list[float | None]]:
     """Return the key figures of one of COMPARED_TABLES by name, and one figure for each day of kickoff.
 

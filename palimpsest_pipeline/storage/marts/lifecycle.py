@@ -206,13 +206,13 @@ def derive_discovery_looks(listings: pl.DataFrame, discoveries: pl.DataFrame, li
     )
 
 
-def keep_one_look_per_cycle(answers: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
+def keep_one_look_per_cycle(answers: pl.DataFrame, other_looks: pl.DataFrame) -> pl.DataFrame:
     """Return all answers, and one other look per listing and cycle that has no answer (LISTING_LOOKS).
 
     The other look is the first by precedence.
     """
     rank = pl.col("look").cast(pl.Enum(LookResult))
-    unanswered = others.join(answers, on=["listing_id", "cycle_id"], how="anti")
+    unanswered = other_looks.join(answers, on=["listing_id", "cycle_id"], how="anti")
     first = unanswered.sort("listing_id", "cycle_id", rank, "at", "detail").unique(
         ["listing_id", "cycle_id"], keep="first", maintain_order=True
     )

@@ -124,11 +124,11 @@ def select_listings(books: pl.DataFrame, listings: pl.DataFrame) -> pl.DataFrame
     return books.join(listings, on="listing_id", how="semi")
 
 
-def find_differing_answers(left: pl.DataFrame, right: pl.DataFrame) -> pl.DataFrame:
+def find_differing_answers(rows: pl.DataFrame, other_rows: pl.DataFrame) -> pl.DataFrame:
     """Return the answer keys for which two frames of ROW_SCHEMA do not hold the same rows."""
     on = list(ROW_SCHEMA)
-    only_left, only_right = (
-        left.join(right, on=on, how="anti", nulls_equal=True),
-        right.join(left, on=on, how="anti", nulls_equal=True),
+    only_rows, only_other_rows = (
+        rows.join(other_rows, on=on, how="anti", nulls_equal=True),
+        other_rows.join(rows, on=on, how="anti", nulls_equal=True),
     )
-    return pl.concat([only_left.select(ANSWER_KEY), only_right.select(ANSWER_KEY)]).unique()
+    return pl.concat([only_rows.select(ANSWER_KEY), only_other_rows.select(ANSWER_KEY)]).unique()

@@ -51,8 +51,8 @@ class ArchivedNames:
             raise LookupError(
                 f"no line {', '.join(map(str, unknown.head(5)))} in lines.parquet: these days are from another export"
             )
-        named = lines.select("line_id", "market_key", "specifier", "outcome")
-        return rows.join(named, on="line_id", how="left", maintain_order="left").drop("line_id")
+        names = lines.select("line_id", "market_key", "specifier", "outcome")
+        return rows.join(names, on="line_id", how="left", maintain_order="left").drop("line_id")
 
     def read_listings(self, listing_ids: Iterable[int]) -> pl.DataFrame:
         listings = self._dimensions.listings.filter(pl.col("listing_id").is_in(list(listing_ids)))

@@ -98,10 +98,10 @@ class PostgresNames:
         return read_frame(self._conn, LISTING_IDS_SQL, params, {"listing_id": pl.Int32}).to_series().to_list()
 
     def add_market_names(self, rows: pl.DataFrame) -> pl.DataFrame:
-        named = market_lines.name_lines(self._conn, rows)
+        named_rows = market_lines.name_lines(self._conn, rows)
         schema: Schema = {"market_id": pl.Int16, "market_key": pl.String}
-        keys = read_frame(self._conn, MARKETS_SQL, {"markets": named["market_id"].unique().to_list()}, schema)
-        return named.join(keys, on="market_id", how="left").drop("market_id")
+        keys = read_frame(self._conn, MARKETS_SQL, {"markets": named_rows["market_id"].unique().to_list()}, schema)
+        return named_rows.join(keys, on="market_id", how="left").drop("market_id")
 
     def read_listings(self, listing_ids: Iterable[int]) -> pl.DataFrame:
         return read_frame(self._conn, LISTINGS_SQL, {"listings": list(listing_ids)}, LISTINGS_SCHEMA)

@@ -52,10 +52,10 @@ class MissingPartitionError(PalimpsestError, LookupError):
 
     def __init__(self, days: Iterable[date]) -> None:
         self.days = tuple(sorted(set(days)))
-        named = ", ".join(day.isoformat() for day in self.days)
+        day_list = ", ".join(day.isoformat() for day in self.days)
         super().__init__(
-            f"no partition of the odds history for UTC day {named}: materialize core/history_partitions, which makes "
-            "the days ahead; for any other day call partitions.ensure_partitions, or restore the day when it was "
+            f"no partition of the odds history for UTC day {day_list}: materialize core/history_partitions, which "
+            "makes the days ahead; for any other day call partitions.ensure_partitions, or restore the day when it was "
             "exported and dropped"
         )
 

@@ -18,7 +18,6 @@ from typing import Any, Final
 import polars as pl
 import psycopg
 
-from palimpsest_pipeline.domain.enums import MarketState
 from palimpsest_pipeline.domain.instants import get_day_start
 from palimpsest_pipeline.domain.schemas import INSTANT
 
@@ -221,24 +220,6 @@ class OddsHistoryReader:
         keys = ("listing_id", "market_key", "specifier", "ordinal", "outcome_key", "observed_at")
         return rows.sort(keys, nulls_last=True).select(*PRICE_CHANGES_SCHEMA)
 
-    def read_book(self, listing_id: int, observed_at: datetime) -> pl.DataFrame:
-        """Return the whole book of one past answer (MARKETS_SCHEMA), without withdrawn markets.
-
-        Raises LookupError when there is no such answer.
-        """
-        observed_at = _to_utc(observed_at)
-        day = observed_at.date()
-        with self._split_by_source(day, day) as sides:
-            for side, _ in sides:
-                answers = side.read_last_answers(observed_at, observed_at, [listing_id])
-                if answers.height:
-                    return self._name_markets(
-                        side.read_books(day, answers).filter(pl.col("state") != MarketState.WITHDRAWN.value)
-                    )
-        raise LookupError(
-            f"listing {listing_id} has no answer at {observed_at.isoformat()}: captures() lists the answers there are"
-        )
-
     def _find_earliest(self, instant: datetime, max_age: timedelta | None) -> datetime:
         """Return the earliest instant of an answer that counts for `instant`."""
         return get_day_start(instant.date()) if max_age is None else instant - max_age
@@ -286,12 +267,12 @@ class OddsHistoryReader:
 
         Raises LookupError when a name does not exist.
         """
-        named = self._names.add_market_names(rows).join(
+        named_rows = self._names.add_market_names(rows).join(
             self._names.read_listings(rows["listing_id"].unique()), on="listing_id", how="left"
         )
-        _require_names(named, "market_key", self._names.markets_source, self._names.remedy)
-        _require_names(named, "platform", self._names.listings_source, self._names.remedy)
-        return named
+        _require_names(named_rows, "market_key", self._names.markets_source, self._names.remedy)
+        _require_names(named_rows, "platform", self._names.listings_source, self._names.remedy)
+        return named_rows
 
     def _name_markets(self, books: pl.DataFrame) -> pl.DataFrame:
         """Return BOOKS_SCHEMA rows as MARKETS_SCHEMA."""
@@ -305,7 +286,7 @@ class OddsHistoryReader:
         """
         vocabulary = self._names.read_outcomes(rows["market_key"].unique())
         # A market with one row per outcome has only that outcome in its arrays, so its place is not the vocabulary's.
-        named = (
+        named_rows = (
             rows.with_columns(by_place=pl.when(pl.col("outcome") == "").then("place"))
             .join(
                 vocabulary.select("market_key", "outcome_key", by_place="ordinal"),
@@ -323,8 +304,8 @@ class OddsHistoryReader:
                 outcome_key=pl.when(pl.col("outcome") == "").then("outcome_key").otherwise("outcome"),
             )
         )
-        _require_names(named, "outcome_key", self._names.outcomes_source, self._names.remedy)
-        return named
+        _require_names(named_rows, "outcome_key", self._names.outcomes_source, self._names.remedy)
+        return named_rows
 
 
 def format_days(days: Sequence[date]) -> str:

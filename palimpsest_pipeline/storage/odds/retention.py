@@ -56,7 +56,7 @@ class RetentionResult:
     """Days that were exported before and had rows in Postgres."""
     unused: list[date] = field(default_factory=list)
     """Days dropped without a row in Postgres."""
-    kept: dict[date, str] = field(default_factory=dict)
+    kept_days: dict[date, str] = field(default_factory=dict)
     """Days whose time is over but that stay, each with the reason."""
     n_forgotten: int = 0
     """Number of listings removed from the current state.
@@ -134,10 +134,10 @@ def drop_exported_days(
         try:
             _drop_day(conn, archive, day, patience_s, result)
         except partitions.InUse as error:
-            result.kept[day] = str(error)
+            result.kept_days[day] = str(error)
             patience_s = 0.0  # the other session takes long: the remaining days are tried without a wait
         except (EntryUnreadable, partitions.MissingPartitionError) as error:
-            result.kept[day] = str(error)
+            result.kept_days[day] = str(error)
         except psycopg.errors.UndefinedTable:
             continue  # another session has just dropped it
         finally:
@@ -172,7 +172,7 @@ def _drop_day(
             partitions.lock_day_exclusively(conn, day, patience_s)
         status = read_day_status(conn, archive, day)
         if status.needs_export:
-            result.kept[day] = explain_day_status(day, status)
+            result.kept_days[day] = explain_day_status(day, status)
             return
     listings = _read_listings(conn, day)
     if status is DayStatus.EXPORTED and (entry := archive.read_entry(day)) is not None:

@@ -11,7 +11,6 @@ from polars.testing import assert_frame_equal
 from palimpsest_pipeline.metrics.prices.price_comparison import (
     COMPARED_LINES_SCHEMA,
     COMPARED_LISTINGS_SCHEMA,
-    COMPARISON_KEY,
     COMPARISON_SCHEMA,
     build_price_comparison,
     compare_lines,
@@ -46,6 +45,7 @@ from ..standing_worlds import (
 )
 
 Row = dict[str, Any]
+_, COMPARISON_KEY, _ = current_prices.TABLE_VIEWS[current_prices.COMPARISON_TABLE]
 
 
 def compare(world: World, platforms: tuple[str, ...] = PLATFORMS, max_skew_s: float = SKEW_S) -> pl.DataFrame:

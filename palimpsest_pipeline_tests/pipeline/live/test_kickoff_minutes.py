@@ -28,6 +28,7 @@ from palimpsest_pipeline.settings import load_settings
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.derivation import derived_products, dirty_fixtures
 from palimpsest_pipeline.storage.ledger import cycle_ledger, cycle_reader, host_state
+from palimpsest_pipeline_tests.fixtures.ledger import read_latest_cycles
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines, run_here
 
 MINUTE = timedelta(minutes=1)
@@ -97,7 +98,7 @@ class World:
 
     def asked(self, slot_at: datetime) -> list[tuple[datetime, set[int]]]:
         with self.pipeline.connect() as conn:
-            cycles = [batch.cycle for batch in cycle_ledger.last_batches(conn, 100)]
+            cycles = [batch.cycle for batch in read_latest_cycles(conn, 100)]
         mine = [
             cycle
             for cycle in reversed(cycles)
@@ -359,7 +360,7 @@ def test_a_run_that_is_ended_between_two_minutes_keeps_what_it_had_and_its_next_
     with world.pipeline.connect() as conn:
         had = [
             batch
-            for batch in cycle_ledger.last_batches(conn, 100)
+            for batch in read_latest_cycles(conn, 100)
             if batch.cycle.run_id == "run-1" and batch.cycle.partition_hour == floor_to_hour(slot_at)
         ]
         assert [

@@ -27,6 +27,7 @@ from palimpsest_pipeline.pipeline.marts import current_prices
 from palimpsest_pipeline.runtime import terminal
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
+from palimpsest_pipeline.storage.catalog.fixtures import UnknownFixtureError
 from palimpsest_pipeline.storage.db import migrate
 from palimpsest_pipeline.storage.db.copy_frames import copy_rows
 from palimpsest_pipeline.storage.db.row_differences import WriteCounts
@@ -61,7 +62,10 @@ class World:
 
 def rows(pipeline: Pipeline) -> dict[str, pl.DataFrame]:
     with pipeline.connect() as conn:
-        return {table: stored.read_rows(conn, table).drop("computed_at") for table in stored.COMPARED_TABLES}
+        return {
+            table: present_by_sql.read_compared_rows(conn, table).drop("computed_at")
+            for table in stored.COMPARED_TABLES
+        }
 
 
 def marked(pipeline: Pipeline) -> list[int]:
@@ -270,7 +274,8 @@ def test_gaps_of_a_fixture_on_the_command_line(world: World, palimpsest: Callabl
     assert "platform_missing" in printed.stdout
     unknown = palimpsest("gaps", "404")
     assert unknown.exit_code == 1
-    assert unknown.stderr.startswith("error: no fixture with SportRadar id 404 is known")
+    assert isinstance(unknown.exception, UnknownFixtureError)
+    assert str(unknown.exception).startswith("no fixture with SportRadar id 404 is known")
 
 
 def test_everything_anew_in_another_order_is_the_same(world: World):
@@ -304,7 +309,7 @@ def test_an_upgrade_converts_prices_and_gaps_of_the_schema_before_into_less_room
             ).fetchone()[0]
 
     with pipeline.connect() as conn:
-        of_old_shape = {table: stored.read_rows(conn, table) for table in stored.COMPARED_TABLES}
+        of_old_shape = {table: present_by_sql.read_compared_rows(conn, table) for table in stored.COMPARED_TABLES}
     migrate.downgrade(pipeline.database.url, "0023")
     with pipeline.connect() as conn:
         for table, frame in of_old_shape.items():

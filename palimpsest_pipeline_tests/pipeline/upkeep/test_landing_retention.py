@@ -174,7 +174,7 @@ def test_a_running_cycle_keeps_its_hour_as_it_is(make_pipeline: MakePipeline) ->
         cycle_ledger.open_cycle(conn, manifest.cycle)
     [left] = landing_retention.compact_landing(pipeline)
     assert left.left_alone == f"cycle {manifest.cycle_id} is running"
-    assert landing_retention.expire_landing(pipeline, 1).kept == {
+    assert landing_retention.expire_landing(pipeline, 1).kept_hours == {
         manifest.partition_hour: f"cycle {manifest.cycle_id} is running"
     }
 
@@ -192,7 +192,7 @@ def test_a_damaged_manifest_keeps_its_own_hour_as_it_is_and_no_other(make_pipeli
     assert "manifest.json is not a manifest" in (compacted[damaged] or "")
     expired = landing_retention.expire_landing(pipeline, UNDERIVED - 1)
     assert expired.removed == [old]
-    assert "manifest.json is not a manifest" in expired.kept[damaged]
+    assert "manifest.json is not a manifest" in expired.kept_hours[damaged]
 
 
 def test_only_one_process_at_a_time_changes_what_was_landed(make_pipeline: MakePipeline) -> None:
