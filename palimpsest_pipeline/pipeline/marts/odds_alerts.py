@@ -7,6 +7,7 @@ rules (`metrics`), assets, Dagster.
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
@@ -31,6 +32,8 @@ from .vocabulary_frames import build_vocabulary_frames
 
 FIXTURES_PER_BATCH: Final = 100
 """Number of fixtures that one transaction reads, computes and writes. No result depends on it."""
+PARALLEL_BATCHES: Final = 2
+"""Number of batches that are derived at the same time. One waits for Postgres while the other computes."""
 PRODUCT: Final = FixtureProduct.ODDS_ALERTS
 
 
@@ -45,6 +48,12 @@ class AlertDerivation:
     rows_by_type: Counter[str] = field(default_factory=Counter)
     """Rows written, by alert_type."""
     seconds: float = 0.0
+
+    def add(self, part: "AlertDerivation") -> None:
+        """Add the counts of a part of the fixtures."""
+        self.n_fixtures += part.n_fixtures
+        self.n_watched += part.n_watched
+        self.rows_by_type += part.rows_by_type
 
 
 def build_rules(pipeline: Pipeline) -> OddsAlertRules:
@@ -65,24 +74,40 @@ def build_rules(pipeline: Pipeline) -> OddsAlertRules:
 def derive_alerts(pipeline: Pipeline) -> AlertDerivation:
     """Replace the rows of due fixtures and of begun fixtures with an open episode, by kickoff.
 
-    Each batch is one transaction. After it, the marks that it saw are deleted, except those that were set again
-    meanwhile. Finished batches stay written, however the function ends. Two callers run one after the other. Raises
-    NotDerived at the end when a batch failed: its fixtures stay due.
+    Each batch is one transaction, and two are derived at the same time. After a batch, the marks that it saw are
+    deleted, except those that were set again meanwhile. Finished batches stay written, however the function ends. Two
+    callers run one after the other. Raises NotDerived at the end when a batch failed: its fixtures stay due.
     """
     began, derivation, attempts = time.monotonic(), AlertDerivation(), FixtureAttempts(PRODUCT)
     rules = build_rules(pipeline)
-    with pipeline.database.connect(autocommit=True) as conn:
+    with pipeline.database.connect(autocommit=True) as conn, hold_lock(conn, AdvisoryLock.ODDS_ALERTS):
         known_until = stored.read_known_until(conn)
         if known_until is None:
             return derivation
-        with hold_lock(conn, AdvisoryLock.ODDS_ALERTS):
-            stored.remove_orphans(conn)
+        stored.remove_orphans(conn)
         due = stored.read_due_fixtures(conn, dirty_fixtures.read_marks(conn, PRODUCT)["sr_id"].to_list(), known_until)
-        for batch in _batch_fixtures(due, known_until + rules.watch_before_kickoff):
-            with attempts.catch_error(batch), hold_lock(conn, AdvisoryLock.ODDS_ALERTS):
-                _derive_batch(pipeline, conn, batch, rules, derivation)
+        batches = list(_batch_fixtures(due, known_until + rules.watch_before_kickoff))
+        with ThreadPoolExecutor(PARALLEL_BATCHES) as pool:
+            parts = [
+                pool.submit(_derive_batches, pipeline, batches[place::PARALLEL_BATCHES], rules, attempts)
+                for place in range(min(PARALLEL_BATCHES, len(batches)))
+            ]
+        for part in parts:
+            derivation.add(part.result())
     derivation.seconds = time.monotonic() - began
     attempts.raise_errors()
+    return derivation
+
+
+def _derive_batches(
+    pipeline: Pipeline, batches: Sequence[Sequence[int]], rules: OddsAlertRules, attempts: FixtureAttempts
+) -> AlertDerivation:
+    """Derive batches of fixtures one after the other, on a connection of their own."""
+    derivation = AlertDerivation()
+    with pipeline.database.connect(autocommit=True) as conn:
+        for batch in batches:
+            with attempts.catch_error(batch):
+                _derive_batch(pipeline, conn, batch, rules, derivation)
     return derivation
 
 
