@@ -251,11 +251,11 @@ class LandingReader(LandingFiles):
         if kinds is None:
             return segments
         frames = self._read_without_bodies(manifest, platforms)
-        wanted = {name for frame in frames for name in frame.filter(_build_kind_filter(kinds))["segment"].unique()}
-        return [segment for segment in segments if segment.name in wanted]
+        names = {name for frame in frames for name in frame.filter(_build_kind_filter(kinds))["segment"].unique()}
+        return [segment for segment in segments if segment.name in names]
 
     def _read_without_bodies(self, manifest: Manifest, platforms: Collection[Platform] | None) -> list[pl.DataFrame]:
-        """Return a frame per platform with all answers: all columns but the bodies, and `segment`, the segment's name.
+        """Return a frame per platform: all answers with the name of their segment, without their bodies.
 
         The frames of the last cycle are kept, because several products of a cycle read them.
         """
