@@ -251,11 +251,13 @@ class LandingReader(LandingFiles):
         if kinds is None:
             return segments
         frames = self._read_without_bodies(manifest, platforms)
-        wanted = {name for frame in frames for name in frame.filter(_build_kind_filter(kinds))["segment"].unique()}
-        return [segment for segment in segments if segment.name in wanted]
+        segment_names = {
+            name for frame in frames for name in frame.filter(_build_kind_filter(kinds))["segment"].unique()
+        }
+        return [segment for segment in segments if segment.name in segment_names]
 
     def _read_without_bodies(self, manifest: Manifest, platforms: Collection[Platform] | None) -> list[pl.DataFrame]:
-        """Return a frame per platform with all answers: all columns but the bodies, and `segment`, the segment's name.
+        """Return a frame per platform with all answers: all columns but the bodies, and the `segment`.
 
         The frames of the last cycle are kept, because several products of a cycle read them.
         """
