@@ -18,8 +18,9 @@ from .vocabulary import Vocabulary
 LADDER_OUTCOME_PATTERN: Final = r"^\d+:(\d{6})(\d{2})$"
 """Market, team, and n of "n or more"."""
 PLAYER_PREFIX: Final = {Platform.SPORTYBET: "sr:player:"}
-"""The prefix that turns a platform's player number into the text by which all its markets name the player. BetPawa's
-number is that text already.
+"""The prefix that turns a platform's player number into the text of the player in all its markets.
+
+BetPawa's number is that text already.
 """
 
 TARGET_COLUMNS: Final = ("market_id", "specifier", "outcome", "ordinal")
@@ -29,8 +30,9 @@ _MEANING_SCHEMA: Final[dict[str, pl.DataType]] = {
     "player": pl.String(),
     "total": pl.String(),
 }
-"""The meaning of an id: the number of an outcome, or an open outcome's text (then with ordinal 1); that text again if
-it is a player; the total of "n or more". Texts are '' where they do not apply.
+"""The meaning of an id: the number of an outcome, or an open outcome's text (then with ordinal 1).
+
+Then that text again if it is a player, and the total of "n or more". Texts are '' where they do not apply.
 """
 _RULE_MEANING_SCHEMA: Final[dict[str, pl.DataType]] = {"rule_and_code": pl.UInt64(), **_MEANING_SCHEMA}
 """`rule_and_code`: the rule by which an id is read and the id's code, in one number."""
