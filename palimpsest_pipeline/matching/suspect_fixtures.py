@@ -22,7 +22,7 @@ The unit is points, 200 for two teams.
 
 
 def find_suspects(claims: pl.DataFrame, chosen_claims: pl.DataFrame) -> pl.DataFrame:
-    """Return for each fixture kickoff_max_delta_s, rotated, and suspect_code, which is null without a doubt.
+    """Return of each fixture kickoff_max_delta_s, rotated and suspect_code (null: nothing is suspect).
 
     `claims` are the primary listings with folded names (`fold_team_names`); `chosen_claims` has the one of them that
     supplies the fixture's names.
