@@ -194,7 +194,7 @@ def test_platforms_stand_one_by_one_and_what_stops_one_leaves_only_its_own_part_
         needs = derived_products.list_platform_products(derived_products.ODDS_PRODUCT, pipeline.platforms)
         return derive_hour(pipeline, HOUR, "core", "matched_events", lambda *_: 1, needs=needs)
 
-    assert downstream().waiting == [cycle_id]
+    assert downstream().waiting_cycles == [cycle_id]
     derived.clear()
     done = derive_platforms(
         pipeline, pipeline.landing.list_cycles(hour=HOUR), "odds_snapshots", lambda platform: derive(platform, None)
