@@ -30,7 +30,7 @@ from palimpsest_pipeline.scrape.host_budget import BreakerRule
 from palimpsest_pipeline.scrape.sinks import AnswerSink, HostView, ScrapeObserver
 from palimpsest_pipeline_tests.fixtures.loopback import Responder, after, answering, silence
 
-from .world import NOW, QUICK, Dialect, World, cycle, open_world
+from .world import NOW, QUICK, Dialect, Kept, World, cycle, open_world
 
 P, S, B = Platform.BETPAWA, Platform.SPORTYBET, Platform.BET9JA
 LATER = NOW + timedelta(hours=3)
@@ -207,7 +207,7 @@ class CannotJudge(Dialect):
 
 
 class CannotAsk(Dialect):
-    def build_detail_request(self, external_id: str, sr_id: int | None) -> Request:
+    def list_detail_requests(self, external_id: str, sr_id: int | None, answers: Sequence[Answer]) -> Sequence[Request]:
         raise ValueError("not a number")
 
 
@@ -232,7 +232,7 @@ async def test_a_dialect_that_stumbles_over_a_listing_costs_that_listing(
 
 
 async def test_a_sink_that_cannot_keep_ends_the_scrape() -> None:
-    class Full:
+    class Full(Kept):
         def append(self, answer: Answer) -> None:
             raise OSError("no space left")
 

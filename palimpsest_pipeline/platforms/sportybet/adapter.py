@@ -31,14 +31,14 @@ class SportybetAdapter:
             [answer for answer in answers if answer.request.platform is self.platform], sport
         )
 
-    def build_detail_request(self, external_id: str, sr_id: int | None) -> Request:
-        return endpoints.build_detail_request(self._country, external_id, sr_id)
+    def list_detail_requests(self, external_id: str, sr_id: int | None, answers: Sequence[Answer]) -> Sequence[Request]:
+        return () if answers else (endpoints.build_detail_request(self._country, external_id, sr_id),)
 
-    def read_listing(self, answer: Answer) -> Listing:
-        return book.read_listing(answer)
+    def read_listing(self, answers: Sequence[Answer]) -> Listing:
+        return book.read_listing(answers[0])
 
-    def read_detail(self, answer: Answer) -> Detail:
-        return book.read_detail(answer)
+    def read_detail(self, answers: Sequence[Answer]) -> Detail:
+        return book.read_detail(answers[0])
 
     def judge(self, answer: Answer) -> tuple[FailureClass, str] | None:
         return parse_events.judge(answer)
