@@ -8,7 +8,6 @@ from palimpsest_pipeline.domain.observations import Discovery
 
 from ..base import Crawl, DialectConfig
 from ..collect_discovery import (
-    DeclaredTournament,
     Judgement,
     LatestAnswer,
     ListingCollection,
@@ -69,20 +68,7 @@ def read_discovery(answers: Sequence[Answer], sport: Sport, config: DialectConfi
     """
     collection = ListingCollection(config.platform)
     latest_answers = select_latest_answers(answers, PayloadKind.LISTING, parse_events.judge)
-    gaps, has_page = _read_pages(latest_answers, sport, collection, config)
-    tree = TournamentTree(
-        {
-            listing.tournament_external_id: DeclaredTournament(
-                listing.tournament_external_id,
-                listing.tournament_name,
-                listing.country_raw,
-                listing.sr_tournament_id,
-                None,
-            )
-            for _, listing in sorted(collection.listings.items(), reverse=True)
-            if listing.sport is sport
-        }
-    )
+    gaps, tree = _read_pages(latest_answers, sport, collection, config)
 
     def judgement(_: str, declared: int | None, received: int) -> Judgement:
         if not gaps:
@@ -92,7 +78,7 @@ def read_discovery(answers: Sequence[Answer], sport: Sport, config: DialectConfi
     return assemble_discovery(
         config.platform,
         sport,
-        tree=tree if has_page else None,
+        tree=tree,
         tree_reason="; ".join(gaps),
         collection=collection,
         gaps=gaps,
@@ -102,8 +88,11 @@ def read_discovery(answers: Sequence[Answer], sport: Sport, config: DialectConfi
 
 def _read_pages(
     latest_answers: Sequence[LatestAnswer], sport: Sport, collection: ListingCollection, config: DialectConfig
-) -> tuple[list[str], bool]:
-    """Read all pages into `collection`; return the gap of the walk, if any, and whether any page is good."""
+) -> tuple[list[str], TournamentTree | None]:
+    """Read all pages into `collection`; return the gap of the walk, if any, and the tournaments of the good pages.
+
+    The tournaments are None without any good page.
+    """
     pages: dict[str, parse_events.PageContent] = {}
     failed: dict[str, str] = {}
     for latest in latest_answers:
@@ -115,10 +104,15 @@ def _read_pages(
             pages[cursor] = page
         elif latest.failure is not None:
             failed[cursor] = f"{latest.failure[0]}: {latest.failure[1]}"
+    tree = TournamentTree()
+    for cursor in sorted(pages, reverse=True):
+        tree.tournaments.update(pages[cursor].tournaments)
     walk = _Walk()
     while not walk.has_ended and walk.next_cursor in pages:
         walk.add_page(pages[walk.next_cursor])
-    if walk.has_ended:
-        return [] if walk.ids else ["no page shows an event, and nothing says that there is none"], True
-    place = f"the page after {walk.next_cursor}" if walk.next_cursor else "the first page"
-    return [f"{place}: {failed.get(walk.next_cursor, 'not asked for')}"], bool(pages)
+    if not walk.has_ended:
+        place = f"the page after {walk.next_cursor}" if walk.next_cursor else "the first page"
+        gaps = [f"{place}: {failed.get(walk.next_cursor, 'not asked for')}"]
+    else:
+        gaps = [] if walk.ids else ["no page shows an event, and nothing says that there is none"]
+    return gaps, tree if pages else None

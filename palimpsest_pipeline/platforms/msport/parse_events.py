@@ -168,9 +168,13 @@ def iterate_products(markets: Iterable[msgspec.Raw]) -> Iterator[Any]:
 
 @dataclass(slots=True)
 class PageContent:
-    """The content of a page: the ids of its events, readable or not, and the cursor of the next page, '' for none."""
+    """The content of a page.
+
+    It holds the ids of its events, readable or not, its tournaments, and the cursor of the next page, '' for none.
+    """
 
     event_ids: list[str] = field(default_factory=list)
+    tournaments: dict[str, collect_discovery.DeclaredTournament] = field(default_factory=dict)
     next_cursor: str = ""
 
 
@@ -192,6 +196,15 @@ def read_page(
         except UnreadableError as error:
             collection.add_reject(None, error.path, error.reason, None)
             continue
+        tournament_id = read_text(wrapper.tournament_id)
+        if tournament_id is not None:
+            page.tournaments[tournament_id] = collect_discovery.DeclaredTournament(
+                tournament_id,
+                read_text(wrapper.tournament) or "",
+                read_text(wrapper.category),
+                _read_sr_id(tournament_id, _TOURNAMENT_ID_PREFIX),
+                None,
+            )
         for e, raw in enumerate(wrapper.events or ()):
             path = f"$.data.tournaments[{t}].events[{e}]"
             event_id = _read_event_id(raw)
@@ -209,7 +222,7 @@ def read_page(
                     )
                 )
             except UnreadableError as error:
-                collection.add_reject(event_id, error.path, error.reason, read_text(wrapper.tournament_id))
+                collection.add_reject(event_id, error.path, error.reason, tournament_id)
     collection.add_listings(collect_discovery.deduplicate_listings(listings))
     return page
 
