@@ -200,7 +200,7 @@ def decode_books(answers: Iterable[Answer], adapter: PlatformAdapter) -> Decoded
             refused.extend((PayloadKind.DETAIL, entry, False) for entry in (*detail.rejects, *refuse_kickoffs([shown])))
             if len(detail.prices) and not any(detail.prices.odds_milli):
                 without_price.append(Reject(adapter.platform, listing.external_id, "$", NO_PRICE_REASON))
-            owners.append((len(owners), listing.platform.value, listing.sport.value, listing.external_id, observed_at))
+            owners.append((len(owners), listing.platform, listing.sport.value, listing.external_id, observed_at))
             yield detail
 
     raw = collect_raw_books(readable())

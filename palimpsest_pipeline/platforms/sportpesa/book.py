@@ -77,7 +77,7 @@ def _find_inline_book(raw: msgspec.Raw) -> list[msgspec.Raw] | None:
     except BROKEN_JSON:
         return None
     has_lines = heads and all(head.spec_value is not None for head in heads)
-    is_whole = len({str(head.id) for head in heads}) == read_integer(game.markets_count)
+    is_whole = len({str(head.id) for head in heads}) >= (read_integer(game.markets_count) or 1)
     return game.markets if has_lines and is_whole else None
 
 
