@@ -97,6 +97,8 @@ class DetailAnswer(msgspec.Struct, Generic[E], gc=False, rename="camel"):
 
     biz_code: int
     data: E
+    message: str | None = None
+    inner_msg: str | None = None
 
 
 class LooseOutcome(msgspec.Struct, gc=False, rename="camel"):
