@@ -8,10 +8,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from palimpsest_pipeline.domain.enums import Platform, Sport
+from palimpsest_pipeline.domain.enums import Sport
 from palimpsest_pipeline.settings import load_settings
 
-from .console import EXIT_PARTIAL, JsonOption, escape_markup, fail, out, parse_hour, print_frame, print_table, say
+from .console import (
+    EXIT_PARTIAL,
+    JsonOption,
+    PlatformOption,
+    escape_markup,
+    fail,
+    out,
+    parse_hour,
+    print_frame,
+    print_table,
+    say,
+)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -24,8 +35,6 @@ MAX_UNMAPPED_ROWS = 15
 MAX_LEFT_OUT_LINES = 20
 
 markets_app = typer.Typer(no_args_is_help=True, help="The vocabulary of markets: look up, list, audit.")
-
-PlatformOption = Annotated[Platform | None, typer.Option(help="Only this platform.")]
 
 
 @markets_app.command("show")
@@ -73,21 +82,21 @@ def _print_market(market: "Market") -> None:
             f"complete sets: {', '.join(f'{name} ({n} outcomes)' for name, n in market.complete_sets.items())}",
             highlight=False,
         )
-    for platform in Platform:
+    sellers = list(dict.fromkeys(k.platform for k in market.keys))
+    for platform in sellers:
         feeds = sorted(
             (k.feed, k.external_market_id) for k in market.keys if k.platform == platform and k.feed is not None
         )
         if feeds:
             in_order = ", ".join(market_id for _, market_id in feeds)
             out.print(
-                f"{platform.value} lists it from several feeds; the first one in an answer counts: {in_order}",
+                f"{platform} lists it from several feeds; the first one in an answer counts: {in_order}",
                 highlight=False,
             )
     keys = [(k.platform, k.external_market_id, "\n".join(k.specifier) or "none", k.open_outcomes) for k in market.keys]
     has_open_outcomes = any(k.open_outcomes for k in market.keys)
     headings = ["platform", "market id", "specifier", *(["open outcome ids"] if has_open_outcomes else [])]
     print_table("Sold as", [(name, False) for name in headings], [row[: len(headings)] for row in keys])
-    sellers = [p.value for p in Platform if any(k.platform == p for k in market.keys)]
     rows = [
         (o.ordinal, o.outcome_key, o.name, *(_format_outcome_ids(o.ids.get(p, {})) for p in sellers))
         for o in market.outcomes

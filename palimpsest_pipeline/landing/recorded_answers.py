@@ -14,7 +14,7 @@ observed_at (within an hour of received_at).
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -63,17 +63,20 @@ class _Entry(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     observed_at: datetime | None = None
 
 
-def import_payloads(landing: Landing, directory: Path, home_platform: Platform, clock: Clock) -> list[Manifest]:
+def import_payloads(
+    landing: Landing, directory: Path, platforms: Sequence[Platform], installed: Collection[Platform], clock: Clock
+) -> list[Manifest]:
     """Import the folder and return the new cycles' manifests: one per UTC hour with new answers.
 
-    An answer that the hour already has (same request, instant and body) is left out. Raises RecordedPayloadError before
-    anything is written.
+    `platforms` are the active ones, home first: the cycles cover them and those that the answers are of. An answer that
+    the hour already has (same request, instant and body) is left out. Raises RecordedPayloadError before anything is
+    written, also for an answer of a platform that is not in `installed`.
     """
     by_hour: dict[datetime, list[Answer]] = defaultdict(list)
     for number, raw in enumerate(_read_entries(directory), start=1):
-        answer = _build_answer(directory, number, raw, clock.now())
+        answer = _build_answer(directory, number, raw, installed, clock.now())
         by_hour[floor_to_hour(answer.received_at)].append(answer)
-    manifests = [_import_hour(landing, hour, by_hour[hour], home_platform) for hour in sorted(by_hour)]
+    manifests = [_import_hour(landing, hour, by_hour[hour], platforms) for hour in sorted(by_hour)]
     return [manifest for manifest in manifests if manifest is not None]
 
 
@@ -90,7 +93,9 @@ def _read_entries(directory: Path) -> list[msgspec.Raw]:
         raise RecordedPayloadError(f"{path}: not a JSON list of entries ({error}). Correct it.") from error
 
 
-def _build_answer(directory: Path, number: int, raw: msgspec.Raw, now: datetime) -> Answer:
+def _build_answer(
+    directory: Path, number: int, raw: msgspec.Raw, installed: Collection[Platform], now: datetime
+) -> Answer:
     where = f"{directory / 'manifest.json'}, entry {number}"
     try:
         entry = msgspec.json.decode(raw, type=_Entry)
@@ -98,6 +103,10 @@ def _build_answer(directory: Path, number: int, raw: msgspec.Raw, now: datetime)
         name = _find_named_file(raw)
         raise RecordedPayloadError(f"{where}{f' ({name})' if name else ''}: {error}. Correct the entry.") from error
     where = f"{where} ({entry.file})"
+    if entry.platform not in installed:
+        raise RecordedPayloadError(
+            f"{where}: no installed pack has the platform {entry.platform!r}. Correct it, or install its package."
+        )
     for field in ("received_at", "observed_at"):
         instant = getattr(entry, field)
         if instant is not None and instant.tzinfo is None:
@@ -167,7 +176,9 @@ def _read_body(where: str, path: Path) -> bytes:
     return body
 
 
-def _import_hour(landing: Landing, hour: datetime, answers: list[Answer], home_platform: Platform) -> Manifest | None:
+def _import_hour(
+    landing: Landing, hour: datetime, answers: list[Answer], platforms: Sequence[Platform]
+) -> Manifest | None:
     there = landing.list_cycles(hour=hour)
     taken = {manifest.cycle_id for manifest in there}
     begun = min(answer.received_at for answer in answers)
@@ -176,10 +187,8 @@ def _import_hour(landing: Landing, hour: datetime, answers: list[Answer], home_p
     cycle_id = make_cycle_id(begun)
     if cycle_id in landing.list_unclosed_cycles(hour=hour):
         # An import of these answers died before its manifest. Its segments count, so that nothing is written twice.
-        landing.close_interrupted(
-            Cycle(cycle_id, Trigger.IMPORT, Scope.RECORDED, home_platform, hour, begun), finished_at=begun
-        )
-        return _import_hour(landing, hour, answers, home_platform)
+        landing.close_interrupted(_make_cycle(cycle_id, hour, begun, answers, platforms), finished_at=begun)
+        return _import_hour(landing, hour, answers, platforms)
     known = {identity for manifest in there for identity in _read_identities(landing, manifest)}
     new: list[Answer] = []
     for answer in sorted(answers, key=lambda answer: answer.received_at):
@@ -189,12 +198,20 @@ def _import_hour(landing: Landing, hour: datetime, answers: list[Answer], home_p
             new.append(answer)
     if not new:
         return None
-    writer = landing.open_writer(
-        Cycle(cycle_id, Trigger.IMPORT, Scope.RECORDED, home_platform, hour, new[0].received_at)
-    )
+    writer = landing.open_writer(_make_cycle(cycle_id, hour, new[0].received_at, new, platforms))
     for answer in new:
         writer.append(answer)
     return writer.close(RunStatus.COMPLETED, new[-1].received_at, (RECORDED_STAGE,))
+
+
+def _make_cycle(
+    cycle_id: int, hour: datetime, begun: datetime, answers: Sequence[Answer], platforms: Sequence[Platform]
+) -> Cycle:
+    covered = dict.fromkeys((*platforms, *(answer.request.platform for answer in answers)))
+    return Cycle(
+        *(cycle_id, Trigger.IMPORT, Scope.RECORDED, platforms[0], hour, begun),
+        platforms=tuple(sorted(covered)),
+    )
 
 
 def _read_identities(landing: Landing, manifest: Manifest) -> Iterator[AnswerIdentity]:

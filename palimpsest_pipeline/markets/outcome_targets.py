@@ -9,15 +9,13 @@ from typing import Final
 
 import polars as pl
 
-from palimpsest_pipeline.domain.enums import Platform
-
 from .numbered_texts import EncodedBatch, pack_numbers, unpack_numbers
 from .specifiers import OUTCOME_VALUE_MARK, extract_line
 from .vocabulary import Vocabulary
 
 LADDER_OUTCOME_PATTERN: Final = r"^\d+:(\d{6})(\d{2})$"
 """Market, team, and n of "n or more"."""
-PLAYER_PREFIX: Final = {Platform.SPORTYBET: "sr:player:"}
+PLAYER_PREFIX: Final = {"sportybet": "sr:player:"}
 """The prefix that turns a platform's player number into the text by which all its markets name the player. BetPawa's
 number is that text already.
 """
@@ -148,9 +146,7 @@ def _read_open_ids(offered: pl.DataFrame, forms: pl.DataFrame, ids: pl.DataFrame
     readings = [pl.DataFrame(schema=_RULE_MEANING_SCHEMA)]
     for number, platform, pattern in forms.select("rule", "platform", "open_pattern").iter_rows():
         groups = re.compile(pattern).groupindex
-        player = (
-            pl.lit(PLAYER_PREFIX.get(Platform(platform), "")) + pl.col("player") if "player" in groups else pl.lit("")
-        )
+        player = pl.lit(PLAYER_PREFIX.get(platform, "")) + pl.col("player") if "player" in groups else pl.lit("")
         readings.append(
             open_outcomes.filter(pl.col("rule") == number)
             .select("rule_and_code", pl.col("outcome_id").str.extract_groups(pattern).alias("groups"))

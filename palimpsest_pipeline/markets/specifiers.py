@@ -8,7 +8,7 @@ from typing import Final
 
 import polars as pl
 
-from palimpsest_pipeline.domain.enums import MappingError, Platform
+from palimpsest_pipeline.domain.enums import MappingError
 
 from .vocabulary import Vocabulary
 
@@ -38,7 +38,7 @@ def split_parts(instances: pl.DataFrame) -> pl.DataFrame:
 
     SportyBet's specifier has named parts; the others have one line.
     """
-    has_named_parts = pl.col("platform") == Platform.SPORTYBET
+    has_named_parts = pl.col("platform") == "sportybet"
     with_specifier = instances.filter(pl.col("specifier") != "")
     lines = with_specifier.filter(~has_named_parts).select(
         "instance", pl.lit("line").alias("part"), pl.col("specifier").alias("value")

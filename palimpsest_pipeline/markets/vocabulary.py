@@ -15,7 +15,7 @@ from typing import Final
 
 import polars as pl
 
-from palimpsest_pipeline.domain.enums import Platform, Sport
+from palimpsest_pipeline.domain.enums import PLATFORM_PATTERN, Sport
 from palimpsest_pipeline.domain.errors import PalimpsestError
 
 VOCABULARY_FOLDER: Final = Path(__file__).parent / "vocabulary"
@@ -341,7 +341,9 @@ def _read_keys(folder: Path, markets: dict[str, _Market]) -> list[_Key]:
     keys: list[_Key] = []
     identities: set[tuple[str, ...]] = set()
     for line, row in _read_rows(folder, name):
-        _require(row["platform"] in set(Platform), name, line, f"unknown platform {row['platform']!r}")
+        _require(
+            PLATFORM_PATTERN.fullmatch(row["platform"]) is not None, name, line, f"unknown platform {row['platform']!r}"
+        )
         _require(row["market_key"] in markets, name, line, f"market_key {row['market_key']!r} is not in markets.csv")
         market = markets[row["market_key"]]
         _require(
@@ -529,7 +531,9 @@ def _read_triage(folder: Path, keys: list[_Key]) -> list[tuple[str, ...]]:
     triage: dict[tuple[str, str, str], tuple[str, ...]] = {}
     for line, row in _read_rows(folder, name):
         identity = (row["platform"], row["sport"], row["external_market_id"])
-        _require(row["platform"] in set(Platform), name, line, f"unknown platform {row['platform']!r}")
+        _require(
+            PLATFORM_PATTERN.fullmatch(row["platform"]) is not None, name, line, f"unknown platform {row['platform']!r}"
+        )
         _require(row["sport"] in set(Sport), name, line, f"unknown sport {row['sport']!r}")
         _require(
             row["status"] in TRIAGE_STATUSES,
@@ -563,7 +567,7 @@ def _build_vocabulary(
     betpawa: dict[str, str] = {}
     parts: list[tuple[int, str, str, str | None, str | None, str | None]] = []
     for key in keys:
-        if key.platform == Platform.BETPAWA:
+        if key.platform == "betpawa":
             betpawa.setdefault(key.market.market_key, key.external_market_id)
         parts += [(key.key_id, part, "require", value, None, None) for part, value in key.requires.items()]
         parts += [

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 
 import polars as pl
 
-from palimpsest_pipeline.domain.enums import FixtureProduct, Platform, Sport
+from palimpsest_pipeline.domain.enums import FixtureProduct, Sport
 from palimpsest_pipeline.domain.errors import PalimpsestError
 from palimpsest_pipeline.markets import load_vocabulary
 from palimpsest_pipeline.pipeline import analyst_role
@@ -28,8 +28,6 @@ from palimpsest_pipeline.storage.odds import partitions
 from .export_root import mark_complete_root
 
 log = logging.getLogger(__name__)
-
-PLATFORM_NAMES = {Platform.BETPAWA: "BetPawa", Platform.SPORTYBET: "SportyBet", Platform.BET9JA: "Bet9ja"}
 
 
 class SchemaOutOfDate(PalimpsestError):
@@ -76,17 +74,12 @@ def upgrade_schema(pipeline: Pipeline) -> None:
         pipeline.database.url,
         reference=ReferenceRows(
             sports=pl.DataFrame({"sport": [s.value for s in Sport], "name": [s.value.capitalize() for s in Sport]}),
-            bookmakers=pl.DataFrame(
-                {
-                    "platform": [p.value for p in Platform],
-                    "name": [PLATFORM_NAMES[p] for p in Platform],
-                    "trust_rank": list(range(1, len(Platform) + 1)),
-                }
-            ),
             markets=vocabulary.markets,
             outcomes=vocabulary.outcomes,
         ),
     )
+    with pipeline.connect() as conn:
+        pipeline.record_platforms(conn, pipeline.platforms)
     analyst_role.grant_analyst_access(pipeline)
     mark_complete_root(pipeline)
     fill_if_incomplete(pipeline)

@@ -3,7 +3,8 @@
 Dialects do no I/O: they build requests and read answers. The scrape sends the requests.
 """
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from palimpsest_pipeline.domain.enums import FailureClass, Platform, Sport
@@ -14,6 +15,28 @@ USER_AGENT: Final = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
 )
 """A full browser identification; some edges refuse bare product tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class DialectConfig:
+    """The values that make a dialect the adapter of one platform: from its `pack.toml` and its settings.
+
+    `base_url` is the site's own address, whatever host the requests go to. `time_zone` is the zone of local times in
+    its answers. `params` are the dialect's own values. `max_lists` limits the lists (pages, competitions) that one
+    discovery requests.
+    """
+
+    platform: Platform
+    base_url: str
+    time_zone: str
+    headers: Mapping[str, str]
+    sport_ids: Mapping[Sport, str]
+    params: Mapping[str, str]
+    max_lists: int
+
+    def find_sport(self, external_id: str | None) -> Sport | None:
+        """Return the sport that the platform calls by this id; None for any other."""
+        return next((sport for sport, own_id in self.sport_ids.items() if own_id == external_id), None)
 
 
 class DelayedBatch(list[Request]):
@@ -35,7 +58,7 @@ A request that was never sent, because its host is shut, has an answer too, with
 
 
 class PlatformAdapter(Protocol):
-    """The dialect of one platform."""
+    """The dialect of one platform. Its class takes a `DialectConfig` alone."""
 
     @property
     def platform(self) -> Platform: ...

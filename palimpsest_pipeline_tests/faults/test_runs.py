@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from palimpsest_pipeline.domain.enums import Completeness, PayloadKind, Platform, RunStatus
+from palimpsest_pipeline.domain.enums import Completeness, PayloadKind, RunStatus
 from palimpsest_pipeline.platforms.betpawa import discovery as betpawa_discovery
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline_tests.fixtures.loopback import Loopback
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
+from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS
 
 from .expected import (
     GONE,
@@ -135,7 +136,7 @@ def check_landing(seen: Seen) -> None:
         if line.sent_at is not None:
             assert landed[key]["status"] == line.status
         assert (landed[key]["n_bytes"] > 0) >= (failure_of(line) is None)
-    for platform in Platform:
+    for platform in PLATFORMS:
         rest = seen.landed.filter(
             seen.landed["platform"] == platform, seen.landed["external_id"].is_null(), seen.landed["attempt"] > 0
         )

@@ -166,9 +166,7 @@ def decode_books(answers: Iterable[Answer], adapter: PlatformAdapter) -> Decoded
             refused.extend((PayloadKind.DETAIL, entry, False) for entry in (*detail.rejects, *refuse_kickoffs([shown])))
             if len(detail.prices) and not any(detail.prices.odds_milli):
                 without_price.append(Reject(adapter.platform, listing.external_id, "$", NO_PRICE_REASON))
-            owners.append(
-                (len(owners), listing.platform.value, listing.sport.value, listing.external_id, answer.observed_at)
-            )
+            owners.append((len(owners), listing.platform, listing.sport.value, listing.external_id, answer.observed_at))
             yield detail
 
     raw = collect_raw_books(readable())
@@ -318,8 +316,7 @@ class ListingCache:
         """Keep what a cycle with this landed content showed of the platforms."""
         with self._lock:
             self._listings |= {
-                (cycle_id, digest, platform): seen.filter(pl.col("platform") == platform.value)
-                for platform in platforms
+                (cycle_id, digest, platform): seen.filter(pl.col("platform") == platform) for platform in platforms
             }
             while sum(frame.height for frame in self._listings.values()) > self._max_rows:
                 del self._listings[next(iter(self._listings))]

@@ -18,7 +18,7 @@ from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.observations import Detail
 from palimpsest_pipeline.markets import collect_raw_books, load_vocabulary, normalise
 from palimpsest_pipeline.metrics import build_outcome_sets, compute_market_margins
-from palimpsest_pipeline.platforms.registry import build_adapters
+from palimpsest_pipeline_tests.fixtures.platforms import SPORTYBET, build_adapters
 
 FILES: Final = {
     "betpawa_tennis": "samples_more/betpawa/tennis.json",
@@ -167,7 +167,7 @@ def test_every_market_of_tennis_and_basketball_has_a_fair_sum_as_sportybets_own_
         for market in answer["data"]["markets"]:
             for outcome in market["outcomes"]:
                 outcome["odds"] = f"{2 + float(outcome['probability']):.3f}"
-        details.append(_read(Platform.SPORTYBET, answer))
+        details.append(_read(SPORTYBET, answer))
     sums = (
         normalise(collect_raw_books(details), words)
         .prices.group_by("capture", "market_id", "specifier")
