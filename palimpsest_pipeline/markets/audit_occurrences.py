@@ -12,7 +12,7 @@ from palimpsest_pipeline.domain.enums import MappingError, Sport
 
 from .normaliser import normalise
 from .platform_books import RawBooks
-from .vocabulary import Vocabulary
+from .vocabulary import Vocabulary, assign_to_platforms
 
 OCCURRENCES_SCHEMA: Final[dict[str, pl.DataType]] = {
     "platform": pl.String(),
@@ -80,7 +80,11 @@ def expand_counted_markets(
     keys = vocabulary.keys.filter(pl.col("sport") == sport).join(
         _select_shared_markets(vocabulary).with_columns(shared=pl.lit(value=True)), on="market_id", how="left"
     )
-    known_markets = keys.group_by("platform", "external_market_id").agg(comparable=pl.col("shared").any())
+    known_markets = (
+        assign_to_platforms(keys, counted_markets["platform"])
+        .group_by("platform", "external_market_id")
+        .agg(comparable=pl.col("shared").any())
+    )
     return (
         counted_markets.select(COUNTED_COLUMNS)
         .join(known_markets, on=("platform", "external_market_id"), how="left", maintain_order="left")
@@ -132,7 +136,9 @@ def rank_unmapped(occurrences: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataF
     number of occurrences, and `triage`: the status in the vocabulary's list of knowingly unmapped markets, or ''.
     """
     identity = ("platform", "sport", "external_market_id")
-    triage = vocabulary.triage.select(*identity, pl.col("status").alias("triage"))
+    triage = assign_to_platforms(vocabulary.triage, occurrences["platform"]).select(
+        *identity, pl.col("status").alias("triage")
+    )
     return (
         occurrences.filter(pl.col("error_class") != "")
         .sort(*identity, "specifier", "name")

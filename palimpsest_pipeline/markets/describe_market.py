@@ -9,7 +9,8 @@ from rapidfuzz import fuzz, process
 from palimpsest_pipeline.domain.enums import Platform, Sport
 from palimpsest_pipeline.domain.errors import PalimpsestError
 
-from .vocabulary import SPECIFIER_PARTS, Vocabulary
+from .canonical_markets import SPECIFIER_PARTS
+from .vocabulary import Vocabulary
 
 MAX_SUGGESTIONS: Final = 5
 MIN_LIKENESS_PERCENT: Final = 50
@@ -22,6 +23,7 @@ CONVERSION_EXAMPLES: Final = {
     "score": ("0:1", "-1"),
     "text": ("2:1", "2:1"),
     "top": ("sr:exact_goals:6+", "6"),
+    "at_least": ("2", "1.5"),
 }
 HALF_STEP_PARTS: Final = {"total", "hcp"}
 """Canonical parts whose numbers are usually halves; the others are counts."""

@@ -77,8 +77,8 @@ class PackFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limits: Limits
     countries: dict[str, Country]
     params: dict[str, Param] = {}
-    vocabulary: dict[str, str | bool] = {}
-    """How its market keys are read, and which shared set they add to: see `markets/vocabulary/README.md`."""
+    market_keys: str | None = None
+    """The shared market keys that the dialect speaks; its own vocabulary rows add to them, replace or remove them."""
     simulator: str | None = None
     """The class that renders its answers for the simulator: `package.module:Class`."""
 

@@ -11,6 +11,7 @@ import psycopg
 from palimpsest_pipeline.domain.enums import Completeness, Platform, Scope
 from palimpsest_pipeline.domain.platform_trust import put_home_first
 from palimpsest_pipeline.landing import Manifest
+from palimpsest_pipeline.markets import assign_to_platforms
 from palimpsest_pipeline.markets.proposals import propose_mappings
 from palimpsest_pipeline.matching import build_crosswalk, build_fixtures, identify_listings, list_rival_listings
 from palimpsest_pipeline.metrics import (
@@ -163,5 +164,6 @@ def refresh_unmapped_market(pipeline: Pipeline, conn: psycopg.Connection) -> int
     vocabulary = pipeline.vocabulary
     mapping_ledger.lock_unmapped_markets(conn)
     ledger = mapping_ledger.read_unmapped_markets(conn)
-    frame = build_unmapped_market(ledger, vocabulary.keys, vocabulary.triage, propose_mappings(ledger, vocabulary))
+    keys, triage = (assign_to_platforms(rows, ledger["platform"]) for rows in (vocabulary.keys, vocabulary.triage))
+    frame = build_unmapped_market(ledger, keys, triage, propose_mappings(ledger, vocabulary))
     return mapping_ledger.replace_unmapped_markets(conn, frame.with_columns(mapping_version=pl.lit(vocabulary.version)))
