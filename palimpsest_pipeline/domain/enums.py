@@ -98,6 +98,8 @@ class FailureClass(StrEnum):
     """Status 429, with Retry-After where the platform sends it."""
     BLOCKED = "blocked"
     """Status 403, a block page, HTML in place of JSON, or an empty 202: requests to this host must stop."""
+    SESSION_EXPIRED = "session_expired"
+    """The site answers only with a browser's cookie, and the one in the settings is missing or no longer accepted."""
     NOT_FOUND = "not_found"
     """The listing no longer exists."""
     CONTRACT_BROKEN = "contract_broken"

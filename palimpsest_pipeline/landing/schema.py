@@ -52,11 +52,8 @@ Earlier versions trusted any `Age` header. If the landed value is more than `MAX
 counts as observed when it arrived.
 """
 LISTING_COLUMNS: Final[dict[str, str]] = {
-    **{
-        name: name
-        for name in ("platform", "kind", "external_id", "sr_id", "attempt", "status", "failure", "failure_detail")
-    },
-    **{name: name for name in ("requested_at", "received_at", "observed_at")},
+    **{name: name for name in ("platform", "kind", "path", "params", "external_id", "sr_id", "attempt", "status")},
+    **{name: name for name in ("failure", "failure_detail", "requested_at", "received_at", "observed_at")},
     "n_bytes": "bytes",
 }
 """Columns of landed answers without their bodies: name to the column of `ANSWER_SCHEMA` with the values."""

@@ -198,19 +198,24 @@ class CycleWriter:
 
         Raises LandingError when an earlier answer could not be written.
         """
-        platform = answer.request.platform
+        self.append_together([answer])
+
+    def append_together(self, answers: Sequence[Answer]) -> None:
+        """Queue answers of one platform for the same segment, side by side. Otherwise as `append`."""
+        platform = answers[0].request.platform
         with self._changed:
             self._raise_error()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="landing", daemon=True)
                 self._thread.start()
+            is_first = platform not in self._waiting
             waiting = self._waiting.setdefault(platform, _WaitingAnswers(time.monotonic()))
-            waiting.answers.append(answer)
-            waiting.bytes += len(answer.body or b"")
+            waiting.answers.extend(answers)
+            waiting.bytes += sum(len(answer.body or b"") for answer in answers)
             if len(waiting.answers) >= self._flush_answers or waiting.bytes >= self._flush_bytes:
                 self._changed.wait_for(lambda: len(self._pending) < PENDING_SEGMENTS)
                 self._start_segment(platform)
-            elif len(waiting.answers) == 1:
+            elif is_first:
                 self._changed.notify_all()  # the thread must start to measure its waiting time
 
     def flush(self) -> None:

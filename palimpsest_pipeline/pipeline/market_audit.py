@@ -200,7 +200,7 @@ def _read_recorded_answer(file: Path, adapters: Adapters, chosen: AuditFilter) -
 
 def _decode_answer(answer: Answer, adapters: Adapters, where: str) -> Detail | LeftOutInput:
     try:
-        detail = adapters[answer.request.platform].read_detail(answer)
+        detail = adapters[answer.request.platform].read_detail([answer])
     except PayloadRejected as rejected:
         return LeftOutInput(
             where, rejected.reason if rejected.reason.startswith("in play") else f"{rejected.path}: {rejected.reason}"

@@ -91,23 +91,28 @@ class PlatformAdapter(Protocol):
         """
         ...
 
-    def build_detail_request(self, external_id: str, sr_id: int | None) -> Request:
-        """Return the request for one listing's whole book."""
+    def list_detail_requests(self, external_id: str, sr_id: int | None, answers: Sequence[Answer]) -> Sequence[Request]:
+        """Return the requests that one listing's whole book still needs; none when `answers` are the whole book.
+
+        `answers` are the good answers so far, in any order and perhaps repeated; without any, the result is what to
+        request first. Raises PayloadRejected when they do not tell.
+        """
         ...
 
-    def read_listing(self, answer: Answer) -> Listing:
-        """Return the listing in a detail answer, without reading the book.
+    def read_listing(self, answers: Sequence[Answer]) -> Listing:
+        """Return the listing in the detail answers of one attempt, without reading the book.
 
-        `is_in_play` is set when the match has started. Raises PayloadRejected when the answer cannot be read; its
+        `is_in_play` is set when the match has started. Raises PayloadRejected when an answer cannot be read; its
         reason begins with "in play" for another feed's answer about a running match.
         """
         ...
 
-    def read_detail(self, answer: Answer) -> Detail:
-        """Return the listing and the whole book of a detail answer. A single bad entry becomes a Reject.
+    def read_detail(self, answers: Sequence[Answer]) -> Detail:
+        """Return the listing and the whole book of the detail answers of one attempt.
 
-        Raises PayloadRejected when the answer cannot be read, and with a reason that begins with "in play" when the
-        match has started: in-play prices are never returned as prematch ones.
+        `answers` may be in any order and repeated. A single bad entry becomes a Reject. Raises PayloadRejected when an
+        answer cannot be read or is missing, and with a reason that begins with "in play" when the match has started:
+        part of a book, or in-play prices, are never returned as a prematch book.
         """
         ...
 

@@ -149,7 +149,10 @@ def _judge_answer(answer: Answer, read_failure: failures.Verdict | None, judge: 
     if read_failure is None and answer.body and failures.is_success(answer.status):
         return judge(answer)
     # The status decides, even when the body could not be read.
-    return failures.classify_status(answer.status, answer.headers, answer.request.kind, answer.body) or read_failure
+    verdict = failures.classify_status(answer.status, answer.headers, answer.request.kind, answer.body) or read_failure
+    # Only the dialect knows what a refusal of its site's edge means.
+    is_refused = verdict is not None and verdict[0] is FailureClass.BLOCKED
+    return (judge(answer) or verdict) if is_refused else verdict
 
 
 def _build_headers(header_values: Mapping[str, str]) -> httpx.Headers:

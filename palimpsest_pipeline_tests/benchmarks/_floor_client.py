@@ -49,7 +49,7 @@ def questions(task: Task, platform: Platform) -> list[bytes]:
     wanted = [
         (external_id, target.sr_id) for target in task.targets for external_id in target.listings.get(platform, ())
     ]
-    asked = [adapter.build_detail_request(*listing) for listing in wanted]
+    asked = [adapter.list_detail_requests(*listing, ())[0] for listing in wanted]
     paths = [
         base.path + request.path + (f"?{urlencode(request.params)}" if request.params else "") for request in asked
     ]

@@ -78,7 +78,7 @@ class World:
     def requests(self, target: Target) -> list[Request]:
         spoken = build_adapters()
         return [
-            spoken[platform].build_detail_request(one, target.sr_id)
+            spoken[platform].list_detail_requests(one, target.sr_id, ())[0]
             for platform, ids in target.listings.items()
             for one in ids
         ]

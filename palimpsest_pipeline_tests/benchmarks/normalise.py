@@ -40,7 +40,7 @@ class Cost:
 def canonical_prices(adapter: PlatformAdapter, batch: Sequence[Answer]) -> int:
     """The production path of one platform's answers; returns the number of prices."""
     return normalise(
-        collect_raw_books(adapter.read_detail(answer) for answer in batch), load_vocabulary()
+        collect_raw_books(adapter.read_detail([answer]) for answer in batch), load_vocabulary()
     ).prices.height
 
 

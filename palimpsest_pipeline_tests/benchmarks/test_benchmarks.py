@@ -40,11 +40,11 @@ def test_perturbed_answers_have_the_captured_books_with_other_odds_and_ids(sampl
     batch = answers(samples, platform, 4, seed=1)
     assert [a.body for a in batch] == [a.body for a in answers(samples, platform, 4, seed=1)]
     assert len({a.body for a in batch} | {a.body for a in answers(samples, platform, 4, seed=2)}) == 8
-    details = [read(a) for a in batch]
+    details = [read([a]) for a in batch]
     assert len({d.listing.external_id for d in details}) == 4
     assert all(d.rejects == [] for d in details)
     for name, detail, given in zip(CAPTURED[platform] * 2, details, batch, strict=True):
-        captured = read(as_captured(samples, platform, name, given))
+        captured = read([as_captured(samples, platform, name, given)])
         for column in ("market_id", "n_outcomes"):
             assert getattr(detail.prices, column) == getattr(captured.prices, column)
         assert detail.prices.off == captured.prices.off

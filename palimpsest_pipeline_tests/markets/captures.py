@@ -52,7 +52,7 @@ def detail(samples: Path, name: str) -> Detail:
     request = Request(platform, PayloadKind.DETAIL, "/")
     body = (samples / platform / file).read_bytes()
     return build_adapters()[platform].read_detail(
-        Answer(request, 1, received_at, received_at, received_at, 200, {}, body)
+        [Answer(request, 1, received_at, received_at, received_at, 200, {}, body)]
     )
 
 

@@ -52,11 +52,11 @@ class WithKickoffs:
         found = self.own.read_discovery(answers, sport)
         return replace(found, listings=[self.changed(listing) for listing in found.listings])
 
-    def read_listing(self, answer: Answer) -> Listing:
-        return self.changed(self.own.read_listing(answer))
+    def read_listing(self, answers: Sequence[Answer]) -> Listing:
+        return self.changed(self.own.read_listing(answers))
 
-    def read_detail(self, answer: Answer) -> Detail:
-        found = self.own.read_detail(answer)
+    def read_detail(self, answers: Sequence[Answer]) -> Detail:
+        found = self.own.read_detail(answers)
         return replace(found, listing=self.changed(found.listing))
 
 

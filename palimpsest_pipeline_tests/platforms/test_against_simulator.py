@@ -85,11 +85,11 @@ def test_discovery_and_details_agree_with_the_simulators_truth(
     assert all(found[key].country_raw == node["country"] for key, node in tournaments.items() if node["matches"])
     for listing in list(matches.values())[:25]:
         got = answer_to(
-            adapter.build_detail_request(listing.external_id, listing.sr_id),
-            server(adapter.build_detail_request(listing.external_id, listing.sr_id)),
+            adapter.list_detail_requests(listing.external_id, listing.sr_id, ())[0],
+            server(adapter.list_detail_requests(listing.external_id, listing.sr_id, ())[0]),
         )
         assert adapter.judge(got) is None
-        detail = adapter.read_detail(got)
+        detail = adapter.read_detail([got])
         assert detail.rejects == []
         claims = (
             detail.listing.sr_id,
@@ -133,7 +133,7 @@ def test_a_platform_in_trouble_is_failed_and_never_empty(
         adapter, server, discovery = discovered(simulator, platform)
         assert discovery.completeness is Completeness.FAILED
         assert failure.value in discovery.reason
-        request = adapter.build_detail_request("1", None)
+        request = adapter.list_detail_requests("1", None, ())[0]
         assert judged(adapter, answer_to(request, server(request))).failure is failure
 
 
@@ -145,11 +145,11 @@ def test_a_match_past_its_kickoff_gives_no_prematch_book(start_simulator: Start,
     simulator.set_clock((first.kickoff_at - first.kickoff_at.now(first.kickoff_at.tzinfo)).total_seconds() + 900)
     _, _, later = discovered(simulator, platform)
     assert first.external_id not in {x.external_id for x in later.listings}
-    request = adapter.build_detail_request(first.external_id, first.sr_id)
+    request = adapter.list_detail_requests(first.external_id, first.sr_id, ())[0]
     got = judged(adapter, answer_to(request, server(request)))
     assert got.failure in (None, FailureClass.NOT_FOUND)
     if got.failure is None:
-        listing = adapter.read_listing(got)
+        listing = adapter.read_listing([got])
         assert listing.is_in_play or platform == BET9JA
         assert listing.kickoff_at <= first.kickoff_at
 

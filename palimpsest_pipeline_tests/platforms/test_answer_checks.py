@@ -71,7 +71,7 @@ def test_an_answer_that_failed_before_keeps_its_failure(platform: Platform) -> N
     assert ADAPTERS[platform].judge(failed) == (FailureClass.TRANSIENT, "timed out")
     for read in (ADAPTERS[platform].read_listing, ADAPTERS[platform].read_detail):
         with pytest.raises(PayloadRejected, match="timed out"):
-            read(failed)
+            read([failed])
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
@@ -100,7 +100,7 @@ def test_text_that_is_not_utf8_is_a_rejection_and_no_crash(platform: Platform, n
     adapter = ADAPTERS[platform]
     event = ENVELOPES[platform] % name
     with pytest.raises(PayloadRejected):
-        adapter.read_listing(answer(platform, PayloadKind.DETAIL, event))
+        adapter.read_listing([answer(platform, PayloadKind.DETAIL, event)])
     assert (
         adapter.judge(
             answer(platform, PayloadKind.DETAIL, b'{"bizCode": "%s", "R": "%s", "id": "%s"}' % (name, name, name))

@@ -67,7 +67,7 @@ def test_damage_is_rejected_or_read_over(samples: Path, platform: Platform, kind
         if kind is PayloadKind.DETAIL:
             for read in (adapter.read_listing, adapter.read_detail):
                 try:
-                    read(damaged)
+                    read([damaged])
                 except PayloadRejected as rejected:
                     assert rejected.reason, seed
         else:
@@ -94,7 +94,7 @@ def texts_read(platform: Platform, kind: PayloadKind, body: Any) -> str:
     readings: list[Any] = [adapter.judge(given), adapter.read_discovery([given], Sport.FOOTBALL)]
     for read in (adapter.read_listing, adapter.read_detail) if kind is PayloadKind.DETAIL else ():
         try:
-            readings.append(read(given))
+            readings.append(read([given]))
         except PayloadRejected as rejected:
             readings.append((rejected.path, rejected.reason))
     return msgspec.json.encode(readings).decode()

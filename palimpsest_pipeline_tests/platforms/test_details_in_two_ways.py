@@ -3,7 +3,7 @@ from good bodies and from bad.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -73,10 +73,10 @@ def part_by_part(platform: Platform) -> Iterator[None]:
         yield
 
 
-def outcome(read: Callable[[Answer], Any], given_answer: Answer) -> Any:
+def outcome(read: Callable[[Sequence[Answer]], Any], given_answer: Answer) -> Any:
     """What reading gives, or where and why it is refused."""
     try:
-        return read(given_answer)
+        return read([given_answer])
     except PayloadRejected as rejected:
         assert rejected.path.startswith("$")
         assert rejected.reason
@@ -102,7 +102,7 @@ def test_a_captured_answer_is_read_whole_in_one_pass_and_alike_part_by_part(
     assert detail.rejects == []
     assert len(detail.prices) == sum(detail.prices.n_outcomes)
     with patch.object(BOOKS[platform], "decode_in_parts", side_effect=AssertionError("a good answer needs one pass")):
-        assert ADAPTERS[platform].read_detail(answer(platform, PayloadKind.DETAIL, body)) == detail
+        assert ADAPTERS[platform].read_detail([answer(platform, PayloadKind.DETAIL, body)]) == detail
 
 
 @pytest.mark.parametrize(("platform", "name"), OTHERS)

@@ -65,6 +65,6 @@ def test_discovery_begins_with_the_tree_for_every_sport(platform: Platform, spor
     ],
 )
 def test_a_detail_request_carries_the_listing_and_the_fixture(platform: Platform, external_id: str, asked: str) -> None:
-    request = build_adapters()[platform].build_detail_request(external_id, 66457014)
+    request = build_adapters()[platform].list_detail_requests(external_id, 66457014, ())[0]
     assert (request.path, request.external_id, request.sr_id, request.kind) == (asked, external_id, 66457014, "detail")
     assert external_id in (request.path.rsplit("/", 1)[-1], *request.params.values())

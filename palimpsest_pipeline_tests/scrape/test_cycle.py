@@ -31,7 +31,7 @@ from palimpsest_pipeline.scrape.sinks import AnswerSink, HostView, ScrapeObserve
 from palimpsest_pipeline_tests.fixtures.loopback import Responder, after, answering, silence
 from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET
 
-from .world import NOW, QUICK, Dialect, World, cycle, open_world
+from .world import NOW, QUICK, Dialect, Kept, World, cycle, open_world
 
 P, S, B = BETPAWA, SPORTYBET, BET9JA
 LATER = NOW + timedelta(hours=3)
@@ -208,7 +208,7 @@ class CannotJudge(Dialect):
 
 
 class CannotAsk(Dialect):
-    def build_detail_request(self, external_id: str, sr_id: int | None) -> Request:
+    def list_detail_requests(self, external_id: str, sr_id: int | None, answers: Sequence[Answer]) -> Sequence[Request]:
         raise ValueError("not a number")
 
 
@@ -233,7 +233,7 @@ async def test_a_dialect_that_stumbles_over_a_listing_costs_that_listing(
 
 
 async def test_a_sink_that_cannot_keep_ends_the_scrape() -> None:
-    class Full:
+    class Full(Kept):
         def append(self, answer: Answer) -> None:
             raise OSError("no space left")
 

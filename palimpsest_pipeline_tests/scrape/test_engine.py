@@ -40,6 +40,9 @@ class Diary:
     def append(self, answer: Answer) -> None:
         self.lines.append(f"landed {answer.request.external_id} {answer.attempt}")
 
+    def append_together(self, answers: Sequence[Answer]) -> None:
+        self.lines.append("landed " + " ".join(answer.request.path for answer in answers))
+
     def on_planned(self, platform: Platform, n: int, kind: PayloadKind) -> None:
         self.lines.append(f"planned {platform} {n}")
 
@@ -299,6 +302,9 @@ async def test_thousands_of_fixtures_are_neither_tasks_nor_bodies_in_memory() ->
             self.most_tasks = max(self.most_tasks, len(asyncio.all_tasks()))
             if self.n == 300:
                 self.bodies = sum(isinstance(it, Answer) and it.body is not None for it in gc.get_objects())
+
+        def append_together(self, answers: Sequence[Answer]) -> None:
+            raise AssertionError("every request stands alone")
 
     async with open_world(lambda _: replace(QUICK, max_in_flight=8)) as world:
         world.hosts[P].otherwise = answering(body=b"[" + b"1," * 500 + b"1]")

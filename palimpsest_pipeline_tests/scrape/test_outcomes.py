@@ -1,5 +1,6 @@
 """Ledger lines, runs and skews: from answers as they come, and from answers as they were landed."""
 
+import json
 import random
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -79,6 +80,8 @@ def landed(*answers: Answer) -> pl.DataFrame:
     schema = {
         "platform": pl.String,
         "kind": pl.String,
+        "path": pl.String,
+        "params": pl.String,
         "external_id": pl.String,
         "sr_id": pl.Int64,
         "attempt": pl.Int16,
@@ -94,6 +97,8 @@ def landed(*answers: Answer) -> pl.DataFrame:
         (
             str(a.request.platform),
             str(a.request.kind),
+            a.request.path,
+            json.dumps(dict(a.request.params)),
             a.request.external_id,
             a.request.sr_id,
             a.attempt,

@@ -100,7 +100,9 @@ async def test_a_cycle_finds_and_captures_exactly_what_the_platforms_list(start_
     for platform, adapter in build_adapters().items():
         details = [a for a in sink.of(platform) if a.request.external_id and a.ok]
         assert details
-        assert all(adapter.read_detail(answer).listing.external_id == answer.request.external_id for answer in details)
+        assert all(
+            adapter.read_detail([answer]).listing.external_id == answer.request.external_id for answer in details
+        )
         assert sum(run.requests for run in found.result.runs if run.platform == platform) == len(sink.of(platform))
 
 

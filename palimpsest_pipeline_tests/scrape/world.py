@@ -98,16 +98,17 @@ class Dialect:
             reason="" if whole else "a page is missing",
         )
 
-    def build_detail_request(self, external_id: str, sr_id: int | None) -> Request:
-        return Request(
-            self.platform, PayloadKind.DETAIL, f"/detail/{external_id}", external_id=external_id, sr_id=sr_id
+    def list_detail_requests(self, external_id: str, sr_id: int | None, answers: Sequence[Answer]) -> Sequence[Request]:
+        path = f"/detail/{external_id}"
+        return (
+            () if answers else [Request(self.platform, PayloadKind.DETAIL, path, external_id=external_id, sr_id=sr_id)]
         )
 
-    def read_listing(self, answer: Answer) -> Listing:
-        return listing(self.platform, answer.request.external_id or "", answer.request.sr_id)
+    def read_listing(self, answers: Sequence[Answer]) -> Listing:
+        return listing(self.platform, answers[0].request.external_id or "", answers[0].request.sr_id)
 
-    def read_detail(self, answer: Answer) -> Detail:
-        return Detail(self.read_listing(answer), RawPrices())
+    def read_detail(self, answers: Sequence[Answer]) -> Detail:
+        return Detail(self.read_listing(answers), RawPrices())
 
     def judge(self, answer: Answer) -> tuple[FailureClass, str] | None:
         return (FailureClass.BLOCKED, "HTML in place of JSON") if (answer.body or b"").startswith(b"<") else None
@@ -121,6 +122,9 @@ class Kept:
 
     def append(self, answer: Answer) -> None:
         self.answers.append(answer)
+
+    def append_together(self, answers: Sequence[Answer]) -> None:
+        self.answers += answers
 
     def of(self, platform: Platform) -> list[Answer]:
         return [answer for answer in self.answers if answer.request.platform == platform]

@@ -149,7 +149,7 @@ def check_details(simulator: SimulatorProcess) -> dict[Platform, list[int]]:
             for external_id in external_ids:
                 answer = detail_of(simulator, platform, external_id)
                 assert build_adapters()[platform].judge(answer) is None
-                listing = build_adapters()[platform].read_listing(answer)
+                listing = build_adapters()[platform].read_listing([answer])
                 assert listing.external_id == external_id
                 assert listing.kickoff_at == datetime.fromisoformat(fixture["kickoffs"][name])
                 assert listing.sr_id in {fixture["sr_id"], None}
@@ -172,7 +172,7 @@ def test_captured_answers_lend_their_books_to_every_listing(start_simulator: Sta
     assert min(sizes[BET9JA]) > 200_000
     fixture = next(one for one in simulator.fetch_truth()["fixtures"] if "bet9ja" in one["platforms"])
     answer = detail_of(simulator, BET9JA, fixture["platforms"]["bet9ja"][0])
-    book = build_adapters()[BET9JA].read_detail(answer)
+    book = build_adapters()[BET9JA].read_detail([answer])
     assert len(book.prices.market_id) > 100
     assert book.listing.sr_id == fixture["sr_id"]
 
@@ -190,7 +190,7 @@ def read_markets(
     simulator: SimulatorProcess, platform: Platform, external_id: str
 ) -> dict[tuple[str, str], list[tuple[str, int | None]]]:
     """Return the prices of a detail by market and specifier."""
-    prices = build_adapters()[platform].read_detail(detail_of(simulator, platform, external_id)).prices
+    prices = build_adapters()[platform].read_detail([detail_of(simulator, platform, external_id)]).prices
     markets: dict[tuple[str, str], list[tuple[str, int | None]]] = defaultdict(list)
     keys = zip(prices.repeat_per_outcome(prices.market_id), prices.repeat_per_outcome(prices.specifier), strict=True)
     for key, outcome in zip(keys, zip(prices.outcome_id, prices.odds_milli, strict=True), strict=True):

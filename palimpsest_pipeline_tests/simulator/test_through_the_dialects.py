@@ -46,9 +46,9 @@ def test_every_price_of_the_book_arrives_under_its_canonical_name(platform: Plat
     adapter = build_adapters()[platform]
     compared = 0
     for listing in simulator.timeline.list_upcoming(platform, NOW)[:10]:
-        request = adapter.build_detail_request(listing.external_id, listing.fixture.sr_id)
+        request = adapter.list_detail_requests(listing.external_id, listing.fixture.sr_id, ())[0]
         answer = Answer(request, 1, NOW, NOW, NOW, 200, {}, rendered(simulator, listing))
-        normal = normalise(collect_raw_books([adapter.read_detail(answer)]), words).prices
+        normal = normalise(collect_raw_books([adapter.read_detail([answer])]), words).prices
         arrived: dict[tuple[str, str], list[tuple[tuple[str, ...], int | None]]] = defaultdict(list)
         for market, specifier, outcome, ordinal, odds in normal.select(
             "market_id", "specifier", "outcome", "ordinal", "odds_milli"

@@ -6,7 +6,7 @@ Belongs here: reading answers, and keeping what was read of a cycle while it is 
 """
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
@@ -125,6 +125,37 @@ class DecodedAnswers:
     without_price: tuple[Reject, ...]
 
 
+def group_details(answers: Iterable[Answer], adapter: PlatformAdapter) -> Iterator[list[Answer]]:
+    """Yield the answers of each attempt at a listing's book, from good detail answers in the order of the landing.
+
+    The answers of an attempt are side by side. An attempt ends when its book is complete, and where another listing or
+    a repeated request begins: then its book lacks an answer, and the dialect rejects it.
+    """
+    attempt: list[Answer] = []
+    for answer in answers:
+        first = attempt[0].request if attempt else None
+        if first is not None and (
+            answer.request.external_id != first.external_id
+            or any(answer.request.key == earlier.request.key for earlier in attempt)
+        ):
+            yield attempt
+            attempt = []
+        attempt.append(answer)
+        if _is_complete(attempt, adapter):
+            yield attempt
+            attempt = []
+    if attempt:
+        yield attempt
+
+
+def _is_complete(attempt: Sequence[Answer], adapter: PlatformAdapter) -> bool:
+    request = attempt[0].request
+    try:
+        return not adapter.list_detail_requests(request.external_id or "", request.sr_id, attempt)
+    except PayloadRejected:
+        return True  # reading the book fails for the same reason
+
+
 def read_books(answers: Iterable[Answer], adapter: PlatformAdapter, vocabulary: Vocabulary) -> Books:
     """Return what detail answers of the adapter's platform say.
 
@@ -135,38 +166,41 @@ def read_books(answers: Iterable[Answer], adapter: PlatformAdapter, vocabulary: 
 
 
 def decode_books(answers: Iterable[Answer], adapter: PlatformAdapter) -> DecodedAnswers:
-    """Return what detail answers of the adapter's platform say, one answer's texts in memory at a time."""
+    """Return what detail answers of the adapter's platform say, one book's texts in memory at a time.
+
+    A book is observed at its earliest answer.
+    """
     seen: list[ObservedListing] = []
     refused: list[tuple[PayloadKind, Reject, bool]] = []
     without_price: list[Reject] = []
     owners: list[tuple[int, str, str, str, datetime]] = []
 
     def readable() -> Iterable[Detail]:
-        for answer in answers:
+        for attempt in group_details(answers, adapter):
             try:
-                detail = adapter.read_detail(answer)
+                detail = adapter.read_detail(attempt)
             except PayloadRejected as rejected:
                 refused.append(
                     (
                         PayloadKind.DETAIL,
-                        Reject(adapter.platform, answer.request.external_id, rejected.path, rejected.reason),
+                        Reject(adapter.platform, attempt[0].request.external_id, rejected.path, rejected.reason),
                         True,
                     )
                 )
-                seen.extend(read_listings([answer], adapter))
+                seen.extend(_read_listing(attempt, adapter))
                 continue
-            listing = detail.listing
+            listing, observed_at = detail.listing, _find_observed_at(attempt)
             if listing.is_in_play:
                 refused.append(
                     (PayloadKind.DETAIL, Reject(adapter.platform, listing.external_id, "$", OUT_OF_SCOPE_REASON), True)
                 )
                 continue
-            shown = ObservedListing(listing, answer.observed_at, PayloadKind.DETAIL)
+            shown = ObservedListing(listing, observed_at, PayloadKind.DETAIL)
             seen.append(shown)
             refused.extend((PayloadKind.DETAIL, entry, False) for entry in (*detail.rejects, *refuse_kickoffs([shown])))
             if len(detail.prices) and not any(detail.prices.odds_milli):
                 without_price.append(Reject(adapter.platform, listing.external_id, "$", NO_PRICE_REASON))
-            owners.append((len(owners), listing.platform, listing.sport.value, listing.external_id, answer.observed_at))
+            owners.append((len(owners), listing.platform, listing.sport.value, listing.external_id, observed_at))
             yield detail
 
     raw = collect_raw_books(readable())
@@ -224,15 +258,19 @@ def read_listings(answers: Iterable[Answer], adapter: PlatformAdapter) -> list[O
 
     One that cannot be read, or shows a match in play, is a reject of the odds.
     """
-    seen = []
-    for answer in answers:
-        try:
-            listing = adapter.read_listing(answer)
-        except PayloadRejected:
-            continue
-        if not listing.is_in_play:
-            seen.append(ObservedListing(listing, answer.observed_at, PayloadKind.DETAIL))
-    return seen
+    return [shown for attempt in group_details(answers, adapter) for shown in _read_listing(attempt, adapter)]
+
+
+def _read_listing(attempt: Sequence[Answer], adapter: PlatformAdapter) -> list[ObservedListing]:
+    try:
+        listing = adapter.read_listing(attempt)
+    except PayloadRejected:
+        return []
+    return [] if listing.is_in_play else [ObservedListing(listing, _find_observed_at(attempt), PayloadKind.DETAIL)]
+
+
+def _find_observed_at(attempt: Sequence[Answer]) -> datetime:
+    return min(answer.observed_at for answer in attempt)
 
 
 def concat_books(parts: Sequence[Books]) -> Books:

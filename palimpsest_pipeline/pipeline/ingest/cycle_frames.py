@@ -19,7 +19,7 @@ from palimpsest_pipeline.matching import find_country_iso
 from palimpsest_pipeline.storage.catalog.listings import LISTING_SCHEMA, MANIFEST_SCHEMA, TOURNAMENT_SCHEMA, CycleFacts
 
 from ..context import Pipeline
-from .books import Books, EarlyPart, ObservedListing, frame_listings, read_listings
+from .books import Books, EarlyPart, ObservedListing, frame_listings, group_details, read_listings
 
 DISCOVERY_KINDS: Final = (PayloadKind.TREE, PayloadKind.LISTING)
 WHOLE_TREE_ID: Final = "*"
@@ -103,16 +103,16 @@ def read_cycle_books(pipeline: Pipeline, manifest: Manifest, platform: Platform,
     """Yield the books of all detail answers of a platform.
 
     Books that were decoded during the scrape are reused; the others are read from the landing in batches of
-    `batch_size` answers.
+    `batch_size` listings.
     """
     for part in _read_parts(pipeline, manifest, platform, pipeline.early_books.take_parts(manifest.cycle_id, platform)):
         if isinstance(part, Books):
             yield part
             continue
-        for first in part:  # never as a list, which would have all bodies in memory together
-            yield pipeline.normalise_books(
-                [pipeline.decode_books(platform, chain([first], islice(part, batch_size - 1)))]
-            )
+        attempts = group_details(part, pipeline.adapters[platform])
+        for first in attempts:  # never as a list, which would have all bodies in memory together
+            batch = chain(first, chain.from_iterable(islice(attempts, batch_size - 1)))
+            yield pipeline.normalise_books([pipeline.decode_books(platform, batch)])
 
 
 def list_discovered_listings(discoveries: dict[Platform, tuple[Discovery, datetime]]) -> list[ObservedListing]:

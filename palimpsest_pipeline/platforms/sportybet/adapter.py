@@ -32,14 +32,14 @@ class SportybetAdapter:
         own_answers = [answer for answer in answers if answer.request.platform == self.platform]
         return discovery.read_discovery(own_answers, sport, self._config)
 
-    def build_detail_request(self, external_id: str, sr_id: int | None) -> Request:
-        return endpoints.build_detail_request(external_id, sr_id, self._config)
+    def list_detail_requests(self, external_id: str, sr_id: int | None, answers: Sequence[Answer]) -> Sequence[Request]:
+        return () if answers else (endpoints.build_detail_request(external_id, sr_id, self._config),)
 
-    def read_listing(self, answer: Answer) -> Listing:
-        return book.read_listing(answer, self._config)
+    def read_listing(self, answers: Sequence[Answer]) -> Listing:
+        return book.read_listing(answers[0], self._config)
 
-    def read_detail(self, answer: Answer) -> Detail:
-        return book.read_detail(answer, self._config)
+    def read_detail(self, answers: Sequence[Answer]) -> Detail:
+        return book.read_detail(answers[0], self._config)
 
     def judge(self, answer: Answer) -> tuple[FailureClass, str] | None:
         return parse_events.judge(answer)

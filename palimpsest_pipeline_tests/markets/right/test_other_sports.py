@@ -47,7 +47,7 @@ def _answer(folder: Path, book: str) -> dict[str, Any]:
 def _read(platform: Platform, answer: dict[str, Any]) -> Detail:
     request = Request(platform, PayloadKind.DETAIL, "/")
     return build_adapters()[platform].read_detail(
-        Answer(request, 1, RECEIVED_AT, RECEIVED_AT, RECEIVED_AT, 200, {}, json.dumps(answer).encode())
+        [Answer(request, 1, RECEIVED_AT, RECEIVED_AT, RECEIVED_AT, 200, {}, json.dumps(answer).encode())]
     )
 
 

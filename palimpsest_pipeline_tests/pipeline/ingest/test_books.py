@@ -62,13 +62,13 @@ class Counting:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.own, name)
 
-    def read_listing(self, given: Answer) -> Listing:
-        self.listings[given.request.external_id] += 1
-        return self.own.read_listing(given)
+    def read_listing(self, answers: Sequence[Answer]) -> Listing:
+        self.listings[answers[0].request.external_id] += 1
+        return self.own.read_listing(answers)
 
-    def read_detail(self, given: Answer) -> Detail:
-        self.details[given.request.external_id] += 1
-        return self.own.read_detail(given)
+    def read_detail(self, answers: Sequence[Answer]) -> Detail:
+        self.details[answers[0].request.external_id] += 1
+        return self.own.read_detail(answers)
 
 
 def counted(pipeline: Pipeline) -> list[Counting]:

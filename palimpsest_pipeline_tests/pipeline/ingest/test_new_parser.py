@@ -39,16 +39,20 @@ class Stricter:
         found = self.own.read_discovery(answers, sport)
         return replace(found, listings=[x for x in found.listings if x.external_id not in self.refuses])
 
-    def read_listing(self, answer: Answer) -> Listing:
-        if answer.request.external_id in self.refuses:
-            raise PayloadRejected(answer.request.platform, "$", "refused")
-        return self.own.read_listing(answer)
+    def read_listing(self, answers: Sequence[Answer]) -> Listing:
+        if answers[0].request.external_id in self.refuses:
+            raise PayloadRejected(answers[0].request.platform, "$", "refused")
+        return self.own.read_listing(answers)
 
-    def read_detail(self, answer: Answer) -> Detail:
+    def read_detail(self, answers: Sequence[Answer]) -> Detail:
         # The first answer of some listings is refused, the second believed: history begins later for them.
-        if self.no_book or answer.request.external_id in self.refuses or (answer.received_at.microsecond % 3 == 0):
-            raise PayloadRejected(answer.request.platform, "$", "refused")
-        return self.own.read_detail(answer)
+        if (
+            self.no_book
+            or answers[0].request.external_id in self.refuses
+            or (answers[0].received_at.microsecond % 3 == 0)
+        ):
+            raise PayloadRejected(answers[0].request.platform, "$", "refused")
+        return self.own.read_detail(answers)
 
 
 def counts(pipeline: Pipeline, platform: Platform) -> dict[str, int]:

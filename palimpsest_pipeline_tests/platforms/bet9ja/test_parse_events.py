@@ -27,11 +27,11 @@ KEY = re.compile(r"^([A-Z]+_[A-Z0-9-]+)(?:@([^_]+))?_(.+)$")
 
 
 def detail_of(body: Any, **request: Any) -> Any:
-    return ADAPTER.read_detail(answer(BET9JA, PayloadKind.DETAIL, body, **request))
+    return ADAPTER.read_detail([answer(BET9JA, PayloadKind.DETAIL, body, **request)])
 
 
 def listing_of(body: Any, **request: Any) -> Any:
-    return ADAPTER.read_listing(answer(BET9JA, PayloadKind.DETAIL, body, **request))
+    return ADAPTER.read_listing([answer(BET9JA, PayloadKind.DETAIL, body, **request)])
 
 
 def listed(events: Any, **request: Any) -> Any:

@@ -27,11 +27,11 @@ LISTS = [
 
 
 def detail_of(body: Any) -> Any:
-    return ADAPTER.read_detail(answer(BETPAWA, PayloadKind.DETAIL, body))
+    return ADAPTER.read_detail([answer(BETPAWA, PayloadKind.DETAIL, body)])
 
 
 def listing_of(body: Any) -> Any:
-    return ADAPTER.read_listing(answer(BETPAWA, PayloadKind.DETAIL, body))
+    return ADAPTER.read_listing([answer(BETPAWA, PayloadKind.DETAIL, body)])
 
 
 def independent(event: dict[str, Any]) -> list[tuple[str, str, str, int | None, bool]]:
@@ -315,7 +315,7 @@ def test_an_answer_about_another_event_is_refused(samples: Path) -> None:
     wrong = answer(BETPAWA, PayloadKind.DETAIL, loaded(samples, BETPAWA, V4), external_id="1")
     for read in (ADAPTER.read_listing, ADAPTER.read_detail):
         with pytest.raises(PayloadRejected, match="asked was 1"):
-            read(wrong)
+            read([wrong])
 
 
 @settings(max_examples=15, deadline=None)

@@ -30,11 +30,11 @@ LISTS = {
 
 
 def detail_of(body: Any, **request: Any) -> Any:
-    return ADAPTER.read_detail(answer(SPORTYBET, PayloadKind.DETAIL, body, **request))
+    return ADAPTER.read_detail([answer(SPORTYBET, PayloadKind.DETAIL, body, **request)])
 
 
 def listing_of(body: Any, **request: Any) -> Any:
-    return ADAPTER.read_listing(answer(SPORTYBET, PayloadKind.DETAIL, body, **request))
+    return ADAPTER.read_listing([answer(SPORTYBET, PayloadKind.DETAIL, body, **request)])
 
 
 def listed(body: Any) -> Any:
@@ -356,7 +356,7 @@ def test_every_known_error_body_is_judged(samples: Path) -> None:
         body = case.get("body", case.get("body_text", "").encode())
         sent = reply(body, case["http_status"], case["headers"])
         if case["case"].startswith("unknown or closed event id"):
-            verdict = ADAPTER.judge(answer_to(ADAPTER.build_detail_request("sr:match:1", None), sent))
+            verdict = ADAPTER.judge(answer_to(ADAPTER.list_detail_requests("sr:match:1", None, ())[0], sent))
             assert verdict is not None
             assert verdict[0] is FailureClass.NOT_FOUND
             continue
