@@ -46,14 +46,14 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show one market across platforms: its meaning, and its ids, outcomes and specifiers on each."""
-    from palimpsest_pipeline.markets import load_vocabulary
     from palimpsest_pipeline.markets.describe_market import UnknownMarket, find_markets, select_markets
+    from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 
     try:
-        markets = find_markets(key, load_vocabulary())
+        markets = find_markets(key, load_installed_vocabulary())
     except UnknownMarket as unknown:
         # The user may have typed a word of the market's name, which is in neither the key nor an id.
-        n_matches = select_markets(load_vocabulary(), search=key).height if key else 0
+        n_matches = select_markets(load_installed_vocabulary(), search=key).height if key else 0
         hint = (
             f"; `palimpsest markets list --search '{key}'` lists {n_matches} markets with this text"
             if n_matches
@@ -129,10 +129,10 @@ def list_markets(
     as_json: JsonOption = False,
 ) -> None:
     """List the markets of the vocabulary, with their ids on each platform."""
-    from palimpsest_pipeline.markets import load_vocabulary
     from palimpsest_pipeline.markets.describe_market import select_markets
+    from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 
-    markets = select_markets(load_vocabulary(), sport, platform, family, search)
+    markets = select_markets(load_installed_vocabulary(), sport, platform, family, search)
     if as_json:
         out.print_json(json.dumps({"markets": markets.to_dicts()}))
     elif markets.is_empty():

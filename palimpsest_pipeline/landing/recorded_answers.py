@@ -199,9 +199,7 @@ def _import_hour(
     cycle_id = make_cycle_id(begun)
     if cycle_id in landing.list_unclosed_cycles(hour=hour):
         # An import of these answers died before its manifest. Its segments count, so that nothing is written twice.
-        landing.close_interrupted(
-            _make_cycle(cycle_id, hour, begun, books, platforms), finished_at=begun
-        )
+        landing.close_interrupted(_make_cycle(cycle_id, hour, begun, books, platforms), finished_at=begun)
         return _import_hour(landing, hour, books, platforms)
     known = {identity for manifest in there for identity in _read_identities(landing, manifest)}
     new: list[list[Answer]] = []
@@ -212,9 +210,7 @@ def _import_hour(
             new.append(answers)
     if not new:
         return None
-    writer = landing.open_writer(
-        _make_cycle(cycle_id, hour, _find_start(new[0]), new, platforms)
-    )
+    writer = landing.open_writer(_make_cycle(cycle_id, hour, _find_start(new[0]), new, platforms))
     for answers in new:
         writer.append_together(answers)
     last = max(answer.received_at for answers in new for answer in answers)

@@ -11,10 +11,10 @@ import polars as pl
 
 from palimpsest_pipeline.domain.enums import FixtureProduct, Sport
 from palimpsest_pipeline.domain.errors import PalimpsestError
-from palimpsest_pipeline.markets import load_vocabulary
 from palimpsest_pipeline.pipeline import analyst_role
 from palimpsest_pipeline.pipeline.context import Pipeline, make_embedded_server, make_home
 from palimpsest_pipeline.pipeline.first_day import settle_first_day
+from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 from palimpsest_pipeline.pipeline.landed_cycles import fill_if_incomplete
 from palimpsest_pipeline.runtime.server_sharing import mark_in_use
 from palimpsest_pipeline.runtime.signals import DeferredSignals
@@ -69,7 +69,7 @@ def upgrade_schema(pipeline: Pipeline) -> None:
     database knows no landed cycle, the whole landing is read. If an upgrade has emptied the current prices, they are
     derived. If the home folder has no first day, one is written. Raises LandingError when the landing cannot be read.
     """
-    vocabulary = load_vocabulary()
+    vocabulary = load_installed_vocabulary()
     migrate.upgrade(
         pipeline.database.url,
         reference=ReferenceRows(

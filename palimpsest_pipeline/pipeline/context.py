@@ -21,7 +21,7 @@ from palimpsest_pipeline.domain.platform_trust import put_home_first
 from palimpsest_pipeline.domain.proxy import Proxy
 from palimpsest_pipeline.domain.secrets import list_header_secrets
 from palimpsest_pipeline.landing import Landing, Manifest
-from palimpsest_pipeline.markets import Vocabulary, load_vocabulary
+from palimpsest_pipeline.markets import Vocabulary
 from palimpsest_pipeline.platforms.base import PlatformAdapter
 from palimpsest_pipeline.platforms.packs import PackError, load_packs
 from palimpsest_pipeline.platforms.registry import build_adapter, join_parser_versions
@@ -40,6 +40,7 @@ from palimpsest_pipeline.storage.ledger.platforms import PlatformRow, write_plat
 from palimpsest_pipeline.wire import HostConfig
 
 from .ingest.books import Books, DecodedAnswers, EarlyBooks, ListingCache, decode_books, normalise_books
+from .installed_vocabulary import find_vocabulary_problems, load_installed_vocabulary
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +127,7 @@ class Pipeline:
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        return load_vocabulary()
+        return load_installed_vocabulary()
 
     @cached_property
     def main_markets(self) -> tuple[str, ...]:
@@ -188,6 +189,9 @@ class Pipeline:
     def get_adapter(self, platform: Platform) -> PlatformAdapter:
         """Return the adapter of an installed platform, active or not. Raises PackError."""
         if platform not in self._installed_adapters:
+            name = load_packs().require(platform).pack.name
+            if (problem := find_vocabulary_problems().get(name)) is not None:
+                raise PackError(f"the vocabulary of the pack {name} cannot be read: {problem}")
             own = self.settings.get_platform(platform)
             self._installed_adapters[platform] = build_adapter(platform, own.params, own.max_discovery_lists)
         return self._installed_adapters[platform]
@@ -224,7 +228,12 @@ class Pipeline:
             adapters = [self.get_adapter(platform) for platform in load_packs().order_by_trust(platforms)]
         except PackError:
             return None
-        return CycleVersions(tuple(sorted(platforms)), join_parser_versions(adapters), self.vocabulary.version)
+        mappings = [f"{name}{version}" for name, version in self._list_mapping_versions(platforms)]
+        return CycleVersions(tuple(sorted(platforms)), join_parser_versions(adapters), ".".join(mappings))
+
+    def _list_mapping_versions(self, platforms: Iterable[Platform]) -> list[tuple[str, str]]:
+        names = dict.fromkeys(load_packs().require(p).pack.name for p in load_packs().order_by_trust(platforms))
+        return [(name, self.vocabulary.pack_versions[name]) for name in names]
 
     def record_platforms(self, conn: psycopg.Connection, platforms: Iterable[Platform]) -> None:
         """Write names and trust of these platforms into the database. The caller commits. Raises PackError."""

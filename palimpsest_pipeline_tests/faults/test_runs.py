@@ -97,7 +97,7 @@ def check_runs(seen: Seen, run: FaultRun) -> None:
     for platform, part in seen.runs.items():
         mine = seen.log_of(platform)
         failures = Counter(str(failure) for line in mine if (failure := failure_of(line)))
-        spared = sum(line.attempts == 0 for (of, _), line in seen.lines.items() if of is platform)
+        spared = sum(line.attempts == 0 for (of, _), line in seen.lines.items() if of == platform)
         failures.update({str(run.spared): spared} if spared else {})
         assert part.status is (run.run if platform in run.on else RunStatus.COMPLETED), part.message
         assert part.requests == len(mine)

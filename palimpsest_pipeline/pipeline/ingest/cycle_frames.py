@@ -109,7 +109,7 @@ def read_cycle_books(pipeline: Pipeline, manifest: Manifest, platform: Platform,
         if isinstance(part, Books):
             yield part
             continue
-        attempts = group_details(part, pipeline.adapters[platform])
+        attempts = group_details(part, pipeline.get_adapter(platform))
         for first in attempts:  # never as a list, which would have all bodies in memory together
             batch = chain(first, chain.from_iterable(islice(attempts, batch_size - 1)))
             yield pipeline.normalise_books([pipeline.decode_books(platform, batch)])
