@@ -25,7 +25,7 @@ from rich.console import Console
 from palimpsest_pipeline.domain.errors import PalimpsestError
 from palimpsest_pipeline.operate.unknown_settings import find_unknown_settings
 from palimpsest_pipeline.runtime.terminal import log_to_terminal
-from palimpsest_pipeline.settings import Settings, SettingsError, load_settings
+from palimpsest_pipeline.settings import Settings, SettingsError, load_settings, name_platform_variable
 
 from .compare import compare_app
 from .console import (
@@ -69,7 +69,7 @@ app.add_typer(storage_app)
 
 @app.callback()
 def begin(context: typer.Context) -> None:
-    """Scrape, match and compare three bookmakers."""
+    """Scrape, match and compare bookmakers."""
     if context.invoked_subcommand == "doctor":  # doctor reports unknown settings itself
         return
     try:
@@ -617,7 +617,7 @@ def simulate(
             home /= "simulated"
         out.print(f"export PALIMPSEST_HOME_DIR={shlex.quote(str(home))}", highlight=False, soft_wrap=True)
         for platform, url in simulator.base_urls.items():
-            out.print(f"export PALIMPSEST_{platform.value.upper()}__BASE_URL={url}", highlight=False)
+            out.print(f"export {name_platform_variable(platform, 'base_url')}={url}", highlight=False)
         say("paste these lines into another terminal; commands in that terminal ask the simulator")
         say(
             f'switch a failure on: curl -d \'{{"platform": "bet9ja", "mode": "down"}}\' {simulator.url}/_sim/faults; '

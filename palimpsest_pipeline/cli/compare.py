@@ -120,13 +120,13 @@ def _read_compared_tables(sr_id: int, at: str | None) -> "tuple[dict[str, Any], 
 
 
 def _filter_market(rows: "pl.DataFrame", market: str | None) -> "pl.DataFrame":
-    from palimpsest_pipeline.markets import load_vocabulary
     from palimpsest_pipeline.markets.describe_market import UnknownMarket, find_markets
+    from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 
     if market is None:
         return rows
     try:
-        keys = [match.market_key for match in find_markets(market, load_vocabulary())]
+        keys = [match.market_key for match in find_markets(market, load_installed_vocabulary())]
     except UnknownMarket as unknown:
         raise typer.BadParameter(f"{unknown}", param_hint="--market") from unknown
     return rows.filter(rows["market_key"].is_in(keys))

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from palimpsest_pipeline.domain.enums import MarketState, Platform
+from palimpsest_pipeline.domain.enums import MarketState
+from palimpsest_pipeline.platforms.packs import load_packs
 from palimpsest_pipeline.settings import load_settings
 
-from .console import JsonOption, escape_markup, fail, out, parse_instant, print_table
+from .console import JsonOption, PlatformOption, escape_markup, fail, out, parse_instant, print_table
 from .files import CsvOption, XlsxOption, write_files
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def prices(
             help="Only this market: its key (match_result), its name (1x2), or a platform's id (sportybet:1)."
         ),
     ] = None,
-    platform: Annotated[Platform | None, typer.Option(help="Only this platform.")] = None,
+    platform: PlatformOption = None,
     as_json: JsonOption = False,
     csv: CsvOption = None,
     xlsx: XlsxOption = None,
@@ -73,11 +74,11 @@ def prices(
 
 
 def _find_market_keys(text: str) -> list[str]:
-    from palimpsest_pipeline.markets import load_vocabulary
     from palimpsest_pipeline.markets.describe_market import UnknownMarket, find_markets
+    from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 
     try:
-        return [market.market_key for market in find_markets(text, load_vocabulary())]
+        return [market.market_key for market in find_markets(text, load_installed_vocabulary())]
     except UnknownMarket as unknown:
         raise typer.BadParameter(f"{unknown}", param_hint="--market") from unknown
 
@@ -108,7 +109,7 @@ def _print_prices(fixture: "dict[str, Any]", instant: datetime, rows: "pl.DataFr
         out.print("no prices: no answer in the 24 hours before, or none with the market or platform you chose")
         return
     answered = dict(rows.select("platform", "last_confirmed_at").unique().iter_rows())
-    sellers = [p.value for p in Platform if p.value in answered]
+    sellers = load_packs().order_by_trust(answered)
     for name in sellers:
         out.print(f"{name}: last answer {answered[name]:%Y-%m-%d %H:%M:%S} UTC", highlight=False)
     for (key, specifier), outcomes in rows.group_by("market_key", "specifier", maintain_order=True):

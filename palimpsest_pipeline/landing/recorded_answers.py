@@ -15,7 +15,7 @@ answers it in several parts; then path and params tell the parts apart).
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -65,21 +65,24 @@ class _Entry(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     book: str | None = None
 
 
-def import_payloads(landing: Landing, directory: Path, home_platform: Platform, clock: Clock) -> list[Manifest]:
+def import_payloads(
+    landing: Landing, directory: Path, platforms: Sequence[Platform], installed: Collection[Platform], clock: Clock
+) -> list[Manifest]:
     """Import the folder and return the new cycles' manifests: one per UTC hour with new answers.
 
-    An answer that the hour already has (same request, instant and body) is left out. Raises RecordedPayloadError before
-    anything is written.
+    `platforms` are the active ones, home first: the cycles cover them and those that the answers are of. An answer that
+    the hour already has (same request, instant and body) is left out. Raises RecordedPayloadError before anything is
+    written, also for an answer of a platform that is not in `installed`.
     """
     books: dict[tuple[object, ...], list[Answer]] = defaultdict(list)
     for number, raw in enumerate(_read_entries(directory), start=1):
-        answer, book = _build_answer(directory, number, raw, clock.now())
+        answer, book = _build_answer(directory, number, raw, installed, clock.now())
         request = answer.request
         books[(number,) if book is None else (request.platform, request.kind, request.external_id, book)].append(answer)
     by_hour: dict[datetime, list[list[Answer]]] = defaultdict(list)
     for answers in books.values():
         by_hour[floor_to_hour(_find_start(answers))].append(answers)
-    manifests = [_import_hour(landing, hour, by_hour[hour], home_platform) for hour in sorted(by_hour)]
+    manifests = [_import_hour(landing, hour, by_hour[hour], platforms) for hour in sorted(by_hour)]
     return [manifest for manifest in manifests if manifest is not None]
 
 
@@ -100,7 +103,9 @@ def _read_entries(directory: Path) -> list[msgspec.Raw]:
         raise RecordedPayloadError(f"{path}: not a JSON list of entries ({error}). Correct it.") from error
 
 
-def _build_answer(directory: Path, number: int, raw: msgspec.Raw, now: datetime) -> tuple[Answer, str | None]:
+def _build_answer(
+    directory: Path, number: int, raw: msgspec.Raw, installed: Collection[Platform], now: datetime
+) -> tuple[Answer, str | None]:
     """Return the answer of an entry, and the name of the book that it is a part of."""
     where = f"{directory / 'manifest.json'}, entry {number}"
     try:
@@ -109,6 +114,10 @@ def _build_answer(directory: Path, number: int, raw: msgspec.Raw, now: datetime)
         name = _find_named_file(raw)
         raise RecordedPayloadError(f"{where}{f' ({name})' if name else ''}: {error}. Correct the entry.") from error
     where = f"{where} ({entry.file})"
+    if entry.platform not in installed:
+        raise RecordedPayloadError(
+            f"{where}: no installed pack has the platform {entry.platform!r}. Correct it, or install its package."
+        )
     for field in ("received_at", "observed_at"):
         instant = getattr(entry, field)
         if instant is not None and instant.tzinfo is None:
@@ -180,7 +189,7 @@ def _read_body(where: str, path: Path) -> bytes:
 
 
 def _import_hour(
-    landing: Landing, hour: datetime, books: list[list[Answer]], home_platform: Platform
+    landing: Landing, hour: datetime, books: list[list[Answer]], platforms: Sequence[Platform]
 ) -> Manifest | None:
     there = landing.list_cycles(hour=hour)
     taken = {manifest.cycle_id for manifest in there}
@@ -190,10 +199,8 @@ def _import_hour(
     cycle_id = make_cycle_id(begun)
     if cycle_id in landing.list_unclosed_cycles(hour=hour):
         # An import of these answers died before its manifest. Its segments count, so that nothing is written twice.
-        landing.close_interrupted(
-            Cycle(cycle_id, Trigger.IMPORT, Scope.RECORDED, home_platform, hour, begun), finished_at=begun
-        )
-        return _import_hour(landing, hour, books, home_platform)
+        landing.close_interrupted(_make_cycle(cycle_id, hour, begun, books, platforms), finished_at=begun)
+        return _import_hour(landing, hour, books, platforms)
     known = {identity for manifest in there for identity in _read_identities(landing, manifest)}
     new: list[list[Answer]] = []
     for answers in sorted(books, key=_find_start):
@@ -203,13 +210,21 @@ def _import_hour(
             new.append(answers)
     if not new:
         return None
-    writer = landing.open_writer(
-        Cycle(cycle_id, Trigger.IMPORT, Scope.RECORDED, home_platform, hour, _find_start(new[0]))
-    )
+    writer = landing.open_writer(_make_cycle(cycle_id, hour, _find_start(new[0]), new, platforms))
     for answers in new:
         writer.append_together(answers)
     last = max(answer.received_at for answers in new for answer in answers)
     return writer.close(RunStatus.COMPLETED, last, (RECORDED_STAGE,))
+
+
+def _make_cycle(
+    cycle_id: int, hour: datetime, begun: datetime, books: Sequence[Sequence[Answer]], platforms: Sequence[Platform]
+) -> Cycle:
+    covered = {*platforms, *(answers[0].request.platform for answers in books)}
+    return Cycle(
+        *(cycle_id, Trigger.IMPORT, Scope.RECORDED, platforms[0], hour, begun),
+        platforms=tuple(sorted(covered)),
+    )
 
 
 def _read_identities(landing: Landing, manifest: Manifest) -> Iterator[AnswerIdentity]:

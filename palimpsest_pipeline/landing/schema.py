@@ -74,7 +74,7 @@ def build_frame(cycle_id: int, answers: Sequence[Answer]) -> pl.DataFrame:
     bodies = [answer.body for answer in answers]
     columns: dict[str, Sequence[Any]] = {
         "cycle_id": [cycle_id] * len(answers),
-        "platform": [request.platform.value for request in requests],
+        "platform": [request.platform for request in requests],
         "kind": [request.kind.value for request in requests],
         "method": [request.method for request in requests],
         "path": [request.path for request in requests],

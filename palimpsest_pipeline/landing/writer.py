@@ -292,7 +292,7 @@ class CycleWriter:
     def _write(self, platform: Platform, answers: Sequence[Answer]) -> Segment:
         number = self._next.get(platform, 0)
         self._next[platform] = number + 1
-        name = f"platform={platform.value}/seg-{number:04d}-{self._tag}.parquet"
+        name = f"platform={platform}/seg-{number:04d}-{self._tag}.parquet"
         buffer = io.BytesIO()
         frame = build_frame(self._cycle.cycle_id, answers)
         frame.write_parquet(buffer, compression="zstd", compression_level=ZSTD_LEVEL, statistics=False)

@@ -8,7 +8,7 @@ from typing import Final
 
 import polars as pl
 
-from palimpsest_pipeline.domain.enums import MappingError, Platform, Sport
+from palimpsest_pipeline.domain.enums import MappingError, Sport
 
 from .normaliser import normalise
 from .platform_books import RawBooks
@@ -111,13 +111,13 @@ def _select_shared_markets(vocabulary: Vocabulary) -> pl.DataFrame:
 
 
 def count_by_platform(occurrences: pl.DataFrame) -> pl.DataFrame:
-    """Return one row per platform, in the order of `Platform`.
+    """Return one row per platform, by its key.
 
     Columns: platform, occurrences, mapped, comparable, mapped_share, comparable_share.
     """
     count = pl.col("occurrences")
     return (
-        occurrences.group_by(pl.col("platform").cast(pl.Enum([p.value for p in Platform])))
+        occurrences.group_by("platform")
         .agg(
             count.sum(),
             mapped=count.filter(pl.col("error_class") == "").sum(),
@@ -126,7 +126,6 @@ def count_by_platform(occurrences: pl.DataFrame) -> pl.DataFrame:
         .filter(count > 0)
         .with_columns(mapped_share=pl.col("mapped") / count, comparable_share=pl.col("comparable") / count)
         .sort("platform")
-        .with_columns(pl.col("platform").cast(pl.String))
     )
 
 

@@ -77,9 +77,12 @@ class Vocabulary:
 
 
 @cache
-def load_vocabulary() -> Vocabulary:
-    """Return the vocabulary of the package, loaded once. Raises VocabularyError for an invalid file."""
-    return read_vocabulary(VOCABULARY_FOLDER, list_built_in_sources())
+def load_vocabulary(sources: tuple[KeySource, ...] | None = None) -> Vocabulary:
+    """Return the canonical markets with the keys of these packs (default: those of this package), loaded once.
+
+    Raises VocabularyError for an invalid file.
+    """
+    return read_vocabulary(VOCABULARY_FOLDER, list_built_in_sources() if sources is None else sources)
 
 
 def list_built_in_sources() -> list[KeySource]:

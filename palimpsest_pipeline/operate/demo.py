@@ -62,7 +62,7 @@ def locate_demo_home(settings: Settings) -> Path:
 def build_demo_settings(home: Path, base_urls: dict[Platform, str], clock_offset_s: float, ui_port: int) -> Settings:
     """Return settings with an embedded server, and the simulator as every platform without request gaps."""
     platforms = {
-        p.value: {"base_url": url, "proxy": None, "max_in_flight": 16, "min_gap_s": 0, "jitter_s": 0}
+        p: {"base_url": url, "proxy": None, "max_in_flight": 16, "min_gap_s": 0, "jitter_s": 0}
         for p, url in base_urls.items()
     }
     return load_settings(
@@ -78,7 +78,8 @@ def build_demo_settings(home: Path, base_urls: dict[Platform, str], clock_offset
         embedded_durable=False,
         urgent_share=0,  # no other cycle runs at the same time
         ui_port=ui_port,
-        **platforms,
+        platforms=list(base_urls),
+        platform=platforms,
     )
 
 

@@ -19,6 +19,7 @@ from palimpsest_pipeline.markets import Vocabulary
 from palimpsest_pipeline.markets.audit_occurrences import OCCURRENCES_SCHEMA, expand_counted_markets, list_occurrences
 from palimpsest_pipeline.markets.platform_books import collect_raw_books
 from palimpsest_pipeline.platforms.base import PlatformAdapter
+from palimpsest_pipeline.platforms.packs import load_packs
 
 ANSWERS_PER_BATCH: Final = 200
 """Answers that are normalised together."""
@@ -223,7 +224,7 @@ def _read_counts(file: Path, chosen: AuditFilter) -> pl.DataFrame | LeftOutInput
         if frame.is_empty():
             return LeftOutInput(str(file), f"has no source {chosen.source!r}; it has {', '.join(there)}")
     strange = frame.filter(
-        ~pl.col("platform").is_in([p.value for p in Platform])
+        ~pl.col("platform").is_in([str(platform) for platform in load_packs().platforms])
         | pl.col("occurrences").cast(pl.Int64, strict=False).is_null()
     )
     if strange.height:

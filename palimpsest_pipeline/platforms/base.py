@@ -58,7 +58,7 @@ A request that was never sent, because its host is shut, has an answer too, with
 
 
 class PlatformAdapter(Protocol):
-    """The dialect of one platform."""
+    """The dialect of one platform. Its class takes a `DialectConfig` alone."""
 
     @property
     def platform(self) -> Platform: ...

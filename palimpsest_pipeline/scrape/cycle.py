@@ -55,7 +55,7 @@ async def run_cycle(
     tally = StageTally()
     discoveries = (await discover(adapters, engine, sport=sport, tally=tally)).discoveries
     listings = [listing for discovery in discoveries.values() for listing in discovery.listings]
-    targets = build_targets(listings, cycle.home_platform, clock.now())
+    targets = build_targets(listings, tuple(adapters), cycle.home_platform, clock.now())
     discovery_result = build_discovery_result(cycle, discoveries, tally, clock.now())
     result = await capture_targets(
         cycle, targets, adapters, engine, clock=clock, read_earlier_result=lambda: discovery_result

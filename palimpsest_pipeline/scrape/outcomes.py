@@ -165,7 +165,7 @@ def build_running_runs(
     """
     runs = []
     for platform, counts in tally.counts_by_platform.items():
-        platform_outcomes = [outcome for outcome in tally.outcomes if outcome.platform is platform]
+        platform_outcomes = [outcome for outcome in tally.outcomes if outcome.platform == platform]
         runs.append(
             _build_run(
                 platform,
@@ -238,10 +238,8 @@ def rebuild_outcomes(
     """
     discovery, capture = rebuild_tallies(landed_answers)
     discovered_counts, runs = n_discovered or {}, []
-    for platform in sorted(
-        discovery.counts_by_platform.keys() | capture.counts_by_platform.keys(), key=list(Platform).index
-    ):
-        platform_outcomes = [outcome for outcome in capture.outcomes if outcome.platform is platform]
+    for platform in sorted(discovery.counts_by_platform.keys() | capture.counts_by_platform.keys()):
+        platform_outcomes = [outcome for outcome in capture.outcomes if outcome.platform == platform]
         stage_runs = [
             _build_run(platform, tally.counts_by_platform[platform], landed_answers["received_at"].max(), status=status)  # type: ignore[arg-type]
             for tally in (discovery, capture)

@@ -18,6 +18,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline.simulator.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET
 
 from .bodies import PackedDetails, load_captured, pad_details
 from .book import BookGenerator
@@ -117,14 +118,14 @@ class Simulator:
             books = load_captured(samples)
         else:
             books = {
-                platform: pad_details(platform, self._render_richest(platform, now), seed) for platform in Platform
+                platform: pad_details(platform, self._render_richest(platform, now), seed) for platform in PLATFORMS
             }
         packed_details = PackedDetails(seed, books)
         only_head: frozenset[str] = frozenset()
-        for platform in Platform:
+        for platform in PLATFORMS:
             for listing in [
                 *self.timeline.list_upcoming(platform, now),
-                *(self.timeline.list_simulated(now) if platform is Platform.SPORTYBET else ()),
+                *(self.timeline.list_simulated(now) if platform == SPORTYBET else ()),
             ]:
                 packed_details.add_detail(
                     listing,
@@ -142,9 +143,9 @@ class Simulator:
 
     def _render_detail(self, listing: Listing, now: datetime, only: frozenset[str] | None = None) -> dict[str, Any]:
         """Return a detail without its envelope; `only` limits it to these markets."""
-        if listing.platform is Platform.BETPAWA:
+        if listing.platform == BETPAWA:
             return self.betpawa.render_event(listing, now, only)
-        if listing.platform is Platform.SPORTYBET:
+        if listing.platform == SPORTYBET:
             return self.sportybet.render_event(listing, now, only)
         detail: dict[str, Any] = (
             self.bet9ja.render_event(listing, now)["D"] if only is None else self.bet9ja.render_header(listing, now)
@@ -234,7 +235,7 @@ class Simulator:
         now = self.now()
         body = self.betpawa.render_sports(now) if category == "all" else self.betpawa.render_tree(now, category)
         return _make_json_response(
-            request, self._remove_tournament(request, Platform.BETPAWA, body), headers=self._build_betpawa_headers(5)
+            request, self._remove_tournament(request, BETPAWA, body), headers=self._build_betpawa_headers(5)
         )
 
     async def betpawa_list(self, request: Request) -> Response:
@@ -250,7 +251,7 @@ class Simulator:
             return _make_json_response(request, {"error": "BAD_REQUEST", "serverMessage": str(error)}, 400)
         return _make_json_response(
             request,
-            self._remove_tournament(request, Platform.BETPAWA, body),
+            self._remove_tournament(request, BETPAWA, body),
             headers=self._build_betpawa_headers(LISTS_MAX_AGE_S),
         )
 
@@ -272,7 +273,7 @@ class Simulator:
         refusal = self._refuse_betpawa(request)
         if refusal:
             return refusal
-        listing = self.find_listing(Platform.BETPAWA, request.path_params["event"])
+        listing = self.find_listing(BETPAWA, request.path_params["event"])
         # Some answers come from the edge cache, up to two seconds old.
         age_s = int(request.path_params["event"]) % 3 if request.path_params["event"].isdigit() else 0
         now = self.now() - timedelta(seconds=age_s)
@@ -295,7 +296,7 @@ class Simulator:
 
     async def sportybet_tree(self, request: Request) -> Response:
         return self._refuse_sportybet(request) or _make_json_response(
-            request, self._remove_tournament(request, Platform.SPORTYBET, self.sportybet.render_tree(self.now()))
+            request, self._remove_tournament(request, SPORTYBET, self.sportybet.render_tree(self.now()))
         )
 
     async def sportybet_upcoming(self, request: Request) -> Response:
@@ -315,7 +316,7 @@ class Simulator:
         body = self.sportybet.render_upcoming(
             self.now(), markets, page, min(int(sizes[1]), 100), params.get("option", "2")
         )
-        return _make_json_response(request, self._remove_tournament(request, Platform.SPORTYBET, body))
+        return _make_json_response(request, self._remove_tournament(request, SPORTYBET, body))
 
     async def sportybet_events(self, request: Request) -> Response:
         refusal = self._refuse_sportybet(request)
@@ -334,7 +335,7 @@ class Simulator:
         if refusal:
             return refusal
         params, now = request.query_params, self.now()
-        listing = self.find_listing(Platform.SPORTYBET, params.get("eventId", ""))
+        listing = self.find_listing(SPORTYBET, params.get("eventId", ""))
         product = int(params.get("productId") or 3) if params.get("productId", "3").isdigit() else 0
         if (
             listing is None
@@ -366,7 +367,7 @@ class Simulator:
 
     async def bet9ja_tree(self, request: Request) -> Response:
         return self._refuse_bet9ja(request) or _make_json_response(
-            request, self._remove_tournament(request, Platform.BET9JA, self.bet9ja.render_tree(self.now()))
+            request, self._remove_tournament(request, BET9JA, self.bet9ja.render_tree(self.now()))
         )
 
     async def bet9ja_group(self, request: Request) -> Response:
@@ -381,7 +382,7 @@ class Simulator:
         """Return whether a failure empties this group: a removed tournament, or a missing page's group."""
         request_faults = get_request_faults(request)
         removal, missing_page = request_faults.faults.get("tournament_gone"), request_faults.faults.get("page_missing")
-        if removal and group == self._find_gone_tournament(removal.tournament, Platform.BET9JA):
+        if removal and group == self._find_gone_tournament(removal.tournament, BET9JA):
             return request_faults.meet_fault(removal.mode) is not None
         return (
             missing_page is not None
@@ -394,7 +395,7 @@ class Simulator:
         if refusal:
             return refusal
         now = self.now()
-        listing = self.find_listing(Platform.BET9JA, request.query_params.get("EVENTID", ""))
+        listing = self.find_listing(BET9JA, request.query_params.get("EVENTID", ""))
         if listing is None or not self.timeline.is_up(listing, now):
             return _make_json_response(request, {"R": "E", "D": False})
         return _make_packed_response(
@@ -404,7 +405,7 @@ class Simulator:
     # Controls
 
     async def control_truth(self, request: Request) -> Response:
-        home = Platform(request.query_params.get("home", Platform.BETPAWA))
+        home = Platform(request.query_params.get("home", BETPAWA))
         return _make_json_response(request, collect_truth(self.timeline, self.now(), home))
 
     async def control_book(self, request: Request) -> Response:
@@ -412,7 +413,7 @@ class Simulator:
         listing = self.find_listing(platform, request.query_params["external_id"])
         if listing is None:
             return _make_json_response(request, {"error": "no such listing"}, 404)
-        version = self.betpawa_version if platform is Platform.BETPAWA else ""
+        version = self.betpawa_version if platform == BETPAWA else ""
         return _make_json_response(
             request,
             {"now": self.now().isoformat(), "lines": collect_book_truth(self.books, listing, self.now(), version)},
@@ -435,7 +436,7 @@ class Simulator:
             self.board.faults.switch_fault(platform, fault)
         except (ValueError, TypeError, KeyError) as error:
             return _make_json_response(request, {"error": str(error)}, 400)
-        return _make_json_response(request, {"platform": platform.value, "mode": settings.get("mode", "none")})
+        return _make_json_response(request, {"platform": platform, "mode": settings.get("mode", "none")})
 
     async def control_prices(self, request: Request) -> Response:
         settings = await request.json()
@@ -482,19 +483,19 @@ class Simulator:
             "/bet9ja/{site}/feapi/PalimpsestAjax",
         )
         platform_routes: list[tuple[Platform, str, str, Handler, str]] = [
-            (Platform.BETPAWA, "tree", f"{paws}/categories/list", self.betpawa_tree, "GET"),
-            (Platform.BETPAWA, "tree", f"{paws}/categories/list/{{category}}", self.betpawa_tree, "GET"),
-            (Platform.BETPAWA, "listing", f"{paws}/events/lists/by-queries", self.betpawa_list, "GET"),
-            (Platform.BETPAWA, "detail", f"{paws}/events/{{event}}", self.betpawa_event, "GET"),
-            (Platform.SPORTYBET, "tree", f"{sporty}/popularAndSportList", self.sportybet_tree, "GET"),
-            (Platform.SPORTYBET, "listing", f"{sporty}/pcUpcomingEvents", self.sportybet_upcoming, "GET"),
-            (Platform.SPORTYBET, "listing", f"{sporty}/pcEvents", self.sportybet_events, "POST"),
-            (Platform.SPORTYBET, "detail", f"{sporty}/event", self.sportybet_event, "GET"),
-            (Platform.SPORTYBET, "unknown", f"{sporty}/{{rest:path}}", self.sportybet_unknown, "GET"),
-            (Platform.BET9JA, "tree", f"{nine}/GetSports", self.bet9ja_tree, "GET"),
-            (Platform.BET9JA, "listing", f"{nine}/GetEventsInGroupV2", self.bet9ja_group, "GET"),
-            (Platform.BET9JA, "listing", f"{nine}/GetEventsInGroup", self.bet9ja_group, "GET"),
-            (Platform.BET9JA, "detail", f"{nine}/GetEvent", self.bet9ja_event, "GET"),
+            (BETPAWA, "tree", f"{paws}/categories/list", self.betpawa_tree, "GET"),
+            (BETPAWA, "tree", f"{paws}/categories/list/{{category}}", self.betpawa_tree, "GET"),
+            (BETPAWA, "listing", f"{paws}/events/lists/by-queries", self.betpawa_list, "GET"),
+            (BETPAWA, "detail", f"{paws}/events/{{event}}", self.betpawa_event, "GET"),
+            (SPORTYBET, "tree", f"{sporty}/popularAndSportList", self.sportybet_tree, "GET"),
+            (SPORTYBET, "listing", f"{sporty}/pcUpcomingEvents", self.sportybet_upcoming, "GET"),
+            (SPORTYBET, "listing", f"{sporty}/pcEvents", self.sportybet_events, "POST"),
+            (SPORTYBET, "detail", f"{sporty}/event", self.sportybet_event, "GET"),
+            (SPORTYBET, "unknown", f"{sporty}/{{rest:path}}", self.sportybet_unknown, "GET"),
+            (BET9JA, "tree", f"{nine}/GetSports", self.bet9ja_tree, "GET"),
+            (BET9JA, "listing", f"{nine}/GetEventsInGroupV2", self.bet9ja_group, "GET"),
+            (BET9JA, "listing", f"{nine}/GetEventsInGroup", self.bet9ja_group, "GET"),
+            (BET9JA, "detail", f"{nine}/GetEvent", self.bet9ja_event, "GET"),
         ]
         controls = [("truth", self.control_truth), ("book", self.control_book), ("log", self.control_log)]
         switches = [("clock", self.control_clock), ("faults", self.control_faults), ("script", self.control_script)]

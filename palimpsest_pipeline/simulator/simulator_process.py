@@ -19,6 +19,7 @@ import msgspec
 
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.domain.errors import PalimpsestError
+from palimpsest_pipeline.simulator.platforms import BETPAWA, PLATFORMS
 
 from .request_log import RequestLine
 
@@ -101,7 +102,7 @@ class SimulatorProcess:
             reader.start()
         self.port: int = self._wait_until_ready()["port"]
         self.url = f"http://127.0.0.1:{self.port}"
-        self.base_urls: dict[Platform, str] = {platform: f"{self.url}/{platform.value}" for platform in Platform}
+        self.base_urls: dict[Platform, str] = {platform: f"{self.url}/{platform}" for platform in PLATFORMS}
 
     @property
     def pid(self) -> int:
@@ -152,15 +153,13 @@ class SimulatorProcess:
         except OSError as error:
             raise SimulatorError(f"/_sim/{path}: {error}\n{''.join(self._stderr)}") from None
 
-    def fetch_truth(self, home: Platform = Platform.BETPAWA) -> dict[str, Any]:
+    def fetch_truth(self, home: Platform = BETPAWA) -> dict[str, Any]:
         """Return the true state of the world now; see `truth.collect_truth`."""
-        return self._control(f"truth?home={home.value}")
+        return self._control(f"truth?home={home}")
 
     def fetch_book(self, platform: Platform, external_id: str) -> list[dict[str, Any]]:
         """Return the listing's book now in canonical terms; see `truth.collect_book_truth`."""
-        lines: list[dict[str, Any]] = self._control(f"book?platform={platform.value}&external_id={external_id}")[
-            "lines"
-        ]
+        lines: list[dict[str, Any]] = self._control(f"book?platform={platform}&external_id={external_id}")["lines"]
         return lines
 
     def fetch_log(self) -> dict[str, Any]:
@@ -199,7 +198,7 @@ class SimulatorProcess:
 
         See `faults.Fault` for modes and settings.
         """
-        self._control("faults", {"platform": platform.value, "mode": mode, **settings})
+        self._control("faults", {"platform": platform, "mode": mode, **settings})
 
     def run_script(self, action: str, sr_id: int, **settings: Any) -> dict[str, Any]:
         """Drop, postpone or list a fixture manually; see `script.apply_script`."""

@@ -127,7 +127,7 @@ class PlatformClient:
         It carries no If-None-Match and no If-Modified-Since, although some answers have a validator: a 304 has no body,
         and the landed answers of a cycle must be readable without those of another cycle.
         """
-        if request.platform is not self.platform:
+        if request.platform != self.platform:
             raise ValueError(f"a request to {request.platform} given to the client of {self.platform}")
         if not request.path.startswith("/"):
             raise ValueError(f"path {request.path!r} must begin with '/': requests never leave the platform's own host")

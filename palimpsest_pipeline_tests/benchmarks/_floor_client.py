@@ -15,7 +15,7 @@ import zstandard
 from isal import isal_zlib
 
 from palimpsest_pipeline.domain.enums import Platform
-from palimpsest_pipeline.platforms.registry import build_adapters
+from palimpsest_pipeline_tests.fixtures.platforms import build_adapters
 
 from ._child import Meter, Task, Usage, tell, the_task
 

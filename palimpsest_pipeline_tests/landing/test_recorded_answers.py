@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from palimpsest_pipeline.domain.enums import PayloadKind, Platform, RunStatus, Scope, Trigger
+from palimpsest_pipeline.domain.enums import PayloadKind, RunStatus, Scope, Trigger
 from palimpsest_pipeline.domain.instants import Clock
 from palimpsest_pipeline.landing import Landing, Manifest, RecordedPayloadError, import_payloads
+from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS
 
 DETAIL: dict[str, Any] = {
     "file": "a.json",
@@ -30,7 +31,7 @@ def folder(path: Path, *entries: dict[str, Any], body: str = '{"id": 1}') -> Pat
 
 
 def imported(landing: Landing, directory: Path) -> list[Manifest]:
-    return import_payloads(landing, directory, Platform.BETPAWA, Clock())
+    return import_payloads(landing, directory, PLATFORMS, PLATFORMS, Clock())
 
 
 def test_recorded_payloads_become_one_cycle_per_hour(tmp_path: Path) -> None:

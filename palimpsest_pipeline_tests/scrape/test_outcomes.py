@@ -23,11 +23,12 @@ from palimpsest_pipeline.scrape.outcomes import (
     build_unasked_answer,
     compute_skews_ms,
 )
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET
 
 from .world import NOW, cycle
 
-P, S, B = Platform.BETPAWA, Platform.SPORTYBET, Platform.BET9JA
-BUDGETS = {platform: HostBudget(max_in_flight=2, min_gap_s=0.1) for platform in Platform}
+P, S, B = BETPAWA, SPORTYBET, BET9JA
+BUDGETS = {platform: HostBudget(max_in_flight=2, min_gap_s=0.1) for platform in PLATFORMS}
 
 
 def at(seconds: float) -> datetime:
@@ -71,7 +72,7 @@ def tally_of(*answers: Answer, settled: Sequence[EventOutcome] = ()) -> StageTal
 
 
 def run_of(runs: Sequence[PlatformRun], platform: Platform) -> PlatformRun:
-    (run,) = [run for run in runs if run.platform is platform]
+    (run,) = [run for run in runs if run.platform == platform]
     return run
 
 

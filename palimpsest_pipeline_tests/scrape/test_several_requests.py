@@ -10,16 +10,17 @@ import polars as pl
 import pytest
 
 from palimpsest_pipeline.domain.cycles import CycleResult, EventOutcome, Target
-from palimpsest_pipeline.domain.enums import FailureClass, Platform, RunStatus
+from palimpsest_pipeline.domain.enums import FailureClass, RunStatus
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.landing import Landing
 from palimpsest_pipeline.scrape import StageTally, capture_targets, rebuild_outcomes
 from palimpsest_pipeline.scrape.engine import MAX_BOOK_REQUESTS
 from palimpsest_pipeline_tests.fixtures.loopback import Loopback, Responder, answering, gated, hang_up
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, SPORTYBET
 
 from .world import NOW, QUICK, Dialect, Kept, World, cycle, open_world
 
-P, S, B = Platform.BETPAWA, Platform.SPORTYBET, Platform.BET9JA
+P, S, B = BETPAWA, SPORTYBET, BET9JA
 LATER = NOW + timedelta(hours=3)
 ONE_BY_ONE = replace(QUICK, max_in_flight=1)
 

@@ -30,6 +30,7 @@ from palimpsest_pipeline.scrape.sinks import AnswerSink, ScrapeObserver
 from palimpsest_pipeline.wire import HostConfig
 from palimpsest_pipeline.wire.client import PlatformClient
 from palimpsest_pipeline_tests.fixtures.loopback import Loopback, Responder, answering
+from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA, PLATFORMS
 
 NOW = datetime.now(UTC)
 QUICK = HostBudget(
@@ -126,7 +127,7 @@ class Kept:
         self.answers += answers
 
     def of(self, platform: Platform) -> list[Answer]:
-        return [answer for answer in self.answers if answer.request.platform is platform]
+        return [answer for answer in self.answers if answer.request.platform == platform]
 
 
 @dataclass
@@ -165,7 +166,7 @@ class World:
 @asynccontextmanager
 async def open_world(
     budget: Callable[[Platform], HostBudget] = lambda _: QUICK,
-    platforms: Sequence[Platform] = tuple(Platform),
+    platforms: Sequence[Platform] = tuple(PLATFORMS),
     **limits: float,
 ) -> AsyncIterator[World]:
     """`limits` are the clients' own, as in `HostConfig`."""
@@ -182,4 +183,4 @@ async def open_world(
 
 
 def cycle(scope: Scope = Scope.FULL) -> Cycle:
-    return Cycle(make_cycle_id(NOW), Trigger.MANUAL, scope, Platform.BETPAWA, floor_to_hour(NOW), NOW)
+    return Cycle(make_cycle_id(NOW), Trigger.MANUAL, scope, BETPAWA, floor_to_hour(NOW), NOW)

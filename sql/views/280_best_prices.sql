@@ -20,10 +20,14 @@ select
     s.sportybet * 0.001 as sportybet_odds,
     s.bet9ja * 0.001 as bet9ja_odds,
     b.home_platform::text as home_platform,
+    b.home_odds_milli[r.place] * 0.001 as home_odds,
     b.rank_home[r.place] = 1 and not r.is_tied as home_is_best,
     case when b.rank_home[r.place] is not null then r.is_tied end as home_tied_best,
     b.rank_home[r.place] as rank_home,
-    (num_nonnulls(s.betpawa, s.sportybet, s.bet9ja) - 1)::smallint as n_compared,
+    (
+        select count(*)::smallint from generate_subscripts(b.compared_milli, 1) k
+        where b.compared_milli[k][r.place] is not null and (b.compared_off_masks[k] >> (r.place - 1)) & 1 = 0
+    ) as n_compared,
     case when b.fair_sum ~ '^\d+$' then b.fair_sum::smallint end as winners_k,
     b.cross_book_sum_inverse,
     b.arb,
@@ -47,6 +51,9 @@ from (
         max(p.cross_book_sum_inverse) as cross_book_sum_inverse,
         bool_or(p.arb) as arb,
         max(c.as_of) as as_of,
+        array_agg(p.platform_odds_milli order by p.platform) filter (where c.comparable and p.platform_odds_milli is not null) as compared_milli,
+        array_agg(coalesce(p.platform_off_mask, 0) order by p.platform)
+            filter (where c.comparable and p.platform_odds_milli is not null) as compared_off_masks,
         max(p.platform_odds_milli) filter (where p.platform = 'betpawa' and c.comparable) as betpawa_milli,
         max(p.platform_off_mask) filter (where p.platform = 'betpawa') as betpawa_off_mask,
         max(p.platform_odds_milli) filter (where p.platform = 'sportybet' and c.comparable) as sportybet_milli,
@@ -89,7 +96,7 @@ cross join lateral (
 join mart.compared_listing c on c.sr_id = b.sr_id and c.platform = r.best_platform
 where r.best_platform is not null;
 
-comment on view palimpsest.best_prices is 'Who offers most on each outcome that home sells, with a column per platform, as things stand, of fixtures that have not begun. An outcome that home does not list, or that cannot be backed there, is not here, whoever else offers it: see gaps. Key: sr_id, market_key, specifier, outcome_key.';
+comment on view palimpsest.best_prices is 'Who offers most on each outcome that home sells, with a column for each of three platforms (best_price_platforms has all), as things stand, of fixtures that have not begun. An outcome that home does not list, or that cannot be backed there, is not here, whoever else offers it: see gaps. Key: sr_id, market_key, specifier, outcome_key.';
 comment on column palimpsest.best_prices.sr_id is 'SportRadar id.';
 comment on column palimpsest.best_prices.home_team is 'Home side of the chosen claim.';
 comment on column palimpsest.best_prices.away_team is 'Away side of the chosen claim.';
@@ -110,6 +117,7 @@ comment on column palimpsest.best_prices.betpawa_odds is 'Decimal odds on BetPaw
 comment on column palimpsest.best_prices.sportybet_odds is 'Decimal odds on SportyBet; null: it cannot be backed there, or not be compared with home.';
 comment on column palimpsest.best_prices.bet9ja_odds is 'Decimal odds on Bet9ja; null: it cannot be backed there, or not be compared with home.';
 comment on column palimpsest.best_prices.home_platform is 'Home platform it was computed for.';
+comment on column palimpsest.best_prices.home_odds is 'Decimal odds on home.';
 comment on column palimpsest.best_prices.home_is_best is 'Home alone offers most; null when home is comparable with none.';
 comment on column palimpsest.best_prices.home_tied_best is 'Home offers most together with others; null like home_is_best.';
 comment on column palimpsest.best_prices.rank_home is '1 + how many comparable competitors offer more; null like home_is_best.';

@@ -354,8 +354,7 @@ class ListingCache:
         """Keep what a cycle with this landed content showed of the platforms."""
         with self._lock:
             self._listings |= {
-                (cycle_id, digest, platform): seen.filter(pl.col("platform") == platform.value)
-                for platform in platforms
+                (cycle_id, digest, platform): seen.filter(pl.col("platform") == platform) for platform in platforms
             }
             while sum(frame.height for frame in self._listings.values()) > self._max_rows:
                 del self._listings[next(iter(self._listings))]

@@ -5,6 +5,7 @@ Coverage is computed from them.
 Belongs here: reading observations and manifests as of a cycle. Does not belong here: classes, rates, matching.
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -45,7 +46,9 @@ class UnknownCycleError(LookupError):
     """The error for a cycle that core has not read from the landing."""
 
 
-def read_universe(conn: psycopg.Connection, cycle_id: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+def read_universe(
+    conn: psycopg.Connection, cycle_id: int, platforms: Sequence[Platform]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the listings as of the cycle, and the tournaments looked at.
 
     The listings have `UNIVERSE_SCHEMA`, the tournaments `LOOKED_TOURNAMENTS`; both are sorted by their keys. For
@@ -53,7 +56,7 @@ def read_universe(conn: psycopg.Connection, cycle_id: int) -> tuple[pl.DataFrame
     those that this cycle itself saw. The evidence is `complete` when the discovery is this cycle's; otherwise it is
     `carried`, with `stale_since` its instant, which is not older than CARRY_LIMIT. It is `partial` where no complete
     discovery of this cycle showed the listing. A tournament that a later complete discovery lacks is known to have
-    no listings.
+    no listings. Only listings of `platforms` are returned.
 
     The second frame has one row per platform tournament known within CARRY_LIMIT, and one ('*') per platform:
     `partial` means that absence there proves nothing. Claims are the latest at or before the cycle. `book_sizes`
@@ -61,7 +64,7 @@ def read_universe(conn: psycopg.Connection, cycle_id: int) -> tuple[pl.DataFrame
     """
     if conn.execute("select 1 from core.cycles where cycle_id = %s", [cycle_id]).fetchone() is None:
         raise UnknownCycleError(f"cycle {cycle_id} is not in core: it has not been derived from the landing yet")
-    params = {"cycle_id": cycle_id, "carry_limit": CARRY_LIMIT, "platforms": [str(platform) for platform in Platform]}
+    params = {"cycle_id": cycle_id, "carry_limit": CARRY_LIMIT, "platforms": list(platforms)}
     conn.execute("drop table if exists pg_temp.looked")
     conn.execute(
         """
@@ -141,6 +144,7 @@ select
 from known
 left join complete using (platform, external_id)
 left join gone using (platform, external_id)
+where known.platform = any(%(platforms)s::text[])
 """
 
 LISTINGS_SQL: Final = """

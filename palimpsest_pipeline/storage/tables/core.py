@@ -22,7 +22,21 @@ from palimpsest_pipeline.domain.enums import (
     Trigger,
 )
 
-from .base import Base, BigInt, Instant, IntArray, Json, SmallInt, Text, TextArray, column, key, native_enum, text_enum
+from .base import (
+    PLATFORM,
+    Base,
+    BigInt,
+    Instant,
+    IntArray,
+    Json,
+    SmallInt,
+    Text,
+    TextArray,
+    column,
+    key,
+    native_enum,
+    text_enum,
+)
 
 MARKET_STATE: Final = native_enum(MarketState, "market_state", "core")
 
@@ -39,20 +53,6 @@ class SportRow(Base):
 
     sport: Mapped[Sport] = key("Sport.", type_=text_enum(Sport))
     name: Mapped[Text] = column("Name for people.")
-
-
-class Bookmaker(Base):
-    __tablename__ = "bookmakers"
-    __table_args__ = (
-        {
-            "schema": "core",
-            "comment": "The platforms, in order of trust in names, country and kickoff (after the home platform).",
-        },
-    )
-
-    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
-    name: Mapped[Text] = column("Name for people.")
-    trust_rank: Mapped[SmallInt] = column("1 is trusted first.")
 
 
 class Market(Base):
@@ -113,7 +113,7 @@ class CycleRow(Base):
     partition_hour: Mapped[Instant] = column("UTC hour (Dagster partition) it belongs to.")
     trigger: Mapped[Trigger] = column("What started it.", type_=text_enum(Trigger))
     scope: Mapped[Scope] = column("What it covers.", type_=text_enum(Scope))
-    home_platform: Mapped[Platform] = column("Home platform in force when it was scraped.", type_=text_enum(Platform))
+    home_platform: Mapped[Platform] = column("Home platform in force when it was scraped.", type_=PLATFORM)
     as_of: Mapped[Instant] = column(
         "Instant its statements are about: the last discovery answer, or the last answer where nothing was discovered."
     )
@@ -145,7 +145,7 @@ class DiscoveryManifest(Base):
     )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
-    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
+    platform: Mapped[Platform] = key("Platform.", type_=PLATFORM)
     external_id: Mapped[Text] = key("The platform's own tournament id; '*' is the platform's tree as a whole.")
     declared: Mapped[int | None] = column("Listings the platform declares; null when it declares none.")
     received: Mapped[int] = column("Listings received.")
@@ -163,7 +163,7 @@ class TournamentListing(Base):
         },
     )
 
-    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
+    platform: Mapped[Platform] = key("Platform.", type_=PLATFORM, foreign_key="ops.platforms.platform")
     external_id: Mapped[Text] = key("The platform's own tournament id.")
     sport: Mapped[Sport] = column("Sport.", type_=text_enum(Sport))
     name: Mapped[Text] = column("Name as the platform writes it.")
@@ -191,7 +191,7 @@ class ListingClaim(Base):
 
     listing_id: Mapped[int] = key("Listing.", foreign_key="ops.listing_ids.listing_id")
     claim_hash: Mapped[BigInt] = key("Hash of the claim's content.")
-    platform: Mapped[Platform] = column("Platform.", type_=text_enum(Platform))
+    platform: Mapped[Platform] = column("Platform.", type_=PLATFORM)
     sport: Mapped[Sport] = column("Sport.", type_=text_enum(Sport))
     kind: Mapped[ListingKind] = column(
         "match; or simulated, antepost: counted and left out of coverage.", type_=text_enum(ListingKind)
@@ -247,7 +247,7 @@ class EventListing(Base):
     )
 
     listing_id: Mapped[int] = key("Listing.", foreign_key="ops.listing_ids.listing_id")
-    platform: Mapped[Platform] = column("Platform.", type_=text_enum(Platform))
+    platform: Mapped[Platform] = column("Platform.", type_=PLATFORM)
     external_id: Mapped[Text] = column("The platform's own event id.")
     sport: Mapped[Sport] = column("Sport.", type_=text_enum(Sport))
     kind: Mapped[ListingKind] = column("match, simulated or antepost.", type_=text_enum(ListingKind))
@@ -311,7 +311,7 @@ class TournamentLink(Base):
         {"schema": "core", "comment": "Which platform tournament belongs to which tournament, and by what evidence."},
     )
 
-    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
+    platform: Mapped[Platform] = key("Platform.", type_=PLATFORM, foreign_key="ops.platforms.platform")
     external_id: Mapped[Text] = key("The platform's own tournament id.")
     tournament_key: Mapped[Text] = column("Tournament.", foreign_key="core.tournaments.tournament_key")
     method: Mapped[Text] = column("sportradar: own id; votes: shared fixtures; alone: nothing links it.")
@@ -339,9 +339,7 @@ class Fixture(Base):
     tournament_name: Mapped[Text] = column("Tournament name of the claim that was chosen.")
     home_team: Mapped[Text] = column("Home side of the claim that was chosen.")
     away_team: Mapped[Text] = column("Away side of the claim that was chosen.")
-    metadata_source: Mapped[Platform] = column(
-        "Whose claim was chosen: home, else by trust.", type_=text_enum(Platform)
-    )
+    metadata_source: Mapped[Platform] = column("Whose claim was chosen: home, else by trust.", type_=PLATFORM)
     effective_kickoff: Mapped[Instant] = column("Kickoff of the claim that was chosen; one for all uses.")
     kickoff_max_delta_s: Mapped[BigInt] = column("Largest difference between the platforms' kickoffs, seconds.")
     platforms: Mapped[TextArray] = column("Platforms that list it, in order of trust.")
@@ -471,7 +469,7 @@ class UnmappedMarket(Base):
     )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
-    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
+    platform: Mapped[Platform] = key("Platform.", type_=PLATFORM)
     sport: Mapped[Sport] = key("Sport.", type_=text_enum(Sport))
     external_market_id: Mapped[Text] = key("The platform's own market id or key.")
     specifier_schema: Mapped[Text] = key(
@@ -498,7 +496,7 @@ class MappingCount(Base):
     )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
-    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
+    platform: Mapped[Platform] = key("Platform.", type_=PLATFORM)
     sport: Mapped[Sport] = key("Sport.", type_=text_enum(Sport))
     family: Mapped[Text] = key("Family of the market; '' when the market is unknown.")
     error_class: Mapped[Text] = key("'' when mapped, else unknown_market, unknown_param or no_matching_outcomes.")
@@ -518,7 +516,7 @@ class RejectRow(Base):
     )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
-    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
+    platform: Mapped[Platform] = key("Platform.", type_=PLATFORM)
     kind: Mapped[PayloadKind] = key("Kind of answer.", type_=text_enum(PayloadKind))
     external_id: Mapped[Text] = key("Listing it is about; '' when unknown.")
     path: Mapped[Text] = key("Where in the JSON.")

@@ -6,7 +6,7 @@ from the history and are not stored. Closed alert episodes are kept.
 """
 
 from datetime import date
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
@@ -27,7 +27,20 @@ from .base import Base, BigInt, Instant, IntArray, Odds, SmallInt, Text, column,
 from .core import MARKET_STATE
 from .lifecycle import COMPUTED, KICKOFF_DATE, VERSION
 
-PLATFORM: Final = native_enum(Platform, "platform", "mart")
+
+class PlatformLabel(sa.types.UserDefinedType[str]):
+    """The enum `mart.platform`, to which a platform is added when the database first knows it.
+
+    A value takes four bytes, which matters in large tables.
+    """
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "mart.platform"
+
+
+PLATFORM_LABEL: Final = PlatformLabel()
 STATE: Final = native_enum(AvailabilityState, "availability_state", "mart")
 VACUUMED_OFTEN: Final = {"autovacuum_vacuum_scale_factor": 0.05}
 """The storage of large tables of which each cycle writes a part.
@@ -68,8 +81,8 @@ class ComparedListing(Base):
     )
 
     sr_id: Mapped[BigInt] = key("SportRadar id.")
-    platform: Mapped[Platform] = key("Platform, home or a competitor.", type_=PLATFORM)
-    home_platform: Mapped[Platform] = column(HOME, type_=PLATFORM)
+    platform: Mapped[Platform] = key("Platform, home or a competitor.", type_=PLATFORM_LABEL)
+    home_platform: Mapped[Platform] = column(HOME, type_=PLATFORM_LABEL)
     answered_at: Mapped[Instant | None] = column("Last answer of the listing; null without one.")
     home_answered_at: Mapped[Instant | None] = column(
         "Home's last answer on the fixture; null when home does not list it."
@@ -107,7 +120,7 @@ class PriceComparison(Base):
     # Widest columns first, because every row pays for alignment padding.
     sr_id: Mapped[BigInt] = key("SportRadar id.")
     line_id: Mapped[int] = key("Market on a line: ops.market_lines.")
-    platform: Mapped[Platform] = key(COMPETITOR, type_=PLATFORM)
+    platform: Mapped[Platform] = key(COMPETITOR, type_=PLATFORM_LABEL)
     home_state: Mapped[MarketState] = column(
         "Best state of the outcomes on home; withdrawn: it is no longer there.", type_=MARKET_STATE
     )
@@ -144,7 +157,7 @@ class PriceComparison(Base):
         "By outcome who offers most, of home and competitors whose answers are near its and each other's; home, then "
         "by trust, where several do; "
         "null when home cannot be backed.",
-        type_=pg.ARRAY(PLATFORM),
+        type_=pg.ARRAY(PLATFORM_LABEL),
     )
     rank_home: Mapped[list[int] | None] = column(
         "By outcome 1 + how many comparable competitors offer more; null when home is comparable with none.",
@@ -167,7 +180,7 @@ class AvailabilityGap(Base):
 
     sr_id: Mapped[BigInt] = key("SportRadar id.")
     line_id: Mapped[int] = key("Market on a line, all its outcomes together: ops.market_lines, outcome ''.")
-    platform: Mapped[Platform] = key(COMPETITOR, type_=PLATFORM)
+    platform: Mapped[Platform] = key(COMPETITOR, type_=PLATFORM_LABEL)
     home_state_since: Mapped[Instant | None] = column(
         "Answer (event_dropped: discovery) since which home is in that state, whatever its prices do; null: never "
         "seen there."
@@ -224,7 +237,7 @@ class OddsAlert(Base):
         "is high, market_disappeared medium in PALIMPSEST_MAIN_MARKETS, all else low.",
         type_=text_enum(OddsAlertLevel),
     )
-    platform: Mapped[Platform] = column("Platform it is about.", type_=text_enum(Platform))
+    platform: Mapped[Platform] = column("Platform it is about.", type_=sa.String(24))
     sr_id: Mapped[BigInt] = column("SportRadar id.")
     kickoff_date: Mapped[date] = column(KICKOFF_DATE)
     market_key: Mapped[Text] = column("Market of the vocabulary; '*' for the listing as a whole.")
@@ -244,7 +257,7 @@ class OddsAlert(Base):
         "Window over which prices moved, minutes; null where none is compared over time.", type_=sa.Double
     )
     competitor: Mapped[Platform | None] = column(
-        "Competitor that moved the other way; null but for it.", type_=text_enum(Platform, "competitor")
+        "Competitor that moved the other way; null but for it.", type_=sa.String(24)
     )
     competitor_odds: Mapped[Odds | None] = column("Its price at the peak.")
     competitor_change_rel: Mapped[float | None] = column("Its change over the window, at the peak.", type_=sa.Double)

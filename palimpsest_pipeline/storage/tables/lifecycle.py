@@ -19,7 +19,7 @@ from palimpsest_pipeline.domain.enums import (
     Platform,
 )
 
-from .base import Base, BigInt, Instant, Json, Odds, SmallInt, Text, column, key, text_enum
+from .base import PLATFORM, Base, BigInt, Instant, Json, Odds, SmallInt, Text, column, key, text_enum
 
 KICKOFF_DATE = "UTC date of the effective kickoff."
 AS_OF = "Latest cycle it rests on: nothing later was known."
@@ -53,7 +53,7 @@ class AvailabilityInterval(Base):
     )
 
     sr_id: Mapped[BigInt] = key("SportRadar id.")
-    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
+    platform: Mapped[Platform] = key("Platform.", type_=PLATFORM)
     market_key: Mapped[Text] = key("Market of the vocabulary; '*' for the listing as a whole.")
     specifier: Mapped[Text] = key("Canonical specifier; '' when the market has none.")
     valid_from: Mapped[Instant] = key(
@@ -99,7 +99,7 @@ class OpenClose(Base):
     )
 
     sr_id: Mapped[BigInt] = key("SportRadar id.")
-    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
+    platform: Mapped[Platform] = key("Platform.", type_=PLATFORM)
     market_key: Mapped[Text] = key("Market of the vocabulary.")
     specifier: Mapped[Text] = key("Canonical specifier; '' when the market has none.")
     outcome_key: Mapped[Text] = key(
@@ -158,7 +158,7 @@ class ListingLeadTime(Base):
     )
 
     sr_id: Mapped[BigInt] = key("SportRadar id.")
-    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
+    platform: Mapped[Platform] = key("Platform.", type_=PLATFORM)
     kickoff_date: Mapped[date] = column(KICKOFF_DATE)
     first_listed_at: Mapped[Instant] = column("First time an answer showed the listing.")
     first_priced_at: Mapped[Instant | None] = column("First answer with a price; null without one.")
@@ -207,7 +207,7 @@ class MarketMargin(Base):
     )
 
     sr_id: Mapped[BigInt] = key("SportRadar id.")
-    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
+    platform: Mapped[Platform] = key("Platform.", type_=PLATFORM)
     market_key: Mapped[Text] = key("Market of the vocabulary.")
     specifier: Mapped[Text] = key("Canonical specifier; '' when the market has none.")
     observed_from: Mapped[Instant] = key(
@@ -257,7 +257,7 @@ class MarginTtkBucket(Base):
 
     kickoff_date: Mapped[date] = key(KICKOFF_DATE)
     tournament_key: Mapped[Text] = key("Tournament.")
-    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
+    platform: Mapped[Platform] = key("Platform.", type_=PLATFORM)
     market_key: Mapped[Text] = key("Market of the vocabulary, all its lines together.")
     bucket_scheme: Mapped[BucketScheme] = key("reference4: four buckets; trader10: ten.", type_=text_enum(BucketScheme))
     ttk_bucket: Mapped[Text] = key(
@@ -265,9 +265,7 @@ class MarginTtkBucket(Base):
         "1-3h, 15-60m, <15m. In-play has no "
         "rows: nothing after kickoff is used."
     )
-    home_platform: Mapped[Platform] = column(
-        "Home platform it was computed for.", type_=text_enum(Platform, "home_platform")
-    )
+    home_platform: Mapped[Platform] = column("Home platform it was computed for.", type_=PLATFORM)
     n_fixtures: Mapped[int] = column("Fixtures with a margin in the bucket.")
     n_observed_minutes: Mapped[float] = column(
         "Minutes in which a margin stood, over all fixtures and lines.", type_=sa.Double
@@ -312,7 +310,7 @@ class GapCount(Base):
     )
 
     sr_id: Mapped[BigInt] = key("SportRadar id.")
-    platform: Mapped[Platform] = key("Competitor compared with home.", type_=text_enum(Platform))
+    platform: Mapped[Platform] = key("Competitor compared with home.", type_=PLATFORM)
     hours_before: Mapped[SmallInt] = key(
         "Hours before the effective kickoff: 72, 24, 1, 0, as things stood up to that instant. Hours that are to come "
         "have no row, nor those at "
@@ -320,9 +318,7 @@ class GapCount(Base):
     )
     kickoff_date: Mapped[date] = column(KICKOFF_DATE)
     tournament_key: Mapped[Text] = column("Tournament.")
-    home_platform: Mapped[Platform] = column(
-        "Home platform it was computed for.", type_=text_enum(Platform, "home_platform")
-    )
+    home_platform: Mapped[Platform] = column("Home platform it was computed for.", type_=PLATFORM)
     n_both: Mapped[int] = column("Markets that both offered (each line counts).")
     n_home_missing: Mapped[int] = column("Markets that the competitor offered and home lacked.")
     n_platform_missing: Mapped[int] = column("Markets that home offered and the competitor lacked.")

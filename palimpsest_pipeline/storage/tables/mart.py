@@ -6,6 +6,7 @@ from sqlalchemy.orm import Mapped
 from palimpsest_pipeline.domain.enums import Completeness, FixtureClass, Platform, PresenceEvidence, Sport, TriageStatus
 
 from .base import (
+    PLATFORM,
     Base,
     BigInt,
     BigIntArray,
@@ -51,7 +52,7 @@ class CoverageFixture(Base):
     cycle_id: Mapped[BigInt] = key("Cycle.")
     sr_id: Mapped[BigInt] = key("SportRadar id.")
     as_of: Mapped[Instant] = column("Instant the row is about.")
-    home_platform: Mapped[Platform] = column("Home platform it was computed for.", type_=text_enum(Platform))
+    home_platform: Mapped[Platform] = column("Home platform it was computed for.", type_=PLATFORM)
     sport: Mapped[Sport] = column("Sport.", type_=text_enum(Sport))
     tournament_key: Mapped[Text] = column("Tournament.")
     country: Mapped[Text | None] = column("Country of the chosen claim.")
@@ -59,7 +60,7 @@ class CoverageFixture(Base):
     home_team: Mapped[Text] = column("Home side of the chosen claim.")
     away_team: Mapped[Text] = column("Away side of the chosen claim.")
     effective_kickoff: Mapped[Instant] = column("Kickoff: home's claim, else by trust.")
-    kickoff_source: Mapped[Platform] = column("Whose claim that is.", type_=text_enum(Platform, "kickoff_source"))
+    kickoff_source: Mapped[Platform] = column("Whose claim that is.", type_=PLATFORM)
     started: Mapped[bool] = column("effective_kickoff is not after as_of.")
     platforms: Mapped[TextArray] = column("Platforms that list it.")
     n_listings_by_platform: Mapped[Json] = column("Listings per platform.")
@@ -100,7 +101,7 @@ class CoverageTournament(Base):
     platform: Mapped[Text] = key("Competitor compared with home; 'any' is all of them together.")
     include_started: Mapped[bool] = key("Universe: true counts started fixtures too.")
     as_of: Mapped[Instant] = column("Instant the row is about.")
-    home_platform: Mapped[Platform] = column("Home platform it was computed for.", type_=text_enum(Platform))
+    home_platform: Mapped[Platform] = column("Home platform it was computed for.", type_=PLATFORM)
     sport: Mapped[Sport] = column("Sport.", type_=text_enum(Sport))
     country: Mapped[Text | None] = column("Country.")
     display_name: Mapped[Text] = column("Tournament name.")
@@ -138,7 +139,7 @@ class MatchRatePlatform(Base):
     platform: Mapped[Text] = key("Platform; 'all' is the union.")
     include_started: Mapped[bool] = key("Universe: true counts started fixtures too.")
     as_of: Mapped[Instant] = column("Instant the row is about.")
-    home_platform: Mapped[Platform] = column("Home platform it was computed for.", type_=text_enum(Platform))
+    home_platform: Mapped[Platform] = column("Home platform it was computed for.", type_=PLATFORM)
     n_listings: Mapped[int] = column("Match listings.")
     n_listings_with_sr: Mapped[int] = column("... that belong to a fixture.")
     n_fixtures: Mapped[int] = column("Distinct fixtures.")
@@ -180,7 +181,7 @@ class RunQuality(Base):
     )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
-    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
+    platform: Mapped[Platform] = key("Platform.", type_=PLATFORM)
     stage: Mapped[Text] = key("discovery, capture or storage.")
     as_of: Mapped[Instant] = column("Instant the cycle is about.")
     declared: Mapped[int | None] = column(
@@ -230,7 +231,7 @@ class MappingCoverage(Base):
     )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
-    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
+    platform: Mapped[Platform] = key("Platform.", type_=PLATFORM)
     sport: Mapped[Sport] = key("Sport.", type_=text_enum(Sport))
     family: Mapped[Text] = key("Market family of the vocabulary; unknown: markets that it does not have.")
     as_of: Mapped[Instant] = column("Instant the cycle is about.")
@@ -258,7 +259,7 @@ class UnmappedMarket(Base):
         },
     )
 
-    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
+    platform: Mapped[Platform] = key("Platform.", type_=PLATFORM)
     sport: Mapped[Sport] = key("Sport.", type_=text_enum(Sport))
     external_market_id: Mapped[Text] = key("The platform's own market id or key.")
     specifier_schema: Mapped[Text] = key(

@@ -20,6 +20,7 @@ from palimpsest_pipeline.markets import collect_raw_books, load_vocabulary, norm
 from palimpsest_pipeline.metrics import build_outcome_sets, compute_market_margins
 from palimpsest_pipeline.platforms.msport import MsportAdapter
 from palimpsest_pipeline.platforms.registry import build_adapters
+from palimpsest_pipeline_tests.fixtures.platforms import SPORTYBET
 from palimpsest_pipeline_tests.platforms.more_support import configure, load_more
 
 FILES: Final = {
@@ -170,7 +171,7 @@ def test_every_market_of_tennis_and_basketball_has_a_fair_sum_as_the_books_own_p
         for market in answer["data"]["markets"]:
             for outcome in market["outcomes"]:
                 outcome["odds"] = f"{2 + float(outcome['probability']):.3f}"
-        details.append(_read(Platform.SPORTYBET, answer))
+        details.append(_read(SPORTYBET, answer))
     msport = MsportAdapter(configure("msport"))
     for name in ("tennis.json", "basketball.json"):
         answer = load_more(samples, "msport", name)

@@ -14,6 +14,7 @@ from palimpsest_pipeline.operate.run_due import derive_due_fixtures
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, run_here
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA
 
 TABLES = ("core.captures", "core.market_changes", "core.current_markets")
 
@@ -77,7 +78,7 @@ def test_a_new_parser_leaves_nothing_of_the_old_one_behind(start_simulator, make
         old = make_pipeline(simulator, clock_offset_s=offset_s)
         outcome = run_here(old, "full_cycle")
         assert outcome.success, outcome.error
-    assert all(counts(old, Platform.BET9JA).values())
+    assert all(counts(old, BET9JA).values())
     with old.connect() as conn:
         refused = {
             x
@@ -90,11 +91,10 @@ def test_a_new_parser_leaves_nothing_of_the_old_one_behind(start_simulator, make
     new = make_pipeline(simulator)
     new.__dict__["parser_version"] = "stricter"
     new.__dict__["adapters"] = {
-        p: Stricter(a, refused if p is Platform.BETPAWA else set(), p is Platform.BET9JA)
-        for p, a in old.adapters.items()
+        p: Stricter(a, refused if p is BETPAWA else set(), p is BET9JA) for p, a in old.adapters.items()
     }
     found = replayed(new)
-    assert not any(counts(new, Platform.BET9JA).values())
+    assert not any(counts(new, BET9JA).values())
     with new.connect() as conn:
         assert conn.execute("select 1 from core.unmapped_markets where platform = 'bet9ja'").fetchone() is None
         assert (

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palimpsest_pipeline.domain.enums import FailureClass, ListingKind, PayloadKind, Platform, Sport
+from palimpsest_pipeline.domain.enums import FailureClass, ListingKind, PayloadKind, Sport
 from palimpsest_pipeline.domain.observations import PayloadRejected
-from palimpsest_pipeline.platforms.betpawa import BetpawaAdapter
+from palimpsest_pipeline.platforms.registry import build_adapter
+from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA
 
 from ..support import HTML, answer, columns, loaded, milli
 
-BETPAWA = Platform.BETPAWA
-ADAPTER = BetpawaAdapter()
+ADAPTER = build_adapter(BETPAWA)
 V3 = "detail_football_113_markets_v3_2026-06-26.json"
 V4 = "detail_football_59_markets_v4_2026-08-21.json"
 LISTS = [

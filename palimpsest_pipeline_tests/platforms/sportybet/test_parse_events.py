@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palimpsest_pipeline.domain.enums import FailureClass, ListingKind, PayloadKind, Platform, Sport
+from palimpsest_pipeline.domain.enums import FailureClass, ListingKind, PayloadKind, Sport
 from palimpsest_pipeline.domain.observations import PayloadRejected
-from palimpsest_pipeline.platforms.sportybet import SportybetAdapter
+from palimpsest_pipeline.platforms.registry import build_adapter
 from palimpsest_pipeline.platforms.sportybet.parse_events import parse_sr_tournament_id, read_match_ids
+from palimpsest_pipeline_tests.fixtures.platforms import SPORTYBET
 
 from ..support import answer, answer_to, columns, ids, loaded, milli, reply
 
-SPORTYBET = Platform.SPORTYBET
-ADAPTER = SportybetAdapter()
+ADAPTER = build_adapter(SPORTYBET)
 NORWAY_FRANCE = "event_prematch_football_norway_france_974_markets.json"
 CHINA = "event_prematch_football_360_markets.json"
 TENNIS = "event_prematch_tennis.json"
