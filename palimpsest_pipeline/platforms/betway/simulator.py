@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.simulator.book import BookGenerator, OfferedLine
@@ -52,6 +52,11 @@ def make_slug(name: str) -> str:
 
 class BetwayRenderer:
     """The renderer of Betway's answers at an instant."""
+
+    endpoints: ClassVar[Mapping[str, str]] = {
+        "/RegionsAndLeagues/": "tree",
+        "/EventAndGameState|/MarketGroupNamesAndMarketsForEvent": "detail",
+    }
 
     def __init__(self, timeline: Timeline, books: BookGenerator, source: Platform) -> None:
         self._timeline = timeline
