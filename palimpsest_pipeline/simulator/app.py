@@ -1,12 +1,13 @@
-"""The web server: the routes of the three platforms, each under its own prefix, and `/_sim` controls.
+"""The web server: the routes of all platforms, each under its own prefix, and `/_sim` controls.
 
-The `render_*` modules render answers. This module reads requests, refuses the requests that the platforms refuse,
-counts, and caches rendered details.
+The packs render answers. This module reads requests, refuses the requests that the platforms refuse, counts, and caches
+rendered details. Platforms in a dialect of the world's own three have routes here; those of any other pack are in
+`pack_sites`.
 """
 
 import gzip
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,10 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline.platforms.bet9ja.simulator import Bet9jaRenderer
+from palimpsest_pipeline.platforms.betpawa.simulator import BetPawaRenderer, QueryError
+from palimpsest_pipeline.platforms.packs import load_packs
+from palimpsest_pipeline.platforms.sportybet.simulator import SportyBetRenderer, build_envelope, build_refusal
 from palimpsest_pipeline.simulator.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET
 
 from .bodies import PackedDetails, load_captured, pad_details
@@ -25,9 +30,7 @@ from .book import BookGenerator
 from .damaged_answers import BOMB_MB, FAR_PAGE, build_bomb, remove_tournament
 from .faults import Fault, FaultBoard
 from .latency import Latency, LatencyTable
-from .render_bet9ja import Bet9jaRenderer
-from .render_betpawa import BetPawaRenderer, QueryError
-from .render_sportybet import SportyBetRenderer, build_envelope, build_refusal
+from .pack_sites import SiteRenderer, SiteRoute, build_renderer
 from .route import Endpoint, Handler, SimulatorControls, get_request_faults
 from .script import apply_script
 from .timeline import Timeline
@@ -50,7 +53,7 @@ def _make_json_response(
     request: Request, body: Any, status: int = 200, headers: dict[str, str] | None = None
 ) -> Response:
     raw = msgspec.json.encode(body)
-    if len(raw) >= MIN_GZIP_BYTES and _accepts_gzip(request):
+    if status == 200 and len(raw) >= MIN_GZIP_BYTES and _accepts_gzip(request):
         return _make_packed_response(request, gzip.compress(raw, GZIP_LEVEL, mtime=0), headers)
     return Response(raw, status, headers, media_type="application/json")
 
@@ -84,7 +87,9 @@ class Simulator:
         strict: bool = False,
         latency: Mapping[str, Latency] | None = None,
         bodies: str = RENDERED_BODIES,
+        platforms: Sequence[Platform] = PLATFORMS,
     ) -> None:
+        """Build the world and the sites. Raises PackError for a platform whose pack has no rendering."""
         self.clock_offset_s = clock_offset_s
         self.stopped_at: datetime | None = None
         self.betpawa_version = betpawa_version
@@ -94,6 +99,18 @@ class Simulator:
         self.betpawa = BetPawaRenderer(self.timeline, self.books, betpawa_version)
         self.sportybet = SportyBetRenderer(self.timeline, self.books)
         self.bet9ja = Bet9jaRenderer(self.timeline, self.books)
+        dialects = {load_packs().require(platform).pack.content.dialect: platform for platform in PLATFORMS}
+        self.world_platforms = {
+            platform: own
+            for platform in platforms
+            if (own := dialects.get(load_packs().require(platform).pack.content.dialect)) is not None
+        }
+        """Each platform in a dialect of the world's own platforms, to that one, whose listings and prices it shows."""
+        self.renderers: dict[Platform, SiteRenderer] = {
+            platform: build_renderer(platform, self.timeline, self.books)
+            for platform in platforms
+            if platform not in self.world_platforms
+        }
         self.board = SimulatorControls(self.timeline, LatencyTable(seed, latency), FaultBoard(seed))
         self._details: OrderedDict[tuple[Any, ...], bytes] = OrderedDict()
         self._listing_by_id = {
@@ -402,6 +419,15 @@ class Simulator:
             request, self._load_detail(listing, now, "", lambda: self.bet9ja.render_event(listing, now))
         )
 
+    # Other packs
+
+    def _make_site_handler(self, renderer: SiteRenderer) -> Handler:
+        async def answer(request: Request) -> Response:
+            status, body = renderer.answer(f"/{request.path_params['path']}", request.query_params, self.now())
+            return Response(b"", status) if body is None else _make_json_response(request, body, status)
+
+        return answer
+
     # Controls
 
     async def control_truth(self, request: Request) -> Response:
@@ -477,33 +503,42 @@ class Simulator:
 
     def build_routes(self) -> list[Route]:
         """Return every route, platforms under their prefixes."""
-        paws, sporty, nine = (
-            "/betpawa/api/sportsbook/{version}",
-            "/sportybet/api/{country}/factsCenter",
-            "/bet9ja/{site}/feapi/PalimpsestAjax",
-        )
-        platform_routes: list[tuple[Platform, str, str, Handler, str]] = [
-            (BETPAWA, "tree", f"{paws}/categories/list", self.betpawa_tree, "GET"),
-            (BETPAWA, "tree", f"{paws}/categories/list/{{category}}", self.betpawa_tree, "GET"),
-            (BETPAWA, "listing", f"{paws}/events/lists/by-queries", self.betpawa_list, "GET"),
-            (BETPAWA, "detail", f"{paws}/events/{{event}}", self.betpawa_event, "GET"),
-            (SPORTYBET, "tree", f"{sporty}/popularAndSportList", self.sportybet_tree, "GET"),
-            (SPORTYBET, "listing", f"{sporty}/pcUpcomingEvents", self.sportybet_upcoming, "GET"),
-            (SPORTYBET, "listing", f"{sporty}/pcEvents", self.sportybet_events, "POST"),
-            (SPORTYBET, "detail", f"{sporty}/event", self.sportybet_event, "GET"),
-            (SPORTYBET, "unknown", f"{sporty}/{{rest:path}}", self.sportybet_unknown, "GET"),
-            (BET9JA, "tree", f"{nine}/GetSports", self.bet9ja_tree, "GET"),
-            (BET9JA, "listing", f"{nine}/GetEventsInGroupV2", self.bet9ja_group, "GET"),
-            (BET9JA, "listing", f"{nine}/GetEventsInGroup", self.bet9ja_group, "GET"),
-            (BET9JA, "detail", f"{nine}/GetEvent", self.bet9ja_event, "GET"),
-        ]
+        own_routes: dict[Platform, list[tuple[str, str, Handler, str]]] = {
+            BETPAWA: [
+                ("tree", "/api/sportsbook/{version}/categories/list", self.betpawa_tree, "GET"),
+                ("tree", "/api/sportsbook/{version}/categories/list/{category}", self.betpawa_tree, "GET"),
+                ("listing", "/api/sportsbook/{version}/events/lists/by-queries", self.betpawa_list, "GET"),
+                ("detail", "/api/sportsbook/{version}/events/{event}", self.betpawa_event, "GET"),
+            ],
+            SPORTYBET: [
+                ("tree", "/api/{country}/factsCenter/popularAndSportList", self.sportybet_tree, "GET"),
+                ("listing", "/api/{country}/factsCenter/pcUpcomingEvents", self.sportybet_upcoming, "GET"),
+                ("listing", "/api/{country}/factsCenter/pcEvents", self.sportybet_events, "POST"),
+                ("detail", "/api/{country}/factsCenter/event", self.sportybet_event, "GET"),
+                ("unknown", "/api/{country}/factsCenter/{rest:path}", self.sportybet_unknown, "GET"),
+            ],
+            BET9JA: [
+                ("tree", "/{site}/feapi/PalimpsestAjax/GetSports", self.bet9ja_tree, "GET"),
+                ("listing", "/{site}/feapi/PalimpsestAjax/GetEventsInGroupV2", self.bet9ja_group, "GET"),
+                ("listing", "/{site}/feapi/PalimpsestAjax/GetEventsInGroup", self.bet9ja_group, "GET"),
+                ("detail", "/{site}/feapi/PalimpsestAjax/GetEvent", self.bet9ja_event, "GET"),
+            ],
+        }
         controls = [("truth", self.control_truth), ("book", self.control_book), ("log", self.control_log)]
         switches = [("clock", self.control_clock), ("faults", self.control_faults), ("script", self.control_script)]
         switches += [("latency", self.control_latency), ("log", self.control_log), ("prices", self.control_prices)]
         return [
             *(
-                Route(path, Endpoint(platform, endpoint, handler, self.board), methods=[method])
-                for platform, endpoint, path, handler, method in platform_routes
+                Route(f"/{platform}{path}", Endpoint(platform, endpoint, handler, self.board), methods=[method])
+                for platform, own in self.world_platforms.items()
+                for endpoint, path, handler, method in own_routes[own]
+            ),
+            *(
+                Route(
+                    f"/{platform}/{{path:path}}",
+                    SiteRoute(platform, renderer, self._make_site_handler(renderer), self.board),
+                )
+                for platform, renderer in self.renderers.items()
             ),
             *(Route(f"/_sim/{name}", handler, methods=["GET"]) for name, handler in controls),
             *(Route(f"/_sim/{name}", handler, methods=["POST"]) for name, handler in switches),

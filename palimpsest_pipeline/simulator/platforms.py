@@ -8,3 +8,5 @@ BETPAWA: Final = Platform("betpawa")
 SPORTYBET: Final = Platform("sportybet")
 BET9JA: Final = Platform("bet9ja")
 PLATFORMS: Final = (BETPAWA, SPORTYBET, BET9JA)
+"""The platforms of the world itself: its listings and prices are theirs."""
+DEMO_PLATFORMS: Final = (*PLATFORMS, Platform("msport"), Platform("betway"))

@@ -8,7 +8,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from queue import Empty, Queue
@@ -39,7 +39,7 @@ class SimulatorProcess:
     `size` is the number of fixtures in the union of the platforms; `clock_offset_s` shifts its present; `log_path`
     receives its error output. `latency` is p50 and p95 in ms by platform and endpoint (`{"*": (250, 700),
     "bet9ja.detail": (200, 900)}`). `bodies` is `rendered`, `real` (details of real size, packed beforehand) or a folder
-    with captured answers whose books these details have.
+    with captured answers whose books these details have. `platforms` are the served ones.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class SimulatorProcess:
         port: int = 0,
         latency: Mapping[str, tuple[float, float]] | None = None,
         bodies: str | Path = "rendered",
+        platforms: Sequence[Platform] = PLATFORMS,
     ) -> None:
         command = [
             sys.executable,
@@ -78,7 +79,8 @@ class SimulatorProcess:
         command += ["--epoch", epoch.isoformat()] if epoch else []
         command += ["--strict"] if strict else []
         command += [f"--latency={at}={p50:g}/{p95:g}" for at, (p50, p95) in (latency or {}).items()] + [
-            f"--bodies={bodies}"
+            f"--bodies={bodies}",
+            f"--platforms={','.join(platforms)}",
         ]
         self._stderr: deque[str] = deque(maxlen=MAX_STDERR_LINES)
         self._log_path = log_path
@@ -102,7 +104,7 @@ class SimulatorProcess:
             reader.start()
         self.port: int = self._wait_until_ready()["port"]
         self.url = f"http://127.0.0.1:{self.port}"
-        self.base_urls: dict[Platform, str] = {platform: f"{self.url}/{platform}" for platform in PLATFORMS}
+        self.base_urls: dict[Platform, str] = {platform: f"{self.url}/{platform}" for platform in platforms}
 
     @property
     def pid(self) -> int:

@@ -11,8 +11,8 @@ import pytest
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.markets import collect_raw_books, load_vocabulary, normalise
+from palimpsest_pipeline.platforms.sportybet.simulator import build_envelope
 from palimpsest_pipeline.simulator.app import Simulator
-from palimpsest_pipeline.simulator.render_sportybet import build_envelope
 from palimpsest_pipeline.simulator.truth import collect_book_truth
 from palimpsest_pipeline.simulator.world import Listing
 from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA, PLATFORMS, SPORTYBET, build_adapters

@@ -6,7 +6,7 @@ there, at prices of Betika's own.
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from zoneinfo import ZoneInfo
 
 from palimpsest_pipeline.domain.enums import Platform
@@ -24,6 +24,8 @@ NOTHING: Final[dict[str, Any]] = {"data": [], "meta": {}}
 
 class BetikaRenderer:
     """The renderer of Betika's answers at an instant."""
+
+    endpoints: ClassVar[Mapping[str, str]] = {r"/uo/sport\?": "tree", r"/uo/match\?": "detail"}
 
     def __init__(self, timeline: Timeline, books: BookGenerator, source: Platform) -> None:
         self.feed = FeedBooks(timeline, books, source, 0.97, 201.0, {})

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.simulator.book import BookGenerator
@@ -48,6 +48,11 @@ def make_slug(name: str) -> str:
 
 class BetwayRenderer:
     """The renderer of Betway's answers at an instant."""
+
+    endpoints: ClassVar[Mapping[str, str]] = {
+        "/RegionsAndLeagues/": "tree",
+        "/EventAndGameState|/MarketGroupNamesAndMarketsForEvent": "detail",
+    }
 
     def __init__(self, timeline: Timeline, books: BookGenerator, source: Platform) -> None:
         self.feed = FeedBooks(timeline, books, source, 0.985, 101.0, dict.fromkeys(UP_SPECIFIERS, UP_MARKET))

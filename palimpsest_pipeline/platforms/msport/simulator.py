@@ -6,7 +6,7 @@ there, at prices of MSport's own.
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.simulator.book import BookGenerator
@@ -34,6 +34,8 @@ def build_refusal(code: int, text: str) -> dict[str, Any]:
 
 class MsportRenderer:
     """The renderer of MSport's answers at an instant."""
+
+    endpoints: ClassVar[Mapping[str, str]] = {"/match/detail": "detail"}
 
     def __init__(self, timeline: Timeline, books: BookGenerator, source: Platform) -> None:
         self.feed = FeedBooks(timeline, books, source, 0.99, 101.0, OWN_MARKETS)

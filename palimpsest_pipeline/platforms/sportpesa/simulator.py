@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.simulator.book import BookGenerator, OfferedLine
@@ -69,6 +69,8 @@ def _read_rows(name: str) -> list[dict[str, str]]:
 
 class SportpesaRenderer:
     """The renderer of SportPesa's answers at an instant."""
+
+    endpoints: ClassVar[Mapping[str, str]] = {"/api/navigation": "tree", "/api/games/markets|gameId=": "detail"}
 
     def __init__(self, timeline: Timeline, books: BookGenerator, source: Platform) -> None:
         self._timeline = timeline

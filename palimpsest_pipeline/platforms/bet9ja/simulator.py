@@ -9,12 +9,11 @@ from typing import Any
 
 import msgspec
 
+from palimpsest_pipeline.simulator.book import BookGenerator, OfferedLine
+from palimpsest_pipeline.simulator.catalogue import Market, list_markets, load_bet9ja_labels, load_bet9ja_tabs
 from palimpsest_pipeline.simulator.platforms import BET9JA
-
-from .book import BookGenerator, OfferedLine
-from .catalogue import Market, list_markets, load_bet9ja_labels, load_bet9ja_tabs
-from .timeline import Timeline
-from .world import Listing
+from palimpsest_pipeline.simulator.timeline import Timeline
+from palimpsest_pipeline.simulator.world import Listing
 
 PLATFORM = BET9JA
 LIST_MARKET_IDS = frozenset({"S_1X2", "S_DC", "S_OU", "S_1X21", "S_1X22"})

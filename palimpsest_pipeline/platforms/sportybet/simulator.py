@@ -7,11 +7,10 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
+from palimpsest_pipeline.simulator.book import BookGenerator, OfferedLine, PricedOutcome
 from palimpsest_pipeline.simulator.platforms import SPORTYBET
-
-from .book import BookGenerator, OfferedLine, PricedOutcome
-from .timeline import Timeline
-from .world import Listing
+from palimpsest_pipeline.simulator.timeline import Timeline
+from palimpsest_pipeline.simulator.world import Listing
 
 PLATFORM = SPORTYBET
 SRL_CATEGORY = {"id": "sr:category:2123", "name": "Simulated Reality League"}

@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
+from palimpsest_pipeline.simulator.book import BookGenerator, OfferedLine, PricedOutcome
+from palimpsest_pipeline.simulator.catalogue import load_betpawa_price_offsets
 from palimpsest_pipeline.simulator.platforms import BETPAWA
-
-from .book import BookGenerator, OfferedLine, PricedOutcome
-from .catalogue import load_betpawa_price_offsets
-from .timeline import Timeline
-from .world import Listing
+from palimpsest_pipeline.simulator.timeline import Timeline
+from palimpsest_pipeline.simulator.world import Listing
 
 PLATFORM = BETPAWA
 MAIN_MARKET_ID = "3743"
