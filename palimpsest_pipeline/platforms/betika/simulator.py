@@ -55,7 +55,10 @@ class BetikaRenderer:
         categories: dict[str, dict[str, dict[str, Any]]] = {}
         for listing in self.list_listings(now):
             competitions = categories.setdefault(self._find_country(listing), {})
-            node = {"competition_id": str(listing.fixture.tournament.rank), "competition_name": listing.group_name}
+            node: dict[str, Any] = {
+                "competition_id": str(listing.fixture.tournament.rank),
+                "competition_name": listing.group_name,
+            }
             competition = competitions.setdefault(listing.group_name, {**node, "count": 0})
             competition["count"] += 1
         data = [

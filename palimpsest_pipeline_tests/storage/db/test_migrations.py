@@ -958,7 +958,7 @@ def test_alerts_of_cycles_and_days_are_of_hours_after_a_downgrade_or_end_untold(
 
 
 def test_platforms_become_rows_and_cycles_of_before_cover_the_three_that_were_known(database_url: str) -> None:
-    migrate.upgrade(database_url, "0026")
+    migrate.upgrade(database_url, "0027")
     with Database(database_url).connect() as conn:
         conn.execute("insert into core.bookmakers values ('betpawa', 'BetPawa', 1), ('sportybet', 'SportyBet', 2)")
         conn.execute("insert into ops.listing_ids (platform, external_id) values ('bet9ja', '7'), ('betpawa', '8')")
@@ -981,7 +981,7 @@ def test_platforms_become_rows_and_cycles_of_before_cover_the_three_that_were_kn
         conn.execute("insert into ops.platforms values ('msport', 'MSport', 40)")
         conn.execute("insert into core.rejects values (1, 'msport', 'detail', '9', '$', 'bad', true, 1)")
         conn.execute("delete from core.rejects")
-    migrate.downgrade(database_url, "0026")
+    migrate.downgrade(database_url, "0027")
     with Database(database_url).connect() as conn:
         assert conn.execute("select platform from core.bookmakers order by 1").fetchall() == [
             ("bet9ja",),
@@ -996,4 +996,4 @@ def test_a_downgrade_that_would_lose_a_platform_is_refused(database_url: str) ->
         conn.execute("insert into ops.platforms values ('msport', 'MSport', 40)")
         conn.execute("insert into ops.listing_ids (platform, external_id) values ('msport', '9')")
     with pytest.raises(IntegrityError, match="ck_listing_ids_platform"):
-        migrate.downgrade(database_url, "0026")
+        migrate.downgrade(database_url, "0027")
