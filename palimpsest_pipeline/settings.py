@@ -134,7 +134,7 @@ class PlatformSettings(BaseModel):
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
-    base_url: HttpUrl
+    base_url: HttpUrl = Field(description="Address of the site: scheme and host, without a path")
     headers: dict[str, SecretStr] = Field(
         default={}, description="Headers to add to the platform's own headers, or to replace them"
     )
@@ -142,18 +142,18 @@ class PlatformSettings(BaseModel):
     proxy: Annotated[SecretStr, AfterValidator(_validate_proxy_url)] | None = Field(
         default=None, description="Proxy URL; the sites block addresses of data centres"
     )
-    max_in_flight: int = Field(ge=1, description="Most requests at the same time")
-    min_gap_s: float = Field(ge=0, description="Least time between two starts, seconds")
+    max_in_flight: int = Field(ge=1, description="Maximum number of requests at the same time")
+    min_gap_s: float = Field(ge=0, description="Minimum time between two starts, seconds")
     jitter_s: float = Field(
         default=0, ge=0, description="Random extra time on top of each gap, from 0 up to this, seconds"
     )
     max_per_s: float | None = Field(
-        default=None, gt=0, description="Most requests started in any second; unset: no such limit"
+        default=None, gt=0, description="Maximum number of requests started in any second; unset: no such limit"
     )
     connect_timeout_s: float = Field(default=10, gt=0, description="Time limit for opening a connection, seconds")
     read_timeout_s: float = Field(default=20, gt=0, description="Time limit between two pieces of an answer, seconds")
     total_timeout_s: float = Field(default=45, gt=0, description="Time limit for a whole answer, seconds")
-    max_attempts: int = Field(default=3, ge=1, description="Most attempts per request, the first included")
+    max_attempts: int = Field(default=3, ge=1, description="Maximum number of attempts per request, the first included")
     backoff_initial_s: float = Field(
         default=0.5,
         ge=0,
@@ -189,9 +189,13 @@ class PlatformSettings(BaseModel):
 class BetpawaSettings(PlatformSettings):
     """BetPawa's settings. The host and the brand (header `x-pawa-brand`) must fit together."""
 
-    base_url: HttpUrl = "https://www.betpawa.ng"
-    brand: str = "betpawa-nigeria"
-    api_version: Literal["v3", "v4"] = "v4"
+    base_url: HttpUrl = Field(
+        default="https://www.betpawa.ng", description="Address of the site: scheme and host, without a path"
+    )
+    brand: str = Field(
+        default="betpawa-nigeria", description="Header x-pawa-brand; it must name the country of base_url"
+    )
+    api_version: Literal["v3", "v4"] = Field(default="v4", description="Version of the site's interface to use")
     max_in_flight: int = Field(default=16, ge=1)
     min_gap_s: float = Field(default=0, ge=0)
 
@@ -199,8 +203,10 @@ class BetpawaSettings(PlatformSettings):
 class SportybetSettings(PlatformSettings):
     """SportyBet's settings. One host serves all countries; the path contains the country."""
 
-    base_url: HttpUrl = "https://www.sportybet.com"
-    country: str = "ng"
+    base_url: HttpUrl = Field(
+        default="https://www.sportybet.com", description="Address of the site: scheme and host, without a path"
+    )
+    country: str = Field(default="ng", description="Country code in the path of every request")
     max_in_flight: int = Field(default=5, ge=1)
     min_gap_s: float = Field(default=0.1, ge=0)
     jitter_s: float = Field(default=0.02, ge=0)
@@ -209,8 +215,12 @@ class SportybetSettings(PlatformSettings):
 class Bet9jaSettings(PlatformSettings):
     """Bet9ja's settings."""
 
-    base_url: HttpUrl = "https://sports.bet9ja.com"
-    cache_version: str = "1.301.2.225"
+    base_url: HttpUrl = Field(
+        default="https://sports.bet9ja.com", description="Address of the site: scheme and host, without a path"
+    )
+    cache_version: str = Field(
+        default="1.301.2.225", description="Value of the parameter v_cache_version in every request"
+    )
     max_discovery_lists: int = Field(default=1_200, ge=1)
     max_in_flight: int = Field(default=12, ge=1)
     min_gap_s: float = Field(default=0.025, ge=0)
@@ -260,8 +270,10 @@ class Settings(BaseSettings):
     export_url: StoreUrl | None = Field(
         default=None, description="Folder or object-store URL of the exported odds history; unset: <home_dir>/export"
     )
-    home_platform: Platform = Platform.BETPAWA
-    sport: Sport = Sport.FOOTBALL
+    home_platform: Platform = Field(
+        default=Platform.BETPAWA, description="Platform with which the other platforms are compared"
+    )
+    sport: Sport = Field(default=Sport.FOOTBALL, description="Sport to scrape")
     betpawa: BetpawaSettings = BetpawaSettings()
     sportybet: SportybetSettings = SportybetSettings()
     bet9ja: Bet9jaSettings = Bet9jaSettings()
@@ -451,7 +463,7 @@ class Settings(BaseSettings):
     alert_settle_minutes: float = Field(
         default=5,
         ge=0,
-        description="A trouble that returns within this time after its end continues the same alert, minutes",
+        description="A problem that returns within this time after its end continues the same alert, minutes",
     )
     report_days: int = Field(default=7, ge=1, description="Days that the coverage page looks back: trends, prices")
     ui_port: int = Field(default=3000, ge=1, le=65535, description="Port of Dagster's UI on loopback")

@@ -9,8 +9,10 @@ from typing import Final
 from .enums import FailureClass, PayloadKind, Platform
 
 MAX_CACHE_AGE: Final = timedelta(hours=1)
-"""The longest credible time between an answer's `observed_at` and its arrival. The platforms' edge caches hold content
-for some seconds. A longer time means a broken header, which would put prices on a wrong day.
+"""The longest credible time between an answer's `observed_at` and its arrival.
+
+The platforms' edge caches hold content for some seconds. A longer time means a broken header, which would put prices on
+a wrong day.
 """
 
 

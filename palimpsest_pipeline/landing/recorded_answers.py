@@ -33,7 +33,10 @@ from .writer import Landing
 RECORDED_STAGE = "recorded"
 
 JSON_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""Errors of decoding: JSON that is invalid, of another shape or nested too deeply, and text that is not UTF-8."""
+"""Errors of decoding.
+
+The JSON is invalid, of another shape or nested too deeply, or the text is not UTF-8.
+"""
 
 AnswerIdentity = tuple[str, datetime, str | None]
 """Identity of an answer: request, instant, hash of the body."""
@@ -169,9 +172,9 @@ def _read_body(where: str, path: Path) -> bytes:
 
 def _import_hour(landing: Landing, hour: datetime, answers: list[Answer], home_platform: Platform) -> Manifest | None:
     there = landing.list_cycles(hour=hour)
-    taken = {manifest.cycle_id for manifest in there}
+    taken_ids = {manifest.cycle_id for manifest in there}
     begun = min(answer.received_at for answer in answers)
-    while make_cycle_id(begun) in taken:
+    while make_cycle_id(begun) in taken_ids:
         begun += timedelta(milliseconds=1)
     cycle_id = make_cycle_id(begun)
     if cycle_id in landing.list_unclosed_cycles(hour=hour):
@@ -180,12 +183,12 @@ def _import_hour(landing: Landing, hour: datetime, answers: list[Answer], home_p
             Cycle(cycle_id, Trigger.IMPORT, Scope.RECORDED, home_platform, hour, begun), finished_at=begun
         )
         return _import_hour(landing, hour, answers, home_platform)
-    known = {identity for manifest in there for identity in _read_identities(landing, manifest)}
+    known_identities = {identity for manifest in there for identity in _read_identities(landing, manifest)}
     new: list[Answer] = []
     for answer in sorted(answers, key=lambda answer: answer.received_at):
         identity = (answer.request.key, answer.received_at, hash_body(answer.body))
-        if identity not in known:
-            known.add(identity)
+        if identity not in known_identities:
+            known_identities.add(identity)
             new.append(answer)
     if not new:
         return None

@@ -262,9 +262,9 @@ def _check_template(row: Row, text: str) -> None:
         set(groups) <= PLACEHOLDER_REGEXES.keys() and not set("{}") & set(PLACEHOLDER_PATTERN.sub("", text)),
         f"{text!r} has an unknown placeholder",
     )
-    named = [group for group in groups if group != "_"]
+    group_names = [group for group in groups if group != "_"]
     row.require(
-        not text or sorted(named) in (["outcome"], ["player"], ["at_least", "player"]),
+        not text or sorted(group_names) in (["outcome"], ["player"], ["at_least", "player"]),
         f"{text!r} needs {{outcome}} or {{player}}, and {{at_least}} only with {{player}}",
     )
 

@@ -34,17 +34,20 @@ FIXTURES_SCHEMA: Final[dict[str, pl.DataType]] = {
     "suspect_code": pl.String(),
 }
 KICKOFF_TOLERANCE_S: Final = 3 * 3600
-"""Platforms that differ more than this about a kickoff probably list different matches."""
+"""Platforms whose kickoffs differ by more than this probably list different matches."""
 MIN_ROTATION_POINTS: Final = 40.0
-"""The least lead (in points, 200 for two teams) of the swapped reading of two pairs of names over the direct one."""
+"""Minimum lead of the swapped reading of two pairs of names over the direct one.
+
+The unit is points, 200 for two teams.
+"""
 
 
 def build_fixtures(identified: pl.DataFrame, links: pl.DataFrame, trust: Sequence[Platform | str]) -> pl.DataFrame:
     """Return the fixtures of `identified` listings, sorted by SportRadar id.
 
-    Columns are `FIXTURES_SCHEMA`, those of core.fixtures. Only primary listings supply teams and kickoff, so that
-    further listings of a platform change nothing but their own count. Listings without a kickoff are counted and never
-    chosen. `n_listings_by_platform` is JSON text. Raises ValueError when a listing's platform is not in `trust`.
+    Columns are `FIXTURES_SCHEMA`, those of core.fixtures. Only primary listings supply teams and kickoff, so further
+    listings of a platform change only their own count. Listings without a kickoff are counted and never chosen.
+    `n_listings_by_platform` is JSON text. Raises ValueError when a listing's platform is not in `trust`.
     """
     ranks = pl.DataFrame(
         {"platform": [str(p) for p in trust], "trust_rank": range(len(trust))},
@@ -104,8 +107,9 @@ def _fold_names(claims: pl.DataFrame) -> pl.DataFrame:
 def _choose_tournament(listed: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
     """Return the tournament of each fixture: that of the most trusted platform.
 
-    Of several listings there the one with the highest confidence counts, then the one with the smallest id, because
-    further listings come later. The present number of priced markets must not move a fixture.
+    If that platform has several listings of the fixture, the one with the highest confidence counts, then the one with
+    the smallest id, because later listings have larger ids. The number of priced markets does not count, because it
+    would let a fixture change its tournament.
     """
     keys = links.select("platform", "tournament_key", "confidence", tournament_external_id="external_id")
     own_key = pl.col("platform") + ":" + pl.col("tournament_external_id")
@@ -142,10 +146,10 @@ def _count_listings(listed: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _find_rotated(claims: pl.DataFrame, chosen: pl.DataFrame) -> pl.DataFrame:
+def _find_rotated(claims: pl.DataFrame, chosen_claims: pl.DataFrame) -> pl.DataFrame:
     """Return the fixtures on which some platform's teams match the chosen claim better when swapped."""
     pairs = claims.join(
-        chosen.select("fixture_sr_id", "platform", h="home_folded", a="away_folded"),
+        chosen_claims.select("fixture_sr_id", "platform", h="home_folded", a="away_folded"),
         on="fixture_sr_id",
         how="left",
         suffix="_chosen",

@@ -28,7 +28,7 @@ def make_due_query(pipeline: Pipeline, products: Iterable[Product] | None = None
 def list_products(pipeline: Pipeline) -> list[Product]:
     """Return every marked product of a cycle.
 
-    One per platform if the product is marked platform by platform.
+    A product that is derived platform by platform has one entry per platform.
     """
     core = [Product("core", name) for name in list_marks(CORE_PRODUCTS, pipeline.platforms)]
     coverage = Product("mart", derive_marts.COVERAGE_PRODUCT, derive_marts.COVERAGE_SCOPES)

@@ -6,7 +6,7 @@ seen as (
     select
         t.tournament_key,
         t.platform,
-        -- Nothing there, or not looked at: a fixture of home tells, and without one the platform's discovery as a whole.
+        -- A count is 0 or null: null when the platform could not be observed. Without a fixture of home, the platform's discovery as a whole decides.
         case when t.n_platform > 0 or (case when t.n_home > 0 then t.n_undetermined = 0 else r.evidence <> 'partial' end) then t.n_platform end as n
     from mart.coverage_tournament t
     join latest using (cycle_id)
@@ -61,25 +61,25 @@ where t.platform = 'any' and not t.include_started;
 comment on view palimpsest.coverage_tournaments is 'Coverage of upcoming fixtures by tournament, with a column per platform, as of the latest cycle in coverage_cycles. Key: tournament_key.';
 comment on column palimpsest.coverage_tournaments.tournament_key is 'Tournament across platforms.';
 comment on column palimpsest.coverage_tournaments.sport is 'Sport.';
-comment on column palimpsest.coverage_tournaments.country is 'Country; null when nobody gives one.';
-comment on column palimpsest.coverage_tournaments.tournament is 'Tournament name: home''s, else by trust.';
-comment on column palimpsest.coverage_tournaments.total is 'Fixtures, of all platforms together.';
+comment on column palimpsest.coverage_tournaments.country is 'Country; null when no platform gives one.';
+comment on column palimpsest.coverage_tournaments.tournament is 'Tournament name: home''s, otherwise the most trusted platform''s.';
+comment on column palimpsest.coverage_tournaments.total is 'Fixtures of all platforms together.';
 comment on column palimpsest.coverage_tournaments.matched is 'Fixtures on home and on a competitor.';
 comment on column palimpsest.coverage_tournaments.home_only is 'Fixtures known to be on home only.';
 comment on column palimpsest.coverage_tournaments.competitor_only is 'Fixtures known to be missing on home.';
-comment on column palimpsest.coverage_tournaments.undetermined is 'Fixtures whose class is unknown, since a platform could not be looked at.';
-comment on column palimpsest.coverage_tournaments.betpawa is 'Fixtures on BetPawa; null: it could not be looked at.';
-comment on column palimpsest.coverage_tournaments.sportybet is 'Fixtures on SportyBet; null: it could not be looked at.';
-comment on column palimpsest.coverage_tournaments.bet9ja is 'Fixtures on Bet9ja; null: it could not be looked at.';
-comment on column palimpsest.coverage_tournaments.not_looked_at is 'Platforms whose column is null since they could not be looked at; mostly none.';
-comment on column palimpsest.coverage_tournaments.unidentified_listings is 'Listings of all platforms without a SportRadar id: they are in no other count.';
-comment on column palimpsest.coverage_tournaments.listed_by_home_rate is 'Fixtures on home / total, in [0, 1]: how much of the tournament home lists.';
-comment on column palimpsest.coverage_tournaments.home_covered_rate is 'matched / fixtures on home, in [0, 1]; null when home has none. How much of home a competitor has too: it says nothing of what home lacks.';
+comment on column palimpsest.coverage_tournaments.undetermined is 'Fixtures whose class is unknown because a platform could not be observed.';
+comment on column palimpsest.coverage_tournaments.betpawa is 'Fixtures on BetPawa; null when it could not be observed.';
+comment on column palimpsest.coverage_tournaments.sportybet is 'Fixtures on SportyBet; null when it could not be observed.';
+comment on column palimpsest.coverage_tournaments.bet9ja is 'Fixtures on Bet9ja; null when it could not be observed.';
+comment on column palimpsest.coverage_tournaments.not_looked_at is 'Platforms whose column is null because they could not be observed; usually none.';
+comment on column palimpsest.coverage_tournaments.unidentified_listings is 'Listings of all platforms without a SportRadar id. No other count includes them.';
+comment on column palimpsest.coverage_tournaments.listed_by_home_rate is 'Fixtures on home / total, in [0, 1]: the share of the tournament that home lists.';
+comment on column palimpsest.coverage_tournaments.home_covered_rate is 'matched / fixtures on home, in [0, 1]; null when home has none. It is the share of home''s fixtures that a competitor also has, and does not show how many home lacks.';
 comment on column palimpsest.coverage_tournaments.fixture_match_rate is 'matched / fixtures on competitors, in [0, 1]; null when they have none.';
-comment on column palimpsest.coverage_tournaments.home_lacks_tournament is 'Competitors have fixtures here and home has none.';
-comment on column palimpsest.coverage_tournaments.competitors_lack_tournament is 'Home has fixtures here and no competitor has any.';
+comment on column palimpsest.coverage_tournaments.home_lacks_tournament is 'True when competitors have fixtures here and home has none.';
+comment on column palimpsest.coverage_tournaments.competitors_lack_tournament is 'True when home has fixtures here and no competitor has any.';
 comment on column palimpsest.coverage_tournaments.next_missing_kickoff is 'Next kickoff among fixtures that home lacks; null without one.';
 comment on column palimpsest.coverage_tournaments.missing_sr_ids is 'SportRadar ids of the fixtures that home lacks, sorted.';
-comment on column palimpsest.coverage_tournaments.home_platform is 'Home platform it was computed for.';
+comment on column palimpsest.coverage_tournaments.home_platform is 'Home platform for which it was computed.';
 comment on column palimpsest.coverage_tournaments.cycle_id is 'Cycle.';
-comment on column palimpsest.coverage_tournaments.as_of is 'Instant the row is about.';
+comment on column palimpsest.coverage_tournaments.as_of is 'Instant that the row describes.';

@@ -53,9 +53,9 @@ def partitions_are_ahead(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckR
 def exported_days_are_whole(
     context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> dg.AssetCheckResult:
-    """The catalogue has the day, its files exist with their sizes, and they agree with Postgres.
+    """The archive's catalogue has the partition's day, its files exist, and they agree with Postgres.
 
-    The comparison with Postgres is made only if Postgres still has the day.
+    The files have the recorded sizes. The comparison with Postgres is made only if Postgres still has the day.
     """
     message, day = None, parse_day_key(context.partition_key)
     with pipeline.connect() as conn:
@@ -109,12 +109,12 @@ def days_to_export_have_partitions(pipeline: dg.ResourceParam[Pipeline]) -> dg.A
             " arrival"
         )
     lines = "; ".join([*([message] if message else []), *unreadable[:MAX_NAMED_DAYS]])
-    more = f"; and {len(unreadable) - MAX_NAMED_DAYS} days more" if len(unreadable) > MAX_NAMED_DAYS else ""
+    remainder = f"; and {len(unreadable) - MAX_NAMED_DAYS} days more" if len(unreadable) > MAX_NAMED_DAYS else ""
     violations = len(outside) + len(unreadable)
     return dg.AssetCheckResult(
         passed=not violations,
         severity=dg.AssetCheckSeverity.WARN,
-        description=lines + more or None,
+        description=lines + remainder or None,
         metadata={"days": violations},
     )
 
@@ -159,11 +159,11 @@ def landing_is_kept_no_longer_than_needed(pipeline: dg.ResourceParam[Pipeline]) 
         f"{format_hour_key(hour)} is still in the landing: {reason}"
         for hour, reason in list(late_hours.items())[:MAX_NAMED_DAYS]
     )
-    more = f"; and {len(late_hours) - MAX_NAMED_DAYS} hours more" if len(late_hours) > MAX_NAMED_DAYS else ""
+    remainder = f"; and {len(late_hours) - MAX_NAMED_DAYS} hours more" if len(late_hours) > MAX_NAMED_DAYS else ""
     return dg.AssetCheckResult(
         passed=not late_hours,
         severity=dg.AssetCheckSeverity.WARN,
-        description=lines + more or None,
+        description=lines + remainder or None,
         metadata={"hours_late": len(late_hours)},
     )
 

@@ -20,7 +20,7 @@ from . import write_core
 class CoreProduct:
     """A product of core, with one function: for whole cycles or platform by platform.
 
-    `needs` are the products of the same cycle that must be derived before.
+    `needs` are products of the same cycle that must be derived earlier.
     """
 
     derive_cycle: DeriveProduct | None = None
@@ -42,7 +42,7 @@ CORE_PRODUCTS: Final[Mapping[str, CoreProduct]] = {
 def list_marks(names: Iterable[str], platforms: Sequence[Platform]) -> list[str]:
     """Return the names under which products are marked.
 
-    One per platform if it is derived platform by platform.
+    A product that is derived platform by platform has one name per platform.
     """
     return [
         mark
@@ -54,7 +54,7 @@ def list_marks(names: Iterable[str], platforms: Sequence[Platform]) -> list[str]
 
 
 def derive_product(pipeline: Pipeline, name: str, manifests: Sequence[Manifest]) -> DerivedCycles:
-    """Derive one product of these cycles, as `derive_cycles` does."""
+    """Derive the product `name` for the cycles of `manifests`, as `derive_cycles` does."""
     product = CORE_PRODUCTS[name]
     needs = list_marks(product.needs, pipeline.platforms)
     if product.derive_cycle:
@@ -64,7 +64,7 @@ def derive_product(pipeline: Pipeline, name: str, manifests: Sequence[Manifest])
 
 
 def ingest_cycle(pipeline: Pipeline, cycle_id: int) -> None:
-    """Derive all products of core of one cycle that has just been landed."""
+    """Derive all products of core for one cycle that has just been landed."""
     manifest = pipeline.landing.read_manifest(cycle_id)
     for name in CORE_PRODUCTS:
         derive_product(pipeline, name, [manifest])

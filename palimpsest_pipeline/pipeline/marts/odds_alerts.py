@@ -41,7 +41,7 @@ class AlertDerivation:
     n_fixtures: int = 0
     """Fixtures whose rows were replaced."""
     n_watched: int = 0
-    """Those of them whose history was examined because their kickoff is near enough."""
+    """Fixtures among them whose history was examined because their kickoff is near enough."""
     rows_by_type: Counter[str] = field(default_factory=Counter)
     """Rows written, by alert_type."""
     seconds: float = 0.0
@@ -69,27 +69,31 @@ def derive_alerts(pipeline: Pipeline) -> AlertDerivation:
     meanwhile. Finished batches stay written, however the function ends. Two callers run one after the other. Raises
     NotDerived at the end when a batch failed: its fixtures stay due.
     """
-    began, done, attempts = time.monotonic(), AlertDerivation(), FixtureAttempts(PRODUCT)
+    began, derivation, attempts = time.monotonic(), AlertDerivation(), FixtureAttempts(PRODUCT)
     rules = build_rules(pipeline)
     with pipeline.database.connect(autocommit=True) as conn:
         known_until = stored.read_known_until(conn)
         if known_until is None:
-            return done
+            return derivation
         with hold_lock(conn, AdvisoryLock.ODDS_ALERTS):
             stored.remove_orphans(conn)
         due = stored.read_due_fixtures(conn, dirty_fixtures.read_marks(conn, PRODUCT)["sr_id"].to_list(), known_until)
         for batch in _batch_fixtures(due, known_until + rules.watch_before_kickoff):
             with attempts.catch_error(batch), hold_lock(conn, AdvisoryLock.ODDS_ALERTS):
-                _derive_batch(pipeline, conn, batch, rules, done)
-    done.seconds = time.monotonic() - began
+                _derive_batch(pipeline, conn, batch, rules, derivation)
+    derivation.seconds = time.monotonic() - began
     attempts.raise_errors()
-    return done
+    return derivation
 
 
 def _derive_batch(
-    pipeline: Pipeline, conn: psycopg.Connection, batch: Sequence[int], rules: OddsAlertRules, done: AlertDerivation
+    pipeline: Pipeline,
+    conn: psycopg.Connection,
+    batch: Sequence[int],
+    rules: OddsAlertRules,
+    derivation: AlertDerivation,
 ) -> None:
-    """Derive a batch of fixtures from one snapshot, and add the counts to `done`.
+    """Derive a batch of fixtures from one snapshot, and add the counts to `derivation`.
 
     The snapshot has the marks and the kickoffs, so a kickoff that moves or passes meanwhile changes nothing in it.
     """
@@ -109,9 +113,9 @@ def _derive_batch(
         stamp = {"mapping_version": pl.lit(pipeline.vocabulary.version), "computed_at": pl.lit(datetime.now(UTC))}
         stored.replace_alerts(conn, due["sr_id"].to_list(), alerts.with_columns(**stamp))
     dirty_fixtures.unmark_fixtures(conn, PRODUCT, marks)
-    done.n_fixtures += due.height
-    done.n_watched += near.height
-    done.rows_by_type.update(dict(alerts["alert_type"].value_counts().iter_rows()))
+    derivation.n_fixtures += due.height
+    derivation.n_watched += near.height
+    derivation.rows_by_type.update(dict(alerts["alert_type"].value_counts().iter_rows()))
 
 
 def _batch_fixtures(due: pl.DataFrame, watched_until: datetime) -> Iterator[list[int]]:

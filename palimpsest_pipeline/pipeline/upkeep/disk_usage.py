@@ -22,7 +22,7 @@ class DiskUsage:
     payloads: pl.DataFrame
     """Size of the landed answers by platform, from `summarise_answers`."""
     unreadable: tuple[UnreadableCycle, ...] = ()
-    """Landed cycles that cannot be read. Their sizes are in none of the figures."""
+    """Landed cycles that cannot be read. No figure includes their sizes."""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self.figures) | {
@@ -32,7 +32,7 @@ class DiskUsage:
 
 
 def measure_usage(pipeline: Pipeline, conn: psycopg.Connection) -> DiskUsage:
-    """Return the sizes of tables, landing and archive now.
+    """Return the present sizes of tables, landing and archive.
 
     A damaged cycle is left out and named. Raises LandingError or ArchiveError when one of these cannot be read.
     """

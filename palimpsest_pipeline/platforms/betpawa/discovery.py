@@ -29,7 +29,10 @@ MAX_LISTS = 200
 
 
 EDGE_CACHE_S = 5.0
-"""The edge caches a tree for this long and a list for 3 s. A request within that time gets the same body."""
+"""The edge caches a tree for this long and a list for 3 s.
+
+A request within that time gets the same body.
+"""
 
 
 def crawl(version: str, sport: Sport, max_lists: int = MAX_LISTS) -> Crawl:

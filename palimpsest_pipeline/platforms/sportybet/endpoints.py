@@ -1,4 +1,4 @@
-"""SportyBet's requests as data: countries, sport ids, paths, parameters, headers. Reads no answers."""
+"""SportyBet's requests as data: sport ids, paths, parameters, headers. Reads no answers."""
 
 from typing import Final
 
@@ -9,8 +9,6 @@ from ..base import USER_AGENT
 from ..json_values import read_integer
 
 BASE_URL: Final = "https://www.sportybet.com"
-COUNTRIES: Final = ("ng", "gh", "ke", "tz", "za", "cm", "zm")
-"""Countries that are known to answer. The code is part of the path; the host is the same."""
 
 PREMATCH_PRODUCT_ID: Final = "3"
 LIVE_PRODUCT_ID: Final = "1"

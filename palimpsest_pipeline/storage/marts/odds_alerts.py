@@ -112,8 +112,8 @@ def read_begun_fixtures(conn: psycopg.Connection[Any], first: date) -> pl.DataFr
 def read_open_after_kickoff(conn: psycopg.Connection[Any]) -> pl.DataFrame:
     """Return the open rows of fixtures that had begun at the last full cycle and are not due, by id.
 
-    All is read at one moment. The last full cycle counts, because later cycles that touched only other fixtures also
-    make passed kickoffs known.
+    One query reads everything, from one snapshot. The last full cycle counts, because later cycles that touched only
+    other fixtures also make passed kickoffs known.
     """
     return read_frame(
         conn, OPEN_AFTER_KICKOFF_SQL, {"product": FixtureProduct.ODDS_ALERTS.value}, get_frame_schema(ODDS_ALERT_TABLE)
@@ -137,7 +137,7 @@ def count_opened_by_hour(conn: psycopg.Connection[Any]) -> list[float | None]:
 def acknowledge_alert(
     conn: psycopg.Connection[Any], alert_id: int, acknowledged_by: str, acknowledged_at: datetime
 ) -> None:
-    """Record that a person has seen the episode; the first record stays. Raises NoSuchAlert.
+    """Record that a person has acknowledged the episode; the first record stays. Raises NoSuchAlert.
 
     It waits for a session that is replacing rows: that session would not see the new acknowledgement, and could not
     replace a row that changes at the same time.

@@ -13,6 +13,7 @@ from palimpsest_pipeline.storage.archive import Archive
 from palimpsest_pipeline.storage.db import migrate
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.odds import partitions
+from palimpsest_pipeline_tests.fixtures.postgres import create_database, drop_database
 
 from .. import layer_worlds
 from ..history_worlds import DAYS
@@ -22,13 +23,13 @@ from ..history_worlds import DAYS
 def world_template(postgres: EmbeddedPostgres) -> Iterator[str]:
     """Name of a database with the world in it, which nobody changes."""
     name = f"world_{uuid4().hex[:12]}"
-    postgres.create_database(name)
+    create_database(postgres, name)
     migrate.upgrade(postgres.build_url(name))
     with Database(postgres.build_url(name)).connect() as conn:
         partitions.ensure_partitions(conn, DAYS)
         layer_worlds.tell(conn, layer_worlds.answers())
     yield name
-    postgres.drop_database(name)
+    drop_database(postgres, name)
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def database(postgres: EmbeddedPostgres, world_template: str) -> Iterator[Databa
             sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(world_template))
         )
     yield Database(postgres.build_url(name))
-    postgres.drop_database(name)
+    drop_database(postgres, name)
 
 
 @pytest.fixture

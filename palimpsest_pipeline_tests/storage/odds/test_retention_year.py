@@ -122,8 +122,8 @@ def test_a_year_of_days_leaves_postgres_exported_and_whole_whatever_crashes(
         assert_frame_equal(OddsHistoryReader(conn, archive).read_captures(None, YEAR[0], YEAR[-1]), rows[1])
         conn.commit()
         done = retention.drop_exported_days(conn, archive, HOT[0])
-    assert list(done.kept) == sorted([*UNEXPORTED, *CHANGED])
-    assert len(done.dropped) + len(done.unused) == len(left) - len(HOT) - len(done.kept)
+    assert list(done.kept_days) == sorted([*UNEXPORTED, *CHANGED])
+    assert len(done.dropped) + len(done.unused) == len(left) - len(HOT) - len(done.kept_days)
 
     with database.connect() as conn:
         assert retention.read_stored_days(conn) == sorted([*UNEXPORTED, *CHANGED, *HOT])
