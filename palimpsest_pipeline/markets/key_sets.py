@@ -116,7 +116,10 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class KeyRows:
-    """The rows of a set of keys, by file name. `text_rules` is None when the set's own folder has no rules."""
+    """The rows of a set of keys, by file name.
+
+    `text_rules` is None when the set's own folder has no rules.
+    """
 
     name: str
     text_rules: TextRules | None
@@ -140,7 +143,10 @@ class PackKeys:
 
 
 def read_pack_source(name: str, pack_folder: Path) -> KeySource:
-    """Return the place of a pack's keys: its folder `vocabulary`, and the shared set that its pack.toml names."""
+    """Return the place of a pack's keys.
+
+    It is the folder `vocabulary` of the pack, and the shared set that its pack.toml names.
+    """
     content = tomllib.loads((pack_folder / PACK_FILE).read_text(encoding="utf-8"))
     return KeySource(name, pack_folder / "vocabulary", content.get("market_keys", ""))
 
@@ -186,7 +192,7 @@ def _get_market_id(row: Row) -> MarketId:
 
 
 def _is_reference(row: Row) -> bool:
-    """Return whether a row of keys.csv names a market only: the shared rows of that market stand in its place."""
+    """Return whether a row of keys.csv names a market only, so that the shared rows take its place."""
     return not any(row[column] for column in KEY_FILE_COLUMNS["keys.csv"][2:])
 
 
