@@ -236,13 +236,26 @@ class LandingReader(LandingFiles):
         segments, or with the first segment that has changed since it was written.
         """
         empty = pl.DataFrame(schema={name: ANSWER_SCHEMA[name] for name in columns})
-        if "body" in columns:
-            return pl.concat([empty, *self.read_segments(manifest, kinds, platforms, columns)])
+        if "body" not in columns:
+            frames = self._read_without_bodies(manifest, platforms)
+            return pl.concat([empty, *(frame.filter(_build_kind_filter(kinds)).select(columns) for frame in frames)])
+        segments = self._select_segments(manifest, kinds, platforms)
+        folder = self._require_segments(manifest, platforms)
+        return pl.concat([empty, *self._read_frames(folder, manifest.cycle_id, segments, kinds, columns)])
+
+    def _select_segments(
+        self, manifest: Manifest, kinds: Collection[PayloadKind] | None, platforms: Collection[Platform] | None
+    ) -> list[Segment]:
+        """Return the segments of the platforms that have an answer of any of the kinds."""
+        segments = [segment for segment in manifest.segments if platforms is None or segment.platform in platforms]
+        if kinds is None:
+            return segments
         frames = self._read_without_bodies(manifest, platforms)
-        return pl.concat([empty, *(frame.filter(_build_kind_filter(kinds)).select(columns) for frame in frames)])
+        wanted = {name for frame in frames for name in frame.filter(_build_kind_filter(kinds))["segment"].unique()}
+        return [segment for segment in segments if segment.name in wanted]
 
     def _read_without_bodies(self, manifest: Manifest, platforms: Collection[Platform] | None) -> list[pl.DataFrame]:
-        """Return a frame per platform with all answers and all columns but the bodies.
+        """Return a frame per platform with all answers: all columns but the bodies, and `segment`, the segment's name.
 
         The frames of the last cycle are kept, because several products of a cycle read them.
         """
@@ -254,7 +267,10 @@ class LandingReader(LandingFiles):
         columns = [name for name in ANSWER_SCHEMA if name != "body"]
         for platform in names:
             if platform not in frames:
-                frames[platform] = pl.concat(list(self.read_segments(manifest, None, [platform], columns)))
+                segments = [segment for segment in manifest.segments if segment.platform == platform]
+                segment_names = [segment.name for segment in segments for _ in range(segment.rows)]
+                frame = pl.concat(list(self.read_segments(manifest, None, [platform], columns)))
+                frames[platform] = frame.with_columns(segment=pl.Series(segment_names, dtype=pl.String))
         # Threads may replace each other's frames: then a frame is read again, and no frame is ever wrong.
         self._last_cycle = key, frames
         return [frames[platform] for platform in names]

@@ -168,9 +168,11 @@ def _number_targets(
     batch: EncodedBatch, first: pl.DataFrame, ways: pl.DataFrame, bets: pl.DataFrame, meanings: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Return the frames of `resolve_outcomes`, from the way and the meaning of each outcome with a target."""
-    targets = first.hstack(ways.select("key_id", "bet")[first["way"]]).with_columns(pair=pack_numbers("bet", "meaning"))
+    outcome_targets = first.hstack(ways.select("key_id", "bet")[first["way"]]).with_columns(
+        pair=pack_numbers("bet", "meaning")
+    )
     bet, meaning = unpack_numbers("pair")
-    pairs = targets.select("pair").unique().select("pair", bet=bet, meaning=meaning)
+    pairs = outcome_targets.select("pair").unique().select("pair", bet=bet, meaning=meaning)
     players = meanings.filter(pl.col("player") != "").select(outcome="player").unique().with_row_index("player")
     meanings = meanings.join(players, left_on="player", right_on="outcome", how="left", maintain_order="left").select(
         "ordinal", "outcome", "total", player="player_right"
@@ -184,7 +186,7 @@ def _number_targets(
     # Two keys may write one bet in different ways, so texts are compared once more.
     targets = named_pairs.group_by(TARGET_COLUMNS).agg("pair", "player").sort(TARGET_COLUMNS).with_row_index("target")
     numbers = targets.select("target", "pair", "player").explode("pair", "player")
-    key_targets = targets.select("distinct", "key_id", "pair").join(numbers, on="pair").drop("pair")
+    key_targets = outcome_targets.select("distinct", "key_id", "pair").join(numbers, on="pair").drop("pair")
     choices = batch.distinct_outcomes.select("distinct").join(
         key_targets, on="distinct", how="left", maintain_order="left"
     )

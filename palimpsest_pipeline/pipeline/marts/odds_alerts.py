@@ -6,7 +6,9 @@ rules (`metrics`), assets, Dagster.
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
@@ -18,7 +20,7 @@ from palimpsest_pipeline.domain.enums import FixtureProduct
 from palimpsest_pipeline.domain.instants import get_day_start
 from palimpsest_pipeline.metrics.alerts.odds_alerts import ODDS_ALERTS_SCHEMA, OddsAlertRules, find_odds_alerts
 from palimpsest_pipeline.storage.catalog.suspect_fixtures import find_suspects
-from palimpsest_pipeline.storage.db.locks import AdvisoryLock, hold_lock, open_snapshot
+from palimpsest_pipeline.storage.db.locks import hold_lock, open_snapshot
 from palimpsest_pipeline.storage.derivation import dirty_fixtures
 from palimpsest_pipeline.storage.marts import lifecycle
 from palimpsest_pipeline.storage.marts import odds_alerts as stored
@@ -46,6 +48,12 @@ class AlertDerivation:
     """Rows written, by alert_type."""
     seconds: float = 0.0
 
+    def add(self, part: "AlertDerivation") -> None:
+        """Add the counts of a part of the fixtures."""
+        self.n_fixtures += part.n_fixtures
+        self.n_watched += part.n_watched
+        self.rows_by_type += part.rows_by_type
+
 
 def build_rules(pipeline: Pipeline) -> OddsAlertRules:
     settings = pipeline.settings
@@ -66,8 +74,9 @@ def derive_alerts(pipeline: Pipeline) -> AlertDerivation:
     """Replace the rows of due fixtures and of begun fixtures with an open episode, by kickoff.
 
     Each batch is one transaction. After it, the marks that it saw are deleted, except those that were set again
-    meanwhile. Finished batches stay written, however the function ends. Two callers run one after the other. Raises
-    NotDerived at the end when a batch failed: its fixtures stay due.
+    meanwhile. Finished batches stay written, however the function ends. Two halves of the fixtures are derived at the
+    same time. Two callers wait for each other batch by batch. Raises NotDerived at the end when a batch failed: its
+    fixtures stay due.
     """
     began, derivation, attempts = time.monotonic(), AlertDerivation(), FixtureAttempts(PRODUCT)
     rules = build_rules(pipeline)
@@ -75,14 +84,40 @@ def derive_alerts(pipeline: Pipeline) -> AlertDerivation:
         known_until = stored.read_known_until(conn)
         if known_until is None:
             return derivation
-        with hold_lock(conn, AdvisoryLock.ODDS_ALERTS):
+        with ExitStack() as locks:
+            for lock in stored.FIXTURE_LOCKS:
+                locks.enter_context(hold_lock(conn, lock))
             stored.remove_orphans(conn)
         due = stored.read_due_fixtures(conn, dirty_fixtures.read_marks(conn, PRODUCT)["sr_id"].to_list(), known_until)
-        for batch in _batch_fixtures(due, known_until + rules.watch_before_kickoff):
-            with attempts.catch_error(batch), hold_lock(conn, AdvisoryLock.ODDS_ALERTS):
-                _derive_batch(pipeline, conn, batch, rules, derivation)
+    watched_until, n = known_until + rules.watch_before_kickoff, len(stored.FIXTURE_LOCKS)
+    with ThreadPoolExecutor(n) as pool:
+        parts = [
+            pool.submit(
+                _derive_share,
+                pipeline,
+                lock,
+                _batch_fixtures(due.filter(pl.col("sr_id") % n == place), watched_until),
+                rules,
+                attempts,
+            )
+            for place, lock in enumerate(stored.FIXTURE_LOCKS)
+        ]
+    for part in parts:
+        derivation.add(part.result())
     derivation.seconds = time.monotonic() - began
     attempts.raise_errors()
+    return derivation
+
+
+def _derive_share(
+    pipeline: Pipeline, lock: int, batches: Iterable[Sequence[int]], rules: OddsAlertRules, attempts: FixtureAttempts
+) -> AlertDerivation:
+    """Derive the fixtures of one lock in batches."""
+    derivation = AlertDerivation()
+    with pipeline.database.connect(autocommit=True) as conn:
+        for batch in batches:
+            with attempts.catch_error(batch), hold_lock(conn, lock):
+                _derive_batch(pipeline, conn, batch, rules, derivation)
     return derivation
 
 

@@ -27,7 +27,8 @@ class AdvisoryLock(IntEnum):
     HISTORY_PARTITIONS = 7_015_261_001
     KICKOFF_DATES = 7_017_000_001
     """One key for all dates, so that two sessions never write a fixture that moves to another date."""
-    ODDS_ALERTS = 7_017_000_003
+    ODDS_ALERTS_FIRST = 7_017_000_003
+    ODDS_ALERTS_SECOND = 7_017_000_004
     CURRENT_PRICES_FIRST = 7_017_000_011
     CURRENT_PRICES_SECOND = 7_017_000_012
     COVERAGE_PAGE = 7_017_000_021

@@ -26,6 +26,10 @@ from .cycle_marts import get_frame_schema
 from .lifecycle import IS_IN_CORE_SQL
 
 ODDS_ALERT_TABLE: Final = "mart.odds_alert"
+FIXTURE_LOCKS: Final = (AdvisoryLock.ODDS_ALERTS_FIRST, AdvisoryLock.ODDS_ALERTS_SECOND)
+"""Advisory locks for writing fixtures' rows: the first for fixtures with an even SportRadar id, the second for the
+others. No fixture is written by two sessions at once.
+"""
 DUE_FIXTURES_SCHEMA: Final[Schema] = {"sr_id": pl.Int64, "kickoff_at": INSTANT}
 ACKNOWLEDGED_SCHEMA: Final[Schema] = {"alert_id": pl.Int64, "is_acknowledged": pl.Boolean}
 
@@ -66,8 +70,8 @@ def replace_alerts(conn: psycopg.Connection[Any], sr_ids: Sequence[int], alerts:
     """Make `alerts` the rows of these fixtures; return the number of rows written.
 
     `alerts` has the columns of ODDS_ALERT_TABLE without status. An open episode that was acknowledged before is
-    acknowledged again. Call it under AdvisoryLock.ODDS_ALERTS. Raises ValueError when the frame's columns differ
-    from the table's.
+    acknowledged again. Call it under the locks of the fixtures (FIXTURE_LOCKS). Raises ValueError when the frame's
+    columns differ from the table's.
     """
     acknowledged = read_frame(conn, ACKNOWLEDGED_SQL, {"ids": alerts["alert_id"].to_list()}, ACKNOWLEDGED_SCHEMA)
     is_acknowledged = pl.col("is_acknowledged").fill_null(value=False)
@@ -89,7 +93,7 @@ def replace_alerts(conn: psycopg.Connection[Any], sr_ids: Sequence[int], alerts:
 
 
 def remove_orphans(conn: psycopg.Connection[Any]) -> None:
-    """Remove the rows of deleted fixtures. Call it under AdvisoryLock.ODDS_ALERTS."""
+    """Remove the rows of deleted fixtures. Call it under all of FIXTURE_LOCKS."""
     conn.execute("delete from mart.odds_alert a where not exists (select from core.fixtures f where f.sr_id = a.sr_id)")
 
 
@@ -142,7 +146,8 @@ def acknowledge_alert(
     It waits for a session that is replacing rows: that session would not see the new acknowledgement, and could not
     replace a row that changes at the same time.
     """
-    conn.execute("select pg_advisory_xact_lock(%s)", [AdvisoryLock.ODDS_ALERTS])
+    for lock in FIXTURE_LOCKS:
+        conn.execute("select pg_advisory_xact_lock(%s)", [lock])
     if not conn.execute("select from mart.odds_alert where alert_id = %s", [alert_id]).rowcount:
         raise NoSuchAlert(f"no alert {alert_id}: `palimpsest odds-alerts` lists them with their ids")
     conn.execute(
