@@ -70,7 +70,8 @@ class BetikaRenderer:
             }
             for number, (name, competitions) in enumerate(categories.items())
         ]
-        return {"data": data, "meta": {"limit": "1000", "total": str(sum(len(one["competitions"]) for one in data))}}
+        n_competitions = sum(map(len, categories.values()))
+        return {"data": data, "meta": {"limit": "1000", "total": str(n_competitions)}}
 
     def render_page(self, now: datetime, page: int, limit: int) -> dict[str, Any]:
         """Return one page, from 1, of the upcoming matches."""
@@ -82,7 +83,10 @@ class BetikaRenderer:
         return {"data": rows, "meta": {"total": str(len(listings)), "limit": str(limit), "current_page": page}}
 
     def render_match(self, listing: Listing, now: datetime) -> dict[str, Any]:
-        """Return one match with its markets, each with the prices of all its lines; suspended lines are left out."""
+        """Return one match with its markets, each with the prices of all its lines.
+
+        Suspended lines are left out.
+        """
         markets: dict[str, dict[str, Any]] = {}
         for line in self.feed.list_lines(listing, now):
             if line.source.is_suspended:
