@@ -101,6 +101,8 @@ def read_league_discovery(answers: Sequence[Answer], lists: LeagueLists) -> Disc
             )
             pages.setdefault(place[0], {})[place[1]] = page or failure
 
+    failures = [page for found in pages.values() for page in found.values() if isinstance(page, str)]
+
     def judge_league(league_id: str, _declared: int | None, _received: int) -> Judgement:
         gap = _describe_gap(pages.get(league_id, {}), lists.first_place)
         return (Completeness.PARTIAL, gap) if gap else (Completeness.COMPLETE, "")
@@ -111,7 +113,7 @@ def read_league_discovery(answers: Sequence[Answer], lists: LeagueLists) -> Disc
         tree=tree,
         tree_reason=tree_reason,
         collection=collection,
-        gaps=(),
+        gaps=[f"{len(failures)} lists {failures[0]}"] if failures else [],
         judge_tournament=judge_league,
     )
 

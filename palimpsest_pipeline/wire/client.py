@@ -154,9 +154,11 @@ def _judge_answer(answer: Answer, read_failure: failures.Verdict | None, judge: 
         return judge(answer)
     # The status decides, even when the body could not be read.
     verdict = failures.classify_status(answer.status, answer.headers, answer.request.kind, answer.body) or read_failure
+    if verdict is None or verdict[0] is not FailureClass.BLOCKED:
+        return verdict
     # Only the dialect knows what a refusal of its site's edge means.
-    is_refused = verdict is not None and verdict[0] is FailureClass.BLOCKED
-    return (judge(answer) or verdict) if is_refused else verdict
+    own_verdict = judge(answer)
+    return own_verdict if own_verdict is not None and own_verdict[0] is not FailureClass.BLOCKED else verdict
 
 
 def _build_headers(header_values: Mapping[str, str]) -> httpx.Headers:

@@ -775,3 +775,21 @@ def test_what_fails_beside_the_landing_costs_no_answer(tmp_path: Path) -> None:
         writer.append(answer(number))
     manifest = writer.close(RunStatus.COMPLETED, RECEIVED)
     assert landing.read_answers(manifest).height == 5
+
+
+@settings(max_examples=40, deadline=None)
+@given(sizes=st.lists(st.integers(1, 7), min_size=1, max_size=12), flush_answers=st.integers(1, 5))
+def test_answers_that_belong_together_are_side_by_side_in_one_segment(
+    tmp_path_factory: pytest.TempPathFactory, sizes: list[int], flush_answers: int
+) -> None:
+    landing = Landing(tmp_path_factory.mktemp("landing"))
+    writer = CycleWriter(landing, cycle(), flush_answers=flush_answers, flush_age_s=86_400)
+    groups = [[answer(n, attempt=place + 1) for place in range(size)] for n, size in enumerate(sizes)]
+    for group in groups:
+        writer.append_together(group)
+    manifest = writer.close(RunStatus.COMPLETED, RECEIVED + timedelta(minutes=5))
+    frames = list(landing.read_segments(manifest))
+    landed = [(row["external_id"], row["attempt"]) for frame in frames for row in frame.iter_rows(named=True)]
+    assert landed == [(str(n), place + 1) for n, size in enumerate(sizes) for place in range(size)]
+    for n, size in enumerate(sizes):
+        assert [frame.filter(external_id=str(n)).height for frame in frames].count(size) == 1

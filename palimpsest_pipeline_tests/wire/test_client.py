@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from palimpsest_pipeline.domain.enums import FailureClass, PayloadKind
-from palimpsest_pipeline.domain.exchange import Request
+from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.instants import Clock
 from palimpsest_pipeline.wire import HostConfig
 from palimpsest_pipeline.wire.client import PlatformClient
@@ -126,3 +126,16 @@ async def test_an_attempt_that_is_cancelled_leaves_the_client_usable(host: Loopb
 def test_a_client_that_could_never_have_an_answer_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must be"):
         HostConfig(BETPAWA, "http://127.0.0.1", {}, **wrong)  # type: ignore[arg-type]
+
+
+async def test_the_dialect_says_what_a_refusal_of_its_sites_edge_means(host: Loopback) -> None:
+    def judge(answer: Answer) -> tuple[FailureClass, str] | None:
+        return (FailureClass.SESSION_EXPIRED, "renew it") if answer.status == 403 else None
+
+    host.script("/events", answering(403, b"<html>denied</html>", "text/html"), answering(503, b"<html>busy</html>"))
+    async with client(host.base_url) as asking:
+        answers = [await asking.send(request(), attempt, judge) for attempt in (1, 2)]
+    assert [(answer.failure, answer.failure_detail) for answer in answers] == [
+        (FailureClass.SESSION_EXPIRED, "renew it"),
+        (FailureClass.TRANSIENT, "HTTP 503"),
+    ]

@@ -1,44 +1,40 @@
 """Betway's answers for the simulator: leagues, lists of a league, one match, pages of its markets.
 
-Betway speaks the market ids of the unified feed, as the listings of the world's `source` platform do: the matches, and
-those of its lines that the feed knows, are taken from there, at prices of its own.
+Betway speaks the unified feed. The world's `source` platform does too: the matches and the feed's lines are taken from
+there, at prices of Betway's own.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Final
 
 from palimpsest_pipeline.domain.enums import Platform
-from palimpsest_pipeline.simulator.book import BookGenerator, OfferedLine
+from palimpsest_pipeline.simulator.book import BookGenerator
 from palimpsest_pipeline.simulator.timeline import Timeline
+from palimpsest_pipeline.simulator.unified_feed import FeedBooks, FeedLine
 from palimpsest_pipeline.simulator.world import Listing
 
 from .book import PLAYER_MARKETS
 from .endpoints import join_league
 
 SPORT: Final = "soccer"
-MAX_UOF_ID: Final = 2000
-"""Ids from here on are the source's own."""
-UP_MARKETS: Final = {"60200": ("1601", "xup=1"), "60100": ("1601", "xup=2")}
-"""The source's ids of early payouts, and Betway's."""
-PRICE_FACTOR: Final = 0.985
-MAX_ODDS: Final = 101.0
+UP_MARKET: Final = "1601"
+UP_SPECIFIERS: Final = {"60200": "xup=1", "60100": "xup=2"}
+"""The early payouts: the source's ids, and the specifiers of Betway's one market."""
 _SLUG_PATTERN: Final = re.compile(r"[^a-z0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
 class RenderedLine:
-    """One line of a book as Betway names it. `prices` maps outcome ids to odds, None where there are none."""
+    """One line of a book as Betway names it. `prices` holds number, label and odds (None: no price) of each outcome."""
 
     market: str
     specifier: str
     name: str
-    prices: Mapping[str, float | None]
-    labels: Mapping[str, str]
-    is_suspended: bool
-    source: OfferedLine
+    prices: tuple[tuple[str, str, float | None], ...]
+    source: FeedLine
 
     @property
     def tail(self) -> str:
@@ -59,15 +55,11 @@ class BetwayRenderer:
     }
 
     def __init__(self, timeline: Timeline, books: BookGenerator, source: Platform) -> None:
-        self._timeline = timeline
-        self._books = books
-        self._source = source
+        self.feed = FeedBooks(timeline, books, source, 0.985, 101.0, dict.fromkeys(UP_SPECIFIERS, UP_MARKET))
 
     def list_listings(self, now: datetime) -> list[Listing]:
-        """Return the matches that Betway lists: those of the source with a SportRadar id."""
-        return [
-            listing for listing in self._timeline.list_upcoming(self._source, now) if listing.fixture.sr_id is not None
-        ]
+        """Return the matches that Betway lists."""
+        return self.feed.list_listings(now)
 
     def answer(self, path: str, params: Mapping[str, str], now: datetime) -> tuple[int, Any]:
         """Return the status and the JSON of a request; None as JSON for an empty body."""
@@ -77,27 +69,23 @@ class BetwayRenderer:
             return 200, self.render_tree(now) if path.endswith(f"/{SPORT}") else {"regions": []}
         if path.endswith("/BetBook/Filtered/"):
             return 200, self.render_list(params, now)
-        listing = next((one for one in self._list_known(now) if str(one.fixture.sr_id) == params.get("eventId")), None)
+        listing = self.feed.find_listing(params.get("eventId", ""), now)
         if path.endswith("/EventAndGameState"):
             return (404, {}) if listing is None else (200, {"sportEvent": self.render_event(listing, now)})
         if path.endswith("/MarketGroupNamesAndMarketsForEvent"):
             return 200, self.render_markets(listing, now, int(params.get("skip", 0)), int(params.get("take", 20)))
         return 404, {}
 
-    def _list_known(self, now: datetime) -> Iterable[Listing]:
-        in_play = (one for one in self._timeline.world.listings[self._source] if self._timeline.is_in_play(one, now))
-        return (one for one in (*self.list_listings(now), *in_play) if one.fixture.sr_id is not None)
-
     def find_league(self, listing: Listing) -> tuple[str, str]:
         """Return the slugs of the region and the league."""
-        return make_slug(listing.fixture.tournament.country.names[self._source]), make_slug(listing.group_name)
+        return make_slug(listing.fixture.tournament.country.names[self.feed.source]), make_slug(listing.group_name)
 
     def render_tree(self, now: datetime) -> dict[str, Any]:
         """Return all regions with their leagues, without counts."""
         regions: dict[str, dict[str, Any]] = {}
         for listing in self.list_listings(now):
             region, league = self.find_league(listing)
-            name = listing.fixture.tournament.country.names[self._source]
+            name = listing.fixture.tournament.country.names[self.feed.source]
             node = regions.setdefault(region, {"regionId": region, "name": name, "leagues": {}})
             node["leagues"].setdefault(league, {"leagueId": league, "name": listing.group_name})
         return {"regions": [{**node, "leagues": list(node["leagues"].values())} for node in regions.values()]}
@@ -114,8 +102,8 @@ class BetwayRenderer:
     def render_event(self, listing: Listing, now: datetime) -> dict[str, Any]:
         """Return one match without its markets."""
         region, league = self.find_league(listing)
-        home, away = (team.names[self._source] for team in listing.teams)
-        in_play = self._timeline.is_in_play(listing, now)
+        home, away = (team.names[self.feed.source] for team in listing.teams)
+        in_play = self.feed.timeline.is_in_play(listing, now)
         return {
             "eventId": listing.fixture.sr_id,
             "isActive": True,
@@ -123,10 +111,10 @@ class BetwayRenderer:
             "isLive": in_play,
             "shouldDisplay": True,
             "name": f"{home} vs. {away}",
-            "expectedStartEpoch": int(self._timeline.find_kickoff(listing.fixture, self._source, now).timestamp()),
+            "expectedStartEpoch": int(self.feed.find_kickoff(listing, now).timestamp()),
             "sportId": SPORT,
             "regionId": region,
-            "region": listing.fixture.tournament.country.names[self._source],
+            "region": listing.fixture.tournament.country.names[self.feed.source],
             "leagueId": league,
             "league": listing.group_name,
             "joinedLeagueId": join_league(SPORT, region, league),
@@ -137,7 +125,7 @@ class BetwayRenderer:
 
     def list_lines(self, listing: Listing, now: datetime) -> list[RenderedLine]:
         """Return the listing's book as Betway names and prices it."""
-        lines = (_rename_line(offered) for offered in self._books.list_lines(listing, now))
+        lines = (_rename_line(line) for line in self.feed.list_lines(listing, now))
         return [line for line in lines if line is not None]
 
     def render_markets(self, listing: Listing | None, now: datetime, skip: int, take: int) -> dict[str, Any]:
@@ -147,12 +135,12 @@ class BetwayRenderer:
         """
         if listing is None:
             return {"marketGroupNames": [], "marketsInGroup": [], "outcomes": [], "prices": []}
-        event_id, producer = str(listing.fixture.sr_id), "1" if self._timeline.is_in_play(listing, now) else "3"
+        event_id, producer = str(listing.fixture.sr_id), "1" if self.feed.timeline.is_in_play(listing, now) else "3"
         lines = self.list_lines(listing, now)
         entries: list[tuple[dict[str, Any], RenderedLine | None]] = []
         for market in dict.fromkeys(line.market for line in lines):
             own_lines = [line for line in lines if line.market == market]
-            is_squashed = len(own_lines) > 1 and market != "1601"
+            is_squashed = len(own_lines) > 1 and market != UP_MARKET
             if is_squashed:
                 header = _render_market(event_id, own_lines[0], producer, is_header=True)
                 header["squashedMarketIds"] = [f"{event_id}{market}{line.tail}" for line in own_lines]
@@ -171,34 +159,20 @@ class BetwayRenderer:
             {"outcomeId": f"{event_id}{line.market}{line.tail}{number}", "priceDecimal": odds or 0}
             for _, line in page
             if line is not None
-            for number, odds in line.prices.items()
+            for number, _, odds in line.prices
         ]
         markets = [entry for entry, _ in page]
         return {"marketGroupNames": ["Main"], "marketsInGroup": markets, "outcomes": outcomes, "prices": prices}
 
 
-def _rename_line(offered: OfferedLine) -> RenderedLine | None:
-    """Return a line of the source as Betway has it; None for one that Betway does not sell."""
-    native = offered.market.native_id
-    if native in UP_MARKETS:
-        market, specifier = UP_MARKETS[native]
-    elif native.isdecimal() and int(native) < MAX_UOF_ID:
-        market, specifier = native, offered.line
-    else:
+def _rename_line(line: FeedLine) -> RenderedLine | None:
+    """Return a line of the feed as Betway writes it; None for a list of players that Betway does not sell."""
+    has_players = any(price.player for price in line.source.prices)
+    if has_players and int(line.market) not in PLAYER_MARKETS:
         return None
-    prices: dict[str, float | None] = {}
-    labels: dict[str, str] = {}
-    for price in offered.prices:
-        number = price.outcome.native_id.rpartition(":")[2]
-        if price.player and int(market) not in PLAYER_MARKETS:
-            return None
-        prices[number] = None if price.odds is None else _quote(price.odds)
-        labels[number] = price.outcome.label
-    return RenderedLine(market, specifier, offered.market.name, prices, labels, offered.is_suspended, offered)
-
-
-def _quote(odds: float) -> float:
-    return min(max(round(odds * PRICE_FACTOR, 2), 1.01), MAX_ODDS)
+    specifier = UP_SPECIFIERS.get(line.source.market.native_id, line.specifier)
+    prices = tuple((outcome_id.rpartition(":")[2], label, odds) for outcome_id, label, odds in line.prices)
+    return RenderedLine(line.market, specifier, line.name, prices, line)
 
 
 def _render_market(event_id: str, line: RenderedLine, producer: str, *, is_header: bool = False) -> dict[str, Any]:
@@ -207,7 +181,7 @@ def _render_market(event_id: str, line: RenderedLine, producer: str, *, is_heade
         "marketId": f"{event_id}{line.market}{tail}",
         "isActive": True,
         "shouldDisplay": True,
-        "isSuspended": line.is_suspended and not is_header,
+        "isSuspended": line.source.source.is_suspended and not is_header,
         "eventId": int(event_id),
         "name": line.name,
         "displayName": line.name,
@@ -228,9 +202,9 @@ def _render_outcomes(event_id: str, line: RenderedLine, *, is_squashed: bool) ->
             "isTradingActive": odds is not None,
             "marketId": f"{event_id}{line.market}" if is_squashed else own_id,
             "eventId": int(event_id),
-            "name": line.labels[number],
-            "displayName": line.labels[number],
+            "name": label,
+            "displayName": label,
             "originalMarketId": own_id,
         }
-        for number, odds in line.prices.items()
+        for number, label, odds in line.prices
     ]

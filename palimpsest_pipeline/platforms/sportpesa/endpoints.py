@@ -13,20 +13,17 @@ _GAMES_PATH: Final = "/api/upcoming/games"
 _MARKETS_PATH: Final = "/api/games/markets"
 
 LIST_SIZE: Final = 100
-COOKIE_PARAM: Final = "cookie"
 
 
 def build_headers(config: DialectConfig) -> dict[str, str]:
-    """Return the headers of every request. Without a cookie the site's edge refuses them."""
-    headers = {
+    """Return the headers of every request, without the cookie: that is a secret of the settings."""
+    return {
         "accept": "application/json, text/plain, */*",
         "x-requested-with": "XMLHttpRequest",
         "x-app-timezone": config.time_zone,
         "user-agent": USER_AGENT,
         **config.headers,
     }
-    cookie = config.params.get(COOKIE_PARAM)
-    return {**headers, "cookie": cookie} if cookie else headers
 
 
 def build_tree_request(config: DialectConfig) -> Request:

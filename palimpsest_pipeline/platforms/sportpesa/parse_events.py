@@ -29,7 +29,7 @@ from ..json_values import (
 )
 from ..league_lists import ListPage
 from . import shapes
-from .endpoints import COOKIE_PARAM, LIST_SIZE, parse_game_sport
+from .endpoints import LIST_SIZE, parse_game_sport
 
 _ANY_DECODER = msgspec.json.Decoder(msgspec.Raw)
 _LIST_DECODER = msgspec.json.Decoder(list[msgspec.Raw])
@@ -50,8 +50,7 @@ def judge(answer: Answer, config: DialectConfig) -> answer_checks.Verdict | None
     """
     verdict = answer_checks.judge_http(answer)
     if verdict is not None and verdict[0] is FailureClass.BLOCKED:
-        state = "has expired or was refused" if config.params.get(COOKIE_PARAM) else "is not set"
-        return FailureClass.SESSION_EXPIRED, f"{verdict[1]}: the cookie {state}"
+        return FailureClass.SESSION_EXPIRED, f"{verdict[1]}; the cookie in its headers is missing or has expired"
     if verdict is not None:
         return verdict
     body = read_json_body(answer)

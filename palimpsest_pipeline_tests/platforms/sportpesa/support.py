@@ -1,6 +1,5 @@
 """SportPesa's answers about one game, from recorded ones."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +10,7 @@ from palimpsest_pipeline.platforms.sportpesa import SportpesaAdapter
 from ..more_support import configure, load_more
 from ..support import Reply, answer_to, judged, reply
 
-CONFIG: Final = replace(configure("sportpesa"), params={"cookie": "warm=1"})
+CONFIG: Final = configure("sportpesa")
 ADAPTER: Final[Any] = SportpesaAdapter(CONFIG)
 SPORTPESA: Final = CONFIG.platform
 SEEN_AT: Final = datetime(2026, 5, 12, 9, 0, tzinfo=UTC)
