@@ -53,8 +53,9 @@ class Answer:
     received_at: datetime
     """The arrival of the last byte of the body, or the instant at which the failure was known."""
     observed_at: datetime
-    """The instant that the content describes: `received_at` less the `Age` header, where an edge cache sends a credible
-    one of at most `MAX_CACHE_AGE`.
+    """The instant that the content describes: `received_at` less the `Age` header of an edge cache.
+
+    Only a credible `Age` of at most `MAX_CACHE_AGE` counts.
     """
     status: int | None
     headers: Mapping[str, str]

@@ -22,8 +22,9 @@ URL_CREDENTIALS_PATTERN: Final = re.compile(
     r"(?!(?:(?:user)?:password|[^\s:/?#@'\"<>]*:\*\*\*)@[^\s'\"<>@]*(?:[\s'\"<>]|$))[^\s'\"<>]*@",
     re.IGNORECASE,
 )
-"""Matches from the scheme of a URL to its last @, because a password may hold a /, ? or # that was not encoded. An @ in
-a path therefore hides the text before it, too.
+"""Matches from the scheme of a URL to its last @.
+
+A password may hold a /, ? or # that was not encoded. An @ in a path therefore hides the text before it, too.
 
 In abfs:// and az:// the part before the @ is the name of a container, in file:// it is part of a path. The words user
 and password are the example in our own messages, and a password shown as *** is hidden already. Apart from these

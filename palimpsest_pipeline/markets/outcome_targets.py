@@ -22,8 +22,9 @@ _MEANING_SCHEMA: Final[dict[str, pl.DataType]] = {
     "player": pl.String(),
     "total": pl.String(),
 }
-"""The meaning of an id: the number of an outcome, or an open outcome's text (then with ordinal 1); that text again if
-it is a player; the total of "n or more". Texts are '' where they do not apply.
+"""The meaning of an id: the number of an outcome, or an open outcome's text (then with ordinal 1).
+
+Then that text again if it is a player, and the total of "n or more". Texts are '' where they do not apply.
 """
 _RULE_MEANING_SCHEMA: Final[dict[str, pl.DataType]] = {"rule_and_code": pl.UInt64(), **_MEANING_SCHEMA}
 """`rule_and_code`: the rule by which an id is read and the id's code, in one number."""

@@ -1,6 +1,7 @@
 """The fixtures: one row per real match, built from its listings each time.
 
-Names, country and kickoff are those of the most trusted platform. Inconsistencies are flagged, never corrected.
+Names, country and kickoff are those of the most trusted platform. Inconsistencies are flagged (`suspect_fixtures`),
+never corrected.
 Coverage is counted in `metrics`.
 """
 
@@ -8,13 +9,12 @@ from collections.abc import Sequence
 from typing import Final
 
 import polars as pl
-from rapidfuzz import fuzz
 
-from palimpsest_pipeline.domain.enums import Platform, SuspectCode
+from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.domain.schemas import INSTANT
 
 from .identify_listings import make_id_sort_keys
-from .name_folding import fold_name
+from .suspect_fixtures import find_suspects, fold_team_names
 
 FIXTURES_SCHEMA: Final[dict[str, pl.DataType]] = {
     "sr_id": pl.Int64(),
@@ -33,13 +33,6 @@ FIXTURES_SCHEMA: Final[dict[str, pl.DataType]] = {
     "rotated": pl.Boolean(),
     "suspect_code": pl.String(),
 }
-KICKOFF_TOLERANCE_S: Final = 3 * 3600
-"""Platforms whose kickoffs differ by more than this probably list different matches."""
-MIN_ROTATION_POINTS: Final = 40.0
-"""Minimum lead of the swapped reading of two pairs of names over the direct one.
-
-The unit is points, 200 for two teams.
-"""
 
 
 def build_fixtures(identified: pl.DataFrame, links: pl.DataFrame, trust: Sequence[Platform | str]) -> pl.DataFrame:
@@ -57,51 +50,22 @@ def build_fixtures(identified: pl.DataFrame, links: pl.DataFrame, trust: Sequenc
     unknown_platforms = listed.filter(pl.col("trust_rank").is_null())["platform"].unique().sort().to_list()
     if unknown_platforms:
         raise ValueError(f"listings of platforms without a place in the order of trust: {', '.join(unknown_platforms)}")
-    claims = _fold_names(listed.filter("is_primary").sort("fixture_sr_id", "trust_rank"))
+    claims = fold_team_names(listed.filter("is_primary").sort("fixture_sr_id", "trust_rank"))
     dated_claims = claims.filter(pl.col("kickoff_at").is_not_null())
     chosen_claims = dated_claims.unique(subset="fixture_sr_id", keep="first", maintain_order=True)
     fixtures = (
         chosen_claims.drop("tournament_external_id", "tournament_name", "country_raw")
         .join(_choose_tournament(listed, links), on="fixture_sr_id", how="left")
-        .join(_measure_kickoff_spread(claims), on="fixture_sr_id", how="left")
         .join(_count_listings(listed), on="fixture_sr_id", how="left")
-        .join(_find_rotated(claims, chosen_claims), on="fixture_sr_id", how="left")
-        .join(_find_duplicates(claims), on="fixture_sr_id", how="left")
+        .join(find_suspects(claims, chosen_claims), on="fixture_sr_id", how="left")
         .with_columns(
-            pl.col("rotated").fill_null(value=False),
             sr_id="fixture_sr_id",
             country="country_raw",
             metadata_source="platform",
             effective_kickoff="kickoff_at",
         )
-        .with_columns(
-            suspect_code=pl.when(pl.col("kickoff_max_delta_s") > KICKOFF_TOLERANCE_S)
-            .then(pl.lit(SuspectCode.KICKOFF_MISMATCH.value))
-            .when("rotated")
-            .then(pl.lit(SuspectCode.HOME_AWAY_SWAPPED.value))
-            .when(pl.col("doubled").is_not_null())
-            .then(pl.lit(SuspectCode.DUPLICATE_SR_ID.value))
-        )
     )
     return fixtures.sort("sr_id").select(pl.col(name).cast(dtype) for name, dtype in FIXTURES_SCHEMA.items())
-
-
-def _fold_names(claims: pl.DataFrame) -> pl.DataFrame:
-    names = pl.concat([claims["home_team"], claims["away_team"]]).unique().to_list()
-    spelling = pl.DataFrame(
-        {"name": names, "folded": [fold_name(n) for n in names]}, schema={"name": pl.String, "folded": pl.String}
-    )
-    return claims.join(
-        spelling.rename({"name": "home_team", "folded": "home_folded"}),
-        on="home_team",
-        how="left",
-        maintain_order="left",
-    ).join(
-        spelling.rename({"name": "away_team", "folded": "away_folded"}),
-        on="away_team",
-        how="left",
-        maintain_order="left",
-    )
 
 
 def _choose_tournament(listed: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
@@ -122,13 +86,6 @@ def _choose_tournament(listed: pl.DataFrame, links: pl.DataFrame) -> pl.DataFram
     )
 
 
-def _measure_kickoff_spread(claims: pl.DataFrame) -> pl.DataFrame:
-    kickoff = pl.col("kickoff_at")
-    return claims.group_by("fixture_sr_id").agg(
-        (kickoff.max() - kickoff.min()).dt.total_seconds().alias("kickoff_max_delta_s")
-    )
-
-
 def _count_listings(listed: pl.DataFrame) -> pl.DataFrame:
     entry = pl.lit('"') + pl.col("platform") + pl.lit('":') + pl.col("n").cast(pl.String)
     return (
@@ -143,49 +100,4 @@ def _count_listings(listed: pl.DataFrame) -> pl.DataFrame:
             n_platforms=pl.col("platform").list.len(),
             n_listings_by_platform=pl.lit("{") + pl.col("entries").list.join(",") + pl.lit("}"),
         )
-    )
-
-
-def _find_rotated(claims: pl.DataFrame, chosen_claims: pl.DataFrame) -> pl.DataFrame:
-    """Return the fixtures on which some platform's teams match the chosen claim better when swapped."""
-    pairs = claims.join(
-        chosen_claims.select("fixture_sr_id", "platform", h="home_folded", a="away_folded"),
-        on="fixture_sr_id",
-        how="left",
-        suffix="_chosen",
-    )
-    # Most pairs have the same spelling on one side, which makes a comparison unnecessary.
-    doubtful = pairs.filter(
-        pl.col("platform") != pl.col("platform_chosen"),
-        pl.col("home_folded") != pl.col("h"),
-        pl.col("away_folded") != pl.col("a"),
-    )
-    crossed = [
-        fuzz.token_set_ratio(home, a)
-        + fuzz.token_set_ratio(away, h)
-        - fuzz.token_set_ratio(home, h)
-        - fuzz.token_set_ratio(away, a)
-        for home, away, h, a in doubtful.select("home_folded", "away_folded", "h", "a").iter_rows()
-    ]
-    return (
-        doubtful.with_columns(pl.Series("crossed", crossed, dtype=pl.Float64))
-        .group_by("fixture_sr_id")
-        .agg((pl.col("crossed") >= MIN_ROTATION_POINTS).any().alias("rotated"))
-    )
-
-
-def _find_duplicates(claims: pl.DataFrame) -> pl.DataFrame:
-    """Return the fixtures that one platform lists twice under different SportRadar ids.
-
-    Such fixtures agree in teams and kickoff.
-    """
-    pair = ["platform", "sport", "kickoff_at", "one", "other"]
-    return (
-        claims.filter(pl.col("home_folded") != "", pl.col("away_folded") != "", pl.col("kickoff_at").is_not_null())
-        .with_columns(
-            one=pl.min_horizontal("home_folded", "away_folded"), other=pl.max_horizontal("home_folded", "away_folded")
-        )
-        .filter(pl.col("fixture_sr_id").n_unique().over(pair) > 1)
-        .select("fixture_sr_id", doubled=pl.lit(True))
-        .unique()
     )

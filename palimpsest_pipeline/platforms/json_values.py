@@ -190,7 +190,7 @@ def describe_outcome_damage(outcome: str | None) -> str:
 
 
 MILLI_BY_ODDS: Final[Memo[Odds, int | None]] = Memo(parse_odds_milli, 1 << 16)
-"""`parse_odds_milli` with a cache: a book of thousands of prices holds some hundreds of different ones."""
+"""`parse_odds_milli` with a cache: a book of thousands of prices has some hundreds of different ones."""
 
 
 def read_odds(value: Any) -> Odds:

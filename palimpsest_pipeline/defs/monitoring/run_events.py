@@ -101,7 +101,7 @@ def list_check_events(
     now: datetime,
     log: logging.Logger,
 ) -> Iterator[Occurrence | Recovery]:
-    """Yield the last evaluation of each check, and of each date with an alert in `latest_alerts`.
+    """Yield the last evaluation of each check, and of each date with an open alert in `latest_alerts`.
 
     A check that was never evaluated yields nothing. A check whose evaluation cannot be read yields an occurrence of its
     own and does not stop the others.

@@ -16,7 +16,7 @@ from palimpsest_pipeline.pipeline.upkeep import export_day
 from palimpsest_pipeline.pipeline.upkeep.landing_retention import list_overdue_hours
 from palimpsest_pipeline.storage.archive import ArchiveDamaged
 from palimpsest_pipeline.storage.marts import data_freshness
-from palimpsest_pipeline.storage.odds import current_markets, partitions, retention, table_sizes
+from palimpsest_pipeline.storage.odds import current_markets, partitions, retention, storage_growth
 
 from ..partitions import ended_day_partitions, is_ended_day, parse_day_key
 
@@ -175,7 +175,7 @@ def storage_is_within_its_limit(pipeline: dg.ResourceParam[Pipeline]) -> dg.Asse
     The check warns above 80 % of the limit, and when nothing was measured two days after the first cycle.
     """
     with pipeline.connect() as conn:
-        total, first_cycle_at = table_sizes.read_latest_total(conn), data_freshness.read_first_cycle_start(conn)
+        total, first_cycle_at = storage_growth.read_latest_total(conn), data_freshness.read_first_cycle_start(conn)
     limit = pipeline.settings.storage_limit_gb * 10**9
     if total is None:
         is_late = first_cycle_at is not None and pipeline.clock.now() - first_cycle_at > MAX_TIME_TO_MEASUREMENT

@@ -63,8 +63,10 @@ ANSWERS_PER_PART: Final = 64
 A call takes about 25 ms even for one answer. This many answers take about ten megabytes of memory.
 """
 MAX_WAITING_SEGMENTS: Final = 8
-"""Maximum number of segments that wait to be read. Each holds some megabytes of bodies in memory. A segment that finds
-no room is read again from the landing after the scrape, which delays the derived rows, so there is room for a burst.
+"""Maximum number of segments that wait to be read, each with some megabytes of bodies in memory.
+
+A segment that finds no room is read again from the landing after the scrape, which delays the derived rows, so there is
+room for a burst.
 """
 
 

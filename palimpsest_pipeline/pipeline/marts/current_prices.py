@@ -20,7 +20,7 @@ from palimpsest_pipeline.domain.enums import FixtureProduct
 from palimpsest_pipeline.matching import select_primary_listings
 from palimpsest_pipeline.metrics.prices.market_gaps import find_availability_gaps
 from palimpsest_pipeline.metrics.prices.price_comparison import build_price_comparison, compare_lines, compare_listings
-from palimpsest_pipeline.storage.catalog.suspect_fixtures import find_suspects
+from palimpsest_pipeline.storage.catalog.fixtures import read_suspects
 from palimpsest_pipeline.storage.db.locks import Busy, hold_lock, open_snapshot
 from palimpsest_pipeline.storage.db.row_differences import WriteCounts
 from palimpsest_pipeline.storage.derivation import dirty_fixtures
@@ -155,7 +155,7 @@ def _derive_batch(
         due = [sr_id for sr_id in marks["sr_id"] if sr_id in upcoming]
         if due:
             frames = _compute_stored_rows(
-                pipeline, current_prices.read_current_state(conn, due, cache), find_suspects(conn, due)
+                pipeline, current_prices.read_current_state(conn, due, cache), read_suspects(conn, due)
             )
             written = current_prices.replace_rows(conn, due, frames, cache)
             derivation.n_fixtures, derivation.n_flips = len(due), written.n_flips
@@ -179,7 +179,7 @@ def compute_prices_as_of(pipeline: Pipeline, sr_ids: Sequence[int], instant: dat
             instant,
             select_primary_listings,
         )
-        suspects = find_suspects(conn, sr_ids)
+        suspects = read_suspects(conn, sr_ids)
     upcoming = state.listings.filter(pl.col("kickoff_at") > instant)
     markets = state.markets.join(upcoming.select("sr_id").unique(), on="sr_id", how="semi")
     return _compute_shown_rows(pipeline, FixtureState(markets, upcoming), suspects)

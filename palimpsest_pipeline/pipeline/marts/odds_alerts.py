@@ -19,7 +19,7 @@ import psycopg
 from palimpsest_pipeline.domain.enums import FixtureProduct
 from palimpsest_pipeline.domain.instants import get_day_start
 from palimpsest_pipeline.metrics.alerts.odds_alerts import ODDS_ALERTS_SCHEMA, OddsAlertRules, find_odds_alerts
-from palimpsest_pipeline.storage.catalog.suspect_fixtures import find_suspects
+from palimpsest_pipeline.storage.catalog.fixtures import read_suspects
 from palimpsest_pipeline.storage.db.locks import hold_lock, open_snapshot
 from palimpsest_pipeline.storage.derivation import dirty_fixtures
 from palimpsest_pipeline.storage.marts import lifecycle
@@ -176,7 +176,7 @@ def _compute_alerts(
     reader, outcomes = OddsHistoryReader(conn, pipeline.archive), build_vocabulary_frames(pipeline.vocabulary)[0]
     since = (get_day_start(day) - rules.lookback).date()
     inputs = lifecycle.read_lifecycle_inputs(conn, reader, day, pipeline.settings.home_platform, sr_ids, since)
-    suspects, parts = find_suspects(conn, sr_ids), [pl.DataFrame(schema=ODDS_ALERTS_SCHEMA)]
+    suspects, parts = read_suspects(conn, sr_ids), [pl.DataFrame(schema=ODDS_ALERTS_SCHEMA)]
     for listings in batch_listings(inputs.listings, inputs.n_rows, inputs.tournaments):
         looks = inputs.looks.join(listings, on="listing_id", how="semi")
         changes = lifecycle.read_lifecycle_changes(conn, reader, listings, day, since, rules.markets)

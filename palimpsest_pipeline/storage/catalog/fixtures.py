@@ -12,6 +12,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from palimpsest_pipeline.domain.enums import SuspectCode
 from palimpsest_pipeline.domain.errors import PalimpsestError
 
 from ..db.copy_frames import copy_to_temp_table, read_frame
@@ -147,6 +148,16 @@ def read_seen_span(conn: psycopg.Connection, sr_ids: Sequence[int]) -> tuple[dat
     return row[0], row[1]
 
 
+def read_suspects(conn: psycopg.Connection, sr_ids: Sequence[int]) -> list[int]:
+    """Return those of these fixtures whose prices must not be compared, by the current matching."""
+    return [
+        sr_id
+        for (sr_id,) in conn.execute(
+            SUSPECTS_SQL, [list(sr_ids), [code.value for code in SuspectCode if code.may_be_two_bets]]
+        ).fetchall()
+    ]
+
+
 def _upsert_rows(conn: psycopg.Connection, table: str, frame: pl.DataFrame) -> None:
     """Insert or update rows by primary key; an unchanged row is not written."""
     key = [column.name for column in metadata.tables[table].primary_key.columns]
@@ -192,3 +203,4 @@ join core.event_listings e on e.platform = r.platform and e.tournament_external_
     and e.kind = 'match'
 left join core.tournament_listings t on t.platform = e.platform and t.external_id = e.tournament_external_id
 """
+SUSPECTS_SQL: Final = "select sr_id from core.fixtures where sr_id = any(%s) and suspect_code = any(%s) order by sr_id"

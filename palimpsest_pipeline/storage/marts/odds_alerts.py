@@ -27,8 +27,9 @@ from .lifecycle import IS_IN_CORE_SQL
 
 ODDS_ALERT_TABLE: Final = "mart.odds_alert"
 FIXTURE_LOCKS: Final = (AdvisoryLock.ODDS_ALERTS_FIRST, AdvisoryLock.ODDS_ALERTS_SECOND)
-"""Advisory locks for writing fixtures' rows: the first for fixtures with an even SportRadar id, the second for the
-others. No fixture is written by two sessions at once.
+"""Advisory locks for writing fixtures' rows: for those with an even SportRadar id, and for the others.
+
+No fixture is written by two sessions at once.
 """
 DUE_FIXTURES_SCHEMA: Final[Schema] = {"sr_id": pl.Int64, "kickoff_at": INSTANT}
 ACKNOWLEDGED_SCHEMA: Final[Schema] = {"alert_id": pl.Int64, "is_acknowledged": pl.Boolean}

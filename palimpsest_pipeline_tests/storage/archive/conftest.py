@@ -6,14 +6,13 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from psycopg import sql
 
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.archive import Archive
 from palimpsest_pipeline.storage.db import migrate
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.odds import partitions
-from palimpsest_pipeline_tests.fixtures.postgres import create_database, drop_database
+from palimpsest_pipeline_tests.fixtures.postgres import copy_database, create_database, drop_database
 
 from .. import layer_worlds
 from ..history_worlds import DAYS
@@ -35,13 +34,8 @@ def world_template(postgres: EmbeddedPostgres) -> Iterator[str]:
 @pytest.fixture
 def database(postgres: EmbeddedPostgres, world_template: str) -> Iterator[Database]:
     """A copy of the world."""
-    name = f"test_{uuid4().hex[:12]}"
-    with Database(postgres.build_url("postgres")).connect(autocommit=True) as admin:
-        admin.execute(
-            sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(world_template))
-        )
-    yield Database(postgres.build_url(name))
-    drop_database(postgres, name)
+    with copy_database(postgres, world_template) as url:
+        yield Database(url)
 
 
 @pytest.fixture
