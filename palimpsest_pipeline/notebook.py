@@ -270,13 +270,8 @@ class Data:
             days = self._archive.read_catalogue()
             return min(days), max(days)
         with self._open_history_session() as conn:
-            seen = read_seen_span(conn, ids)
-        if seen is None:
-            raise LookupError(
-                f"no fixture with SportRadar id {', '.join(map(str, ids))} is known: check the id, or run a "
-                "full cycle first"
-            )
-        return seen[0].date(), seen[1].date()
+            first_seen_at, last_seen_at = read_seen_span(conn, ids)
+        return first_seen_at.date(), last_seen_at.date()
 
     def _raise_unknown_name(self, name: str, kind: type[Exception]) -> NoReturn:
         if self._database is None:

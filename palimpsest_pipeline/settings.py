@@ -143,7 +143,7 @@ class PlatformSettings(BaseModel):
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
-    base_url: HttpUrl
+    base_url: HttpUrl = Field(description="Address of the site: scheme and host, without a path")
     headers: dict[str, SecretStr] = Field(
         default={}, description="Headers to add to the platform's own headers, or to replace them"
     )
@@ -151,18 +151,18 @@ class PlatformSettings(BaseModel):
     proxy: Annotated[SecretStr, AfterValidator(_validate_proxy_url)] | None = Field(
         default=None, description="Proxy URL; the sites block addresses of data centres"
     )
-    max_in_flight: int = Field(ge=1, description="Most requests at the same time")
-    min_gap_s: float = Field(default=0, ge=0, description="Least time between two starts, seconds")
+    max_in_flight: int = Field(ge=1, description="Maximum number of requests at the same time")
+    min_gap_s: float = Field(default=0, ge=0, description="Minimum time between two starts, seconds")
     jitter_s: float = Field(
         default=0, ge=0, description="Random extra time on top of each gap, from 0 up to this, seconds"
     )
     max_per_s: float | None = Field(
-        default=None, gt=0, description="Most requests started in any second; unset: no such limit"
+        default=None, gt=0, description="Maximum number of requests started in any second; unset: no such limit"
     )
     connect_timeout_s: float = Field(default=10, gt=0, description="Time limit for opening a connection, seconds")
     read_timeout_s: float = Field(default=20, gt=0, description="Time limit between two pieces of an answer, seconds")
     total_timeout_s: float = Field(default=45, gt=0, description="Time limit for a whole answer, seconds")
-    max_attempts: int = Field(default=3, ge=1, description="Most attempts per request, the first included")
+    max_attempts: int = Field(default=3, ge=1, description="Maximum number of attempts per request, the first included")
     backoff_initial_s: float = Field(
         default=0.5,
         ge=0,
@@ -323,9 +323,9 @@ class Settings(BaseSettings):
         "-<country> where that is not the pack's default country; `palimpsest platforms list` shows all",
     )
     home_platform: Platform = Field(
-        default=DEFAULT_PLATFORMS[0], description="Your own platform: the others are compared with it"
+        default=DEFAULT_PLATFORMS[0], description="Platform with which the other platforms are compared"
     )
-    sport: Sport = Sport.FOOTBALL
+    sport: Sport = Field(default=Sport.FOOTBALL, description="Sport to scrape")
     platform: dict[Platform, PlatformSettings] = Field(
         default={}, validate_default=True, description="Settings of single platforms, by their keys"
     )
@@ -515,7 +515,7 @@ class Settings(BaseSettings):
     alert_settle_minutes: float = Field(
         default=5,
         ge=0,
-        description="A trouble that returns within this time after its end continues the same alert, minutes",
+        description="A problem that returns within this time after its end continues the same alert, minutes",
     )
     report_days: int = Field(default=7, ge=1, description="Days that the coverage page looks back: trends, prices")
     ui_port: int = Field(default=3000, ge=1, le=65535, description="Port of Dagster's UI on loopback")

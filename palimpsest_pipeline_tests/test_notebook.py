@@ -32,6 +32,7 @@ from palimpsest_pipeline.storage.db.revisions import sql_dir
 from palimpsest_pipeline.storage.marts.cycle_marts import get_frame_schema
 from palimpsest_pipeline.storage.odds import partitions
 from palimpsest_pipeline.storage.odds.reader import PRICE_CHANGES_SCHEMA, PRICES_SCHEMA
+from palimpsest_pipeline_tests.fixtures.postgres import create_database, drop_database
 from palimpsest_pipeline_tests.storage.history_worlds import DAYS, INGESTED_AT
 from palimpsest_pipeline_tests.storage.layer_worlds import LISTINGS, answers, tell
 
@@ -62,7 +63,7 @@ class World:
 def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     hot, half = f"notebook_{uuid4().hex[:12]}", f"notebook_{uuid4().hex[:12]}"
     role, export = f"reader_{uuid4().hex[:12]}", tmp_path_factory.mktemp("export")
-    postgres.create_database(hot)
+    create_database(postgres, hot)
     migrate.upgrade(postgres.build_url(hot))
     with Database(postgres.build_url(hot)).connect() as conn:
         partitions.ensure_partitions(conn, DAYS)
@@ -90,7 +91,7 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
     with Database(postgres.build_url("postgres")).connect(autocommit=True) as admin:
         admin.execute(sql.SQL("drop role {}").format(sql.Identifier(role)))
     for name in (hot, half):
-        postgres.drop_database(name)
+        drop_database(postgres, name)
 
 
 @pytest.fixture
@@ -170,8 +171,11 @@ def test_views_functions_and_tables_of_the_same_name(data: Data) -> None:
     assert data["mart.open_close"]().schema == pl.Schema(get_frame_schema("mart.open_close"))
     assert {"odds_alert", "open_close", "prices_as_of", "prices", "export"} <= set(dir(data))
     assert "opened_at: timestamp with time zone" in repr(data.odds_alert)
-    assert data.odds_alert.columns.row(0) == ("alert_id", "bigint", "Hash of what it is about and of opened_at: the same episode has the same id "
-                                              "whenever it is derived.")  # fmt: skip
+    assert data.odds_alert.columns.row(0) == (
+        "alert_id",
+        "bigint",
+        "Hash of the alert's subject and of opened_at: an episode has the same id in every derivation.",
+    )
 
 
 def test_a_function_takes_its_arguments_by_name_and_columns_beside_them(data: Data) -> None:

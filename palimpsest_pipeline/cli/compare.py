@@ -5,26 +5,21 @@ They answer for now or for an earlier instant. Exit codes as in `cli/__main__.py
 
 import json
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
 from palimpsest_pipeline.settings import load_settings
 
-from .console import JsonOption, escape_markup, fail, out, parse_instant, print_table
+from .console import JsonOption, out, parse_instant, print_table
 from .files import CsvOption, XlsxOption, write_files
+from .fixture_options import AtOption, MarketOption, SrIdArgument, find_market_keys, print_fixture, resolve_instant
 
 if TYPE_CHECKING:
     import polars as pl
 
 compare_app = typer.Typer()
 
-SrIdArgument = Annotated[int, typer.Argument(metavar="SR_ID", help="SportRadar id of the fixture.")]
-AtOption = Annotated[str | None, typer.Option(help="Instant with its zone, e.g. 2026-06-26T19:00Z. Default: now.")]
-MarketOption = Annotated[
-    str | None,
-    typer.Option(help="Only this market: its key (match_result), its name (1x2), or a platform's id (sportybet:1)."),
-]
 BEST_PRICE_MARK: Final = "<"
 
 
@@ -105,31 +100,15 @@ def _read_compared_tables(sr_id: int, at: str | None) -> "tuple[dict[str, Any], 
 
     requested_instant = parse_instant(at) if at else None
     with open_databases(load_settings()) as pipeline:
-        instant = requested_instant or pipeline.clock.now()
-        if instant > pipeline.clock.now():
-            raise typer.BadParameter(f"{instant:%Y-%m-%d %H:%M:%S} UTC is in the future", param_hint="--at")
+        instant = resolve_instant(requested_instant, pipeline.clock.now())
         require_schema(pipeline)
         with pipeline.connect() as conn:
             fixture = read_fixture(conn, sr_id)
-        if fixture is None:
-            raise fail(
-                f"no fixture with SportRadar id {sr_id} is known: check the id, or run a full cycle first "
-                "(`palimpsest scrape`)"
-            )
         return fixture, instant, compute_prices_as_of(pipeline, [sr_id], instant)
 
 
 def _filter_market(rows: "pl.DataFrame", market: str | None) -> "pl.DataFrame":
-    from palimpsest_pipeline.markets.describe_market import UnknownMarket, find_markets
-    from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
-
-    if market is None:
-        return rows
-    try:
-        keys = [match.market_key for match in find_markets(market, load_installed_vocabulary())]
-    except UnknownMarket as unknown:
-        raise typer.BadParameter(f"{unknown}", param_hint="--market") from unknown
-    return rows.filter(rows["market_key"].is_in(keys))
+    return rows if market is None else rows.filter(rows["market_key"].is_in(find_market_keys(market)))
 
 
 def _print_json(fixture: "dict[str, Any]", instant: datetime, name: str, rows: "pl.DataFrame") -> None:
@@ -140,9 +119,7 @@ def _print_json(fixture: "dict[str, Any]", instant: datetime, name: str, rows: "
 
 
 def _print_head(fixture: "dict[str, Any]", instant: datetime, rows: "pl.DataFrame", empty_message: str) -> None:
-    names = f"{fixture['home_team']} - {fixture['away_team']}"
-    out.print(f"[bold]{escape_markup(names)}[/]  kickoff {fixture['kickoff_at']:%Y-%m-%d %H:%M} UTC", highlight=False)
-    out.print(f"as of {instant:%Y-%m-%d %H:%M:%S} UTC", highlight=False)
+    print_fixture(fixture, instant)
     if rows.is_empty():
         has_kicked_off = fixture["kickoff_at"] <= instant
         out.print(

@@ -26,7 +26,7 @@ def upgrade() -> None:
     """
     from palimpsest_pipeline.defs.instance import open_instance
     from palimpsest_pipeline.operate.databases import open_databases, prepare_schema
-    from palimpsest_pipeline.storage.odds.table_sizes import read_database_bytes
+    from palimpsest_pipeline.storage.odds.storage_growth import read_database_bytes
 
     def measure_mb(pipeline: "Pipeline") -> float:
         with pipeline.connect() as conn:

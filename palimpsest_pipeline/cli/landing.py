@@ -214,7 +214,7 @@ def landing_expire(
         result = expire_landing(pipeline, days, dry_run=dry_run)
     removed, kept_reasons = (
         _format_hours(result.removed),
-        dict(zip(_format_hours(result.kept), result.kept.values(), strict=True)),
+        dict(zip(_format_hours(result.kept_hours), result.kept_hours.values(), strict=True)),
     )
     if as_json:
         report = {

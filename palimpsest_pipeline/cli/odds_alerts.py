@@ -78,7 +78,7 @@ def odds_alerts(
 @odds_alerts_app.command()
 def ack(
     alert_id: Annotated[int, typer.Argument(metavar="ID", help="The id that `palimpsest odds-alerts` lists.")],
-    by: Annotated[str, typer.Option("--by", metavar="NAME", help="Your name.")],
+    acknowledged_by: Annotated[str, typer.Option("--by", metavar="NAME", help="Your name.")],
 ) -> None:
     """Acknowledge an alert.
 
@@ -87,16 +87,16 @@ def ack(
     from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.storage.marts import odds_alerts as stored
 
-    if not by.strip():
+    if not acknowledged_by.strip():
         raise typer.BadParameter("is empty: give your name", param_hint="--by")
     with open_databases(load_settings()) as pipeline:
         require_schema(pipeline)
         with pipeline.connect() as conn:
             try:
-                stored.acknowledge_alert(conn, alert_id, by.strip(), pipeline.clock.now())
+                stored.acknowledge_alert(conn, alert_id, acknowledged_by.strip(), pipeline.clock.now())
             except stored.NoSuchAlert as unknown:
                 raise fail(str(unknown)) from unknown
-    out.print(f"{alert_id} acknowledged by {escape_markup(by.strip())}", highlight=False)
+    out.print(f"{alert_id} acknowledged by {escape_markup(acknowledged_by.strip())}", highlight=False)
 
 
 def _encode_json_value(value: Any) -> Any:

@@ -5,7 +5,7 @@ Exit codes as in `cli/__main__.py`.
 
 import json
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
@@ -13,8 +13,9 @@ from palimpsest_pipeline.domain.enums import MarketState
 from palimpsest_pipeline.platforms.packs import load_packs
 from palimpsest_pipeline.settings import load_settings
 
-from .console import JsonOption, PlatformOption, escape_markup, fail, out, parse_instant, print_table
+from .console import JsonOption, PlatformOption, out, parse_instant, print_table
 from .files import CsvOption, XlsxOption, write_files
+from .fixture_options import AtOption, MarketOption, SrIdArgument, find_market_keys, print_fixture, resolve_instant
 
 if TYPE_CHECKING:
     import polars as pl
@@ -33,14 +34,9 @@ prices_app = typer.Typer()
 
 @prices_app.command()
 def prices(
-    sr_id: Annotated[int, typer.Argument(metavar="SR_ID", help="SportRadar id of the fixture.")],
-    at: Annotated[str | None, typer.Option(help="Instant with its zone, e.g. 2026-06-26T19:00Z. Default: now.")] = None,
-    market: Annotated[
-        str | None,
-        typer.Option(
-            help="Only this market: its key (match_result), its name (1x2), or a platform's id (sportybet:1)."
-        ),
-    ] = None,
+    sr_id: SrIdArgument,
+    at: AtOption = None,
+    market: MarketOption = None,
     platform: PlatformOption = None,
     as_json: JsonOption = False,
     csv: CsvOption = None,
@@ -54,11 +50,9 @@ def prices(
     from palimpsest_pipeline.operate.databases import open_databases, require_schema
 
     requested_instant = parse_instant(at) if at else None
-    keys = None if market is None else _find_market_keys(market)
+    keys = None if market is None else find_market_keys(market)
     with open_databases(load_settings()) as pipeline:
-        instant = requested_instant or pipeline.clock.now()
-        if instant > pipeline.clock.now():
-            raise typer.BadParameter(f"{instant:%Y-%m-%d %H:%M:%S} UTC is in the future", param_hint="--at")
+        instant = resolve_instant(requested_instant, pipeline.clock.now())
         require_schema(pipeline)
         fixture, rows = _read_prices(pipeline, sr_id, instant)
     if keys is not None:
@@ -73,16 +67,6 @@ def prices(
         _print_prices(fixture, instant, rows)
 
 
-def _find_market_keys(text: str) -> list[str]:
-    from palimpsest_pipeline.markets.describe_market import UnknownMarket, find_markets
-    from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
-
-    try:
-        return [market.market_key for market in find_markets(text, load_installed_vocabulary())]
-    except UnknownMarket as unknown:
-        raise typer.BadParameter(f"{unknown}", param_hint="--market") from unknown
-
-
 def _read_prices(pipeline: "Pipeline", sr_id: int, instant: datetime) -> "tuple[dict[str, Any], pl.DataFrame]":
     """Return the fixture's names, and the prices of its primary listings."""
     from palimpsest_pipeline.storage.catalog.fixtures import read_fixture
@@ -90,11 +74,6 @@ def _read_prices(pipeline: "Pipeline", sr_id: int, instant: datetime) -> "tuple[
 
     with pipeline.connect() as conn:
         fixture = read_fixture(conn, sr_id)
-        if fixture is None:
-            raise fail(
-                f"no fixture with SportRadar id {sr_id} is known: check the id, or run a full cycle first "
-                "(`palimpsest scrape`)"
-            )
         rows = OddsHistoryReader(conn, pipeline.archive).read_prices_as_of(
             instant, sr_ids=[sr_id], max_age=MAX_ANSWER_AGE
         )
@@ -102,9 +81,7 @@ def _read_prices(pipeline: "Pipeline", sr_id: int, instant: datetime) -> "tuple[
 
 
 def _print_prices(fixture: "dict[str, Any]", instant: datetime, rows: "pl.DataFrame") -> None:
-    names = f"{fixture['home_team']} - {fixture['away_team']}"
-    out.print(f"[bold]{escape_markup(names)}[/]  kickoff {fixture['kickoff_at']:%Y-%m-%d %H:%M} UTC", highlight=False)
-    out.print(f"as of {instant:%Y-%m-%d %H:%M:%S} UTC", highlight=False)
+    print_fixture(fixture, instant)
     if rows.is_empty():
         out.print("no prices: no answer in the 24 hours before, or none with the market or platform you chose")
         return

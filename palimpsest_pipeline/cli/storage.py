@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from palimpsest_pipeline.pipeline.context import Pipeline
-    from palimpsest_pipeline.storage.odds.table_sizes import Sizes
+    from palimpsest_pipeline.storage.odds.storage_growth import Sizes
 
 storage_app = typer.Typer()
 

@@ -12,8 +12,6 @@ from palimpsest_pipeline.storage.tables import metadata as tables
 ASSET_OWNER = "team:data-engineering"
 TABLE_NAME_KEY: Final = "dagster/table_name"
 ALSO_WRITES_KEY: Final = "also_writes"
-SPARKLINE_CHARACTERS: Final = "▁▂▃▄▅▆▇█"
-SPARKLINE_WIDTH: Final = 40
 
 
 def build_column_schema(table: str) -> dg.TableSchema:
@@ -69,19 +67,3 @@ def build_metadata(row_count: int, **numbers: float | str | dg.MetadataValue | N
 def stringify_values(numbers: Mapping[str, object]) -> dict[str, Any]:
     """Return numbers and texts unchanged and other values as text. None is left out."""
     return {k: v if isinstance(v, int | float | str) else str(v) for k, v in numbers.items() if v is not None}
-
-
-def draw_sparkline(times_s: Sequence[float]) -> str | None:
-    """Return the rate of the instants over time as a line of text; None without two different instants.
-
-    For example `▂▅█▇▁ up to 40.5/s, 2.0 s a block`. It is plain text, because Dagster shows that in the table of
-    metadata itself, whereas longer Markdown becomes a link.
-    """
-    if len(times_s) < 2 or (began := min(times_s)) == (ended := max(times_s)):
-        return None
-    width_s = (ended - began) / SPARKLINE_WIDTH
-    counts = [0] * SPARKLINE_WIDTH
-    for at in times_s:
-        counts[min(int((at - began) / width_s), SPARKLINE_WIDTH - 1)] += 1
-    blocks = "".join(SPARKLINE_CHARACTERS[round(n / max(counts) * (len(SPARKLINE_CHARACTERS) - 1))] for n in counts)
-    return f"{blocks} up to {max(counts) / width_s:.1f}/s, {width_s:.2g} s a block"

@@ -28,7 +28,10 @@ Judge = Callable[[Pipeline, psycopg.Connection, Sequence[int]], Iterable[Verdict
 
 JUDGES_KEY: Final = "palimpsest/judges"
 JUDGES_CYCLES: Final = "cycles"
-"""Metadata value of the checks of this module: it tells the alerts that their verdicts are in ops.cycle_checks."""
+"""Metadata value of the checks of this module.
+
+It shows the alerts that their verdicts are in ops.cycle_checks.
+"""
 
 CYCLES_PER_BATCH: Final = 24
 """Number of cycles that are judged from one reading of their rows. It limits memory."""
@@ -124,7 +127,7 @@ def build_day_result(verdicts: Sequence[Verdict], bad_verdicts: Sequence[Verdict
 
 
 def _describe_verdicts(verdicts: Sequence[Verdict]) -> list[str]:
-    named = [f"cycle {verdict.cycle_id}: {verdict.description}" for verdict in verdicts[:MAX_NAMED_CYCLES]]
+    lines = [f"cycle {verdict.cycle_id}: {verdict.description}" for verdict in verdicts[:MAX_NAMED_CYCLES]]
     return (
-        [*named, f"and {len(verdicts) - MAX_NAMED_CYCLES} cycles more"] if len(verdicts) > MAX_NAMED_CYCLES else named
+        [*lines, f"and {len(verdicts) - MAX_NAMED_CYCLES} cycles more"] if len(verdicts) > MAX_NAMED_CYCLES else lines
     )

@@ -27,7 +27,10 @@ SLOT_TAG: Final = "palimpsest/slot"
 """Run tag with the slot of the kickoff cadence for which the run was requested."""
 KICKOFF_INTERVAL_S: Final = 30
 MAX_UNFINISHED_RUNS: Final = 2
-"""Maximum number of unfinished runs of slots: one derives its last minute while the next one asks in its first."""
+"""Maximum number of unfinished runs of slots.
+
+One derives its last minute while the next one sends the requests of its first.
+"""
 MAX_RECENT_RUNS: Final = 50
 """Number of newest runs of slots that a tick looks at. They cover several hours."""
 
@@ -112,12 +115,12 @@ def kickoff_sensor(
         return dg.SkipReason(f"the slot of {moment.slots[-1]:%H:%M} UTC is already requested")
     if slot_at is None:
         following = next((at for at in kickoffs if at > moment.now), later)
-        known = (
+        outlook = (
             "no upcoming fixture is known"
             if following is None
             else f"the next fixture kicks off at {following:%Y-%m-%d %H:%M} UTC"
         )
-        return dg.SkipReason(f"no fixture is due in the slot of {moment.unrequested_slots[-1]:%H:%M} UTC: {known}")
+        return dg.SkipReason(f"no fixture is due in the slot of {moment.unrequested_slots[-1]:%H:%M} UTC: {outlook}")
     unfinished_runs = [record for record in runs if record.dagster_run.status in UNFINISHED_STATUSES]
     if len(unfinished_runs) >= MAX_UNFINISHED_RUNS:
         run_text = _describe_run(unfinished_runs[MAX_UNFINISHED_RUNS - 1])

@@ -84,11 +84,11 @@ class RunDerivation:
 
     def describe(self) -> str:
         """Return the result in words."""
-        failed = f", {len(self.untried_ids)} not tried again after an earlier failure" if self.untried_ids else ""
-        gone = f", {len(self.gone_ids)} no longer in the landing" if self.gone_ids else ""
+        failed_text = f", {len(self.untried_ids)} not tried again after an earlier failure" if self.untried_ids else ""
+        gone_text = f", {len(self.gone_ids)} no longer in the landing" if self.gone_ids else ""
         return (
             f"{len(self.derived_ids)} cycles derived, {self.n_up_to_date} up to date,"
-            f" {len(self.waiting_ids)} waiting{failed}{gone}, {self.n_rows_written} rows"
+            f" {len(self.waiting_ids)} waiting{failed_text}{gone_text}, {self.n_rows_written} rows"
         )
 
 
@@ -110,7 +110,7 @@ def derive_run(
     cycle fails, its error is added to `errors`, and the others are derived. A replay that a sensor requested skips
     cycles that failed before.
     """
-    done = RunDerivation(cycles.cycle_ids)
+    derivation = RunDerivation(cycles.cycle_ids)
     tried: set[int] = set()
     still_due_ids: set[int] = set()
     hour_by_cycle: dict[int, datetime] = {}
@@ -124,32 +124,32 @@ def derive_run(
         while True:
             due = read_due(cycles.cycle_ids)
             if LEAVES_FAILED_TAG in run.tags:
-                done.untried_ids |= {each.cycle_id for each in due if each.has_failed} - tried
+                derivation.untried_ids |= {each.cycle_id for each in due if each.has_failed} - tried
             # Cycles were tried oldest first, so a cycle that is still due was not made due again by another of them.
             still_due_ids |= hour_by_cycle.keys() & {each.cycle_id for each in due}
             hour_by_cycle = {
                 each.cycle_id: each.partition_hour
                 for each in due
-                if each.cycle_id not in still_due_ids | done.untried_ids
+                if each.cycle_id not in still_due_ids | derivation.untried_ids
             }
             if not hour_by_cycle:
                 break
             tried |= hour_by_cycle.keys()
             manifests, errors = _read_manifests(pipeline, conn, due, hour_by_cycle)
-            done.gone_ids |= hour_by_cycle.keys() - errors.keys() - {manifest.cycle_id for manifest in manifests}
+            derivation.gone_ids |= hour_by_cycle.keys() - errors.keys() - {manifest.cycle_id for manifest in manifests}
             if errors:
-                done.errors.append(CyclesFailed(product.name, errors))
+                derivation.errors.append(CyclesFailed(product.name, errors))
             try:
                 derive(manifests)
             except CyclesFailed as error:
-                done.errors.append(error)
+                derivation.errors.append(error)
         still_due = read_due(tried)
-        done.failed_ids = {each.cycle_id for each in still_due if each.has_failed}
-        done.waiting_ids = {each.cycle_id for each in still_due} - done.failed_ids
-        done.derived_ids = tried - done.failed_ids - done.waiting_ids - done.gone_ids
-        done.n_rows_written = count_rows(conn, product.schema, product.name, sorted(done.derived_ids))
-        done.n_rows = count_rows(conn, product.schema, product.name, cycles.cycle_ids)
-    return done
+        derivation.failed_ids = {each.cycle_id for each in still_due if each.has_failed}
+        derivation.waiting_ids = {each.cycle_id for each in still_due} - derivation.failed_ids
+        derivation.derived_ids = tried - derivation.failed_ids - derivation.waiting_ids - derivation.gone_ids
+        derivation.n_rows_written = count_rows(conn, product.schema, product.name, sorted(derivation.derived_ids))
+        derivation.n_rows = count_rows(conn, product.schema, product.name, cycles.cycle_ids)
+    return derivation
 
 
 def raise_for_failed_cycles(pipeline: Pipeline, run: dg.DagsterRun, cycles: RunCycles) -> None:

@@ -31,7 +31,10 @@ NO_TIMEOUT_MS: Final = 0
 POOL_RECYCLE_S: Final = 3600
 """Age of a pooled connection from which on it is replaced before use."""
 MAX_OVERFLOW: Final = 20
-"""Maximum number of temporary connections beside the one that stays open: Dagster's default for its web server."""
+"""Maximum number of temporary connections beside the permanent one.
+
+It is Dagster's default for its web server.
+"""
 
 CREDENTIALS_HIDDEN_KEY: Final = "palimpsest/credentials_hidden"
 """Key that Dagster's storage has once the credentials are removed from its texts."""

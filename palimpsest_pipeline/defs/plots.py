@@ -26,8 +26,8 @@ def draw_svg(*series: Values) -> str:
 
     None, NaN and infinite values are gaps. A single value between gaps is a dot.
     """
-    known = [value for values in series for value in map(_to_finite, values) if value is not None]
-    low, high = min(known, default=0.0), max(known, default=0.0)
+    numbers = [value for values in series for value in map(_to_finite, values) if value is not None]
+    low, high = min(numbers, default=0.0), max(numbers, default=0.0)
     paths = [
         f'<path d="{_draw_path([_to_finite(value) for value in values], low, high)}" stroke="{colour}"/>'
         for values, colour in reversed(list(zip(series, SERIES_COLOURS, strict=False)))
@@ -40,15 +40,15 @@ def draw_svg(*series: Values) -> str:
 
 
 def draw_plot(values: Values, floor: Values = ()) -> dg.MarkdownMetadataValue | None:
-    """Return a plot with its least, greatest and last value as text; None without any value.
+    """Return a plot with its smallest, largest and last value as text; None if there are no values.
 
-    `floor` is a second series in grey. Dagster shows the plot always inline: in a long series, neighbouring values are
-    averaged until the text is short enough.
+    `floor` is a second series in grey. Dagster shows the plot inline and limits its length, so neighbouring values of a
+    long series are averaged until the text is short enough.
     """
-    known = [value for value in map(_to_finite, values) if value is not None]
-    if not known:
+    numbers = [value for value in map(_to_finite, values) if value is not None]
+    if not numbers:
         return None
-    caption = f"{_format_number(min(known))} to {_format_number(max(known))}, last {_format_number(known[-1])}"
+    caption = f"{_format_number(min(numbers))} to {_format_number(max(numbers))}, last {_format_number(numbers[-1])}"
     points = min(max(len(values), len(floor)), MAX_POINTS)
     while (
         len(text := _format_markdown(caption, *(_thin_values(each, points) for each in (values, floor) if len(each))))

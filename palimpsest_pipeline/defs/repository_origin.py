@@ -11,7 +11,10 @@ import dagster as dg
 from .dagster_private import REPOSITORY_LABEL_TAG, RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
 
 LOCATION_NAME: Final = "palimpsest_pipeline"
-"""Name of our code location. It is part of a schedule's identity, so it is the same however Dagster is started."""
+"""Name of our code location.
+
+It is part of a schedule's identity, so it is the same however Dagster is started.
+"""
 REPOSITORY_ORIGIN: Final = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(LOCATION_NAME), "__repository__")
 REPOSITORY_TAGS: Final = {REPOSITORY_LABEL_TAG: REPOSITORY_ORIGIN.get_label()}
 """Tags with which a run is created, so that Dagster finds it by its repository."""

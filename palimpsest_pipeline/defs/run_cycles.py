@@ -52,8 +52,8 @@ def find_run_cycles(conn: psycopg.Connection, run: dg.DagsterRun, day: date) -> 
     if is_scraping_run(run):
         return RunCycles(cycle_ledger.read_cycles_of_runs(conn, [run.run_id]), is_own=True)
     for run_ids in ([run.run_id], list_repeated_runs(run)):
-        if run_ids and (own := cycle_ledger.read_cycles_of_runs(conn, run_ids)):
-            return RunCycles(own, is_own=True)
+        if run_ids and (own_cycles := cycle_ledger.read_cycles_of_runs(conn, run_ids)):
+            return RunCycles(own_cycles, is_own=True)
     first, last = find_run_hours(run, day)
     return RunCycles(
         [cycle.cycle_id for cycle in landed_cycles.read_cycles(conn, first, last + HOUR) if not cycle.is_gone],

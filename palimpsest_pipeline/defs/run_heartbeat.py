@@ -51,8 +51,8 @@ def start_run_heartbeat(
 def list_silent_runs(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[run_heartbeats.RunHeartbeat]:
     """Return unfinished runs that are silent for PALIMPSEST_SILENT_AFTER_S, or whose process here is gone.
 
-    "Here" means on this machine. A run that never gave a sign of life has not reached our code: Dagster's own run
-    monitoring watches whether runs start in time. Raises DatabaseUnreachable.
+    "Here" means on this machine. A run that never wrote a heartbeat has not reached our code: Dagster's own run
+    monitoring checks whether runs start in time. Raises DatabaseUnreachable.
     """
     ids = [run.run_id for run in instance.get_runs(dg.RunsFilter(statuses=list(RUNNING_STATUSES)))]
     if not ids:
@@ -98,7 +98,7 @@ def describe_dead_run(dead: run_heartbeats.RunHeartbeat) -> str:
     """Return the message to the user about a run whose process died."""
     when = "after its work was done" if dead.has_finished else "at its work"
     return (
-        f"The process of this run died {when}: {dead.run.host}, pid {dead.run.pid}, last sign of life"
+        f"The process of this run died {when}: {dead.run.host}, pid {dead.run.pid}, last heartbeat"
         f" {dead.last_sign_at:%Y-%m-%d %H:%M:%S} UTC. The rows that it had written stay; run it again, or only its"
         " unfinished steps (re-execute from failure)."
     )

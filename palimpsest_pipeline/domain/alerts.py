@@ -17,7 +17,10 @@ CHECK_ERROR_CLASS: Final = "CheckFailed"
 KEY_SEPARATOR: Final = ", "
 MAX_NAMED_PARTITIONS: Final = 5
 STALE_AFTER: Final = timedelta(days=1)
-"""A closing is not sent when the alert closed longer ago than this and its opening was never sent either."""
+"""Maximum age of a closing whose opening was never sent.
+
+An older closing is not sent either.
+"""
 
 
 class AlertKind(StrEnum):
@@ -25,8 +28,9 @@ class AlertKind(StrEnum):
 
     RUN = "run"
     CYCLE = "cycle"
-    """A product that could not be derived from cycles. The subject is the product's asset; the partitions are the
-    cycles.
+    """A product that could not be derived from cycles.
+
+    The subject is the product's asset; the partitions are the cycles.
     """
     CHECK = "check"
     PIPELINE = "pipeline"

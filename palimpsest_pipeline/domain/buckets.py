@@ -44,4 +44,7 @@ BUCKETS_BY_SCHEME: Final[dict[BucketScheme, tuple[Bucket, ...]]] = {
         ("in-play", None),
     ),
 }
-"""Every scheme with its buckets, from the farthest to the nearest. Prematch data never falls into `in-play`."""
+"""Every scheme with its buckets, from the farthest to the nearest.
+
+Prematch data never falls into `in-play`.
+"""

@@ -37,8 +37,9 @@ class Target:
     kickoff_at: datetime
     listings: Mapping[Platform, tuple[str, ...]]
     answered_cycle_id: int = 0
-    """Newest cycle by which each of the target's platforms has answered, in that cycle or an older one. 0 when a
-    platform has never answered or was never asked.
+    """Newest cycle by which each of the target's platforms has answered, in that cycle or an older one.
+
+    0 when a platform has never answered or was never asked.
     """
 
 
@@ -81,11 +82,16 @@ class PlatformRun:
     p95_ms: float | None
     message: str = ""
     clock_offset_s: float | None = None
-    """Seconds by which the host's clock is ahead of ours, the median over its answers; None when no answer shows it."""
+    """Seconds by which the host's clock is ahead of ours; None when no answer shows it.
+
+    It is the median over the answers.
+    """
     capture_s: float | None = None
     """From the first request of the capture to the last answer on this platform; None without a capture."""
     floor_s: float | None = None
-    """The least time in which this platform's budget allows requests of the measured durations; None without a capture.
+    """Minimum time in which this platform's budget allows these requests; None without a capture.
+
+    It uses the measured durations.
     """
 
 

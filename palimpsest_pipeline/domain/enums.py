@@ -84,9 +84,9 @@ class RunStatus(StrEnum):
     PARTIAL = "partial"
     FAILED = "failed"
     CANCELLED = "cancelled"
-    """A person ended it; everything that had arrived by then is kept."""
+    """A person ended it; answers that have arrived are kept."""
     INTERRUPTED = "interrupted"
-    """Its process died. Another process found this and closed the cycle with the answers that had been landed."""
+    """Its process died, and another process closed the cycle with its landed answers."""
 
 
 class FailureClass(StrEnum):
@@ -239,7 +239,7 @@ class FixtureProduct(StrEnum):
 
 
 class BucketScheme(StrEnum):
-    """The division of the time to kickoff into buckets."""
+    """A way to divide the time to kickoff into buckets."""
 
     REFERENCE4 = "reference4"
     TRADER10 = "trader10"

@@ -9,8 +9,10 @@ from typing import Final
 from .enums import FailureClass, PayloadKind, Platform
 
 MAX_CACHE_AGE: Final = timedelta(hours=1)
-"""The longest credible time between an answer's `observed_at` and its arrival. The platforms' edge caches hold content
-for some seconds. A longer time means a broken header, which would put prices on a wrong day.
+"""The longest credible time between an answer's `observed_at` and its arrival.
+
+The platforms' edge caches hold content for some seconds. A longer time means a broken header, which would put prices on
+a wrong day.
 """
 
 
@@ -51,8 +53,9 @@ class Answer:
     received_at: datetime
     """The arrival of the last byte of the body, or the instant at which the failure was known."""
     observed_at: datetime
-    """The instant that the content describes: `received_at` less the `Age` header, where an edge cache sends a credible
-    one of at most `MAX_CACHE_AGE`.
+    """The instant that the content describes: `received_at` less the `Age` header of an edge cache.
+
+    Only a credible `Age` of at most `MAX_CACHE_AGE` counts.
     """
     status: int | None
     headers: Mapping[str, str]

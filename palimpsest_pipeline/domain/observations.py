@@ -14,18 +14,21 @@ from .enums import Completeness, ListingKind, Platform, Sport
 T = TypeVar("T")
 
 MAX_KICKOFF_DISTANCE: Final = timedelta(days=3 * 365)
-"""A kickoff further than this from the answer that states it is a placeholder or an error: no match is listed so long
-before it is played.
+"""Maximum credible time between a kickoff and the answer that states it.
+
+A kickoff further away is a placeholder or an error: no match is listed so long before it is played.
 """
 MIN_RELISTING_GAP: Final = timedelta(hours=6)
-"""Two listings of one platform and fixture whose kickoffs lie further apart are a match that was postponed and listed
-again. Nearer ones are copies of one listing, e.g. with boosted odds.
+"""The least distance of the kickoffs of a postponed match that a platform has listed again.
+
+Two listings of one platform and fixture with closer kickoffs are copies of one listing, e.g. with boosted odds.
 """
 
 
 IN_PLAY_REASON: Final = "in play"
-"""The start of a reject's reason when the answer shows the match in play. Such an answer is correct, but it holds no
-prematch book.
+"""The start of a reject's reason when the answer shows the match in play.
+
+Such an answer is correct, but it holds no prematch book.
 """
 
 

@@ -84,8 +84,9 @@ ASKED_SLOTS: Final[dict[str, pl.DataType]] = {
     "answered": pl.Boolean(),
     "silent": pl.List(pl.String()),
 }
-"""Fixtures at the slots in which they were requested. `answered`: at least one platform answered. `silent`: the
-platforms that did not answer.
+"""Fixtures at the slots in which they were requested.
+
+`answered`: at least one platform answered. `silent`: the platforms that did not answer.
 """
 
 REJECT_COUNTS: Final[dict[str, pl.DataType]] = {

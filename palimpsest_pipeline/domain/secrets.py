@@ -13,14 +13,18 @@ REDACTED_TEXT: Final = "***"
 MIN_SECRET_CHARS: Final = 4
 """A shorter secret is hidden only inside URLs: elsewhere it would hide parts of ordinary words."""
 MIN_SUBSTRING_CHARS: Final = 8
-"""A secret of this length or more is hidden wherever it occurs; a shorter one only as a word of its own."""
+"""Minimum length of a secret that is hidden inside other words.
+
+A shorter one is hidden only as a separate word.
+"""
 URL_CREDENTIALS_PATTERN: Final = re.compile(
     r"\b(?!(?:abfss?|az|file)://)([a-z][a-z0-9+.-]*://)"
     r"(?!(?:(?:user)?:password|[^\s:/?#@'\"<>]*:\*\*\*)@[^\s'\"<>@]*(?:[\s'\"<>]|$))[^\s'\"<>]*@",
     re.IGNORECASE,
 )
-"""Matches from the scheme of a URL to its last @, because a password may hold a /, ? or # that was not encoded. An @ in
-a path therefore hides the text before it, too.
+"""Matches from the scheme of a URL to its last @.
+
+A password may hold a /, ? or # that was not encoded. An @ in a path therefore hides the text before it, too.
 
 In abfs:// and az:// the part before the @ is the name of a container, in file:// it is part of a path. The words user
 and password are the example in our own messages, and a password shown as *** is hidden already. Apart from these

@@ -7,7 +7,9 @@ from hashlib import blake2b
 from typing import Final
 
 MAX_KEY_CHARS: Final = 200
-"""The longest key text. Postgres refuses an index entry of more than 2,704 bytes, which would fail the whole cycle.
+"""The longest key text.
+
+Postgres refuses an index entry of more than 2,704 bytes, which would fail the whole cycle.
 
 Three keys of this length fit into one entry. The longest key seen so far has 60 characters.
 """

@@ -60,7 +60,7 @@ class HourIndex(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tr
         return {(place.cycle_id, place.segment): (file, place) for file in self.files for place in file.places}
 
     def list_segments(self, cycle_id: int) -> list[str]:
-        """Return the names of the cycle's segments in this index, in order."""
+        """Return the names of the cycle's segments in this index, in the order of the index."""
         return sorted(name for segment_cycle_id, name in self.places if segment_cycle_id == cycle_id)
 
     def find_span(self, cycle_id: int, segments: Sequence[str]) -> RowSpan | None:

@@ -33,9 +33,9 @@ from .schema import ANSWER_SCHEMA
 from .writer import Landing
 
 ZSTD_LEVEL: Final = 9
-"""Compression level. It saves a quarter of the size against the level of a running cycle, which has less time.
+"""Compression level.
 
-Answers are similar to each other. Level 12 takes twice the time for 7 % less.
+It saves a quarter of the size against the level of a running cycle, which has less time.
 """
 PAGE_BYTES: Final = 64 * 1024 * 1024
 """Page size. It is so large that a row group is one page, which is the unit of compression."""
@@ -46,7 +46,7 @@ UNFINISHED_FOLDER: Final = "platform=unfinished"
 
 @dataclass(frozen=True, slots=True)
 class Compaction:
-    """The result for an hour: the size of its answers before and after, or why it was left alone."""
+    """The result for an hour: the size of its answers before and after, or the reason why it is unchanged."""
 
     hour: datetime
     bytes_before: int
@@ -83,7 +83,7 @@ def compact_hour(landing: Landing, hour: datetime, *, dry_run: bool = False) -> 
     """Compact an hour, or finish an interrupted compaction.
 
     With `dry_run`, return only its present size (also as `bytes_after`) and whether it can be compacted. An hour with a
-    cycle that is not closed or not whole is left alone, with the reason. Raises LandingIncomplete when a segment has
+    cycle that is not closed or not whole is not changed, with the reason. Raises LandingIncomplete when a segment has
     changed since it was written, LandingUnreadable for a damaged manifest or index, LandingError when the store
     refuses; the hour is then as readable as before.
     """
@@ -112,21 +112,21 @@ def _find_obstacle(landing: Landing, hour: datetime, manifests: Sequence[Manifes
     for manifest in manifests:
         if missing := landing.find_missing_segments(manifest):
             return f"cycle {manifest.cycle_id} is not whole: {missing[0]} is missing"
-        known = {*(segment.name for segment in manifest.segments), *manifest.torn}
+        known_segments = {*(segment.name for segment in manifest.segments), *manifest.torn}
         there = landing._list_segments(landing._cycle_folder(hour, manifest.cycle_id))
-        if stray := [name for _, name in there if name not in known]:
+        if stray := [name for _, name in there if name not in known_segments]:
             return f"cycle {manifest.cycle_id} is being written to: its manifest does not name {stray[0]}"
     return None
 
 
 def _group_by_platform(manifests: Sequence[Manifest]) -> dict[Platform, list[_Part]]:
-    found: dict[Platform, list[_Part]] = {}
+    parts_by_platform: dict[Platform, list[_Part]] = {}
     for manifest in manifests:
         for platform in dict.fromkeys(segment.platform for segment in manifest.segments):
-            found.setdefault(platform, []).append(
+            parts_by_platform.setdefault(platform, []).append(
                 _Part(manifest, [s for s in manifest.segments if s.platform == platform])
             )
-    return dict(sorted(found.items()))
+    return dict(sorted(parts_by_platform.items()))
 
 
 def _build_hour_file(
@@ -235,9 +235,9 @@ def _remove_replaced_files(
     folder = landing._hour_folder(hour)
     for manifest in manifests:
         of_cycle = landing._cycle_folder(hour, manifest.cycle_id)
-        named = {segment.name for segment in manifest.segments}
+        segment_names = {segment.name for segment in manifest.segments}
         for _, name in landing._list_segments(of_cycle):
-            if name in named:
+            if name in segment_names:
                 landing._remove(of_cycle / name)
         for platform in {segment.platform for segment in manifest.segments}:
             landing._remove_empty(of_cycle / f"platform={platform}")

@@ -29,7 +29,7 @@ class ExpiryResult:
     removed: list[datetime] = field(default_factory=list)
     bytes_removed: int = 0
     """Size of their answers."""
-    kept: dict[datetime, str] = field(default_factory=dict)
+    kept_hours: dict[datetime, str] = field(default_factory=dict)
     """Expired hours that stay, with the reason."""
 
 
@@ -38,20 +38,20 @@ def expire_hours(landing: Landing, before: datetime, find_need: NeedCheck, *, dr
 
     The caller must ensure that no other process compacts or expires. Raises LandingError when the store refuses.
     """
-    done = ExpiryResult()
+    result = ExpiryResult()
     for hour in list_expired_hours(landing, before):
         has_mark = landing._is_expiring(landing._hour_folder(hour))
         if not has_mark and (reason := find_need(hour)) is not None:
-            done.kept[hour] = reason
+            result.kept_hours[hour] = reason
             continue
-        done.bytes_removed += int(landing.measure_usage(start=hour, end=hour + HOUR)["bytes"].sum())
+        result.bytes_removed += int(landing.measure_usage(start=hour, end=hour + HOUR)["bytes"].sum())
         if not dry_run:
             _remove_hour(landing, hour)
-        done.removed.append(hour)
+        result.removed.append(hour)
     if not dry_run:
         for _, folder in landing._list_hour_folders():
             _remove_empty(landing, folder)  # an expiry that died at its very end leaves empty folders
-    return done
+    return result
 
 
 def list_expired_hours(landing: Landing, before: datetime) -> list[datetime]:

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -44,6 +45,10 @@ USAGE_SCHEMA: Final = {
 """Schema of a frame with the size on disk of each cycle, by platform."""
 
 
+def _build_kind_filter(kinds: Collection[PayloadKind] | None) -> pl.Expr:
+    return EVERY_ROW if kinds is None else pl.col("kind").is_in([kind.value for kind in kinds])
+
+
 @dataclass(frozen=True, slots=True)
 class UnreadableCycle:
     """A cycle whose manifest, or the index of its hour, exists and cannot be read.
@@ -56,7 +61,7 @@ class UnreadableCycle:
     sentence: str
 
     def as_dict(self) -> dict[str, str | int]:
-        """Return the object of the commands' JSON output."""
+        """Return the content as the object that the commands print as JSON."""
         return {"hour": format_hour_key(self.hour), "cycle_id": self.cycle_id, "why": self.sentence}
 
 
@@ -76,6 +81,10 @@ def describe_unreadable(cycles: Iterable[UnreadableCycle]) -> str:
 class LandingReader(LandingFiles):
     """The raw answers of all cycles under one root, for reading."""
 
+    def __init__(self, root: str | Path) -> None:
+        super().__init__(root)
+        self._last_cycle: tuple[tuple[int, str] | None, dict[Platform, pl.DataFrame]] = (None, {})
+
     def list_cycles(
         self, hour: datetime | None = None, start: datetime | None = None, end: datetime | None = None
     ) -> list[Manifest]:
@@ -86,13 +95,15 @@ class LandingReader(LandingFiles):
         folders = (
             [self._hour_folder(hour)] if hour is not None else [path for _, path in self._list_hour_folders(start, end)]
         )
-        found = [self._read_manifest_in(cycle) for folder in folders for cycle in self._list_cycles_in_hour(folder)]
-        return sorted((manifest for manifest in found if manifest is not None), key=lambda manifest: manifest.cycle_id)
+        manifests = [self._read_manifest_in(cycle) for folder in folders for cycle in self._list_cycles_in_hour(folder)]
+        return sorted(
+            (manifest for manifest in manifests if manifest is not None), key=lambda manifest: manifest.cycle_id
+        )
 
     def list_readable_cycles(self, start: datetime | None = None, end: datetime | None = None) -> LandedCycles:
         """Return the closed cycles like `list_cycles`, and the cycles whose manifest cannot be read."""
         manifests, unreadable = [], []
-        for hour, folder in sorted(self._list_hour_folders(start, end), key=lambda found: found[0]):
+        for hour, folder in sorted(self._list_hour_folders(start, end), key=lambda item: item[0]):
             for cycle in self._list_cycles_in_hour(folder):
                 try:
                     manifest = self._read_manifest_in(cycle)
@@ -108,7 +119,7 @@ class LandingReader(LandingFiles):
 
         An unreadable cycle is left out with a warning.
         """
-        for _, hour in sorted(self._list_hour_folders(), key=lambda found: found[0], reverse=True):
+        for _, hour in sorted(self._list_hour_folders(), key=lambda item: item[0], reverse=True):
             for folder in sorted(
                 self._list_cycles_in_hour(hour), key=lambda path: int(path.name.removeprefix("cycle=")), reverse=True
             ):
@@ -142,20 +153,20 @@ class LandingReader(LandingFiles):
         Raises LandingIncomplete when it is gone.
         """
         folder = self._cycle_folder(manifest.partition_hour, manifest.cycle_id)
-        found = self._read_manifest_in(folder)
-        if found is None or self._is_expiring(folder.parent):
+        current_manifest = self._read_manifest_in(folder)
+        if current_manifest is None or self._is_expiring(folder.parent):
             raise LandingIncomplete(
                 f"cycle {manifest.cycle_id}: its manifest is no longer in the landing at {self.root}"
             )
-        return found
+        return current_manifest
 
     def find_missing_segments(self, manifest: Manifest, platforms: Collection[Platform] | None = None) -> list[str]:
         """Return the names of the manifest's segments that do not exist. The content of files is not checked."""
         there = {
             name for _, name in self._list_segments(self._cycle_folder(manifest.partition_hour, manifest.cycle_id))
         }
-        wanted = [s.name for s in manifest.segments if platforms is None or s.platform in platforms]
-        if there.issuperset(wanted):
+        segment_names = [s.name for s in manifest.segments if platforms is None or s.platform in platforms]
+        if there.issuperset(segment_names):
             return []
         # The index is read after the segments, because a segment is removed only when the index has it.
         folder = self._hour_folder(manifest.partition_hour)
@@ -165,7 +176,7 @@ class LandingReader(LandingFiles):
             for (cycle_id, name), (file, _) in places.items()
             if cycle_id == manifest.cycle_id and file.name in files
         }
-        return [name for name in wanted if name not in there]
+        return [name for name in segment_names if name not in there]
 
     def list_unclosed_cycles(self, hour: datetime | None = None) -> list[int]:
         """Return the ids of running or interrupted cycles, of one hour or all: segments but no manifest."""
@@ -204,8 +215,8 @@ class LandingReader(LandingFiles):
                 unreadable.append(UnreadableCycle(hour, manifest.cycle_id, str(index)))
                 continue
             for segment in manifest.segments:
-                held = index.places.get((manifest.cycle_id, segment.name))
-                size = segment.bytes if held is None else held[1].bytes
+                place = index.places.get((manifest.cycle_id, segment.name))
+                size = segment.bytes if place is None else place[1].bytes
                 rows.append((hour, manifest.cycle_id, manifest.scope.value, segment.platform, segment.rows, size))
         listed = pl.DataFrame(rows, schema=USAGE_SCHEMA, orient="row")
         return listed.group_by("hour", "cycle_id", "scope", "platform", maintain_order=True).agg(
@@ -225,7 +236,44 @@ class LandingReader(LandingFiles):
         segments, or with the first segment that has changed since it was written.
         """
         empty = pl.DataFrame(schema={name: ANSWER_SCHEMA[name] for name in columns})
-        return pl.concat([empty, *self.read_segments(manifest, kinds, platforms, columns)])
+        if "body" not in columns:
+            frames = self._read_without_bodies(manifest, platforms)
+            return pl.concat([empty, *(frame.filter(_build_kind_filter(kinds)).select(columns) for frame in frames)])
+        segments = self._select_segments(manifest, kinds, platforms)
+        folder = self._require_segments(manifest, platforms)
+        return pl.concat([empty, *self._read_frames(folder, manifest.cycle_id, segments, kinds, columns)])
+
+    def _select_segments(
+        self, manifest: Manifest, kinds: Collection[PayloadKind] | None, platforms: Collection[Platform] | None
+    ) -> list[Segment]:
+        """Return the segments of the platforms that have an answer of any of the kinds."""
+        segments = [segment for segment in manifest.segments if platforms is None or segment.platform in platforms]
+        if kinds is None:
+            return segments
+        frames = self._read_without_bodies(manifest, platforms)
+        names = {name for frame in frames for name in frame.filter(_build_kind_filter(kinds))["segment"].unique()}
+        return [segment for segment in segments if segment.name in names]
+
+    def _read_without_bodies(self, manifest: Manifest, platforms: Collection[Platform] | None) -> list[pl.DataFrame]:
+        """Return a frame per platform: all answers with the name of their segment, without their bodies.
+
+        The frames of the last cycle are kept, because several products of a cycle read them.
+        """
+        self._require_segments(manifest, platforms)
+        names = dict.fromkeys(s.platform for s in manifest.segments if platforms is None or s.platform in platforms)
+        key = manifest.cycle_id, manifest.digest
+        cached_key, cached_frames = self._last_cycle
+        frames = dict(cached_frames) if cached_key == key else {}
+        columns = [name for name in ANSWER_SCHEMA if name != "body"]
+        for platform in names:
+            if platform not in frames:
+                segments = [segment for segment in manifest.segments if segment.platform == platform]
+                segment_names = [segment.name for segment in segments for _ in range(segment.rows)]
+                frame = pl.concat(list(self.read_segments(manifest, None, [platform], columns)))
+                frames[platform] = frame.with_columns(segment=pl.Series(segment_names, dtype=pl.String))
+        # Threads may replace each other's frames: then a frame is read again, and no frame is ever wrong.
+        self._last_cycle = key, frames
+        return [frames[platform] for platform in names]
 
     def read_segments(
         self,
@@ -238,13 +286,18 @@ class LandingReader(LandingFiles):
 
         Use it for a cycle whose bodies should not be in memory together.
         """
-        folder = self._cycle_folder(manifest.partition_hour, manifest.cycle_id)
+        folder = self._require_segments(manifest, platforms)
         segments = [segment for segment in manifest.segments if platforms is None or segment.platform in platforms]
+        return self._read_frames(folder, manifest.cycle_id, segments, kinds, columns)
+
+    def _require_segments(self, manifest: Manifest, platforms: Collection[Platform] | None) -> UPath:
+        """Return the folder of the cycle. Raises LandingIncomplete when segments of the platforms are missing."""
+        folder = self._cycle_folder(manifest.partition_hour, manifest.cycle_id)
         if missing := self.find_missing_segments(manifest, platforms):
             raise LandingIncomplete(
                 f"cycle {manifest.cycle_id}: missing in the landing at {folder}: {', '.join(missing)}"
             )
-        return self._read_frames(folder, manifest.cycle_id, segments, kinds, columns)
+        return folder
 
     def _read_frames(
         self,
@@ -254,35 +307,42 @@ class LandingReader(LandingFiles):
         kinds: Collection[PayloadKind] | None,
         columns: Sequence[str],
     ) -> Iterator[pl.DataFrame]:
-        wanted = EVERY_ROW if kinds is None else pl.col("kind").is_in([kind.value for kind in kinds])
+        row_filter = _build_kind_filter(kinds)
         needed = dict.fromkeys([*columns, "kind", "received_at", "observed_at"])
-        for frame in self._read_pieces(folder, cycle_id, segments, list(needed), wanted):
-            yield frame.filter(wanted).with_columns(OBSERVED_AT_EXPR).select(columns)
+        for frame in self._read_pieces(folder, cycle_id, segments, list(needed), row_filter):
+            yield frame.filter(row_filter).with_columns(OBSERVED_AT_EXPR).select(columns)
 
     def _read_pieces(
-        self, folder: UPath, cycle_id: int, segments: Sequence[Segment], columns: list[str], wanted: pl.Expr = EVERY_ROW
+        self,
+        folder: UPath,
+        cycle_id: int,
+        segments: Sequence[Segment],
+        columns: list[str],
+        row_filter: pl.Expr = EVERY_ROW,
     ) -> Iterator[pl.DataFrame]:
         """Yield the rows of the segments in order: from their own files, or from the hour's files.
 
-        A segment's own file may disappear even while this reads. Rows that are not `wanted` may be left out, so that
-        their bodies are not decompressed.
+        A segment's own file may disappear even while this reads. Rows that `row_filter` does not select may be left
+        out, so that their bodies are not decompressed.
         """
         there = {name for _, name in self._list_segments(folder)}
-        held: list[str] = []
+        compacted_names: list[str] = []
         for segment in segments:
-            frame = self._read_segment(folder, cycle_id, segment, columns, wanted) if segment.name in there else None
+            frame = (
+                self._read_segment(folder, cycle_id, segment, columns, row_filter) if segment.name in there else None
+            )
             if frame is None:
-                held.append(segment.name)
+                compacted_names.append(segment.name)
                 continue
-            yield from self._read_compacted(folder, cycle_id, held, columns)
-            held = []
+            yield from self._read_compacted(folder, cycle_id, compacted_names, columns)
+            compacted_names = []
             yield frame
-        yield from self._read_compacted(folder, cycle_id, held, columns)
+        yield from self._read_compacted(folder, cycle_id, compacted_names, columns)
 
     def _read_segment(
-        self, folder: UPath, cycle_id: int, segment: Segment, columns: list[str], wanted: pl.Expr
+        self, folder: UPath, cycle_id: int, segment: Segment, columns: list[str], row_filter: pl.Expr
     ) -> pl.DataFrame | None:
-        """Return columns of a segment from its own file, at least of the `wanted` rows.
+        """Return columns of a segment from its own file, at least of the rows that `row_filter` selects.
 
         None if the file is gone. Raises LandingIncomplete when the file has changed since it was written.
         """
@@ -290,7 +350,7 @@ class LandingReader(LandingFiles):
         try:
             if self._local:  # hashed only once for any number of reads
                 with self._open_verified(path, segment.sha) as file:
-                    return pl.scan_parquet(file, hive_partitioning=False).filter(wanted).select(columns).collect()
+                    return pl.scan_parquet(file, hive_partitioning=False).filter(row_filter).select(columns).collect()
             content = self._read_content(path)
             if content is None:
                 return None
@@ -308,12 +368,12 @@ class LandingReader(LandingFiles):
         self, folder: UPath, cycle_id: int, segments: Sequence[str], columns: list[str]
     ) -> Iterator[pl.DataFrame]:
         """Yield the rows of segments from the hour's files."""
-        done = 0
-        while done < len(segments):
-            span, file = self._open_hour_file(folder, cycle_id, segments[done:])
+        n_read = 0
+        while n_read < len(segments):
+            span, file = self._open_hour_file(folder, cycle_id, segments[n_read:])
             with file:
                 yield from _rows(file, span, columns)
-            done += span.segments
+            n_read += span.segments
 
     def _open_hour_file(
         self, folder: UPath, cycle_id: int, segments: Sequence[str]
@@ -350,8 +410,10 @@ class LandingReader(LandingFiles):
             there = [name for _, name in self._list_segments(folder)]
             if not there and self._read_manifest_in(folder) is None:
                 continue  # of another hour
-            held = [name for name in self._read_index(folder.parent).list_segments(cycle_id) if name not in there]
-            for name in sorted([*there, *held]):
+            compacted_names = [
+                name for name in self._read_index(folder.parent).list_segments(cycle_id) if name not in there
+            ]
+            for name in sorted([*there, *compacted_names]):
                 content = self._read_content(folder / name) if name in there else None
                 if content is None:
                     frames += self._read_compacted(folder, cycle_id, [name], columns)

@@ -34,7 +34,10 @@ from .writer import Landing
 RECORDED_STAGE = "recorded"
 
 JSON_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""Errors of decoding: JSON that is invalid, of another shape or nested too deeply, and text that is not UTF-8."""
+"""Errors of decoding.
+
+The JSON is invalid, of another shape or nested too deeply, or the text is not UTF-8.
+"""
 
 AnswerIdentity = tuple[str, datetime, str | None]
 """Identity of an answer: request, instant, hash of the body."""
@@ -192,21 +195,21 @@ def _import_hour(
     landing: Landing, hour: datetime, books: list[list[Answer]], platforms: Sequence[Platform]
 ) -> Manifest | None:
     there = landing.list_cycles(hour=hour)
-    taken = {manifest.cycle_id for manifest in there}
+    taken_ids = {manifest.cycle_id for manifest in there}
     begun = min(map(_find_start, books))
-    while make_cycle_id(begun) in taken:
+    while make_cycle_id(begun) in taken_ids:
         begun += timedelta(milliseconds=1)
     cycle_id = make_cycle_id(begun)
     if cycle_id in landing.list_unclosed_cycles(hour=hour):
         # An import of these answers died before its manifest. Its segments count, so that nothing is written twice.
         landing.close_interrupted(_make_cycle(cycle_id, hour, begun, books, platforms), finished_at=begun)
         return _import_hour(landing, hour, books, platforms)
-    known = {identity for manifest in there for identity in _read_identities(landing, manifest)}
+    known_identities = {identity for manifest in there for identity in _read_identities(landing, manifest)}
     new: list[list[Answer]] = []
     for answers in sorted(books, key=_find_start):
         identities = {(answer.request.key, answer.received_at, hash_body(answer.body)) for answer in answers}
-        if not identities <= known:
-            known |= identities
+        if not identities <= known_identities:
+            known_identities |= identities
             new.append(answers)
     if not new:
         return None

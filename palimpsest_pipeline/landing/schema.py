@@ -56,7 +56,10 @@ LISTING_COLUMNS: Final[dict[str, str]] = {
     **{name: name for name in ("failure", "failure_detail", "requested_at", "received_at", "observed_at")},
     "n_bytes": "bytes",
 }
-"""Columns of landed answers without their bodies: name to the column of `ANSWER_SCHEMA` with the values."""
+"""Columns of landed answers without their bodies.
+
+Each name maps to the column of `ANSWER_SCHEMA` with the values.
+"""
 
 
 def _encode_mapping(mapping: Mapping[str, str]) -> str:

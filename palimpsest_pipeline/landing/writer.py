@@ -35,9 +35,15 @@ FLUSH_BYTES: Final = 8 * 1024 * 1024
 FLUSH_AGE_S: Final = 2.0
 """Maximum time that an answer waits to be written. A killed process loses only younger answers."""
 PENDING_SEGMENTS: Final = 2
-"""Maximum number of segments that wait for the store before `append` waits too. It limits memory on a slow store."""
+"""Maximum number of segments that wait for the store before `append` waits too.
+
+It limits memory on a slow store.
+"""
 ZSTD_LEVEL: Final = 3
-"""Compression level. Level 1 takes a fifth less time, but finds no similar answers: up to three times the size."""
+"""Compression level.
+
+Level 1 takes a fifth less time, but finds no similar answers: up to three times the size.
+"""
 SegmentListener = Callable[[Cycle, Segment, pl.DataFrame], None]
 """A function called for a segment that has just been landed.
 
@@ -92,8 +98,8 @@ class Landing(LandingReader):
         folder = self._cycle_folder(cycle.partition_hour, cycle.cycle_id)
         while True:
             manifest = self._write_manifest(folder, cycle, status, finished_at, stages, late, written)
-            named = {*(segment.name for segment in manifest.segments), *manifest.torn}
-            if named.issuperset(name for _, name in self._list_segments(folder)):
+            named_segments = {*(segment.name for segment in manifest.segments), *manifest.torn}
+            if named_segments.issuperset(name for _, name in self._list_segments(folder)):
                 return manifest
 
     def _write_manifest(
@@ -106,25 +112,23 @@ class Landing(LandingReader):
         late: Collection[Platform],
         written: dict[str, Segment],
     ) -> Manifest:
-        """Write a manifest of the segments in the folder, of those that the present manifest names, and of
-        `written`.
-        """
+        """Write a manifest of the segments in the folder, of the present manifest, and of `written`."""
         before = self._read_manifest_in(folder)
-        known = {segment.name: segment for segment in before.segments} if before else {}
-        known |= written
+        known_segments = {segment.name: segment for segment in before.segments} if before else {}
+        known_segments |= written
         torn = []
         for platform, name in self._list_segments(folder):
-            if name in known:
+            if name in known_segments:
                 continue
             segment = self._examine_segment(folder, platform, name)
             if segment is None:
                 torn.append(name)
             else:
-                known[name] = segment
+                known_segments[name] = segment
         stages = (*(before.stages if before else ()), *stages)
         late = (*(before.late if before else ()), *late)
         manifest = build_manifest(
-            before.cycle if before else cycle, status, finished_at, stages, known.values(), torn, late
+            before.cycle if before else cycle, status, finished_at, stages, known_segments.values(), torn, late
         )
         self._replace_file(folder / MANIFEST, encode_manifest(manifest))
         return manifest
@@ -168,7 +172,7 @@ class CycleWriter:
         self._written: dict[str, Segment] = {}
         # Shared with the thread, under the condition.
         self._changed = threading.Condition()
-        self._waiting: dict[Platform, _WaitingAnswers] = {}
+        self._waiting_answers: dict[Platform, _WaitingAnswers] = {}
         self._pending: deque[tuple[Platform, list[Answer]]] = deque()
         self._busy = False
         self._closing = False
@@ -208,11 +212,11 @@ class CycleWriter:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="landing", daemon=True)
                 self._thread.start()
-            is_first = platform not in self._waiting
-            waiting = self._waiting.setdefault(platform, _WaitingAnswers(time.monotonic()))
-            waiting.answers.extend(answers)
-            waiting.bytes += sum(len(answer.body or b"") for answer in answers)
-            if len(waiting.answers) >= self._flush_answers or waiting.bytes >= self._flush_bytes:
+            is_first = platform not in self._waiting_answers
+            platform_answers = self._waiting_answers.setdefault(platform, _WaitingAnswers(time.monotonic()))
+            platform_answers.answers.extend(answers)
+            platform_answers.bytes += sum(len(answer.body or b"") for answer in answers)
+            if len(platform_answers.answers) >= self._flush_answers or platform_answers.bytes >= self._flush_bytes:
                 self._changed.wait_for(lambda: len(self._pending) < PENDING_SEGMENTS)
                 self._start_segment(platform)
             elif is_first:
@@ -221,7 +225,7 @@ class CycleWriter:
     def flush(self) -> None:
         """Return when all answers appended so far are in the store."""
         with self._changed:
-            for platform in list(self._waiting):
+            for platform in list(self._waiting_answers):
                 self._start_segment(platform)
             self._changed.wait_for(lambda: not self._pending and not self._busy)
             self._raise_error()
@@ -229,10 +233,10 @@ class CycleWriter:
     def close(
         self, status: RunStatus, finished_at: datetime, stages: Sequence[str] = (), late: Collection[Platform] = ()
     ) -> Manifest:
-        """Write the waiting answers and then the manifest; return the manifest.
+        """Write the answers that are still in memory, then the manifest; return the manifest.
 
-        `stages` and `late` are added to those of an existing manifest. Raises LandingError when the store refuses; then
-        the manifest names the segments that could be written.
+        `stages` and `late` (platforms whose discovery is not finished) are added to those of an existing manifest.
+        Raises LandingError when the store refuses a write; then the manifest names the segments that were written.
         """
         try:
             self.flush()
@@ -250,9 +254,9 @@ class CycleWriter:
             raise self._error
 
     def _start_segment(self, platform: Platform) -> None:
-        waiting = self._waiting.pop(platform, None)
-        if waiting is not None:  # the thread may have taken it meanwhile
-            self._pending.append((platform, waiting.answers))
+        platform_answers = self._waiting_answers.pop(platform, None)
+        if platform_answers is not None:  # the thread may have taken it meanwhile
+            self._pending.append((platform, platform_answers.answers))
             self._changed.notify_all()
 
     # --- on the thread ---
@@ -276,9 +280,13 @@ class CycleWriter:
             while not self._pending:
                 if self._closing:
                     return None
-                oldest = min(self._waiting, key=lambda platform: self._waiting[platform].since_s, default=None)
+                oldest = min(
+                    self._waiting_answers, key=lambda platform: self._waiting_answers[platform].since_s, default=None
+                )
                 left_s = (
-                    None if oldest is None else self._waiting[oldest].since_s + self._flush_age_s - time.monotonic()
+                    None
+                    if oldest is None
+                    else self._waiting_answers[oldest].since_s + self._flush_age_s - time.monotonic()
                 )
                 if oldest is not None and left_s is not None and left_s <= 0:
                     self._start_segment(oldest)

@@ -25,8 +25,9 @@ OCCURRENCES_SCHEMA: Final[dict[str, pl.DataType]] = {
     "comparable": pl.Boolean(),
     "occurrences": pl.Int64(),
 }
-"""error_class is '' when mapped. comparable: mapped to a canonical market that at least two platforms sell in the
-vocabulary.
+"""error_class is '' when mapped.
+
+comparable: mapped to a canonical market that at least two platforms sell in the vocabulary.
 """
 
 COUNTED_COLUMNS: Final = ("platform", "external_market_id", "name", "sample_outcomes", "occurrences")

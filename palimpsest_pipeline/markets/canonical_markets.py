@@ -1,4 +1,4 @@
-"""The canonical markets with their outcomes, complete sets and notes, as the files of the vocabulary list them.
+"""The canonical markets with their outcomes, complete sets and notes, from the vocabulary's files.
 
 Belongs here: what a bet is, for all platforms alike. Does not belong here: what a platform calls it (`key_sets`).
 """

@@ -116,7 +116,10 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class KeyRows:
-    """The rows of a set of keys, by file name. `text_rules` is None when the set's own folder has no rules."""
+    """The rows of a set of keys, by file name.
+
+    `text_rules` is None when the set's own folder has no rules.
+    """
 
     name: str
     text_rules: TextRules | None
@@ -140,7 +143,10 @@ class PackKeys:
 
 
 def read_pack_source(name: str, pack_folder: Path) -> KeySource:
-    """Return the place of a pack's keys: its folder `vocabulary`, and the shared set that its pack.toml names."""
+    """Return the place of a pack's keys.
+
+    It is the folder `vocabulary` of the pack, and the shared set that its pack.toml names.
+    """
     content = tomllib.loads((pack_folder / PACK_FILE).read_text(encoding="utf-8"))
     return KeySource(name, pack_folder / "vocabulary", content.get("market_keys", ""))
 
@@ -186,7 +192,7 @@ def _get_market_id(row: Row) -> MarketId:
 
 
 def _is_reference(row: Row) -> bool:
-    """Return whether a row of keys.csv names a market only: the shared rows of that market stand in its place."""
+    """Return whether a row of keys.csv names a market only, so that the shared rows take its place."""
     return not any(row[column] for column in KEY_FILE_COLUMNS["keys.csv"][2:])
 
 
@@ -262,9 +268,9 @@ def _check_template(row: Row, text: str) -> None:
         set(groups) <= PLACEHOLDER_REGEXES.keys() and not set("{}") & set(PLACEHOLDER_PATTERN.sub("", text)),
         f"{text!r} has an unknown placeholder",
     )
-    named = [group for group in groups if group != "_"]
+    group_names = [group for group in groups if group != "_"]
     row.require(
-        not text or sorted(named) in (["outcome"], ["player"], ["at_least", "player"]),
+        not text or sorted(group_names) in (["outcome"], ["player"], ["at_least", "player"]),
         f"{text!r} needs {{outcome}} or {{player}}, and {{at_least}} only with {{player}}",
     )
 

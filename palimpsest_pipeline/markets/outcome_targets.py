@@ -22,8 +22,9 @@ _MEANING_SCHEMA: Final[dict[str, pl.DataType]] = {
     "player": pl.String(),
     "total": pl.String(),
 }
-"""The meaning of an id: the number of an outcome, or an open outcome's text (then with ordinal 1); that text again if
-it is a player; the total of "n or more". Texts are '' where they do not apply.
+"""The meaning of an id: the number of an outcome, or an open outcome's text (then with ordinal 1).
+
+Then that text again if it is a player, and the total of "n or more". Texts are '' where they do not apply.
 """
 _RULE_MEANING_SCHEMA: Final[dict[str, pl.DataType]] = {"rule_and_code": pl.UInt64(), **_MEANING_SCHEMA}
 """`rule_and_code`: the rule by which an id is read and the id's code, in one number."""
@@ -168,9 +169,11 @@ def _number_targets(
     batch: EncodedBatch, first: pl.DataFrame, ways: pl.DataFrame, bets: pl.DataFrame, meanings: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Return the frames of `resolve_outcomes`, from the way and the meaning of each outcome with a target."""
-    chosen = first.hstack(ways.select("key_id", "bet")[first["way"]]).with_columns(pair=pack_numbers("bet", "meaning"))
+    outcome_targets = first.hstack(ways.select("key_id", "bet")[first["way"]]).with_columns(
+        pair=pack_numbers("bet", "meaning")
+    )
     bet, meaning = unpack_numbers("pair")
-    pairs = chosen.select("pair").unique().select("pair", bet=bet, meaning=meaning)
+    pairs = outcome_targets.select("pair").unique().select("pair", bet=bet, meaning=meaning)
     players = meanings.filter(pl.col("player") != "").select(outcome="player").unique().with_row_index("player")
     meanings = meanings.join(players, left_on="player", right_on="outcome", how="left", maintain_order="left").select(
         "ordinal", "outcome", "total", player="player_right"
@@ -184,7 +187,7 @@ def _number_targets(
     # Two keys may write one bet in different ways, so texts are compared once more.
     targets = named_pairs.group_by(TARGET_COLUMNS).agg("pair", "player").sort(TARGET_COLUMNS).with_row_index("target")
     numbers = targets.select("target", "pair", "player").explode("pair", "player")
-    key_targets = chosen.select("distinct", "key_id", "pair").join(numbers, on="pair").drop("pair")
+    key_targets = outcome_targets.select("distinct", "key_id", "pair").join(numbers, on="pair").drop("pair")
     choices = batch.distinct_outcomes.select("distinct").join(
         key_targets, on="distinct", how="left", maintain_order="left"
     )

@@ -21,7 +21,9 @@ PROPOSALS_SCHEMA: Final[dict[str, pl.DataType]] = {
 }
 
 MIN_LIKENESS: Final = 88.0
-"""Least similarity of two names, 0 to 100. Chosen on the names that three platforms give to bets known to be the same.
+"""Least similarity of two names, 0 to 100.
+
+Chosen on the names that three platforms give to bets known to be the same.
 """
 MIN_LIKENESS_LEAD: Final = 4.0
 """The least lead in similarity of the best market over any other: two candidates count as none."""
@@ -74,9 +76,9 @@ def propose_mappings(unmapped: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataF
     )
     rest = markets_to_propose.join(by_id, on=UNMAPPED_KEY, how="anti")
     rows = [
-        (*row[:-1], *found)
+        (*row[:-1], *proposal)
         for row in rest.iter_rows()
-        if (found := _propose_by_name(row[1], row[3], row[4], vocabulary))
+        if (proposal := _propose_by_name(row[1], row[3], row[4], vocabulary))
     ]
     return pl.concat([by_id, pl.DataFrame(rows, schema=PROPOSALS_SCHEMA, orient="row")]).sort(UNMAPPED_KEY)
 

@@ -63,11 +63,11 @@ def count_coverage(occurrences: pl.DataFrame) -> pl.DataFrame:
 
 
 def report_unmapped(
-    raw: RawBooks, batch: EncodedBatch, occurrences: pl.DataFrame, missed: pl.DataFrame, given: pl.DataFrame
+    raw: RawBooks, batch: EncodedBatch, occurrences: pl.DataFrame, missed: pl.DataFrame, given_parts: pl.DataFrame
 ) -> pl.DataFrame:
     """Return rows of `UNMAPPED_SCHEMA`, one per unmapped occurrence, in order.
 
-    `missed`: capture, instance, distinct and position of the outcomes without a target. `given`: the parts of the
+    `missed`: capture, instance, distinct and position of the outcomes without a target. `given_parts`: the parts of the
     instances' specifiers.
     """
     unmapped = occurrences.filter(pl.col("error_class") != "")
@@ -81,7 +81,7 @@ def report_unmapped(
     return (
         unmapped.join(names, on=_OCCURRENCE_KEY, how="left")
         .join(batch.instances, on="instance", how="left")
-        .join(build_schemas(given), on="instance", how="left")
+        .join(build_schemas(given_parts), on="instance", how="left")
         .join(_sample_outcomes(raw, batch, missed), on=_OCCURRENCE_KEY, how="left")
         .rename({"market_id": "external_market_id"})
         .with_columns(

@@ -93,7 +93,10 @@ def list_built_in_sources() -> list[KeySource]:
 
 
 def read_vocabulary(folder: Path, sources: Sequence[KeySource]) -> Vocabulary:
-    """Return the vocabulary in `folder` with the keys of these packs. Raises VocabularyError naming file and line."""
+    """Return the vocabulary in `folder` with the keys of these packs.
+
+    Raises VocabularyError naming file and line.
+    """
     rows = {name: read_rows(folder / name, columns, name) for name, columns in MARKET_FILE_COLUMNS.items()}
     markets = read_markets(rows["markets.csv"])
     outcomes = read_outcomes(rows["outcomes.csv"], markets)
@@ -128,12 +131,15 @@ def _encode_keys(rows: KeyRows) -> bytes:
 
 
 def extract_pack(platform: pl.Expr) -> pl.Expr:
-    """Return the name of a platform's pack: `sportybet` of `sportybet-gh`. A pack's keys serve all its countries."""
+    """Return the name of a platform's pack: `sportybet` of `sportybet-gh`.
+
+    A pack's keys serve all its countries.
+    """
     return platform.cast(pl.String).str.extract("^([^-]*)")
 
 
 def assign_to_platforms(rows: pl.DataFrame, platforms: pl.Series) -> pl.DataFrame:
-    """Return the rows of packs, such as keys, once for each of these platforms, which `platform` then names."""
+    """Return the rows of packs, such as keys, once for each of these platforms, named by `platform`."""
     names = platforms.cast(pl.String).unique().sort().alias("name").to_frame()
     return (
         rows.join(names.with_columns(pack=extract_pack(pl.col("name"))), left_on="platform", right_on="pack")

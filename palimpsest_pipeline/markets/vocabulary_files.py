@@ -41,7 +41,10 @@ class Row:
 
 
 def read_rows(path: Path, columns: tuple[str, ...], file: str) -> list[Row]:
-    """Return the rows of a CSV file, after checks of header and row lengths. `file` is its name in messages."""
+    """Return the rows of a CSV file, after checks of header and row lengths.
+
+    `file` is its name in messages.
+    """
     rows = []
     with path.open(newline="", encoding="utf-8") as opened:
         reader = csv.reader(opened)

@@ -80,10 +80,10 @@ _AMATEUR_SUFFIXES: Final = (" amateur", " amateurs")
 
 @cache
 def find_country_iso(country_name: str | None) -> str | None:
-    """Return the ISO 3166 code of a country as a platform writes it; None when it is no country.
+    """Return the ISO 3166 code of a country as a platform writes it; None when the name is not a country.
 
-    The code is alpha-2, or a subdivision for the British nations. Names match exactly up to spelling (case, accents,
-    punctuation), in English and French, never by similarity: a wrong country is worse than none.
+    The code is alpha-2, or a subdivision for the British nations. Names match exactly except for case, accents and
+    punctuation, in English and French, never by similarity: a wrong country is worse than none.
     """
     if not country_name or not country_name.strip():
         return None

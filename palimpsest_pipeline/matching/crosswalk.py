@@ -1,7 +1,7 @@
 """The crosswalk from platform tournaments to tournaments.
 
-It rests on SportRadar's tournament ids and on shared fixtures, never on names: two leagues called Premier League in two
-countries have no fixture in common and stay apart.
+It uses SportRadar's tournament ids and shared fixtures, never names: two leagues called Premier League in two countries
+have no fixture in common and stay separate.
 """
 
 from collections.abc import Sequence
@@ -52,9 +52,9 @@ def build_crosswalk(
     platform_tournaments = _collect_platform_tournaments(listings)
     shared = _find_shared_fixtures(listings, platform_tournaments)
     mixed_groups = _find_mixed_groups(shared)
-    others = mixed_groups.rename({"platform": "platform_other", "external_id": "external_id_other"})
+    other_groups = mixed_groups.rename({"platform": "platform_other", "external_id": "external_id_other"})
     votes = shared.join(mixed_groups, on=_TOURNAMENT_ID_COLUMNS, how="anti").join(
-        others, on=["platform_other", "external_id_other"], how="anti"
+        other_groups, on=["platform_other", "external_id_other"], how="anti"
     )
     keys = _assign_keys(platform_tournaments, votes, platforms)
     trust = put_home_first(home, platforms)
@@ -81,7 +81,7 @@ def _collect_platform_tournaments(listings: pl.DataFrame) -> pl.DataFrame:
     return tournaments
 
 
-def _find_shared_fixtures(listings: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+def _find_shared_fixtures(listings: pl.DataFrame, platform_tournaments: pl.DataFrame) -> pl.DataFrame:
     """Return one row per platform tournament, its fixture, and another platform's tournament with it.
 
     `foreign` is true when both name a country and these differ.
@@ -89,10 +89,12 @@ def _find_shared_fixtures(listings: pl.DataFrame, known: pl.DataFrame) -> pl.Dat
     members = (
         listings.filter(pl.col("fixture_sr_id").is_not_null()).select(*_TOURNAMENT_ID_COLUMNS, "fixture_sr_id").unique()
     )
-    members = members.join(known.select(*_TOURNAMENT_ID_COLUMNS, "country_iso"), on=_TOURNAMENT_ID_COLUMNS, how="left")
-    one, other = pl.col("country_iso"), pl.col("country_iso_other")
-    same_country = one.str.starts_with(other.str.slice(0, 2)) & (
-        (one == other) | (one.str.len_bytes() == 2) | (other.str.len_bytes() == 2)
+    members = members.join(
+        platform_tournaments.select(*_TOURNAMENT_ID_COLUMNS, "country_iso"), on=_TOURNAMENT_ID_COLUMNS, how="left"
+    )
+    country, other_country = pl.col("country_iso"), pl.col("country_iso_other")
+    same_country = country.str.starts_with(other_country.str.slice(0, 2)) & (
+        (country == other_country) | (country.str.len_bytes() == 2) | (other_country.str.len_bytes() == 2)
     )
     return (
         members.join(members, on="fixture_sr_id", suffix="_other")
@@ -103,10 +105,10 @@ def _find_shared_fixtures(listings: pl.DataFrame, known: pl.DataFrame) -> pl.Dat
 
 
 def _find_mixed_groups(shared: pl.DataFrame) -> pl.DataFrame:
-    """Return the groups that hold several tournaments' fixtures, as a page of specials does.
+    """Return the groups that contain fixtures of several tournaments, such as a page of special offers.
 
-    On the platform that shares most of the group's fixtures, no one tournament has more than half of them. Such a group
-    gets no vote.
+    On the platform that shares most of the group's fixtures, no tournament has more than half of them. Such a group has
+    no vote.
     """
     fixture = pl.col("fixture_sr_id").n_unique()
     other = [*_TOURNAMENT_ID_COLUMNS, "platform_other"]
@@ -124,24 +126,26 @@ def _find_mixed_groups(shared: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _assign_keys(known: pl.DataFrame, shared: pl.DataFrame, platforms: Sequence[Platform]) -> pl.DataFrame:
+def _assign_keys(
+    platform_tournaments: pl.DataFrame, shared: pl.DataFrame, platforms: Sequence[Platform]
+) -> pl.DataFrame:
     """Return the key of every platform tournament.
 
-    Votes are counted in rounds, all of a round at once, so that row order cannot matter.
+    Votes are counted in rounds, all votes of a round at once, so the order of the rows does not matter.
     """
-    own = known.select(
+    own_keys = platform_tournaments.select(
         *_TOURNAMENT_ID_COLUMNS, tournament_key=pl.lit("sr:") + pl.col("sr_tournament_id").cast(pl.String)
     )
-    keys = own.filter(pl.col("tournament_key").is_not_null())
-    for platform in (None, *_list_platforms(known, platforms)):
-        open_ones = own.join(keys, on=_TOURNAMENT_ID_COLUMNS, how="anti").select(_TOURNAMENT_ID_COLUMNS)
-        if platform is not None:  # without a link to a SportRadar id: their own id is the key that others may join
-            unlinked = open_ones.filter(pl.col("platform") == platform)
+    keys = own_keys.filter(pl.col("tournament_key").is_not_null())
+    for platform in (None, *_list_platforms(platform_tournaments, platforms)):
+        open_tournaments = own_keys.join(keys, on=_TOURNAMENT_ID_COLUMNS, how="anti").select(_TOURNAMENT_ID_COLUMNS)
+        if platform is not None:  # without a link to a SportRadar id: their own id is the key, which others may join
+            unlinked = open_tournaments.filter(pl.col("platform") == platform)
             keys = pl.concat(
                 [keys, unlinked.with_columns(tournament_key=pl.col("platform") + ":" + pl.col("external_id"))]
             )
         while True:
-            elected = _elect_keys(open_ones.join(keys, on=_TOURNAMENT_ID_COLUMNS, how="anti"), shared, keys)
+            elected = _elect_keys(open_tournaments.join(keys, on=_TOURNAMENT_ID_COLUMNS, how="anti"), shared, keys)
             if elected.is_empty():
                 break
             keys = pl.concat([keys, elected])
@@ -174,21 +178,21 @@ def _elect_keys(open_tournaments: pl.DataFrame, shared: pl.DataFrame, keys: pl.D
     )
 
 
-def _build_links(known: pl.DataFrame, shared: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
+def _build_links(platform_tournaments: pl.DataFrame, shared: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
     fixture = pl.col("fixture_sr_id")
-    others = keys.rename(
+    other_keys = keys.rename(
         {"platform": "platform_other", "external_id": "external_id_other", "tournament_key": "key_other"}
     )
     is_agreed = pl.col("tournament_key") == pl.col("key_other")
     votes = (
         shared.join(keys, on=_TOURNAMENT_ID_COLUMNS)
-        .join(others, on=["platform_other", "external_id_other"])
+        .join(other_keys, on=["platform_other", "external_id_other"])
         .group_by(_TOURNAMENT_ID_COLUMNS)
         .agg(fixture.filter(is_agreed).n_unique().alias("n_votes"), fixture.n_unique().alias("n_shared"))
     )
     own_id = pl.col("sr_tournament_id").is_not_null()
     linked = (
-        known.join(keys, on=_TOURNAMENT_ID_COLUMNS)
+        platform_tournaments.join(keys, on=_TOURNAMENT_ID_COLUMNS)
         .join(votes, on=_TOURNAMENT_ID_COLUMNS, how="left")
         .with_columns(pl.col("n_votes", "n_shared").fill_null(0))
         .with_columns(
@@ -207,18 +211,20 @@ def _build_links(known: pl.DataFrame, shared: pl.DataFrame, keys: pl.DataFrame) 
     )
 
 
-def _build_tournaments(known: pl.DataFrame, keys: pl.DataFrame, trust: Sequence[Platform]) -> pl.DataFrame:
+def _build_tournaments(
+    platform_tournaments: pl.DataFrame, keys: pl.DataFrame, trust: Sequence[Platform]
+) -> pl.DataFrame:
     """Return each tournament with the most trusted platform's name and country.
 
-    The country comes from the most trusted platform that names one. Of a platform's own two tournaments the larger
-    counts.
+    The country comes from the most trusted platform that names one. If a platform has two tournaments with this key,
+    the larger one counts.
     """
     ranks = pl.DataFrame(
         {"platform": list(trust), "rank": range(len(trust))},
         schema={"platform": pl.String, "rank": pl.Int32},
     )
     rows = (
-        known.join(keys, on=_TOURNAMENT_ID_COLUMNS)
+        platform_tournaments.join(keys, on=_TOURNAMENT_ID_COLUMNS)
         .join(ranks, on="platform", how="left")
         .sort(
             "tournament_key",
@@ -237,6 +243,8 @@ def _build_tournaments(known: pl.DataFrame, keys: pl.DataFrame, trust: Sequence[
     return rows.select(pl.col(name).cast(dtype) for name, dtype in TOURNAMENTS_SCHEMA.items())
 
 
-def _list_platforms(known: pl.DataFrame, platforms: Sequence[Platform]) -> list[str]:
+def _list_platforms(platform_tournaments: pl.DataFrame, platforms: Sequence[Platform]) -> list[str]:
     order = list(platforms)
-    return sorted(known["platform"].unique(), key=lambda p: (order.index(p) if p in order else len(order), p))
+    return sorted(
+        platform_tournaments["platform"].unique(), key=lambda p: (order.index(p) if p in order else len(order), p)
+    )

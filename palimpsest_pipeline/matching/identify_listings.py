@@ -30,9 +30,11 @@ LISTINGS_SCHEMA: Final[dict[str, pl.DataType]] = {
     "n_markets": pl.Int32(),
     "is_deleted": pl.Boolean(),
 }
-"""The claims: one row per listing. `n_markets` is the largest number of priced markets among all answers up to the
-derived instant; null without an answer, and needed only by `select_primary_listings` and its callers. `is_deleted`: the
-platform has removed the listing. Further columns are kept.
+"""The columns of claims: one row per listing. Further columns are kept.
+
+`n_markets` is the largest number of priced markets among all answers up to the derived instant. It is null without an
+answer, and only `select_primary_listings` and its callers need it. `is_deleted` is true when the platform has removed
+the listing.
 """
 _PLATFORM_FIXTURE_KEY: Final = ["platform", "fixture_sr_id"]
 
@@ -41,10 +43,10 @@ def identify_listings(listings: pl.DataFrame) -> pl.DataFrame:
     """Return `listings` with `fixture_sr_id` Int64, `match_method` String and `is_primary` Boolean.
 
     Rows are sorted by platform and external id. A listing's own SportRadar id comes first. Without one, its Genius id
-    leads to a fixture when every listing with that Genius id and a SportRadar id agrees on one. Only matches are
-    identified. Other kinds, listings without any evidence, and listings of a match of which no primary listing has a
-    kickoff (null: it was rejected) keep null. A listing with a kickoff precedes one without. Raises ValueError when a
-    listing appears twice.
+    leads to a fixture if all listings with that Genius id and a SportRadar id agree on one. Only matches are
+    identified. The columns are null for other kinds, for listings without any evidence, and for listings of a match of
+    which no primary listing has a kickoff (null: it was rejected). A listing with a kickoff precedes one without.
+    Raises ValueError when a listing appears twice.
     """
     repeated = listings.filter(listings.select("platform", "external_id").is_duplicated())
     if not repeated.is_empty():

@@ -26,7 +26,7 @@ PLAYER_LINKS_SCHEMA: Final[dict[str, pl.DataType]] = {
 
 SPORTRADAR_PLAYER_PATTERN: Final = r"^sr:player:([0-9]{1,18})$"
 MIN_CONTAINED_WORDS: Final = 2
-"""The least number of words of a contained name: one alone, a given name or a surname, proves too little."""
+"""Minimum number of words of a contained name. A given name or a surname alone proves too little."""
 _PLAYER_KEY: Final = ["fixture_sr_id", "platform", "external_player_id"]
 _CANDIDATE_KEY: Final = ["fixture_sr_id", "sr_player_id"]
 
@@ -94,8 +94,8 @@ def _add_words(players: pl.DataFrame) -> pl.DataFrame:
         {"name": names, "plain": plain, "words": [sorted(set(text.split())) for text in plain]},
         schema={"name": pl.String, "plain": pl.String, "words": pl.List(pl.String)},
     )
-    own = pl.col("external_player_id").str.extract(SPORTRADAR_PLAYER_PATTERN).cast(pl.Int64)
-    return players.unique().with_columns(sr_player_id=own).join(spelling, on="name")
+    own_id = pl.col("external_player_id").str.extract(SPORTRADAR_PLAYER_PATTERN).cast(pl.Int64)
+    return players.unique().with_columns(sr_player_id=own_id).join(spelling, on="name")
 
 
 def _match_names(open_players: pl.DataFrame, candidates: pl.DataFrame) -> pl.DataFrame:

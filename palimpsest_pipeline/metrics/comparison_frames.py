@@ -48,8 +48,8 @@ def add_as_of(listings: pl.DataFrame) -> pl.DataFrame:
     twice = rows.filter(rows.select(LISTING_KEY).is_duplicated())
     if twice.height:
         raise ValueError(
-            f"{twice.height} listings that speak for one platform on one fixture, "
+            f"{twice.height} primary listings of one platform on one fixture, "
             f"first {twice.row(0, named=True)}: give one"
         )
-    seen = pl.max_horizontal("answered_at", "dropped_at")
-    return rows.with_columns(as_of=seen.max().over("sr_id")).filter(pl.col("as_of").is_not_null())
+    last_seen_at = pl.max_horizontal("answered_at", "dropped_at")
+    return rows.with_columns(as_of=last_seen_at.max().over("sr_id")).filter(pl.col("as_of").is_not_null())

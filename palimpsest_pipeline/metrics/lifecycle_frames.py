@@ -1,7 +1,8 @@
 """The shapes of the frames that metrics of a fixture's lifecycle take, and nothing else.
 
-Instants are Datetime("us", "UTC"). Frames may come in any order and with repeated rows: no result depends on either.
-Each fixture has at most one listing per platform: the primary one.
+A look is an observation of a listing: an answer about it, or a discovery of its tournament. Instants are Datetime("us",
+"UTC"). Frames may come in any order and with repeated rows: no result depends on either. Each fixture has at most one
+listing per platform: the primary one.
 """
 
 from typing import Final

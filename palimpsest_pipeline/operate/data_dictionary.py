@@ -1,7 +1,7 @@
 """The data dictionary of this checkout, built from the comments of a temporary database.
 
-It also names the checks, tests and example queries that guard each relation. Belongs here: gathering. Does not belong
-here: the text's layout (`storage/marts/dictionary`).
+It also names the checks, tests and example queries that guard each relation. Belongs here: collecting these facts. Does
+not belong here: the text's layout (`storage/marts/dictionary`).
 """
 
 import importlib
@@ -56,12 +56,12 @@ def build_dictionary() -> str:
             server.start()
             migrate.upgrade(server.build_url(DATABASE_NAME))
             with psycopg.connect(server.build_libpq_url(DATABASE_NAME)) as conn:
-                return build_dictionary_of(conn)
+                return describe_database(conn)
         finally:
             server.remove()
 
 
-def build_dictionary_of(conn: psycopg.Connection) -> str:
+def describe_database(conn: psycopg.Connection) -> str:
     """Return the dictionary of a migrated database."""
     entries = read_entries(conn)
     return render_dictionary(entries, find_guards(entries))

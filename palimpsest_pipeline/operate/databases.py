@@ -90,8 +90,8 @@ def upgrade_schema(pipeline: Pipeline) -> None:
 def _derive_emptied_prices(pipeline: Pipeline) -> None:
     """Derive the current prices if no fixture has any and some are due.
 
-    An upgrade may have emptied them; readers would see no prices until the next cycle. A failure is logged; the
-    fixtures stay due.
+    An upgrade may have emptied the tables; without this, readers would see no prices until the next cycle. A failure is
+    logged; the fixtures stay due.
     """
     with pipeline.connect() as conn:
         is_emptied = dirty_fixtures.count_due_fixtures(conn, FixtureProduct.PRICES)[
@@ -113,7 +113,7 @@ def _derive_emptied_prices(pipeline: Pipeline) -> None:
 def prepare_schema(pipeline: Pipeline) -> None:
     """Upgrade the schema, and create the partitions of the odds history for the days ahead.
 
-    The nightly upkeep continues with them. The checks of a site that is new, or was off for long, need them.
+    The nightly upkeep creates later ones. The checks of an installation that is new, or was off for long, need them.
     """
     upgrade_schema(pipeline)
     with pipeline.connect() as conn:

@@ -52,8 +52,8 @@ def export_days(
 ) -> ExportReport:
     """Export the UTC days of `day_range`, both ends included.
 
-    None: the finished days in Postgres that are not exported, or that changed since. `force`: also days that lack
-    cycles which the exported day has.
+    None exports the finished days in Postgres that are not exported, or that changed since. `force` also exports days
+    that lack cycles which the exported day has.
     """
     report = ExportReport()
     if day_range is None:

@@ -35,7 +35,7 @@ from palimpsest_pipeline.storage.ledger import cycle_reader
 
 SCRAPING_OPS: Final = ("landing__discovery_payloads", "landing__odds_payloads")
 NOT_LISTED_STATUS: Final = "not_listed"
-CANCELLED_MESSAGE: Final = "cancelled; answers that had arrived are kept"
+CANCELLED_MESSAGE: Final = "cancelled; answers that have arrived are kept"
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,8 +199,9 @@ def read_refresh_result(
     pipeline: Pipeline, run_id: str, sr_ids: Sequence[int]
 ) -> tuple[list[dict[str, Any]], list[int]]:
     """Return a row per platform for a refresh of these fixtures, and the ids that are listed nowhere.
+
     A row has `platform`, `status`, `listings`, `fetched`, `ms` (first request to last answer) and `failure` (None when
-        there is none). The status of a platform that lists none of the fixtures is `not_listed`.
+    there is none). The status of a platform that lists none of the fixtures is `not_listed`.
     """
     with pipeline.connect() as conn:
         runs = {run["platform"]: run for run in cycle_reader.read_runs_of_dagster_run(conn, run_id).to_dicts()}

@@ -1,4 +1,5 @@
 """Environment variables that begin like a setting but are not one. Nothing reads them.
+
 Belongs here: finding such names, and the setting that was probably meant. Does not belong here: the values of settings
 (`settings`).
 """
@@ -28,7 +29,7 @@ from palimpsest_pipeline.settings import (
 SERVER_USER_VARIABLE: Final = "PALIMPSEST_PG_USER"
 """A variable that the embedded Postgres reads itself; it is not a field of the settings."""
 MIN_SIMILARITY: Final = 60
-"""The least similarity (0 to 100) at which a known name is suggested for an unknown one."""
+"""Minimum similarity (0 to 100) at which a known name is suggested for an unknown one."""
 SERVICE_VARIABLE_PATTERN: Final = re.compile(
     rf"{ENV_PREFIX}(\w+_)?(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
 )

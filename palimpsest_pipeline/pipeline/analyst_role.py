@@ -1,4 +1,4 @@
-"""The access of analysts: their role on the server in use, and the address at which they log in.
+"""The role of analysts on the server in use, and the address at which they log in.
 
 Belongs here: the databases that the role may enter. Does not belong here: the tables that the role may read
 (`sql/grants.sql`), the statements (`storage/db/roles`).
@@ -19,14 +19,14 @@ from .context import DATABASE_NAMES, Pipeline, make_embedded_server
 OTHER_DATABASES: Final = (DATABASE_NAMES[1], "postgres", "template1")
 """Databases of the embedded server besides ours."""
 CONNECTION_PARAMETERS: Final = ("host", "port", "sslmode", "sslrootcert")
-"""Query parameters of a URL on the connection to the server. Other parameters are about the login and are left out."""
+"""Query parameters of a URL that concern the connection. Parameters of the login are left out."""
 
 
 def grant_analyst_access(pipeline: Pipeline) -> None:
-    """Create or renew the analysts' role on the embedded server.
+    """Create or renew the analysts' role on the embedded server, which belongs to this program alone.
 
-    Elsewhere renew only the grants of an existing role. Every upgrade of the schema calls it. The embedded server
-    belongs to this program alone. On another server only `palimpsest db roles` creates the role.
+    On another server it renews only the grants of an existing role; only `palimpsest db roles` creates the role there.
+    Every upgrade of the schema calls this function.
     """
     with pipeline.connect() as conn:
         if pipeline.settings.is_embedded:
@@ -36,10 +36,10 @@ def grant_analyst_access(pipeline: Pipeline) -> None:
 
 
 def enforce_analyst_access(pipeline: Pipeline) -> list[str]:
-    """Restrict the analysts' role to reading on any server; return the remaining rights beyond that.
+    """Restrict the analysts' role to reading on any server; return the rights that still go further.
 
-    Besides the grants, only owners and granted users may then create temporary tables or large objects in our database
-    or enter Dagster's database. Rights remain when the pipeline's user is not allowed to revoke them. Raises
+    Afterwards only owners and users with an explicit grant can create temporary tables or large objects in our
+    database, or enter Dagster's database. A right remains if the pipeline's user is not allowed to revoke it. Raises
     RoleMissing.
     """
     settings = pipeline.settings
@@ -71,10 +71,10 @@ def build_analyst_url(settings: Settings) -> str:
         return replace(make_embedded_server(settings).get_address(), user=roles.ANALYST).build_libpq_url(
             DATABASE_NAMES[0]
         )
-    ours = make_url(Database(settings.database_url.get_secret_value()).conninfo)
-    parameters = {name: value for name, value in ours.query.items() if name in CONNECTION_PARAMETERS}
+    own_url = make_url(Database(settings.database_url.get_secret_value()).conninfo)
+    parameters = {name: value for name, value in own_url.query.items() if name in CONNECTION_PARAMETERS}
     analyst_url = URL.create(
-        "postgresql", roles.ANALYST, host=ours.host, port=ours.port, database=ours.database, query=parameters
+        "postgresql", roles.ANALYST, host=own_url.host, port=own_url.port, database=own_url.database, query=parameters
     )
     return analyst_url.render_as_string()
 

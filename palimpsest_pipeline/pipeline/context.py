@@ -61,7 +61,7 @@ def make_home(settings: Settings) -> Path:
             folder.mkdir(exist_ok=True)
             folder.chmod(mode)
         if (home / LOCK_FILE).exists() and home.stat().st_uid == os.geteuid():
-            home.chmod(mode)  # an earlier version left it open
+            home.chmod(mode)  # an earlier version left the folder open to other users
     except OSError as error:
         raise SettingsError(
             f"cannot make the folder {home}: {error.strerror}; choose one that you can write (PALIMPSEST_HOME_DIR)"
@@ -85,7 +85,7 @@ class Pipeline:
 
     settings: Settings
     progress: ScrapeObserver | None = None
-    """Observer of scrapes in addition to the log of the run."""
+    """An observer of scrapes, in addition to the log of the run."""
 
     @cached_property
     def clock(self) -> Clock:
@@ -106,7 +106,7 @@ class Pipeline:
 
     @cached_property
     def early_books(self) -> EarlyBooks:
-        """Books of the running cycle, decoded while the platforms are asked."""
+        """Books of the running cycle, decoded while answers still arrive."""
         return EarlyBooks(self.decode_books, self.normalise_books)
 
     @cached_property
@@ -114,11 +114,11 @@ class Pipeline:
         return ListingCache()
 
     def decode_books(self, platform: Platform, answers: Iterable[Answer]) -> DecodedAnswers:
-        """Return the books in a platform's detail answers, in its own vocabulary."""
+        """Return the books in a platform's detail answers, under the platform's own market ids."""
         return decode_books(answers, self.get_adapter(platform))
 
     def normalise_books(self, parts: Sequence[DecodedAnswers]) -> Books:
-        """Return the books of several batches of detail answers, in the vocabulary of this pipeline."""
+        """Return the books of several batches of detail answers, under the keys of the vocabulary."""
         return normalise_books(parts, self.vocabulary)
 
     @cached_property
@@ -286,8 +286,9 @@ class Pipeline:
         """Return the budget of each platform's host for a cycle of the scope.
 
         A full cycle and an urgent one may run at the same time and share the host's limits. Two urgent cycles do not
-        share: while a user refreshes single fixtures, which takes seconds, in a minute before a kickoff, a host gets
-        its limits plus the urgent share of them. If one waited for the other, minutes would be lost for ever.
+        share them: while a user refreshes single fixtures, which takes seconds, and a kickoff minute runs, a host gets
+        its limits plus the urgent share of them. If one of the two waited for the other, prices of a kickoff minute
+        would be lost.
         """
         parts = {
             platform: self._build_budget(platform).split(self.settings.urgent_share) for platform in self.platforms
@@ -295,7 +296,7 @@ class Pipeline:
         return {platform: urgent if scope.is_urgent else rest for platform, (urgent, rest) in parts.items()}
 
     def find_host_name(self, platform: Platform) -> str:
-        """Return the name of the platform's host by which scrapes exchange its state."""
+        """Return the name under which scrapes exchange the state of the platform's host."""
         return self.settings.get_platform(platform).base_url.partition("://")[2]
 
     def _build_budget(self, platform: Platform) -> HostBudget:

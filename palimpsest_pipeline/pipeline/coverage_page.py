@@ -44,9 +44,9 @@ class WrittenPage:
     as_of: datetime
     n_fixtures: int
     n_priced: int
-    """Fixtures whose prices the page has."""
+    """Fixtures with prices in the page."""
     n_left_out: int
-    """Price histories without room in the page. A fixture counts once for each market."""
+    """Price histories that the page has no room for. A fixture counts once for each market."""
     bytes: int
     seconds: float
 
@@ -65,9 +65,9 @@ class WrittenPage:
 def write_page(pipeline: Pipeline, path: Path | None = None) -> WrittenPage:
     """Write the page of the newest coverage to `path`, completely or not at all.
 
-    The default path is PALIMPSEST_HOME_DIR/report/coverage.html. The page never replaces a newer one, because two
-    writers run one after the other. Raises NoCoverageError before the first coverage, PageNotWrittenError when the file
-    cannot be written.
+    The default path is PALIMPSEST_HOME_DIR/report/coverage.html. Two writers run one after the other, so the page never
+    replaces a newer one. Raises NoCoverageError before the first coverage, PageNotWrittenError when the file cannot be
+    written.
     """
     began = time.monotonic()
     target = path or pipeline.settings.report_path
@@ -75,7 +75,7 @@ def write_page(pipeline: Pipeline, path: Path | None = None) -> WrittenPage:
         pipeline.database.connect(autocommit=True) as conn,
         hold_lock(conn, AdvisoryLock.COVERAGE_PAGE),
         open_snapshot(conn),
-    ):  # what is read is of one moment
+    ):  # all queries read the same snapshot
         coverage = read_coverage(conn, mart_reader.read_latest_cycle(conn))
         since = coverage.as_of - timedelta(days=pipeline.settings.report_days)
         trends = read_trends(conn, coverage.home_platform, since, coverage.as_of)
@@ -126,9 +126,9 @@ def _read_histories(
 
 @contextmanager
 def replace_file(path: Path) -> Iterator[IO[str]]:
-    """Yield a file to write that replaces `path` when the block ends without an error.
+    """Yield a file that replaces `path` when the block ends without an error.
 
-    Else `path` stays unchanged. Raises PageNotWrittenError.
+    After an error `path` is unchanged. Raises PageNotWrittenError.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

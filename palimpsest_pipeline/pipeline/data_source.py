@@ -1,7 +1,7 @@
 """The source of the answers in a home folder: the real sites or the simulator.
 
-The two are never mixed. Belongs here: the note in the home folder, and refusing to ask the other source. Does not
-belong here: asking platforms (`scrape`), Dagster.
+One home folder never contains answers of both. Belongs here: the note in the home folder, and refusing requests to the
+other source. Does not belong here: requests to platforms (`scrape`), Dagster.
 """
 
 import ipaddress
@@ -35,7 +35,7 @@ class DataSource(StrEnum):
 
 
 def classify_url(url: str) -> DataSource:
-    """Return `SIMULATED` for an address of this machine, else `REAL`."""
+    """Return `SIMULATED` for an address of this machine, otherwise `REAL`."""
     host = urlsplit(url).hostname or ""
     try:
         address = ipaddress.ip_address(host)
@@ -84,12 +84,12 @@ def find_landed_source(landing: Landing) -> DataSource | None:
 
 
 def find_source(settings: Settings, landing: Landing) -> DataSource | None:
-    """Return the source from the note, else from the landed answers; None when neither shows it."""
+    """Return the source from the note, otherwise from the landed answers; None when neither shows it."""
     return read_noted_source(settings.home) or find_landed_source(landing)
 
 
 def describe_conflict(settings: Settings, source: DataSource) -> str | None:
-    """Return why these settings must not add to data of this source, with advice; None when they may."""
+    """Return the reason and advice if these settings must not add to data of this source, otherwise None."""
     for platform, own in settings.platform.items():
         url = own.base_url
         if classify_url(url) is source:
@@ -108,10 +108,10 @@ def describe_conflict(settings: Settings, source: DataSource) -> str | None:
 
 
 def require_same_source(settings: Settings, landing: Landing, *, has_cycles: bool) -> None:
-    """Raise SettingsError when the settings lead to the other source than the home folder's data.
+    """Raise SettingsError when the settings lead to another source than the home folder's data.
 
-    Write the note when it is missing. `has_cycles`: the ledger has earlier cycles. If these do not show their source,
-    nothing is noted or refused, and `palimpsest doctor` asks the user for the note.
+    Write the note when it is missing. `has_cycles` tells whether the ledger has earlier cycles. If it has and they do
+    not show their source, nothing is noted or refused, and `palimpsest doctor` asks the user for the note.
     """
     source = find_source(settings, landing)
     if source is None and has_cycles:

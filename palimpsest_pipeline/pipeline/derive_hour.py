@@ -41,17 +41,21 @@ OUTAGE_ERRORS: Final = (
     psycopg.InterfaceError,
     psycopg.OperationalError,
 )
-"""Errors of the machine, the database or the archive. They would stop every cycle, so they are not recorded for one."""
+"""Errors of the machine, the database or the archive.
+
+They would stop every cycle, so they are not recorded for one.
+"""
 MAX_PARALLEL_PLATFORMS: Final = 3
-"""Platforms derived at the same time: 1.5 times as fast as one by one on two cores.
+"""Number of platforms that are derived at the same time: 1.5 times as fast as one by one on two cores.
 
 While Postgres writes for one platform, the answers of another one are read.
 """
 
 DeriveProduct = Callable[[Pipeline, psycopg.Connection, Manifest], int]
-"""A function that writes one product of one cycle inside the caller's transaction and returns its number of rows.
+"""A function that writes one product of one cycle and returns its number of rows.
 
-When the product is derived again and nothing has to be written, the number is the same.
+It runs inside the caller's transaction. When the product is derived again and no row has to be written, the number is
+the same.
 """
 
 
@@ -68,7 +72,7 @@ class DerivedCycles:
     """The result of deriving one product: ids of derived and of waiting cycles."""
 
     cycles: list[int] = field(default_factory=list)
-    waiting: list[int] = field(default_factory=list)
+    waiting_cycles: list[int] = field(default_factory=list)
     n_rows: int = 0
     """Rows of the cycles that were derived now."""
 
@@ -81,11 +85,11 @@ def derive_platforms(
     *,
     needs: Sequence[Product] = (),
 ) -> DerivedCycles:
-    """Derive a core product that is marked platform by platform, for all platforms at the same time.
+    """Derive a core product that has one mark per platform, for all platforms at the same time.
 
     Each platform is derived by `derive_cycles` on its own connection, for the cycles that cover it. An error of one
-    platform does not stop the others; it is raised when all are done. When the caller is interrupted, cycles under way
-    are finished and no other cycle is begun.
+    platform does not stop the others; it is raised at the end. When the caller is interrupted, the current cycles are
+    finished and no other cycle begins.
     """
     interrupted = Event()
 
@@ -118,8 +122,10 @@ def derive_platforms(
             interrupted.set()
             raise
     parts = [part.result() for part in running]
-    cycles, waiting = ({cycle for part in parts for cycle in getattr(part, name)} for name in ("cycles", "waiting"))
-    return DerivedCycles(sorted(cycles), sorted(waiting - cycles), sum(part.n_rows for part in parts))
+    cycles, waiting_cycles = (
+        {cycle for part in parts for cycle in getattr(part, name)} for name in ("cycles", "waiting_cycles")
+    )
+    return DerivedCycles(sorted(cycles), sorted(waiting_cycles - cycles), sum(part.n_rows for part in parts))
 
 
 def derive_cycles(
@@ -133,22 +139,24 @@ def derive_cycles(
 ) -> DerivedCycles:
     """Derive `product` for every cycle of `manifests` for which it is due, oldest first.
 
-    `storage.derivation.due_products` defines when it is due. Each cycle is one transaction that ends with its mark, so
-    a repeated run skips derived cycles, and rows dropped with their marks come back. A cycle of a platform whose pack
+    `storage.derivation.due_products` defines due products. Each cycle is one transaction that ends with its mark, so a
+    repeated run skips derived cycles. If rows are dropped together with their marks, the next run derives them again.
+    A cycle of a platform whose pack
     is missing is never due. If another run derives the same cycle, this one waits for it and accepts its result. A
-    cycle for which a core product in `needs` is due is left waiting: another run has just landed it and derives it in
+    cycle for which a core
+    product in `needs` is due stays waiting: another run has just landed it and derives it in
     its own order.
 
     When a cycle fails, its earlier rows stay, its error is recorded, and the next cycle is derived. At the end
     CyclesFailed names all failed cycles. An error that no cycle has caused (`OUTAGE_ERRORS`) is raised at once.
     """
-    done = DerivedCycles()
+    derived = DerivedCycles()
     failed: dict[int, Exception] = {}
     with pipeline.connect() as conn:
         # One by one, because deriving a cycle may make a later one due.
         for manifest in sorted(manifests, key=lambda manifest: manifest.cycle_id):
             try:
-                _derive_cycle(pipeline, conn, manifest, schema, product, derive, needs, done)
+                _derive_cycle(pipeline, conn, manifest, schema, product, derive, needs, derived)
             except Exception as error:
                 if conn.closed or _is_outage(error):
                     raise
@@ -156,7 +164,7 @@ def derive_cycles(
                 _record_failure(pipeline, conn, manifest, product, error)
     if failed:
         raise CyclesFailed(product, failed) from next(iter(failed.values()))
-    return done
+    return derived
 
 
 def _derive_cycle(
@@ -167,9 +175,9 @@ def _derive_cycle(
     product: str,
     derive: DeriveProduct,
     needs: Sequence[Product],
-    done: DerivedCycles,
+    derived: DerivedCycles,
 ) -> None:
-    """Derive the product of one cycle if it is due, and count the outcome in `done`."""
+    """Derive the product of one cycle if it is due, and count the outcome in `derived`."""
     cycle_id = manifest.cycle_id
     versions = pipeline.find_cycle_versions(list_platforms(manifest))
     if versions is None:
@@ -191,7 +199,7 @@ def _derive_cycle(
         if product not in due_names:
             return
         if due_names != {product}:
-            done.waiting.append(cycle_id)
+            derived.waiting_cycles.append(cycle_id)
             return
         rows = derive(pipeline, conn, manifest)
         derived_products.mark_derived(
@@ -202,8 +210,8 @@ def _derive_cycle(
             n_rows=rows,
         )
         delete_failure(conn, product, cycle_id)
-    done.cycles.append(cycle_id)
-    done.n_rows += rows
+    derived.cycles.append(cycle_id)
+    derived.n_rows += rows
 
 
 def _is_outage(error: Exception) -> bool:
@@ -215,7 +223,7 @@ def _is_outage(error: Exception) -> bool:
 def _record_failure(
     pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest, product: str, error: Exception
 ) -> None:
-    """Record the error of a cycle with its landed digest, and the cycle's state in the landing."""
+    """Record the error of a cycle with its landed digest, and the state of the cycle in the landing."""
     versions = pipeline.find_cycle_versions(list_platforms(manifest))
     log.warning("cycle %d: %s could not be derived", manifest.cycle_id, product, exc_info=error)
     try:

@@ -21,9 +21,10 @@ NOTE_FILE: Final = "first_day"
 
 
 def read_first_day(settings: Settings) -> date:
-    """Return PALIMPSEST_FIRST_DAY, else the day that the home folder notes, else today.
+    """Return PALIMPSEST_FIRST_DAY, otherwise the day noted in the home folder, otherwise today.
 
-    Raises SettingsError when the note cannot be read, or the setting lies in the future: today would have no partition.
+    Raises SettingsError when the note cannot be read, or when the setting is in the future: today would have no
+    partition.
     """
     today = datetime.now(UTC).date()
     if settings.first_day is not None and settings.first_day > today:
@@ -48,22 +49,22 @@ def read_noted_day(home: Path) -> date | None:
 
 
 def read_note_time(home: Path) -> datetime | None:
-    """Return when the note in the home folder was written; None without a note.
+    """Return the time at which the note in the home folder was written; None without a note.
 
-    Raises SettingsError when it cannot be looked at.
+    Raises SettingsError when the file's status cannot be read.
     """
     try:
         return datetime.fromtimestamp((home / NOTE_FILE).stat().st_mtime, UTC)
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise SettingsError(f"{home / NOTE_FILE} cannot be looked at: {error}") from error
+        raise SettingsError(f"{home / NOTE_FILE} cannot be read: {error}") from error
 
 
 def note_day(settings: Settings, day: date) -> bool:
     """Write `day` into the home folder unless it already has the same or an earlier day.
 
-    Return whether it did.
+    Return whether the file was written.
     """
     noted = read_noted_day(settings.home)
     if noted is not None and noted <= day:
@@ -73,7 +74,7 @@ def note_day(settings: Settings, day: date) -> bool:
 
 
 def lower_first_day(settings: Settings, day: date, say: Callable[[str], None]) -> None:
-    """Lower the installation's first day to `day` unless it is earlier, and `say` the user's next step.
+    """Lower the installation's first day to `day` unless it is earlier. Report the next step with `say`.
 
     It never changes PALIMPSEST_FIRST_DAY.
     """
@@ -92,9 +93,9 @@ def lower_first_day(settings: Settings, day: date, say: Callable[[str], None]) -
 
 
 def settle_first_day(pipeline: Pipeline) -> None:
-    """Write the first day into a home folder without one: the earliest day with data, else today.
+    """Write the first day into a home folder without one: the earliest day with data, otherwise today.
 
-    So the partitions of a new home folder include existing data. Raises DatabaseUnreachable, LandingError.
+    The partitions of a new home folder then include existing data. Raises DatabaseUnreachable, LandingError.
     """
     settings = pipeline.settings
     if read_noted_day(settings.home) is not None:

@@ -1,6 +1,6 @@
-"""The slots of the kickoff cadence: those to request now, and a report on the past ones.
+"""The slots of the kickoff cadence: the slots to request now, and a report on past ones.
 
-Knows no Dagster. Belongs here: judging an instant, the sensor's cursor, comparing due slots with requested ones. Does
+Knows no Dagster. Belongs here: finding due slots, the sensor's cursor, comparing due slots with requested ones. Does
 not belong here: the run of a slot (`pipeline/live/kickoff_minutes.py`).
 """
 
@@ -30,14 +30,14 @@ A slot that was requested up to this long before shows that the cadence was alre
 MAX_NAMED_OUTAGES: Final = 5
 """Maximum number of outages that a sentence names. Earlier ones are counted."""
 REQUEST_AHEAD: Final = timedelta(seconds=60)
-"""How long before its begin a slot can be requested.
+"""How long before its start a slot can be requested.
 
-A run takes seconds to begin, and the first minute of the slot has only sixty seconds.
+A run takes seconds to start, and the first minute of the slot has only sixty seconds.
 """
 
 
 class CursorUnreadable(ValueError):
-    """A cursor that this version has not written. The message says why it cannot be read."""
+    """A cursor that this version has not written. The message gives the reason."""
 
 
 def write_cursor(slot_at: datetime) -> str:
@@ -76,10 +76,10 @@ class CadenceMoment:
 
     @property
     def slots(self) -> list[datetime]:
-        """Slots that can be requested now: the current one, and the next one shortly before its begin.
+        """Slots that can be requested now: the current one, and the next one shortly before its start.
 
-        A run belongs to the partition of the day on which it is requested: the partition of the next day does not exist
-        yet. So the next slot is left out when it ends later than the grace period after midnight.
+        A run belongs to the partition of the day on which it is requested, because the partition of the next day does
+        not exist yet. So the next slot is left out when it ends later than the grace period after midnight.
         """
         following = self.cadence.find_slot_start(self.now + REQUEST_AHEAD)
         midnight = get_day_start(self.now.date() + DAY)
@@ -93,13 +93,16 @@ class CadenceMoment:
 
     @property
     def kickoff_span(self) -> tuple[datetime, datetime]:
-        """Span of the kickoffs that matter for the slots since the last requested one and for those now."""
+        """The span of the kickoffs that matter for these slots: since the last requested one until now."""
         return min(self._first_missed_slot, self.now), self.slots[
             -1
         ] + self.cadence.slot_length + self.cadence.first_tier_length
 
     def list_due_minutes(self, slot_at: datetime, kickoffs: Sequence[datetime]) -> list[datetime]:
-        """Return the minutes of the slot that are not over and at which a fixture is due; `kickoffs` in order."""
+        """Return the minutes of the slot that are not over and at which a fixture is due.
+
+        `kickoffs` are in order.
+        """
         return [
             at
             for at in self.cadence.list_instants(slot_at)
@@ -109,7 +112,7 @@ class CadenceMoment:
     def list_missed_slots(self, kickoffs: Sequence[datetime]) -> list[datetime]:
         """Return the slots between the last requested one and the current one at which a fixture was due.
 
-        `kickoffs`, in order, are those known now.
+        `kickoffs` are those known now, in order.
         """
         return [
             slot_at
@@ -123,7 +126,7 @@ class CadenceMoment:
 
     @property
     def _first_missed_slot(self) -> datetime:
-        """Begin of the first slot that may have been missed."""
+        """Start of the first slot that may have been missed."""
         if self.last_slot_at is None or self.last_slot_at >= self._current_slot:
             return self._current_slot
         return max(self.last_slot_at + self.cadence.slot_length, self.cadence.find_slot_start(self.now - LOOK_BACK))
@@ -158,11 +161,11 @@ class SlotReport:
 
     @property
     def lost_stretches(self) -> pl.DataFrame:
-        """The lost slots, by fixture and stretch of consecutive slots."""
+        """The lost slots, by fixture and period of consecutive slots."""
         return judged.group_lost_stretches(self.slots)
 
     def describe_losses(self) -> str:
-        """Return the lost slots and their causes in words; empty when none was lost."""
+        """Return the lost slots and their causes in words; empty when no slot was lost."""
         lost = self.lost_slots
         if lost.is_empty():
             return ""
@@ -172,7 +175,7 @@ class SlotReport:
             for first, last, n_slots, _ in outages.head(MAX_NAMED_OUTAGES).iter_rows()
         ]
         if outages.height > MAX_NAMED_OUTAGES:
-            outage_texts.append(f"the rest in {outages.height - MAX_NAMED_OUTAGES} outages before")
+            outage_texts.append(f"the rest in {outages.height - MAX_NAMED_OUTAGES} earlier outages")
         unanswered = lost.filter("asked")
         causes = []
         if unanswered.height < lost.height:
@@ -197,7 +200,7 @@ class SlotReport:
         return judged.count_silences(self.slots)
 
     def describe_silences(self) -> str:
-        """Return in words the platforms that did not answer at slots that others answered; empty when all did."""
+        """Return in words the platforms without answers at slots that others answered; empty without any."""
         return ", ".join(
             f"{platform} did not answer at {n_slots} of the kept slots"
             for platform, n_slots in self.silent_platforms.items()
@@ -207,9 +210,9 @@ class SlotReport:
 def report_slots(pipeline: Pipeline, begin: datetime, end: datetime, on_since: datetime | None = None) -> SlotReport:
     """Return the report on the slots in [begin, end), by the cadence of today's settings.
 
-    Minutes that are not over yet are left out. The cadence is in use from the first requested slot on, at most
-    `LOOK_BACK` before `begin`, or from `on_since` on, when its sensor was switched on, if that is earlier. So an outage
-    is reported even if nothing was requested since.
+    Minutes that are not over yet are left out. The cadence counts as in use from the first requested slot, at most
+    `LOOK_BACK` before `begin`, or from `on_since`, when its sensor was switched on, if that is earlier. So an outage is
+    reported even if nothing was requested since.
     """
     cadence = pipeline.cadence
     with pipeline.connect() as conn:
@@ -218,6 +221,8 @@ def report_slots(pipeline: Pipeline, begin: datetime, end: datetime, on_since: d
         end = max(begin, min(end, pipeline.clock.now().replace(second=0, microsecond=0)))
         if in_use_since is None:
             return SlotReport(begin, end, is_in_use=False, slots=pl.DataFrame(schema=judged.SLOTS_SCHEMA))
-        known = stored.read_known_kickoffs(conn, begin, end, cadence.first_tier_length)
-        asked = stored.read_asked_slots(conn, begin, end)
-    return SlotReport(begin, end, is_in_use=True, slots=judged.list_due_slots(known, asked, cadence.tiers, begin, end))
+        known_kickoffs = stored.read_known_kickoffs(conn, begin, end, cadence.first_tier_length)
+        asked_slots = stored.read_asked_slots(conn, begin, end)
+    return SlotReport(
+        begin, end, is_in_use=True, slots=judged.list_due_slots(known_kickoffs, asked_slots, cadence.tiers, begin, end)
+    )

@@ -63,9 +63,9 @@ def record_landed(
 ) -> None:
     """Record a cycle whose manifest has just been read. The caller commits.
 
-    If the row says that this manifest is whole, the segments are listed only with `list_segments`. An unchanged row is
-    not written: otherwise another process that derives a product of the cycle at the same time would have to wait.
-    Raises LandingError when the segments cannot be listed.
+    If the row already says that this manifest is whole, the segments are listed only with `list_segments`. An unchanged
+    row is not written: otherwise another process that derives a product of the cycle would have to wait. Raises
+    LandingError when the segments cannot be listed.
     """
     row = landed_cycles.read_cycle(conn, manifest.cycle_id)
     if not list_segments and row is not None and row.is_whole and row.digest == manifest.digest:
@@ -107,15 +107,15 @@ def rescan_landing(pipeline: Pipeline, first: datetime | None = None, end: datet
     with pipeline.connect() as conn:
         # Read before the landing is listed, so that a cycle that is closed meanwhile does not count as gone.
         before = landed_cycles.read_cycles(conn, first, end)
-        known = [
+        known_cycles = [
             replace(cycle, platforms=cycle.platforms or list_platforms(None))
             for cycle in landed_cycles.read_known_cycles(conn, first, end)
         ]
         conn.commit()
         landed = {cycle.cycle_id: cycle for cycle in _list_cycles(pipeline.landing, first, end)}
-        cycles = [*landed.values(), *(cycle for cycle in known if cycle.cycle_id not in landed)]
+        cycles = [*landed.values(), *(cycle for cycle in known_cycles if cycle.cycle_id not in landed)]
         n_corrected = landed_cycles.replace_cycles(conn, before, cycles)
-        forget_cycles(conn, [cycle.cycle_id for cycle in (*before, *known) if cycle.cycle_id not in landed])
+        forget_cycles(conn, [cycle.cycle_id for cycle in (*before, *known_cycles) if cycle.cycle_id not in landed])
     return RescanResult(
         n_whole=sum(cycle.is_whole for cycle in cycles),
         n_gone=sum(cycle.is_gone for cycle in cycles),
@@ -127,7 +127,7 @@ def rescan_landing(pipeline: Pipeline, first: datetime | None = None, end: datet
 def fill_if_incomplete(pipeline: Pipeline) -> RescanResult | None:
     """Rescan the whole landing when the table is empty or lacks a known cycle.
 
-    Return None when it is complete. It is incomplete after the upgrade that created it.
+    Return None when the table is complete. It is incomplete after the upgrade that created it.
     """
     with pipeline.connect() as conn:
         if landed_cycles.is_complete(conn):
@@ -150,8 +150,8 @@ def _build_landed_cycle(landing: Landing, manifest: Manifest) -> LandedCycle:
     problem = ""
     try:
         if names := landing.find_missing_segments(manifest):
-            more = " and others" if len(names) > MAX_NAMED_SEGMENTS else ""
-            problem = f"{', '.join(names[:MAX_NAMED_SEGMENTS])}{more} missing"
+            remainder = " and others" if len(names) > MAX_NAMED_SEGMENTS else ""
+            problem = f"{', '.join(names[:MAX_NAMED_SEGMENTS])}{remainder} missing"
     except (LandingIncomplete, LandingUnreadable) as error:
         problem = str(error)
     return LandedCycle(

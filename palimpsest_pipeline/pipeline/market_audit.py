@@ -1,5 +1,6 @@
-"""What `palimpsest markets audit` looks at: files of answers, folders of them, a landing, or counted market ids in a
-CSV. Writes nothing.
+"""The input of `palimpsest markets audit`: answer files, folders, landings, or counts of market ids.
+
+Counts come from a CSV. Writes nothing.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,20 +23,20 @@ from palimpsest_pipeline.platforms.base import PlatformAdapter
 from palimpsest_pipeline.platforms.packs import load_packs
 
 ANSWERS_PER_BATCH: Final = 200
-"""Answers that are normalised together."""
+"""Number of answers that are normalised together."""
 CSV_COLUMNS: Final = {"platform": "platform", "raw_market_id": "external_market_id", "occurrences": "occurrences"}
-"""Columns that a CSV of counted market ids must have, and what they are here."""
+"""Required columns of a CSV with counted market ids, and their names here."""
 MANIFEST_FILE: Final = "manifest.json"
-"""Describes the recorded answers beside it; no answer itself."""
+"""The file that describes the recorded answers beside it. It is not an answer."""
 
 Adapters = Mapping[Platform, PlatformAdapter]
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOutInput:
-    """Something given that says nothing of a prematch book.
+    """An input without a prematch book.
 
-    An answer in play is as it should be; anything else could not be read.
+    An answer in play is a normal case; any other input could not be read.
     """
 
     where: str
@@ -48,7 +49,10 @@ class LeftOutInput:
 
 @dataclass(frozen=True, slots=True)
 class AuditResult:
-    """occurrences: rows of `markets.audit_occurrences.OCCURRENCES_SCHEMA`, each (event, market, line) once."""
+    """The result of an audit.
+
+    `occurrences` has the columns `markets.audit_occurrences.OCCURRENCES_SCHEMA`, with each (event, market, line) once.
+    """
 
     occurrences: pl.DataFrame
     left_out: list[LeftOutInput]
@@ -56,9 +60,9 @@ class AuditResult:
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """What of the material is looked at: one platform, one value of a CSV's column `source`, one hour of a landing.
+    """The selection of the input: a platform, a value of a CSV's column `source`, an hour of a landing.
 
-    None: all.
+    None selects everything.
     """
 
     platform: Platform | None = None
@@ -69,30 +73,31 @@ class AuditFilter:
 def audit_markets(
     places: Sequence[str], landing: Landing, adapters: Adapters, vocabulary: Vocabulary, audit_filter: AuditFilter
 ) -> AuditResult:
-    """Looks at everything in `places` (files, folders, roots of landings, URLs of landings), or at `landing` when there
-    are none.
+    """Audit the books in `places` (files, folders, folders or URLs of landings), otherwise in `landing`.
 
-    What cannot be read is left out and named.
+    Inputs that cannot be read are left out and named in the result.
     """
     left_out: list[LeftOutInput] = []
     books: list[pl.DataFrame] = []
-    counts: list[pl.DataFrame] = []
+    counted_markets: list[pl.DataFrame] = []
     batch: list[Detail] = []
-    for found in (
+    for item in (
         _read_places(places, adapters, audit_filter) if places else read_landed_details(landing, adapters, audit_filter)
     ):
-        if isinstance(found, LeftOutInput):
-            left_out.append(found)
-        elif isinstance(found, pl.DataFrame):
-            counts.append(expand_counted_markets(found, vocabulary))
+        if isinstance(item, LeftOutInput):
+            left_out.append(item)
+        elif isinstance(item, pl.DataFrame):
+            counted_markets.append(expand_counted_markets(item, vocabulary))
         else:
-            batch.append(found)
+            batch.append(item)
             if len(batch) == ANSWERS_PER_BATCH:
                 books.append(_count_occurrences(batch, vocabulary))
                 batch.clear()
     if batch:
         books.append(_count_occurrences(batch, vocabulary))
-    return AuditResult(pl.concat([pl.DataFrame(schema=OCCURRENCES_SCHEMA), *counts, *_deduplicate(books)]), left_out)
+    return AuditResult(
+        pl.concat([pl.DataFrame(schema=OCCURRENCES_SCHEMA), *counted_markets, *_deduplicate(books)]), left_out
+    )
 
 
 def _count_occurrences(details: Sequence[Detail], vocabulary: Vocabulary) -> pl.DataFrame:
@@ -102,7 +107,7 @@ def _count_occurrences(details: Sequence[Detail], vocabulary: Vocabulary) -> pl.
 
 
 def _deduplicate(books: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
-    """What several answers repeat counts once, and as unmapped where one of them is."""
+    """Return each (event, market, line) once, as unmapped if one of its answers has it unmapped."""
     if not books:
         return []
     identity = ["event", "platform", "sport", "external_market_id", "specifier"]
@@ -115,7 +120,7 @@ def _deduplicate(books: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
 
 
 def _read_places(
-    places: Iterable[str], adapters: Adapters, chosen: AuditFilter
+    places: Iterable[str], adapters: Adapters, audit_filter: AuditFilter
 ) -> Iterator[Detail | pl.DataFrame | LeftOutInput]:
     for place in places:
         path = Path(place)
@@ -125,16 +130,16 @@ def _read_places(
             except LandingError as error:
                 yield LeftOutInput(place, str(error))
             else:
-                yield from read_landed_details(landing, adapters, chosen)
+                yield from read_landed_details(landing, adapters, audit_filter)
         elif path.is_dir():
             files = sorted(file for file in path.rglob("*.json") if file.name != MANIFEST_FILE)
-            yield from (_read_recorded_answer(file, adapters, chosen) for file in files)
+            yield from (_read_recorded_answer(file, adapters, audit_filter) for file in files)
             if not files:
                 yield LeftOutInput(place, "neither a landing nor a folder with .json files in it")
         elif path.suffix.lower() == ".csv":
-            yield _read_counts(path, chosen)
+            yield _read_counts(path, audit_filter)
         else:
-            yield _read_recorded_answer(path, adapters, chosen)
+            yield _read_recorded_answer(path, adapters, audit_filter)
 
 
 def _is_landing(folder: Path) -> bool:
@@ -144,7 +149,7 @@ def _is_landing(folder: Path) -> bool:
 def read_landed_details(
     landing: Landing, adapters: Adapters, audit_filter: AuditFilter
 ) -> Iterator[Detail | LeftOutInput]:
-    """The newest prematch book of every listing in the landing."""
+    """Yield the newest prematch book of every listing in the landing."""
     platforms = tuple(adapters) if audit_filter.platform is None else (audit_filter.platform,)
     try:
         manifests = landing.list_cycles(hour=audit_filter.hour)
@@ -156,10 +161,10 @@ def read_landed_details(
             str(landing.root),
             "the landing is empty" if audit_filter.hour is None else "the landing has no cycle in this hour",
         )
-    seen: set[tuple[Platform, str | None]] = set()
+    audited_listings: set[tuple[Platform, str | None]] = set()
     for manifest in reversed(manifests):
-        # Backwards, since a listing may have been asked twice in a cycle; and one by one, so that a broken segment
-        # takes no other with it.
+        # Backwards, because a listing may have been requested twice in a cycle; and one by one, so that a broken
+        # segment does not affect others.
         for segment in reversed([segment for segment in manifest.segments if segment.platform in platforms]):
             try:
                 frame = landing.read_answers(
@@ -170,21 +175,21 @@ def read_landed_details(
                 continue
             for answer in landing.iterate_answers(frame.reverse()):
                 listing = (answer.request.platform, answer.request.external_id)
-                if answer.ok and listing not in seen:
-                    found = _decode_answer(answer, adapters, f"cycle {manifest.cycle_id}, {listing[0]} {listing[1]}")
-                    if isinstance(found, Detail):
-                        seen.add(listing)
-                    yield found
+                if answer.ok and listing not in audited_listings:
+                    item = _decode_answer(answer, adapters, f"cycle {manifest.cycle_id}, {listing[0]} {listing[1]}")
+                    if isinstance(item, Detail):
+                        audited_listings.add(listing)
+                    yield item
 
 
-def _read_recorded_answer(file: Path, adapters: Adapters, chosen: AuditFilter) -> Detail | LeftOutInput:
-    """A file as an answer of the platform whose detail it is."""
+def _read_recorded_answer(file: Path, adapters: Adapters, audit_filter: AuditFilter) -> Detail | LeftOutInput:
+    """Return a file's content as a detail answer of its platform."""
     try:
         body = file.read_bytes()
     except OSError as error:
         return LeftOutInput(str(file), f"cannot be read: {error.strerror or error}")
     now = datetime.now(UTC)
-    candidates = tuple(adapters) if chosen.platform is None else (chosen.platform,)
+    candidates = tuple(adapters) if audit_filter.platform is None else (audit_filter.platform,)
     answers = {
         p: Answer(Request(p, PayloadKind.DETAIL, file.name), 1, now, now, now, 200, {}, body) for p in candidates
     }
@@ -208,34 +213,37 @@ def _decode_answer(answer: Answer, adapters: Adapters, where: str) -> Detail | L
     return LeftOutInput(where, "in play") if detail.listing.is_in_play else detail
 
 
-def _read_counts(file: Path, chosen: AuditFilter) -> pl.DataFrame | LeftOutInput:
-    """Counted market ids, of the chosen source and platform."""
+def _read_counts(file: Path, audit_filter: AuditFilter) -> pl.DataFrame | LeftOutInput:
+    """Return the counted market ids of the chosen source and platform."""
     try:
-        # Text throughout: market ids are text, and a count that is no number is said so below.
+        # All columns are text: market ids are text, and a count that is not a number is reported below.
         frame = pl.read_csv(file, infer_schema=False).with_columns(pl.all().fill_null(""))
     except (OSError, pl.exceptions.PolarsError) as error:
         return LeftOutInput(str(file), f"cannot be read: {error}")
-    missing = [name for name in (*CSV_COLUMNS, *(["source"] if chosen.source else [])) if name not in frame.columns]
-    if missing:
-        return LeftOutInput(str(file), f"has no column {', '.join(missing)}; it needs {', '.join(CSV_COLUMNS)}")
-    if chosen.source is not None:
-        there = frame["source"].unique().sort()
-        frame = frame.filter(pl.col("source") == chosen.source)
+    missing_columns = [
+        name for name in (*CSV_COLUMNS, *(["source"] if audit_filter.source else [])) if name not in frame.columns
+    ]
+    if missing_columns:
+        return LeftOutInput(str(file), f"has no column {', '.join(missing_columns)}; it needs {', '.join(CSV_COLUMNS)}")
+    if audit_filter.source is not None:
+        sources = frame["source"].unique().sort()
+        frame = frame.filter(pl.col("source") == audit_filter.source)
         if frame.is_empty():
-            return LeftOutInput(str(file), f"has no source {chosen.source!r}; it has {', '.join(there)}")
-    strange = frame.filter(
+            return LeftOutInput(str(file), f"has no source {audit_filter.source!r}; it has {', '.join(sources)}")
+    invalid_rows = frame.filter(
         ~pl.col("platform").is_in([str(platform) for platform in load_packs().platforms])
         | pl.col("occurrences").cast(pl.Int64, strict=False).is_null()
     )
-    if strange.height:
+    if invalid_rows.height:
         return LeftOutInput(
-            str(file), f"neither a platform nor a count in a row: {', '.join(strange.select(list(CSV_COLUMNS)).row(0))}"
+            str(file),
+            f"neither a platform nor a count in a row: {', '.join(invalid_rows.select(list(CSV_COLUMNS)).row(0))}",
         )
-    if chosen.platform is not None:
-        frame = frame.filter(pl.col("platform") == chosen.platform)
-    samples = pl.col("sample_outcomes") if "sample_outcomes" in frame.columns else pl.lit("")
+    if audit_filter.platform is not None:
+        frame = frame.filter(pl.col("platform") == audit_filter.platform)
+    sample_outcomes = pl.col("sample_outcomes") if "sample_outcomes" in frame.columns else pl.lit("")
     return frame.select(
-        *(pl.col(name).alias(ours) for name, ours in CSV_COLUMNS.items()),
+        *(pl.col(name).alias(name_here) for name, name_here in CSV_COLUMNS.items()),
         (pl.col("raw_name") if "raw_name" in frame.columns else pl.lit("")).alias("name"),
-        samples.str.split(" | ").list.filter(pl.element() != "").alias("sample_outcomes"),
+        sample_outcomes.str.split(" | ").list.filter(pl.element() != "").alias("sample_outcomes"),
     )

@@ -31,7 +31,7 @@ class CycleProduct:
 
 @dataclass(frozen=True, slots=True)
 class LostCycle:
-    """A cycle whose answers are not all in the landing any more."""
+    """A cycle that has lost answers in the landing."""
 
     cycle_id: int
     sentence: str
@@ -41,7 +41,7 @@ class LostCycle:
 
 @dataclass(frozen=True, slots=True)
 class PlannedHour:
-    """One hour of the range. An hour without landed and gone cycles never had any cycle."""
+    """One hour of the range. An hour without landed or lost cycles never had any cycle."""
 
     begins_at: datetime
     landed_cycles: tuple[LandedCycle, ...] = ()
@@ -64,9 +64,9 @@ class PlannedHour:
         return any(product.cycle_id not in damaged_ids for product in self.due)
 
     def why(self) -> str:
-        """Return the reasons why it is due, each with its products, e.g.
+        """Return the reasons why the hour is due, each with its products.
 
-        `another parser version: odds_snapshots`.
+        An example is `another parser version: odds_snapshots`.
         """
         names: defaultdict[DueReason, list[str]] = defaultdict(list)
         for product, reason in self.due.items():

@@ -51,8 +51,9 @@ class DelayedBatch(list[Request]):
 
 
 Crawl = Generator[list[Request], list[Answer], None]
-"""Yields batches whose requests may run at the same time; receives the last answer of each, in the same order.
+"""Yields batches of requests that may run at the same time; receives the last answer of each request.
 
+The answers are in the order of the requests.
 A request that was never sent, because its host is shut, has an answer too, with attempt 0 and the reason.
 """
 

@@ -184,12 +184,12 @@ def deduplicate_listings(listings: Iterable[Listing]) -> dict[str, Listing]:
 
     Of two different claims about one id in the same answer, the choice does not depend on their order.
     """
-    chosen: dict[str, Listing] = {}
+    listings_by_id: dict[str, Listing] = {}
     for listing in listings:
-        current = chosen.get(listing.external_id)
+        current = listings_by_id.get(listing.external_id)
         if current is None or (current != listing and repr(listing) > repr(current)):
-            chosen[listing.external_id] = listing
-    return chosen
+            listings_by_id[listing.external_id] = listing
+    return listings_by_id
 
 
 Judgement = tuple[Completeness, str]
@@ -275,11 +275,11 @@ def _describe_incomplete(tournaments: Sequence[TournamentManifest]) -> list[str]
     incomplete = [t for t in tournaments if t.completeness is not Completeness.COMPLETE]
     if not incomplete:
         return []
-    named = ", ".join(f"{t.name} ({t.external_id})" for t in incomplete[:_MAX_NAMED_TOURNAMENTS])
+    names = ", ".join(f"{t.name} ({t.external_id})" for t in incomplete[:_MAX_NAMED_TOURNAMENTS])
     remainder = (
         f" and {len(incomplete) - _MAX_NAMED_TOURNAMENTS} more" if len(incomplete) > _MAX_NAMED_TOURNAMENTS else ""
     )
-    return [f"{len(incomplete)} of {len(tournaments)} tournaments incomplete: {named}{remainder}"]
+    return [f"{len(incomplete)} of {len(tournaments)} tournaments incomplete: {names}{remainder}"]
 
 
 def is_count_reached(n_declared: int | None, n_received: int) -> bool:

@@ -28,13 +28,19 @@ BROKEN_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """A decoder's exceptions: broken JSON or another shape, text that is not UTF-8, endless nesting."""
 
 _DECIMAL_PATTERN: Final = re.compile(r"[0-9]+(?:\.[0-9]*)?")
-"""The notation of a price. `Decimal` accepts more: exponents, underscores between digits, digits of other scripts."""
+"""The notation of a price.
+
+`Decimal` accepts more: exponents, underscores between digits, digits of other scripts.
+"""
 _PRICE_OR_NONE_PATTERN: Final = re.compile(rf"(?:{_DECIMAL_PATTERN.pattern})?|[-\u2010-\u2015]+")
 """A price, or the notation for no price: empty text or dashes."""
 _MAX_DIGITS: Final = 18
 _MAX_MILLI: Final = 2**31 - 1
 _MAX_COUNT: Final = 100_000
-"""No sport or event has nearly so many. Counts are summed in 32 bits, so a larger number counts as unknown."""
+"""No sport or event has nearly so many.
+
+Counts are summed in 32 bits, so a larger number counts as unknown.
+"""
 _ERROR_PATH_PATTERN: Final = re.compile(r"^(?P<reason>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
 
 
@@ -184,7 +190,7 @@ def describe_outcome_damage(outcome: str | None) -> str:
 
 
 MILLI_BY_ODDS: Final[Memo[Odds, int | None]] = Memo(parse_odds_milli, 1 << 16)
-"""`parse_odds_milli` with a cache: a book of thousands of prices holds some hundreds of different ones."""
+"""`parse_odds_milli` with a cache: a book of thousands of prices has some hundreds of different ones."""
 
 
 def read_odds(value: Any) -> Odds:

@@ -12,7 +12,7 @@ import polars as pl
 from palimpsest_pipeline.domain.enums import FixtureClass, PresenceEvidence
 from palimpsest_pipeline.storage.marts.page_coverage import Coverage
 
-from .page_data import list_columns, number_words, to_epoch_s_column
+from .page_data import list_columns, number_keys, to_epoch_s_column
 from .statements import OfferStatus, PlatformOffer
 
 UNKNOWN_COUNT: Final = -1
@@ -74,7 +74,7 @@ def _unify_country_names(rows: pl.DataFrame, coverage: Coverage) -> pl.DataFrame
 def _list_other_countries(
     coverage: Coverage, tournaments: pl.DataFrame, offers: Sequence[PlatformOffer]
 ) -> list[list[list[Any]]]:
-    position_by_platform = number_words([platform.key for platform in offers])
+    position_by_platform = number_keys([platform.key for platform in offers])
     country_by_tournament = dict(tournaments.select("tournament_key", "country").iter_rows())
     rows = (
         _unify_country_names(coverage.countries, coverage)
@@ -123,7 +123,7 @@ def _build_counts(rows: pl.DataFrame, tournaments: pl.DataFrame, offers: Sequenc
 
 def _mask_unknown_count(count: str, platform: PlatformOffer) -> pl.Expr:
     """Return a count, or `UNKNOWN_COUNT` for a 0 where a part could not be looked at."""
-    is_uncertain = (pl.col("n_undetermined") > 0) | pl.lit(platform.seen is OfferStatus.PARTIAL)
+    is_uncertain = (pl.col("n_undetermined") > 0) | pl.lit(platform.offer_status is OfferStatus.PARTIAL)
     return pl.when((pl.col(count) == 0) & is_uncertain).then(pl.lit(UNKNOWN_COUNT)).otherwise(count).alias(count)
 
 
@@ -171,7 +171,7 @@ def build_fixture_columns(coverage: Coverage, offers: Sequence[PlatformOffer]) -
         "away_team",
         "started",
         to_epoch_s_column("effective_kickoff").alias("kickoff"),
-        pl.col("fixture_class").replace_strict(number_words(FIXTURE_CLASSES), return_dtype=pl.Int8).alias("class"),
+        pl.col("fixture_class").replace_strict(number_keys(FIXTURE_CLASSES), return_dtype=pl.Int8).alias("class"),
         _sum_bits({bit: listed[key] for key, bit in bits.items()}).alias("on"),
         _sum_bits({bits[key]: ~listed[key] & is_open for key in partial_platforms}).alias("unknown"),
         _sum_bits({bit: pl.col("n_listings").struct.field(key).fill_null(0) > 1 for key, bit in bits.items()}).alias(
@@ -204,7 +204,7 @@ def list_leads(coverage: Coverage, offers: Sequence[PlatformOffer]) -> dict[int,
     An entry is [position of the platform, first listed in seconds since 1970, whether it may have been listed earlier,
     days before kickoff].
     """
-    position_by_platform = number_words([platform.key for platform in offers])
+    position_by_platform = number_keys([platform.key for platform in offers])
     rows = coverage.leads.filter(pl.col("platform").is_in(position_by_platform)).select(
         "sr_id",
         pl.col("platform").replace_strict(position_by_platform, return_dtype=pl.Int8),

@@ -39,6 +39,6 @@ def list_columns(frame: pl.DataFrame) -> dict[str, list[Any]]:
     return frame.to_dict(as_series=False)
 
 
-def number_words(words: Sequence[str]) -> Mapping[str, int]:
-    """Return the position of each word in `words`."""
-    return {word: place for place, word in enumerate(words)}
+def number_keys(keys: Sequence[str]) -> Mapping[str, int]:
+    """Return the position of each key in `keys`."""
+    return {key: place for place, key in enumerate(keys)}

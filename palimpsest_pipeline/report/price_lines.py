@@ -15,7 +15,7 @@ import polars as pl
 from palimpsest_pipeline.domain.enums import AvailabilityState
 from palimpsest_pipeline.domain.schemas import INSTANT
 
-from .page_data import number_words, pack_json, to_epoch_s, to_epoch_s_column
+from .page_data import number_keys, pack_json, to_epoch_s, to_epoch_s_column
 
 MISSING_PRICE: Final = 0
 MAX_LINES: Final = 3
@@ -172,9 +172,9 @@ class PriceHistories:
     def add(self, market: str, stretches: pl.DataFrame, states: pl.DataFrame, outcomes: Sequence[str]) -> None:
         """Add the lines of a market of some fixtures. Fixtures without a price in it get no line."""
         lines = rank_main_lines(filter_priced_since(stretches, self.since))
-        chosen = stretches.join(lines, on=["sr_id", "specifier"], how="semi")
+        main_stretches = stretches.join(lines, on=["sr_id", "specifier"], how="semi")
         turns = compute_turning_points(
-            chosen, states.join(lines, on=["sr_id", "specifier"], how="semi"), outcomes, self.since
+            main_stretches, states.join(lines, on=["sr_id", "specifier"], how="semi"), outcomes, self.since
         ).join(lines, on=["sr_id", "specifier"], how="left")
         if turns.is_empty():
             return
@@ -194,7 +194,7 @@ class PriceHistories:
         The seconds count from the previous instant, the first ones from 1970. The values are one list per outcome.
         Lines of rank 1 come first.
         """
-        position_by_platform = number_words(self.platforms)
+        position_by_platform = number_keys(self.platforms)
         rows = (
             turns.with_columns(
                 at_s=to_epoch_s_column("at"),

@@ -20,7 +20,10 @@ def join_lists(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def prepare_for_csv(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return `frame` with single values, and with a quote before text that a spreadsheet would execute."""
+    """Return `frame` with single values, and with text that cannot run as a formula.
+
+    A single quote (') stands before text that a spreadsheet would execute.
+    """
     flat = join_lists(frame)
     text_columns = [
         pl.col(name).cast(pl.String)
@@ -54,9 +57,9 @@ class Rows(pl.DataFrame):
     """
 
     def write_csv(self, file: Any = None, **options: Any) -> Any:
-        """Write as `polars.DataFrame.write_csv` does, or return the text without `file`.
+        """Write as `polars.DataFrame.write_csv` does; if `file` is None, return the text.
 
-        Lists become text, and text that looks like a formula gets a leading quote.
+        Lists become text, and text that looks like a formula gets a single quote (') in front.
         """
         return prepare_for_csv(pl.DataFrame(self)).write_csv(file, **options)
 

@@ -34,28 +34,28 @@ class PlatformOffer:
     key: str
     name: str
     is_home: bool
-    seen: OfferStatus
+    offer_status: OfferStatus
     status: str
     """The status as a sentence for the page."""
 
     @property
     def is_whole(self) -> bool:
-        return self.seen is OfferStatus.COMPLETE
+        return self.offer_status is OfferStatus.COMPLETE
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A count, its whole `of`, and the share of 1.
+    """A count, its `total`, and the share of 1.
 
-    `of` is None when the count is no share; `n` is None when the count is not known. `at_least` is true when the count
-    (of a rate: the share) may be higher, because a part could not be looked at. A count of 0 is then not known.
+    `total` is None when the count is no share; `n` is None when the count is not known. `at_least` is true when the
+    count (of a rate: the share) may be higher, because a part could not be looked at. A count of 0 is then not known.
     """
 
     name: str
     label: str
     n: int | None
     note: str
-    of: int | None = None
+    total: int | None = None
     share: float | None = None
     at_least: bool = False
 
@@ -98,23 +98,23 @@ def list_offers(coverage: Coverage) -> list[PlatformOffer]:
 def _build_offer(row: dict[str, Any], coverage: Coverage, completeness: str) -> PlatformOffer:
     why = f" ({row['message']})" if row["message"] else ""
     if completeness == Completeness.COMPLETE:
-        seen, status = OfferStatus.COMPLETE, "looked at completely"
+        offer_status, status = OfferStatus.COMPLETE, "looked at completely"
     elif row["looked_at"] is not None:
-        seen, status = (
+        offer_status, status = (
             OfferStatus.CARRIED,
             f"not looked at completely{why}: where this cycle could not look, "
             f"its listings are those of {row['looked_at']:%d %b, %H:%M} UTC",
         )
     elif coverage.scope == Scope.RECORDED:
-        seen, status = OfferStatus.PARTIAL, "imported payloads: they show listed fixtures, never missing ones"
+        offer_status, status = OfferStatus.PARTIAL, "imported payloads: they show listed fixtures, never missing ones"
     elif completeness == Completeness.FAILED:
-        seen, status = (
+        offer_status, status = (
             OfferStatus.PARTIAL,
             f"could not be looked at{why}, neither now nor in the day before: its listings are not known",
         )
     else:
-        seen, status = OfferStatus.PARTIAL, f"looked at in part{why}: it may list fixtures that were not seen"
-    return PlatformOffer(row["platform"], row["name"], row["platform"] == coverage.home_platform, seen, status)
+        offer_status, status = OfferStatus.PARTIAL, f"looked at in part{why}: it may list fixtures that were not seen"
+    return PlatformOffer(row["platform"], row["name"], row["platform"] == coverage.home_platform, offer_status, status)
 
 
 def build_figures(coverage: Coverage, include_started: bool) -> Figures:
@@ -171,15 +171,15 @@ def _build_platform_rates(
     `evidence` is the evidence that the row's rates rest on. With partial evidence there may be unseen matches: a rate
     is then the least possible one if its whole is known, and unknown otherwise.
     """
-    is_partial = platform.seen is OfferStatus.PARTIAL
+    is_partial = platform.offer_status is OfferStatus.PARTIAL
     is_unknown = is_partial and row["n_listings"] == 0
     counterpart = "with a competitor" if platform.is_home else "on home too"
 
-    def rate(name: str, label: str, n: int, of: int, *, is_whole: bool) -> Card:
+    def rate(name: str, label: str, n: int, total: int, *, is_whole: bool) -> Card:
         if evidence != PresenceEvidence.PARTIAL:
-            return Card(name, label, n, "", of, row[name])
+            return Card(name, label, n, "", total, row[name])
         if is_whole and n:
-            return Card(name, label, n, "", of, row[name], at_least=True)
+            return Card(name, label, n, "", total, row[name], at_least=True)
         return Card(name, label, None, "")
 
     rates = [
@@ -192,7 +192,7 @@ def _build_platform_rates(
         )
     ]
     if not platform.is_home:
-        home_is_whole = home.seen is not OfferStatus.PARTIAL
+        home_is_whole = home.offer_status is not OfferStatus.PARTIAL
         rates.append(
             rate(
                 "home_covered_rate",

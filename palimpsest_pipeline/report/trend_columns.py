@@ -12,7 +12,7 @@ from palimpsest_pipeline.domain.enums import PresenceEvidence
 from palimpsest_pipeline.domain.schemas import INSTANT
 from palimpsest_pipeline.storage.marts.page_trends import Trends
 
-from .page_data import list_columns, number_words, to_epoch_s_column
+from .page_data import list_columns, number_keys, to_epoch_s_column
 from .statements import ALL_PLATFORMS, PlatformOffer
 
 BUCKET_LABELS: Final = ("7d+", "3-7d", "24-72h", "<24h")
@@ -91,7 +91,7 @@ def build_gap_columns(trends: Trends, offers: Sequence[PlatformOffer]) -> dict[s
     `date` is as in `build_margin_columns`. `of` maps hours before kickoff to one entry per competitor: `n_fixtures` and
     `GAP_COLUMNS` by date, null without a fixture.
     """
-    position_by_platform = number_words([platform.key for platform in offers[1:]])
+    position_by_platform = number_keys([platform.key for platform in offers[1:]])
     dates = trends.gaps.select("kickoff_date").unique().sort("kickoff_date")
     gaps_by_hours: dict[int, list[dict[str, Any]]] = {}
     for (hours,), rows in trends.gaps.group_by("hours_before", maintain_order=True):

@@ -1,4 +1,4 @@
-"""A periodic write to the database on a thread, while other work goes on undisturbed.
+"""A periodic write to the database on a thread, independent of the other work of the process.
 
 Knows neither Dagster nor the content that is written.
 """

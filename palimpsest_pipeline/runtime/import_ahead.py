@@ -9,7 +9,7 @@ from contextlib import suppress
 
 
 def import_ahead(*names: str) -> threading.Thread:
-    """Import modules one after the other on a thread, while the caller goes on.
+    """Import modules one after the other on a thread, while the caller continues.
 
     A caller that imports one of them meanwhile waits for it. A failed import is repeated, and raises, where the module
     is needed.

@@ -35,7 +35,7 @@ RATE_WINDOW_S: Final = 5.0
 """Length of the time window of rates."""
 REDRAWS_PER_S: Final = 2
 CLOSED_VIEW: Final = HostView(0, 0, "closed")
-STATE_LABELS: Final = {"open": "left alone", "probing": "asked one thing to see", "shut": "not asked any more"}
+STATE_LABELS: Final = {"open": "paused", "probing": "tested with one request", "shut": "not used any more"}
 
 
 class Phase(StrEnum):
@@ -115,9 +115,9 @@ class ProgressRow:
 
 
 class Board:
-    """A Watch that stores the state of a scrape from start to end. Any thread may read it at any time.
+    """The state of a scrape from start to end, as an observer. Any thread may read it at any time.
 
-    The row of a phase starts with its first answer, or with the first request that is not made.
+    The row of a phase starts with its first answer, or with the first request that is not sent.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
@@ -221,7 +221,7 @@ def describe_failures(row: ProgressRow) -> str:
 
 
 def describe_host_state(view: HostView) -> str:
-    """Return how requests to the host are limited, and why; empty when they are not."""
+    """Return the limits on requests to the host, with the reason; empty when there are none."""
     if view.state == CLOSED_VIEW.state:
         return ""
     return ": ".join(filter(None, (STATE_LABELS[view.state], view.reason)))
@@ -262,7 +262,7 @@ class LogBoard(Board):
 
     def on_host_change(self, platform: Platform, view: HostView) -> None:
         super().on_host_change(platform, view)
-        self._lines.put(f"{platform} is {describe_host_state(view) or 'asked as usual again'}")
+        self._lines.put(f"{platform} is {describe_host_state(view) or 'used as usual again'}")
 
     def _write_lines(self) -> None:
         next_line_s = time.monotonic() + self._interval_s

@@ -13,7 +13,7 @@ SCRAPING_TAGS: Final = {PRIORITY_TAG: "20"}
 WORK_TAG: Final = "palimpsest/work"
 DERIVATION_WORK: Final = "derivation"
 DERIVATION_TAGS: Final = {WORK_TAG: DERIVATION_WORK}
-"""Tag of a run that asks no platform.
+"""Tag of a run that sends no requests to platforms.
 
 Few of these execute at a time, so that a scrape finds a free slot.
 """
@@ -26,11 +26,11 @@ One is for a full cycle, the other for the minutes before a kickoff.
 """
 MAX_BACKFILL_RUNS: Final = 1
 MIN_RUNS_FOR_FREE_SLOTS: Final = MAX_BACKFILL_RUNS + RESERVED_SCRAPE_RUNS + 1
-"""The least number of concurrent runs with which scrapes always find their slots free."""
+"""Minimum number of concurrent runs with which scrapes always find their slots free."""
 
 
 def compute_max_derivations(max_concurrent_runs: int) -> int:
-    """Return how many derivations may execute at a time, besides one run of a backfill.
+    """Return the maximum number of concurrent derivations, besides one run of a backfill.
 
     It is at least one, even if the limit of runs is lower.
     """

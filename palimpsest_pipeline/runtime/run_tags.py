@@ -49,7 +49,7 @@ It distinguishes such a run from one that a user has cancelled.
 MIN_REST: Final = timedelta(seconds=1)
 """A run that rests for less than this is not asked to end.
 
-The request could reach it during the work of its next minute.
+The request could arrive during the work of its next minute.
 """
 
 

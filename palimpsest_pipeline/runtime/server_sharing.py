@@ -48,7 +48,7 @@ def is_in_use(home: Path) -> bool:
 
 
 def is_server_left(home: Path) -> bool:
-    """Return whether no command works in `home`, although its last one should have stopped the server."""
+    """Return whether the server was left running although no command works in `home`."""
     return (home / LOCK_FILE).exists() and not is_in_use(home) and (home / LOCK_FILE).read_bytes().startswith(STOP_MARK)
 
 

@@ -12,7 +12,7 @@ DEFERRED_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class DeferredSignals:
-    """Defers signals until the end of the block: the first one cancels the task meanwhile.
+    """A deferral of signals until the end of the block: the first one cancels the task meanwhile.
 
     An exception between any two instructions can be lost (an event loop only logs an exception of a callback), or leave
     work half done. After the block the previous handler handles the signal. Ignored signals stay ignored. Python

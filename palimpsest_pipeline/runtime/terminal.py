@@ -1,4 +1,4 @@
-"""Output to a terminal: a console on which outside text controls nothing, and a log of our warnings.
+"""Output to a terminal: a console that outside text cannot control, and a log of our warnings.
 
 Belongs here: the needs of every process that prints. Does not belong here: commands and their options (`console`).
 """
@@ -25,7 +25,7 @@ def find_output_width(stream: TextIO) -> int | None:
 
 
 class PrintableConsole(Console):
-    """A console on which no text can clear the screen or set a title, whatever names it contains.
+    """A console on which no text can clear the screen or set a title, even with control characters.
 
     Only the console's own styles control the terminal.
     """

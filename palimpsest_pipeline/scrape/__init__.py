@@ -4,9 +4,9 @@ All requests go through one engine. Knows no database, no Dagster, no settings.
 """
 
 from .capture import capture_targets
-from .cycle import Scraped, build_host_setups, run_cycle
 from .discovery import continue_discoveries, discover
 from .engine import HostSetup, ScrapeEngine
+from .host_setups import build_host_setups
 from .outcomes import (
     build_discovery_result,
     build_running_runs,
@@ -20,7 +20,6 @@ from .targets import build_targets
 __all__ = [
     "HostSetup",
     "ScrapeEngine",
-    "Scraped",
     "StageTally",
     "build_discovery_result",
     "build_host_setups",
@@ -32,5 +31,4 @@ __all__ = [
     "discover",
     "rebuild_outcomes",
     "rebuild_tallies",
-    "run_cycle",
 ]

@@ -26,9 +26,9 @@ from .targets import rank_target
 log = logging.getLogger(__name__)
 
 TargetSubmitter = Callable[[Sequence[Target]], None]
-"""Submits those listings of these targets that have not been submitted yet."""
+"""A function that submits those listings of the targets that have not been submitted yet."""
 TargetSource = Callable[[TargetSubmitter], Awaitable[None]]
-"""Runs beside a capture and finds further targets."""
+"""A function that runs during a capture and finds further targets."""
 RERANK_INTERVAL_S: Final = 15.0
 KICKED_OFF_REASON: Final = "it has kicked off"
 
@@ -45,15 +45,15 @@ async def capture_targets(
     source: TargetSource | None = None,
     rerank_interval_s: float = RERANK_INTERVAL_S,
 ) -> CycleResult:
-    """Fetch every listing of every target, most urgent targets first.
+    """Request every listing of every target, most urgent targets first.
 
-    Listings of platforms without adapter or host are left out. All listings of a fixture start together where their
-    hosts allow. A waiting target moves up when it becomes urgent; a target that kicks off while it waits is not
-    requested, and counts as not found. Where a book needs several requests, the further ones follow at once; if one of
-    them fails, the listing has failed. A listing that `source` finds joins the others of its fixture while these wait,
-    and is requested alone otherwise; the capture lasts at least as long as the source.
+    Listings of platforms without adapter or host are left out. All listings of a fixture start together if their hosts
+    allow it. A waiting target moves up when it becomes urgent; a target that kicks off while it waits is not requested,
+    and counts as not found. Where a book needs several requests, the further ones follow at once; if one of them fails,
+    the listing has failed. A listing that `source` finds joins the others of its fixture while these wait, and is
+    requested alone otherwise; the capture lasts at least as long as the source.
 
-    `tally` counts and keeps the outcomes as they come, so the caller can summarise a cancelled capture too.
+    `tally` counts the outcomes as they arrive, so the caller can summarise a cancelled capture too.
     `read_earlier_result` is called at the end and returns the result of the same cycle's discovery: the returned runs
     cover both. Raises the error that ended the engine.
     """
@@ -176,7 +176,10 @@ class _Capture:
         ]
 
     def _build_first_requests(self, platform: Platform, external_id: str, sr_id: int | None) -> Sequence[Request]:
-        """Return the first requests for a listing; none when the dialect cannot build one, which ends the listing."""
+        """Return the first requests for a listing.
+
+        Return none when the dialect cannot build one; the listing is then finished.
+        """
         try:
             if requests := self._adapters[platform].list_detail_requests(external_id, sr_id, ()):
                 return requests

@@ -46,13 +46,13 @@ class CircuitBreaker:
     def _close(self) -> None:
         self.state = BreakerState.CLOSED
         self.reason = ""
-        """The cause of the current state when it is not CLOSED. Other scrapes are told of it."""
+        """The cause of the current state when it is not CLOSED. Other scrapes receive it."""
         self._ending_reason = ""
         """The cause for which this scrape stopped waiting, in addition to the reason."""
         self.is_blocked = False
-        """Open because of blocks, or because another scrape found the host in trouble."""
+        """Open because of blocks, or because another scrape reported a problem of the host."""
         self.is_held = False
-        """Open because of a trouble found before this scrape started."""
+        """Open because of a problem that was reported before this scrape started."""
         self.opened_at: float | None = None
         """When the breaker left CLOSED."""
         self.until = -inf
@@ -134,7 +134,9 @@ class CircuitBreaker:
     def _record_block(self, is_probe: bool, now: float, detail: str) -> None:
         self._n_blocks_in_a_row += 1
         if is_probe and self.is_blocked:
-            self.shut(f"blocked, and still so when asked again{_describe_last(detail)}", now + self._rule.block_pause_s)
+            self.shut(
+                f"blocked, and still blocked in a test request{_describe_last(detail)}", now + self._rule.block_pause_s
+            )
         elif self._n_blocks_in_a_row >= self._rule.blocks_in_a_row and not self.is_blocked:
             self.is_blocked = True
             self._open(
@@ -151,7 +153,7 @@ class CircuitBreaker:
         else:
             self._n_bad_probes += is_probe
             self._open(
-                f"asked to wait {retry_after_s:g} s" if retry_after_s else "asked too often",
+                f"asked to wait {retry_after_s:g} s" if retry_after_s else "too many requests",
                 retry_after_s or self._pause_s,
                 now,
             )
@@ -160,9 +162,7 @@ class CircuitBreaker:
     def _record_failed_probe(self, now: float, detail: str = "") -> None:
         self._n_bad_probes += 1
         is_known = not detail or detail[:MAX_DETAIL_CHARS] in self.reason
-        self._open(
-            self.reason if is_known else f"failed when asked again: {detail[:MAX_DETAIL_CHARS]}", self._pause_s, now
-        )
+        self._open(self.reason if is_known else f"test request failed: {detail[:MAX_DETAIL_CHARS]}", self._pause_s, now)
 
     def _open(self, reason: str, pause_s: float, now: float) -> None:
         self.opened_at = now if self.opened_at is None else self.opened_at
@@ -178,10 +178,11 @@ class CircuitBreaker:
         self.until = max(self.until, until)
 
     def hold(self, reason: str, until: float, now: float, *, is_blocked: bool = True) -> None:
-        """Apply a trouble that another scrape found, before any request.
+        """Apply a problem that another scrape reported, before any request.
 
-        The host is left alone until `until`; one probe follows. The breaker shuts at once when that time exceeds
-        `max_retry_after_s`. With `is_blocked` the scrape does not wait for the host once all other work is done.
+        No request is sent to the host until `until`; one probe follows. The breaker shuts at once when that time
+        exceeds `max_retry_after_s`. With `is_blocked` the scrape does not wait for the host once all other work is
+        done.
         """
         self.is_blocked, self.is_held, self.opened_at = is_blocked, True, now
         self.state, self.reason, self.until = BreakerState.OPEN if until > now else BreakerState.PROBING, reason, until
@@ -203,7 +204,7 @@ class CircuitBreaker:
             self.shut(
                 self.reason,
                 now + self._rule.pause_max_s,
-                ending_reason=f"nothing better for {self._rule.give_up_s:g} s",
+                ending_reason=f"no good answer for {self._rule.give_up_s:g} s",
             )
         elif self.state is BreakerState.OPEN and self.until <= now:
             self.state = BreakerState.PROBING
@@ -224,7 +225,7 @@ class CircuitBreaker:
         return None
 
     def _find_give_up_at(self) -> float | None:
-        # Never before a probe has failed, however long the first pause: every open host gets at least one probe.
+        # A probe must fail first, even after a long first pause: every open host gets at least one probe.
         is_waiting = (
             self.state in (BreakerState.OPEN, BreakerState.PROBING) and self._probe_key is None and self._n_bad_probes
         )

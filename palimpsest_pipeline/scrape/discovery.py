@@ -31,7 +31,7 @@ TIME_OVER_REASON: Final = "the time for the discovery was over"
 
 @dataclass(frozen=True, slots=True)
 class DiscoveryRound:
-    """The discoveries so far, and the platforms that still had requests open when they were left."""
+    """The discoveries so far, and the late platforms, which still have open requests."""
 
     discoveries: Mapping[Platform, Discovery]
     late_platforms: Collection[Platform] = ()
@@ -47,10 +47,10 @@ async def discover(
 ) -> DiscoveryRound:
     """Run the crawl of every platform that has a host.
 
-    Any failure of one platform becomes its own FAILED Discovery. A platform is waited for until `patience_s` have
-    passed since its last good answer, or since the start. Then, if another platform is done and has listings, it is
-    late: the caller closes the engine, which cancels its requests, and continues with `continue_discoveries`. A pause
-    that its own crawl makes after a good answer does not count.
+    Any failure of one platform becomes its own FAILED Discovery. This function waits for a platform until `patience_s`
+    have passed since its last good answer, or since the start. Then, if another platform is done and has listings, it
+    is late: the caller closes the engine, which cancels its requests, and continues with `continue_discoveries`. A
+    pause that its own crawl makes after a good answer does not count.
 
     `tally` counts the requests. An error that ends the engine ends the discovery of all platforms.
     """
@@ -71,7 +71,7 @@ async def discover(
         crawls[platform].cancel_planned()
     discoveries = {platform: crawl.read_discovery() for platform, crawl in crawls.items()}
     for platform, discovery in discoveries.items():
-        lateness = "so far; it is late, and the others go on" if platform in late else ""
+        lateness = "so far; it is late, and the others continue" if platform in late else ""
         log.info(
             "%s: %d listings, %s %s",
             platform,
@@ -85,7 +85,7 @@ async def discover(
 async def _wait_for_crawls(
     crawls: Mapping[Platform, "_Crawl"], tasks: Mapping[Platform, asyncio.Task[None]], patience_s: float
 ) -> None:
-    """Return when each platform is done or out of patience. Raises the error that ended the engine."""
+    """Return when each platform is done or late. Raises the error that ended the engine."""
     loop = asyncio.get_running_loop()
     while open_platforms := [platform for platform, task in tasks.items() if not task.done()]:
         ends_at_s = max(crawls[platform].last_good_at_s for platform in open_platforms) + patience_s
@@ -113,9 +113,9 @@ async def continue_discoveries(
 ) -> None:
     """Continue the discovery of these platforms for at most `duration_s` seconds.
 
-    Requests without an answer by then have failed, and the landing records them as such. `landed_answers` are each
-    platform's answers so far: no request with a good one is repeated. `on_discovery` receives a platform's discovery
-    after each batch of answers, and at the end of its crawl.
+    Requests without an answer by then fail, and the landing records them as failed. `landed_answers` are each
+    platform's answers so far: a request with a good answer is not repeated. `on_discovery` receives a platform's
+    discovery after each batch of answers, and at the end of its crawl.
     """
     ends_at_s = asyncio.get_running_loop().time() + duration_s
     turn_numbers = itertools.count()
@@ -156,7 +156,10 @@ class _Crawl:
     landed_answers: Sequence[Answer] = ()
     """Answers from before this crawl."""
     last_good_at_s: float = 0.0
-    """The start, the last good answer, or the end of a pause that the crawl makes after one, by the loop's clock."""
+    """The instant from which the platform's patience counts, by the loop's clock.
+
+    It is the start, the last good answer, or the end of a pause that the crawl makes after one.
+    """
     _answers: list[Answer] = field(default_factory=list)
     _known_answers: defaultdict[str, deque[Answer]] = field(default_factory=lambda: defaultdict(deque))
     """Earlier good answers by request key, the oldest first.
@@ -231,9 +234,9 @@ class _Crawl:
         return [_require_answer(result) for [result] in await asyncio.gather(*futures)]
 
     def cancel_planned(self) -> None:
-        """Tell the observers that requests still open will not be answered here."""
+        """Tell the observers that the open requests will not be answered here."""
         for request, submitted in self._submitted_requests:
-            # The future does not tell: it may be cancelled although the answer was counted.
+            # The future does not show this: it may be cancelled although the answer was counted.
             if not self.engine.is_over(submitted.job_key):
                 self.engine.observers.on_planned(request.platform, -1, request.kind)
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _HOST_FAULT_SIGNALS: Final = (HostSignal.ERROR, HostSignal.BLOCK, HostSignal.PAUSE)
-"""The signals that may shut a host, and may so be the cause of an unsent request."""
+"""The signals that may shut a host, and can therefore be the cause of an unsent request."""
 MAX_BOOK_REQUESTS: Final = 40
 """Maximum number of requests for one listing's book. It ends a dialect that always asks for another page."""
 
@@ -78,7 +78,7 @@ class SubmittedJob:
 
 @dataclass(frozen=True, slots=True)
 class HostHold:
-    """A trouble that another scrape found on a host: the reason, and how many more seconds to avoid it.
+    """A problem of a host that another scrape reported, and the remaining seconds without requests.
 
     `remaining_s` is 0 when the time is already over.
     """
@@ -86,7 +86,7 @@ class HostHold:
     reason: str
     remaining_s: float
     is_blocked: bool = True
-    """The scrape does not wait for the host once all other work is done."""
+    """Whether the scrape stops waiting for the host once all other work is done."""
 
 
 @dataclass(slots=True, eq=False)
@@ -104,7 +104,7 @@ class _OpenRequest:
     last_answer: Answer | None = None
     is_withdrawn: bool = False
     ends_at_s: float | None = None
-    """When the attempt in flight is given up, by the loop's clock; None means at the end of the engine."""
+    """The end of the attempt in flight, by the loop's clock; None means the end of the engine."""
     end_reason: str = OUT_OF_TIME_REASON
     timeout: asyncio.Timeout | None = None
     """The time-out of the attempt in flight."""
@@ -157,7 +157,7 @@ class ScrapeEngine:
 
     The hosts' budgets, pace and breakers last as long as the engine, so discovery and capture of a cycle share one.
 
-    Leaving it cancels the requests in flight and starts none; `list_unfinished` still returns the requests that were
+    At its end it cancels the requests in flight and starts none; `list_unfinished` still returns the requests that were
     not over. An error of `sink` or of an observer ends the engine, and every open future gets that error: no answer is
     fetched that cannot be stored.
 
@@ -165,8 +165,8 @@ class ScrapeEngine:
     first requests of any other job. Its good answers are held back until the book is complete, and then given to the
     sink together. If one of its requests fails, the whole book has failed: its other answers are landed as failed too.
 
-    `host_holds` are hosts that other scrapes found in trouble. From `ends_at` on no request is sent: requests without
-    an answer have failed as `transient`, and every future is done at once.
+    `host_holds` are hosts with problems that other scrapes reported. From `ends_at` on no request is sent: requests
+    without an answer have failed as `transient`, and every future is done at once.
     """
 
     def __init__(
@@ -197,7 +197,7 @@ class ScrapeEngine:
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._wake_at: float | None = None
-        """When the timer fires. Not every event loop's timers can say."""
+        """The time at which the timer fires. Not every event loop's timers provide it."""
         self._pending_run: asyncio.Handle | None = None
         self._last_host_states: dict[Platform, str] = {}
         self._last_failure: dict[Platform, FailureClass] = {}
@@ -304,7 +304,7 @@ class ScrapeEngine:
         self._requests_by_key[scheduled.key] = open_request, job_key
 
     def is_over(self, job: int) -> bool:
-        """Return whether the observers have been told that all requests of the job are over."""
+        """Return whether the observers have received the end of all requests of the job."""
         return job not in self._jobs
 
     def rerank_job(self, job_key: int, rank: Rank) -> None:
@@ -367,8 +367,8 @@ class ScrapeEngine:
         return self._n_keys
 
     def _schedule_run(self) -> None:
-        # One run for all jobs submitted together, because the first job submitted need not be the first in rank; and
-        # one run for all answers that came together.
+        # One run for all jobs submitted together, because the first job submitted may not be the first in rank; and one
+        # run for all answers that arrived together.
         if self._pending_run is None:
             self._pending_run = self._loop.call_soon(self._run_due_actions)
 
@@ -449,7 +449,7 @@ class ScrapeEngine:
             if end.expired():
                 failure = FailureClass.TRANSIENT, f"no answer when {open_request.end_reason}"
             else:
-                # Failures of network and host are answers already, so this is a bug. It must fail one request only.
+                # Failures of network and host are answers, so this is a bug. It must fail one request only.
                 log.exception("%s: %s could not be asked", request.platform, request.path)
                 failure = FailureClass.PERMANENT, f"could not be asked: {describe_error(error)}"
             now = self._clock.now()

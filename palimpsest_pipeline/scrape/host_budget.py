@@ -12,9 +12,9 @@ class BreakerRule:
     """The rules by which a host's breaker opens, pauses and shuts. Times in seconds."""
 
     blocks_in_a_row: int = 3
-    """Blocked answers without a usable one between them that open the breaker.
+    """Number of consecutive blocked answers that open the breaker.
 
-    More than one, because a host may answer one odd request with a page.
+    It is more than one, because a host may answer one unusual request with an error page.
     """
     window: int = 20
     max_failed_in_window: int = 12
@@ -23,16 +23,16 @@ class BreakerRule:
     """A request in flight for this long, while the host answered nothing at all, opens the breaker."""
     pause_s: float = 2.0
     pause_max_s: float = 8.0
-    """After transient failures or a stall one probe is sent after `pause_s`; each failed probe doubles the pause up to
-    `pause_max_s`.
+    """Maximum pause after transient failures or a stall.
+
+    One probe is sent after `pause_s`; each failed probe doubles the pause up to this.
     """
     block_pause_s: float = 60.0
     """The pause before the one probe after blocks."""
     give_up_s: float = 60.0
     """Open for this long without a good answer, the breaker shuts for this scrape."""
     max_retry_after_s: float = 60.0
-    """The longest Retry-After that is obeyed by waiting. On a longer one the host is shut: it is never used too early.
-    """
+    """The longest Retry-After for which the scrape waits. With a longer one the host is shut."""
 
     def __post_init__(self) -> None:
         if (
@@ -55,20 +55,21 @@ class HostBudget:
     """
 
     max_in_flight: int
-    """The most requests in flight at the same time."""
+    """Maximum number of requests in flight."""
     min_gap_s: float = 0.0
-    """The least time between the starts of two requests."""
+    """Minimum time between the starts of two requests."""
     jitter_s: float = 0.0
     """A random time from 0 up to this is added to each gap."""
     max_per_s: float | None = None
-    """The most starts in any second; None means no such limit."""
+    """Maximum number of starts in any second; None means no such limit."""
     max_attempts: int = 3
-    """The most attempts of one request, the first included."""
+    """Maximum number of attempts of one request, the first included."""
     backoff_initial_s: float = 0.5
     backoff_max_s: float = 10.0
     backoff_jitter: bool = True
-    """The back-off is drawn at random up to its exponential bound, so that requests that failed together are not
-    retried together.
+    """Whether each back-off is random, up to its exponential bound.
+
+    So requests that failed together are not retried together.
     """
     breaker: BreakerRule = BreakerRule()
 
@@ -84,7 +85,7 @@ class HostBudget:
         """Return two budgets for concurrent scrapes: `share` of this one, and the rest.
 
         Together they allow no more than this one, except that each has at least one request at a time. With a share of
-        0 nothing is split: both get the whole budget.
+        0 both get the whole budget.
         """
         if not share:
             return self, self

@@ -19,14 +19,14 @@ class HostQueue(Generic[RequestT]):
     def __init__(self, budget: HostBudget) -> None:
         self.budget = budget
         self.breaker = CircuitBreaker(budget.breaker)
-        self.waiting: dict[int, RequestT] = {}
+        self.waiting_requests: dict[int, RequestT] = {}
         self.pending_starts: deque[RequestT] = deque()
         """Requests that have their slots and start at the next turns, before all others."""
         self.in_flight = 0
         self.is_closed = True
         """The breaker was closed at the last update."""
         self.is_left_out = False
-        """Jobs did not wait for the host any longer at the last update."""
+        """Jobs no longer waited for the host at the last update."""
         self._next_at = 0.0
         self._window_s = max(1.0, 1 / budget.max_per_s) if budget.max_per_s else 0.0
         self._recent_starts: deque[float] = deque(maxlen=max(1, int(budget.max_per_s or 1)))
@@ -34,7 +34,7 @@ class HostQueue(Generic[RequestT]):
         self._is_paced = budget.min_gap_s > 0 or budget.jitter_s > 0 or budget.max_per_s is not None
         self._n_reserved_slots, self._is_turn_reserved = 0, False
         self.n_startable = 0
-        """How many requests may start together now, the first of them at once; as of the last update."""
+        """Number of requests that may start together now, the first of them at once; as of the last update."""
 
     @property
     def n_free_slots(self) -> int:

@@ -29,7 +29,7 @@ class Cadence:
 
     @property
     def first_tier_length(self) -> timedelta:
-        """Return how long before kickoff the first tier begins."""
+        """Return the time before kickoff at which the first tier begins."""
         return MINUTE * max(self.tiers)
 
     @property

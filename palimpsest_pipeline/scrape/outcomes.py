@@ -18,7 +18,7 @@ from .host_budget import HostBudget
 from .shortest_duration import compute_floors_s
 from .stage_tally import RequestCounts, StageTally, compute_percentile
 
-LATE_MESSAGE: Final = "late: its discovery goes on beside the capture"
+LATE_MESSAGE: Final = "late: its discovery continues during the capture"
 _WORST_FIRST: Final = (
     RunStatus.RUNNING,
     RunStatus.INTERRUPTED,
@@ -234,7 +234,7 @@ def rebuild_outcomes(
     requested_at, received_at, observed_at, n_bytes (of the body, unpacked). Answers of every kind are used; bodies are
     not needed.
     Every run gets `status` and `message`. `n_discovered` is the number of listings that each platform's discovery
-    found, where known. The order of the rows changes nothing.
+    found, if it is known. The result does not depend on the order of the rows.
     """
     discovery, capture = rebuild_tallies(landed_answers)
     discovered_counts, runs = n_discovered or {}, []
@@ -303,7 +303,7 @@ def _rebuild_answer(row: Mapping[str, Any]) -> Answer:
 def _add_answer(outcome: EventOutcome | None, answer: Answer, n_bytes: int) -> EventOutcome:
     """Return the line after one more answer.
 
-    Attempts of several processes at one cycle add up, and none undoes a good answer.
+    Attempts of several processes at one cycle add up. A good answer stays.
     """
     if outcome is not None and outcome.status is RunStatus.COMPLETED:
         return outcome
@@ -325,7 +325,7 @@ def _build_capture_runs(
     runs = []
     for platform, platform_outcomes in by_platform.items():
         fetched = _count_fetched(platform_outcomes)
-        # A listing that no longer exists is no fault of the run. A platform without any fetched listing has failed.
+        # A listing that no longer exists is not an error of the run. A platform without any fetched listing has failed.
         has_faults = any(outcome.failure not in (None, FailureClass.NOT_FOUND) for outcome in platform_outcomes)
         status = RunStatus.FAILED if fetched == 0 else RunStatus.PARTIAL if has_faults else RunStatus.COMPLETED
         run = _build_run(
@@ -365,7 +365,7 @@ def combine_statuses(statuses: Iterable[RunStatus]) -> RunStatus:
 
 
 def compute_skews_ms(outcomes: Iterable[EventOutcome]) -> list[float]:
-    """Return how far apart each fixture's platforms were seen, from the first good answer of each.
+    """Return for each fixture the time between the first good answers of its platforms.
 
     A fixture seen on fewer than two platforms has no skew.
     """
@@ -394,7 +394,7 @@ def _count_fetched(outcomes: Sequence[EventOutcome]) -> int:
 
 
 def _map_discovery_status(discovery: Discovery) -> RunStatus:
-    # So far a platform has listed nothing at all only because of a fault.
+    # So far, a platform without any listing was always the result of an error.
     if discovery.completeness is Completeness.FAILED or not discovery.listings:
         return RunStatus.FAILED
     return RunStatus.COMPLETED if discovery.completeness is Completeness.COMPLETE else RunStatus.PARTIAL

@@ -86,14 +86,16 @@ class _WaitingJob:
     """Order of arrival; decides among equal ranks."""
     open_requests: dict[int, _WaitingRequest] = field(default_factory=dict)
     """Requests that are not over."""
-    waiting: dict[int, _WaitingRequest] = field(default_factory=dict)
+    waiting_requests: dict[int, _WaitingRequest] = field(default_factory=dict)
     n_passes: int = 0
     """How often since its last start a later job took a slot or a turn of a host that this one waits for."""
     is_withdrawn: bool = False
     is_timed_out: bool = False
     """Withdrawn because its time was over."""
     ticket: int = 0
-    """The ticket of its current entries in a queue and among the sleeping jobs; entries with an older ticket are void.
+    """The ticket of its current entries in a queue and among the sleeping jobs.
+
+    Entries with an older ticket are void.
     """
 
 
@@ -153,8 +155,9 @@ class Scheduler:
         self._sleeping_jobs: list[tuple[float, int, _WaitingJob]] = []
         self._tickets = itertools.count(1)
         self._missing_room: dict[_Host, int] | None = None
-        """For each host the least room that a gang lacked when all gangs were last examined: with less, no gang can
-        start. None when something else has changed since.
+        """For each host the least room that a gang lacked when all gangs were last examined.
+
+        With less, no gang can start. None when something else has changed since.
         """
         self._actions: list[Action] = []
         self._now = 0.0
@@ -163,14 +166,17 @@ class Scheduler:
         """True once half the time to the end has passed."""
 
     def set_end(self, ends_at: float, now: float) -> None:
-        """Set the end: nothing starts at `ends_at` or later.
+        """Set the end: no request starts at `ends_at` or later.
 
         The caller ends the requests in flight then; their results do not affect their host.
         """
         self._split_at, self._ends_at = now + (ends_at - now) / 2, ends_at
 
     def hold_host(self, host: Platform, reason: str, until: float, now: float, *, is_blocked: bool = True) -> None:
-        """Apply a trouble that another scrape found, as `CircuitBreaker.hold`, before the first job is added."""
+        """Apply a problem that another scrape reported, as `CircuitBreaker.hold` does.
+
+        Call it before the first job is added.
+        """
         self._hosts[host].breaker.hold(reason, until, now, is_blocked=is_blocked)
 
     def add_job(self, job: RequestJob, now: float) -> None:
@@ -225,7 +231,7 @@ class Scheduler:
             self._enqueue(waiting_job)
 
     def withdraw_job(self, job_key: int, reason: str, *, is_timed_out: bool = False) -> None:
-        """Withdraw a job: nothing of it starts any more. A job that is over is ignored.
+        """Withdraw a job: none of its requests starts any more. A job that is over is ignored.
 
         The next `take_due_actions` finishes its waiting requests, with "not asked: `reason`" for those without an
         attempt and with "" for the others. Requests in flight are answered as usual, and not retried.
@@ -299,23 +305,25 @@ class Scheduler:
         return actions
 
     def find_next_due_at(self) -> float | None:
-        """Return when to call `take_due_actions` again if nothing happens before.
+        """Return the time of the next call of `take_due_actions` if no event comes earlier.
 
-        None when nothing waits for time. As of the last call of `take_due_actions`.
+        None when no request waits for a time. As of the last call of `take_due_actions`.
         """
         while self._sleeping_jobs and self._sleeping_jobs[0][1] != self._sleeping_jobs[0][2].ticket:
             heappop(self._sleeping_jobs)
         times = [self._sleeping_jobs[0][0]] if self._sleeping_jobs else []
         for host in self._hosts.values():
-            if (host.pending_starts or (host.waiting and host.n_free_slots > 0)) and host.next_turn_at > self._now:
+            if (
+                host.pending_starts or (host.waiting_requests and host.n_free_slots > 0)
+            ) and host.next_turn_at > self._now:
                 times.append(host.next_turn_at)
-            if host.waiting or host.in_flight:
+            if host.waiting_requests or host.in_flight:
                 times.extend(
                     due_at
                     for due_at in (host.breaker.find_next_tick_at(), self._find_left_out_at(host))
                     if due_at is not None and due_at > self._now
                 )
-            if host.waiting or host.pending_starts:
+            if host.waiting_requests or host.pending_starts:
                 times.extend(due_at for due_at in (self._split_at, self._ends_at) if self._now < due_at < inf)
         return min(times, default=None)
 
@@ -325,7 +333,7 @@ class Scheduler:
         remaining_s = 0.0 if host.breaker.state is BreakerState.CLOSED else max(0.0, host.breaker.until - self._now)
         return HostView(
             host.in_flight,
-            len(host.waiting) + len(host.pending_starts),
+            len(host.waiting_requests) + len(host.pending_starts),
             host.breaker.state,
             host.breaker.reason,
             remaining_s,
@@ -333,7 +341,7 @@ class Scheduler:
 
     @property
     def is_idle(self) -> bool:
-        """Return whether nothing waits, nothing is in flight, and every RequestFinished was returned."""
+        """Return whether no request waits or is in flight, and every RequestFinished was returned."""
         return not self._jobs and not self._actions
 
     # Hosts
@@ -358,11 +366,11 @@ class Scheduler:
                 self._add_waiting(request)
                 self._enqueue(request.job)
         if host.breaker.state is BreakerState.SHUT:
-            for request in list(host.waiting.values()):
+            for request in list(host.waiting_requests.values()):
                 self._finish_request(request, host.breaker.full_reason)
 
     def _start_probe(self, host: _Host) -> None:
-        due_requests = [request for request in host.waiting.values() if request.not_before <= self._now]
+        due_requests = [request for request in host.waiting_requests.values() if request.not_before <= self._now]
         if due_requests:
             request = min(
                 due_requests,
@@ -374,7 +382,7 @@ class Scheduler:
     def _stop_waiting_for_blocking_hosts(self) -> None:
         if self._requests_in_flight:
             return
-        awaited_hosts = [host for host in self._hosts.values() if host.waiting or host.pending_starts]
+        awaited_hosts = [host for host in self._hosts.values() if host.waiting_requests or host.pending_starts]
         if all(host.breaker.is_blocked and host.breaker.state is BreakerState.OPEN for host in awaited_hosts):
             for host in awaited_hosts:
                 host.breaker.shut(host.breaker.reason, ending_reason="nothing else was left to do")
@@ -387,13 +395,13 @@ class Scheduler:
                 if host.breaker.state is BreakerState.CLOSED
                 else f"{host.breaker.reason}; {OUT_OF_TIME_REASON}"
             )
-            for request in [*host.waiting.values(), *host.pending_starts]:
+            for request in [*host.waiting_requests.values(), *host.pending_starts]:
                 self._finish_request(request, reason)
 
     # Waiting, starting and finished requests
 
     def _add_waiting(self, request: _WaitingRequest) -> None:
-        request.job.waiting[request.key] = request.host.waiting[request.key] = request
+        request.job.waiting_requests[request.key] = request.host.waiting_requests[request.key] = request
 
     def _enqueue(self, job: _WaitingJob) -> None:
         """Put a job where its waiting requests belong.
@@ -401,12 +409,14 @@ class Scheduler:
         That is the queue of its need, the sleeping jobs until it is due, or, with parts that are due later, both.
         """
         job.ticket = next(self._tickets)
-        times = [request.not_before for request in job.waiting.values()]
+        times = [request.not_before for request in job.waiting_requests.values()]
         latest = min(times, default=inf) + self._together_s
         due_at = max((time for time in times if time <= latest), default=inf)
         if due_at <= self._now:
             self._missing_room = None
-            n_due = Counter(request.host for request in job.waiting.values() if request.not_before <= self._now)
+            n_due = Counter(
+                request.host for request in job.waiting_requests.values() if request.not_before <= self._now
+            )
             need = tuple(
                 (host, min(n_due[host], host.budget.max_in_flight)) for host in self._hosts.values() if host in n_due
             )
@@ -419,7 +429,7 @@ class Scheduler:
             host.update_startable(self._now, clears_reservations=True)
         if self._missing_room is not None and all(host.n_startable < n for host, n in self._missing_room.items()):
             return
-        lacking = self._missing_room = {}  # Reset again where a started job leaves a part that is due.
+        lacking = self._missing_room = {}  # Set again if a started job leaves a part that is due.
         heads = [(head, need) for need in self._queues if (head := self._find_first_entry(need))]
         heapify(heads)
         passed_jobs: list[tuple[_WaitingJob, _Need]] = []
@@ -433,7 +443,7 @@ class Scheduler:
                 ]
             )
             if not need or not all(host.is_closed for host, _ in need):
-                # It waits for a host, not for room: reserving room for it would let one failing host delay the others.
+                # It waits for a host, not for room: reserved room for it would let one failing host delay the others.
                 continue
             if short_parts := [part for part in need if part[0].n_startable < part[1]]:
                 for host, n in short_parts if self._splits_jobs else short_parts[:1]:
@@ -469,7 +479,9 @@ class Scheduler:
     def _start_job(self, job: _WaitingJob, need: _Need) -> None:
         for host, n in need:
             due_requests = [
-                request for request in job.waiting.values() if request.host is host and request.not_before <= self._now
+                request
+                for request in job.waiting_requests.values()
+                if request.host is host and request.not_before <= self._now
             ]
             self._take_slots(due_requests[:n])
             host.update_startable(self._now)
@@ -478,7 +490,7 @@ class Scheduler:
     def _take_slots(self, requests: list[_WaitingRequest]) -> None:
         """Give requests of one host their slots, and start as many as the host's turns allow."""
         for request in requests:
-            del request.job.waiting[request.key], request.host.waiting[request.key]
+            del request.job.waiting_requests[request.key], request.host.waiting_requests[request.key]
             request.host.pending_starts.append(request)
         self._start_pending(requests[0].host)
 
@@ -495,8 +507,8 @@ class Scheduler:
         del job.open_requests[request.key]
         if request in host.pending_starts:
             host.pending_starts.remove(request)
-        elif job.waiting.pop(request.key, None):
-            del host.waiting[request.key]
+        elif job.waiting_requests.pop(request.key, None):
+            del host.waiting_requests[request.key]
             self._enqueue(job)
         if not job.open_requests:
             del self._jobs[job.key]

@@ -1,4 +1,4 @@
-"""The least possible duration of a cycle, given latencies and budgets, in any order. Pure arithmetic."""
+"""The minimum duration of a cycle, given latencies and budgets, in any order. Pure arithmetic."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,9 +12,9 @@ def compute_floors_s(
 ) -> dict[Platform, float]:
     """Return the seconds per host below which no schedule completes these requests.
 
-    `durations_s` holds how long each request was in flight. The floor is the greatest of two times: all durations on
-    `max_in_flight` slots that never idle, and the starts spread by the least gap and by the rate. A cycle's floor is
-    the greatest of its hosts'. Raises KeyError for a host without a budget.
+    `durations_s` holds the time that each request was in flight. The floor is the greater of two times: all durations
+    on `max_in_flight` slots without idle time, and the starts spread by the minimum gap and by the rate. A cycle's
+    floor is the greatest of its hosts'. Raises KeyError for a host without a budget.
     """
     return {host: _compute_host_floor_s(durations, budgets[host]) for host, durations in durations_s.items()}
 

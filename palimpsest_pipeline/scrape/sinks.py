@@ -30,11 +30,14 @@ class HostView:
     n_in_flight: int
     n_waiting: int
     state: str
-    """closed (used as usual), open (not used for a while), probing (one test request), shut (not used any more)."""
+    """One of closed, open, probing and shut.
+
+    closed: used as usual; open: not used for a while; probing: one test request; shut: not used any more.
+    """
     reason: str = ""
     """The cause of the state when it is not closed."""
     remaining_s: float = 0.0
-    """While open or shut: for how many more seconds the host is to be left alone."""
+    """While open or shut: the remaining seconds without requests to the host."""
 
 
 class ScrapeObserver(Protocol):

@@ -11,7 +11,10 @@ from palimpsest_pipeline.domain.observations import MIN_RELISTING_GAP, Listing
 from palimpsest_pipeline.domain.platform_trust import put_home_first
 
 URGENCY_TIERS: Final = (timedelta(minutes=30), timedelta(minutes=120))
-"""Fixtures that kick off within the first time come first, then those within the second, then the rest."""
+"""Limits of the time to kickoff that define the order of fixtures.
+
+Fixtures that kick off within the first time come first, then those within the second, then the rest.
+"""
 
 
 def build_targets(
@@ -23,11 +26,11 @@ def build_targets(
     one belongs to the fixture that its Genius id leads to, or is a target of its own.
 
     The kickoff is the claim of the most trusted platform (home, then in the order of `platforms`); of several listings
-    there, the one with most markets. A kickoff that is not credible is ignored, and a fixture without any other is no
-    target. A kickoff more than `MIN_RELISTING_GAP` before the latest one of its platform is ignored too: the match was
-    listed again, and the old listing is not requested once its kickoff has passed.
+    there, the one with most markets. A kickoff that is not credible is ignored, and a fixture without any credible
+    kickoff is not a target. A kickoff more than `MIN_RELISTING_GAP` before the latest one of its platform is ignored
+    too: the match was listed again, and the old listing is not requested once its kickoff has passed.
 
-    The order of `listings` and repetitions among them change nothing.
+    The result does not depend on the order of `listings` or on repetitions.
     """
     matches = [
         listing
@@ -58,7 +61,7 @@ def rank_target(target: Target, home: Platform, now: datetime) -> tuple[Any, ...
     platform cannot answer all targets in time, each cycle therefore leaves out other fixtures.
     """
     tier = sum(target.kickoff_at - now >= tier for tier in URGENCY_TIERS)
-    # The last two only make the order of equal targets deterministic.
+    # The last two criteria only make the order of equal targets deterministic.
     tie_breakers = (target.sr_id or 0, sorted((p, ids) for p, ids in target.listings.items()))
     return (
         tier,
@@ -72,13 +75,13 @@ def rank_target(target: Target, home: Platform, now: datetime) -> tuple[Any, ...
 
 def _deduplicate_listings(listings: Iterable[Listing]) -> list[Listing]:
     """Return each listing once. The choice among different claims does not depend on their order."""
-    chosen: dict[tuple[Platform, str], Listing] = {}
+    listings_by_key: dict[tuple[Platform, str], Listing] = {}
     for listing in listings:
         key = (listing.platform, listing.external_id)
-        current = chosen.get(key)
+        current = listings_by_key.get(key)
         if current is None or (current != listing and _rank_claim(listing) < _rank_claim(current)):
-            chosen[key] = listing
-    return list(chosen.values())
+            listings_by_key[key] = listing
+    return list(listings_by_key.values())
 
 
 def _rank_claim(listing: Listing) -> tuple[bool, bool, str]:

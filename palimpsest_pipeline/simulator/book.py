@@ -29,8 +29,9 @@ OPEN_MARKET_KEYS = {"anytime_goalscorer", "nth_goalscorer", "player_ladder"}
 SQUAD_SIZE = 9
 MAX_KEPT_MODELS = 1024
 STEPS_PER_REPRICING = 6
-"""A book reprices one family of markets at a time: each market moves at every sixth step, so that a cycle finds a few
-per cent changed.
+"""Number of steps after which a market moves.
+
+A book reprices one family of markets at a time, so that a cycle finds a few per cent changed.
 """
 RESULT_MARKET_KEYS = (
     "match_result",

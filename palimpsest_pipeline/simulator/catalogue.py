@@ -152,8 +152,8 @@ def list_first_pairs(platform: Platform, count: int, version: str = "") -> tuple
             for n, line in enumerate(market.lines)
         ]
     ranked.sort(key=lambda item: item[:3])
-    chosen = sorted(ranked[:count], key=lambda item: item[1:3])
-    return tuple((market, line) for _, _, _, market, line in chosen)
+    choices = sorted(ranked[:count], key=lambda item: item[1:3])
+    return tuple((market, line) for _, _, _, market, line in choices)
 
 
 @lru_cache(maxsize=1)

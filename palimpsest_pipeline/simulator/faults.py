@@ -62,8 +62,9 @@ class Fault:
     offset_s: float = 3600.0
     """Mode clock: how far the Date header is ahead. Mode kickoffs: how far every kickoff is."""
     page: int = 2
-    """Mode page_missing: the empty page of a list. Bet9ja has no pages; there it is the group in this position of the
-    tree.
+    """Mode page_missing: the empty page of a list.
+
+    Bet9ja has no pages; there it is the group in this position of the tree.
     """
     tournament: str = ""
     """Mode tournament_gone: its id on the platform; '' means the first one of the world."""

@@ -94,15 +94,15 @@ def _compute_any_lead_share(h: int, a: int, margin: int) -> float:
 
 
 @lru_cache(maxsize=4096)
-def _compute_run_share(h: int, a: int, length: int, who: str) -> float:
-    """Return the fraction of orders in which `who` (home, away, any) scores `length` goals in a row."""
+def _compute_run_share(h: int, a: int, length: int, side: str) -> float:
+    """Return the fraction of orders in which `side` (home, away, any) scores `length` goals in a row."""
     count_by_state: dict[tuple[int, int, int], int] = {(0, 0, 0): 1}
     for _ in range(h + a):
         next_counts: dict[tuple[int, int, int], int] = {}
         for (home, away, run), count in count_by_state.items():
             for step in (1, -1):
                 state = (home + (step > 0), away + (step < 0), run + step if run * step > 0 else step)
-                is_counted = who == "any" or (who == "home") == (step > 0)
+                is_counted = side == "any" or (side == "home") == (step > 0)
                 if state[0] > h or state[1] > a or (is_counted and abs(state[2]) >= length):
                     continue
                 next_counts[state] = next_counts.get(state, 0) + count
@@ -197,33 +197,34 @@ def _build_combination(base: str, outcome: str, line: float) -> Shares | None:  
 def _build_team_market(base: str, outcome: str, line: float) -> Shares | None:  # noqa: PLR0911 -- one branch per kind of market reads as a table
     """Return the shares of a market of one team, whose key begins with home_ or away_."""
     side, _, market = base.partition("_")
-    own: Callable[[int, int], int] = (lambda h, a: h) if side == "home" else (lambda h, a: a)
+    own_goals: Callable[[int, int], int] = (lambda h, a: h) if side == "home" else (lambda h, a: a)
     other: Callable[[int, int], int] = (lambda h, a: a) if side == "home" else (lambda h, a: h)
     if market == "total_goals":
-        return build_over_under(own, outcome, line)
+        return build_over_under(own_goals, outcome, line)
     if market == "odd_even_goals":
-        return _share_where(lambda h, a: (own(h, a) % 2 == 1) is (outcome == "odd"))
+        return _share_where(lambda h, a: (own_goals(h, a) % 2 == 1) is (outcome == "odd"))
     if market in {"exact_goals", "multigoals", "corners_range", "exact_bookings"}:
         test = _parse_range(outcome)
-        return _share_where(lambda h, a: test(own(h, a)))
+        return _share_where(lambda h, a: test(own_goals(h, a)))
     tests: dict[str, Callable[[int, int], bool]] = {
-        "to_score": lambda h, a: own(h, a) > 0,
+        "to_score": lambda h, a: own_goals(h, a) > 0,
         "clean_sheet": lambda h, a: other(h, a) == 0,
-        "win_to_nil": lambda h, a: own(h, a) > 0 and other(h, a) == 0,
+        "win_to_nil": lambda h, a: own_goals(h, a) > 0 and other(h, a) == 0,
     }
     if market in tests:
         return _share_if(outcome, tests[market])
     if market == "no_bet":
-        return lambda h, a: (float(_sign(h - a) == SIGN_BY_SIDE[outcome]), float(own(h, a) > other(h, a)))
+        return lambda h, a: (float(_sign(h - a) == SIGN_BY_SIDE[outcome]), float(own_goals(h, a) > other(h, a)))
     match = re.fullmatch(r"(lead_by|score)_(\d)(_in_a_row)?", market)
     if match:
         count = int(match[2])
         if match[1] == "lead_by":
-            return _share_fraction(outcome, lambda h, a: compute_lead_share(own(h, a), other(h, a), count))
+            return _share_fraction(outcome, lambda h, a: compute_lead_share(own_goals(h, a), other(h, a), count))
         return _share_fraction(outcome, lambda h, a: _compute_run_share(h, a, count, side))
     if market == "win_from_behind":
         return _share_fraction(
-            outcome, lambda h, a: compute_lead_share(other(h, a), own(h, a), 1) if own(h, a) > other(h, a) else 0.0
+            outcome,
+            lambda h, a: compute_lead_share(other(h, a), own_goals(h, a), 1) if own_goals(h, a) > other(h, a) else 0.0,
         )
     return None
 
@@ -292,9 +293,11 @@ def _build_order_market(base: str, outcome: str, line: float) -> Shares | None: 
     if base == "match_result_never_down":
         if outcome == "draw":
             return _share_where(lambda h, a: h == a)
-        mine, theirs = (1, 0) if outcome == "home" else (0, 1)
+        own_index, other_index = (1, 0) if outcome == "home" else (0, 1)
         return lambda h, a: (
-            1.0 - compute_lead_share((h, a)[theirs], (h, a)[mine], 1) if (h, a)[mine] > (h, a)[theirs] else 0.0,
+            1.0 - compute_lead_share((h, a)[other_index], (h, a)[own_index], 1)
+            if (h, a)[own_index] > (h, a)[other_index]
+            else 0.0,
             0.0,
         )
     match = re.fullmatch(r"any_team_(lead_by|score)_(\d)(_in_a_row)?", base)

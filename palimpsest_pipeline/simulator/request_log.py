@@ -23,8 +23,9 @@ class RequestLine(msgspec.Struct, gc=False):
     drawn_s: float = 0.0
     """The latency drawn for it: how long after its arrival the answer's last byte was due."""
     sent_at: float | None = None
-    """When the last byte of a whole answer was passed to the connection; None for answers that were truncated or never
-    sent.
+    """When the last byte of a whole answer was passed to the connection.
+
+    None for answers that were truncated or never sent.
     """
     status: int | None = None
     bytes: int = 0

@@ -14,10 +14,12 @@ SCRIPT_ACTIONS = ("drop", "postpone", "list")
 
 
 def apply_script(timeline: Timeline, instruction: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-    """Apply an instruction from now on. Raises ValueError or KeyError naming the invalid part.
+    """Apply one instruction to the timeline, effective at `now`; return what was done.
 
-    `{"action": "drop", "sr_id": 1, "platform": "bet9ja"}` (platform optional: everywhere), `{"action": "postpone",
-    "sr_id": 1, "minutes": 30}`, `{"action": "list", "sr_id": 1, "platform": "betpawa"}`.
+    `{"action": "drop", "sr_id": 1, "platform": "bet9ja"}` removes the fixture with this SportRadar id; without
+    `platform` it is removed everywhere. `{"action": "postpone", "sr_id": 1, "minutes": 30}` moves its kickoff on all
+    platforms. `{"action": "list", "sr_id": 1, "platform": "betpawa"}` lists it on a platform that does not have it.
+    Raises ValueError or KeyError that names the invalid part.
     """
     action = instruction["action"]
     if action not in SCRIPT_ACTIONS:

@@ -69,8 +69,8 @@ class Timeline:
             and not is_only_genius_at_sportybet(candidate)
         ]
         n_each = min(max(5, round(0.03 * len(candidates))), len(candidates) // 2)
-        chosen = rng.sample(candidates, 2 * n_each)
-        for index, fixture in enumerate(chosen):
+        fixtures = rng.sample(candidates, 2 * n_each)
+        for index, fixture in enumerate(fixtures):
             order = index // 2
             minutes = 4 * (order + 1) - 2 if order < 5 else rng.uniform(25, 480)
             at = self.world.epoch + timedelta(minutes=minutes + 1.5 * (index % 2))

@@ -10,7 +10,10 @@ from palimpsest_pipeline.domain.enums import FailureClass
 _GZIP_WINDOW_BITS: Final = isal_zlib.MAX_WBITS | 16
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _MAX_GZIP_MEMBERS: Final = 16
-"""The most gzip members in a row that are accepted. Hosts send one; each member costs a copy of all bytes after it."""
+"""The most gzip members in a row that are accepted.
+
+Hosts send one; each member costs a copy of all bytes after it.
+"""
 
 
 class BodyError(Exception):

@@ -40,7 +40,10 @@ STORED_HEADERS: Final = frozenset(
         "x-amzn-waf-action",
     }
 )
-"""The headers that reading an answer needs. With them an answer from the landing reads like one from the host."""
+"""The headers that reading an answer needs.
+
+With them an answer from the landing reads like one from the host.
+"""
 
 Judge = Callable[[Answer], failures.Verdict | None]
 """A platform's own check of a 2xx answer: the failure that its envelope shows, or None."""
@@ -78,7 +81,8 @@ class PlatformClient:
     async def send(self, request: Request, attempt: int, judge: Judge) -> Answer:
         """Send one attempt and return its answer.
 
-        Failures of the network and of the host are answers too. Cancellation and errors of `judge` pass through.
+        A failure of the network or the host is returned as an answer, not raised. Cancellation is raised, and so is any
+        error of `judge`.
         """
         http_request = self._build_request(request)
         requested_at = self._clock.now()

@@ -33,7 +33,9 @@ class HostConfig:
     max_body_bytes: int = 8 * 2**20
     """The largest accepted body, after decompression."""
     secrets: tuple[str, ...] = field(default=(), repr=False)
-    """Texts that no text from this host may show, besides the proxy's credentials: values of headers that the user set.
+    """Texts that no text from this host may show, besides the proxy's credentials.
+
+    They are the values of headers that the user set.
     """
 
     def __post_init__(self) -> None:

@@ -11,8 +11,9 @@ from palimpsest_pipeline.domain.enums import FailureClass
 from .failures import Verdict
 
 REQUEST_ERRORS: Final = (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, OSError)
-"""The exceptions that sending a request may raise. aiohttp's own and the socket's are included because the transport
-lets some of them through.
+"""The exceptions that sending a request may raise.
+
+aiohttp's own and the socket's are included because the transport lets some of them through.
 """
 
 _RETRYABLE_ERRORS: Final = (

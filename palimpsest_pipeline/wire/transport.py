@@ -24,8 +24,9 @@ _HTTPX_ERRORS: Final[tuple[tuple[type[Exception], type[httpx.RequestError]], ...
     (aiohttp.ClientConnectionError, httpx.ReadError),
     (aiohttp.ClientPayloadError, httpx.ReadError),
 )
-"""The first matching pair counts. An exception that is not listed is not a network failure and passes through
-unchanged.
+"""The first matching pair counts.
+
+An exception that is not listed is not a network failure and passes through unchanged.
 """
 
 

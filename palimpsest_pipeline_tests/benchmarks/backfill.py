@@ -43,6 +43,7 @@ from palimpsest_pipeline.runtime.processes import stop_process_tree
 from palimpsest_pipeline.settings import Settings, load_settings
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline_tests.fixtures.landed import land_cycle
+from palimpsest_pipeline_tests.fixtures.postgres import create_database
 
 JOB: Final = "replay"
 SETTLE_S: Final = 1.5
@@ -80,7 +81,7 @@ class World:
         """Settings of a home of its own on a copy of the database."""
         with psycopg.connect(self.server.build_url("postgres").replace("+psycopg", ""), autocommit=True) as conn:
             conn.execute(f"create database {name} template landed")
-        self.server.create_database(f"{name}_dagster")
+        create_database(self.server, f"{name}_dagster")
         (self.folder / name).mkdir()
         urls = {
             "database_url": self.server.build_url(name),

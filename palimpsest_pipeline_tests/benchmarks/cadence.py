@@ -26,6 +26,7 @@ from palimpsest_pipeline.settings import load_settings
 from palimpsest_pipeline.storage.catalog import upcoming_fixtures
 from palimpsest_pipeline.storage.db import migrate
 from palimpsest_pipeline_tests.fixtures.kickoffs import put_kickoffs
+from palimpsest_pipeline_tests.fixtures.postgres import create_database
 
 DATABASE: Final = "cadence"
 AT: Final = datetime(2026, 6, 26, 12, 0, 10, tzinfo=UTC)
@@ -115,7 +116,7 @@ def world(folder: Path, fixtures: int) -> Iterator[Pipeline]:
     postgres = EmbeddedPostgres(folder / "postgres", databases=("postgres",))
     postgres.start()
     try:
-        postgres.create_database(DATABASE)
+        create_database(postgres, DATABASE)
         migrate.upgrade(postgres.build_url(DATABASE))
         pipeline = Pipeline(
             load_settings(

@@ -27,6 +27,7 @@ from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.db.copy_frames import copy_rows
 from palimpsest_pipeline.storage.odds import current_markets, partitions
 from palimpsest_pipeline.storage.odds.market_lines import number_lines
+from palimpsest_pipeline_tests.fixtures.postgres import create_database
 
 from ._child import run
 from ._layouts import reference_layouts
@@ -108,7 +109,7 @@ def server(folder: Path) -> Iterator[Callable[[str], Filled]]:
     postgres.start()
 
     def make(name: str) -> Filled:
-        postgres.create_database(name)
+        create_database(postgres, name)
         migrate.upgrade(postgres.build_url(name))
         with Database(postgres.build_url(name)).connect() as conn:
             conn.execute(TABLES)

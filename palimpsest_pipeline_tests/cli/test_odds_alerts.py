@@ -17,6 +17,7 @@ from palimpsest_pipeline.runtime import terminal
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.db import migrate
 from palimpsest_pipeline.storage.db.connection import Database
+from palimpsest_pipeline_tests.fixtures.postgres import create_database, drop_database
 from palimpsest_pipeline_tests.storage.table_rows import AT, insert
 
 TO_COME = datetime(2096, 5, 1, 18, tzinfo=UTC)
@@ -56,10 +57,10 @@ Alerts = Callable[..., Any]
 @pytest.fixture(scope="module")
 def database(postgres: EmbeddedPostgres) -> Iterator[str]:
     name = f"odds_alerts_{uuid4().hex[:12]}"
-    postgres.create_database(name)
+    create_database(postgres, name)
     migrate.upgrade(postgres.build_url(name))
     yield postgres.build_url(name)
-    postgres.drop_database(name)
+    drop_database(postgres, name)
 
 
 @pytest.fixture

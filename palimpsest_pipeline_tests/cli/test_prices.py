@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from palimpsest_pipeline.cli.__main__ import app
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.archive import Archive
+from palimpsest_pipeline.storage.catalog.fixtures import UnknownFixtureError
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.odds import partitions
 from palimpsest_pipeline_tests.fixtures.pipeline import NO_DAGSTER
@@ -122,8 +123,9 @@ def test_an_unknown_fixture_is_one_clear_line(prices: Prices) -> None:
     done = prices("404", "--json")
     assert done.exit_code == 1
     assert done.stdout == ""
-    assert done.stderr.startswith(
-        "error: no fixture with SportRadar id 404 is known: check the id, or run a full cycle first (`palimpsest scrape`)"
+    assert isinstance(done.exception, UnknownFixtureError)
+    assert str(done.exception) == (
+        "no fixture with SportRadar id 404 is known: check the id, or run a full cycle first (`palimpsest scrape`)"
     )
 
 

@@ -48,7 +48,10 @@ def test_recorded_days_are_exported_once_and_sized_and_today_is_refused(
     again = json.loads(palimpsest("export", "2026-06-26", "2026-06-27", "--json").stdout)
     assert again == {
         "exported": {},
-        "left": {"2026-06-26": "the archive has it as Postgres has it", "2026-06-27": "nothing was observed on it"},
+        "left": {
+            "2026-06-26": "it is the same in Postgres and in the archive",
+            "2026-06-27": "no answer was observed on it",
+        },
         "failed": {},
     }
     assert_one_clear_line(palimpsest("export", f"{datetime.now(UTC):%Y-%m-%d}"), "is not over", "can be exported from")

@@ -22,17 +22,18 @@ from palimpsest_pipeline.storage.marts.dictionary import (
     render_dictionary,
 )
 from palimpsest_pipeline.storage.tables import metadata
+from palimpsest_pipeline_tests.fixtures.postgres import create_database, drop_database
 
 
 @pytest.fixture(scope="module")
 def conn(postgres: EmbeddedPostgres) -> Iterator[psycopg.Connection]:
     """A migrated database."""
     name = "dictionary_test"
-    postgres.create_database(name)
+    create_database(postgres, name)
     migrate.upgrade(postgres.build_url(name))
     with Database(postgres.build_url(name)).connect() as connection:
         yield connection
-    postgres.drop_database(name)
+    drop_database(postgres, name)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def found(conn: psycopg.Connection) -> list[Entry]:
 
 
 def test_the_committed_dictionary_is_the_one_of_now(conn: psycopg.Connection):
-    differs = data_dictionary.build_dictionary_of(conn) != data_dictionary.locate_dictionary().read_text()
+    differs = data_dictionary.describe_database(conn) != data_dictionary.locate_dictionary().read_text()
     assert not differs, "run `palimpsest db dictionary` and commit what it writes"
 
 
@@ -91,7 +92,7 @@ def test_a_function_says_how_it_is_called_and_what_it_tells_itself_before_what_i
     (history,) = [entry for entry in found if entry.name == "fixture_history"]
     arbitrage, compared = said["palimpsest.arbitrage"], said["palimpsest.price_comparison"]
     assert history.arguments == "fixture bigint, market_key text default null, since timestamptz default null"
-    assert said["palimpsest.fixture_history"]["is_active"] == "It could be backed."
+    assert said["palimpsest.fixture_history"]["is_active"] == "True when it could be backed."
     assert said["palimpsest.fixture_history"]["market_key"] == "Market of the vocabulary.", (
         "not what it is to be asked for"
     )

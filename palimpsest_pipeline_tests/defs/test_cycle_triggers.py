@@ -32,6 +32,7 @@ from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.db.connection import Database, DatabaseUnreachable
 from palimpsest_pipeline.storage.ledger import cycle_ledger, kickoff_slots
 from palimpsest_pipeline_tests.fixtures.kickoffs import put_kickoffs
+from palimpsest_pipeline_tests.fixtures.ledger import read_latest_cycles
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
 from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA
 
@@ -364,7 +365,7 @@ def test_a_run_that_follows_a_failed_one_does_not_wait_for_the_cycle_that_died_w
     )
     assert ran.success
     with pipeline.connect() as conn:
-        assert [batch.status for batch in cycle_ledger.last_batches(conn)] == [RunStatus.INTERRUPTED]
+        assert [batch.status for batch in read_latest_cycles(conn)] == [RunStatus.INTERRUPTED]
 
 
 def test_a_slot_waits_while_two_runs_are_unfinished_and_a_failed_one_keeps_nobody(

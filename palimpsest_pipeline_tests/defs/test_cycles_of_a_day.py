@@ -32,12 +32,13 @@ from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.due_products import list_due_products
 from palimpsest_pipeline.pipeline.marts.late_marts import find_late_days
 from palimpsest_pipeline.pipeline.replay_plan import plan_hours
+from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.runtime.run_tags import FOLLOWS_TAG
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.derivation import due_products
 from palimpsest_pipeline.storage.ledger import cycle_ledger
 from palimpsest_pipeline_tests.fixtures.landed import land_at
-from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
+from palimpsest_pipeline_tests.fixtures.pipeline import copy_pipeline, pipelines
 from palimpsest_pipeline_tests.operate.backfill.test_backfill import run as backfilled
 
 DAY = datetime.now(UTC).date() - timedelta(days=1)
@@ -87,16 +88,29 @@ class Day:
         return next(Path(self.pipeline.settings.landing_root).glob(f"**/cycle={cycle_id}/platform=betpawa/*.parquet"))
 
 
-@pytest.fixture
-def day(make_pipeline: MakePipeline, instance: dg.DagsterInstance) -> Day:
-    with SimulatorProcess(3, 5, epoch=MIDNIGHT - timedelta(hours=1)) as simulator:
+@pytest.fixture(scope="module")
+def landed(
+    postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Pipeline, list[int]]]:
+    """The day's cycles in a landing of which nothing is derived; nobody changes it."""
+    with (
+        pipelines(postgres, tmp_path_factory.mktemp("day")) as make,
+        SimulatorProcess(3, 5, epoch=MIDNIGHT - timedelta(hours=1)) as simulator,
+    ):
         cycle_ids = [
-            land_at(
-                make_pipeline, simulator, (MIDNIGHT + timedelta(minutes=minute) - datetime.now(UTC)).total_seconds()
-            )
+            land_at(make, simulator, (MIDNIGHT + timedelta(minutes=minute) - datetime.now(UTC)).total_seconds())
             for minute in MINUTES
         ]
-    return Day(make_pipeline(), instance, cycle_ids)
+        yield make(), cycle_ids
+
+
+@pytest.fixture
+def day(
+    postgres: EmbeddedPostgres, landed: tuple[Pipeline, list[int]], instance: dg.DagsterInstance, tmp_path: Path
+) -> Iterator[Day]:
+    pipeline, cycle_ids = landed
+    with copy_pipeline(postgres, pipeline, tmp_path / "home") as copy:
+        yield Day(copy, instance, cycle_ids)
 
 
 def verdict(result: dg.ExecuteInProcessResult) -> dg.AssetCheckEvaluation:

@@ -23,6 +23,7 @@ from palimpsest_pipeline.defs.instance import open_instance
 from palimpsest_pipeline.defs.upkeep.dagster_logs import DeletedRows, delete_old_runs
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.settings import Settings, SettingsError, load_settings
+from palimpsest_pipeline_tests.fixtures.postgres import create_database, drop_database
 
 BEFORE = datetime.now(UTC) - timedelta(days=30)
 AGED = timedelta(days=60)
@@ -32,7 +33,7 @@ AGED = timedelta(days=60)
 def own(postgres: EmbeddedPostgres, tmp_path: Path) -> Iterator[Settings]:
     """Settings with an empty database of their own for Dagster."""
     name = f"dagster_{uuid4().hex[:12]}"
-    postgres.create_database(name)
+    create_database(postgres, name)
     url = postgres.build_url(name)
     with pytest.MonkeyPatch.context() as patched:
         for variable in (
@@ -42,7 +43,7 @@ def own(postgres: EmbeddedPostgres, tmp_path: Path) -> Iterator[Settings]:
         ):  # opening an instance sets some
             patched.setenv(variable, url)
         yield load_settings(home_dir=tmp_path, database_url=postgres.build_url("ours"), dagster_database_url=url)
-    postgres.drop_database(name)
+    drop_database(postgres, name)
 
 
 def connect(settings: Settings) -> psycopg.Connection[Any]:

@@ -216,9 +216,7 @@ def test_what_is_said_of_a_dead_run_names_its_process_and_its_last_sign_of_life(
     run_heartbeat.report_dead_runs(instance, pipeline)
     (failure,) = [entry.dagster_event for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_FAILURE)]
     assert failure is not None
-    assert str(failure.message).startswith(
-        "The process of this run died at its work: far, pid 77, last sign of life 20"
-    )
+    assert str(failure.message).startswith("The process of this run died at its work: far, pid 77, last heartbeat 20")
 
 
 def test_a_run_that_never_gave_a_sign_of_life_is_left_to_dagsters_own_monitoring(

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from palimpsest_pipeline.domain.cycles import Cycle, EventOutcome, PlatformRun
-from palimpsest_pipeline.domain.enums import Platform, Scope, Sport, Trigger
+from palimpsest_pipeline.domain.enums import Platform, Scope, Trigger
 from palimpsest_pipeline.domain.instants import floor_to_hour, make_cycle_id
 from palimpsest_pipeline.landing import Manifest
 from palimpsest_pipeline.pipeline.context import Pipeline
@@ -18,12 +18,13 @@ from palimpsest_pipeline.pipeline.ingest.write_core import (
     derive_home_events,
     derive_tournaments,
 )
-from palimpsest_pipeline.scrape import Scraped, ScrapeEngine, build_host_setups, run_cycle
+from palimpsest_pipeline.scrape import ScrapeEngine, build_host_setups
 from palimpsest_pipeline.simulator.request_log import RequestLine
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.wire import HostConfig
 from palimpsest_pipeline.wire.client import PlatformClient
 from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS
+from palimpsest_pipeline_tests.fixtures.whole_cycle import WholeCycle, run_whole_cycle
 
 from .expected import ELSEWHERE, FaultRun, Line, Listing
 
@@ -32,7 +33,7 @@ from .expected import ELSEWHERE, FaultRun, Line, Listing
 class Seen:
     """What a cycle came to, what is landed of it, and what the simulator saw."""
 
-    scraped: Scraped
+    scraped: WholeCycle
     landed: pl.DataFrame
     log: list[RequestLine]
     manifest: Manifest
@@ -93,7 +94,7 @@ class Stage:
                 clients[platform] = await stack.enter_async_context(PlatformClient(config, clock))
             asked = build_host_setups(pipeline.adapters, clients, dict.fromkeys(PLATFORMS, run.budget))
             engine = await stack.enter_async_context(ScrapeEngine(asked, writer, clock=clock))
-            found = await run_cycle(cycle, pipeline.adapters, engine, sport=Sport.FOOTBALL, clock=clock)
+            found = await run_whole_cycle(cycle, pipeline.adapters, engine, clock=clock)
         manifest = writer.close(found.result.status, found.result.finished_at, ["discovery", "capture"])
         return Seen(
             found, pipeline.landing.read_landed_listings(cycle.cycle_id), self.simulator.list_requests(), manifest

@@ -205,7 +205,7 @@ def test_only_hours_that_are_over_and_not_needed_are_removed(tmp_path: Path) -> 
     for dry_run in (True, False):
         done = expire_hours(landing, HOUR + timedelta(hours=3, minutes=30), needed, dry_run=dry_run)
         assert done.removed == [HOUR, HOUR + timedelta(hours=2)]
-        assert done.kept == {NEXT: "its day is not exported"}
+        assert done.kept_hours == {NEXT: "its day is not exported"}
         assert done.bytes_removed > 0
         assert len(landing.list_cycles()) == (4 if dry_run else 2)
     assert max(asked) == HOUR + timedelta(hours=2)

@@ -72,7 +72,7 @@ def kill(landing: Landing, numbers: Iterable[int], flush_answers: int, attempt: 
         writer.append(answer(number, attempt=attempt))
     with writer._changed:
         assert writer._changed.wait_for(lambda: not writer._pending and not writer._busy, PATIENCE_S)
-        writer._waiting.clear()
+        writer._waiting_answers.clear()
         writer._closing = True
         writer._changed.notify_all()
 

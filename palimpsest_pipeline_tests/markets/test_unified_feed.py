@@ -1,5 +1,7 @@
-"""The books of packs that speak the unified feed, recorded: the share of their lines that has a canonical market, every
-price counted by other means, and prices beside those of another book.
+"""Recorded books of packs that speak the unified feed.
+
+The share of their lines that has a canonical market, every price counted by other means, and prices beside those of
+another book.
 """
 
 import json
@@ -110,7 +112,7 @@ def test_every_price_of_the_largest_book_is_counted_by_other_means(samples: Path
 
 
 def test_early_payouts_are_what_their_names_say(samples: Path) -> None:
-    """The fewer goals ahead are enough, the shorter the price: 1UP pays less than 2UP, and 2UP less than the result."""
+    """1UP pays less than 2UP, and 2UP less than the result: fewer goals ahead are enough."""
     for name in ("wc_nf.json", "prematch.json"):
         prices = canonical(read(samples, "msport", name))
         for side in ("home", "away"):

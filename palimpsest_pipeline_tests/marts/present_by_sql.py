@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import polars as pl
+import psycopg
 from polars.testing import assert_frame_equal
 
 from palimpsest_pipeline.pipeline.context import Pipeline
@@ -15,6 +16,12 @@ from palimpsest_pipeline.storage.marts import current_prices
 
 TABLES: Final = current_prices.COMPARED_TABLES
 FOLDER: Final = Path(__file__).parent
+
+
+def read_compared_rows(conn: psycopg.Connection, table: str) -> pl.DataFrame:
+    """Return the rows of one of `TABLES` as its view shows them, by its key."""
+    view, key, schema = current_prices.TABLE_VIEWS[table]
+    return read_frame(conn, f"select * from {view}", None, schema).sort(key)
 
 
 def assert_as_by_sql(pipeline: Pipeline, table: str) -> int:
@@ -32,7 +39,7 @@ def assert_as_by_sql(pipeline: Pipeline, table: str) -> int:
     query = (FOLDER / f"{table.partition('.')[2]}.sql").read_text()
     _, key, _ = current_prices.TABLE_VIEWS[table]
     with pipeline.connect() as conn, conn.transaction():
-        stored = current_prices.read_rows(conn, table).drop(*current_prices.STAMPS_SCHEMA)
+        stored = read_compared_rows(conn, table).drop(*current_prices.STAMPS_SCHEMA)
         conn.execute("set local enable_nestloop = off")  # of what it has just computed Postgres knows no sizes
         conn.execute("set local work_mem = '256MB'")
         copy_to_temp_table(conn, "complete_sets", "(market_id smallint, ordinals smallint[])", complete_sets(pipeline))

@@ -33,6 +33,7 @@ from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_deri
 from palimpsest_pipeline_tests.fixtures.deployed import Site, kill_tree, redis, site, until
 from palimpsest_pipeline_tests.fixtures.landed import land_hours
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
+from palimpsest_pipeline_tests.fixtures.postgres import create_database, drop_database
 
 pytestmark = pytest.mark.slow
 HOURS = 10
@@ -87,8 +88,8 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
     folder = tmp_path_factory.mktemp("celery")
     with ExitStack() as stack:
         broker = stack.enter_context(redis(folder))
-        postgres.create_database("celery_dagster")
-        stack.callback(postgres.drop_database, "celery_dagster")
+        create_database(postgres, "celery_dagster")
+        stack.callback(drop_database, postgres, "celery_dagster")
         make = stack.enter_context(pipelines(postgres, folder / "home"))
         simulator = stack.enter_context(SimulatorProcess(30, 5, epoch=datetime.now(UTC) - timedelta(hours=HOURS)))
         landed = land_hours(make, simulator, HOURS)

@@ -29,6 +29,7 @@ from palimpsest_pipeline.storage.odds import partitions, retention
 from palimpsest_pipeline_tests.fixtures.landed import import_recorded
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines
 from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA
+from palimpsest_pipeline_tests.fixtures.postgres import create_database, drop_database
 from palimpsest_pipeline_tests.storage.answered_days import answered, cycle_at, noon
 
 NOON = datetime.combine(datetime.now(UTC), time(12), UTC)
@@ -67,7 +68,7 @@ class World:
 
 @pytest.fixture(scope="module")
 def exported(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    postgres.create_database("dagster_of_export_root")
+    create_database(postgres, "dagster_of_export_root")
     with pipelines(postgres, tmp_path_factory.mktemp("home")) as make:
         pipeline = make(clock_offset_s=CLOCK_OFFSET_S)
         own = pipeline.settings.model_copy(
@@ -79,7 +80,7 @@ def exported(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactor
             for day in [*DAYS, DAYS[1] + timedelta(days=1)]:  # nothing was observed on the last one
                 assert run_ended_day(instance, world.pipeline, "export", day).success
         yield world
-    postgres.drop_database("dagster_of_export_root")
+    drop_database(postgres, "dagster_of_export_root")
 
 
 @pytest.fixture

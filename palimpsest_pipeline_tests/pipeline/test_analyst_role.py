@@ -31,6 +31,7 @@ from palimpsest_pipeline.storage.db.revisions import sql_dir
 from palimpsest_pipeline.storage.marts.dictionary.entries import VIEW_KEY_PATTERN
 from palimpsest_pipeline_tests.fixtures.landed import land_cycle
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines, run_here
+from palimpsest_pipeline_tests.fixtures.postgres import create_database, drop_database
 
 QUERIES: Final = {file.stem: file.read_text() for file in sorted((sql_dir() / "queries").glob("*.sql"))}
 COLUMNS: Final = {
@@ -312,9 +313,9 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
 def dagsters(postgres: EmbeddedPostgres) -> Iterator[str]:
     """Name of an empty database that stands for Dagster's."""
     name = f"dagster_{uuid4().hex[:12]}"
-    postgres.create_database(name)
+    create_database(postgres, name)
     yield name
-    postgres.drop_database(name)
+    drop_database(postgres, name)
 
 
 @pytest.fixture
@@ -323,7 +324,7 @@ def owned(world: Pipeline, postgres: EmbeddedPostgres) -> Iterator[tuple[str, st
     a superuser.
     """
     name = f"owned_{uuid4().hex[:12]}"
-    postgres.create_database(name)
+    create_database(postgres, name)
     with psycopg.connect(postgres.build_libpq_url("postgres"), autocommit=True) as admin:
         admin.execute(f"create role {name} login password 'owns'; alter database {name} owner to {name}".encode())
         as_owner = (
@@ -331,7 +332,7 @@ def owned(world: Pipeline, postgres: EmbeddedPostgres) -> Iterator[tuple[str, st
         )
         migrate.upgrade(as_owner)
         yield as_owner, postgres.build_url(name)
-        postgres.drop_database(name)
+        drop_database(postgres, name)
         admin.execute(f"drop role {name}".encode())
 
 

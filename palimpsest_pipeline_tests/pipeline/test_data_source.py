@@ -52,14 +52,14 @@ def require(settings: Settings, *, has_cycles: bool = False) -> None:
 
 def test_a_new_folder_remembers_the_first_platforms_that_were_asked_and_refuses_the_others(tmp_path: Path):
     require(at(tmp_path / "real"))
-    require(at(tmp_path / "simulated", **SIMULATOR))
+    require(at(tmp_path / "simulated", platform=SIMULATOR))
     assert read_noted_source(tmp_path / "real") is DataSource.REAL
     assert read_noted_source(tmp_path / "simulated") is DataSource.SIMULATED
     with pytest.raises(
         SettingsError,
         match=r"holds data of the real sites, and PALIMPSEST_BETPAWA__BASE_URL leads to a simulator at .*8400/betpawa",
     ):
-        require(at(tmp_path / "real", **SIMULATOR))
+        require(at(tmp_path / "real", platform=SIMULATOR))
     with pytest.raises(
         SettingsError,
         match=r"holds simulated data, and PALIMPSEST_BETPAWA__BASE_URL leads to the real site https://www\.betpawa\.ng",
@@ -69,7 +69,7 @@ def test_a_new_folder_remembers_the_first_platforms_that_were_asked_and_refuses_
 
 def test_one_platform_of_the_other_kind_is_refused_too(tmp_path: Path):
     with pytest.raises(SettingsError, match=r"PALIMPSEST_BET9JA__BASE_URL leads to a simulator"):
-        require(at(tmp_path, bet9ja=SIMULATOR["bet9ja"]))
+        require(at(tmp_path, platform={"bet9ja": SIMULATOR["bet9ja"]}))
     assert read_noted_source(tmp_path) is None
 
 

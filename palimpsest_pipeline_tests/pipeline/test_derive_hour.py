@@ -152,7 +152,7 @@ def test_a_cycle_that_another_run_has_just_landed_is_left_to_that_run(make_pipel
     assert derive_hour(pipeline, HOUR, "core", "tournaments", derive).cycles == [mine]
     other = land(pipeline, 30)
     done = derive_hour(pipeline, HOUR, "core", "home_events", derive, needs=["tournaments"])
-    assert (done.cycles, done.waiting) == ([mine], [other])
+    assert (done.cycles, done.waiting_cycles) == ([mine], [other])
     assert derive_hour(pipeline, HOUR, "core", "tournaments", derive).cycles == [other]
     assert derive_hour(pipeline, HOUR, "core", "home_events", derive, needs=["tournaments"]).cycles == [other]
 

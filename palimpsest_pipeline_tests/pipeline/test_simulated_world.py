@@ -19,7 +19,7 @@ from palimpsest_pipeline.pipeline.marts.vocabulary_frames import build_vocabular
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.settings import load_settings
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
-from palimpsest_pipeline.storage.catalog.suspect_fixtures import find_suspects
+from palimpsest_pipeline.storage.catalog.fixtures import read_suspects
 from palimpsest_pipeline.storage.marts import lifecycle as stored_life
 from palimpsest_pipeline.storage.marts import odds_alerts as stored_alerts
 from palimpsest_pipeline.storage.odds.reader import OddsHistoryReader
@@ -176,7 +176,7 @@ def alerts_by_default(
                     names,
                     asked,
                     as_of=known_until,
-                    suspects=find_suspects(conn, found.listings["sr_id"].unique()),
+                    suspects=read_suspects(conn, found.listings["sr_id"].unique()),
                 )
             )
     return pl.concat(parts)

@@ -31,6 +31,6 @@ def configure(pack: str, country: str | None = None) -> DialectConfig:
 
 
 def load_more(samples: Path, pack: str, name: str) -> Any:
-    """A recorded answer of the second lot as plain JSON values; without the wrapper of a browser's recording."""
+    """A recorded answer of the second lot as plain JSON values, without a recording's wrapper."""
     body = json.loads((samples.parent / "samples_more" / pack / name).read_bytes())
     return body["body"] if isinstance(body, dict) and "body" in body else body

@@ -1,4 +1,4 @@
-"""Detail answers of the packs with a `DialectConfig`: read whole or part by part alike, from good bodies and from bad."""
+"""Detail answers of MSport and Betika, good and bad: read whole or part by part alike."""
 
 import json
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""The dialects of packs that speak the unified feed against their own simulator rendering: what it writes is what they read."""
+"""Dialects against the simulator renderings of their packs: what is written is what is read."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

@@ -36,7 +36,7 @@ def test_cards_are_the_marts_counts_and_add_up(whole, include_started: bool):
     assert {name: n for name, n in counts.items() if name != "all" and n} == dict(classes.iter_rows())
     assert counts["all"] == sum(n for name, n in counts.items() if name != "all")
     assert all(
-        (card.of, card.share) == (counts["all"], card.n / counts["all"])
+        (card.total, card.share) == (counts["all"], card.n / counts["all"])
         for card in of_universe.cards
         if card.name != "all"
     )
@@ -49,12 +49,15 @@ def test_every_rate_comes_with_its_denominator(whole):
     assert [rate.name for rate in shown[0].rates] == ["fixture_match_rate", "listing_match_rate"]  # home covers itself
     for row in shown:
         for rate in row.rates:
-            assert rate.share == rates[row.platform.key][rate.name] == rate.n / rate.of, (row.platform.key, rate.name)
+            assert rate.share == rates[row.platform.key][rate.name] == rate.n / rate.total, (
+                row.platform.key,
+                rate.name,
+            )
 
 
 def test_a_platform_that_could_not_be_looked_at_is_not_known(lame):
     seen = {platform.key: platform for platform in list_offers(lame)}
-    assert seen["bet9ja"].seen is OfferStatus.PARTIAL
+    assert seen["bet9ja"].offer_status is OfferStatus.PARTIAL
     assert seen["bet9ja"].status.startswith("could not be looked at (blocked: <b>403</b>")
     assert seen["sportybet"].status == "looked at completely"
     row = build_figures(lame, include_started=False).platforms[2]
@@ -67,7 +70,7 @@ def test_a_platform_that_could_not_be_looked_at_is_not_known(lame):
 def test_what_rests_on_a_platform_that_could_not_be_looked_at_is_at_least_so_much(lame):
     home, sportybet, _ = build_figures(lame, include_started=False).platforms
     assert [rate.at_least for rate in home.rates] == [True, True], "bet9ja may have the others"
-    assert all(rate.share == rate.n / rate.of > 0 for rate in home.rates)
+    assert all(rate.share == rate.n / rate.total > 0 for rate in home.rates)
     assert [rate.at_least for rate in sportybet.rates] == [False, False, False], "neither it nor home lacks a look"
     cards = {card.name: card for card in build_figures(lame, include_started=False).cards}
     assert [name for name, card in cards.items() if card.at_least] == ["all", "matched", "competitor_only"]
@@ -84,7 +87,7 @@ def test_without_a_look_at_home_no_rate_is_known():
     for row in competitors:
         assert row.n_fixtures
         assert not row.at_least, "all of it was looked at"
-        assert {(rate.n, rate.of, rate.share) for rate in row.rates} == {(None, None, None)}
+        assert {(rate.n, rate.total, rate.share) for rate in row.rates} == {(None, None, None)}
 
 
 def test_a_look_at_a_part_of_a_platform_bounds_what_is_shared_and_not_its_own_rates(whole):
@@ -106,7 +109,7 @@ def test_a_look_at_a_part_of_a_platform_bounds_what_is_shared_and_not_its_own_ra
 def test_a_platform_of_an_earlier_look_says_of_when_it_is():
     carried = worlds.coverage(30, carried=("sportybet",))
     (platform,) = (p for p in list_offers(carried) if p.key == "sportybet")
-    assert platform.seen is OfferStatus.CARRIED
+    assert platform.offer_status is OfferStatus.CARRIED
     assert platform.status.endswith("its listings are those of 22 Nov, 05:30 UTC")
     assert (
         build_fixture_columns(carried, list_offers(carried))["stale_since"][0] == int(worlds.AS_OF.timestamp()) - 1800

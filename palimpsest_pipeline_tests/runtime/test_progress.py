@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from palimpsest_pipeline.defs.asset_metadata import SPARKLINE_WIDTH, draw_sparkline
-from palimpsest_pipeline.defs.landing.stage_metadata import build_stage_metadata
+from palimpsest_pipeline.defs.landing.stage_metadata import RATE_POINTS, build_stage_metadata, compute_request_rates
 from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.enums import FailureClass, PayloadKind, Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.domain.exchange import Answer, Request
@@ -143,7 +142,7 @@ def test_a_host_that_is_not_asked_is_red_with_its_reason_until_it_is_asked_again
     board.on_planned(BET9JA, 2, PayloadKind.DETAIL)
     scrape.over(board, scrape.answer(BET9JA, 7))
     board.on_host_change(BET9JA, HostView(0, 1, "open", "asked to wait 2 s"))
-    assert "\x1b[1;31mleft alone: asked to wait 2 s\x1b[0m" in shown(board)
+    assert "\x1b[1;31mpaused: asked to wait 2 s\x1b[0m" in shown(board)
     board.on_host_change(BET9JA, HostView(0, 1, "closed"))
     assert "asked to wait" not in shown(board)
     assert "1/2" in shown(board)
@@ -215,7 +214,7 @@ def test_the_log_has_a_line_at_each_change_of_a_host_and_at_the_end(scrape: Scra
         board.on_host_change(BETPAWA, HostView(0, 1, "open", "no answer for 10 s"))
         board.on_host_change(BETPAWA, HostView(0, 1, "closed"))
         scrape.over(board, scrape.answer(BETPAWA, 7))
-    assert log.lines[:2] == ["betpawa is left alone: no answer for 10 s", "betpawa is asked as usual again"]
+    assert log.lines[:2] == ["betpawa is paused: no answer for 10 s", "betpawa is used as usual again"]
     assert log.lines[2].startswith("capture: betpawa 1/1")
     assert len(log.lines) == 3
 
@@ -261,16 +260,13 @@ def test_metadata_are_numbers_under_the_same_names_whatever_happened(scrape: Scr
 
 
 @pytest.mark.parametrize("n", [2, 3, 40, 1000])
-def test_a_sparkline_is_as_long_whatever_it_counts_and_highest_where_most_is(n: int):
-    line = draw_sparkline([0.0, 0.01, 0.02, *(10 * i / n for i in range(n)), 10.0])
-    assert line is not None
-    blocks, _, words = line.partition(" ")
-    assert len(blocks) == SPARKLINE_WIDTH
-    assert blocks[0] == "█"
-    assert words.endswith("/s, 0.25 s a block")
-    assert len(line) < 100
+def test_request_rates_are_as_many_whatever_they_count_and_highest_where_most_is(n: int):
+    rates = compute_request_rates([0.0, 0.01, 0.02, *(10 * i / n for i in range(n)), 10.0])
+    assert len(rates) == RATE_POINTS
+    assert rates[0] == max(rates)
+    assert sum(rates) * 10 / RATE_POINTS == pytest.approx(n + 4)
 
 
 @pytest.mark.parametrize("times_s", [[], [1.0], [1.0, 1.0]])
-def test_a_sparkline_of_an_instant_is_none(times_s: list[float]):
-    assert draw_sparkline(times_s) is None
+def test_an_instant_has_no_request_rate(times_s: list[float]):
+    assert compute_request_rates(times_s) == []

@@ -227,7 +227,7 @@ def test_open_for_too_long_it_is_shut_with_its_reason() -> None:
         assert wakes_at is not None and wakes_at > now
         now = wakes_at
     assert now == 60.0
-    assert host.breaker.full_reason == "12 of the last 12 answers failed; nothing better for 60 s"
+    assert host.breaker.full_reason == "12 of the last 12 answers failed; no good answer for 60 s"
     assert host.breaker.reason == "12 of the last 12 answers failed"
 
 

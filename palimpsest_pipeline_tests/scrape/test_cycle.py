@@ -17,19 +17,18 @@ from palimpsest_pipeline.domain.instants import Clock
 from palimpsest_pipeline.domain.observations import Discovery
 from palimpsest_pipeline.platforms.base import Crawl
 from palimpsest_pipeline.scrape import (
-    Scraped,
     ScrapeEngine,
     StageTally,
     build_discovery_result,
     build_unfinished_result,
     capture_targets,
     discover,
-    run_cycle,
 )
 from palimpsest_pipeline.scrape.host_budget import BreakerRule
 from palimpsest_pipeline.scrape.sinks import AnswerSink, HostView, ScrapeObserver
 from palimpsest_pipeline_tests.fixtures.loopback import Responder, after, answering, silence
 from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET
+from palimpsest_pipeline_tests.fixtures.whole_cycle import WholeCycle, run_whole_cycle
 
 from .world import NOW, QUICK, Dialect, Kept, World, cycle, open_world
 
@@ -89,9 +88,9 @@ async def discovered(world: World, sink: AnswerSink | None = None) -> CycleResul
     return build_discovery_result(cycle(), found.discoveries, tally, world.clock.now())
 
 
-async def scraped_whole(world: World, watch: ScrapeObserver | None = None) -> Scraped:
+async def scraped_whole(world: World, watch: ScrapeObserver | None = None) -> WholeCycle:
     async with world.engine(watch=watch) as engine:
-        return await run_cycle(cycle(), world.adapters, engine, sport=Sport.FOOTBALL, clock=world.clock)
+        return await run_whole_cycle(cycle(), world.adapters, engine, clock=world.clock)
 
 
 def three_fixtures(world: World) -> None:
@@ -405,7 +404,7 @@ async def test_a_match_listed_anew_after_it_was_postponed_is_asked_for_everywher
         world.lists(S, {"s-1": 7})
         world.lists(B, {"b-1": 7})
         async with world.engine() as engine:
-            scraped = await run_cycle(cycle(), world.adapters, engine, sport=Sport.FOOTBALL, clock=world.clock)
+            scraped = await run_whole_cycle(cycle(), world.adapters, engine, clock=world.clock)
     assert {(line.platform, line.external_id): line.status for line in scraped.result.outcomes} == dict.fromkeys(
         [(P, "new-1"), (S, "s-1"), (B, "b-1")], RunStatus.COMPLETED
     )

@@ -660,7 +660,7 @@ def test_a_host_that_was_held_until_a_little_while_ago_is_asked_one_thing_first(
     assert it.take_due_actions(0.0) == [StartRequest(11, 1), StartRequest(10, 1), StartRequest(20, 1)]
     it.record_answer(11, BLOCKED, None, 1.0)
     it.take_due_actions(1.0)
-    assert it.view_host(B) == HostView(0, 0, "shut", "blocked, and still so when asked again", 60.0)
+    assert it.view_host(B) == HostView(0, 0, "shut", "blocked, and still blocked in a test request", 60.0)
 
 
 def test_a_host_that_is_held_for_longer_than_one_waits_is_not_asked_at_all() -> None:

@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
-from palimpsest_pipeline.domain.enums import Completeness, FailureClass, ListingKind, Platform, RunStatus, Sport
+from palimpsest_pipeline.domain.enums import Completeness, FailureClass, ListingKind, Platform, RunStatus
 from palimpsest_pipeline.domain.instants import Clock
-from palimpsest_pipeline.scrape import Scraped, ScrapeEngine, build_host_setups, run_cycle
+from palimpsest_pipeline.scrape import ScrapeEngine, build_host_setups
 from palimpsest_pipeline.scrape.host_budget import HostBudget
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.wire import HostConfig
 from palimpsest_pipeline.wire.client import PlatformClient
 from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET, build_adapters
+from palimpsest_pipeline_tests.fixtures.whole_cycle import WholeCycle, run_whole_cycle
 
 from .world import QUICK, Kept, cycle
 
@@ -45,12 +46,12 @@ async def open_engine(
         yield await stack.enter_async_context(ScrapeEngine(asked, sink, clock=Clock()))
 
 
-async def scraped(simulator: SimulatorProcess, sink: Kept, budget: HostBudget = BUDGET) -> Scraped:
+async def scraped(simulator: SimulatorProcess, sink: Kept, budget: HostBudget = BUDGET) -> WholeCycle:
     async with open_engine(simulator, sink, budget) as engine:
-        return await run_cycle(cycle(), build_adapters(), engine, sport=Sport.FOOTBALL, clock=Clock())
+        return await run_whole_cycle(cycle(), build_adapters(), engine, clock=Clock())
 
 
-def matches(found: Scraped, platform: Platform) -> set[str]:
+def matches(found: WholeCycle, platform: Platform) -> set[str]:
     listings = found.discoveries[platform].listings
     return {listing.external_id for listing in listings if listing.kind is ListingKind.MATCH and not listing.is_in_play}
 

@@ -1,4 +1,4 @@
--- In which markets are we dearer than the competitors right now, where both have a margin?
+-- In which markets are our current margins higher than the competitors', where both have a margin?
 select market_key, market, count(*) as n_compared, round(avg(home_margin)::numeric, 4) as home_margin,
     round(avg(platform_margin)::numeric, 4) as platform_margin, round(avg(home_margin - platform_margin)::numeric, 4) as mean_difference
 from (

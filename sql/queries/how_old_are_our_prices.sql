@@ -1,4 +1,4 @@
--- How old are the prices that we compare, by platform and time to kickoff? (An answer has all markets of a fixture: one market tells.)
+-- How old are the prices that we compare, by platform and time to kickoff? (An answer has all markets of a fixture, so one market is enough.)
 select platform, kicks_off, count(distinct sr_id) as n_fixtures, min(age) as youngest, max(age) as oldest
 from (
     select platform, sr_id, kickoff, now() - last_confirmed_at as age,

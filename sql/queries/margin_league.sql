@@ -1,4 +1,4 @@
--- Who is dearest where, on the last day before kickoff? Margins of match result by tournament, and how much dearer home is, like for like.
+-- Which platform has the largest match-result margins, by tournament, on the last day before kickoff? And how much larger are home's margins on the same lines?
 select country, tournament, platform, rank_dearest, round(margin_tw_mean::numeric, 4) as margin, round(above_cheapest::numeric, 4) as above_cheapest,
     round(home_minus_platform_tw_mean::numeric, 4) as home_minus_platform, n_fixtures
 from palimpsest.margin_league

@@ -1,4 +1,4 @@
--- How do margins of match result move as kickoff comes nearer, platform by platform?
+-- How do match-result margins change towards kickoff, platform by platform?
 select platform, ttk_bucket, sum(n_fixtures) as n_fixtures,
     round((sum(margin_tw_mean * n_observed_minutes) / sum(n_observed_minutes))::numeric, 4) as margin
 from palimpsest.margin_curves

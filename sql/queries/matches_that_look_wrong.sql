@@ -1,4 +1,4 @@
--- Which matches look wrong: kickoffs far apart, sides swapped, one match under two ids?
+-- Which matches are suspicious: kickoffs far apart, sides swapped, one match under two ids?
 select suspect_code, kickoff, tournament, home_team, away_team, platforms, sr_id
 from palimpsest.coverage_events
 where suspect_code is not null

@@ -1,4 +1,4 @@
--- What should a trader look at now, the largest first?
+-- Which alerts are open, the most severe first?
 select severity, alert_type, platform, home_team, away_team, kickoff, market, specifier, outcome, baseline_odds, current_odds,
     round(peak_change_rel::numeric, 4) as peak_change_rel, opened_at
 from palimpsest.odds_alerts

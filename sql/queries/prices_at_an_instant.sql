@@ -1,4 +1,4 @@
--- What did the next fixture's match result cost when it was last looked at? (Put any fixture, and any instant whose UTC day is in Postgres.)
+-- What did the next fixture's match result cost at its last observation? (Put any fixture, and any instant whose UTC day is in Postgres.)
 with fixture as (
     select sr_id, as_of from palimpsest.best_prices where market_key = 'match_result' and n_compared > 0 order by kickoff, sr_id limit 1
 )

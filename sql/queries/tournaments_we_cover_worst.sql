@@ -1,4 +1,4 @@
--- In which tournaments do competitors have most fixtures that we lack, and when is the next of them?
+-- In which tournaments do competitors have most fixtures that we lack, and when is the next kickoff of these?
 select country, tournament, total, competitor_only, betpawa, sportybet, bet9ja, listed_by_home_rate, next_missing_kickoff
 from palimpsest.coverage_tournaments
 where competitor_only > 0

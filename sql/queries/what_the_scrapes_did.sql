@@ -1,4 +1,4 @@
--- How did the last scrapes go: who failed, how long did it take, how near was it to the fastest possible?
+-- How did the last scrapes end: which platforms failed, how long did they take, and how close were they to the shortest possible time?
 select b.started_at, b.scope, b.summary, r.platform, r.discovered, r.targets, r.fetched, r.requests, r.p95_ms,
     round(r.capture_s::numeric, 1) as capture_s, round(r.floor_s::numeric, 1) as floor_s, r.message
 from palimpsest.scrape_batches b

@@ -7,7 +7,7 @@ select
 from ops.platforms b;
 
 comment on view palimpsest.bookmakers is 'The platforms, also those that are no longer asked. Key: platform.';
-comment on column palimpsest.bookmakers.platform is 'Platform, as all other views call it.';
-comment on column palimpsest.bookmakers.name is 'Name for people.';
-comment on column palimpsest.bookmakers.trust_rank is 'Whose names, country and kickoff are taken, after the home platform''s: the lower, the more trusted.';
-comment on column palimpsest.bookmakers.is_home is 'It is the home platform, to which the others are compared.';
+comment on column palimpsest.bookmakers.platform is 'Platform, as in all other views.';
+comment on column palimpsest.bookmakers.name is 'Display name.';
+comment on column palimpsest.bookmakers.trust_rank is 'Order of trust in names, country and kickoff, after the home platform: the lower, the more trusted.';
+comment on column palimpsest.bookmakers.is_home is 'True for the home platform, with which the others are compared.';

@@ -18,13 +18,13 @@ left join core.tournaments o using (tournament_key)
 where e.kind = 'match' and e.platform = (select palimpsest.home_platform());
 
 comment on view palimpsest.events is 'Matches that the home platform lists or has listed, one row per listing. Key: id.';
-comment on column palimpsest.events.id is 'Event of the home platform.';
+comment on column palimpsest.events.id is 'Id of the event on the home platform.';
 comment on column palimpsest.events.tournament_id is 'Its tournament: tournaments.id.';
-comment on column palimpsest.events.tournament is 'Tournament name: home''s, else by trust; the listing''s own without a fixture.';
+comment on column palimpsest.events.tournament is 'Tournament name: home''s, otherwise the most trusted platform''s; the listing''s own without a fixture.';
 comment on column palimpsest.events.name is 'Both sides, home side first.';
 comment on column palimpsest.events.home_team is 'Home side as the home platform writes it.';
 comment on column palimpsest.events.away_team is 'Away side as the home platform writes it.';
-comment on column palimpsest.events.kickoff is 'Kickoff the home platform claims now; null when it was refused as absurd.';
+comment on column palimpsest.events.kickoff is 'Kickoff that the home platform states now; null when it was refused as absurd.';
 comment on column palimpsest.events.sr_id is 'The same as sportradar_id.';
 comment on column palimpsest.events.sportradar_id is 'SportRadar id of the fixture; null when unidentified.';
 comment on column palimpsest.events.created_at is 'First time an answer showed it.';

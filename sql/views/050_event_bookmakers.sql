@@ -12,8 +12,8 @@ from palimpsest.competitor_events c
 join core.event_listings e on e.listing_id = c.id
 where c.betpawa_event_id is not null and e.is_primary;
 
-comment on view palimpsest.event_bookmakers is 'Which bookmaker lists which home event, and under which id of its own; one row per event and bookmaker. Key: event_id, bookmaker.';
+comment on view palimpsest.event_bookmakers is 'Bookmakers that list each home event, with their own event ids. One row per event and bookmaker. Key: event_id, bookmaker.';
 comment on column palimpsest.event_bookmakers.id is 'The listing: events.id or competitor_events.id.';
 comment on column palimpsest.event_bookmakers.event_id is 'Home event: events.id.';
 comment on column palimpsest.event_bookmakers.bookmaker is 'Platform.';
-comment on column palimpsest.event_bookmakers.external_event_id is 'The platform''s own event id (of its primary listing, where it has several for the fixture).';
+comment on column palimpsest.event_bookmakers.external_event_id is 'The platform''s own event id (of its primary listing, if it has several for the fixture).';

@@ -9,9 +9,9 @@ from core.captures c
 join core.event_listings e using (listing_id)
 where e.platform = (select palimpsest.home_platform());
 
-comment on view palimpsest.odds_snapshots is 'Answers with odds from the home platform: each confirms all prices then in force. Key: id.';
-comment on column palimpsest.odds_snapshots.id is 'Snapshot.';
+comment on view palimpsest.odds_snapshots is 'Answers with odds from the home platform. Each answer confirms all prices that are valid at that time. Key: id.';
+comment on column palimpsest.odds_snapshots.id is 'Id of the snapshot.';
 comment on column palimpsest.odds_snapshots.event_id is 'Home event: events.id.';
 comment on column palimpsest.odds_snapshots.bookmaker is 'The home platform.';
-comment on column palimpsest.odds_snapshots.captured_at is 'When the answer was received, less its age in the edge cache.';
+comment on column palimpsest.odds_snapshots.captured_at is 'Arrival time of the answer, less its age in the edge cache.';
 comment on column palimpsest.odds_snapshots.scrape_run_id is 'Cycle it was captured in: scrape_batches.id.';

@@ -1,4 +1,4 @@
--- A day starts with every market of the listing, so the state at an answer is the last row of each market on its day up to the answer.
+-- A day starts with every market of the listing. So the state at an answer is the last row of each market on that day, up to the answer.
 create view palimpsest.competitor_market_odds as
 select
     core.natural_id(core.snapshot_id(c.listing_id, c.observed_at)::text, m.market_id || '|' || m.specifier) as id,
@@ -51,13 +51,13 @@ cross join lateral (
 left join core.markets k using (market_id)
 where e.platform <> (select palimpsest.home_platform());
 
-comment on view palimpsest.competitor_market_odds is 'All markets of the competitors in force at each snapshot. Ask for one snapshot: without a filter it is every price ever seen. Key: id.';
-comment on column palimpsest.competitor_market_odds.id is 'Market of the snapshot: an integer made from snapshot, market and line.';
+comment on view palimpsest.competitor_market_odds is 'All markets of the competitors that are valid at each snapshot. Filter by snapshot: without a filter the view returns every price ever seen. Key: id.';
+comment on column palimpsest.competitor_market_odds.id is 'Id of the market in the snapshot: an integer made from snapshot, market and line.';
 comment on column palimpsest.competitor_market_odds.snapshot_id is 'Snapshot: competitor_odds_snapshots.id.';
-comment on column palimpsest.competitor_market_odds.betpawa_market_id is 'BetPawa''s market type id; null where it does not sell the market.';
-comment on column palimpsest.competitor_market_odds.betpawa_market_name is 'Name of the market: BetPawa''s where it sells it, else the canonical one.';
-comment on column palimpsest.competitor_market_odds.line is 'Line: total, handicap on the home side, or number (of the goal, corner, set, ...); null without.';
-comment on column palimpsest.competitor_market_odds.handicap_type is 'What the line is: total, handicap, ...; null without a line.';
-comment on column palimpsest.competitor_market_odds.handicap_home is 'Handicap given to the home side; null where the line is none.';
-comment on column palimpsest.competitor_market_odds.handicap_away is 'Handicap given to the away side; null where the line is none.';
-comment on column palimpsest.competitor_market_odds.outcomes is '[{name, odds, is_active}]: a player''s name where the outcome is one; decimal odds, null without a price; is_active is false when the outcome cannot be backed.';
+comment on column palimpsest.competitor_market_odds.betpawa_market_id is 'BetPawa''s market type id; null when BetPawa does not sell the market.';
+comment on column palimpsest.competitor_market_odds.betpawa_market_name is 'Name of the market: BetPawa''s if BetPawa sells it, otherwise the canonical name.';
+comment on column palimpsest.competitor_market_odds.line is 'Line: total, handicap on the home side, or number (of the goal, corner, set, ...); null without a line.';
+comment on column palimpsest.competitor_market_odds.handicap_type is 'Kind of line: total, handicap, ...; null without a line.';
+comment on column palimpsest.competitor_market_odds.handicap_home is 'Handicap given to the home side; null when the line is not a handicap.';
+comment on column palimpsest.competitor_market_odds.handicap_away is 'Handicap given to the away side; null when the line is not a handicap.';
+comment on column palimpsest.competitor_market_odds.outcomes is '[{name, odds, is_active}]: name is a player''s name where the outcome is a player; odds are decimal, null without a price; is_active is false when the outcome cannot be backed.';

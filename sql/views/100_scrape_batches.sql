@@ -26,17 +26,17 @@ select
     ) as summary
 from ops.scrape_batches b;
 
-comment on view palimpsest.scrape_batches is 'One row per cycle: all platforms scraped once, what started it and how it ended. Key: id.';
-comment on column palimpsest.scrape_batches.id is 'Cycle: UTC digits of its begin down to the millisecond.';
-comment on column palimpsest.scrape_batches.trigger is 'What started it: scheduled, sensor, manual, on_demand or import.';
-comment on column palimpsest.scrape_batches.scope is 'What it covers: full; kickoff: fixtures that kick off soon; events: fixtures asked for; recorded: imported.';
-comment on column palimpsest.scrape_batches.sr_ids is 'SportRadar ids asked for, when the scope is kickoff or events.';
-comment on column palimpsest.scrape_batches.slot_at is 'Slot of the kickoff cadence that it was begun for; null in other scopes.';
-comment on column palimpsest.scrape_batches.home_platform is 'Home platform in force.';
-comment on column palimpsest.scrape_batches.partition_hour is 'UTC hour (Dagster partition) it belongs to.';
+comment on view palimpsest.scrape_batches is 'One row per cycle (one scrape of all platforms) with its trigger, scope and status. Key: id.';
+comment on column palimpsest.scrape_batches.id is 'Id of the cycle: the digits of its UTC start time to the millisecond.';
+comment on column palimpsest.scrape_batches.trigger is 'Trigger: scheduled, sensor, manual, on_demand or import.';
+comment on column palimpsest.scrape_batches.scope is 'Scope. full; kickoff: fixtures that kick off soon; events: requested fixtures; recorded: imported answers.';
+comment on column palimpsest.scrape_batches.sr_ids is 'Requested SportRadar ids, when the scope is kickoff or events.';
+comment on column palimpsest.scrape_batches.slot_at is 'Slot of the kickoff cadence for which the cycle was started; null in other scopes.';
+comment on column palimpsest.scrape_batches.home_platform is 'Home platform in the settings at that time.';
+comment on column palimpsest.scrape_batches.partition_hour is 'UTC hour (Dagster partition) of the cycle.';
 comment on column palimpsest.scrape_batches.run_id is 'Dagster run that scraped it.';
-comment on column palimpsest.scrape_batches.status is 'running; completed: all platforms; partial: some; failed: none; cancelled: somebody ended it; interrupted: its process died.';
-comment on column palimpsest.scrape_batches.started_at is 'Begin of the cycle.';
-comment on column palimpsest.scrape_batches.heartbeat_at is 'Last sign of life of the process that runs it.';
-comment on column palimpsest.scrape_batches.finished_at is 'End, of an interrupted one its last sign of life; null while it runs.';
-comment on column palimpsest.scrape_batches.summary is 'How each platform fared, or fares so far, e.g. betpawa ok, sportybet ok, bet9ja failed.';
+comment on column palimpsest.scrape_batches.status is 'running; completed: all platforms; partial: some; failed: none; cancelled: stopped on request; interrupted: its process died.';
+comment on column palimpsest.scrape_batches.started_at is 'Start of the cycle.';
+comment on column palimpsest.scrape_batches.heartbeat_at is 'Last heartbeat of the process that runs the cycle.';
+comment on column palimpsest.scrape_batches.finished_at is 'End of the cycle, or the last heartbeat of an interrupted one; null while it runs.';
+comment on column palimpsest.scrape_batches.summary is 'Status of each platform, so far while the cycle runs, e.g. betpawa ok, sportybet ok, bet9ja failed.';

@@ -12,13 +12,13 @@ select
 from core.fixtures f
 left join core.tournaments t using (tournament_key);
 
-comment on view palimpsest.fixtures is 'Fixtures by the names that all views give them: a tournament that platforms spell differently has one name and one country. Key: sr_id.';
+comment on view palimpsest.fixtures is 'Fixtures with the names that all views use: a tournament that platforms spell differently has one name and one country. Key: sr_id.';
 comment on column palimpsest.fixtures.sr_id is 'SportRadar id.';
 comment on column palimpsest.fixtures.sport is 'Sport.';
-comment on column palimpsest.fixtures.home_team is 'Home side of the chosen claim.';
-comment on column palimpsest.fixtures.away_team is 'Away side of the chosen claim.';
+comment on column palimpsest.fixtures.home_team is 'Home side in the chosen claim.';
+comment on column palimpsest.fixtures.away_team is 'Away side in the chosen claim.';
 comment on column palimpsest.fixtures.tournament_key is 'Tournament across platforms.';
-comment on column palimpsest.fixtures.tournament is 'Tournament name: home''s, else by trust.';
-comment on column palimpsest.fixtures.country is 'Country; null when nobody gives one.';
-comment on column palimpsest.fixtures.kickoff is 'Effective kickoff: home''s claim, else by trust.';
-comment on column palimpsest.fixtures.suspect_code is 'kickoff_mismatch: the listings'' kickoffs are far apart; home_away_swapped: a platform has the sides the other way round; duplicate_sr_id: another fixture looks like the same match; null when nothing is odd.';
+comment on column palimpsest.fixtures.tournament is 'Tournament name: home''s, otherwise the most trusted platform''s.';
+comment on column palimpsest.fixtures.country is 'Country; null when no platform gives one.';
+comment on column palimpsest.fixtures.kickoff is 'Effective kickoff: home''s, otherwise the most trusted platform''s.';
+comment on column palimpsest.fixtures.suspect_code is 'kickoff_mismatch: the listings'' kickoffs are far apart; home_away_swapped: a platform has the sides the other way round; duplicate_sr_id: another fixture looks like the same match; null without a suspicion.';

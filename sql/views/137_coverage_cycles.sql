@@ -15,9 +15,9 @@ select
     ) as is_latest
 from covered c;
 
-comment on view palimpsest.coverage_cycles is 'Cycles that coverage is computed as of, and which of them coverage now rests on. Key: cycle_id.';
+comment on view palimpsest.coverage_cycles is 'Cycles for which coverage is computed, and the one that the coverage views show. Key: cycle_id.';
 comment on column palimpsest.coverage_cycles.cycle_id is 'Cycle.';
-comment on column palimpsest.coverage_cycles.scope is 'full; recorded: imported payloads.';
-comment on column palimpsest.coverage_cycles.home_platform is 'Home platform it was computed for.';
-comment on column palimpsest.coverage_cycles.as_of is 'Instant that its coverage is about.';
-comment on column palimpsest.coverage_cycles.is_latest is 'Coverage now is that of it: the newest full cycle, or the newest recorded one where there is no full one.';
+comment on column palimpsest.coverage_cycles.scope is 'full, or recorded: imported answers.';
+comment on column palimpsest.coverage_cycles.home_platform is 'Home platform for which it was computed.';
+comment on column palimpsest.coverage_cycles.as_of is 'Instant that its coverage describes.';
+comment on column palimpsest.coverage_cycles.is_latest is 'True for the cycle that the coverage views show: the newest full cycle, or the newest recorded one if there is no full one.';

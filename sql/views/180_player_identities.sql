@@ -57,16 +57,16 @@ from named n
 left join judged j using (platform, external_player_id)
 left join open_ones o using (platform, external_player_id);
 
-comment on view palimpsest.player_identities is 'Players of the player markets, one row per platform and player: his names, and which SportRadar player he is proposed to be. Join platforms on sr_player_id, where evidence suffices. Key: platform, external_player_id.';
+comment on view palimpsest.player_identities is 'Players of the player markets, one row per platform and player, with their names and the proposed SportRadar player. Join platforms on sr_player_id if its evidence is strong enough for you. Key: platform, external_player_id.';
 comment on column palimpsest.player_identities.platform is 'Platform.';
 comment on column palimpsest.player_identities.external_player_id is 'The platform''s own id of the player: the outcome in its player markets.';
-comment on column palimpsest.player_identities.name is 'A name of his, as the platform writes it: first name first where it writes one so, as last seen.';
-comment on column palimpsest.player_identities.names is 'All spellings of his name on the platform.';
-comment on column palimpsest.player_identities.team is 'Team as the platform writes it, as last seen; null when it does not.';
+comment on column palimpsest.player_identities.name is 'One spelling of the player''s name on the platform: the last one seen, preferably with the first name first.';
+comment on column palimpsest.player_identities.names is 'All spellings of the player''s name on the platform.';
+comment on column palimpsest.player_identities.team is 'Team as the platform last wrote it; null when it gives none.';
 comment on column palimpsest.player_identities.sr_player_id is 'SportRadar id of the player; null unless status is proposed.';
-comment on column palimpsest.player_identities.evidence is 'Strongest of its proposals: sportradar_id (the platform''s own id is SportRadar''s), same_name (equal but for case, accents, punctuation and order of surname and first name), name_contained (weaker: all words of one name, two or more, are in the other, and in no other of the fixture); null without one.';
-comment on column palimpsest.player_identities.status is 'proposed; conflict: fixtures propose different players for him, or another player of the platform for his; ambiguous: several fit in a fixture; none: nobody fits.';
-comment on column palimpsest.player_identities.n_fixtures is 'Fixtures that propose a player for him.';
-comment on column palimpsest.player_identities.proposed_sr_player_ids is 'All SportRadar ids proposed: more than one is a conflict; null without one.';
-comment on column palimpsest.player_identities.first_seen_at is 'When a listing that names him was first seen.';
-comment on column palimpsest.player_identities.last_seen_at is 'When a listing that names him was last seen.';
+comment on column palimpsest.player_identities.evidence is 'Strongest of its proposals: sportradar_id (the platform''s own id is SportRadar''s), same_name (equal except for case, accents, punctuation and the order of surname and first name), name_contained (weaker: all words of one name, two or more, are in the other, and in no other name of the fixture); null without one.';
+comment on column palimpsest.player_identities.status is 'proposed; conflict: fixtures propose different players for this one, or the same player for another one of the platform; ambiguous: several players fit in a fixture; none: no player fits.';
+comment on column palimpsest.player_identities.n_fixtures is 'Fixtures with a proposal for this player.';
+comment on column palimpsest.player_identities.proposed_sr_player_ids is 'All proposed SportRadar ids: more than one is a conflict; null without one.';
+comment on column palimpsest.player_identities.first_seen_at is 'When a listing that names the player was first seen.';
+comment on column palimpsest.player_identities.last_seen_at is 'When a listing that names the player was last seen.';

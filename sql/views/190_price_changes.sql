@@ -1,5 +1,5 @@
--- A market's change writes all its outcomes, and a day begins with every market: what repeats the row before is left out here. Nothing is written when
--- a market that was there at the end of a day is missing as the next begins: that row is made here, at the first answer without it.
+-- A change of a market writes all its outcomes, and a day begins with every market. Rows that repeat the previous row are left out here. The history has no row
+-- for a market that existed at the end of a day and is missing when the next day begins: that row is created here, at the first answer without the market.
 create view palimpsest.price_changes as
 select
     e.platform,
@@ -62,20 +62,20 @@ join core.markets k using (market_id)
 left join core.market_outcomes o on o.market_id = l.market_id and o.ordinal = x.ordinal
 where not x.repeats;
 
-comment on view palimpsest.price_changes is 'One row each time an outcome''s price or state changed, on the days that are in Postgres; older days are in the export. Ask for one fixture or listing: without a filter it is every change there is. Key: listing_id, market_key, specifier, outcome_key, observed_at.';
+comment on view palimpsest.price_changes is 'One row for each change of an outcome''s price or state, on the days that are in Postgres; older days are in the export. Filter by fixture or listing: without a filter the view returns every change. Key: listing_id, market_key, specifier, outcome_key, observed_at.';
 comment on column palimpsest.price_changes.platform is 'Platform.';
 comment on column palimpsest.price_changes.sr_id is 'SportRadar id of the fixture; null when unidentified.';
 comment on column palimpsest.price_changes.listing_id is 'Listing.';
-comment on column palimpsest.price_changes.is_primary is 'It is the one listing that speaks for its platform on this fixture.';
+comment on column palimpsest.price_changes.is_primary is 'True for the primary listing, which represents its platform on this fixture.';
 comment on column palimpsest.price_changes.home_team is 'Home side as the platform writes it.';
 comment on column palimpsest.price_changes.away_team is 'Away side as the platform writes it.';
 comment on column palimpsest.price_changes.kickoff is 'Effective kickoff; null without a fixture.';
-comment on column palimpsest.price_changes.tournament is 'Tournament name: home''s, else by trust; null without a fixture.';
+comment on column palimpsest.price_changes.tournament is 'Tournament name: home''s, otherwise the most trusted platform''s; null without a fixture.';
 comment on column palimpsest.price_changes.market_key is 'Market of the vocabulary.';
 comment on column palimpsest.price_changes.specifier is 'Canonical specifier; '''' when the market has none.';
 comment on column palimpsest.price_changes.outcome_key is 'Outcome of the vocabulary, or the platform''s own name where a market has open outcomes.';
-comment on column palimpsest.price_changes.observed_at is 'Answer that showed the change; of a price''s first row, the first answer of the oldest day in Postgres that shows it.';
-comment on column palimpsest.price_changes.state is 'State of the market: offered, suspended, no_price; withdrawn: the answer lacks it.';
+comment on column palimpsest.price_changes.observed_at is 'Time of the answer that showed the change. The first row of a price has the first answer that shows it on the oldest day in Postgres.';
+comment on column palimpsest.price_changes.state is 'State of the market: offered, suspended or no_price; withdrawn: the answer lacks the market.';
 comment on column palimpsest.price_changes.odds is 'Decimal odds; null without a price.';
-comment on column palimpsest.price_changes.is_active is 'The outcome could be backed.';
-comment on column palimpsest.price_changes.previous_odds is 'Decimal odds before; null without a price before, and on a price''s first row.';
+comment on column palimpsest.price_changes.is_active is 'True when the outcome could be backed.';
+comment on column palimpsest.price_changes.previous_odds is 'Decimal odds before the change; null without a price before, and on a price''s first row.';

@@ -1,4 +1,4 @@
--- It reads core, which who may call it may not: so it names every object in full, and takes no text that is executed.
+-- The function reads core, which its callers may not read. So it names every object with its schema, and never executes text from its arguments.
 create function palimpsest.prices_as_of(at timestamptz, fixture bigint default null, tournament text default null)
 returns table (
     platform text,
@@ -16,7 +16,7 @@ returns table (
 )
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
--- A plan for any fixture would read the tables whole: plan for what is asked.
+-- A plan for any fixture would read the whole tables, so each call is planned for its arguments.
 set plan_cache_mode = force_custom_plan
 as $$
 #variable_conflict use_column
@@ -42,7 +42,7 @@ begin
             where h.listing_id = e.listing_id and h.observed_at >= day_at and h.observed_at <= at
             order by h.line_id, h.observed_at desc
         ) m
-        -- Behind an offset each line is looked up by its number; else all lines might be read, and there are very many.
+        -- The offset makes Postgres look up each line by its number. Otherwise it might read all lines, and there are very many.
         cross join lateral (select n.market_id, n.specifier, n.outcome from ops.market_lines n where n.line_id = m.line_id offset 0) l
         where e.is_primary
             and (fixture is null or e.fixture_sr_id = fixture)
@@ -60,7 +60,7 @@ begin
     join core.markets k using (market_id)
     cross join lateral unnest(s.odds_milli) with ordinality as p (odds_milli, ordinal)
     left join core.market_outcomes o on o.market_id = s.market_id and o.ordinal = p.ordinal;
-    -- Rows prove that the day was there while it was read. Without rows it may have gone, or just be going.
+    -- Rows prove that the day was in Postgres during the read. Without rows the day may have been dropped meanwhile.
     if not found and to_regclass('core.captures_' || day_name) is null then
         select min(right(c.relname, 8)) into oldest
         from pg_inherits i join pg_class c on c.oid = i.inhrelid
@@ -78,4 +78,4 @@ begin
 end
 $$;
 
-comment on function palimpsest.prices_as_of is 'Prices as they stood at an instant, by the answers of its UTC day up to then: one row an outcome of each platform''s primary listing of a fixture (SportRadar id), of a tournament (tournament_key), or of everything. odds: decimal, null without a price; is_active: it could be backed; state withdrawn: the market went since the day began; observed_at: since which answer of the day it stands so; last_confirmed_at: the listing''s last answer up to the instant. A fixture without an answer that day has no rows. Raises an error for a day that is no longer in Postgres.';
+comment on function palimpsest.prices_as_of is 'Prices at an instant, from the answers of its UTC day up to then. One row per outcome of each platform''s primary listing of a fixture (SportRadar id), of a tournament (tournament_key), or of everything. odds: decimal, null without a price; is_active: true when it could be backed; state withdrawn: the market disappeared during the day; observed_at: time of the answer of the day that began this state and price; last_confirmed_at: the listing''s last answer up to the instant. A fixture without an answer on that day has no rows. Raises an error for a day that is no longer in Postgres.';

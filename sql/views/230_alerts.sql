@@ -15,17 +15,17 @@ select
     a.closing_told_at
 from ops.alerts a;
 
-comment on view palimpsest.alerts is 'One row per trouble of a job or a check, from when it was first seen until it was over. Without closed_at: it lasts. Key: alert_key, opened_at.';
-comment on column palimpsest.alerts.alert_key is 'What the trouble is: run, cycle or check, its subject and the class of the error.';
-comment on column palimpsest.alerts.severity is 'How bad it was at its worst: warn or error.';
-comment on column palimpsest.alerts.subject is 'What has it: a job, the asset of a product, or a check with its asset.';
+comment on view palimpsest.alerts is 'One row per problem of a job or a check, from its first occurrence to its end. Without closed_at the problem lasts. Key: alert_key, opened_at.';
+comment on column palimpsest.alerts.alert_key is 'Identity of the problem: run, cycle or check, its subject and the class of the error.';
+comment on column palimpsest.alerts.severity is 'Highest severity so far: warn or error.';
+comment on column palimpsest.alerts.subject is 'Subject of the problem: a job, the asset of a product, or a check with its asset.';
 comment on column palimpsest.alerts.error_class is 'Class of the error.';
-comment on column palimpsest.alerts.partition_key is 'Days or cycles that have the trouble, separated by commas; for a job that runs day after day only the latest; null without any.';
-comment on column palimpsest.alerts.message is 'What is wrong and what to do, in words: of the last occurrence.';
-comment on column palimpsest.alerts.opened_at is 'When it was first seen.';
-comment on column palimpsest.alerts.closed_at is 'When it was over; null while it lasts.';
-comment on column palimpsest.alerts.lasted is 'How long it lasted, or has lasted until now.';
-comment on column palimpsest.alerts.n_seen is 'Occurrences.';
-comment on column palimpsest.alerts.last_seen_at is 'Last occurrence.';
-comment on column palimpsest.alerts.told_at is 'When every channel had told its begin; null until then.';
-comment on column palimpsest.alerts.closing_told_at is 'When every channel had told its end; null until then.';
+comment on column palimpsest.alerts.partition_key is 'Days or cycles with the problem, separated by commas; only the latest for a job that runs day after day; null without any.';
+comment on column palimpsest.alerts.message is 'Problem and remedy in words, from the last occurrence.';
+comment on column palimpsest.alerts.opened_at is 'Time of the first occurrence.';
+comment on column palimpsest.alerts.closed_at is 'When the problem ended; null while it lasts.';
+comment on column palimpsest.alerts.lasted is 'Duration of the problem, up to now while it lasts.';
+comment on column palimpsest.alerts.n_seen is 'Number of occurrences.';
+comment on column palimpsest.alerts.last_seen_at is 'Time of the last occurrence.';
+comment on column palimpsest.alerts.told_at is 'When all channels had announced its start; null until then.';
+comment on column palimpsest.alerts.closing_told_at is 'When all channels had announced its end; null until then.';

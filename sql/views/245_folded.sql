@@ -1,4 +1,4 @@
--- Letters that Unicode does not take apart into a letter and an accent are translated one by one.
+-- Letters that Unicode does not decompose into a letter and an accent are translated one by one.
 create function palimpsest.folded(spelling text) returns text
 language sql immutable strict parallel safe
 return btrim(regexp_replace(
@@ -8,4 +8,4 @@ return btrim(regexp_replace(
     '[\s!-/:-@\[-`{-~]+', ' ', 'g'
 ));
 
-comment on function palimpsest.folded is 'A spelling without accents, case and punctuation, so that names written differently are found: folded(''Saint-Étienne'') = ''saint etienne''.';
+comment on function palimpsest.folded is 'A spelling without accents, case and punctuation, so that names with different spellings are equal: folded(''Saint-Étienne'') = ''saint etienne''.';

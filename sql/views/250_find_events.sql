@@ -1,4 +1,4 @@
--- What can be asked for and is told as well is one parameter for both, so that it has one name.
+-- A name that is both an argument and a column of the result is one INOUT parameter.
 create function palimpsest.find_events(
     out id bigint,
     out sportradar_id bigint,
@@ -52,7 +52,7 @@ begin
             using errcode = 'invalid_parameter_value', hint = 'They are in palimpsest.bookmakers.';
     end if;
     return query
-    -- What a tournament counts is counted before anything is selected.
+    -- The counts of a tournament are computed before the filters.
     with universe as (
         select
             e.*,
@@ -88,4 +88,4 @@ begin
 end
 $$;
 
-comment on function palimpsest.find_events is 'Fixtures as of the latest cycle in coverage_cycles that have all that is asked for. availability: all, matched, home_only, competitor_only, undetermined; platform: it lists them; sport; search: every word is in the name of a team or of the tournament, also as the fixture''s own claim spells it, whatever the case, accents and punctuation; country: its name, in the same way; include_started: those under way too; sort: kickoff, alphabetical (home side first) or tournament. id: SportRadar id, negative when home does not list it; sr_id and sportradar_id: SportRadar id; tournament_total, tournament_matched, tournament_home_only, tournament_competitor_only and tournament_undetermined: fixtures of the whole tournament, all of them or of that class, with started ones when they are included, whatever else is asked for. Filters select, and change no class.';
+comment on function palimpsest.find_events is 'Fixtures as of the latest cycle in coverage_cycles that satisfy all arguments. availability: all, matched, home_only, competitor_only or undetermined; platform: only fixtures that it lists; sport; search: words that must all be in a team''s name or the tournament''s, also in the spelling of the chosen claim, whatever the case, accents and punctuation; country: its name, compared in the same way; include_started: also fixtures that have started; sort: kickoff, alphabetical (home side first) or tournament. id: SportRadar id, negative when home does not list it; sr_id and sportradar_id: SportRadar id; tournament_total, tournament_matched, tournament_home_only, tournament_competitor_only and tournament_undetermined: number of fixtures of the whole tournament, in total or of that class, including started ones if include_started is true, whatever the other arguments. The arguments select fixtures. They never change a class.';

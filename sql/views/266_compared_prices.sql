@@ -1,5 +1,5 @@
--- Outcome by outcome what mart.price_comparison holds line by line. A line has the outcomes of its market, or the single one that it names, which is in
--- the first place.
+-- One row per outcome for the rows per line of mart.price_comparison. A line has the outcomes of its market, or one named outcome, which has
+-- the first position.
 create view palimpsest.compared_prices as
 select
     p.sr_id,
@@ -67,39 +67,39 @@ cross join lateral (
 ) s
 where r.home_milli is not null or r.platform_milli is not null or r.home_is_off or r.platform_is_off;
 
-comment on view palimpsest.compared_prices is 'What price_comparison shows, under keys alone and also of fixtures that have begun since prices were last derived. Key: sr_id, market_key, specifier, outcome_key, platform.';
+comment on view palimpsest.compared_prices is 'The rows of price_comparison without names of fixtures, including fixtures that have begun since prices were last derived. Key: sr_id, market_key, specifier, outcome_key, platform.';
 comment on column palimpsest.compared_prices.sr_id is 'SportRadar id.';
 comment on column palimpsest.compared_prices.market_key is 'Market of the vocabulary.';
-comment on column palimpsest.compared_prices.market is 'Its name for people.';
+comment on column palimpsest.compared_prices.market is 'Its display name.';
 comment on column palimpsest.compared_prices.specifier is 'Canonical specifier; '''' when the market has none.';
 comment on column palimpsest.compared_prices.outcome_key is 'Outcome of the vocabulary.';
-comment on column palimpsest.compared_prices.outcome is 'Its name for people.';
-comment on column palimpsest.compared_prices.outcome_order is 'Its place in the vocabulary, to sort by.';
-comment on column palimpsest.compared_prices.home_platform is 'Home platform it was computed for.';
+comment on column palimpsest.compared_prices.outcome is 'Its display name.';
+comment on column palimpsest.compared_prices.outcome_order is 'Its position in the vocabulary, for sorting.';
+comment on column palimpsest.compared_prices.home_platform is 'Home platform for which it was computed.';
 comment on column palimpsest.compared_prices.platform is 'Competitor compared with home.';
 comment on column palimpsest.compared_prices.home_odds is 'Decimal odds of home; null without a price.';
 comment on column palimpsest.compared_prices.platform_odds is 'Decimal odds of the competitor; null without a price.';
-comment on column palimpsest.compared_prices.comparable is 'Both can be backed, their answers are no further apart than PALIMPSEST_MAX_SKEW_S, and nothing makes it doubtful that both listings offer the same bets (suspect_code kickoff_mismatch, home_away_swapped).';
+comment on column palimpsest.compared_prices.comparable is 'True when both can be backed, their answers are at most PALIMPSEST_MAX_SKEW_S apart, and both listings are not suspected of offering different bets (suspect_code kickoff_mismatch or home_away_swapped).';
 comment on column palimpsest.compared_prices.diff_abs is 'home_odds - platform_odds; null unless comparable.';
 comment on column palimpsest.compared_prices.diff_rel is 'home_odds / platform_odds - 1; null unless comparable.';
-comment on column palimpsest.compared_prices.best_platform is 'Who offers most, of home and competitors whose answers are near its and each other''s; home, then by trust, where several do; null when home cannot be backed.';
-comment on column palimpsest.compared_prices.best_odds is 'What it offers.';
-comment on column palimpsest.compared_prices.home_is_best is 'Home alone offers most; null when home is comparable with none.';
-comment on column palimpsest.compared_prices.home_tied_best is 'Home offers most together with others; null like home_is_best.';
-comment on column palimpsest.compared_prices.rank_home is '1 + how many comparable competitors offer more.';
-comment on column palimpsest.compared_prices.fair_home_prob is 'Probability that home''s prices say, its margin shared out evenly; null without a margin.';
-comment on column palimpsest.compared_prices.fair_platform_prob is 'The same of the competitor''s prices.';
+comment on column palimpsest.compared_prices.best_platform is 'Platform with the best price, among home and the competitors whose answers are close to home''s and to each other''s in time; of equal prices home''s, then the most trusted platform''s; null when home cannot be backed.';
+comment on column palimpsest.compared_prices.best_odds is 'Odds of best_platform.';
+comment on column palimpsest.compared_prices.home_is_best is 'True when home alone has the best price; null when home is comparable with none.';
+comment on column palimpsest.compared_prices.home_tied_best is 'True when home shares the best price with another platform; null like home_is_best.';
+comment on column palimpsest.compared_prices.rank_home is 'Rank of home: 1 + the number of comparable competitors with a better price.';
+comment on column palimpsest.compared_prices.fair_home_prob is 'Probability implied by home''s prices, with the margin distributed evenly; null without a margin.';
+comment on column palimpsest.compared_prices.fair_platform_prob is 'Probability implied by the competitor''s prices, with the margin distributed evenly; null without a margin.';
 comment on column palimpsest.compared_prices.home_margin is 'Margin of the market on home; null when it cannot be computed.';
 comment on column palimpsest.compared_prices.platform_margin is 'Margin of the market on the competitor; null when it cannot be computed.';
-comment on column palimpsest.compared_prices.margin_diff is 'home_margin - platform_margin: positive when home is dearer.';
+comment on column palimpsest.compared_prices.margin_diff is 'home_margin - platform_margin, positive when home is more expensive.';
 comment on column palimpsest.compared_prices.winners_k is 'Outcomes of the market that win; null when unknown.';
-comment on column palimpsest.compared_prices.cross_book_sum_inverse is 'Sum of the inverse best odds over the market''s outcomes, of answers near each other; null unless every outcome of a complete set has one.';
-comment on column palimpsest.compared_prices.arb is 'That sum is below winners_k: backing each outcome at its best price wins; null without the sum. See the function arbitrage.';
+comment on column palimpsest.compared_prices.cross_book_sum_inverse is 'Sum of 1 / best odds over the market''s outcomes, from answers at most PALIMPSEST_MAX_SKEW_S apart; null unless the set is complete and every outcome has a best price.';
+comment on column palimpsest.compared_prices.arb is 'True when cross_book_sum_inverse is below winners_k, so that backing each outcome at its best price wins; null without that sum. See the function arbitrage.';
 comment on column palimpsest.compared_prices.home_state is 'State on home.';
 comment on column palimpsest.compared_prices.platform_state is 'State on the competitor.';
-comment on column palimpsest.compared_prices.skew_s is 'Between the two last answers, seconds, never negative.';
-comment on column palimpsest.compared_prices.home_last_confirmed_at is 'Home''s last answer on the fixture.';
-comment on column palimpsest.compared_prices.platform_last_confirmed_at is 'The competitor''s last answer on the fixture.';
-comment on column palimpsest.compared_prices.as_of is 'Latest answer of any platform on the fixture: nothing later was known.';
+comment on column palimpsest.compared_prices.skew_s is 'Time between the two last answers in seconds, never negative.';
+comment on column palimpsest.compared_prices.home_last_confirmed_at is 'Time of home''s last answer about the fixture.';
+comment on column palimpsest.compared_prices.platform_last_confirmed_at is 'Time of the competitor''s last answer about the fixture.';
+comment on column palimpsest.compared_prices.as_of is 'Time of the latest answer of any platform about the fixture. Nothing later was known.';
 comment on column palimpsest.compared_prices.mapping_version is 'Version of the market vocabulary.';
 comment on column palimpsest.compared_prices.computed_at is 'When it was computed.';

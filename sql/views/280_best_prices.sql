@@ -33,7 +33,7 @@ select
     b.arb,
     b.as_of
 from (
-    -- A row per line first, and then one per outcome: what is said of home stands in the rows of all competitors.
+    -- One row per line first, then one per outcome. The columns about home are the same in the rows of all competitors.
     select
         p.sr_id,
         m.market_id,
@@ -96,33 +96,33 @@ cross join lateral (
 join mart.compared_listing c on c.sr_id = b.sr_id and c.platform = r.best_platform
 where r.best_platform is not null;
 
-comment on view palimpsest.best_prices is 'Who offers most on each outcome that home sells, with a column for each of three platforms (best_price_platforms has all), as things stand, of fixtures that have not begun. An outcome that home does not list, or that cannot be backed there, is not here, whoever else offers it: see gaps. Key: sr_id, market_key, specifier, outcome_key.';
+comment on view palimpsest.best_prices is 'Best current price of each outcome that home sells, with a column for each of three platforms (best_price_platforms has all), of fixtures that have not begun. An outcome that home does not list, or that cannot be backed there, is not in this view, even if others offer it: see gaps. Key: sr_id, market_key, specifier, outcome_key.';
 comment on column palimpsest.best_prices.sr_id is 'SportRadar id.';
-comment on column palimpsest.best_prices.home_team is 'Home side of the chosen claim.';
-comment on column palimpsest.best_prices.away_team is 'Away side of the chosen claim.';
+comment on column palimpsest.best_prices.home_team is 'Home side in the chosen claim.';
+comment on column palimpsest.best_prices.away_team is 'Away side in the chosen claim.';
 comment on column palimpsest.best_prices.tournament_key is 'Tournament across platforms.';
-comment on column palimpsest.best_prices.tournament is 'Tournament name: home''s, else by trust.';
-comment on column palimpsest.best_prices.country is 'Country; null when nobody gives one.';
+comment on column palimpsest.best_prices.tournament is 'Tournament name: home''s, otherwise the most trusted platform''s.';
+comment on column palimpsest.best_prices.country is 'Country; null when no platform gives one.';
 comment on column palimpsest.best_prices.kickoff is 'Effective kickoff.';
 comment on column palimpsest.best_prices.market_key is 'Market of the vocabulary.';
-comment on column palimpsest.best_prices.market is 'Its name for people.';
+comment on column palimpsest.best_prices.market is 'Its display name.';
 comment on column palimpsest.best_prices.specifier is 'Canonical specifier; '''' when the market has none.';
 comment on column palimpsest.best_prices.outcome_key is 'Outcome of the vocabulary, or the outcome''s own name where a market has open outcomes.';
-comment on column palimpsest.best_prices.outcome is 'Its name for people.';
-comment on column palimpsest.best_prices.outcome_order is 'Its place in the vocabulary, to sort by; null for an open outcome.';
-comment on column palimpsest.best_prices.best_platform is 'Who offers most, of home and competitors whose answers are near its and each other''s; home, then by trust, where several do.';
-comment on column palimpsest.best_prices.best_odds is 'What it offers, decimal odds.';
-comment on column palimpsest.best_prices.best_confirmed_at is 'Its last answer on the fixture: how old the best price may be.';
-comment on column palimpsest.best_prices.betpawa_odds is 'Decimal odds on BetPawa; null: it cannot be backed there, or not be compared with home.';
-comment on column palimpsest.best_prices.sportybet_odds is 'Decimal odds on SportyBet; null: it cannot be backed there, or not be compared with home.';
-comment on column palimpsest.best_prices.bet9ja_odds is 'Decimal odds on Bet9ja; null: it cannot be backed there, or not be compared with home.';
-comment on column palimpsest.best_prices.home_platform is 'Home platform it was computed for.';
+comment on column palimpsest.best_prices.outcome is 'Its display name.';
+comment on column palimpsest.best_prices.outcome_order is 'Its position in the vocabulary, for sorting; null for an open outcome.';
+comment on column palimpsest.best_prices.best_platform is 'Platform with the best price, among home and the competitors whose answers are close to home''s and to each other''s in time; of equal prices home''s, then the most trusted platform''s.';
+comment on column palimpsest.best_prices.best_odds is 'Decimal odds of best_platform.';
+comment on column palimpsest.best_prices.best_confirmed_at is 'Time of best_platform''s last answer about the fixture: the best price may be this old.';
+comment on column palimpsest.best_prices.betpawa_odds is 'Decimal odds on BetPawa; null when the outcome cannot be backed there, or not be compared with home.';
+comment on column palimpsest.best_prices.sportybet_odds is 'Decimal odds on SportyBet; null when the outcome cannot be backed there, or not be compared with home.';
+comment on column palimpsest.best_prices.bet9ja_odds is 'Decimal odds on Bet9ja; null when the outcome cannot be backed there, or not be compared with home.';
+comment on column palimpsest.best_prices.home_platform is 'Home platform for which it was computed.';
 comment on column palimpsest.best_prices.home_odds is 'Decimal odds on home.';
-comment on column palimpsest.best_prices.home_is_best is 'Home alone offers most; null when home is comparable with none.';
-comment on column palimpsest.best_prices.home_tied_best is 'Home offers most together with others; null like home_is_best.';
-comment on column palimpsest.best_prices.rank_home is '1 + how many comparable competitors offer more; null like home_is_best.';
+comment on column palimpsest.best_prices.home_is_best is 'True when home alone has the best price; null when home is comparable with none.';
+comment on column palimpsest.best_prices.home_tied_best is 'True when home shares the best price with another platform; null like home_is_best.';
+comment on column palimpsest.best_prices.rank_home is 'Rank of home: 1 + the number of comparable competitors with a better price; null like home_is_best.';
 comment on column palimpsest.best_prices.n_compared is 'Competitors whose price is comparable with home''s.';
 comment on column palimpsest.best_prices.winners_k is 'Outcomes of the market that win; null when unknown.';
-comment on column palimpsest.best_prices.cross_book_sum_inverse is 'Sum of the inverse best odds over the market''s outcomes, of answers near each other; null unless every outcome of a complete set has one.';
-comment on column palimpsest.best_prices.arb is 'That sum is below winners_k: backing each outcome at its best price wins; null without the sum. See the function arbitrage.';
-comment on column palimpsest.best_prices.as_of is 'Latest answer of any platform on the fixture: nothing later was known.';
+comment on column palimpsest.best_prices.cross_book_sum_inverse is 'Sum of 1 / best odds over the market''s outcomes, from answers at most PALIMPSEST_MAX_SKEW_S apart; null unless the set is complete and every outcome has a best price.';
+comment on column palimpsest.best_prices.arb is 'True when cross_book_sum_inverse is below winners_k, so that backing each outcome at its best price wins; null without that sum. See the function arbitrage.';
+comment on column palimpsest.best_prices.as_of is 'Time of the latest answer of any platform about the fixture. Nothing later was known.';

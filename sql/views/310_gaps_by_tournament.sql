@@ -20,19 +20,19 @@ join mart.compared_listing c using (sr_id, platform)
 join palimpsest.upcoming_fixtures f using (sr_id)
 group by g.platform, f.tournament_key;
 
-comment on view palimpsest.gaps_by_tournament is 'How many markets home and a competitor do not both offer, by competitor and tournament, as things stand, of fixtures that have not begun; each line of a market and each fixture counts. Key: platform, tournament_key.';
+comment on view palimpsest.gaps_by_tournament is 'Number of current markets that home and a competitor do not both offer, by competitor and tournament, of fixtures that have not begun. Each line of a market and each fixture counts. Key: platform, tournament_key.';
 comment on column palimpsest.gaps_by_tournament.platform is 'Competitor compared with home.';
 comment on column palimpsest.gaps_by_tournament.tournament_key is 'Tournament across platforms.';
-comment on column palimpsest.gaps_by_tournament.tournament is 'Tournament name: home''s, else by trust.';
-comment on column palimpsest.gaps_by_tournament.country is 'Country; null when nobody gives one.';
+comment on column palimpsest.gaps_by_tournament.tournament is 'Tournament name: home''s, otherwise the most trusted platform''s.';
+comment on column palimpsest.gaps_by_tournament.country is 'Country; null when no platform gives one.';
 comment on column palimpsest.gaps_by_tournament.n_fixtures is 'Fixtures with a gap.';
 comment on column palimpsest.gaps_by_tournament.n_home_missing is 'Markets that the competitor offers and home lacks.';
-comment on column palimpsest.gaps_by_tournament.n_home_missing_main is '... of which are in PALIMPSEST_MAIN_MARKETS.';
-comment on column palimpsest.gaps_by_tournament.n_home_suspended_only is 'Markets that the competitor offers and home lists, suspended or without a price.';
+comment on column palimpsest.gaps_by_tournament.n_home_missing_main is 'Markets in PALIMPSEST_MAIN_MARKETS that the competitor offers and home lacks.';
+comment on column palimpsest.gaps_by_tournament.n_home_suspended_only is 'Markets that the competitor offers and home lists as suspended or without a price.';
 comment on column palimpsest.gaps_by_tournament.n_platform_missing is 'Markets that home offers and the competitor lacks.';
-comment on column palimpsest.gaps_by_tournament.n_platform_missing_main is '... of which are in PALIMPSEST_MAIN_MARKETS.';
-comment on column palimpsest.gaps_by_tournament.n_platform_suspended_only is 'Markets that home offers and the competitor lists, suspended or without a price.';
+comment on column palimpsest.gaps_by_tournament.n_platform_missing_main is 'Markets in PALIMPSEST_MAIN_MARKETS that home offers and the competitor lacks.';
+comment on column palimpsest.gaps_by_tournament.n_platform_suspended_only is 'Markets that home offers and the competitor lists as suspended or without a price.';
 comment on column palimpsest.gaps_by_tournament.n_both is 'Markets that one of the two lists and neither offers.';
-comment on column palimpsest.gaps_by_tournament.n_unknown is 'Markets of which one of the two was not looked at when the other was.';
+comment on column palimpsest.gaps_by_tournament.n_unknown is 'Markets for which one of the two was not observed when the other was.';
 comment on column palimpsest.gaps_by_tournament.next_kickoff is 'Next kickoff among these fixtures.';
-comment on column palimpsest.gaps_by_tournament.as_of is 'Latest answer of any platform on any of these fixtures.';
+comment on column palimpsest.gaps_by_tournament.as_of is 'Time of the latest answer of any platform about any of these fixtures.';

@@ -1,4 +1,4 @@
--- Home's margin stands on the rows of every competitor; of a market with a line an outcome, a side's on those of all its lines.
+-- Home's margin is in the rows of every competitor. In a market with one line per outcome, a platform's margin is in the rows of all its lines.
 create view palimpsest.margins_now as
 select
     p.sr_id,
@@ -51,21 +51,21 @@ from (
 join mart.compared_listing c using (sr_id, platform)
 join palimpsest.upcoming_fixtures f using (sr_id);
 
-comment on view palimpsest.margins_now is 'Margins as they stand, of every market that home and a competitor list, a row for each platform, of fixtures that have not begun. Key: sr_id, market_key, specifier, platform.';
+comment on view palimpsest.margins_now is 'Current margins of every market that home and a competitor list, one row per platform, of fixtures that have not begun. Key: sr_id, market_key, specifier, platform.';
 comment on column palimpsest.margins_now.sr_id is 'SportRadar id.';
-comment on column palimpsest.margins_now.home_team is 'Home side of the chosen claim.';
-comment on column palimpsest.margins_now.away_team is 'Away side of the chosen claim.';
+comment on column palimpsest.margins_now.home_team is 'Home side in the chosen claim.';
+comment on column palimpsest.margins_now.away_team is 'Away side in the chosen claim.';
 comment on column palimpsest.margins_now.tournament_key is 'Tournament across platforms.';
-comment on column palimpsest.margins_now.tournament is 'Tournament name: home''s, else by trust.';
-comment on column palimpsest.margins_now.country is 'Country; null when nobody gives one.';
+comment on column palimpsest.margins_now.tournament is 'Tournament name: home''s, otherwise the most trusted platform''s.';
+comment on column palimpsest.margins_now.country is 'Country; null when no platform gives one.';
 comment on column palimpsest.margins_now.kickoff is 'Effective kickoff.';
 comment on column palimpsest.margins_now.market_key is 'Market of the vocabulary.';
-comment on column palimpsest.margins_now.market is 'Its name for people.';
+comment on column palimpsest.margins_now.market is 'Its display name.';
 comment on column palimpsest.margins_now.specifier is 'Canonical specifier; '''' when the market has none.';
 comment on column palimpsest.margins_now.platform is 'Platform.';
-comment on column palimpsest.margins_now.is_home is 'It is the home platform.';
-comment on column palimpsest.margins_now.margin is 'Sum of the inverse odds / outcomes that win - 1; null when it cannot be computed.';
+comment on column palimpsest.margins_now.is_home is 'True for the home platform.';
+comment on column palimpsest.margins_now.margin is 'Sum of 1 / odds, divided by the number of outcomes that win, less 1; null when it cannot be computed.';
 comment on column palimpsest.margins_now.payout is '1 / (1 + margin); null like margin.';
-comment on column palimpsest.margins_now.can_be_backed is 'An outcome of the market at least is offered there.';
-comment on column palimpsest.margins_now.last_confirmed_at is 'The platform''s last answer on the fixture.';
-comment on column palimpsest.margins_now.as_of is 'Latest answer of any platform on the fixture: nothing later was known.';
+comment on column palimpsest.margins_now.can_be_backed is 'True when at least one outcome of the market is offered there.';
+comment on column palimpsest.margins_now.last_confirmed_at is 'Time of the platform''s last answer about the fixture.';
+comment on column palimpsest.margins_now.as_of is 'Time of the latest answer of any platform about the fixture. Nothing later was known.';

@@ -1,5 +1,5 @@
--- It reads core, which who may call it may not: so it names every object in full, and takes no text that is executed.
--- The market that is asked for is told as well: one parameter for both, so that it has one name.
+-- The function reads core, which its callers may not read. So it names every object with its schema, and never executes text from its arguments.
+-- market_key is both an argument and a column of the result, so it is one INOUT parameter.
 create function palimpsest.fixture_history(
     fixture bigint,
     out observed_at timestamptz,
@@ -20,7 +20,7 @@ create function palimpsest.fixture_history(
 returns setof record
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
--- A plan for any fixture would read the tables whole: plan for what is asked.
+-- A plan for any fixture would read the whole tables, so each call is planned for its arguments.
 set plan_cache_mode = force_custom_plan
 as $$
 #variable_conflict use_column
@@ -69,4 +69,4 @@ begin
 end
 $$;
 
-comment on function palimpsest.fixture_history is 'Every change of a price or of its state of a fixture (SportRadar id), on all platforms, in the order in which it was observed, on the days that are in Postgres; older days are in the export (`palimpsest prices`). market_key: only this market; since: only from this instant on. market: its name for people; outcome: its name, a player''s where it is one; odds: decimal, null without a price; change_rel: change of the price, odds / previous_odds - 1; state withdrawn: the answer lacks the market; is_active: it could be backed; minutes_to_kickoff: from observed_at to the kickoff, negative after it. Of several listings of a platform the one that speaks for it.';
+comment on function palimpsest.fixture_history is 'Every change of a price or of its state of a fixture (SportRadar id), on all platforms, in the order of observation, on the days that are in Postgres; older days are in the export (`palimpsest prices`). market_key: only this market; since: only from this instant on. market: display name; outcome: display name, of the player if it is one; odds: decimal, null without a price; change_rel: change of the price, odds / previous_odds - 1; state withdrawn: the answer lacks the market; is_active: true when it could be backed; minutes_to_kickoff: from observed_at to the kickoff, negative after it. Of several listings of a platform only the primary one is used.';

@@ -1,5 +1,5 @@
--- Rows, not fixtures: a fixture that a competitor lists twice counts twice in its rate, and each side goes by its own kickoff. What was soft-deleted
--- counts too. Links are found by a join, so that none is lost to the order of arrival; that alone is not as it was.
+-- It counts rows, not fixtures: a fixture that a competitor lists twice counts twice in its rate, and each side uses its own kickoff. Soft-deleted rows
+-- count too. Links come from a join, so none is lost because of the order of arrival; only this differs from the original computation.
 create view palimpsest.reference_match_rates as
 with latest as (
     select c.as_of from palimpsest.coverage_cycles c where c.is_latest
@@ -62,20 +62,20 @@ select
 from by_rows r
 left join by_fixture f on r.platform = 'overall';
 
-comment on view palimpsest.reference_match_rates is 'Match rates as the scrapers before this one computed them, in per cent and by rows: for reconciliation with their figures, and for nothing else (see coverage_statistics). Key: platform.';
-comment on column palimpsest.reference_match_rates.platform is 'Competitor; ''overall'' is all of them together.';
-comment on column palimpsest.reference_match_rates.all_rows is 'Its event rows, past and to come, duplicates and those gone included.';
-comment on column palimpsest.reference_match_rates.all_linked_rows is '... whose fixture home has listed.';
+comment on view palimpsest.reference_match_rates is 'Match rates as earlier scrapers computed them, in per cent and by rows. They serve only to reconcile figures with those scrapers (see coverage_statistics). Key: platform.';
+comment on column palimpsest.reference_match_rates.platform is 'Competitor; ''overall'' is all competitors together.';
+comment on column palimpsest.reference_match_rates.all_rows is 'Its event rows, past and upcoming, including duplicates and deleted ones.';
+comment on column palimpsest.reference_match_rates.all_linked_rows is 'Rows among all_rows whose fixture home has listed.';
 comment on column palimpsest.reference_match_rates.all_match_rate_pct is '100 x all_linked_rows / all_rows, two decimals.';
 comment on column palimpsest.reference_match_rates.upcoming_rows is 'Its event rows whose own kickoff is after as_of.';
-comment on column palimpsest.reference_match_rates.upcoming_linked_rows is '... whose fixture home has listed.';
+comment on column palimpsest.reference_match_rates.upcoming_linked_rows is 'Rows among upcoming_rows whose fixture home has listed.';
 comment on column palimpsest.reference_match_rates.upcoming_match_rate_pct is '100 x upcoming_linked_rows / upcoming_rows, two decimals.';
-comment on column palimpsest.reference_match_rates.linkable_rows is 'Its event rows that state a SportRadar id that home has.';
-comment on column palimpsest.reference_match_rates.link_accuracy_pct is '100 x linked rows among them / linkable_rows, two decimals.';
+comment on column palimpsest.reference_match_rates.linkable_rows is 'Its event rows with a SportRadar id that home has.';
+comment on column palimpsest.reference_match_rates.link_accuracy_pct is '100 x linked rows among linkable_rows / linkable_rows, two decimals.';
 comment on column palimpsest.reference_match_rates.distinct_sr_ids is 'Different SportRadar ids among all_rows.';
-comment on column palimpsest.reference_match_rates.matched is 'Row ''overall'': home events with a linked row whose own kickoff is after as_of; null in other rows, like the four columns that follow.';
-comment on column palimpsest.reference_match_rates.home_only is 'Home events, by home''s kickoff after as_of, whose id no competitor''s row has.';
+comment on column palimpsest.reference_match_rates.matched is 'Row ''overall'': home events with a linked row whose own kickoff is after as_of; null in other rows, like the next four columns.';
+comment on column palimpsest.reference_match_rates.home_only is 'Home events with home''s kickoff after as_of whose id no row of a competitor has.';
 comment on column palimpsest.reference_match_rates.competitor_only is 'Different SportRadar ids of rows without a link whose own kickoff is after as_of.';
-comment on column palimpsest.reference_match_rates.total is 'Sum of these three.';
+comment on column palimpsest.reference_match_rates.total is 'matched + home_only + competitor_only.';
 comment on column palimpsest.reference_match_rates.overall_match_rate_pct is '100 x matched / total, two decimals.';
-comment on column palimpsest.reference_match_rates.as_of is 'Instant after which a kickoff is upcoming: that of the latest coverage (coverage_cycles).';
+comment on column palimpsest.reference_match_rates.as_of is 'Time that separates past from upcoming kickoffs: that of the latest coverage (coverage_cycles).';

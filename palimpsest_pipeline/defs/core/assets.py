@@ -43,33 +43,33 @@ def _materialize(
     cycles = find_cycles_or_skip(context, pipeline)
     if cycles is None:
         return
-    done = derive_run(
+    derivation = derive_run(
         pipeline,
         context.run,
         cycles,
         find_product(product),
         lambda manifests: derive_product(pipeline, product, manifests),
     )
-    context.log.info(f"{product}: {done.describe()}")
+    context.log.info(f"{product}: {derivation.describe()}")
     run_assets = context.job_def.asset_layer.executable_asset_keys
     reporting_asset = next((key for key in FAILURE_REPORTING_ASSETS if key in run_assets), context.asset_key)
-    if reporting_asset != context.asset_key and len(done.failed_ids) < len(cycles.cycle_ids):
-        for error in done.errors:
+    if reporting_asset != context.asset_key and len(derivation.failed_ids) < len(cycles.cycle_ids):
+        for error in derivation.errors:
             context.log.error(f"the run continues with the other cycles and fails at its end: {error}")
     else:
-        done.raise_errors()
+        derivation.raise_errors()
         raise_for_failed_cycles(pipeline, context.run, cycles)
     plots: dict[str, dg.MarkdownMetadataValue] = {}
     if read_plots is not None:
         with pipeline.connect() as conn:
-            plots = read_plots(conn, done.newest_cycle_id)
-    yield dg.MaterializeResult(metadata=build_metadata(done.n_rows, **done.build_figures(), **plots))
+            plots = read_plots(conn, derivation.newest_cycle_id)
+    yield dg.MaterializeResult(metadata=build_metadata(derivation.n_rows, **derivation.build_figures(), **plots))
 
 
 FAILURE_REPORTING_ASSETS = (dg.AssetKey(["mart", "unmapped_market"]), dg.AssetKey(["core", "matched_events"]))
-"""Assets that report failed cycles: the first of them in a run fails when a cycle has failed in an earlier step.
+"""Assets that report failed cycles.
 
-No other step of the run depends on that asset.
+The first of them in a run fails when a cycle has failed in an earlier step.
 """
 
 EVENT_TABLES = [

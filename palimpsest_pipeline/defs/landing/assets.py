@@ -135,7 +135,7 @@ SLOT_ASSETS: Final = tuple(
         *("mart/price_comparison", "mart/availability_gap"),
     )
 )
-"""Assets whose tables a slot of the kickoff cadence writes minute by minute, before their own steps do."""
+"""Assets whose tables a slot of the kickoff cadence writes each minute, before their own steps."""
 
 
 def _report_materializations(context: dg.AssetExecutionContext, pipeline: Pipeline, prices: PriceDerivation) -> None:
@@ -163,9 +163,9 @@ def _report_materializations(context: dg.AssetExecutionContext, pipeline: Pipeli
 
 
 FRESHNESS_POLICY: Final = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=6), warn_window=timedelta(hours=2))
-"""Freshness policy of the landing assets alone: elsewhere a replay of the past would make an asset look fresh.
+"""Freshness policy of the landing assets alone.
 
-The freshness checks of the job `health` cover the other assets; their limits are settings.
+For other assets, a replay of the past would make old data look fresh.
 """
 
 LANDING_ASSET_OPTIONS: Final[dict[str, Any]] = {

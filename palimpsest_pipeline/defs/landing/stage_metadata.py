@@ -5,7 +5,7 @@ Names and units are the same for every outcome, so that Dagster can plot them by
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from dagster import MarkdownMetadataValue
 
@@ -20,8 +20,10 @@ from palimpsest_pipeline.scrape.shortest_duration import compute_floors_s
 from palimpsest_pipeline.scrape.stage_tally import compute_percentile
 from palimpsest_pipeline.storage.marts import asset_trends
 
-from ..asset_metadata import build_metadata, draw_sparkline
+from ..asset_metadata import build_metadata
 from ..plots import draw_plots
+
+RATE_POINTS: Final = 40
 
 
 def build_stage_metadata(
@@ -69,17 +71,16 @@ def _describe_left_out(run: SlotRun) -> str | None:
 
 def _build_numbers(
     results: Sequence[CycleResult], rows: Mapping[Platform, ProgressRow], duration_s: float, least_s: float
-) -> dict[str, float | str | None]:
+) -> dict[str, float | str | MarkdownMetadataValue | None]:
     """Return the figures of one stage, or of consecutive cycles."""
     counts = {platform: row.counts for platform, row in rows.items()}
     errors = sum((c.failures for c in counts.values()), Counter[FailureClass]())
     skew_ms = [ms for result in results for ms in result.skew_ms]
-    numbers: dict[str, float | str | None] = {
+    numbers: dict[str, float | str | MarkdownMetadataValue | None] = {
         "status": combine_statuses(result.status for result in results).value
         if len(results) > 1
         else results[0].status.value,
         "requests": sum(c.requests for c in counts.values()),
-        "requests_per_s": draw_sparkline([at for row in rows.values() for at in row.arrived_at]),
         "duration_s": _round_value(duration_s, 3),
         "floor_s": _round_value(least_s, 3),
         "ratio_to_floor": _round_value(duration_s / least_s, 3) if least_s else None,
@@ -104,7 +105,22 @@ def _build_numbers(
     numbers["unknown_sr_ids"] = ", ".join(map(str, unknown)) or None
     numbers["bytes"] = sum(c.bytes for c in counts.values())
     numbers["cycle_id"] = str(results[-1].cycle.cycle_id)  # as text: Dagster would plot a number
+    numbers |= draw_plots(requests_per_s=compute_request_rates([at for row in rows.values() for at in row.arrived_at]))
     return numbers
+
+
+def compute_request_rates(times_s: Sequence[float]) -> list[float]:
+    """Return requests per second in `RATE_POINTS` equal parts of the time between the first and the last.
+
+    The result is empty without two different instants.
+    """
+    if len(times_s) < 2 or (begin := min(times_s)) == (end := max(times_s)):
+        return []
+    part_s = (end - begin) / RATE_POINTS
+    rates = [0.0] * RATE_POINTS
+    for at in times_s:
+        rates[min(int((at - begin) / part_s), RATE_POINTS - 1)] += 1 / part_s
+    return rates
 
 
 def draw_scrape_plots(pipeline: Pipeline, cycle_id: int) -> dict[str, MarkdownMetadataValue]:

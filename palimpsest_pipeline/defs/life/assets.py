@@ -65,11 +65,17 @@ def fixture_life_tables(context: dg.AssetExecutionContext, pipeline: dg.Resource
 
     All tables are derived from one reading of the history, so that they agree.
     """
-    done = lifecycle.derive_kickoff_date(pipeline, parse_day_key(context.partition_key))
-    context.log.info(f"{done.n_fixtures} fixtures, {done.n_listings} listings; {dict(done.rows_by_table)}")
-    shared = {"fixtures": done.n_fixtures, "listings": done.n_listings, "cycles_since_last": done.n_marks}
+    derivation = lifecycle.derive_kickoff_date(pipeline, parse_day_key(context.partition_key))
+    context.log.info(
+        f"{derivation.n_fixtures} fixtures, {derivation.n_listings} listings; {dict(derivation.rows_by_table)}"
+    )
+    shared = {
+        "fixtures": derivation.n_fixtures,
+        "listings": derivation.n_listings,
+        "cycles_since_last": derivation.n_marks,
+    }
     for table in lifecycle.TABLES:
         yield dg.MaterializeResult(
             asset_key=table.split("."),
-            metadata=build_metadata(done.rows_by_table[table], **shared, **done.counts_by_table[table]),
+            metadata=build_metadata(derivation.rows_by_table[table], **shared, **derivation.counts_by_table[table]),
         )

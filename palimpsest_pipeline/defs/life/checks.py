@@ -189,21 +189,23 @@ def no_kickoff_date_is_dirty_for_long(pipeline: dg.ResourceParam[Pipeline]) -> d
     """No date changed by a cycle waits longer than PALIMPSEST_LIFE_OVERDUE_HOURS for its derivation."""
     limit_s = pipeline.settings.life_overdue_hours * 3600
     with pipeline.connect() as conn:
-        waiting = stored.read_due_dates(conn)
-    has_partition = [kickoff_date_partitions.has_partition_key(format_day_key(day)) for day in waiting["kickoff_date"]]
-    reachable = waiting.filter(pl.Series(has_partition, dtype=pl.Boolean))
+        due_dates = stored.read_due_dates(conn)
+    has_partition = [
+        kickoff_date_partitions.has_partition_key(format_day_key(day)) for day in due_dates["kickoff_date"]
+    ]
+    reachable = due_dates.filter(pl.Series(has_partition, dtype=pl.Boolean))
     overdue = reachable.filter(pl.col("waits_s") > limit_s).sort("waits_s", "kickoff_date", descending=[True, False])
-    named = ", ".join(overdue["kickoff_date"].head(5).cast(pl.String))
+    overdue_dates = ", ".join(overdue["kickoff_date"].head(5).cast(pl.String))
     return dg.AssetCheckResult(
         passed=overdue.is_empty(),
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"Behind: {named}. Switch the schedule fixture_life_schedule on; `palimpsest backfill --stale`"
-        " derives them, too."
-        if named
+        description=f"Behind: {overdue_dates}. Switch the schedule fixture_life_schedule on; `palimpsest backfill"
+        " --stale` derives them, too."
+        if overdue_dates
         else None,
         metadata={
             "dates_dirty": reachable.height,
             "dates_overdue": overdue.height,
-            "dates_out_of_reach": waiting.height - reachable.height,
+            "dates_out_of_reach": due_dates.height - reachable.height,
         },
     )

@@ -32,7 +32,7 @@ fixture_life_job = dg.define_asset_job(
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Derives dirty kickoff dates every hour: dates up to tomorrow at once, later dates after they have"
-    " waited for a day. On by default: it asks no platform.",
+    " waited for a day. On by default: it sends no requests to platforms.",
 )
 def fixture_life_schedule(
     context: dg.ScheduleEvaluationContext, pipeline: dg.ResourceParam[Pipeline]

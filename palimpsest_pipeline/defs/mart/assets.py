@@ -59,9 +59,9 @@ def _derive_product(
     def derive_manifests(manifests: Sequence[Manifest]) -> DerivedCycles:
         return derive_cycles(pipeline, manifests, "mart", product, derive_cycle, needs=make_core_needs(needs))
 
-    done = derive_run(pipeline, context.run, cycles, find_product(product), derive_manifests)
-    done.raise_errors()
-    return done
+    derivation = derive_run(pipeline, context.run, cycles, find_product(product), derive_manifests)
+    derivation.raise_errors()
+    return derivation
 
 
 @dg.multi_asset(
@@ -81,25 +81,25 @@ def _derive_product(
 )
 def coverage(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]):
     """Coverage and match rates, computed from one reading of the universe so that the three tables add up."""
-    done = _derive_product(
+    derivation = _derive_product(
         context, pipeline, derive_marts.COVERAGE_PRODUCT, derive_marts.derive_coverage, ["matched_events"]
     )
-    if done is None:
+    if derivation is None:
         return
     with pipeline.connect() as conn:
         headline = mart_reader.pick_headline(
-            mart_reader.read_newest_rows(conn, "mart.match_rate_platform", done.newest_cycle_id)
+            mart_reader.read_newest_rows(conn, "mart.match_rate_platform", derivation.newest_cycle_id)
         )
         counts = {
-            table: mart_reader.count_rows(conn, f"mart.{table}", done.cycle_ids)
+            table: mart_reader.count_rows(conn, f"mart.{table}", derivation.cycle_ids)
             for table in derive_marts.COVERAGE_TABLES
         }
-        plots = draw_plots(overall_match_rate=asset_trends.read_match_rates(conn, done.newest_cycle_id))
-    context.log.info(f"coverage: {done.describe()}; {headline}")
+        plots = draw_plots(overall_match_rate=asset_trends.read_match_rates(conn, derivation.newest_cycle_id))
+    context.log.info(f"coverage: {derivation.describe()}; {headline}")
     report_link = {"report": dg.MetadataValue.path(pipeline.settings.report_path)}
     for table in derive_marts.COVERAGE_TABLES:
         metadata = {
-            **build_metadata(counts[table], **done.build_figures()),
+            **build_metadata(counts[table], **derivation.build_figures()),
             **stringify_values(headline),
             **plots,
             **report_link,
@@ -117,16 +117,16 @@ def run_quality(
     context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> Iterator[dg.MaterializeResult]:
     """Completeness and duration of each stage of a cycle, per platform."""
-    done = _derive_product(
+    derivation = _derive_product(
         context,
         pipeline,
         derive_marts.RUN_QUALITY_PRODUCT,
         derive_marts.derive_run_quality,
         [derived_products.ODDS_PRODUCT],
     )
-    if done is None:
+    if derivation is None:
         return
-    yield dg.MaterializeResult(metadata=build_metadata(done.n_rows, **done.build_figures()))
+    yield dg.MaterializeResult(metadata=build_metadata(derivation.n_rows, **derivation.build_figures()))
 
 
 @dg.asset(
@@ -139,21 +139,23 @@ def mapping_coverage(
     context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> Iterator[dg.MaterializeResult]:
     """Share of each platform's markets that the vocabulary knows, by market family, as of each cycle."""
-    done = _derive_product(
+    derivation = _derive_product(
         context,
         pipeline,
         derive_marts.MAPPING_COVERAGE_PRODUCT,
         derive_marts.derive_mapping_coverage,
         [derived_products.ODDS_PRODUCT],
     )
-    if done is None:
+    if derivation is None:
         return
     with pipeline.connect() as conn:
         rates = mart_reader.compute_mapped_rates(
-            mart_reader.read_newest_rows(conn, "mart.mapping_coverage", done.newest_cycle_id)
+            mart_reader.read_newest_rows(conn, "mart.mapping_coverage", derivation.newest_cycle_id)
         )
-        plots = draw_plots(mapped_rate=asset_trends.read_mapped_rates(conn, done.newest_cycle_id))
-    yield dg.MaterializeResult(metadata=build_metadata(done.n_rows, **done.build_figures(), **rates, **plots))
+        plots = draw_plots(mapped_rate=asset_trends.read_mapped_rates(conn, derivation.newest_cycle_id))
+    yield dg.MaterializeResult(
+        metadata=build_metadata(derivation.n_rows, **derivation.build_figures(), **rates, **plots)
+    )
 
 
 @dg.asset(

@@ -38,8 +38,10 @@ def describe_violations(violations: pl.DataFrame, advice: str) -> str:
     """
     if violations.is_empty():
         return ""
-    more = f"; and {violations.height - MAX_NAMED_VIOLATIONS} more" if violations.height > MAX_NAMED_VIOLATIONS else ""
-    return "; ".join(violations["violation"].head(MAX_NAMED_VIOLATIONS)) + f"{more}. {advice}"
+    remainder = (
+        f"; and {violations.height - MAX_NAMED_VIOLATIONS} more" if violations.height > MAX_NAMED_VIOLATIONS else ""
+    )
+    return "; ".join(violations["violation"].head(MAX_NAMED_VIOLATIONS)) + f"{remainder}. {advice}"
 
 
 def build_check_result(

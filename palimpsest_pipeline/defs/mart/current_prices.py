@@ -52,10 +52,10 @@ def current_prices(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam
 
     Rows of fixtures that have begun are deleted.
     """
-    done = current_price_marts.derive_prices(pipeline)
+    derivation = current_price_marts.derive_prices(pipeline)
     context.log.info(
-        f"{done.n_fixtures} fixtures derived in {done.seconds:.1f} s, {done.n_removed} removed, {done.n_flips} listings"
-        f" became comparable or stopped being so; rows: {dict(done.rows_by_table)}"
+        f"{derivation.n_fixtures} fixtures derived in {derivation.seconds:.1f} s, {derivation.n_removed} removed,"
+        f" {derivation.n_flips} listings became comparable or stopped being so; rows: {dict(derivation.rows_by_table)}"
     )
     with pipeline.connect() as conn:
         figures = {table: stored.read_figures(conn, table) for table in stored.COMPARED_TABLES}
@@ -64,13 +64,13 @@ def current_prices(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam
         stored.GAP_TABLE: draw_plots(home_lacks_by_day=figures[stored.GAP_TABLE][1]),
     }
     shared = {
-        "fixtures_derived": done.n_fixtures,
-        "fixtures_removed": done.n_removed,
-        "comparable_flips": done.n_flips,
-        "derive_s": round(done.seconds, 3),
+        "fixtures_derived": derivation.n_fixtures,
+        "fixtures_removed": derivation.n_removed,
+        "comparable_flips": derivation.n_flips,
+        "derive_s": round(derivation.seconds, 3),
     }
     for table, (numbers, _) in figures.items():
-        written = {f"rows_{kind}": n for kind, n in asdict(done.rows_by_table[table]).items()}
+        written = {f"rows_{kind}": n for kind, n in asdict(derivation.rows_by_table[table]).items()}
         metadata = build_metadata(int(numbers.pop("rows") or 0), **written, **shared, **numbers, **plots[table])
         yield dg.MaterializeResult(asset_key=table.split("."), metadata=metadata)
 
@@ -107,10 +107,10 @@ def no_fixture_is_due_for_long(pipeline: dg.ResourceParam[Pipeline]) -> dg.Asset
     """No due fixture waits longer than PALIMPSEST_FIXTURES_OVERDUE_MINUTES for its derivation."""
     limit_s = pipeline.settings.fixtures_overdue_minutes * 60
     with pipeline.connect() as conn:
-        waiting = {product: dirty_fixtures.count_due_fixtures(conn, product) for product in FixtureProduct}
+        due_counts = {product: dirty_fixtures.count_due_fixtures(conn, product) for product in FixtureProduct}
     late_products = [
         f"{product} of {n} fixtures, for {waits_s / 60:.0f} min"
-        for product, (n, waits_s) in waiting.items()
+        for product, (n, waits_s) in due_counts.items()
         if waits_s > limit_s
     ]
     return dg.AssetCheckResult(
@@ -120,5 +120,5 @@ def no_fixture_is_due_for_long(pipeline: dg.ResourceParam[Pipeline]) -> dg.Asset
         " them, too."
         if late_products
         else None,
-        metadata={f"{product}_due": n for product, (n, _) in waiting.items()},
+        metadata={f"{product}_due": n for product, (n, _) in due_counts.items()},
     )

@@ -21,9 +21,15 @@ from .current_price_jobs import current_prices_job
 
 EVALUATION_INTERVAL_S: Final = 300
 REPLAYING_JOBS: Final = (replay_job.name, cycle_marts_job.name, current_prices_job.name)
-"""Jobs whose runs may derive any late mart. While such a run is under way, the sensor requests nothing."""
+"""Jobs whose runs may derive any late mart.
+
+While such a run is under way, the sensor requests nothing.
+"""
 LIVE_JOBS: Final = (full_cycle_job.name, refresh_job.name, kickoff_window_job.name)
-"""Jobs whose runs derive the marts of their own cycles. The sensor leaves these cycles out while the run lasts."""
+"""Jobs whose runs derive the marts of their own cycles.
+
+The sensor leaves these cycles out while the run lasts.
+"""
 
 
 @dg.sensor(

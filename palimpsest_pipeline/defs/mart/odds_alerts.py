@@ -31,20 +31,20 @@ def odds_alert(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pip
 
     A run derives the alerts of the due fixtures.
     """
-    done = odds_alerts.derive_alerts(pipeline)
+    derivation = odds_alerts.derive_alerts(pipeline)
     context.log.info(
-        f"{done.n_fixtures} fixtures derived in {done.seconds:.1f} s, {done.n_watched} near enough to kickoff;"
-        f" {dict(done.rows_by_type)}"
+        f"{derivation.n_fixtures} fixtures derived in {derivation.seconds:.1f} s, {derivation.n_watched} near enough to"
+        f" kickoff; {dict(derivation.rows_by_type)}"
     )
     with pipeline.connect() as conn:
         n_rows, open_by_severity = stored.count_alerts(conn)
         opened = stored.count_opened_by_hour(conn)
     counts = {f"open_{level.value}": open_by_severity.get(level.value, 0) for level in OddsAlertLevel}
     figures = {
-        "fixtures_derived": done.n_fixtures,
-        "fixtures_watched": done.n_watched,
-        "rows_written": done.rows_by_type.total(),
-        "derive_s": round(done.seconds, 3),
+        "fixtures_derived": derivation.n_fixtures,
+        "fixtures_watched": derivation.n_watched,
+        "rows_written": derivation.rows_by_type.total(),
+        "derive_s": round(derivation.seconds, 3),
     }
     return dg.MaterializeResult(
         metadata=build_metadata(n_rows, **figures, **counts, **draw_plots(opened_by_hour=opened))
@@ -56,7 +56,10 @@ DERIVE_AGAIN: Final = (
     " alert's id."
 )
 LOOKED_BACK: Final = timedelta(days=1)
-"""How long after kickoff the rows of a fixture are checked. Later only a replay of past days writes them."""
+"""How long after kickoff the rows of a fixture are checked.
+
+Later only a replay of past days writes them.
+"""
 
 
 def _build_spec(name: str, description: str) -> dg.AssetCheckSpec:

@@ -1,4 +1,4 @@
-"""The sensor that sends alerts: one notice when a trouble begins, and one when it is over."""
+"""The sensor that sends alerts: one notice when a problem begins, and one when it is over."""
 
 import json
 import logging
@@ -102,10 +102,10 @@ def _build_outage_alert(message: str, at: datetime) -> Alert:
     minimum_interval_seconds=EVALUATION_INTERVAL_S,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Reports failed runs and checks once when they begin and once when they are over: in its log, and to"
-    " the webhook of PALIMPSEST_ALERT_WEBHOOK_URL. On by default: it asks no platform.",
+    " the webhook of PALIMPSEST_ALERT_WEBHOOK_URL. On by default: it sends no requests to platforms.",
 )
 def alerts(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.SensorResult:
-    """Look for new troubles and recoveries, and send at most one message to each channel."""
+    """Search new problems and recoveries, and send at most one message to each channel."""
     graph = context.repository_def
     assert graph is not None
     sentence, cursor = process_alerts(
@@ -145,7 +145,7 @@ class AlertSubjects:
             cycle_checks,
         )
 
-    def list_removed_recoveries(self, known: Iterable[Alert], now: datetime) -> list[Recovery]:
+    def list_removed_recoveries(self, latest_alerts: Iterable[Alert], now: datetime) -> list[Recovery]:
         """Return a recovery for each open alert of a job or check that does not exist any more."""
         existing = {
             AlertKind.RUN: {*self.jobs, ASSETS_JOB},
@@ -157,7 +157,7 @@ class AlertSubjects:
         }
         return [
             Recovery(alert.kind, alert.subject, now)
-            for alert in known
+            for alert in latest_alerts
             if alert.closed_at is None
             and alert.kind in existing
             and subjects[alert.kind](alert) not in existing[alert.kind]
@@ -208,21 +208,21 @@ def _store_events(
     now: datetime,
     log: logging.Logger,
 ) -> datetime:
-    """Write new troubles and recoveries; return the instant up to which events are stored."""
+    """Write new problems and recoveries; return the instant up to which events are stored."""
     stored.lock_alerts(conn)
-    known = stored.read_latest_alerts(conn)
+    latest_alerts = stored.read_latest_alerts(conn)
     events, stopped_at = list_run_events(instance, before.looked_until - LOOK_OVERLAP, subjects.cycle_checks, log)
     events += [
-        *list_check_events(instance, subjects.checks, known, now, log),
-        *subjects.list_removed_recoveries(known, now),
+        *list_check_events(instance, subjects.checks, latest_alerts, now, log),
+        *subjects.list_removed_recoveries(latest_alerts, now),
     ]
-    events += list_cycle_events(conn, pipeline, subjects.cycle_checks, known, now)
+    events += list_cycle_events(conn, pipeline, subjects.cycle_checks, latest_alerts, now)
     hide = build_redactor(pipeline.settings.list_secrets())  # an error's message may contain its arguments
     events = [
         replace(event, message=hide(event.message)) if isinstance(event, Occurrence) else event for event in events
     ]
     settle = _read_settle_time(pipeline)
-    stored.write_alerts(conn, apply_events(known, events, settle))
+    stored.write_alerts(conn, apply_events(latest_alerts, events, settle))
     if before.outage is not None:  # the database is reachable again: the outage can be stored, and is over
         stored.write_alerts(conn, [replace(before.outage, closed_at=now)])
     stored.delete_old_alerts(conn, now)

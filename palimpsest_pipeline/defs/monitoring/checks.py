@@ -235,7 +235,7 @@ def kickoff_slots_were_kept(
 def nothing_is_stuck(
     context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> dg.AssetCheckResult:
-    """Every run and cycle under way gives signs of life; queued runs wait only while others execute."""
+    """Every run and cycle under way writes heartbeats; queued runs wait only while others execute."""
     runs, cycles = describe_stuck_runs(context.instance, pipeline), describe_silent_cycles(pipeline)
     lines = [*runs, *cycles]
     return dg.AssetCheckResult(

@@ -23,7 +23,7 @@ from ..life.jobs import UNFINISHED_STATUSES
 from ..partitions import day_partitions, format_day_key
 
 MAX_WAIT_S: Final = 20.0
-"""Maximum wait within a tick for one more sign of life."""
+"""Maximum wait within a tick for one more heartbeat."""
 BROKEN_OFF_STATUSES: Final = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 """States of a run that may have ended before it derived its cycle: it died, or it lost the database."""
 
@@ -34,7 +34,7 @@ BROKEN_OFF_STATUSES: Final = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.C
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=(
         "Reports runs whose process died, closes their cycles, and derives the landed answers that their runs did not "
-        "derive. On by default: it asks no platform."
+        "derive. On by default: it sends no requests to platforms."
     ),
 )
 def dead_runs(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.RunRequest]:

@@ -1,6 +1,6 @@
 """The job that checks the pipeline itself, and its schedule.
 
-The schedule is on by default, because it asks no platform.
+The schedule is on by default, because it sends no requests to platforms.
 """
 
 import dagster as dg

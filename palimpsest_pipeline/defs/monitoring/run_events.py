@@ -97,16 +97,16 @@ def list_run_events(
 def list_check_events(
     instance: dg.DagsterInstance,
     keys: Sequence[dg.AssetCheckKey],
-    known: Iterable[Alert],
+    latest_alerts: Iterable[Alert],
     now: datetime,
     log: logging.Logger,
 ) -> Iterator[Occurrence | Recovery]:
-    """Yield the last evaluation of each check, and of each of its dates with an open alert in `known`.
+    """Yield the last evaluation of each check, and of each date with an open alert in `latest_alerts`.
 
     A check that was never evaluated yields nothing. A check whose evaluation cannot be read yields an occurrence of its
     own and does not stop the others.
     """
-    for key, day in (*((key, None) for key in keys), *_list_alert_dates(keys, known)):
+    for key, day in (*((key, None) for key in keys), *_list_alert_dates(keys, latest_alerts)):
         try:
             check_event = _read_check_event(instance, key, day)
         except Exception as error:
@@ -120,10 +120,10 @@ def list_check_events(
 
 
 def _list_alert_dates(
-    keys: Sequence[dg.AssetCheckKey], known: Iterable[Alert]
+    keys: Sequence[dg.AssetCheckKey], latest_alerts: Iterable[Alert]
 ) -> Iterator[tuple[dg.AssetCheckKey, str]]:
     by_subject = {name_check(key): key for key in keys}
-    for alert in known:
+    for alert in latest_alerts:
         check = by_subject.get(alert.subject)
         if alert.kind is AlertKind.CHECK and alert.closed_at is None and check is not None:
             yield from ((check, key) for key in alert.partition_keys)
@@ -245,8 +245,8 @@ def _list_occurrences(
         if error_class == CHECK_FAILED_CLASS and (
             checks := [_build_check_event(*failure) for failure in list_blocking_failures(instance, run.run_id)]
         ):
-            if others := [check for check in checks if check.subject not in by_cycle]:
-                return others
+            if other_checks := [check for check in checks if check.subject not in by_cycle]:
+                return other_checks
             continue
         if run.job_name in STEPWISE_JOBS and event.step_key is not None:
             is_per_partition = partition is not None and _is_derived(event.step_key)

@@ -1,6 +1,6 @@
-"""Stuck runs and cycles, which give no sign of life, and failing schedules and sensors.
+"""Stuck runs and cycles, which write no heartbeat, and failing schedules and sensors.
 
-A run is never judged by its duration.
+The duration of a run does not matter.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,10 @@ from ..run_heartbeat import RUNNING_STATUSES
 from ..step_failures import find_innermost_error
 
 MAX_SILENCES: Final = 4
-"""Silence of a run, in multiples of PALIMPSEST_SILENT_AFTER_S, by which the sensor dead_runs should have ended it."""
+"""Silence of a run by which the sensor dead_runs should have ended it.
+
+It is a multiple of PALIMPSEST_SILENT_AFTER_S.
+"""
 MAX_RUNS: Final = 1_000
 
 SCHEDULE_TYPE: Final = "SCHEDULE"
@@ -27,8 +30,10 @@ WAITING_STATUSES: Final = (dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_S
 def describe_stuck_runs(instance: dg.DagsterInstance, pipeline: Pipeline, now: datetime | None = None) -> list[str]:
     """Return a line for each stuck run, with advice.
 
-    `now` is by this machine's clock, like Dagster's own instants. An executing run is stuck if it is silent, or began
-    long ago and never gave a sign of life. Queued runs are reported if they have waited for long and no run executes.
+    `now` is an instant of this machine's clock, which Dagster's timestamps use too. An executing run is stuck if it has
+    written no heartbeat for `MAX_SILENCES` times PALIMPSEST_SILENT_AFTER_S, or if it started more than
+    PALIMPSEST_STUCK_AFTER_MINUTES ago and never wrote one. Queued runs are reported if one has waited that long and no
+    run executes.
     """
     latest = (now or datetime.now(UTC)) - timedelta(minutes=pipeline.settings.stuck_after_minutes)
     records = instance.get_run_records(dg.RunsFilter(statuses=[*WAITING_STATUSES, *RUNNING_STATUSES]), limit=MAX_RUNS)
@@ -43,7 +48,7 @@ def describe_stuck_runs(instance: dg.DagsterInstance, pipeline: Pipeline, now: d
             if ids
             else {}
         )
-        known = run_heartbeats.find_known_runs(conn, ids)
+        known_runs = run_heartbeats.find_known_runs(conn, ids)
         server_started_at = run_heartbeats.server_started_at(conn)
     lines = []
     for record in executing:
@@ -57,18 +62,18 @@ def describe_stuck_runs(instance: dg.DagsterInstance, pipeline: Pipeline, now: d
                 f"run {run.run_id} of {run.job_name} is silent since {dead.last_sign_at:%Y-%m-%d %H:%M:%S} UTC "
                 f"({dead.run.host}, process {dead.run.pid}): check that the sensor dead_runs is on, it ends such runs"
             )
-        elif run.run_id not in known and max(begun_at, server_started_at) < latest:
+        elif run.run_id not in known_runs and max(begun_at, server_started_at) < latest:
             lines.append(
                 f"run {run.run_id} of {run.job_name} is {run.status.value.lower()} since"
-                f" {begun_at:%Y-%m-%d %H:%M:%S} UTC and never gave a sign of life: terminate it in the UI"
+                f" {begun_at:%Y-%m-%d %H:%M:%S} UTC and never wrote a heartbeat: terminate it in the UI"
             )
-    waiting = [r for r in records if r.dagster_run.status in WAITING_STATUSES and r.create_timestamp < latest]
-    if waiting and not (known - silent.keys()):
-        oldest = min(waiting, key=lambda record: record.create_timestamp)
+    waiting_runs = [r for r in records if r.dagster_run.status in WAITING_STATUSES and r.create_timestamp < latest]
+    if waiting_runs and not (known_runs - silent.keys()):
+        oldest = min(waiting_runs, key=lambda record: record.create_timestamp)
         lines.append(
-            f"{len(waiting)} runs wait, the first, {oldest.dagster_run.run_id} of {oldest.dagster_run.job_name}, since "
-            f"{oldest.create_timestamp:%Y-%m-%d %H:%M:%S} UTC, and no run executes: check that `palimpsest up` runs,"
-            " and read its log"
+            f"{len(waiting_runs)} runs wait, the first, {oldest.dagster_run.run_id} of {oldest.dagster_run.job_name},"
+            f" since {oldest.create_timestamp:%Y-%m-%d %H:%M:%S} UTC, and no run executes: check that `palimpsest up`"
+            " runs, and read its log"
         )
     return lines
 

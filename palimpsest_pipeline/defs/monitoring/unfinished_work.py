@@ -44,9 +44,9 @@ class UnfinishedWork:
         """Return the unfinished work in words, with advice; empty if there is none."""
         sentences = []
         if self.due_hours or self.n_unplanned_hours:
-            named = "; ".join(f"{key}: {why}" for key, why in list(self.due_hours.items())[:MAX_NAMED_HOURS])
+            reasons = "; ".join(f"{key}: {why}" for key, why in list(self.due_hours.items())[:MAX_NAMED_HOURS])
             sentences.append(
-                f"{len(self.due_hours) + self.n_unplanned_hours} hours are due ({named or 'not examined'}): run"
+                f"{len(self.due_hours) + self.n_unplanned_hours} hours are due ({reasons or 'not examined'}): run"
                 " `palimpsest backfill --stale`"
             )
         if self.refused_hours:

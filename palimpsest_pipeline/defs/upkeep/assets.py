@@ -37,8 +37,8 @@ def history_partitions(context: dg.AssetExecutionContext, pipeline: dg.ResourceP
     now = pipeline.clock.now()
     yesterday = now.date() - timedelta(days=1)
     with pipeline.connect() as conn:
-        made = partitions.ensure_days_ahead(conn, now, pipeline.settings.partitions_ahead_days)
-        stored = retention.read_stored_days(conn)
+        new_partitions = partitions.ensure_days_ahead(conn, now, pipeline.settings.partitions_ahead_days)
+        stored_days = retention.read_stored_days(conn)
         conn.commit()
         freed = 0 if partitions.find_missing_partitions(conn, [yesterday]) else partitions.reindex_day(conn, yesterday)
     if freed is None:
@@ -46,9 +46,9 @@ def history_partitions(context: dg.AssetExecutionContext, pipeline: dg.ResourceP
     return dg.MaterializeResult(
         metadata=stringify_values(
             {
-                "partitions_made": len(made),
-                "days": len(stored),
-                "last_day": max(stored),
+                "partitions_made": len(new_partitions),
+                "days": len(stored_days),
+                "last_day": max(stored_days),
                 "packed_bytes_freed": freed or 0,
             }
         )
@@ -77,9 +77,13 @@ def odds_history_export(
 
     The files are read back and compared with Postgres before the catalogue of the archive names them.
     """
-    done = export_day.export_day(pipeline, parse_day_key(context.partition_key), force=config.force)
-    entry = done.entry
-    metadata = {"found": done.export_state.value, "seconds": done.seconds, "bytes_per_price": done.bytes_per_price}
+    export = export_day.export_day(pipeline, parse_day_key(context.partition_key), force=config.force)
+    entry = export.entry
+    metadata = {
+        "found": export.export_state.value,
+        "seconds": export.seconds,
+        "bytes_per_price": export.bytes_per_price,
+    }
     if entry is not None:
         metadata |= {
             "prices": entry.n_prices,
@@ -87,7 +91,7 @@ def odds_history_export(
             "bytes": entry.bytes,
             "path": ", ".join(entry.files),
         }
-    context.log.info(f"{context.partition_key} {done.sentence}")
+    context.log.info(f"{context.partition_key} {export.sentence}")
     n_rows = 0 if entry is None else entry.n_rows
     return dg.MaterializeResult(metadata=build_metadata(n_rows, **stringify_values(metadata)))
 
@@ -101,17 +105,21 @@ def history_retention(context: dg.AssetExecutionContext, pipeline: dg.ResourcePa
     now = pipeline.clock.now()
     today, life_retention = now.date(), timedelta(days=pipeline.settings.fixture_life_retention_days)
     with pipeline.connect() as conn:
-        done = retention.drop_exported_days(
+        result = retention.drop_exported_days(
             conn, pipeline.archive, today - timedelta(days=pipeline.settings.history_hot_days)
         )
         life = retention.delete_lifecycle(conn, today - life_retention)
         n_kickoffs = upcoming_fixtures.delete_old_kickoffs(conn, now - life_retention)
-    for day, why in done.kept.items():
+    for day, why in result.kept_days.items():
         context.log.warning(f"{day} stays in Postgres: {why}")
-    counts = {"days_dropped": len(done.dropped), "days_unused": len(done.unused), "days_kept": len(done.kept)}
-    named = {"dropped": ", ".join(map(str, done.dropped)), "kept": ", ".join(map(str, done.kept))}
-    rest = {"listings_forgotten": done.n_forgotten, "life_rows_deleted": life, "kickoffs_forgotten": n_kickoffs}
-    return dg.MaterializeResult(metadata=stringify_values({**counts, **named, **rest}))
+    counts = {
+        "days_dropped": len(result.dropped),
+        "days_unused": len(result.unused),
+        "days_kept": len(result.kept_days),
+    }
+    day_lists = {"dropped": ", ".join(map(str, result.dropped)), "kept": ", ".join(map(str, result.kept_days))}
+    row_counts = {"listings_forgotten": result.n_forgotten, "life_rows_deleted": life, "kickoffs_forgotten": n_kickoffs}
+    return dg.MaterializeResult(metadata=stringify_values({**counts, **day_lists, **row_counts}))
 
 
 @dg.asset(key_prefix="upkeep", group_name="upkeep", kinds={"parquet"}, deps=[odds_history_export])
@@ -121,20 +129,24 @@ def landing_retention(context: dg.AssetExecutionContext, pipeline: dg.ResourcePa
     An hour is compacted to one file per platform. After PALIMPSEST_LANDING_RETENTION_DAYS it is removed, if it is
     derived and exported.
     """
-    expired = expire_landing(pipeline)
-    compacted = compact_landing(pipeline)
-    reasons = expired.kept | {result.hour: result.left_alone for result in compacted if result.left_alone}
+    expiry = expire_landing(pipeline)
+    compactions = compact_landing(pipeline)
+    reasons = expiry.kept_hours | {result.hour: result.left_alone for result in compactions if result.left_alone}
     for hour, reason in reasons.items():
         context.log.warning(f"{format_hour_key(hour)} stays as it is: {reason}")
-    done = [result for result in compacted if result.left_alone is None]
+    compacted_hours = [result for result in compactions if result.left_alone is None]
     sizes = {
-        "bytes_before": sum(result.bytes_before for result in done),
-        "bytes_after": sum(result.bytes_after for result in done),
+        "bytes_before": sum(result.bytes_before for result in compacted_hours),
+        "bytes_after": sum(result.bytes_after for result in compacted_hours),
     }
-    counts = {"hours_compacted": len(done), "hours_expired": len(expired.removed), "hours_kept": len(expired.kept)}
-    kept_text = "; ".join(f"{format_hour_key(hour)}: {reason}" for hour, reason in expired.kept.items())
+    counts = {
+        "hours_compacted": len(compacted_hours),
+        "hours_expired": len(expiry.removed),
+        "hours_kept": len(expiry.kept_hours),
+    }
+    kept_text = "; ".join(f"{format_hour_key(hour)}: {reason}" for hour, reason in expiry.kept_hours.items())
     return dg.MaterializeResult(
-        metadata=stringify_values(counts | sizes | {"bytes_expired": expired.bytes_removed, "kept": kept_text})
+        metadata=stringify_values(counts | sizes | {"bytes_expired": expiry.bytes_removed, "kept": kept_text})
     )
 
 

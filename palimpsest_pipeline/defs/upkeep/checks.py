@@ -16,7 +16,7 @@ from palimpsest_pipeline.pipeline.upkeep import export_day
 from palimpsest_pipeline.pipeline.upkeep.landing_retention import list_overdue_hours
 from palimpsest_pipeline.storage.archive import ArchiveDamaged
 from palimpsest_pipeline.storage.marts import data_freshness
-from palimpsest_pipeline.storage.odds import current_markets, partitions, retention, table_sizes
+from palimpsest_pipeline.storage.odds import current_markets, partitions, retention, storage_growth
 
 from ..partitions import ended_day_partitions, is_ended_day, parse_day_key
 
@@ -53,9 +53,9 @@ def partitions_are_ahead(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckR
 def exported_days_are_whole(
     context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> dg.AssetCheckResult:
-    """The catalogue has the day, its files exist with their sizes, and they agree with Postgres.
+    """The archive's catalogue has the partition's day, its files exist, and they agree with Postgres.
 
-    The comparison with Postgres is made only if Postgres still has the day.
+    The files have the recorded sizes. The comparison with Postgres is made only if Postgres still has the day.
     """
     message, day = None, parse_day_key(context.partition_key)
     with pipeline.connect() as conn:
@@ -109,12 +109,12 @@ def days_to_export_have_partitions(pipeline: dg.ResourceParam[Pipeline]) -> dg.A
             " arrival"
         )
     lines = "; ".join([*([message] if message else []), *unreadable[:MAX_NAMED_DAYS]])
-    more = f"; and {len(unreadable) - MAX_NAMED_DAYS} days more" if len(unreadable) > MAX_NAMED_DAYS else ""
+    remainder = f"; and {len(unreadable) - MAX_NAMED_DAYS} days more" if len(unreadable) > MAX_NAMED_DAYS else ""
     violations = len(outside) + len(unreadable)
     return dg.AssetCheckResult(
         passed=not violations,
         severity=dg.AssetCheckSeverity.WARN,
-        description=lines + more or None,
+        description=lines + remainder or None,
         metadata={"days": violations},
     )
 
@@ -159,11 +159,11 @@ def landing_is_kept_no_longer_than_needed(pipeline: dg.ResourceParam[Pipeline]) 
         f"{format_hour_key(hour)} is still in the landing: {reason}"
         for hour, reason in list(late_hours.items())[:MAX_NAMED_DAYS]
     )
-    more = f"; and {len(late_hours) - MAX_NAMED_DAYS} hours more" if len(late_hours) > MAX_NAMED_DAYS else ""
+    remainder = f"; and {len(late_hours) - MAX_NAMED_DAYS} hours more" if len(late_hours) > MAX_NAMED_DAYS else ""
     return dg.AssetCheckResult(
         passed=not late_hours,
         severity=dg.AssetCheckSeverity.WARN,
-        description=lines + more or None,
+        description=lines + remainder or None,
         metadata={"hours_late": len(late_hours)},
     )
 
@@ -175,7 +175,7 @@ def storage_is_within_its_limit(pipeline: dg.ResourceParam[Pipeline]) -> dg.Asse
     The check warns above 80 % of the limit, and when nothing was measured two days after the first cycle.
     """
     with pipeline.connect() as conn:
-        total, first_cycle_at = table_sizes.read_latest_total(conn), data_freshness.read_first_cycle_start(conn)
+        total, first_cycle_at = storage_growth.read_latest_total(conn), data_freshness.read_first_cycle_start(conn)
     limit = pipeline.settings.storage_limit_gb * 10**9
     if total is None:
         is_late = first_cycle_at is not None and pipeline.clock.now() - first_cycle_at > MAX_TIME_TO_MEASUREMENT

@@ -1,8 +1,8 @@
 """Home's prices against competitors' at the same time: opposite moves, and outlying prices.
 
-Two books are compared at looks at which the last answers of both are near each other in time. While they are not, the
-last comparison still holds. When one of the books has dropped the match, nothing is left to compare. Markets of open
-outcomes (players) are left out, because books do not name such outcomes alike.
+Two books are compared at looks at which the last answers of both are near each other in time. At other looks the last
+comparison still holds. When one of the books has dropped the match, there is no comparison. Markets of open outcomes
+(players) are left out, because platforms name such outcomes differently.
 
 Belongs here: comparisons over time and their sizes. Does not belong here: thresholds in time (`episodes`).
 """
@@ -25,20 +25,20 @@ ORDINAL_EXPR: Final = pl.col("place") % PLACES_PER_LINE
 
 
 def find_disagreements(
-    timeline: PriceTimeline, moved: pl.DataFrame, anchored_listings: pl.DataFrame, max_skew: timedelta
+    timeline: PriceTimeline, moves: pl.DataFrame, anchored_listings: pl.DataFrame, max_skew: timedelta
 ) -> pl.DataFrame:
     """Return the sizes of opposite moves of home and one competitor, per outcome and look.
 
-    A look has a row only if one of the two moves may differ from the look before. The columns are unit (of the pair of
-    markets), part (the outcome's ordinal), at, size, the `FIGURE_COLUMNS` of home (`price_moves.compute_moves`), those
-    of the competitor with the prefix `other_`, home_unit and other_unit.
+    A look has a row only if one of the two moves may differ from the previous look. The columns are unit (of the pair
+    of markets), part (the outcome's ordinal), at, size, the `FIGURE_COLUMNS` of home (`price_moves.compute_moves`),
+    those of the competitor with the prefix `other_`, home_unit and other_unit.
 
-    The size is twice the smaller of both shifts where they are opposite, else 0: it reaches a threshold when each shift
-    reaches half of it. The size is 0 where one side cannot be backed. There is no row where a change is not known.
+    The size is twice the smaller of both shifts when they are opposite, otherwise 0: it reaches a threshold when each
+    shift reaches half of it. The size is 0 when one side cannot be backed. There is no row when a change is not known.
     """
     pairs = _pair_units(timeline, anchored_listings).with_row_index("pair")
     looks = _list_pair_looks(timeline.moments, pairs, max_skew)
-    values = moved.select("unit", "at", *FIGURE_COLUMNS, part=ORDINAL_EXPR)
+    values = moves.select("unit", "at", *FIGURE_COLUMNS, part=ORDINAL_EXPR)
     home_moves = values.join(pairs.select("pair", "unit"), on="unit").drop("unit").sort("at")
     competitor_moves = values.join(pairs.select("pair", unit="other_unit"), on="unit").drop("unit").sort("at")
     shared_parts = (
@@ -174,8 +174,8 @@ def _pair_units(timeline: PriceTimeline, anchored: pl.DataFrame) -> pl.DataFrame
     )
     market_key = ["sr_id", "market_key", "specifier"]
     home, other = (
-        units.filter(which).select("unit", "listing_id", *market_key)
-        for which in (pl.col("is_home"), ~pl.col("is_home"))
+        units.filter(is_side).select("unit", "listing_id", *market_key)
+        for is_side in (pl.col("is_home"), ~pl.col("is_home"))
     )
     pairs = home.join(other.rename({"unit": "other_unit", "listing_id": "other_listing_id"}), on=market_key)
     return pairs.select("unit", "listing_id", "other_unit", "other_listing_id").sort("unit", "other_unit")

@@ -1,9 +1,9 @@
 """Markets that disappear and return, and dropped listings, before kickoff. Frames in, frames out.
 
-Only a successful look shows that something is gone: an answer that lacks the market, or a complete discovery that lacks
-the listing. A failed look shows nothing.
+Only a successful look proves an absence: an answer that lacks the market, or a complete discovery that lacks the
+listing. A failed look proves nothing.
 
-Belongs here: when absences begin and end. Does not belong here: prices (`price_moves`), rows of alerts
+Belongs here: the begin and end of absences. Does not belong here: prices (`price_moves`), rows of alerts
 (`odds_alerts`).
 """
 

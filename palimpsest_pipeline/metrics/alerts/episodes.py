@@ -2,7 +2,7 @@
 
 A unit has parts. Each part has a size that holds from its instant until the part's next instant. An episode of the unit
 begins when the size of a part reaches `min_size`, and ends when no part reaches `calm_share` x `min_size` any more. So
-a size that swings round the threshold makes one episode.
+a size that moves up and down around the threshold makes one episode.
 """
 
 from typing import Final

@@ -68,7 +68,7 @@ LOW, MEDIUM, HIGH = (level.value for level in OddsAlertLevel)
 
 @dataclass(frozen=True, slots=True)
 class OddsAlertRules:
-    """The thresholds above which something becomes an alert. Shares are fractions of 1, not percentages."""
+    """The thresholds of alerts. Shares are fractions of 1, not percentages."""
 
     levels: tuple[float, float, float]
     """Changes of the implied probability (1 / odds) from which severity is low, medium and high.

@@ -1,14 +1,14 @@
 """The change of prices over a window of time. Frames in, frames out.
 
 A change is measured in implied probability (1 / odds). From 2.00 to 2.20 it falls by 0.045; from 100 to 235 it falls by
-0.006, which no trader acts on.
+0.006, on which no trader acts.
 
-The change of a price can only differ when the price changes, when it changed a window ago, and when the knowledge of a
-window ago begins or ends. It is therefore computed only at the first look at or after each of these instants. Markets
-whose prices never were far apart are skipped.
+The change of a price can differ only at three kinds of instants: the price changes, the price changed one window
+earlier, or the price of one window earlier becomes known or unknown. It is therefore computed only at the first look at
+or after each of these instants. Markets whose prices never were far apart are skipped.
 
-Belongs here: changes over the window. Does not belong here: prices of other books (`book_comparisons`), thresholds in
-time (`episodes`).
+Belongs here: changes over the window. Does not belong here: prices of other platforms (`book_comparisons`), thresholds
+in time (`episodes`).
 """
 
 from datetime import timedelta
@@ -117,7 +117,7 @@ def find_turns(moments: pl.DataFrame) -> pl.DataFrame:
     return moments.sort("listing_id", "at").filter(has_turned).select("listing_id", "at")
 
 
-def find_first_at_or_after(breaks: pl.DataFrame, moments: pl.DataFrame, by: list[str]) -> pl.DataFrame:
+def find_first_at_or_after(breaks: pl.DataFrame, moments: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
     """Return `breaks` with `at` moved to the first moment at or after it.
 
     The columns of that moment are added. Breaks at null and breaks after the last moment are left out.
@@ -130,7 +130,7 @@ def find_first_at_or_after(breaks: pl.DataFrame, moments: pl.DataFrame, by: list
             moments.sort("at"),
             left_on="broke_at",
             right_on="at",
-            by=by,
+            by=keys,
             strategy="forward",
             coalesce=False,
             check_sortedness=False,

@@ -91,11 +91,15 @@ def fixtures_add_up(coverage: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame
     return pl.concat(
         build_violations(
             "fixtures add up to the rates",
-            both.filter(pl.col(mine) != pl.col(theirs)),
+            both.filter(pl.col(fixture_column) != pl.col(rate_column)),
             _describe_platform_row(both),
-            pl.format("{} " + mine + " fixtures in coverage_fixture, {} in match_rate_platform", mine, theirs),
+            pl.format(
+                "{} " + fixture_column + " fixtures in coverage_fixture, {} in match_rate_platform",
+                fixture_column,
+                rate_column,
+            ),
         )
-        for mine, theirs in pairs.items()
+        for fixture_column, rate_column in pairs.items()
     )
 
 
@@ -361,14 +365,14 @@ def prices_are_from_before_kickoff(prices: pl.DataFrame) -> pl.DataFrame:
     A price that was seen at kickoff or later is neither an opening nor a closing price. There is no closing price
     before kickoff.
     """
-    seen = pl.max_horizontal("open_observed_at", "close_observed_at", "close_last_confirmed_at")
+    last_seen_at = pl.max_horizontal("open_observed_at", "close_observed_at", "close_last_confirmed_at")
     to_come = pl.col("effective_kickoff") > pl.col("as_of")
     closed = pl.col("close_quality").is_not_null() | pl.col("close_odds").is_not_null()
-    late, early = seen >= pl.col("effective_kickoff"), to_come & closed
+    late, early = last_seen_at >= pl.col("effective_kickoff"), to_come & closed
     row = pl.format("sr_id {}, {} {} {} {}", "sr_id", "platform", "market_key", "specifier", "outcome_key")
     sentence = (
         pl.when(late)
-        .then(pl.format("a price of {} is not from before the kickoff at {}", seen, "effective_kickoff"))
+        .then(pl.format("a price of {} is not from before the kickoff at {}", last_seen_at, "effective_kickoff"))
         .otherwise(pl.format("has a closing price as of {}, before the kickoff at {}", "as_of", "effective_kickoff"))
     )
     return build_violations("prices are from before kickoff", prices.filter(late | early), row, sentence)
@@ -417,13 +421,13 @@ def intervals_have_no_holes(intervals: pl.DataFrame) -> pl.DataFrame:
                 "intervals have no holes",
                 holes,
                 _describe_market(),
-                pl.format("nothing is said from {} to {}", end, following),
+                pl.format("there is no interval from {} to {}", end, following),
             ),
             build_violations(
                 "intervals have no holes",
                 last_with_end,
                 _describe_market(),
-                pl.format("nothing is said from {} on", end),
+                pl.format("there is no interval from {} on", end),
             ),
         ]
     )

@@ -121,7 +121,7 @@ def build_coverage_tournament(universe: CoverageUniverse) -> pl.DataFrame:
 def repeat_per_universe(frame: pl.DataFrame) -> pl.DataFrame:
     """Return `frame` once per universe.
 
-    All rows come with `include_started` true, unstarted rows once more with false.
+    All rows have a copy with `include_started` true; rows of fixtures that have not started have another with false.
     """
     return pl.concat(
         [

@@ -1,6 +1,6 @@
 """The slots of the kickoff cadence that were due, and their results. Frames in, frames out.
 
-Belongs here: the comparison of due slots with asked ones. Does not belong here: reading either, the start of a run.
+Belongs here: the comparison of due slots with requested ones. Does not belong here: reading either, the start of a run.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,8 @@ LOST_STRETCHES_SCHEMA: Final[dict[str, pl.DataType]] = {
 }
 """One row per run of consecutive lost slots of one fixture.
 
-`n_asked` is the number of slots that were asked without an answer. `silent` holds the platforms that did not answer.
+`n_asked` is the number of slots that were requested without an answer. `silent` holds the platforms that did not
+answer.
 """
 OUTAGES_SCHEMA: Final[dict[str, pl.DataType]] = {
     "first_slot_at": INSTANT,
@@ -46,12 +47,12 @@ def list_due_slots(
 ) -> pl.DataFrame:
     """Return every slot in [`begin`, `end`) that was due for a fixture of `known_kickoffs`.
 
-    The result has the columns `SLOTS_SCHEMA`. A slot is a whole minute. `answered` is true when the slot was asked and
-    at least one platform answered.
+    The result has the columns `SLOTS_SCHEMA`. A slot is a whole minute. `answered` is true when the slot was requested
+    and at least one platform answered.
 
     `tiers` maps minutes before kickoff to the interval in minutes from then on. A slot is due if the kickoffs known at
     the begin of its minute and those known at its end both make it due. So a fixture that was first seen too late has
-    no due slot, and neither has one that was postponed or removed while the slot could still be asked.
+    no due slot, and neither has one that was postponed or removed while the slot could still be requested.
     """
     at = pl.col("slot_at")
     first = pl.max_horizontal(
@@ -77,20 +78,20 @@ def list_due_slots(
         )
         .filter("at_begin", "at_end")
     )
-    asked = asked_slots.select(*ASKED_SLOTS, asked=pl.lit(value=True))
-    slots = expected.join(asked, on=["sr_id", "slot_at"], how="left").with_columns(
+    asked_fixtures = asked_slots.select(*ASKED_SLOTS, asked=pl.lit(value=True))
+    slots = expected.join(asked_fixtures, on=["sr_id", "slot_at"], how="left").with_columns(
         pl.col("asked", "answered").fill_null(value=False), pl.col("silent").fill_null([])
     )
     return slots.sort("sr_id", "slot_at").select(pl.col(name).cast(dtype) for name, dtype in SLOTS_SCHEMA.items())
 
 
 def select_lost_slots(slots: pl.DataFrame) -> pl.DataFrame:
-    """Return the slots (`SLOTS_SCHEMA`) at which a fixture was not asked, or no platform answered."""
+    """Return the slots (`SLOTS_SCHEMA`) without a request for the fixture, or without any answer."""
     return slots.filter(~pl.col("answered"))
 
 
 def count_silences(slots: pl.DataFrame) -> dict[str, int]:
-    """Return the number of answered slots at which each platform was silent, by platform name."""
+    """Return by platform name the number of answered slots at which the platform did not answer."""
     counts = (
         slots.filter("answered")
         .select(pl.col("silent").explode(empty_as_null=False))
@@ -151,7 +152,7 @@ def group_outages(slots: pl.DataFrame) -> pl.DataFrame:
 
 
 def _is_due(tiers: Mapping[int, int]) -> pl.Expr:
-    """Return whether the innermost tier that contains `slot_at` asks at that minute."""
+    """Return whether the innermost tier that contains `slot_at` has a request at that minute."""
     time_to_kickoff, at = pl.col("kickoff_at") - pl.col("slot_at"), pl.col("slot_at").dt
     minute_of_day = at.hour().cast(pl.Int32) * 60 + at.minute()
     due = pl.lit(value=False)

@@ -102,8 +102,8 @@ def build_unmapped_market(
     and external_market_id of the vocabulary's keys; `triage` has the same with status and reason. `proposals` has
     `UNMAPPED_KEY`, proposed_market_key and proposal_evidence.
 
-    The status is mapped when the market was unknown and the vocabulary knows it now: a replay is all that is missing. A
-    known market that came in an unknown form stays new until a replay maps it.
+    The status is mapped when the market was unknown and the vocabulary knows it now: only a replay is missing. A known
+    market with an unknown form of specifier or outcome stays new until a replay maps it.
     """
     market = list(UNMAPPED_KEY[:3])
     only_unknown = pl.col("error_classes").list.eval(pl.element() == MappingError.UNKNOWN_MARKET.value).list.all()

@@ -97,7 +97,7 @@ def build_run_quality(
     (`MEDIANS_SCHEMA`). The caller adds cycle, mapping version and clock.
 
     A full cycle has all three stages for every platform, and a stage without any result has failed: a platform that
-    silently drops to nothing is no success. Other scopes have rows only for the platforms and stages that were asked.
+    suddenly returns nothing is a failure. Other scopes have rows only for the requested platforms and stages.
     """
     names = sorted({str(p) for p in platforms})
     staged = _add_stage(answers)
@@ -241,7 +241,7 @@ def _count_rejects(rejects: pl.DataFrame) -> pl.DataFrame:
         .group_by(_STAGE_KEY)
         .agg(pl.col("n_answers").sum().alias("n_refused"), pl.col("n_entries").sum().alias("n_refused_entries"))
     )
-    # Storage writes readable answers only. An answer that was refused before is no failure of storage.
+    # Storage writes readable answers only. An answer that was refused earlier is not a failure of storage.
     storage = counted.filter(pl.col("stage") == CAPTURE).with_columns(
         stage=pl.lit(STORAGE), n_refused_entries=0 * pl.col("n_refused_entries")
     )

@@ -1,4 +1,4 @@
-"""The state of every fixture on every platform at an instant: listed, missing, or not looked at.
+"""The state of every fixture on every platform at an instant: listed, missing, or not observed.
 
 Every coverage number is counted from these cells, so a fixture is classified only once. This module does not count.
 """
@@ -46,7 +46,7 @@ class CoverageUniverse:
     cells: pl.DataFrame
     """One row per fixture and platform: sr_id, platform, listed, missing, evidence_rank, stale_since.
 
-    A cell that is neither listed nor missing could not be looked at.
+    A cell that is neither listed nor missing could not be observed.
     """
     pairs: pl.DataFrame
     """One row per fixture and competitor (or `any`).
@@ -179,8 +179,9 @@ def _build_cells(
 ) -> pl.DataFrame:
     """Return the cell of every fixture and platform.
 
-    Absence is known when all tournaments of the platform were looked at, or all of its tournaments that are linked to
-    the fixture's. It stays open when a known tournament was not received.
+    A fixture is known to be missing when the discovery covered all tournaments of the platform, or all of its
+    tournaments that are linked to the fixture's. Otherwise, for example when a known tournament was not received, its
+    state is not known.
     """
     grid = fixtures.select("sr_id", "tournament_key").join(
         pl.DataFrame({"platform": list(order)}, schema={"platform": pl.String}), how="cross"

@@ -1,4 +1,4 @@
-"""The kickoff in force, against which prices and lead times are measured, and the looks that count."""
+"""The kickoff in force, to which prices and lead times refer, and the looks that count."""
 
 from datetime import datetime
 
@@ -15,8 +15,8 @@ def add_kickoff(listings: pl.DataFrame, kickoffs: pl.DataFrame, as_of: datetime)
     fixture is in force. Added columns: `kickoff_at`, `kickoff_version`, `kickoff_since` (the instant at which the
     version was first seen) and `to_come` (the kickoff is after `as_of`).
 
-    Raises ValueError on a naive `as_of`, when a fixture has no kickoff, when a fixture has two listings of one
-    platform, and when one listing has two rows.
+    Raises ValueError when `as_of` has no time zone, when a fixture has no kickoff, when a fixture has two listings of
+    one platform, and when one listing has two rows.
     """
     if as_of.tzinfo is None:
         raise ValueError(f"naive datetime {as_of!r}: instants carry a time zone here")
@@ -32,7 +32,7 @@ def add_kickoff(listings: pl.DataFrame, kickoffs: pl.DataFrame, as_of: datetime)
         .sort("sr_id", "platform", "listing_id")
     )
     for key, problem in (
-        (("sr_id", "platform"), "listings that speak for one platform on one fixture"),
+        (("sr_id", "platform"), "primary listings of one platform on one fixture"),
         (("listing_id",), "rows of one listing"),
     ):
         duplicates = rows.filter(rows.select(key).is_duplicated())

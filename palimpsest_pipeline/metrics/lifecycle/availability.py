@@ -51,7 +51,7 @@ NOT_OBSERVED: Final = AvailabilityState.NOT_OBSERVED.value
 REASON_BY_LOOK: Final = {
     LookResult.ABSENT.value: "not in a complete discovery",
     LookResult.FAILED.value: "no usable answer",
-    LookResult.UNKNOWN.value: "discovery could not look",
+    LookResult.UNKNOWN.value: "discovery failed",
 }
 ANSWER_HOLDS: Final = "known"
 """The state of a listing whose last answer holds.
@@ -63,8 +63,8 @@ COUNT_COLUMNS: Final = ("n_outcomes", "n_outcomes_active")
 STRETCH_COLUMNS: Final = ("listing_id", "of_whole", "listing_state")
 """The key of a stretch in which the state of a listing does not change.
 
-`of_whole` is true for the state of the listing itself, and false for the state as its markets see it: for them, a
-discovery that lists it again is no news.
+`of_whole` is true for the state of the listing itself, and false for the state that its markets use. A discovery that
+lists the listing again does not change the latter.
 """
 LISTINGS_AT_ONCE: Final = 50
 """The number of listings per batch, which bounds memory: about 100 MB if every market moves all day."""
@@ -312,9 +312,13 @@ def _build_listing_news(looks: pl.DataFrame) -> pl.DataFrame:
         pl.when(look == LookResult.ANSWERED.value)
         .then(pl.lit(""))
         .when(listed_since_answer)
-        .then(pl.lit("still listed, not asked again"))
+        .then(pl.lit("still listed, not requested again"))
         .when(look == LookResult.LISTED.value)
-        .then(pl.when(was_asked).then(pl.lit("listed again, not yet asked")).otherwise(pl.lit("listed, not yet asked")))
+        .then(
+            pl.when(was_asked)
+            .then(pl.lit("listed again, not yet requested"))
+            .otherwise(pl.lit("listed, not yet requested"))
+        )
         .otherwise(
             look.replace_strict(REASON_BY_LOOK, default=None, return_dtype=pl.String)
             + pl.when(detail.fill_null("") == "").then(pl.lit("")).otherwise(pl.lit(": ") + detail)

@@ -57,13 +57,14 @@ def count_gaps(
     *,
     as_of: datetime,
 ) -> pl.DataFrame:
-    """Return one row per fixture, competitor and time of `HOURS_BEFORE` at which both listed it.
+    """Count the markets that home, a competitor or both offered at each of `HOURS_BEFORE` kickoff.
 
-    Both means home and the competitor. The result has the columns `GAP_COUNT_SCHEMA` and is sorted by `GAP_COUNT_KEY`.
-    `intervals` has the columns `availability.AVAILABILITY_SCHEMA` and holds all intervals of a fixture; the other
-    frames are as in `lifecycle_frames`. The state up to the instant counts; a change at the instant itself, such as the
-    kickoff, does not. Instants after `as_of` have no row. A market that a listing never had is lacking, or unknown
-    while the listing is not observed.
+    There is one row per fixture, competitor and number of hours, if home and the competitor both listed the fixture at
+    that time. The result has the columns `GAP_COUNT_SCHEMA` and is sorted by `GAP_COUNT_KEY`. `intervals` has the
+    columns `availability.AVAILABILITY_SCHEMA` and holds all intervals of a fixture; the other frames are as in
+    `lifecycle_frames`. The counts use the state just before the instant: a change exactly at it, such as the kickoff,
+    is not included. Instants after `as_of` have no row. A market without an interval on a listing counts as lacking
+    while the listing is observed, and as unknown while it is not.
 
     Raises ValueError like `add_kickoff`, and when a fixture has no tournament.
     """

@@ -1,7 +1,7 @@
 """Margins by time to kickoff, per tournament, date and platform. Frames in, frames out.
 
-A margin is weighted by the time for which it held: a fixture whose prices change often has many short stretches, and no
-more weight than one whose prices rest. Stretches are cut at the ends of the buckets (`domain.buckets`) and at `as_of`.
+A margin is weighted by its duration: a fixture whose prices change often has many short stretches, and the same weight
+as one whose prices do not change. Stretches are cut at the ends of the buckets (`domain.buckets`) and at `as_of`.
 Weights are whole microseconds, so their sums are exact.
 
 Belongs here: figures over stretches. Does not belong here: the stretches themselves (`margin_history`).

@@ -5,7 +5,7 @@ Frames in, frames out. The shapes of the frames are in `lifecycle_frames`.
 Prices hold from the answer that shows them until one of these: an answer shows other prices or lacks the market, a
 complete discovery lacks the listing, the kickoff, or the silence limit passes without a look. The first answer of a UTC
 day names every market: prices that it repeats continue, markets that it lacks are withdrawn. A failed look ends
-nothing; the last answer only grows older.
+nothing.
 
 Belongs here: the stretches. Does not belong here: the margin of a market (`margins`), figures over stretches
 (`build_margin_curves`).
@@ -72,7 +72,7 @@ def build_margin_stretches(
     `open_close.KEYED_SETS_SCHEMA`. Only looks strictly before the kickoff in force count; kickoffs up to `as_of` have
     happened. A market that an answer shows suspended or without a price has a stretch without a margin.
 
-    Listings do not depend on each other, so a caller may pass some at a time.
+    Listings are independent of each other, so a caller may process them in parts.
 
     Raises ValueError on a market that `sets` lacks, on a market of open outcomes (it has no complete set), on changes
     at an instant without an answer among the looks, on an outcome without a name, and like `add_kickoff`.

@@ -80,7 +80,7 @@ def find_open_close(
     confirmed at most `exact_s` seconds before kickoff is exact. A look proves nothing about instants more than
     `silence_limit` after it.
 
-    Listings do not depend on each other, so a caller may pass some at a time. The computation takes about 400 MB in
+    Listings are independent of each other, so a caller may process them in parts. The computation takes about 400 MB in
     addition to its arguments and its result.
 
     Raises ValueError when a change has no answer among the looks, when `outcomes` lacks the name of one that was
@@ -302,7 +302,7 @@ def _find_price_lives(places: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
 def _add_names(places: pl.DataFrame, lines: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
     """Return `places` with the listing, the market and the outcome key that each stands for."""
     names = outcomes.select("market_key", "ordinal", "outcome_key", outcome=pl.lit("")).unique()
-    named = (
+    named_outcomes = (
         places.with_columns(
             line=(pl.col("place") // _PLACES_PER_LINE).cast(pl.UInt32),
             ordinal=(pl.col("place") % _PLACES_PER_LINE).cast(pl.Int16),
@@ -311,14 +311,14 @@ def _add_names(places: pl.DataFrame, lines: pl.DataFrame, outcomes: pl.DataFrame
         .join(names, on=["market_key", "ordinal", "outcome"], how="left")
         .with_columns(outcome_key=pl.when(pl.col("outcome") != "").then("outcome").otherwise("outcome_key"))
     )
-    unnamed_places = named.filter(pl.col("outcome_key").is_null())
+    unnamed_places = named_outcomes.filter(pl.col("outcome_key").is_null())
     if unnamed_places.height:
         market, ordinal = unnamed_places.select("market_key", "ordinal").sort("market_key", "ordinal").row(0)
         raise ValueError(
             f"no name is given for outcome {ordinal} of market {market}: "
             "the history knows more than the vocabulary that was given"
         )
-    return named
+    return named_outcomes
 
 
 def _compute_margins(
@@ -331,8 +331,8 @@ def _compute_margins(
         .join(lines.select("line", "market_key"), on="line")
         .join(ids, on="market_key")
     )
-    by = ("row", "market_id")
-    return compute_market_margins(expand_outcomes(markets, by), by, sets).select("row", "margin")
+    group_keys = ("row", "market_id")
+    return compute_market_margins(expand_outcomes(markets, group_keys), group_keys, sets).select("row", "margin")
 
 
 def _build_columns(outcomes: pl.DataFrame, exact_s: float) -> pl.DataFrame:

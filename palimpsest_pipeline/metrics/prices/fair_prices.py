@@ -37,16 +37,16 @@ _INVERSE: Final = pl.col("inverse")
 _SHARE: Final = pl.col("winners_k") / pl.col("sum_inverse")
 
 
-def compute_fair_probabilities(margins: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
-    """Return one row per outcome of every market with a margin: `by`, then the columns of `FAIR_SCHEMA`.
+def compute_fair_probabilities(margins: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
+    """Return one row per outcome of every market with a margin: `keys`, then `FAIR_SCHEMA`.
 
-    The rows are sorted by `by` and ordinal. `margins` is the result of `compute_market_margins` for the same `by`. A
-    method that gives any outcome of a market a probability of 1 or more is null for all its outcomes. With two winners
-    and a negative margin, the multiplicative method can do that to a short price.
+    The rows are sorted by `keys` and ordinal. `margins` is the result of `compute_market_margins` for the same `keys`.
+    A method that gives any outcome of a market a probability of 1 or more is null for all its outcomes. With two
+    winners and a negative margin, the multiplicative method can do that to a short price.
     """
     markets = (
         margins.filter(pl.col("margin").is_not_null())
-        .select(*by, "winners_k", "sum_inverse", "odds_milli", ordinal="ordinals")
+        .select(*keys, "winners_k", "sum_inverse", "odds_milli", ordinal="ordinals")
         .with_columns(inverse=EVENS_MILLI / pl.col("odds_milli").cast(pl.List(pl.Float64)))
         .with_columns(fair_multiplicative=_INVERSE * _SHARE)
         .pipe(_add_power)
@@ -54,7 +54,7 @@ def compute_fair_probabilities(margins: pl.DataFrame, by: Sequence[str]) -> pl.D
     )
     methods = [name for name in FAIR_SCHEMA if name.startswith("fair_")]
     nulls = pl.lit(None, pl.Float64).repeat_by(pl.col("ordinal").list.len())
-    rows = markets.select(*by, *FAIR_SCHEMA).with_columns(
+    rows = markets.select(*keys, *FAIR_SCHEMA).with_columns(
         pl.when(pl.col(name).list.max() < 1).then(name).otherwise(nulls).alias(name) for name in methods
     )
     return rows.explode(*FAIR_SCHEMA).with_columns(pl.col(name).cast(dtype) for name, dtype in FAIR_SCHEMA.items())

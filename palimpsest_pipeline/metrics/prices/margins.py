@@ -84,16 +84,16 @@ def build_outcome_sets(markets: pl.DataFrame, outcomes: pl.DataFrame, complete_s
     return rows.select(pl.col(name).cast(dtype) for name, dtype in OUTCOME_SETS_SCHEMA.items())
 
 
-def expand_outcomes(rows: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
-    """Return market rows of the history as outcomes: `by`, outcome, ordinal, odds_milli, state.
+def expand_outcomes(rows: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
+    """Return market rows of the history as outcomes: `keys`, outcome, ordinal, odds_milli, state.
 
-    The result is the input of `compute_market_margins`. `rows` has `by` (market_id among them), outcome, odds_milli (a
-    list by ordinal) and off_mask (bit i-1: outcome i is suspended). An outcome without a price in the array has the
+    The result is the input of `compute_market_margins`. `rows` has `keys` (market_id among them), outcome, odds_milli
+    (a list by ordinal) and off_mask (bit i-1: outcome i is suspended). An outcome without a price in the array has the
     state no_price, listed or not: the array does not distinguish these.
     """
     return (
         rows.select(
-            *by,
+            *keys,
             "outcome",
             "odds_milli",
             "off_mask",
@@ -107,14 +107,14 @@ def expand_outcomes(rows: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
             .then(pl.lit(MarketState.NO_PRICE.value))
             .otherwise(pl.lit(MarketState.OFFERED.value))
         )
-        .select(*by, "outcome", "ordinal", "odds_milli", "state")
+        .select(*keys, "outcome", "ordinal", "odds_milli", "state")
     )
 
 
-def compute_market_margins(outcomes: pl.DataFrame, by: Sequence[str], sets: pl.DataFrame) -> pl.DataFrame:
-    """Return one row per market: `by`, then the columns of `MARGINS_SCHEMA`, sorted by `by`.
+def compute_market_margins(outcomes: pl.DataFrame, keys: Sequence[str], sets: pl.DataFrame) -> pl.DataFrame:
+    """Return one row per market: `keys`, then the columns of `MARGINS_SCHEMA`, sorted by `keys`.
 
-    The result does not depend on the order of `outcomes`. `outcomes` has `by` (market_id among them), outcome ('' for
+    The result does not depend on the order of `outcomes`. `outcomes` has `keys` (market_id among them), outcome ('' for
     enumerated outcomes), ordinal, odds_milli (null: no price) and state (offered, suspended, no_price). `sets` has the
     columns `OUTCOME_SETS_SCHEMA`.
 
@@ -127,44 +127,44 @@ def compute_market_margins(outcomes: pl.DataFrame, by: Sequence[str], sets: pl.D
 
     Raises ValueError when an enumerated outcome of a market appears twice: its price would count twice.
     """
-    contributions = _add_contributions(outcomes, by)
+    contributions = _add_contributions(outcomes, keys)
     offered = contributions.filter("backable").with_columns(pl.col("market").set_sorted())
     lists = offered.group_by("market", maintain_order=True).agg(ordinals="ordinal", odds_milli="price")
-    sums = _sum_by_market(contributions, by, sets).join(lists, on="market", how="left", maintain_order="left")
+    sums = _sum_by_market(contributions, keys, sets).join(lists, on="market", how="left", maintain_order="left")
     filled_lists = [
         pl.col(name).fill_null(pl.lit([], dtype=MARGINS_SCHEMA[name])) for name in ("ordinals", "odds_milli")
     ]
     return sums.with_columns(filled_lists).select(
-        *by, *(pl.col(name).cast(dtype) for name, dtype in MARGINS_SCHEMA.items())
+        *keys, *(pl.col(name).cast(dtype) for name, dtype in MARGINS_SCHEMA.items())
     )
 
 
-def compute_margin_figures(outcomes: pl.DataFrame, by: Sequence[str], sets: pl.DataFrame) -> pl.DataFrame:
+def compute_margin_figures(outcomes: pl.DataFrame, keys: Sequence[str], sets: pl.DataFrame) -> pl.DataFrame:
     """Return the result of `compute_market_margins` with the shortest price instead of all prices.
 
     `shortest_milli` replaces ordinals and odds_milli.
     """
-    rows = _sum_by_market(_add_contributions(outcomes, by), by, sets)
+    rows = _sum_by_market(_add_contributions(outcomes, keys), keys, sets)
     return rows.select(
-        *by,
+        *keys,
         *(pl.col(name).cast(dtype) for name, dtype in MARGINS_SCHEMA.items() if not dtype.is_nested()),
         "shortest_milli",
     )
 
 
-def _add_contributions(outcomes: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
+def _add_contributions(outcomes: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
     """Return `outcomes` with the values that each adds to its market, sorted by market, ordinal and price.
 
-    `market` numbers the markets in the order of `by`.
+    `market` numbers the markets in the order of `keys`.
     """
     price = pl.when(pl.col("odds_milli") > EVENS_MILLI, pl.col("state") != MarketState.NO_PRICE.value).then(
         "odds_milli"
     )
     backable = pl.col("price").is_not_null() & (pl.col("state") == MarketState.OFFERED.value)
-    begins_market = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift()) for name in by)
+    begins_market = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift()) for name in keys)
     # Grouping sorted rows is several times as fast as hashing, and rows that are mostly sorted already sort quickly.
     return (
-        outcomes.sort(*by, "ordinal", "odds_milli")
+        outcomes.sort(*keys, "ordinal", "odds_milli")
         .with_columns(
             market=begins_market.cum_sum().set_sorted(),
             price=price,
@@ -181,10 +181,10 @@ def _add_contributions(outcomes: pl.DataFrame, by: Sequence[str]) -> pl.DataFram
     )
 
 
-def _sum_by_market(contributions: pl.DataFrame, by: Sequence[str], sets: pl.DataFrame) -> pl.DataFrame:
+def _sum_by_market(contributions: pl.DataFrame, keys: Sequence[str], sets: pl.DataFrame) -> pl.DataFrame:
     """Return one row per market: market, shortest_milli and `MARGINS_SCHEMA` without its lists.
 
-    The rows are sorted by `by`.
+    The rows are sorted by `keys`.
     """
     markets = (
         contributions.with_columns(
@@ -194,7 +194,7 @@ def _sum_by_market(contributions: pl.DataFrame, by: Sequence[str], sets: pl.Data
         )
         .group_by("market", maintain_order=True)
         .agg(
-            pl.col(*by).first(),
+            pl.col(*keys).first(),
             n_outcomes=pl.col("backable").sum(),
             n_priced=pl.col("price").count(),
             n_suspended=pl.col("suspended").sum(),
@@ -219,7 +219,7 @@ def _sum_by_market(contributions: pl.DataFrame, by: Sequence[str], sets: pl.Data
         )
         .with_columns(n_expected=pl.coalesce("n_in_set", "n_expected"))
     )
-    _refuse_duplicates(markets, by)
+    _refuse_duplicates(markets, keys)
     return (
         markets.with_columns(
             sum_inverse=pl.when(pl.col("n_outcomes") > 0).then("sum_inverse"),
@@ -250,10 +250,10 @@ def _choose_status() -> pl.Expr:
     return pl.coalesce(pl.when(applies[status]).then(pl.lit(status.value)) for status in MarginStatus)
 
 
-def _refuse_duplicates(markets: pl.DataFrame, by: Sequence[str]) -> None:
+def _refuse_duplicates(markets: pl.DataFrame, keys: Sequence[str]) -> None:
     duplicates = markets.filter(pl.col("n_open") == 0, pl.col("n_repeats") > 0)
     if duplicates.height:
-        first = dict(zip(by, duplicates.select(*by).row(0), strict=True))
+        first = dict(zip(keys, duplicates.select(*keys).row(0), strict=True))
         raise ValueError(f"{duplicates.height} markets name an outcome twice, first {first}")
 
 

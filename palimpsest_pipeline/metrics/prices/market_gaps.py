@@ -1,9 +1,9 @@
-"""Markets that home and a competitor do not both offer: the side that lacks them, and since when.
+"""Markets that home and a competitor do not both offer, with the side that lacks them and the time.
 
 Frames in, frames out. The shapes of the frames are in `comparison_frames`.
 
 A market is offered when one of its outcomes can be backed. It is listed when the last answer shows it at all. An old
-answer says nothing about the current state: if one side was not looked at when the fixture was last looked at, the gap
+answer proves nothing about the current state: if one side was not observed when the fixture was last observed, the gap
 is unknown. A dropped listing stays dropped until a look shows it again.
 """
 
@@ -41,7 +41,7 @@ GAP_KEY: Final = ("sr_id", "market_key", "specifier", "platform")
 _MARKET_COLUMNS: Final = ("sr_id", "market_key", "specifier")
 _STATES_BEST_FIRST: Final = [state.value for state in MarketState]
 """The states of a market from best to worst. A market with several rows has the best of their states."""
-_OFFERED, _LISTED, _NOT_LISTED = 0, len(_STATES_BEST_FIRST) - 2, len(_STATES_BEST_FIRST) - 1
+_OFFERED, _NOT_LISTED = 0, len(_STATES_BEST_FIRST) - 1
 _RANK_UNIT: Final = 1 << 56
 """A number above any instant in microseconds: rank and instant are combined into one number."""
 
@@ -61,7 +61,7 @@ def find_availability_gaps(
     platforms that it lacks are left out. `main_markets` holds market keys by priority. A market of open outcomes has
     the best state of its rows, since the earliest row in that state.
 
-    Fixtures do not depend on each other, so a caller may pass some at a time.
+    Fixtures are independent of each other, so a caller may process them in parts.
     """
     home, *competitors = platforms
     dated_listings = add_as_of(listings)

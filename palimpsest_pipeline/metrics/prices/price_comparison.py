@@ -58,7 +58,6 @@ COMPARISON_SCHEMA: Final[FrameSchema] = {
     "cross_book_sum_inverse": pl.Float64,
     "arb": pl.Boolean,
 }
-COMPARISON_KEY: Final = ("sr_id", "market_key", "specifier", "outcome_key", "platform")
 
 COMPARED_LINES_SCHEMA: Final[FrameSchema] = {
     "sr_id": pl.Int64,
@@ -128,11 +127,12 @@ def build_price_comparison(
     The rows are the outcomes of markets that both sides list, if at least one side has them priced or suspended.
 
     `markets` and `listings` are as in `comparison_frames`; `outcomes` and `sets` are as in `find_open_close`.
-    `platforms` holds home, then the competitors in order of trust; of equal best prices, the first platform is named.
-    Listings of other platforms are left out. A dropped listing lists nothing. `suspects` are fixtures whose listings
+    `platforms` holds home, then the competitors, the most trusted first. If several platforms have the same best price,
+    the result names the first of them. Listings of other platforms are left out. A dropped listing counts as having no
+    markets. Prices from answers more than `max_skew_s` apart are not comparable. `suspects` are fixtures whose listings
     may not offer the same bets: none of their prices are comparable.
 
-    Fixtures do not depend on each other, so a caller may pass some at a time.
+    Fixtures are independent of each other, so a caller may process them in parts.
     """
     home, *competitors = platforms
     compared = _compare_outcomes(markets, listings, outcomes, sets, platforms, max_skew_s, suspects)
@@ -154,8 +154,8 @@ def compare_lines(
     """Return the facts that determine the rows of `build_price_comparison`.
 
     The result has the columns `COMPARED_LINES_SCHEMA`. There is one row per line and competitor for which
-    `build_price_comparison` has any row. The arguments are those of `build_price_comparison`. Fixtures do not depend on
-    each other.
+    `build_price_comparison` has any row. The arguments are those of `build_price_comparison`. Fixtures are independent
+    of each other.
     """
     compared = _compare_outcomes(markets, listings, outcomes, sets, platforms, max_skew_s, suspects)
     if compared is None:
@@ -169,7 +169,7 @@ def compare_listings(
     """Return the last answers of `platforms` and whether they are comparable with home's.
 
     The result has the columns `COMPARED_LISTINGS_SCHEMA`. The arguments are those of `build_price_comparison`. Fixtures
-    that were never looked at are left out.
+    that were never observed are left out.
     """
     home = platforms[0]
     dated_listings = add_as_of(listings).filter(pl.col("platform").is_in(platforms))
@@ -416,8 +416,8 @@ def _add_line_figures(
         .join(ids, on="market_key")
         .join(used_rows.to_frame("row"), on="row", how="semi")
     )
-    by = ("row", "market_id")
-    margins = compute_margin_figures(expand_outcomes(whole_markets, by), by, sets)
+    group_keys = ("row", "market_id")
+    margins = compute_margin_figures(expand_outcomes(whole_markets, group_keys), group_keys, sets)
     row_figures = rows.select("row").join(
         margins.select("row", "margin", share=compute_multiplicative_share()),
         on="row",

@@ -26,9 +26,9 @@ from .hour_spans import HourOutcome, HourSpan, run_span, split_into_spans
 from .worker_processes import run_spans
 
 SPANS_PER_WORKER = 2
-"""The least number of spans per process, if there are enough hours.
+"""Minimum number of spans per process, if there are enough hours.
 
-With fewer, the other processes would idle during the last span.
+With fewer, the other processes would be idle during the last span.
 """
 
 
@@ -48,7 +48,7 @@ class BackfillReport:
     failed_dates: dict[str, str] = field(default_factory=dict)
     """Kickoff dates for which the tables of a fixture's life could not be derived again, with the reason."""
     failed_present: str | None = None
-    """Why the current prices could not be derived again; None: they were, or none were due."""
+    """Error of the derivation of current prices; None if they were derived or not due."""
     due_later: list[str] = field(default_factory=list)
     """Hours after the range that are due, for example because their marts depend on the derived hours."""
 
@@ -219,9 +219,11 @@ def _iterate_mart_spans(pipeline: Pipeline, hours: list[PlannedHour], refused: l
             due = list_due_products(
                 pipeline, conn, cycle_ids=[cycle.cycle_id for hour in hours for cycle in hour.landed_cycles]
             )
-        waiting = {product.cycle_id for product in due if product.schema == "core"}
+        waiting_cycles = {product.cycle_id for product in due if product.schema == "core"}
         mart_hours = {
-            product.partition_hour for product in due if product.schema == "mart" and product.cycle_id not in waiting
+            product.partition_hour
+            for product in due
+            if product.schema == "mart" and product.cycle_id not in waiting_cycles
         }
         spans = split_into_spans("mart", sorted(mart_hours), excluded_hours=refused)
         if not spans:

@@ -1,7 +1,7 @@
-"""The progress of a backfill: a bar on a terminal, else lines.
+"""The progress of a backfill: a bar on a terminal, otherwise lines.
 
-The derived products are counted in the database, so that the work of every process shows. Belongs here: counting and
-drawing. Does not belong here: the derivation.
+The derived products are counted in the database, so the figures include the work of every process. Belongs here:
+counting and drawing. Does not belong here: the derivation.
 """
 
 import threading
@@ -24,7 +24,10 @@ POLL_INTERVAL_S: Final = 1.0
 
 
 class BackfillProgress:
-    """Shows the progress of the due products of `hours` while the `with` block runs, from its own thread."""
+    """A display of the progress of the due products of `hours`, from its own thread.
+
+    It lasts as long as the `with` block.
+    """
 
     def __init__(
         self,

@@ -26,7 +26,7 @@ from ..run_job import run_job
 
 
 class Cancelled(KeyboardInterrupt):
-    """Raised when a run was ended by Ctrl-C, a signal or Dagster's UI. The whole backfill ends with it."""
+    """Raised when a run is ended by Ctrl-C, a signal or Dagster's UI. It stops the whole backfill."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +82,9 @@ def run_span(instance: dg.DagsterInstance, pipeline: Pipeline, span: HourSpan) -
 def _collect_errors(pipeline: Pipeline, span: HourSpan, run_error: str, checks: Sequence[str]) -> dict[datetime, str]:
     """Return the error of each failed hour of the span.
 
-    An hour gets the errors of its cycles, or the run's error `run_error` where no cycle has one. `checks`: the blocking
-    checks that stopped the run. When no product is due and no cycle is bad, something else failed: then every hour gets
-    the error of the run.
+    An hour gets the errors of its cycles, or the run's error `run_error` if no cycle has one. `checks` are the blocking
+    checks that stopped the run. When no product is due and no cycle is bad, the error concerns the whole run: then
+    every hour gets the error of the run.
     """
     first, end_at = span.hours[0], span.hours[-1] + HOUR
     messages_by_hour: dict[datetime, dict[str, None]] = {}

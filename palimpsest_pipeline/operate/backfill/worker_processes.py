@@ -1,7 +1,7 @@
-"""Processes that run spans of hours at the same time. A worker ends whenever its parent ends.
+"""Processes that run spans of hours at the same time. A worker ends when its parent ends.
 
-Belongs here: starting, feeding and ending them. Does not belong here: the choice of spans, and the handling of their
-outcomes.
+Belongs here: starting and ending them, and sending them work. Does not belong here: the choice of spans, and the
+handling of their outcomes.
 """
 
 import multiprocessing

@@ -44,7 +44,7 @@ __all__ = [
     "run_doctor",
 ]
 
-LOOKS_SCHEMA: dict[str, Check] = {
+CHECKS_BY_NAME: dict[str, Check] = {
     "settings": check_settings,
     "packs": check_packs,
     "markets": check_market_settings,
@@ -77,4 +77,4 @@ def run_doctor(settings: Settings, *, platforms: bool = False) -> list[Finding]:
     With `platforms` each platform gets one request.
     """
     load_definitions()
-    return run_checks(settings, LOOKS_SCHEMA | ({"platforms": check_platforms} if platforms else {}))
+    return run_checks(settings, CHECKS_BY_NAME | ({"platforms": check_platforms} if platforms else {}))

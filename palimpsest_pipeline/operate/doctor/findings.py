@@ -14,7 +14,7 @@ from palimpsest_pipeline.domain.secrets import build_redactor
 from palimpsest_pipeline.settings import Settings
 
 CHECK_TIMEOUT_S: Final = 11.0
-"""Time limit of all checks; a check that has not ended by then is reported as late.
+"""Time limit of all checks. A check that has not ended by then is reported as late.
 
 It is a little longer than a connection to a database may take.
 """

@@ -55,9 +55,9 @@ def _describe_few_runs(settings: Settings) -> list[str]:
 
 
 def check_market_settings(settings: Settings) -> Finding:
-    """Report markets that the settings name and the vocabulary lacks.
+    """Report markets that are named in the settings and missing in the vocabulary.
 
-    They fail every run that computes margins or alerts to traders, and no earlier step.
+    With such a market, every run that computes margins, or alerts to traders, fails. The steps before them do not fail.
     """
     try:
         markets = Pipeline(settings).main_markets

@@ -99,21 +99,21 @@ def check_first_days(settings: Settings) -> Finding:
     except (DatabaseUrlError, DatabaseUnreachable, psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
         return Finding("first day", True, f"{own_day}; runs were {SEE_DATABASE_DETAIL}")
     this_host, lines = socket.gethostname(), list[str]()
-    others: dict[date, list[str]] = {}
+    other_days: dict[date, list[str]] = {}
     for host, day, began_at in runs:
         if day == own_day:
             continue
         if host != this_host:
-            others.setdefault(day, []).append(host)
+            other_days.setdefault(day, []).append(host)
         elif written_at is None or began_at >= written_at:
             lines.append(
                 f"{day} in the last run on this machine: run `palimpsest down`, then `palimpsest up`; its next run "
                 f"then has {own_day}"
             )
-    if others:
+    if other_days:
         days_text = "; ".join(
             f"{day} in the last run of {', '.join(hosts[:MAX_NAMED_HOSTS])}{_format_remainder(hosts)}"
-            for day, hosts in sorted(others.items())
+            for day, hosts in sorted(other_days.items())
         )
         lines.append(
             f"{days_text}: give all machines the same PALIMPSEST_FIRST_DAY, then restart their servers and workers"
@@ -175,7 +175,7 @@ def check_cycles(settings: Settings) -> Finding:
     return Finding(
         "cycles",
         True,
-        "; ".join([*map(describe_closed_cycle, dead), *alive]) or "none is running, and none has died unnoticed",
+        "; ".join([*map(describe_closed_cycle, dead), *alive]) or "none is running, and no process of one has died",
     )
 
 

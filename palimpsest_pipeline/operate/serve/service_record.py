@@ -46,7 +46,7 @@ class ServiceRecord:
     @property
     def is_alive(self) -> bool:
         """Whether any of the processes still runs."""
-        return any(known.find() for known in (self.supervisor, *self.children.values()))
+        return any(process.find() for process in (self.supervisor, *self.children.values()))
 
     def with_child(self, name: str, process: KnownProcess) -> Self:
         return replace(self, children={**self.children, name: process})

@@ -28,11 +28,11 @@ SWITCHES_QUERY: Final = """
 }
 """
 SELECTOR_ARGUMENTS: Final = "repositoryName: $repository, repositoryLocationName: $location"
-ASKED_SLOTS_SCHEMA: Final = "($name: String!, $repository: String!, $location: String!)"
+MUTATION_VARIABLES: Final = "($name: String!, $repository: String!, $location: String!)"
 START_MUTATIONS: Final = {
-    "schedule": f"mutation {ASKED_SLOTS_SCHEMA} {{ done: startSchedule(scheduleSelector: {{{SELECTOR_ARGUMENTS}, "
+    "schedule": f"mutation {MUTATION_VARIABLES} {{ done: startSchedule(scheduleSelector: {{{SELECTOR_ARGUMENTS}, "
     "scheduleName: $name}) { __typename ...why } }",
-    "sensor": f"mutation {ASKED_SLOTS_SCHEMA} {{ done: startSensor(sensorSelector: {{{SELECTOR_ARGUMENTS}, sensorName: "
+    "sensor": f"mutation {MUTATION_VARIABLES} {{ done: startSensor(sensorSelector: {{{SELECTOR_ARGUMENTS}, sensorName: "
     "$name}) { __typename ...why } }",
 }
 STOP_MUTATIONS: Final = {

@@ -18,7 +18,6 @@ from palimpsest_pipeline.runtime.signals import DeferredSignals
 from palimpsest_pipeline.settings import Settings
 
 from .children import DEFINITIONS_MODULE, ChildProcesses, Say, build_commands
-from .end_services import stop_services
 from .readiness import query_readiness
 from .service_record import (
     STOPPING_LOG_FILE,
@@ -33,6 +32,7 @@ from .service_record import (
     take_requested_wait_s,
     write_record,
 )
+from .stop_runs_and_services import stop_services
 
 START_TIMEOUT_S: Final = 180.0
 DEFAULT_WAIT_S: Final = 30.0

@@ -1,8 +1,7 @@
-"""Detail answers as frames: the listings that they show, their books in the vocabulary's words, and what was refused.
-Knows no database, no landing.
+"""The content of detail answers as frames: listings, books in the vocabulary's keys, and refusals.
 
-Belongs here: reading answers, and keeping what was read of a cycle while it is scraped. Does not: which answers
-(`cycle_frames`), writing (`write_core`).
+Knows no database and no landing. Belongs here: reading answers, and caching the results while a cycle is scraped. Does
+not belong here: the choice of answers (`cycle_frames`), writing (`write_core`).
 """
 
 import threading
@@ -52,17 +51,23 @@ OWNER_SCHEMA: Final[dict[str, pl.DataType]] = {
 COUNT_COLUMNS: Final = ("n_markets_listed", "n_markets_mapped", "n_markets_priced", "n_prices", "n_prices_merged")
 ANSWER_SCHEMA: Final[dict[str, pl.DataType]] = {**OWNER_SCHEMA, **dict.fromkeys(COUNT_COLUMNS, pl.Int32())}
 MAX_KEPT_BYTES: Final = 96 * 2**20
-"""Frames of books that are kept at most: those of some 3,000 fixtures."""
+"""Maximum size of the cached books: the frames of some 3,000 fixtures."""
 MAX_LISTING_ROWS: Final = 200_000
-"""Listings that are kept at most: those of a day of full cycles of some hundred fixtures, or of one of some ten
-thousand.
+"""Maximum number of cached listings.
+
+That is a day of full cycles with some hundred fixtures, or one cycle with some ten thousand.
 """
 ANSWERS_PER_PART: Final = 64
-"""Answers that are normalised together: it costs some 25 ms however few they are, and for this many takes some ten
-megabytes of memory.
+"""Number of answers that are normalised together.
+
+A call takes about 25 ms even for one answer. This many answers take about ten megabytes of memory.
 """
-MAX_WAITING_SEGMENTS: Final = 2
-"""Segments that wait to be read at most: their bodies are in memory, of each some megabytes."""
+MAX_WAITING_SEGMENTS: Final = 8
+"""Maximum number of segments that wait to be read, each with some megabytes of bodies in memory.
+
+A segment that finds no room is read again from the landing after the scrape, which delays the derived rows, so there is
+room for a burst.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +81,13 @@ class ObservedListing:
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """What detail answers of one platform say. `capture` is the number of an answer whose book could be read, in the
-    order of the answers.
+    """The content of detail answers of one platform, under the keys of the vocabulary.
 
-    listings: rows of LISTING_SCHEMA; also of answers whose book is refused. answers: rows of ANSWERS. rows: rows of
-    `markets.build_market_rows.MARKET_ROWS_SCHEMA`. unmapped,
-    coverage and players: as in `NormalisedBatch`. refused: as `storage.ledger.rejected_answers` takes it.
-    without_price: answers whose book has outcomes and no price.
+    `capture` is the number of an answer whose book could be read, in the order of the answers. `listings` has the
+    columns LISTING_SCHEMA, and includes answers whose book was refused. `answers` has the columns ANSWER_SCHEMA. `rows`
+    has the columns `markets.build_market_rows.MARKET_ROWS_SCHEMA`. `unmapped`, `coverage` and `players` are as in
+    `NormalisedBatch`. `refused` is the input of `storage.ledger.rejected_answers`. `without_price` has the answers
+    whose book has outcomes and no price.
     """
 
     listings: pl.DataFrame
@@ -96,7 +101,7 @@ class Books:
 
     @property
     def size_bytes(self) -> int:
-        """About the memory that its frames take."""
+        """Approximate memory of the frames."""
         return sum(int(getattr(self, name).estimated_size()) for name in FRAME_FIELDS)
 
 
@@ -113,9 +118,9 @@ EMPTY_BOOKS: Final = Books(
 
 @dataclass(frozen=True, slots=True)
 class DecodedAnswers:
-    """What detail answers of one platform say in its own words.
+    """The content of detail answers of one platform, under the platform's own market ids.
 
-    `owners`: rows of OWNER, the captures of `raw`; the rest as in `Books`.
+    `owners` has the columns OWNER_SCHEMA: the captures of `raw`. The other fields are as in `Books`.
     """
 
     listings: pl.DataFrame
@@ -156,90 +161,90 @@ def _is_complete(attempt: Sequence[Answer], adapter: PlatformAdapter) -> bool:
         return True  # reading the book fails for the same reason
 
 
-def read_books(answers: Iterable[Answer], adapter: PlatformAdapter, vocabulary: Vocabulary) -> Books:
-    """Return what detail answers of the adapter's platform say.
-
-    The result depends on nothing but the arguments: it is the same for answers that have just come and for those read
-    from the landing.
-    """
-    return normalise_books([decode_books(answers, adapter)], vocabulary)
-
-
 def decode_books(answers: Iterable[Answer], adapter: PlatformAdapter) -> DecodedAnswers:
-    """Return what detail answers of the adapter's platform say, one book's texts in memory at a time.
+    """Return the decoded detail answers of the adapter's platform, with the bodies of one book in memory at a time.
 
     A book is observed at its earliest answer.
     """
-    seen: list[ObservedListing] = []
-    refused: list[tuple[PayloadKind, Reject, bool]] = []
+    listings: list[ObservedListing] = []
+    rejects: list[tuple[PayloadKind, Reject, bool]] = []
     without_price: list[Reject] = []
     owners: list[tuple[int, str, str, str, datetime]] = []
 
-    def readable() -> Iterable[Detail]:
+    def iterate_details() -> Iterable[Detail]:
         for attempt in group_details(answers, adapter):
             try:
                 detail = adapter.read_detail(attempt)
             except PayloadRejected as rejected:
-                refused.append(
+                rejects.append(
                     (
                         PayloadKind.DETAIL,
                         Reject(adapter.platform, attempt[0].request.external_id, rejected.path, rejected.reason),
                         True,
                     )
                 )
-                seen.extend(_read_listing(attempt, adapter))
+                listings.extend(_read_listing(attempt, adapter))
                 continue
             listing, observed_at = detail.listing, _find_observed_at(attempt)
             if listing.is_in_play:
-                refused.append(
+                rejects.append(
                     (PayloadKind.DETAIL, Reject(adapter.platform, listing.external_id, "$", OUT_OF_SCOPE_REASON), True)
                 )
                 continue
-            shown = ObservedListing(listing, observed_at, PayloadKind.DETAIL)
-            seen.append(shown)
-            refused.extend((PayloadKind.DETAIL, entry, False) for entry in (*detail.rejects, *refuse_kickoffs([shown])))
+            observed_listing = ObservedListing(listing, observed_at, PayloadKind.DETAIL)
+            listings.append(observed_listing)
+            rejects.extend(
+                (PayloadKind.DETAIL, reject, False)
+                for reject in (*detail.rejects, *refuse_kickoffs([observed_listing]))
+            )
             if len(detail.prices) and not any(detail.prices.odds_milli):
                 without_price.append(Reject(adapter.platform, listing.external_id, "$", NO_PRICE_REASON))
             owners.append((len(owners), listing.platform, listing.sport.value, listing.external_id, observed_at))
             yield detail
 
-    raw = collect_raw_books(readable())
+    raw = collect_raw_books(iterate_details())
     return DecodedAnswers(
-        frame_listings(seen),
+        frame_listings(listings),
         pl.DataFrame(owners, schema=OWNER_SCHEMA, orient="row"),
         raw,
-        tuple(refused),
+        tuple(rejects),
         tuple(without_price),
     )
 
 
 def normalise_books(parts: Sequence[DecodedAnswers], vocabulary: Vocabulary) -> Books:
-    """Return the books of several batches of answers, as of one, in the vocabulary's words.
+    """Return the books of several batches of answers as one, under the keys of the vocabulary.
 
-    What this costs grows little with the answers.
+    The time grows little with the number of answers.
     """
     listings = pl.concat([part.listings for part in parts])
-    refused = tuple(entry for part in parts for entry in part.refused)
-    without_price = tuple(entry for part in parts for entry in part.without_price)
-    firsts = list(accumulate((part.owners.height for part in parts), initial=0))
-    if not firsts[-1]:
-        return replace(EMPTY_BOOKS, listings=listings, refused=refused, without_price=without_price)
+    rejects = tuple(reject for part in parts for reject in part.refused)
+    without_price = tuple(reject for part in parts for reject in part.without_price)
+    first_captures = list(accumulate((part.owners.height for part in parts), initial=0))
+    if not first_captures[-1]:
+        return replace(EMPTY_BOOKS, listings=listings, refused=rejects, without_price=without_price)
     owners = pl.concat(
-        [part.owners.with_columns(pl.col("capture") + first) for part, first in zip(parts, firsts, strict=False)]
+        [
+            part.owners.with_columns(pl.col("capture") + first_capture)
+            for part, first_capture in zip(parts, first_captures, strict=False)
+        ]
     )
     markets = pl.concat(
-        [part.raw.markets.with_columns(pl.col("capture") + first) for part, first in zip(parts, firsts, strict=False)]
+        [
+            part.raw.markets.with_columns(pl.col("capture") + first_capture)
+            for part, first_capture in zip(parts, first_captures, strict=False)
+        ]
     )
-    normal = normalise(RawBooks(markets, pl.concat([part.raw.outcomes for part in parts])), vocabulary)
-    rows = build_market_rows(normal.prices, vocabulary)
-    answers = _count_markets(owners, rows, normal.coverage, normal.merged)
-    return Books(listings, answers, rows, normal.unmapped, normal.coverage, normal.players, refused, without_price)
+    batch = normalise(RawBooks(markets, pl.concat([part.raw.outcomes for part in parts])), vocabulary)
+    rows = build_market_rows(batch.prices, vocabulary)
+    answers = _count_markets(owners, rows, batch.coverage, batch.merged)
+    return Books(listings, answers, rows, batch.unmapped, batch.coverage, batch.players, rejects, without_price)
 
 
 def _count_markets(
     owners: pl.DataFrame, rows: pl.DataFrame, coverage: pl.DataFrame, merged: pl.DataFrame
 ) -> pl.DataFrame:
-    """Return the rows of ANSWERS."""
+    """Return the rows of ANSWER_SCHEMA: each answer with its counts."""
     offered = rows.filter(pl.col("state") == "offered").select("capture", "market_id", "specifier").unique()
     markets = offered.group_by("capture").agg(n_markets_priced=pl.len())
     prices = rows.group_by("capture").agg(n_prices=pl.col("odds_milli").explode().count())
@@ -254,11 +259,11 @@ def _count_markets(
 
 
 def read_listings(answers: Iterable[Answer], adapter: PlatformAdapter) -> list[ObservedListing]:
-    """Return what detail answers say of their own listings.
+    """Return the listings that the detail answers show.
 
-    One that cannot be read, or shows a match in play, is a reject of the odds.
+    A listing that cannot be read, or shows a match in play, is left out: the derivation of the odds rejects it.
     """
-    return [shown for attempt in group_details(answers, adapter) for shown in _read_listing(attempt, adapter)]
+    return [listing for attempt in group_details(answers, adapter) for listing in _read_listing(attempt, adapter)]
 
 
 def _read_listing(attempt: Sequence[Answer], adapter: PlatformAdapter) -> list[ObservedListing]:
@@ -274,17 +279,17 @@ def _find_observed_at(attempt: Sequence[Answer]) -> datetime:
 
 
 def concat_books(parts: Sequence[Books]) -> Books:
-    """Return the books of several batches of answers as those of one."""
+    """Return the books of several batches of answers as one."""
     if len(parts) == 1:
         return parts[0]
     frames: dict[str, list[pl.DataFrame]] = {name: [getattr(EMPTY_BOOKS, name)] for name in FRAME_FIELDS}
     n_answers = 0
     for part in parts:
-        for name, found in frames.items():
+        for name, part_frames in frames.items():
             frame: pl.DataFrame = getattr(part, name)
-            found.append(frame if name == "listings" else frame.with_columns(pl.col("capture") + n_answers))
+            part_frames.append(frame if name == "listings" else frame.with_columns(pl.col("capture") + n_answers))
         n_answers += part.answers.height
-    listings, answers, rows, unmapped, coverage, players = (pl.concat(found) for found in frames.values())
+    listings, answers, rows, unmapped, coverage, players = (pl.concat(part_frames) for part_frames in frames.values())
     return Books(
         listings,
         answers,
@@ -292,57 +297,60 @@ def concat_books(parts: Sequence[Books]) -> Books:
         unmapped,
         coverage,
         players,
-        refused=tuple(entry for part in parts for entry in part.refused),
-        without_price=tuple(entry for part in parts for entry in part.without_price),
+        refused=tuple(reject for part in parts for reject in part.refused),
+        without_price=tuple(reject for part in parts for reject in part.without_price),
     )
 
 
-def refuse_kickoffs(seen: Iterable[ObservedListing]) -> list[Reject]:
+def refuse_kickoffs(listings: Iterable[ObservedListing]) -> list[Reject]:
     """Return a reject for each kickoff that is not credible.
 
-    Their listings are kept, so that they do not count as absent.
+    The listings stay, so that they do not count as absent.
     """
     return [
         Reject(
-            s.listing.platform, s.listing.external_id, "$", NOT_CREDIBLE_REASON.format(s.listing.kickoff_at.isoformat())
+            observation.listing.platform,
+            observation.listing.external_id,
+            "$",
+            NOT_CREDIBLE_REASON.format(observation.listing.kickoff_at.isoformat()),
         )
-        for s in seen
-        if not s.listing.has_credible_kickoff(s.observed_at)
+        for observation in listings
+        if not observation.listing.has_credible_kickoff(observation.observed_at)
     ]
 
 
-def frame_listings(seen: Iterable[ObservedListing]) -> pl.DataFrame:
+def frame_listings(listings: Iterable[ObservedListing]) -> pl.DataFrame:
     """Return rows of `storage.catalog.listings.LISTING_SCHEMA`. A kickoff that is not credible is null."""
     rows = [
         (
-            x.platform,
-            x.external_id,
-            x.sport,
-            x.kind,
-            x.tournament_external_id,
-            x.tournament_name,
-            x.country_raw,
-            x.sr_tournament_id,
-            x.home_team,
-            x.away_team,
-            x.kickoff_at if x.has_credible_kickoff(s.observed_at) else None,
-            x.sr_id,
-            x.genius_id,
-            x.n_markets_declared,
-            s.observed_at,
-            s.kind,
+            listing.platform,
+            listing.external_id,
+            listing.sport,
+            listing.kind,
+            listing.tournament_external_id,
+            listing.tournament_name,
+            listing.country_raw,
+            listing.sr_tournament_id,
+            listing.home_team,
+            listing.away_team,
+            listing.kickoff_at if listing.has_credible_kickoff(observation.observed_at) else None,
+            listing.sr_id,
+            listing.genius_id,
+            listing.n_markets_declared,
+            observation.observed_at,
+            observation.kind,
         )
-        for s in seen
-        for x in (s.listing,)
+        for observation in listings
+        for listing in (observation.listing,)
     ]
     return pl.DataFrame(rows, schema=LISTING_SCHEMA, orient="row")
 
 
 class ListingCache:
-    """The listings that cycles showed (LISTING_SCHEMA), from the step that reads them all to those that write them by
-    platform.
+    """A cache of the listings (LISTING_SCHEMA) of cycles, between reading and writing them.
 
-    Only a shortcut, as `EarlyBooks`. When there is no more room, the oldest are let go.
+    One step reads the listings of all platforms, and later steps write them platform by platform. Without an entry, the
+    listings are read again. A full cache drops its oldest entries.
     """
 
     def __init__(self, max_rows: int = MAX_LISTING_ROWS) -> None:
@@ -350,28 +358,26 @@ class ListingCache:
         self._lock = threading.Lock()
         self._listings: dict[tuple[int, str, Platform], pl.DataFrame] = {}
 
-    def keep(self, cycle_id: int, digest: str, platforms: Iterable[Platform], seen: pl.DataFrame) -> None:
-        """Keep what a cycle with this landed content showed of the platforms."""
+    def keep(self, cycle_id: int, digest: str, platforms: Iterable[Platform], listings: pl.DataFrame) -> None:
+        """Add the listings that a cycle with this landed content showed on the platforms."""
         with self._lock:
             self._listings |= {
-                (cycle_id, digest, platform): seen.filter(pl.col("platform") == platform) for platform in platforms
+                (cycle_id, digest, platform): listings.filter(pl.col("platform") == platform) for platform in platforms
             }
             while sum(frame.height for frame in self._listings.values()) > self._max_rows:
                 del self._listings[next(iter(self._listings))]
 
     def take(self, cycle_id: int, digest: str, platforms: Sequence[Platform]) -> pl.DataFrame | None:
-        """Return what was kept of the platforms, and let go of it; None when it is not here."""
+        """Remove and return the listings of the platforms; None when one of them is not in the cache."""
         with self._lock:
-            found = [self._listings.pop((cycle_id, digest, platform), None) for platform in platforms]
-        frames = [frame for frame in found if frame is not None]
-        return pl.concat(frames) if frames and len(frames) == len(found) else None
+            cached_frames = [self._listings.pop((cycle_id, digest, platform), None) for platform in platforms]
+        frames = [frame for frame in cached_frames if frame is not None]
+        return pl.concat(frames) if frames and len(frames) == len(cached_frames) else None
 
 
 @dataclass(slots=True)
 class EarlyPart:
-    """Segments of a platform that follow each other, and what their detail answers say, in the platform's words
-    until there are enough of them.
-    """
+    """Consecutive segments of a platform, decoded and, when they are enough, normalised."""
 
     segments: tuple[Segment, ...] = ()
     decoded: list[DecodedAnswers] = field(default_factory=list)
@@ -383,11 +389,11 @@ class EarlyPart:
 
 
 class EarlyBooks:
-    """Reads the books of each segment as soon as it is landed, on one thread beside the scrape, and keeps them until
-    the cycle's odds are derived.
+    """A cache of decoded books: it reads each landed segment on one thread during the scrape.
 
-    Only a shortcut: what is not here (another process landed it, there was no room, too many segments were waiting) is
-    read from the landing by the same functions. So no derived row depends on it.
+    Books stay until the cycle's odds are derived. No derived row depends on the cache. Segments that are not in it
+    (another process landed them, there was no room, too many segments were waiting) are read from the landing by the
+    same functions.
     """
 
     def __init__(
@@ -404,19 +410,19 @@ class EarlyBooks:
         self._max_waiting = max_waiting
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="books")
         self._lock = threading.Lock()
-        self._waiting = 0
-        # Of the thread alone.
+        self._n_waiting = 0
+        # Only the thread uses these.
         self._parts: dict[tuple[int, Platform], list[EarlyPart]] = {}
         self._bytes = 0
 
     def offer(self, cycle: Cycle, segment: Segment, answers: pl.DataFrame) -> None:
-        """Have the detail answers of a landed segment read. Returns at once."""
-        if cycle.scope is Scope.RECORDED:  # imported, and perhaps derived by nobody soon
+        """Start reading the detail answers of a landed segment. Returns at once."""
+        if cycle.scope is Scope.RECORDED:  # an imported cycle may be derived much later
             return
         key = cycle.cycle_id, segment.platform
         with self._lock:
-            has_room = self._waiting < self._max_waiting
-            self._waiting += has_room
+            has_room = self._n_waiting < self._max_waiting
+            self._n_waiting += has_room
         if has_room:
             self._pool.submit(
                 self._read_segment, key, segment, answers.filter(pl.col("kind") == PayloadKind.DETAIL.value)
@@ -425,16 +431,14 @@ class EarlyBooks:
             self._pool.submit(self._close_part, key)
 
     def find_parts(self, cycle_id: int, platform: Platform) -> list[EarlyPart]:
-        """Return the parts of a platform that are read, in the order in which they came, waiting for those that are
-        just being read.
-        """
+        """Return the decoded parts of a platform in order of arrival; waits for those that are being read."""
         return self._pool.submit(self._finish_parts, (cycle_id, platform)).result()
 
     def take_parts(self, cycle_id: int, platform: Platform) -> list[EarlyPart]:
-        """As `find`, and let go of them: they are written by the caller now."""
+        """Remove and return the parts as `find_parts` does; the caller writes them now."""
         return self._pool.submit(self._hand_over_parts, (cycle_id, platform)).result()
 
-    # --- on the thread ---
+    # --- the methods below run on the thread ---
 
     def _read_segment(self, key: tuple[int, Platform], segment: Segment, details: pl.DataFrame) -> None:
         try:
@@ -449,7 +453,7 @@ class EarlyBooks:
             return
         finally:
             with self._lock:
-                self._waiting -= 1
+                self._n_waiting -= 1
         parts = self._parts.setdefault(key, [])
         if not parts or parts[-1].books is not None:
             parts.append(EarlyPart())
@@ -460,13 +464,13 @@ class EarlyBooks:
             self._normalise_part(key, part)
 
     def _close_part(self, key: tuple[int, Platform]) -> None:
-        """What comes next does not follow what is there: a segment between them is not read."""
+        """End the current part: a segment after it was not read, so the next one does not follow directly."""
         parts = self._parts.get(key)
         if parts and parts[-1].books is None:
             self._normalise_part(key, parts[-1])
 
     def _normalise_part(self, key: tuple[int, Platform], part: EarlyPart) -> None:
-        """Normalise the answers of a part, or let go of it when that fails or there is no room."""
+        """Normalise the answers of a part, or drop the part when that fails or there is no room."""
         try:
             part.books = self._normalise(part.decoded)
         except Exception:  # noqa: BLE001 - see `_read`

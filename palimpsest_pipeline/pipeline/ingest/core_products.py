@@ -21,7 +21,7 @@ from . import write_core
 class CoreProduct:
     """A product of core, with one function: for whole cycles or platform by platform.
 
-    `needs` are the products of the same cycle that must be derived before.
+    `needs` are products of the same cycle that must be derived earlier.
     """
 
     derive_cycle: DeriveProduct | None = None
@@ -41,7 +41,7 @@ CORE_PRODUCTS: Final[Mapping[str, CoreProduct]] = {
 
 
 def derive_product(pipeline: Pipeline, name: str, manifests: Sequence[Manifest]) -> DerivedCycles:
-    """Derive one product of these cycles, as `derive_cycles` does."""
+    """Derive the product `name` for the cycles of `manifests`, as `derive_cycles` does."""
     product = CORE_PRODUCTS[name]
     needs = make_core_needs(product.needs)
     if product.derive_cycle:
@@ -56,7 +56,7 @@ def make_core_needs(names: Iterable[str]) -> tuple[Product, ...]:
 
 
 def ingest_cycle(pipeline: Pipeline, cycle_id: int) -> None:
-    """Derive all products of core of one cycle that has just been landed."""
+    """Derive all products of core for one cycle that has just been landed."""
     manifest = pipeline.landing.read_manifest(cycle_id)
     for name in CORE_PRODUCTS:
         derive_product(pipeline, name, [manifest])

@@ -1,6 +1,6 @@
 """The content of a landed cycle as the frames that storage takes.
 
-Reads the landing with the platforms' parsers; writes nothing. Knows no Dagster.
+Reads the landing with the platforms' parsers, and writes nothing. Knows no Dagster.
 """
 
 from collections.abc import Iterator, Sequence
@@ -37,8 +37,8 @@ def read_answers(
 def read_cycle_facts(pipeline: Pipeline, manifest: Manifest) -> CycleFacts:
     """Return the cycle's row in core.
 
-    `as_of` is the instant of its last good discovery answer, or of its last answer without a discovery. A platform that
-    is down gives failures until long after the discovery of the others, and these show no listings.
+    `as_of` is the instant of its last good discovery answer; without a discovery, of its last answer. Failed answers do
+    not count, because a platform that is down produces failures until long after the discovery of the others.
     """
     received = pipeline.landing.read_answers(manifest, columns=["kind", "received_at", "failure"])
     discovery = received.filter(pl.col("kind").is_in([str(k) for k in DISCOVERY_KINDS]), pl.col("failure").is_null())
@@ -110,7 +110,7 @@ def read_cycle_books(pipeline: Pipeline, manifest: Manifest, platform: Platform,
             yield part
             continue
         attempts = group_details(part, pipeline.get_adapter(platform))
-        for first in attempts:  # never as a list, which would have all bodies in memory together
+        for first in attempts:  # an iterator, because a list would have all bodies in memory at once
             batch = chain(first, chain.from_iterable(islice(attempts, batch_size - 1)))
             yield pipeline.normalise_books([pipeline.decode_books(platform, batch)])
 
@@ -146,7 +146,7 @@ def frame_manifest(discoveries: dict[Platform, tuple[Discovery, datetime]]) -> p
     return pl.DataFrame(rows, schema=MANIFEST_SCHEMA, orient="row")
 
 
-def frame_tournaments(discoveries: dict[Platform, tuple[Discovery, datetime]], seen: pl.DataFrame) -> pl.DataFrame:
+def frame_tournaments(discoveries: dict[Platform, tuple[Discovery, datetime]], listings: pl.DataFrame) -> pl.DataFrame:
     """Return rows of `storage.catalog.listings.TOURNAMENT_SCHEMA`.
 
     They come from the trees and from the tournaments named in the listings (`LISTING_SCHEMA`).
@@ -169,8 +169,8 @@ def frame_tournaments(discoveries: dict[Platform, tuple[Discovery, datetime]], s
         schema=TOURNAMENT_SCHEMA,
         orient="row",
     )
-    countries = seen["country_raw"].drop_nulls().unique().to_list()
-    claimed = seen.select(
+    countries = listings["country_raw"].drop_nulls().unique().to_list()
+    claimed = listings.select(
         "platform",
         "sport",
         "country_raw",
@@ -188,10 +188,10 @@ def frame_tournaments(discoveries: dict[Platform, tuple[Discovery, datetime]], s
 def _read_parts(
     pipeline: Pipeline, manifest: Manifest, platform: Platform, read: Sequence[EarlyPart]
 ) -> Iterator[Books | Iterator[Answer]]:
-    """Yield a platform's detail answers in order of arrival: decoded books of `read`, or answers.
+    """Yield a platform's detail answers in order of arrival: decoded books from `read`, or answers.
 
-    Only the bodies of one segment of answers are in memory at a time. Failed attempts are left out, because they say
-    nothing about a listing.
+    Only the bodies of one segment are in memory at a time. Failed attempts are left out, because they contain nothing
+    about a listing.
     """
 
     segments = [segment for segment in manifest.segments if segment.platform == platform]

@@ -1,6 +1,6 @@
-"""From landing to core: read, normalise, match, write.
+"""The derivation of core from the landing: read, normalise, match, write.
 
-One function per product of a cycle, inside the caller's transaction. Knows no Dagster.
+Each product of a cycle has one function, which runs inside the caller's transaction. Knows no Dagster.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -32,6 +32,7 @@ from palimpsest_pipeline.storage.ledger import cycle_ledger as batches
 from palimpsest_pipeline.storage.ledger import rejected_answers
 from palimpsest_pipeline.storage.marts import cycle_marts, lifecycle
 from palimpsest_pipeline.storage.odds import book_sizes, history, partitions
+from palimpsest_pipeline.storage.odds.market_lines import LineCache
 
 from ..context import Pipeline
 from ..derive_hour import DeriveProduct
@@ -42,19 +43,27 @@ VOCABULARY_TABLES: Final = {
     "core.unmapped_markets": vocabulary_ledger.count_unmapped_markets,
     "core.mapping_counts": vocabulary_ledger.count_markets,
 }
-"""What the vocabulary said of a cycle's answers: tables that are replaced cycle by cycle, and what makes their rows."""
+"""The tables with the vocabulary's results for a cycle, and the functions that build their rows."""
 MIN_DOUBTFUL_ANSWERS: Final = 5
-"""Fewer answers in play or without a price prove nothing: they may be all that a platform lists late at night."""
+"""Minimum number of answers in play or without a price that can prove a change of the platform.
+
+Late at night a platform may list only a few matches, all of them in play.
+"""
 ANSWERS_PER_BATCH: Final = 64
-"""Answers that are read and written together: the whole books of so many are in memory. No result depends on it."""
+"""Number of answers that are read and written together, with their whole books in memory.
+
+No result depends on it.
+"""
 ANSWER_KEY_SCHEMA: Final[dict[str, pl.DataType]] = {"listing_id": pl.Int32(), "observed_at": INSTANT}
-"""What tells the answers of a platform apart."""
+"""The columns that identify an answer of a platform."""
 
 
 @dataclass(frozen=True, slots=True)
 class WrittenAnswers:
-    """What a platform's answers of a cycle came to: answers taken in (ANSWER), rows of each of LEDGERS, players
-    named, and as in `Books` the rest.
+    """The result of writing a platform's answers of a cycle.
+
+    `answers` has the columns ANSWER_KEY_SCHEMA. `vocabulary_rows` has the rows of each of VOCABULARY_TABLES. `players`
+    are those that the answers name. The other fields are as in `Books`.
     """
 
     answers: pl.DataFrame
@@ -65,35 +74,38 @@ class WrittenAnswers:
 
 
 def derive_tournaments(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
-    """The cycle's own row, what its discovery was promised and got, and the platforms' tournaments."""
+    """Write the cycle's row, its discovery (declared and received listings), and the tournaments."""
     platforms = pipeline.list_cycle_platforms(manifest)
     pipeline.record_platforms(conn, platforms)
-    found = cycle_frames.read_discoveries(pipeline, manifest, platforms)
-    seen = cycle_frames.read_cycle_listings(pipeline, manifest, found, platforms)
-    pipeline.seen_listings.keep(manifest.cycle_id, manifest.digest, platforms, seen)
-    tournaments = cycle_frames.frame_tournaments(found, seen)
+    discoveries = cycle_frames.read_discoveries(pipeline, manifest, platforms)
+    cycle_listings = cycle_frames.read_cycle_listings(pipeline, manifest, discoveries, platforms)
+    pipeline.seen_listings.keep(manifest.cycle_id, manifest.digest, platforms, cycle_listings)
+    tournaments = cycle_frames.frame_tournaments(discoveries, cycle_listings)
     facts = cycle_frames.read_cycle_facts(pipeline, manifest)
-    listings.write_discovery(conn, facts, cycle_frames.frame_manifest(found), tournaments, platforms)
-    unread = [entry for discovery, _ in found.values() for entry in discovery.rejects]
-    refused = [
+    listings.write_discovery(conn, facts, cycle_frames.frame_manifest(discoveries), tournaments, platforms)
+    discovery_rejects = [entry for discovery, _ in discoveries.values() for entry in discovery.rejects]
+    rejects = [
         (PayloadKind.LISTING, entry, False)
-        for entry in (*unread, *refuse_kickoffs(cycle_frames.list_discovered_listings(found)))
+        for entry in (*discovery_rejects, *refuse_kickoffs(cycle_frames.list_discovered_listings(discoveries)))
     ]
-    rejected_answers.replace_rejects(conn, manifest.cycle_id, cycle_frames.DISCOVERY_KINDS, refused, platforms)
+    rejected_answers.replace_rejects(conn, manifest.cycle_id, cycle_frames.DISCOVERY_KINDS, rejects, platforms)
     return tournaments.height
 
 
 def make_event_derivation(platforms_of: Callable[[Pipeline, Manifest], Sequence[Platform]]) -> DeriveProduct:
-    """Listings of the platforms that `platforms_of` names, as discovered and as their own answers state them."""
+    """Return a function that writes the listings of the platforms that `platforms_of` names.
+
+    They come from the discovery and from the listings' own answers.
+    """
 
     def derive(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
         platforms = platforms_of(pipeline, manifest)
-        seen = pipeline.seen_listings.take(manifest.cycle_id, manifest.digest, platforms)
-        if seen is None:  # another process, or an earlier run, has derived the tournaments
-            seen = cycle_frames.read_cycle_listings(
+        cycle_listings = pipeline.seen_listings.take(manifest.cycle_id, manifest.digest, platforms)
+        if cycle_listings is None:  # another process, or an earlier run, has derived the tournaments
+            cycle_listings = cycle_frames.read_cycle_listings(
                 pipeline, manifest, cycle_frames.read_discoveries(pipeline, manifest, platforms), platforms
             )
-        written = listings.write_listings(conn, manifest.cycle_id, seen, platforms)
+        written = listings.write_listings(conn, manifest.cycle_id, cycle_listings, platforms)
         upcoming_fixtures.record_kickoffs(conn, pipeline.clock.now())
         return written.height
 
@@ -101,7 +113,7 @@ def make_event_derivation(platforms_of: Callable[[Pipeline, Manifest], Sequence[
 
 
 def order_platforms(pipeline: Pipeline, manifest: Manifest) -> tuple[Platform, ...]:
-    """The platforms in order of trust: the cycle's home first."""
+    """Return the platforms in order of trust, the cycle's home platform first."""
     return put_home_first(manifest.home_platform, pipeline.list_cycle_platforms(manifest))
 
 
@@ -110,10 +122,10 @@ derive_competitor_events = make_event_derivation(lambda pipeline, manifest: orde
 
 
 def make_odds_derivation(platform: Platform) -> DeriveProduct:
-    """Every detail answer of the platform as a capture, and the markets that changed since the answer before; what no
-    vocabulary knows is counted.
+    """Return a function that writes a platform's detail answers and the changes of their markets.
 
-    What the cycle wrote of the platform when it was last derived and does not say now is taken out again.
+    It also counts the markets that the vocabulary does not know. Answers that an earlier derivation of the same cycle
+    wrote, and that the cycle no longer has, are removed.
     """
 
     def derive(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
@@ -132,15 +144,15 @@ def make_odds_derivation(platform: Platform) -> DeriveProduct:
             platform,
             cycle_frames.read_cycle_books(pipeline, manifest, platform, ANSWERS_PER_BATCH),
         )
-        gone = stale.join(books.answers, on=list(ANSWER_KEY_SCHEMA), how="anti")
-        history.remove_answers(conn, gone, platform)
+        dropped_answers = stale.join(books.answers, on=list(ANSWER_KEY_SCHEMA), how="anti")
+        history.remove_answers(conn, dropped_answers, platform)
         rejected_answers.replace_rejects(conn, cycle_id, [PayloadKind.DETAIL], books.refused, [platform])
         refused = [entry for _, entry, whole in books.refused if whole]
         _note_refusals(pipeline, conn, manifest, platform, books.answers.height, refused, books.without_price)
         for table, frame in books.vocabulary_rows.items():
             cycle_marts.replace_rows(conn, table, cycle_id, frame, platform)
-        # From here on other platforms and cycles wait: what all of them write to comes last.
-        listings.refresh_priced_counts(conn, sorted({*books.answers["listing_id"], *gone["listing_id"]}))
+        # From here on other platforms and cycles wait. Tables that all of them write to come last.
+        listings.refresh_priced_counts(conn, sorted({*books.answers["listing_id"], *dropped_answers["listing_id"]}))
         players.write_players(conn, cycle_id, platform, books.players)
         _unmark_coverage(conn, cycle_id, sizes, book_sizes.read_book_sizes_of_cycle(conn, cycle_id, platform))
         return history.count_rows_of_cycle(conn, cycle_id, platform)
@@ -157,11 +169,11 @@ def _note_refusals(
     refused: Sequence[Reject],
     without_price: Sequence[Reject],
 ) -> None:
-    """Tell the ledger how many of the platform's answers could not be used.
+    """Record in the ledger how many of the platform's answers could not be used.
 
-    `n_read` includes those `without_price`. Single matches begin early and single books are suspended: that is no
-    refusal. Where it is most of what a full cycle got, the platform has changed its answers, and such answers count as
-    refused.
+    `n_read` includes the answers `without_price`. A single match that begins early, or a single suspended book, does
+    not count as refused. If most answers of a full cycle are in play or without a price, the platform has changed its
+    answers, and they count as refused.
     """
     unread = [entry for entry in refused if not entry.is_in_play]
     doubtful = [*(entry for entry in refused if entry.is_in_play), *without_price]
@@ -184,45 +196,46 @@ def _note_refusals(
 
 
 def _unmark_coverage(conn: psycopg.Connection, cycle_id: int, before: pl.DataFrame, after: pl.DataFrame) -> None:
-    """Make coverage of later cycles due again if the cycle's books changed in size: the choice of primary listings
-    depends on them.
+    """Make coverage of later cycles due again if the sizes of the cycle's books changed.
+
+    The choice of primary listings depends on these sizes.
     """
-    names = list(book_sizes.BOOK_SIZES_SCHEMA)
-    changed = pl.concat([before.join(after, on=names, how="anti"), after.join(before, on=names, how="anti")])
-    since = changed["observed_at"].min()
-    if isinstance(since, datetime):
-        listings_changed = changed["listing_id"].unique().to_list()
+    columns = list(book_sizes.BOOK_SIZES_SCHEMA)
+    changed = pl.concat([before.join(after, on=columns, how="anti"), after.join(before, on=columns, how="anti")])
+    first_observed_at = changed["observed_at"].min()
+    if isinstance(first_observed_at, datetime):
+        listing_ids = changed["listing_id"].unique().to_list()
         derived_products.mark_due_by_book_sizes(
-            conn, derived_products.COVERAGE_PRODUCT, cycle_id, listings_changed, since, universe.CARRY_LIMIT
+            conn, derived_products.COVERAGE_PRODUCT, cycle_id, listing_ids, first_observed_at, universe.CARRY_LIMIT
         )
 
 
 def _make_partitions(pipeline: Pipeline, manifest: Manifest, platform: Platform) -> None:
-    """Partitions for the days of the answers, on a connection of their own: their lock is not kept while the cycle is
-    written.
+    """Create the partitions for the days of the answers, on a separate connection.
 
-    A day of which the archive alone has rows is brought back first: else what is written now would be taken for all of
-    it.
+    So the lock on the partitions is not held while the cycle is written. A past day whose rows are only in the archive
+    is restored first: otherwise the new rows would count as the whole day.
     """
-    observed = pipeline.landing.read_answers(
+    observed_at = pipeline.landing.read_answers(
         manifest, kinds=[PayloadKind.DETAIL], platforms=[platform], columns=["observed_at"]
     )["observed_at"]
-    days = observed.dt.date().unique().to_list()
-    past = {day for day in days if day < pipeline.clock.now().date()}
-    with pipeline.connect() as own:
-        for day in sorted(past.difference(partitions.find_days_with_rows(own, past))):
-            exported = pipeline.archive.read_entry(day)
-            if exported is None:
-                _require_never_exported(pipeline, own, day)
-            elif exported.n_captures:
-                pipeline.archive.restore(own, day)
-                own.commit()
-        partitions.ensure_partitions(own, days)
+    days = observed_at.dt.date().unique().to_list()
+    past_days = {day for day in days if day < pipeline.clock.now().date()}
+    with pipeline.connect() as conn:
+        for day in sorted(past_days.difference(partitions.find_days_with_rows(conn, past_days))):
+            entry = pipeline.archive.read_entry(day)
+            if entry is None:
+                _require_never_exported(pipeline, conn, day)
+            elif entry.n_captures:
+                pipeline.archive.restore(conn, day)
+                conn.commit()
+        partitions.ensure_partitions(conn, days)
 
 
 def _require_never_exported(pipeline: Pipeline, conn: psycopg.Connection, day: date) -> None:
-    """Raise ArchiveError when a day that the archive does not have was exported: what is written to it now would be
-    taken for all of it.
+    """Raise ArchiveError when the day was exported and the archive does not have it.
+
+    Rows written to it now would count as the whole day.
     """
     recorded = read_recorded_days(conn).get(day)
     if recorded is not None and recorded.n_captures:
@@ -236,53 +249,58 @@ def _require_never_exported(pipeline: Pipeline, conn: psycopg.Connection, day: d
 def _write_books(
     pipeline: Pipeline, conn: psycopg.Connection, cycle_id: int, platform: Platform, parts: Iterator[Books]
 ) -> WrittenAnswers:
-    """A platform's answers, taken in by batches, so that memory does not grow with the cycle."""
-    given: list[pl.DataFrame] = []
-    read: list[Books] = []
+    """Write a platform's answers in batches, so that memory does not grow with the cycle."""
+    batch_answers: list[pl.DataFrame] = []
+    batch_books: list[Books] = []
+    line_cache = LineCache()
     for books in _batch_books(parts):
         ids = listings.add_listing_ids(conn, books.answers.select("platform", "external_id").unique()).cast(
             {"listing_id": pl.Int32}
         )
         answers = books.answers.join(ids, on=("platform", "external_id"), how="left", maintain_order="left")
-        _write_batch(pipeline, conn, cycle_id, platform, answers, books.rows)
-        given.append(answers)
-        read.append(
+        _write_batch(pipeline, conn, cycle_id, platform, answers, books.rows, line_cache)
+        batch_answers.append(answers)
+        batch_books.append(
             replace(books, rows=EMPTY_BOOKS.rows)
         )  # they are written by now; the rest is counted over the whole cycle, and is small
-    if not read:
-        nothing = {
+    if not batch_books:
+        empty_rows = {
             table: pl.DataFrame(schema=cycle_marts.get_frame_schema(table)).drop("cycle_id")
             for table in VOCABULARY_TABLES
         }
         return WrittenAnswers(
-            pl.DataFrame(schema=ANSWER_KEY_SCHEMA), nothing, pl.DataFrame(schema=players.PLAYER_SCHEMA), (), ()
+            pl.DataFrame(schema=ANSWER_KEY_SCHEMA), empty_rows, pl.DataFrame(schema=players.PLAYER_SCHEMA), (), ()
         )
-    whole = concat_books(read)
-    taken = _keep_last_answers(whole.answers.with_columns(pl.concat([answers["listing_id"] for answers in given])))
-    named = whole.players.rename({"outcome": "external_player_id"})
+    cycle_books = concat_books(batch_books)
+    last_answers = _keep_last_answers(
+        cycle_books.answers.with_columns(pl.concat([answers["listing_id"] for answers in batch_answers]))
+    )
+    named_players = cycle_books.players.rename({"outcome": "external_player_id"})
     return WrittenAnswers(
-        taken.select(*ANSWER_KEY_SCHEMA),
-        {table: rows_of(whole, taken) for table, rows_of in VOCABULARY_TABLES.items()},
-        named.join(taken, on="capture").select(pl.col(name).cast(kind) for name, kind in players.PLAYER_SCHEMA.items()),
-        whole.refused,
-        whole.without_price,
+        last_answers.select(*ANSWER_KEY_SCHEMA),
+        {table: build_rows(cycle_books, last_answers) for table, build_rows in VOCABULARY_TABLES.items()},
+        named_players.join(last_answers, on="capture").select(
+            pl.col(name).cast(kind) for name, kind in players.PLAYER_SCHEMA.items()
+        ),
+        cycle_books.refused,
+        cycle_books.without_price,
     )
 
 
 def _batch_books(parts: Iterator[Books]) -> Iterator[Books]:
-    """The books in batches of BATCH answers or a little more; also those of answers that were all refused."""
-    waiting: list[Books] = []
+    """Yield the books in batches of at least ANSWERS_PER_BATCH answers, including books without answers."""
+    batch: list[Books] = []
     for part in parts:
-        waiting.append(part)
-        if sum(books.answers.height for books in waiting) >= ANSWERS_PER_BATCH:
-            yield concat_books(waiting)
-            waiting = []
-    if waiting:
-        yield concat_books(waiting)
+        batch.append(part)
+        if sum(books.answers.height for books in batch) >= ANSWERS_PER_BATCH:
+            yield concat_books(batch)
+            batch = []
+    if batch:
+        yield concat_books(batch)
 
 
 def _keep_last_answers(answers: pl.DataFrame) -> pl.DataFrame:
-    """Of several answers about one listing at one instant, the one that was taken in last."""
+    """Return the last of several answers about one listing at one instant."""
     return answers.sort("capture").unique(list(ANSWER_KEY_SCHEMA), keep="last", maintain_order=True)
 
 
@@ -293,8 +311,9 @@ def _write_batch(
     platform: Platform,
     answers: pl.DataFrame,
     rows: pl.DataFrame,
+    line_cache: LineCache,
 ) -> None:
-    """Takes a batch of answers (ANSWERS and listing_id) into the history."""
+    """Write a batch of answers (ANSWER_SCHEMA and listing_id) to the history."""
     captures = _keep_last_answers(answers).select("capture", *ANSWER_KEY_SCHEMA, *COUNT_COLUMNS)
     history.ingest_answers(
         conn,
@@ -304,31 +323,37 @@ def _write_batch(
         mapping_version=pipeline.vocabulary.version,
         ingested_at=pipeline.clock.now(),
         platform=platform,
+        line_cache=line_cache,
     )
 
 
 def derive_matched_events(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
-    """Fixtures and tournaments joined anew from all listings that bear on the cycle's, and the players of the fixtures
-    touched: order of arrival cannot matter. Fixtures that the cycle looked at, and their kickoff dates, are due to be
-    derived anew.
+    """Match fixtures, tournaments and players again from all listings that concern the cycle's listings.
 
-    These tables show the present, so the home platform of the settings is trusted first, whichever was home when the
-    cycle was scraped.
+    The result does not depend on the order in which listings arrived. Changed fixtures and their kickoff dates become
+    due. These tables show the present, so the home platform of the settings is trusted first, even if another one was
+    home when the cycle was scraped.
     """
-    of_cycle = known_listings.read_listings_of_cycle(conn, manifest.cycle_id)
-    touched = matched.read_listings_to_match(conn, of_cycle)
-    identified = identify_listings(book_sizes.add_largest_books(conn, touched, list_rival_listings(touched)))
+    cycle_listing_ids = known_listings.read_listings_of_cycle(conn, manifest.cycle_id)
+    listings_to_match = matched.read_listings_to_match(conn, cycle_listing_ids)
+    identified = identify_listings(
+        book_sizes.add_largest_books(conn, listings_to_match, list_rival_listings(listings_to_match))
+    )
     home = pipeline.settings.home_platform
     platforms = load_packs().order_by_trust((home, *identified["platform"].unique()))
     tournaments, links = build_crosswalk(identified, platforms, home)
-    found = build_fixtures(identified, links, put_home_first(home, platforms))
-    stood = lifecycle.read_kickoff_dates(conn, identified["listing_id"].to_list())
-    moved = matched.write_matching(conn, identified, found, tournaments, links)
+    fixtures = build_fixtures(identified, links, put_home_first(home, platforms))
+    old_kickoff_dates = lifecycle.read_kickoff_dates(conn, identified["listing_id"].to_list())
+    affected_fixtures = matched.write_matching(conn, identified, fixtures, tournaments, links)
     upcoming_fixtures.record_kickoffs(conn, pipeline.clock.now())
-    lifecycle.mark_dates(conn, manifest.cycle_id, sorted(moved), stood)
-    dirty_fixtures.mark_fixtures(conn, manifest.cycle_id, sorted(moved))
-    looked_at = sorted(
-        moved.union(identified.filter(pl.col("listing_id").is_in(of_cycle))["fixture_sr_id"].drop_nulls())
+    lifecycle.mark_dates(conn, manifest.cycle_id, sorted(affected_fixtures), old_kickoff_dates)
+    dirty_fixtures.mark_fixtures(conn, manifest.cycle_id, sorted(affected_fixtures))
+    cycle_fixtures = sorted(
+        affected_fixtures.union(
+            identified.filter(pl.col("listing_id").is_in(cycle_listing_ids))["fixture_sr_id"].drop_nulls()
+        )
     )
-    players.write_player_links(conn, looked_at, link_players(players.read_players_of_fixtures(conn, looked_at)))
-    return found.height
+    players.write_player_links(
+        conn, cycle_fixtures, link_players(players.read_players_of_fixtures(conn, cycle_fixtures))
+    )
+    return fixtures.height

@@ -1,1 +1,1 @@
-"""A running cycle: its stages, ledger and kickoff minutes, and its recovery when its process dies."""
+"""A running cycle: its stages, ledger and kickoff minutes, and its recovery after its process died."""

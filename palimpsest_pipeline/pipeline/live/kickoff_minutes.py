@@ -36,7 +36,7 @@ class BadSlot(PalimpsestError, ValueError):
 
 
 class NothingAsked(Exception):
-    """Fixtures were due in the slot, and no run asked for any of them.
+    """Fixtures were due in the slot, and no run requested any of them.
 
     The message gives the reason for each minute.
     """
@@ -49,23 +49,23 @@ class SlotRun:
     results: list[CycleResult] = field(default_factory=list)
     """Results of its cycles, in order."""
     left_out_minutes: dict[datetime, str] = field(default_factory=dict)
-    """Minutes with due fixtures at which this run did not ask, with the reasons."""
+    """Minutes with due fixtures that this run did not request, with the reasons."""
     has_lost_minute: bool = False
-    """Whether no other run asked for the fixtures at one of these minutes either."""
+    """Whether no other run requested the fixtures of one of these minutes either."""
 
     def describe(self) -> str:
         """Return the result in words."""
         left_out = "".join(f"; {at:%H:%M} was left out: {why}" for at, why in self.left_out_minutes.items())
         return (
-            f"{len(self.results)} minutes were asked{left_out}"
+            f"{len(self.results)} minutes were requested{left_out}"
             if self.results or left_out
-            else "no fixture was due that had not been asked"
+            else "no fixture was due that had not been requested"
         )
 
 
 @dataclass(frozen=True, slots=True)
 class _DueFixtures:
-    """The fixtures to ask for at a minute, soonest kickoff first, and the latest end of their cycle."""
+    """The fixtures to request at a minute, soonest kickoff first, and the latest end of their cycle."""
 
     sr_ids: tuple[int, ...]
     ends_at: datetime
@@ -88,7 +88,7 @@ def parse_slot(pipeline: Pipeline, text: str, day: date) -> datetime:
 
 
 RETRY_INTERVAL_S: Final = 1.0
-"""Wait before a minute is tried again while another cycle asks for some of its fixtures."""
+"""Wait before a minute is tried again while another cycle requests some of its fixtures."""
 
 
 def wait_until(clock: Clock, at: datetime) -> None:
@@ -108,13 +108,13 @@ def run_slot(
 ) -> SlotRun:
     """Run one cycle at each due minute of the slot, and derive it before the next minute.
 
-    The due fixtures are read at each minute, so the minutes follow a kickoff that moves. No fixture is asked twice for
-    one minute, not even by different runs. A minute waits while another cycle asks for the same fixtures, and is left
-    out if it is over when its turn comes. A failed platform, cycle or ingest does not stop the next minute: a cycle
-    that was not ingested stays due. `prices` counts the prices written by the minutes, even if this function raises.
+    The due fixtures are read at each minute, so the minutes follow a kickoff that moves. No fixture is requested twice
+    for one minute, not even by different runs. A minute waits while another cycle requests the same fixtures, and is
+    left out if it ends during that wait. A failed platform, cycle or ingest does not stop the next minute: a cycle that
+    was not ingested stays due. `prices` counts the prices written by the minutes, even if this function raises.
 
-    Raises NotLive when the day is past, Skipped when other runs had asked for all due fixtures, and NothingAsked when
-    fixtures were due and no minute was asked. Raises at the end the first error that prevented a minute, or
+    Raises NotLive when the day is past, Skipped when other runs had requested all due fixtures, and NothingAsked when
+    fixtures were due and no minute was requested. Raises at the end the first error that prevented a minute, or
     NoPlatformAnswered when no platform answered in any minute.
     """
     prices = PriceDerivation() if prices is None else prices
@@ -157,14 +157,14 @@ def _run_minute(
 ) -> bool:
     """Run the cycle of a minute.
 
-    Return False while another cycle asks for some of its fixtures: then try again.
+    Return False while another cycle requests some of its fixtures; the caller tries again.
     """
     due, wait_reason = _find_due_fixtures(pipeline, at), slot_run.left_out_minutes.pop(at, None)
     if not due.sr_ids:
         return True
     now = pipeline.clock.now()
     if now >= min(due.ends_at, at + MINUTE):
-        reason = f"it was over when its turn came, at {now:%H:%M:%S}: {len(due.sr_ids)} fixtures were not asked"
+        reason = f"it had ended before it could start, at {now:%H:%M:%S}: {len(due.sr_ids)} fixtures were not asked"
         slot_run.left_out_minutes[at] = reason if wait_reason is None else f"{reason}; {wait_reason}"
         slot_run.has_lost_minute |= wait_reason is None
         log.warning("minute %s is left out: %s", at, slot_run.left_out_minutes[at])
@@ -180,10 +180,10 @@ def _run_minute(
         slot_run.has_lost_minute = True
         log.warning("minute %s is left out: %s", at, error)
         return True
-    slot_run.results.append(live_cycle.run_capture_of_targets(pipeline, cycle, targets, observer, ends_at=due.ends_at))
+    slot_run.results.append(live_cycle.run_target_capture(pipeline, cycle, targets, observer, ends_at=due.ends_at))
     try:
         ingest_cycle(pipeline, cycle.cycle_id)
-        # Alerts need days of history and take longer than a minute leaves: a later step of the slot's run derives them.
+        # Alerts need days of history and take longer than a minute. A later step of the slot's run derives them.
         prices.add(derive_prices(pipeline, due.sr_ids, wait=False))
     except Exception:
         log.exception(
@@ -197,12 +197,14 @@ def _run_minute(
 def _find_due_fixtures(pipeline: Pipeline, at: datetime) -> _DueFixtures:
     cadence, settings = pipeline.cadence, pipeline.settings
     with pipeline.connect() as conn:
-        known = upcoming_fixtures.read_kickoffs(
+        kickoffs = upcoming_fixtures.read_kickoffs(
             conn, at, at + cadence.first_tier_length + MINUTE * max(cadence.tiers.values())
         )
-        asked = cycle_reader.read_fixtures_of_slot(conn, at)
-    sr_ids = tuple(sr_id for sr_id, kickoff_at in known if cadence.is_due(kickoff_at, at) and sr_id not in asked)
-    next_at = cadence.find_next_due((kickoff_at for _, kickoff_at in known), at) or at + cadence.slot_length
+        asked_fixtures = cycle_reader.read_fixtures_of_slot(conn, at)
+    sr_ids = tuple(
+        sr_id for sr_id, kickoff_at in kickoffs if cadence.is_due(kickoff_at, at) and sr_id not in asked_fixtures
+    )
+    next_at = cadence.find_next_due((kickoff_at for _, kickoff_at in kickoffs), at) or at + cadence.slot_length
     return _DueFixtures(sr_ids, next_at - timedelta(seconds=settings.kickoff_ingest_s))
 
 

@@ -53,7 +53,7 @@ class LedgerWriter(ScrapeObserver):
         self._hosts = hosts or {}
         self._clock = clock or Clock()
         self._host_changes: dict[str, tuple[HostView, float]] = {}
-        """Host name to its newest state and when it began by the monotonic clock."""
+        """Host name to its newest state and the start of that state by the monotonic clock."""
         self._periodic_writer = PeriodicWriter(
             f"cycle {cycle.cycle_id}",
             connect,

@@ -41,7 +41,7 @@ DISCOVERY_STAGE, CAPTURE_STAGE = "discovery", "capture"
 
 
 class NotLive(PalimpsestError):
-    """A past day cannot be scraped. The message says what to do instead."""
+    """A past day cannot be scraped. The message names the alternative."""
 
 
 class UnknownFixture(PalimpsestError):
@@ -53,11 +53,11 @@ class NoPlatformAnswered(PalimpsestError):
 
 
 class Skipped(Exception):
-    """This run has nothing to do, and nothing is wrong. The message gives the reason."""
+    """This run has nothing to do, and there is no error. The message gives the reason."""
 
 
 class Overlaps(Skipped):
-    """Another cycle already asks for the same. The message names it and says what to do."""
+    """Another cycle already requests the same. The message names it and says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +69,9 @@ class ScrapeRequest:
     run_id: str | None
     sr_ids: tuple[int, ...] = ()
     slot_at: datetime | None = None
-    """Minute of the kickoff cadence for which the run asks."""
+    """Minute of the kickoff cadence for which the run makes its requests."""
     repeats: tuple[str, ...] = ()
-    """Ids of the runs that this one repeats. They are over."""
+    """Ids of the runs that this one repeats. They have ended."""
 
 
 def check_day_is_live(day: date, now: datetime, grace_minutes: int) -> None:
@@ -135,9 +135,9 @@ def _register_cycle(pipeline: Pipeline, conn: psycopg.Connection, cycle: Cycle) 
 def require_answers(result: CycleResult) -> CycleResult:
     """Return `result`; raise NoPlatformAnswered when no platform gave a usable answer.
 
-    Usable are a list, a book, and "not found" for the only fixture that the platform was asked for. "Not found" for
-    several fixtures is not usable, because it looks the same as an interface that has moved. The same rule is in
-    `storage.ledger.kickoff_slots`.
+    Usable are a list, a book, and "not found" for the only requested fixture of the platform. "Not found" for several
+    fixtures is not usable, because an interface that has moved gives the same answers. `storage.ledger.kickoff_slots`
+    has the same rule.
     """
     if result.status is not RunStatus.FAILED or any(line.status is RunStatus.COMPLETED for line in result.outcomes):
         return result
@@ -156,10 +156,10 @@ def require_answers(result: CycleResult) -> CycleResult:
 def run_discovery(
     pipeline: Pipeline, cycle: Cycle, observer: ScrapeObserver, *, has_capture_next: bool = False
 ) -> CycleResult:
-    """Ask all platforms at the same time for their listings; land every answer when it arrives.
+    """Request the listings of all platforms at the same time; land every answer when it arrives.
 
-    Update the ledger. With `has_capture_next`, the same run captures afterwards. Then a platform that is silent for
-    PALIMPSEST_DISCOVERY_PATIENCE_S is late: the capture continues its discovery, and the cycle's manifest in the
+    Update the ledger. `has_capture_next` means that the same run captures afterwards. Then a platform without answers
+    for PALIMPSEST_DISCOVERY_PATIENCE_S is late: the capture continues its discovery, and the cycle's manifest in the
     landing names it. Otherwise this function waits for every platform.
     """
 
@@ -174,18 +174,18 @@ def run_discovery(
 
 
 def run_capture(pipeline: Pipeline, request: ScrapeRequest, observer: ScrapeObserver) -> CycleResult:
-    """Fetch every target from all its platforms at the same time; land every answer when it arrives.
+    """Request every target from all its platforms at the same time; land every answer when it arrives.
 
     Update the ledger. The targets are those of the discovery in the same run, including its late platforms; without a
     discovery, the requested fixtures, or all known upcoming ones. A run that repeats a dead run continues its cycle,
-    and asks for no listing that has landed a good answer or is known not to exist. Raises NotLive when that cycle's day
-    is past, UnknownFixture when no platform lists a requested fixture, Overlaps.
+    and skips listings with a landed good answer or known not to exist. Raises NotLive when that cycle's day is past,
+    UnknownFixture when no platform lists a requested fixture, Overlaps.
     """
     unfinished = _find_unfinished_capture(pipeline, request)
     if unfinished is None:
         targets = find_known_targets(pipeline, request.sr_ids)
-        return run_capture_of_targets(pipeline, open_cycle(pipeline, request, Scope.EVENTS), targets, observer)
-    # The cycle gets the id of the run that executes it now, because the run that began it may be dead.
+        return run_target_capture(pipeline, open_cycle(pipeline, request, Scope.EVENTS), targets, observer)
+    # The cycle gets the id of the run that executes it now, because the run that started it may be dead.
     cycle, manifest = replace(unfinished[0], run_id=request.run_id), unfinished[1]
     with pipeline.connect() as conn:
         _register_cycle(pipeline, conn, cycle)
@@ -216,18 +216,18 @@ def _find_unfinished_capture(pipeline: Pipeline, request: ScrapeRequest) -> tupl
     return cycle, manifest
 
 
-def run_capture_of_targets(
+def run_target_capture(
     pipeline: Pipeline,
     cycle: Cycle,
-    wanted: Sequence[Target],
+    targets: Sequence[Target],
     observer: ScrapeObserver,
     *,
     ends_at: datetime | None = None,
 ) -> CycleResult:
-    """Capture the targets in an open cycle. A listing without an answer at `ends_at` has failed."""
+    """Capture the targets in an open cycle. A listing without an answer at `ends_at` fails."""
 
     async def work(engine: ScrapeEngine, at: Stage) -> CycleResult:
-        return await capture_targets(cycle, wanted, pipeline.adapters, engine, clock=pipeline.clock, tally=at.tally)
+        return await capture_targets(cycle, targets, pipeline.adapters, engine, clock=pipeline.clock, tally=at.tally)
 
     return stage.run_stage(Stage(pipeline, cycle, CAPTURE_STAGE, ends_at=ends_at), work, observer)
 
@@ -262,7 +262,7 @@ def _finish_capture(pipeline: Pipeline, cycle: Cycle, manifest: Manifest, progre
 
 
 class _UnfinishedCapture:
-    """The part of a cycle that is not captured yet, found from its landed answers.
+    """The part of a cycle that is not captured yet, computed from its landed answers.
 
     It sets the stage's tally to the state that the cycle has reached.
     """
@@ -340,10 +340,10 @@ def find_known_targets(pipeline: Pipeline, sr_ids: Sequence[int]) -> list[Target
     now = pipeline.clock.now()
     with pipeline.connect() as conn:
         upcoming = read_upcoming_listings(conn, now, sr_ids)
-    known = [listing for listing in upcoming if listing.platform in pipeline.platforms]
-    if sr_ids and not known:
+    listings = [listing for listing in upcoming if listing.platform in pipeline.platforms]
+    if sr_ids and not listings:
         raise UnknownFixture(
             f"no upcoming listing is known for SportRadar id {', '.join(map(str, sorted(sr_ids)))}: run a full cycle"
             " first, or check the id"
         )
-    return build_targets(known, pipeline.platforms, pipeline.settings.home_platform, now)
+    return build_targets(listings, pipeline.platforms, pipeline.settings.home_platform, now)

@@ -1,8 +1,8 @@
 """The recovery of cycles whose process died: they are closed with their landed answers.
 
-Knows no Dagster. They are found by their silence, or by their missing process on this machine. Belongs here: closing
-them in the landing and in the ledger. Does not belong here: deriving their landed answers, which is a replay of their
-day.
+Knows no Dagster. A cycle counts as dead without heartbeats, or when its process on this machine is gone. Belongs here:
+closing such cycles in the landing and in the ledger. Does not belong here: deriving their landed answers, which is a
+replay of their day.
 """
 
 import logging
@@ -24,15 +24,15 @@ from ..landed_cycles import record_landed
 
 DIED_REASON = "its process died"
 MAX_WAIT_S: Final = 20.0
-"""Maximum wait for one more sign of life of a silent cycle."""
+"""Maximum wait for one more heartbeat of a silent cycle."""
 log = logging.getLogger(__name__)
 
 
 def recover_dead_cycles(pipeline: Pipeline, ended_run_ids: Sequence[str] = ()) -> list[Cycle]:
     """Close every cycle whose process is dead, and the cycles of `ended_run_ids`.
 
-    Return the closed cycles. A process is dead if it gave no sign of life for PALIMPSEST_SILENT_AFTER_S, or if it ran
-    on this machine and is gone. A silent one gets the time of two more heartbeats first. A closed cycle has the status
+    Return the closed cycles. A process is dead if it wrote no heartbeat for PALIMPSEST_SILENT_AFTER_S, or if it ran on
+    this machine and is gone. A silent process first gets the time of two more heartbeats. A closed cycle has the status
     `interrupted` and the outcomes that its landed answers prove. Cycles that another process is closing at the same
     time are not returned. Raises DatabaseUnreachable.
     """
@@ -46,8 +46,8 @@ def recover_dead_cycles(pipeline: Pipeline, ended_run_ids: Sequence[str] = ()) -
         silent = cycle_ledger.read_silent_cycles(conn, pipeline.settings.silent_after_s)
         conn.commit()
         if any(batch.cycle.run_id not in {*ended_run_ids, *gone_run_ids} for batch in silent):
-            # The database may have been away, and after a crash it cannot tell since when. A live process writes its
-            # next heartbeat during this wait.
+            # The database may have been unreachable, and after a crash nothing shows since when. A live process writes
+            # its next heartbeat during this wait.
             time.sleep(min(2 * pipeline.settings.heartbeat_s, MAX_WAIT_S))
         for batch in cycle_ledger.claim_dead_cycles(
             conn, pipeline.settings.silent_after_s, [*ended_run_ids, *gone_run_ids]
@@ -71,7 +71,7 @@ def recover_dead_cycles(pipeline: Pipeline, ended_run_ids: Sequence[str] = ()) -
 
 
 def describe_closed_cycle(cycle: Cycle) -> str:
-    """Return the message to the user about a cycle that was found dead."""
+    """Return the message to the user about a cycle whose process died."""
     day = cycle.partition_hour.date()
     return (
         f"cycle {cycle.cycle_id} of {day}: {DIED_REASON}; closed, its landed answers are kept (derive them with"

@@ -30,32 +30,38 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Stage:
-    """The state of a stage, which is consistent at any time because the stage may be ended at any time."""
+    """The state of a stage. It is consistent at any time, because the stage can be ended at any time."""
 
     pipeline: Pipeline
     cycle: Cycle
     name: str
-    """Name of the stage, discovery or capture. The landing's manifest has it once the stage has ended normally."""
+    """Name of the stage, discovery or capture.
+
+    The landing's manifest has it once the stage has ended normally.
+    """
     tally: StageTally = field(default_factory=StageTally)
     earlier_result: CycleResult | None = None
     """Result of the cycle's previous stage."""
     ends_at: datetime | None = None
-    """Latest end of the stage. A request without an answer by then has failed."""
+    """Latest end of the stage. A request without an answer by then fails."""
     has_next_stage: bool = False
-    """Whether another stage of the same cycle follows in this run, unless this one fails on every platform.
+    """Whether another stage of the cycle follows in this run, unless this one fails everywhere.
 
-    Until then the cycle counts as running, so that it is found if that stage never comes.
+    Until then the cycle counts as running, so that it is found if that stage never starts.
     """
     late_platforms: Collection[Platform] = ()
-    """Platforms whose discovery continues beside the capture. They are known when the discovery has ended."""
+    """Platforms whose discovery continues during the capture.
+
+    They are known when the discovery stage has ended.
+    """
     engine: ScrapeEngine | None = None
     earlier_outcomes: dict[tuple[Platform, str], EventOutcome] = field(default_factory=dict)
-    """Outcomes of listings that a dead process had asked for and that are asked for again."""
+    """Outcomes of listings that a dead process had requested and that are requested again."""
 
     def resume_from(self, so_far: StageTally) -> None:
         """Continue from the tally of a dead process.
 
-        Listings with a good answer or "not found" are not asked for again.
+        Listings with a good answer or "not found" are not requested again.
         """
         self.tally = so_far
         lines, self.tally.outcomes = so_far.outcomes, []
@@ -80,7 +86,7 @@ class Stage:
         return build_running_runs(self.tally, self.pipeline.clock.now(), self.earlier_result)
 
     def build_broken_off_result(self, error: BaseException) -> CycleResult:
-        """Return the cycle's result after this stage broke off: failed by an error, or cancelled."""
+        """Return the cycle's result after this stage broke off: failed after an error, or cancelled."""
         has_failed = isinstance(error, Exception)
         unfinished: list[EventOutcome] = self.engine.list_unfinished() if self.engine is not None else []
         return build_unfinished_result(
@@ -96,15 +102,18 @@ class Stage:
 
 
 StageWork = Callable[[ScrapeEngine, Stage], Awaitable[CycleResult]]
-"""The requests of a stage. It counts in the stage's tally and sets `earlier_result` there before it begins."""
+"""The requests of a stage.
+
+It counts in the stage's tally and sets `earlier_result` there before it begins.
+"""
 
 
 def run_stage(stage: Stage, work: StageWork, observer: ScrapeObserver) -> CycleResult:
     """Run the stage, from opening the landing to closing the ledger, and return the cycle's result.
 
-    However it ends, the answers that arrived are landed, and the ledger has its status. Ctrl-C, SIGTERM and a
-    terminated run end it as `cancelled` and are raised when everything is written; a second signal changes nothing.
-    Raises the error by which the stage failed.
+    At any end, the answers that arrived are landed and the ledger has the status of the stage. Ctrl-C, SIGTERM and a
+    terminated run end it as `cancelled`; the exception is raised when everything is written, and a second signal has no
+    effect. Raises the error by which the stage failed.
     """
     pipeline, cycle = stage.pipeline, stage.cycle
     error: BaseException | None = None

@@ -1,6 +1,6 @@
 """Price comparisons and availability gaps: updated for due fixtures, or computed as of an instant.
 
-The tables have only fixtures that have not begun. Belongs here: reading, computing and writing a batch of fixtures.
+The tables contain only fixtures that have not begun. Belongs here: reading, computing and writing a batch of fixtures.
 Does not belong here: the rules (`metrics`), assets, Dagster.
 """
 
@@ -20,12 +20,13 @@ from palimpsest_pipeline.domain.enums import FixtureProduct
 from palimpsest_pipeline.matching import select_primary_listings
 from palimpsest_pipeline.metrics.prices.market_gaps import find_availability_gaps
 from palimpsest_pipeline.metrics.prices.price_comparison import build_price_comparison, compare_lines, compare_listings
-from palimpsest_pipeline.storage.catalog.suspect_fixtures import find_suspects
+from palimpsest_pipeline.storage.catalog.fixtures import read_suspects
 from palimpsest_pipeline.storage.db.locks import Busy, hold_lock, open_snapshot
 from palimpsest_pipeline.storage.db.row_differences import WriteCounts
 from palimpsest_pipeline.storage.derivation import dirty_fixtures
 from palimpsest_pipeline.storage.marts import current_prices
 from palimpsest_pipeline.storage.marts.current_prices import COMPARISON_TABLE, GAP_TABLE, LISTING_TABLE, FixtureState
+from palimpsest_pipeline.storage.odds.market_lines import LineCache
 from palimpsest_pipeline.storage.odds.reader import OddsHistoryReader
 
 from ..context import Pipeline
@@ -34,8 +35,11 @@ from .vocabulary_frames import build_vocabulary_frames
 
 log = logging.getLogger(__name__)
 
-FIXTURES_PER_BATCH: Final = 50
-"""Fixtures, of about 3,000 prices each, that one transaction reads, compares and writes. No result depends on it."""
+FIXTURES_PER_BATCH: Final = 100
+"""Number of fixtures that one transaction reads, compares and writes.
+
+Each has about 3,000 prices. No result depends on the number.
+"""
 PRICES_PRODUCT: Final = FixtureProduct.PRICES
 GAP_COLUMNS: Final = (
     *(
@@ -66,7 +70,7 @@ class PriceDerivation:
     n_fixtures: int = 0
     """Fixtures that were derived."""
     n_removed: int = 0
-    """Fixtures whose rows were removed, because they have begun or are no longer known."""
+    """Fixtures whose rows were removed because the fixtures have begun or are no longer known."""
     n_flips: int = 0
     """Listings that became comparable with home's listing, or stopped being so."""
     seconds: float = 0.0
@@ -90,7 +94,7 @@ def derive_prices(pipeline: Pipeline, sr_ids: Sequence[int] | None = None, *, wa
     fixtures are derived at the same time. If another process derives, this one waits for it batch by batch; without
     `wait`, the remaining fixtures stay due. Raises NotDerived at the end when a batch failed: its fixtures stay due.
     """
-    began, done, attempts = time.monotonic(), PriceDerivation(), FixtureAttempts(PRICES_PRODUCT)
+    began, derivation, attempts = time.monotonic(), PriceDerivation(), FixtureAttempts(PRICES_PRODUCT)
     with pipeline.connect() as conn:
         dirty_fixtures.mark_fixtures_of_other_home(conn, pipeline.settings.home_platform, pipeline.clock.now())
         conn.commit()
@@ -107,55 +111,57 @@ def derive_prices(pipeline: Pipeline, sr_ids: Sequence[int] | None = None, *, wa
             for place, lock in enumerate(current_prices.FIXTURE_LOCKS)
         ]
     for part in parts:
-        done.add(part.result())
-    done.seconds = time.monotonic() - began
+        derivation.add(part.result())
+    derivation.seconds = time.monotonic() - began
     attempts.raise_errors()
-    return done
+    return derivation
 
 
 def _derive_share(
     pipeline: Pipeline, lock: int, sr_ids: Sequence[int], attempts: FixtureAttempts, *, wait: bool
 ) -> PriceDerivation:
     """Derive the fixtures of one lock in batches."""
-    done = PriceDerivation()
+    derivation, cache = PriceDerivation(), LineCache()
     with pipeline.database.connect(autocommit=True) as conn:
         for place in range(0, len(sr_ids), FIXTURES_PER_BATCH):
             batch = sr_ids[place : place + FIXTURES_PER_BATCH]
             try:
                 with attempts.catch_error(batch), hold_lock(conn, lock, wait=wait):
-                    done.add(_derive_batch(pipeline, conn, batch))
+                    derivation.add(_derive_batch(pipeline, conn, batch, cache))
             except Busy:
                 log.info(
                     "another process derives prices: %d fixtures stay due for the next derivation",
                     len(sr_ids) - place,
                 )
                 break
-    return done
+    return derivation
 
 
-def _derive_batch(pipeline: Pipeline, conn: psycopg.Connection, batch: Sequence[int]) -> PriceDerivation:
+def _derive_batch(
+    pipeline: Pipeline, conn: psycopg.Connection, batch: Sequence[int], cache: LineCache
+) -> PriceDerivation:
     """Derive or remove the rows of a batch of fixtures from one snapshot.
 
     The snapshot has the marks and the kickoffs, so a kickoff that moves meanwhile does not affect only a part.
     """
-    done = PriceDerivation()
+    derivation = PriceDerivation()
     with open_snapshot(conn):
         marks = dirty_fixtures.read_marks(conn, PRICES_PRODUCT, batch)
         upcoming = set(current_prices.read_upcoming_fixtures(conn, pipeline.clock.now(), batch))
         if begun := [sr_id for sr_id in batch if sr_id not in upcoming]:
-            done.n_removed = len(current_prices.read_fixture_ids(conn).intersection(begun))
-            done.add_rows(current_prices.remove_rows(conn, begun).rows)
+            derivation.n_removed = len(current_prices.read_fixture_ids(conn).intersection(begun))
+            derivation.add_rows(current_prices.remove_rows(conn, begun).rows)
         # A fixture without a mark was derived by another process meanwhile.
         due = [sr_id for sr_id in marks["sr_id"] if sr_id in upcoming]
         if due:
             frames = _compute_stored_rows(
-                pipeline, current_prices.read_current_state(conn, due), find_suspects(conn, due)
+                pipeline, current_prices.read_current_state(conn, due, cache), read_suspects(conn, due)
             )
-            written = current_prices.replace_rows(conn, due, frames)
-            done.n_fixtures, done.n_flips = len(due), written.n_flips
-            done.add_rows(written.rows)
+            written = current_prices.replace_rows(conn, due, frames, cache)
+            derivation.n_fixtures, derivation.n_flips = len(due), written.n_flips
+            derivation.add_rows(written.rows)
     dirty_fixtures.unmark_fixtures(conn, PRICES_PRODUCT, marks)
-    return done
+    return derivation
 
 
 def compute_prices_as_of(pipeline: Pipeline, sr_ids: Sequence[int], instant: datetime) -> dict[str, pl.DataFrame]:
@@ -173,7 +179,7 @@ def compute_prices_as_of(pipeline: Pipeline, sr_ids: Sequence[int], instant: dat
             instant,
             select_primary_listings,
         )
-        suspects = find_suspects(conn, sr_ids)
+        suspects = read_suspects(conn, sr_ids)
     upcoming = state.listings.filter(pl.col("kickoff_at") > instant)
     markets = state.markets.join(upcoming.select("sr_id").unique(), on="sr_id", how="semi")
     return _compute_shown_rows(pipeline, FixtureState(markets, upcoming), suspects)

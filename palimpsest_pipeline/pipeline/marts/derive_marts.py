@@ -25,7 +25,7 @@ from palimpsest_pipeline.metrics import (
 )
 from palimpsest_pipeline.metrics.coverage import coverage_laws
 from palimpsest_pipeline.metrics.coverage.run_quality import ANSWERS_SCHEMA
-from palimpsest_pipeline.storage.catalog import listings, universe
+from palimpsest_pipeline.storage.catalog import universe
 from palimpsest_pipeline.storage.derivation import derived_products
 from palimpsest_pipeline.storage.ledger import rejected_answers
 from palimpsest_pipeline.storage.marts import cycle_marts, mapping_ledger, mart_reader, quality_inputs
@@ -35,7 +35,10 @@ from ..context import Pipeline
 from ..ingest import cycle_frames
 
 COVERAGE_SCOPES: Final = (Scope.FULL, Scope.RECORDED)
-"""Scopes of the cycles with coverage. A cycle for given fixtures knows nothing about the other fixtures."""
+"""Scopes of the cycles with coverage.
+
+A cycle for given fixtures knows nothing about the other fixtures.
+"""
 
 COVERAGE_PRODUCT: Final = derived_products.COVERAGE_PRODUCT
 """Name of the product that consists of the three coverage tables."""
@@ -47,14 +50,14 @@ COVERAGE_TABLES: Final = ("coverage_fixture", "coverage_tournament", "match_rate
 
 
 class LawBroken(Exception):
-    """Derived rows contradict each other, which is a bug of this program. None of them is written."""
+    """Derived rows contradict each other, which is a bug of this program. Nothing is written."""
 
 
 def read_universe(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> CoverageUniverse:
     """Return the known state of every fixture on every platform as of a cycle."""
     home, platforms = manifest.home_platform, pipeline.list_cycle_platforms(manifest)
-    claims, looked = universe.read_universe(conn, manifest.cycle_id, platforms)
-    as_of = listings.read_as_of(conn, manifest.cycle_id)
+    claims, looked_tournaments = universe.read_universe(conn, manifest.cycle_id, platforms)
+    as_of = universe.read_as_of(conn, manifest.cycle_id)
     identified = identify_listings(
         book_sizes.add_largest_books(conn, claims, list_rival_listings(claims), until=as_of, cycle_id=manifest.cycle_id)
     )
@@ -62,7 +65,7 @@ def read_universe(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manife
     return CoverageUniverse.build(
         identified,
         build_fixtures(identified, links, put_home_first(home, platforms)),
-        looked,
+        looked_tournaments,
         links,
         tournaments,
         as_of=as_of,
@@ -72,23 +75,25 @@ def read_universe(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manife
 
 
 def derive_coverage(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
-    """Write the three coverage tables of one cycle, from one reading of the universe so that they add up.
+    """Write the three coverage tables of one cycle, from one read of the universe so that they add up.
 
     Later cycles that may carry over this cycle's discovery become due again, because a cycle that arrives late changes
     their input.
     """
-    known = read_universe(pipeline, conn, manifest)
+    coverage_universe = read_universe(pipeline, conn, manifest)
     rates = build_match_rate_platform(
-        known,
+        coverage_universe,
         completeness=_read_completeness(pipeline, conn, manifest),
         previous_counts=mart_reader.read_rows_before(conn, "mart.match_rate_platform", manifest.cycle_id),
     )
-    lost = coverage_laws.no_listing_is_lost(known, rates)
+    lost = coverage_laws.no_listing_is_lost(coverage_universe, rates)
     if not lost.is_empty():
         raise LawBroken(f"cycle {manifest.cycle_id}: {'; '.join(lost['violation'].head(3))}. Please report it.")
     written = 0
     for table, frame in zip(
-        COVERAGE_TABLES, (build_coverage_fixture(known), build_coverage_tournament(known), rates), strict=True
+        COVERAGE_TABLES,
+        (build_coverage_fixture(coverage_universe), build_coverage_tournament(coverage_universe), rates),
+        strict=True,
     ):
         written += cycle_marts.replace_rows(
             conn,
@@ -126,7 +131,7 @@ def derive_run_quality(pipeline: Pipeline, conn: psycopg.Connection, manifest: M
         history=quality_inputs.read_captures(conn, cycle_id),
         rejects=rejected_answers.count_rejects(conn, cycle_id),
         medians=quality_inputs.read_fetched_medians(conn, cycle_id),
-        as_of=listings.read_as_of(conn, cycle_id),
+        as_of=universe.read_as_of(conn, cycle_id),
         scope=manifest.scope,
         platforms=pipeline.list_cycle_platforms(manifest),
     )
@@ -149,7 +154,7 @@ def derive_mapping_coverage(pipeline: Pipeline, conn: psycopg.Connection, manife
     frame = build_mapping_coverage(
         cycle_marts.read_rows(conn, "core.mapping_counts", cycle_id),
         mapping_ledger.read_matches_of_cycle(conn, cycle_id),
-        listings.read_as_of(conn, cycle_id),
+        universe.read_as_of(conn, cycle_id),
     )
     return cycle_marts.replace_rows(
         conn, "mart.mapping_coverage", cycle_id, frame.with_columns(mapping_version=pl.lit(pipeline.vocabulary.version))

@@ -52,5 +52,5 @@ class FixtureAttempts:
 
 
 def _format_ids(sr_ids: Sequence[int]) -> str:
-    more = f" and {len(sr_ids) - MAX_NAMED_FIXTURES} more" if len(sr_ids) > MAX_NAMED_FIXTURES else ""
-    return ", ".join(map(str, sr_ids[:MAX_NAMED_FIXTURES])) + more
+    remainder = f" and {len(sr_ids) - MAX_NAMED_FIXTURES} more" if len(sr_ids) > MAX_NAMED_FIXTURES else ""
+    return ", ".join(map(str, sr_ids[:MAX_NAMED_FIXTURES])) + remainder

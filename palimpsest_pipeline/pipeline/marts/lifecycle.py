@@ -61,100 +61,118 @@ def derive_kickoff_date(pipeline: Pipeline, day: date) -> DateDerivation:
     Then the marks seen before are deleted. A mark that is set meanwhile stays, so that the date is derived again. Two
     callers run one after the other.
     """
-    done = DateDerivation()
+    derivation = DateDerivation()
     with pipeline.database.connect(autocommit=True) as conn:
         with hold_lock(conn, AdvisoryLock.KICKOFF_DATES), open_snapshot(conn):
-            seen = lifecycle.read_marks(conn, day)
-            layers = OddsHistoryReader(conn, pipeline.archive)
-            found = lifecycle.read_lifecycle_inputs(conn, layers, day, pipeline.settings.home_platform)
-            lifecycle.delete_rows_of_date(conn, day, found.listings["sr_id"].unique().to_list())
-            done.n_fixtures, done.n_listings, done.n_marks = (
-                found.listings["sr_id"].n_unique(),
-                found.listings.height,
-                seen.height,
+            marks = lifecycle.read_marks(conn, day)
+            reader = OddsHistoryReader(conn, pipeline.archive)
+            inputs = lifecycle.read_lifecycle_inputs(conn, reader, day, pipeline.settings.home_platform)
+            lifecycle.delete_rows_of_date(conn, day, inputs.listings["sr_id"].unique().to_list())
+            derivation.n_fixtures, derivation.n_listings, derivation.n_marks = (
+                inputs.listings["sr_id"].n_unique(),
+                inputs.listings.height,
+                marks.height,
             )
-            if found.as_of is not None:
-                stamp = {
+            if inputs.as_of is not None:
+                date_stamp = {
                     "kickoff_date": pl.lit(day),
-                    "as_of": pl.lit(found.as_of),
+                    "as_of": pl.lit(inputs.as_of),
                     "mapping_version": pl.lit(pipeline.vocabulary.version),
                     "computed_at": pl.lit(datetime.now(UTC)),
                 }
-                of_home = {**stamp, "home_platform": pl.lit(pipeline.settings.home_platform)}
+                home_stamp = {**date_stamp, "home_platform": pl.lit(pipeline.settings.home_platform)}
                 for table, frame in _derive_tables(
                     pipeline,
-                    found,
-                    found.as_of,
-                    lambda listings: lifecycle.read_lifecycle_changes(conn, layers, listings, day),
+                    inputs,
+                    inputs.as_of,
+                    lambda listings: lifecycle.read_lifecycle_changes(conn, reader, listings, day),
                 ):
-                    done.counts_by_table[table].update(_count_rows(table, frame))
-                    done.rows_by_table[table] += lifecycle.append_rows(
-                        conn, table, frame.with_columns(**(of_home if table in HOME_RELATIVE_TABLES else stamp))
+                    derivation.counts_by_table[table].update(_count_rows(table, frame))
+                    derivation.rows_by_table[table] += lifecycle.append_rows(
+                        conn, table, frame.with_columns(**(home_stamp if table in HOME_RELATIVE_TABLES else date_stamp))
                     )
-        lifecycle.unmark_dates(conn, seen)
-    return done
+        lifecycle.unmark_dates(conn, marks)
+    return derivation
 
 
 def _derive_tables(
     pipeline: Pipeline,
-    found: lifecycle.LifecycleInputs,
+    inputs: lifecycle.LifecycleInputs,
     as_of: datetime,
-    changes_of: Callable[[pl.DataFrame], pl.DataFrame],
+    read_changes: Callable[[pl.DataFrame], pl.DataFrame],
 ) -> Iterator[tuple[str, pl.DataFrame]]:
-    """Rows of the date's tables, a part at a time, each with its table's name.
+    """Yield the rows of the date's tables in parts, each with its table's name.
 
-    `changes_of`: the history of given listings.
+    `read_changes` returns the history of given listings.
     """
     silence_limit = timedelta(minutes=pipeline.settings.not_observed_after_minutes)
     exact_s = pipeline.settings.close_exact_minutes * 60
     outcomes, sets = build_vocabulary_frames(pipeline.vocabulary)
-    yield LEAD_TIME, compute_lead_times(found.listings, found.looks, found.listed_kickoffs, found.kickoffs, as_of=as_of)
-    standing = pl.DataFrame(schema=MARGIN_INPUT_SCHEMA)
-    for listings in batch_listings(found.listings, found.n_rows, found.tournaments):
-        told = (listings, found.looks.join(listings, on="listing_id", how="semi"), changes_of(listings), found.kickoffs)
-        intervals = build_availability_intervals(*told, as_of=as_of, silence_limit=silence_limit)
+    yield (
+        LEAD_TIME,
+        compute_lead_times(inputs.listings, inputs.looks, inputs.listed_kickoffs, inputs.kickoffs, as_of=as_of),
+    )
+    carried_margins = pl.DataFrame(schema=MARGIN_INPUT_SCHEMA)
+    for listings in batch_listings(inputs.listings, inputs.n_rows, inputs.tournaments):
+        history = (
+            listings,
+            inputs.looks.join(listings, on="listing_id", how="semi"),
+            read_changes(listings),
+            inputs.kickoffs,
+        )
+        intervals = build_availability_intervals(*history, as_of=as_of, silence_limit=silence_limit)
         yield AVAILABILITY, intervals
-        yield GAPS, count_gaps(intervals, listings, found.kickoffs, found.tournaments, as_of=as_of)
+        yield GAPS, count_gaps(intervals, listings, inputs.kickoffs, inputs.tournaments, as_of=as_of)
         yield (
             OPEN_CLOSE,
-            find_open_close(*told, outcomes, sets, as_of=as_of, exact_s=exact_s, silence_limit=silence_limit),
+            find_open_close(*history, outcomes, sets, as_of=as_of, exact_s=exact_s, silence_limit=silence_limit),
         )
         margins = build_margin_stretches(
-            *told, outcomes, sets, market_keys=pipeline.main_markets, as_of=as_of, silence_limit=silence_limit
+            *history, outcomes, sets, market_keys=pipeline.main_markets, as_of=as_of, silence_limit=silence_limit
         )
         yield MARGINS, margins
-        standing = pl.concat([standing, margins.select(*MARGIN_INPUT_SCHEMA)])
-        going_on = _fixtures_of_last_tournament(listings, found.tournaments)
-        whole, standing = (standing.join(going_on, on="sr_id", how=how) for how in ("anti", "semi"))
-        yield CURVES, build_margin_curves(whole, found.listings, found.kickoffs, found.tournaments, as_of=as_of)
-    yield CURVES, build_margin_curves(standing, found.listings, found.kickoffs, found.tournaments, as_of=as_of)
+        carried_margins = pl.concat([carried_margins, margins.select(*MARGIN_INPUT_SCHEMA)])
+        continued_fixtures = _find_fixtures_of_last_tournament(listings, inputs.tournaments)
+        complete_margins, carried_margins = (
+            carried_margins.join(continued_fixtures, on="sr_id", how=how) for how in ("anti", "semi")
+        )
+        yield (
+            CURVES,
+            build_margin_curves(complete_margins, inputs.listings, inputs.kickoffs, inputs.tournaments, as_of=as_of),
+        )
+    yield (
+        CURVES,
+        build_margin_curves(carried_margins, inputs.listings, inputs.kickoffs, inputs.tournaments, as_of=as_of),
+    )
 
 
-def _fixtures_of_last_tournament(listings: pl.DataFrame, tournaments: pl.DataFrame) -> pl.DataFrame:
-    """sr_id of the tournament that these listings end with: the next ones may go on with it."""
+def _find_fixtures_of_last_tournament(listings: pl.DataFrame, tournaments: pl.DataFrame) -> pl.DataFrame:
+    """Return the sr_ids of the last listing's tournament. The next listings may belong to it too."""
     last = tournaments.filter(sr_id=listings["sr_id"][-1])
     return tournaments.join(last, on="tournament_key", how="semi").select("sr_id")
 
 
 def _count_rows(table: str, frame: pl.DataFrame) -> Counter[str]:
-    """What is counted of a table's rows."""
+    """Return the counts of a table's rows for the run's metadata."""
     if table == OPEN_CLOSE:
         qualities = (("open", OpenQuality), ("close", CloseQuality))
         return Counter(
             {
-                f"{side}_{word.value}": _count_word(frame, f"{side}_quality", word)
-                for side, words in qualities
-                for word in words
+                f"{side}_{quality.value}": _count_value(frame, f"{side}_quality", quality)
+                for side, side_qualities in qualities
+                for quality in side_qualities
             }
         )
     if table == MARGINS:
-        return Counter({f"margin_{word.value}": _count_word(frame, "margin_status", word) for word in MarginStatus})
+        return Counter(
+            {f"margin_{status.value}": _count_value(frame, "margin_status", status) for status in MarginStatus}
+        )
     if table == GAPS:
-        near = frame.filter(hours_before=1)
+        last_hour = frame.filter(hours_before=1)
         return Counter(
             {
-                f"{name.removeprefix('n_')}_at_1h": int(near[name].sum())
-                for name in near.columns
+                f"{name.removeprefix('n_')}_at_1h": int(last_hour[name].sum())
+                for name in last_hour.columns
                 if name.startswith("n_")
             }
         )
@@ -163,13 +181,13 @@ def _count_rows(table: str, frame: pl.DataFrame) -> Counter[str]:
     if table == LEAD_TIME:
         priced, censored = int(frame["first_priced_at"].count()), int(frame["listed_censored"].sum())
         return Counter(
-            priced=priced, dropped=_count_word(frame, "ended_by", ListingEnd.DROPPED), listed_censored=censored
+            priced=priced, dropped=_count_value(frame, "ended_by", ListingEnd.DROPPED), listed_censored=censored
         )
     return Counter()
 
 
-def _count_word(frame: pl.DataFrame, column: str, word: StrEnum) -> int:
-    return int((frame[column] == word.value).sum())
+def _count_value(frame: pl.DataFrame, column: str, value: StrEnum) -> int:
+    return int((frame[column] == value.value).sum())
 
 
 def dirty_dates(pipeline: Pipeline, *, at_once: bool) -> list[date]:

@@ -8,7 +8,7 @@ import polars as pl
 ROWS_PER_BATCH: Final = 500_000
 """Maximum number of history rows in a batch. No result depends on it.
 
-Each row takes about 400 bytes at the peak, in addition to the looks of the whole date.
+Each row takes about 400 bytes at the peak, in addition to the observations of the whole date.
 """
 
 

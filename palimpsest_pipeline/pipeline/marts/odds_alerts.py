@@ -6,7 +6,9 @@ rules (`metrics`), assets, Dagster.
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
@@ -17,8 +19,8 @@ import psycopg
 from palimpsest_pipeline.domain.enums import FixtureProduct
 from palimpsest_pipeline.domain.instants import get_day_start
 from palimpsest_pipeline.metrics.alerts.odds_alerts import ODDS_ALERTS_SCHEMA, OddsAlertRules, find_odds_alerts
-from palimpsest_pipeline.storage.catalog.suspect_fixtures import find_suspects
-from palimpsest_pipeline.storage.db.locks import AdvisoryLock, hold_lock, open_snapshot
+from palimpsest_pipeline.storage.catalog.fixtures import read_suspects
+from palimpsest_pipeline.storage.db.locks import hold_lock, open_snapshot
 from palimpsest_pipeline.storage.derivation import dirty_fixtures
 from palimpsest_pipeline.storage.marts import lifecycle
 from palimpsest_pipeline.storage.marts import odds_alerts as stored
@@ -41,10 +43,16 @@ class AlertDerivation:
     n_fixtures: int = 0
     """Fixtures whose rows were replaced."""
     n_watched: int = 0
-    """Those of them whose history was examined because their kickoff is near enough."""
+    """Fixtures among them whose history was examined because their kickoff is near enough."""
     rows_by_type: Counter[str] = field(default_factory=Counter)
     """Rows written, by alert_type."""
     seconds: float = 0.0
+
+    def add(self, part: "AlertDerivation") -> None:
+        """Add the counts of a part of the fixtures."""
+        self.n_fixtures += part.n_fixtures
+        self.n_watched += part.n_watched
+        self.rows_by_type += part.rows_by_type
 
 
 def build_rules(pipeline: Pipeline) -> OddsAlertRules:
@@ -66,30 +74,61 @@ def derive_alerts(pipeline: Pipeline) -> AlertDerivation:
     """Replace the rows of due fixtures and of begun fixtures with an open episode, by kickoff.
 
     Each batch is one transaction. After it, the marks that it saw are deleted, except those that were set again
-    meanwhile. Finished batches stay written, however the function ends. Two callers run one after the other. Raises
-    NotDerived at the end when a batch failed: its fixtures stay due.
+    meanwhile. Finished batches stay written, however the function ends. Two halves of the fixtures are derived at the
+    same time. Two callers wait for each other batch by batch. Raises NotDerived at the end when a batch failed: its
+    fixtures stay due.
     """
-    began, done, attempts = time.monotonic(), AlertDerivation(), FixtureAttempts(PRODUCT)
+    began, derivation, attempts = time.monotonic(), AlertDerivation(), FixtureAttempts(PRODUCT)
     rules = build_rules(pipeline)
     with pipeline.database.connect(autocommit=True) as conn:
         known_until = stored.read_known_until(conn)
         if known_until is None:
-            return done
-        with hold_lock(conn, AdvisoryLock.ODDS_ALERTS):
+            return derivation
+        with ExitStack() as locks:
+            for lock in stored.FIXTURE_LOCKS:
+                locks.enter_context(hold_lock(conn, lock))
             stored.remove_orphans(conn)
         due = stored.read_due_fixtures(conn, dirty_fixtures.read_marks(conn, PRODUCT)["sr_id"].to_list(), known_until)
-        for batch in _batch_fixtures(due, known_until + rules.watch_before_kickoff):
-            with attempts.catch_error(batch), hold_lock(conn, AdvisoryLock.ODDS_ALERTS):
-                _derive_batch(pipeline, conn, batch, rules, done)
-    done.seconds = time.monotonic() - began
+    watched_until, n = known_until + rules.watch_before_kickoff, len(stored.FIXTURE_LOCKS)
+    with ThreadPoolExecutor(n) as pool:
+        parts = [
+            pool.submit(
+                _derive_share,
+                pipeline,
+                lock,
+                _batch_fixtures(due.filter(pl.col("sr_id") % n == place), watched_until),
+                rules,
+                attempts,
+            )
+            for place, lock in enumerate(stored.FIXTURE_LOCKS)
+        ]
+    for part in parts:
+        derivation.add(part.result())
+    derivation.seconds = time.monotonic() - began
     attempts.raise_errors()
-    return done
+    return derivation
+
+
+def _derive_share(
+    pipeline: Pipeline, lock: int, batches: Iterable[Sequence[int]], rules: OddsAlertRules, attempts: FixtureAttempts
+) -> AlertDerivation:
+    """Derive the fixtures of one lock in batches."""
+    derivation = AlertDerivation()
+    with pipeline.database.connect(autocommit=True) as conn:
+        for batch in batches:
+            with attempts.catch_error(batch), hold_lock(conn, lock):
+                _derive_batch(pipeline, conn, batch, rules, derivation)
+    return derivation
 
 
 def _derive_batch(
-    pipeline: Pipeline, conn: psycopg.Connection, batch: Sequence[int], rules: OddsAlertRules, done: AlertDerivation
+    pipeline: Pipeline,
+    conn: psycopg.Connection,
+    batch: Sequence[int],
+    rules: OddsAlertRules,
+    derivation: AlertDerivation,
 ) -> None:
-    """Derive a batch of fixtures from one snapshot, and add the counts to `done`.
+    """Derive a batch of fixtures from one snapshot, and add the counts to `derivation`.
 
     The snapshot has the marks and the kickoffs, so a kickoff that moves or passes meanwhile changes nothing in it.
     """
@@ -109,9 +148,9 @@ def _derive_batch(
         stamp = {"mapping_version": pl.lit(pipeline.vocabulary.version), "computed_at": pl.lit(datetime.now(UTC))}
         stored.replace_alerts(conn, due["sr_id"].to_list(), alerts.with_columns(**stamp))
     dirty_fixtures.unmark_fixtures(conn, PRODUCT, marks)
-    done.n_fixtures += due.height
-    done.n_watched += near.height
-    done.rows_by_type.update(dict(alerts["alert_type"].value_counts().iter_rows()))
+    derivation.n_fixtures += due.height
+    derivation.n_watched += near.height
+    derivation.rows_by_type.update(dict(alerts["alert_type"].value_counts().iter_rows()))
 
 
 def _batch_fixtures(due: pl.DataFrame, watched_until: datetime) -> Iterator[list[int]]:
@@ -137,7 +176,7 @@ def _compute_alerts(
     reader, outcomes = OddsHistoryReader(conn, pipeline.archive), build_vocabulary_frames(pipeline.vocabulary)[0]
     since = (get_day_start(day) - rules.lookback).date()
     inputs = lifecycle.read_lifecycle_inputs(conn, reader, day, pipeline.settings.home_platform, sr_ids, since)
-    suspects, parts = find_suspects(conn, sr_ids), [pl.DataFrame(schema=ODDS_ALERTS_SCHEMA)]
+    suspects, parts = read_suspects(conn, sr_ids), [pl.DataFrame(schema=ODDS_ALERTS_SCHEMA)]
     for listings in batch_listings(inputs.listings, inputs.n_rows, inputs.tournaments):
         looks = inputs.looks.join(listings, on="listing_id", how="semi")
         changes = lifecycle.read_lifecycle_changes(conn, reader, listings, day, since, rules.markets)

@@ -1,1 +1,1 @@
-"""Alerts and freshness: what is wrong with the pipeline's data, and whom to tell."""
+"""Alerts and freshness: problems of the pipeline's data, and the messages about them."""

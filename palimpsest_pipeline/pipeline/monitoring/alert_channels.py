@@ -14,7 +14,7 @@ from palimpsest_pipeline.settings import Settings
 from .alert_message import Message
 
 WEBHOOK_TIMEOUT_S: Final = 5.0
-"""Timeout of one attempt of the webhook. All channels together must end well within a tick."""
+"""Timeout of one attempt of the webhook. All channels together must finish well within a tick."""
 
 
 class ChannelFailed(Exception):
@@ -66,7 +66,7 @@ class WebhookChannel:
 
 
 class MissingChannel:
-    """A channel that the settings name and that cannot be made. Its messages wait until it can."""
+    """A channel that the settings name and that cannot be made. Its messages wait until it can be made."""
 
     def __init__(self, name: str, why: str) -> None:
         self.name = name

@@ -12,7 +12,10 @@ MAX_LINES: Final = 20
 MAX_LINE_CHARACTERS: Final = 400
 """Maximum length of a line, because chat services refuse messages that are too long."""
 MAX_LISTED_ALERTS: Final = 100
-"""Maximum number of new and of closed alerts in the fields of a message. The counts include all alerts."""
+"""Maximum number of new and of closed alerts in the fields of a message.
+
+The counts include all alerts.
+"""
 KIND_NOUNS: Final = {
     AlertKind.RUN: "job",
     AlertKind.CYCLE: "product",
@@ -45,7 +48,7 @@ def compose_message(due: PendingNotices) -> Message:
 
 
 def to_fields(alert: Alert) -> dict[str, Any]:
-    """Return an alert as a JSON object: instants in ISO 8601, `lasted_s` None while it lasts."""
+    """Return an alert as a JSON object: instants in ISO 8601, `lasted_s` None while the alert is open."""
     return {
         "key": alert.alert_key,
         "severity": alert.severity.value,
@@ -68,10 +71,14 @@ def describe_duration(alert: Alert, now: datetime | None = None) -> str:
 
 def _format_duration(time: timedelta) -> str:
     seconds = max(int(time.total_seconds()), 0)
-    for size, unit, rest, small in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 60, "")):
+    for size, unit, small_size, small_unit in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 60, "")):
         if seconds >= size:
-            more = seconds % size // rest
-            return f"{seconds // size} {unit} {more} {small}" if more and small else f"{seconds // size} {unit}"
+            n_small = seconds % size // small_size
+            return (
+                f"{seconds // size} {unit} {n_small} {small_unit}"
+                if n_small and small_unit
+                else f"{seconds // size} {unit}"
+            )
     return f"{seconds} s"
 
 

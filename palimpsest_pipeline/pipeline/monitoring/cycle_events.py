@@ -33,14 +33,19 @@ TICK: Final = timedelta(microseconds=1)
 
 
 def list_cycle_events(
-    conn: psycopg.Connection, pipeline: Pipeline, checks: Mapping[str, bool], known: Iterable[Alert], now: datetime
+    conn: psycopg.Connection,
+    pipeline: Pipeline,
+    checks: Mapping[str, bool],
+    latest_alerts: Iterable[Alert],
+    now: datetime,
 ) -> Events:
-    """Return occurrences and recoveries of cycles that are not in `known`, the latest alert of each key.
+    """Return the new events of cycles: new bad cycles, and cycles that are good again.
 
-    `checks` maps the name of each check that judges cycles to whether it blocks. A bad cycle of a blocking check stays
-    in the alert until it is judged again and passes; for any other check the newest verdict decides.
+    `latest_alerts` holds the latest alert of each key; events that it already has are left out. `checks` maps the name
+    of each check that judges cycles to whether it blocks. If the check blocks, a bad cycle belongs to its alert until
+    the check has judged that cycle again and it passes. For any other check only the newest verdict counts.
     """
-    latest = {alert.alert_key: alert for alert in known}
+    latest = {alert.alert_key: alert for alert in latest_alerts}
     lasting = [
         *_list_failures(conn, pipeline),
         *_list_bad_cycles(conn, [check for check, blocks in checks.items() if blocks]),
@@ -92,7 +97,7 @@ def _list_bad_cycles(conn: psycopg.Connection, checks: list[str]) -> Iterator[Oc
 def _list_occurrences(bad: Iterable[Occurrence], latest: Mapping[str, Alert]) -> Iterator[Occurrence]:
     """Yield one occurrence for each key with bad cycles that its alert lacks, or that failed again.
 
-    `bad`: one occurrence per cycle and trouble; those of a key in the order of their cycles.
+    `bad` has one occurrence per cycle and problem; those of a key are in the order of their cycles.
     """
     by_key: defaultdict[str, list[Occurrence]] = defaultdict(list)
     for cycle in bad:
@@ -105,7 +110,7 @@ def _list_occurrences(bad: Iterable[Occurrence], latest: Mapping[str, Alert]) ->
         ):
             by_key[cycle.key].append(cycle)
     for key, cycles in by_key.items():
-        last = sorted(cycles, key=lambda cycle: cycle.at)[-1]  # of several at one instant the latest cycle
+        last = sorted(cycles, key=lambda cycle: cycle.at)[-1]  # if several have the same instant, the latest cycle
         severity = Severity.ERROR if any(cycle.severity is Severity.ERROR for cycle in cycles) else Severity.WARN
         ids = {cycle_id for cycle in cycles for cycle_id in cycle.partition_keys}
         yield replace(
@@ -149,6 +154,6 @@ def _list_newest_verdicts(
 def _order_after(at: datetime, alert: Alert | None) -> datetime:
     """Return `at`, or one tick after the alert's last change if that is later.
 
-    Otherwise an event that is committed late would count as already seen.
+    Otherwise an event that is committed late would count as already known.
     """
     return at if alert is None else max(at, (alert.closed_at or alert.last_seen_at) + TICK)

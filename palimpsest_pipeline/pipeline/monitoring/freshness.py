@@ -1,8 +1,8 @@
 """The age of the newest data of each family. Knows no Dagster.
 
 Before the first cycle no data is expected. From the first cycle on every family is expected: a family without data is
-as old as that cycle. The age does not depend on the cadence, because a cadence that was switched off and forgotten
-should be noticed.
+as old as that cycle. The age does not depend on the cadence: data that is old because somebody switched the cadence off
+must be noticed.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,10 @@ from palimpsest_pipeline.storage.marts import data_freshness
 from ..context import Pipeline
 
 MAX_PROBED_DAYS: Final = 7
-"""Number of recent days that are looked up one by one. If the archive has none of them, its catalogue is read."""
+"""Number of recent days that are looked up one by one.
+
+If the archive has none of them, its catalogue is read.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class FamilyAge:
 def measure_ages(pipeline: Pipeline) -> list[FamilyAge]:
     """Return the age of every family, of some by platform; empty before the first cycle.
 
-    Raises an error when a source cannot be read.
+    Raises the error of a source that cannot be read.
     """
     now = pipeline.clock.now()
     with pipeline.connect() as conn:

@@ -8,7 +8,7 @@ import polars as pl
 import psycopg
 
 from palimpsest_pipeline.landing import UnreadableCycle
-from palimpsest_pipeline.storage.odds import table_sizes
+from palimpsest_pipeline.storage.odds import storage_growth
 
 from ..context import Pipeline
 
@@ -18,11 +18,11 @@ class DiskUsage:
     """One measurement of sizes."""
 
     sample: pl.DataFrame
-    figures: table_sizes.Sizes
+    figures: storage_growth.Sizes
     payloads: pl.DataFrame
     """Size of the landed answers by platform, from `summarise_answers`."""
     unreadable: tuple[UnreadableCycle, ...] = ()
-    """Landed cycles that cannot be read. Their sizes are in none of the figures."""
+    """Landed cycles that cannot be read. No figure includes their sizes."""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self.figures) | {
@@ -32,7 +32,7 @@ class DiskUsage:
 
 
 def measure_usage(pipeline: Pipeline, conn: psycopg.Connection) -> DiskUsage:
-    """Return the sizes of tables, landing and archive now.
+    """Return the present sizes of tables, landing and archive.
 
     A damaged cycle is left out and named. Raises LandingError or ArchiveError when one of these cannot be read.
     """
@@ -47,14 +47,14 @@ def measure_usage(pipeline: Pipeline, conn: psycopg.Connection) -> DiskUsage:
     )
     sample = pl.concat(
         [
-            table_sizes.measure_postgres(conn, now),
-            table_sizes.build_file_sample(table_sizes.LANDING_NAME, landed, now),
-            table_sizes.build_file_sample(table_sizes.EXPORT_NAME, exported, now),
+            storage_growth.measure_postgres(conn, now),
+            storage_growth.build_file_sample(storage_growth.LANDING_NAME, landed, now),
+            storage_growth.build_file_sample(storage_growth.EXPORT_NAME, exported, now),
         ]
     )
     return DiskUsage(
         sample,
-        table_sizes.compute_sizes(conn, sample, int(pipeline.settings.storage_limit_gb * 10**9)),
+        storage_growth.compute_sizes(conn, sample, int(pipeline.settings.storage_limit_gb * 10**9)),
         summarise_answers(usage),
         (*readable.unreadable, *unsized),
     )
@@ -64,7 +64,7 @@ def record_usage(pipeline: Pipeline) -> DiskUsage:
     """Measure the disk usage and store the sample, so that later measurements can show the growth."""
     with pipeline.connect() as conn:
         usage = measure_usage(pipeline, conn)
-        table_sizes.write_sample(conn, usage.sample)
+        storage_growth.write_sample(conn, usage.sample)
     return usage
 
 
@@ -74,7 +74,7 @@ def summarise_days(sample: pl.DataFrame) -> pl.DataFrame:
     A value without data is null.
     """
     sized = sample.with_columns(bytes=pl.col("heap_bytes") + pl.col("index_bytes"))
-    hot = sized.filter(pl.col("table_name").is_in(table_sizes.HISTORY_TABLES))
+    hot = sized.filter(pl.col("table_name").is_in(storage_growth.HISTORY_TABLES))
 
     def bytes_of(name: str) -> pl.DataFrame:
         return sized.filter(pl.col("table_name") == name).select("day", pl.col("bytes").alias(f"{name}_bytes"))
@@ -86,7 +86,7 @@ def summarise_days(sample: pl.DataFrame) -> pl.DataFrame:
         n_answers=_sum_rows("core.captures"),
     )
     days = postgres.filter(pl.col("n_rows") > 0).with_columns(pl.col("n_rows") - pl.col("n_answers"))
-    for name in (table_sizes.EXPORT_NAME, table_sizes.LANDING_NAME):
+    for name in (storage_growth.EXPORT_NAME, storage_growth.LANDING_NAME):
         days = days.join(bytes_of(name), on="day", how="full", coalesce=True)
     per_price = pl.when(pl.col("n_prices") > 0).then(pl.col("postgres_bytes") / pl.col("n_prices"))
     columns = [

@@ -35,7 +35,7 @@ UNREADABLE_ERRORS: Final = (LandingError, ArchiveError, MissingPartitionError)
 
 
 class DayIsOpen(PalimpsestError):
-    """A day may still change and is not exported. The message gives the reason and says what to do."""
+    """A day may still change and is not exported. The message gives the reason and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +45,13 @@ class DayExport:
     export_state: DayStatus
     """State of the day before the export."""
     entry: ExportedDay | None
-    """Entry of the day in the archive; None if nothing was observed on it."""
+    """Entry of the day in the archive; None if no answer was observed on it."""
     seconds: float | None
     """Duration of the export; None if the day was not exported."""
 
     @property
     def sentence(self) -> str:
-        return f"left alone: {self.export_state}" if self.seconds is None else f"exported: {self.export_state}"
+        return f"not exported: {self.export_state}" if self.seconds is None else f"exported: {self.export_state}"
 
     @property
     def bytes_per_price(self) -> float | None:
@@ -142,7 +142,7 @@ def require_closed(pipeline: Pipeline, conn: psycopg.Connection, day: date) -> N
     closes_at = ends_at + timedelta(minutes=pipeline.settings.grace_minutes)
     if pipeline.clock.now() < closes_at:
         raise DayIsOpen(f"{day} is not over: it can be exported from {closes_at:%Y-%m-%d %H:%M} UTC on")
-    first_hour = begins_at - timedelta(hours=1)  # a cycle of the previous day may have continued past midnight
+    first_hour = begins_at - timedelta(hours=1)  # a cycle of the previous day may continue past midnight
     running = [batch.cycle for batch in cycle_ledger.read_running_cycles(conn)]
     if here := [cycle for cycle in running if first_hour <= cycle.partition_hour < ends_at]:
         raise DayIsOpen(f"{day}: cycle {here[0].cycle_id} is running; export the day when it has ended")

@@ -1,4 +1,4 @@
-"""The retention of the landing: ended hours are compacted, and old unneeded hours are removed.
+"""The retention of the landing: ended hours are compacted, and old hours without a use are removed.
 
 Belongs here: judging whether an hour is needed, and the lock that lets one process at a time change landed hours. Does
 not belong here: compacting and removing files (`landing`), Dagster.
@@ -40,7 +40,7 @@ from ..landed_cycles import forget_cycles, record_landed
 INSTANT_SLACK: Final = timedelta(hours=1)
 """How far an answer's instant may lie outside the span of its cycle's manifest.
 
-An answer may come from a cache, or arrive after the end of the cycle was noted.
+An answer may come from a cache, or arrive after the recorded end of the cycle.
 """
 
 
@@ -80,7 +80,7 @@ def explain_need(hour: datetime, claims: HourClaims) -> str | None:
 
 
 class HourJudge:
-    """A judge of whether hours are needed, from landing, ledger, marks of products and archive.
+    """The judge of whether hours are needed, based on landing, ledger, marks of products and archive.
 
     `conn` must be in autocommit mode.
     """
@@ -113,9 +113,9 @@ class HourJudge:
     def _list_underived_cycles(self, manifests: Sequence[Manifest]) -> list[int]:
         """Return the cycles with a product that is missing or derived from other content.
 
-        A product of an older version is no reason to keep the hour.
+        A product of an older version is not a reason to keep the hour.
         """
-        for manifest in manifests:  # before a removal, the manifests are recorded again instead of trusting old records
+        for manifest in manifests:  # recorded again before a removal, because old records may be wrong
             record_landed(self._pipeline, self._conn, manifest)
         due = list_due_products(self._pipeline, self._conn, cycle_ids=[manifest.cycle_id for manifest in manifests])
         return sorted({each.cycle_id for each in due if each.reason in NEW_CONTENT_REASONS})
@@ -133,20 +133,20 @@ def compact_landing(pipeline: Pipeline, *, dry_run: bool = False) -> list[Compac
 
     The result of an hour that is not compacted has the reason. Raises LandingInUse, LandingError.
     """
-    done = []
+    compactions = []
     with _lock_landing(pipeline) as conn:
         judge = HourJudge(pipeline, conn)
         for hour in list_compactable_hours(
             pipeline.landing, floor_to_hour(pipeline.clock.now() - timedelta(minutes=pipeline.settings.grace_minutes))
         ):
             if running := judge.list_running_cycles(hour):
-                done.append(Compaction(hour, 0, 0, f"cycle {running[0]} is running"))
+                compactions.append(Compaction(hour, 0, 0, f"cycle {running[0]} is running"))
                 continue
             try:
-                done.append(compact_hour(pipeline.landing, hour, dry_run=dry_run))
+                compactions.append(compact_hour(pipeline.landing, hour, dry_run=dry_run))
             except (LandingIncomplete, LandingUnreadable) as error:
-                done.append(Compaction(hour, 0, 0, str(error)))
-    return done
+                compactions.append(Compaction(hour, 0, 0, str(error)))
+    return compactions
 
 
 def expire_landing(pipeline: Pipeline, days: int | None = None, *, dry_run: bool = False) -> ExpiryResult:
@@ -174,7 +174,9 @@ def list_overdue_hours(pipeline: Pipeline, max_delay: timedelta) -> dict[datetim
     with pipeline.connect() as conn:
         conn.autocommit = True
         judge = HourJudge(pipeline, conn)
-        return {hour: judge.explain_need(hour) or "nobody needs it: run `palimpsest landing expire`" for hour in hours}
+        return {
+            hour: judge.explain_need(hour) or "no data depends on it: run `palimpsest landing expire`" for hour in hours
+        }
 
 
 def _compute_cutoff(pipeline: Pipeline, days: int | None) -> datetime:

@@ -78,7 +78,7 @@ def read_discovery(answers: Sequence[Answer], sport: Sport, config: DialectConfi
         answers, parse_events.judge, lambda answer: parse_events.read_tree(answer, sport, config)
     )
     collection = ListingCollection(config.platform)
-    seen: dict[str, set[str]] = {}
+    ids_by_group: dict[str, set[str]] = {}
     failed: dict[str, str] = {}
     with_events = {key for key, node in tree.tournaments.items() if node.n_declared != 0} if tree else set()
     for question in select_latest_answers(answers, PayloadKind.LISTING, parse_events.judge):
@@ -86,21 +86,21 @@ def read_discovery(answers: Sequence[Answer], sport: Sport, config: DialectConfi
         if question.failure is None:
             ids = parse_events.read_group_listings(question.answer, sport, collection, config)
             if group is not None:
-                seen[group] = ids
+                ids_by_group[group] = ids
         elif group is not None:
             failed[group] = f"{question.failure[0]}: {question.failure[1]}"
 
     def judgement(group: str, declared: int | None, received: int) -> Judgement:
-        if group in seen:
+        if group in ids_by_group:
             # Without a count an empty list proves nothing: the answer for an unknown competition looks the same.
-            if is_count_reached(declared, len(seen[group])) or (declared is None and seen[group]):
+            if is_count_reached(declared, len(ids_by_group[group])) or (declared is None and ids_by_group[group]):
                 return Completeness.COMPLETE, ""
             return Completeness.PARTIAL, describe_shortfall(declared, received)
         if declared == 0:
             return Completeness.COMPLETE, ""
         return (Completeness.PARTIAL if received else Completeness.FAILED), failed.get(group, "not asked for")
 
-    requested_groups = with_events & (seen.keys() | failed.keys())
+    requested_groups = with_events & (ids_by_group.keys() | failed.keys())
     gaps = (
         [f"the tree has {len(with_events)} competitions with events, and {len(requested_groups)} were asked for"]
         if requested_groups < with_events

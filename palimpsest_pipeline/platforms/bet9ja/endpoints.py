@@ -12,7 +12,10 @@ FEED_PATH: Final = "/desktop/feapi/PalimpsestAjax"
 GROUP_MARKET_IDS: Final = {Sport.FOOTBALL: "1", Sport.BASKETBALL: "12", Sport.TENNIS: "61"}
 """The market that a list shows; its prices are not used."""
 MIN_LIVE_SPORT_ID: Final = 3_000_000
-"""Sport ids of the in-play feed are the prematch ones plus this number. Its event ids are another series."""
+"""Sport ids of the in-play feed are the prematch ones plus this number.
+
+Its event ids are another series.
+"""
 
 
 def build_headers(config: DialectConfig) -> dict[str, str]:

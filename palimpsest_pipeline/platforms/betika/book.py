@@ -61,7 +61,10 @@ def read_listing(answer: Answer, config: DialectConfig) -> Listing:
 
 
 def read_detail(answer: Answer, config: DialectConfig) -> Detail:
-    """Return the listing and the book of a detail answer. Raises PayloadRejected, also when the match is in play."""
+    """Return the listing and the book of a detail answer.
+
+    Raises PayloadRejected, also when the match is in play.
+    """
     book = decode_whole(answer, _BOOK_DECODER)
     content = (
         DetailContent(book.meta, _has_live_markets(book.data), book.data) if book else decode_in_parts(answer, config)

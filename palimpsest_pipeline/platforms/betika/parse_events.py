@@ -119,7 +119,10 @@ def _has_begun(match: shapes.Match) -> bool:
 
 @dataclass(slots=True)
 class PageContent:
-    """The content of a page: the number of all matches that it declares, and the ids of its own, readable or not."""
+    """The content of a page.
+
+    It holds the number of all matches that the page declares, and the ids of its own matches, readable or not.
+    """
 
     n_matches: int | None = None
     match_ids: list[str] = field(default_factory=list)
@@ -193,7 +196,10 @@ def read_tree(answer: Answer, sport: Sport, config: DialectConfig) -> collect_di
 def _add_competition(
     tree: collect_discovery.TournamentTree, category: shapes.Category, raw: msgspec.Raw, path: str
 ) -> None:
-    """Add a competition to the tree; two of the same name and category are one tournament, with both counts."""
+    """Add a competition to the tree.
+
+    Two of the same name and category are one tournament, with both counts.
+    """
     competition = decode(_COMPETITION_DECODER, raw, path)
     key = make_tournament_key(category.category_name, competition.competition_name, f"{path}.competition_name")
     count = read_count(competition.count)

@@ -1,4 +1,7 @@
-"""Betika's JSON as types, with only the fields that are read. Numbers come as text before kickoff, as numbers later."""
+"""Betika's JSON as types, with only the fields that are read.
+
+Numbers come as text before kickoff, and as numbers later.
+"""
 
 from typing import Any
 

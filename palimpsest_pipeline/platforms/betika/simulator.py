@@ -55,7 +55,10 @@ class BetikaRenderer:
         categories: dict[str, dict[str, dict[str, Any]]] = {}
         for listing in self.list_listings(now):
             competitions = categories.setdefault(self._find_country(listing), {})
-            node = {"competition_id": str(listing.fixture.tournament.rank), "competition_name": listing.group_name}
+            node: dict[str, Any] = {
+                "competition_id": str(listing.fixture.tournament.rank),
+                "competition_name": listing.group_name,
+            }
             competition = competitions.setdefault(listing.group_name, {**node, "count": 0})
             competition["count"] += 1
         data = [
@@ -67,7 +70,8 @@ class BetikaRenderer:
             }
             for number, (name, competitions) in enumerate(categories.items())
         ]
-        return {"data": data, "meta": {"limit": "1000", "total": str(sum(len(one["competitions"]) for one in data))}}
+        n_competitions = sum(map(len, categories.values()))
+        return {"data": data, "meta": {"limit": "1000", "total": str(n_competitions)}}
 
     def render_page(self, now: datetime, page: int, limit: int) -> dict[str, Any]:
         """Return one page, from 1, of the upcoming matches."""
@@ -79,7 +83,10 @@ class BetikaRenderer:
         return {"data": rows, "meta": {"total": str(len(listings)), "limit": str(limit), "current_page": page}}
 
     def render_match(self, listing: Listing, now: datetime) -> dict[str, Any]:
-        """Return one match with its markets, each with the prices of all its lines; suspended lines are left out."""
+        """Return one match with its markets, each with the prices of all its lines.
+
+        Suspended lines are left out.
+        """
         markets: dict[str, dict[str, Any]] = {}
         for line in self.feed.list_lines(listing, now):
             if line.source.is_suspended:

@@ -25,7 +25,10 @@ from . import parse_events
 from .endpoints import PAGE_SIZE, build_page_request, build_tree_request, parse_page
 
 EDGE_CACHE_S = 5.0
-"""The edge caches a tree for this long and a list for 3 s. A request within that time gets the same body."""
+"""The edge caches a tree for this long and a list for 3 s.
+
+A request within that time gets the same body.
+"""
 
 
 def crawl(sport: Sport, config: DialectConfig) -> Crawl:

@@ -339,10 +339,17 @@ class BetPawaRenderer:
         first = load_betpawa_price_offsets()[offered.market.native_id, offered.line]
         base = 1_300_000_000 + listing.fixture.number * 8_000 + first
         line = float(offered.canonical_line) if kind else None
-        nothing = _choose_unpriced_form(listing, offered)
+        unpriced_form = _choose_unpriced_form(listing, offered)
         prices = [
             self._render_price(
-                price, offered, number=base + n, place=n, line=line, nothing=nothing, listing=listing, listed=listed
+                price,
+                offered,
+                number=base + n,
+                place=n,
+                line=line,
+                unpriced_form=unpriced_form,
+                listing=listing,
+                listed=listed,
             )
             for n, price in enumerate(offered.prices)
         ]
@@ -377,15 +384,15 @@ class BetPawaRenderer:
         number: int,
         place: int,
         line: float | None,
-        nothing: str,
+        unpriced_form: str,
         listing: Listing,
         listed: bool,
     ) -> dict[str, Any]:
         outcome, kind = price.outcome, offered.market.facts["kind"]
         odds: float | None = price.odds if price.odds is not None else 0.0
-        if nothing:
-            odds = None if nothing == "null" else 0.0
-        is_suspended = not nothing and (offered.is_suspended or price.odds is None)
+        if unpriced_form:
+            odds = None if unpriced_form == "null" else 0.0
+        is_suspended = not unpriced_form and (offered.is_suspended or price.odds is None)
         side = _format_side(kind, outcome.canonical_key, line)
         is_hot = _is_hot(listing) and outcome.canonical_key in {"home", "over"}
         fields: dict[str, Any] = {"id": str(number), "name": outcome.label, "typeId": outcome.native_id}
@@ -401,7 +408,7 @@ class BetPawaRenderer:
                 "displayName": outcome.display,
                 "additionalInfo": {"anyUp": outcome.early_payout, **({"hot": True} if is_hot else {})},
             }
-            if nothing != "null":
+            if unpriced_form != "null":
                 fields["probability"] = {"win": price.chance.win, "refund": price.chance.refund}
             if kind in {"EUROPEAN", "ASIAN"} and side:
                 fields["specifier"] = {"hcp": side}
@@ -415,7 +422,7 @@ class BetPawaRenderer:
             "displayName": outcome.display,
             "additionalInfo": {"hot": is_hot, "twoUp": outcome.early_payout == "TWO_UP", "anyUp": outcome.early_payout},
         }
-        if nothing != "null":
+        if unpriced_form != "null":
             fields["probability"] = _make_opaque_text(price)
         if price.player or side:
             fields["specifier"] = {

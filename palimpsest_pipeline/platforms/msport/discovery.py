@@ -1,4 +1,4 @@
-"""MSport's crawl: pages of all upcoming events, each found by the page before; and the reading of answers. Pure."""
+"""MSport's crawl, page by page of all upcoming events, and the reading of its answers. Pure."""
 
 from collections.abc import Sequence
 
@@ -23,9 +23,10 @@ from .endpoints import build_page_request, parse_cursor
 
 
 class _Walk:
-    """The state of a walk along the pages: the cursor of the next page, and whether the walk has ended by itself.
+    """The state of a walk along the pages.
 
-    It ends at a page without events, without a new event, or without a cursor that leads on.
+    It knows the cursor of the next page, and whether the walk has ended by itself: at a page without events, without a
+    new event, or without a cursor that leads on.
     """
 
     def __init__(self) -> None:
@@ -89,9 +90,9 @@ def read_discovery(answers: Sequence[Answer], sport: Sport, config: DialectConfi
 def _read_pages(
     latest_answers: Sequence[LatestAnswer], sport: Sport, collection: ListingCollection, config: DialectConfig
 ) -> tuple[list[str], TournamentTree | None]:
-    """Read all pages into `collection`; return the gap of the walk, if any, and the tournaments of the good pages.
+    """Read all pages into `collection`; return the gaps of the walk and the tournaments of the pages.
 
-    The tournaments are None without any good page.
+    The tournaments are those of good pages, and None without any good page.
     """
     pages: dict[str, parse_events.PageContent] = {}
     failed: dict[str, str] = {}

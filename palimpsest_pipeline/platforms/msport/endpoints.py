@@ -16,7 +16,10 @@ _LIST_PATH: Final = "/sports-matches-list"
 
 
 def build_headers(config: DialectConfig) -> dict[str, str]:
-    """Return the headers of every request. `operid`, the country's operator number, is in the configured headers."""
+    """Return the headers of every request.
+
+    `operid`, the country's operator number, is in the configured headers.
+    """
     return {
         "clientid": "web",
         "platform": "web",

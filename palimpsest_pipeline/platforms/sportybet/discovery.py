@@ -26,8 +26,9 @@ EMPTY_PAGES_AT_END = 2
 """One empty page can be a passing gap; so many in a row are the end."""
 
 MIN_SHARE_OF_TREE = 0.5
-"""The tree's count lags behind a little. Lists that show less than this share of it are not credible, whatever total
-they state.
+"""The tree's count lags behind a little.
+
+Lists that show less than this share of it are not credible, whatever total they state.
 """
 
 

@@ -50,8 +50,6 @@ class ListData(msgspec.Struct, gc=False, rename="camel"):
 class ListTournament(msgspec.Struct, gc=False, rename="camel"):
     id: Any = None
     name: Any = None
-    category_name: Any = None
-    category_id: Any = None
     events: list[msgspec.Raw] | None = None
 
 

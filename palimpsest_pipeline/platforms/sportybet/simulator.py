@@ -102,12 +102,12 @@ class SportyBetRenderer:
                 filled = 0
             pages[-1].append(listed)
             filled += len(listed)
-        chosen = pages[page - 1] if 1 <= page <= len(pages) else []
+        page_listings = pages[page - 1] if 1 <= page <= len(pages) else []
         total = sum(map(len, grouped.values()))
         return build_envelope(
             {
                 "totalNum": total,
-                "tournaments": [self._render_tournament(listings, now, market_ids) for listings in chosen],
+                "tournaments": [self._render_tournament(listings, now, market_ids) for listings in page_listings],
             }
         )
 

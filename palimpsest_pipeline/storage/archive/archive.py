@@ -1,4 +1,4 @@
-"""The archive as one object: the interface for callers. The modules beside it hold the implementation."""
+"""The archive as one object, which callers use. The modules beside it hold the implementation."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime
@@ -35,7 +35,7 @@ from .file_store import FileStore
 from .restore_day import lock_day, restore_day
 
 PRICES_PER_PART: Final = 20_000_000
-"""Prices whose rows are in memory together while named prices are read."""
+"""Number of prices whose rows are in memory together while named prices are read."""
 
 
 class Archive:
@@ -96,7 +96,7 @@ class Archive:
             return sorted(map(catalogue.parse_entry_day, names))
         except ValueError as error:
             raise ArchiveError(
-                f"a file in {self.address}/{catalogue.CATALOGUE_FOLDER} is not named after a day: {error}. "
+                f"a file in {self.address}/{catalogue.CATALOGUE_FOLDER} does not have a day as its name: {error}. "
                 "Move it away."
             ) from error
 
@@ -197,9 +197,9 @@ class Archive:
         return register_io_source(source, schema=named_export.NAMED_PRICES_SCHEMA)
 
     def _read_prices(
-        self, days: Sequence[date], sr_ids: Sequence[int] | None, wanted: Callable[[pl.LazyFrame], pl.LazyFrame]
+        self, days: Sequence[date], sr_ids: Sequence[int] | None, select_rows: Callable[[pl.LazyFrame], pl.LazyFrame]
     ) -> pl.DataFrame:
-        """Return the rows that `wanted` selects from the prices of these days.
+        """Return the rows that `select_rows` selects from the prices of these days.
 
         The prices have `named_export.NAMED_PRICES_SCHEMA`. Reads again if an export replaces a file meanwhile.
         """
@@ -207,7 +207,9 @@ class Archive:
         while True:
             entries = [require_entry(self._store, self.read_entry, day) for day in days]
             try:
-                return wanted(named_export.scan_prices(self._store, self.read_dimensions(), entries, sr_ids)).collect()
+                return select_rows(
+                    named_export.scan_prices(self._store, self.read_dimensions(), entries, sr_ids)
+                ).collect()
             except READ_ERRORS as error:
                 if attempt == MAX_READS:
                     for entry in entries:

@@ -1,4 +1,4 @@
-"""The catalogue: one entry per exported day, each in its own file, so that several exports can run at once."""
+"""The catalogue: one file per exported day, so that several exports can run at once."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -9,8 +9,9 @@ import msgspec
 
 CATALOGUE_FOLDER: Final = "catalogue"
 STAGING_ROOT: Final = "staged"
-"""Folder of an exported day's new files until they also have the fixed names. Globs over odds and captures do not see
-it.
+"""Folder of an exported day's new files until they also have the fixed names.
+
+Globs over odds and captures do not include it.
 """
 
 
@@ -29,11 +30,15 @@ class ExportedDay:
     bytes: int
     """The size of all its files."""
     digest: str
-    """Digest over the checksums of all listings, captures and changes: equal digests mean equal facts."""
+    """Digest over the checksums of all listings, captures and changes.
+
+    Equal digests mean equal facts.
+    """
     exported_at: datetime
     files: dict[str, int]
-    """Size in bytes by path below the root. The paths are the fixed names, or, while an export puts new files there,
-    the same files under STAGING_ROOT.
+    """Size in bytes by path below the root.
+
+    The paths are the fixed names. While an export puts new files in place, they are the same files under STAGING_ROOT.
     """
 
     @property
@@ -48,7 +53,7 @@ class ExportedDay:
 
     @property
     def is_staged(self) -> bool:
-        """Whether the files do not have their fixed names yet: an export is running, or was interrupted."""
+        """Whether the files do not have their fixed names yet, because an export runs or was interrupted."""
         return set(self.files) != {build_odds_path(self.day), build_captures_path(self.day)}
 
     def _find_path(self, fixed: str) -> str:

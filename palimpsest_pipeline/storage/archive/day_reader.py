@@ -20,11 +20,16 @@ from .file_store import FileStore
 CHUNK_ROWS: Final = 100_000
 """Rows of market_changes that are in memory together, besides the answers of a day."""
 MAX_READS: Final = 5
-"""The most attempts to read a day. Each attempt reads the day's entry again, and fails only if one more export has
-replaced the files meanwhile, or if they are damaged.
+"""Maximum number of attempts to read a day.
+
+Each attempt reads the day's entry again. It fails only if another export has replaced the files meanwhile, or if they
+are damaged.
 """
 READ_ERRORS: Final = (ArchiveError, pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
-"""Errors of reading a file that is replaced or removed at the same time. Polars' panic is a BaseException."""
+"""Errors of reading a file that is replaced or removed at the same time.
+
+Polars' panic is a BaseException.
+"""
 
 EntryReader = Callable[[date], ExportedDay | None]
 RowReader = Callable[[pl.LazyFrame, pl.LazyFrame], Iterator[pl.DataFrame]]
@@ -127,7 +132,7 @@ def require_entry(store: FileStore, read_entry: EntryReader, day: date) -> Expor
     entry = read_entry(day)
     if entry is None:
         raise ArchiveError(
-            f"{day} is not in the export at {store.address}: it was not exported there, or nothing was observed on it"
+            f"{day} is not in the export at {store.address}: it was not exported there, or the day has no answers"
         )
     return entry
 

@@ -15,11 +15,11 @@ from ..odds.change_rows import ANSWER_KEY, CAPTURE_SCHEMA, CHANGE_SCHEMA
 
 Schema = dict[str, Any]
 
-ODDS: Final = "odds"
-CAPTURES: Final = "captures"
 CAPTURES_FILE_SCHEMA: Final[Schema] = {**CAPTURE_SCHEMA, "answer": pl.Int16}
-"""Columns of captures.parquet. `answer` is the number of the answer among those of its listing and UTC day. A number
-never changes, whatever answers arrive later.
+"""Columns of captures.parquet.
+
+`answer` is the number of the answer among those of its listing and UTC day. A number never changes, even if other
+answers arrive later.
 """
 ODDS_FILE_SCHEMA: Final[Schema] = {
     "listing_id": pl.Int32,
@@ -30,9 +30,10 @@ ODDS_FILE_SCHEMA: Final[Schema] = {
     "state": pl.String,
     "off": pl.Boolean,
 }
-"""Columns of odds.parquet. `ordinal` is the outcome's position in the vocabulary, from 1; 0 in the only row of a market
-without outcomes. `odds_milli` is null when the outcome has no price. `off` means that the outcome is in the answer
-but cannot be backed.
+"""Columns of odds.parquet.
+
+`ordinal` is the outcome's position in the vocabulary, from 1; 0 in the only row of a market without outcomes.
+`odds_milli` is null when the outcome has no price. `off` means that the outcome is in the answer but cannot be backed.
 """
 ANSWER_NUMBERS_SCHEMA: Final[Schema] = {"listing_id": pl.Int32, "observed_at": INSTANT, "answer": pl.Int16}
 """Columns of `captures` that map an answer to its number."""

@@ -1,7 +1,7 @@
 """The meaning of the numbers in the archive: listings, lines and outcomes, in files beside the days.
 
-The files are written whole, so that an export can be understood without the database. They hold every number of any
-exported day, because numbers are never given twice and an export writes these files before its day becomes visible.
+The files are complete, so that an export can be understood without the database. They contain every number of any
+exported day: a number is never used twice, and an export writes these files before its day becomes visible.
 """
 
 import io
@@ -77,23 +77,24 @@ class Dimensions:
 
 
 def read_dimensions(store: FileStore) -> Dimensions:
-    """Return the dimensions as they were written last.
+    """Return the newest dimensions.
 
-    Raises ArchiveError when a file is missing: nothing was exported yet, or the place is no archive.
+    Raises ArchiveError when a file is missing: nothing was exported yet, or the folder is not an archive.
     """
     frames = [_read_stored_frame(store, file) for file in (LISTINGS_FILE, LINES_FILE, OUTCOMES_FILE)]
     listings, lines, outcomes = frames
     if listings is None or lines is None or outcomes is None:
         raise ArchiveError(
-            f"nothing was exported to {store.address} yet: run `palimpsest export`, or give the place of the export"
+            f"nothing was exported to {store.address} yet: run `palimpsest export`, or "
+            "name the folder or URL of the export"
         )
     return Dimensions(listings.select(*LISTINGS_SCHEMA), lines.select(*LINES_SCHEMA), outcomes.select(*OUTCOMES_SCHEMA))
 
 
 def require_same_numbers(conn: psycopg.Connection[Any], store: FileStore) -> None:
-    """Raise ArchiveError when a number of the archive has another meaning, or none, in this database.
+    """Raise ArchiveError when a number of the archive has another or no meaning in this database.
 
-    The archive belongs to another database then.
+    Then the archive belongs to another database.
     """
     for file, sql, schema, number, meaning in (
         (LISTINGS_FILE, LISTINGS_SQL, LISTINGS_SCHEMA, "listing_id", ("platform", "external_id")),
@@ -123,19 +124,21 @@ def write_dimensions(conn: psycopg.Connection[Any], store: FileStore, workspace:
         listings = read_frame(conn, LISTINGS_SQL, None, LISTINGS_SCHEMA)
         before = _read_stored_frame(store, LISTINGS_FILE)
         if before is not None:
-            named = listings.filter(pl.col("home_team").is_not_null())
-            remembered = before.join(named, on="listing_id", how="anti")
-            # A listing that core no longer has stays primary only if core has no other primary one; else there would be
-            # two.
-            primary_listings = named.filter("is_primary").select("platform", "sr_id", taken=pl.lit(True))
+            named_listings = listings.filter(pl.col("home_team").is_not_null())
+            remembered = before.join(named_listings, on="listing_id", how="anti")
+            # A listing that core no longer has stays primary only if core has no other primary one; otherwise there
+            # would be two.
+            primary_listings = named_listings.filter("is_primary").select("platform", "sr_id", taken=pl.lit(True))
             stays_primary = pl.col("is_primary") & pl.col("taken").is_null()
             remembered = (
                 remembered.join(primary_listings, on=["platform", "sr_id"], how="left")
                 .with_columns(is_primary=stays_primary)
                 .drop("taken")
             )
-            nameless = listings.join(named, on="listing_id", how="anti").join(remembered, on="listing_id", how="anti")
-            listings = pl.concat([named, remembered, nameless]).sort("listing_id")
+            nameless = listings.join(named_listings, on="listing_id", how="anti").join(
+                remembered, on="listing_id", how="anti"
+            )
+            listings = pl.concat([named_listings, remembered, nameless]).sort("listing_id")
         frames = {
             LISTINGS_FILE: listings,
             LINES_FILE: read_frame(conn, LINES_SQL, None, LINES_SCHEMA),

@@ -30,17 +30,17 @@ class ArchiveDamaged(ArchiveError):
 
 
 class EntryUnreadable(ArchiveError):
-    """The error when the file of a day's catalogue entry exists but has no valid entry. The message names it."""
+    """The error when a day's catalogue entry is not valid. The message names the file."""
 
     def __init__(self, address: str, day: str, reason: str) -> None:
         super().__init__(
-            f"{address} is no entry of the catalogue: {reason}. Restore it from a copy; or, while Postgres has the day "
-            f"or its landing can be replayed, export it again (palimpsest export --force {day})"
+            f"{address} is not a valid entry of the catalogue: {reason}. Restore it from a copy; or, while Postgres "
+            f"has the day or its landing can be replayed, export it again (palimpsest export --force {day})"
         )
 
 
 class CyclesMissing(ArchiveError):
-    """The error when the day in Postgres lacks cycles of the exported day; nothing was switched."""
+    """The error when the day in Postgres lacks cycles of the exported day. The archive is unchanged."""
 
     MAX_SHOWN_CYCLES = 3
 
@@ -60,7 +60,7 @@ class CyclesMissing(ArchiveError):
 
 
 class ExportMismatch(ArchiveError):
-    """The error when the written files differ from Postgres; nothing was switched.
+    """The error when the written files differ from Postgres. The archive is unchanged.
 
     `listing_ids` are the listings that differ.
     """

@@ -37,7 +37,10 @@ from .file_store import FileStore
 from .version import compute_day_version
 
 ROW_GROUP_ROWS: Final = 100_000
-"""Small enough to find a listing's rows without reading many others, large enough to compress well."""
+"""Number of rows in a row group.
+
+It is small enough to find a listing's rows without reading many others, and large enough to compress well.
+"""
 ZSTD_LEVEL: Final = 9
 ROW_COUNTS_SQL: Final = """
 select listing_id, sum(n_changed) as n from core.captures
@@ -75,7 +78,7 @@ def export_day(
         if previous_entry is not None and previous_entry.n_captures and not entry.n_captures:
             raise ArchiveError(
                 f"Postgres holds no answer of {day}, and the export at {store.address} has "
-                f"{previous_entry.n_captures}: nothing was changed. If the day shall be empty, remove "
+                f"{previous_entry.n_captures}: nothing was changed. If the day must be empty, remove "
                 f"{catalogue.build_entry_path(day)} there first."
             )
         if previous_entry is not None and not force:
@@ -108,7 +111,7 @@ def _require_cycles(store: FileStore, before: ExportedDay, entry: ExportedDay, c
     if archived is None and entry.n_captures < before.n_captures:
         raise ArchiveError(
             f"export of {entry.day}: Postgres has {entry.n_captures} answers of the day, {before.n_captures} were "
-            f"exported, and the file of these cannot be read. Nothing was switched. Restore {before.captures_path} "
+            f"exported, and the file of these cannot be read. The archive is unchanged. Restore {before.captures_path} "
             f"from a copy, or replace the exported day with `palimpsest export --force {entry.day}`"
         )
     if missing := (archived or frozenset()) - cycle_ids:

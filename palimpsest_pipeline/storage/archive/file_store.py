@@ -24,9 +24,7 @@ S3_PROTOCOLS: Final = frozenset({"s3", "s3a"})
 READABLE_PROTOCOLS: Final = LOCAL_PROTOCOLS | S3_PROTOCOLS | {"gs", "gcs", "az", "abfs", "abfss"}
 """Stores that both fsspec and Polars support."""
 UNFINISHED_FOLDER: Final = ".unfinished"
-"""Folder below a local root in which files are written before they are moved to their place; no glob of a reader
-includes it.
-"""
+"""Folder below a local root for files that are still written. No glob of a reader includes it."""
 
 
 class FileStore:
@@ -126,9 +124,9 @@ class FileStore:
             yield Path(path)
 
     def publish(self, source: Path, name: str) -> None:
-        """Put a finished local file in its place: readers see the old file or the whole new one.
+        """Move a finished local file to its place: readers see the old file or the whole new one.
 
-        `source` may be gone afterwards.
+        `source` may no longer exist afterwards.
         """
         with self._translate_errors("write to"):
             if not self.is_local:
@@ -136,8 +134,8 @@ class FileStore:
                 if (size := int(self._fs.info(self._build_path(name), refresh=True)["size"])) != source.stat().st_size:
                     raise OSError(f"{size} bytes of {source.stat().st_size} arrived at {name}")
                 return
-            # A day is dropped from Postgres because these files exist: their names, and those of their folders, must
-            # survive a power cut too.
+            # A day is dropped from Postgres because these files exist, so their names and those of their folders must
+            # survive a power failure too.
             move_into_place(source, Path(self._build_path(name)))
 
     def remove(self, folder: str) -> None:
@@ -164,9 +162,9 @@ class FileStore:
         return f"{self._path}/{name}"
 
     def _require_root(self) -> None:
-        """Raise when the bucket of an object store does not exist.
+        """Raise an error when the bucket of an object store does not exist.
 
-        Without its bucket nothing is known about a missing file.
+        Without its bucket, a missing file proves nothing.
         """
         if not self.is_local:
             self._fs.ls(self._path.partition("/")[0])

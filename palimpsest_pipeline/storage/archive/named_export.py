@@ -43,10 +43,12 @@ NAMED_PRICES_SCHEMA: Final[Schema] = {
     "ordinal": pl.Int16,
     "cycle_id": pl.Int64,
 }
-"""`date` is the UTC day. `odds` is decimal, null without a price. `is_active` says whether the outcome could be backed.
-`keyframe` means that the row was written because the day begins, not because of a change. `is_primary` says whether
-the listing is the platform's primary one of several for the fixture; false where that is not known. A price holds
-until the outcome's next row; the captures in between confirm it.
+"""Columns of the named prices.
+
+`date` is the UTC day. `odds` is decimal, null without a price. `is_active` tells whether the outcome could be backed.
+`keyframe` means that the row was written because the day begins, not because of a change. `is_primary` tells whether
+the listing is the primary one of several of the platform for the fixture; it is false when that is not known. A price
+holds until the outcome's next row; the captures in between confirm it.
 """
 
 

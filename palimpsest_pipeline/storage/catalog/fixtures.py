@@ -1,4 +1,4 @@
-"""The rows of matching: listings to match, fixtures, tournaments across platforms, and their links.
+"""The input and output of matching: listings, fixtures, tournaments across platforms, and their links.
 
 Belongs here: reading and writing those rows. Does not belong here: the rules of matching. Callers commit.
 """
@@ -12,6 +12,9 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from palimpsest_pipeline.domain.enums import SuspectCode
+from palimpsest_pipeline.domain.errors import PalimpsestError
+
 from ..db.copy_frames import copy_to_temp_table, read_frame
 from ..db.locks import AdvisoryLock
 from ..db.upserts import build_upsert
@@ -19,8 +22,18 @@ from ..tables import metadata
 from .universe import LISTINGS_SCHEMA
 
 
+class UnknownFixtureError(PalimpsestError, LookupError):
+    """The error for SportRadar ids of which no fixture is known."""
+
+    def __init__(self, sr_ids: Sequence[int]) -> None:
+        super().__init__(
+            f"no fixture with SportRadar id {', '.join(map(str, sr_ids))} is known: check the id, or run a full cycle "
+            "first (`palimpsest scrape`)"
+        )
+
+
 def read_listings_to_match(conn: psycopg.Connection, listing_ids: Sequence[int]) -> pl.DataFrame:
-    """Return every match that matching must see along with these listings (`LISTINGS_SCHEMA`).
+    """Return every match that must be matched together with these listings (`LISTINGS_SCHEMA`).
 
     They are the listings of their tournaments and of all tournaments that share fixtures with those, directly or
     through others, so matching gives the same result for them as for all listings. They are sorted by platform and
@@ -110,48 +123,39 @@ def write_matching(
     return rekeyed | affected - {None}
 
 
-def read_fixture(conn: psycopg.Connection, sr_id: int) -> dict[str, Any] | None:
-    """Return the fixture's names and kickoff; None when it is not known.
+def read_fixture(conn: psycopg.Connection, sr_id: int) -> dict[str, Any]:
+    """Return the fixture's names and kickoff. Raises UnknownFixtureError.
 
     The keys are sr_id, home_team, away_team, tournament_name and kickoff_at (aware).
     """
     with conn.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(
+        fixture = cursor.execute(
             "select sr_id, home_team, away_team, tournament_name, effective_kickoff as kickoff_at "
             "from core.fixtures where sr_id = %s",
             [sr_id],
         ).fetchone()
+    if fixture is None:
+        raise UnknownFixtureError([sr_id])
+    return fixture
 
 
-def read_seen_span(conn: psycopg.Connection, sr_ids: Sequence[int]) -> tuple[datetime, datetime] | None:
-    """Return the first and last sighting of listings of these fixtures; None when there are none."""
+def read_seen_span(conn: psycopg.Connection, sr_ids: Sequence[int]) -> tuple[datetime, datetime]:
+    """Return the first and last sighting of listings of these fixtures. Raises UnknownFixtureError."""
     query = "select min(first_seen_at), max(last_seen_at) from core.event_listings where fixture_sr_id = any(%s)"
     row = conn.execute(query, [list(sr_ids)]).fetchone()
-    return None if row is None or row[0] is None else (row[0], row[1])
+    if row is None or row[0] is None:
+        raise UnknownFixtureError(sr_ids)
+    return row[0], row[1]
 
 
-def read_crosswalk(conn: psycopg.Connection) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return all tournaments and all links, sorted by their keys."""
-    tournaments = read_frame(
-        conn,
-        "select * from core.tournaments",
-        None,
-        {"tournament_key": pl.String, "sport": pl.String, "country": pl.String, "display_name": pl.String},
-    )
-    links = read_frame(
-        conn,
-        "select * from core.tournament_links",
-        None,
-        {
-            "platform": pl.String,
-            "external_id": pl.String,
-            "tournament_key": pl.String,
-            "method": pl.String,
-            "n_votes": pl.Int32,
-            "confidence": pl.Float64,
-        },
-    )
-    return tournaments.sort("tournament_key"), links.sort("platform", "external_id")
+def read_suspects(conn: psycopg.Connection, sr_ids: Sequence[int]) -> list[int]:
+    """Return those of these fixtures whose prices must not be compared, by the current matching."""
+    return [
+        sr_id
+        for (sr_id,) in conn.execute(
+            SUSPECTS_SQL, [list(sr_ids), [code.value for code in SuspectCode if code.may_be_two_bets]]
+        ).fetchall()
+    ]
 
 
 def _upsert_rows(conn: psycopg.Connection, table: str, frame: pl.DataFrame) -> None:
@@ -199,3 +203,4 @@ join core.event_listings e on e.platform = r.platform and e.tournament_external_
     and e.kind = 'match'
 left join core.tournament_listings t on t.platform = e.platform and t.external_id = e.tournament_external_id
 """
+SUSPECTS_SQL: Final = "select sr_id from core.fixtures where sr_id = any(%s) and suspect_code = any(%s) order by sr_id"

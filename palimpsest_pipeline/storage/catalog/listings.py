@@ -45,7 +45,10 @@ LISTING_SCHEMA: Final[FrameSchema] = {
     "observed_at": INSTANT,
     "seen_in": pl.String,
 }
-"""Input of `write_listings`: one row per listing and answer that shows it; `seen_in` is listing or detail."""
+"""Input of `write_listings`: one row per listing and answer that shows it.
+
+`seen_in` is listing or detail.
+"""
 MANIFEST_SCHEMA: Final[FrameSchema] = {
     "platform": pl.String,
     "external_id": pl.String,
@@ -54,7 +57,10 @@ MANIFEST_SCHEMA: Final[FrameSchema] = {
     "completeness": pl.String,
     "missing": pl.String,
 }
-"""Input of `write_discovery`: one row per platform and tournament, and one with external_id '*' per platform."""
+"""Input of `write_discovery`: one row per platform and tournament.
+
+Each platform has one more row, with external_id '*'.
+"""
 TOURNAMENT_SCHEMA: Final[FrameSchema] = {
     "platform": pl.String,
     "external_id": pl.String,
@@ -65,11 +71,15 @@ TOURNAMENT_SCHEMA: Final[FrameSchema] = {
     "sr_tournament_id": pl.Int64,
     "seen_at": INSTANT,
 }
-"""Input of `write_discovery`: tournaments that the cycle's answers show, with the instant of the answer."""
+"""Input of `write_discovery`: tournaments that the cycle's answers show.
+
+Each has the instant of the answer.
+"""
 
 NULLABLE_CLAIM_COLUMNS: Final = ("country_raw", "sr_tournament_id", "kickoff_at", "sr_id", "genius_id")
-"""Parts of a claim that an answer may leave out. Within a cycle the last answer with a value counts: a missing value is
-no claim.
+"""Parts of a claim that an answer may leave out.
+
+Within a cycle the last answer with a value counts. A missing value is not a claim.
 """
 
 
@@ -77,7 +87,7 @@ no claim.
 class CycleFacts:
     """The facts of a cycle in core.
 
-    `as_of` is the instant its statements are about: the last discovery answer, else the last answer.
+    `as_of` is the instant that the cycle describes: the last discovery answer, otherwise the last answer.
     """
 
     cycle_id: int
@@ -106,7 +116,7 @@ def write_cycle(conn: psycopg.Connection, cycle: CycleFacts) -> None:
 
 
 def read_as_of(conn: psycopg.Connection, cycle_id: int) -> datetime:
-    """Return the instant that the statements of a cycle are about.
+    """Return the instant that a cycle describes.
 
     Raises LookupError when core does not know the cycle.
     """
@@ -220,8 +230,8 @@ def refresh_priced_counts(conn: psycopg.Connection, listing_ids: Sequence[int]) 
 def merge_claims(rows: pl.DataFrame) -> pl.DataFrame:
     """Return one claim per listing of a cycle: that of its last answer.
 
-    Missing parts come from the last answer that has them. A listing's own answers count as later than lists, because
-    a listing is requested after a list has shown it. `observed_at` cannot tell the order: lists carry the instant of
+    Missing parts come from the last answer that has them. A listing's own answers count as later than lists, because a
+    listing is requested after a list has shown it. `observed_at` does not give the order: lists have the instant of
     their platform's last one, and the lists of a late platform continue while its listings are requested.
     """
     is_detail = pl.col("seen_in") == "detail"
@@ -261,7 +271,7 @@ def _lock_listings(conn: psycopg.Connection) -> None:
 
 
 def _write_tournaments(conn: psycopg.Connection, tournaments: pl.DataFrame) -> None:
-    """Write the latest claim of each tournament, whatever the order of the rows.
+    """Write the latest claim of each tournament, for any order of the rows.
 
     An older claim only moves first_seen_at back, or fills in parts that the latest lacks.
     """
@@ -311,7 +321,7 @@ def _write_tournaments(conn: psycopg.Connection, tournaments: pl.DataFrame) -> N
 
 
 def _replace_observations(
-    conn: psycopg.Connection, cycle_id: int, seen: pl.DataFrame, platforms: Sequence[str]
+    conn: psycopg.Connection, cycle_id: int, new_claims: pl.DataFrame, platforms: Sequence[str]
 ) -> None:
     """Replace the cycle's observations; `touched` then holds every listing of the old and new ones."""
     conn.execute("drop table if exists pg_temp.touched")
@@ -328,13 +338,16 @@ def _replace_observations(
         [cycle_id, list(platforms)],
     )
     copy_to_temp_table(
-        conn, "seen_claims", "core.listing_claims", seen.select("listing_id", "claim_hash", "platform", *CLAIM_SCHEMA)
+        conn,
+        "seen_claims",
+        "core.listing_claims",
+        new_claims.select("listing_id", "claim_hash", "platform", *CLAIM_SCHEMA),
     )
     conn.execute(
         "insert into core.listing_claims select * from seen_claims on conflict (listing_id, claim_hash) do nothing"
     )
     conn.execute("insert into touched select listing_id from seen_claims on conflict (listing_id) do nothing")
-    observations = seen.select(
+    observations = new_claims.select(
         pl.lit(cycle_id, dtype=pl.Int64).alias("cycle_id"),
         "listing_id",
         "claim_hash",
@@ -403,7 +416,9 @@ def _derive_event_listings(conn: psycopg.Connection) -> None:
 
 
 MAX_KICKOFF_VERSION: Final = 2**15 - 1
-"""The largest value of the column. Later versions of a listing share this number; `observed_from` keeps them in order.
+"""The largest value of the column.
+
+Later versions of a listing share this number; `observed_from` keeps them in order.
 """
 
 
@@ -472,8 +487,9 @@ FIRST_ABSENCE_SQL: Final = """
     order by c.as_of
     limit 1
 """
-"""For a listing `l`: the first complete discovery that lacks it, after its last sighting and before its kickoff if it
-has one.
+"""SQL for the first complete discovery that lacks a listing `l`.
+
+It is after the last sighting of the listing, and before its kickoff if it has one.
 """
 REFRESH_EVENT_DELETIONS_SQL: Final = f"""
     update core.event_listings e set deleted_at = n.deleted_at

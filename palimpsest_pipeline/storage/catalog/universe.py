@@ -1,4 +1,4 @@
-"""The listings as of a cycle, and the tournaments of which nothing is known.
+"""The listings as of a cycle, and the tournaments whose listings are not known.
 
 Coverage is computed from them.
 
@@ -6,7 +6,7 @@ Belongs here: reading observations and manifests as of a cycle. Does not belong 
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import polars as pl
@@ -19,7 +19,7 @@ from ..db.copy_frames import read_frame
 from .listings import FrameSchema
 
 CARRY_LIMIT: Final = timedelta(hours=24)
-"""How long a complete discovery counts for a tournament that later cycles could not or did not look at."""
+"""How long a complete discovery counts for a tournament that later cycles did not observe."""
 
 LISTINGS_SCHEMA: Final[FrameSchema] = {
     "listing_id": pl.Int64,
@@ -46,24 +46,32 @@ class UnknownCycleError(LookupError):
     """The error for a cycle that core has not read from the landing."""
 
 
+def read_as_of(conn: psycopg.Connection, cycle_id: int) -> datetime:
+    """Return the instant that the statements of a cycle are about. Raises UnknownCycleError."""
+    row = conn.execute("select as_of from core.cycles where cycle_id = %s", [cycle_id]).fetchone()
+    if row is None:
+        raise UnknownCycleError(f"cycle {cycle_id} is not in core: it has not been derived from the landing yet")
+    as_of: datetime = row[0]
+    return as_of
+
+
 def read_universe(
     conn: psycopg.Connection, cycle_id: int, platforms: Sequence[Platform]
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the listings as of the cycle, and the tournaments looked at.
+    """Return these platforms' listings as of the cycle, and the tournaments with the evidence for absences.
 
-    The listings have `UNIVERSE_SCHEMA`, the tournaments `LOOKED_TOURNAMENTS`; both are sorted by their keys. For
-    each platform and tournament the listings are those of its last complete discovery at or before the cycle, and
-    those that this cycle itself saw. The evidence is `complete` when the discovery is this cycle's; otherwise it is
-    `carried`, with `stale_since` its instant, which is not older than CARRY_LIMIT. It is `partial` where no complete
-    discovery of this cycle showed the listing. A tournament that a later complete discovery lacks is known to have
-    no listings. Only listings of `platforms` are returned.
+    A complete discovery received all listings of a tournament. The first frame (`UNIVERSE_SCHEMA`) has, for each
+    platform and tournament, the listings of its last complete discovery at or before the cycle, and the listings that
+    this cycle itself saw. Claims are the latest at or before the cycle. `evidence` tells where a listing comes from.
+    `complete`: a complete discovery of this cycle. `carried`: only an older complete discovery, at most CARRY_LIMIT
+    old, whose instant is `stale_since`. `partial`: this cycle saw the listing, and none of its complete discoveries
+    did. A tournament that a later complete discovery of the platform lacks has no listings.
 
-    The second frame has one row per platform tournament known within CARRY_LIMIT, and one ('*') per platform:
-    `partial` means that absence there proves nothing. Claims are the latest at or before the cycle. `book_sizes`
-    reads the sizes of their books. Raises UnknownCycleError.
+    The second frame (`LOOKED_TOURNAMENTS`) has one row per platform tournament known within CARRY_LIMIT, and one row
+    per platform with tournament '*'. If its evidence is `partial`, a listing that is missing there may still exist.
+    Both frames are sorted by their keys. `book_sizes` reads the sizes of the listings' books. Raises UnknownCycleError.
     """
-    if conn.execute("select 1 from core.cycles where cycle_id = %s", [cycle_id]).fetchone() is None:
-        raise UnknownCycleError(f"cycle {cycle_id} is not in core: it has not been derived from the landing yet")
+    read_as_of(conn, cycle_id)
     params = {"cycle_id": cycle_id, "carry_limit": CARRY_LIMIT, "platforms": list(platforms)}
     conn.execute("drop table if exists pg_temp.looked")
     conn.execute(
@@ -76,10 +84,10 @@ def read_universe(
     conn.execute(EVIDENCE_SQL, params)
     conn.execute("analyze looked")
     listings = read_frame(conn, LISTINGS_SQL, params, UNIVERSE_SCHEMA).sort("platform", "external_id")
-    looked = read_frame(
+    looked_tournaments = read_frame(
         conn, "select platform, tournament_external_id, evidence, stale_since from looked", None, LOOKED_TOURNAMENTS
     )
-    return listings, looked.sort("platform", "tournament_external_id")
+    return listings, looked_tournaments.sort("platform", "tournament_external_id")
 
 
 EVIDENCE_SQL: Final = """

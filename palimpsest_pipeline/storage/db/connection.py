@@ -1,4 +1,4 @@
-"""Connections to Postgres: one address, checked once, and the two kinds of connection made from it.
+"""Connections to Postgres: one address, checked once, and the two kinds of connection to it.
 
 Belongs here: reading the address, opening connections. Does not belong here: any statement about our tables.
 """
@@ -24,22 +24,23 @@ URL_SCHEME: Final = "postgresql+psycopg"
 APPLICATION_NAME: Final = "palimpsest"
 CONNECT_TIMEOUT_S: Final = 10
 LOSS_TIMEOUT_S: Final = 8.5
-"""Seconds without a connection that count as a loss; a server restart takes less."""
+"""Seconds without a connection that count as a loss. A server restart takes less."""
 KEEPALIVE_PARAMETERS: Final = {
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 25_000,
 }
-"""libpq parameters that detect a server lost by the network within half a minute. Without them a session that waits for
-the server would hang even after the server is back.
+"""Parameters of libpq that detect within half a minute that the network to the server is lost.
+
+Without them a session that waits for the server would hang even after the server is back.
 """
 
 
 class DatabaseUrlError(PalimpsestError, ValueError):
-    """The error for an address that is no Postgres address for psycopg 3.
+    """The error for an address that psycopg 3 cannot use.
 
-    The message gives the right form and never holds the password.
+    The message gives the right form and never contains the password.
     """
 
 
@@ -93,13 +94,14 @@ CONNECTION_LOST_SQLSTATES: Final = ("08", "57P")
 """Prefixes of the SQLSTATEs of a server that is stopping, starting, or gone."""
 DRIVER_PACKAGES: Final = ("psycopg", "psycopg2")
 WRAPPER_PACKAGES: Final = (*DRIVER_PACKAGES, "sqlalchemy", "dagster", "palimpsest_pipeline")
-"""Packages whose errors describe the error that was being handled when they were raised. Any other error raised there
-is a bug of its own.
+"""Packages whose errors describe the error that was handled when they were raised.
+
+Any other error raised there is a separate bug.
 """
 
 
 def explain_loss(error: BaseException) -> str | None:
-    """Return a message for the user when a lost database or a full disk caused `error`; else None.
+    """Return a message for the user when a lost database or a full disk caused `error`; otherwise None.
 
     It follows the causes of the error too, and knows errors of SQLAlchemy and of either psycopg.
     """
@@ -107,7 +109,9 @@ def explain_loss(error: BaseException) -> str | None:
         state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
         reason = str(cause).strip().partition("\n")[0].strip()
         if state == DISK_FULL_SQLSTATE or (isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)):
-            return f"the disk is full: {reason}. Make room, then run the command again: data that had arrived is kept"
+            return (
+                f"the disk is full: {reason}. Make room, then run the command again: answers that have arrived are kept"
+            )
         is_loss = type(cause).__name__ in (
             "OperationalError",
             "InterfaceError",
@@ -125,7 +129,7 @@ def explain_loss(error: BaseException) -> str | None:
         ):
             return (
                 f"the database was lost: {reason}. Make sure that its server runs and its disk has room "
-                "(`palimpsest doctor` checks both), then run the command again: data that had arrived is kept"
+                "(`palimpsest doctor` checks both), then run the command again: answers that have arrived are kept"
             )
     return None
 
@@ -150,7 +154,10 @@ def _get_package(error: BaseException) -> str:
 
 
 class DatabaseGone(ConnectionError):
-    """The error when SQLAlchemy could not connect for a while. Its cause is the last refusal, for `explain_loss`."""
+    """The error when SQLAlchemy could not connect for a while.
+
+    Its cause is the last refusal, for `explain_loss`.
+    """
 
 
 @contextmanager
@@ -158,8 +165,8 @@ def give_up_on_loss(limit_s: float = LOSS_TIMEOUT_S) -> Iterator[None]:
     """Raise DatabaseGone inside the block once SQLAlchemy could not connect for `limit_s` seconds.
 
     Dagster tries each statement again for twelve seconds, and makes several more when a run has failed. It does not
-    retry after an error that is not SQLAlchemy's. A successful connection resets the count, so a server that
-    restarts in time is no loss.
+    retry after an error that is not SQLAlchemy's. A successful connection resets the count, so a server that restarts
+    in time does not count as lost.
     """
     refused_since: float | None = None
 
@@ -247,5 +254,5 @@ class Database:
             ) from None  # its own text may show a secret of the address
 
     def sqlalchemy_engine(self) -> sa.Engine:
-        """Return an engine without a pool, for migrations and small statements. Prices never go this way."""
+        """Return an engine without a pool, for migrations and small statements. Prices never use it."""
         return sa.create_engine(self.url, poolclass=sa.NullPool, creator=self.connect)

@@ -89,12 +89,15 @@ def read_frame(conn: psycopg.Connection, query: str, params: QueryParams, schema
         statement = sql.SQL("copy (select {}, 1 from ({}\n) as q) to stdout (format csv)").format(
             selected, sql.SQL(bound)
         )
+        body = io.BytesIO()
         with cursor.copy(statement) as copy:
-            body = b"".join(bytes(block) for block in copy)
+            for block in copy:
+                body.write(block)
     textual = {**{name: _choose_csv_type(dtype) for name, dtype in schema.items()}, "": pl.Int8()}
-    if not body:
+    if not body.tell():
         return pl.DataFrame(schema=dict(schema))
-    rows = pl.read_csv(io.BytesIO(body), has_header=False, schema=textual)
+    body.seek(0)
+    rows = pl.read_csv(body, has_header=False, schema=textual)
     return rows.select(_parse_text_expr(name, dtype) for name, dtype in schema.items())
 
 

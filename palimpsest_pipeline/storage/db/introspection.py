@@ -21,7 +21,10 @@ from palimpsest_pipeline.domain.schemas import INSTANT
 from .copy_frames import Schema, read_frame
 
 READABLE_SCHEMAS: Final = ("palimpsest", "mart")
-"""The schemas that readers use, in order: a view takes precedence over the table of its name."""
+"""The schemas that readers use, in order.
+
+A view takes precedence over the table of its name.
+"""
 
 RELATIONS_SQL: Final = """
 select n.nspname as "schema", c.relname as name, case c.relkind when 'v' then 'view' else 'table' end as kind,
@@ -142,12 +145,12 @@ def build_select(
     selected = sql.SQL(", ").join(map(sql.Identifier, columns)) if columns else sql.SQL("*")
     source: sql.Composable = sql.Identifier(relation.schema, relation.name)
     if relation.kind == "function":
-        named = [
+        candidates = [
             sql.SQL("{} => {}").format(sql.Identifier(name), _build_literal(filters[name]))
             for name in relation.arguments
             if name in filters
         ]
-        source = sql.SQL("{}({})").format(source, sql.SQL(", ").join(named))
+        source = sql.SQL("{}({})").format(source, sql.SQL(", ").join(candidates))
     conditions = [_build_condition(name, value) for name, value in filters.items() if name not in relation.arguments]
     if where:
         conditions.append(sql.SQL("(") + sql.SQL(where) + sql.SQL("\n)"))

@@ -12,7 +12,10 @@ import psycopg
 
 
 class AdvisoryLock(IntEnum):
-    """The key of every advisory lock. A value never changes: during an upgrade two versions may use one database."""
+    """The key of every advisory lock. A value never changes.
+
+    During an upgrade two versions may use one database.
+    """
 
     PLATFORM_HISTORY = 7_015
     """The first half of a key; the second half is made of the key of the platform."""
@@ -23,25 +26,31 @@ class AdvisoryLock(IntEnum):
     """The first half of a key; the second half is the number of the day that is exported or restored."""
     HISTORY_PARTITIONS = 7_015_261_001
     KICKOFF_DATES = 7_017_000_001
-    """One key for all dates: a fixture that moves from one date to another is never written by two sessions at once."""
-    ODDS_ALERTS = 7_017_000_003
+    """One key for all dates, so that two sessions never write a fixture that moves to another date."""
+    ODDS_ALERTS_FIRST = 7_017_000_003
+    ODDS_ALERTS_SECOND = 7_017_000_004
     CURRENT_PRICES_FIRST = 7_017_000_011
     CURRENT_PRICES_SECOND = 7_017_000_012
     COVERAGE_PAGE = 7_017_000_021
-    """Held while a page is read and written, so that the last page written is the last one read."""
+    """Held while a page is read and written, so that the last page written has the newest data."""
     EXPORT_DIMENSIONS = 7_018_261_001
-    """Held while the dimensions are read and written, so that the last ones read are also the last ones written."""
+    """Held while the dimensions are read and written, so that the last ones written are the newest."""
     LANDING_RETENTION = 7_019_000_001
     MIGRATION = 7_201_905_114
     LISTINGS = 7_201_905_115
-    """Held by every session that derives rows from observations, so that two cycles written at once see each other's.
+    """Held by every session that derives rows from observations.
+
+    So two cycles that are written at once use each other's observations.
     """
     DAGSTER_STORAGE = 7_201_905_115
-    """The same number, used in Dagster's own database: held while its tables are created or upgraded."""
+    """The same number, used in Dagster's own database.
+
+    Held while its tables are created or upgraded.
+    """
     MAPPING_LEDGER = 7_201_905_117
-    """Held while the ledger is replaced, so that a slower reader of older rows does not come last."""
+    """Held while the ledger is replaced, so that older rows never replace newer ones."""
     ALERTS = 7_310_226_044
-    """Held while troubles are looked for: two sessions at once would open the same trouble twice."""
+    """Held while problems are searched. Two sessions at once would open the same alert twice."""
 
 
 class Busy(RuntimeError):

@@ -1,11 +1,11 @@
 """Migration of a database to the models' state and back to empty, in one transaction under one lock.
 
-Migrations run first, then the views are created. Unchanged views are left alone: creating all of them again takes a
+Migrations run first, then the views are created. Unchanged views are not created again: creating all of them takes a
 second, blocks their readers, and leaves thousands of dead rows in the catalog, and every command that writes begins
 with an upgrade.
 
-Belongs here: the steps around Alembic. Does not belong here: the shape of any table (`tables`, `sql/migrations`),
-view or function (`sql/views`), the comparison (`drift`), reference rows (`reference_rows`).
+Belongs here: the steps around Alembic. Does not belong here: the shape of any table (`tables`, `sql/migrations`), view
+or function (`sql/views`), the comparison (`drift`), reference rows (`reference_rows`).
 """
 
 from collections.abc import Iterator
@@ -50,7 +50,7 @@ __all__ = [
 ]
 
 LOCK_TIMEOUT_S: Final = 60
-"""Longest wait for the lock of migrations and for table locks."""
+"""Maximum wait for the lock of migrations and for table locks."""
 
 
 class MigrationLockError(PalimpsestError, RuntimeError):
@@ -79,7 +79,7 @@ from ours order by name, definition
 def upgrade(url: str, revision: str = "head", reference: ReferenceRows | None = None) -> None:
     """Bring the database to `revision`, create changed views, and write `reference` rows.
 
-    The upgrade is all or nothing, and safe to repeat. Raises MigrationLockError when another migration holds the
+    The upgrade is all or nothing, and safe to repeat. Raises MigrationLockError when another migration uses the
     database, ReferenceConflictError when reference rows would change an id's meaning.
     """
     with Database(url).sqlalchemy_engine().begin() as connection, hold_migration_lock(connection):
@@ -100,7 +100,7 @@ def downgrade(url: str, revision: str = "base") -> None:
 
 
 def is_newest(connection: sa.Connection) -> bool:
-    """Return whether the database is at the newest revision, with every view equal to its file."""
+    """Return whether the database is at the newest Alembic revision and every view is as in its SQL file."""
     if read_current_revision(connection) != read_head_revision():
         return False
     conn = _get_psycopg_connection(connection)
@@ -112,7 +112,7 @@ def is_newest(connection: sa.Connection) -> bool:
 def hold_migration_lock(connection: sa.Connection) -> Iterator[None]:
     """Hold the lock of migrations until the caller's transaction ends.
 
-    Raises MigrationLockError when the lock, or a table, cannot be had in time.
+    Raises MigrationLockError when the lock, or a table, is not free in time.
     """
     raw = _get_psycopg_connection(connection)
     try:
@@ -130,10 +130,9 @@ def hold_migration_lock(connection: sa.Connection) -> Iterator[None]:
 
 @contextmanager
 def guarded(connection: sa.Connection) -> Iterator[None]:
-    """Run a migration in the block: hold the lock, drop the views before, and create them again after.
+    """Run a migration in the block: take the lock, drop the views before, and create them again after.
 
-    The views are created only at the newest revision. `connection` must be in a transaction, which the caller
-    commits.
+    The views are created only at the newest revision. `connection` must be in a transaction, which the caller commits.
     """
     raw = _get_psycopg_connection(connection)
     with hold_migration_lock(connection):

@@ -18,7 +18,10 @@ from .copy_frames import copy_to_temp_table, quote_identifier
 
 
 class ReferenceConflictError(PalimpsestError, ValueError):
-    """The error when a row would give another meaning to an id that the history uses. The message names the ids."""
+    """The error when a row would change the meaning of an id that the history uses.
+
+    The message names the ids.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,10 @@ from ..tables import SCHEMAS, metadata
 
 VERSION_SCHEMA: Final = "ops"
 MigrationRefused = CommandError
-"""The error of a migration that has no path from the database's revision, whether that is ours or another package's."""
+"""The error of a migration without a path from the database's revision.
+
+The revision may be ours or another package's.
+"""
 DAY_PARTITION_PATTERN: Final = re.compile(r"^(captures|market_changes)_\d{8}$")
 
 
@@ -83,7 +86,7 @@ def build_alembic_config(connection: sa.Connection | None) -> Config:
 
 
 def _is_ours(name: str | None, kind: str, _parents: Any) -> bool:
-    """Return whether Alembic shall look at an object.
+    """Return whether Alembic must compare an object.
 
     The answer is yes for our schemas, without day partitions (created at run time) and Alembic's own table.
     """

@@ -39,7 +39,7 @@ LARGE_OBJECT_FUNCTIONS: Final = (
     "pg_catalog.lo_creat(integer)",
     "pg_catalog.lo_from_bytea(oid, bytea)",
 )
-"""The functions that create large objects; without them a role has no large object to write to."""
+"""The functions that create large objects. Without them a role has no large object to write to."""
 ADVISORY_LOCK_FUNCTIONS_SQL: Final = """
     select oid::regprocedure::text from pg_proc
     where pronamespace = 'pg_catalog'::regnamespace and proname ~ '^pg_(try_)?advisory_'
@@ -141,8 +141,8 @@ def forbid_locking(conn: psycopg.Connection) -> None:
     """Revoke advisory locks in this database from public.
 
     Superusers, and roles that were granted them by name, keep them. The pipeline uses advisory locks itself, so a
-    foreign session that holds one halts it. This is for a superuser of a server where the pipeline is another; the
-    caller commits.
+    foreign session that holds one stops it. This is for a superuser of a server on which the pipeline runs as another
+    user; the caller commits.
     """
     for (function,) in conn.execute(ADVISORY_LOCK_FUNCTIONS_SQL).fetchall():
         conn.execute(f"revoke execute on function {function} from public".encode())
@@ -174,9 +174,9 @@ def find_excess_rights(conn: psycopg.Connection, closed_databases: Sequence[str]
 
 
 def may_lock(conn: psycopg.Connection) -> bool:
-    """Return whether the role may take advisory locks, and so hold up the pipeline during its session.
+    """Return whether the role may take advisory locks, and so block the pipeline during its session.
 
-    This is not an error. Revoking the locks from public also revokes them from a pipeline whose user is no
+    This is not an error. Revoking the locks from public also revokes them from a pipeline whose user is not a
     superuser, unless they are granted to it by name.
     """
     return conn.execute(MAY_LOCK_SQL, {"analyst": ANALYST}).fetchone() == (True,)

@@ -13,25 +13,16 @@ import psycopg
 from psycopg import sql
 
 from ..tables import metadata
-from .copy_frames import copy_rows, quote_identifier
+from .copy_frames import copy_rows, quote_identifier, read_frame
 
 # The table is created once per session and not analyzed: each new temporary table and its statistics would leave dead
 # rows in the catalog.
 CREATE_TEMP_TABLE_SQL: Final = "create temporary table if not exists {staged} (like {table}) on commit delete rows"
-DELETE_SQL: Final = """
-delete from {table} t where t.sr_id = any(%(sr_ids)s) and not exists (select from pg_temp.{staged} n where {same_key})
-"""
+READ_SQL: Final = "select {columns} from {table} where sr_id = any(%(sr_ids)s)"
+DELETE_SQL: Final = "delete from {table} t using pg_temp.{staged} n where {same_key}"
 # A key never changes and no other column has an index, so the new version of a row stays on its page where there is
 # room.
-UPDATE_SQL: Final = """
-update {table} t set {assignments} from pg_temp.{staged} n
-where t.sr_id = any(%(sr_ids)s) and {same_key} and ({stored}) is distinct from ({given})
-"""
-INSERT_SQL: Final = """
-insert into {table} ({columns}) select {columns} from pg_temp.{staged} n
-where not exists (select from {table} t where t.sr_id = any(%(sr_ids)s) and {same_key})
-order by {key}
-"""
+UPDATE_SQL: Final = "update {table} t set {assignments} from pg_temp.{staged} n where {same_key}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,27 +47,43 @@ def write_differences(
     declared = metadata.tables[table]
     if differing := sorted(set(frame.columns) ^ {column.name for column in declared.columns}):
         raise ValueError(f"{table}: the frame's columns and the table's differ in {', '.join(differing)}")
-    temp_table = f"new_{declared.name}"
     key = [column.name for column in declared.primary_key.columns]
-    value_columns = [column.name for column in declared.columns if column.name not in key]
+    names = {"table": quote_identifier(table), "columns": _join_names("{}", frame.columns)}
+    # Most rows stay the same. Reading them costs less than sending all rows of the frame to Postgres.
+    query = sql.SQL(READ_SQL).format(**names).as_string(conn)
+    stored = read_frame(conn, query, {"sr_ids": list(sr_ids)}, frame.schema)
+    changed = _select_changed(frame, stored, key)
+    deleted, inserted = stored.join(frame, on=key, how="anti"), frame.join(stored, on=key, how="anti")
+    _change_rows(conn, table, DELETE_SQL, deleted, key)
+    _change_rows(conn, table, UPDATE_SQL, changed, key)
+    copy_rows(conn, table, inserted.sort(key))
+    return WriteCounts(inserted.height, changed.height, deleted.height)
+
+
+def _select_changed(frame: pl.DataFrame, stored: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
+    """Return the rows of `frame` that are stored under the same key with any other value."""
+    differs = [pl.col(name).ne_missing(pl.col(f"{name}_stored")) for name in frame.columns if name not in key]
+    pairs = frame.join(stored, on=key, suffix="_stored")
+    return pairs.filter(pl.any_horizontal(differs)).select(frame.columns)
+
+
+def _change_rows(
+    conn: psycopg.Connection[Any], table: str, statement: str, frame: pl.DataFrame, key: Sequence[str]
+) -> None:
+    """Apply a statement to the stored rows that have the keys of `frame`."""
+    if frame.is_empty():
+        return
+    staged = f"new_{table.partition('.')[2]}"
     parts = {
         "table": quote_identifier(table),
-        "staged": sql.Identifier(temp_table),
-        "columns": _join_names("{}", (*key, *value_columns)),
-        "key": _join_names("n.{}", key),
+        "staged": sql.Identifier(staged),
         "same_key": _join_names("t.{0} = n.{0}", key, " and "),
-        "assignments": _join_names("{0} = n.{0}", value_columns),
-        "stored": _join_names("t.{}", value_columns),
-        "given": _join_names("n.{}", value_columns),
+        "assignments": _join_names("{0} = n.{0}", [name for name in frame.columns if name not in key]),
     }
-    for statement in (CREATE_TEMP_TABLE_SQL, "delete from pg_temp.{staged}"):
-        conn.execute(sql.SQL(statement).format(**parts))
-    copy_rows(conn, f"pg_temp.{temp_table}", frame)
-    params = {"sr_ids": list(sr_ids)}
-    deleted, updated, inserted = (
-        conn.execute(sql.SQL(text).format(**parts), params).rowcount for text in (DELETE_SQL, UPDATE_SQL, INSERT_SQL)
-    )
-    return WriteCounts(inserted, updated, deleted)
+    for prepare in (CREATE_TEMP_TABLE_SQL, "delete from pg_temp.{staged}"):
+        conn.execute(sql.SQL(prepare).format(**parts))
+    copy_rows(conn, f"pg_temp.{staged}", frame)
+    conn.execute(sql.SQL(statement).format(**parts))
 
 
 def _join_names(form: str, names: Sequence[str], separator: str = ", ") -> sql.Composed:

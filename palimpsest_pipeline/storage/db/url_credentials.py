@@ -1,16 +1,17 @@
 """Removal of URL credentials from rows of older versions.
 
-Errors of older versions held the addresses of proxies, password included.
+Errors of older versions contained the addresses of proxies with their passwords.
 
-Belongs here: the statement, for our tables (a migration) and for Dagster's. Does not belong here: texts that are yet
-to be written (`domain.secrets`).
+Belongs here: the statement, for our tables (a migration) and for Dagster's. Does not belong here: texts that are not
+written yet (`domain.secrets`).
 """
 
 from typing import Final
 
 URL_CREDENTIALS_PATTERN: Final = r"""\m(?!abfss?://|az://)([a-z][a-z0-9+.-]*://)[^\s'"<>]*@"""
-"""A Postgres regular expression: from the scheme of a URL to its last @, because a password may hold a / that was not
-encoded.
+"""A Postgres regular expression: from the scheme of a URL to its last @.
+
+A password may contain a / that was not encoded.
 """
 
 

@@ -19,8 +19,9 @@ ODDS_PRODUCT: Final = "odds_snapshots"
 """A product that is derived platform by platform: see `name_platform_product`."""
 
 COVERAGE_PRODUCT: Final = "coverage"
-"""A product that depends on the primary listings as of a cycle, and so on the answers of earlier cycles: see
-`mark_due_by_book_sizes`.
+"""A product that depends on the primary listings as of a cycle, and so on answers of earlier cycles.
+
+See `mark_due_by_book_sizes`.
 """
 
 

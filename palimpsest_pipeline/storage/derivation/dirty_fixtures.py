@@ -43,9 +43,11 @@ bears_on as (
     where this.cycle_id = %(cycle_id)s and this.scope = 'full'
 )
 """
-"""Fixtures that a cycle (`cycle_id`) affects: those that it looked at, those whose kickoff has passed by it, and those
-that listings have left or joined or that changed their tournament (`moved`). A full cycle looks at all fixtures that
-had not begun at the full cycle before it.
+"""Fixtures that a cycle (`cycle_id`) affects.
+
+They are those that it observed, those whose kickoff has passed by it, and those that listings have left or joined or
+that changed their tournament (`moved`). A full cycle observes all fixtures that had not begun at the previous full
+cycle.
 """
 
 MARK_SQL: Final = f"""
@@ -74,7 +76,7 @@ where f.effective_kickoff > %(now)s and (
 order by product, f.sr_id
 on conflict (product, sr_id) do nothing
 """
-# A mark that another session is just setting again is locked and skipped: it stays.
+# A mark that another session is setting again is locked and skipped, so it stays.
 UNMARK_SQL: Final = """
 with taken as (
     select d.sr_id from mart.dirty_fixtures d

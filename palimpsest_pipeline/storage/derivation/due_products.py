@@ -35,7 +35,7 @@ class DueReason(StrEnum):
 
 
 NEW_CONTENT_REASONS: Final = (DueReason.MISSING, DueReason.CONTENT)
-"""Reasons which mean that landed content is not in core or mart in any version."""
+"""Reasons which mean that landed content is missing in core or mart, in any version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +106,12 @@ class DueProduct:
     can_be_derived: bool
     """The cycle is in the landing, and complete."""
     is_gone: bool
-    """The cycle is no longer in the landing. If this and `can_be_derived` are both false, the cycle is in the landing
-    but damaged.
+    """The cycle is no longer in the landing.
+
+    If this and `can_be_derived` are both false, the cycle is in the landing but damaged.
     """
     has_failed: bool
-    """Its derivation from this content with these versions has failed."""
+    """The derivation from this content with these versions has failed."""
 
 
 def read_due_products(
@@ -139,7 +140,7 @@ def read_due_products(
 def read_due_hours(conn: psycopg.Connection, query: DueQuery, before: datetime) -> list[datetime]:
     """Return the hours with a scraped cycle that has ended and has a due product.
 
-    The cycle asked platforms, got answers, ended before `before`, and is not gone.
+    The cycle sent requests, got answers, ended before `before`, and is not gone.
     """
     statement = f"""
         select d.partition_hour
@@ -170,8 +171,8 @@ class DueCycle:
 def read_due_cycles(conn: psycopg.Connection, query: DueQuery, first: datetime) -> list[DueCycle]:
     """Return the scraped cycles from the hour `first` on that have ended and are due, by cycle.
 
-    A cycle is due when it is complete in the landing and a product is due because of landed content. An older
-    version is no reason: the user starts a backfill for that. Cycles that were tried and failed are left out.
+    A cycle is due when it is complete in the landing and a product is due because of landed content. An older version
+    does not make a cycle due: the user starts a backfill for that. Cycles that were tried and failed are left out.
     """
     statement = f"""
         select d.cycle_id, d.partition_hour, coalesce(b.finished_at, b.heartbeat_at), b.run_id,
@@ -196,7 +197,7 @@ def record_failure(
     mapping_version: str,
     error: str,
 ) -> None:
-    """Record that the derivation of a product of a cycle failed. `error` must hold no secret."""
+    """Record that the derivation of a product of a cycle failed. `error` must not contain a secret."""
     conn.execute(
         """
         insert into ops.cycle_failures (cycle_id, product, landing_digest, parser_version, mapping_version, error,

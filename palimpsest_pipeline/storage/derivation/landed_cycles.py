@@ -73,7 +73,7 @@ def is_complete(conn: psycopg.Connection) -> bool:
 
 
 def write_cycle(conn: psycopg.Connection, cycle: LandedCycle) -> None:
-    """Write the row of one cycle, over an existing row."""
+    """Write the row of one cycle. If the cycle already has a row, replace it."""
     conn.execute(
         f"""
         insert into ops.landed_cycles ({LANDED_COLUMNS}) values (%s, %s, %s, %s, %s, %s, %s, %s)
@@ -95,9 +95,9 @@ def mark_hour_gone(conn: psycopg.Connection, hour: datetime) -> list[int]:
 
 
 def read_known_cycles(conn: psycopg.Connection, first: datetime, end: datetime) -> list[LandedCycle]:
-    """Return the cycles of the hours in [first, end) that core has, or that ended with answers.
+    """Return the cycles of the hours in [first, end) that core or the ledger knows.
 
-    The ledger knows the latter. Each is returned as gone, because the landing is not read here.
+    Those of the ledger ended with answers. Each is returned as gone, because the landing is not read here.
     """
     return [
         LandedCycle(

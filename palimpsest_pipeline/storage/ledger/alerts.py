@@ -75,7 +75,7 @@ def write_alerts(conn: psycopg.Connection, alerts: Iterable[Alert]) -> None:
 
 
 def write_notifications(conn: psycopg.Connection, alerts: Iterable[Alert]) -> None:
-    """Write which channels have sent these alerts, and no other column.
+    """Write the channels that have sent these alerts, and no other column.
 
     Another evaluation may have changed the other columns meanwhile. An alert that is worse by now, or whose sent end
     was wrong, stays unsent.

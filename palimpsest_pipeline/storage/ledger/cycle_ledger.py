@@ -1,9 +1,9 @@
-"""The ledger of cycles: opening, keeping alive and closing a batch, and reading recent ones.
+"""The ledger of cycles: opening, heartbeats and closing of a batch, and reading recent ones.
 
 Callers commit.
 
-Belongs here: reading and writing `ops.scrape_batches`, `scrape_runs`, `event_scrape_status`. Does not belong here:
-the decision about a dead batch.
+Belongs here: reading and writing `ops.scrape_batches`, `scrape_runs`, `event_scrape_status`. Does not belong here: the
+decision that a batch is dead.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,7 +39,10 @@ class CycleRecord:
     heartbeat_at: datetime
     finished_at: datetime | None
     silent_since: datetime
-    """Its last sign of life, or the server's start if that is later: before it no process could give one."""
+    """Time of its last heartbeat, or of the server's start if that is later.
+
+    While the server is down, no process can write a heartbeat.
+    """
     silent_s: float = field(compare=False)
     """Seconds since `silent_since`, by the server's clock, at the time of reading."""
 
@@ -76,10 +79,10 @@ def open_cycle(conn: psycopg.Connection, cycle: Cycle) -> None:
 
 
 def record_heartbeat(conn: psycopg.Connection, cycle_id: int, run_id: str | None) -> bool:
-    """Record a sign of life of the cycle that `run_id` executes, by the server's clock.
+    """Record a heartbeat of the cycle that `run_id` executes, by the server's clock.
 
-    The same clock measures silence. A batch that was closed as interrupted while its run was alive is reopened.
-    Returns False when the batch has ended in another way, or when another run executes it now.
+    The same clock measures silence. A batch that was closed as interrupted while its run was alive is reopened. Returns
+    False when the batch has ended in another way, or when another run executes it now.
     """
     row = conn.execute(
         """
@@ -143,14 +146,15 @@ def close_cycle(conn: psycopg.Connection, result: CycleResult) -> bool:
             raise ValueError(f"cycle {cycle_id} cannot be closed: it was never opened in the ledger")
         return False
     _write_progress(conn, cycle_id, result.runs, result.outcomes)
-    # A platform that the result does not contain has not completed, whatever the others did.
+    # A platform that the result does not contain has not completed, even if the others have.
     _end_runs(conn, cycle_id, RunStatus.CANCELLED if result.status is RunStatus.CANCELLED else RunStatus.FAILED)
     return True
 
 
 MIN_READ_SHARE: Final = 0.05
-"""The least share of a platform's answers that core must be able to read. With fewer, the platform's part of the cycle
-has failed.
+"""Minimum share of a platform's answers that core must be able to read.
+
+With fewer, the platform's part of the cycle has failed.
 """
 
 
@@ -223,11 +227,11 @@ def read_running_run_ids(conn: psycopg.Connection) -> list[str]:
 
 
 def interrupt_cycle(conn: psycopg.Connection, cycle_id: int, result: CycleResult) -> bool:
-    """Close a running batch whose process is gone, at its last sign of life.
+    """Close a running batch whose process is dead, at the time of its last heartbeat.
 
-    `result` holds the outcomes that the landing proves. Listings recorded with requests that the landing does not
-    know are `interrupted`: their answers were lost with the process. Returns False, and writes nothing, for a batch
-    that is not running.
+    `result` holds the outcomes that the landing proves. Listings recorded with requests that the landing does not know
+    are `interrupted`: their answers were lost with the process. Returns False, and writes nothing, for a batch that is
+    not running.
     """
     ended = conn.execute(
         """
@@ -278,20 +282,15 @@ def read_cycles_of_runs(conn: psycopg.Connection, run_ids: Sequence[str]) -> lis
     return [cycle_id for (cycle_id,) in rows]
 
 
-def last_batches(conn: psycopg.Connection, limit: int = 20) -> list[CycleRecord]:
-    """Return the newest batches, newest first."""
-    return _read_cycles(conn, "order by cycle_id desc limit %s", [limit])
-
-
 def has_cycles(conn: psycopg.Connection) -> bool:
-    """Return whether any platform was ever asked. Imported payloads do not count."""
+    """Return whether any platform ever got a request. Imported payloads do not count."""
     row = conn.execute("select exists (select from ops.scrape_batches where trigger <> 'import')").fetchone()
     assert row is not None
     return bool(row[0])
 
 
 def read_running_cycles(conn: psycopg.Connection, alive_within_s: float | None = None) -> list[CycleRecord]:
-    """Return the running batches with a sign of life within so many seconds, oldest first.
+    """Return the running batches with a heartbeat in the last `alive_within_s` seconds, oldest first.
 
     With None all running batches are returned, including those of a dead process.
     """
@@ -303,9 +302,9 @@ def read_running_cycles(conn: psycopg.Connection, alive_within_s: float | None =
 
 
 def read_silent_cycles(conn: psycopg.Connection, silent_after_s: float) -> list[CycleRecord]:
-    """Return the running batches without a sign of life for so many seconds, oldest first.
+    """Return the running batches without a heartbeat for `silent_after_s` seconds, oldest first.
 
-    The length of their run plays no part.
+    The duration of their run does not matter.
     """
     return _read_cycles(
         conn, f"where status = 'running' and {IS_SILENT_SQL} order by cycle_id", {"silent_s": silent_after_s}
@@ -315,7 +314,7 @@ def read_silent_cycles(conn: psycopg.Connection, silent_after_s: float) -> list[
 def find_overlapping_cycle(
     conn: psycopg.Connection, scope: Scope, sr_ids: Sequence[int], silent_after_s: float
 ) -> CycleRecord | None:
-    """Return the oldest live running cycle that asks for some of the same fixtures, or None.
+    """Return the oldest live running cycle that requests some of the same fixtures, or None.
 
     Its scope is `scope`, and it shares a fixture with `sr_ids`; no `sr_ids` means all fixtures.
     """

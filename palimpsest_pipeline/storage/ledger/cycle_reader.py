@@ -1,12 +1,11 @@
-"""Questions about past cycles and their outcomes. Reads only."""
+"""Reads of past cycles and their outcomes. Writes nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
 import polars as pl
 import psycopg
-from psycopg import sql
 
 from palimpsest_pipeline.domain.cycles import CycleResult, PlatformRun
 from palimpsest_pipeline.domain.enums import Platform, RunStatus
@@ -60,7 +59,10 @@ FIXTURES_OF_DAGSTER_RUN_SQL: Final = """
 """
 UNENDED_STATUSES_SQL: Final = "'running', 'cancelled', 'interrupted'"
 UNENDED_CYCLES_SQL: Final = f"select cycle_id from ops.scrape_batches where status in ({UNENDED_STATUSES_SQL})"
-"""Cycles that did not end by themselves. Their missing data shows no fault of a platform."""
+"""Cycles that were stopped or interrupted, or that still run.
+
+Missing data in them does not show an error of a platform.
+"""
 FAILED_PLATFORMS_SQL: Final = f"""
     select r.cycle_id, r.platform, r.message from ops.scrape_runs r join ops.scrape_batches b using (cycle_id)
     where r.status = 'failed' and r.cycle_id = any(%s) and b.status not in ({UNENDED_STATUSES_SQL})
@@ -84,29 +86,6 @@ SKEW_QUANTILES_SQL: Final = f"""
         percentile_cont(0.95) within group (order by skew_ms) as p95_ms
     from ({SKEW_SQL}) fixtures group by cycle_id
 """
-NULLS: Final[Mapping[str, Mapping[str, str]]] = {
-    "scrape_batches": {
-        "sr_ids": "true",  # the cycle was not for single fixtures
-        "slot_at": "scope <> 'kickoff'",
-        "run_id": "true",  # the cycle was not started by a Dagster run
-        "finished_at": "status = 'running'",
-    },
-    "scrape_runs": {
-        "p50_ms": "requests = 0",
-        "p95_ms": "requests = 0",
-        "clock_offset_s": "true",  # a host may not report its clock
-        "capture_s": "fetched = 0 or status in ('running', 'interrupted')",
-        "floor_s": "fetched = 0 or status in ('running', 'interrupted')",
-    },
-    "event_scrape_status": {
-        "sr_id": "true",  # a listing may have none
-        "error_class": "status <> 'failed'",
-        "http_status": "status <> 'completed'",
-        "observed_at": "status <> 'completed'",
-    },
-}
-"""The only columns of the ledger that may be null, and for which rows: table of `ops` to column to a condition in SQL.
-"""
 
 
 def read_result(conn: psycopg.Connection, batch: CycleRecord) -> CycleResult:
@@ -127,7 +106,7 @@ def read_runs_of_dagster_run(conn: psycopg.Connection, run_id: str) -> pl.DataFr
 
 
 def read_fixtures_of_dagster_run(conn: psycopg.Connection, run_id: str) -> list[int]:
-    """Return the SportRadar ids of the fixtures that a Dagster run asked any platform for."""
+    """Return the SportRadar ids of the fixtures that a Dagster run requested from any platform."""
     return [sr_id for (sr_id,) in conn.execute(FIXTURES_OF_DAGSTER_RUN_SQL, [run_id]).fetchall()]
 
 
@@ -159,7 +138,7 @@ def read_clock_offsets_s(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> 
 
 
 def read_unended_cycles(conn: psycopg.Connection) -> list[int]:
-    """Return the cycles that did not end by themselves (see `UNENDED_CYCLES_SQL`)."""
+    """Return the cycles that were stopped or interrupted, or that still run (`UNENDED_CYCLES_SQL`)."""
     return [cycle_id for (cycle_id,) in conn.execute(UNENDED_CYCLES_SQL).fetchall()]
 
 
@@ -177,22 +156,8 @@ def read_skew_quantiles_ms(conn: psycopg.Connection, cycle_ids: Sequence[int]) -
     return read_frame(conn, SKEW_QUANTILES_SQL, [list(cycle_ids)], schema)
 
 
-def unfilled(conn: psycopg.Connection, cycle_id: int) -> list[str]:
-    """Return a line for each column that is null in rows of the cycle where `NULLS` does not allow it."""
-    lines = []
-    for table, columns in NULLS.items():
-        for column, allowed in columns.items():
-            query = sql.SQL("select count(*) from {} where cycle_id = %s and {} is null and not ({})")
-            row = conn.execute(
-                query.format(sql.Identifier("ops", table), sql.Identifier(column), sql.SQL(allowed)), [cycle_id]
-            ).fetchone()
-            if row and row[0]:
-                lines.append(f"ops.{table}.{column} is null in {row[0]} rows")
-    return lines
-
-
 def read_fixtures_of_slot(conn: psycopg.Connection, slot_at: datetime) -> set[int]:
-    """Return the fixtures for which a cycle was begun at this slot of the kickoff cadence.
+    """Return the fixtures for which a cycle was started at this slot of the kickoff cadence.
 
     The outcome of the cycle does not matter.
     """
@@ -203,7 +168,7 @@ def read_fixtures_of_slot(conn: psycopg.Connection, slot_at: datetime) -> set[in
 def find_last_answering_cycles(
     conn: psycopg.Connection, sr_ids: Sequence[int], since_cycle_id: int
 ) -> dict[tuple[int, Platform], int]:
-    """Return for fixtures and platforms the newest cycle in which the host answered about their listings.
+    """Return the newest cycle in which the host answered about each fixture, by fixture and platform.
 
     Only cycles from `since_cycle_id` on count.
     """

@@ -1,6 +1,6 @@
-"""Hosts in trouble, as scrapes record them for each other. Callers commit.
+"""Problems of hosts, which scrapes record for each other. Callers commit.
 
-Instants are by the pipeline's clock, which a simulated world shifts. Each cycle has a row of its own for a host: the
+Instants are by the pipeline's clock, which a simulated world shifts. Each cycle has a separate row for a host: the
 record of one cycle never shortens or ends that of another.
 """
 
@@ -12,15 +12,20 @@ from typing import Final
 import psycopg
 
 TROUBLE_MEMORY_S: Final = 120.0
-"""How long a trouble is reported after its end when no scrape has seen it end: the next scrape first sends one request.
+"""How long a problem is reported after its end if no scrape has seen it end.
+
+The next scrape first sends one request.
 """
 MAX_BLOCK_S: Final = 3600.0
-"""The longest block of a host for one answer."""
+"""Maximum duration of a block of a host for one answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """The reason not to ask a host, for how many more seconds (0: just over), and the cycle that found it."""
+    """A problem of a host: the reason, the remaining seconds without requests, and the reporting cycle.
+
+    The seconds are 0 just after the end.
+    """
 
     reason: str
     for_s: float
@@ -28,7 +33,7 @@ class Trouble:
 
 
 def read_troubles(conn: psycopg.Connection, hosts: Sequence[str], now: datetime) -> dict[str, Trouble]:
-    """Return the trouble of each host that has one. The longest time counts."""
+    """Return the problem of each host that has one. The longest time counts."""
     rows = conn.execute(
         """
         select distinct on (host) host, reason, blocked_until, cycle_id from ops.host_state
@@ -46,9 +51,9 @@ def read_troubles(conn: psycopg.Connection, hosts: Sequence[str], now: datetime)
 def block_host(
     conn: psycopg.Connection, host: str, cycle_id: int, reason: str, now: datetime, duration_s: float
 ) -> None:
-    """Record that this cycle wants no request to the host for `duration_s` seconds from `now`.
+    """Record that this cycle sends no request to the host for `duration_s` seconds from `now`.
 
-    Of its own records the later end counts.
+    Of the cycle's own records the later end counts.
     """
     conn.execute(
         """
@@ -64,7 +69,7 @@ def block_host(
 
 
 def clear_host(conn: psycopg.Connection, host: str, cycle_id: int, now: datetime) -> None:
-    """Record that the host answers this cycle as usual.
+    """Record that the host answers this cycle normally.
 
     The cycle's own record, and expired records of others, are deleted.
     """

@@ -1,6 +1,6 @@
-"""The slots of the kickoff cadence: known kickoffs, and the fixtures asked for. Reads only.
+"""The slots of the kickoff cadence: known kickoffs, and the requested fixtures. Reads only.
 
-Belongs here: the ledger's side of it. Does not belong here: the slots of a kickoff, and the verdict on them
+Belongs here: the data of the ledger. Does not belong here: the slots of a kickoff, and the verdict on them
 (`metrics.coverage.kickoff_slots`).
 """
 
@@ -63,20 +63,20 @@ def read_known_kickoffs(conn: psycopg.Connection, begin: datetime, end: datetime
 
 
 def read_asked_slots(conn: psycopg.Connection, begin: datetime, end: datetime) -> pl.DataFrame:
-    """Return each fixture at each slot that a cycle asked it for, in no order (`ASKED_SLOTS`).
+    """Return each fixture at each slot at which a cycle requested it, in no order (`ASKED_SLOTS`).
 
-    Slots are from `begin` until before `end`. `answered` means that at least one platform gave a good answer about
-    the fixture, or reported that its listing is gone; it is also true while the cycle runs.
+    Slots are from `begin` until before `end`. `answered` means that at least one platform gave a good answer about the
+    fixture, or reported that its listing is gone; it is also true while the cycle runs.
 
-    A report that a listing is gone counts only for a platform that gave some book in the cycle, or was asked for
-    this one fixture only: when a platform has none of several, its interface has probably changed. Where core
-    refused nearly all answers of a platform in the cycle, they do not count. `silent` lists the platforms that were
-    asked and did neither.
+    A report that a listing is gone counts only for a platform that gave some book in the cycle, or got a request for
+    this one fixture only: when a platform has none of several fixtures, its interface has probably changed. If core
+    refused nearly all answers of a platform in the cycle, they do not count. `silent` lists the platforms with a
+    request and neither of these answers.
     """
     return read_frame(conn, ASKED_SLOTS_SQL, {"begin": begin, "end": end}, ASKED_SLOTS)
 
 
 def read_first_slot(conn: psycopg.Connection, since: datetime) -> datetime | None:
-    """Return the first slot from `since` on for which a cycle was begun; None when there is none."""
+    """Return the first slot from `since` on for which a cycle was started; None when there is none."""
     row = conn.execute("select min(slot_at) from ops.scrape_batches where slot_at >= %s", [since]).fetchone()
     return None if row is None else row[0]

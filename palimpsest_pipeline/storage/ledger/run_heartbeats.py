@@ -1,7 +1,7 @@
-"""Signs of life of the runs that our code executes, `ops.run_heartbeats`. Callers commit.
+"""Heartbeats of the runs that our code executes, `ops.run_heartbeats`. Callers commit.
 
-Belongs here: writing them, and finding silent runs, all by the server's clock. Does not belong here: the treatment
-of a run whose process died.
+Belongs here: writing them, and finding silent runs, all by the server's clock. Does not belong here: the treatment of a
+run whose process died.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,11 +12,12 @@ from typing import Any, Final
 import psycopg
 
 SILENT_SINCE_SQL: Final = "greatest(heartbeat_at, pg_postmaster_start_time())"
-"""SQL of any table with `heartbeat_at`: the begin of the silence. While the server is down no process can give a sign
-of life, so silence counts from the server's start at the earliest.
+"""SQL of any table with `heartbeat_at`: the start of the silence.
+
+While the server is down no process can write a heartbeat, so silence counts from the server's start at the earliest.
 """
 IS_SILENT_SQL: Final = f"{SILENT_SINCE_SQL} < clock_timestamp() - make_interval(secs => %(silent_s)s)"
-"""SQL condition: there was no sign of life for `silent_s` seconds."""
+"""SQL condition: there was no heartbeat for `silent_s` seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class RunProcess:
 
 @dataclass(frozen=True, slots=True)
 class RunHeartbeat:
-    """A run, its last sign of life, and whether its process reported the end of the run."""
+    """A run, its last heartbeat, and whether its process reported the end of the run."""
 
     run: RunProcess
     last_sign_at: datetime
@@ -73,10 +74,10 @@ def finish_heartbeat(conn: psycopg.Connection, run_id: str) -> None:
 def read_silent_runs(
     conn: psycopg.Connection, silent_after_s: float, run_ids: Sequence[str] | None = None
 ) -> list[RunHeartbeat]:
-    """Return the runs without a sign of life for so many seconds, longest silence first.
+    """Return the runs without a heartbeat for `silent_after_s` seconds, longest silence first.
 
     With `run_ids` these runs are considered, whether ended or not; without, all runs that have not ended. A run that
-    never gave a sign of life is not included.
+    never wrote a heartbeat is not included.
     """
     return _read_heartbeats(
         conn,
@@ -90,7 +91,7 @@ def read_silent_runs(
 
 
 def read_last_heartbeats(conn: psycopg.Connection, run_ids: Sequence[str]) -> list[RunHeartbeat]:
-    """Return the last sign of life of each of these runs that ever gave one, oldest first."""
+    """Return the last heartbeat of each of these runs that ever wrote one, oldest first."""
     return _read_heartbeats(conn, "run_id = any(%(run_ids)s::text[])", {"run_ids": list(run_ids)})
 
 
@@ -122,7 +123,7 @@ def read_first_days(conn: psycopg.Connection, age: timedelta) -> list[tuple[str,
 
 
 def find_known_runs(conn: psycopg.Connection, run_ids: Sequence[str]) -> set[str]:
-    """Return those of the runs that ever gave a sign of life."""
+    """Return those of the runs that ever wrote a heartbeat."""
     rows = conn.execute(
         "select run_id from ops.run_heartbeats where run_id = any(%s::text[])", [list(run_ids)]
     ).fetchall()
@@ -130,7 +131,7 @@ def find_known_runs(conn: psycopg.Connection, run_ids: Sequence[str]) -> set[str
 
 
 def server_started_at(conn: psycopg.Connection) -> datetime:
-    """Return the start of the database server. Before that no run could give a sign of life."""
+    """Return the start of the database server. Before that no run could write a heartbeat."""
     row = conn.execute("select pg_postmaster_start_time()").fetchone()
     assert row is not None
     started_at: datetime = row[0]
@@ -138,5 +139,5 @@ def server_started_at(conn: psycopg.Connection) -> datetime:
 
 
 def delete_old_heartbeats(conn: psycopg.Connection, age: timedelta) -> int:
-    """Delete the rows of runs without a sign of life for so long; return their number."""
+    """Delete the rows of runs without a heartbeat for so long; return their number."""
     return conn.execute("delete from ops.run_heartbeats where heartbeat_at < clock_timestamp() - %s", [age]).rowcount

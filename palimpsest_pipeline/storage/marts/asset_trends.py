@@ -62,15 +62,15 @@ def read_mapped_rates(conn: psycopg.Connection, cycle_id: int) -> TrendValues:
 
 
 def count_markets_changed(conn: psycopg.Connection, cycle_id: int) -> TrendValues:
-    """Return the number of markets that changed since the answer before, in full cycles up to `cycle_id`.
+    """Return the number of markets that changed since the previous answer, in full cycles.
 
-    First answers of a day do not count.
+    The cycles end with `cycle_id`. First answers of a day do not count.
     """
     return [value for (value,) in conn.execute(MARKETS_CHANGED_SQL, [cycle_id])]
 
 
 def read_scrape_figures(conn: psycopg.Connection, cycle_id: int) -> tuple[TrendValues, TrendValues, TrendValues]:
-    """Return listings fetched, seconds of the capture, and the least seconds that the budgets allow.
+    """Return listings fetched, seconds of the capture, and the minimum seconds that the budgets allow.
 
     They are those of cycles of the same scope up to this one.
     """

@@ -1,7 +1,7 @@
-"""Laws of current prices and gaps: statements that hold whatever the platforms do.
+"""Laws of current prices and gaps: statements that hold whatever the platforms answer.
 
-Postgres evaluates all laws of a view in one pass, because the views are large. Columns that a view computes from
-stored columns alone need no law.
+Postgres evaluates all laws of a view in one pass, because the views are large. Columns that a view computes from stored
+columns alone need no law.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from palimpsest_pipeline.domain.schemas import VIOLATIONS_SCHEMA
 from .current_prices import COMPARISON_TABLE, GAP_TABLE, TABLE_VIEWS
 
 COMMON_LAWS: Final = {
-    "home is no competitor of its own": "platform <> home_platform",
+    "home is not its own competitor": "platform <> home_platform",
     "no row is later than the kickoff": "coalesce(as_of < f.effective_kickoff, true)",
 }
 LAWS: Final[Mapping[str, Mapping[str, str]]] = {

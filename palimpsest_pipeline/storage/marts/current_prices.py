@@ -3,11 +3,11 @@
 Callers commit.
 
 Belongs here: reading the markets of fixtures as of now or as of an instant, in the shapes of
-`metrics.comparison_frames`; writing fixtures' rows. Does not belong here: the rules of the comparison (`metrics`),
-the choice of due fixtures (`dirty_fixtures`), the location of the days of the history (`reader`).
+`metrics.comparison_frames`; writing fixtures' rows. Does not belong here: the rules of the comparison (`metrics`), the
+choice of due fixtures (`dirty_fixtures`), the location of the days of the history (`reader`).
 
-The fixture of a listing is always today's knowledge. A past instant decides only which listings and prices existed
-then, and so which listing is primary.
+The assignment of listings to fixtures is always the present one. A past instant decides only which listings and prices
+existed then, and so which listing is primary.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,17 +26,21 @@ from ..catalog.listings import FIRST_ABSENCE_SQL
 from ..db.copy_frames import Schema, quote_identifier, read_frame
 from ..db.locks import AdvisoryLock
 from ..db.row_differences import WriteCounts, write_differences
-from ..odds.market_lines import name_lines, number_lines
+from ..odds.market_lines import LineCache, name_lines, number_lines
 from .lifecycle import HistoryReader
 
 COMPARISON_TABLE, GAP_TABLE = COMPARED_TABLES = ("mart.price_comparison", "mart.availability_gap")
 LISTING_TABLE: Final = "mart.compared_listing"
 STORED_TABLES: Final = (LISTING_TABLE, *COMPARED_TABLES)
 PRICES_VIEW, GAPS_VIEW = "palimpsest.compared_prices", "palimpsest.compared_gaps"
-"""The views show the rows of COMPARED_TABLES with names and instants instead of ids. Readers use the views."""
+"""The views show the rows of COMPARED_TABLES with names and instants instead of ids.
+
+Readers use the views.
+"""
 FIXTURE_LOCKS: Final = (AdvisoryLock.CURRENT_PRICES_FIRST, AdvisoryLock.CURRENT_PRICES_SECOND)
-"""Advisory locks for writing fixtures' rows: the first for fixtures with an even SportRadar id, the second for the
-others. No fixture is written by two sessions at once, yet two sessions can write at a time: Postgres takes longer to
+"""Advisory locks for writing fixtures' rows, one for even and one for odd SportRadar ids.
+
+So no fixture is written by two sessions at once, and two sessions can write at the same time: Postgres takes longer to
 store rows than the sessions take to compute them.
 """
 
@@ -60,8 +64,10 @@ LISTINGS_AS_OF_SCHEMA: Final[Schema] = {
     "kickoff_at": INSTANT,
     "kickoff_in_force": INSTANT,
 }
-"""`kickoff_at` is the kickoff that the last answer claimed, null when it was refused; `kickoff_in_force` is the last
-kickoff that was accepted.
+"""Columns of listings as of an instant.
+
+`kickoff_at` is the kickoff that the last answer stated, null when it was refused; `kickoff_in_force` is the last
+accepted kickoff.
 """
 COMPARABLE_SCHEMA: Final[Schema] = {"sr_id": pl.Int64, "platform": pl.String, "comparable": pl.Boolean}
 MARKETS_SCHEMA: Final[Schema] = {"market_id": pl.Int16, "market_key": pl.String}
@@ -143,11 +149,11 @@ def read_upcoming_fixtures(conn: psycopg.Connection, now: datetime, sr_ids: Sequ
     return [sr_id for (sr_id,) in conn.execute(UPCOMING_SQL, params).fetchall()]
 
 
-def read_current_state(conn: psycopg.Connection, sr_ids: Sequence[int]) -> FixtureState:
-    """Return the current state of these fixtures."""
+def read_current_state(conn: psycopg.Connection, sr_ids: Sequence[int], cache: LineCache | None = None) -> FixtureState:
+    """Return the current state of these fixtures. `cache` is for a caller of many batches."""
     params = {"sr_ids": list(sr_ids)}
     return FixtureState(
-        _name_markets(conn, read_frame(conn, BOOKS_SQL, params, BOOKS_SCHEMA)),
+        _name_markets(conn, read_frame(conn, BOOKS_SQL, params, BOOKS_SCHEMA), cache),
         read_frame(conn, LISTINGS_SQL, params, COMPARED_LISTINGS),
     )
 
@@ -237,17 +243,19 @@ def fold_changes(changes: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def replace_rows(conn: psycopg.Connection, sr_ids: Sequence[int], frames: dict[str, pl.DataFrame]) -> WriteResult:
+def replace_rows(
+    conn: psycopg.Connection, sr_ids: Sequence[int], frames: dict[str, pl.DataFrame], cache: LineCache | None = None
+) -> WriteResult:
     """Make these frames the rows of these fixtures, and write only the differences.
 
     There is one frame for each of STORED_TABLES. Frames name their lines by market_key, specifier and outcome.
-    Raises ValueError when the columns of a frame differ from the table's.
+    `cache` is for a caller of many batches. Raises ValueError when the columns of a frame differ from the table's.
     """
     before = read_frame(conn, COMPARABLE_SQL, {"sr_ids": list(sr_ids)}, COMPARABLE_SCHEMA)
     pairs = before.join(frames[LISTING_TABLE], on=("sr_id", "platform"))
     n_flips = pairs.filter(pl.col("comparable") != pl.col("comparable_right")).height
     markets = read_frame(conn, MARKETS_SQL, None, MARKETS_SCHEMA)
-    rows = {table: _number_markets(conn, frames[table], markets) for table in COMPARED_TABLES}
+    rows = {table: _number_markets(conn, frames[table], markets, cache) for table in COMPARED_TABLES}
     return WriteResult(
         {
             table: write_differences(conn, table, frame, sr_ids)
@@ -275,22 +283,12 @@ def read_fixture_ids(conn: psycopg.Connection) -> set[int]:
     return {sr_id for (sr_id,) in conn.execute("select distinct sr_id from mart.compared_listing").fetchall()}
 
 
-def read_rows(conn: psycopg.Connection, table: str, sr_ids: Sequence[int] | None = None) -> pl.DataFrame:
-    """Return the rows of one of COMPARED_TABLES for these fixtures or all, by its key.
-
-    There is one row per outcome, with instants (TABLE_VIEWS).
-    """
-    view, key, schema = TABLE_VIEWS[table]
-    query = f"select * from {view} where %(sr_ids)s::bigint[] is null or sr_id = any(%(sr_ids)s::bigint[])"
-    return read_frame(conn, query, {"sr_ids": None if sr_ids is None else list(sr_ids)}, schema).sort(key)
-
-
 def read_figures(conn: psycopg.Connection, table: str) -> tuple[dict[str, float | None], list[float | None]]:
     """Return the key figures of one of COMPARED_TABLES by name, and one figure for each day of kickoff.
 
-    `rows` is among the named figures. A figure is None where there is nothing to count. The figure by day is the
-    share of compared outcomes on which home alone offers most, or, for gaps, the markets that a competitor offers
-    and home lacks, per fixture with any gap.
+    `rows` is among the named figures. A figure is None when there is nothing to count. The figure by day is the share
+    of compared outcomes on which home alone has the best price, or, for gaps, the markets that a competitor offers and
+    home lacks, per fixture with any gap.
     """
     cursor = conn.execute(FIGURES_SQL[table])
     (_, *total), *days = cursor.fetchall()
@@ -298,16 +296,18 @@ def read_figures(conn: psycopg.Connection, table: str) -> tuple[dict[str, float 
     return dict(zip(names, total, strict=True)), [by_day for by_day, *_ in days]
 
 
-def _name_markets(conn: psycopg.Connection, books: pl.DataFrame) -> pl.DataFrame:
+def _name_markets(conn: psycopg.Connection, books: pl.DataFrame, cache: LineCache | None = None) -> pl.DataFrame:
     return (
-        name_lines(conn, books)
+        name_lines(conn, books, cache)
         .join(read_frame(conn, MARKETS_SQL, None, MARKETS_SCHEMA), on="market_id", how="left")
         .drop("market_id")
     )
 
 
-def _number_markets(conn: psycopg.Connection, rows: pl.DataFrame, markets: pl.DataFrame) -> pl.DataFrame:
-    return number_lines(conn, rows.join(markets, on="market_key", how="left").drop("market_key"))
+def _number_markets(
+    conn: psycopg.Connection, rows: pl.DataFrame, markets: pl.DataFrame, cache: LineCache | None
+) -> pl.DataFrame:
+    return number_lines(conn, rows.join(markets, on="market_key", how="left").drop("market_key"), cache)
 
 
 MARKETS_SQL: Final = "select market_id, market_key from core.markets"

@@ -1,6 +1,6 @@
 """The newest instant of each family of data, from the rows themselves.
 
-The module only reads, with a few index look-ups for each question.
+The module only reads, with a few index look-ups for each family.
 
 Belongs here: the instants. Does not belong here: the age that is too old, and the current time.
 

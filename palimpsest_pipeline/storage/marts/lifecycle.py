@@ -84,8 +84,8 @@ class HistoryReader(Protocol):
 class LifecycleInputs:
     """The facts about a kickoff date's listings except their books, in the shapes that the metrics take.
 
-    `as_of` is the latest instant that the facts rest on; None when the date has no fixture. `n_rows` has the rows of
-    history per listing (listing_id, n_rows).
+    `as_of` is the latest instant of these facts; None when the date has no fixture. `n_rows` has the rows of history
+    per listing (listing_id, n_rows).
     """
 
     listings: pl.DataFrame
@@ -183,10 +183,10 @@ def read_lifecycle_changes(
 def derive_discovery_looks(listings: pl.DataFrame, discoveries: pl.DataFrame, listed: pl.DataFrame) -> pl.DataFrame:
     """Return the looks (LISTING_LOOKS) of discoveries that do not show a listing: absent or unknown.
 
-    `listings` has LIFECYCLE_LISTINGS_SCHEMA and `discoveries` has DISCOVERIES_SCHEMA. `listed` has the listing_id
-    and cycle_id of shown listings. A look is unknown where the discovery was incomplete. A platform that removes a
-    match at the kickoff that it claims itself has not dropped it. Before a listing was first seen, only looks after
-    the last proof of its absence count.
+    `listings` has LIFECYCLE_LISTINGS_SCHEMA and `discoveries` has DISCOVERIES_SCHEMA. `listed` has the listing_id and
+    cycle_id of shown listings. A look is unknown when the discovery was incomplete. A platform that removes a match at
+    the kickoff that it stated itself has not dropped it. Before a listing was first seen, only looks after the last
+    proof of its absence count.
     """
     before = pl.col("at") < pl.col("first_listed_at")
     unseen = (
@@ -206,13 +206,13 @@ def derive_discovery_looks(listings: pl.DataFrame, discoveries: pl.DataFrame, li
     )
 
 
-def keep_one_look_per_cycle(answers: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
+def keep_one_look_per_cycle(answers: pl.DataFrame, other_looks: pl.DataFrame) -> pl.DataFrame:
     """Return all answers, and one other look per listing and cycle that has no answer (LISTING_LOOKS).
 
     The other look is the first by precedence.
     """
     rank = pl.col("look").cast(pl.Enum(LookResult))
-    unanswered = others.join(answers, on=["listing_id", "cycle_id"], how="anti")
+    unanswered = other_looks.join(answers, on=["listing_id", "cycle_id"], how="anti")
     first = unanswered.sort("listing_id", "cycle_id", rank, "at", "detail").unique(
         ["listing_id", "cycle_id"], keep="first", maintain_order=True
     )
@@ -282,14 +282,14 @@ def read_kickoff_dates(conn: psycopg.Connection, listing_ids: Sequence[int]) -> 
 def mark_dates(
     conn: psycopg.Connection, cycle_id: int, moved_sr_ids: Sequence[int], dates_before: pl.DataFrame
 ) -> None:
-    """Mark the dates on which the cycle changed something.
+    """Mark the dates on which the cycle changed fixtures.
 
-    They are the dates of the fixtures that the cycle looked at or whose kickoff has passed by it, those of
-    `moved_sr_ids`, and those that fixtures of `dates_before` have left. `dates_before` comes from
-    `read_kickoff_dates` before the fixtures were matched again.
+    They are the dates of the fixtures that the cycle observed or whose kickoff has passed by it, those of
+    `moved_sr_ids`, and those that fixtures of `dates_before` have left. `dates_before` comes from `read_kickoff_dates`
+    before the fixtures were matched again.
 
-    A full cycle looks at all fixtures that had not begun at the full cycle before it. Call it in the transaction
-    that matches.
+    A full cycle observes all fixtures that had not begun at the previous full cycle. Call it in the transaction that
+    matches.
     """
     copy_to_temp_table(conn, "stood", "(sr_id bigint, kickoff_date date)", dates_before)
     conn.execute(MARK_SQL, {"cycle_id": cycle_id, "moved": list(moved_sr_ids)})

@@ -1,4 +1,4 @@
-"""Questions about the tables of a fixture's lifecycle besides their rows. Callers commit.
+"""Counts and comparisons of the tables of a fixture's lifecycle. Callers commit.
 
 Belongs here: counting in Postgres where reading the rows would be expensive. Does not belong here: rows of a date
 (`lifecycle`), the rules of a lifecycle (`metrics`).
@@ -31,7 +31,7 @@ OTHER_HOME_REASON, DROPPED_MARKET_REASON, MISSING_MARGIN_REASON = (
 
 
 def count_offered_markets(conn: psycopg.Connection, day: date, hours_before: Sequence[int]) -> pl.DataFrame:
-    """Return the markets of each fixture of a date that a platform offered so many hours before kickoff.
+    """Return the markets of each fixture of a date that a platform offered at these hours before kickoff.
 
     The shape is OFFERED_COUNTS_SCHEMA. A count of 0 has no row.
     """
@@ -39,7 +39,7 @@ def count_offered_markets(conn: psycopg.Connection, day: date, hours_before: Seq
 
 
 def find_dates_of_other_settings(conn: psycopg.Connection, home: Platform, main_markets: Sequence[str]) -> pl.DataFrame:
-    """Return the dates derived under other settings than these (DATES_OF_OTHER_SETTINGS_SCHEMA), in order.
+    """Return the dates derived under other settings (DATES_OF_OTHER_SETTINGS_SCHEMA), in order.
 
     `why` is one of three reasons. OTHER_HOME_REASON: the date has another home platform, which is `named`.
     DROPPED_MARKET_REASON: it has margins of a market that is not among `main_markets`. MISSING_MARGIN_REASON: one of

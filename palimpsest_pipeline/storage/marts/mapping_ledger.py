@@ -76,7 +76,7 @@ MAPPED_RATES_SQL: Final = f"""
 def read_matches_of_cycle(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
     """Return listing_id and match of the listings seen in the cycle.
 
-    Listings that state the same id in the cycle are one match. Knowledge from other cycles changes nothing.
+    Listings that state the same id in the cycle are one match. Other cycles do not influence the result.
     """
     return read_frame(conn, MATCHES_SQL, [cycle_id], {"listing_id": pl.Int32, "match": pl.String})
 
@@ -92,7 +92,7 @@ def lock_unmapped_markets(conn: psycopg.Connection) -> None:
 def read_unmapped_markets(conn: psycopg.Connection) -> pl.DataFrame:
     """Return every market of core.unmapped_markets once, over all cycles (`UNMAPPED_MARKETS_SCHEMA`).
 
-    `n_fixtures` uses the fixtures that the listings belong to now.
+    `n_fixtures` uses the present fixtures of the listings.
     """
     selected = ", ".join(UNMAPPED_MARKETS_SCHEMA)
     return read_frame(conn, f"select {selected} from ({UNMAPPED_MARKETS_SQL}) q", None, UNMAPPED_MARKETS_SCHEMA)

@@ -1,4 +1,4 @@
-"""Questions about the mart: the latest coverage, the rows of given cycles, totals. Reads only."""
+"""Reads of the mart: the latest coverage, the rows of given cycles, totals. Writes nothing."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -43,9 +43,9 @@ TOTALS_SQL: Final = """
 
 
 def read_latest_cycle(conn: psycopg.Connection) -> int | None:
-    """Return the cycle that the latest coverage belongs to, the same as in the views.
+    """Return the cycle of the latest coverage, the same as in the views.
 
-    It is the newest full cycle, or the newest recorded one where there is no full one.
+    It is the newest full cycle, or the newest recorded one if there is no full one.
     """
     row = conn.execute(LATEST_CYCLE_SQL).fetchone()
     return row[0] if row else None

@@ -26,6 +26,11 @@ from .cycle_marts import get_frame_schema
 from .lifecycle import IS_IN_CORE_SQL
 
 ODDS_ALERT_TABLE: Final = "mart.odds_alert"
+FIXTURE_LOCKS: Final = (AdvisoryLock.ODDS_ALERTS_FIRST, AdvisoryLock.ODDS_ALERTS_SECOND)
+"""Advisory locks for writing fixtures' rows: for those with an even SportRadar id, and for the others.
+
+No fixture is written by two sessions at once.
+"""
 DUE_FIXTURES_SCHEMA: Final[Schema] = {"sr_id": pl.Int64, "kickoff_at": INSTANT}
 ACKNOWLEDGED_SCHEMA: Final[Schema] = {"alert_id": pl.Int64, "is_acknowledged": pl.Boolean}
 
@@ -66,8 +71,8 @@ def replace_alerts(conn: psycopg.Connection[Any], sr_ids: Sequence[int], alerts:
     """Make `alerts` the rows of these fixtures; return the number of rows written.
 
     `alerts` has the columns of ODDS_ALERT_TABLE without status. An open episode that was acknowledged before is
-    acknowledged again. Call it under AdvisoryLock.ODDS_ALERTS. Raises ValueError when the frame's columns differ
-    from the table's.
+    acknowledged again. Call it under the locks of the fixtures (FIXTURE_LOCKS). Raises ValueError when the frame's
+    columns differ from the table's.
     """
     acknowledged = read_frame(conn, ACKNOWLEDGED_SQL, {"ids": alerts["alert_id"].to_list()}, ACKNOWLEDGED_SCHEMA)
     is_acknowledged = pl.col("is_acknowledged").fill_null(value=False)
@@ -89,7 +94,7 @@ def replace_alerts(conn: psycopg.Connection[Any], sr_ids: Sequence[int], alerts:
 
 
 def remove_orphans(conn: psycopg.Connection[Any]) -> None:
-    """Remove the rows of deleted fixtures. Call it under AdvisoryLock.ODDS_ALERTS."""
+    """Remove the rows of deleted fixtures. Call it under all of FIXTURE_LOCKS."""
     conn.execute("delete from mart.odds_alert a where not exists (select from core.fixtures f where f.sr_id = a.sr_id)")
 
 
@@ -112,8 +117,8 @@ def read_begun_fixtures(conn: psycopg.Connection[Any], first: date) -> pl.DataFr
 def read_open_after_kickoff(conn: psycopg.Connection[Any]) -> pl.DataFrame:
     """Return the open rows of fixtures that had begun at the last full cycle and are not due, by id.
 
-    All is read at one moment. The last full cycle counts, because later cycles that touched only other fixtures also
-    make passed kickoffs known.
+    One query reads everything, from one snapshot. The last full cycle counts, because later cycles that touched only
+    other fixtures also make passed kickoffs known.
     """
     return read_frame(
         conn, OPEN_AFTER_KICKOFF_SQL, {"product": FixtureProduct.ODDS_ALERTS.value}, get_frame_schema(ODDS_ALERT_TABLE)
@@ -137,12 +142,13 @@ def count_opened_by_hour(conn: psycopg.Connection[Any]) -> list[float | None]:
 def acknowledge_alert(
     conn: psycopg.Connection[Any], alert_id: int, acknowledged_by: str, acknowledged_at: datetime
 ) -> None:
-    """Record that a person has seen the episode; the first record stays. Raises NoSuchAlert.
+    """Record that a person has acknowledged the episode; the first record stays. Raises NoSuchAlert.
 
     It waits for a session that is replacing rows: that session would not see the new acknowledgement, and could not
     replace a row that changes at the same time.
     """
-    conn.execute("select pg_advisory_xact_lock(%s)", [AdvisoryLock.ODDS_ALERTS])
+    for lock in FIXTURE_LOCKS:
+        conn.execute("select pg_advisory_xact_lock(%s)", [lock])
     if not conn.execute("select from mart.odds_alert where alert_id = %s", [alert_id]).rowcount:
         raise NoSuchAlert(f"no alert {alert_id}: `palimpsest odds-alerts` lists them with their ids")
     conn.execute(

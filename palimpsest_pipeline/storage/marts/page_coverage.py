@@ -22,9 +22,10 @@ PLATFORMS_SCHEMA: Final[Schema] = {
     "message": pl.String,
     "looked_at": INSTANT,
 }
-"""One row per platform, in order of trust. `status` and `message` are the outcome of its part of the cycle, null where
-it was not asked. `looked_at` is the instant of the last complete discovery of its whole offer; null when none is
-recent enough.
+"""One row per platform, in order of trust.
+
+`status` and `message` are the outcome of its part of the cycle, null when it got no requests. `looked_at` is the
+instant of the last complete discovery of its whole offer; null when none is recent enough.
 """
 PLATFORMS_SQL: Final = """
     with this as (select as_of from core.cycles where cycle_id = %(cycle_id)s)
@@ -74,8 +75,10 @@ GAPS_SCHEMA: Final[Schema] = {
     "n_platform_missing": pl.Int32,
     "n_unknown": pl.Int32,
 }
-"""`n_unknown` counts markets that were not compared, because home and the platform were not looked at together, or
-because the settings have another home platform than the cycle.
+"""Columns of gaps per fixture and competitor.
+
+`n_unknown` counts markets that were not compared, because home and the platform were not observed together, or because
+the settings have another home platform than the cycle.
 """
 GAPS_SQL: Final = """
     select sr_id, case when platform = %(home)s then home_platform else platform end as platform,
@@ -94,8 +97,9 @@ COUNTRIES_SCHEMA: Final[Schema] = {
     "country": pl.String,
     "country_iso": pl.String,
 }
-"""The country under which each platform places a tournament, in its own spelling; `country_iso` is null where it is not
-a country.
+"""The country under which each platform places a tournament, in its own spelling.
+
+`country_iso` is null when it is not a country.
 """
 COUNTRIES_SQL: Final = """
     select distinct l.tournament_key, t.platform, t.country_raw as country, t.country_iso
@@ -137,7 +141,7 @@ class Coverage:
 
 
 def read_coverage(conn: psycopg.Connection[Any], cycle_id: int | None) -> Coverage:
-    """Return everything about the coverage as of a cycle.
+    """Return all data about the coverage as of a cycle.
 
     Raises NoCoverageError for None, and for a cycle that has none.
     """

@@ -1,7 +1,7 @@
 """Price movements of chosen markets: stretches of one price and of one state. Reads only.
 
-Both come from the lifecycle of fixtures, which is derived once an hour; their rows say until when they are known.
-`read_current_prices` is of the last cycle.
+Both come from the lifecycle of fixtures, which is derived once an hour; their rows contain the time until which they
+are known. `read_current_prices` returns prices of the last cycle.
 """
 
 from collections.abc import Sequence
@@ -25,8 +25,9 @@ STRETCHES_SCHEMA: Final[Schema] = {
     "ends_at": INSTANT,
     "odds_milli": pl.Int32,
 }
-"""One row per outcome and stretch in which the outcome could be backed at one price. `ends_at` null: it still can, as
-of the last look.
+"""One row per outcome and stretch in which the outcome could be backed at one price.
+
+`ends_at` is null when it still can, as of the last look.
 """
 # Every platform is named, so that all first columns of the keys are given: a fixture has some hundred other markets.
 STRETCHES_SQL: Final = """
@@ -61,8 +62,9 @@ STATES_SCHEMA: Final[Schema] = {
     "state": pl.String,
     "last_confirmed_at": INSTANT,
 }
-"""One row per market and interval of one state (AvailabilityState), without overlaps and gaps. `ends_at` null: the
-state still holds, as of `last_confirmed_at`, the last look.
+"""One row per market and interval of one state (AvailabilityState), without overlaps and gaps.
+
+`ends_at` is null when the state still holds, as of `last_confirmed_at`, the last look.
 """
 STATES_SQL: Final = """
     select a.sr_id, a.market_key, a.specifier, a.platform, a.valid_from as begins_at, a.valid_to as ends_at,
@@ -84,9 +86,10 @@ CURRENT_PRICES_SCHEMA: Final[Schema] = {
     "state_since": INSTANT,
     "last_confirmed_at": INSTANT,
 }
-"""One row per outcome of a market in its current state. `odds_milli` is the price at which it can be backed, null when
-it cannot. `state` is the market's AvailabilityState. `changed_at` and `state_since` say since when each holds;
-`last_confirmed_at` is the last look.
+"""One row per outcome of a market in its current state.
+
+`odds_milli` is the price at which it can be backed, null when it cannot. `state` is the market's AvailabilityState.
+`changed_at` and `state_since` are the times at which they began; `last_confirmed_at` is the last look.
 """
 CURRENT_PRICES_SQL: Final = """
     select e.fixture_sr_id as sr_id, k.market_key, n.specifier, e.platform, o.outcome_key,

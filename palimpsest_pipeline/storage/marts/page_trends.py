@@ -13,8 +13,9 @@ from ..db.copy_frames import Schema, read_frame
 from ..ledger.cycle_reader import read_skew_quantiles_ms
 
 MAX_SKEW_CYCLES: Final = 60
-"""Cycles whose skew is computed. The skew reads every answer of a cycle, some 10,000 rows of the ledger. With more
-cycles only every n-th cycle is used.
+"""Maximum number of cycles whose skew is computed.
+
+The skew reads every answer of a cycle, some 10,000 rows of the ledger. With more cycles only every n-th cycle is used.
 """
 RATES_SCHEMA: Final[Schema] = {
     "cycle_id": pl.Int64,
@@ -100,8 +101,8 @@ class Trends:
 def read_trends(conn: psycopg.Connection[Any], home: str, since: datetime, until: datetime) -> Trends:
     """Return the figures of cycles and of kickoff dates after `since`.
 
-    Cycles end with `until`; kickoff dates are UTC dates after the date of `since`, and kickoffs to come are
-    included. Figures that were computed for another home platform than `home` are left out.
+    Cycles end with `until`; kickoff dates are UTC dates after the date of `since`, including future kickoffs. Figures
+    that were computed for another home platform than `home` are left out.
     """
     span = {"since": since, "until": until, "home": home}
     cycles = read_frame(conn, CYCLES_SQL, span, {"cycle_id": pl.Int64, "as_of": INSTANT})

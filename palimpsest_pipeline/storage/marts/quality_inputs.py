@@ -132,9 +132,9 @@ def read_captures(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
 def read_fetched_medians(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
     """Return per platform and stage the median of `fetched` over earlier cycles of the same scope.
 
-    Only cycles that ended by themselves and were complete in this stage count, so that a bad hour does not become
-    the measure. Imported cycles do not count, because the ledger does not have them. A cycle that asked for given
-    fixtures has no median: it asks for other fixtures, and another number of them, each time.
+    Only cycles that ended normally and were complete in this stage count, so that a bad hour does not change the
+    expected value. Imported cycles do not count, because the ledger does not have them. A cycle for given fixtures has
+    no median: each such cycle requests other fixtures, and another number of them.
     """
     return read_frame(
         conn,
@@ -161,7 +161,7 @@ def find_affected_cycles(conn: psycopg.Connection, cycle_id: int, parts: Sequenc
 def filter_ended_cycles(
     conn: psycopg.Connection, cycle_ids: Sequence[int], scopes: Sequence[Scope] = (Scope.FULL,)
 ) -> list[int]:
-    """Return the cycles of these scopes that are in core and ended by themselves, ascending.
+    """Return the cycles of these scopes that are in core and ended normally, ascending.
 
     Running, cancelled and interrupted cycles are left out.
     """
@@ -182,9 +182,9 @@ def read_incomplete_discovery(conn: psycopg.Connection, cycle_id: int) -> pl.Dat
 
 
 def read_kickoff_claims(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
-    """Return the kickoffs that listings of the cycle claimed with an own SportRadar id.
+    """Return the kickoffs that listings of the cycle stated with their own SportRadar id.
 
-    The rows (`KICKOFF_CLAIMS_SCHEMA`) hold the claims as they were; later matching plays no part. `n_markets` is
+    The rows (`KICKOFF_CLAIMS_SCHEMA`) hold the claims as they were; later matching does not matter. `n_markets` is
     added: the largest book of each listing as of the cycle.
     """
     claims = read_frame(conn, KICKOFF_CLAIMS_SQL, [cycle_id], KICKOFF_CLAIMS_SCHEMA)

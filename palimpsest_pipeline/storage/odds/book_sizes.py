@@ -1,7 +1,7 @@
 """The sizes of listings' books, in priced markets.
 
-Belongs here: reading the largest book up to an instant, from the answers in Postgres and the sizes kept of days that
-have left it, and keeping the largest books of a day that leaves. Does not belong here: the choice of a platform's
+Belongs here: reading the largest book up to an instant, from the answers in Postgres and from the stored sizes of days
+that have left it, and storing the largest books of a day that leaves. Does not belong here: the choice of a platform's
 primary listing (`matching`), the odds themselves (`history`). Callers commit.
 """
 
@@ -64,7 +64,10 @@ on conflict (listing_id, observed_at) do update set cycle_id = excluded.cycle_id
 
 
 def read_book_sizes_of_cycle(conn: psycopg.Connection[Any], cycle_id: int, platform: str) -> pl.DataFrame:
-    """Return how many markets each stored answer of a platform in a cycle priced (`BOOK_SIZES_SCHEMA`)."""
+    """Return the number of priced markets of each stored answer of a platform in a cycle.
+
+    The columns are `BOOK_SIZES_SCHEMA`.
+    """
     return read_frame(conn, CYCLE_BOOK_SIZES_SQL, [cycle_id, platform], BOOK_SIZES_SCHEMA)
 
 
@@ -76,11 +79,11 @@ def add_largest_books(
     until: datetime | None = None,
     cycle_id: int | None = None,
 ) -> pl.DataFrame:
-    """Return `listings` with n_markets, the most markets that one answer of the listing priced.
+    """Return `listings` with n_markets, the largest number of markets that one answer of it priced.
 
     `listings` has listing_id. `n_markets` is computed for the listings of `wanted_ids`. It counts the answers up to
-    `until` and those of the cycle, or all answers without `until`. It is null for listings without such an answer,
-    and for listings that are not in `wanted_ids`.
+    `until` and those of the cycle, or all answers without `until`. It is null for listings without such an answer, and
+    for listings that are not in `wanted_ids`.
     """
     params = {"listings": list(wanted_ids), "until": until, "cycle_id": cycle_id}
     largest = (
@@ -92,16 +95,16 @@ def add_largest_books(
 
 
 def save_largest_books(conn: psycopg.Connection[Any], day: date) -> None:
-    """Keep the answers of a UTC day that priced more markets than any earlier answer of their listing.
+    """Store the answers of a UTC day that priced more markets than any earlier answer of their listing.
 
-    Call it in the transaction that takes the day out of Postgres. An answer that an earlier day already surpassed is
-    not kept; it would only be needed again if old payloads were imported.
+    Call it in the transaction that removes the day from Postgres. An answer that an earlier day already surpassed is
+    not stored; it would only be needed again if old payloads were imported.
     """
     conn.execute(SAVE_LARGEST_BOOKS_SQL, _build_day_bounds(day))
 
 
 def delete_largest_books(conn: psycopg.Connection[Any], day: date) -> None:
-    """Delete the answers kept of a UTC day that is in Postgres again."""
+    """Delete the stored answers of a UTC day that is in Postgres again."""
     conn.execute(
         "delete from core.largest_books where observed_at >= %(from_at)s and observed_at < %(until)s",
         _build_day_bounds(day),

@@ -1,11 +1,10 @@
 """The rows of history that an answer produces: frames in, frames out, no database.
 
-The rows of an answer depend only on its content and on the content of the answer before it. This makes the history
-the same whatever the order in which answers arrive. Reading those two books and writing the rows belongs to
-`history`.
+The rows of an answer depend only on its content and on the content of the previous answer. So the history does not
+depend on the order in which answers arrive. Reading those two books and writing the rows belongs to `history`.
 
-A book is all markets of an answer for a listing, in the form that Postgres stores: a null mask where nothing is off,
-prices as the text of an array. Stored and new books are therefore compared as they are, and prices are never parsed.
+A book is all markets of an answer for a listing, in the form that Postgres stores: a null mask when no outcome is off,
+prices as the text of an array. Stored and new books are therefore compared without parsing the prices.
 """
 
 from typing import Final
@@ -35,7 +34,10 @@ CONTENT_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "outcome": pl.String,
     **FACTS_SCHEMA,
 }
-"""Content of answers as given to the writer: one row per market in an answer. Only single prices may be null."""
+"""Content of answers as given to the writer: one row per market in an answer.
+
+Only single prices may be null.
+"""
 
 CHANGE_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "listing_id": pl.Int32,
@@ -44,7 +46,10 @@ CHANGE_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     **FACTS_SCHEMA,
     "keyframe": pl.Boolean,
 }
-"""Rows of core.market_changes as given to readers: a mask is never null, 0 means that no outcome is off."""
+"""Rows of core.market_changes as given to readers.
+
+A mask is never null; 0 means that no outcome is off.
+"""
 
 CAPTURE_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = dict(get_frame_schema("core.captures"))
 """Rows of core.captures."""
@@ -59,7 +64,7 @@ BOOK_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "line_id": pl.Int32,
     **STORED_FACTS_SCHEMA,
 }
-"""Columns of books, one book of each listing; withdrawn markets are in no book."""
+"""Columns of books, one book of each listing. Withdrawn markets are in no book."""
 
 ROW_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "listing_id": pl.Int32,
@@ -80,7 +85,7 @@ def encode_facts(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def withdraw_markets(books: pl.DataFrame) -> pl.DataFrame:
-    """Return the same markets as withdrawn: nothing off, no price, arrays as long as before."""
+    """Return the same markets as withdrawn: no outcome off, no price, arrays of the same length."""
     return books.with_columns(
         state=pl.lit(MarketState.WITHDRAWN.value),
         off_mask=pl.lit(None, pl.Int64),
@@ -89,10 +94,10 @@ def withdraw_markets(books: pl.DataFrame) -> pl.DataFrame:
 
 
 def diff_books(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows (BOOK_SCHEMA) by which books differ from those before, listing by listing.
+    """Return the rows (BOOK_SCHEMA) in which books differ from the previous books, listing by listing.
 
-    New and changed markets come with their new content; markets that disappeared come as withdrawn. A listing
-    without rows has an empty book.
+    New and changed markets have their new content; markets that disappeared are withdrawn. A listing without rows has
+    an empty book.
     """
     changed = after.join(before, on=list(BOOK_SCHEMA), how="anti", nulls_equal=True)
     absent = before.join(after, on=LINE_KEY, how="anti")
@@ -102,8 +107,8 @@ def diff_books(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
 def build_history_rows(answers: pl.DataFrame, before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
     """Return the rows of history (ROW_SCHEMA) of answers, one answer of each listing.
 
-    `answers` has ANSWER_KEY and keyframe. `after` has their books; a keyframe writes all of its book. `before` has
-    the books of the previous answers of those that are no keyframe.
+    `answers` has ANSWER_KEY and keyframe. `after` has their books; a keyframe writes its whole book. `before` has the
+    books of the previous answers of all answers that are not keyframes.
     """
     keyframes, later_answers = answers.filter("keyframe"), answers.filter(~pl.col("keyframe"))
     differences = diff_books(select_listings(before, later_answers), select_listings(after, later_answers))
@@ -119,11 +124,11 @@ def select_listings(books: pl.DataFrame, listings: pl.DataFrame) -> pl.DataFrame
     return books.join(listings, on="listing_id", how="semi")
 
 
-def find_differing_answers(left: pl.DataFrame, right: pl.DataFrame) -> pl.DataFrame:
+def find_differing_answers(rows: pl.DataFrame, other_rows: pl.DataFrame) -> pl.DataFrame:
     """Return the answer keys for which two frames of ROW_SCHEMA do not hold the same rows."""
     on = list(ROW_SCHEMA)
-    only_left, only_right = (
-        left.join(right, on=on, how="anti", nulls_equal=True),
-        right.join(left, on=on, how="anti", nulls_equal=True),
+    only_rows, only_other_rows = (
+        rows.join(other_rows, on=on, how="anti", nulls_equal=True),
+        other_rows.join(rows, on=on, how="anti", nulls_equal=True),
     )
-    return pl.concat([only_left.select(ANSWER_KEY), only_right.select(ANSWER_KEY)]).unique()
+    return pl.concat([only_rows.select(ANSWER_KEY), only_other_rows.select(ANSWER_KEY)]).unique()

@@ -1,11 +1,11 @@
 """The current state of each market: `core.current_markets`, derived from the history.
 
-Belongs here: applying answers that are newer than all before them, rebuilding listings for which answers arrived
-late, and the check that the table agrees with the history. Does not belong here: the history itself (`history`).
+Belongs here: applying answers that are newer than all earlier ones, rebuilding listings for which answers arrived late,
+and the check that the table agrees with the history. Does not belong here: the history itself (`history`).
 
-`changed_at` is the answer since which a market's state and prices are as they are, across days: a day's keyframe
-that repeats them does not move it. `state_since` is the answer since which the market is in its state, whatever its
-prices have done since. A market that disappears stays in the table as withdrawn, since the first answer without it.
+`changed_at` is the first answer with the market's present state and prices, across days: a day's keyframe that repeats
+them does not change it. `state_since` is the first answer with its present state, whatever its prices. A market that
+disappears stays in the table as withdrawn, since the first answer without it.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from ..db.copy_frames import copy_rows, copy_to_temp_table, read_frame
 from .change_rows import BOOK_SCHEMA, LINE_KEY, withdraw_markets
 
 LISTINGS_PER_REBUILD: Final = 500
-"""Listings per statement of a rebuild; it bounds the rows that Postgres sorts at a time."""
+"""Number of listings per statement of a rebuild. It limits the rows that Postgres sorts at a time."""
 
 # A market whose state is unchanged keeps its `state_since`.
 ADVANCE_MARKETS_SQL: Final = """
@@ -213,7 +213,10 @@ class CurrentMarketsCheck:
     """The agreement of the current state with the history, over the rows that cycles wrote."""
 
     n_listings: int
-    """Listings whose last answer belongs to one of the cycles. Listings answered since then belong to a later cycle."""
+    """Listings whose last answer belongs to one of the cycles.
+
+    Listings answered since then belong to a later cycle.
+    """
     n_markets: int
     """Markets of these listings with a row in the history since then."""
     violations: int
@@ -225,8 +228,8 @@ def read_current_books(
 ) -> pl.DataFrame:
     """Return the books of the listings' last answers (BOOK_SCHEMA).
 
-    `answered_ids` are the listings of which answers are stored. Such a listing without a row in the table is rebuilt
-    from its history first: its days may have been dropped, forgotten and restored.
+    `answered_ids` are the listings with stored answers. Such a listing without a row in the table is rebuilt from its
+    history first: its days may have been dropped, its current state removed, and its days restored.
     """
     books = _read_stored_books(conn, listing_ids)
     missing_ids = sorted(set(answered_ids) - set(books.get_column("listing_id").unique()))
@@ -268,15 +271,14 @@ def advance_markets(conn: psycopg.Connection[Any], changed_markets: pl.DataFrame
 
 
 def apply_late_answers(conn: psycopg.Connection[Any], answers: pl.DataFrame, books: pl.DataFrame) -> None:
-    """Update the current state for answers that `history` has inserted before newer ones, or replaced.
+    """Correct the current state after `history` has inserted or replaced answers that are not the newest.
 
     `answers` has the columns of `history.read_neighbours`, with one answer of each listing. `books` are the books of
     these answers.
 
-    The newest answer decides the current state. Replacing an older answer can only change `changed_at` and
-    `state_since`. When an answer repeats the current state right before the stretch of that state, the stretch
-    begins earlier: at this answer if the answer is new, otherwise at any earlier answer, which only the history
-    knows.
+    The newest answer decides the current state. An older answer can only change `changed_at` and `state_since`. If such
+    an answer equals the current state and directly precedes its period, the period starts earlier. For an inserted
+    answer it starts at that answer. For a replaced one the start may be earlier still, and is read from the history.
     """
     params = {"listings": answers.get_column("listing_id").to_list()}
     current_rows = read_frame(
@@ -314,9 +316,9 @@ def apply_late_answers(conn: psycopg.Connection[Any], answers: pl.DataFrame, boo
 
 
 def _shift_begin(begin: str, same: pl.Expr) -> pl.Expr:
-    """Return the column `begin` of a stretch after an answer was inserted within it or right before it.
+    """Return the start of a stretch after an answer was inserted within it or directly before it.
 
-    `same` says whether the answer repeats the stretch.
+    `begin` is the column of the start. `same` tells whether the answer repeats the stretch.
     """
     in_stretch = (pl.col(begin) <= pl.col("observed_at")).fill_null(True) & pl.col("next_at").is_not_null()
     extends_stretch = _is_right_before(begin, same) & ~pl.col("stored")
@@ -354,7 +356,7 @@ def rebuild_current_markets(
 
 
 def reset_current_markets(conn: psycopg.Connection[Any], listing_ids: Sequence[int]) -> None:
-    """Rebuild the current state and discard everything that the stored history does not support.
+    """Rebuild the current state and discard facts without support in the stored history.
 
     `rebuild_current_markets` keeps older facts. They may come from answers that were removed as wrong.
     """
@@ -366,9 +368,9 @@ def drop_expired_listings(conn: psycopg.Connection[Any], listing_ids: Sequence[i
     """Remove the current state that is known only from answers that have left Postgres.
 
     It applies to those of the listings that have no stored answer since `since`. Use it when the answers of the day
-    before `since` are dropped and no other session can write. Where still older answers are stored, they give the
-    current state again. A listing that comes back starts from nothing: its first answer is a change. Returns the
-    number of listings.
+    before `since` are dropped and no other session can write. If still older answers are stored, they give the current
+    state again. A listing that returns later has no current state: its first answer is a change. Returns the number of
+    listings.
     """
     unanswered_ids = [
         listing
@@ -383,15 +385,15 @@ def drop_expired_listings(conn: psycopg.Connection[Any], listing_ids: Sequence[i
 def count_violations(
     conn: psycopg.Connection[Any], listing_ids: Sequence[int] | None = None, known_since: datetime | None = None
 ) -> int:
-    """Return how many markets differ between the current state and their newest day; 0 is the invariant.
+    """Return the number of markets whose current state differs from their newest day; it must be 0.
 
-    A market that is not withdrawn must equal the last row of the listing's newest day, and the reverse; a market
-    that this day lacks must be withdrawn no later than the begin of the day. `changed_at` must be the instant of an
-    answer, and that of the last row where this row is a change.
+    A market that is not withdrawn must equal the last row of the listing's newest day, and the reverse; a market that
+    this day lacks must be withdrawn no later than the begin of the day. `changed_at` must be the instant of an answer,
+    and that of the last row if this row is a change.
 
     All listings are checked, or those given. A listing whose days have all expired is not checked. A listing without
-    current rows and without an answer since `known_since` is not checked either: it was forgotten with its days, and
-    one of them was restored.
+    current rows and without an answer since `known_since` is not checked either: its current state was removed with its
+    days, and one of them was restored.
     """
     params = {"listings": None if listing_ids is None else sorted(set(listing_ids)), "known_since": known_since}
     return int(read_frame(conn, VIOLATIONS_SQL, params, {"violations": pl.Int64}).item())
@@ -400,8 +402,9 @@ def count_violations(
 def check_cycles(conn: psycopg.Connection[Any], cycle_ids: Sequence[int]) -> CurrentMarketsCheck:
     """Compare the current state with the rows that these cycles wrote, in both directions.
 
-    Each market that the cycles changed is compared, and each market that the current state says changed then. With
-    the first answer of a listing's day all its markets are compared, so each market is compared at least once a day.
+    Each market that the cycles changed is compared, and each market that changed then according to the current state.
+    With the first answer of a listing's day all its markets are compared, so each market is compared at least once a
+    day.
     """
     schema = {"n_listings": pl.Int64, "n_markets": pl.Int64, "violations": pl.Int64}
     return CurrentMarketsCheck(*read_frame(conn, CHECK_CYCLES_SQL, {"cycles": list(cycle_ids)}, schema).row(0))

@@ -1,7 +1,7 @@
-"""The two sources of the history with the same questions: days in Postgres and days in the archive.
+"""The two sources of the history, with the same methods: days in Postgres and days in the archive.
 
-Belongs here: reading rows of given days, by listing and line number. Does not belong here: which source has which
-day, and names (`reader`).
+Belongs here: reading rows of given days, by listing and line number. Does not belong here: the location of each day,
+and names (`reader`).
 """
 
 from collections.abc import Sequence
@@ -73,21 +73,21 @@ BOOKS_SCHEMA: Final[Schema] = {
 class PostgresDays:
     """The days in Postgres.
 
-    A query reads everything between the first and the last of its days; the days between that are not in Postgres
-    have no rows there.
+    A query reads everything between the first and the last of its days; the days between that are not in Postgres have
+    no rows there.
     """
 
     def __init__(self, conn: psycopg.Connection[Any]) -> None:
         self._conn = conn
 
-    def list_days(self, asked: Sequence[date]) -> list[date]:
+    def list_days(self, days: Sequence[date]) -> list[date]:
         """Return those of the days that have rows in Postgres.
 
         Raises MissingPartitionError for a day that has only one of its tables.
         """
-        days = partitions.find_days_with_rows(self._conn, asked)
-        partitions.require_partitions(self._conn, days)
-        return days
+        days_with_rows = partitions.find_days_with_rows(self._conn, days)
+        partitions.require_partitions(self._conn, days_with_rows)
+        return days_with_rows
 
     def read_changes(self, days: Sequence[date], ids: IdFilter, lines: IdFilter = None) -> pl.DataFrame:
         return read_frame(self._conn, CHANGES_SQL, {**_build_span(days, ids), "lines": lines}, CHANGE_SCHEMA)
@@ -118,7 +118,7 @@ class PostgresDays:
 
 
 class ArchivedDays:
-    """The days in the archive, with the same questions as `PostgresDays`."""
+    """The days in the archive, with the same methods as `PostgresDays`."""
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
@@ -127,9 +127,9 @@ class ArchivedDays:
     def address(self) -> str:
         return self._archive.address
 
-    def list_days(self, asked: Sequence[date]) -> list[date]:
+    def list_days(self, days: Sequence[date]) -> list[date]:
         catalogue = self._archive.read_catalogue()
-        return sorted(day for day in asked if day in catalogue)
+        return sorted(day for day in days if day in catalogue)
 
     def read_changes(self, days: Sequence[date], ids: IdFilter, lines: IdFilter = None) -> pl.DataFrame:
         rows = self._archive.scan_changes(days, ids)

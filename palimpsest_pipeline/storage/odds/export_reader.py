@@ -1,10 +1,9 @@
 """The odds history from an export alone, for readers who have its files and no database.
 
-`ExportHistoryReader` answers the questions of `OddsHistoryReader` from the days and names of the export.
+`ExportHistoryReader` has the methods of `OddsHistoryReader`, with the days and names of the export.
 
-An export knows only the days that it holds. It cannot tell whether anything was observed on other days, so a
-question about such a day raises an error. Its history begins with its first day: prices as of an instant look back
-no further.
+An export knows only the days that it contains. It cannot tell whether other days have any answers, so a query of such a
+day raises an error. Its history begins with its first day: prices as of an instant use no earlier answers.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -52,8 +51,8 @@ class ArchivedNames:
             raise LookupError(
                 f"no line {', '.join(map(str, unknown.head(5)))} in lines.parquet: these days are from another export"
             )
-        named = lines.select("line_id", "market_key", "specifier", "outcome")
-        return rows.join(named, on="line_id", how="left", maintain_order="left").drop("line_id")
+        names = lines.select("line_id", "market_key", "specifier", "outcome")
+        return rows.join(names, on="line_id", how="left", maintain_order="left").drop("line_id")
 
     def read_listings(self, listing_ids: Iterable[int]) -> pl.DataFrame:
         listings = self._dimensions.listings.filter(pl.col("listing_id").is_in(list(listing_ids)))
@@ -69,7 +68,7 @@ class ArchivedNames:
 
 
 class ExportHistoryReader(OddsHistoryReader):
-    """The `OddsHistoryReader` over the days that an export held at the first question."""
+    """The `OddsHistoryReader` over the days that an export had at the first query."""
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive

@@ -1,15 +1,15 @@
-"""Writer of the odds history: captures and market_changes depend on the answers alone.
+"""The writer of the odds history: captures and market_changes depend on the answers alone.
 
 Belongs here: the reads, comparisons and writes of `ingest_answers`. Does not belong here: the comparison itself
-(`change_rows`), the current state (`current_markets`), questions of readers (`reader`), partitions (`partitions`).
+(`change_rows`), the current state (`current_markets`), queries of readers (`reader`), partitions (`partitions`).
 
 The unit is (listing, UTC day). The first answer of a day writes every market (a keyframe). A later answer writes the
-markets that differ from the previous answer of that day. So an answer that arrives late, or again, changes its own
-rows and those of the next answer, and no others.
+markets that differ from the previous answer of that day. So an answer that arrives late, or again, changes only its own
+rows and those of the next answer.
 
-Answers are taken in rounds with one answer of each listing. Nearly all answers are newer than all stored ones of
-their listing: the book before them is the current state, and nothing of the history is read. For the others, the
-books before and after are computed from the rows of their day.
+Answers are ingested in rounds with one answer of each listing. Nearly all answers are newer than all stored ones of
+their listing: the previous book is the current state, and the history is not read. For the others, the previous and the
+next book are computed from the rows of their day.
 """
 
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ from .change_rows import (
     find_differing_answers,
     select_listings,
 )
-from .market_lines import LINE_KEY_SCHEMA, number_lines
+from .market_lines import LINE_KEY_SCHEMA, LineCache, number_lines
 
 CAPTURE_INPUT_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "listing_id": pl.Int32,
@@ -134,16 +134,19 @@ where c.listing_id = r.listing_id and c.observed_at = r.observed_at and c.observ
 
 @dataclass(frozen=True, slots=True)
 class IngestStats:
-    """The counts of one ingestion, over the answers given to it."""
+    """The counts of one ingestion of answers."""
 
     n_captures: int
-    """Answers taken in."""
+    """Ingested answers."""
     n_keyframes: int
-    """Answers taken in that are the first of their listing's UTC day."""
+    """Ingested answers that are the first of their listing's UTC day."""
     n_changed_markets: int
-    """Markets that differ from the answer before, over the answers that are no keyframe."""
+    """Markets that differ from the previous answer, over the answers that are not keyframes."""
     n_rows_written: int
-    """Rows of history physically written, including those of repaired next answers; 0 for a repetition."""
+    """Rows of history physically written, including those of repaired next answers.
+
+    It is 0 when the same answers are ingested again.
+    """
 
     def __add__(self, other: "IngestStats") -> "IngestStats":
         return IngestStats(
@@ -163,6 +166,7 @@ def ingest_answers(
     mapping_version: str,
     ingested_at: datetime,
     platform: str | None = None,
+    line_cache: LineCache | None = None,
 ) -> IngestStats:
     """Write answers into the history, in any order and any number of times.
 
@@ -172,8 +176,8 @@ def ingest_answers(
     an answer without rows is an empty book. An answer that is already stored (same listing and instant) is replaced.
 
     All writes happen in the caller's transaction, which must be READ COMMITTED and is not committed here. With
-    `platform` concurrent callers for the same platform wait for each other until it ends. Raises ValueError when a
-    frame breaks its keys, MissingPartitionError when a day has no partition.
+    `platform` concurrent callers for the same platform wait for each other until it ends. `line_cache` is for a caller
+    of many batches. Raises ValueError when a frame breaks its keys, MissingPartitionError when a day has no partition.
     """
     captures, rows = validate_input(captures, rows)
     stats = IngestStats(0, 0, 0, 0)
@@ -181,7 +185,7 @@ def ingest_answers(
         return stats
     lock_platform(conn, platform)
     partitions.require_partitions(conn, captures.get_column("observed_at").dt.date().unique().to_list())
-    books = encode_facts(number_lines(conn, rows))
+    books = encode_facts(number_lines(conn, rows, line_cache))
     constants = {"cycle_id": cycle_id, "mapping_version": mapping_version, "ingested_at": ingested_at}
     for round_answers in split_into_arrival_rounds(captures):
         round_books = (
@@ -238,7 +242,7 @@ def remove_answers(conn: psycopg.Connection[Any], answers: pl.DataFrame, platfor
 
 
 def lock_platform(conn: psycopg.Connection[Any], platform: str | None) -> None:
-    """Make other writers of this platform wait until the transaction ends; with None nobody waits."""
+    """Make other writers of this platform wait until the transaction ends; with None no writer waits."""
     if platform is not None:
         conn.execute("select pg_advisory_xact_lock(%s, hashtext(%s))", [AdvisoryLock.PLATFORM_HISTORY, platform])
 
@@ -348,8 +352,8 @@ def insert_late(
 def read_neighbours(conn: psycopg.Connection[Any], answers: pl.DataFrame) -> pl.DataFrame:
     """Return the answers with the stored answers around them (NEIGHBOURS_SCHEMA, keyframe, followed).
 
-    `previous_at` and `next_at` are the stored answers before and after, on any day. `keyframe` says that there is no
-    answer before it on its day; `followed` says that there is one after it on its day.
+    `previous_at` and `next_at` are the previous and the next stored answer, on any day. `keyframe` means that the day
+    has no earlier answer; `followed` means that the day has a later answer.
     """
     day = pl.col("observed_at").dt.date()
     return read_frame(conn, NEIGHBOURS_SQL, build_answer_params(answers), NEIGHBOURS_SCHEMA).with_columns(

@@ -1,7 +1,7 @@
 """Names of the listings, lines and outcomes that the odds history stores as numbers.
 
-Belongs here: finding the listings of a question, and reading names for the numbers in an answer, from the database.
-Does not belong here: the same from the files of an export (`export_reader`), or the meaning of a name (`markets`).
+Belongs here: finding the listings of a query, and reading names for the numbers in its result, from the database. Does
+not belong here: the same from the files of an export (`export_reader`), or the meaning of a name (`markets`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -62,7 +62,7 @@ class HistoryNames(Protocol):
     outcomes_source: str
     """The place where outcomes are looked up, for messages."""
     remedy: str
-    """The action that mends a missing name, for messages."""
+    """The remedy for a missing name, for messages."""
 
     def find_listing_ids(
         self, sr_ids: IdFilter, tournament_keys: Sequence[str] | None, listing_ids: IdFilter
@@ -72,7 +72,7 @@ class HistoryNames(Protocol):
     def add_market_names(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return `rows` with market_key, specifier and outcome in place of line_id.
 
-        `market_key` is null when the market has no name. Raises LookupError on a line number that was never given.
+        `market_key` is null when the market has no name. Raises LookupError on an unknown line number.
         """
 
     def read_listings(self, listing_ids: Iterable[int]) -> pl.DataFrame:
@@ -98,10 +98,10 @@ class PostgresNames:
         return read_frame(self._conn, LISTING_IDS_SQL, params, {"listing_id": pl.Int32}).to_series().to_list()
 
     def add_market_names(self, rows: pl.DataFrame) -> pl.DataFrame:
-        named = market_lines.name_lines(self._conn, rows)
+        named_rows = market_lines.name_lines(self._conn, rows)
         schema: Schema = {"market_id": pl.Int16, "market_key": pl.String}
-        keys = read_frame(self._conn, MARKETS_SQL, {"markets": named["market_id"].unique().to_list()}, schema)
-        return named.join(keys, on="market_id", how="left").drop("market_id")
+        keys = read_frame(self._conn, MARKETS_SQL, {"markets": named_rows["market_id"].unique().to_list()}, schema)
+        return named_rows.join(keys, on="market_id", how="left").drop("market_id")
 
     def read_listings(self, listing_ids: Iterable[int]) -> pl.DataFrame:
         return read_frame(self._conn, LISTINGS_SQL, {"listings": list(listing_ids)}, LISTINGS_SCHEMA)

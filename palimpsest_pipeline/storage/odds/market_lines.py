@@ -1,8 +1,8 @@
 """Line numbers: every row of the odds history names its market by a number of `ops.market_lines`.
 
-Belongs here: giving and resolving these numbers. Does not belong here: the meaning of a market (`markets`).
+Belongs here: creating and resolving these numbers. Does not belong here: the meaning of a market (`markets`).
 
-A number is given once and never changes, so no replay and no dropped table can give history rows another meaning.
+A number is created once and never changes, so a replay or a dropped table cannot change the meaning of history rows.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,9 @@ LINE_KEY_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "specifier": pl.String,
     "outcome": pl.String,
 }
-"""Key of a market on a line; never null. `outcome` is '' except for markets with open outcomes."""
+"""Key of a line; never null. `outcome` is '' except for markets with open outcomes."""
+LINE_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {"line_id": pl.Int32, **LINE_KEY_SCHEMA}
+"""A line with its number."""
 
 NUMBERS_SQL: Final = """
 select l.line_id, l.market_id, l.specifier, l.outcome
@@ -41,45 +43,65 @@ on conflict do nothing
 """
 
 
-def number_lines(conn: psycopg.Connection[Any], frame: pl.DataFrame) -> pl.DataFrame:
+class LineCache:
+    """The lines that a caller has numbered or named so far, so that each is read once.
+
+    A number never changes, so a cached line stays right. Not safe for several threads.
+    """
+
+    def __init__(self) -> None:
+        self.lines = pl.DataFrame(schema=LINE_SCHEMA)
+
+    def add(self, lines: pl.DataFrame) -> None:
+        """Add lines (LINE_SCHEMA) that the cache does not have."""
+        self.lines = pl.concat([self.lines, lines])
+
+
+def number_lines(conn: psycopg.Connection[Any], frame: pl.DataFrame, cache: LineCache | None = None) -> pl.DataFrame:
     """Return `frame` with `line_id` Int32 in place of LINE_KEY_SCHEMA, rows in the same order.
 
-    Markets that were not seen before get numbers. New numbers are committed at once on a connection of their own,
-    because two long transactions that need the same new lines would wait for each other. They are also read on that
-    connection, because a transaction with a fixed snapshot does not see them.
+    New lines get new numbers. These are committed at once on a separate connection, because two long transactions that
+    need the same new lines would wait for each other. They are also read on that connection, because a transaction with
+    a fixed snapshot does not see them. `cache` saves reading the same lines again for the next frame.
     """
+    cache = cache or LineCache()
     keys = frame.select(pl.col(name).cast(kind) for name, kind in LINE_KEY_SCHEMA.items()).unique()
-    numbers = _read_numbers(conn, keys)
-    new = keys.join(numbers, on=list(LINE_KEY_SCHEMA), how="anti")
-    if new.height:
-        with psycopg.connect(conn.info.dsn, password=conn.info.password) as number_conn:
-            number_conn.execute(ADD_SQL, _build_params(new))
-            numbers = pl.concat([numbers, _read_numbers(number_conn, new)])
+    unread = keys.join(cache.lines, on=list(LINE_KEY_SCHEMA), how="anti")
+    if unread.height:
+        cache.add(_read_numbers(conn, unread))
+        new = unread.join(cache.lines, on=list(LINE_KEY_SCHEMA), how="anti")
+        if new.height:
+            with psycopg.connect(conn.info.dsn, password=conn.info.password) as number_conn:
+                number_conn.execute(ADD_SQL, _build_params(new))
+                cache.add(_read_numbers(number_conn, new))
     return (
         frame.cast({"market_id": pl.Int16})
-        .join(numbers, on=list(LINE_KEY_SCHEMA), how="left", maintain_order="left")
+        .join(cache.lines, on=list(LINE_KEY_SCHEMA), how="left", maintain_order="left")
         .drop(list(LINE_KEY_SCHEMA))
     )
 
 
-def name_lines(conn: psycopg.Connection[Any], frame: pl.DataFrame) -> pl.DataFrame:
+def name_lines(conn: psycopg.Connection[Any], frame: pl.DataFrame, cache: LineCache | None = None) -> pl.DataFrame:
     """Return `frame` with the columns of LINE_KEY_SCHEMA in place of `line_id`, rows in the same order.
 
-    Raises LookupError on a number that was never given.
+    `cache` saves reading the same lines again for the next frame. Raises LookupError on an unknown number.
     """
-    schema = {"line_id": pl.Int32, **LINE_KEY_SCHEMA}
-    names = read_frame(conn, NAMES_SQL, {"lines": frame.get_column("line_id").unique().to_list()}, schema)
-    unknown = frame.join(names, on="line_id", how="anti").get_column("line_id").unique().sort()
-    if unknown.len():
-        raise LookupError(
-            f"no market line {', '.join(map(str, unknown.head(5)))} in ops.market_lines: these rows are from another "
-            "database"
-        )
-    return frame.join(names, on="line_id", how="left", maintain_order="left").drop("line_id")
+    cache = cache or LineCache()
+    ids = frame.select(pl.col("line_id").unique())
+    unread = ids.join(cache.lines, on="line_id", how="anti")
+    if unread.height:
+        cache.add(read_frame(conn, NAMES_SQL, {"lines": unread.get_column("line_id").to_list()}, LINE_SCHEMA))
+        unknown = unread.join(cache.lines, on="line_id", how="anti").get_column("line_id").sort()
+        if unknown.len():
+            raise LookupError(
+                f"no market line {', '.join(map(str, unknown.head(5)))} in ops.market_lines: these rows are from "
+                "another database"
+            )
+    return frame.join(cache.lines, on="line_id", how="left", maintain_order="left").drop("line_id")
 
 
 def read_lines_of_markets(conn: psycopg.Connection[Any], market_keys: Sequence[str]) -> list[int]:
-    """Return all line numbers that were ever given to these markets, ascending."""
+    """Return all line numbers of these markets, ascending."""
     query = (
         "select l.line_id from ops.market_lines l join core.markets m using (market_id) "
         "where m.market_key = any(%s) order by 1"
@@ -88,8 +110,8 @@ def read_lines_of_markets(conn: psycopg.Connection[Any], market_keys: Sequence[s
 
 
 def _read_numbers(conn: psycopg.Connection[Any], keys: pl.DataFrame) -> pl.DataFrame:
-    """Return line_id and LINE_KEY_SCHEMA of those keys that have a number."""
-    return read_frame(conn, NUMBERS_SQL, _build_params(keys), {"line_id": pl.Int32, **LINE_KEY_SCHEMA})
+    """Return the lines (LINE_SCHEMA) of those keys that have a number."""
+    return read_frame(conn, NUMBERS_SQL, _build_params(keys), LINE_SCHEMA)
 
 
 def _build_params(keys: pl.DataFrame) -> dict[str, Any]:

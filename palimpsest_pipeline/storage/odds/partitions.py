@@ -27,7 +27,10 @@ PARTITIONED_TABLES: Final = ("captures", "market_changes")
 
 
 LOCK_WAIT_MS: Final = 200
-"""Longest wait for an exclusive table lock: well below the second after which Postgres looks for a deadlock."""
+"""Maximum wait for an exclusive table lock.
+
+It is well below the second after which Postgres searches for a deadlock.
+"""
 
 PARTITIONS_SQL: Final = r"""
 select parent.relname::text as "table", right(child.relname::text, 8) as "day"
@@ -41,7 +44,7 @@ order by 1, 2
 
 
 class InUse(Exception):
-    """The error for a day that could not be locked exclusively, because a session reads or writes the history."""
+    """The error for a day that could not be locked exclusively, because a session uses the history."""
 
 
 class MissingPartitionError(PalimpsestError, LookupError):
@@ -49,10 +52,10 @@ class MissingPartitionError(PalimpsestError, LookupError):
 
     def __init__(self, days: Iterable[date]) -> None:
         self.days = tuple(sorted(set(days)))
-        named = ", ".join(day.isoformat() for day in self.days)
+        day_list = ", ".join(day.isoformat() for day in self.days)
         super().__init__(
-            f"no partition of the odds history for UTC day {named}: materialize core/history_partitions, which makes "
-            "the days ahead; for any other day call partitions.ensure_partitions, or restore the day when it was "
+            f"no partition of the odds history for UTC day {day_list}: materialize core/history_partitions, which "
+            "makes the days ahead; for any other day call partitions.ensure_partitions, or restore the day when it was "
             "exported and dropped"
         )
 
@@ -175,10 +178,10 @@ def attach_day_table(conn: psycopg.Connection[Any], table: str, day: date) -> No
 def lock_day_exclusively(conn: psycopg.Connection[Any], day: date, patience_s: float) -> None:
     """Lock the day's partitions exclusively until the transaction ends.
 
-    Raises InUse when the lock cannot be had within `patience_s`. Dropping a partition locks the parents too, so the
-    lock waits for every reader and writer of any day of the history. Each wait is short: other sessions queue behind
-    a session that waits for a table, and of two sessions that wait for each other one would lose its transaction.
-    Call it first in a transaction: the transaction is rolled back between two tries.
+    Raises InUse when the lock is not free within `patience_s`. Dropping a partition locks the parents too, so the lock
+    waits for every reader and writer of any day of the history. Each wait is short: other sessions queue behind a
+    session that waits for a table, and of two sessions that wait for each other one would lose its transaction. Call it
+    first in a transaction: the transaction is rolled back between two tries.
     """
     names = [sql.Identifier("core", build_partition_name(table, day)) for table in PARTITIONED_TABLES]
     parents = [sql.SQL("only ") + sql.Identifier("core", table) for table in PARTITIONED_TABLES]

@@ -2,8 +2,8 @@
 
 Repetitions at the begin of a day are left out, and markets that disappeared overnight are added as withdrawn.
 
-Belongs here: computing the changes of outcomes from rows of history. Does not belong here: reading the rows
-(`reader`), names (`history_names`).
+Belongs here: computing the changes of outcomes from rows of history. Does not belong here: reading the rows (`reader`),
+names (`history_names`).
 """
 
 from typing import Final
@@ -26,8 +26,10 @@ OUTCOME_CHANGES_SCHEMA: Final[Schema] = {
     "is_active": pl.Boolean,
     "previous_odds_milli": pl.Int32,
 }
-"""One row for each change of an outcome. `place` is the position of its price in the row's array, from 1.
-`previous_odds_milli` is null in an outcome's first row and where there was no price before.
+"""One row for each change of an outcome.
+
+`place` is the position of its price in the row's array, from 1. `previous_odds_milli` is null in an outcome's first
+row, and after a time without a price.
 """
 
 _LINE_KEY: Final = ("listing_id", "line_id")

@@ -1,12 +1,12 @@
-"""Questions over the whole odds history: recent days in Postgres and older days in the archive.
+"""The reader of the whole odds history: recent days in Postgres and older days in the archive.
 
-Belongs here: deciding which days are in Postgres and which are in the archive, sending both the same question, and
+Belongs here: finding out which days are in Postgres and which are in the archive, sending both the same query, and
 adding names to the rows. Does not belong here: the queries of each side (`day_sources`), writing (`history`,
 `archive`), the meaning of a price (`metrics`).
 
 A day is read from Postgres when Postgres has rows of it, and otherwise from the archive when the archive's catalogue
-has it. A day that is in neither was never observed. "As of" an instant means as of `observed_at`: all that had been
-observed by then. Such an answer needs only one UTC day of each listing, because each day begins with the listing's
+has it. A day that is in neither was never observed. "As of" an instant means as of `observed_at`: all answers that had
+been observed by then. Such a query needs only one UTC day of each listing, because each day begins with the listing's
 whole book.
 """
 
@@ -18,7 +18,6 @@ from typing import Any, Final
 import polars as pl
 import psycopg
 
-from palimpsest_pipeline.domain.enums import MarketState
 from palimpsest_pipeline.domain.instants import get_day_start
 from palimpsest_pipeline.domain.schemas import INSTANT
 
@@ -57,11 +56,12 @@ MARKETS_SCHEMA: Final[Schema] = {
     "observed_at": INSTANT,
     "last_confirmed_at": INSTANT,
 }
-"""Columns of `read_markets_as_of`: one row per market. `sr_id` is null for an unidentified listing. `outcome` is ''
-except for markets with one row per outcome. `odds_milli` is decimal odds x 1000 by outcome ordinal, null where there
-is no price; bit i-1 of `off_mask` means that outcome i cannot be backed. `observed_at` is the answer since which the
-market has been in this state, within its UTC day; `last_confirmed_at` is the listing's last answer up to the
-instant.
+"""Columns of `read_markets_as_of`: one row per market.
+
+`sr_id` is null for an unidentified listing. `outcome` is '' except for markets with one row per outcome. `odds_milli`
+is decimal odds x 1000 by outcome ordinal, null without a price; bit i-1 of `off_mask` means that outcome i cannot be
+backed. `observed_at` is the answer of the UTC day that began the market's state and prices; `last_confirmed_at` is the
+listing's last answer up to the instant.
 """
 
 PRICES_SCHEMA: Final[Schema] = {
@@ -76,9 +76,10 @@ PRICES_SCHEMA: Final[Schema] = {
     "state": pl.String,
     "is_active": pl.Boolean,
 }
-"""Columns of `read_prices_as_of`: one row per outcome. `ordinal` is the outcome's position in the vocabulary, null for
-an open outcome (a player), whose `outcome_key` is the platform's own. `odds` is decimal odds, null where there is no
-price. `is_active` says whether the outcome could be backed.
+"""Columns of `read_prices_as_of`: one row per outcome.
+
+`ordinal` is the outcome's position in the vocabulary, null for an open outcome (a player), whose `outcome_key` is the
+platform's own. `odds` is decimal odds, null without a price. `is_active` tells whether the outcome could be backed.
 """
 
 PRICE_CHANGES_SCHEMA: Final[Schema] = {
@@ -86,8 +87,10 @@ PRICE_CHANGES_SCHEMA: Final[Schema] = {
     "observed_at": INSTANT,
     "previous_odds": pl.Float64,
 }
-"""Columns of `read_price_changes`: one row for each change of an outcome. `observed_at` is the answer that showed the
-change. `previous_odds` is null in an outcome's first row and where there was no price before.
+"""Columns of `read_price_changes`: one row for each change of an outcome.
+
+`observed_at` is the answer that showed the change. `previous_odds` is null in an outcome's first row, and after a time
+without a price.
 """
 
 MAX_SHOWN_DAYS: Final = 3
@@ -98,9 +101,9 @@ INSTANT_RESOLUTION: Final = timedelta(microseconds=1)
 class OddsHistoryReader:
     """The odds history over the days in Postgres and the days in the archive.
 
-    `conn` is READ COMMITTED, in a transaction or not. A day that is in Postgres stays there until a question is
-    answered, or until the caller's transaction ends. Instants must be aware; a naive one raises ValueError. Errors
-    of the archive pass through, so a day that cannot be read is never an empty answer.
+    `conn` is READ COMMITTED, in a transaction or not. A day that is in Postgres stays there until the query has ended,
+    or until the caller's transaction ends. Instants must be aware; a naive one raises ValueError. Errors of the archive
+    are raised, so a day that cannot be read is never an empty result.
     """
 
     def __init__(self, conn: psycopg.Connection[Any], archive: Archive) -> None:
@@ -142,13 +145,13 @@ class OddsHistoryReader:
     ) -> pl.DataFrame:
         """Return every market as of `instant` (MARKETS_SCHEMA), by listing, market, specifier and outcome.
 
-        Each filter that is given narrows the result; without a filter the result has everything.
+        Each given filter narrows the result; without a filter the result has everything.
 
-        Without `max_age` a listing's markets come from its last answer on the instant's UTC day, up to the instant.
-        The listing has no row before its first answer of that day; ask for an instant of the day before to get the
-        evening before. With `max_age` the markets come from the last answer up to the instant that is no older than
-        `max_age`, on any day, so midnight leaves no gap. Markets that disappeared since the day of that answer began
-        are included, as withdrawn.
+        Without `max_age` a listing's markets come from its last answer on the instant's UTC day, up to the instant. A
+        listing has no row before its first answer of that day; for its state of the evening before, use an instant of
+        that day. With `max_age` the markets come from the last answer up to the instant that is no older than
+        `max_age`, on any day. Markets that disappeared since the begin of the day of that answer are included, as
+        withdrawn.
         """
         instant = _to_utc(instant)
         earliest = self._find_earliest(instant, max_age)
@@ -201,9 +204,9 @@ class OddsHistoryReader:
     ) -> pl.DataFrame:
         """Return each change of a price or state on UTC days, both included, once (PRICE_CHANGES_SCHEMA).
 
-        Rows are sorted by listing, market, specifier, outcome and instant. Each filter that is given narrows the
-        result; without a filter the result has everything. A price that existed before the first day starts with its
-        first answer on these days.
+        Rows are sorted by listing, market, specifier, outcome and instant. Each given filter narrows the result;
+        without a filter the result has everything. A price that existed before the first day starts with its first
+        answer on these days.
         """
         ids = self._find_listing_ids(
             _sort_ids(sr_ids), None if tournament_keys is None else sorted(set(tournament_keys)), _sort_ids(listing_ids)
@@ -217,37 +220,19 @@ class OddsHistoryReader:
         keys = ("listing_id", "market_key", "specifier", "ordinal", "outcome_key", "observed_at")
         return rows.sort(keys, nulls_last=True).select(*PRICE_CHANGES_SCHEMA)
 
-    def read_book(self, listing_id: int, observed_at: datetime) -> pl.DataFrame:
-        """Return the whole book of one past answer (MARKETS_SCHEMA), without withdrawn markets.
-
-        Raises LookupError when there is no such answer.
-        """
-        observed_at = _to_utc(observed_at)
-        day = observed_at.date()
-        with self._split_by_source(day, day) as sides:
-            for side, _ in sides:
-                answers = side.read_last_answers(observed_at, observed_at, [listing_id])
-                if answers.height:
-                    return self._name_markets(
-                        side.read_books(day, answers).filter(pl.col("state") != MarketState.WITHDRAWN.value)
-                    )
-        raise LookupError(
-            f"listing {listing_id} has no answer at {observed_at.isoformat()}: captures() lists the answers there are"
-        )
-
     def _find_earliest(self, instant: datetime, max_age: timedelta | None) -> datetime:
         """Return the earliest instant of an answer that counts for `instant`."""
         return get_day_start(instant.date()) if max_age is None else instant - max_age
 
     @contextmanager
     def _split_by_source(self, first_day: date, last_day: date) -> Iterator[list[tuple[DaySource, list[date]]]]:
-        """Yield each source with its days, sorted; the assignment holds within the block.
+        """Yield each source with its days, sorted; the assignment is valid within the block.
 
         Days that neither source has were never observed. Raises ArchiveError when they were observed.
         """
         days_asked = [first_day + n * DAY for n in range((last_day - first_day).days + 1)]
         with self._conn.transaction():
-            # The lock comes before the look: no day is dropped afterwards, and a day dropped before is in the archive.
+            # The lock comes first: no day is dropped after it, and a day dropped before it is in the archive.
             partitions.hold_partitions(self._conn)
             hot = self._hot.list_days(days_asked)
             cold = (
@@ -282,12 +267,12 @@ class OddsHistoryReader:
 
         Raises LookupError when a name does not exist.
         """
-        named = self._names.add_market_names(rows).join(
+        named_rows = self._names.add_market_names(rows).join(
             self._names.read_listings(rows["listing_id"].unique()), on="listing_id", how="left"
         )
-        _require_names(named, "market_key", self._names.markets_source, self._names.remedy)
-        _require_names(named, "platform", self._names.listings_source, self._names.remedy)
-        return named
+        _require_names(named_rows, "market_key", self._names.markets_source, self._names.remedy)
+        _require_names(named_rows, "platform", self._names.listings_source, self._names.remedy)
+        return named_rows
 
     def _name_markets(self, books: pl.DataFrame) -> pl.DataFrame:
         """Return BOOKS_SCHEMA rows as MARKETS_SCHEMA."""
@@ -301,7 +286,7 @@ class OddsHistoryReader:
         """
         vocabulary = self._names.read_outcomes(rows["market_key"].unique())
         # A market with one row per outcome has only that outcome in its arrays, so its place is not the vocabulary's.
-        named = (
+        named_rows = (
             rows.with_columns(by_place=pl.when(pl.col("outcome") == "").then("place"))
             .join(
                 vocabulary.select("market_key", "outcome_key", by_place="ordinal"),
@@ -319,8 +304,8 @@ class OddsHistoryReader:
                 outcome_key=pl.when(pl.col("outcome") == "").then("outcome_key").otherwise("outcome"),
             )
         )
-        _require_names(named, "outcome_key", self._names.outcomes_source, self._names.remedy)
-        return named
+        _require_names(named_rows, "outcome_key", self._names.outcomes_source, self._names.remedy)
+        return named_rows
 
 
 def format_days(days: Sequence[date]) -> str:

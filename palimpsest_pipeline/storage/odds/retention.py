@@ -1,8 +1,8 @@
 """Retention: days leave Postgres when their time is over and they can be read elsewhere.
 
-Belongs here: the status of a day of the odds history in Postgres and the archive, dropping days, removing the
-current state of listings without a stored answer, and deleting the lifecycle of fixtures of long ago. Does not
-belong here: writing the archive (`archive`), creating or locking partitions (`partitions`).
+Belongs here: the status of a day of the odds history in Postgres and the archive, dropping days, removing the current
+state of listings without a stored answer, and deleting the lifecycle of old fixtures. Does not belong here: writing the
+archive (`archive`), creating or locking partitions (`partitions`).
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from ..marts import lifecycle, odds_alerts
 from . import book_sizes, current_markets, partitions
 
 PATIENCE_S: Final = 30.0
-"""How long a day's exclusive lock is tried; sessions that read or write the history go first."""
+"""How long to try for a day's exclusive lock. Sessions that use the history go first."""
 
 KICKOFF_DATE_TABLES: Final = (*lifecycle.LIFECYCLE_TABLES, odds_alerts.ODDS_ALERT_TABLE)
 """Tables with a `kickoff_date`."""
@@ -31,17 +31,17 @@ KICKOFF_DATE_TABLES: Final = (*lifecycle.LIFECYCLE_TABLES, odds_alerts.ODDS_ALER
 class DayStatus(StrEnum):
     """The places where a UTC day of the odds history can be read.
 
-    Where both Postgres and the archive have the day, the status says whether they agree.
+    If both Postgres and the archive have the day, the status tells whether they agree.
     """
 
-    NOTHING = "nothing was observed on it"
+    NOTHING = "no answer was observed on it"
     """No row in Postgres, no entry in the archive."""
-    ARCHIVED = "it is in the archive only"
+    ARCHIVED = "it is only in the archive"
     """The archive has the day; Postgres may have an empty partition for it."""
-    EXPORTED = "the archive has it as Postgres has it"
-    MISSING = "it was not exported"
-    CHANGED = "it has changed since it was exported"
-    DAMAGED = "its files in the archive are not as they were written"
+    EXPORTED = "it is the same in Postgres and in the archive"
+    MISSING = "it is not exported yet"
+    CHANGED = "it has changed since its export"
+    DAMAGED = "its files in the archive differ from the exported ones"
 
     @property
     def needs_export(self) -> bool:
@@ -56,10 +56,13 @@ class RetentionResult:
     """Days that were exported before and had rows in Postgres."""
     unused: list[date] = field(default_factory=list)
     """Days dropped without a row in Postgres."""
-    kept: dict[date, str] = field(default_factory=dict)
+    kept_days: dict[date, str] = field(default_factory=dict)
     """Days whose time is over but that stay, each with the reason."""
     n_forgotten: int = 0
-    """Listings removed from the current state, because no stored answer of that day or later mentions them."""
+    """Number of listings removed from the current state.
+
+    No stored answer of that day or later mentions them.
+    """
 
 
 def read_stored_days(conn: psycopg.Connection[Any]) -> list[date]:
@@ -90,11 +93,11 @@ def read_hours_of_days(conn: psycopg.Connection[Any], days: Sequence[date]) -> l
 
 
 def read_day_status(conn: psycopg.Connection[Any], archive: Archive, day: date) -> DayStatus:
-    """Return where the day can be read.
+    """Return the status of the day: where it can be read.
 
     It compares the cycles of the day and its rows in Postgres with the catalogue, and checks the sizes of its files.
-    Raises ArchiveError when the archive, or the day's entry in it, cannot be read, MissingPartitionError when only
-    one of the day's tables exists.
+    Raises ArchiveError when the archive, or the day's entry in it, cannot be read, MissingPartitionError when only one
+    of the day's tables exists.
     """
     entry = archive.read_entry(day)
     if day not in read_stored_days(conn):
@@ -131,10 +134,10 @@ def drop_exported_days(
         try:
             _drop_day(conn, archive, day, patience_s, result)
         except partitions.InUse as error:
-            result.kept[day] = str(error)
-            patience_s = 0.0  # the other session takes long: the remaining days are tried without waiting
+            result.kept_days[day] = str(error)
+            patience_s = 0.0  # the other session takes long: the remaining days are tried without a wait
         except (EntryUnreadable, partitions.MissingPartitionError) as error:
-            result.kept[day] = str(error)
+            result.kept_days[day] = str(error)
         except psycopg.errors.UndefinedTable:
             continue  # another session has just dropped it
         finally:
@@ -156,7 +159,7 @@ def delete_lifecycle(conn: psycopg.Connection[Any], before: date) -> int:
 
 
 def explain_day_status(day: date, status: DayStatus) -> str:
-    """Return why a day that should only be in the archive is still in Postgres, and how to mend it."""
+    """Return the reason why a day is still in Postgres that should only be in the archive, and the remedy."""
     return f"{status}: run `palimpsest export {day} {day}`"
 
 
@@ -169,11 +172,11 @@ def _drop_day(
             partitions.lock_day_exclusively(conn, day, patience_s)
         status = read_day_status(conn, archive, day)
         if status.needs_export:
-            result.kept[day] = explain_day_status(day, status)
+            result.kept_days[day] = explain_day_status(day, status)
             return
     listings = _read_listings(conn, day)
     if status is DayStatus.EXPORTED and (entry := archive.read_entry(day)) is not None:
-        # Where the archive cannot be seen, this record is the only sign from now on that the day is missing.
+        # If the archive cannot be read later, only this record shows that the day is missing.
         record_days(conn, [build_recorded_day(entry)])
     book_sizes.save_largest_books(conn, day)
     partitions.drop_day(conn, day)

@@ -52,7 +52,7 @@ class SportRow(Base):
     __table_args__ = ({"schema": "core", "comment": "Sports of the market vocabulary."},)
 
     sport: Mapped[Sport] = key("Sport.", type_=text_enum(Sport))
-    name: Mapped[Text] = column("Name for people.")
+    name: Mapped[Text] = column("Display name.")
 
 
 class Market(Base):
@@ -65,19 +65,24 @@ class Market(Base):
         },
     )
 
-    market_id: Mapped[SmallInt] = key("Canonical market, as history rows hold it.")
+    market_id: Mapped[SmallInt] = key("Number of the canonical market. History rows refer to it.")
     market_key: Mapped[Text] = column("Canonical market key.")
     sport: Mapped[Sport] = column("Sport.", type_=text_enum(Sport))
-    period: Mapped[Text] = column("Part of the match it settles on: ft, 1h, 2h, ...")
+    period: Mapped[Text] = column("Part of the match whose result decides the market: ft, 1h, 2h, ...")
     family: Mapped[Text] = column("Kind of bet: result, total, handicap, ...")
-    name: Mapped[Text] = column("Name for people: the home vocabulary's where it sells the market.")
-    line_kind: Mapped[Text] = column("What its line is: none, total, handicap, ...")
-    fair_sum: Mapped[Text | None] = column(
-        "Sum of fair probabilities over the outcomes (1, 2, overlap(x)); null when unknown: then no margin."
+    name: Mapped[Text] = column(
+        "Display name: BetPawa's name if BetPawa sells the market, otherwise the canonical name."
     )
-    betpawa_market_id: Mapped[Text | None] = column("BetPawa's market type id, where it sells the market.")
+    line_kind: Mapped[Text] = column("Kind of its line: none, total, handicap, ...")
+    fair_sum: Mapped[Text | None] = column(
+        "Sum of the fair probabilities of all outcomes: 1, 2 or overlap(x); null when unknown, and then the "
+        "market has no margin."
+    )
+    betpawa_market_id: Mapped[Text | None] = column(
+        "BetPawa's market type id; null when BetPawa does not sell the market."
+    )
     note: Mapped[Text | None] = column(
-        "What to know before its prices are compared: rules that differ between platforms; null when nothing."
+        "Note on comparing its prices, such as rules that differ between platforms; null without one."
     )
 
 
@@ -87,15 +92,15 @@ class MarketOutcome(Base):
         sa.UniqueConstraint("market_id", "outcome_key"),
         {
             "schema": "core",
-            "comment": "Outcomes of each canonical market. The ordinal is the place in the price arrays and is "
+            "comment": "Outcomes of each canonical market. The ordinal is the position in the price arrays and is "
             "append-only.",
         },
     )
 
     market_id: Mapped[SmallInt] = key("Canonical market.", foreign_key="core.markets.market_id")
-    ordinal: Mapped[SmallInt] = key("Place in odds_milli, from 1.")
+    ordinal: Mapped[SmallInt] = key("Position in odds_milli, from 1.")
     outcome_key: Mapped[Text] = column("Canonical outcome key.")
-    name: Mapped[Text] = column("Name for people: BetPawa's label where it has one.")
+    name: Mapped[Text] = column("Display name: BetPawa's label if it has one.")
 
 
 class CycleRow(Base):
@@ -105,29 +110,38 @@ class CycleRow(Base):
         sa.Index(None, "as_of"),
         {
             "schema": "core",
-            "comment": "Cycles that core has read from the landing: the facts a derived row needs about its cycle.",
+            "comment": "Cycles that core has read from the landing, with the facts that derived rows need about "
+            "their cycle.",
         },
     )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
-    partition_hour: Mapped[Instant] = column("UTC hour (Dagster partition) it belongs to.")
-    trigger: Mapped[Trigger] = column("What started it.", type_=text_enum(Trigger))
-    scope: Mapped[Scope] = column("What it covers.", type_=text_enum(Scope))
-    home_platform: Mapped[Platform] = column("Home platform in force when it was scraped.", type_=PLATFORM)
+    partition_hour: Mapped[Instant] = column("UTC hour (Dagster partition) of the cycle.")
+    trigger: Mapped[Trigger] = column(
+        "Trigger: scheduled, sensor, manual, on_demand or import.", type_=text_enum(Trigger)
+    )
+    scope: Mapped[Scope] = column("Scope of the cycle: full, kickoff, events or recorded.", type_=text_enum(Scope))
+    home_platform: Mapped[Platform] = column(
+        "Home platform in the settings when the cycle was scraped.", type_=PLATFORM
+    )
     as_of: Mapped[Instant] = column(
-        "Instant its statements are about: the last discovery answer, or the last answer where nothing was discovered."
+        "Instant that the cycle describes: its last discovery answer, or its last answer when it had no discovery."
     )
 
 
 class CycleProduct(Base):
     __tablename__ = "cycle_products"
     __table_args__ = (
-        {"schema": "core", "comment": "What core has derived from which cycle. Committed with the rows it speaks of."},
+        {
+            "schema": "core",
+            "comment": "Products that core has derived from each cycle. A row is committed together with the rows "
+            "of its product.",
+        },
     )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
-    product: Mapped[Text] = key("What was derived (the asset's name).")
-    landing_digest: Mapped[Text] = column("Digest of the cycle's landing manifest it was derived from.")
+    product: Mapped[Text] = key("Product that was derived: the name of its asset.")
+    landing_digest: Mapped[Text] = column("Digest of the landing manifest from which the product was derived.")
     parser_version: Mapped[Text] = column("Version of the parsers.")
     mapping_version: Mapped[Text] = column("Version of the market vocabulary.")
     n_rows: Mapped[int] = column("Rows written.")
@@ -139,18 +153,20 @@ class DiscoveryManifest(Base):
     __table_args__ = (
         {
             "schema": "core",
-            "comment": "Per full cycle, platform and tournament: what was declared, what was received. Only complete "
-            "proves absence.",
+            "comment": "Declared and received listings per full cycle, platform and tournament. Only 'complete' "
+            "proves that a listing is absent.",
         },
     )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
     platform: Mapped[Platform] = key("Platform.", type_=PLATFORM)
-    external_id: Mapped[Text] = key("The platform's own tournament id; '*' is the platform's tree as a whole.")
-    declared: Mapped[int | None] = column("Listings the platform declares; null when it declares none.")
+    external_id: Mapped[Text] = key(
+        "The platform's own tournament id; '*' is the platform's tournament tree as a whole."
+    )
+    declared: Mapped[int | None] = column("Listings that the platform declares; null when it declares no number.")
     received: Mapped[int] = column("Listings received.")
     completeness: Mapped[Completeness] = column("complete, partial or failed.", type_=text_enum(Completeness))
-    missing: Mapped[Text] = column("What is missing, in words; empty when complete.")
+    missing: Mapped[Text] = column("Description of the missing part; empty when complete.")
 
 
 class TournamentListing(Base):
@@ -158,7 +174,7 @@ class TournamentListing(Base):
     __table_args__ = (
         {
             "schema": "core",
-            "comment": "One row per platform and tournament: that platform's latest claim.",
+            "comment": "One row per platform and tournament, with the platform's latest claim.",
             "postgresql_with": WRITTEN_OVER_EACH_CYCLE,
         },
     )
@@ -169,13 +185,13 @@ class TournamentListing(Base):
     name: Mapped[Text] = column("Name as the platform writes it.")
     country_raw: Mapped[Text | None] = column("Country or region as the platform writes it.")
     country_iso: Mapped[Text | None] = column(
-        "ISO 3166 code (alpha-2, or a subdivision such as GB-ENG); null when it is no country."
+        "ISO 3166 code (alpha-2, or a subdivision such as GB-ENG); null when the name is not a country."
     )
     sr_tournament_id: Mapped[BigInt | None] = column("SportRadar's tournament id, where the platform publishes it.")
     first_seen_at: Mapped[Instant] = column("First time an answer showed it.")
     last_seen_at: Mapped[Instant] = column("Last time an answer showed it.")
     deleted_at: Mapped[Instant | None] = column(
-        "Since when a complete discovery lacks it; null while listed (soft delete)."
+        "Time from which complete discoveries lack it; null while it is listed (soft delete)."
     )
 
 
@@ -184,7 +200,7 @@ class ListingClaim(Base):
     __table_args__ = (
         {
             "schema": "core",
-            "comment": "Versions of what a platform says about a listing, by content. A postponed kickoff is a new "
+            "comment": "Versions of a platform's claim about a listing, by content. A postponed kickoff is a new "
             "version.",
         },
     )
@@ -194,7 +210,8 @@ class ListingClaim(Base):
     platform: Mapped[Platform] = column("Platform.", type_=PLATFORM)
     sport: Mapped[Sport] = column("Sport.", type_=text_enum(Sport))
     kind: Mapped[ListingKind] = column(
-        "match; or simulated, antepost: counted and left out of coverage.", type_=text_enum(ListingKind)
+        "match, simulated or antepost. The last two are counted, but coverage leaves them out.",
+        type_=text_enum(ListingKind),
     )
     tournament_external_id: Mapped[Text] = column("The platform's own tournament id.")
     tournament_name: Mapped[Text] = column("Tournament name as the platform writes it.")
@@ -202,9 +219,9 @@ class ListingClaim(Base):
     sr_tournament_id: Mapped[BigInt | None] = column("SportRadar's tournament id, where the platform publishes it.")
     home_team: Mapped[Text] = column("Home side as the platform writes it.")
     away_team: Mapped[Text] = column("Away side as the platform writes it.")
-    kickoff_at: Mapped[Instant | None] = column("Kickoff the platform claims; null when it was refused as absurd.")
-    sr_id: Mapped[BigInt | None] = column("SportRadar id the platform states.")
-    genius_id: Mapped[BigInt | None] = column("Genius Sports id the platform states.")
+    kickoff_at: Mapped[Instant | None] = column("Kickoff that the platform states; null when it was refused as absurd.")
+    sr_id: Mapped[BigInt | None] = column("SportRadar id that the platform states.")
+    genius_id: Mapped[BigInt | None] = column("Genius Sports id that the platform states.")
 
 
 class ListingObservation(Base):
@@ -216,19 +233,22 @@ class ListingObservation(Base):
         sa.Index(None, "listing_id", "observed_at"),
         {
             "schema": "core",
-            "comment": "One row per cycle and listing seen in it, with the claim it made. Every as-of question about "
-            "listings starts here.",
+            "comment": "One row per cycle and listing that the cycle saw, with the platform's claim. Every as-of "
+            "query of listings starts here.",
         },
     )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
     listing_id: Mapped[int] = key("Listing.")
-    claim_hash: Mapped[BigInt] = column("The claim it made.")
-    observed_at: Mapped[Instant] = column("When the answer that showed it last in this cycle was received.")
+    claim_hash: Mapped[BigInt] = column("Claim of the platform about the listing at that time (listing_claims).")
+    observed_at: Mapped[Instant] = column("Arrival time of the last answer in this cycle that showed the listing.")
     seen_in: Mapped[PayloadKind] = column(
-        "listing: discovery showed it; detail: only its own answer did.", type_=text_enum(PayloadKind)
+        "listing: discovery showed the listing; detail: only the answer with its odds showed it.",
+        type_=text_enum(PayloadKind),
     )
-    n_markets_declared: Mapped[int | None] = column("Markets the platform declares for it; null when it declares none.")
+    n_markets_declared: Mapped[int | None] = column(
+        "Markets that the platform declares for the listing; null when it declares no number."
+    )
 
 
 class EventListing(Base):
@@ -241,7 +261,7 @@ class EventListing(Base):
         sa.Index(None, "platform", "tournament_external_id"),
         {
             "schema": "core",
-            "comment": "One row per listing: the platform's latest claim, and the fixture it belongs to.",
+            "comment": "One row per listing, with the platform's latest claim and the listing's fixture.",
             "postgresql_with": WRITTEN_OVER_EACH_CYCLE,
         },
     )
@@ -257,24 +277,29 @@ class EventListing(Base):
     sr_tournament_id: Mapped[BigInt | None] = column("SportRadar's tournament id, where the platform publishes it.")
     home_team: Mapped[Text] = column("Home side as the platform writes it.")
     away_team: Mapped[Text] = column("Away side as the platform writes it.")
-    kickoff_at: Mapped[Instant | None] = column("Kickoff the platform claims now; null when it was refused as absurd.")
-    sr_id: Mapped[BigInt | None] = column("SportRadar id the platform states.")
-    genius_id: Mapped[BigInt | None] = column("Genius Sports id the platform states.")
-    fixture_sr_id: Mapped[BigInt | None] = column("Fixture it belongs to; null when unidentified.")
+    kickoff_at: Mapped[Instant | None] = column(
+        "Kickoff that the platform states now; null when it was refused as absurd."
+    )
+    sr_id: Mapped[BigInt | None] = column("SportRadar id that the platform states.")
+    genius_id: Mapped[BigInt | None] = column("Genius Sports id that the platform states.")
+    fixture_sr_id: Mapped[BigInt | None] = column("Fixture of the listing; null when it could not be identified.")
     match_method: Mapped[Text | None] = column(
-        "sportradar: by its own id; genius: through another listing that carries both ids; null when unidentified."
+        "Evidence for the fixture. sportradar: the listing's own id; genius: another listing with both ids; null: "
+        "not identified."
     )
     is_primary: Mapped[bool] = column(
-        "The one listing that speaks for its platform on this fixture: not taken off; of kickoffs more than 6 hours "
-        "apart the later one that ever had"
-        " a price; then the largest book of all answers; then the smallest id."
+        "True for the primary listing: the one listing that represents its platform on this fixture. Order of "
+        "choice: a listing that is still listed; of kickoffs more than 6 hours apart, the later one of those that "
+        "ever had a price; the largest book of all answers; the smallest id."
     )
-    n_markets_priced: Mapped[int | None] = column("Markets with a price in its latest answer; null before the first.")
+    n_markets_priced: Mapped[int | None] = column(
+        "Markets with a price in its latest answer; null before the first answer."
+    )
     first_seen_at: Mapped[Instant] = column("First time an answer showed it.")
     last_seen_at: Mapped[Instant] = column("Last time an answer showed it.")
-    last_cycle_id: Mapped[BigInt] = column("Cycle of last_seen_at.")
+    last_cycle_id: Mapped[BigInt] = column("Cycle of the answer at last_seen_at.")
     deleted_at: Mapped[Instant | None] = column(
-        "Since when complete discoveries lack it before its kickoff; null while listed (soft delete)."
+        "Time from which complete discoveries before its kickoff lack it; null while it is listed (soft delete)."
     )
 
 
@@ -283,41 +308,44 @@ class KickoffVersion(Base):
     __table_args__ = (
         {
             "schema": "core",
-            "comment": "Kickoffs a platform has claimed for a listing, each from the answer that first showed it.",
+            "comment": "Kickoffs that a platform has stated for a listing, each with the first answer that showed it.",
         },
     )
 
     listing_id: Mapped[int] = key("Listing.", foreign_key="ops.listing_ids.listing_id")
     observed_from: Mapped[Instant] = key("First answer with this kickoff.")
-    kickoff_at: Mapped[Instant] = column("Kickoff claimed.")
-    version: Mapped[SmallInt] = column("1 for the first claim, counting up.")
+    kickoff_at: Mapped[Instant] = column("Kickoff that the platform stated.")
+    version: Mapped[SmallInt] = column("Number of the claim, from 1.")
 
 
 class Tournament(Base):
     __tablename__ = "tournaments"
-    __table_args__ = ({"schema": "core", "comment": "Tournaments across platforms. The key never rests on a name."},)
+    __table_args__ = ({"schema": "core", "comment": "Tournaments across platforms. The key never depends on a name."},)
 
     tournament_key: Mapped[Text] = key(
-        "sr:<SportRadar tournament id> where one is known, else <platform>:<external id>."
+        "sr:<SportRadar tournament id> if it is known, otherwise <platform>:<external id>."
     )
     sport: Mapped[Sport] = column("Sport.", type_=text_enum(Sport))
-    country: Mapped[Text | None] = column("Country of the most trusted platform's claim.")
-    display_name: Mapped[Text] = column("Name of the most trusted platform's claim.")
+    country: Mapped[Text | None] = column("Country in the most trusted platform's claim.")
+    display_name: Mapped[Text] = column("Name in the most trusted platform's claim.")
 
 
 class TournamentLink(Base):
     __tablename__ = "tournament_links"
     __table_args__ = (
-        {"schema": "core", "comment": "Which platform tournament belongs to which tournament, and by what evidence."},
+        {"schema": "core", "comment": "Link of each platform tournament to a tournament, with its evidence."},
     )
 
     platform: Mapped[Platform] = key("Platform.", type_=PLATFORM, foreign_key="ops.platforms.platform")
     external_id: Mapped[Text] = key("The platform's own tournament id.")
     tournament_key: Mapped[Text] = column("Tournament.", foreign_key="core.tournaments.tournament_key")
-    method: Mapped[Text] = column("sportradar: own id; votes: shared fixtures; alone: nothing links it.")
-    n_votes: Mapped[int] = column("Shared fixtures that vote for the link.")
+    method: Mapped[Text] = column(
+        "Evidence for the link. sportradar: its own SportRadar id; votes: shared fixtures; alone: no other "
+        "platform's tournament is linked."
+    )
+    n_votes: Mapped[int] = column("Number of shared fixtures that vote for the link.")
     confidence: Mapped[float] = column(
-        "Share of its matched fixtures that vote for the link, 0 to 1; 1 for its own id.", type_=sa.Double
+        "Share of its matched fixtures that vote for the link, 0 to 1; 1 for a link by its own id.", type_=sa.Double
     )
 
 
@@ -327,27 +355,30 @@ class Fixture(Base):
         sa.Index(None, "effective_kickoff"),
         {
             "schema": "core",
-            "comment": "One row per real match (SportRadar id), joined from its listings each time: order of arrival "
-            "cannot matter.",
+            "comment": "One row per real match (SportRadar id), computed from its listings each time, so the order "
+            "of arrival does not matter.",
         },
     )
 
     sr_id: Mapped[BigInt] = key("SportRadar id.")
     sport: Mapped[Sport] = column("Sport.", type_=text_enum(Sport))
     tournament_key: Mapped[Text] = column("Tournament.")
-    country: Mapped[Text | None] = column("Country of the claim that was chosen.")
-    tournament_name: Mapped[Text] = column("Tournament name of the claim that was chosen.")
-    home_team: Mapped[Text] = column("Home side of the claim that was chosen.")
-    away_team: Mapped[Text] = column("Away side of the claim that was chosen.")
-    metadata_source: Mapped[Platform] = column("Whose claim was chosen: home, else by trust.", type_=PLATFORM)
-    effective_kickoff: Mapped[Instant] = column("Kickoff of the claim that was chosen; one for all uses.")
+    country: Mapped[Text | None] = column("Country in the chosen claim.")
+    tournament_name: Mapped[Text] = column("Tournament name in the chosen claim.")
+    home_team: Mapped[Text] = column("Home side in the chosen claim.")
+    away_team: Mapped[Text] = column("Away side in the chosen claim.")
+    metadata_source: Mapped[Platform] = column(
+        "Platform whose claim was chosen: home, otherwise the most trusted platform.", type_=PLATFORM
+    )
+    effective_kickoff: Mapped[Instant] = column("Kickoff in the chosen claim. All computations use this kickoff.")
     kickoff_max_delta_s: Mapped[BigInt] = column("Largest difference between the platforms' kickoffs, seconds.")
     platforms: Mapped[TextArray] = column("Platforms that list it, in order of trust.")
-    n_platforms: Mapped[SmallInt] = column("How many platforms list it.")
+    n_platforms: Mapped[SmallInt] = column("Number of platforms that list it.")
     n_listings_by_platform: Mapped[Json] = column("Listings per platform.")
-    rotated: Mapped[bool] = column("Some platform has home and away swapped.")
+    rotated: Mapped[bool] = column("True when a platform has home and away swapped.")
     suspect_code: Mapped[Text | None] = column(
-        "kickoff_mismatch, home_away_swapped, duplicate_sr_id; null when nothing is odd. Flagged, never merged."
+        "kickoff_mismatch, home_away_swapped or duplicate_sr_id; null without a suspicion. Suspicious fixtures "
+        "are marked, never merged."
     )
 
 
@@ -359,32 +390,35 @@ class Capture(Base):
         sa.Index("ix_captures_snapshot_id", sa.text("core.snapshot_id(listing_id, observed_at)")),
         {
             "schema": "core",
-            "comment": "One row per listing and answer with its odds: confirms everything that market_changes holds "
-            "up to then.",
+            "comment": "One row per listing and answer with its odds. An answer confirms the content of "
+            "market_changes up to then.",
             "postgresql_partition_by": "RANGE (observed_at)",
         },
     )
 
     # Widest columns first, because every row pays for alignment padding. The key has the order of its index.
-    observed_at: Mapped[Instant] = column("When the answer was received, less its age in the edge cache.")
+    observed_at: Mapped[Instant] = column("Arrival time of the answer, less its age in the edge cache.")
     cycle_id: Mapped[BigInt] = column("Cycle.")
     ingested_at: Mapped[Instant] = column("When this row was written.")
     listing_id: Mapped[int] = column("Listing.")
     n_markets_listed: Mapped[int] = column("(market, line) pairs in the answer.")
-    n_markets_mapped: Mapped[int] = column("... of which the vocabulary knows.")
+    n_markets_mapped: Mapped[int] = column("(market, line) pairs of the answer that the vocabulary knows.")
     n_markets_priced: Mapped[int] = column(
-        "Canonical (market, line) pairs with an outcome that can be backed; a platform's pair may hold two of them."
+        "Canonical (market, line) pairs with an outcome that can be backed. One pair of a platform may contain "
+        "two of them."
     )
     n_prices: Mapped[int] = column("Outcomes with a price, in mapped markets.")
     n_prices_merged: Mapped[int | None] = column(
-        "Priced outcomes left out: another market of the answer has the bet, or another feed the market; null: "
-        "written before these were counted."
+        "Priced outcomes left out because another market of the answer has the same bet, or another feed has the "
+        "market; null in rows written before this count existed."
     )
     n_changed: Mapped[int] = column(
-        "Rows of market_changes it wrote: what differs from the answer before on the same day, everything on a "
-        "keyframe."
+        "Rows of market_changes that the answer wrote: the differences from the previous answer of the same day, "
+        "or all markets in a keyframe."
     )
-    keyframe: Mapped[bool] = column("First answer of the listing's UTC day: all its markets are written.")
+    keyframe: Mapped[bool] = column(
+        "True for a keyframe: the first answer of the listing's UTC day, for which all markets are written."
+    )
     mapping_version: Mapped[Text] = column("Version of the market vocabulary.")
 
 
@@ -393,15 +427,14 @@ class LargestBook(Base):
     __table_args__ = (
         {
             "schema": "core",
-            "comment": "Of days that have left Postgres: each answer that priced more markets of its listing than any "
-            "before it."
-            " Which listing is primary rests on them and on captures.",
+            "comment": "For days that have left Postgres: each answer that priced more markets of its listing than "
+            "any earlier answer. Together with captures, these rows decide which listing is primary.",
         },
     )
 
     listing_id: Mapped[int] = key("Listing.")
-    observed_at: Mapped[Instant] = key("When the answer was received, less its age in the edge cache.")
-    cycle_id: Mapped[BigInt] = column("Cycle that asked for it.")
+    observed_at: Mapped[Instant] = key("Arrival time of the answer, less its age in the edge cache.")
+    cycle_id: Mapped[BigInt] = column("Cycle that requested the answer.")
     n_markets_priced: Mapped[int] = column("Canonical (market, line) pairs with an outcome that could be backed.")
 
 
@@ -419,18 +452,20 @@ class MarketChange(Base):
     # No primary key in Postgres: an index over the full key would take a third of the table's size. captures has one
     # row per answer, and the rows of an answer are replaced together, so the writer cannot create duplicates. Widest
     # columns first, because every row of the largest table pays for alignment padding.
-    observed_at: Mapped[Instant] = column("Answer that showed the change.")
+    observed_at: Mapped[Instant] = column("Time of the answer that showed the change.")
     off_mask: Mapped[BigInt | None] = column(
-        "Bit i-1 set: outcome i cannot be backed though it is in the answer; null: none is off."
+        "Bit i-1 is set when outcome i is in the answer but cannot be backed; null when there is no such outcome."
     )
     listing_id: Mapped[int] = column("Listing.")
-    line_id: Mapped[int] = column("Market on a line: ops.market_lines.")
+    line_id: Mapped[int] = column("Line, which is a market with one specifier: ops.market_lines.")
     state: Mapped[MarketState] = column(
-        "offered, suspended, no_price; withdrawn: the answer lacks it.", type_=MARKET_STATE
+        "offered, suspended or no_price; withdrawn: the answer lacks the market.", type_=MARKET_STATE
     )
-    keyframe: Mapped[bool] = column("Written because a day begins, not because it changed.")
+    keyframe: Mapped[bool] = column(
+        "True when the row was written because a new day began, not because the market changed."
+    )
     odds_milli: Mapped[IntArray] = column(
-        "Decimal odds x 1000 by outcome ordinal; null: no price.", type_=pg.ARRAY(sa.Integer)
+        "Decimal odds x 1000, at the outcome's ordinal; null without a price.", type_=pg.ARRAY(sa.Integer)
     )
 
     __mapper_args__ = {"primary_key": [listing_id, observed_at, line_id]}  # noqa: RUF012
@@ -441,7 +476,7 @@ class CurrentMarket(Base):
     __table_args__ = (
         {
             "schema": "core",
-            "comment": "Last known state of each market of each listing. Moves forward in observed_at only.",
+            "comment": "Newest known state of each market of each listing. Its observed_at never decreases.",
             # A cycle changes a few hundredths of the markets. If vacuum waited until a fifth of the rows is dead, the
             # table would stay a fifth larger.
             "postgresql_with": {"autovacuum_vacuum_scale_factor": 0.02},
@@ -449,14 +484,20 @@ class CurrentMarket(Base):
     )
 
     listing_id: Mapped[int] = key("Listing.")
-    line_id: Mapped[int] = key("Market on a line: ops.market_lines.")
-    changed_at: Mapped[Instant] = column("Answer since which it stands so (a keyframe does not count as change).")
-    off_mask: Mapped[BigInt | None] = column("Bit i-1 set: outcome i cannot be backed; null: none is off.")
-    state: Mapped[MarketState] = column("State.", type_=MARKET_STATE)
-    odds_milli: Mapped[IntArray] = column(
-        "Decimal odds x 1000 by outcome ordinal; null: no price.", type_=pg.ARRAY(sa.Integer)
+    line_id: Mapped[int] = key("Line, which is a market with one specifier: ops.market_lines.")
+    changed_at: Mapped[Instant] = column(
+        "Time of the answer that last changed the market (a keyframe is not a change)."
     )
-    state_since: Mapped[Instant] = column("Answer since which it is in this state, at whatever prices.")
+    off_mask: Mapped[BigInt | None] = column(
+        "Bit i-1 is set when outcome i cannot be backed; null when there is no such outcome."
+    )
+    state: Mapped[MarketState] = column(
+        "State of the market: offered, suspended, no_price or withdrawn.", type_=MARKET_STATE
+    )
+    odds_milli: Mapped[IntArray] = column(
+        "Decimal odds x 1000, at the outcome's ordinal; null without a price.", type_=pg.ARRAY(sa.Integer)
+    )
+    state_since: Mapped[Instant] = column("Time of the answer that began this state, whatever the prices.")
 
 
 class UnmappedMarket(Base):
@@ -464,7 +505,8 @@ class UnmappedMarket(Base):
     __table_args__ = (
         {
             "schema": "core",
-            "comment": "Per cycle: markets seen that the vocabulary does not know. Their prices wait in the landing.",
+            "comment": "Markets per cycle that the vocabulary does not know. Their prices stay in the landing "
+            "until a replay.",
         },
     )
 
@@ -473,16 +515,16 @@ class UnmappedMarket(Base):
     sport: Mapped[Sport] = key("Sport.", type_=text_enum(Sport))
     external_market_id: Mapped[Text] = key("The platform's own market id or key.")
     specifier_schema: Mapped[Text] = key(
-        "Names of the parts of its specifiers, sorted, joined by |; '' when it comes without."
+        "Names of the parts of its specifiers, sorted, joined by |; '' without specifiers."
     )
     error_class: Mapped[Text] = key("unknown_market, unknown_param or no_matching_outcomes.")
     name: Mapped[Text] = column("The platform's own name for it.")
-    sample_specifier: Mapped[Text] = column("One specifier it came with.")
-    sample_outcomes: Mapped[TextArray] = column("Some outcome ids and names.")
+    sample_specifier: Mapped[Text] = column("Example of a specifier.")
+    sample_outcomes: Mapped[TextArray] = column("Examples of outcome ids and names.")
     occurrences: Mapped[int] = column("(answer, specifier) pairs in the cycle.")
-    listing_ids: Mapped[IntArray] = column("Listings in the cycle that carry it, sorted.")
-    first_observed_at: Mapped[Instant] = column("First answer of the cycle that shows it.")
-    last_observed_at: Mapped[Instant] = column("Last answer of the cycle that shows it.")
+    listing_ids: Mapped[IntArray] = column("Listings of the cycle with this market, sorted.")
+    first_observed_at: Mapped[Instant] = column("Time of the first answer of the cycle that shows it.")
+    last_observed_at: Mapped[Instant] = column("Time of the last answer of the cycle that shows it.")
 
 
 class MappingCount(Base):
@@ -490,8 +532,8 @@ class MappingCount(Base):
     __table_args__ = (
         {
             "schema": "core",
-            "comment": "Per cycle: (answer, market, specifier) triples seen, by family and by what the vocabulary "
-            "said.",
+            "comment": "Number of (answer, market, specifier) triples per cycle, by family and by the vocabulary's "
+            "result.",
         },
     )
 
@@ -499,9 +541,9 @@ class MappingCount(Base):
     platform: Mapped[Platform] = key("Platform.", type_=PLATFORM)
     sport: Mapped[Sport] = key("Sport.", type_=text_enum(Sport))
     family: Mapped[Text] = key("Family of the market; '' when the market is unknown.")
-    error_class: Mapped[Text] = key("'' when mapped, else unknown_market, unknown_param or no_matching_outcomes.")
-    n_markets: Mapped[int] = column("Triples.")
-    listing_ids: Mapped[IntArray] = column("Listings that carry one, sorted; empty when mapped.")
+    error_class: Mapped[Text] = key("unknown_market, unknown_param or no_matching_outcomes; '' when mapped.")
+    n_markets: Mapped[int] = column("Number of (answer, market, specifier) triples.")
+    listing_ids: Mapped[IntArray] = column("Listings with such a triple, sorted; empty when mapped.")
 
 
 class RejectRow(Base):
@@ -510,16 +552,15 @@ class RejectRow(Base):
         sa.Index("ix_rejects_whole_answer", "platform", "external_id", postgresql_where=sa.text("whole_answer")),
         {
             "schema": "core",
-            "comment": "Answers and entries that were refused, with the place in the JSON: nothing is dropped "
-            "silently.",
+            "comment": "Refused answers and entries, with the place in the JSON. Nothing is dropped silently.",
         },
     )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
     platform: Mapped[Platform] = key("Platform.", type_=PLATFORM)
     kind: Mapped[PayloadKind] = key("Kind of answer.", type_=text_enum(PayloadKind))
-    external_id: Mapped[Text] = key("Listing it is about; '' when unknown.")
-    path: Mapped[Text] = key("Where in the JSON.")
-    reason: Mapped[Text] = key("Why, in words.")
-    whole_answer: Mapped[bool] = key("The whole answer was refused, not one entry in it.")
-    occurrences: Mapped[int] = column("How often in the cycle.")
+    external_id: Mapped[Text] = key("External id of the listing; '' when unknown.")
+    path: Mapped[Text] = key("Path to the refused entry in the JSON.")
+    reason: Mapped[Text] = key("Reason in words.")
+    whole_answer: Mapped[bool] = key("True when the whole answer was refused, false for one entry of it.")
+    occurrences: Mapped[int] = column("Number of occurrences in the cycle.")

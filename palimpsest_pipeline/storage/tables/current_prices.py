@@ -48,20 +48,21 @@ VACUUMED_OFTEN: Final = {"autovacuum_vacuum_scale_factor": 0.05}
 Frequent vacuuming reuses the space of old versions early, so pages need no free space from the start.
 """
 
-AS_OF = "Latest answer of any platform on the fixture, or discovery that lacks it: nothing later was known."
+AS_OF = (
+    "Time of the latest answer of any platform about the fixture, or of the latest discovery that lacks it. "
+    "Nothing later was known."
+)
 COMPETITOR = "Competitor compared with home."
-HOME = "Home platform it was computed for."
+HOME = "Home platform for which it was computed."
 SPECIFIER = "Canonical specifier; '' when the market has none."
 
 
 class DirtyFixture(Base):
     __tablename__ = "dirty_fixtures"
-    __table_args__ = (
-        {"schema": "mart", "comment": "Fixtures that a cycle touched since what is derived of them was last derived."},
-    )
+    __table_args__ = ({"schema": "mart", "comment": "Fixtures that a cycle changed and whose derived rows are due."},)
 
     product: Mapped[FixtureProduct] = key(
-        "What is due: prices (comparisons and gaps), odds_alerts.", type_=text_enum(FixtureProduct, "product")
+        "Product that is due: prices (comparisons and gaps) or odds_alerts.", type_=text_enum(FixtureProduct, "product")
     )
     sr_id: Mapped[BigInt] = key("SportRadar id.")
     marked_at: Mapped[Instant] = column("When it was marked last.")
@@ -74,8 +75,8 @@ class ComparedListing(Base):
     __table_args__ = (
         {
             "schema": "mart",
-            "comment": "When the listings that price_comparison and availability_gap rest on were seen. Written with "
-            "these.",
+            "comment": "Observation times of the listings behind price_comparison and availability_gap. Written "
+            "together with these.",
             "postgresql_with": {"fillfactor": 50},
         },
     )
@@ -83,23 +84,25 @@ class ComparedListing(Base):
     sr_id: Mapped[BigInt] = key("SportRadar id.")
     platform: Mapped[Platform] = key("Platform, home or a competitor.", type_=PLATFORM_LABEL)
     home_platform: Mapped[Platform] = column(HOME, type_=PLATFORM_LABEL)
-    answered_at: Mapped[Instant | None] = column("Last answer of the listing; null without one.")
+    answered_at: Mapped[Instant | None] = column("Time of the listing's last answer; null without one.")
     home_answered_at: Mapped[Instant | None] = column(
-        "Home's last answer on the fixture; null when home does not list it."
+        "Time of home's last answer about the fixture; null when home does not list it."
     )
     skew_s: Mapped[float | None] = column(
-        "Between these two answers, seconds, never negative; null of home itself, and where one of the two has none "
-        "or is dropped.",
+        "Time between these two answers in seconds, never negative; null for home itself, and when one of the two "
+        "listings has no answer or is dropped.",
         type_=sa.Double,
     )
-    dropped_at: Mapped[Instant | None] = column("Since when complete discoveries lack it; null while it is listed.")
+    dropped_at: Mapped[Instant | None] = column(
+        "Time from which complete discoveries lack it; null while it is listed."
+    )
     as_of: Mapped[Instant] = column(AS_OF)
     kickoff_at: Mapped[Instant] = column("Effective kickoff of the fixture.")
     computed_at: Mapped[Instant] = column(COMPUTED)
     comparable: Mapped[bool] = column(
-        "Its answer and home's are no further apart than PALIMPSEST_MAX_SKEW_S, and nothing makes it doubtful that "
-        "both listings offer the same bets"
-        " (suspect_code kickoff_mismatch, home_away_swapped). False of home itself."
+        "True when its answer and home's are at most PALIMPSEST_MAX_SKEW_S apart, and both listings are not "
+        "suspected of offering different bets (suspect_code kickoff_mismatch or home_away_swapped). False for "
+        "home itself."
     )
     mapping_version: Mapped[Text] = column(VERSION)
 
@@ -109,58 +112,75 @@ class PriceComparison(Base):
     __table_args__ = (
         {
             "schema": "mart",
-            "comment": "Home's prices of each market and line against each competitor's, as they stand, of markets "
-            "that both list and fixtures that "
-            "have not begun: what palimpsest.compared_prices shows outcome by outcome. A row changes when a price "
-            "does.",
+            "comment": "Current prices of home and each competitor per market and line, for markets that both list "
+            "and fixtures that have not begun. The view palimpsest.compared_prices shows them by "
+            "outcome. A row changes when a price changes.",
             "postgresql_with": VACUUMED_OFTEN,
         },
     )
 
     # Widest columns first, because every row pays for alignment padding.
     sr_id: Mapped[BigInt] = key("SportRadar id.")
-    line_id: Mapped[int] = key("Market on a line: ops.market_lines.")
+    line_id: Mapped[int] = key("Line, which is a market with one specifier: ops.market_lines.")
     platform: Mapped[Platform] = key(COMPETITOR, type_=PLATFORM_LABEL)
     home_state: Mapped[MarketState] = column(
-        "Best state of the outcomes on home; withdrawn: it is no longer there.", type_=MARKET_STATE
+        "Best state of the outcomes on home; withdrawn: home no longer has the market.", type_=MARKET_STATE
     )
-    platform_state: Mapped[MarketState] = column("The same on the competitor.", type_=MARKET_STATE)
+    platform_state: Mapped[MarketState] = column(
+        "Best state of the outcomes on the competitor; withdrawn: the competitor no longer has the market.",
+        type_=MARKET_STATE,
+    )
     home_margin: Mapped[float | None] = column(
         "Margin of the market on home; null when it cannot be computed.", type_=sa.Double
     )
-    platform_margin: Mapped[float | None] = column("Margin of the market on the competitor.", type_=sa.Double)
-    home_share: Mapped[float | None] = column(
-        "Fair probability of an outcome x its odds on home; null without a margin.", type_=sa.Double
+    platform_margin: Mapped[float | None] = column(
+        "Margin of the market on the competitor; null when it cannot be computed.", type_=sa.Double
     )
-    platform_share: Mapped[float | None] = column("The same on the competitor.", type_=sa.Double)
+    home_share: Mapped[float | None] = column(
+        "Fair probability of an outcome times its odds on home; null without a margin.", type_=sa.Double
+    )
+    platform_share: Mapped[float | None] = column(
+        "Fair probability of an outcome times its odds on the competitor; null without a margin.", type_=sa.Double
+    )
     cross_book_sum_inverse: Mapped[float | None] = column(
-        "Sum of the inverse best odds over the market's outcomes, of answers near each other; null unless every "
-        "outcome of a complete set has one.",
+        "Sum of 1 / best odds over the market's outcomes, from answers at most PALIMPSEST_MAX_SKEW_S apart; null "
+        "unless the set is complete and every outcome has a best price.",
         type_=sa.Double,
     )
     home_off_mask: Mapped[BigInt | None] = column(
-        "Bit i-1 set: outcome i cannot be backed on home though it is there; null: none is off."
+        "Bit i-1 is set when outcome i is listed on home but cannot be backed there; null when there is no such "
+        "outcome."
     )
-    platform_off_mask: Mapped[BigInt | None] = column("The same on the competitor.")
+    platform_off_mask: Mapped[BigInt | None] = column(
+        "Bit i-1 is set when outcome i is listed on the competitor but cannot be backed there; null when there is "
+        "no such outcome."
+    )
     home_tied_best_mask: Mapped[BigInt | None] = column(
-        "Bit i-1 set: on outcome i home offers most together with others; null: on none."
+        "Bit i-1 is set when home shares the best price of outcome i with another platform; null when there is no "
+        "such outcome."
     )
     arb: Mapped[bool | None] = column(
-        "That sum is below the number of outcomes that win: backing each at its best price wins; null without it."
+        "True when cross_book_sum_inverse is below the number of outcomes that win, so that backing each outcome "
+        "at its best price wins; null without that sum."
     )
     home_odds_milli: Mapped[IntArray | None] = column(
-        "Decimal odds x 1000 of home by outcome ordinal (a single outcome: one place); null: no price."
+        "Decimal odds x 1000 of home, at the outcome's ordinal (one position for a single outcome); null without "
+        "a price."
     )
-    platform_odds_milli: Mapped[IntArray | None] = column("The same of the competitor.")
-    best_odds_milli: Mapped[IntArray | None] = column("What best_platform offers, by outcome.")
+    platform_odds_milli: Mapped[IntArray | None] = column(
+        "Decimal odds x 1000 of the competitor, at the outcome's ordinal (one position for a single outcome); "
+        "null without a price."
+    )
+    best_odds_milli: Mapped[IntArray | None] = column("Decimal odds x 1000 of best_platform, by outcome.")
     best_platform: Mapped[list[Platform] | None] = column(
-        "By outcome who offers most, of home and competitors whose answers are near its and each other's; home, then "
-        "by trust, where several do; "
-        "null when home cannot be backed.",
+        "Platform with the best price, by outcome, among home and the competitors whose answers are close to "
+        "home's and to each other's in time; of equal prices home's, then the most trusted platform's; null when "
+        "the outcome cannot be backed on home.",
         type_=pg.ARRAY(PLATFORM_LABEL),
     )
     rank_home: Mapped[list[int] | None] = column(
-        "By outcome 1 + how many comparable competitors offer more; null when home is comparable with none.",
+        "Rank of home by outcome: 1 + the number of comparable competitors with a better price; null when home is "
+        "comparable with none.",
         type_=pg.ARRAY(sa.SmallInteger),
     )
 
@@ -170,39 +190,39 @@ class AvailabilityGap(Base):
     __table_args__ = (
         {
             "schema": "mart",
-            "comment": "Markets that home and a competitor do not both offer, as they stand, of fixtures that both "
-            "list or have listed and that have "
-            "not begun: palimpsest.compared_gaps shows them with their names and how long they last. A row changes "
-            "when a state does.",
+            "comment": "Current markets that home and a competitor do not both offer, of fixtures that both list "
+            "or have listed and that have not begun. The view palimpsest.compared_gaps shows them with "
+            "their names and durations. A row changes when a state changes.",
             "postgresql_with": VACUUMED_OFTEN,
         },
     )
 
     sr_id: Mapped[BigInt] = key("SportRadar id.")
-    line_id: Mapped[int] = key("Market on a line, all its outcomes together: ops.market_lines, outcome ''.")
+    line_id: Mapped[int] = key("Line, with all its outcomes together: ops.market_lines, outcome ''.")
     platform: Mapped[Platform] = key(COMPETITOR, type_=PLATFORM_LABEL)
     home_state_since: Mapped[Instant | None] = column(
-        "Answer (event_dropped: discovery) since which home is in that state, whatever its prices do; null: never "
-        "seen there."
+        "Time of the answer (event_dropped: of the discovery) that began home's state, whatever the prices; null "
+        "when home never showed the market."
     )
     platform_state_since: Mapped[Instant | None] = column(
-        "Answer (event_dropped: discovery) since which the competitor is in that state; null: never seen there."
+        "Time of the answer (event_dropped: of the discovery) that began the competitor's state; null when the "
+        "competitor never showed the market."
     )
     gap_type: Mapped[GapType] = column(
-        "home_missing, platform_missing: one offers it, the other lacks it; ..._suspended_only: ... lists it, "
-        "suspended or without a price; both: "
-        "neither offers it, one lists it; unknown: one was not looked at within PALIMPSEST_MAX_SKEW_S of as_of (a "
-        "dropped listing needs no look).",
+        "home_missing: the competitor offers the market, home lacks it; platform_missing: the reverse; "
+        "home_suspended_only: the competitor offers it, home lists it suspended or without a price; "
+        "platform_suspended_only: the reverse; both: one lists it, neither offers it; unknown: one was not "
+        "observed within PALIMPSEST_MAX_SKEW_S of as_of (a dropped listing needs no answer).",
         type_=native_enum(GapType, "gap_type", "mart"),
     )
     home_state: Mapped[AvailabilityState | None] = column(
-        "State on home, the best of its outcomes'; null: never seen there.", type_=STATE
+        "Best state of the outcomes on home; null when home never showed the market.", type_=STATE
     )
     platform_state: Mapped[AvailabilityState | None] = column(
-        "State on the competitor, the best of its outcomes'; null: never seen there.", type_=STATE
+        "Best state of the outcomes on the competitor; null when the competitor never showed the market.", type_=STATE
     )
     market_priority: Mapped[SmallInt | None] = column(
-        "Place in PALIMPSEST_MAIN_MARKETS, from 1; null for other markets."
+        "Position in PALIMPSEST_MAIN_MARKETS, from 1; null for other markets."
     )
 
 
@@ -214,70 +234,76 @@ class OddsAlert(Base):
         sa.Index("ix_odds_alert_open", "sr_id", postgresql_where=sa.text("closed_at is null")),
         {
             "schema": "mart",
-            "comment": "Episodes that traders are told of, in the last PALIMPSEST_ODDS_ALERT_DAYS before kickoff: one "
-            "row from where a threshold is "
-            "passed until things have calmed down. Of prices one row a market, its outcomes together.",
+            "comment": "Episodes of alerts to traders, in the last PALIMPSEST_ODDS_ALERT_DAYS before kickoff. An "
+            "episode begins when a threshold is passed and ends when the market is calm again. A price "
+            "alert has one row per market, for all its outcomes.",
         },
     )
 
     alert_id: Mapped[BigInt] = key(
-        "Hash of what it is about and of opened_at: the same episode has the same id whenever it is derived."
+        "Hash of the alert's subject and of opened_at: an episode has the same id in every derivation."
     )
     alert_type: Mapped[OddsAlertType] = column(
-        "price_move: a price is far from what it was a window earlier. direction_disagreement: home's and the "
-        "competitor's moved apart. "
-        "home_outlier: home's is far from the median of two or more competitors'. market_disappeared: was offered, an "
-        "answer lacks it. "
-        "market_returned: is offered again after that. event_dropped: a complete discovery lacks the listing.",
+        "price_move: a price is far from its value one window earlier. direction_disagreement: home's and the "
+        "competitor's price moved in opposite directions. home_outlier: home's price is far from the median of "
+        "two or more competitors. market_disappeared: an answer lacks a market that was offered. market_returned: "
+        "such a market is offered again. event_dropped: a complete discovery lacks the listing.",
         type_=text_enum(OddsAlertType),
     )
     severity: Mapped[OddsAlertLevel] = column(
-        "How large the change of the implied probability (1 / odds) was at its peak: PALIMPSEST_ODDS_ALERT_LEVELS. "
-        "What has no size: event_dropped "
-        "is high, market_disappeared medium in PALIMPSEST_MAIN_MARKETS, all else low.",
+        "Size of the change of the implied probability (1 / odds) at its peak, by PALIMPSEST_ODDS_ALERT_LEVELS. "
+        "Of the types without a size, event_dropped is high, market_disappeared is medium in "
+        "PALIMPSEST_MAIN_MARKETS, and all others are low.",
         type_=text_enum(OddsAlertLevel),
     )
-    platform: Mapped[Platform] = column("Platform it is about.", type_=sa.String(24))
+    platform: Mapped[Platform] = column("Platform that the alert is about.", type_=sa.String(24))
     sr_id: Mapped[BigInt] = column("SportRadar id.")
     kickoff_date: Mapped[date] = column(KICKOFF_DATE)
     market_key: Mapped[Text] = column("Market of the vocabulary; '*' for the listing as a whole.")
     specifier: Mapped[Text] = column(SPECIFIER)
-    outcome_key: Mapped[Text] = column("Outcome that was furthest off, at the peak; '' where no price is compared.")
+    outcome_key: Mapped[Text] = column("Outcome with the largest deviation at the peak; '' when no price is compared.")
     baseline_at: Mapped[Instant | None] = column(
-        "Instant of baseline_odds: a window before peak_at (of direction_disagreement they may be older by "
-        "PALIMPSEST_MAX_SKEW_S); home_outlier: "
-        "peak_at; null without a price."
+        "Time of baseline_odds: one window before peak_at (for direction_disagreement up to PALIMPSEST_MAX_SKEW_S "
+        "earlier); for home_outlier peak_at; null without a price."
     )
-    baseline_odds: Mapped[Odds | None] = column("The outcome's price then; home_outlier: median of the competitors'.")
+    baseline_odds: Mapped[Odds | None] = column(
+        "The outcome's price at baseline_at; for home_outlier the median of the competitors."
+    )
     current_odds: Mapped[Odds | None] = column("The outcome's price at the peak.")
     change_rel: Mapped[float | None] = column(
-        "What peak_change_rel was when it opened, of the outcome that was furthest off then.", type_=sa.Double
+        "Value of peak_change_rel when the alert opened, for the outcome with the largest deviation at that time.",
+        type_=sa.Double,
     )
     window_minutes: Mapped[float | None] = column(
-        "Window over which prices moved, minutes; null where none is compared over time.", type_=sa.Double
+        "Window over which prices moved, in minutes; null when no prices are compared over time.", type_=sa.Double
     )
     competitor: Mapped[Platform | None] = column(
-        "Competitor that moved the other way; null but for it.", type_=sa.String(24)
+        "Competitor that moved in the opposite direction; null for types other than direction_disagreement.",
+        type_=sa.String(24),
     )
-    competitor_odds: Mapped[Odds | None] = column("Its price at the peak.")
-    competitor_change_rel: Mapped[float | None] = column("Its change over the window, at the peak.", type_=sa.Double)
+    competitor_odds: Mapped[Odds | None] = column("The competitor's price at the peak.")
+    competitor_change_rel: Mapped[float | None] = column(
+        "Change of the competitor's price over the window, at the peak.", type_=sa.Double
+    )
     opened_at: Mapped[Instant] = column(
-        "Answer that passed the threshold; event_dropped: discovery that lacked the listing."
+        "Time of the answer that passed the threshold; for event_dropped, of the discovery that lacked the listing."
     )
     peak_at: Mapped[Instant | None] = column(
-        "Answer that first showed it at its largest; null where no price is compared."
+        "Time of the answer that first showed the largest deviation; null when no price is compared."
     )
     peak_change_rel: Mapped[float | None] = column(
-        "current_odds / baseline_odds - 1; of direction_disagreement, where the smaller of both changes counts, "
-        "home's.",
+        "current_odds / baseline_odds - 1. For direction_disagreement this is home's change, and the smaller of "
+        "both changes decides the peak.",
         type_=sa.Double,
     )
     closed_at: Mapped[Instant | None] = column(
-        "Look with which it was over (calm, not to be backed any more, back again; market_returned: a window later), "
-        "or the kickoff; null while open."
+        "Time of the observation that ended the alert (prices are calm, the market cannot be backed any more, or "
+        "it is back; market_returned: one window later), or the kickoff; null while open."
     )
-    status: Mapped[OddsAlertStatus] = column("open, acknowledged, closed.", type_=text_enum(OddsAlertStatus))
+    status: Mapped[OddsAlertStatus] = column("open, acknowledged or closed.", type_=text_enum(OddsAlertStatus))
     minutes_to_kickoff: Mapped[float] = column("From opened_at to the effective kickoff, minutes.", type_=sa.Double)
-    as_of: Mapped[Instant] = column("Latest look at the fixture before its kickoff: nothing later was known.")
+    as_of: Mapped[Instant] = column(
+        "Time of the latest observation of the fixture before its kickoff. Nothing later was known."
+    )
     mapping_version: Mapped[Text] = column(VERSION)
     computed_at: Mapped[Instant] = column(COMPUTED)

@@ -14,16 +14,16 @@ class PlayerList(Base):
         sa.Index(None, "external_player_id"),
         {
             "schema": "core",
-            "comment": "Versions of the players that a listing's markets name, by content: a change of squad is a new "
-            "version.",
+            "comment": "Versions of the list of players that a listing's markets name, by content. A change of "
+            "squad is a new version.",
         },
     )
 
     # This order serves the view that looks up a player's name by listing and outcome.
     listing_id: Mapped[int] = key("Listing.", foreign_key="ops.listing_ids.listing_id")
     external_player_id: Mapped[Text] = key("The platform's own id of the player: the outcome in its player markets.")
-    name: Mapped[Text] = key("Name as the platform writes it; several spellings have a row each.")
-    team: Mapped[Text] = key("Team as the platform writes it; '' when it does not.")
+    name: Mapped[Text] = key("Name as the platform writes it. Several spellings have one row each.")
+    team: Mapped[Text] = key("Team as the platform writes it; '' when it gives none.")
     list_hash: Mapped[BigInt] = key("Hash of the whole list's content.")
 
 
@@ -33,13 +33,13 @@ class PlayerListObservation(Base):
         sa.Index(None, "listing_id", "list_hash"),
         {
             "schema": "core",
-            "comment": "One row per cycle and listing whose answers name players, with the list they made.",
+            "comment": "One row per cycle and listing whose answers name players, with its player list.",
         },
     )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
     listing_id: Mapped[int] = key("Listing.", foreign_key="ops.listing_ids.listing_id")
-    list_hash: Mapped[BigInt] = column("The list.")
+    list_hash: Mapped[BigInt] = column("Hash of the player list.")
 
 
 class PlayerLink(Base):
@@ -49,23 +49,22 @@ class PlayerLink(Base):
         sa.Index(None, "platform", "external_player_id"),
         {
             "schema": "core",
-            "comment": "One row per fixture, platform and player: who he is proposed to be, derived anew from the "
-            "fixture's listings each time.",
+            "comment": "One row per fixture, platform and player, with the proposed SportRadar player. Computed "
+            "from the fixture's listings each time.",
         },
     )
 
     fixture_sr_id: Mapped[BigInt] = key("Fixture.")
     platform: Mapped[Platform] = key("Platform.", type_=PLATFORM, foreign_key="ops.platforms.platform")
     external_player_id: Mapped[Text] = key("The platform's own id of the player.")
-    player_name: Mapped[Text] = column("One name of his, as the platform writes it.")
+    player_name: Mapped[Text] = column("One spelling of the player's name on the platform.")
     sr_player_id: Mapped[BigInt | None] = column("SportRadar id of the player; null when none is proposed.")
     evidence: Mapped[PlayerEvidence | None] = column(
-        "sportradar_id: the platform's own id; same_name: equal names; name_contained: a weaker proposal, all words "
-        "of one name are in the other; "
-        "null when none is proposed.",
+        "sportradar_id: the platform's own id; same_name: equal names; name_contained: a weaker proposal, because "
+        "one name contains all words of the other; null when none is proposed.",
         type_=text_enum(PlayerEvidence),
     )
     status: Mapped[PlayerStatus] = column(
-        "proposed; ambiguous: several fit, none is chosen; none: nobody fits.", type_=text_enum(PlayerStatus)
+        "proposed; ambiguous: several players fit, none is chosen; none: no player fits.", type_=text_enum(PlayerStatus)
     )
     n_candidates: Mapped[int] = column("SportRadar players of the fixture that fit by id or name.")

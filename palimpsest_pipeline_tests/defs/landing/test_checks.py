@@ -78,4 +78,4 @@ def test_a_cycle_that_is_silent_fails_a_check_until_the_doctor_closes_it(make_pi
     assert found.ok
     assert f"cycle {cycle.cycle_id} of {now.date()}: its process died; closed" in found.detail
     assert check().passed
-    assert doctor.check_cycles(pipeline.settings).detail == "none is running, and none has died unnoticed"
+    assert doctor.check_cycles(pipeline.settings).detail == "none is running, and no process of one has died"

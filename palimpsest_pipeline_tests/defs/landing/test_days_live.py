@@ -15,7 +15,7 @@ from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.live import live_cycle
 from palimpsest_pipeline.runtime.run_tags import FOLLOWS_TAG
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
-from palimpsest_pipeline.storage.ledger import cycle_ledger
+from palimpsest_pipeline_tests.fixtures.ledger import read_latest_cycles
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
 
 MIDNIGHT = datetime(2026, 5, 2, tzinfo=UTC)
@@ -48,7 +48,7 @@ def test_after_the_grace_and_before_the_day_nothing_is_scraped(now: datetime, ma
     ):
         live_cycle.open_cycle(pipeline, live_cycle.ScrapeRequest(BEFORE, Trigger.MANUAL, "run"), Scope.FULL)
     with pipeline.connect() as conn:
-        assert cycle_ledger.last_batches(conn) == []
+        assert read_latest_cycles(conn) == []
 
 
 @pytest.mark.parametrize("assets", [[discovery_payloads, odds_payloads], [odds_payloads]])

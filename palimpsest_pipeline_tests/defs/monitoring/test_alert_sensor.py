@@ -299,7 +299,7 @@ def test_an_end_is_told_and_what_fails_again_after_it_is_told_again(world: World
 
 def test_a_run_that_had_nothing_to_do_is_no_recovery(world: World):
     world.run(error=INCOMPLETE)
-    world.run(tags={SKIPPED_TAG: "no fixture was due that had not been asked"})
+    world.run(tags={SKIPPED_TAG: "no fixture was due that had not been requested"})
     world.look()
     assert world.open() == {"run/derive/LandingIncomplete"}
 

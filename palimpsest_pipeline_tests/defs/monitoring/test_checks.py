@@ -255,7 +255,7 @@ def test_a_run_is_stuck_by_its_silence_and_not_by_its_age(
         assert describe_stuck_runs(instance, pipeline) == []
         (said,) = describe_stuck_runs(instance, pipeline, later)
         assert f"run {run_id} of health" in said
-        assert "never gave a sign of life" in said
+        assert "never wrote a heartbeat" in said
         alive = make_pipeline()  # half a minute of silence is nothing
         with pipeline.connect() as conn:
             run_heartbeats.write_heartbeat(conn, run_heartbeats.RunProcess(run_id, "health", "here", 1))

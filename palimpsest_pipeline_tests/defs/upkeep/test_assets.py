@@ -135,7 +135,7 @@ def test_what_should_have_left_is_named_with_what_to_do(kept: tuple[Pipeline, dg
     assert {name for name, check in found.items() if not check.passed} == {"old_days_have_left"}
     late = found["old_days_have_left"]
     assert late.severity is dg.AssetCheckSeverity.WARN
-    assert f"{ago(4)} is still in Postgres: it was not exported: run `palimpsest export {ago(4)} {ago(4)}`" in (
+    assert f"{ago(4)} is still in Postgres: it is not exported yet: run `palimpsest export {ago(4)} {ago(4)}`" in (
         late.description or ""
     )
 
@@ -144,9 +144,9 @@ def test_what_is_exported_is_left_alone_and_says_so(kept: tuple[Pipeline, dg.Exe
     pipeline, _ = kept
     found = {days: export_day.export_day(pipeline, ago(days)) for days in (1, 3, 9)}
     assert {days: done.sentence for days, done in found.items()} == {
-        1: "left alone: the archive has it as Postgres has it",
-        3: "left alone: it is in the archive only",
-        9: "left alone: nothing was observed on it",
+        1: "not exported: it is the same in Postgres and in the archive",
+        3: "not exported: it is only in the archive",
+        9: "not exported: no answer was observed on it",
     }
     assert all(done.seconds is None for done in found.values())
 
@@ -199,7 +199,7 @@ def test_a_damaged_file_costs_the_export_of_its_own_day_and_no_other(pipeline: P
     named = checks(upkeep(pipeline))["days_to_export_have_partitions"]
     assert not named.passed
     reasons = {
-        str(entry): f"catalogue/{entry}.json is no entry of the catalogue",
+        str(entry): f"catalogue/{entry}.json is not a valid entry of the catalogue",
         str(manifest): "manifest.json is not a manifest",
         str(half): f"no partition of the odds history for UTC day {half}",
     }

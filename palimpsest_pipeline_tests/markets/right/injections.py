@@ -22,7 +22,7 @@ class Files:
     folder: Path
 
     def change(self, name: str, rewrite: Callable[[Row], Row | None]) -> None:
-        """Every row of the files of a name through `rewrite`; None drops it. One of them must not stay as it was."""
+        """Every row of the files of a name through `rewrite`; None drops it. One file must change."""
         is_changed = False
         for path in self.paths(name):
             columns, rows = self._read(path)

@@ -77,9 +77,9 @@ STORY: Final = (
     absent(18, at(5, 8, 5)),
 )
 FAILED: Final = (4, 4, 1, at(4, 22, 30), "no usable answer: HTTP 500")
-PARTIAL: Final = (8, 8, 1, at(5, 0, 30), "discovery could not look: page 2 is missing")
+PARTIAL: Final = (8, 8, 1, at(5, 0, 30), "discovery failed: page 2 is missing")
 GONE: Final = (10, 11, 2, at(5, 2), "not in a complete discovery")
-BACK: Final = (12, 12, 1, at(5, 2, 30), "listed again, not yet asked")
+BACK: Final = (12, 12, 1, at(5, 2, 30), "listed again, not yet requested")
 SILENT: Final = (None, None, 0, None, "no look for 90 minutes")
 NOBODY: Final = (None, None, 0, None, "kickoff")
 
@@ -90,7 +90,7 @@ def once(cycle: int, when: datetime) -> tuple[int, int, int, datetime, str]:
 
 TABLE: Final = {
     "*": [
-        (at(4, 21), "not_observed", None, None, 1, 1, 1, at(4, 21), "listed, not yet asked"),
+        (at(4, 21), "not_observed", None, None, 1, 1, 1, at(4, 21), "listed, not yet requested"),
         (at(4, 21, 30), "offered", None, None, 2, 3, 2, at(4, 22), ""),
         (at(4, 22, 30), "not_observed", None, None, *FAILED),
         (at(4, 23), "offered", None, None, 5, 7, 3, at(5, 0), ""),
@@ -252,7 +252,7 @@ def test_discovery_keeps_the_listing_known_but_is_no_news_of_its_markets() -> No
     assert states(found, "*") == [(at(5, 1), "offered"), (at(5, 4), "not_observed"), (at(5, 4, 30), "offered")]
     whole = found.filter(pl.col("market_key") == "*")
     assert whole["n_confirmations"].to_list() == [3, 1, 1]
-    assert whole["reason_detail"].to_list() == ["", "no usable answer", "still listed, not asked again"]
+    assert whole["reason_detail"].to_list() == ["", "no usable answer", "still listed, not requested again"]
 
 
 def test_in_a_cycle_with_an_answer_only_the_answer_counts() -> None:
@@ -346,7 +346,7 @@ def test_a_market_of_open_outcomes_is_as_its_best_one() -> None:
                     [life(*STORY).frames()["listings"].with_columns(listing_id=pl.lit(n, pl.Int32)) for n in (PAWA, 99)]
                 )
             },
-            "2 listings that speak for one platform on one fixture",
+            "2 primary listings of one platform on one fixture",
         ),
         (
             {
@@ -436,12 +436,12 @@ def shifted(found: pl.DataFrame, column: str, nth: int, by: timedelta) -> pl.Dat
         (
             coverage_laws.intervals_have_no_holes,
             lambda f: pl.concat([f[:5], f[6:]]),
-            "nothing is said from 2026-05-05 01:00",
+            "there is no interval from 2026-05-05 01:00",
         ),
         (
             coverage_laws.intervals_have_no_holes,
             lambda f: shifted(f, "valid_to", 1, timedelta(minutes=-1)),
-            "nothing is said from 2026-05-04 22:29",
+            "there is no interval from 2026-05-04 22:29",
         ),
         (coverage_laws.intervals_have_no_holes, lambda f: f.filter(pl.col("valid_to").is_not_null()), "on$"),
     ],

@@ -440,7 +440,7 @@ REFUSED: Final = {
         lambda f: (
             f | {"listings": pl.concat([f["listings"], f["listings"].with_columns(listing_id=pl.lit(12, pl.Int32))])}
         ),
-        "2 listings that speak for one platform on one fixture",
+        "2 primary listings of one platform on one fixture",
     ),
     "a listing of two fixtures": (
         lambda f: (

@@ -11,7 +11,6 @@ from polars.testing import assert_frame_equal
 from palimpsest_pipeline.metrics.prices.price_comparison import (
     COMPARED_LINES_SCHEMA,
     COMPARED_LISTINGS_SCHEMA,
-    COMPARISON_KEY,
     COMPARISON_SCHEMA,
     build_price_comparison,
     compare_lines,
@@ -46,6 +45,7 @@ from ..standing_worlds import (
 )
 
 Row = dict[str, Any]
+_, COMPARISON_KEY, _ = current_prices.TABLE_VIEWS[current_prices.COMPARISON_TABLE]
 
 
 def compare(world: World, platforms: tuple[str, ...] = PLATFORMS, max_skew_s: float = SKEW_S) -> pl.DataFrame:
@@ -340,7 +340,7 @@ def test_an_outcome_without_a_name_is_refused():
 def test_two_listings_that_speak_for_one_platform_are_refused():
     markets, listings = frames({(1, HOME): Listing()})
     twice = pl.concat([listings, listings.with_columns(answered_at=pl.lit(ago(5)))])
-    with pytest.raises(ValueError, match="2 listings that speak for one platform"):
+    with pytest.raises(ValueError, match="2 primary listings of one platform"):
         build_price_comparison(markets, twice, OUTCOMES, SETS, platforms=PLATFORMS, max_skew_s=SKEW_S)
 
 

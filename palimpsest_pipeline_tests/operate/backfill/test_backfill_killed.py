@@ -33,6 +33,7 @@ from palimpsest_pipeline_tests.fixtures.commands import PALIMPSEST, environment
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
 from palimpsest_pipeline_tests.fixtures.landed import land_hours
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
+from palimpsest_pipeline_tests.fixtures.postgres import create_database, drop_database
 
 from .test_backfill import marks, run
 
@@ -90,7 +91,7 @@ def workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
 
 @pytest.fixture(scope="module")
 def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    postgres.create_database("backfill_dagster")
+    create_database(postgres, "backfill_dagster")
     folder = tmp_path_factory.mktemp("killed")
     epoch = datetime.now(UTC) - timedelta(hours=HOURS + 1)
     with pipelines(postgres, folder / "home") as make:
@@ -108,7 +109,7 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
             }
         )
         yield World(Pipeline(settings), folder, hours[0], hours[-1], content_hashes(landed))
-    postgres.drop_database("backfill_dagster")
+    drop_database(postgres, "backfill_dagster")
 
 
 def test_a_backfill_in_any_order_and_killed_in_several_ways_goes_on_where_it_was(

@@ -38,6 +38,7 @@ from palimpsest_pipeline.storage.ledger import run_heartbeats
 from palimpsest_pipeline_tests.fixtures.loopback import Loopback
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
 from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA, PLATFORMS
+from palimpsest_pipeline_tests.fixtures.postgres import create_database, drop_database
 from palimpsest_pipeline_tests.storage.table_rows import insert
 
 SETTINGS = load_settings()
@@ -211,14 +212,14 @@ def world(
         patched.setenv(
             "PALIMPSEST_DAGSTER_DATABASE_URL", postgres.build_url("doctor_dagster")
         )  # an instance is opened by its address in the environment
-        postgres.create_database("doctor_dagster")
+        create_database(postgres, "doctor_dagster")
         pipeline = make()
         settings = pipeline.settings.model_copy(
             update={"dagster_database_url": SecretStr(postgres.build_url("doctor_dagster"))}
         )
         with open_instance(settings) as instance:
             yield replace(pipeline, settings=settings), instance
-        postgres.drop_database("doctor_dagster")
+        drop_database(postgres, "doctor_dagster")
 
 
 def named(findings: list[Finding]) -> dict[str, Finding]:
@@ -266,7 +267,7 @@ def test_an_embedded_server_that_does_not_run_is_not_started(tmp_path: Path):
 def test_dagsters_tables_are_not_made_by_looking(
     world: tuple[Pipeline, dg.DagsterInstance], postgres: EmbeddedPostgres, tmp_path: Path
 ):
-    postgres.create_database("doctor_empty")
+    create_database(postgres, "doctor_empty")
     url = postgres.build_url("doctor_empty")
     found = named(
         orchestration.check_dagster(
@@ -276,7 +277,7 @@ def test_dagsters_tables_are_not_made_by_looking(
     assert "holds no tables of Dagster:" in found["dagster"].detail
     with psycopg.connect(postgres.build_libpq_url("doctor_empty")) as conn:
         assert conn.execute("select count(*) from pg_tables where schemaname = 'public'").fetchone() == (0,)
-    postgres.drop_database("doctor_empty")
+    drop_database(postgres, "doctor_empty")
 
 
 def test_hours_of_which_something_is_due_are_told_with_a_cycle_that_failed(world: tuple[Pipeline, dg.DagsterInstance]):

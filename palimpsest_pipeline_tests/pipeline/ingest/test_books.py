@@ -33,7 +33,6 @@ from palimpsest_pipeline.pipeline.ingest.books import (
     decode_books,
     frame_listings,
     normalise_books,
-    read_books,
     read_listings,
 )
 from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
@@ -139,7 +138,7 @@ def normalise(parts: Sequence[DecodedAnswers]) -> Books:
 
 
 def read(platform: Platform, answers: Iterable[Answer]) -> Books:
-    return read_books(answers, ADAPTERS[platform], load_vocabulary())
+    return normalise([decode(platform, answers)])
 
 
 def offer(early: EarlyBooks, number: int, answers: Sequence[Answer], scope: Scope = Scope.FULL) -> None:

@@ -22,6 +22,7 @@ from palimpsest_pipeline.scrape.sinks import ObserverGroup, ScrapeObserver
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.db.connection import DatabaseUnreachable
 from palimpsest_pipeline.storage.ledger import cycle_ledger
+from palimpsest_pipeline_tests.fixtures.ledger import read_latest_cycles
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines
 
 from .cycles import answered, lines_of
@@ -91,7 +92,7 @@ def test_a_capture_outlives_a_database_that_is_stopped_for_longer_than_the_silen
     assert outage.status_after_reopening is RunStatus.RUNNING, "a sign of life of the same run reopens its batch"
     assert result.status is RunStatus.COMPLETED
     with pipeline.connect() as conn:
-        (batch,) = cycle_ledger.last_batches(conn)
+        (batch,) = read_latest_cycles(conn)
         runs = conn.execute("select distinct status from ops.scrape_runs").fetchall()
     assert (batch.status, runs) == (RunStatus.COMPLETED, [("completed",)])
     assert lines_of(pipeline) == dict.fromkeys(answered(pipeline), "completed")

@@ -28,6 +28,7 @@ from palimpsest_pipeline.settings import load_settings
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.derivation import derived_products, dirty_fixtures
 from palimpsest_pipeline.storage.ledger import cycle_ledger, cycle_reader, host_state
+from palimpsest_pipeline_tests.fixtures.ledger import read_latest_cycles
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines, run_here
 from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA, PLATFORMS, SPORTYBET
 
@@ -98,7 +99,7 @@ class World:
 
     def asked(self, slot_at: datetime) -> list[tuple[datetime, set[int]]]:
         with self.pipeline.connect() as conn:
-            cycles = [batch.cycle for batch in cycle_ledger.last_batches(conn, 100)]
+            cycles = [batch.cycle for batch in read_latest_cycles(conn, 100)]
         mine = [
             cycle
             for cycle in reversed(cycles)
@@ -158,7 +159,7 @@ def test_each_minute_of_a_slot_is_a_cycle_of_what_is_due_and_in_core_before_the_
     assert derived == [0, 1, 2, 3, 4]
     assert [r.status for r in run.results] == [RunStatus.COMPLETED] * 5
     world.put(slot_at)
-    with pytest.raises(live_cycle.Skipped, match="no fixture was due that had not been asked"):
+    with pytest.raises(live_cycle.Skipped, match="no fixture was due that had not been requested"):
         world.run(slot_at, run_id="run-2")
     assert len(world.asked(slot_at)) == 5, "nobody is asked twice for a minute"
     first, *_, before, last = (result.cycle for result in run.results)
@@ -229,7 +230,7 @@ def test_what_kicks_off_later_takes_its_minutes_with_it_and_what_is_over_is_left
                 )
         world.wait(clock, at + (MINUTE if at == slot_at else timedelta(0)))
 
-    with pytest.raises(kickoff_minutes.NothingAsked, match=r"was left out: it was over when its turn came"):
+    with pytest.raises(kickoff_minutes.NothingAsked, match=r"was left out: it had ended before it could start"):
         world.run(slot_at, lambda clock, at: world.put(slot_at + 5 * MINUTE))
     world.put(slot_at)
     run = world.run(slot_at, wait)
@@ -270,7 +271,7 @@ def test_a_minute_waits_for_a_cycle_that_asks_for_the_same_and_is_left_out_when_
     forget_asked(world.pipeline, last)
     with pytest.raises(
         live_cycle.Skipped,
-        match=rf"was left out: it was over when its turn came.*cycle {other.cycle_id} of scope kickoff asks for the same",
+        match=rf"was left out: it had ended before it could start.*cycle {other.cycle_id} of scope kickoff asks for the same",
     ):
         world.run(slot_at, lambda clock, at: world.put(at if at <= last else last + MINUTE), run_id="run-2")
     closed(world.pipeline, other)
@@ -358,7 +359,7 @@ def test_a_run_that_is_ended_between_two_minutes_keeps_what_it_had_and_its_next_
     with world.pipeline.connect() as conn:
         had = [
             batch
-            for batch in cycle_ledger.last_batches(conn, 100)
+            for batch in read_latest_cycles(conn, 100)
             if batch.cycle.run_id == "run-1" and batch.cycle.partition_hour == floor_to_hour(slot_at)
         ]
         assert [
@@ -416,7 +417,7 @@ def test_through_dagster_a_slot_is_asked_once_and_a_run_with_nothing_to_do_is_sk
         assert run.status is dg.DagsterRunStatus.SUCCESS
         assert not instance.all_logs(again.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
     assert (told["cycles"].value, told["minutes_left_out"].value, told["status"].value) == (1, 0, "completed")
-    assert (again.success, again.error) == (False, "no fixture was due that had not been asked")
+    assert (again.success, again.error) == (False, "no fixture was due that had not been requested")
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from palimpsest_pipeline.scrape.sinks import ObserverGroup, ScrapeObserver
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.ledger import cycle_ledger, cycle_reader, host_state
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
+from palimpsest_pipeline_tests.fixtures.ledger import find_unfilled_columns, read_latest_cycles
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, run_here
 from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET
 from palimpsest_pipeline_tests.fixtures.truth import check_against_truth
@@ -146,8 +147,8 @@ def test_a_platform_that_comes_in_time_is_captured_whole_and_a_replay_gives_the_
     details = {platform: details_of(simulator, platform) for platform in PLATFORMS}
     assert all(min(details[LATE]) > min(details[platform]) for platform in OTHERS), "the others did not wait"
     with pipeline.connect() as conn:
-        (batch,) = cycle_ledger.last_batches(conn)
-        assert cycle_reader.unfilled(conn, batch.cycle.cycle_id) == []
+        (batch,) = read_latest_cycles(conn)
+        assert find_unfilled_columns(conn, batch.cycle.cycle_id) == []
         (run,) = [run for run in cycle_reader.read_result(conn, batch).runs if run.platform is LATE]
     n_landed = pipeline.landing.read_landed_listings(batch.cycle.cycle_id).filter(platform=LATE).height
     assert (run.requests, run.discovered, run.targets) == (n_landed, run.discovered, run.fetched)

@@ -12,6 +12,7 @@ from palimpsest_pipeline.domain.enums import RunStatus, Scope, Trigger
 from palimpsest_pipeline.pipeline.live.ledger_writer import LedgerWriter
 from palimpsest_pipeline.storage.db.connection import DatabaseUnreachable
 from palimpsest_pipeline.storage.ledger import cycle_ledger
+from palimpsest_pipeline_tests.fixtures.ledger import read_latest_cycles
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
 from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA
 
@@ -76,7 +77,7 @@ def test_a_cycle_that_was_taken_for_dead_runs_again_with_its_next_sign_of_life(m
             conn.autocommit = True
             while conn.execute(LINES).fetchall() != [("1",)]:
                 pass
-            assert cycle_ledger.last_batches(conn)[0].status is RunStatus.RUNNING
+            assert read_latest_cycles(conn)[0].status is RunStatus.RUNNING
 
 
 def test_a_cycle_that_another_run_has_ended_stays_as_it_is_and_says_so_once(
@@ -93,4 +94,4 @@ def test_a_cycle_that_another_run_has_ended_stays_as_it_is_and_says_so_once(
     assert "was closed or taken over by another run" in caplog.messages[0]
     with pipeline.connect() as conn:
         assert conn.execute(LINES).fetchall() == []
-        assert cycle_ledger.last_batches(conn)[0].status is RunStatus.COMPLETED
+        assert read_latest_cycles(conn)[0].status is RunStatus.COMPLETED

@@ -31,7 +31,8 @@ from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.scrape.sinks import ScrapeObserver
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.db.connection import DatabaseUnreachable
-from palimpsest_pipeline.storage.ledger import cycle_ledger, cycle_reader
+from palimpsest_pipeline.storage.ledger import cycle_reader
+from palimpsest_pipeline_tests.fixtures.ledger import find_unfilled_columns, read_latest_cycles
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, run_here
 from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA, PLATFORMS
 from palimpsest_pipeline_tests.fixtures.truth import check_against_truth
@@ -111,9 +112,9 @@ def landed(pipeline: Pipeline, kind: PayloadKind) -> int:
 
 def ledger_of(pipeline: Pipeline) -> tuple[RunStatus, dict[str, str], set[str]]:
     with pipeline.connect() as conn:
-        (batch,) = cycle_ledger.last_batches(conn)
+        (batch,) = read_latest_cycles(conn)
         runs = conn.execute("select platform, status, message from ops.scrape_runs").fetchall()
-        assert cycle_reader.unfilled(conn, batch.cycle.cycle_id) == []
+        assert find_unfilled_columns(conn, batch.cycle.cycle_id) == []
     assert batch.finished_at is not None
     return batch.status, {platform: status for platform, status, _ in runs}, {message for *_, message in runs}
 
@@ -205,7 +206,7 @@ def test_asking_for_a_fixture_that_nobody_lists_opens_no_cycle(
     with pytest.raises(live_cycle.UnknownFixture, match="12345"):
         live_cycle.run_capture(pipeline, begun(pipeline, 12345), InterruptedAfter())
     with pipeline.connect() as conn:
-        assert cycle_ledger.last_batches(conn) == []
+        assert read_latest_cycles(conn) == []
 
 
 def test_the_older_generation_of_betpawas_interface_gives_the_same_tables(
@@ -245,7 +246,7 @@ def test_between_its_stages_a_cycle_is_running_and_is_found_when_the_next_one_ne
     pipeline = make_pipeline(start_simulator(20, 3), heartbeat_s=0.05, silent_after_s=0.1)
     assert run_here(pipeline, "full_cycle").error == "the step could not be started"
     with pipeline.connect() as conn:
-        (batch,) = cycle_ledger.last_batches(conn)
+        (batch,) = read_latest_cycles(conn)
         runs = conn.execute("select distinct status, requests > 0 from ops.scrape_runs").fetchall()
         assert cycle_reader.read_unended_cycles(conn) == [batch.cycle.cycle_id]
     assert (batch.status, runs) == (RunStatus.RUNNING, [("running", True)])

@@ -28,8 +28,9 @@ from palimpsest_pipeline.pipeline.live import live_cycle, recovery
 from palimpsest_pipeline.scrape.sinks import ObserverGroup
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.derivation import derived_products
-from palimpsest_pipeline.storage.ledger import cycle_ledger, cycle_reader, run_heartbeats
+from palimpsest_pipeline.storage.ledger import cycle_ledger, run_heartbeats
 from palimpsest_pipeline_tests.fixtures.landed import list_marks
+from palimpsest_pipeline_tests.fixtures.ledger import find_unfilled_columns, read_latest_cycles
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, run_here
 from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA
 
@@ -78,15 +79,15 @@ def test_a_killed_cycle_is_closed_derived_and_taken_up_without_asking_anything_t
     pipeline = make_pipeline(simulator, **IMPATIENT)
     killed_in_its_capture(pipeline, "first")
     with pipeline.connect() as conn:
-        (dead,) = cycle_ledger.last_batches(conn)
+        (dead,) = read_latest_cycles(conn)
     assert dead.status is RunStatus.RUNNING
 
     while not (asked_for := replays_asked_for(pipeline)):
         pass  # it has not been silent for long enough
     assert asked_for == [(str(dead.cycle.cycle_id), format_day_key(dead.cycle.partition_hour.date()))]
     with pipeline.connect() as conn:
-        (closed,) = cycle_ledger.last_batches(conn)
-        assert cycle_reader.unfilled(conn, dead.cycle.cycle_id) == []
+        (closed,) = read_latest_cycles(conn)
+        assert find_unfilled_columns(conn, dead.cycle.cycle_id) == []
     assert closed.status is RunStatus.INTERRUPTED
     (manifest,) = pipeline.landing.list_cycles()
     assert (manifest.status, manifest.stages) == (RunStatus.INTERRUPTED, ("discovery",))
@@ -114,8 +115,8 @@ def test_a_killed_cycle_is_closed_derived_and_taken_up_without_asking_anything_t
     assert set(lines_of(pipeline).values()) == {"completed"}
     assert pipeline.landing.list_cycles()[0].stages == ("discovery", "capture")
     with pipeline.connect() as conn:
-        assert cycle_ledger.last_batches(conn)[0].status is RunStatus.COMPLETED
-        assert cycle_reader.unfilled(conn, dead.cycle.cycle_id) == []
+        assert read_latest_cycles(conn)[0].status is RunStatus.COMPLETED
+        assert find_unfilled_columns(conn, dead.cycle.cycle_id) == []
         ((fetched, attempts),) = conn.execute(
             "select (select sum(fetched) from ops.scrape_runs), (select sum(attempts) from ops.event_scrape_status)"
         ).fetchall()
@@ -131,7 +132,7 @@ def test_a_cycle_whose_process_on_this_machine_is_gone_is_closed_at_once(
     begun = live_cycle.ScrapeRequest(pipeline.clock.now().date(), Trigger.MANUAL, "second")
     cycle = live_cycle.open_cycle(pipeline, begun, Scope.FULL)
     with pipeline.connect() as conn:
-        assert [(b.cycle.run_id, b.status) for b in cycle_ledger.last_batches(conn)] == [
+        assert [(b.cycle.run_id, b.status) for b in read_latest_cycles(conn)] == [
             ("second", RunStatus.RUNNING),
             ("first", RunStatus.INTERRUPTED),
         ]
@@ -183,7 +184,7 @@ def test_another_try_after_its_day_is_refused_and_the_dead_cycle_closed_and_deri
         else:
             live_cycle.run_capture(later, again, ObserverGroup())
     with pipeline.connect() as conn:
-        (closed,) = cycle_ledger.last_batches(conn)
+        (closed,) = read_latest_cycles(conn)
     assert (closed.cycle, closed.status) == (cycle, RunStatus.INTERRUPTED)
     assert closed.finished_at == closed.heartbeat_at
     outcome = run_here(pipeline, "replay", day)  # of nothing: it died before anything was landed

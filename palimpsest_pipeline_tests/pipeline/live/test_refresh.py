@@ -12,8 +12,8 @@ from palimpsest_pipeline.operate.run_job import read_refresh_result, run_job
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
-from palimpsest_pipeline.storage.ledger import cycle_reader
 from palimpsest_pipeline.storage.tables import metadata
+from palimpsest_pipeline_tests.fixtures.ledger import NULLABLE_COLUMNS, find_unfilled_columns
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines, run_here
 from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS, SPORTYBET
 
@@ -110,8 +110,8 @@ def test_every_ledger_column_that_should_be_filled_is_filled_after_a_cycle(
     assert run_here(pipeline, "full_cycle").success
     with pipeline.connect() as conn:
         ((cycle_id,),) = conn.execute("select cycle_id from ops.scrape_batches").fetchall()
-        assert cycle_reader.unfilled(conn, cycle_id) == []
-        for table, exceptions in cycle_reader.NULLS.items():
+        assert find_unfilled_columns(conn, cycle_id) == []
+        for table, exceptions in NULLABLE_COLUMNS.items():
             for column in metadata.tables[f"ops.{table}"].columns:
                 rows, filled = conn.execute(f"select count(*), count({column.name}) from ops.{table}").fetchone()
                 assert rows > 0, table

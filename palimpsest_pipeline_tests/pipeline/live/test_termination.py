@@ -1,6 +1,6 @@
 """A scrape that is asked to end: Ctrl-C, SIGTERM, a run terminated in Dagster's UI.
 
-What had arrived is kept, and the ledger says `cancelled`.
+Answers that have arrived are kept, and the ledger says `cancelled`.
 """
 
 import json
@@ -25,9 +25,10 @@ from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.settings import load_settings
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.db.connection import Database
-from palimpsest_pipeline.storage.ledger import cycle_ledger
 from palimpsest_pipeline_tests.fixtures.commands import PALIMPSEST, environment, free_port, ours
+from palimpsest_pipeline_tests.fixtures.ledger import read_latest_cycles
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
+from palimpsest_pipeline_tests.fixtures.postgres import create_database, drop_database
 
 from .cycles import answered, lines_of
 
@@ -53,7 +54,7 @@ def command(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """`palimpsest WORDS` with this pipeline's settings, and a database of its own for Dagster."""
     name = dagster_database(pipeline)
-    postgres.create_database(name)
+    create_database(postgres, name)
     with (folder / "said").open("w") as said:
         process = subprocess.Popen(
             [*PALIMPSEST, *words],
@@ -68,7 +69,7 @@ def command(
     finally:
         process.terminate()
         process.wait(60)
-        postgres.drop_database(name)
+        drop_database(postgres, name)
 
 
 def dagster_database(pipeline: Pipeline) -> str:
@@ -108,7 +109,7 @@ def details_have_arrived(pipeline: Pipeline, simulator: SimulatorProcess) -> boo
 
 def check_cancelled(pipeline: Pipeline) -> None:
     with pipeline.connect() as conn:
-        (batch,) = cycle_ledger.last_batches(conn)
+        (batch,) = read_latest_cycles(conn)
     assert batch.status is RunStatus.CANCELLED
     landed, lines = answered(pipeline), lines_of(pipeline)
     assert landed
@@ -140,7 +141,7 @@ def test_a_scrape_that_is_asked_to_end_keeps_what_arrived_and_says_cancelled(
         until(lambda: details_have_arrived(pipeline, slow_world), process)
         process.send_signal(number)
         process.wait(60)
-    assert (process.returncode, "answers that had arrived are kept" in (tmp_path / "said").read_text()) == (130, True)
+    assert (process.returncode, "answers that have arrived are kept" in (tmp_path / "said").read_text()) == (130, True)
     check_cancelled(pipeline)
 
 
@@ -154,7 +155,7 @@ def test_a_ctrl_c_in_the_terminal_shows_no_traceback(
         os.killpg(process.pid, signal.SIGINT)
         process.wait(60)
     said = (tmp_path / "said").read_text()
-    assert (process.returncode, said.splitlines()[-1]) == (130, "error: cancelled; answers that had arrived are kept")
+    assert (process.returncode, said.splitlines()[-1]) == (130, "error: cancelled; answers that have arrived are kept")
     assert "Traceback" not in said
 
 

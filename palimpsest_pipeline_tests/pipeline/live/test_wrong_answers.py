@@ -21,6 +21,7 @@ from palimpsest_pipeline.scrape import capture_targets
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.ledger import cycle_ledger
 from palimpsest_pipeline_tests.fixtures.in_process import CommandHere
+from palimpsest_pipeline_tests.fixtures.ledger import read_latest_cycles
 from palimpsest_pipeline_tests.fixtures.loopback import answering
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
 from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET
@@ -33,7 +34,7 @@ READABLE = dg.AssetCheckKey(dg.AssetKey(["core", "odds_snapshots"]), "answers_ar
 
 def newest_batch(pipeline: Pipeline) -> cycle_ledger.CycleRecord:
     with pipeline.connect() as conn:
-        return cycle_ledger.last_batches(conn)[0]
+        return read_latest_cycles(conn)[0]
 
 
 @pytest.mark.parametrize("endpoint", ["*", "detail"])

@@ -27,6 +27,7 @@ from palimpsest_pipeline.pipeline.marts import current_prices
 from palimpsest_pipeline.runtime import terminal
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
+from palimpsest_pipeline.storage.catalog.fixtures import UnknownFixtureError
 from palimpsest_pipeline.storage.db import migrate
 from palimpsest_pipeline.storage.db.copy_frames import copy_rows
 from palimpsest_pipeline.storage.db.row_differences import WriteCounts
@@ -62,7 +63,10 @@ class World:
 
 def rows(pipeline: Pipeline) -> dict[str, pl.DataFrame]:
     with pipeline.connect() as conn:
-        return {table: stored.read_rows(conn, table).drop("computed_at") for table in stored.COMPARED_TABLES}
+        return {
+            table: present_by_sql.read_compared_rows(conn, table).drop("computed_at")
+            for table in stored.COMPARED_TABLES
+        }
 
 
 def marked(pipeline: Pipeline) -> list[int]:
@@ -119,7 +123,7 @@ def test_every_market_of_every_platform_is_compared_and_nothing_contradicts_itse
 
 BROKEN: Final = {
     stored.COMPARISON_TABLE: {
-        "home is no competitor of its own": {stored.COMPARISON_TABLE: "platform = 'betpawa'"},
+        "home is not its own competitor": {stored.COMPARISON_TABLE: "platform = 'betpawa'"},
         "no row is later than the kickoff": {stored.LISTING_TABLE: "as_of = as_of + interval '1 year'"},
         "answers are no later than as_of": {stored.LISTING_TABLE: "as_of = as_of - interval '1 year'"},
         "a price is above evens": {stored.COMPARISON_TABLE: "home_odds_milli[1] = 1000"},
@@ -131,7 +135,7 @@ BROKEN: Final = {
         "an arbitrage has its sum": {stored.COMPARISON_TABLE: "arb = true, cross_book_sum_inverse = null"},
     },
     stored.GAP_TABLE: {
-        "home is no competitor of its own": {stored.GAP_TABLE: "platform = 'betpawa'"},
+        "home is not its own competitor": {stored.GAP_TABLE: "platform = 'betpawa'"},
         "no row is later than the kickoff": {stored.LISTING_TABLE: "as_of = as_of + interval '1 year'"},
         "the gap type follows from the states": {
             stored.GAP_TABLE: "home_state = 'offered', platform_state = 'offered'"
@@ -271,7 +275,8 @@ def test_gaps_of_a_fixture_on_the_command_line(world: World, palimpsest: Callabl
     assert "platform_missing" in printed.stdout
     unknown = palimpsest("gaps", "404")
     assert unknown.exit_code == 1
-    assert unknown.stderr.startswith("error: no fixture with SportRadar id 404 is known")
+    assert isinstance(unknown.exception, UnknownFixtureError)
+    assert str(unknown.exception).startswith("no fixture with SportRadar id 404 is known")
 
 
 def test_everything_anew_in_another_order_is_the_same(world: World):
@@ -305,7 +310,7 @@ def test_an_upgrade_converts_prices_and_gaps_of_the_schema_before_into_less_room
             ).fetchone()[0]
 
     with pipeline.connect() as conn:
-        of_old_shape = {table: stored.read_rows(conn, table) for table in stored.COMPARED_TABLES}
+        of_old_shape = {table: present_by_sql.read_compared_rows(conn, table) for table in stored.COMPARED_TABLES}
     migrate.downgrade(pipeline.database.url, "0023")
     with pipeline.connect() as conn:
         for table, frame in of_old_shape.items():

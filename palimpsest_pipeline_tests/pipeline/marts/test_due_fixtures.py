@@ -125,18 +125,18 @@ def held(pipeline: Pipeline, product: FixtureProduct) -> set[int]:
 def before_the_lock(monkeypatch: pytest.MonkeyPatch, product: FixtureProduct, act: Callable[[], None]) -> None:
     """`act` happens once, when what is to be done has been decided."""
     acts = [act]
+    # Alerts take all locks once before that, to remove what deleted fixtures have left.
+    n_earlier_locks = 0 if product is PRICES else len(stored_alerts.FIXTURE_LOCKS)
+    taken: list[int] = []
 
     @contextmanager
     def late(conn: psycopg.Connection, lock: int, *, wait: bool = True) -> Iterator[None]:
-        if acts and (product is PRICES or removed):
+        if acts and len(taken) >= n_earlier_locks:
             acts.pop()()
-        removed.append(lock)
+        taken.append(lock)
         with hold_lock(conn, lock, wait=wait):
             yield
 
-    removed: list[
-        int
-    ] = []  # alerts take the lock for what fixtures that are no more have left, before anything is decided
     monkeypatch.setattr(MODULE[product], "hold_lock", late)
 
 

@@ -110,10 +110,10 @@ def kept(
             landing_retention.HourClaims(day_states={ago(1): DayStatus.EXPORTED, ago(2): DayStatus.MISSING}),
             f"run `palimpsest export {ago(2)} {ago(2)}`",
         ),
-        (landing_retention.HourClaims(day_states={ago(2): DayStatus.CHANGED}), "it has changed since it was exported"),
+        (landing_retention.HourClaims(day_states={ago(2): DayStatus.CHANGED}), "it has changed since its export"),
         (
             landing_retention.HourClaims(day_states={ago(2): DayStatus.DAMAGED}),
-            "its files in the archive are not as they were written",
+            "its files in the archive differ from the exported ones",
         ),
     ],
 )
@@ -160,7 +160,7 @@ def test_hours_that_stay_too_long_are_named_with_the_reason(kept: tuple[Pipeline
     check = checks(kept[1])["landing_is_kept_no_longer_than_needed"]
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
     for words in (
-        f"{key(UNEXPORTED)} is still in the landing: {ago(UNEXPORTED)}, which has answers of it, is not in the archive: it was not exported",
+        f"{key(UNEXPORTED)} is still in the landing: {ago(UNEXPORTED)}, which has answers of it, is not in the archive: it is not exported yet",
         f"{key(UNDERIVED)} is still in the landing: 1 cycles are not fully derived",
     ):
         assert words in (check.description or "")
@@ -174,7 +174,7 @@ def test_a_running_cycle_keeps_its_hour_as_it_is(make_pipeline: MakePipeline) ->
         cycle_ledger.open_cycle(conn, manifest.cycle)
     [left] = landing_retention.compact_landing(pipeline)
     assert left.left_alone == f"cycle {manifest.cycle_id} is running"
-    assert landing_retention.expire_landing(pipeline, 1).kept == {
+    assert landing_retention.expire_landing(pipeline, 1).kept_hours == {
         manifest.partition_hour: f"cycle {manifest.cycle_id} is running"
     }
 
@@ -192,7 +192,7 @@ def test_a_damaged_manifest_keeps_its_own_hour_as_it_is_and_no_other(make_pipeli
     assert "manifest.json is not a manifest" in (compacted[damaged] or "")
     expired = landing_retention.expire_landing(pipeline, UNDERIVED - 1)
     assert expired.removed == [old]
-    assert "manifest.json is not a manifest" in expired.kept[damaged]
+    assert "manifest.json is not a manifest" in expired.kept_hours[damaged]
 
 
 def test_only_one_process_at_a_time_changes_what_was_landed(make_pipeline: MakePipeline) -> None:

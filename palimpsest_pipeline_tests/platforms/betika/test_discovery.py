@@ -1,4 +1,4 @@
-"""Betika's crawl against recorded lists and against a server in memory that is made from a recorded match."""
+"""Betika's crawl against recorded lists and a server in memory made from a recorded match."""
 
 import copy
 import json

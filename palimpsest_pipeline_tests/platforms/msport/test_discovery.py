@@ -23,9 +23,9 @@ FAILED: Reply = (500, {}, b"")
 
 @dataclass
 class Site:
-    """So many events in each tournament, in pages of `page_size` that cut tournaments. `failing` pages fail so often.
+    """So many events in each tournament, in pages of `page_size` that cut tournaments.
 
-    `end` is what follows the last event: "empty" (a page without tournaments), "same" (the last page again, its cursor
+    `failing` pages fail so often. `end` is what follows the last event: "empty" (a page without tournaments), "same" (the last page again, its cursor
     unchanged), or "none" (a last page without a cursor).
     """
 

@@ -2,26 +2,22 @@
 
 import os
 import pwd
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
-from palimpsest_pipeline_tests.fixtures.postgres import PREFIX
+from palimpsest_pipeline_tests.fixtures.postgres import make_server_folder
 
 MakeServer = Callable[..., EmbeddedPostgres]
 
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A short folder that every user can pass through but not list; pytest's own are closed to other users."""
-    path = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
-    path.chmod(0o711)
-    yield path
-    shutil.rmtree(path, ignore_errors=True)
+    """A short folder that every user can pass through but not list."""
+    with make_server_folder() as path:
+        yield path
 
 
 @pytest.fixture

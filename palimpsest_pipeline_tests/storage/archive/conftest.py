@@ -6,13 +6,13 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from psycopg import sql
 
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.archive import Archive
 from palimpsest_pipeline.storage.db import migrate
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.odds import partitions
+from palimpsest_pipeline_tests.fixtures.postgres import copy_database, create_database, drop_database
 
 from .. import layer_worlds
 from ..history_worlds import DAYS
@@ -22,25 +22,20 @@ from ..history_worlds import DAYS
 def world_template(postgres: EmbeddedPostgres) -> Iterator[str]:
     """Name of a database with the world in it, which nobody changes."""
     name = f"world_{uuid4().hex[:12]}"
-    postgres.create_database(name)
+    create_database(postgres, name)
     migrate.upgrade(postgres.build_url(name))
     with Database(postgres.build_url(name)).connect() as conn:
         partitions.ensure_partitions(conn, DAYS)
         layer_worlds.tell(conn, layer_worlds.answers())
     yield name
-    postgres.drop_database(name)
+    drop_database(postgres, name)
 
 
 @pytest.fixture
 def database(postgres: EmbeddedPostgres, world_template: str) -> Iterator[Database]:
     """A copy of the world."""
-    name = f"test_{uuid4().hex[:12]}"
-    with Database(postgres.build_url("postgres")).connect(autocommit=True) as admin:
-        admin.execute(
-            sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(world_template))
-        )
-    yield Database(postgres.build_url(name))
-    postgres.drop_database(name)
+    with copy_database(postgres, world_template) as url:
+        yield Database(url)
 
 
 @pytest.fixture

@@ -83,7 +83,7 @@ def test_an_entry_that_is_none_is_named(conn: psycopg.Connection, archive: Archi
         lambda: archive.scan_changes([DAY]),
         lambda: archive.check_day(DAY),
     ):
-        with pytest.raises(ArchiveError, match=r"catalogue/2026-03-01\.json is no entry of the catalogue"):
+        with pytest.raises(ArchiveError, match=r"catalogue/2026-03-01\.json is not a valid entry of the catalogue"):
             ask()
 
 

@@ -199,14 +199,14 @@ def test_what_matching_found_is_written_and_what_nothing_belongs_to_goes(conn: p
     assert match(8, "sr:17") == set()
     assert conn.execute("select sr_id, n_listings_by_platform from core.fixtures").fetchall() == [(8, {"betpawa": 1})]
     assert conn.execute("select fixture_sr_id, is_primary from core.event_listings").fetchall() == [(8, True)]
-    tournaments, links = fixtures.read_crosswalk(conn)
-    assert tournaments["tournament_key"].to_list() == ["sr:17"]
-    assert links.rows() == [("betpawa", "t1", "sr:17", "alone", 0, 0.0)]
+    assert conn.execute("select tournament_key from core.tournaments").fetchall() == [("sr:17",)]
+    read_links = "select platform, external_id, tournament_key, method, n_votes, confidence from core.tournament_links"
+    assert conn.execute(read_links).fetchall() == [("betpawa", "t1", "sr:17", "alone", 0, 0.0)]
 
     write(conn, cycle(0), [listing("1", sr_id=7, tournament_external_id="t2")])
     nothing = [pl.DataFrame(schema=schema) for schema in (MATCHED, FIXTURES_SCHEMA, TOURNAMENTS_SCHEMA, LINKS_SCHEMA)]
     fixtures.write_matching(conn, *nothing)
-    assert fixtures.read_crosswalk(conn)[1].is_empty(), "no listing is in t1 any more"
+    assert conn.execute(read_links).fetchall() == [], "no listing is in t1 any more"
     write(conn, cycle(0), [])
     fixtures.write_matching(conn, *nothing)
     assert conn.execute("select sr_id from core.fixtures").fetchall() == []

@@ -10,6 +10,7 @@ from psycopg.conninfo import make_conninfo
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.db import migrate, roles
 from palimpsest_pipeline.storage.db.connection import Database
+from palimpsest_pipeline_tests.fixtures.postgres import create_database, drop_database
 
 READABLE = """
     select format('select count(*) from %I.%I', n.nspname, c.relname)
@@ -22,16 +23,16 @@ READABLE = """
 def elsewhere(postgres: EmbeddedPostgres) -> Iterator[str]:
     """Another database of the server, that analysts have no business in."""
     name = f"other_{uuid4().hex[:12]}"
-    postgres.create_database(name)
+    create_database(postgres, name)
     yield name
-    postgres.drop_database(name)
+    drop_database(postgres, name)
 
 
 @pytest.fixture(scope="module")
 def admitted_url(postgres: EmbeddedPostgres, elsewhere: str) -> Iterator[str]:
     """A migrated database that analysts were let into."""
     name = f"test_{uuid4().hex[:12]}"
-    postgres.create_database(name)
+    create_database(postgres, name)
     migrate.upgrade(postgres.build_url(name))
     with Database(postgres.build_url(name)).connect() as conn:
         roles.ensure_role(conn)
@@ -39,7 +40,7 @@ def admitted_url(postgres: EmbeddedPostgres, elsewhere: str) -> Iterator[str]:
         roles.forbid_locking(conn)
         roles.forbid_entering(conn, [elsewhere])
     yield postgres.build_url(name)
-    postgres.drop_database(name)
+    drop_database(postgres, name)
 
 
 @pytest.fixture

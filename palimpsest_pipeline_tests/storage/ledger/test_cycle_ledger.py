@@ -14,6 +14,7 @@ from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.ledger import cycle_ledger, cycle_reader
 from palimpsest_pipeline.storage.marts import quality_inputs
 from palimpsest_pipeline.storage.tables import metadata
+from palimpsest_pipeline_tests.fixtures.ledger import NULLABLE_COLUMNS, find_unfilled_columns, read_latest_cycles
 from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, SPORTYBET
 
 AT = datetime(2026, 5, 1, 12, 10, tzinfo=UTC)
@@ -173,7 +174,7 @@ def test_closing_twice_leaves_what_closing_once_left(conn: psycopg.Connection) -
         ("bet9ja", "blocked", None, None),
         ("betpawa", None, 7, 200),
     ]
-    batch = cycle_ledger.last_batches(conn)[0]
+    batch = read_latest_cycles(conn)[0]
     assert (batch.status, batch.finished_at) == (RunStatus.PARTIAL, AT + timedelta(seconds=10))
 
 
@@ -302,7 +303,7 @@ def test_an_interrupted_cycle_ends_at_its_last_sign_of_life_with_what_is_landed(
         outcomes=[good("1"), bad("9", attempts=1), good("not yet recorded")],
     )
     assert cycle_ledger.interrupt_cycle(conn, CYCLE.cycle_id, landed)
-    batch = cycle_ledger.last_batches(conn)[0]
+    batch = read_latest_cycles(conn)[0]
     assert (batch.status, batch.heartbeat_at, batch.finished_at) == (RunStatus.INTERRUPTED, beat, LATER)
     assert [row[:2] for row in conn.execute(RUNS)] == [("bet9ja", "interrupted"), ("betpawa", "interrupted")]
     lost = "the process died before the answer was landed"
@@ -313,7 +314,7 @@ def test_an_interrupted_cycle_ends_at_its_last_sign_of_life_with_what_is_landed(
         ("betpawa", "not landed", "interrupted", 1, lost, None),
         ("betpawa", "not yet recorded", "completed", 1, "", AT),
     ]
-    assert cycle_reader.unfilled(conn, CYCLE.cycle_id) == []
+    assert find_unfilled_columns(conn, CYCLE.cycle_id) == []
     assert not cycle_ledger.interrupt_cycle(conn, CYCLE.cycle_id, landed)
 
 
@@ -322,7 +323,7 @@ def test_a_cycle_that_ended_by_itself_is_not_interrupted(conn: psycopg.Connectio
     cycle_ledger.close_cycle(conn, result())
     before = [conn.execute(query).fetchall() for query in (RUNS, LINES)]
     assert not cycle_ledger.interrupt_cycle(conn, CYCLE.cycle_id, result(status=RunStatus.INTERRUPTED, outcomes=[]))
-    assert cycle_ledger.last_batches(conn)[0].status is RunStatus.PARTIAL
+    assert read_latest_cycles(conn)[0].status is RunStatus.PARTIAL
     assert [conn.execute(query).fetchall() for query in (RUNS, LINES)] == before
 
 
@@ -332,7 +333,7 @@ def test_an_interrupted_cycle_of_which_nothing_is_landed_ends_at_its_last_heartb
     assert cycle_ledger.interrupt_cycle(
         conn, CYCLE.cycle_id, result(status=RunStatus.INTERRUPTED, runs=[], outcomes=[])
     )
-    batch = cycle_ledger.last_batches(conn)[0]
+    batch = read_latest_cycles(conn)[0]
     assert batch.finished_at == batch.heartbeat_at
     assert [row[2] for row in conn.execute(LINES)] == ["interrupted"]
 
@@ -376,9 +377,9 @@ def test_a_run_that_lost_its_cycle_changes_nothing_of_the_run_that_took_it_up(co
 
 def test_the_columns_that_may_be_null_are_those_of_the_one_list() -> None:
     nullable = {
-        table: {c.name for c in metadata.tables[f"ops.{table}"].columns if c.nullable} for table in cycle_reader.NULLS
+        table: {c.name for c in metadata.tables[f"ops.{table}"].columns if c.nullable} for table in NULLABLE_COLUMNS
     }
-    assert nullable == {table: set(columns) for table, columns in cycle_reader.NULLS.items()}
+    assert nullable == {table: set(columns) for table, columns in NULLABLE_COLUMNS.items()}
 
 
 def test_every_column_of_the_ledger_is_filled_by_a_cycle(conn: psycopg.Connection) -> None:
@@ -386,14 +387,14 @@ def test_every_column_of_the_ledger_is_filled_by_a_cycle(conn: psycopg.Connectio
     cycle_ledger.record_progress(
         conn, CYCLE, [replace(run(BETPAWA, RunStatus.RUNNING), capture_s=None, floor_s=None)], [good("1")]
     )
-    assert cycle_reader.unfilled(conn, CYCLE.cycle_id) == []
+    assert find_unfilled_columns(conn, CYCLE.cycle_id) == []
     cycle_ledger.close_cycle(conn, result())
-    assert cycle_reader.unfilled(conn, CYCLE.cycle_id) == []
+    assert find_unfilled_columns(conn, CYCLE.cycle_id) == []
     silent = replace(run(BETPAWA, RunStatus.COMPLETED), p50_ms=None, capture_s=None)
     cycle_ledger.close_cycle(
         conn, result(runs=[silent], outcomes=[replace(good("1"), observed_at=None), replace(bad("9"), failure=None)])
     )
-    assert cycle_reader.unfilled(conn, CYCLE.cycle_id) == [
+    assert find_unfilled_columns(conn, CYCLE.cycle_id) == [
         "ops.scrape_runs.p50_ms is null in 1 rows",
         "ops.scrape_runs.capture_s is null in 1 rows",
         "ops.event_scrape_status.error_class is null in 1 rows",

@@ -109,8 +109,8 @@ def test_an_old_day_is_dropped_when_it_is_exported_and_stays_with_a_reason_when_
         export(database, archive, first, third, *hot)
         done = retire(database, archive)
         assert done.dropped == [first, third]
-        assert done.kept == {
-            day: f"it was not exported: run `palimpsest export {day} {day}`" for day in (second, fourth)
+        assert done.kept_days == {
+            day: f"it is not exported yet: run `palimpsest export {day} {day}`" for day in (second, fourth)
         }
         assert stored(database) == [second, fourth, *hot]
         assert [found(database, archive, day) for day in (first, second, hot[0])] == [
@@ -139,7 +139,7 @@ def test_a_day_that_changed_after_its_export_stays_until_it_is_exported_again(
                 answered(conn, first, 2, minute=30)
             else:
                 answered(conn, first, 1, odds=2500)
-        assert "changed since it was exported" in retire(database, archive).kept[first]
+        assert "changed since its export" in retire(database, archive).kept_days[first]
         export(database, archive, first)
         assert retire(database, archive).dropped == [first]
 
@@ -153,7 +153,7 @@ def test_rows_that_no_cycle_explains_keep_a_day(database: Database, archive: Arc
                 [noon(first)],
             )
         assert found(database, archive, first) is DayStatus.CHANGED
-        assert list(retire(database, archive).kept) == [first]
+        assert list(retire(database, archive).kept_days) == [first]
 
 
 def test_a_day_whose_files_are_damaged_stays(database: Database, archive: Archive, tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_a_day_whose_files_are_damaged_stays(database: Database, archive: Archiv
         assert entry is not None
         victim = tmp_path / "export" / next(name for name in entry.files if "odds" in name)
         victim.write_bytes(victim.read_bytes()[:-1])
-        assert "not as they were written" in retire(database, archive).kept[first]
+        assert "differ from the exported ones" in retire(database, archive).kept_days[first]
         export(database, archive, first)
         assert retire(database, archive).dropped == [first]
 
@@ -249,11 +249,11 @@ def test_a_day_that_is_read_or_written_stays_and_whoever_does_goes_on(database: 
         export(database, archive, first, second)
         with database.connect() as reader:
             reader.execute("select count(*) from core.captures")
-            assert "in use" in retire(database, archive, patience_s=0.3).kept[first]
+            assert "in use" in retire(database, archive, patience_s=0.3).kept_days[first]
             assert reader.execute("select count(*) from core.market_changes").fetchone() == (4,)
         with database.connect() as writer:
             answered(writer, first, 7, minute=40)
-            assert "in use" in retire(database, archive, patience_s=0.3).kept[second]
+            assert "in use" in retire(database, archive, patience_s=0.3).kept_days[second]
             writer.commit()
         assert retire(database, archive).dropped == [second]
         assert found(database, archive, first) is DayStatus.CHANGED
@@ -262,7 +262,9 @@ def test_a_day_that_is_read_or_written_stays_and_whoever_does_goes_on(database: 
 def test_what_is_written_between_two_looks_keeps_the_day(database: Database, archive: Archive) -> None:
     with days(database, 1) as (first,):
         export(database, archive, first)
-        assert "changed since" in retire(database, Hooked(archive, lambda: late_answer(database, first))).kept[first]
+        assert (
+            "changed since" in retire(database, Hooked(archive, lambda: late_answer(database, first))).kept_days[first]
+        )
         with database.connect() as conn:
             assert conn.execute("select count(*) from core.captures").fetchone() == (2,)
 

@@ -3,9 +3,7 @@ every question answered.
 """
 
 import os
-import shutil
 import signal
-import tempfile
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -21,7 +19,7 @@ from palimpsest_pipeline.storage.db import migrate
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.odds import current_markets, partitions, retention
 from palimpsest_pipeline.storage.odds.reader import OddsHistoryReader
-from palimpsest_pipeline_tests.fixtures.postgres import PREFIX
+from palimpsest_pipeline_tests.fixtures.postgres import make_server_folder
 
 from .. import layer_worlds
 from ..answered_days import answered, answered_together, said
@@ -65,13 +63,11 @@ class Crashing(Archive):
 @pytest.fixture
 def server() -> Iterator[EmbeddedPostgres]:
     """A cluster of its own. Until it is made durable it does not wait for the disk."""
-    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
-    folder.chmod(0o711)
-    found = EmbeddedPostgres(folder / "postgres", durable=False)
-    found.start()
-    yield found
-    found.remove()
-    shutil.rmtree(folder, ignore_errors=True)
+    with make_server_folder() as folder:
+        found = EmbeddedPostgres(folder / "postgres", durable=False)
+        found.start()
+        yield found
+        found.remove()
 
 
 def write_year(conn: psycopg.Connection) -> None:
@@ -122,8 +118,8 @@ def test_a_year_of_days_leaves_postgres_exported_and_whole_whatever_crashes(
         assert_frame_equal(OddsHistoryReader(conn, archive).read_captures(None, YEAR[0], YEAR[-1]), rows[1])
         conn.commit()
         done = retention.drop_exported_days(conn, archive, HOT[0])
-    assert list(done.kept) == sorted([*UNEXPORTED, *CHANGED])
-    assert len(done.dropped) + len(done.unused) == len(left) - len(HOT) - len(done.kept)
+    assert list(done.kept_days) == sorted([*UNEXPORTED, *CHANGED])
+    assert len(done.dropped) + len(done.unused) == len(left) - len(HOT) - len(done.kept_days)
 
     with database.connect() as conn:
         assert retention.read_stored_days(conn) == sorted([*UNEXPORTED, *CHANGED, *HOT])

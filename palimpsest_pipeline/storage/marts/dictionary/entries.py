@@ -74,8 +74,10 @@ class Column:
     is_nullable: bool
     """Whether the column may be null; of views always False, because Postgres does not know."""
     meaning: str
-    """The column's comment. For a column of a function it comes from the function's own comment, otherwise from the
-    column of the same name in a relation that the function reads, preferably a view. '' when there is none.
+    """The column's comment; '' when there is none.
+
+    For a column of a function it comes from the function's own comment, otherwise from the column of the same name in a
+    relation that the function reads, preferably a view.
     """
 
     @property
@@ -162,7 +164,10 @@ def _build_entry(
 
 
 def _parse_meanings(comment: str, arguments: Collection[str]) -> Mapping[str, str]:
-    """Return the meanings that a function's comment gives to names other than its arguments, as sentences."""
+    """Return the meanings that a function's comment gives to names other than its arguments.
+
+    They are sentences.
+    """
     pairs = [
         (re.split(", | and ", names), f"{meaning[0].upper()}{meaning[1:]}.")
         for names, meaning in MEANING_PATTERN.findall(comment)

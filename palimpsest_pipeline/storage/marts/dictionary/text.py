@@ -61,13 +61,13 @@ def render_dictionary(entries: Sequence[Entry], guards: Mapping[str, Guards]) ->
     return "\n".join(parts)
 
 
-def _render_section(entry: Entry, guards: Guards, known: set[str]) -> str:
+def _render_section(entry: Entry, guards: Guards, entry_names: set[str]) -> str:
     lines = [f"### {entry.full_name}", "", entry.comment, ""]
     if entry.kind == "function":
         lines += [f"Call: `{entry.full_name}({entry.arguments})`", ""]
     facts = {
         "One row for each": ", ".join(f"`{name}`" for name in entry.key),
-        "Reads": ", ".join(_render_link(name, known) for name in entry.sources),
+        "Reads": ", ".join(_render_link(name, entry_names) for name in entry.sources),
         "Filled by": _render_names(guards.assets),
         "Blocking checks": _render_names(guards.blocking_checks),
         "Checks": _render_names(guards.checks),
@@ -100,8 +100,8 @@ def _render_row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
 
 
-def _render_link(name: str, known: set[str]) -> str:
-    return f"[`{name}`](#{name.replace('.', '')})" if name in known else f"`{name}`"
+def _render_link(name: str, entry_names: set[str]) -> str:
+    return f"[`{name}`](#{name.replace('.', '')})" if name in entry_names else f"`{name}`"
 
 
 def _render_names(names: Sequence[str]) -> str:

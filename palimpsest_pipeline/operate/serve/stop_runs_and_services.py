@@ -1,4 +1,5 @@
 """The end of the services: the daemon first, so that no run starts; then the runs; then the servers.
+
 Runs under way get some time to finish.
 """
 

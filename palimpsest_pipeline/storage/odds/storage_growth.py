@@ -1,6 +1,6 @@
 """Sizes of tables, of days of the odds history, and their growth since earlier measurements.
 
-Belongs here: measuring Postgres, keeping samples in `ops.storage_samples`, and computing figures from them. Does not
+Belongs here: measuring Postgres, storing samples in `ops.storage_samples`, and computing figures from them. Does not
 belong here: measuring the landing and the archive, whose sizes are passed in as rows of the same shape, and judging
 whether a size is too large.
 """
@@ -39,8 +39,9 @@ SAMPLE_RETENTION: Final = timedelta(days=90)
 """The age at which samples are deleted."""
 GROWTH_WINDOW: Final = timedelta(days=7)
 MIN_GROWTH_WINDOW: Final = timedelta(hours=12)
-"""Growth is computed from the oldest sample of the window. A younger sample than this would make a single cycle a
-trend.
+"""Minimum age of the sample from which growth is computed.
+
+It is the oldest sample of the window. With a younger one a single cycle would look like a trend.
 """
 
 TABLES_SQL: Final = """
@@ -89,7 +90,10 @@ class Sizes:
     """The growth of the total; negative while it shrinks."""
     limit_bytes: int
     days_until_limit: float | None
-    """Days until the limit at that growth; 0 when past the limit; None while the total does not grow."""
+    """Days until the limit at that growth; 0 when past the limit.
+
+    None while the total does not grow.
+    """
 
 
 def read_database_bytes(conn: psycopg.Connection[Any]) -> int:

@@ -1,0 +1,26 @@
+"""The setups of platforms for an engine."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline.platforms.base import PlatformAdapter
+
+from .dialect_guard import guard_judge
+from .engine import HostSetup
+from .host_budget import HostBudget
+
+if TYPE_CHECKING:
+    from palimpsest_pipeline.wire.client import PlatformClient
+
+
+def build_host_setups(
+    adapters: Mapping[Platform, PlatformAdapter],
+    clients: "Mapping[Platform, PlatformClient]",
+    budgets: Mapping[Platform, HostBudget],
+) -> dict[Platform, HostSetup]:
+    """Return the setup of each platform that has a client, for an engine."""
+    return {
+        platform: HostSetup(client, guard_judge(adapters[platform]), budgets[platform])
+        for platform, client in clients.items()
+    }
