@@ -23,7 +23,7 @@ from pydantic import SecretStr
 
 from palimpsest_pipeline.defs.instance import open_instance
 from palimpsest_pipeline.defs.run_heartbeat import report_dead_runs
-from palimpsest_pipeline.domain.instants import format_hour_key
+from palimpsest_pipeline.domain.instants import format_hour_key, get_day_start
 from palimpsest_pipeline.operate.backfill.hour_spans import HourSpan, run_span
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.replay_plan import HOUR
@@ -38,8 +38,8 @@ from palimpsest_pipeline_tests.fixtures.postgres import create_database, drop_da
 from .test_backfill import marks, run
 
 pytestmark = pytest.mark.slow
-HOURS = 27
-"""Two days at least, whatever the hour of now."""
+HOURS = 16
+"""Half of them before a midnight, and half after it."""
 PATIENCE_S = 600.0
 
 
@@ -93,12 +93,14 @@ def workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
 def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     create_database(postgres, "backfill_dagster")
     folder = tmp_path_factory.mktemp("killed")
-    epoch = datetime.now(UTC) - timedelta(hours=HOURS + 1)
+    midnight = get_day_start((datetime.now(UTC) - timedelta(hours=HOURS / 2)).date())
+    last = midnight + timedelta(hours=HOURS / 2 - 0.5)
     with pipelines(postgres, folder / "home") as make:
-        with SimulatorProcess(3, 5, epoch=epoch) as simulator:
-            landed = land_hours(make, simulator, HOURS)
+        with SimulatorProcess(3, 5, epoch=last - timedelta(hours=HOURS)) as simulator:
+            landed = land_hours(make, simulator, HOURS, last)
         hours = sorted({m.partition_hour for m in landed.landing.list_cycles()})
         assert len(hours) == HOURS
+        assert len({hour.date() for hour in hours}) == 2
         report = run(landed, hours[0], hours[-1])
         assert (len(report.done), report.is_complete) == (HOURS, True), report.describe_failures()
         settings = landed.settings.model_copy(
