@@ -25,7 +25,13 @@ from rich.console import Console
 from palimpsest_pipeline.domain.errors import PalimpsestError
 from palimpsest_pipeline.operate.unknown_settings import find_unknown_settings
 from palimpsest_pipeline.runtime.terminal import log_to_terminal
-from palimpsest_pipeline.settings import Settings, SettingsError, load_settings
+from palimpsest_pipeline.settings import (
+    PLATFORMS_VARIABLE,
+    Settings,
+    SettingsError,
+    load_settings,
+    name_platform_variable,
+)
 
 from .compare import compare_app
 from .console import (
@@ -69,7 +75,7 @@ app.add_typer(storage_app)
 
 @app.callback()
 def begin(context: typer.Context) -> None:
-    """Scrape, match and compare three bookmakers."""
+    """Scrape, match and compare bookmakers."""
     if context.invoked_subcommand == "doctor":  # doctor reports unknown settings itself
         return
     try:
@@ -609,15 +615,17 @@ def simulate(
         faults = [parse_fault(text) for text in failures or []]
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--fail") from None
-    with SimulatorProcess(size=size, seed=seed, port=port) as simulator:
+    configured = load_settings()
+    with SimulatorProcess(size=size, seed=seed, port=port, platforms=configured.platforms) as simulator:
         for platform, fault in faults:
             simulator.set_fault(platform, **asdict(fault))
-        home = load_settings().home
+        home = configured.home
         if home.name != "simulated":  # the terminal may already use the lines that this command printed before
             home /= "simulated"
         out.print(f"export PALIMPSEST_HOME_DIR={shlex.quote(str(home))}", highlight=False, soft_wrap=True)
+        out.print(f"export {PLATFORMS_VARIABLE}={','.join(simulator.base_urls)}", highlight=False)
         for platform, url in simulator.base_urls.items():
-            out.print(f"export PALIMPSEST_{platform.value.upper()}__BASE_URL={url}", highlight=False)
+            out.print(f"export {name_platform_variable(platform, 'base_url')}={url}", highlight=False)
         say("paste these lines into another terminal; commands in that terminal ask the simulator")
         say(
             f'switch a failure on: curl -d \'{{"platform": "bet9ja", "mode": "down"}}\' {simulator.url}/_sim/faults; '

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.domain.printable_text import escape_controls
 from palimpsest_pipeline.runtime.terminal import PrintableConsole, find_output_width
 
@@ -26,6 +27,21 @@ out = PrintableConsole(width=find_output_width(sys.stdout))
 err = PrintableConsole(stderr=True, width=find_output_width(sys.stderr))
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on standard output.")]
+
+
+def _check_platform(platform: Platform | None) -> Platform | None:
+    from palimpsest_pipeline.platforms.packs import load_packs
+
+    if platform is not None and platform not in load_packs().platforms:
+        raise typer.BadParameter(
+            f"{platform!r} is no platform with an installed pack; `palimpsest platforms list` shows them"
+        )
+    return platform
+
+
+PlatformOption = Annotated[
+    Platform | None, typer.Option(metavar="PLATFORM", callback=_check_platform, help="Only this platform.")
+]
 
 
 def say(message: str) -> None:

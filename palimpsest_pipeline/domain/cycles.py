@@ -22,6 +22,8 @@ class Cycle:
     """Fixtures requested when the scope is `kickoff` or `events`."""
     slot_at: datetime | None = None
     """Slot of the kickoff cadence that started the cycle; None in other scopes."""
+    platforms: tuple[Platform, ...] = ()
+    """The platforms that it covers; empty in cycles of versions that knew three."""
 
 
 @dataclass(frozen=True, slots=True)

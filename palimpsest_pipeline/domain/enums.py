@@ -1,21 +1,18 @@
-"""Closed vocabularies: the values that columns, logs and packages share."""
+"""Closed vocabularies, and the key of a platform: the values that columns, logs and packages share."""
 
+import re
 from enum import StrEnum
-from typing import Final
+from typing import Final, NewType
 
 WHOLE_LISTING_KEY: Final = "*"
 """Market key of a statement about a listing as a whole."""
 
 
-class Platform(StrEnum):
-    """A bookmaker's site.
-
-    The order of definition is the order of trust in names, country and kickoff, after the home platform.
-    """
-
-    BETPAWA = "betpawa"
-    SPORTYBET = "sportybet"
-    BET9JA = "bet9ja"
+Platform = NewType("Platform", str)
+"""The key of a platform, a bookmaker in one country: the name of its pack, and `-<country>` where that is not the
+pack's default country, e.g. `msport` or `msport-gh`. The set of platforms is open: packs bring them.
+"""
+PLATFORM_PATTERN: Final = re.compile(r"[a-z][a-z0-9]{0,20}(-[a-z]{2})?")
 
 
 class Sport(StrEnum):
@@ -101,6 +98,8 @@ class FailureClass(StrEnum):
     """Status 429, with Retry-After where the platform sends it."""
     BLOCKED = "blocked"
     """Status 403, a block page, HTML in place of JSON, or an empty 202: requests to this host must stop."""
+    SESSION_EXPIRED = "session_expired"
+    """The site answers only with a browser's cookie, and the one in the settings is missing or no longer accepted."""
     NOT_FOUND = "not_found"
     """The listing no longer exists."""
     CONTRACT_BROKEN = "contract_broken"

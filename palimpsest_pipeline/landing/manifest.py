@@ -35,7 +35,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """The landed content of a cycle.
 
     `stages` are the finished stages of the cycle, in order, e.g. discovery, capture. `late` are the platforms whose
-    discovery had not ended when the stage ended. `torn` names files that should be segments and cannot be read because
+    discovery had not ended when the stage ended. `platforms` are the covered ones; earlier versions, which knew three,
+    did not write them. `torn` names files that should be segments and cannot be read because
     writing them broke off; they are ignored.
     """
 
@@ -53,6 +54,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     segments: tuple[Segment, ...]
     torn: tuple[str, ...] = ()
     late: tuple[Platform, ...] = ()
+    platforms: tuple[Platform, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -89,6 +91,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
             started_at=self.started_at,
             run_id=self.run_id,
             sr_ids=self.sr_ids,
+            platforms=self.platforms,
         )
 
 
@@ -117,6 +120,7 @@ def build_manifest(
         segments=tuple(sorted(segments, key=lambda segment: segment.name)),
         torn=tuple(sorted(torn)),
         late=tuple(dict.fromkeys(late)),
+        platforms=cycle.platforms,
     )
 
 

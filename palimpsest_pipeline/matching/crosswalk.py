@@ -10,6 +10,7 @@ from typing import Final
 import polars as pl
 
 from palimpsest_pipeline.domain.enums import ListingKind, Platform
+from palimpsest_pipeline.domain.platform_trust import put_home_first
 
 from .identify_listings import make_id_sort_keys
 
@@ -31,16 +32,16 @@ _TOURNAMENT_ID_COLUMNS: Final = ["platform", "external_id"]
 
 
 def build_crosswalk(
-    identified: pl.DataFrame, trust: Sequence[Platform | str] = tuple(Platform)
+    identified: pl.DataFrame, platforms: Sequence[Platform], home: Platform
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return `(tournaments, links)` of all platform tournaments that list a match.
 
-    Their columns are `TOURNAMENTS_SCHEMA` and `LINKS_SCHEMA`, as in core.
+    Their columns are `TOURNAMENTS_SCHEMA` and `LINKS_SCHEMA`, as in core. `platforms` are in order of trust.
 
     A platform tournament with SportRadar's id has the key `sr:<id>`. One without joins the tournament that holds most
-    of its fixtures on other platforms. Tournaments without any link to a SportRadar id join the one on the first
-    defined platform (`<platform>:<external id>`), and a group that mixes several tournaments stays alone. Keys do not
-    depend on `trust`, which only chooses the displayed name and country.
+    of its fixtures on other platforms. Tournaments without any link to a SportRadar id join the one on the most
+    trusted platform (`<platform>:<external id>`), and a group that mixes several tournaments stays alone. Keys do not
+    depend on `home`, whose name and country are displayed first.
 
     `n_votes` counts fixtures shared with other platforms under the same key; `confidence` is their share of all shared
     fixtures. It is 1 for an own id and without shared fixtures, so a low value is a conflict.
@@ -55,7 +56,8 @@ def build_crosswalk(
     votes = shared.join(mixed_groups, on=_TOURNAMENT_ID_COLUMNS, how="anti").join(
         other_groups, on=["platform_other", "external_id_other"], how="anti"
     )
-    keys = _assign_keys(platform_tournaments, votes)
+    keys = _assign_keys(platform_tournaments, votes, platforms)
+    trust = put_home_first(home, platforms)
     return _build_tournaments(platform_tournaments, keys, trust), _build_links(platform_tournaments, shared, keys)
 
 
@@ -124,7 +126,9 @@ def _find_mixed_groups(shared: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _assign_keys(platform_tournaments: pl.DataFrame, shared: pl.DataFrame) -> pl.DataFrame:
+def _assign_keys(
+    platform_tournaments: pl.DataFrame, shared: pl.DataFrame, platforms: Sequence[Platform]
+) -> pl.DataFrame:
     """Return the key of every platform tournament.
 
     Votes are counted in rounds, all votes of a round at once, so the order of the rows does not matter.
@@ -133,7 +137,7 @@ def _assign_keys(platform_tournaments: pl.DataFrame, shared: pl.DataFrame) -> pl
         *_TOURNAMENT_ID_COLUMNS, tournament_key=pl.lit("sr:") + pl.col("sr_tournament_id").cast(pl.String)
     )
     keys = own_keys.filter(pl.col("tournament_key").is_not_null())
-    for platform in (None, *_list_platforms(platform_tournaments)):
+    for platform in (None, *_list_platforms(platform_tournaments, platforms)):
         open_tournaments = own_keys.join(keys, on=_TOURNAMENT_ID_COLUMNS, how="anti").select(_TOURNAMENT_ID_COLUMNS)
         if platform is not None:  # without a link to a SportRadar id: their own id is the key, which others may join
             unlinked = open_tournaments.filter(pl.col("platform") == platform)
@@ -208,7 +212,7 @@ def _build_links(platform_tournaments: pl.DataFrame, shared: pl.DataFrame, keys:
 
 
 def _build_tournaments(
-    platform_tournaments: pl.DataFrame, keys: pl.DataFrame, trust: Sequence[Platform | str]
+    platform_tournaments: pl.DataFrame, keys: pl.DataFrame, trust: Sequence[Platform]
 ) -> pl.DataFrame:
     """Return each tournament with the most trusted platform's name and country.
 
@@ -216,7 +220,7 @@ def _build_tournaments(
     the larger one counts.
     """
     ranks = pl.DataFrame(
-        {"platform": [str(p) for p in trust], "rank": range(len(trust))},
+        {"platform": list(trust), "rank": range(len(trust))},
         schema={"platform": pl.String, "rank": pl.Int32},
     )
     rows = (
@@ -239,8 +243,8 @@ def _build_tournaments(
     return rows.select(pl.col(name).cast(dtype) for name, dtype in TOURNAMENTS_SCHEMA.items())
 
 
-def _list_platforms(platform_tournaments: pl.DataFrame) -> list[str]:
-    order = [p.value for p in Platform]
+def _list_platforms(platform_tournaments: pl.DataFrame, platforms: Sequence[Platform]) -> list[str]:
+    order = list(platforms)
     return sorted(
         platform_tournaments["platform"].unique(), key=lambda p: (order.index(p) if p in order else len(order), p)
     )

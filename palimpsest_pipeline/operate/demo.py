@@ -20,6 +20,7 @@ from palimpsest_pipeline.pipeline.coverage_page import write_page
 from palimpsest_pipeline.pipeline.data_source import DataSource, note_source
 from palimpsest_pipeline.runtime.server_sharing import is_in_use
 from palimpsest_pipeline.settings import Settings, load_settings
+from palimpsest_pipeline.simulator.platforms import DEMO_PLATFORMS
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.ledger import cycle_reader
 from palimpsest_pipeline.storage.marts import mart_reader
@@ -62,7 +63,7 @@ def locate_demo_home(settings: Settings) -> Path:
 def build_demo_settings(home: Path, base_urls: dict[Platform, str], clock_offset_s: float, ui_port: int) -> Settings:
     """Return settings with an embedded server, and the simulator as every platform without request gaps."""
     platforms = {
-        p.value: {"base_url": url, "proxy": None, "max_in_flight": 16, "min_gap_s": 0, "jitter_s": 0}
+        p: {"base_url": url, "proxy": None, "max_in_flight": 16, "min_gap_s": 0, "jitter_s": 0}
         for p, url in base_urls.items()
     }
     return load_settings(
@@ -78,7 +79,8 @@ def build_demo_settings(home: Path, base_urls: dict[Platform, str], clock_offset
         embedded_durable=False,
         urgent_share=0,  # no other cycle runs at the same time
         ui_port=ui_port,
-        **platforms,
+        platforms=list(base_urls),
+        platform=platforms,
     )
 
 
@@ -95,7 +97,13 @@ def run_demo(settings: Settings, *, size: int, seed: int, say: Say) -> Iterator[
     # Both cycles must be of today.
     offset_s = -min(60.0 * MINUTES_BETWEEN_CYCLES, 3600.0 * now.hour + 60.0 * now.minute + now.second)
     say(f"Simulated platforms: {size} fixtures, seed {seed}")
-    with SimulatorProcess(size=size, seed=seed, clock_offset_s=offset_s, log_path=home / "simulator.log") as simulator:
+    with SimulatorProcess(
+        size=size,
+        seed=seed,
+        clock_offset_s=offset_s,
+        log_path=home / "simulator.log",
+        platforms=DEMO_PLATFORMS,
+    ) as simulator:
         first = build_demo_settings(home, simulator.base_urls, offset_s, settings.ui_port)
         second = build_demo_settings(home, simulator.base_urls, 0, settings.ui_port)
         say("Embedded Postgres and its schema")

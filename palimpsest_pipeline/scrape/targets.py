@@ -8,6 +8,7 @@ from typing import Any, Final
 from palimpsest_pipeline.domain.cycles import Target
 from palimpsest_pipeline.domain.enums import ListingKind, Platform
 from palimpsest_pipeline.domain.observations import MIN_RELISTING_GAP, Listing
+from palimpsest_pipeline.domain.platform_trust import put_home_first
 
 URGENCY_TIERS: Final = (timedelta(minutes=30), timedelta(minutes=120))
 """Limits of the time to kickoff that define the order of fixtures.
@@ -16,16 +17,18 @@ Fixtures that kick off within the first time come first, then those within the s
 """
 
 
-def build_targets(listings: Iterable[Listing], home: Platform, now: datetime) -> list[Target]:
+def build_targets(
+    listings: Iterable[Listing], platforms: Sequence[Platform], home: Platform, now: datetime
+) -> list[Target]:
     """Return the fixtures that have not kicked off yet, in the order in which to request them.
 
     Only matches count, never those in play. A fixture is the set of listings with one SportRadar id; a listing without
     one belongs to the fixture that its Genius id leads to, or is a target of its own.
 
-    The kickoff is the claim of the most trusted platform (home, then Platform's order); of several listings there, the
-    one with most markets. A kickoff that is not credible is ignored, and a fixture without any credible kickoff is not
-    a target. A kickoff more than `MIN_RELISTING_GAP` before the latest one of its platform is ignored too: the match
-    was listed again, and the old listing is not requested once its kickoff has passed.
+    The kickoff is the claim of the most trusted platform (home, then in the order of `platforms`); of several listings
+    there, the one with most markets. A kickoff that is not credible is ignored, and a fixture without any credible
+    kickoff is not a target. A kickoff more than `MIN_RELISTING_GAP` before the latest one of its platform is ignored
+    too: the match was listed again, and the old listing is not requested once its kickoff has passed.
 
     The result does not depend on the order of `listings` or on repetitions.
     """
@@ -39,7 +42,8 @@ def build_targets(listings: Iterable[Listing], home: Platform, now: datetime) ->
     for listing in matches:
         sr_id = listing.sr_id if listing.sr_id is not None else fixture_of_genius.get(listing.genius_id)
         groups[sr_id, "" if sr_id is not None else f"{listing.platform} {listing.external_id}"].append(listing)
-    targets = (_build_target(sr_id, group, home, now) for (sr_id, _), group in groups.items())
+    trust = put_home_first(home, platforms)
+    targets = (_build_target(sr_id, group, trust, now) for (sr_id, _), group in groups.items())
     return order_targets((target for target in targets if target is not None), home, now)
 
 
@@ -94,7 +98,9 @@ def _map_genius_ids(matches: Iterable[Listing]) -> dict[int | None, int]:
     return {genius_id: min(sr_ids) for genius_id, sr_ids in claims.items() if len(sr_ids) == 1}
 
 
-def _build_target(sr_id: int | None, group: Sequence[Listing], home: Platform, now: datetime) -> Target | None:
+def _build_target(
+    sr_id: int | None, group: Sequence[Listing], trust: Sequence[Platform], now: datetime
+) -> Target | None:
     claims = [listing for listing in group if listing.has_credible_kickoff(now)]
     if not claims:
         return None
@@ -107,7 +113,6 @@ def _build_target(sr_id: int | None, group: Sequence[Listing], home: Platform, n
     for listing in group:
         if listing not in outdated or listing.kickoff_at > now:
             by_platform[listing.platform].append(listing)
-    trust = [home, *(platform for platform in Platform if platform is not home)]
     ids = {
         platform: tuple(sorted((x.external_id for x in by_platform[platform]), key=_make_id_sort_key))
         for platform in trust

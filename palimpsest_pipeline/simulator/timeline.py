@@ -12,6 +12,7 @@ from math import pi, sin
 from random import Random
 
 from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline.simulator.platforms import BET9JA, BETPAWA, SPORTYBET
 
 from .pricing import ExpectedCounts
 from .world import Fixture, Listing, World, is_only_genius_at_sportybet
@@ -20,13 +21,13 @@ SUSPENDED_SHARE = 0.015
 SUSPENSION_WINDOW_S = 900
 MATCH_DURATION = timedelta(hours=2)
 PUBLISH_DELAY = {
-    Platform.BETPAWA: timedelta(0),
-    Platform.SPORTYBET: timedelta(minutes=2),
-    Platform.BET9JA: timedelta(minutes=4),
+    BETPAWA: timedelta(0),
+    SPORTYBET: timedelta(minutes=2),
+    BET9JA: timedelta(minutes=4),
 }
 """How much later than the first platform each one publishes a new kickoff."""
-STEP_LENGTH_FACTORS = {Platform.BETPAWA: 1.0, Platform.SPORTYBET: 0.7, Platform.BET9JA: 1.4}
-GOALS_FACTORS = {Platform.BETPAWA: (1.0, 1.0), Platform.SPORTYBET: (1.02, 0.985), Platform.BET9JA: (0.985, 1.01)}
+STEP_LENGTH_FACTORS = {BETPAWA: 1.0, SPORTYBET: 0.7, BET9JA: 1.4}
+GOALS_FACTORS = {BETPAWA: (1.0, 1.0), SPORTYBET: (1.02, 0.985), BET9JA: (0.985, 1.01)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ class Timeline:
     def list_upcoming(self, platform: Platform, now: datetime) -> list[Listing]:
         """Return the listings of matches that are up now, in the order of the world."""
         added = [
-            listing for added_at, listing in self.added_listings if listing.platform is platform and now >= added_at
+            listing for added_at, listing in self.added_listings if listing.platform == platform and now >= added_at
         ]
         return [listing for listing in [*self.world.listings[platform], *added] if self.is_up(listing, now)]
 

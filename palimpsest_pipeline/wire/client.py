@@ -131,7 +131,7 @@ class PlatformClient:
         It carries no If-None-Match and no If-Modified-Since, although some answers have a validator: a 304 has no body,
         and the landed answers of a cycle must be readable without those of another cycle.
         """
-        if request.platform is not self.platform:
+        if request.platform != self.platform:
             raise ValueError(f"a request to {request.platform} given to the client of {self.platform}")
         if not request.path.startswith("/"):
             raise ValueError(f"path {request.path!r} must begin with '/': requests never leave the platform's own host")
@@ -153,7 +153,12 @@ def _judge_answer(answer: Answer, read_failure: failures.Verdict | None, judge: 
     if read_failure is None and answer.body and failures.is_success(answer.status):
         return judge(answer)
     # The status decides, even when the body could not be read.
-    return failures.classify_status(answer.status, answer.headers, answer.request.kind, answer.body) or read_failure
+    verdict = failures.classify_status(answer.status, answer.headers, answer.request.kind, answer.body) or read_failure
+    if verdict is None or verdict[0] is not FailureClass.BLOCKED:
+        return verdict
+    # Only the dialect knows what a refusal of its site's edge means.
+    own_verdict = judge(answer)
+    return own_verdict if own_verdict is not None and own_verdict[0] is not FailureClass.BLOCKED else verdict
 
 
 def _build_headers(header_values: Mapping[str, str]) -> httpx.Headers:

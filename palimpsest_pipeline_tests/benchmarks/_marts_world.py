@@ -14,12 +14,12 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from palimpsest_pipeline.domain.enums import MarketState, Platform
+from palimpsest_pipeline.domain.enums import MarketState
 from palimpsest_pipeline.domain.schemas import COMPARED_LISTINGS
 from palimpsest_pipeline.markets import Vocabulary, load_vocabulary
 from palimpsest_pipeline.metrics import build_outcome_sets, comparison_frames
+from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS
 
-PLATFORMS: Final = tuple(platform.value for platform in Platform)
 PARTITION_PRICES: Final = 1_000_000
 MARKETS: Final = 200
 """Different markets with outcomes of the vocabulary; totals among them on several lines.

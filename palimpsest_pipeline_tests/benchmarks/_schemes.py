@@ -18,7 +18,6 @@ from palimpsest_pipeline.domain.enums import Platform, RunStatus, Scope, Sport, 
 from palimpsest_pipeline.domain.exchange import Request
 from palimpsest_pipeline.domain.instants import Clock, floor_to_hour, make_cycle_id
 from palimpsest_pipeline.landing import CycleWriter, Landing
-from palimpsest_pipeline.platforms.registry import build_adapters
 from palimpsest_pipeline.scrape import (
     HostSetup,
     ScrapeEngine,
@@ -31,10 +30,11 @@ from palimpsest_pipeline.scrape import (
 from palimpsest_pipeline.scrape.host_budget import HostBudget
 from palimpsest_pipeline.wire import HostConfig
 from palimpsest_pipeline.wire.client import PlatformClient
+from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA, PLATFORMS, build_adapters
 
 from ._child import Meter, Task, Usage, peak_rss_mb, tell, the_task
 
-HOME: Final = Platform.BETPAWA
+HOME: Final = BETPAWA
 FAR: Final = timedelta(minutes=30)
 """Fixtures that kick off sooner are left out: all schemes ask for the same ones, however long the others took."""
 
@@ -78,7 +78,7 @@ class World:
     def requests(self, target: Target) -> list[Request]:
         spoken = build_adapters()
         return [
-            spoken[platform].build_detail_request(one, target.sr_id)
+            spoken[platform].list_detail_requests(one, target.sr_id, ())[0]
             for platform, ids in target.listings.items()
             for one in ids
         ]
@@ -88,7 +88,7 @@ class World:
             await capture_targets(self.cycle, wanted, build_adapters(), engine, clock=self.clock)
 
     async def platform_by_platform(self, wanted: Sequence[Target]) -> None:
-        for platform in Platform:
+        for platform in PLATFORMS:
             await self.ours(
                 [
                     replace(one, listings={platform: one.listings[platform]})
@@ -122,7 +122,7 @@ class World:
         async with ScrapeEngine(self.hosts, self.writer, clock=self.clock) as engine:
             found = await discover(build_adapters(), engine, sport=Sport.FOOTBALL, tally=StageTally())
         listings = [listing for discovery in found.discoveries.values() for listing in discovery.listings]
-        return build_targets(listings, HOME, self.clock.now() + FAR)
+        return build_targets(listings, PLATFORMS, HOME, self.clock.now() + FAR)
 
 
 SCHEMES: Final[Mapping[str, Callable[[World, Sequence[Target]], Awaitable[None]]]] = {

@@ -22,6 +22,7 @@ from palimpsest_pipeline.scrape.host_budget import HostBudget
 from palimpsest_pipeline.scrape.shortest_duration import compute_floors_s
 from palimpsest_pipeline.simulator.request_log import RequestLine
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, SPORTYBET
 
 from ._child import Task, run
 from ._floor_client import Floor
@@ -30,8 +31,8 @@ from ._schemes import SCHEMES, Fetched, Landed
 from ._schemes import __name__ as schemes
 
 P50_MS, P95_MS = 250.0, 700.0
-SLOTS: Final = {Platform.BETPAWA: 50, Platform.SPORTYBET: 50, Platform.BET9JA: 15}
-GAPS_S: Final = {Platform.BETPAWA: 0.0, Platform.SPORTYBET: 0.0, Platform.BET9JA: 0.025}
+SLOTS: Final = {BETPAWA: 50, SPORTYBET: 50, BET9JA: 15}
+GAPS_S: Final = {BETPAWA: 0.0, SPORTYBET: 0.0, BET9JA: 0.025}
 """The limits of the scraper that went before; our own defaults are politer."""
 SIZES: Final = (0.2, 2.0)
 """Other worlds for the memory, as shares of `fixtures`."""
@@ -233,7 +234,7 @@ def _floors(run: Run) -> dict[str, dict[str, Any]]:
     for platform, drawn_s in run.drawn_s.items():
         slots_s, gaps_s = sum(drawn_s) / SLOTS[platform], (len(drawn_s) - 1) * run.budgets[platform].min_gap_s
         arrived = sorted(line.arrived_at for line in run.log if line.platform == platform)
-        found[platform.value] = {
+        found[platform] = {
             "floor_s": run.floors_s[platform],
             "requests": len(drawn_s),
             "latencies_s": sum(drawn_s),

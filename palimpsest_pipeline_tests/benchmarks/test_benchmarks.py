@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.domain.exchange import Answer
-from palimpsest_pipeline.platforms.registry import build_adapters
+from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS, build_adapters
 
 from . import backfill, cadence, cycle_cost, instance, marts, page, scrape, storage
 from . import normalise as benchmark
@@ -23,7 +23,7 @@ def test_the_figures_are_of_the_whole_path_over_every_platform(samples: Path) ->
     spoken = build_adapters()
     assert found["n_bodies"] == 6
     assert found["n_prices"] == sum(
-        benchmark.canonical_prices(spoken[one], answers(samples, one, 2, seed=1)) for one in Platform
+        benchmark.canonical_prices(spoken[one], answers(samples, one, 2, seed=1)) for one in PLATFORMS
     )
     assert found["n_prices"] > 6_000
     assert found["platforms"].keys() == {"betpawa", "sportybet", "bet9ja"}
@@ -34,17 +34,17 @@ def test_the_figures_are_of_the_whole_path_over_every_platform(samples: Path) ->
     assert benchmark.table(found).row_count == 4
 
 
-@pytest.mark.parametrize("platform", Platform)
+@pytest.mark.parametrize("platform", PLATFORMS)
 def test_perturbed_answers_have_the_captured_books_with_other_odds_and_ids(samples: Path, platform: Platform) -> None:
     read = build_adapters()[platform].read_detail
     batch = answers(samples, platform, 4, seed=1)
     assert [a.body for a in batch] == [a.body for a in answers(samples, platform, 4, seed=1)]
     assert len({a.body for a in batch} | {a.body for a in answers(samples, platform, 4, seed=2)}) == 8
-    details = [read(a) for a in batch]
+    details = [read([a]) for a in batch]
     assert len({d.listing.external_id for d in details}) == 4
     assert all(d.rejects == [] for d in details)
     for name, detail, given in zip(CAPTURED[platform] * 2, details, batch, strict=True):
-        captured = read(as_captured(samples, platform, name, given))
+        captured = read([as_captured(samples, platform, name, given)])
         for column in ("market_id", "n_outcomes"):
             assert getattr(detail.prices, column) == getattr(captured.prices, column)
         assert detail.prices.off == captured.prices.off

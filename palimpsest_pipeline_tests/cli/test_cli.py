@@ -34,6 +34,7 @@ from palimpsest_pipeline_tests.fixtures.commands import (
     free_port,
     ours,
 )
+from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS
 from palimpsest_pipeline_tests.fixtures.recordings import write_recordings
 
 
@@ -291,7 +292,7 @@ def test_a_refresh_tells_per_platform_how_it_went_and_names_ids_that_nobody_list
 
 
 def sorted_by_platform(listings: dict[str, list[str]]) -> list[tuple[str, list[str]]]:
-    return sorted(listings.items(), key=lambda item: list(Platform).index(Platform(item[0])))
+    return sorted(listings.items(), key=lambda item: list(PLATFORMS).index(Platform(item[0])))
 
 
 NOWHERE = {f"PALIMPSEST_{platform}__BASE_URL": "http://127.0.0.1:9" for platform in ("BETPAWA", "SPORTYBET", "BET9JA")}

@@ -14,7 +14,7 @@ from palimpsest_pipeline.landing import Landing
 from palimpsest_pipeline.markets import load_vocabulary
 from palimpsest_pipeline.markets.audit_occurrences import count_by_platform, rank_unmapped
 from palimpsest_pipeline.pipeline.market_audit import AuditFilter, AuditResult, audit_markets
-from palimpsest_pipeline.platforms.registry import build_adapters
+from palimpsest_pipeline_tests.fixtures.platforms import SPORTYBET, build_adapters
 
 FOOTBALL = {
     "betpawa/detail_football_113_markets_v3_2026-06-26.json": 0.98,
@@ -118,7 +118,7 @@ def test_comparable_is_mapped_and_sold_by_two_platforms(samples: Path):
 
 def test_a_platform_that_is_asked_for_reads_its_own_answers_only(samples: Path):
     file = str(samples / "bet9ja/getevent_soccer_norway_france.json")
-    found = audited(file, platform=Platform.SPORTYBET)
+    found = audited(file, platform=SPORTYBET)
     assert found.occurrences.is_empty()
     assert [(x.where, x.reason.startswith("no detail answer of sportybet")) for x in found.left_out] == [(file, True)]
 

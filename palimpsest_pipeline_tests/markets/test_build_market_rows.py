@@ -8,8 +8,8 @@ from polars.testing import assert_frame_equal
 
 from palimpsest_pipeline.markets import Vocabulary, build_market_rows, load_vocabulary, normalise, read_vocabulary
 from palimpsest_pipeline.markets.build_market_rows import MARKET_ROWS_SCHEMA
+from palimpsest_pipeline.markets.canonical_markets import MARKET_FILE_COLUMNS
 from palimpsest_pipeline.markets.normaliser import PRICES_SCHEMA
-from palimpsest_pipeline.markets.vocabulary import FILE_COLUMNS
 
 from .captures import captured_books
 
@@ -65,10 +65,10 @@ def large(tmp_path: Path) -> Vocabulary:
         "markets.csv": ["1,big,football,ft,result,Big,none,", "2,full,football,ft,result,Full,none,"],
         "outcomes.csv": [f"big,{n},o{n},O{n}" for n in range(1, 71)] + [f"full,{n},o{n},O{n}" for n in range(1, 64)],
     }
-    for name, columns in FILE_COLUMNS.items():
+    for name, columns in MARKET_FILE_COLUMNS.items():
         (tmp_path / name).write_text("\n".join([",".join(columns), *files.get(name, [])]) + "\n")
     (tmp_path / "VERSION").write_text("1\n")
-    return read_vocabulary(tmp_path)
+    return read_vocabulary(tmp_path, [])
 
 
 def test_a_market_with_more_outcomes_than_a_mask_has_bits_is_a_row_per_outcome(large: Vocabulary) -> None:

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.markets import NormalisedBatch, load_vocabulary, normalise
 from palimpsest_pipeline.markets.normaliser import MERGED_SCHEMA, PRICES_SCHEMA
 from palimpsest_pipeline.markets.players import PLAYERS_SCHEMA
 from palimpsest_pipeline.markets.unmapped_markets import COVERAGE_SCHEMA, UNMAPPED_SCHEMA
+from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS
 
 from .captures import CAPTURES, FOOTBALL, INDEX, MarketRow, books, captured_books, market_rows_of
 
@@ -558,7 +558,7 @@ some_outcomes = st.tuples(
 market_rows = st.builds(
     MarketRow,
     st.integers(0, 2),
-    st.sampled_from(list(Platform)).map(str),
+    st.sampled_from(list(PLATFORMS)).map(str),
     st.sampled_from(["football", "tennis"]),
     texts | st.sampled_from(["3743", "5000", "38", "S_HAOU", "775"]),
     texts | st.none(),

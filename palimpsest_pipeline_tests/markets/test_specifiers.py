@@ -30,7 +30,9 @@ def resolved(*instances: tuple[str, str, str]) -> pl.DataFrame:
         },
         orient="row",
     )
-    return find_candidate_keys(frame, split_parts(frame), load_vocabulary()).sort("instance", "key_id")
+    return find_candidate_keys(frame, split_parts(frame, load_vocabulary()), load_vocabulary()).sort(
+        "instance", "key_id"
+    )
 
 
 @settings(max_examples=50, deadline=None)
@@ -65,7 +67,8 @@ def test_parts_of_a_specifier_are_what_it_is_written_of(pairs: list[tuple[str, s
     given_parts = split_parts(
         pl.DataFrame(
             {"instance": [0], "platform": ["sportybet"], "specifier": [text]}, schema_overrides={"instance": pl.UInt32}
-        )
+        ),
+        load_vocabulary(),
     )
     assert given_parts.select("part", "value").rows() == pairs
     assert build_schemas(given_parts)["specifier_schema"].to_list() == ["|".join(sorted({name for name, _ in pairs}))]

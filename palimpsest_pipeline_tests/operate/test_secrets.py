@@ -224,6 +224,7 @@ COMMAND_THAT_FAILS: Final = """
 import sys
 from palimpsest_pipeline.cli import __main__ as cli
 from palimpsest_pipeline.landing import LandingError
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, SPORTYBET
 
 def fail():
     raise LandingError(sys.argv[1])

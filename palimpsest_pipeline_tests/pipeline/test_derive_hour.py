@@ -25,6 +25,7 @@ from palimpsest_pipeline.pipeline.due_products import list_due_products
 from palimpsest_pipeline.storage.derivation import derived_products, due_products
 from palimpsest_pipeline_tests.fixtures.landed import land_answer, make_cycle
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
+from palimpsest_pipeline_tests.fixtures.platforms import SPORTYBET
 
 HOUR = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
@@ -185,7 +186,7 @@ def test_platforms_stand_one_by_one_and_what_stops_one_leaves_only_its_own_part_
             pipeline,
             pipeline.landing.list_cycles(hour=HOUR),
             "odds_snapshots",
-            lambda platform: derive(platform, Platform.SPORTYBET),
+            lambda platform: derive(platform, SPORTYBET),
         )
     assert sorted(derived) == ["bet9ja", "betpawa", "sportybet"]
     assert marks() == ["half of bet9ja", "half of betpawa", "odds_snapshots/bet9ja", "odds_snapshots/betpawa"]

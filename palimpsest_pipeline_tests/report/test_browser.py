@@ -253,7 +253,7 @@ def test_markets_that_were_not_compared_are_a_question_mark_that_says_how_many(s
     row = upcoming(world).join(world.gaps.filter(pl.col("n_unknown") > 0), on="sr_id").row(0, named=True)
     search(shown, str(row["sr_id"]))
     name = worlds.PLATFORM_NAMES[row["platform"]]
-    told = f"at least 17 markets not compared: BetPawa and {name} were not looked at together, or another platform is home by now"
+    told = f"at least 17 markets not compared: BetPawa and {name} were not looked at together, or another platform == home by now"
     mark = shown.locator("#tournaments .event .who").get_by_role("img", name=told, exact=True)
     expect(mark).to_have_text("?")
     expect(mark).to_have_attribute("title", told)

@@ -12,6 +12,7 @@ from random import Random
 from palimpsest_pipeline.domain.enums import FailureClass, Platform
 from palimpsest_pipeline.scrape.host_budget import HostBudget
 from palimpsest_pipeline.scrape.scheduler import RequestJob, ScheduledRequest, Scheduler, StartRequest
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, SPORTYBET
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ def job(key: int, *hosts: Platform, rank: int | None = None) -> RequestJob:
     )
 
 
-PAWA, SPORTY, BET9JA = Platform.BETPAWA, Platform.SPORTYBET, Platform.BET9JA
+PAWA, SPORTY = BETPAWA, SPORTYBET
 SHARES: Mapping[tuple[Platform, ...], int] = {
     (PAWA, SPORTY, BET9JA): 1535,
     (PAWA, SPORTY): 133,

@@ -189,7 +189,7 @@ def check_derived_products(settings: Settings) -> Finding:
     pipeline = Pipeline(settings)
     try:
         with pipeline.connect() as conn:
-            query = make_due_query(pipeline)
+            query = make_due_query(pipeline, conn)
             hours = read_due_hours(conn, query, pipeline.clock.now() - timedelta(minutes=settings.stuck_after_minutes))
             failed = read_due_failures(conn, query)
     except (DatabaseUrlError, DatabaseUnreachable, psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction):

@@ -19,7 +19,7 @@ from palimpsest_pipeline.matching import find_country_iso
 from palimpsest_pipeline.storage.catalog.listings import LISTING_SCHEMA, MANIFEST_SCHEMA, TOURNAMENT_SCHEMA, CycleFacts
 
 from ..context import Pipeline
-from .books import Books, EarlyPart, ObservedListing, frame_listings, read_listings
+from .books import Books, EarlyPart, ObservedListing, frame_listings, group_details, read_listings
 
 DISCOVERY_KINDS: Final = (PayloadKind.TREE, PayloadKind.LISTING)
 WHOLE_TREE_ID: Final = "*"
@@ -67,7 +67,7 @@ def read_discoveries(
     for platform in platforms:
         platform_answers = [a for a in answers if a.request.platform == platform]
         at = max((a.observed_at for a in platform_answers if a.ok), default=manifest.started_at)
-        discovery = pipeline.adapters[platform].read_discovery(platform_answers, pipeline.settings.sport)
+        discovery = pipeline.get_adapter(platform).read_discovery(platform_answers, pipeline.settings.sport)
         discoveries[platform] = (discovery, at)
     return discoveries
 
@@ -76,16 +76,14 @@ def read_cycle_listings(
     pipeline: Pipeline,
     manifest: Manifest,
     discoveries: dict[Platform, tuple[Discovery, datetime]],
-    platforms: Sequence[Platform] | None = None,
+    platforms: Sequence[Platform],
 ) -> pl.DataFrame:
     """Return the listings (`LISTING_SCHEMA`) in a cycle's `discoveries` and in its detail answers.
 
     A detail answer that cannot be read, or shows a match in play, is left out: the derivation of the odds rejects it.
     """
     discovered = frame_listings(list_discovered_listings(discoveries))
-    return pl.concat(
-        [discovered, _read_detail_listings(pipeline, manifest, pipeline.platforms if platforms is None else platforms)]
-    )
+    return pl.concat([discovered, _read_detail_listings(pipeline, manifest, platforms)])
 
 
 def _read_detail_listings(pipeline: Pipeline, manifest: Manifest, platforms: Sequence[Platform]) -> pl.DataFrame:
@@ -97,7 +95,7 @@ def _read_detail_listings(pipeline: Pipeline, manifest: Manifest, platforms: Seq
             if isinstance(part, Books):
                 frames.append(part.listings)
             else:
-                frames.append(frame_listings(read_listings(part, pipeline.adapters[platform])))
+                frames.append(frame_listings(read_listings(part, pipeline.get_adapter(platform))))
     return pl.concat(frames)
 
 
@@ -105,16 +103,16 @@ def read_cycle_books(pipeline: Pipeline, manifest: Manifest, platform: Platform,
     """Yield the books of all detail answers of a platform.
 
     Books that were decoded during the scrape are reused; the others are read from the landing in batches of
-    `batch_size` answers.
+    `batch_size` listings.
     """
     for part in _read_parts(pipeline, manifest, platform, pipeline.early_books.take_parts(manifest.cycle_id, platform)):
         if isinstance(part, Books):
             yield part
             continue
-        for first in part:  # an iterator, because a list would have all bodies in memory at once
-            yield pipeline.normalise_books(
-                [pipeline.decode_books(platform, chain([first], islice(part, batch_size - 1)))]
-            )
+        attempts = group_details(part, pipeline.get_adapter(platform))
+        for first in attempts:  # an iterator, because a list would have all bodies in memory at once
+            batch = chain(first, chain.from_iterable(islice(attempts, batch_size - 1)))
+            yield pipeline.normalise_books([pipeline.decode_books(platform, batch)])
 
 
 def list_discovered_listings(discoveries: dict[Platform, tuple[Discovery, datetime]]) -> list[ObservedListing]:
@@ -196,7 +194,7 @@ def _read_parts(
     about a listing.
     """
 
-    segments = [segment for segment in manifest.segments if segment.platform is platform]
+    segments = [segment for segment in manifest.segments if segment.platform == platform]
     early = {part.segments[0]: part for part in read}
     del read
     unread: list[Segment] = []

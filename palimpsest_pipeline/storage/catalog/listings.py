@@ -158,7 +158,7 @@ def write_discovery(
     cycle: CycleFacts,
     manifests: pl.DataFrame,
     tournaments: pl.DataFrame,
-    platforms: Sequence[str] = tuple(Platform),
+    platforms: Sequence[str],
 ) -> int:
     """Replace the manifests of the cycle's discovery of `platforms`; return the number of rows.
 
@@ -187,7 +187,7 @@ def write_discovery(
 
 
 def write_listings(
-    conn: psycopg.Connection, cycle_id: int, listings: pl.DataFrame, platforms: Sequence[str] = tuple(Platform)
+    conn: psycopg.Connection, cycle_id: int, listings: pl.DataFrame, platforms: Sequence[str]
 ) -> pl.DataFrame:
     """Replace the cycle's observations of `platforms` (`LISTING_SCHEMA`) and derive their listings again.
 

@@ -5,6 +5,7 @@ Coverage is computed from them.
 Belongs here: reading observations and manifests as of a cycle. Does not belong here: classes, rates, matching.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -54,8 +55,10 @@ def read_as_of(conn: psycopg.Connection, cycle_id: int) -> datetime:
     return as_of
 
 
-def read_universe(conn: psycopg.Connection, cycle_id: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the listings as of the cycle, and the tournaments with the evidence for absences.
+def read_universe(
+    conn: psycopg.Connection, cycle_id: int, platforms: Sequence[Platform]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return these platforms' listings as of the cycle, and the tournaments with the evidence for absences.
 
     A complete discovery received all listings of a tournament. The first frame (`UNIVERSE_SCHEMA`) has, for each
     platform and tournament, the listings of its last complete discovery at or before the cycle, and the listings that
@@ -69,7 +72,7 @@ def read_universe(conn: psycopg.Connection, cycle_id: int) -> tuple[pl.DataFrame
     Both frames are sorted by their keys. `book_sizes` reads the sizes of the listings' books. Raises UnknownCycleError.
     """
     read_as_of(conn, cycle_id)
-    params = {"cycle_id": cycle_id, "carry_limit": CARRY_LIMIT, "platforms": [str(platform) for platform in Platform]}
+    params = {"cycle_id": cycle_id, "carry_limit": CARRY_LIMIT, "platforms": list(platforms)}
     conn.execute("drop table if exists pg_temp.looked")
     conn.execute(
         """
@@ -149,6 +152,7 @@ select
 from known
 left join complete using (platform, external_id)
 left join gone using (platform, external_id)
+where known.platform = any(%(platforms)s::text[])
 """
 
 LISTINGS_SQL: Final = """

@@ -114,7 +114,7 @@ def mark_fixtures_of_other_home(conn: psycopg.Connection, home: Platform, now: d
     Fixtures that are marked already stay as they are. While there is any such fixture, upcoming fixtures without
     rows are marked too. Returns the number of marks set.
     """
-    params = {"home": home.value, "now": now, "products": [product.value for product in FixtureProduct]}
+    params = {"home": home, "now": now, "products": [product.value for product in FixtureProduct]}
     return conn.execute(MARK_OTHER_HOME_SQL, params).rowcount
 
 

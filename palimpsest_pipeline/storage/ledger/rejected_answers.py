@@ -34,7 +34,7 @@ def replace_rejects(
     cycle_id: int,
     kinds: Sequence[PayloadKind],
     rejects: Sequence[tuple[PayloadKind, Reject, bool]],
-    platforms: Sequence[Platform] = tuple(Platform),
+    platforms: Sequence[Platform],
 ) -> int:
     """Make `rejects` those of the cycle's answers of `kinds` from `platforms`; return the number of rows.
 

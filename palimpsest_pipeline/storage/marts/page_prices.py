@@ -11,7 +11,6 @@ from typing import Any, Final
 import polars as pl
 import psycopg
 
-from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.domain.schemas import INSTANT
 
 from ..db.copy_frames import Schema, read_frame
@@ -30,13 +29,15 @@ STRETCHES_SCHEMA: Final[Schema] = {
 
 `ends_at` is null when it still can, as of the last look.
 """
+# Every platform is named, so that all first columns of the keys are given: a fixture has some hundred other markets.
 STRETCHES_SQL: Final = """
     select m.sr_id, m.market_key, m.specifier, m.platform, o.key as outcome_key, m.observed_from as begins_at,
         m.observed_to as ends_at,
         round(o.value::numeric * 1000)::int as odds_milli
     from mart.market_margin m
     cross join lateral jsonb_each_text(m.odds_vector) o
-    where m.sr_id = any(%(sr_ids)s) and m.platform = any(%(platforms)s) and m.market_key = %(market)s
+    where m.sr_id = any(%(sr_ids)s) and m.market_key = %(market)s
+            and m.platform = any(array(select platform from ops.platforms))
         and (m.observed_to is null or m.observed_to > %(since)s)
     union all
     (
@@ -45,7 +46,8 @@ STRETCHES_SQL: Final = """
                 round(o.value::numeric * 1000)::int
         from mart.market_margin m
         cross join lateral jsonb_each_text(m.odds_vector) o
-        where m.sr_id = any(%(sr_ids)s) and m.platform = any(%(platforms)s) and m.market_key = %(market)s
+        where m.sr_id = any(%(sr_ids)s) and m.market_key = %(market)s
+            and m.platform = any(array(select platform from ops.platforms))
             and m.observed_to <= %(since)s
         order by m.sr_id, m.specifier, m.platform, o.key, m.observed_from desc
     )
@@ -68,7 +70,8 @@ STATES_SQL: Final = """
     select a.sr_id, a.market_key, a.specifier, a.platform, a.valid_from as begins_at, a.valid_to as ends_at,
         a.state, a.last_confirmed_at
     from mart.availability_interval a
-    where a.sr_id = any(%(sr_ids)s) and a.platform = any(%(platforms)s) and a.market_key = %(market)s
+    where a.sr_id = any(%(sr_ids)s) and a.market_key = %(market)s
+        and a.platform = any(array(select platform from ops.platforms))
         and (a.valid_to is null or a.valid_to > %(since)s)
 """
 CURRENT_PRICES_SCHEMA: Final[Schema] = {
@@ -130,7 +133,7 @@ def read_stretches(conn: psycopg.Connection[Any], market: str, sr_ids: Sequence[
 
     They are the stretches that reach beyond `since`, and of each outcome the last one before.
     """
-    return read_frame(conn, STRETCHES_SQL, _build_params(market, sr_ids, since), STRETCHES_SCHEMA)
+    return read_frame(conn, STRETCHES_SQL, {"sr_ids": list(sr_ids), "market": market, "since": since}, STRETCHES_SCHEMA)
 
 
 def read_states(conn: psycopg.Connection[Any], market: str, sr_ids: Sequence[int], since: datetime) -> pl.DataFrame:
@@ -138,7 +141,7 @@ def read_states(conn: psycopg.Connection[Any], market: str, sr_ids: Sequence[int
 
     They are the intervals that reach beyond `since`.
     """
-    return read_frame(conn, STATES_SQL, _build_params(market, sr_ids, since), STATES_SCHEMA)
+    return read_frame(conn, STATES_SQL, {"sr_ids": list(sr_ids), "market": market, "since": since}, STATES_SCHEMA)
 
 
 def read_current_prices(conn: psycopg.Connection[Any], market: str, sr_ids: Sequence[int]) -> pl.DataFrame:
@@ -155,16 +158,3 @@ def read_market_names(conn: psycopg.Connection[Any], markets: Sequence[str]) -> 
     Markets are in the order given, outcomes in the vocabulary's order.
     """
     return read_frame(conn, MARKET_NAMES_SQL, [list(markets), list(markets)], MARKET_NAMES_SCHEMA)
-
-
-def _build_params(market: str, sr_ids: Sequence[int], since: datetime) -> dict[str, Any]:
-    """Return parameters with every platform by name.
-
-    So all first columns of the keys are given: a fixture has some hundred other markets.
-    """
-    return {
-        "sr_ids": list(sr_ids),
-        "platforms": [platform.value for platform in Platform],
-        "market": market,
-        "since": since,
-    }

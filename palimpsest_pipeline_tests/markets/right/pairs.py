@@ -31,7 +31,7 @@ def pairs(prices: pl.DataFrame) -> pl.DataFrame:
     offered = prices.filter(pl.col("backable") & pl.col("capture").str.ends_with(ONE_FIXTURE))
 
     def one(platform: Platform, prefix: str) -> pl.DataFrame:
-        return offered.filter(pl.col("platform") == platform.value).select(
+        return offered.filter(pl.col("platform") == platform).select(
             *BET, pl.col("platform").alias(f"{prefix}platform"), pl.col("odds_milli").alias(f"{prefix}odds_milli")
         )
 

@@ -20,7 +20,7 @@ from pydantic import SecretStr
 
 from palimpsest_pipeline.defs.instance import open_instance
 from palimpsest_pipeline.defs.monitoring.checks import last_ticks_succeeded
-from palimpsest_pipeline.domain.enums import PayloadKind, Platform, Scope
+from palimpsest_pipeline.domain.enums import PayloadKind, Scope
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.operate.doctor import orchestration, platform_hosts, stores
 from palimpsest_pipeline.operate.doctor.findings import Finding, run_checks
@@ -37,6 +37,7 @@ from palimpsest_pipeline.storage.derivation.landed_cycles import LandedCycle
 from palimpsest_pipeline.storage.ledger import run_heartbeats
 from palimpsest_pipeline_tests.fixtures.loopback import Loopback
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
+from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA, PLATFORMS
 from palimpsest_pipeline_tests.fixtures.postgres import create_database, drop_database
 from palimpsest_pipeline_tests.storage.table_rows import insert
 
@@ -284,7 +285,9 @@ def test_hours_of_which_something_is_due_are_told_with_a_cycle_that_failed(world
     assert stores.check_derived_products(pipeline.settings) == Finding("derived", True, "everything that was landed")
     hour = datetime(2026, 5, 1, 12, tzinfo=UTC)
     with pipeline.connect() as conn:
-        landed_cycles.write_cycle(conn, LandedCycle(7, hour, Scope.FULL, "digest", is_whole=True))
+        landed_cycles.write_cycle(
+            conn, LandedCycle(7, hour, Scope.FULL, tuple(sorted(PLATFORMS)), "digest", is_whole=True)
+        )
         ended = {"started_at": hour, "finished_at": hour + timedelta(minutes=10), "status": "completed"}
         insert(conn, "ops.scrape_batches", {"cycle_id": 7, "scope": "full", "partition_hour": hour, **ended})
         insert(conn, "ops.scrape_runs", {"cycle_id": 7, "platform": "bet9ja", "bytes": 1, **ended})
@@ -429,16 +432,16 @@ def test_definitions_can_be_loaded():
 def test_an_answer_of_a_platform_says_no_more_than_it_proves(status: int | None, ok: bool, says: str):
     now = datetime.now(UTC)
     answer = Answer(
-        Request(Platform.BETPAWA, PayloadKind.TREE, "/"), 1, now, now, now, status, {}, None, failure_detail="no route"
+        Request(BETPAWA, PayloadKind.TREE, "/"), 1, now, now, now, status, {}, None, failure_detail="no route"
     )
-    found = platform_hosts.judge_answer(Platform.BETPAWA, "https://x", answer)
+    found = platform_hosts.judge_answer(BETPAWA, "https://x", answer)
     assert (found.name, found.ok) == ("platform betpawa", ok)
     assert says in found.detail
 
 
 async def test_platforms_are_asked_once_each():
     async with Loopback() as host:
-        settings = load_settings(**{platform.value: {"base_url": host.base_url} for platform in Platform})
+        settings = load_settings(**{platform: {"base_url": host.base_url} for platform in PLATFORMS})
         found = await asyncio.to_thread(platform_hosts.check_platforms, settings)
         assert host.asked("/") == len(host.requests) == 3
     assert [f.name for f in found] == ["platform betpawa", "platform sportybet", "platform bet9ja"]

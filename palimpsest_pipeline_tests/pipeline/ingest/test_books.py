@@ -36,10 +36,10 @@ from palimpsest_pipeline.pipeline.ingest.books import (
     read_listings,
 )
 from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
-from palimpsest_pipeline.platforms.registry import build_adapters
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
 from palimpsest_pipeline_tests.fixtures.landed import land_cycle
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, SPORTYBET, build_adapters
 from palimpsest_pipeline_tests.platforms.support import answer, loaded
 from palimpsest_pipeline_tests.platforms.test_damaged_answers import damage
 from palimpsest_pipeline_tests.platforms.test_details_in_two_ways import DETAILS, OTHERS
@@ -61,13 +61,13 @@ class Counting:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.own, name)
 
-    def read_listing(self, given: Answer) -> Listing:
-        self.listings[given.request.external_id] += 1
-        return self.own.read_listing(given)
+    def read_listing(self, answers: Sequence[Answer]) -> Listing:
+        self.listings[answers[0].request.external_id] += 1
+        return self.own.read_listing(answers)
 
-    def read_detail(self, given: Answer) -> Detail:
-        self.details[given.request.external_id] += 1
-        return self.own.read_detail(given)
+    def read_detail(self, answers: Sequence[Answer]) -> Detail:
+        self.details[answers[0].request.external_id] += 1
+        return self.own.read_detail(answers)
 
 
 def counted(pipeline: Pipeline) -> list[Counting]:
@@ -121,7 +121,7 @@ def segment_of(platform: Platform, number: int) -> Segment:
 
 
 def cycle_of(scope: Scope = Scope.FULL) -> Cycle:
-    return Cycle(1, Trigger.MANUAL, scope, Platform.BETPAWA, AT, AT)
+    return Cycle(1, Trigger.MANUAL, scope, BETPAWA, AT, AT)
 
 
 def given_answer(samples: Path, n: int = 0) -> Answer:
@@ -163,31 +163,31 @@ def test_books_of_landed_segments_are_those_that_reading_them_gives(
     for number, each in enumerate(answers):
         offer(early, number, [each])
     offer(early, 0, [given_answer(samples, 5)])
-    found = early.find_parts(1, Platform.BETPAWA)
+    found = early.find_parts(1, BETPAWA)
     assert [part.segments for part in found] == [
-        tuple(segment_of(Platform.BETPAWA, n) for n in numbers) for numbers in ((0, 1), (2,))
+        tuple(segment_of(BETPAWA, n) for n in numbers) for numbers in ((0, 1), (2,))
     ]
     for part, given in zip(found, (answers[:2], answers[2:]), strict=True):
         assert part.books is not None
-        assert_same(part.books, read(Platform.BETPAWA, given))
-    assert early.find_parts(2, Platform.BETPAWA) == early.find_parts(1, Platform.SPORTYBET) == []
-    assert early.take_parts(1, Platform.SPORTYBET) == []
-    assert early.take_parts(1, Platform.BETPAWA) == found
-    assert early.find_parts(1, Platform.BETPAWA) == []
-    assert len(early.find_parts(1, Platform.BET9JA)) == 1
+        assert_same(part.books, read(BETPAWA, given))
+    assert early.find_parts(2, BETPAWA) == early.find_parts(1, SPORTYBET) == []
+    assert early.take_parts(1, SPORTYBET) == []
+    assert early.take_parts(1, BETPAWA) == found
+    assert early.find_parts(1, BETPAWA) == []
+    assert len(early.find_parts(1, BET9JA)) == 1
 
 
 def test_recorded_answers_are_not_read_before_anybody_derives_them(samples: Path) -> None:
     early = EarlyBooks(decode, normalise)
     offer(early, 0, [given_answer(samples)], Scope.RECORDED)
-    assert early.find_parts(1, Platform.BETPAWA) == []
+    assert early.find_parts(1, BETPAWA) == []
 
 
 @pytest.mark.parametrize("limits", [{"max_bytes": 1}, {"max_waiting": 0}])
 def test_what_is_kept_has_bounds(samples: Path, limits: dict[str, int]) -> None:
     early = EarlyBooks(decode, normalise, **limits)
     offer(early, 0, [given_answer(samples)])
-    assert early.find_parts(1, Platform.BETPAWA) == []
+    assert early.find_parts(1, BETPAWA) == []
 
 
 def test_an_error_of_reading_is_left_to_who_derives_and_ends_a_part(samples: Path) -> None:
@@ -202,9 +202,9 @@ def test_an_error_of_reading_is_left_to_who_derives_and_ends_a_part(samples: Pat
     early = EarlyBooks(broken, normalise, max_waiting=MANY)
     for number, each in enumerate((good, bad, good)):
         offer(early, number, [each])
-    assert [part.segments for part in early.find_parts(1, Platform.BETPAWA)] == [
-        (segment_of(Platform.BETPAWA, 0),),
-        (segment_of(Platform.BETPAWA, 2),),
+    assert [part.segments for part in early.find_parts(1, BETPAWA)] == [
+        (segment_of(BETPAWA, 0),),
+        (segment_of(BETPAWA, 2),),
     ]
 
 
@@ -225,14 +225,14 @@ def test_books_put_together_are_those_of_one_batch(samples: Path) -> None:
         for platform, name in (*DETAILS[2:5], *OTHERS[:2])
     ]
     parts = [answers[:2], answers[2:]]
-    whole = read(Platform.SPORTYBET, answers)
-    assert_same(normalise([decode(Platform.SPORTYBET, part) for part in parts]), whole)
-    assert_same(concat_books([read(Platform.SPORTYBET, part) for part in parts]), whole)
+    whole = read(SPORTYBET, answers)
+    assert_same(normalise([decode(SPORTYBET, part) for part in parts]), whole)
+    assert_same(concat_books([read(SPORTYBET, part) for part in parts]), whole)
     assert len(whole.refused) == 2
 
 
 def test_no_books_have_the_columns_of_books(samples: Path) -> None:
-    found = read(Platform.BETPAWA, [given_answer(samples)])
+    found = read(BETPAWA, [given_answer(samples)])
     assert {field.name for field in fields(Books)} - set(FRAME_FIELDS) == {"refused", "without_price"}
     for name in FRAME_FIELDS:
         assert getattr(EMPTY_BOOKS, name).schema == getattr(found, name).schema, name
@@ -243,9 +243,9 @@ def test_seen_listings_are_taken_once_and_the_oldest_go_first() -> None:
     kept = ListingCache(max_rows=4)
     kept.keep(1, "a", Platform, seen)
     kept.keep(2, "b", Platform, seen)
-    assert kept.take(1, "a", [Platform.BETPAWA]) is None
-    assert kept.take(2, "a", [Platform.BET9JA]) is None, "its landed content has changed since"
-    found = kept.take(2, "b", [Platform.BET9JA, Platform.SPORTYBET])
+    assert kept.take(1, "a", [BETPAWA]) is None
+    assert kept.take(2, "a", [BET9JA]) is None, "its landed content has changed since"
+    found = kept.take(2, "b", [BET9JA, SPORTYBET])
     assert found is not None
     assert found["external_id"].to_list() == ["2", "3"]
-    assert kept.take(2, "b", [Platform.BET9JA]) is None
+    assert kept.take(2, "b", [BET9JA]) is None

@@ -1,4 +1,4 @@
-"""Another platform is home by now: what shows the present follows the settings, what is as of a cycle the cycle."""
+"""Another platform == home by now: what shows the present follows the settings, what is as of a cycle the cycle."""
 
 from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
 from palimpsest_pipeline.pipeline.marts.current_prices import derive_prices

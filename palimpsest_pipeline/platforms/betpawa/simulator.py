@@ -10,14 +10,13 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline.simulator.book import BookGenerator, OfferedLine, PricedOutcome
+from palimpsest_pipeline.simulator.catalogue import load_betpawa_price_offsets
+from palimpsest_pipeline.simulator.platforms import BETPAWA
+from palimpsest_pipeline.simulator.timeline import Timeline
+from palimpsest_pipeline.simulator.world import Listing
 
-from .book import BookGenerator, OfferedLine, PricedOutcome
-from .catalogue import load_betpawa_price_offsets
-from .timeline import Timeline
-from .world import Listing
-
-PLATFORM = Platform.BETPAWA
+PLATFORM = BETPAWA
 MAIN_MARKET_ID = "3743"
 OTHER_SPORTS = (("3", "Basketball", 300), ("101", "eFootball", 1000), ("452", "Tennis", 1452))
 MAX_PAGE_SIZE = 100

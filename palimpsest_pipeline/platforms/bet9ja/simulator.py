@@ -9,14 +9,13 @@ from typing import Any
 
 import msgspec
 
-from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline.simulator.book import BookGenerator, OfferedLine
+from palimpsest_pipeline.simulator.catalogue import Market, list_markets, load_bet9ja_labels, load_bet9ja_tabs
+from palimpsest_pipeline.simulator.platforms import BET9JA
+from palimpsest_pipeline.simulator.timeline import Timeline
+from palimpsest_pipeline.simulator.world import Listing
 
-from .book import BookGenerator, OfferedLine
-from .catalogue import Market, list_markets, load_bet9ja_labels, load_bet9ja_tabs
-from .timeline import Timeline
-from .world import Listing
-
-PLATFORM = Platform.BET9JA
+PLATFORM = BET9JA
 LIST_MARKET_IDS = frozenset({"S_1X2", "S_DC", "S_OU", "S_1X21", "S_1X22"})
 PSEUDO_SPORTS = {
     # pseudo-sports beside soccer, with their key and the one group they hold

@@ -7,13 +7,12 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline.simulator.book import BookGenerator, OfferedLine, PricedOutcome
+from palimpsest_pipeline.simulator.platforms import SPORTYBET
+from palimpsest_pipeline.simulator.timeline import Timeline
+from palimpsest_pipeline.simulator.world import Listing
 
-from .book import BookGenerator, OfferedLine, PricedOutcome
-from .timeline import Timeline
-from .world import Listing
-
-PLATFORM = Platform.SPORTYBET
+PLATFORM = SPORTYBET
 SRL_CATEGORY = {"id": "sr:category:2123", "name": "Simulated Reality League"}
 HIGHLIGHTS_PER_TOURNAMENT = 10
 UP_MARKETS = [{"name": "1UP", "rootMarketId": "1", "nodeMarketId": "60200", "notSupport": False}]
