@@ -22,6 +22,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.domain.errors import PalimpsestError
 from palimpsest_pipeline.operate.unknown_settings import find_unknown_settings
 from palimpsest_pipeline.runtime.terminal import log_to_terminal
@@ -164,6 +165,10 @@ def warn_about_source_conflict(settings: Settings) -> None:
 def demo(
     size: Annotated[int, typer.Option(min=10, help="Fixtures in the simulated world.")] = 120,
     seed: Annotated[int, typer.Option(help="Seed of the simulated world.")] = 7,
+    platforms: Annotated[
+        str | None,
+        typer.Option(metavar="KEYS", help="Platforms to simulate, separated by commas; five unless you say others."),
+    ] = None,
     ui: Annotated[bool, typer.Option("--ui/--no-ui", help="End with Dagster's UI on loopback.")] = True,
     port: Annotated[int | None, typer.Option(help="Port of the UI.")] = None,
     as_json: JsonOption = False,
@@ -174,9 +179,14 @@ def demo(
     from palimpsest_pipeline.pipeline.context import Pipeline
 
     configured = load_settings(**({} if port is None else {"ui_port": port}))
+    chosen: Sequence[Platform] = world.DEMO_PLATFORMS
+    if platforms is not None:
+        keys = [Platform(key.strip()) for key in platforms.split(",")]
+        home = world.choose_home_platform(configured.home_platform, keys)
+        chosen = load_settings(platforms=keys, home_platform=home).platforms
     if ui:
         check_port(configured.ui_port)
-    with world.run_demo(configured, size=size, seed=seed, say=say) as (demo_settings, summary):
+    with world.run_demo(configured, size=size, seed=seed, say=say, platforms=chosen) as (demo_settings, summary):
         if as_json:
             out.print_json(json.dumps(summary.as_dict()))
         else:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.table import Table
@@ -131,14 +131,19 @@ def print_frame(title: str, frame: Any) -> None:
     print_table(title, [(name, bool(frame.schema[name].is_numeric())) for name in frame.columns], frame.iter_rows())
 
 
+PLATFORM_HEADING: Final = "platform"
+
+
 def print_table(title: str, columns: Sequence[tuple[str, bool]], rows: Iterable[Sequence[Any]]) -> None:
     """Print rows under `columns`, each a heading and whether it holds numbers.
 
-    A text that does not fit is folded, never cut.
+    A text that does not fit is folded, never cut. A platform's key stays whole, so that it can be copied.
     """
     table = Table(title=title, title_justify="left", header_style="bold")
     for name, is_numeric in columns:
-        table.add_column(name, justify="right" if is_numeric else "left", overflow="fold")
+        table.add_column(
+            name, justify="right" if is_numeric else "left", overflow="fold", no_wrap=name == PLATFORM_HEADING
+        )
     for row in rows:
         table.add_row(*(escape_markup(_format_cell(v)) for v in row))
     out.print(table)

@@ -6,7 +6,7 @@ It returns the figures of the last cycle.
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -60,7 +60,14 @@ def locate_demo_home(settings: Settings) -> Path:
     return settings.home / "demo"
 
 
-def build_demo_settings(home: Path, base_urls: dict[Platform, str], clock_offset_s: float, ui_port: int) -> Settings:
+def choose_home_platform(configured: Platform, platforms: Sequence[Platform]) -> Platform:
+    """Return the configured home platform if the demo has it, else its first platform."""
+    return configured if configured in platforms else platforms[0]
+
+
+def build_demo_settings(
+    home: Path, base_urls: dict[Platform, str], clock_offset_s: float, configured: Settings
+) -> Settings:
     """Return settings with an embedded server, and the simulator as every platform without request gaps."""
     platforms = {
         p: {"base_url": url, "proxy": None, "max_in_flight": 16, "min_gap_s": 0, "jitter_s": 0}
@@ -78,15 +85,18 @@ def build_demo_settings(home: Path, base_urls: dict[Platform, str], clock_offset
         first_day=None,
         embedded_durable=False,
         urgent_share=0,  # no other cycle runs at the same time
-        ui_port=ui_port,
+        ui_port=configured.ui_port,
         platforms=list(base_urls),
+        home_platform=choose_home_platform(configured.home_platform, list(base_urls)),
         platform=platforms,
     )
 
 
 @contextmanager
-def run_demo(settings: Settings, *, size: int, seed: int, say: Say) -> Iterator[tuple[Settings, DemoSummary]]:
-    """Run the demo. Its server and simulator run inside the block and are stopped after it.
+def run_demo(
+    settings: Settings, *, size: int, seed: int, say: Say, platforms: Sequence[Platform] = DEMO_PLATFORMS
+) -> Iterator[tuple[Settings, DemoSummary]]:
+    """Run the demo of these platforms. Its server and simulator run inside the block and are stopped after it.
 
     The data stay in the demo's home.
     """
@@ -96,16 +106,16 @@ def run_demo(settings: Settings, *, size: int, seed: int, say: Say) -> Iterator[
     now = Pipeline(settings).clock.now()
     # Both cycles must be of today.
     offset_s = -min(60.0 * MINUTES_BETWEEN_CYCLES, 3600.0 * now.hour + 60.0 * now.minute + now.second)
-    say(f"Simulated platforms: {size} fixtures, seed {seed}")
+    say(f"Simulated platforms: {', '.join(platforms)}; {size} fixtures, seed {seed}")
     with SimulatorProcess(
         size=size,
         seed=seed,
         clock_offset_s=offset_s,
         log_path=home / "simulator.log",
-        platforms=DEMO_PLATFORMS,
+        platforms=platforms,
     ) as simulator:
-        first = build_demo_settings(home, simulator.base_urls, offset_s, settings.ui_port)
-        second = build_demo_settings(home, simulator.base_urls, 0, settings.ui_port)
+        first = build_demo_settings(home, simulator.base_urls, offset_s, settings)
+        second = build_demo_settings(home, simulator.base_urls, 0, settings)
         say("Embedded Postgres and its schema")
         with open_databases(first) as first_pipeline:
             prepare_schema(first_pipeline)

@@ -41,6 +41,7 @@ def apply_script(timeline: Timeline, instruction: Mapping[str, Any], now: dateti
         if platform is None:
             raise ValueError("listing a fixture needs a platform")
         timeline.added_listings.append((now, _build_late_listing(fixture, platform)))
+    timeline.n_manual_changes += 1
     return {"done": action, "sr_id": fixture.sr_id, "at": now.isoformat()}
 
 

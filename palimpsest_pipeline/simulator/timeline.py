@@ -54,6 +54,8 @@ class Timeline:
     postponements: dict[int, list[Postponement]] = field(default_factory=dict)
     removals: dict[int, list[Removal]] = field(default_factory=dict)
     added_listings: list[tuple[datetime, Listing]] = field(default_factory=list)
+    n_manual_changes: int = 0
+    """How often the world was changed by hand: what was computed for an instant before is no longer so."""
     _kickoff_shift: dict[Platform, timedelta] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -94,9 +96,11 @@ class Timeline:
     def shift_kickoffs(self, platform: Platform, delay: timedelta) -> Iterator[None]:
         """Delay every kickoff of the platform inside the block, like a site that sends local time as UTC."""
         self._kickoff_shift[platform] = delay
+        self.n_manual_changes += bool(delay)
         try:
             yield
         finally:
+            self.n_manual_changes += bool(delay)
             del self._kickoff_shift[platform]
 
     def is_dropped(self, listing: Listing, now: datetime) -> bool:
@@ -117,10 +121,14 @@ class Timeline:
 
     def list_upcoming(self, platform: Platform, now: datetime) -> list[Listing]:
         """Return the listings of matches that are up now, in the order of the world."""
+        return [listing for listing in self.list_known(platform, now) if self.is_up(listing, now)]
+
+    def list_known(self, platform: Platform, now: datetime) -> list[Listing]:
+        """Return the listings that the platform has had up to now, up or not, in the order of the world."""
         added = [
             listing for added_at, listing in self.added_listings if listing.platform == platform and now >= added_at
         ]
-        return [listing for listing in [*self.world.listings[platform], *added] if self.is_up(listing, now)]
+        return [*self.world.listings[platform], *added]
 
     def list_simulated(self, now: datetime) -> list[Listing]:
         """Return SportyBet's simulated matches that are up now."""

@@ -52,9 +52,10 @@ class FeedBooks:
 
     def find_listing(self, sr_id: str, now: datetime) -> Listing | None:
         """Return the match with this SportRadar id that is listed or in play now."""
-        listings = self.timeline.world.listings[self.source]
-        running = [listing for listing in listings if self.timeline.is_in_play(listing, now)]
-        return next((one for one in [*self.list_listings(now), *running] if str(one.fixture.sr_id) == sr_id), None)
+        known = self.timeline.list_known(self.source, now)
+        same = [listing for listing in known if str(listing.fixture.sr_id) == sr_id]
+        upcoming = [listing for listing in same if self.timeline.is_up(listing, now)]
+        return next((one for one in (*upcoming, *same) if one in upcoming or self.timeline.is_in_play(one, now)), None)
 
     def find_kickoff(self, listing: Listing, now: datetime) -> datetime:
         return self.timeline.find_kickoff(listing.fixture, self.source, now)

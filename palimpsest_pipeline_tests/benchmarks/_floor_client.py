@@ -38,7 +38,7 @@ class Floor(msgspec.Struct):
 
 def questions(task: Task, platform: Platform) -> list[bytes]:
     """Every detail of the platform, as it goes out."""
-    adapter, base = build_adapters()[platform], urlsplit(task.base_urls[platform])
+    adapter, base = build_adapters([platform])[platform], urlsplit(task.base_urls[platform])
     headers = {
         "host": base.netloc,
         "accept": "*/*",

@@ -6,34 +6,13 @@ from typing import Any
 
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
+from palimpsest_pipeline_tests.fixtures.five_books import write_betway_book, write_first_three
 from palimpsest_pipeline_tests.fixtures.landed import import_recorded
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
-from palimpsest_pipeline_tests.fixtures.recordings import DETAILS
 from palimpsest_pipeline_tests.platforms.betway import support as betway
 
 PLATFORMS = "betpawa,sportybet,bet9ja,betway"
 NO_MARKET_OF_OURS = "1601xup=3~"
-
-
-def write_book(samples: Path, folder: Path) -> list[dict[str, Any]]:
-    """Write the answers about Norway against France on Betway; return their entries."""
-    entries = []
-    for n, answer in enumerate(betway.answers_of(betway.with_event(samples, "wc_nf.json"))):
-        (folder / f"betway-{n}.json").write_bytes(answer.body or b"")
-        entry = {"file": f"betway-{n}.json", "platform": "betway", "kind": "detail", "external_id": betway.MATCH}
-        request = {"path": answer.request.path, "params": dict(answer.request.params)}
-        entries.append(entry | request | {"received_at": f"2026-06-26T10:2{n}:00Z", "book": "first"})
-    return entries
-
-
-def write_others(samples: Path, folder: Path) -> list[dict[str, Any]]:
-    entries = []
-    for file, platform, external_id, received_at in DETAILS[:3]:
-        name = file.replace("/", "_")
-        (folder / name).write_bytes((samples / file).read_bytes())
-        entry = {"file": name, "platform": platform, "kind": "detail", "external_id": external_id}
-        entries.append(entry | {"received_at": received_at})
-    return entries
 
 
 def ingest(pipeline: Pipeline, folder: Path, entries: list[dict[str, Any]]) -> None:
@@ -54,7 +33,7 @@ def test_one_fixture_has_the_prices_of_all_its_platforms(
     samples: Path, tmp_path: Path, make_pipeline: MakePipeline
 ) -> None:
     pipeline = make_pipeline(platforms=PLATFORMS)
-    ingest(pipeline, tmp_path, write_others(samples, tmp_path) + write_book(samples, tmp_path))
+    ingest(pipeline, tmp_path, write_first_three(samples, tmp_path) + write_betway_book(samples, tmp_path))
     assert rows(pipeline, "select sr_id from core.fixtures") == [(66457014,)]
     counts = {platform: (n_prices, observed_at) for platform, n_prices, observed_at in rows(pipeline, COUNTS)}
     assert set(counts) == set(PLATFORMS.split(","))
@@ -70,7 +49,7 @@ def test_a_recorded_book_without_one_page_is_refused_and_its_match_known(
     samples: Path, tmp_path: Path, make_pipeline: MakePipeline
 ) -> None:
     pipeline = make_pipeline(platforms=PLATFORMS)
-    entries = [entry for entry in write_book(samples, tmp_path) if entry["params"].get("skip") != "100"]
+    entries = [entry for entry in write_betway_book(samples, tmp_path) if entry["params"].get("skip") != "100"]
     ingest(pipeline, tmp_path, entries)
     assert rows(pipeline, COUNTS) == []
     ((reason,),) = rows(pipeline, "select reason from core.rejects")
