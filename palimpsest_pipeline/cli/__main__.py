@@ -56,6 +56,7 @@ from .landing import landing_app
 from .markets import markets_app
 from .odds_alerts import odds_alerts_app
 from .orchestration import orchestration_app
+from .platforms import platforms_app
 from .prices import prices_app
 from .report import report_app
 from .sql import sql_app
@@ -65,6 +66,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.add_typer(landing_app, name="landing")
 app.add_typer(db_app, name="db")
 app.add_typer(markets_app, name="markets")
+app.add_typer(platforms_app, name="platforms")
 app.add_typer(compare_app)
 app.add_typer(odds_alerts_app, name="odds-alerts")
 app.add_typer(orchestration_app)

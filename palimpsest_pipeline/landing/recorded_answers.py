@@ -16,6 +16,7 @@ answers it in several parts; then path and params tell the parts apart).
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -77,16 +78,36 @@ def import_payloads(
     the hour already has (same request, instant and body) is left out. Raises RecordedPayloadError before anything is
     written, also for an answer of a platform that is not in `installed`.
     """
-    books: dict[tuple[object, ...], list[Answer]] = defaultdict(list)
-    for number, raw in enumerate(_read_entries(directory), start=1):
-        answer, book = _build_answer(directory, number, raw, installed, clock.now())
-        request = answer.request
-        books[(number,) if book is None else (request.platform, request.kind, request.external_id, book)].append(answer)
     by_hour: dict[datetime, list[list[Answer]]] = defaultdict(list)
-    for answers in books.values():
-        by_hour[floor_to_hour(_find_start(answers))].append(answers)
+    for book in read_recorded_books(directory, installed, clock.now()):
+        by_hour[floor_to_hour(_find_start(book.answers))].append(book.answers)
     manifests = [_import_hour(landing, hour, by_hour[hour], platforms) for hour in sorted(by_hour)]
     return [manifest for manifest in manifests if manifest is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedBook:
+    """The recorded answers of one book, or a single answer of another kind, with the files that hold them."""
+
+    files: list[str] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
+
+
+def read_recorded_books(directory: Path, installed: Collection[Platform], now: datetime) -> list[RecordedBook]:
+    """Return the answers of a folder, those of one book together, in the order of its manifest.
+
+    Raises RecordedPayloadError for a faulty entry, also of a platform that is not in `installed`.
+    """
+    books: dict[tuple[object, ...], RecordedBook] = defaultdict(RecordedBook)
+    for number, raw in enumerate(_read_entries(directory), start=1):
+        answer, entry = _build_answer(directory, number, raw, installed, now)
+        request = answer.request
+        book = books[
+            (number,) if entry.book is None else (request.platform, request.kind, request.external_id, entry.book)
+        ]
+        book.files.append(entry.file)
+        book.answers.append(answer)
+    return list(books.values())
 
 
 def _find_start(answers: Sequence[Answer]) -> datetime:
@@ -108,8 +129,8 @@ def _read_entries(directory: Path) -> list[msgspec.Raw]:
 
 def _build_answer(
     directory: Path, number: int, raw: msgspec.Raw, installed: Collection[Platform], now: datetime
-) -> tuple[Answer, str | None]:
-    """Return the answer of an entry, and the name of the book that it is a part of."""
+) -> tuple[Answer, _Entry]:
+    """Return the answer of an entry, and the entry."""
     where = f"{directory / 'manifest.json'}, entry {number}"
     try:
         entry = msgspec.json.decode(raw, type=_Entry)
@@ -121,11 +142,11 @@ def _build_answer(
         raise RecordedPayloadError(
             f"{where}: no installed pack has the platform {entry.platform!r}. Correct it, or install its package."
         )
-    for field in ("received_at", "observed_at"):
-        instant = getattr(entry, field)
+    for name in ("received_at", "observed_at"):
+        instant = getattr(entry, name)
         if instant is not None and instant.tzinfo is None:
             raise RecordedPayloadError(
-                f"{where}: {field} {instant.isoformat()} has no time zone. Write it with one, e.g."
+                f"{where}: {name} {instant.isoformat()} has no time zone. Write it with one, e.g."
                 f" {instant.isoformat()}Z."
             )
     if entry.received_at > now:
@@ -162,7 +183,7 @@ def _build_answer(
     )
     observed_at = received_at if entry.observed_at is None else entry.observed_at.astimezone(UTC)
     answer = Answer(request, 1, received_at, received_at, observed_at, entry.status, entry.headers, body)
-    return answer, entry.book
+    return answer, entry
 
 
 def _find_named_file(raw: msgspec.Raw) -> str | None:

@@ -5,10 +5,10 @@ here: reading answers (platforms), storing prices (storage), computing margins a
 """
 
 from .build_market_rows import build_market_rows
-from .key_sets import KeySource, read_pack_source
+from .key_sets import KeySource
 from .normaliser import NormalisedBatch, normalise
 from .platform_books import RawBooks, collect_raw_books
-from .vocabulary import Vocabulary, assign_to_platforms, list_built_in_sources, load_vocabulary, read_vocabulary
+from .vocabulary import Vocabulary, assign_to_platforms, load_vocabulary, read_vocabulary
 from .vocabulary_files import VocabularyError
 
 __all__ = [
@@ -20,9 +20,7 @@ __all__ = [
     "assign_to_platforms",
     "build_market_rows",
     "collect_raw_books",
-    "list_built_in_sources",
     "load_vocabulary",
     "normalise",
-    "read_pack_source",
     "read_vocabulary",
 ]

@@ -1,12 +1,13 @@
 """The keys of a platform: which of its markets and outcomes stand for which canonical ones.
 
 Every pack has a folder of CSV files with its own rows. A set of rows that several packs speak, such as the unified feed
-of SportRadar, is written once in a folder of the vocabulary; a pack names it and adds, replaces or removes rows.
+of SportRadar, is written once in a folder of the vocabulary; a pack names it, or another pack whose keys it shares, and
+adds, replaces or removes rows.
 """
 
 import re
 import tomllib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,12 +58,14 @@ MarketId = tuple[str, str]
 class KeySource:
     """The place of a pack's keys.
 
-    `folder` holds the files of `KEY_FILE_COLUMNS`. `shares` names the shared set that the pack speaks, '' for none.
+    `folder` holds the files of `KEY_FILE_COLUMNS`. `shares` names the keys that the pack shares, '' for none: a shared
+    set, or another pack, which is `shared_pack` then.
     """
 
     name: str
     folder: Path
     shares: str = ""
+    shared_pack: "KeySource | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,15 +145,6 @@ class PackKeys:
     rows: list[KeyRows] = field(default_factory=list)
 
 
-def read_pack_source(name: str, pack_folder: Path) -> KeySource:
-    """Return the place of a pack's keys.
-
-    It is the folder `vocabulary` of the pack, and the shared set that its pack.toml names.
-    """
-    content = tomllib.loads((pack_folder / PACK_FILE).read_text(encoding="utf-8"))
-    return KeySource(name, pack_folder / "vocabulary", content.get("market_keys", ""))
-
-
 def read_pack_keys(folder: Path, sources: Sequence[KeySource], markets: Markets, outcomes: Outcomes) -> PackKeys:
     """Return the keys of all packs. `folder` holds the shared sets, each in a folder of its own."""
     shared_sets = {
@@ -158,13 +152,23 @@ def read_pack_keys(folder: Path, sources: Sequence[KeySource], markets: Markets,
     }
     pack_keys = PackKeys()
     for source in sources:
-        rows = _read_key_rows(source.name, source.folder)
-        if source.shares:
-            if source.shares not in shared_sets:
-                raise VocabularyError(f"{source.name}/{PACK_FILE}:1: there is no shared set {source.shares!r}")
-            rows = _merge_rows(rows, shared_sets[source.shares])
-        _add_pack(pack_keys, rows, markets, outcomes)
+        _add_pack(pack_keys, _read_pack_rows(source, shared_sets), markets, outcomes)
     return pack_keys
+
+
+def _read_pack_rows(source: KeySource, shared_sets: Mapping[str, KeyRows]) -> KeyRows:
+    """Return a pack's rows, with those of the set or the pack that it shares."""
+    rows = _read_key_rows(source.name, source.folder)
+    if not source.shares:
+        return rows
+    if source.shares in shared_sets:
+        return _merge_rows(rows, shared_sets[source.shares])
+    if source.shared_pack is None:
+        raise VocabularyError(
+            f"{source.name}/{PACK_FILE}:1: market_keys {source.shares!r} is neither a shared set nor another installed "
+            "pack whose keys can be shared"
+        )
+    return _merge_rows(rows, _read_pack_rows(source.shared_pack, shared_sets))
 
 
 def _read_key_rows(name: str, folder: Path) -> KeyRows:
@@ -217,11 +221,35 @@ def _merge_rows(own: KeyRows, shared: KeyRows) -> KeyRows:
         else:
             keys.append(row)
     shared_outcomes = [row for row in shared.files["outcome_keys.csv"] if _get_market_id(row) not in hidden]
+    shared_triage = [
+        row for row in shared.files["triage.csv"] if _get_market_id(row) not in hidden | {*map(_get_market_id, keys)}
+    ]
     return KeyRows(
         own.name,
         own.text_rules or shared.text_rules,
-        {**own.files, "keys.csv": keys, "outcome_keys.csv": [*shared_outcomes, *own.files["outcome_keys.csv"]]},
+        {
+            "keys.csv": keys,
+            "outcome_keys.csv": [*shared_outcomes, *own.files["outcome_keys.csv"]],
+            "feeds.csv": [
+                *_keep_feeds(shared.files["feeds.csv"], own.files["feeds.csv"], keys),
+                *own.files["feeds.csv"],
+            ],
+            "triage.csv": [*shared_triage, *own.files["triage.csv"]],
+        },
     )
+
+
+def _keep_feeds(shared: Sequence[Row], own: Sequence[Row], keys: Sequence[Row]) -> list[Row]:
+    """Return the shared order of feeds of the markets that keep several feeds and have no order of their own."""
+
+    def find_market(row: Row) -> MarketId:
+        return row["sport"], row["market_key"]
+
+    ordered = set(map(find_market, own))
+    sold = {(*find_market(row), row["external_market_id"]) for row in keys}
+    left = [row for row in shared if (*find_market(row), row["external_market_id"]) in sold]
+    n_feeds = Counter(map(find_market, left))
+    return [row for row in left if find_market(row) not in ordered and n_feeds[find_market(row)] > 1]
 
 
 def _add_pack(pack_keys: PackKeys, rows: KeyRows, markets: Markets, outcomes: Outcomes) -> None:

@@ -5,7 +5,6 @@ It has no prices. `vocabulary/README.md` describes the format of the files and h
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -23,11 +22,10 @@ from .canonical_markets import (
     read_notes,
     read_outcomes,
 )
-from .key_sets import KEY_FILE_COLUMNS, KeyRows, KeySource, PackKeys, TextRules, read_pack_keys, read_pack_source
+from .key_sets import KEY_FILE_COLUMNS, KeyRows, KeySource, PackKeys, TextRules, read_pack_keys
 from .vocabulary_files import read_rows
 
 VOCABULARY_FOLDER: Final = Path(__file__).parent / "vocabulary"
-_PACKS_FOLDER: Final = Path(__file__).parents[1] / "platforms"
 
 UNVERSIONED_FILES: Final = frozenset({"notes.csv", "triage.csv"})
 """Files that change no price: a change in them does not require history to be derived again.
@@ -77,19 +75,12 @@ class Vocabulary:
 
 
 @cache
-def load_vocabulary(sources: tuple[KeySource, ...] | None = None) -> Vocabulary:
-    """Return the canonical markets with the keys of these packs (default: those of this package), loaded once.
+def load_vocabulary(sources: tuple[KeySource, ...]) -> Vocabulary:
+    """Return the canonical markets with the keys of these packs, loaded once.
 
     Raises VocabularyError for an invalid file.
     """
-    return read_vocabulary(VOCABULARY_FOLDER, list_built_in_sources() if sources is None else sources)
-
-
-def list_built_in_sources() -> list[KeySource]:
-    """Return the places of the keys of all packs of this package, in the order of trust."""
-    files = _PACKS_FOLDER.glob("*/pack.toml")
-    by_trust = sorted(files, key=lambda file: (tomllib.loads(file.read_text(encoding="utf-8"))["trust"], file))
-    return [read_pack_source(file.parent.name, file.parent) for file in by_trust]
+    return read_vocabulary(VOCABULARY_FOLDER, sources)
 
 
 def read_vocabulary(folder: Path, sources: Sequence[KeySource]) -> Vocabulary:

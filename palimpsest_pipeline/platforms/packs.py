@@ -8,14 +8,15 @@ Belongs here: finding packs and reading their `pack.toml`. Does not belong here:
 """
 
 import re
-from collections.abc import Iterable, Mapping
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -25,9 +26,15 @@ from palimpsest_pipeline.domain.errors import PalimpsestError
 
 ENTRY_POINT_GROUP: Final = "palimpsest.platforms"
 PACK_FILE: Final = "pack.toml"
-_NAME_PATTERN: Final = re.compile(r"[a-z][a-z0-9]{0,20}")
+NAME_PATTERN: Final = re.compile(r"[a-z][a-z0-9]{0,20}")
 _COUNTRY_PATTERN: Final = re.compile(r"[a-z]{2}")
 _CLASS_PATTERN: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+_BASE_URL_PATTERN: Final = re.compile(r"https?://[\w.-]+(:\d+)?")
+_LINE_PATTERN: Final = re.compile(r"line (\d+)")
+_TABLE_PATTERN: Final = re.compile(r"\s*\[+([^\[\]]+)\]+\s*(#.*)?$")
+_KEY_PATTERN: Final = re.compile(r"\s*([\w\-\"'. ]+?)\s*=")
+_PLACE_PATTERN: Final = re.compile(r"`\$\.?([^`]*)`$")
+_UNKNOWNNAME_PATTERN: Final = re.compile(r"unknown field `([^`]+)`")
 
 
 class PackError(PalimpsestError):
@@ -78,7 +85,10 @@ class PackFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     countries: dict[str, Country]
     params: dict[str, Param] = {}
     market_keys: str | None = None
-    """The shared market keys that the dialect speaks; its own vocabulary rows add to them, replace or remove them."""
+    """The market keys that it shares: a shared set of the vocabulary, or another pack.
+
+    Its own vocabulary rows add to them, replace or remove them.
+    """
     simulator: str | None = None
     """The class that renders its answers for the simulator: `package.module:Class`."""
 
@@ -217,43 +227,112 @@ def find_folder(module: str) -> Path:
 
 
 def read_pack(name: str, folder: Path, distribution: str = "") -> Pack:
-    """Return the pack in `folder`. Raises PackError that names what is wrong in its `pack.toml`."""
+    """Return the pack in `folder`. Raises PackError that names what is wrong in its `pack.toml`, with the line."""
     file = folder / PACK_FILE
     try:
-        content = msgspec.toml.decode(file.read_bytes(), type=PackFile)
+        text = file.read_text(encoding="utf-8")
+        values = tomllib.loads(text)
     except OSError as error:
         raise PackError(f"{file} cannot be read: {error.strerror or error}") from error
-    except (msgspec.DecodeError, ValueError) as error:
-        raise PackError(f"{file}: {error}") from error
+    except UnicodeDecodeError as error:
+        raise PackError(f"{file} is not UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
+        line = _LINE_PATTERN.search(str(error))
+        raise PackError(f"{file}:{line[1] if line else len(text.splitlines())}: {error}") from error
+    lines = _KeyLines(text)
+    try:
+        content = msgspec.convert(values, type=PackFile)
+    except msgspec.ValidationError as error:
+        keys, problem = _find_place(values, error)
+        raise PackError(f"{file}:{lines.find(keys)}: {problem}") from error
     pack = Pack(name, folder, distribution, content)
-    if not _NAME_PATTERN.fullmatch(name):
+    if not NAME_PATTERN.fullmatch(name):
         raise PackError(f"{name!r} is no name of a pack: write at most 21 small letters and digits, a letter first")
-    for problem in _find_problems(pack):
-        raise PackError(f"{file}: {problem}")
+    for keys, problem in _find_problems(pack):
+        raise PackError(f"{file}:{lines.find(keys)}: {problem}")
     return pack
 
 
-def _find_problems(pack: Pack) -> Iterable[str]:
+class _KeyLines:
+    """The lines of a TOML file by the keys that they set."""
+
+    def __init__(self, text: str) -> None:
+        self._lines: list[tuple[tuple[str, ...], int]] = []
+        table: tuple[str, ...] = ()
+        for number, line in enumerate(text.splitlines(), start=1):
+            if header := _TABLE_PATTERN.match(line):
+                table = _split_key(header[1])
+                self._lines.append((table, number))
+            elif key := _KEY_PATTERN.match(line):
+                self._lines.append(((*table, *_split_key(key[1])), number))
+
+    def find(self, keys: Sequence[str]) -> int:
+        """Return the line that sets the longest beginning of these keys; the first line when there is none."""
+        places = [(len(path), -number) for path, number in self._lines if path == tuple(keys[: len(path)])]
+        return -max(places)[1] if places else 1
+
+
+def _split_key(text: str) -> tuple[str, ...]:
+    return tuple(part.strip().strip("\"'") for part in text.split("."))
+
+
+def _find_place(values: dict[str, Any], error: msgspec.ValidationError) -> tuple[list[str], str]:
+    """Return the keys that an error of decoding is about, and the error's text.
+
+    The decoder does not name the keys of `countries` and `params`: their values are decoded one by one.
+    """
+    for table, item_type in (("countries", Country), ("params", Param)):
+        items = values.get(table)
+        for key, item in items.items() if isinstance(items, dict) else ():
+            try:
+                msgspec.convert(item, type=item_type)
+            except msgspec.ValidationError as inner:
+                keys, problem = _split_error(inner)
+                return [table, key, *keys], f"{table}.{key}: {problem}"
+    return _split_error(error)
+
+
+def _split_error(error: msgspec.ValidationError) -> tuple[list[str], str]:
+    text = str(error)
+    place = _PLACE_PATTERN.search(text)
+    keys = [key for key in (place[1] if place else "").split(".") if key and not key.startswith("[")]
+    name = _UNKNOWNNAME_PATTERN.search(text)
+    return [*keys, *([name[1]] if name else [])], text
+
+
+def _find_problems(pack: Pack) -> Iterator[tuple[list[str], str]]:
+    """Yield the keys of each fault that the types do not show, and its text."""
     content = pack.content
     if content.default_country not in content.countries:
-        yield f"default_country {content.default_country!r} is not one of countries"
+        yield ["default_country"], f"default_country {content.default_country!r} is not one of countries"
     for key in ("dialect", "simulator"):
         value = getattr(content, key)
         if value is not None and not _CLASS_PATTERN.fullmatch(value):
-            yield f"{key} {value!r} names no class: write package.module:Class"
+            yield [key], f"{key} {value!r} names no class: write package.module:Class"
     if not content.sports:
-        yield "sports is empty"
+        yield ["sports"], "sports is empty"
     for code, country in content.countries.items():
         if not _COUNTRY_PATTERN.fullmatch(code):
-            yield f"countries.{code}: the key of a country is its two-letter code in small letters"
+            yield (
+                ["countries", code],
+                f"countries.{code}: the key of a country is its two-letter code in small letters",
+            )
+        if not _BASE_URL_PATTERN.fullmatch(country.base_url):
+            yield (
+                ["countries", code, "base_url"],
+                f"countries.{code}.base_url: {country.base_url!r} is not scheme and host, e.g. https://www.example.com",
+            )
         try:
             ZoneInfo(country.time_zone)
         except (ZoneInfoNotFoundError, ValueError):
-            yield f"countries.{code}.time_zone: {country.time_zone!r} is no time zone"
+            yield (
+                ["countries", code, "time_zone"],
+                f"countries.{code}.time_zone: {country.time_zone!r} is no time zone",
+            )
     for platform, code in pack.countries.items():
         if not PLATFORM_PATTERN.fullmatch(platform):
-            yield f"{platform!r} is no key of a platform"
+            yield ["countries", code], f"{platform!r} is no key of a platform"
         try:
             PackPlatform(platform, pack, code).fill_params()
         except ValueError as error:
-            yield f"countries.{code}: {error}"
+            yield ["countries", code], f"countries.{code}: {error}"

@@ -21,7 +21,6 @@ from starlette.routing import Route
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.platforms.bet9ja.simulator import Bet9jaRenderer
 from palimpsest_pipeline.platforms.betpawa.simulator import BetPawaRenderer, QueryError
-from palimpsest_pipeline.platforms.packs import load_packs
 from palimpsest_pipeline.platforms.sportybet.simulator import SportyBetRenderer, build_envelope, build_refusal
 from palimpsest_pipeline.simulator.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET
 
@@ -30,7 +29,7 @@ from .book import BookGenerator
 from .damaged_answers import BOMB_MB, FAR_PAGE, build_bomb, remove_tournament
 from .faults import Fault, FaultBoard
 from .latency import Latency, LatencyTable
-from .pack_sites import SiteRenderer, SiteRoute, build_renderer
+from .pack_sites import SiteRenderer, SiteRoute, build_renderer, find_world_platform
 from .route import Endpoint, Handler, SimulatorControls, get_request_faults
 from .script import apply_script
 from .timeline import Timeline
@@ -99,11 +98,8 @@ class Simulator:
         self.betpawa = BetPawaRenderer(self.timeline, self.books, betpawa_version)
         self.sportybet = SportyBetRenderer(self.timeline, self.books)
         self.bet9ja = Bet9jaRenderer(self.timeline, self.books)
-        dialects = {load_packs().require(platform).pack.content.dialect: platform for platform in PLATFORMS}
         self.world_platforms = {
-            platform: own
-            for platform in platforms
-            if (own := dialects.get(load_packs().require(platform).pack.content.dialect)) is not None
+            platform: own for platform in platforms if (own := find_world_platform(platform)) is not None
         }
         """Each platform in a dialect of the world's own platforms, to that one, whose listings and prices it shows."""
         self.renderers: dict[Platform, SiteRenderer] = {

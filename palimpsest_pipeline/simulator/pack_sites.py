@@ -17,12 +17,18 @@ from palimpsest_pipeline.platforms.packs import load_packs
 from palimpsest_pipeline.platforms.registry import import_class
 
 from .book import BookGenerator
-from .platforms import SPORTYBET
+from .platforms import PLATFORMS, RENDERED_SOURCE
 from .route import Endpoint, Handler, SimulatorControls
 from .timeline import Timeline
 from .world import Listing
 
 ENDPOINT_KINDS: Final = ("tree", "listing", "detail")
+
+
+def find_world_platform(platform: Platform) -> Platform | None:
+    """Return the world's own platform in this platform's dialect; None for any other dialect. Raises PackError."""
+    dialect = load_packs().require(platform).pack.content.dialect
+    return next((own for own in PLATFORMS if load_packs().require(own).pack.content.dialect == dialect), None)
 
 
 class SiteRenderer(Protocol):
@@ -45,7 +51,7 @@ class SiteRenderer(Protocol):
 
 def build_renderer(platform: Platform, timeline: Timeline, books: BookGenerator) -> SiteRenderer:
     """Return the renderer of a platform's pack. Raises PackError when the pack has none."""
-    renderer: SiteRenderer = import_class(load_packs().require(platform), "simulator")(timeline, books, SPORTYBET)
+    renderer: SiteRenderer = import_class(load_packs().require(platform), "simulator")(timeline, books, RENDERED_SOURCE)
     return renderer
 
 

@@ -10,7 +10,8 @@ import typer
 from rich.table import Table
 
 from palimpsest_pipeline.domain.exchange import Answer
-from palimpsest_pipeline.markets import collect_raw_books, load_vocabulary, normalise
+from palimpsest_pipeline.markets import collect_raw_books, normalise
+from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 from palimpsest_pipeline.platforms.base import PlatformAdapter
 from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA, PLATFORMS, build_adapters
 from palimpsest_pipeline_tests.fixtures.samples import shared_path
@@ -40,7 +41,7 @@ class Cost:
 def canonical_prices(adapter: PlatformAdapter, batch: Sequence[Answer]) -> int:
     """The production path of one platform's answers; returns the number of prices."""
     return normalise(
-        collect_raw_books(adapter.read_detail([answer]) for answer in batch), load_vocabulary()
+        collect_raw_books(adapter.read_detail([answer]) for answer in batch), load_installed_vocabulary()
     ).prices.height
 
 

@@ -103,7 +103,7 @@ def check_runs(seen: Seen, run: FaultRun) -> None:
         assert part.requests == len(mine)
         assert part.errors_by_class == failures
         assert part.fetched == sum(
-            line.status is RunStatus.COMPLETED for (of, _), line in seen.lines.items() if of is platform
+            line.status is RunStatus.COMPLETED for (of, _), line in seen.lines.items() if of == platform
         )
         assert seen.scraped.discoveries[platform].completeness is (
             run.discovery if platform in run.on else Completeness.COMPLETE

@@ -100,7 +100,7 @@ def test_an_import_that_died_before_its_manifest_is_finished_not_doubled(tmp_pat
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"platform": "bet365"}, "entry 1 (a.json): Invalid enum value 'bet365'"),
+        ({"platform": "bet365"}, "entry 1 (a.json): no installed pack has the platform 'bet365'"),
         ({"kind": "odds"}, "entry 1 (a.json): Invalid enum value 'odds'"),
         ({"received_at": "2026-06-26T10:25:00"}, "entry 1 (a.json): received_at 2026-06-26T10:25:00 has no time zone"),
         ({"received_at": "yesterday"}, "entry 1 (a.json): Invalid RFC3339 encoded datetime"),

@@ -13,8 +13,9 @@ import polars as pl
 from palimpsest_pipeline.domain.enums import MarketState, PayloadKind, Sport
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.observations import Detail
-from palimpsest_pipeline.markets import RawBooks, Vocabulary, collect_raw_books, load_vocabulary, normalise
+from palimpsest_pipeline.markets import RawBooks, Vocabulary, collect_raw_books, normalise
 from palimpsest_pipeline.markets.platform_books import MARKETS_SCHEMA, OUTCOMES_SCHEMA
+from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, SPORTYBET, build_adapters
 
 CAPTURES: Final = {
@@ -88,7 +89,7 @@ def canonical(samples: Path, words: Vocabulary | None = None) -> pl.DataFrame:
     """All captured prices in the vocabulary's words: capture (name), platform, sport, market_key, specifier,
     outcome, odds_milli, backable.
     """
-    words = words or load_vocabulary()
+    words = words or load_installed_vocabulary()
     names = pl.DataFrame(
         [(INDEX[name], name, platform, sport.value) for name, (platform, sport, _) in CAPTURES.items()],
         schema={"index": pl.UInt32, "name": pl.String, "platform": pl.String, "sport": pl.String},

@@ -15,7 +15,8 @@ import pytest
 from palimpsest_pipeline.domain.enums import PayloadKind, Platform
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.observations import Detail
-from palimpsest_pipeline.markets import collect_raw_books, load_vocabulary, normalise
+from palimpsest_pipeline.markets import collect_raw_books, normalise
+from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 from palimpsest_pipeline.platforms.betika import BetikaAdapter
 from palimpsest_pipeline.platforms.msport import MsportAdapter
 from palimpsest_pipeline.platforms.registry import build_adapters
@@ -51,7 +52,7 @@ def make_answer(platform: Platform, body: bytes) -> Answer:
 
 def canonical(detail: Detail) -> pl.DataFrame:
     """market_key, specifier, outcome, odds_milli, state of every price."""
-    words = load_vocabulary()
+    words = load_installed_vocabulary()
     return (
         normalise(collect_raw_books([detail]), words)
         .prices.join(words.markets.select("market_id", "market_key"), on="market_id")
@@ -71,13 +72,13 @@ def test_lines_of_a_recorded_answer_are_mapped(
     samples: Path, pack: str, name: str, n_lines: int, n_mapped: int
 ) -> None:
     detail = read(samples, pack, name)
-    unmapped = normalise(collect_raw_books([detail]), load_vocabulary()).unmapped
+    unmapped = normalise(collect_raw_books([detail]), load_installed_vocabulary()).unmapped
     lines = set(zip(detail.prices.market_id, detail.prices.specifier, strict=True))
     assert (len(lines), len(lines) - unmapped.height) == (n_lines, n_mapped)
 
 
 def test_what_is_not_mapped_of_the_largest_book_is_known(samples: Path) -> None:
-    words = load_vocabulary()
+    words = load_installed_vocabulary()
     unmapped = normalise(collect_raw_books([read(samples, "msport", "wc_nf.json")]), words).unmapped
     triaged = set(words.triage.filter(platform="msport")["external_market_id"])
     unknown = unmapped.filter(error_class="unknown_market")

@@ -3,21 +3,22 @@
 import csv
 import hashlib
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
+from msgspec import structs
 
-from palimpsest_pipeline.markets import (
-    KeySource,
-    VocabularyError,
-    assign_to_platforms,
-    list_built_in_sources,
-    load_vocabulary,
-    read_vocabulary,
-)
+from palimpsest_pipeline.markets import KeySource, VocabularyError, assign_to_platforms, read_vocabulary
 from palimpsest_pipeline.markets.key_sets import KEY_FILE_COLUMNS
 from palimpsest_pipeline.markets.vocabulary import VOCABULARY_FOLDER
+from palimpsest_pipeline.pipeline.installed_vocabulary import (
+    find_key_source,
+    list_key_sources,
+    load_installed_vocabulary,
+)
+from palimpsest_pipeline.platforms.packs import load_packs
 from palimpsest_pipeline_tests.fixtures.vocabularies import copied, read_copy
 
 
@@ -185,7 +186,7 @@ def test_a_wrong_header_is_refused(folder: Path) -> None:
 )
 def test_the_version_changes_with_any_of_the_files(folder: Path, file: str, line: str) -> None:
     before = read_copy(folder).version
-    assert before == load_vocabulary().version
+    assert before == load_installed_vocabulary().version
     append(folder / file, line)
     assert read_copy(folder).version != before
     assert read_copy(folder).version.split("+")[0] == before.split("+")[0]
@@ -193,13 +194,13 @@ def test_the_version_changes_with_any_of_the_files(folder: Path, file: str, line
 
 def test_a_note_changes_no_version(folder: Path) -> None:
     append(folder / "notes.csv", "match_result,Regular time.")
-    assert read_copy(folder).version == load_vocabulary().version
+    assert read_copy(folder).version == load_installed_vocabulary().version
     assert read_copy(folder).markets.filter(market_key="match_result")["note"].to_list() == ["Regular time."]
 
 
 def test_triage_changes_no_version(folder: Path) -> None:
     append(folder / "betpawa/triage.csv", "football,1,ignored,no bet")
-    assert read_copy(folder).version == load_vocabulary().version
+    assert read_copy(folder).version == load_installed_vocabulary().version
     assert read_copy(folder).triage.filter(platform="betpawa").row(-1) == (
         "betpawa",
         "football",
@@ -214,7 +215,7 @@ def test_known_markets_keep_their_ids_and_outcomes_their_ordinals() -> None:
 
     Lines are added at the end of the files; then counts and digest may become those of the longer files.
     """
-    package = load_vocabulary()
+    package = load_installed_vocabulary()
     markets, outcomes = package.markets.head(471), package.outcomes.head(1568)
     assert package.markets["market_id"].to_list() == list(range(1, package.markets.height + 1))
     lines = [
@@ -226,11 +227,11 @@ def test_known_markets_keep_their_ids_and_outcomes_their_ordinals() -> None:
 
 def test_ids_begin_in_the_order_of_the_known_markets(market_facts: Path) -> None:
     known = [row["canonical_key"] for row in facts(market_facts / "markets.csv")]
-    assert load_vocabulary().markets["market_key"].head(len(known)).to_list() == known
+    assert load_installed_vocabulary().markets["market_key"].head(len(known)).to_list() == known
 
 
 def test_every_market_is_sold_by_somebody_and_every_closed_key_lists_outcomes() -> None:
-    package = load_vocabulary()
+    package = load_installed_vocabulary()
     assert package.markets.join(package.keys, on="market_id", how="anti").is_empty()
     bare = package.keys.filter(pl.col("open_pattern").is_null()).join(package.outcome_keys, on="key_id", how="anti")
     # Known by name only: nobody has seen its outcome ids.
@@ -238,7 +239,7 @@ def test_every_market_is_sold_by_somebody_and_every_closed_key_lists_outcomes() 
 
 
 def test_an_outcome_id_leads_to_one_thing_under_the_same_requirements() -> None:
-    package = load_vocabulary()
+    package = load_installed_vocabulary()
     required = (
         package.parts.filter(pl.col("role") == "require")
         .sort("key_id", "part")
@@ -268,8 +269,10 @@ SPLIT_OUTCOMES = {
 
 
 def test_every_known_market_is_in_the_package(market_facts: Path) -> None:
-    ours = {row["market_key"]: row for row in load_vocabulary().markets.iter_rows(named=True)}
-    keys = load_vocabulary().keys.join(load_vocabulary().markets.select("market_id", "market_key"), on="market_id")
+    ours = {row["market_key"]: row for row in load_installed_vocabulary().markets.iter_rows(named=True)}
+    keys = load_installed_vocabulary().keys.join(
+        load_installed_vocabulary().markets.select("market_id", "market_key"), on="market_id"
+    )
     ids = {row[:4] for row in keys.select("platform", "sport", "external_market_id", "market_key").iter_rows()}
     columns = {"betpawa": "betpawa_market_ids", "sportybet": "sportybet_market_ids", "bet9ja": "bet9ja_keys"}
     known = facts(market_facts / "markets.csv")
@@ -285,7 +288,7 @@ def test_every_known_market_is_in_the_package(market_facts: Path) -> None:
 
 
 def test_every_known_outcome_is_in_the_package_under_every_platform_id(market_facts: Path) -> None:
-    package = load_vocabulary()
+    package = load_installed_vocabulary()
     named = package.outcomes.join(package.markets.select("market_id", "market_key", "sport"), on="market_id")
     ours = set(named.select("market_key", "outcome_key").iter_rows())
     codes = package.outcome_keys.join(package.keys.filter(~pl.col("ladder")), on="key_id").join(
@@ -306,7 +309,7 @@ def test_every_known_outcome_is_in_the_package_under_every_platform_id(market_fa
 
 
 def test_correct_score_is_sold_in_two_grids() -> None:
-    package = load_vocabulary()
+    package = load_installed_vocabulary()
     rows = package.complete_sets.join(package.markets.select("market_id", "market_key"), on="market_id")
     assert dict(rows.filter(market_key="correct_score").group_by("set").len().rows()) == {
         "up_to_4_4": 26,
@@ -316,13 +319,15 @@ def test_correct_score_is_sold_in_two_grids() -> None:
 
 def test_ordinals_count_from_one() -> None:
     ordinals = (
-        load_vocabulary().outcomes.group_by("market_id").agg(pl.len().alias("n"), pl.col("ordinal").max().alias("last"))
+        load_installed_vocabulary()
+        .outcomes.group_by("market_id")
+        .agg(pl.len().alias("n"), pl.col("ordinal").max().alias("last"))
     )
     assert (ordinals["n"].cast(pl.Int16) == ordinals["last"]).all()
 
 
 def test_a_market_of_players_is_open_and_every_market_has_outcomes_or_is_open() -> None:
-    package = load_vocabulary()
+    package = load_installed_vocabulary()
     open_markets = package.keys.filter(pl.col("open_pattern").is_not_null()).select("market_id").unique()
     players = package.markets.filter(pl.col("line_kind").str.starts_with("player")).select("market_id")
     assert players.join(open_markets, on="market_id", how="anti").is_empty()
@@ -345,7 +350,7 @@ def test_a_market_of_players_is_open_and_every_market_has_outcomes_or_is_open() 
 def test_a_template_finds_the_player_and_the_threshold(
     external_id: str, outcome_id: str, expected: tuple[str, str | None]
 ) -> None:
-    (pattern,) = load_vocabulary().keys.filter(
+    (pattern,) = load_installed_vocabulary().keys.filter(
         (pl.col("platform") == "sportybet") & (pl.col("external_market_id") == external_id)
     )["open_pattern"]
     found = re.search(pattern, outcome_id)
@@ -356,7 +361,7 @@ def test_a_template_finds_the_player_and_the_threshold(
 
 
 def test_names_are_for_people() -> None:
-    package = load_vocabulary()
+    package = load_installed_vocabulary()
     assert not package.outcomes["name"].str.contains(r"[{}]").any()
     named = package.outcomes.join(package.markets.select("market_id", "market_key"), on="market_id")
     over = named.filter((pl.col("market_key") == "total_goals") & (pl.col("outcome_key") == "over"))
@@ -393,7 +398,7 @@ SPEAKERS = ("sportybet", "msport", "betika")
 
 
 def test_packs_that_speak_one_feed_share_its_keys() -> None:
-    keys = load_vocabulary().keys
+    keys = load_installed_vocabulary().keys
     ids = [set(keys.filter(platform=pack)["external_market_id"]) for pack in SPEAKERS]
     feed = {row["external_market_id"] for row in facts(VOCABULARY_FOLDER / "uof/keys.csv")}
     assert len(feed) > 200
@@ -404,7 +409,7 @@ def test_no_row_is_written_twice() -> None:
     """A pack's row of a market of its shared set replaces the shared one: an equal one would be a copy."""
     for name in ("keys.csv", "outcome_keys.csv"):
         shared = {tuple(row.values()) for row in facts(VOCABULARY_FOLDER / "uof" / name)}
-        for source in list_built_in_sources():
+        for source in list_key_sources():
             path = source.folder / name
             own = {tuple(row.values()) for row in facts(path)} if path.exists() else set()
             assert not (source.shares and shared & own), path
@@ -450,8 +455,50 @@ def test_a_row_that_names_a_market_only_moves_the_shared_keys_to_its_place(folde
         read_copy(folder)
 
 
+def test_a_pack_may_share_the_keys_of_another_pack(folder: Path) -> None:
+    other = {source.name: source for source in list_key_sources()}
+    sportybet = replace(other["sportybet"], folder=folder / "sportybet")
+    new = KeySource("new", folder / "new", "sportybet", sportybet)
+    plain = read_vocabulary(folder, [sportybet, new])
+    mine, theirs = (plain.keys.filter(platform=name).drop("key_id", "platform") for name in ("new", "sportybet"))
+    assert mine.equals(theirs)
+    n_feeds = plain.feeds.join(plain.keys, on="key_id").group_by("platform").len()
+    assert dict(n_feeds.rows())["new"] == dict(n_feeds.rows())["sportybet"] > 0
+    triage = dict(plain.triage.group_by("platform").len().rows())
+    assert triage["new"] == triage["sportybet"] > 0
+    assert plain.text_rules["new"] == plain.text_rules["sportybet"]
+
+    feed = facts(folder / "sportybet/feeds.csv")[0]
+    append(folder / "new/keys.csv", "football,11,,,,,home_no_bet,")
+    append(folder / "new/outcome_keys.csv", "football,11,9,home_no_bet,away")
+    append(folder / "new/triage.csv", f"football,{feed['external_market_id']},ignored,not sold here")
+    changed = read_vocabulary(folder, [sportybet, new])
+    assert changed.pack_versions["sportybet"] == plain.pack_versions["sportybet"]
+    assert changed.pack_versions["new"] != plain.pack_versions["new"]
+    mine = changed.keys.filter(platform="new", sport="football")
+    assert feed["external_market_id"] not in mine["external_market_id"].to_list()
+    (market_id,) = mine.filter(external_market_id="11")["market_id"]
+    assert changed.markets.filter(market_id=market_id)["market_key"].item() == "home_no_bet"
+
+
+def test_packs_that_share_each_others_keys_are_refused_and_named() -> None:
+    packs = {
+        name: replace(pack, content=structs.replace(pack.content, market_keys=shares))
+        for name, shares in (("betika", "msport"), ("msport", "betika"), ("betway", "betway"), ("bet9ja", None))
+        for pack in [load_packs().packs[name]]
+    }
+    for name in ("betika", "msport", "betway"):
+        with pytest.raises(
+            VocabularyError, match=r"pack\.toml:1: market_keys '\w+' is neither a shared set nor another"
+        ):
+            read_vocabulary(VOCABULARY_FOLDER, [find_key_source(packs[name], packs)])
+    read_vocabulary(VOCABULARY_FOLDER, [find_key_source(packs["bet9ja"], packs)])
+
+
 def test_players_of_sportybet_are_named_in_the_order_of_its_feeds() -> None:
-    keys = load_vocabulary().keys.filter(pl.col("open_pattern").is_not_null(), platform="sportybet", sport="football")
+    keys = load_installed_vocabulary().keys.filter(
+        pl.col("open_pattern").is_not_null(), platform="sportybet", sport="football"
+    )
     order = keys["external_market_id"].to_list()
     assert [order.index(market) for market in ("40", "39", "38", "800289", "800117", "775", "1191")] == sorted(
         order.index(market) for market in ("40", "39", "38", "800289", "800117", "775", "1191")
@@ -466,7 +513,7 @@ def test_a_packs_rows_change_no_other_packs_version(folder: Path) -> None:
 
 
 def test_an_unknown_shared_set_and_a_faulty_rule_are_refused(folder: Path) -> None:
-    with pytest.raises(VocabularyError, match=r"^new/pack\.toml:1: there is no shared set 'betradar'"):
+    with pytest.raises(VocabularyError, match=r"^new/pack\.toml:1: market_keys 'betradar' is neither a shared set"):
         read_vocabulary(folder, [KeySource("new", folder / "new", "betradar")])
     (folder / "uof/set.toml").write_text("prefix = 1\n", encoding="utf-8")
     with pytest.raises(VocabularyError, match=r"^uof/set\.toml:1: .*prefix"):
@@ -474,7 +521,7 @@ def test_an_unknown_shared_set_and_a_faulty_rule_are_refused(folder: Path) -> No
 
 
 def test_a_platform_in_another_country_has_the_keys_of_its_pack() -> None:
-    package = load_vocabulary()
+    package = load_installed_vocabulary()
     platforms = pl.Series(["msport-gh", "msport", "bet9ja"])
     keys = assign_to_platforms(package.keys, platforms)
     counts = dict(keys.group_by("platform").len().rows())

@@ -171,7 +171,7 @@ def test_platforms_stand_one_by_one_and_what_stops_one_leaves_only_its_own_part_
                 "insert into core.cycle_products values (%s, %s, '', '', '', 1, now())",
                 [cycle_id, f"half of {platform}"],
             )
-            if platform is broken:
+            if platform == broken:
                 raise ConnectionError("gone in the middle")
             return 2
 

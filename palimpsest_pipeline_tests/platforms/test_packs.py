@@ -60,28 +60,41 @@ def test_a_missing_platform_is_named_with_what_there_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "says"),
+    ("old", "new", "line", "says"),
     [
-        ('name = "Lion Bet"', "", "missing required field `name`"),
-        ("trust = 90", 'trust = "much"', "Expected `int`, got `str` - at `$.trust`"),
-        ("trust = 90", "trust = 90\ntrus = 1", "unknown field `trus`"),
-        ('football = "1"', 'chess = "1"', "Invalid enum value 'chess'"),
-        ('default_country = "ke"', 'default_country = "ng"', "default_country 'ng' is not one of countries"),
-        ("lions.adapter:LionAdapter", "lions.adapter", "names no class: write package.module:Class"),
-        ("countries.ug", "countries.uga", "two-letter code"),
-        ("Africa/Kampala", "Africa/Nowhere", "is no time zone"),
-        ('edition = "b"', 'edition = "c"', "edition 'c' is not one of a, b"),
-        ('edition = "b"', 'size = "c"', "size is no setting of lion-ug"),
-        (', default = "a"', "", "edition of lion has no value"),
-        ("trust = 90", "trust = ", "Invalid value"),
+        ('name = "Lion Bet"', "", 1, "missing required field `name`"),
+        ("trust = 90", 'trust = "much"', 5, "Expected `int`, got `str` - at `$.trust`"),
+        ("trust = 90", "trust = 90\ntrus = 1", 6, "unknown field `trus`"),
+        ('football = "1"', 'chess = "1"', 6, "Invalid enum value 'chess'"),
+        ('default_country = "ke"', 'default_country = "ng"', 4, "default_country 'ng' is not one of countries"),
+        ("lions.adapter:LionAdapter", "lions.adapter", 3, "names no class: write package.module:Class"),
+        ("countries.ug", "countries.uga", 10, "two-letter code"),
+        ("https://ug.lion.example", "ug.lion.example", 10, "is not scheme and host"),
+        ("https://ug.lion.example", "https://ug.lion.example/api", 10, "is not scheme and host"),
+        ('"https://ug.lion.example"', "7", 10, "countries.ug: Expected `str`, got `int` - at `$.base_url`"),
+        ("Africa/Kampala", "Africa/Nowhere", 10, "is no time zone"),
+        ('edition = "b"', 'edition = "c"', 10, "edition 'c' is not one of a, b"),
+        ('edition = "b"', 'size = "c"', 10, "size is no setting of lion-ug"),
+        (', default = "a"', "", 9, "edition of lion has no value"),
+        ('description = "Edition"', 'describe = "Edition"', 8, "params.edition: Object contains unknown field"),
+        ("max_in_flight = 2", "max_in_flight = 2, min_gap_ms = 3", 7, "unknown field `min_gap_ms`"),
+        ("trust = 90", "trust = ", 5, "Invalid value"),
     ],
 )
-def test_what_is_wrong_in_a_pack_is_named_with_its_file(tmp_path: Path, old: str, new: str, says: str) -> None:
+def test_what_is_wrong_in_a_pack_is_named_with_its_line(
+    tmp_path: Path, old: str, new: str, line: int, says: str
+) -> None:
     assert old in SOUND
     with pytest.raises(PackError) as refused:
         read_pack("lion", write_pack(tmp_path, SOUND.replace(old, new)))
     assert says in str(refused.value)
-    assert str(refused.value).startswith(f"{tmp_path / 'pack.toml'}: ")
+    assert str(refused.value).startswith(f"{tmp_path / 'pack.toml'}:{line}: ")
+
+
+def test_a_fault_below_a_table_is_named_with_its_line(tmp_path: Path) -> None:
+    text = SOUND.replace("limits = { max_in_flight = 2 }", "") + '\n[limits]\n# few\nmax_in_flight = "2"\n'
+    with pytest.raises(PackError, match=r"pack\.toml:14: Expected `int`, got `str` - at `\$\.limits\.max_in_flight`"):
+        read_pack("lion", write_pack(tmp_path, text))
 
 
 def test_a_pack_that_cannot_be_read_leaves_the_others_alone() -> None:

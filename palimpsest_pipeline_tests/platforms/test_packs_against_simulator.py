@@ -9,7 +9,8 @@ import pytest
 from palimpsest_pipeline.domain.enums import Completeness, FailureClass, PayloadKind, Platform, Sport
 from palimpsest_pipeline.domain.exchange import Request
 from palimpsest_pipeline.domain.observations import PayloadRejected
-from palimpsest_pipeline.markets import collect_raw_books, load_vocabulary, normalise
+from palimpsest_pipeline.markets import collect_raw_books, normalise
+from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 from palimpsest_pipeline.platforms.betika import BetikaAdapter
 from palimpsest_pipeline.platforms.betika.simulator import BetikaRenderer
 from palimpsest_pipeline.platforms.msport import MsportAdapter
@@ -65,7 +66,7 @@ def test_discovery_finds_every_match_with_its_kickoff_and_teams(simulator: Simul
 
 @pytest.mark.parametrize("pack", PACKS)
 def test_every_price_of_a_book_arrives_under_its_canonical_name(simulator: Simulator, pack: str) -> None:
-    renderer, adapter, words = render(simulator, pack), ADAPTERS[pack], load_vocabulary()
+    renderer, adapter, words = render(simulator, pack), ADAPTERS[pack], load_installed_vocabulary()
     keys = dict(words.markets.select("market_id", "market_key").iter_rows())
     n_prices, n_lines = 0, 0
     for listing in renderer.list_listings(NOW)[:12]:

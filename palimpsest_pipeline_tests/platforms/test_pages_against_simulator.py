@@ -9,7 +9,8 @@ import pytest
 from palimpsest_pipeline.domain.enums import Completeness, FailureClass, Platform, Sport
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.observations import PayloadRejected
-from palimpsest_pipeline.markets import collect_raw_books, load_vocabulary, normalise
+from palimpsest_pipeline.markets import collect_raw_books, normalise
+from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 from palimpsest_pipeline.platforms.betway import BetwayAdapter
 from palimpsest_pipeline.platforms.betway.simulator import BetwayRenderer
 from palimpsest_pipeline.platforms.sportpesa import SportpesaAdapter
@@ -85,7 +86,7 @@ def test_discovery_finds_every_match_with_its_kickoff_and_teams(simulator: Simul
 
 @PACKS
 def test_every_price_of_a_book_arrives_under_its_canonical_name(simulator: Simulator, pack: str) -> None:
-    renderer, words = render(simulator, pack), load_vocabulary()
+    renderer, words = render(simulator, pack), load_installed_vocabulary()
     keys = dict(words.markets.select("market_id", "market_key").iter_rows())
     n_prices, n_answers, n_listings = 0, 0, 12
     largest = sorted(renderer.list_listings(NOW), key=lambda listing: -listing.n_pairs)[:n_listings]

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import pytest
 
-from palimpsest_pipeline.markets import load_vocabulary
 from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
 from palimpsest_pipeline_tests.fixtures.landed import import_recorded
@@ -95,7 +95,7 @@ def replay(pipeline: Pipeline, *hours: datetime) -> None:
 @pytest.fixture(scope="module")
 def story(samples: Path, postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     recordings = write_recordings(samples, tmp_path_factory.mktemp("recordings") / "folder")
-    words = load_vocabulary()
+    words = load_installed_vocabulary()
     known = words.keys.join(
         words.markets.filter(words.markets["market_key"].is_in(list(LACKING))).select("market_id"), on="market_id"
     )
@@ -186,7 +186,7 @@ def test_after_a_replay_of_all_hours_the_prices_are_there_and_the_ledger_is_rid_
     assert {(platform, key) for platform, key, _ in story.whole.priced} == {
         (p, key) for p in PLATFORMS for key in LACKING
     }
-    now = load_vocabulary().version
+    now = load_installed_vocabulary().version
     assert now != story.lacking_version
     assert {row["mapping_version"] for row in story.whole.coverage} == {now}
     assert {row["mapping_version"] for row in story.lacking.coverage} == {story.lacking_version}

@@ -51,7 +51,7 @@ class Trace:
     ended_at: float = 0.0
 
     def of(self, host: Platform) -> list[Attempt]:
-        return [attempt for attempt in self.attempts if attempt.ask.platform is host]
+        return [attempt for attempt in self.attempts if attempt.ask.platform == host]
 
     def tries(self, ask: int) -> list[Attempt]:
         return [attempt for attempt in self.attempts if attempt.ask.key == ask]
@@ -157,7 +157,7 @@ def fixtures(n: int, rng: Random) -> list[RequestJob]:
         listed = [
             host
             for host in who
-            for _ in range(1 + (rng.random() < 0.45) + (rng.random() < 0.08) if host is BET9JA else 1)
+            for _ in range(1 + (rng.random() < 0.45) + (rng.random() < 0.08) if host == BET9JA else 1)
         ]
         jobs.append(
             RequestJob(number, (number,), tuple(ScheduledRequest(key + i, host) for i, host in enumerate(listed)))

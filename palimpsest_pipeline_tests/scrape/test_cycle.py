@@ -253,7 +253,7 @@ async def test_the_requests_of_one_fixture_are_under_way_on_all_its_platforms_at
         result = await captured(world, *targets)
     assert result.status is RunStatus.COMPLETED
     assert len(result.skew_ms) == 4
-    assert [o.sr_id for o in result.outcomes if o.platform is P] == [1, 2, 3, 4]
+    assert [o.sr_id for o in result.outcomes if o.platform == P] == [1, 2, 3, 4]
 
 
 async def test_fixtures_that_do_not_need_a_slow_host_are_not_kept_waiting_by_it() -> None:
@@ -286,7 +286,7 @@ async def test_budgets_hold_per_host_and_are_used() -> None:
             for platform in PLATFORMS:
                 world.hosts[platform].script(f"/detail/{n}", after(0.003, answering()))
             targets.append(
-                Target(n + 1, LATER, {platform: (str(n),) for platform in PLATFORMS if n % 3 or platform is P})
+                Target(n + 1, LATER, {platform: (str(n),) for platform in PLATFORMS if n % 3 or platform == P})
             )
         await captured(world, *targets)
     assert world.hosts[S].most_in_flight <= 2
@@ -303,7 +303,7 @@ async def test_several_listings_of_a_fixture_on_one_platform_are_asked_together_
             world.hosts[P].script(f"/detail/{external_id}", when_all_are_here(together))
         world.hosts[B].script("/detail/b", answering(Age="2"))
         result = await captured(world, Target(1, LATER, {P: ("a", "b", "c"), B: ("b",)}))
-    assert sorted(o.external_id for o in result.outcomes if o.platform is P) == ["a", "b", "c"]
+    assert sorted(o.external_id for o in result.outcomes if o.platform == P) == ["a", "b", "c"]
     first = {p: min(a.observed_at for a in world.sink.of(p)) for p in (P, B)}
     assert result.skew_ms == (pytest.approx((first[P] - first[B]).total_seconds() * 1000),)
     assert result.skew_ms[0] > 1900
@@ -357,7 +357,7 @@ async def test_a_blocked_platform_is_asked_no_more_and_every_listing_of_it_is_ac
         "and once more to see whether it still blocks"
     )
     assert run_of(result, S).errors_by_class == {"blocked": 10}
-    assert sum(o.platform is S and o.attempts == 0 and o.failure is FailureClass.BLOCKED for o in result.outcomes) == 7
+    assert sum(o.platform == S and o.attempts == 0 and o.failure is FailureClass.BLOCKED for o in result.outcomes) == 7
     assert (run_of(result, P).status, run_of(result, P).fetched) == (RunStatus.COMPLETED, 10)
     assert len(world.sink.of(S)) == 10
     assert result.skew_ms == ()
@@ -554,7 +554,7 @@ async def test_pace_and_breakers_of_the_discovery_hold_for_the_capture() -> None
         scraped = await scraped_whole(world)
     assert scraped.discoveries[S].completeness is Completeness.PARTIAL
     assert world.hosts[S].asked("/detail/s1") == 0, "blocked in the discovery, not asked again in the capture"
-    (line,) = [o for o in scraped.result.outcomes if o.platform is S]
+    (line,) = [o for o in scraped.result.outcomes if o.platform == S]
     assert (line.attempts, line.failure) == (0, FailureClass.BLOCKED)
     assert {run.platform: run.status for run in scraped.result.runs} == {
         P: RunStatus.COMPLETED,

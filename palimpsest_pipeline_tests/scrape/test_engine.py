@@ -349,7 +349,7 @@ async def test_whatever_one_host_does_the_others_lose_nothing_and_it_is_asked_no
             assert engine.view_host(S).state == "shut"
     outcomes = [one.outcome for one in asked]
     assert all(o.status is RunStatus.COMPLETED and o.attempts == 1 for o in outcomes if o.platform is not S)
-    lost = [o for o in outcomes if o.platform is S]
+    lost = [o for o in outcomes if o.platform == S]
     assert len(lost) == 40
     assert {o.failure for o in lost} == {failure}
     unasked = {o.external_id for o in lost if not o.attempts}

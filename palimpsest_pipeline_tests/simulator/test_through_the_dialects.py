@@ -10,7 +10,8 @@ import pytest
 
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.domain.exchange import Answer
-from palimpsest_pipeline.markets import collect_raw_books, load_vocabulary, normalise
+from palimpsest_pipeline.markets import collect_raw_books, normalise
+from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 from palimpsest_pipeline.platforms.sportybet.simulator import build_envelope
 from palimpsest_pipeline.simulator.app import Simulator
 from palimpsest_pipeline.simulator.truth import collect_book_truth
@@ -37,7 +38,7 @@ def line_values(specifier: str) -> tuple[str, ...]:
 @pytest.mark.parametrize("platform", list(PLATFORMS))
 def test_every_price_of_the_book_arrives_under_its_canonical_name(platform: Platform, version: str) -> None:
     simulator = Simulator(7, 40, EPOCH, betpawa_version=version)
-    words = load_vocabulary()
+    words = load_installed_vocabulary()
     keys = dict(words.markets.select("market_id", "market_key").iter_rows())
     names = {
         (market, ordinal): name

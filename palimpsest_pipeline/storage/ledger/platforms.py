@@ -5,6 +5,7 @@ A platform stays there when its pack is removed, and so does its history.
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
+from datetime import datetime
 from typing import Final
 
 import psycopg
@@ -43,3 +44,9 @@ def write_platforms(conn: psycopg.Connection, rows: Sequence[PlatformRow]) -> No
             """,
             [astuple(row) for row in rows],
         )
+
+
+def read_last_answers(conn: psycopg.Connection) -> dict[Platform, datetime]:
+    """Return the end of each platform's last run with a usable answer about a listing."""
+    rows = conn.execute("select platform, max(finished_at) from ops.scrape_runs where fetched > 0 group by platform")
+    return {Platform(platform): finished_at for platform, finished_at in rows}

@@ -8,6 +8,7 @@ from typing import Final
 import polars as pl
 
 from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS
 
 ONE_FIXTURE: Final = "_norway_france"
 """End of the names of the captures of one fixture by all platforms."""
@@ -36,7 +37,7 @@ def pairs(prices: pl.DataFrame) -> pl.DataFrame:
         )
 
     both = pl.concat(
-        [one(first, "").join(one(second, "other_"), on=BET) for first, second in combinations(Platform, 2)]
+        [one(first, "").join(one(second, "other_"), on=BET) for first, second in combinations(PLATFORMS, 2)]
     )
     odds, other = pl.col("odds_milli"), pl.col("other_odds_milli")
     factor = pl.max_horizontal(odds / other, other / odds)

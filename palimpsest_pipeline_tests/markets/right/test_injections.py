@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from palimpsest_pipeline.markets import load_vocabulary
+from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 from palimpsest_pipeline_tests.fixtures.vocabularies import copied, read_copy
 
 from ..captures import FOOTBALL, canonical
@@ -33,7 +33,7 @@ def test_a_mistake_in_the_vocabulary_is_noticed(name: str, samples: Path, tmp_pa
 
 
 def test_outcomes_exchanged_at_random_are_noticed_by_prices(samples: Path) -> None:
-    words = load_vocabulary()
+    words = load_installed_vocabulary()
     prices = canonical(samples)
     football = prices.filter(pl.col("capture").is_in(FOOTBALL) & pl.col("backable"))
     exclusive = words.markets.filter(pl.col("fair_sum") == "1").select("market_key")

@@ -6,13 +6,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from palimpsest_pipeline.markets import load_vocabulary, normalise
+from palimpsest_pipeline.markets import normalise
+from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 
 from ..captures import CAPTURES, INDEX, captured_books
 
 
 def _occurrences(samples: Path, capture: str) -> int:
-    coverage = normalise(captured_books(samples), load_vocabulary()).coverage
+    coverage = normalise(captured_books(samples), load_installed_vocabulary()).coverage
     return int(coverage.filter(pl.col("capture") == INDEX[capture])["n_markets"].sum())
 
 

@@ -16,8 +16,9 @@ import pytest
 from palimpsest_pipeline.domain.enums import PayloadKind, Platform
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.observations import Detail
-from palimpsest_pipeline.markets import collect_raw_books, load_vocabulary, normalise
+from palimpsest_pipeline.markets import collect_raw_books, normalise
 from palimpsest_pipeline.metrics import build_outcome_sets, compute_market_margins
+from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 from palimpsest_pipeline.platforms.msport import MsportAdapter
 from palimpsest_pipeline.platforms.registry import build_adapters
 from palimpsest_pipeline_tests.fixtures.platforms import SPORTYBET
@@ -55,7 +56,7 @@ def _read(platform: Platform, answer: dict[str, Any]) -> Detail:
 def _prices(folder: Path) -> pl.DataFrame:
     """book, market_key, specifier, outcome, odds_milli, state; and market_id, ordinal."""
     details = [_read(Platform(book.split("_")[0]), _answer(folder, book)) for book in FILES]
-    words = load_vocabulary()
+    words = load_installed_vocabulary()
     return (
         normalise(collect_raw_books(details), words)
         .prices.join(words.markets.select("market_id", "market_key"), on="market_id")
@@ -135,7 +136,7 @@ def _labels(book: str, answer: dict[str, Any]) -> Iterator[tuple[str, str, str]]
 
 @pytest.mark.parametrize("book", FILES)
 def test_every_outcome_leads_to_what_its_label_says(book: str, samples: Path) -> None:
-    answer, words = _answer(samples.parent, book), load_vocabulary()
+    answer, words = _answer(samples.parent, book), load_installed_vocabulary()
     platform, sport = book.split("_")
     keys = (
         words.keys.filter(platform=platform, sport=sport)
@@ -161,7 +162,7 @@ def test_every_market_of_tennis_and_basketball_has_a_fair_sum_as_the_books_own_p
     samples: Path,
 ) -> None:
     """SportyBet and MSport send a fair probability with every outcome; here it stands in the place of the odds."""
-    words = load_vocabulary()
+    words = load_installed_vocabulary()
     open_keys = words.keys.filter(pl.col("open_pattern").is_not_null())
     markets = words.markets.filter(pl.col("sport").is_in(SPORTS)).join(open_keys, on="market_id", how="anti")
     assert markets.filter((pl.col("fair_sum") != "1").fill_null(value=True)).is_empty()
@@ -196,7 +197,7 @@ def test_every_market_of_tennis_and_basketball_has_a_fair_sum_as_the_books_own_p
 
 
 def test_margins_of_recorded_tennis_and_basketball_are_margins(prices: pl.DataFrame) -> None:
-    words = load_vocabulary()
+    words = load_installed_vocabulary()
     by = ("book", "market_key", "specifier", "market_id")
     outcomes = prices.with_columns(outcome=pl.lit(""))
     found = compute_market_margins(outcomes, by, build_outcome_sets(words.markets, words.outcomes, words.complete_sets))

@@ -19,7 +19,6 @@ from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.observations import Detail, Listing
 from palimpsest_pipeline.landing import Segment
 from palimpsest_pipeline.landing.schema import build_frame
-from palimpsest_pipeline.markets import load_vocabulary
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.ingest import books
 from palimpsest_pipeline.pipeline.ingest.books import (
@@ -36,10 +35,11 @@ from palimpsest_pipeline.pipeline.ingest.books import (
     read_listings,
 )
 from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
+from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
 from palimpsest_pipeline_tests.fixtures.landed import land_cycle
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
-from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, SPORTYBET, build_adapters
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET, build_adapters
 from palimpsest_pipeline_tests.platforms.support import answer, loaded
 from palimpsest_pipeline_tests.platforms.test_damaged_answers import damage
 from palimpsest_pipeline_tests.platforms.test_details_in_two_ways import DETAILS, OTHERS
@@ -134,7 +134,7 @@ def decode(platform: Platform, answers: Iterable[Answer]) -> DecodedAnswers:
 
 
 def normalise(parts: Sequence[DecodedAnswers]) -> Books:
-    return normalise_books(parts, load_vocabulary())
+    return normalise_books(parts, load_installed_vocabulary())
 
 
 def read(platform: Platform, answers: Iterable[Answer]) -> Books:
@@ -241,8 +241,8 @@ def test_no_books_have_the_columns_of_books(samples: Path) -> None:
 def test_seen_listings_are_taken_once_and_the_oldest_go_first() -> None:
     seen = pl.DataFrame({"platform": ["betpawa", "bet9ja", "bet9ja"], "external_id": ["1", "2", "3"]})
     kept = ListingCache(max_rows=4)
-    kept.keep(1, "a", Platform, seen)
-    kept.keep(2, "b", Platform, seen)
+    kept.keep(1, "a", PLATFORMS, seen)
+    kept.keep(2, "b", PLATFORMS, seen)
     assert kept.take(1, "a", [BETPAWA]) is None
     assert kept.take(2, "a", [BET9JA]) is None, "its landed content has changed since"
     found = kept.take(2, "b", [BET9JA, SPORTYBET])

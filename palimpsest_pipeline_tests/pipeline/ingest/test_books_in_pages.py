@@ -18,7 +18,6 @@ from palimpsest_pipeline.landing import Landing, Manifest
 from palimpsest_pipeline.landing.compaction import compact_hour
 from palimpsest_pipeline.landing.files import GROUP_ROWS
 from palimpsest_pipeline.landing.writer import CycleWriter
-from palimpsest_pipeline.markets import load_vocabulary
 from palimpsest_pipeline.pipeline.ingest.books import (
     FRAME_FIELDS,
     Books,
@@ -28,6 +27,7 @@ from palimpsest_pipeline.pipeline.ingest.books import (
     read_books,
     read_listings,
 )
+from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 from palimpsest_pipeline.platforms.betway import BetwayAdapter
 from palimpsest_pipeline_tests.platforms.betway import support as betway
 
@@ -85,17 +85,17 @@ def assert_same(left: Books, right: Books) -> None:
 def test_books_from_the_landing_are_those_of_the_answers_as_they_came(
     tmp_path: Path, attempts: list[list[Answer]]
 ) -> None:
-    came = read_books([one for answers in attempts for one in answers], ADAPTER, load_vocabulary())
+    came = read_books([one for answers in attempts for one in answers], ADAPTER, load_installed_vocabulary())
     assert came.answers.height == N_LISTINGS
     assert came.refused == ()
     earliest = [min(one.observed_at for one in answers) for answers in attempts]
     assert came.answers["observed_at"].to_list() == earliest
     landing, manifest = land(tmp_path, attempts)
-    assert_same(read_books(iterate_landed(landing, manifest), ADAPTER, load_vocabulary()), came)
+    assert_same(read_books(iterate_landed(landing, manifest), ADAPTER, load_installed_vocabulary()), came)
     compact_hour(landing, HOUR)
     sizes = [frame.height for frame in landing.read_segments(manifest)]
     assert max(sizes) == GROUP_ROWS < sum(sizes), "groups of rows cut through the answers of a book"
-    assert_same(read_books(iterate_landed(landing, manifest), ADAPTER, load_vocabulary()), came)
+    assert_same(read_books(iterate_landed(landing, manifest), ADAPTER, load_installed_vocabulary()), came)
     listings = read_listings(iterate_landed(landing, manifest), ADAPTER)
     assert [shown.observed_at for shown in listings] == earliest
 
@@ -105,7 +105,7 @@ def test_each_segment_holds_whole_books(tmp_path: Path, attempts: list[list[Answ
     assert len(manifest.segments) > 5
     early = EarlyBooks(
         lambda _, answers: decode_books(answers, ADAPTER),
-        lambda parts: normalise_books(parts, load_vocabulary()),
+        lambda parts: normalise_books(parts, load_installed_vocabulary()),
         max_waiting=1000,
     )
     for segment in manifest.segments:
@@ -119,7 +119,7 @@ def test_each_segment_holds_whole_books(tmp_path: Path, attempts: list[list[Answ
 def test_a_book_that_lacks_an_answer_is_refused_and_the_others_are_read(attempts: list[list[Answer]]) -> None:
     broken = [answers[:place] + answers[place + 1 :] for place, answers in enumerate(attempts[:3])]
     answers = [one for group in (broken[0], attempts[3], broken[1], broken[2], attempts[4]) for one in group]
-    books = read_books(answers, ADAPTER, load_vocabulary())
+    books = read_books(answers, ADAPTER, load_installed_vocabulary())
     assert books.answers["external_id"].to_list() == [str(66457014 + n) for n in (3, 4)]
     assert {(entry.external_id, whole) for _, entry, whole in books.refused} == {
         (str(66457014 + n), True) for n in range(3)

@@ -91,7 +91,7 @@ def test_a_new_parser_leaves_nothing_of_the_old_one_behind(start_simulator, make
     new = make_pipeline(simulator)
     new.__dict__["parser_version"] = "stricter"
     new.__dict__["adapters"] = {
-        p: Stricter(a, refused if p is BETPAWA else set(), p is BET9JA) for p, a in old.adapters.items()
+        p: Stricter(a, refused if p == BETPAWA else set(), p == BET9JA) for p, a in old.adapters.items()
     }
     found = replayed(new)
     assert not any(counts(new, BET9JA).values())

@@ -210,7 +210,7 @@ def test_a_platform_that_stops_costs_no_minute_and_the_others_nothing(world: Wor
     assert len(run.results) == 5
     for result in run.results:
         found = {r.platform: r for r in result.runs}
-        assert {p: r.status for p, r in found.items() if p is not SPORTYBET} == dict.fromkeys(
+        assert {p: r.status for p, r in found.items() if p != SPORTYBET} == dict.fromkeys(
             set(PLATFORMS) - {SPORTYBET}, RunStatus.COMPLETED
         )
         assert found[SPORTYBET].status is RunStatus.FAILED

@@ -149,7 +149,7 @@ def test_a_platform_that_comes_in_time_is_captured_whole_and_a_replay_gives_the_
     with pipeline.connect() as conn:
         (batch,) = read_latest_cycles(conn)
         assert find_unfilled_columns(conn, batch.cycle.cycle_id) == []
-        (run,) = [run for run in cycle_reader.read_result(conn, batch).runs if run.platform is LATE]
+        (run,) = [run for run in cycle_reader.read_result(conn, batch).runs if run.platform == LATE]
     n_landed = pipeline.landing.read_landed_listings(batch.cycle.cycle_id).filter(platform=LATE).height
     assert (run.requests, run.discovered, run.targets) == (n_landed, run.discovered, run.fetched)
     assert run.discovered > 0
@@ -198,7 +198,7 @@ class InterruptsWhenListed(ScrapeObserver):
     """A Watch: presses Ctrl-C as soon as something of the late platform's discovery has been answered."""
 
     def on_outcomes(self, outcomes: Sequence[EventOutcome]) -> None:
-        if any(outcome.platform is LATE and not outcome.external_id for outcome in outcomes):
+        if any(outcome.platform == LATE and not outcome.external_id for outcome in outcomes):
             signal.raise_signal(signal.SIGINT)
 
 

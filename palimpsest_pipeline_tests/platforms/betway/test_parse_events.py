@@ -9,7 +9,8 @@ import pytest
 
 from palimpsest_pipeline.domain.enums import FailureClass, ListingKind, PayloadKind, Sport
 from palimpsest_pipeline.domain.observations import PayloadRejected
-from palimpsest_pipeline.markets import collect_raw_books, load_vocabulary, normalise
+from palimpsest_pipeline.markets import collect_raw_books, normalise
+from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 from palimpsest_pipeline.platforms.betway.endpoints import MARKETS_SIZE
 
 from ..more_support import load_more
@@ -60,7 +61,7 @@ def test_every_price_of_a_book_is_read_as_the_json_says(samples: Path, name: str
 )
 def test_nearly_all_lines_have_a_canonical_market(samples: Path, name: str, n_mapped: int, n_lines: int) -> None:
     detail = detail_of(with_event(samples, name, SPORTS[name]))
-    coverage = normalise(collect_raw_books([detail]), load_vocabulary()).coverage
+    coverage = normalise(collect_raw_books([detail]), load_installed_vocabulary()).coverage
     assert coverage["n_markets"].sum() == n_lines
     assert coverage.filter(error_class="")["n_markets"].sum() == n_mapped >= 0.95 * n_lines
 
@@ -170,7 +171,7 @@ def test_a_player_who_scores_with_overtime_has_a_market_of_its_own(samples: Path
     body["marketsInGroup"].append(market)
     body["outcomes"] += [outcome | {"outcomeId": line + number} for number in ("74", "76")]
     body["prices"] += [{"outcomeId": line + "74", "priceDecimal": 4.2}, {"outcomeId": line + "76", "priceDecimal": 1.2}]
-    words = load_vocabulary()
+    words = load_installed_vocabulary()
     prices = normalise(collect_raw_books([detail_of(body)]), words).prices.join(words.markets, on="market_id")
     rows = prices.filter(market_key="player_to_score_incl_et").select("specifier", "ordinal", "odds_milli").rows()
     assert rows == [("player=sr:player:1006665", 1, 4200), ("player=sr:player:1006665", 2, 1200)]

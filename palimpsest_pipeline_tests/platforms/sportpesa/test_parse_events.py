@@ -8,7 +8,8 @@ import pytest
 
 from palimpsest_pipeline.domain.enums import FailureClass, ListingKind, PayloadKind, Sport
 from palimpsest_pipeline.domain.observations import PayloadRejected
-from palimpsest_pipeline.markets import collect_raw_books, load_vocabulary, normalise
+from palimpsest_pipeline.markets import collect_raw_books, normalise
+from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 
 from ..more_support import load_more
 from ..support import HTML, answer, answer_to, columns, milli
@@ -48,14 +49,16 @@ def test_every_price_of_a_book_is_read_as_the_json_says(samples: Path, name: str
 @pytest.mark.parametrize("name", BOOKS)
 def test_nearly_all_lines_have_a_canonical_market(samples: Path, name: str) -> None:
     _, _, n_mapped, n_lines = BOOKS[name]
-    coverage = normalise(collect_raw_books([detail_of(*with_book(samples, name))]), load_vocabulary()).coverage
+    coverage = normalise(
+        collect_raw_books([detail_of(*with_book(samples, name))]), load_installed_vocabulary()
+    ).coverage
     assert coverage["n_markets"].sum() == n_lines
     assert coverage.filter(error_class="")["n_markets"].sum() == n_mapped >= 0.95 * n_lines
 
 
 def canonical(samples: Path, name: str) -> dict[tuple[str, str, str], int | None]:
     """Odds by canonical market, specifier and outcome."""
-    words = load_vocabulary()
+    words = load_installed_vocabulary()
     prices = normalise(collect_raw_books([detail_of(*with_book(samples, name))]), words).prices
     named = prices.join(words.markets, on="market_id").join(words.outcomes, on=["market_id", "ordinal"])
     rows = named.select("market_key", "specifier", "outcome_key", "odds_milli").rows()
@@ -94,7 +97,7 @@ def test_a_handicap_of_nought_is_a_line_and_an_unexpected_line_no_known_market(s
     game = game_of(samples)
     book = {GAME: [market for market in book_of(samples)[GAME] if market["id"] in (10, 51)][:2]}
     book[GAME][1]["specValue"] = 0
-    words = load_vocabulary()
+    words = load_installed_vocabulary()
     prices = normalise(collect_raw_books([detail_of(game, book)]), words).prices.join(words.markets, on="market_id")
     assert ("asian_handicap", "hcp=0") in prices.select("market_key", "specifier").rows()
     book[GAME][0]["specValue"] = 1

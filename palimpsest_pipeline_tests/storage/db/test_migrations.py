@@ -998,8 +998,8 @@ def test_platforms_become_rows_and_cycles_of_before_cover_the_three_that_were_kn
             ("bet9ja", "bet9ja", 100),
         ]
         assert conn.execute("select platforms from ops.landed_cycles").fetchone() == (
-            ["betpawa", "sportybet", "bet9ja"],
-        )
+            ["bet9ja", "betpawa", "sportybet"],
+        ), "in the order by which due products are found"
         assert conn.execute("select distinct platforms from ops.scrape_batches").fetchall() == [([],)]
         with pytest.raises(psycopg.errors.ForeignKeyViolation), conn.transaction():
             conn.execute("insert into ops.listing_ids (platform, external_id) values ('msport', '9')")

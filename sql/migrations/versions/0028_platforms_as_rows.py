@@ -182,7 +182,7 @@ def upgrade() -> None:
     for table, comment in (("scrape_batches", COVERED_COMMENT), ("landed_cycles", LANDED_COMMENT)):
         column = sa.Column("platforms", pg.ARRAY(sa.Text()), nullable=False, server_default="{}", comment=comment)
         op.add_column(table, column, schema="ops")
-    op.execute(f"update ops.landed_cycles set platforms = array{list(KNOWN_PLATFORMS)}")
+    op.execute(f"update ops.landed_cycles set platforms = array{sorted(KNOWN_PLATFORMS)}")  # by key, as cycles are
     op.execute("alter table ops.landed_cycles alter column platforms drop default")
     op.execute(f"drop function ops.due_products({OLD_ARGUMENTS})")
     op.execute(DUE_PRODUCTS)
