@@ -205,7 +205,7 @@ def demo(
             serve_until_stopped(demo_settings, demo_settings.to_environment(), demo_settings.home)
     say(
         f"The demo's data stay in {world.locate_demo_home(configured)}; look again with: "
-        f"{format_command('coverage', world.locate_demo_home(configured))}"
+        f"{format_command('coverage', world.locate_demo_home(configured), chosen)}"
     )
 
 

@@ -17,6 +17,7 @@ from rich.table import Table
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.domain.printable_text import escape_controls
 from palimpsest_pipeline.runtime.terminal import PrintableConsole, find_output_width
+from palimpsest_pipeline.settings import PLATFORMS_VARIABLE
 
 EXIT_PARTIAL = 3
 """Exit code of a partial success."""
@@ -49,14 +50,15 @@ def say(message: str) -> None:
     err.print(message, style="dim", markup=False, highlight=False, soft_wrap=True)
 
 
-def format_command(arguments: str, home: Path) -> str:
+def format_command(arguments: str, home: Path, platforms: Sequence[Platform] = ()) -> str:
     """Return a `palimpsest` command that uses this home folder when pasted into another terminal.
 
-    The terminal must be in the same working directory.
+    The terminal must be in the same working directory. `platforms` become the active ones.
     """
     # uv sets UV for the commands it runs; without `uv run` such an installation's command is not on the PATH.
     command = "uv run palimpsest" if "UV" in os.environ else "palimpsest"
-    return f"PALIMPSEST_HOME_DIR={shlex.quote(str(home))} {command} {arguments}"
+    active = f"{PLATFORMS_VARIABLE}={','.join(platforms)} " if platforms else ""
+    return f"PALIMPSEST_HOME_DIR={shlex.quote(str(home))} {active}{command} {arguments}"
 
 
 def fail(message: str, code: int = 1) -> typer.Exit:

@@ -246,7 +246,7 @@ def trends(n_cycles: int = 40, seed: int = 1) -> Trends:
         evidence = "partial" if n == n_cycles // 2 else "carried" if n == n_cycles // 3 else "complete"
         union, matched = 2000 + 3 * n + draw.randrange(20), 1650 + 2 * n + draw.randrange(30)
         for platform in ("all", *PLATFORM_NAMES):
-            rate = (matched + {"all": 0, "betpawa": 90, "sportybet": 200, "bet9ja": 120}[platform]) / union
+            rate = (matched + {"all": 0, "betpawa": 90, "sportybet": 200}.get(platform, 120)) / union
             rates.append(
                 (
                     n,
