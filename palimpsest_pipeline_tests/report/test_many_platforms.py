@@ -18,9 +18,15 @@ pytestmark = pytest.mark.browser
 
 NAMES = {
     **worlds.PLATFORM_NAMES,
-    **{"msport": "MSport", "betway": "Betway", "betika": "Betika", "sportpesa": "SportPesa"},
-    **{"betpawa-gh": "BetPawa GH", "sportybet-gh": "SportyBet GH", "msport-gh": "MSport GH"},
-    **{"betway-gh": "Betway GH", "betpawa-ke": "BetPawa KE"},
+    "msport": "MSport",
+    "betway": "Betway",
+    "betika": "Betika",
+    "sportpesa": "SportPesa",
+    "betpawa-gh": "BetPawa GH",
+    "sportybet-gh": "SportyBet GH",
+    "msport-gh": "MSport GH",
+    "betway-gh": "Betway GH",
+    "betpawa-ke": "BetPawa KE",
 }
 CUT_SCRIPT = """
     (selector) => [...document.querySelectorAll(selector)].filter((one) => one.offsetParent !== null)
