@@ -201,19 +201,19 @@ def name_platform_variable(platform: Platform, name: str = "") -> str:
     return f"{key}__{name.upper()}" if name else key
 
 
-def fill_platform_settings(found: PackPlatform, changed: Mapping[str, Any]) -> dict[str, Any]:
+def fill_platform_settings(pack_platform: PackPlatform, changed: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values for `PlatformSettings`: those of `changed`, else those of the pack.
 
     Raises ValueError for a value of the pack's own that is not one of its choices.
     """
-    limits = found.pack.content.limits
-    own_names = found.pack.content.params.keys()
+    limits = pack_platform.pack.content.limits
+    own_names = pack_platform.pack.content.params.keys()
     own_values = {**changed.get("params", {}), **{name: value for name, value in changed.items() if name in own_names}}
     return {
-        "base_url": found.country.base_url,
+        "base_url": pack_platform.country.base_url,
         **{name: getattr(limits, name) for name in limits.__struct_fields__},
         **{name: value for name, value in changed.items() if name not in own_names},
-        "params": found.fill_params(own_values),
+        "params": pack_platform.fill_params(own_values),
     }
 
 
@@ -242,11 +242,11 @@ class _PlatformVariables(PydanticBaseSettingsSource):
                 except ValueError as error:
                     raise pydantic_settings.SettingsError(f"{name} is not JSON") from error
             for platform, values in ({key: content} if key else content).items():
-                known = platforms.setdefault(platform.lower().replace("_", "-"), {})
+                platform_values = platforms.setdefault(platform.lower().replace("_", "-"), {})
                 if setting.startswith("headers__"):
-                    known.setdefault("headers", {})[setting.removeprefix("headers__")] = values
+                    platform_values.setdefault("headers", {})[setting.removeprefix("headers__")] = values
                 else:
-                    known.update({setting: values} if setting else values)
+                    platform_values.update({setting: values} if setting else values)
         self._source.env_vars = variables
         return {"platform": platforms} if platforms else {}
 
@@ -256,7 +256,7 @@ JSON_PLATFORM_SETTINGS: Final = ("headers", "params")
 
 
 def parse_platform_variable(name: str) -> tuple[str, str] | None:
-    """Return the key of the platform and the setting that a variable is about; None for any other variable.
+    """Return the platform's key and the setting that a variable is about; None for any other variable.
 
     The setting is empty where the variable holds a whole platform; then the key too, where it holds them all. It is
     `headers__<name>` for a single header.
@@ -731,7 +731,7 @@ class Settings(BaseSettings):
         return self.database_url is None
 
     def get_platform(self, platform: Platform) -> PlatformSettings:
-        """Return the settings of a platform; those of its pack when it has none. Raises PackError without a pack."""
+        """Return the settings of a platform, else those of its pack. Raises PackError without a pack."""
         if platform in self.platform:
             return self.platform[platform]
         return PlatformSettings.model_validate(fill_platform_settings(load_packs().require(platform), {}))
@@ -787,8 +787,8 @@ def list_setting_names() -> list[str]:
     """Return the variables of all settings, with those of every installed platform."""
     names = [f"{ENV_PREFIX}{name.upper()}" for name in Settings.model_fields if name != "platform"]
     own_names = [name for name in PlatformSettings.model_fields if name != "params"]
-    for platform, found in load_packs().platforms.items():
-        names += [name_platform_variable(platform, name) for name in (*own_names, *found.pack.content.params)]
+    for platform, pack_platform in load_packs().platforms.items():
+        names += [name_platform_variable(platform, name) for name in (*own_names, *pack_platform.pack.content.params)]
     return names
 
 

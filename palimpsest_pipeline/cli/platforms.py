@@ -70,8 +70,9 @@ def check_command(
     ] = 0.9,
     as_json: JsonOption = False,
 ) -> None:
-    """Check packs: pack.toml, dialect, vocabulary, recorded answers, and the simulated site against the parser.
+    """Check packs, each fault with its place.
 
+    The checks are of pack.toml, dialect, vocabulary, recorded answers, and what the parser reads from a simulated site.
     Starts a simulated site on loopback for each pack. Sends nothing to real sites.
     """
     from palimpsest_pipeline.operate.packs.check_packs import check_packs

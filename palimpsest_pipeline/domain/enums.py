@@ -9,8 +9,10 @@ WHOLE_LISTING_KEY: Final = "*"
 
 
 Platform = NewType("Platform", str)
-"""The key of a platform, a bookmaker in one country: the name of its pack, and `-<country>` where that is not the
-pack's default country, e.g. `msport` or `msport-gh`. The set of platforms is open: packs bring them.
+"""The key of a platform, which is a bookmaker in one country.
+
+It is the name of its pack, and `-<country>` where that is not the pack's default country, e.g. `msport` or
+`msport-gh`. The set of platforms is open: packs bring them.
 """
 PLATFORM_PATTERN: Final = re.compile(r"[a-z][a-z0-9]{0,20}(-[a-z]{2})?")
 
@@ -99,7 +101,7 @@ class FailureClass(StrEnum):
     BLOCKED = "blocked"
     """Status 403, a block page, HTML in place of JSON, or an empty 202: requests to this host must stop."""
     SESSION_EXPIRED = "session_expired"
-    """The site answers only with a browser's cookie, and the one in the settings is missing or no longer accepted."""
+    """The site answers only with a browser's cookie, and the one in the settings is missing or expired."""
     NOT_FOUND = "not_found"
     """The listing no longer exists."""
     CONTRACT_BROKEN = "contract_broken"

@@ -35,7 +35,10 @@ KEY_FILE_COLUMNS: Final = {
 }
 """The files of a set of keys and their columns. A file without rows may be left out."""
 SET_FILE: Final = "set.toml"
-"""The file beside them that says how a set's texts are read. A pack without it reads them as its shared set does."""
+"""The file beside them that says how a set's texts are read.
+
+A pack without it reads them as its shared set does.
+"""
 PACK_FILE: Final = "pack.toml"
 
 CONVERSIONS: Final = frozenset({"number", "quarters", "score", "text", "top", "ladder", "at_least"})
@@ -200,21 +203,21 @@ def _is_reference(row: Row) -> bool:
     return not any(row[column] for column in KEY_FILE_COLUMNS["keys.csv"][2:])
 
 
-def _merge_rows(own: KeyRows, shared: KeyRows) -> KeyRows:
+def _merge_rows(pack_rows: KeyRows, shared: KeyRows) -> KeyRows:
     """Return a pack's rows: the shared ones first, then its own.
 
     Own keys of a market replace the shared ones with their outcomes, and a triage row removes them. A row that names a
     market only moves the shared keys to its place.
     """
-    references = {_get_market_id(row) for row in own.files["keys.csv"] if _is_reference(row)}
-    replaced = {_get_market_id(row) for row in own.files["keys.csv"] if not _is_reference(row)}
-    hidden = replaced | {_get_market_id(row) for row in own.files["triage.csv"]}
+    references = {_get_market_id(row) for row in pack_rows.files["keys.csv"] if _is_reference(row)}
+    replaced = {_get_market_id(row) for row in pack_rows.files["keys.csv"] if not _is_reference(row)}
+    hidden = replaced | {_get_market_id(row) for row in pack_rows.files["triage.csv"]}
     shared_keys: dict[MarketId, list[Row]] = defaultdict(list)
     for row in shared.files["keys.csv"]:
         if _get_market_id(row) not in hidden:
             shared_keys[_get_market_id(row)].append(row)
-    keys = [row for market, rows in shared_keys.items() if market not in references for row in rows]
-    for row in own.files["keys.csv"]:
+    keys = [row for row in shared.files["keys.csv"] if _get_market_id(row) not in hidden | references]
+    for row in pack_rows.files["keys.csv"]:
         if _is_reference(row):
             row.require(_get_market_id(row) in shared_keys, f"{row['external_market_id']} is not in the shared set")
             keys += shared_keys[_get_market_id(row)]
@@ -225,31 +228,31 @@ def _merge_rows(own: KeyRows, shared: KeyRows) -> KeyRows:
         row for row in shared.files["triage.csv"] if _get_market_id(row) not in hidden | {*map(_get_market_id, keys)}
     ]
     return KeyRows(
-        own.name,
-        own.text_rules or shared.text_rules,
+        pack_rows.name,
+        pack_rows.text_rules or shared.text_rules,
         {
             "keys.csv": keys,
-            "outcome_keys.csv": [*shared_outcomes, *own.files["outcome_keys.csv"]],
+            "outcome_keys.csv": [*shared_outcomes, *pack_rows.files["outcome_keys.csv"]],
             "feeds.csv": [
-                *_keep_feeds(shared.files["feeds.csv"], own.files["feeds.csv"], keys),
-                *own.files["feeds.csv"],
+                *_keep_feeds(shared.files["feeds.csv"], pack_rows.files["feeds.csv"], keys),
+                *pack_rows.files["feeds.csv"],
             ],
-            "triage.csv": [*shared_triage, *own.files["triage.csv"]],
+            "triage.csv": [*shared_triage, *pack_rows.files["triage.csv"]],
         },
     )
 
 
-def _keep_feeds(shared: Sequence[Row], own: Sequence[Row], keys: Sequence[Row]) -> list[Row]:
-    """Return the shared order of feeds of the markets that keep several feeds and have no order of their own."""
+def _keep_feeds(shared: Sequence[Row], pack_rows: Sequence[Row], keys: Sequence[Row]) -> list[Row]:
+    """Return the shared order of feeds of markets that keep several feeds and have no own order."""
 
     def find_market(row: Row) -> MarketId:
         return row["sport"], row["market_key"]
 
-    ordered = set(map(find_market, own))
+    ordered = set(map(find_market, pack_rows))
     sold = {(*find_market(row), row["external_market_id"]) for row in keys}
-    left = [row for row in shared if (*find_market(row), row["external_market_id"]) in sold]
-    n_feeds = Counter(map(find_market, left))
-    return [row for row in left if find_market(row) not in ordered and n_feeds[find_market(row)] > 1]
+    remaining = [row for row in shared if (*find_market(row), row["external_market_id"]) in sold]
+    n_feeds = Counter(map(find_market, remaining))
+    return [row for row in remaining if find_market(row) not in ordered and n_feeds[find_market(row)] > 1]
 
 
 def _add_pack(pack_keys: PackKeys, rows: KeyRows, markets: Markets, outcomes: Outcomes) -> None:

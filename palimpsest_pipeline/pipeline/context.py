@@ -168,9 +168,10 @@ class Pipeline:
 
     @cached_property
     def adapters(self) -> Mapping[Platform, PlatformAdapter]:
-        """The adapters of the active platforms, most trusted first. A platform whose pack cannot be used is left out.
+        """The adapters of the active platforms, most trusted first.
 
-        `doctor` names it. Raises SettingsError when home is such a platform.
+        A platform whose pack cannot be used is left out, and `doctor` names it. Raises SettingsError when home is such
+        a platform.
         """
         adapters = {}
         for platform in load_packs().order_by_trust(self.settings.platforms):
@@ -192,8 +193,10 @@ class Pipeline:
             name = load_packs().require(platform).pack.name
             if (problem := find_vocabulary_problems().get(name)) is not None:
                 raise PackError(f"the vocabulary of the pack {name} cannot be read: {problem}")
-            own = self.settings.get_platform(platform)
-            self._installed_adapters[platform] = build_adapter(platform, own.params, own.max_discovery_lists)
+            platform_settings = self.settings.get_platform(platform)
+            self._installed_adapters[platform] = build_adapter(
+                platform, platform_settings.params, platform_settings.max_discovery_lists
+            )
         return self._installed_adapters[platform]
 
     @property
@@ -223,7 +226,10 @@ class Pipeline:
         return join_parser_versions(self.adapters.values())
 
     def find_cycle_versions(self, platforms: Sequence[Platform]) -> CycleVersions | None:
-        """Return the versions by which cycles that cover these platforms are derived; None without all their packs."""
+        """Return the versions by which cycles that cover these platforms are derived.
+
+        None when the pack of one of them is missing.
+        """
         try:
             adapters = [self.get_adapter(platform) for platform in load_packs().order_by_trust(platforms)]
         except PackError:

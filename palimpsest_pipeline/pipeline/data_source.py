@@ -90,8 +90,8 @@ def find_source(settings: Settings, landing: Landing) -> DataSource | None:
 
 def describe_conflict(settings: Settings, source: DataSource) -> str | None:
     """Return the reason and advice if these settings must not add to data of this source, otherwise None."""
-    for platform, own in settings.platform.items():
-        url = own.base_url
+    for platform, platform_settings in settings.platform.items():
+        url = platform_settings.base_url
         if classify_url(url) is source:
             continue
         variable = name_platform_variable(platform, "base_url")

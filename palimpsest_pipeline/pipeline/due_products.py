@@ -26,7 +26,7 @@ def make_due_query(pipeline: Pipeline, conn: psycopg.Connection, products: Itera
     """Return the input of `read_due_products` for `products` (default: all) and the current versions."""
     versions = (pipeline.find_cycle_versions(platforms) for platforms in read_platform_sets(conn))
     return DueQuery(
-        tuple(found for found in versions if found is not None),
+        tuple(cycle_versions for cycle_versions in versions if cycle_versions is not None),
         tuple(list_products() if products is None else products),
     )
 

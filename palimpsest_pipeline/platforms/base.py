@@ -93,7 +93,7 @@ class PlatformAdapter(Protocol):
         ...
 
     def list_detail_requests(self, external_id: str, sr_id: int | None, answers: Sequence[Answer]) -> Sequence[Request]:
-        """Return the requests that one listing's whole book still needs; none when `answers` are the whole book.
+        """Return the requests that one listing's whole book still needs; none when it is whole.
 
         `answers` are the good answers so far, in any order and perhaps repeated; without any, the result is what to
         request first. Raises PayloadRejected when they do not tell.

@@ -26,7 +26,7 @@ from .collect_discovery import (
 
 @dataclass(frozen=True, slots=True)
 class ListPage:
-    """The content of one answer to a league's list: the number of its entries, and whether more may follow."""
+    """One answer to a league's list: the number of its entries, and whether more may follow."""
 
     n_entries: int
     has_next: bool
@@ -101,7 +101,7 @@ def read_league_discovery(answers: Sequence[Answer], lists: LeagueLists) -> Disc
             )
             pages.setdefault(place[0], {})[place[1]] = page or failure
 
-    failures = [page for found in pages.values() for page in found.values() if isinstance(page, str)]
+    failures = [page for league_pages in pages.values() for page in league_pages.values() if isinstance(page, str)]
 
     def judge_league(league_id: str, _declared: int | None, _received: int) -> Judgement:
         gap = _describe_gap(pages.get(league_id, {}), lists.first_place)

@@ -134,16 +134,16 @@ class PackPlatform:
 
         Raises ValueError for a value that is not one of its choices, and for an unknown name.
         """
-        known = self.pack.content.params
-        params = {name: param.default for name, param in known.items()} | self.country.params | dict(changed)
+        declared = self.pack.content.params
+        params = {name: param.default for name, param in declared.items()} | self.country.params | dict(changed)
         filled: dict[str, str] = {}
         for name, value in params.items():
-            if name not in known:
+            if name not in declared:
                 raise ValueError(f"{name} is no setting of {self.platform}")
             if value is None:
                 raise ValueError(f"{name} of {self.platform} has no value")
-            if known[name].choices and value not in known[name].choices:
-                raise ValueError(f"{name} {value!r} is not one of {', '.join(known[name].choices)}")
+            if declared[name].choices and value not in declared[name].choices:
+                raise ValueError(f"{name} {value!r} is not one of {', '.join(declared[name].choices)}")
             filled[name] = value
         return filled
 
@@ -166,8 +166,8 @@ class InstalledPacks:
 
     def require(self, platform: Platform) -> PackPlatform:
         """Return the platform's pack and country. Raises PackError when there is none."""
-        if (found := self.platforms.get(platform)) is not None:
-            return found
+        if (pack_platform := self.platforms.get(platform)) is not None:
+            return pack_platform
         name, _, code = platform.partition("-")
         if name in self.problems:
             raise PackError(f"the pack of {platform} cannot be read: {self.problems[name]}")
@@ -183,13 +183,16 @@ class InstalledPacks:
         return tuple(sorted({Platform(platform) for platform in platforms}, key=self._rank))
 
     def _rank(self, platform: Platform) -> tuple[bool, int, str]:
-        found = self.platforms.get(platform)
-        return found is None, found.pack.content.trust if found else 0, platform
+        pack_platform = self.platforms.get(platform)
+        return pack_platform is None, pack_platform.pack.content.trust if pack_platform else 0, platform
 
 
 @cache
 def load_packs() -> InstalledPacks:
-    """Return the installed packs, read once. Raises PackError when two packages bring a pack of the same name."""
+    """Return the installed packs, read once.
+
+    Raises PackError when two packages bring a pack of the same name.
+    """
     return read_packs(entry_points(group=ENTRY_POINT_GROUP))
 
 
@@ -227,7 +230,7 @@ def find_folder(module: str) -> Path:
 
 
 def read_pack(name: str, folder: Path, distribution: str = "") -> Pack:
-    """Return the pack in `folder`. Raises PackError that names what is wrong in its `pack.toml`, with the line."""
+    """Return the pack in `folder`. Raises PackError that names the fault in its `pack.toml`."""
     file = folder / PACK_FILE
     try:
         text = file.read_text(encoding="utf-8")

@@ -19,8 +19,8 @@ def build_adapter(
     `params` replaces values of the dialect, `max_lists` the pack's limit on the lists of one discovery. Raises
     PackError when the platform has no pack, or the pack's code cannot be imported.
     """
-    found = load_packs().require(platform)
-    adapter: PlatformAdapter = import_class(found, "dialect")(_build_config(found, params, max_lists))
+    pack_platform = load_packs().require(platform)
+    adapter: PlatformAdapter = import_class(pack_platform, "dialect")(_build_config(pack_platform, params, max_lists))
     return adapter
 
 
@@ -29,29 +29,29 @@ def build_adapters(platforms: Iterable[Platform]) -> dict[Platform, PlatformAdap
     return {platform: build_adapter(platform) for platform in platforms}
 
 
-def import_class(found: PackPlatform, key: str) -> Any:
+def import_class(pack_platform: PackPlatform, key: str) -> Any:
     """Return the class that the pack's `pack.toml` names under `key`. Raises PackError."""
-    name = getattr(found.pack.content, key)
+    name = getattr(pack_platform.pack.content, key)
     if name is None:
-        raise PackError(f"the pack {found.pack.name} names no {key}")
+        raise PackError(f"the pack {pack_platform.pack.name} names no {key}")
     module, _, attribute = name.partition(":")
     try:
         return getattr(import_module(module), attribute)
     except Exception as error:
         raise PackError(
-            f"the pack {found.pack.name} cannot be loaded: {key} {name}: {type(error).__name__}: {error}"
+            f"the pack {pack_platform.pack.name} cannot be loaded: {key} {name}: {type(error).__name__}: {error}"
         ) from error
 
 
-def _build_config(found: PackPlatform, params: Mapping[str, str], max_lists: int | None) -> DialectConfig:
-    content, country = found.pack.content, found.country
+def _build_config(pack_platform: PackPlatform, params: Mapping[str, str], max_lists: int | None) -> DialectConfig:
+    content, country = pack_platform.pack.content, pack_platform.country
     return DialectConfig(
-        platform=found.platform,
+        platform=pack_platform.platform,
         base_url=country.base_url,
         time_zone=country.time_zone,
         headers=country.headers,
         sport_ids=content.sports,
-        params=found.fill_params(params),
+        params=pack_platform.fill_params(params),
         max_lists=content.limits.max_discovery_lists if max_lists is None else max_lists,
     )
 

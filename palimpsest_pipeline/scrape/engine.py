@@ -33,10 +33,13 @@ log = logging.getLogger(__name__)
 _HOST_FAULT_SIGNALS: Final = (HostSignal.ERROR, HostSignal.BLOCK, HostSignal.PAUSE)
 """The signals that may shut a host, and can therefore be the cause of an unsent request."""
 MAX_BOOK_REQUESTS: Final = 40
-"""Maximum number of requests for one listing's book. It ends a dialect that always asks for another page."""
+"""Maximum number of requests for one listing's book.
+
+It ends a dialect that always asks for another page.
+"""
 
 RequestLister = Callable[[Request, Sequence[Answer]], Sequence[Request]]
-"""Returns the requests that a book still needs, from the first request for it and its good answers so far.
+"""Returns the requests that a book still needs, from its first request and its good answers so far.
 
 An empty result means that the book is complete. A request that is not answered yet may be returned again.
 """
@@ -53,7 +56,7 @@ class HostSetup:
 
 @dataclass(frozen=True, slots=True)
 class RequestResult:
-    """The final result of one request, or of all requests for one listing's book, whose first one is `request`.
+    """The final result of one request, or of all requests for a book, whose first one is `request`.
 
     `last_answer` is the decisive answer of a single request, with attempt 0 when it was never sent; None unless the job
     keeps bodies.

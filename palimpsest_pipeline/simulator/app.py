@@ -99,9 +99,11 @@ class Simulator:
         self.sportybet = SportyBetRenderer(self.timeline, self.books)
         self.bet9ja = Bet9jaRenderer(self.timeline, self.books)
         self.world_platforms = {
-            platform: own for platform in platforms if (own := find_world_platform(platform)) is not None
+            platform: world_platform
+            for platform in platforms
+            if (world_platform := find_world_platform(platform)) is not None
         }
-        """Each platform in a dialect of the world's own platforms, to that one, whose listings and prices it shows."""
+        """The platforms in a dialect of the world's own ones, to the one whose listings and prices they show."""
         self.renderers: dict[Platform, SiteRenderer] = {
             platform: build_renderer(platform, self.timeline, self.books)
             for platform in platforms
@@ -540,8 +542,8 @@ class Simulator:
         return [
             *(
                 Route(f"/{platform}{path}", Endpoint(platform, endpoint, handler, self.board), methods=[method])
-                for platform, own in self.world_platforms.items()
-                for endpoint, path, handler, method in own_routes[own]
+                for platform, world_platform in self.world_platforms.items()
+                for endpoint, path, handler, method in own_routes[world_platform]
             ),
             *(
                 Route(

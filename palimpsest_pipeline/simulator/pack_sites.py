@@ -26,15 +26,23 @@ ENDPOINT_KINDS: Final = ("tree", "listing", "detail")
 
 
 def find_world_platform(platform: Platform) -> Platform | None:
-    """Return the world's own platform in this platform's dialect; None for any other dialect. Raises PackError."""
+    """Return the world's own platform in this dialect; None for any other one. Raises PackError."""
     dialect = load_packs().require(platform).pack.content.dialect
-    return next((own for own in PLATFORMS if load_packs().require(own).pack.content.dialect == dialect), None)
+    return next(
+        (
+            world_platform
+            for world_platform in PLATFORMS
+            if load_packs().require(world_platform).pack.content.dialect == dialect
+        ),
+        None,
+    )
 
 
 class SiteRenderer(Protocol):
-    """The rendering of a platform's answers. Its class takes the timeline, the books, and a platform of the world.
+    """The rendering of a platform's answers.
 
-    The matches, and the lines that both know, are those of that platform.
+    Its class takes the timeline, the books, and a platform of the world. The matches, and the lines that both know, are
+    those of that platform.
     """
 
     endpoints: Mapping[str, str]

@@ -19,7 +19,7 @@ from palimpsest_pipeline.markets import collect_raw_books, normalise
 from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 from palimpsest_pipeline.platforms.betika import BetikaAdapter
 from palimpsest_pipeline.platforms.msport import MsportAdapter
-from palimpsest_pipeline.platforms.registry import build_adapters
+from palimpsest_pipeline_tests.fixtures.platforms import build_adapters
 from palimpsest_pipeline_tests.platforms.more_support import configure, load_more
 
 RECEIVED_AT: Final = datetime(2026, 5, 1, 10, tzinfo=UTC)

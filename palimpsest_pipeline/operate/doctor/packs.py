@@ -11,7 +11,10 @@ from .findings import Finding
 
 
 def check_packs(settings: Settings) -> Finding:
-    """Return whether the active platforms can be asked. It names those that are left out, and unreadable packs."""
+    """Return whether the active platforms can be asked.
+
+    The finding names those that are left out, and packs that cannot be read.
+    """
     pipeline, problems = Pipeline(settings), dict(load_packs().problems)
     for platform in settings.platforms:
         try:

@@ -55,10 +55,14 @@ def check_packs(names: Sequence[str], *, recorded: Path | None, min_share: float
     none of their own. `min_share` is the least share of their lines that must be mapped. Raises UnknownPack.
     """
     packs = load_packs()
-    known = packs.packs.keys() | packs.problems.keys()
-    if unknown := [name for name in names if name not in known]:
-        raise UnknownPack(f"no installed package has a pack {', '.join(unknown)}; there are {', '.join(sorted(known))}")
-    return [finding for name in names or sorted(known) for finding in _check_pack(name, packs, recorded, min_share)]
+    names_in_use = packs.packs.keys() | packs.problems.keys()
+    if unknown := [name for name in names if name not in names_in_use]:
+        raise UnknownPack(
+            f"no installed package has a pack {', '.join(unknown)}; there are {', '.join(sorted(names_in_use))}"
+        )
+    return [
+        finding for name in names or sorted(names_in_use) for finding in _check_pack(name, packs, recorded, min_share)
+    ]
 
 
 def _check_pack(name: str, packs: InstalledPacks, recorded: Path | None, min_share: float) -> Iterator[PackFinding]:

@@ -1,4 +1,4 @@
-"""`palimpsest platforms new`: a package with a pack that works, to be changed into the one of a real bookmaker.
+"""`palimpsest platforms new`: a package with a pack that works, to be changed for a real bookmaker.
 
 In a dialect of its own it has a made-up site, whose answers its simulator renders and its adapter reads. In the dialect
 of another pack it is files of settings and vocabulary only.

@@ -37,7 +37,7 @@ class ListedPlatform:
 
 
 def list_platforms(settings: Settings) -> list[ListedPlatform]:
-    """Return the platforms of all packs: home, the other active ones, then the rest, each in order of trust.
+    """Return the platforms of all packs: home, the other active ones, the rest, each in order of trust.
 
     The database is asked only when it runs; nothing is started.
     """
@@ -47,18 +47,18 @@ def list_platforms(settings: Settings) -> list[ListedPlatform]:
     return [
         ListedPlatform(
             platform=platform,
-            name=found.name,
-            dialect=found.pack.content.dialect.partition(":")[0].rpartition(".")[2],
-            country=found.country_code,
-            trust=found.pack.content.trust,
+            name=pack_platform.name,
+            dialect=pack_platform.pack.content.dialect.partition(":")[0].rpartition(".")[2],
+            country=pack_platform.country_code,
+            trust=pack_platform.pack.content.trust,
             is_home=platform == settings.home_platform,
             is_active=platform in active,
             base_url=settings.get_platform(platform).base_url,
-            distribution=found.pack.distribution,
+            distribution=pack_platform.pack.distribution,
             last_answer_at=last_answers.get(platform),
         )
         for platform in sorted(ordered, key=lambda one: (one != settings.home_platform, one not in active))
-        for found in [packs.require(platform)]
+        for pack_platform in [packs.require(platform)]
     ]
 
 

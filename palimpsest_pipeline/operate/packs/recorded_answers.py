@@ -1,4 +1,4 @@
-"""The check of a pack's recorded answers: they are read whole, mapped, and no price is on a wrong line.
+"""The check of recorded answers: they are read whole and mapped, and no price is on a wrong line.
 
 Recorded answers are in the pack's folder `recorded`, or in any other folder, with a `manifest.json` as `palimpsest
 landing import` reads it.
@@ -30,15 +30,15 @@ MIN_BOOK_SUM, MAX_BOOK_SUM = 0.95, 1.6
 Real books have 1.02 to 1.3. A price on a wrong line, or outcomes that are swapped with another market's, are outside.
 """
 MAX_FALL: Final = 0.98
-"""Odds on more goals than a line are at least this share of those on more than a lower line of the same answer."""
+"""Odds on `over` are at least this share of those on a lower line of the same answer."""
 MAX_STRANGE_SHARE: Final = 0.01
 """Share of lines with prices that cannot be; the site itself makes mistakes too."""
 
 
 def check_recorded_answers(pack: Pack, folder: Path | None, min_share: float) -> str:
     """Return what was read from the pack's recorded answers. Raises PalimpsestError."""
-    own = pack.folder / RECORDED_FOLDER
-    place = own if (own / MANIFEST_FILE).exists() or folder is None else folder
+    pack_recordings = pack.folder / RECORDED_FOLDER
+    place = pack_recordings if (pack_recordings / MANIFEST_FILE).exists() or folder is None else folder
     if not (place / MANIFEST_FILE).exists():
         return f"none in {place}"
     installed = load_packs().platforms
@@ -90,11 +90,11 @@ def _read_list(pack: Pack, adapter: PlatformAdapter, book: RecordedBook) -> None
     [answer] = book.answers
     if (verdict := adapter.judge(answer)) is not None:
         raise PayloadRejected(adapter.platform, "$", f"{verdict[0]}: {verdict[1]}")
-    found = [adapter.read_discovery(book.answers, sport) for sport in pack.content.sports]
+    discoveries = [adapter.read_discovery(book.answers, sport) for sport in pack.content.sports]
     if answer.request.kind is PayloadKind.TREE:
-        if all(each.completeness is Completeness.FAILED for each in found):
-            raise PayloadRejected(adapter.platform, "$", found[0].reason)
-    elif not any(each.listings for each in found):
+        if all(each.completeness is Completeness.FAILED for each in discoveries):
+            raise PayloadRejected(adapter.platform, "$", discoveries[0].reason)
+    elif not any(each.listings for each in discoveries):
         raise PayloadRejected(adapter.platform, "$", "no match of a sport of the pack is in it")
 
 
@@ -152,9 +152,9 @@ def find_strange_lines(prices: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataF
         .filter(~pl.col("share").is_between(MIN_BOOK_SUM, MAX_BOOK_SUM))
         .with_columns(problem=pl.format("inverse prices add up to {}", pl.col("total").round(3)))
     )
-    over = vocabulary.outcomes.filter(outcome_key="over").select("market_id", "ordinal")
+    over_outcomes = vocabulary.outcomes.filter(outcome_key="over").select("market_id", "ordinal")
     ladders = (
-        offered.join(over, on=["market_id", "ordinal"], how="semi")
+        offered.join(over_outcomes, on=["market_id", "ordinal"], how="semi")
         .filter(pl.col("specifier").str.contains(r"^total=[\d.]+$"))
         .sort("capture", "market_id", "line")
         .with_columns(before=pl.col("odds_milli").shift().over("capture", "market_id"))

@@ -71,8 +71,8 @@ def _ask_over_http(base_url: str, adapter: PlatformAdapter) -> Ask:
         )
         begun = datetime.now(UTC)
         try:
-            with urllib.request.urlopen(sent, timeout=TIMEOUT_S) as got:
-                status, headers, body = got.status, got.headers, got.read()
+            with urllib.request.urlopen(sent, timeout=TIMEOUT_S) as response:
+                status, headers, body = response.status, response.headers, response.read()
         except urllib.error.HTTPError as error:
             status, headers, body = error.code, error.headers, error.read()
         now = datetime.now(UTC)
@@ -167,7 +167,7 @@ def _fetch_book(adapter: PlatformAdapter, ask: Ask, listing: Listing) -> Detail:
 
 
 def _compare_prices(detail: Detail, truth: Truth) -> tuple[int, list[str]]:
-    """Return the number of prices in canonical markets, and those that the true book does not have on that line.
+    """Return the number of canonical prices, and those that the true book does not have on that line.
 
     Prices of players are left out: the world names players by number only.
     """
@@ -186,9 +186,9 @@ def _compare_prices(detail: Detail, truth: Truth) -> tuple[int, list[str]]:
             continue
         values = tuple(sorted(piece.partition("=")[2] for piece in specifier.split("|"))) if specifier else ()
         key = keys[market_id], values, names[market_id, ordinal]
-        known = [odds for odds in truth.get(key, ()) if odds]
-        if not any(abs(1 / odds - 1000 / milli) <= MAX_DISTANCE for odds in known):
-            wrong.append(f"{key[0]} {specifier} {key[2]}: {milli / 1000} read, {known or 'nothing'} offered")
+        offered = [odds for odds in truth.get(key, ()) if odds]
+        if not any(abs(1 / odds - 1000 / milli) <= MAX_DISTANCE for odds in offered):
+            wrong.append(f"{key[0]} {specifier} {key[2]}: {milli / 1000} read, {offered or 'nothing'} offered")
     return prices.height, wrong
 
 

@@ -131,7 +131,7 @@ class DecodedAnswers:
 
 
 def group_details(answers: Iterable[Answer], adapter: PlatformAdapter) -> Iterator[list[Answer]]:
-    """Yield the answers of each attempt at a listing's book, from good detail answers in the order of the landing.
+    """Yield the answers of each attempt at a listing's book, from good answers in the landing's order.
 
     The answers of an attempt are side by side. An attempt ends when its book is complete, and where another listing or
     a repeated request begins: then its book lacks an answer, and the dialect rejects it.
@@ -162,9 +162,9 @@ def _is_complete(attempt: Sequence[Answer], adapter: PlatformAdapter) -> bool:
 
 
 def decode_books(answers: Iterable[Answer], adapter: PlatformAdapter) -> DecodedAnswers:
-    """Return the decoded detail answers of the adapter's platform, with the bodies of one book in memory at a time.
+    """Return the decoded detail answers of the adapter's platform.
 
-    A book is observed at its earliest answer.
+    The bodies of one book are in memory at a time. A book is observed at its earliest answer.
     """
     listings: list[ObservedListing] = []
     rejects: list[tuple[PayloadKind, Reject, bool]] = []

@@ -40,7 +40,10 @@ _COMPETITION_DECODER = msgspec.json.Decoder(shapes.Competition)
 _MATCH_IDS_DECODER = msgspec.json.Decoder(shapes.MatchIds)
 
 _SPORTRADAR: Final = (None, "sr")
-"""Values of `provider` of matches whose `parent_match_id` is SportRadar's; older answers have no provider."""
+"""Values of `provider` of matches whose `parent_match_id` is SportRadar's.
+
+Older answers have no provider.
+"""
 
 
 def judge(answer: Answer) -> answer_checks.Verdict | None:
@@ -203,9 +206,9 @@ def _add_competition(
     competition = decode(_COMPETITION_DECODER, raw, path)
     key = make_tournament_key(category.category_name, competition.competition_name, f"{path}.competition_name")
     count = read_count(competition.count)
-    known = tree.tournaments.get(key)
-    if known is not None:
-        count = None if count is None or known.n_declared is None else count + known.n_declared
+    first = tree.tournaments.get(key)
+    if first is not None:
+        count = None if count is None or first.n_declared is None else count + first.n_declared
     name = read_text(competition.competition_name) or ""
     tree.tournaments[key] = collect_discovery.DeclaredTournament(
         key, name, read_text(category.category_name), None, count

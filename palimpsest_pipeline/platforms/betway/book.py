@@ -161,7 +161,7 @@ class _Line:
 
 @dataclass(slots=True)
 class _Book:
-    """The markets, outcomes and prices of all pages, each once: a later page repeats an entry when the list moved."""
+    """The markets, outcomes and prices of all pages, each once: pages overlap when the list moved."""
 
     event_id: str
     markets: dict[str, shapes.Market] = field(default_factory=dict)

@@ -21,7 +21,9 @@ LIST_MARKETS: Final = {
     Sport.BASKETBALL: "[Basketball Win/Draw/Win]",
     Sport.TENNIS: "[Match Winner]",
 }
-"""The market to embed in lists: without any name all markets come. A name of another sport gives an empty list."""
+"""The market to embed in lists: without any name all markets come.
+
+A name of another sport gives an empty list."""
 _REGION_PARAM: Final = "RegionAndLeagueIds[0].regionId"
 _LEAGUE_PARAM: Final = "RegionAndLeagueIds[0].leagueId"
 _LEAGUE_SEPARATOR: Final = "::"

@@ -44,7 +44,7 @@ _REQUIRED_LISTS: Final = {PayloadKind.TREE: "regions", PayloadKind.LISTING: "eve
 
 
 def judge(answer: Answer) -> answer_checks.Verdict | None:
-    """Return the failure of Betway's answer: an error in words, or an object of another kind than requested."""
+    """Return the failure of an answer: an error in words, or an object of another kind than requested."""
     verdict = answer_checks.judge_http(answer)
     if verdict is not None:
         return verdict

@@ -28,7 +28,9 @@ _SLUG_PATTERN: Final = re.compile(r"[^a-z0-9]+")
 
 @dataclass(frozen=True, slots=True)
 class RenderedLine:
-    """One line of a book as Betway names it. `prices` holds number, label and odds (None: no price) of each outcome."""
+    """One line of a book as Betway names it.
+
+    `prices` holds number, label and odds (None: no price) of each outcome."""
 
     market: str
     specifier: str
@@ -92,8 +94,8 @@ class BetwayRenderer:
 
     def render_list(self, params: Mapping[str, str], now: datetime) -> dict[str, Any]:
         """Return a page of the matches of one league."""
-        wanted = params.get("RegionAndLeagueIds[0].regionId"), params.get("RegionAndLeagueIds[0].leagueId")
-        listings = [one for one in self.list_listings(now) if self.find_league(one) == wanted]
+        league = params.get("RegionAndLeagueIds[0].regionId"), params.get("RegionAndLeagueIds[0].leagueId")
+        listings = [one for one in self.list_listings(now) if self.find_league(one) == league]
         skip, take = int(params.get("Skip", 0)), int(params.get("Take", 20))
         events = [self.render_event(one, now) for one in listings[skip : skip + take]]
         is_final = skip + take >= len(listings)

@@ -60,7 +60,10 @@ def parse_list(request: Request, sport_id: str) -> tuple[str, int] | None:
 
 
 def build_game_request(config: DialectConfig, external_id: str, sr_id: int | None, sport_id: str) -> Request:
-    """Return the request for one game without its book. A game of another sport is answered with an empty list."""
+    """Return the request for one game without its book.
+
+    A game of another sport is answered with an empty list.
+    """
     return Request(
         platform=config.platform,
         kind=PayloadKind.DETAIL,

@@ -108,8 +108,12 @@ class SportpesaRenderer:
             country = listing.fixture.tournament.country.names[self._source]
             leagues[country][_make_league_id(listing)] = listing.group_name
         countries = [
-            {"id": n, "name": name, "leagues": [{"id": int(key), "name": own} for key, own in found.items()]}
-            for n, (name, found) in enumerate(leagues.items(), start=1)
+            {
+                "id": n,
+                "name": name,
+                "leagues": [{"id": int(key), "name": league_name} for key, league_name in names_by_id.items()],
+            }
+            for n, (name, names_by_id) in enumerate(leagues.items(), start=1)
         ]
         football = {"id": SPORT_ID, "name": "Football", "has_matches": True, "countries": countries}
         return [football, {"id": 2, "name": "Basketball", "has_matches": False, "countries": []}]
@@ -119,12 +123,12 @@ class SportpesaRenderer:
         if params.get("sportId") != str(SPORT_ID):
             return []
         if "gameId" in params:
-            found = [one for one in self._list_known(now) if str(self.make_game_id(one)) == params["gameId"]]
+            games = [one for one in self._list_known(now) if str(self.make_game_id(one)) == params["gameId"]]
         else:
             first, count = int(params.get("pag_min", 1)), int(params.get("pag_count", 10))
-            found = [one for one in self.list_listings(now) if _make_league_id(one) == params.get("leagueId")]
-            found = found[first - 1 : first - 1 + count]
-        return [self.render_game(one, now) for one in found]
+            games = [one for one in self.list_listings(now) if _make_league_id(one) == params.get("leagueId")]
+            games = games[first - 1 : first - 1 + count]
+        return [self.render_game(one, now) for one in games]
 
     def _list_known(self, now: datetime) -> Iterable[Listing]:
         in_play = [one for one in self._timeline.world.listings[self._source] if self._timeline.is_in_play(one, now)]

@@ -58,7 +58,7 @@ def read_as_of(conn: psycopg.Connection, cycle_id: int) -> datetime:
 def read_universe(
     conn: psycopg.Connection, cycle_id: int, platforms: Sequence[Platform]
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return these platforms' listings as of the cycle, and the tournaments with the evidence for absences.
+    """Return these platforms' listings as of the cycle, and the tournaments that prove absences.
 
     A complete discovery received all listings of a tournament. The first frame (`UNIVERSE_SCHEMA`) has, for each
     platform and tournament, the listings of its last complete discovery at or before the cycle, and the listings that

@@ -21,7 +21,7 @@ class PlatformRow(Base):
     )
 
     platform: Mapped[Platform] = key("Platform.", type_=PLATFORM)
-    name: Mapped[Text] = column("Name for people.")
+    name: Mapped[Text] = column("Display name.")
     trust_rank: Mapped[SmallInt] = column("Trust by its pack: the lower, the more.")
 
 

@@ -20,8 +20,7 @@ from palimpsest_pipeline.markets import collect_raw_books, normalise
 from palimpsest_pipeline.metrics import build_outcome_sets, compute_market_margins
 from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 from palimpsest_pipeline.platforms.msport import MsportAdapter
-from palimpsest_pipeline.platforms.registry import build_adapters
-from palimpsest_pipeline_tests.fixtures.platforms import SPORTYBET
+from palimpsest_pipeline_tests.fixtures.platforms import SPORTYBET, build_adapters
 from palimpsest_pipeline_tests.platforms.more_support import configure, load_more
 
 FILES: Final = {
