@@ -179,9 +179,10 @@ def demo(
     from palimpsest_pipeline.operate import demo as world
     from palimpsest_pipeline.operate.serve.service_record import check_port
     from palimpsest_pipeline.pipeline.context import Pipeline
+    from palimpsest_pipeline.simulator.platforms import DEMO_PLATFORMS
 
     configured = load_settings(**({} if port is None else {"ui_port": port}))
-    chosen: Sequence[Platform] = world.DEMO_PLATFORMS
+    chosen: Sequence[Platform] = DEMO_PLATFORMS
     if platforms is not None:
         keys = [Platform(key.strip()) for key in platforms.split(",")]
         home = world.choose_home_platform(configured.home_platform, keys)
