@@ -6,7 +6,7 @@ Results go to standard output and everything else to standard error. Results are
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -149,6 +149,24 @@ def print_table(title: str, columns: Sequence[tuple[str, bool]], rows: Iterable[
     for row in rows:
         table.add_row(*(escape_markup(_format_cell(v)) for v in row))
     out.print(table)
+
+
+MAX_PLATFORM_COLUMNS: Final = 6
+"""With more platforms, side by side their prices would be broken into pieces."""
+
+
+def print_price_table(title: str, platforms: Sequence[str], prices: Mapping[str, Mapping[str, str | None]]) -> None:
+    """Print the texts of `prices`, by outcome and platform, with a column per platform.
+
+    With many platforms and no more outcomes, each platform has a row.
+    """
+    if len(platforms) > MAX_PLATFORM_COLUMNS and len(prices) <= len(platforms):
+        headings = [(PLATFORM_HEADING, False), *((outcome, True) for outcome in prices)]
+        rows = [[platform, *(cells.get(platform) for cells in prices.values())] for platform in platforms]
+    else:
+        headings = [("outcome", False), *((platform, True) for platform in platforms)]
+        rows = [[outcome, *(cells.get(platform) for platform in platforms)] for outcome, cells in prices.items()]
+    print_table(title, headings, rows)
 
 
 def _format_cell(value: Any) -> str:

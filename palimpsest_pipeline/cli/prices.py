@@ -13,7 +13,7 @@ from palimpsest_pipeline.domain.enums import MarketState
 from palimpsest_pipeline.platforms.packs import load_packs
 from palimpsest_pipeline.settings import load_settings
 
-from .console import JsonOption, PlatformOption, out, parse_instant, print_table
+from .console import JsonOption, PlatformOption, out, parse_instant, print_price_table
 from .files import CsvOption, XlsxOption, write_files
 from .fixture_options import AtOption, MarketOption, SrIdArgument, find_market_keys, print_fixture, resolve_instant
 
@@ -93,15 +93,7 @@ def _print_prices(fixture: "dict[str, Any]", instant: datetime, rows: "pl.DataFr
         cells: dict[str, dict[str, str]] = {}
         for row in outcomes.sort("ordinal", "outcome_key", nulls_last=True).iter_rows(named=True):
             cells.setdefault(row["outcome_key"], {})[row["platform"]] = _format_price(row)
-        headings = [("outcome", False), *((name, True) for name in sellers)]
-        print_table(
-            f"{key} {specifier}".rstrip(),
-            headings,
-            [
-                [outcome, *(prices_by_platform.get(name) for name in sellers)]
-                for outcome, prices_by_platform in cells.items()
-            ],
-        )
+        print_price_table(f"{key} {specifier}".rstrip(), sellers, cells)
     out.print(f"{INACTIVE_MARK} cannot be backed", highlight=False)
 
 

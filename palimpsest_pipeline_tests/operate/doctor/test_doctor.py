@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -63,6 +64,18 @@ def test_a_name_that_is_no_setting_is_told_with_the_one_that_it_is_like(name: st
     found = check_settings(SETTINGS, {name: "x"}, tmp_path / ".env")
     assert not found.ok
     assert says in found.detail
+
+
+def test_the_forecast_of_the_landing_grows_with_the_platforms(tmp_path: Path):
+    def forecast(*platforms: str) -> tuple[int, float]:
+        detail = stores.check_landing(load_settings(home_dir=tmp_path, platforms=list(platforms))).detail
+        found = re.search(r"(\d+) full-size platforms would fill about ([\d.]+) GiB", detail)
+        assert found is not None, detail
+        return int(found[1]), float(found[2])
+
+    three, six = forecast(*PLATFORMS), forecast(*PLATFORMS, "msport", "betway", "sportybet-gh")
+    assert (three[0], six[0]) == (3, 6)
+    assert six[1] == pytest.approx(2 * three[1], abs=0.2)
 
 
 @pytest.mark.parametrize(
