@@ -8,12 +8,12 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from palimpsest_pipeline.domain.enums import Completeness, Platform, Sport
+from palimpsest_pipeline.domain.enums import Completeness, ListingKind, Platform, Sport
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.observations import Detail, Listing, PayloadRejected
 from palimpsest_pipeline.markets import collect_raw_books, normalise
@@ -21,6 +21,7 @@ from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_voc
 from palimpsest_pipeline.platforms.base import PlatformAdapter
 from palimpsest_pipeline.platforms.packs import Pack
 from palimpsest_pipeline.platforms.registry import build_adapter
+from palimpsest_pipeline.simulator.catalogue import list_markets
 from palimpsest_pipeline.simulator.pack_sites import find_world_platform
 from palimpsest_pipeline.simulator.platforms import RENDERED_SOURCE
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
@@ -98,6 +99,7 @@ def _compare(simulator: SimulatorProcess, adapter: PlatformAdapter, ask: Ask, so
         faults.append(f"none of {len(fixtures)} matches found with its SportRadar id")
     raise_faults(faults)
     n_prices, faults = 0, []
+    world_keys = frozenset(part.key for market in list_markets(source) for part in market.parts)
     in_order = sorted(identified.items())
     for sr_id, listing in in_order[:: max(len(in_order) // N_BOOKS, 1)][:N_BOOKS]:
         try:
@@ -105,7 +107,7 @@ def _compare(simulator: SimulatorProcess, adapter: PlatformAdapter, ask: Ask, so
         except PayloadRejected as rejected:
             faults.append(f"book of {listing.external_id}: {rejected.path}: {rejected.reason}")
             continue
-        n_read, wrong = _compare_prices(detail, _read_truth(simulator, source, fixtures[sr_id]))
+        n_read, wrong = _compare_prices(detail, _read_truth(simulator, source, fixtures[sr_id]), world_keys)
         n_prices += n_read
         faults += [f"book of {listing.external_id}: {text}" for text in wrong]
     if not n_prices:
@@ -143,7 +145,7 @@ def _discover(adapter: PlatformAdapter, ask: Ask) -> list[Listing]:
     if discovery.completeness is not Completeness.COMPLETE or discovery.rejects:
         first = f"; {discovery.rejects[0].path}: {discovery.rejects[0].reason}" if discovery.rejects else ""
         raise UnsoundAnswers(f"the discovery is {discovery.completeness}: {discovery.reason}{first}")
-    return [listing for listing in discovery.listings if not listing.is_in_play]
+    return [one for one in discovery.listings if one.kind is ListingKind.MATCH and not one.is_in_play]
 
 
 def _fetch_book(adapter: PlatformAdapter, ask: Ask, listing: Listing) -> Detail:
@@ -166,10 +168,11 @@ def _fetch_book(adapter: PlatformAdapter, ask: Ask, listing: Listing) -> Detail:
     return detail
 
 
-def _compare_prices(detail: Detail, truth: Truth) -> tuple[int, list[str]]:
+def _compare_prices(detail: Detail, truth: Truth, world_keys: Set[str]) -> tuple[int, list[str]]:
     """Return the number of canonical prices, and those that the true book does not have on that line.
 
-    Prices of players are left out: the world names players by number only.
+    Prices of players are left out, because the world names players by number only, and so are markets that the world
+    has as filler only, without a canonical key.
     """
     vocabulary = load_installed_vocabulary()
     keys = dict(vocabulary.markets.select("market_id", "market_key").iter_rows())
@@ -178,18 +181,19 @@ def _compare_prices(detail: Detail, truth: Truth) -> tuple[int, list[str]]:
         for market_id, ordinal, key in vocabulary.outcomes.select("market_id", "ordinal", "outcome_key").iter_rows()
     }
     prices = normalise(collect_raw_books([detail]), vocabulary).prices.drop_nulls("odds_milli")
-    wrong = []
+    n_compared, wrong = 0, []
     for market_id, specifier, outcome, ordinal, milli in prices.select(
         "market_id", "specifier", "outcome", "ordinal", "odds_milli"
     ).iter_rows():
-        if outcome:
+        if outcome or keys[market_id] not in world_keys:
             continue
         values = tuple(sorted(piece.partition("=")[2] for piece in specifier.split("|"))) if specifier else ()
         key = keys[market_id], values, names[market_id, ordinal]
         offered = [odds for odds in truth.get(key, ()) if odds]
+        n_compared += 1
         if not any(abs(1 / odds - 1000 / milli) <= MAX_DISTANCE for odds in offered):
             wrong.append(f"{key[0]} {specifier} {key[2]}: {milli / 1000} read, {offered or 'nothing'} offered")
-    return prices.height, wrong
+    return n_compared, wrong
 
 
 def _split_line(line: str) -> tuple[str, ...]:
