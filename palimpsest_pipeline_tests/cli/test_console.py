@@ -165,7 +165,9 @@ def test_warnings_of_this_product_are_one_line_each_and_libraries_are_silent(
     assert second == "warning: team Bayern\\u001b[2J\\u001b]0;title\\u0007\\u009b31m error: gone \\u202eM\u00fcnchen"
 
 
-@pytest.mark.parametrize(("n_platforms", "n_outcomes", "first"), [(3, 3, "outcome"), (12, 3, "platform"), (12, 30, "outcome")])
+@pytest.mark.parametrize(
+    ("n_platforms", "n_outcomes", "first"), [(3, 3, "outcome"), (12, 3, "platform"), (12, 30, "outcome")]
+)
 def test_prices_of_many_platforms_stand_below_each_other(
     n_platforms: int, n_outcomes: int, first: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

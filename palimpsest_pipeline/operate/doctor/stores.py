@@ -227,7 +227,11 @@ def check_landing(settings: Settings) -> Finding:
     )
     bytes_per_cycle = sum(full) / len(full) if full else BYTES_PER_PLATFORM * len(settings.platforms)
     forecast = 24 * 60 / settings.full_cycle_minutes * bytes_per_cycle * settings.landing_retention_days / 2**30
-    basis = f"full cycles like the {len(full)} that are landed" if full else f"{len(settings.platforms)} full-size platforms"
+    basis = (
+        f"full cycles like the {len(full)} that are landed"
+        if full
+        else f"{len(settings.platforms)} full-size platforms"
+    )
     return Finding(
         "landing",
         True,
