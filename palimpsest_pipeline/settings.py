@@ -48,7 +48,7 @@ from palimpsest_pipeline.domain.secrets import (
     list_store_secrets,
     redact,
 )
-from palimpsest_pipeline.platforms.packs import PackPlatform, load_packs
+from palimpsest_pipeline.platforms.packs import PackError, PackPlatform, load_packs
 
 
 class SettingsError(PalimpsestError):
@@ -862,7 +862,7 @@ def _identify_database(url: str) -> tuple[str, str, str]:
 def load_settings(**overrides: Any) -> Settings:
     """Return the settings of the environment and `.env`.
 
-    Raises SettingsError that names each bad setting, or the bad line of the file.
+    Raises SettingsError that names each bad setting, or the bad line of the file, or two packs of one name.
     """
     dotenv = _parse_dotenv(Path(DOTENV_FILE))
     try:
@@ -878,6 +878,8 @@ def load_settings(**overrides: Any) -> Settings:
     except pydantic_settings.SettingsError as error:
         # Its message names the field instead of the variable, and its cause shows the value, which may be secret.
         raise SettingsError("; ".join(_list_settings_not_json(dotenv)) or f"settings cannot be read: {error}") from None
+    except PackError as error:  # which platforms there are is not certain
+        raise SettingsError(str(error)) from error
 
 
 def _list_settings_not_json(dotenv: Sequence[Binding]) -> list[str]:

@@ -145,3 +145,31 @@ def test_prices_beside_another_book_differ_little(samples: Path) -> None:
         "player_fouls_won",
     }
     assert far["apart"].max() < 0.14
+
+
+def test_a_players_name_is_told_from_the_team_beside_it(samples: Path) -> None:
+    """MSport writes "Haaland, Erling (Norway)" where other books write the name alone."""
+    batch = normalise(collect_raw_books([read(samples, "msport", "wc_nf.json")]), load_installed_vocabulary())
+    assert batch.players.filter(outcome="sr:player:991181").rows() == [(0, "sr:player:991181", "Haaland, Erling", "Norway")]
+    assert not batch.players["name"].str.contains("(", literal=True).any()
+    assert set(batch.players["team"].drop_nulls()) == {"Norway", "France"}
+
+
+def test_a_line_of_an_exact_number_of_goals_keeps_its_top(samples: Path) -> None:
+    """MSport ends at 5+ where SportyBet ends at 6+: the top is part of the line, so they are never compared."""
+    prices = canonical(read(samples, "msport", "wc_nf.json")).filter(market_key="exact_goals")
+    assert set(prices["specifier"]) <= {f"top={n}" for n in range(2, 10)}
+    assert "top=6" not in set(prices["specifier"])
+    assert prices.height > 0
+
+
+def test_betika_lists_markets_that_it_does_not_offer(samples: Path) -> None:
+    """`market_groups` names every market of the site, `side_bets` counts what nobody sees: both are ignored."""
+    body = load_more(samples, "betika", "2026-08-09_match_72230652_football.json")
+    detail = read(samples, "betika", "2026-08-09_match_72230652_football.json")
+    offered = {market["sub_type_id"] for market in body["data"]}
+    named = {number for group in body["market_groups"] for number in group["markets"]}
+    assert named - offered
+    assert set(detail.prices.market_id) == offered
+    assert int(body["meta"]["side_bets"]) not in (len(offered), len(detail.prices.market_id))
+    assert detail.listing.n_markets_declared is None

@@ -27,8 +27,8 @@ MANIFEST_FILE: Final = "manifest.json"
 MIN_BOOK_SUM, MAX_BOOK_SUM = 0.95, 2.2
 """Bounds of the sum of inverse prices of a complete line, as shares of its fair sum.
 
-Real books have 1.02 to 1.3, and up to 2.1 where many outcomes are nearly certain or nearly impossible. When prices of two
-lines are exchanged, one of the lines is outside.
+Real books have 1.02 to 1.3, and up to 2.1 where many outcomes are nearly certain or nearly impossible. When prices of
+two lines are exchanged, one of the lines is outside.
 """
 MAX_FALL: Final = 0.98
 """Odds on `over` are at least this share of those on a lower line of the same answer."""

@@ -104,6 +104,7 @@ def installation(
         patched.setenv("PYTHONPATH", list_search_path(site))
         simulator = start_simulator(size=24, platforms=(*INSIDE, *OUTSIDE))
     installation = Installation(tmp_path, site, simulator)
+    installation.run("db", "upgrade")  # starts the server for the test's own queries
     yield installation
     if ours(tmp_path):
         installation.run("down", expect=None)

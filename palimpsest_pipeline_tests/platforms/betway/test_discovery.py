@@ -85,6 +85,14 @@ def test_every_league_is_listed_to_its_own_end(template: dict[str, Any], says_fi
     }
 
 
+def test_leagues_of_one_slug_in_two_regions_are_two_tournaments(template: dict[str, Any]) -> None:
+    england, ghana = "soccer::england::premier-league", "soccer::ghana::premier-league"
+    answers, _ = crawl(ADAPTER, Sport.FOOTBALL, Site(template, {england: 4, ghana: 3}))
+    discovery = read(answers)
+    assert {t.external_id: t.n_received for t in discovery.tournaments} == {england: 4, ghana: 3}
+    assert {x.tournament_external_id for x in discovery.listings} == {england, ghana}
+
+
 def test_a_site_with_smaller_pages_is_followed_as_long_as_it_says_there_is_more(template: dict[str, Any]) -> None:
     answers, batches = crawl(ADAPTER, Sport.FOOTBALL, Site(template, {A: 130}, page_size=60))
     assert [batch[0].params.get("Skip") for batch in batches] == [None, "0", "60", "120"]

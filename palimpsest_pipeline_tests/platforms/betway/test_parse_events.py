@@ -144,6 +144,20 @@ def test_the_line_is_the_one_the_outcome_names_and_not_the_header_it_stands_unde
     assert "" not in lines
 
 
+def test_no_name_decides_anything(samples: Path) -> None:
+    """Names contain the teams' names, and "Over " ends with a blank."""
+    body = with_event(samples, "wc_nf.json")
+    assert {"Over ", "Under "} <= {outcome["name"] for outcome in body["outcomes"]}
+    assert any("Norway" in market["name"] for market in body["marketsInGroup"])
+    renamed = json.loads(json.dumps(body))
+    for entry in (*renamed["marketsInGroup"], *renamed["outcomes"]):
+        entry["name"] = "Norway "
+    words = load_installed_vocabulary()
+    before, after = (normalise(collect_raw_books([detail_of(each)]), words).prices for each in (body, renamed))
+    assert after.equals(before)
+    assert before.height > 1000
+
+
 def test_ids_are_cut_by_their_length_and_not_by_a_pattern(samples: Path) -> None:
     """66457014548 + 1730 is market 548, outcome 1730, and neither market 54 nor 5481."""
     rows = {(market, outcome) for market, _, outcome, *_ in columns(detail_of(with_event(samples, "wc_nf.json")))}
