@@ -1,4 +1,4 @@
-"""Postgres storage: tables, migrations, COPY writers, readers, partitions and the embedded server.
+"""Postgres storage: table definitions, migrations, bulk writers, readers and partitions.
 
-This package imports `domain` and no other package of the product.
+The package also contains the archive (Parquet export). Of the product's packages it imports only `domain`.
 """

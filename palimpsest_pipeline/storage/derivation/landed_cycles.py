@@ -1,4 +1,4 @@
-"""The database's record of the cycles in the landing: the table `ops.landed_cycles`. Callers commit.
+"""Read and write the table `ops.landed_cycles`: the cycles in the landing. Callers commit.
 
 Belongs here: reading and writing that table. Does not belong here: reading the landing itself, and finding what is due
 (`due_products`).
@@ -30,7 +30,7 @@ KNOWN_CYCLES_SQL: Final = """
 
 @dataclass(frozen=True, slots=True)
 class LandedCycle:
-    """A closed cycle that is or was in the landing. The fields are the columns of `ops.landed_cycles`."""
+    """A row of `ops.landed_cycles`: a closed cycle that is or was in the landing."""
 
     cycle_id: int
     partition_hour: datetime
@@ -42,7 +42,7 @@ class LandedCycle:
 
 
 def read_cycles(conn: psycopg.Connection, first: datetime, end: datetime) -> list[LandedCycle]:
-    """Return the rows of the hours in [first, end), by cycle."""
+    """Return the rows of the hours from `first` (included) to `end` (excluded), by cycle."""
     query = (
         f"select {LANDED_COLUMNS} from ops.landed_cycles where partition_hour >= %s and partition_hour < %s "
         "order by cycle_id"
@@ -59,7 +59,10 @@ def read_cycle(conn: psycopg.Connection, cycle_id: int) -> LandedCycle | None:
 
 
 def is_complete(conn: psycopg.Connection) -> bool:
-    """Return whether the table has rows, and one for every cycle that `read_known_cycles` returns."""
+    """Return whether the table has a row for every cycle that `read_known_cycles` returns.
+
+    An empty table is not complete.
+    """
     query = f"""
         select exists (select from ops.landed_cycles) and not exists (
             select from ({KNOWN_CYCLES_SQL}) known
@@ -71,7 +74,7 @@ def is_complete(conn: psycopg.Connection) -> bool:
 
 
 def write_cycle(conn: psycopg.Connection, cycle: LandedCycle) -> None:
-    """Write the row of one cycle. If the cycle already has a row, replace it."""
+    """Insert or replace the row of one cycle."""
     conn.execute(
         f"""
         insert into ops.landed_cycles ({LANDED_COLUMNS}) values (%s, %s, %s, %s, %s, %s, %s)
@@ -93,9 +96,10 @@ def mark_hour_gone(conn: psycopg.Connection, hour: datetime) -> list[int]:
 
 
 def read_known_cycles(conn: psycopg.Connection, first: datetime, end: datetime) -> list[LandedCycle]:
-    """Return the cycles of the hours in [first, end) that core or the ledger knows.
+    """Return the cycles of the hours [first, end) that are in core or in the ledger.
 
-    Those of the ledger ended with answers. Each is returned as gone, because the landing is not read here.
+    Cycles of the ledger count when they ended with answers. Every row says that the cycle is gone, because this
+    function does not read the landing.
     """
     return [
         LandedCycle(cycle_id, hour, Scope(scope), None, is_whole=False, is_gone=True)
@@ -108,7 +112,7 @@ def replace_cycles(
 ) -> int:
     """Replace the rows `old_cycles` by `new_cycles`; return the number of rows that differ.
 
-    A row that another process has written since `old_cycles` was read stays.
+    A row that another process has changed since `old_cycles` was read is not overwritten.
     """
     old, new = {cycle.cycle_id: cycle for cycle in old_cycles}, {cycle.cycle_id: cycle for cycle in new_cycles}
     vanished = [cycle for cycle_id, cycle in old.items() if cycle_id not in new]
