@@ -162,7 +162,7 @@ def read_skew_quantiles_ms(conn: psycopg.Connection, cycle_ids: Sequence[int]) -
 def read_fixtures_of_slot(conn: psycopg.Connection, slot_at: datetime) -> set[int]:
     """Return the fixtures for which a cycle was started at this slot of the kickoff cadence.
 
-    A slot is a planned time of requests before a kickoff. The result of the cycle does not matter.
+    `slot_at` is the start of the slot. The result of the cycle does not matter.
     """
     rows = conn.execute("select unnest(sr_ids) from ops.scrape_batches where slot_at = %s", [slot_at])
     return {sr_id for (sr_id,) in rows}

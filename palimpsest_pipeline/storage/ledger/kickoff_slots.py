@@ -1,6 +1,6 @@
 """Read the ledger's data about the slots of the kickoff cadence. Reads only.
 
-A slot is a planned time of requests before a kickoff.
+A slot is a period of some minutes, given by its start. One run of the cadence requests the fixtures that are due in it.
 
 Belongs here: known kickoffs and requested fixtures. Does not belong here: computing the slots of a kickoff and judging
 them (`metrics.coverage.kickoff_slots`).
