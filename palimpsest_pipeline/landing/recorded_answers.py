@@ -1,16 +1,16 @@
-"""The import of recorded payloads: a folder of bodies with a `manifest.json` that describes each.
+"""Import recorded answers: a folder of body files with a `manifest.json` that describes each file.
 
-Recorded answers prove presence, never absence. Nothing is fetched, and no body is parsed here.
+Recorded answers prove that a listing existed, never that it was absent. No request is sent, and no body is parsed here.
 
 `manifest.json` is a list with one object per file:
 
-    {"file": "paris.json", "platform": "betpawa", "kind": "detail", "external_id": "35429065", "received_at":
-    "2026-06-26T10:25:00Z"}
+    {"file": "paris.json", "platform": "betpawa", "kind": "detail", "external_id": "35429065",
+     "received_at": "2026-06-26T10:25:00Z"}
 
-Required: file (relative to the folder), platform, kind (tree, listing, detail) and received_at (with time zone);
-external_id too for kind detail.
-Optional: path, params, method, json_body (the request), tournament_external_id, sr_id, status (200 only), headers,
-observed_at (within an hour of received_at).
+- Required: file (relative to the folder), platform, kind (tree, listing, detail) and received_at (with time zone);
+  external_id too for kind detail.
+- Optional: path, params, method, json_body (the request), tournament_external_id, sr_id, status (200 only), headers,
+  observed_at (within an hour of received_at).
 """
 
 from collections import defaultdict
@@ -33,19 +33,16 @@ from .writer import Landing
 RECORDED_STAGE = "recorded"
 
 JSON_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""Errors of decoding.
-
-The JSON is invalid, of another shape or nested too deeply, or the text is not UTF-8.
-"""
+"""Errors of decoding JSON: invalid syntax, wrong types, too deep nesting, or text that is not UTF-8."""
 
 AnswerIdentity = tuple[str, datetime, str | None]
-"""Identity of an answer: request, instant, hash of the body."""
+"""Identity of an answer: request key, instant, hash of the body."""
 
 
 class RecordedPayloadError(PalimpsestError):
-    """A folder of recorded payloads cannot be imported.
+    """The error when a folder of recorded answers cannot be imported.
 
-    The message is one line that names the file and says what to do. Nothing of the folder is imported.
+    The message is one line that names the file and contains a remedy. Nothing of the folder is imported.
     """
 
 
@@ -69,8 +66,8 @@ class _Entry(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 def import_payloads(landing: Landing, directory: Path, home_platform: Platform, clock: Clock) -> list[Manifest]:
     """Import the folder and return the new cycles' manifests: one per UTC hour with new answers.
 
-    An answer that the hour already has (same request, instant and body) is left out. Raises RecordedPayloadError before
-    anything is written.
+    An answer is skipped if the hour already has one with the same request, instant and body. Raises
+    RecordedPayloadError before anything is written.
     """
     by_hour: dict[datetime, list[Answer]] = defaultdict(list)
     for number, raw in enumerate(_read_entries(directory), start=1):
@@ -145,7 +142,7 @@ def _build_answer(directory: Path, number: int, raw: msgspec.Raw, now: datetime)
 
 
 def _find_named_file(raw: msgspec.Raw) -> str | None:
-    """Return the file that a faulty entry names; None if it names none."""
+    """Return the file name in an invalid entry; None if it has no file name."""
     try:
         entry = msgspec.json.decode(raw)
     except JSON_ERRORS:
@@ -178,7 +175,8 @@ def _import_hour(landing: Landing, hour: datetime, answers: list[Answer], home_p
         begun += timedelta(milliseconds=1)
     cycle_id = make_cycle_id(begun)
     if cycle_id in landing.list_unclosed_cycles(hour=hour):
-        # An import of these answers died before its manifest. Its segments count, so that nothing is written twice.
+        # An earlier import of these answers died before it wrote the manifest. Its segments are used, so nothing is
+        # written twice.
         landing.close_interrupted(
             Cycle(cycle_id, Trigger.IMPORT, Scope.RECORDED, home_platform, hour, begun), finished_at=begun
         )
