@@ -1,6 +1,7 @@
-"""The engine of a scrape: executes the scheduler's actions, stores every answer, informs observers.
+"""The engine of a scrape: sends requests, stores every answer and informs observers.
 
-Requests go in; ledger lines and, on demand, answers come out. Knows no adapter, no cycle, no database.
+The scheduler decides which request starts when. The results are ledger lines and, if wanted, the answers. The engine
+uses no adapter, no cycle and no database.
 """
 
 import asyncio
@@ -31,12 +32,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _HOST_FAULT_SIGNALS: Final = (HostSignal.ERROR, HostSignal.BLOCK, HostSignal.PAUSE)
-"""The signals that may shut a host, and can therefore be the cause of an unsent request."""
+"""Signals that can shut a host, and can therefore be the cause of a request that was not sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class HostSetup:
-    """One platform's host: its client, the judge of its answers, its budget."""
+    """What the engine needs for one platform: client, function that judges answers, and budget."""
 
     client: "PlatformClient"
     judge: "Judge"
@@ -47,8 +48,8 @@ class HostSetup:
 class RequestResult:
     """The final result of one request.
 
-    `last_answer` is the decisive answer, with attempt 0 when the request was never sent; None unless the job keeps
-    bodies.
+    `last_answer` is the last answer, which decides. Its attempt is 0 when the request was never sent. It is None unless
+    the job keeps bodies.
     """
 
     request: Request
@@ -58,10 +59,10 @@ class RequestResult:
 
 @dataclass(frozen=True, slots=True)
 class SubmittedJob:
-    """A job's key, and the future of its results.
+    """The key of a job, and the future of its results.
 
-    The future has one RequestResult per request, in their order, once all of them are over. It raises the error that
-    ended the engine, if that came first.
+    The future's result is one RequestResult per request, in order, when all are finished. If an error stops the engine
+    before, the future raises it.
     """
 
     job_key: int
@@ -70,32 +71,32 @@ class SubmittedJob:
 
 @dataclass(frozen=True, slots=True)
 class HostHold:
-    """A problem of a host that another scrape reported, and the remaining seconds without requests.
+    """A problem of a host that another scrape reported.
 
-    `remaining_s` is 0 when the time is already over.
+    `remaining_s` is the number of seconds without requests, 0 when they have passed.
     """
 
     reason: str
     remaining_s: float
     is_blocked: bool = True
-    """Whether the scrape stops waiting for the host once all other work is done."""
+    """Whether the scrape stops waiting for the host when all other work is done."""
 
 
 @dataclass(slots=True, eq=False)
 class _OpenRequest:
-    """One request that is not over."""
+    """A request that is not finished."""
 
     request: Request
     n_attempts: int = 0
-    """Attempts started."""
+    """Number of attempts started."""
     first_at: datetime | None = None
-    """Start of the first attempt that was answered."""
+    """Start of the first attempt that got an answer."""
     outcome: EventOutcome | None = None
-    """The outcome after the latest answer."""
+    """The outcome according to the latest answer."""
     last_answer: Answer | None = None
     is_withdrawn: bool = False
     ends_at_s: float | None = None
-    """The end of the attempt in flight, by the loop's clock; None means the end of the engine."""
+    """When the attempt in flight ends, by the event loop's clock; None means with the engine."""
     end_reason: str = OUT_OF_TIME_REASON
     timeout: asyncio.Timeout | None = None
     """The time-out of the attempt in flight."""
@@ -107,20 +108,21 @@ class _OpenJob:
     keeps_bodies: bool
     results: asyncio.Future[list[RequestResult]]
     n_unfinished: int = 0
-    """Requests that are not over."""
+    """Number of requests that are not finished."""
 
 
 class ScrapeEngine:
-    """The engine of one scrape. Use as `async with`, once.
+    """Sends the requests of one scrape. Use it once, with `async with`.
 
-    The hosts' budgets, pace and breakers last as long as the engine, so discovery and capture of a cycle share one.
+    Budgets and circuit breakers of hosts live as long as the engine, so discovery and capture of a cycle share one
+    engine.
 
-    At its end it cancels the requests in flight and starts none; `list_unfinished` still returns the requests that were
-    not over. An error of `sink` or of an observer ends the engine, and every open future gets that error: no answer is
-    fetched that cannot be stored.
+    When the block ends, requests in flight are cancelled and no more are sent; `list_unfinished` still returns the
+    requests that were not finished. An error of `sink` or of an observer stops the engine and is raised by every open
+    future, so no answer is fetched that cannot be stored.
 
-    `host_holds` are hosts with problems that other scrapes reported. From `ends_at` on no request is sent: requests
-    without an answer have failed as `transient`, and every future is done at once.
+    `host_holds` are problems of hosts that other scrapes reported. From `ends_at` on no request is sent: requests
+    without an answer fail as `transient`, and every future completes at once.
     """
 
     def __init__(
@@ -142,15 +144,15 @@ class ScrapeEngine:
         self._host_holds = host_holds or {}
         self._ends_at = ends_at
         self._ends_at_s: float | None = None
-        """The end by the loop's clock."""
+        """The end of the engine, by the event loop's clock."""
         self._jobs: dict[int, _OpenJob] = {}
         self._requests_by_key: dict[int, tuple[_OpenRequest, int]] = {}
-        """Open requests and their jobs, by the scheduler's key."""
+        """Open requests and their jobs, by the scheduler's request key."""
         self._n_keys = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._wake_at: float | None = None
-        """The time at which the timer fires. Not every event loop's timers provide it."""
+        """When the timer fires. It is stored here because not every event loop's timer can return it."""
         self._pending_run: asyncio.Handle | None = None
         self._last_host_states: dict[Platform, str] = {}
         self._last_failure: dict[Platform, FailureClass] = {}
@@ -182,7 +184,7 @@ class ScrapeEngine:
 
     @contextmanager
     def observe(self, observer: ScrapeObserver) -> Iterator[None]:
-        """Add an observer for a while; it is called before the others."""
+        """Add an observer during the block; it is called before the other observers."""
         self.observers.observers.insert(0, observer)
         try:
             yield
@@ -190,10 +192,11 @@ class ScrapeEngine:
             self.observers.observers.remove(observer)
 
     def submit(self, rank: Rank, requests: Sequence[Request], *, keeps_bodies: bool = False) -> SubmittedJob:
-        """Submit requests as one job; they start together where their hosts allow, smaller ranks first.
+        """Submit requests as one job; a smaller rank starts earlier.
 
-        Bodies are dropped once the sink has them, unless `keeps_bodies` is set. Raises ValueError without a request or
-        for an unknown host, and the error that ended the engine once it has ended.
+        The requests of a job start together where the limits of their hosts allow it. Bodies are dropped after the sink
+        has stored them, unless `keeps_bodies` is set. Raises ValueError for an empty job or an unknown host, and the
+        error that stopped the engine.
         """
         if self._end_reason is not None:
             raise self._end_reason
@@ -206,8 +209,8 @@ class ScrapeEngine:
     def extend_job(self, job_key: int, requests: Sequence[Request]) -> bool:
         """Add requests to a job; they start together with its requests that still wait.
 
-        The job's future then covers them too. Return False, and send nothing, when the job is over or withdrawn. Raises
-        as `submit`.
+        The job's future then covers the new requests too. Returns False, and sends nothing, when the job is finished or
+        withdrawn. Raises the errors of `submit`.
         """
         if self._end_reason is not None:
             raise self._end_reason
@@ -233,18 +236,18 @@ class ScrapeEngine:
         self._schedule_run()
 
     def is_over(self, job: int) -> bool:
-        """Return whether the observers have received the end of all requests of the job."""
+        """Return whether all requests of the job are finished and reported to the observers."""
         return job not in self._jobs
 
     def rerank_job(self, job_key: int, rank: Rank) -> None:
-        """Give a waiting job a new rank."""
+        """Change the rank of a waiting job."""
         self._scheduler.rerank_job(job_key, rank)
         self._schedule_run()
 
     def withdraw_job(self, job_key: int, reason: str) -> None:
         """Withdraw a job whose listings no longer exist.
 
-        Requests without an attempt are never sent, and count as not found ("not asked: `reason`").
+        Requests that were never sent count as not found ("not asked: `reason`").
         """
         for open_request in self._jobs[job_key].open_requests if job_key in self._jobs else ():
             open_request.is_withdrawn = not open_request.n_attempts
@@ -252,9 +255,9 @@ class ScrapeEngine:
         self._schedule_run()
 
     def time_out_job(self, job_key: int, reason: str) -> None:
-        """End a job whose time is over: open requests have failed as `transient`, the future is done at once.
+        """End a job whose time is over: open requests fail as `transient`, and the future completes.
 
-        This does not affect the host's breaker.
+        The host's circuit breaker does not change.
         """
         self._scheduler.withdraw_job(job_key, reason, is_timed_out=True)
         for open_request in self._jobs[job_key].open_requests if job_key in self._jobs else ():
@@ -265,13 +268,13 @@ class ScrapeEngine:
         self._schedule_run()
 
     def view_host(self, platform: Platform) -> HostView:
-        """Return the current view of a host."""
+        """Return the current state of a platform's host."""
         return self._scheduler.view_host(platform)
 
     def list_unfinished(self) -> list[EventOutcome]:
-        """Return the ledger lines of listings whose requests are not over, for a cycle that ends now.
+        """Return ledger lines for all listings whose requests are not finished, when a cycle ends now.
 
-        They are cancelled, with the attempts so far.
+        Their status is cancelled, with the number of attempts so far.
         """
         now = self._clock.now()
         return [
@@ -285,13 +288,13 @@ class ScrapeEngine:
         return self._n_keys
 
     def _schedule_run(self) -> None:
-        # One run for all jobs submitted together, because the first job submitted may not be the first in rank; and one
-        # run for all answers that arrived together.
+        # All jobs that are submitted together are handled in one run, because the first job submitted may not have the
+        # smallest rank. The same holds for answers that arrive together.
         if self._pending_run is None:
             self._pending_run = self._loop.call_soon(self._run_due_actions)
 
     def _run_due_actions(self) -> None:
-        """Execute all actions that are due. Every change of the scheduler's state ends here."""
+        """Execute all actions of the scheduler that are due, after every change of its state."""
         if self._pending_run is not None:
             self._pending_run.cancel()
             self._pending_run = None
@@ -361,14 +364,14 @@ class ScrapeEngine:
             if end.expired():
                 failure = FailureClass.TRANSIENT, f"no answer when {open_request.end_reason}"
             else:
-                # Failures of network and host are answers, so this is a bug. It must fail one request only.
+                # Failures of network and host become answers, so this is a bug. It must fail only one request.
                 log.exception("%s: %s could not be asked", request.platform, request.path)
                 failure = FailureClass.PERMANENT, f"could not be asked: {describe_error(error)}"
             now = self._clock.now()
             return Answer(request, attempt, requested_at, now, now, None, {}, None, *failure)
 
     def _record_answer(self, key: int, open_request: _OpenRequest, answer: Answer) -> None:
-        """Pass an answer, which the sink already has, to the observers, the ledger line and the scheduler."""
+        """Pass an answer that is already stored to the observers, the ledger line and the scheduler."""
         self.observers.on_answer(answer)
         self._update_outcome(open_request, answer, self._requests_by_key[key][1])
         if answer.failure is not None and FAILURE_RULES[answer.failure].host_signal in _HOST_FAULT_SIGNALS:
@@ -390,7 +393,7 @@ class ScrapeEngine:
         )
 
     def _close_request(self, request_key: int) -> None:
-        """Remove a request that all observers know is over; complete its job after the last one."""
+        """Remove a finished request; complete its job after the job's last request."""
         _, job_key = self._requests_by_key.pop(request_key)
         job = self._jobs[job_key]
         job.n_unfinished -= 1
@@ -406,14 +409,14 @@ class ScrapeEngine:
                 )
 
     def _append_unasked_answer(self, open_request: _OpenRequest, reason: str) -> Answer:
-        """Return an answer for a request that was never sent.
+        """Return an answer for a request that was never sent, and store it unless its job was withdrawn.
 
-        The sink gets it too: without it the landing would not show that the request was planned.
+        Without this answer, the landing would not show that the request was planned.
         """
         now, request = self._clock.now(), open_request.request
         if open_request.is_withdrawn:
             return build_unasked_answer(request, FailureClass.NOT_FOUND, reason, now)
-        # With a closed breaker the host is not the cause: the time was over.
+        # If the breaker is closed, the host is not the cause: the time was over.
         failure = (
             FailureClass.TRANSIENT
             if self.view_host(request.platform).state == "closed"
@@ -436,7 +439,8 @@ class ScrapeEngine:
         for job in self._jobs.values():
             if not job.results.done():
                 job.results.set_exception(error)
-                job.results.exception()  # marks the exception as retrieved; one waiting caller is enough
+                # marks the exception as retrieved, because not every caller waits for the result
+                job.results.exception()
         if isinstance(error, KeyboardInterrupt | SystemExit):
             raise error
 
