@@ -8,7 +8,7 @@ from .enums import Platform
 def order_by_trust(home: Platform | str, platforms: Sequence[Platform | str] = tuple(Platform)) -> tuple[Platform, ...]:
     """Return `platforms` in order of trust: home first, then in the order of `Platform`.
 
-    Raises ValueError when home is not among them.
+    Raises ValueError when home is not in `platforms`.
     """
     compared = {Platform(p) for p in platforms}
     if Platform(home) not in compared:
