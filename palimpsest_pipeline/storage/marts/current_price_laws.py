@@ -73,7 +73,7 @@ LAWS: Final[Mapping[str, Mapping[str, str]]] = {
 def find_violations(conn: psycopg.Connection, table: str) -> pl.DataFrame:
     """Return the laws that rows of `table` break (VIOLATIONS_SCHEMA); empty when there are none.
 
-    Each row has the law, the number of rows that break it, and the key of one such row.
+    Each row has the law, the key of one row that breaks it, and a sentence with the number of such rows.
     """
     laws = LAWS[table]
     view, names, _ = TABLE_VIEWS[table]
