@@ -350,7 +350,7 @@ class PlayerEvidence(StrEnum):
 
 
 class PlayerStatus(StrEnum):
-    """The result of searching a platform's player among the players of the same fixture."""
+    """Whether a platform's player was identified among the players of the same fixture."""
 
     PROPOSED = "proposed"
     AMBIGUOUS = "ambiguous"

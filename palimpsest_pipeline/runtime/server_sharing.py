@@ -68,7 +68,7 @@ def list_commands(home: Path) -> list[str]:
 
 
 class ServerShare:
-    """One command's use of the server, from `mark_in_use`."""
+    """One command's use of the server; `mark_in_use` yields it."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor

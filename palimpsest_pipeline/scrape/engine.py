@@ -96,7 +96,7 @@ class _OpenRequest:
     last_answer: Answer | None = None
     is_withdrawn: bool = False
     ends_at_s: float | None = None
-    """When the attempt in flight ends, by the event loop's clock; None means with the engine."""
+    """Latest end of the attempt in flight, by the event loop's clock; None means the end of the engine."""
     end_reason: str = OUT_OF_TIME_REASON
     timeout: asyncio.Timeout | None = None
     """The time-out of the attempt in flight."""

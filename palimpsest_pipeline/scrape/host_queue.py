@@ -31,7 +31,7 @@ class HostQueue(Generic[RequestT]):
         self._next_at = 0.0
         self._window_s = max(1.0, 1 / budget.max_per_s) if budget.max_per_s else 0.0
         self._recent_starts: deque[float] = deque(maxlen=max(1, int(budget.max_per_s or 1)))
-        """The latest start times: as many as the rate allows within one window."""
+        """The latest start times, at most as many as may start within `_window_s` seconds."""
         self._is_paced = budget.min_gap_s > 0 or budget.jitter_s > 0 or budget.max_per_s is not None
         self._n_reserved_slots, self._is_turn_reserved = 0, False
         self.n_startable = 0

@@ -1,6 +1,6 @@
 """Classify failures by status, headers and the start of the body. No I/O.
 
-`library_errors` classifies exceptions. `retry_rules` says how each class is handled.
+`library_errors` classifies exceptions. `retry_rules` says how each failure class is handled.
 """
 
 from collections.abc import Mapping

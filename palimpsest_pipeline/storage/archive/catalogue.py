@@ -36,10 +36,10 @@ class ExportedDay:
     """
     exported_at: datetime
     files: dict[str, int]
-    """Size in bytes by path below the root.
+    """Size in bytes by path, relative to the root.
 
-    The paths are the fixed names. While an export replaces the files with fixed names, the paths point to copies below
-    STAGING_ROOT.
+    The paths are the fixed names (`build_odds_path`, `build_captures_path`). While an export replaces these files, the
+    paths point to copies below STAGING_ROOT.
     """
 
     @property

@@ -233,8 +233,8 @@ def merge_claims(rows: pl.DataFrame) -> pl.DataFrame:
 
     Missing values come from the last answer that has them. A listing's own answer counts as later than the lists of
     discovery, because a listing is requested after it appeared in a list. `observed_at` cannot be used for the order:
-    all lists of a platform have the instant of the platform's last list, and discovery of a tournament may continue
-    while listings are requested.
+    all lists of a platform have the instant of the platform's last list, and the discovery of a late platform continues
+    while its listings are requested.
     """
     is_detail = pl.col("seen_in") == "detail"
     ordered = rows.sort("listing_id", is_detail, "observed_at", *CLAIM_SCHEMA, nulls_last=False, maintain_order=False)

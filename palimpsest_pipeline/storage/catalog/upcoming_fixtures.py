@@ -1,4 +1,4 @@
-"""Read and record the kickoffs of fixtures and their changes. Callers commit."""
+"""Read the kickoffs of fixtures and record their changes. Callers commit."""
 
 from datetime import datetime
 from typing import Final

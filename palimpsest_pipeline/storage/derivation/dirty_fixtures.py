@@ -112,7 +112,7 @@ def mark_fixtures(conn: psycopg.Connection, cycle_id: int, moved_sr_ids: Sequenc
 
 
 def mark_fixtures_of_other_home(conn: psycopg.Connection, home: Platform, now: datetime) -> int:
-    """Mark the upcoming fixtures as due whose rows were derived for another home platform.
+    """Mark upcoming fixtures as due if their rows were derived for another home platform.
 
     If there is such a fixture, upcoming fixtures without rows are marked too. Existing marks stay unchanged. Returns
     the number of marks set.

@@ -110,9 +110,10 @@ def read_known_cycles(conn: psycopg.Connection, first: datetime, end: datetime) 
 def replace_cycles(
     conn: psycopg.Connection, old_cycles: Sequence[LandedCycle], new_cycles: Iterable[LandedCycle]
 ) -> int:
-    """Replace the rows `old_cycles` by `new_cycles`; return the number of rows that differ.
+    """Replace rows of `ops.landed_cycles` by `new_cycles`; return the number of rows that differ.
 
-    A row that another process has changed since `old_cycles` was read is not overwritten.
+    `old_cycles` are the rows to replace, as they were read. A row that another process has changed since then is not
+    overwritten.
     """
     old, new = {cycle.cycle_id: cycle for cycle in old_cycles}, {cycle.cycle_id: cycle for cycle in new_cycles}
     vanished = [cycle for cycle_id, cycle in old.items() if cycle_id not in new]

@@ -351,8 +351,9 @@ def claim_dead_cycles(
 ) -> list[CycleRecord]:
     """Lock and return the running cycles whose process is dead, oldest first.
 
-    These are the cycles without a heartbeat for `silent_after_s` seconds, and the cycles of `run_ids`, which the caller
-    knows to have ended. Another session that calls this before the transaction ends does not get the same cycles.
+    These are the cycles without a heartbeat for `silent_after_s` seconds, and the cycles of the Dagster runs `run_ids`.
+    The caller knows that these runs have ended. Another session that calls this before the transaction ends does not
+    get the same cycles.
     """
     return _read_cycles(
         conn,

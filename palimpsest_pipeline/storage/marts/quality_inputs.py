@@ -16,7 +16,7 @@ from ..ledger.cycle_reader import UNENDED_CYCLES_SQL
 from ..odds.book_sizes import add_largest_books
 
 TRAILING_CYCLES: Final = 20
-"""Number of earlier cycles of which the median is computed, per platform and stage."""
+"""Number of earlier cycles over which a median is computed, per platform and stage."""
 
 DISCOVERED_SQL: Final = """
     select c.platform, count(*) filter (where c.kind = 'match') as n_matches, count(*) as n_listings

@@ -359,8 +359,8 @@ def insert_late(
 def read_neighbours(conn: psycopg.Connection[Any], answers: pl.DataFrame) -> pl.DataFrame:
     """Add the previous and the next stored answer to each answer (NEIGHBOURS_SCHEMA, keyframe, followed).
 
-    `previous_at` and `next_at` are the instants of these stored answers, on any day. `keyframe` means that the day has
-    no earlier answer; `followed` means that the day has a later answer.
+    `previous_at` and `next_at` are the instants of these stored answers, on any day. `keyframe` is true when the day
+    has no earlier answer, `followed` when the day has a later answer.
     """
     day = pl.col("observed_at").dt.date()
     return read_frame(conn, NEIGHBOURS_SQL, build_answer_params(answers), NEIGHBOURS_SCHEMA).with_columns(
