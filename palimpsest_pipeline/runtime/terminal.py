@@ -53,9 +53,7 @@ class TerminalLog(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if record.name.partition(".")[0] != PACKAGE_NAME:
             return
-        line = escape_controls(
-            " ".join(record.getMessage().split())
-        )  # Rich silently removes some control characters
+        line = escape_controls(" ".join(record.getMessage().split()))  # Rich silently removes some control characters
         self._console.print(f"warning: {line}", style="dim", markup=False, highlight=False, soft_wrap=True)
 
 
