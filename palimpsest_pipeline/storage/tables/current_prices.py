@@ -97,6 +97,7 @@ class ComparedListing(Base):
 class PriceComparison(Base):
     __tablename__ = "price_comparison"
     __table_args__ = (
+        sa.Index(None, "line_id"),
         {
             "schema": "mart",
             "comment": "Current prices of home and each competitor per market and line, for markets that both list "
