@@ -1,4 +1,4 @@
-"""The `palimpsest` commands about schedules and their results: `cadence`, `slots`, `alerts`.
+"""The `palimpsest` commands on schedules and their results: `cadence`, `slots`, `alerts`.
 
 Exit codes as in `cli/__main__.py`.
 """
@@ -18,7 +18,7 @@ orchestration_app = typer.Typer()
 
 
 class SwitchState(StrEnum):
-    """The state to set for the schedule and the sensor that start scrapes."""
+    """The two arguments of `palimpsest cadence`: switch the schedule and the sensor of scrapes on or off."""
 
     ON = "on"
     OFF = "off"
