@@ -92,8 +92,8 @@ def slots(
 ) -> None:
     """List lost slots of the kickoff cadence by fixture and stretch of time.
 
-    A slot is lost when a fixture was due and was not asked, or when no platform answered. The present settings, and the
-    kickoffs as they were known at the time, decide which slots were due. Nothing is due before the first slot that was
+    A slot is lost when a fixture was due and not requested, or when no platform answered. The current settings, and the
+    kickoffs that were known at the time, decide which slots were due. Nothing is due before the first slot that was
     requested in this time or in the 24 hours before it.
     """
     from palimpsest_pipeline.operate.databases import open_databases, require_schema

@@ -81,7 +81,7 @@ def _collect_platform_tournaments(listings: pl.DataFrame) -> pl.DataFrame:
 
 
 def _find_shared_fixtures(listings: pl.DataFrame, platform_tournaments: pl.DataFrame) -> pl.DataFrame:
-    """Return each platform tournament with each of its fixtures and other platforms' tournaments of these.
+    """Return one row per platform tournament, fixture, and another platform's tournament of the fixture.
 
     `foreign` is true when both tournaments name a country and the countries differ.
     """
@@ -128,7 +128,8 @@ def _find_mixed_groups(shared: pl.DataFrame) -> pl.DataFrame:
 def _assign_keys(platform_tournaments: pl.DataFrame, shared: pl.DataFrame) -> pl.DataFrame:
     """Return the key of every platform tournament.
 
-    Votes are counted in rounds. All votes of a round count at once, so the order of the rows has no influence.
+    A fixture that is also in another platform's tournament is a vote for that tournament's key. Votes are counted in
+    rounds. All votes of a round count at once, so the order of the rows has no influence.
     """
     own_keys = platform_tournaments.select(
         *_TOURNAMENT_ID_COLUMNS, tournament_key=pl.lit("sr:") + pl.col("sr_tournament_id").cast(pl.String)
@@ -136,7 +137,7 @@ def _assign_keys(platform_tournaments: pl.DataFrame, shared: pl.DataFrame) -> pl
     keys = own_keys.filter(pl.col("tournament_key").is_not_null())
     for platform in (None, *_list_platforms(platform_tournaments)):
         open_tournaments = own_keys.join(keys, on=_TOURNAMENT_ID_COLUMNS, how="anti").select(_TOURNAMENT_ID_COLUMNS)
-        if platform is not None:  # no SportRadar id: the own id becomes the key
+        if platform is not None:  # no SportRadar id: its own id becomes the key
             unlinked = open_tournaments.filter(pl.col("platform") == platform)
             keys = pl.concat(
                 [keys, unlinked.with_columns(tournament_key=pl.col("platform") + ":" + pl.col("external_id"))]

@@ -37,7 +37,7 @@ fixture_life_job = dg.define_asset_job(
 def fixture_life_schedule(
     context: dg.ScheduleEvaluationContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """Request one run for each dirty date, or none while runs of an earlier tick are unfinished."""
+    """Request one run for each due kickoff date, or none while runs of an earlier tick are unfinished."""
     yield from request_due_runs(pipeline, context.instance, context.scheduled_execution_time)
 
 

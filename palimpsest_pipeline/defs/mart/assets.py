@@ -81,7 +81,7 @@ def _derive_product(
     ],
 )
 def coverage(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]):
-    """Coverage and match rates, computed from one reading of the universe so that the three tables add up."""
+    """Coverage and match rates as of each cycle, computed together so that the three tables add up."""
     derivation = _derive_product(
         context, pipeline, derive_marts.COVERAGE_PRODUCT, derive_marts.derive_coverage, ["matched_events"]
     )

@@ -182,9 +182,9 @@ def no_stage_is_empty(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: S
 
 @make_cycle_check(asset=["mart", "run_quality"], product=RUN_QUALITY_PRODUCT)
 def changes_are_plausible(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
-    """Among many markets, some changed and some did not.
+    """Where a platform has many markets in a cycle, some of them changed and some did not.
 
-    If none or all of them changed, the comparison is probably broken: so many markets are never all calm.
+    If none or all of them changed, the comparison with the previous answers is probably broken.
     """
     advice = (
         "See core.captures.n_changed of the cycle; if it stays in later cycles, the comparison is wrong: please report"
