@@ -40,12 +40,10 @@ def list_error_classes(error: ErrorInfo) -> set[str]:
 
 
 def find_innermost_error(error: ErrorInfo) -> tuple[str, str]:
-    """Return class and message of the innermost cause of an error.
+    """Return class and message of the innermost cause that is an error of this project, if any.
 
-    Causes that are errors of this project are preferred.
-
-    The message comes without class and traceback. An error of this project contains advice; the library error that
-    caused it does not.
+    Without such a cause, return those of the innermost cause. Errors of this project are preferred because they contain
+    advice. The message comes without class and traceback.
     """
     chain = _list_causes(error)
     error = next((each for each in reversed(chain) if each.message.startswith(OWN_PACKAGE_PREFIX)), chain[-1])

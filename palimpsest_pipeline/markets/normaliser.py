@@ -42,8 +42,8 @@ class NormalisedBatch:
     All frames have a fixed order, which does not depend on the order of markets, rows and outcomes in the answers.
 
     - `prices`: one row per (capture, market_id, specifier, outcome, ordinal). `specifier` is canonical, `line` is its
-      number if it has one. `outcome` is '' for an outcome that the vocabulary lists, otherwise its text, with ordinal
-      1. `state` is offered, suspended (by the platform; the odds are kept) or no_price.
+      number if it has one. `outcome` is '' for an outcome that the vocabulary lists, otherwise its text (and the
+      ordinal is 1). `state` is offered, suspended (by the platform; the odds are kept) or no_price.
     - `unmapped`: one row per unmapped occurrence.
     - `coverage`: occurrences per capture, family ('' when the market is unknown) and error_class ('' when mapped).
     - `merged`: per capture the number of priced outcomes that are not in `prices`, because the answer has the same bet

@@ -46,7 +46,7 @@ def classify_url(url: str) -> DataSource:
 
 
 def read_noted_source(home: Path) -> DataSource | None:
-    """Return the origin that the file in the home folder names; None when there is no such file.
+    """Return the origin in the home folder's file `data_source`; None when there is no such file.
 
     Raises SettingsError when the file cannot be read or contains another word.
     """
@@ -60,15 +60,15 @@ def read_noted_source(home: Path) -> DataSource | None:
 
 
 def note_source(settings: Settings, source: DataSource) -> None:
-    """Write the origin of the answers, `real` or `simulated`, into a file in the home folder."""
+    """Write the origin of the answers, `real` or `simulated`, into the home folder's file `data_source`."""
     replace_text(make_home(settings) / NOTE_FILE, f"{source}\n")
 
 
 def find_landed_source(landing: Landing) -> DataSource | None:
     """Return the origin of the newest landed answers; None when their headers do not show it.
 
-    For home folders of earlier versions, which did not write the file. The header `server` distinguishes the simulator
-    from the sites. Unreadable cycles and imported answers are skipped.
+    For home folders of earlier versions, which have no file `data_source`. The header `server` distinguishes the
+    simulator from the sites. Unreadable cycles and imported answers are skipped.
     """
     scraped = (manifest for manifest in landing.iterate_newest_first() if manifest.trigger is not Trigger.IMPORT)
     servers: set[str] = set()
@@ -84,7 +84,7 @@ def find_landed_source(landing: Landing) -> DataSource | None:
 
 
 def find_source(settings: Settings, landing: Landing) -> DataSource | None:
-    """Return the origin from the file in the home folder, else from the landed answers; None if unknown."""
+    """Return the origin from the file `data_source`, else from the landed answers; None if unknown."""
     return read_noted_source(settings.home) or find_landed_source(landing)
 
 

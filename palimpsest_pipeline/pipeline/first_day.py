@@ -74,7 +74,7 @@ def note_day(settings: Settings, day: date) -> bool:
 
 
 def lower_first_day(settings: Settings, day: date, say: Callable[[str], None]) -> None:
-    """Set the installation's first day to `day` if it is later. Tell the user the next step with `say`.
+    """Change the installation's first day to `day` if the current one is later; print advice with `say`.
 
     PALIMPSEST_FIRST_DAY is never changed.
     """

@@ -39,7 +39,7 @@ A run takes seconds to start, and the first minute's requests must be sent withi
 
 
 class CursorUnreadable(ValueError):
-    """A cursor that this version did not write. The message gives the reason."""
+    """The sensor's cursor cannot be read, e.g. because another version wrote it. The message says why."""
 
 
 def write_cursor(slot_at: datetime) -> str:
@@ -202,7 +202,7 @@ class SlotReport:
         return judged.count_silences(self.slots)
 
     def describe_silences(self) -> str:
-        """Return a sentence on platforms that did not answer at slots at which others did; empty without any."""
+        """Return a sentence that names the platforms in `silent_platforms`; empty if there are none."""
         return ", ".join(
             f"{platform} did not answer at {n_slots} of the kept slots"
             for platform, n_slots in self.silent_platforms.items()

@@ -63,7 +63,7 @@ def record_landed(
 def record_gone(conn: psycopg.Connection, cycle_id: int) -> None:
     """Record that a cycle is no longer in the landing; delete its failures and check verdicts.
 
-    Nobody can repair such a cycle. The caller commits.
+    They could never be resolved, because such a cycle cannot be derived again. The caller commits.
     """
     if row := landed_cycles.read_cycle(conn, cycle_id):
         landed_cycles.write_cycle(conn, replace(row, digest=None, is_whole=False, is_gone=True, problem=""))

@@ -154,7 +154,7 @@ def _add_fixture(matches: pl.DataFrame, fixtures: pl.DataFrame, links: pl.DataFr
 
 
 def _name_tournaments(tournaments: pl.DataFrame, listings: pl.DataFrame, order: Sequence[Platform]) -> pl.DataFrame:
-    """Return the tournaments in use; one that is not in `tournaments` has the names of its listings."""
+    """Return the tournaments in use. Names missing in `tournaments` are taken from the listings."""
     ranks = pl.DataFrame(
         {"platform": list(order), "rank": range(len(order))}, schema={"platform": pl.String, "rank": pl.Int32}
     )

@@ -19,7 +19,7 @@ The id is part of the key, and Postgres refuses keys of some thousand characters
 
 
 def count_unmapped_markets(books: Books, answers: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows of core.unmapped_markets. Their samples come from the first specifier and answer."""
+    """Return the rows of core.unmapped_markets, with samples from the first specifier and answer."""
     return (
         books.unmapped.with_columns(
             pl.col("platform", "sport").cast(pl.String),

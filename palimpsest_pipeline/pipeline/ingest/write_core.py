@@ -232,7 +232,7 @@ def _make_partitions(pipeline: Pipeline, manifest: Manifest, platform: Platform)
 def _require_never_exported(pipeline: Pipeline, conn: psycopg.Connection, day: date) -> None:
     """Raise ArchiveError when the day was exported and the archive does not have it.
 
-    Rows written to it now would count as the whole day.
+    Otherwise new rows of the day would be taken for all its rows.
     """
     recorded = read_recorded_days(conn).get(day)
     if recorded is not None and recorded.n_captures:

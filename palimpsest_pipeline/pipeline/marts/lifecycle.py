@@ -147,7 +147,7 @@ def _derive_tables(
 
 
 def _find_fixtures_of_last_tournament(listings: pl.DataFrame, tournaments: pl.DataFrame) -> pl.DataFrame:
-    """Return the sr_ids of the last listing's tournament; the next group may have more listings of it."""
+    """Return the sr_ids in the last listing's tournament, which the next group of listings may continue."""
     last = tournaments.filter(sr_id=listings["sr_id"][-1])
     return tournaments.join(last, on="tournament_key", how="semi").select("sr_id")
 
