@@ -80,7 +80,7 @@ PEAKS_CHECK: Final = _build_spec(
 def odds_alerts_are_lawful(
     context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> Iterator[dg.AssetCheckResult]:
-    """Yield the results of the rules for alerts of upcoming and recent fixtures, from one read of their rows."""
+    """Yield the results of the rules for alerts of upcoming and recent fixtures, read together."""
     first = (pipeline.clock.now() - LOOKED_BACK).date()
     with pipeline.connect() as conn:
         alerts, begun = stored.read_alerts(conn, first), stored.read_begun_fixtures(conn, first)

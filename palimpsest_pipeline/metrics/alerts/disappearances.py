@@ -30,7 +30,7 @@ def find_disappearances(timeline: PriceTimeline, anchored_listings: pl.DataFrame
     ends = timeline.rows.filter(pl.col("until").is_not_null()).select(
         "unit", at="until", **{name: -count for name, count in counters.items()}
     )
-    # For speed: most markets never disappear, because each of their rows begins when another one ends.
+    # Skipped for speed: most markets never disappear, so each of their rows begins when another one ends.
     interrupted_units = ends.join(begins, on=["unit", "at"], how="anti").select("unit").unique()
     steps = (
         pl.concat(
