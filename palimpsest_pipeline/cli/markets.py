@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from palimpsest_pipeline.pipeline.market_audit import LeftOutInput
 
 MAX_UNMAPPED_ROWS = 15
-"""Unmapped markets per platform in a table for people."""
+"""Maximum number of unmapped markets per platform in a table for people."""
 MAX_LEFT_OUT_LINES = 20
 
 markets_app = typer.Typer(no_args_is_help=True, help="The vocabulary of markets: look up, list, audit.")
@@ -43,7 +43,7 @@ def show(
     try:
         markets = find_markets(key, load_vocabulary())
     except UnknownMarket as unknown:
-        # The user may have typed a word of the market's name, which is in neither the key nor an id.
+        # The user may have typed a word of the market's name, which is neither a key nor an id.
         n_matches = select_markets(load_vocabulary(), search=key).height if key else 0
         hint = (
             f"; `palimpsest markets list --search '{key}'` lists {n_matches} markets with this text"
@@ -99,9 +99,10 @@ def _print_market(market: "Market") -> None:
 
 
 def _format_outcome_ids(ids: dict[str, list[str]]) -> str:
-    """Return the outcome ids on one platform as text.
+    """Return a market's outcome ids on one platform as text.
 
-    The ids appear once when all market ids of the platform agree, else once per group of market ids.
+    The ids are printed once when they are the same for all market ids of the platform, else once per group of market
+    ids.
     """
     groups: dict[str, list[str]] = {}
     for market_id, codes in ids.items():

@@ -82,7 +82,7 @@ def ack(
 ) -> None:
     """Acknowledge an alert.
 
-    While the alert lasts it shows as acknowledged, also after it is derived again.
+    The alert counts as acknowledged until it ends, even when alerts are derived again.
     """
     from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.storage.marts import odds_alerts as stored

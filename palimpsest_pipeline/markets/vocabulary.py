@@ -1,6 +1,6 @@
-"""The vocabulary that ships with the package: its files, their checks, and their shape as frames.
+"""The vocabulary that ships with the package: reading its files, checking them, content as frames.
 
-It has no prices. `vocabulary/README.md` describes the format of the files and how to add a mapping.
+`vocabulary/README.md` describes the format of the files and how to add a mapping.
 """
 
 import csv
@@ -42,7 +42,7 @@ FILE_COLUMNS: Final = {
 }
 
 UNVERSIONED_FILES: Final = frozenset({"notes.csv", "triage.csv"})
-"""Files that change no price: a change in them does not require history to be derived again."""
+"""Files without influence on prices: after a change in them no history has to be derived again."""
 
 FAMILIES: Final = (
     "result",
@@ -62,7 +62,7 @@ FAMILIES: Final = (
     "sets",
     "quarters",
 )
-"""Kinds of bet that belong together for a user; described in `vocabulary/README.md`."""
+"""Groups of markets that belong together for a user; described in `vocabulary/README.md`."""
 
 SPECIFIER_PARTS: Final[dict[str, frozenset[str]]] = {
     "none": frozenset(),
@@ -85,7 +85,7 @@ SPECIFIER_PARTS: Final[dict[str, frozenset[str]]] = {
     "set_number": frozenset({"setnr"}),
     "set_number+total": frozenset({"setnr", "total"}),
 }
-"""Canonical specifier parts of each kind of line."""
+"""Names of the specifier parts of each kind of line."""
 
 CONVERSIONS: Final = frozenset({"number", "quarters", "score", "text", "top", "ladder"})
 READ_PATTERN: Final = re.compile(r"(?P<canonical>\w+)=(?P<conversion>\w+)\((?P<raw>\w+)\)")
@@ -96,37 +96,37 @@ PLACEHOLDER_REGEXES: Final = {
     "at_least": r"(?P<at_least>\d+)",
     "_": r"[^:]*",
 }
-"""Placeholders of a template of outcome ids, and the regex of each."""
+"""Placeholders in templates of outcome ids, each with its regex."""
 TRIAGE_STATUSES: Final = frozenset({"acknowledged", "ignored"})
 FAIR_SUM_PATTERN: Final = re.compile(r"|[12]|overlap\(\d+(\.\d+)?\)")
 SMALLINT_MAX: Final = 32767
 
 
 class VocabularyError(PalimpsestError):
-    """A vocabulary file is invalid; the message begins with file:line."""
+    """A vocabulary file is invalid. The message begins with file:line."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Vocabulary:
     """The vocabulary as frames.
 
-    markets: market_id Int16, market_key, sport, period, family, name, line_kind, fair_sum (null: unknown), note (null:
-        none), betpawa_market_id (null: not sold there).
-    outcomes: market_id, ordinal Int16, outcome_key, name.
-    keys: key_id UInt32 (order of preference), platform, sport, external_market_id, market_id, open_outcomes,
-        open_pattern, ladder Boolean. open_outcomes: template of the outcome ids that are not listed, '' when there are
-        none; open_pattern: the same as an anchored regex with some of the groups outcome, player, at_least, or null.
-    parts: key_id, part, role (require, read, ignore), expected, canonical, conversion: what a key does with each raw
-    specifier part.
-    added: key_id, canonical, text (`minute=10`).
-    outcome_keys: key_id, external_outcome_id, ordinal Int16.
-    complete_sets: market_id, set (its name), ordinal Int16: sets of outcomes that are complete though the market has
-        more, for one bet may be sold in several grids. Of a market that is not in it the only complete set is all its
-        outcomes.
-    feeds: key_id, place Int16 (from 0) of a key among the feeds from which its platform has the market; keys of markets
-    with one feed are not in it.
-    triage: platform, sport, external_market_id, status (acknowledged, ignored), reason: platform markets that are
-    knowingly not mapped.
+    - `markets`: market_id Int16, market_key, sport, period, family, name, line_kind, fair_sum (number of winning
+      outcomes as text; null: unknown), note (null: none), betpawa_market_id (null: betPawa does not have the market).
+    - `outcomes`: market_id, ordinal Int16, outcome_key, name.
+    - `keys`: key_id UInt32 (order of preference), platform, sport, external_market_id, market_id, open_outcomes,
+      open_pattern, ladder Boolean. open_outcomes is the template of the outcome ids that are not listed, '' when all
+      are listed; open_pattern is the template as an anchored regex with some of the groups outcome, player, at_least,
+      or null.
+    - `parts`: key_id, part, role (require, read, ignore), expected, canonical, conversion: how a key treats each part
+      of a platform's specifier.
+    - `added`: key_id, canonical, text: a part that a key adds to the specifier, such as `minute=10`.
+    - `outcome_keys`: key_id, external_outcome_id, ordinal Int16.
+    - `complete_sets`: market_id, set (its name), ordinal Int16: the complete sets of a market that platforms offer with
+      different numbers of outcomes. For a market that is not in the frame, only all its outcomes together are complete.
+    - `feeds`: key_id, place Int16 (from 0): position of a key among the feeds from which its platform has the market.
+      Keys of markets with one feed are not in the frame.
+    - `triage`: platform, sport, external_market_id, status (acknowledged, ignored), reason: platform markets that are
+      knowingly not mapped.
     """
 
     markets: pl.DataFrame
@@ -143,12 +143,12 @@ class Vocabulary:
 
 @cache
 def load_vocabulary() -> Vocabulary:
-    """Return the vocabulary of the package, loaded once. Raises VocabularyError for an invalid file."""
+    """Return the vocabulary of the package, cached. Raises VocabularyError for an invalid file."""
     return read_vocabulary(VOCABULARY_FOLDER)
 
 
 def read_vocabulary(folder: Path) -> Vocabulary:
-    """Return the vocabulary in `folder`. Raises VocabularyError naming file and line."""
+    """Return the vocabulary in `folder`. Raises VocabularyError with file and line."""
     markets = _read_markets(folder)
     outcomes = _read_outcomes(folder, markets)
     keys = _read_keys(folder, markets)
@@ -184,7 +184,7 @@ class _Key:
     external_market_id: str
     requires: dict[str, str]
     reads: dict[str, tuple[str, str]]
-    """Raw part to (canonical part, conversion)."""
+    """Name of a platform's specifier part to (canonical part, conversion)."""
     adds: dict[str, str]
     ignores: tuple[str, ...]
     market: _Market
@@ -201,7 +201,7 @@ class _Key:
 
     @property
     def open_pattern(self) -> str | None:
-        """Return the template as an anchored regex; None when all outcomes are listed."""
+        """The template of outcome ids as an anchored regex; None when all outcome ids are listed."""
         if not self.open_outcomes:
             return None
         texts = PLACEHOLDER_PATTERN.split(self.open_outcomes)
@@ -211,7 +211,7 @@ class _Key:
 
 
 def _read_rows(folder: Path, name: str) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield (line number, row) of a file, after checks of header and row lengths."""
+    """Yield (line number, row) of a file, after checking the header and the lengths of rows."""
     with (folder / name).open(newline="", encoding="utf-8") as file:
         reader = csv.reader(file)
         header = next(reader, [])
@@ -390,7 +390,7 @@ def _read_outcome_keys(
 ) -> list[tuple[int, int, str, int]]:
     """Return (line, key_id, external outcome id, ordinal).
 
-    Each outcome of a key appears once for every row of keys.csv that it serves.
+    An outcome is repeated for every row of keys.csv that uses it.
     """
     name = "outcome_keys.csv"
     by_identity: dict[tuple[str, str, str, str], list[_Key]] = defaultdict(list)
@@ -424,8 +424,8 @@ def _read_outcome_keys(
 def _refuse_ambiguous(keys: list[_Key], outcome_keys: list[tuple[int, int, str, int]]) -> None:
     """Raise VocabularyError for ambiguous outcomes.
 
-    An outcome of a platform market must lead to one canonical outcome, and only one market may take its unlisted
-    outcomes.
+    An outcome of a platform market must be mapped to one canonical outcome only, and only one market may use the
+    template for its other outcomes.
     """
     market_by_outcome: dict[tuple[object, ...], str] = {}
     for line, key_id, code, _ in outcome_keys:
@@ -470,9 +470,9 @@ def _read_complete_sets(folder: Path, outcomes: dict[tuple[str, str], tuple[int,
 
 
 def _read_feeds(folder: Path, keys: list[_Key]) -> list[tuple[int, int]]:
-    """Return (key_id, place): the feeds of a platform's market in the order of the rows.
+    """Return (key_id, place): the feeds of a platform's market in the order of the file's rows.
 
-    All keys of such a market are feeds of it.
+    All keys of such a platform market must be feeds of the market.
     """
     name = "feeds.csv"
     key_ids: dict[tuple[str, str, str], dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))

@@ -1,6 +1,6 @@
-"""The demo: simulated platforms, its own embedded Postgres, and two full cycles some minutes apart.
+"""The demo: simulated platforms, a separate embedded Postgres, and two full cycles some minutes apart.
 
-It returns the figures of the last cycle.
+The result are the numbers of the last cycle.
 """
 
 import os
@@ -36,7 +36,7 @@ class DemoError(PalimpsestError):
 
 @dataclass(frozen=True, slots=True)
 class DemoSummary:
-    """The demo's figures: counts of the last cycle, and the skew of fixtures on several platforms."""
+    """The demo's result: counts of the last cycle, and the skew of fixtures on several platforms."""
 
     fixtures: int
     matched: int
@@ -55,12 +55,12 @@ class DemoSummary:
 
 
 def locate_demo_home(settings: Settings) -> Path:
-    """Return the demo's own home folder, which never mixes with real data."""
+    """Return the demo's own home folder, so that its data never mix with real data."""
     return settings.home / "demo"
 
 
 def build_demo_settings(home: Path, base_urls: dict[Platform, str], clock_offset_s: float, ui_port: int) -> Settings:
-    """Return settings with an embedded server, and the simulator as every platform without request gaps."""
+    """Return settings with an embedded server, the simulator for every platform, and no request gaps."""
     platforms = {
         p.value: {"base_url": url, "proxy": None, "max_in_flight": 16, "min_gap_s": 0, "jitter_s": 0}
         for p, url in base_urls.items()
@@ -76,7 +76,7 @@ def build_demo_settings(home: Path, base_urls: dict[Platform, str], clock_offset
         clock_offset_s=clock_offset_s,
         first_day=None,
         embedded_durable=False,
-        urgent_share=0,  # no other cycle runs at the same time
+        urgent_share=0,  # no urgent cycle runs at the same time
         ui_port=ui_port,
         **platforms,
     )
@@ -84,15 +84,15 @@ def build_demo_settings(home: Path, base_urls: dict[Platform, str], clock_offset
 
 @contextmanager
 def run_demo(settings: Settings, *, size: int, seed: int, say: Say) -> Iterator[tuple[Settings, DemoSummary]]:
-    """Run the demo. Its server and simulator run inside the block and are stopped after it.
+    """Run the demo, and yield its settings and numbers with server and simulator still running.
 
-    The data stay in the demo's home.
+    They are stopped after the block. The data stay in the demo's home folder.
     """
     began = time.monotonic()
     home = locate_demo_home(settings)
     reset_demo(settings.model_copy(update={"home_dir": home, "embedded_durable": False}))
     now = Pipeline(settings).clock.now()
-    # Both cycles must be of today.
+    # Both cycles must be on today's UTC day: a past day cannot be scraped.
     offset_s = -min(60.0 * MINUTES_BETWEEN_CYCLES, 3600.0 * now.hour + 60.0 * now.minute + now.second)
     say(f"Simulated platforms: {size} fixtures, seed {seed}")
     with SimulatorProcess(size=size, seed=seed, clock_offset_s=offset_s, log_path=home / "simulator.log") as simulator:
@@ -101,7 +101,7 @@ def run_demo(settings: Settings, *, size: int, seed: int, say: Say) -> Iterator[
         say("Embedded Postgres and its schema")
         with open_databases(first) as first_pipeline:
             prepare_schema(first_pipeline)
-            # The definitions read the first day from the environment when they are imported.
+            # Set now, because the definitions read the first day from the environment when they are imported.
             os.environ.update(first.to_environment())
             from .run_due import rebuild_dirty_dates  # noqa: PLC0415
             from .run_job import run_job  # noqa: PLC0415
@@ -136,7 +136,7 @@ def reset_demo(settings: Settings) -> None:
 
 
 def build_summary(pipeline: Pipeline, started_s: float) -> DemoSummary:
-    """Return the last cycle's figures, read from Postgres."""
+    """Return the numbers of the last cycle, read from Postgres."""
     with pipeline.connect() as conn:
         rates = mart_reader.read_latest_rates(conn).filter(platform="all").row(0, named=True)
         totals = mart_reader.read_totals(conn)

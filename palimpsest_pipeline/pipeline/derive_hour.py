@@ -1,6 +1,6 @@
-"""The derivation of a product for the cycles that lack it.
+"""The derivation of a product for the cycles for which it is due.
 
-Live runs, backfills and recorded payloads all use it. Knows no Dagster.
+Live runs, backfills and imports of recorded answers all use it. Imports no Dagster.
 """
 
 import logging
@@ -41,21 +41,22 @@ OUTAGE_ERRORS: Final = (
     psycopg.InterfaceError,
     psycopg.OperationalError,
 )
-"""Errors of the machine, the database or the archive.
+"""Errors of the machine, the database or the archive, which no single cycle has caused.
 
-They would stop every cycle, so they are not recorded for one.
+They would stop the derivation of every cycle, so they are not recorded as the failure of one.
 """
 MAX_PARALLEL_PLATFORMS: Final = 3
-"""Number of platforms that are derived at the same time: 1.5 times as fast as one by one on two cores.
+"""Number of platforms that are derived at the same time.
 
-While Postgres writes for one platform, the answers of another one are read.
+While Postgres writes the rows of one platform, the answers of another one are read. On two cores this is 1.5 times as
+fast as one platform after another.
 """
 
 DeriveProduct = Callable[[Pipeline, psycopg.Connection, Manifest], int]
-"""A function that writes one product of one cycle and returns its number of rows.
+"""A function that writes one product of one cycle and returns the product's number of rows.
 
-It runs inside the caller's transaction. When the product is derived again and no row has to be written, the number is
-the same.
+It runs inside the caller's transaction. It counts all rows of the product, including rows that an earlier derivation
+wrote and that did not change.
 """
 
 
@@ -69,12 +70,12 @@ class CyclesFailed(Exception):
 
 @dataclass(slots=True)
 class DerivedCycles:
-    """The result of deriving one product: ids of derived and of waiting cycles."""
+    """The result of deriving one product: ids of the derived cycles and of those that stay due."""
 
     cycles: list[int] = field(default_factory=list)
     waiting_cycles: list[int] = field(default_factory=list)
     n_rows: int = 0
-    """Rows of the cycles that were derived now."""
+    """Rows of the cycles that this call derived."""
 
 
 def derive_platforms(
@@ -85,11 +86,11 @@ def derive_platforms(
     *,
     needs: Sequence[str] = (),
 ) -> DerivedCycles:
-    """Derive a core product that has one mark per platform, for all platforms at the same time.
+    """Derive a core product platform by platform, for several platforms at the same time.
 
-    Each platform is derived by `derive_cycles` on its own connection. An error of one platform does not stop the
-    others; it is raised at the end. When the caller is interrupted, the current cycles are finished and no other cycle
-    begins.
+    Each platform has its own connection and its own call of `derive_cycles`. An error of one platform does not stop the
+    others; it is raised at the end. When the caller is interrupted, the cycles under way are finished and no other
+    cycle begins.
     """
     interrupted = Event()
 
@@ -134,10 +135,10 @@ def derive_cycles(
 ) -> DerivedCycles:
     """Derive `product` for every cycle of `manifests` for which it is due, oldest first.
 
-    `storage.derivation.due_products` defines due products. Each cycle is one transaction that ends with its mark, so a
-    repeated run skips derived cycles. If rows are dropped together with their marks, the next run derives them again.
-    If another run derives the same cycle, this one waits for it and accepts its result. A cycle for which a core
-    product in `needs` is due stays waiting: another run has just landed it and derives it in its own order.
+    `storage.derivation.due_products` defines when a product is due. Each cycle is one transaction, which writes the
+    rows and records in `cycle_products` that the product is derived. A repeated call skips recorded cycles. If another
+    process derives the same cycle, this one waits and accepts its result. A cycle for which a core product in `needs`
+    is due is not derived: another run has just landed the cycle, and derives its products in order.
 
     When a cycle fails, its earlier rows stay, its error is recorded, and the next cycle is derived. At the end
     CyclesFailed names all failed cycles. An error that no cycle has caused (`OUTAGE_ERRORS`) is raised at once.
@@ -145,7 +146,7 @@ def derive_cycles(
     derived = DerivedCycles()
     failed: dict[int, Exception] = {}
     with pipeline.connect() as conn:
-        # One by one, because deriving a cycle may make a later one due.
+        # Cycles are checked one by one, because deriving a cycle may make the product due for a later one.
         for manifest in sorted(manifests, key=lambda manifest: manifest.cycle_id):
             try:
                 _derive_cycle(pipeline, conn, manifest, schema, product, derive, needs, derived)
@@ -169,7 +170,7 @@ def _derive_cycle(
     needs: Sequence[str],
     derived: DerivedCycles,
 ) -> None:
-    """Derive the product of one cycle if it is due, and count the outcome in `derived`."""
+    """Derive the product of one cycle if it is due, and add the result to `derived`."""
     cycle_id = manifest.cycle_id
     versions = {"parser_version": pipeline.parser_version, "mapping_version": pipeline.vocabulary.version}
     query = DueQuery(**versions, products=(Product(schema, product), *(Product("core", name) for name in needs)))
@@ -209,7 +210,7 @@ def _is_outage(error: Exception) -> bool:
 def _record_failure(
     pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest, product: str, error: Exception
 ) -> None:
-    """Record the error of a cycle with its landed digest, and the state of the cycle in the landing."""
+    """Record the error of a cycle with its landed digest, and update its row in `ops.landed_cycles`."""
     log.warning("cycle %d: %s could not be derived", manifest.cycle_id, product, exc_info=error)
     try:
         manifest = pipeline.landing.reread_manifest(manifest)

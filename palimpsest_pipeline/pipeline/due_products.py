@@ -1,7 +1,7 @@
-"""The products that this installation derives from a cycle, and queries for the due ones.
+"""The list of the products that this installation derives from a cycle, and queries for the due ones.
 
-Knows no Dagster. Belongs here: the only list of all marked products of core and mart. Does not belong here: deriving
-them (`pipeline.ingest.core_products`, `pipeline.marts.derive_marts`).
+Imports no Dagster. Belongs here: the only list of all products of core and mart that are derived cycle by cycle. Does
+not belong here: deriving them (`pipeline.ingest.core_products`, `pipeline.marts.derive_marts`).
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ from .marts import derive_marts
 
 
 def make_due_query(pipeline: Pipeline, products: Iterable[Product] | None = None) -> DueQuery:
-    """Return the input of `read_due_products` for `products` (default: all) and the current versions."""
+    """Return the argument of `read_due_products`: `products` (default: all) and their current versions."""
     return DueQuery(
         pipeline.parser_version,
         pipeline.vocabulary.version,
@@ -26,7 +26,7 @@ def make_due_query(pipeline: Pipeline, products: Iterable[Product] | None = None
 
 
 def list_products(pipeline: Pipeline) -> list[Product]:
-    """Return every marked product of a cycle.
+    """Return every product that is derived cycle by cycle.
 
     A product that is derived platform by platform has one entry per platform.
     """
@@ -41,7 +41,7 @@ def list_products(pipeline: Pipeline) -> list[Product]:
 
 
 def name_asset(product: Product) -> str:
-    """Return the name of the asset that holds a product, or of the first of several."""
+    """Return `schema/name` of the Dagster asset that writes the product, of the first one of several."""
     name = product.name.partition("/")[0]
     return f"{product.schema}/{derive_marts.COVERAGE_TABLES[0] if name == derive_marts.COVERAGE_PRODUCT else name}"
 

@@ -1,4 +1,4 @@
-"""The dialects of the three bookmakers: how to build requests and read answers.
+"""The dialects of the three bookmakers: for each site, how to build requests and read answers.
 
-Pure: no network, no frames, no clock.
+Pure functions: no network, no frames, no clock.
 """

@@ -1,4 +1,4 @@
-"""All dialects, configured. The only module that knows every platform."""
+"""All adapters with their configuration. Only this module imports every platform."""
 
 from collections.abc import Mapping
 

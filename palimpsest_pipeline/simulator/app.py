@@ -1,7 +1,7 @@
 """The web server: the routes of the three platforms, each under its own prefix, and `/_sim` controls.
 
-The `render_*` modules render answers. This module reads requests, refuses the requests that the platforms refuse,
-counts, and caches rendered details.
+The `render_*` modules build the answers. This module parses requests, refuses those that the real platforms refuse,
+counts requests, and caches details.
 """
 
 import gzip
@@ -66,10 +66,11 @@ def _make_packed_response(request: Request, compressed: bytes, headers: dict[str
 
 
 class Simulator:
-    """The world behind the routes. `clock_offset_s` shifts its present against the machine's clock.
+    """The simulated world with its routes. `clock_offset_s` shifts the world's current time, in seconds.
 
-    `bodies`: `rendered` details are made on request; `real` ones have real size and are packed beforehand; a folder
-    gives captured answers whose books the packed details have.
+    `bodies` selects the details: `rendered` ones are built on request; `real` ones have the real platforms' size and
+    are compressed before the start; a folder with captured answers gives compressed details with the books of these
+    answers.
     """
 
     def __init__(
@@ -111,7 +112,7 @@ class Simulator:
         )
 
     def _build_real_bodies(self, seed: int, samples: Path | None) -> PackedDetails:
-        """Return the packed details of everything that is up now."""
+        """Return compressed details of all listings that are active now."""
         now = self.now()
         if samples is not None:
             books = load_captured(samples)
@@ -134,14 +135,14 @@ class Simulator:
         return packed_details
 
     def _render_richest(self, platform: Platform, now: datetime, n: int = 4) -> list[dict[str, Any]]:
-        """Return the details of the listings with the largest books, the largest last."""
+        """Return details of the listings with the largest books, the largest last."""
         listings = sorted(
             self.timeline.list_upcoming(platform, now), key=lambda candidate: (candidate.n_pairs, candidate.external_id)
         )
         return [self._render_detail(listing, now) for listing in listings[-n:]]
 
     def _render_detail(self, listing: Listing, now: datetime, only: frozenset[str] | None = None) -> dict[str, Any]:
-        """Return a detail without its envelope; `only` limits it to these markets."""
+        """Return a detail without its JSON envelope; `only` limits it to these market ids."""
         if listing.platform is Platform.BETPAWA:
             return self.betpawa.render_event(listing, now, only)
         if listing.platform is Platform.SPORTYBET:
@@ -155,7 +156,7 @@ class Simulator:
         return self.stopped_at or datetime.now(UTC) + timedelta(seconds=self.clock_offset_s)
 
     def find_listing(self, platform: Platform, external_id: str) -> Listing | None:
-        """Return the listing with this id, whether it is up or not."""
+        """Return the listing with this id, active or not."""
         listing = self._listing_by_id.get((platform, external_id))
         return listing or next(
             (
@@ -167,9 +168,9 @@ class Simulator:
         )
 
     def _load_detail(self, listing: Listing, now: datetime, variant: str, render: Callable[[], Any]) -> bytes:
-        """Return the rendered and compressed detail.
+        """Return the compressed detail, from a cache or from `render`.
 
-        It is cached as long as neither prices, suspensions nor kickoff change.
+        It is cached as long as prices, suspensions and kickoff do not change.
         """
         kickoff = self.timeline.find_kickoff(listing.fixture, listing.platform, now)
         packed = (
@@ -190,7 +191,7 @@ class Simulator:
         return body
 
     def _is_missing(self, request: Request, page: int) -> bool:
-        """Return whether a failure makes this page of a list empty."""
+        """Return whether an active failure makes this page of a list empty."""
         fault = get_request_faults(request).faults.get("page_missing")
         return (
             fault is not None
@@ -199,7 +200,7 @@ class Simulator:
         )
 
     def _remove_tournament(self, request: Request, platform: Platform, body: Any) -> Any:
-        """Return a tree or a list without the tournament that a failure removes."""
+        """Return a tree or a list without the tournament that an active failure removes."""
         fault = get_request_faults(request).meet_fault("tournament_gone")
         return (
             remove_tournament(platform, body, self._find_gone_tournament(fault.tournament, platform)) if fault else body
@@ -255,7 +256,7 @@ class Simulator:
         )
 
     def _replace_missing_pages(self, request: Request, body: Any) -> Any:
-        """Return the queries, with those for a missing page changed to a page without events."""
+        """Return the queries, with those for a missing page changed to a page beyond the end."""
         queries = body.get("queries") if isinstance(body, dict) else None
         for query in queries if isinstance(queries, list) else ():
             take, skip = query.get("take"), query.get("skip", 0)
@@ -378,7 +379,7 @@ class Simulator:
         return _make_json_response(request, self.bet9ja.render_group(group, now))
 
     def _is_group_missing(self, request: Request, group: str, now: datetime) -> bool:
-        """Return whether a failure empties this group: a removed tournament, or a missing page's group."""
+        """Return whether an active failure makes this group empty: a removed tournament or a missing page."""
         request_faults = get_request_faults(request)
         removal, missing_page = request_faults.faults.get("tournament_gone"), request_faults.faults.get("page_missing")
         if removal and group == self._find_gone_tournament(removal.tournament, Platform.BET9JA):
@@ -475,7 +476,7 @@ class Simulator:
     # Wiring
 
     def build_routes(self) -> list[Route]:
-        """Return every route, platforms under their prefixes."""
+        """Return the routes of all platforms under their prefixes, and the controls."""
         paws, sporty, nine = (
             "/betpawa/api/sportsbook/{version}",
             "/sportybet/api/{country}/factsCenter",

@@ -1,6 +1,6 @@
-"""The progress of a backfill: a bar on a terminal, otherwise lines.
+"""The progress display of a backfill: a bar on a terminal, otherwise lines.
 
-The derived products are counted in the database, so the figures include the work of every process. Belongs here:
+The derived products are counted in the database, so the numbers include the work of every process. Belongs here:
 counting and drawing. Does not belong here: the derivation.
 """
 
@@ -24,7 +24,7 @@ POLL_INTERVAL_S: Final = 1.0
 
 
 class BackfillProgress:
-    """A display of the progress of the due products of `hours`, from its own thread.
+    """A progress display for the due products of `hours`, updated by its own thread.
 
     It lasts as long as the `with` block.
     """

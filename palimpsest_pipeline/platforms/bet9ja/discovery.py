@@ -23,17 +23,18 @@ from . import parse_events
 from .endpoints import build_group_request, build_tree_request, parse_group
 
 MAX_LISTS = 1_200
-"""More than three times as many competitions as any tree had: a limit in case a tree lists wrong ones."""
+"""Maximum number of competitions requested, in case a tree lists wrong ones.
+
+It is more than three times the number in any tree so far.
+"""
 
 
 def crawl(cache_version: str, sport: Sport, max_lists: int = MAX_LISTS) -> Crawl:
-    """Return the crawl: the tree, then all its competitions with events, then repetitions.
+    """Return the generator of requests: the tree, then all its competitions with events, then repetitions.
 
-    The repetitions ask once more for competitions that failed or fell short of their count. If the tree has more than
-    `max_lists` competitions, only the first ones are requested, each once.
-
-    Without a tree there is nothing to request. A tree that failed or contradicts itself is therefore requested again
-    first.
+    Repeated are competitions that failed or had fewer events than the tree counts. If the tree has more than
+    `max_lists` competitions, only the first ones are requested, each once. A tree that failed or contradicts itself is
+    requested again, because without it there is nothing else to request.
     """
     answers = list((yield [build_tree_request(cache_version)]))
     tree = _read_tree(answers, sport)

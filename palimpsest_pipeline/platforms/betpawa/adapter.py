@@ -1,4 +1,4 @@
-"""The adapter of BetPawa's dialect. Holds configuration only."""
+"""The adapter of BetPawa's dialect. It contains configuration only."""
 
 from collections.abc import Sequence
 
@@ -13,8 +13,8 @@ from . import book, discovery, endpoints, parse_events
 class BetpawaAdapter:
     """The adapter of BetPawa.
 
-    `api_version` is the requested wire generation (v3 or v4; both can be read). `brand` is the header value that
-    belongs to the host.
+    `api_version` is the version of the API to request (v3 or v4; both can be read). `brand` is the value of the header
+    that belongs to the host.
     """
 
     platform: Platform = Platform.BETPAWA
