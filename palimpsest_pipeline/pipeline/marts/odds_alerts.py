@@ -7,7 +7,6 @@ rules (`metrics`), assets, Dagster.
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -28,6 +27,7 @@ from palimpsest_pipeline.storage.odds.reader import OddsHistoryReader
 
 from ..context import Pipeline
 from .fixture_attempts import FixtureAttempts
+from .fixture_shares import derive_shares
 from .listing_batches import batch_listings
 from .vocabulary_frames import build_vocabulary_frames
 
@@ -75,8 +75,8 @@ def derive_alerts(pipeline: Pipeline) -> AlertDerivation:
 
     Each batch is one transaction. After it, the marks that it saw are deleted, except those that were set again
     meanwhile. Finished batches stay written, however the function ends. Two halves of the fixtures are derived at the
-    same time. Two callers wait for each other batch by batch. Raises NotDerived at the end when a batch failed: its
-    fixtures stay due.
+    same time; when the caller is interrupted, their current batches are finished and no other batch begins. Two callers
+    wait for each other batch by batch. Raises NotDerived at the end when a batch failed: its fixtures stay due.
     """
     began, derivation, attempts = time.monotonic(), AlertDerivation(), FixtureAttempts(PRODUCT)
     rules = build_rules(pipeline)
@@ -90,20 +90,14 @@ def derive_alerts(pipeline: Pipeline) -> AlertDerivation:
             stored.remove_orphans(conn)
         due = stored.read_due_fixtures(conn, dirty_fixtures.read_marks(conn, PRODUCT)["sr_id"].to_list(), known_until)
     watched_until, n = known_until + rules.watch_before_kickoff, len(stored.FIXTURE_LOCKS)
-    with ThreadPoolExecutor(n) as pool:
-        parts = [
-            pool.submit(
-                _derive_share,
-                pipeline,
-                lock,
-                _batch_fixtures(due.filter(pl.col("sr_id") % n == place), watched_until),
-                rules,
-                attempts,
-            )
-            for place, lock in enumerate(stored.FIXTURE_LOCKS)
-        ]
-    for part in parts:
-        derivation.add(part.result())
+    batches_by_lock = {
+        lock: _batch_fixtures(due.filter(pl.col("sr_id") % n == place), watched_until)
+        for place, lock in enumerate(stored.FIXTURE_LOCKS)
+    }
+    for share in derive_shares(
+        batches_by_lock, lambda lock, batches: _derive_share(pipeline, lock, batches, rules, attempts)
+    ):
+        derivation.add(share)
     derivation.seconds = time.monotonic() - began
     attempts.raise_errors()
     return derivation
