@@ -28,7 +28,7 @@ from palimpsest_pipeline.storage.odds.reader import OddsHistoryReader
 from ..context import Pipeline
 from .fixture_attempts import FixtureAttempts
 from .fixture_shares import derive_shares
-from .listing_batches import batch_listings
+from .listing_batches import ROWS_PER_BATCH, batch_listings
 from .vocabulary_frames import build_vocabulary_frames
 
 FIXTURES_PER_BATCH: Final = 100
@@ -171,7 +171,8 @@ def _compute_alerts(
     since = (get_day_start(day) - rules.lookback).date()
     inputs = lifecycle.read_lifecycle_inputs(conn, reader, day, pipeline.settings.home_platform, sr_ids, since)
     suspects, parts = read_suspects(conn, sr_ids), [pl.DataFrame(schema=ODDS_ALERTS_SCHEMA)]
-    for listings in batch_listings(inputs.listings, inputs.n_rows, inputs.tournaments):
+    max_rows = ROWS_PER_BATCH // len(stored.FIXTURE_LOCKS)  # as many batches are in memory at the same time
+    for listings in batch_listings(inputs.listings, inputs.n_rows, inputs.tournaments, max_rows):
         looks = inputs.looks.join(listings, on="listing_id", how="semi")
         changes = lifecycle.read_lifecycle_changes(conn, reader, listings, day, since, rules.markets)
         parts.append(
