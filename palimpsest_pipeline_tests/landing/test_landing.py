@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+import msgspec
 import pytest
 from botocore.exceptions import EndpointConnectionError
 from fsspec.implementations.memory import MemoryFileSystem
@@ -559,6 +560,34 @@ def test_reading_selects_kinds_and_platforms(tmp_path: Path) -> None:
         "external_id"
     ].to_list() == ["3"]
     assert landing.read_answers(manifest, kinds=[PayloadKind.LISTING]).height == 0
+
+
+def test_copies_of_segments_under_the_names_of_another_writer_are_read(tmp_path: Path) -> None:
+    landing = Landing(tmp_path)
+    for number in range(2):
+        land(landing, answer(number))
+    manifest = landing.read_manifest(cycle().cycle_id)
+    expected = landing.read_answers(manifest, kinds=[PayloadKind.DETAIL])
+    folder = next(tmp_path.rglob("manifest.json")).parent
+    renamed = []
+    for segment in manifest.segments:
+        name = f"{segment.name.rpartition('-')[0]}-00c0ffee.parquet"
+        (folder / segment.name).rename(folder / name)
+        renamed.append(msgspec.structs.replace(segment, name=name))
+    copies = msgspec.structs.replace(manifest, segments=tuple(renamed))
+    assert copies.digest == manifest.digest
+    assert landing.read_answers(copies, kinds=[PayloadKind.DETAIL]).equals(expected)
+    assert expected["external_id"].to_list() == ["0", "1"]
+
+
+def test_columns_that_do_not_stay_in_memory_are_read_from_the_segments(tmp_path: Path) -> None:
+    landing = Landing(tmp_path)
+    land(landing, answer(1, kind=PayloadKind.TREE), stages=("discovery",))
+    land(landing, answer(2), answer(3, Platform.BET9JA))
+    manifest = landing.read_manifest(cycle().cycle_id)
+    details = landing.read_answers(manifest, kinds=[PayloadKind.DETAIL])
+    for name in ANSWER_SCHEMA:
+        assert landing.read_answers(manifest, kinds=[PayloadKind.DETAIL], columns=[name]).equals(details.select(name))
 
 
 def test_an_answer_landed_with_an_absurd_instant_is_read_as_observed_when_it_arrived(tmp_path: Path) -> None:
