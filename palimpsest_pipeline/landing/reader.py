@@ -259,9 +259,12 @@ class LandingReader(LandingFiles):
     def _select_segments(
         self, manifest: Manifest, kinds: Collection[PayloadKind] | None, platforms: Collection[Platform] | None
     ) -> list[Segment]:
-        """Return the segments of the platforms that have an answer of one of the kinds."""
+        """Return the segments of the platforms that have an answer of one of the kinds.
+
+        A single segment is not examined: that takes as long as reading it.
+        """
         segments = [segment for segment in manifest.segments if platforms is None or segment.platform in platforms]
-        if kinds is None:
+        if kinds is None or len(segments) <= 1:
             return segments
         frames = self._read_kept_columns(manifest, platforms)
         names = {name for frame in frames for name in frame.filter(_build_kind_filter(kinds))["segment"].unique()}
