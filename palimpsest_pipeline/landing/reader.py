@@ -36,6 +36,13 @@ from .schema import ANSWER_SCHEMA, LISTING_COLUMNS, OBSERVED_AT_EXPR, build_answ
 log = logging.getLogger(__name__)
 
 EVERY_ROW: Final = pl.lit(True)
+KEPT_COLUMNS: Final = frozenset(
+    (
+        *("platform", "kind", "external_id", "attempt", "status", "failure", "headers", "bytes"),
+        *("requested_at", "received_at", "observed_at"),
+    )
+)
+"""Columns of the last cycle's answers that stay in memory. Several products of a cycle read them."""
 USAGE_SCHEMA: Final = {
     "hour": INSTANT,
     "cycle_id": pl.Int64(),
@@ -85,7 +92,7 @@ class LandingReader(LandingFiles):
 
     def __init__(self, root: str | Path) -> None:
         super().__init__(root)
-        self._last_cycle: tuple[tuple[int, str] | None, dict[Platform, pl.DataFrame]] = (None, {})
+        self._last_cycle: tuple[tuple[int, tuple[Segment, ...]] | None, dict[Platform, pl.DataFrame]] = (None, {})
 
     def list_cycles(
         self, hour: datetime | None = None, start: datetime | None = None, end: datetime | None = None
@@ -242,8 +249,8 @@ class LandingReader(LandingFiles):
         it was written.
         """
         empty = pl.DataFrame(schema={name: ANSWER_SCHEMA[name] for name in columns})
-        if "body" not in columns:
-            frames = self._read_without_bodies(manifest, platforms)
+        if KEPT_COLUMNS.issuperset(columns):
+            frames = self._read_kept_columns(manifest, platforms)
             return pl.concat([empty, *(frame.filter(_build_kind_filter(kinds)).select(columns) for frame in frames)])
         segments = self._select_segments(manifest, kinds, platforms)
         folder = self._require_segments(manifest, platforms)
@@ -252,25 +259,28 @@ class LandingReader(LandingFiles):
     def _select_segments(
         self, manifest: Manifest, kinds: Collection[PayloadKind] | None, platforms: Collection[Platform] | None
     ) -> list[Segment]:
-        """Return the segments of the platforms that have an answer of one of the kinds."""
+        """Return the segments of the platforms that have an answer of one of the kinds.
+
+        A single segment is not examined: that takes as long as reading it.
+        """
         segments = [segment for segment in manifest.segments if platforms is None or segment.platform in platforms]
-        if kinds is None:
+        if kinds is None or len(segments) <= 1:
             return segments
-        frames = self._read_without_bodies(manifest, platforms)
+        frames = self._read_kept_columns(manifest, platforms)
         names = {name for frame in frames for name in frame.filter(_build_kind_filter(kinds))["segment"].unique()}
         return [segment for segment in segments if segment.name in names]
 
-    def _read_without_bodies(self, manifest: Manifest, platforms: Collection[Platform] | None) -> list[pl.DataFrame]:
-        """Return one frame per platform with all answers, without bodies, plus the name of the segment.
+    def _read_kept_columns(self, manifest: Manifest, platforms: Collection[Platform] | None) -> list[pl.DataFrame]:
+        """Return one frame per platform with `KEPT_COLUMNS` of all answers, plus the name of the segment.
 
         The frames of the last cycle are cached, because several products of a cycle read them.
         """
         self._require_segments(manifest, platforms)
         names = dict.fromkeys(s.platform for s in manifest.segments if platforms is None or s.platform in platforms)
-        key = manifest.cycle_id, manifest.digest
+        key = manifest.cycle_id, manifest.segments  # the digest does not depend on the writers' tags in their names
         cached_key, cached_frames = self._last_cycle
         frames = dict(cached_frames) if cached_key == key else {}
-        columns = [name for name in ANSWER_SCHEMA if name != "body"]
+        columns = [name for name in ANSWER_SCHEMA if name in KEPT_COLUMNS]
         for platform in names:
             if platform not in frames:
                 segments = [segment for segment in manifest.segments if segment.platform == platform]

@@ -62,11 +62,11 @@ ANSWERS_PER_PART: Final = 64
 
 A call takes about 25 ms even for one answer. The decoded content of this many answers takes about ten megabytes.
 """
-MAX_WAITING_SEGMENTS: Final = 8
-"""Maximum number of segments that wait to be decoded, each with some megabytes of bodies in memory.
+MAX_WAITING_BYTES: Final = 24 * 2**20
+"""Maximum size of the bodies that wait in memory to be decoded.
 
-A segment that arrives when this many wait is read again from the landing after the scrape, which delays its rows. The
-limit leaves room for a burst.
+Three of the largest segments have room, or a burst of small ones. A segment that finds no room is read again from the
+landing after the scrape, which delays the derived rows.
 """
 
 
@@ -357,7 +357,7 @@ class EarlyBooks:
     """A cache of decoded books, filled by one thread that decodes each segment when it is landed.
 
     Books stay in the cache until the cycle's odds are derived. Derived rows are the same with and without the cache.
-    Segments that are not in it (another process landed them, the memory was full, too many segments were waiting) are
+    Segments that are not in it (another process landed them, the memory was full, too many bodies were waiting) are
     read from the landing by the same functions.
     """
 
@@ -367,15 +367,15 @@ class EarlyBooks:
         normalise: Callable[[Sequence[DecodedAnswers]], Books],
         *,
         max_bytes: int = MAX_KEPT_BYTES,
-        max_waiting: int = MAX_WAITING_SEGMENTS,
+        max_waiting_bytes: int = MAX_WAITING_BYTES,
     ) -> None:
         self._decode = decode
         self._normalise = normalise
         self._max_bytes = max_bytes
-        self._max_waiting = max_waiting
+        self._max_waiting_bytes = max_waiting_bytes
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="books")
         self._lock = threading.Lock()
-        self._n_waiting = 0
+        self._waiting_bytes = 0
         # Only the thread uses the attributes below.
         self._parts: dict[tuple[int, Platform], list[EarlyPart]] = {}
         self._bytes = 0
@@ -385,13 +385,13 @@ class EarlyBooks:
         if cycle.scope is Scope.RECORDED:  # an imported cycle may be derived much later
             return
         key = cycle.cycle_id, segment.platform
+        details = answers.filter(pl.col("kind") == PayloadKind.DETAIL.value)
+        n_bytes = int(details["bytes"].sum())
         with self._lock:
-            has_room = self._n_waiting < self._max_waiting
-            self._n_waiting += has_room
+            has_room = self._waiting_bytes + n_bytes <= self._max_waiting_bytes
+            self._waiting_bytes += n_bytes if has_room else 0
         if has_room:
-            self._pool.submit(
-                self._read_segment, key, segment, answers.filter(pl.col("kind") == PayloadKind.DETAIL.value)
-            )
+            self._pool.submit(self._read_segment, key, segment, details, n_bytes)
         else:
             self._pool.submit(self._close_part, key)
 
@@ -405,7 +405,7 @@ class EarlyBooks:
 
     # --- the methods below run on the thread ---
 
-    def _read_segment(self, key: tuple[int, Platform], segment: Segment, details: pl.DataFrame) -> None:
+    def _read_segment(self, key: tuple[int, Platform], segment: Segment, details: pl.DataFrame, n_bytes: int) -> None:
         try:
             if self._bytes > self._max_bytes:
                 self._close_part(key)
@@ -418,7 +418,7 @@ class EarlyBooks:
             return
         finally:
             with self._lock:
-                self._n_waiting -= 1
+                self._waiting_bytes -= n_bytes
         parts = self._parts.setdefault(key, [])
         if not parts or parts[-1].books is not None:
             parts.append(EarlyPart())

@@ -7,8 +7,7 @@ fixtures. Does not belong here: the rules (`metrics`), assets, Dagster.
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -32,6 +31,7 @@ from palimpsest_pipeline.storage.odds.reader import OddsHistoryReader
 
 from ..context import Pipeline
 from .fixture_attempts import FixtureAttempts
+from .fixture_shares import derive_shares
 from .vocabulary_frames import build_vocabulary_frames
 
 log = logging.getLogger(__name__)
@@ -92,9 +92,10 @@ def derive_prices(pipeline: Pipeline, sr_ids: Sequence[int] | None = None, *, wa
 
     The soonest kickoffs come first. The fixtures are split into two halves, which two threads derive 100 at a time.
     Each group is one transaction. Afterwards its fixtures are no longer due, unless a cycle made them due again
-    meanwhile. If the function fails, finished groups stay written. If another process derives the same half, this one
-    waits before each group; without `wait`, it stops and the remaining fixtures stay due. Raises NotDerived at the end
-    when a group failed: its fixtures stay due.
+    meanwhile. If the function fails, finished groups stay written. If the caller is interrupted, each half finishes its
+    present group and starts no other. If another process derives the same half, this one waits before each group;
+    without `wait`, it stops and the remaining fixtures stay due. Raises NotDerived at the end when a group failed: its
+    fixtures stay due.
     """
     began, derivation, attempts = time.monotonic(), PriceDerivation(), FixtureAttempts(PRICES_PRODUCT)
     with pipeline.connect() as conn:
@@ -105,35 +106,37 @@ def derive_prices(pipeline: Pipeline, sr_ids: Sequence[int] | None = None, *, wa
         begun = sorted((current_prices.read_fixture_ids(conn) | due).difference(upcoming))
     fixtures = begun + [sr_id for sr_id in upcoming if sr_id in due]
     n = len(current_prices.FIXTURE_LOCKS)
-    with ThreadPoolExecutor(n) as pool:
-        parts = [
-            pool.submit(
-                _derive_share, pipeline, lock, [sr_id for sr_id in fixtures if sr_id % n == place], attempts, wait=wait
-            )
-            for place, lock in enumerate(current_prices.FIXTURE_LOCKS)
-        ]
-    for part in parts:
-        derivation.add(part.result())
+    batches_by_lock = {
+        lock: _batch_fixtures([sr_id for sr_id in fixtures if sr_id % n == place])
+        for place, lock in enumerate(current_prices.FIXTURE_LOCKS)
+    }
+    for share in derive_shares(
+        batches_by_lock, lambda lock, batches: _derive_share(pipeline, lock, batches, attempts, wait=wait)
+    ):
+        derivation.add(share)
     derivation.seconds = time.monotonic() - began
     attempts.raise_errors()
     return derivation
 
 
+def _batch_fixtures(sr_ids: Sequence[int]) -> list[Sequence[int]]:
+    return [sr_ids[place : place + FIXTURES_PER_BATCH] for place in range(0, len(sr_ids), FIXTURES_PER_BATCH)]
+
+
 def _derive_share(
-    pipeline: Pipeline, lock: int, sr_ids: Sequence[int], attempts: FixtureAttempts, *, wait: bool
+    pipeline: Pipeline, lock: int, batches: Iterator[Sequence[int]], attempts: FixtureAttempts, *, wait: bool
 ) -> PriceDerivation:
     """Derive the fixtures that the database lock `lock` covers, group by group."""
     derivation, cache = PriceDerivation(), LineCache()
     with pipeline.database.connect(autocommit=True) as conn:
-        for place in range(0, len(sr_ids), FIXTURES_PER_BATCH):
-            batch = sr_ids[place : place + FIXTURES_PER_BATCH]
+        for batch in batches:
             try:
                 with attempts.catch_error(batch), hold_lock(conn, lock, wait=wait):
                     derivation.add(_derive_batch(pipeline, conn, batch, cache))
             except Busy:
                 log.info(
                     "another process derives prices: %d fixtures stay due for the next derivation",
-                    len(sr_ids) - place,
+                    len(batch) + sum(map(len, batches)),
                 )
                 break
     return derivation

@@ -6,9 +6,9 @@ from typing import Final
 import polars as pl
 
 ROWS_PER_BATCH: Final = 500_000
-"""Maximum number of history rows in a group. It has no influence on the result.
+"""Maximum number of history rows in a batch, or in those that are computed at the same time.
 
-Each row takes about 400 bytes at the peak, in addition to the observations of the whole kickoff date.
+No result depends on it. Each row takes about 400 bytes at the peak, in addition to the observations of the whole date.
 """
 
 

@@ -7,7 +7,6 @@ rules (`metrics`), assets, Dagster.
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -28,7 +27,8 @@ from palimpsest_pipeline.storage.odds.reader import OddsHistoryReader
 
 from ..context import Pipeline
 from .fixture_attempts import FixtureAttempts
-from .listing_batches import batch_listings
+from .fixture_shares import derive_shares
+from .listing_batches import ROWS_PER_BATCH, batch_listings
 from .vocabulary_frames import build_vocabulary_frames
 
 FIXTURES_PER_BATCH: Final = 100
@@ -75,8 +75,9 @@ def derive_alerts(pipeline: Pipeline) -> AlertDerivation:
 
     The fixtures are split into two halves, which two threads derive in groups. Each group is one transaction.
     Afterwards its fixtures are no longer due, unless a cycle made them due again meanwhile. If the function fails,
-    finished groups stay written. If another process derives the same half, this one waits before each group. Raises
-    NotDerived at the end when a group failed: its fixtures stay due.
+    finished groups stay written. If the caller is interrupted, each half finishes its present group and starts no
+    other. If another process derives the same half, this one waits before each group. Raises NotDerived at the end when
+    a group failed: its fixtures stay due.
     """
     began, derivation, attempts = time.monotonic(), AlertDerivation(), FixtureAttempts(PRODUCT)
     rules = build_rules(pipeline)
@@ -90,20 +91,14 @@ def derive_alerts(pipeline: Pipeline) -> AlertDerivation:
             stored.remove_orphans(conn)
         due = stored.read_due_fixtures(conn, dirty_fixtures.read_marks(conn, PRODUCT)["sr_id"].to_list(), known_until)
     watched_until, n = known_until + rules.watch_before_kickoff, len(stored.FIXTURE_LOCKS)
-    with ThreadPoolExecutor(n) as pool:
-        parts = [
-            pool.submit(
-                _derive_share,
-                pipeline,
-                lock,
-                _batch_fixtures(due.filter(pl.col("sr_id") % n == place), watched_until),
-                rules,
-                attempts,
-            )
-            for place, lock in enumerate(stored.FIXTURE_LOCKS)
-        ]
-    for part in parts:
-        derivation.add(part.result())
+    batches_by_lock = {
+        lock: _batch_fixtures(due.filter(pl.col("sr_id") % n == place), watched_until)
+        for place, lock in enumerate(stored.FIXTURE_LOCKS)
+    }
+    for share in derive_shares(
+        batches_by_lock, lambda lock, batches: _derive_share(pipeline, lock, batches, rules, attempts)
+    ):
+        derivation.add(share)
     derivation.seconds = time.monotonic() - began
     attempts.raise_errors()
     return derivation
@@ -177,7 +172,8 @@ def _compute_alerts(
     since = (get_day_start(day) - rules.lookback).date()
     inputs = lifecycle.read_lifecycle_inputs(conn, reader, day, pipeline.settings.home_platform, sr_ids, since)
     suspects, parts = read_suspects(conn, sr_ids), [pl.DataFrame(schema=ODDS_ALERTS_SCHEMA)]
-    for listings in batch_listings(inputs.listings, inputs.n_rows, inputs.tournaments):
+    max_rows = ROWS_PER_BATCH // len(stored.FIXTURE_LOCKS)  # as many batches are in memory at the same time
+    for listings in batch_listings(inputs.listings, inputs.n_rows, inputs.tournaments, max_rows):
         looks = inputs.looks.join(listings, on="listing_id", how="semi")
         changes = lifecycle.read_lifecycle_changes(conn, reader, listings, day, since, rules.markets)
         parts.append(
