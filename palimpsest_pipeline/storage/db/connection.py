@@ -217,8 +217,7 @@ class DatabaseUnreachable(PalimpsestError, ConnectionError):
 class Database:
     """One Postgres database, given by its URL.
 
-    Every psycopg session uses the time zone UTC and writes floats with all their digits, because bulk reads parse
-    values from text.
+    Every psycopg session uses the time zone UTC, because bulk reads parse instants from text.
     """
 
     url: str
@@ -253,7 +252,7 @@ class Database:
                     **{name: value for name, value in KEEPALIVE_PARAMETERS.items() if name not in address},
                 ),
                 autocommit=autocommit,
-                options=f"{own_options} -c TimeZone=UTC -c DateStyle=ISO -c extra_float_digits=1".strip(),
+                options=f"{own_options} -c TimeZone=UTC -c DateStyle=ISO".strip(),
                 application_name=APPLICATION_NAME,
                 connect_timeout=CONNECT_TIMEOUT_S,
             )

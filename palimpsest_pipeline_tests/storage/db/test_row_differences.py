@@ -5,10 +5,8 @@ from typing import Any, Final
 import polars as pl
 import psycopg
 import pytest
-from psycopg import sql
 
 from palimpsest_pipeline.storage.db import row_differences
-from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.db.copy_frames import copy_rows
 from palimpsest_pipeline.storage.db.row_differences import WriteCounts, write_differences
 from palimpsest_pipeline.storage.marts.cycle_marts import get_frame_schema
@@ -79,13 +77,3 @@ def test_a_row_that_is_gone_when_it_is_written_is_an_error(
     monkeypatch.setattr(row_differences, "copy_rows", copy_late)
     with pytest.raises(RuntimeError, match=r"mart\.price_comparison: 0 of 1 rows changed"):
         write_differences(conn, TABLE, frame({**LINE, "arb": True}), [7])
-
-
-def test_a_float_is_the_same_whatever_the_settings_of_the_database(migrated_database_url: str) -> None:
-    database, rows = Database(migrated_database_url), frame({**LINE, "home_margin": 0.1 + 0.2})
-    with database.connect(autocommit=True) as conn:
-        statement = sql.SQL("alter database {} set extra_float_digits = 0")
-        conn.execute(statement.format(sql.Identifier(conn.info.dbname)))
-    with database.connect() as conn:
-        write_differences(conn, TABLE, rows, [7])
-        assert write_differences(conn, TABLE, rows, [7]) == WriteCounts()
