@@ -1,4 +1,6 @@
-"""Postgres storage: table definitions, migrations, bulk writers, readers and partitions.
+"""What the pipeline stores in Postgres, and the days of history that it exports to Parquet.
 
-The package also contains the archive (Parquet export). Of the product's packages it imports only `domain`.
+Belongs here: the declarations of tables, migrations, bulk copies, writers, readers, partitions, the archive. Does not
+belong here: the embedded server (`runtime.embedded_postgres`), the landing (`landing`), any computation (`metrics`).
+This package imports `domain` and no other package of the product.
 """
