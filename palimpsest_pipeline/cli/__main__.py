@@ -43,8 +43,8 @@ from .console import (
     print_table,
     say,
 )
+from .csv_and_excel_files import CsvOption, XlsxOption, write_files
 from .db import db_app
-from .files import CsvOption, XlsxOption, write_files
 from .landing import landing_app
 from .markets import markets_app
 from .odds_alerts import odds_alerts_app

@@ -13,7 +13,7 @@ from palimpsest_pipeline.domain.enums import WHOLE_LISTING_KEY, OddsAlertLevel
 from palimpsest_pipeline.settings import load_settings
 
 from .console import JsonOption, escape_markup, fail, out, print_table
-from .files import CsvOption, XlsxOption, write_files
+from .csv_and_excel_files import CsvOption, XlsxOption, write_files
 
 odds_alerts_app = typer.Typer(
     help="Alerts to traders: prices that move, books that disagree, markets and listings that disappear."

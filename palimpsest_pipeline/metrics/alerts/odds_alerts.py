@@ -2,8 +2,8 @@
 
 The columns of the frames are in `lifecycle_frames`.
 
-Belongs here: rows built from the results of `price_moves`, `book_comparisons` and `disappearances`, severities and ids.
-Does not belong here: those computations, begin and end of an episode (`episodes`), acknowledgements (`storage`).
+Belongs here: rows built from the results of `price_moves`, `book_comparisons` and `disappearances`, and their ids. Does
+not belong here: those computations, start and end of an episode (`episodes`), `severity`, acknowledgements (`storage`).
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from typing import Final
 
 import polars as pl
 
-from palimpsest_pipeline.domain.enums import WHOLE_LISTING_KEY, LookResult, OddsAlertLevel, OddsAlertType
+from palimpsest_pipeline.domain.enums import WHOLE_LISTING_KEY, LookResult, OddsAlertType
 from palimpsest_pipeline.domain.price_numbers import EVENS_MILLI
 from palimpsest_pipeline.domain.schemas import INSTANT
 
@@ -22,9 +22,10 @@ from ..lifecycle.anchors import add_kickoff, select_looks_before_kickoff
 from ..lifecycle_frames import FrameSchema
 from .book_comparisons import find_disagreements, find_outliers
 from .disappearances import find_disappearances, find_drops, find_returns
-from .episodes import SIZE_DECIMALS, find_episodes
+from .episodes import find_episodes
 from .price_moves import compute_moves, compute_sizes
 from .prices_over_time import PLACES_PER_LINE, PriceTimeline, build_price_timeline
+from .severity import DROP_SEVERITY, RETURN_SEVERITY, rate_disappearance, rate_size
 
 ODDS_ALERTS_SCHEMA: Final[FrameSchema] = {
     "alert_id": pl.Int64,
@@ -63,7 +64,6 @@ ODDS_COLUMN_BY_MILLI: Final = {
 }
 ID_HEX_DIGITS: Final = 15
 """Number of hex digits in an alert's id: 15 x 4 = 60 bits, as many as core.natural_id returns."""
-LOW, MEDIUM, HIGH = (level.value for level in OddsAlertLevel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,14 +191,13 @@ def _find_outliers(
 
 def _find_disappearances(timeline: PriceTimeline, anchored: pl.DataFrame, rules: OddsAlertRules) -> list[pl.DataFrame]:
     disappearances = find_disappearances(timeline, anchored)
-    is_main_market = pl.col("market_key").is_in(list(rules.main_markets))
     return [
         _add_units(timeline, disappearances, "unit", OddsAlertType.MARKET_DISAPPEARED).with_columns(
-            severity=pl.when(is_main_market).then(pl.lit(MEDIUM)).otherwise(pl.lit(LOW))
+            severity=rate_disappearance(pl.col("market_key"), rules.main_markets)
         ),
         _add_units(
             timeline, find_returns(timeline, disappearances, rules.window), "unit", OddsAlertType.MARKET_RETURNED
-        ).with_columns(_count_minutes(rules.window).alias("window_minutes"), severity=pl.lit(LOW)),
+        ).with_columns(_count_minutes(rules.window).alias("window_minutes"), severity=pl.lit(RETURN_SEVERITY)),
     ]
 
 
@@ -213,7 +212,7 @@ def _find_drops(looks: pl.DataFrame, anchored: pl.DataFrame) -> pl.DataFrame:
         alert_type=pl.lit(OddsAlertType.EVENT_DROPPED.value),
         market_key=pl.lit(WHOLE_LISTING_KEY),
         specifier=pl.lit(""),
-        severity=pl.lit(HIGH),
+        severity=pl.lit(DROP_SEVERITY),
     )
 
 
@@ -233,13 +232,8 @@ def _build_episodes(sizes: pl.DataFrame, figures: pl.DataFrame, rules: OddsAlert
         )
         .join(figures.select(*peak_key, "change").rename(opening), on=["unit", "opened_by", "opened_at"], how="left")
         .rename({"peak_part": "part", "change": "peak_change_rel"})
-        .with_columns(severity=_choose_severity(pl.col("peak_size"), rules))
+        .with_columns(severity=rate_size(pl.col("peak_size"), rules.levels))
     )
-
-
-def _choose_severity(size: pl.Expr, rules: OddsAlertRules) -> pl.Expr:
-    _, medium, high = (round(level, SIZE_DECIMALS) for level in rules.levels)
-    return pl.when(size >= high).then(pl.lit(HIGH)).when(size >= medium).then(pl.lit(MEDIUM)).otherwise(pl.lit(LOW))
 
 
 def _add_ordinal_places(timeline: PriceTimeline, episodes: pl.DataFrame, unit: str) -> pl.DataFrame:

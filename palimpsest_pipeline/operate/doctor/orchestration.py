@@ -29,8 +29,8 @@ from palimpsest_pipeline.storage.db.connection import (
 )
 from palimpsest_pipeline.storage.ledger import run_heartbeats
 
-from ..serve.children import DEFINITIONS_MODULE
 from ..serve.readiness import query_readiness
+from ..serve.restart_services import DEFINITIONS_MODULE
 from ..serve.service_record import read_record
 from .findings import Finding
 from .stores import NOT_RUNNING_DETAIL, find_database_url

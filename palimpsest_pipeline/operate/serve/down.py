@@ -14,7 +14,7 @@ from palimpsest_pipeline.pipeline.context import make_embedded_server
 from palimpsest_pipeline.runtime.server_sharing import is_in_use, list_commands, mark_in_use
 from palimpsest_pipeline.settings import Settings
 
-from .children import Say
+from .restart_services import Say
 from .service_record import STOPPING_LOG_FILE, ServiceRecord, read_record, remove_left_record, request_stop
 
 END_MARGIN_S: Final = 150.0

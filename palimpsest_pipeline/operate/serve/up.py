@@ -17,8 +17,8 @@ from palimpsest_pipeline.runtime.processes import KnownProcess
 from palimpsest_pipeline.runtime.signals import DeferredSignals
 from palimpsest_pipeline.settings import Settings
 
-from .children import DEFINITIONS_MODULE, ChildProcesses, Say, build_commands
 from .readiness import query_readiness
+from .restart_services import DEFINITIONS_MODULE, ChildProcesses, Say, build_commands
 from .service_record import (
     STOPPING_LOG_FILE,
     ServeError,

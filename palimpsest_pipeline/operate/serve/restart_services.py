@@ -131,7 +131,13 @@ class ChildProcesses:
             child.log_start = log.tell()
             child_arguments = (str(os.getpid()), str(self._home), str(self._folder / "code.sock"))
             child.process = subprocess.Popen(
-                [sys.executable, "-m", "palimpsest_pipeline.operate.serve.child", *child_arguments, *child.command],
+                [
+                    sys.executable,
+                    "-m",
+                    "palimpsest_pipeline.operate.serve.service_main",
+                    *child_arguments,
+                    *child.command,
+                ],
                 env=self._environment,
                 cwd=self._cwd,
                 stdin=subprocess.DEVNULL,

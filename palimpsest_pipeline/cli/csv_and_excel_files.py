@@ -42,7 +42,7 @@ def write_files(tables: "Mapping[str, pl.DataFrame]", csv: Path | None, xlsx: Pa
 
 
 def _write_csv(tables: "Mapping[str, pl.DataFrame]", path: Path) -> int:
-    from palimpsest_pipeline.report.spreadsheet import prepare_for_csv
+    from palimpsest_pipeline.report.spreadsheet_cells import prepare_for_csv
 
     frame = prepare_for_csv(next(iter(tables.values())))
     with path.open("wb") as file:
@@ -53,7 +53,7 @@ def _write_csv(tables: "Mapping[str, pl.DataFrame]", path: Path) -> int:
 def _write_xlsx(tables: "Mapping[str, pl.DataFrame]", path: Path) -> int:
     import xlsxwriter
 
-    from palimpsest_pipeline.report.spreadsheet import prepare_for_excel
+    from palimpsest_pipeline.report.spreadsheet_cells import prepare_for_excel
 
     if oversized := [name for name, frame in tables.items() if frame.height > MAX_EXCEL_ROWS]:
         raise ValueError(
