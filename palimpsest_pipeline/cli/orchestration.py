@@ -186,6 +186,8 @@ def alerts(
         out.print(f"{line}\n  {alert.message}", highlight=False, markup=False, soft_wrap=True)
     if not alert_rows:
         out.print(
-            f"the sensor `alerts` has found nothing wrong, now or in the last {hours:g} hours",
+            f"no alert is open, and none ended in the last {hours:g} hours; the sensor `alerts` looks while"
+            " `palimpsest up` runs",
             highlight=False,
+            soft_wrap=True,
         )

@@ -54,7 +54,7 @@ class BackfillProgress:
             TimeRemainingColumn(),
             TextColumn("left"),
             console=console,
-            disable=not console.is_terminal,
+            disable=not (console.is_terminal and self._n_products),
         )
         self._task: TaskID = self._bar.add_task("backfill", total=self._n_products, hours=self._describe_hours())
 
@@ -93,7 +93,7 @@ class BackfillProgress:
         while not self._stop_event.wait(POLL_INTERVAL_S):
             with suppress(psycopg.Error, OSError):
                 self._update_bar()
-            if not self._console.is_terminal and self._now() >= next_line_s:
+            if self._n_products and not self._console.is_terminal and self._now() >= next_line_s:
                 next_line_s += LOG_INTERVAL_S
                 self.say(self.describe())
 
