@@ -4,6 +4,7 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 pytest_plugins = [
@@ -29,3 +30,12 @@ os.environ.setdefault("PALIMPSEST_FIRST_DAY", "2025-01-01")
 # Cores are shared with other tests: how long an example takes says nothing of what is tested.
 settings.register_profile("no_deadline", deadline=None)
 settings.load_profile("no_deadline")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out modules without a marked test when only marked tests run: each worker saves their imports."""
+    marks = config.option.markexpr.split(" or ")
+    if not {"slow", "browser"}.issuperset(marks) or not collection_path.name.startswith("test_"):
+        return None
+    source = collection_path.read_text()
+    return None if any(f"mark.{mark}" in source for mark in marks) else True
