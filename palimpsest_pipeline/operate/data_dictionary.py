@@ -104,17 +104,20 @@ def find_guards(relations: Sequence[Entry]) -> Mapping[str, Guards]:
 def _find_mentions(entries: Iterable[Entry], files: Iterable[Path], base: Path) -> Mapping[str, list[str]]:
     """Return the files that mention each relation, by its full name."""
     patterns = {
-        entry.full_name: re.compile(
-            rf"\b({entry.schema}\.)?{entry.name}\b"
-            if entry.schema in BARE_NAME_SCHEMAS and "_" in entry.name
-            else rf"\b{entry.full_name}\b"
+        entry.full_name: (
+            entry.name,
+            re.compile(
+                rf"\b({entry.schema}\.)?{entry.name}\b"
+                if entry.schema in BARE_NAME_SCHEMAS and "_" in entry.name
+                else rf"\b{entry.full_name}\b"
+            ),
         )
         for entry in entries
     }
     mentions: defaultdict[str, list[str]] = defaultdict(list)
     for file in files:
         text = file.read_text()
-        for name, pattern in patterns.items():
-            if pattern.search(text):
-                mentions[name].append(str(file.relative_to(base)))
+        for full_name, (name, pattern) in patterns.items():
+            if name in text and pattern.search(text):  # most files lack the name, and the pattern is slow
+                mentions[full_name].append(str(file.relative_to(base)))
     return mentions
