@@ -298,9 +298,9 @@ class LandingReader(LandingFiles):
         platforms: Collection[Platform] | None = None,
         columns: Sequence[str] = tuple(ANSWER_SCHEMA),
     ) -> Iterator[pl.DataFrame]:
-        """Yield the answers of `read_answers` in frames of one segment or some dozen answers.
+        """Yield the rows that `read_answers` returns, in several frames that fit in memory.
 
-        Use it when the bodies of a cycle are too large for memory.
+        A frame has the answers of one segment, or some dozen answers of a large segment.
         """
         folder = self._require_segments(manifest, platforms)
         segments = [segment for segment in manifest.segments if platforms is None or segment.platform in platforms]

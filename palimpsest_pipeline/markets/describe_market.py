@@ -62,8 +62,9 @@ class Market:
     """A market of the vocabulary.
 
     `fair_sum` (the number of outcomes that win) and `note` are those of the vocabulary; None means unknown, or no note.
-    `margin` explains `fair_sum`. `specifier` has the canonical parts of the specifier. `complete_sets` maps the name of
-    each complete set of outcomes to its number of outcomes; it is empty when only all outcomes together are complete.
+    The field `margin` is a sentence that explains `fair_sum`. `specifier` has the canonical parts of the specifier.
+    `complete_sets` maps the name of each complete set of outcomes, of which exactly `fair_sum` win, to its number of
+    outcomes; it is empty when only all outcomes together are complete.
     """
 
     market_key: str

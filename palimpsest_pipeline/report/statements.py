@@ -75,7 +75,10 @@ class PlatformRates:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """The cards and rates for upcoming fixtures only, or for all fixtures."""
+    """The numbers at the top of the report, for all fixtures or, without `include_started`, upcoming ones.
+
+    `cards` are the boxes with one number each. `platforms` has the coverage and match rates of each platform.
+    """
 
     include_started: bool
     cards: tuple[Card, ...]

@@ -207,7 +207,7 @@ class ScrapeEngine:
         return SubmittedJob(job_key, job.results)
 
     def extend_job(self, job_key: int, requests: Sequence[Request]) -> bool:
-        """Add requests to a job; they start together with its requests that still wait.
+        """Add requests to a job that waits or runs; they take the job's place in the queue.
 
         The job's future then covers the new requests too. Returns False, and sends nothing, when the job is finished or
         withdrawn. Raises the errors of `submit`.

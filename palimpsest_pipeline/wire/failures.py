@@ -70,7 +70,7 @@ def classify_status(
 
 
 def detect_challenge(status: int, headers: Mapping[str, str], start_of_body: bytes | None) -> str | None:
-    """Return the sign that an anti-bot service demands a browser; None without a sign."""
+    """Return words for a log that name the sign of an anti-bot service; None without such a sign."""
     if "x-amzn-waf-action" in headers:
         return f"x-amzn-waf-action {headers['x-amzn-waf-action']}"
     if headers.get("cf-mitigated") == "challenge":

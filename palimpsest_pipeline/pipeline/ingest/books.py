@@ -400,7 +400,7 @@ class EarlyBooks:
         return self._pool.submit(self._finish_parts, (cycle_id, platform)).result()
 
     def take_parts(self, cycle_id: int, platform: Platform) -> list[EarlyPart]:
-        """Return the parts as `find_parts` does, and remove them from the cache. The caller writes them now."""
+        """Return the early parts as `find_parts` does, and remove them from the cache."""
         return self._pool.submit(self._hand_over_parts, (cycle_id, platform)).result()
 
     # --- the methods below run on the thread ---

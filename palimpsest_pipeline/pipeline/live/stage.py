@@ -72,7 +72,10 @@ class Stage:
                 self.earlier_outcomes[line.platform, line.external_id] = line
 
     def merge_earlier_outcomes(self, result: CycleResult) -> CycleResult:
-        """Return `result` with each listing's outcome merged with its earlier outcome under the dead process."""
+        """Return `result` with the attempts that a process of this cycle made before it died.
+
+        Each listing keeps its newest result. Its attempts and its duration include those of the dead process.
+        """
         return replace(
             result,
             outcomes=[

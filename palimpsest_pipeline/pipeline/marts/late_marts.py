@@ -43,7 +43,7 @@ class LateDay:
 
 
 def find_late_days(pipeline: Pipeline, now: datetime, live_runs: Sequence[str] = ()) -> list[LateDay]:
-    """Return the days with late mart products that can be derived, in order.
+    """Return the days, in order, with mart products that are due and that no live run will derive.
 
     Left out are running cycles, cycles of `live_runs` (ids of Dagster runs that are not over), cycles for which a core
     product is due, cycles that failed `HISTORY_CHECK`, and products that failed before with the same content and

@@ -32,6 +32,7 @@ It is more than three times the number in any tree so far.
 def crawl(cache_version: str, sport: Sport, max_lists: int = MAX_LISTS) -> Crawl:
     """Return the generator of requests: the tree, then all its competitions with events, then repetitions.
 
+    Bet9ja calls tournaments competitions. `cache_version` is the client build number that every request carries.
     Repeated are competitions that failed or had fewer events than the tree counts. If the tree has more than
     `max_lists` competitions, only the first ones are requested, each once. A tree that failed or contradicts itself is
     requested again, because without it there is nothing else to request.

@@ -276,7 +276,7 @@ def remove_rows(conn: psycopg.Connection, sr_ids: Sequence[int]) -> WriteResult:
 
 
 def read_fixture_ids(conn: psycopg.Connection) -> set[int]:
-    """Return the SportRadar ids of all fixtures that have rows."""
+    """Return the SportRadar ids of all fixtures that have rows in mart.compared_listing."""
     return {sr_id for (sr_id,) in conn.execute("select distinct sr_id from mart.compared_listing").fetchall()}
 
 
