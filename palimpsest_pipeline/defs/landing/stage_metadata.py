@@ -50,8 +50,8 @@ def build_stage_metadata(
 def build_slot_metadata(run: SlotRun, rows: Mapping[Platform, ProgressRow]) -> dict[str, Any]:
     """Return the metadata of a slot of the kickoff cadence, under the keys of `build_stage_metadata`.
 
-    `rows` are the platforms' rows of the progress table of the run. Durations are sums over the cycles. A platform's status, its clock
-    offset and `cycle_id` are those of the last cycle.
+    `rows` are the platforms' rows of the progress table of the run. Durations are sums over the cycles. A platform's
+    status, its clock offset and `cycle_id` are those of the last cycle.
     """
     duration_s = sum(max((r.capture_s or 0.0 for r in result.runs), default=0.0) for result in run.results)
     least_s = sum(max((r.floor_s or 0.0 for r in result.runs), default=0.0) for result in run.results)

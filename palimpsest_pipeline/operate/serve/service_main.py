@@ -2,8 +2,8 @@
 
 Usage: `python -m palimpsest_pipeline.operate.serve.service_main PARENT HOME SOCKET COMMAND ARGUMENTS...`.
 
-Before the script it does three things. It stops ignoring termination signals that the shell ignores. It makes the process end after its
-parent has died. It waits until the code server listens at SOCKET. Imports no Dagster.
+Before the script it does three things. It stops ignoring termination signals that the shell ignores. It makes the
+process end after its parent has died. It waits until the code server listens at SOCKET. Imports no Dagster.
 """
 
 import os
