@@ -1,6 +1,6 @@
-"""A Dagster pipeline that scrapes sportsbooks, matches their fixtures and keeps every price change.
+"""A Dagster pipeline that scrapes sportsbooks, matches their fixtures and stores every price change.
 
-A palimpsest is a page that is written over again: here every earlier layer stays readable.
+A palimpsest is a page that was written over again and whose earlier texts can still be read.
 """
 
 import os
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from .notebook import Data
     from .settings import Settings
 
-# By default Polars' allocator returns freed pages after half a second, and the kernel zeroes them again for the next
-# segment. That took a fifth of a capture's CPU time. The allocator reads this variable when polars is first imported.
+# By default Polars' allocator returns freed pages after half a second, and the kernel must zero them again for the next
+# segment. This took a fifth of a capture's CPU time. The allocator reads the variable when polars is first imported.
 os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:10000")
 
 

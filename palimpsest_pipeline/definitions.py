@@ -1,4 +1,4 @@
-"""Dagster's entry point: it gathers the assets, checks, jobs, schedules and sensors of `defs`.
+"""Dagster's entry point: all assets, checks, jobs, schedules and sensors of `defs`.
 
 It also sets the default owner of all assets.
 """
@@ -68,6 +68,6 @@ defs = dg.Definitions(
         late_marts_sensor.late_marts,
     ],
     resources={"pipeline": PipelineResource()},
-    # Starting a process for each step takes seconds. A cycle has few steps, and they run one after the other anyway.
+    # Starting a process for each step takes seconds, and the few steps of a cycle run one after the other anyway.
     executor=dg.in_process_executor,
 )

@@ -32,7 +32,7 @@ from palimpsest_pipeline.domain.errors import PalimpsestError
 from palimpsest_pipeline.domain.instants import Clock, get_day_start
 from palimpsest_pipeline.markets import Vocabulary
 from palimpsest_pipeline.markets.describe_market import UnknownMarket, find_markets
-from palimpsest_pipeline.report.spreadsheet import Rows
+from palimpsest_pipeline.report.spreadsheet_cells import Rows
 from palimpsest_pipeline.storage.archive import Archive
 from palimpsest_pipeline.storage.catalog.fixtures import read_seen_span
 from palimpsest_pipeline.storage.db.connection import Database
@@ -44,17 +44,17 @@ from palimpsest_pipeline.storage.odds.reader import INSTANT_RESOLUTION, OddsHist
 from .settings import Settings, load_settings
 
 MAX_ROWS: Final = 500_000
-"""Most rows that are read without an explicit wish: a frame of this size takes some 200 MB."""
+"""Maximum number of rows read by default. A frame of this size takes some 200 MB."""
 MAX_ANSWER_AGE: Final = timedelta(hours=24)
-"""A platform whose last answer is older than this has no rows in `Data.prices`."""
+"""Maximum age of a platform's last answer in `Data.prices`; with an older one it has no rows."""
 POSTGRES_URL_PATTERN: Final = re.compile(r"postgres[\w+]*://")
-"""The start of a Postgres URL. A place of any other form is an export."""
+"""The start of a Postgres URL. Any other text is the folder or URL of an export."""
 MARKET_KEY_COLUMN: Final = "market_key"
 Ids = int | Iterable[int]
 
 
 class TooManyRows(PalimpsestError, ValueError):
-    """More rows than are read by default. The message says how to narrow them or read them all."""
+    """The result has more rows than are read by default. The message says how to limit or read them all."""
 
 
 def connect(
@@ -62,21 +62,20 @@ def connect(
 ) -> "Data":
     """Open the pipeline's data for reading.
 
-    `place`: a Postgres URL of any role, which sees the tables that the role may read; or the folder or URL of an
-    export, which is read without Postgres. None: the database of the settings. The embedded server is started if it
-    does not run; its last user stops it.
+    `place` is a Postgres URL of any role, which sees the tables that the role may read; or the folder or URL of an
+    export, which is read without Postgres; or None for the database of the settings. An embedded server is started if
+    it does not run, and stopped by the last command or process that uses it.
 
-    `export`: the place of the exported days that have left Postgres; None: the one in the settings. `settings`: used
-    instead of those of the environment.
+    `export` is the folder or URL of the exported days that are not in Postgres any more; None means the one in the
+    settings. `settings` are used instead of those of the environment.
 
-    Raises SettingsError, DatabaseUrlError, DatabaseUnreachable, ArchiveError or SchemaOutOfDate; each says why nothing
-    can be opened.
+    Raises SettingsError, DatabaseUrlError, DatabaseUnreachable, ArchiveError or SchemaOutOfDate; each gives the reason.
     """
     settings = settings or load_settings()
     with ExitStack() as exit_stack:
         database, clock = None, Clock(settings.clock_offset_s)
         if place is None:
-            # Imported here because it loads half of the pipeline, which a URL or an export does not need.
+            # Imported here because it loads half of the package, which a Postgres URL or an export does not need.
             from palimpsest_pipeline.operate.databases import open_databases, require_schema  # noqa: PLC0415
 
             pipeline = exit_stack.enter_context(open_databases(settings))
@@ -94,8 +93,8 @@ def connect(
 class Data:
     """The data that `connect` opened. Each mart and view is a method, e.g. `data.match_rates()`.
 
-    `tables` lists their names. Frames have the types of the tables: instants are aware and in UTC, ratios and odds are
-    Float64, JSON is text. `Rows.write_csv` and `Rows.write_excel` write them to files. An instance is also a context
+    `tables` lists their names. Columns have the types of the tables: instants are aware and in UTC, ratios and odds are
+    Float64, JSON is text. `Rows.write_csv` and `Rows.write_excel` write results to files. An instance is also a context
     manager.
     """
 
@@ -107,7 +106,7 @@ class Data:
     def close(self) -> None:
         """Close all connections.
 
-        The embedded server stops if nobody else uses it and it was not left running on purpose.
+        The embedded server stops if no other process uses it, unless it was started to keep running.
         """
         atexit.unregister(self.close)
         self._exit_stack.close()
@@ -116,7 +115,7 @@ class Data:
     def tables(self) -> pl.DataFrame:
         """The relations that can be read by name: name, schema, kind (table, view, function) and description.
 
-        Empty for an export alone, which has `export()`.
+        It is empty if only an export was opened; then use `export()`.
         """
         schema = {"name": pl.String, "schema": pl.String, "kind": pl.String, "about": pl.String}
         return pl.DataFrame(
@@ -124,7 +123,7 @@ class Data:
         )
 
     def sql(self, query: str) -> Rows:
-        """Return the rows of any SELECT, such as one of `sql/queries`. Raises the errors of Postgres."""
+        """Return the rows of any SELECT, such as a query in `sql/queries`. Raises the errors of Postgres."""
         with self._open_session() as conn:
             return Rows(read_query(conn, sql.SQL(query)))
 
@@ -138,10 +137,10 @@ class Data:
     ) -> Rows:
         """Return every price of some fixtures at an instant.
 
-        The columns are those of `storage.odds.reader.PRICES_SCHEMA`, the prices those of each platform's last answer up
-        to the instant. `at`: an aware datetime, or text with a time zone; None: now, or for an export alone the end of
-        its last day. A platform has no rows when its last answer is older than `max_age`, or, for an export alone,
-        older than the first day of the export. Of several listings of one platform only the primary one is returned,
+        The rows have the columns `storage.odds.reader.PRICES_SCHEMA`, and come from each platform's last answer up to
+        the instant. `at` is an aware datetime, or text with a time zone. None means now, or, if only an export was
+        opened, the end of its last day. A platform has no rows when its last answer is older than `max_age`, or older
+        than the first day of such an export. Of several listings of one platform only the primary one is returned,
         unless `all_listings`. Raises ArchiveError when a needed day is in neither Postgres nor the export.
         """
         instant = self._find_last_instant() if at is None else _parse_instant(at)
@@ -154,10 +153,10 @@ class Data:
     ) -> Rows:
         """Return each change of a price or state of some fixtures once.
 
-        The columns are those of `storage.odds.reader.PRICE_CHANGES_SCHEMA`. The days are UTC days and may lie in
-        Postgres or in the export. None: from the day on which the fixture was first seen, and to the last day; for an
-        export alone, all of its days. `all_listings` as in `prices`. Raises ArchiveError when a needed day is in
-        neither Postgres nor the export.
+        The rows have the columns `storage.odds.reader.PRICE_CHANGES_SCHEMA`. The days are UTC days, in Postgres or in
+        the export. `first_day` None means the day on which the fixture was first seen, `last_day` None the last day; if
+        only an export was opened, all of its days. `all_listings` as in `prices`. Raises ArchiveError when a needed day
+        is in neither Postgres nor the export.
         """
         ids = _list_ids(sr_id)
         if first_day is None or last_day is None:
@@ -170,17 +169,17 @@ class Data:
     def export(
         self, sr_id: Ids | None = None, first_day: date | None = None, last_day: date | None = None
     ) -> pl.LazyFrame:
-        """Return the exported days as a LazyFrame of `storage.archive.named_export.NAMED_PRICES_SCHEMA`.
+        """Return the exported days as a LazyFrame with `storage.archive.named_export.NAMED_PRICES_SCHEMA`.
 
-        Each row is one outcome and change, with names. Without `sr_id` the frame holds all fixtures. It holds every
-        listing: `filter("is_primary")` keeps the one that represents its platform.
+        Each row is one outcome and change, with names. Without `sr_id` the frame has all fixtures. It has all listings;
+        `filter("is_primary")` keeps only the listing that represents its platform.
         """
         return self._archive.prices(None if sr_id is None else _list_ids(sr_id), first_day, last_day)
 
     def __getitem__(self, name: str) -> "Readable":
         """Return a mart or view by its name, or by schema and name.
 
-        Use schema and name for a mart that a view of the same name hides: `data["mart.open_close"]`.
+        Schema and name are needed for a mart if a view has the same name: `data["mart.open_close"]`.
         """
         relation = self._relations.get(name) or next((r for r in self._relations.values() if r.full_name == name), None)
         if relation is None:
@@ -188,7 +187,7 @@ class Data:
         return Readable(relation, self)
 
     def __getattr__(self, name: str) -> "Readable":
-        if name.startswith("_"):  # notebooks look for display methods such as _repr_html_; no table has such a name
+        if name.startswith("_"):  # notebooks look for display methods such as _repr_html_, and no table has such a name
             raise AttributeError(name)
         relation = self._relations.get(name)
         if relation is None:
@@ -209,7 +208,7 @@ class Data:
 
     @cached_property
     def _relations(self) -> dict[str, Relation]:
-        """The relations by name; a table that a view of the same name hides, by schema and name."""
+        """The relations by name; a table by schema and name if a view has the same name."""
         if self._database is None:
             return {}
         relations: dict[str, Relation] = {}
@@ -235,7 +234,7 @@ class Data:
             return
         with self._open_history_session() as conn:
             if not self._is_archive_checked:
-                # The archive stores numeric ids; another database's names for them would be wrong.
+                # The archive stores numeric ids, and names from another database would not belong to them.
                 self._archive.require_same_database(conn)
                 self._is_archive_checked = True
             yield OddsHistoryReader(conn, self._archive)
@@ -264,7 +263,7 @@ class Data:
         )
 
     def _find_days(self, ids: Sequence[int]) -> tuple[date, date]:
-        """Return the first and the last UTC day on which these fixtures may have been answered."""
+        """Return the first and the last UTC day on which platforms may have answered about these fixtures."""
         if self._database is None:
             days = self._archive.read_catalogue()
             return min(days), max(days)
@@ -307,8 +306,8 @@ class Readable:
     ) -> Rows:
         """Return the rows; Postgres does the filtering.
 
-        `where`: a condition in SQL. `columns`: only these columns. `limit`: at most so many rows. Other keyword
-        arguments are arguments of a function, or columns with the value or list of values that their rows must have:
+        `where` is a condition in SQL. `columns` limits the columns, `limit` the number of rows. Other keyword arguments
+        are arguments of a function, or columns with the value or list of values that their rows must have:
         `platform="bet9ja"`, `sr_id=[1, 2]`.
 
         More than MAX_ROWS rows are read only with `whole=True` or a `limit`. Raises TooManyRows; UnknownName for an
@@ -331,8 +330,8 @@ class Readable:
     def _refuse_unknown_markets(self, conn: psycopg.Connection[Any], filters: dict[str, Any]) -> None:
         """Raise UnknownName for a market key that does not exist.
 
-        Without this an empty result would suggest that nobody offers the market. A key that was removed from the
-        vocabulary stays known while the relation has rows with it.
+        An empty result would suggest that no platform offers the market. A key that was removed from the vocabulary
+        counts as known while the relation has rows with it.
         """
         wanted_keys = filters.get(MARKET_KEY_COLUMN)
         keys = (
@@ -354,7 +353,7 @@ class Readable:
 
     @property
     def columns(self) -> pl.DataFrame:
-        """The columns: name, type in Postgres, meaning."""
+        """The columns: name, type in Postgres, and description."""
         schema = {"column": pl.String, "type": pl.String, "about": pl.String}
         return pl.DataFrame(
             [(name, *type_and_comment) for name, type_and_comment in self._relation.columns.items()],

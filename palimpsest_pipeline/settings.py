@@ -69,7 +69,7 @@ def _validate_http_url(url: str) -> str:
         raise ValueError(f"{redact(url)!r} is not an http(s) URL, e.g. https://www.betpawa.ng")
     parts = urlsplit(url)
     if "@" in parts.netloc or parts.query or parts.fragment:
-        # Many messages show this address, and the host's state is stored under it: it must hold no secret.
+        # Many messages show this address, and the host's state is stored under it, so it must not contain a secret.
         raise ValueError(
             "write scheme and host only, e.g. https://www.betpawa.ng; keys and passwords for the site go into __HEADERS"
         )
@@ -117,11 +117,11 @@ ENV_PREFIX: Final = "PALIMPSEST_"
 DOTENV_FILE: Final = ".env"
 
 SERVICE_ADDRESS_PATTERN: Final = re.compile(r"(tcp|udp|sctp)://.+")
-"""The value that Kubernetes writes into NAME_PORT of every container, for a service of that name."""
+"""The form of the value that Kubernetes sets as NAME_PORT in every container for a service NAME."""
 UNMASKED_WORDS: Final = frozenset({"dagster", "guest", "palimpsest", "password", "postgres", "redis"})
-"""Words that our own messages contain.
+"""Words that also appear in our own messages.
 
-A password that is one of them stays visible: hiding it would spoil the messages and protect nothing.
+A password that is one of these words is not hidden, because hiding it would spoil the messages and protect nothing.
 """
 DEFAULT_PLATFORMS: Final = (Platform("betpawa"), Platform("sportybet"), Platform("bet9ja"))
 DEFAULT_STALE_AFTER_MINUTES: Final[dict[FreshnessFamily, tuple[int, int]]] = {
@@ -131,10 +131,9 @@ DEFAULT_STALE_AFTER_MINUTES: Final[dict[FreshnessFamily, tuple[int, int]]] = {
     FreshnessFamily.FIXTURE_LIFE: (180, 720),
     FreshnessFamily.EXPORT: (27 * 60, 51 * 60),
 }
-"""Ages in minutes at which a check warns and fails.
+"""Ages in minutes above which the freshness check of a family of data warns and fails.
 
-They allow a full cycle per hour, which takes up to half an hour, and the data that is computed once an hour or once a
-day.
+They allow a full cycle per hour, which takes up to half an hour, and data that is computed once an hour or once a day.
 """
 
 
@@ -278,7 +277,7 @@ DOTENV_ENCODING: Final = "utf-8-sig"
 
 
 class Settings(BaseSettings):
-    """All settings. Construct them with `load_settings()`, which turns a bad value into one clear line."""
+    """All settings. Construct them with `load_settings()`, which reports a bad value in one clear line."""
 
     model_config = SettingsConfigDict(
         env_prefix=ENV_PREFIX,
@@ -613,10 +612,10 @@ class Settings(BaseSettings):
     @field_validator("ui_port", "embedded_port", mode="before")
     @classmethod
     def _ignore_addresses_of_services(cls, value: Any, info: ValidationInfo) -> Any:
-        """Return the default in place of an address that Kubernetes sets.
+        """Return the default if the value is an address that Kubernetes sets.
 
-        A service named palimpsest-ui, for example, sets PALIMPSEST_UI_PORT in every container, and no command would
-        start.
+        A service named palimpsest-ui, for example, sets PALIMPSEST_UI_PORT in every container, and without this no
+        command would start.
         """
         is_address = isinstance(value, str) and SERVICE_ADDRESS_PATTERN.fullmatch(value) is not None
         return cls.model_fields[info.field_name or ""].default if is_address else value
@@ -741,7 +740,7 @@ class Settings(BaseSettings):
         return {name: _mask_value(name, value) for name, value in _iterate_values(self)}
 
     def list_secrets(self) -> list[str]:
-        """Return the strings that no text for people may show.
+        """Return the strings that must not appear in messages and logs.
 
         They are the secrets of these settings, and the credentials of object stores in the environment.
         """
@@ -761,7 +760,7 @@ class Settings(BaseSettings):
     def to_environment(self) -> dict[str, str]:
         """Return every setting as an environment variable, secrets included.
 
-        A child process of ours gets them, so that it reads these settings and no others.
+        They are for child processes, so that these read exactly these settings.
         """
         return {name: _format_for_environment(name, value) for name, value in _iterate_values(self)}
 
@@ -797,7 +796,7 @@ PLATFORMS_VARIABLE: Final = f"{ENV_PREFIX}PLATFORMS"
 
 def _mask_value(name: str, value: Any) -> Any:
     if isinstance(value, SecretStr):
-        # Anyone who knows the path of a webhook can post to it.
+        # The path of a webhook's address is secret too, because anyone who knows it can post there.
         return (
             "***"
             if name.endswith("WEBHOOK_URL")
@@ -825,14 +824,14 @@ def _format_for_environment(name: str, value: Any) -> str:
 def mask_url(url: str, *, show_user: bool = True) -> str:
     """Return `url` with its password and its secret query values hidden.
 
-    With `show_user=False` the user's name is hidden too. Text that is not a URL is hidden entirely. A name without a
-    password is hidden as well: it may be a token.
+    With `show_user=False` the user's name is hidden too. A user name without a password is always hidden, because it
+    may be a token. Text that is not a URL is hidden entirely.
     """
     try:
         parts = urlsplit(url)
     except ValueError:
         return "***"
-    # An unescaped / in a password splits it: its parts would be shown as host and path.
+    # An unescaped / in a password splits the URL there, so parts of the password would be shown as host and path.
     if not parts.scheme or "@" in parts.path:
         return "***"
     user_info, at_sign, host = parts.netloc.rpartition("@")
@@ -846,15 +845,15 @@ def mask_url(url: str, *, show_user: bool = True) -> str:
 
 
 def _identify_database(url: str) -> tuple[str, str, str]:
-    """Return host, port and name of the database that `url` leads to, as libpq completes them.
+    """Return host, port and name of the database that `url` means, with libpq's defaults.
 
-    Text that is not a URL identifies itself.
+    Text that is not a URL is returned as its own identity.
     """
     try:
         parts = urlsplit(url)
         query = dict(parse_qsl(parts.query))
         host, port = query.get("host") or parts.hostname or "localhost", query.get("port") or parts.port or 5432
-    except ValueError:  # connecting reports the error; a message here might show a password
+    except ValueError:  # connecting reports the error later; a message here might show a password
         return "", "", url
     return host, str(port), query.get("dbname") or unquote(parts.path.removeprefix("/")) or parts.username or ""
 
@@ -874,9 +873,10 @@ def load_settings(**overrides: Any) -> Settings:
             parts = [str(part).upper().replace("-", "_") for part in item["loc"] if part != "[key]"]
             name = ENV_PREFIX + "__".join(parts) if parts else "settings"
             lines.append(f"{name}: {item['msg'].removeprefix('Value error, ')}")
-        raise SettingsError("; ".join(lines)) from None  # the cause holds the values
+        raise SettingsError("; ".join(lines)) from None  # without the cause, which contains the values
     except pydantic_settings.SettingsError as error:
-        # Its message names the field instead of the variable, and its cause shows the value, which may be secret.
+        # Pydantic's message names the field and not the variable, and its cause contains the value, which may be
+        # secret.
         raise SettingsError("; ".join(_list_settings_not_json(dotenv)) or f"settings cannot be read: {error}") from None
     except PackError as error:  # which platforms there are is not certain
         raise SettingsError(str(error)) from error
@@ -915,7 +915,7 @@ def _list_settings_not_json(dotenv: Sequence[Binding]) -> list[str]:
 def _parse_dotenv(file: Path) -> list[Binding]:
     """Return the statements of the file; an empty list when there is no file.
 
-    Raises SettingsError that names the first line that cannot be read.
+    Raises SettingsError with the first line that cannot be read.
     """
     if not file.is_file():
         return []
@@ -937,6 +937,6 @@ def _parse_dotenv(file: Path) -> list[Binding]:
 
 
 def _find_line(binding: Binding) -> int:
-    """Return the line number of a statement, without the blank lines that the parser counts as part of it."""
+    """Return the line number of a statement; the parser counts the blank lines before it as part of it."""
     statement = binding.original.string
     return binding.original.line + statement[: len(statement) - len(statement.lstrip())].count("\n")

@@ -1,9 +1,11 @@
 """Fixtures of the whole suite, one module per real thing the tests run on."""
 
+import gc
 import os
 import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 pytest_plugins = [
@@ -23,9 +25,28 @@ if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
     sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"]
     sys.dont_write_bytecode = False
 
+# Imports, definitions and collected tests stay for the whole session. By Python's thresholds the search for cycles among
+# them takes a sixth of the processor time of a run of Dagster.
+gc.set_threshold(50_000, 20, 50)
+
 # Before the definitions are imported: tests use days of every year since the first recorded answers.
 os.environ.setdefault("PALIMPSEST_FIRST_DAY", "2025-01-01")
 
 # Cores are shared with other tests: how long an example takes says nothing of what is tested.
 settings.register_profile("no_deadline", deadline=None)
 settings.load_profile("no_deadline")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out modules without a marked test when only marked tests run: each worker saves their imports."""
+    marks = config.option.markexpr.split(" or ")
+    if not {"slow", "browser"}.issuperset(marks) or not collection_path.name.startswith("test_"):
+        return None
+    source = collection_path.read_text()
+    return None if any(f"mark.{mark}" in source for mark in marks) else True
+
+
+def pytest_collection_finish() -> None:
+    """Keep what has been imported and collected out of all later searches for cycles."""
+    gc.collect()
+    gc.freeze()

@@ -1,1 +1,1 @@
-"""The `palimpsest` command: one module per group of commands, and the modules they share."""
+"""The `palimpsest` command: one module per group of subcommands, and the modules that they share."""

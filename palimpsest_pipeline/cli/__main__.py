@@ -1,6 +1,6 @@
 """The `palimpsest` command: each subcommand calls a function of another package and prints the result.
 
-Commands import Dagster only when they run something: the import takes seconds, and `palimpsest settings` must not wait
+Commands import Dagster only when they execute runs: the import takes seconds, and `palimpsest settings` must not wait
 for it. Exit codes: 0 success, 1 failure, 2 wrong usage, 3 partial success (some platform failed), 130 cancelled
 (Ctrl-C, SIGTERM).
 """
@@ -50,8 +50,8 @@ from .console import (
     print_table,
     say,
 )
+from .csv_and_excel_files import CsvOption, XlsxOption, write_files
 from .db import db_app
-from .files import CsvOption, XlsxOption, write_files
 from .landing import landing_app
 from .markets import markets_app
 from .odds_alerts import odds_alerts_app
@@ -83,7 +83,7 @@ def begin(context: typer.Context) -> None:
         return
     try:
         load_settings()
-    except SettingsError:  # the command itself reports the error
+    except SettingsError:  # the subcommand itself reports the error
         return
     for unknown in find_unknown_settings():
         if not unknown.is_service_variable:
@@ -103,17 +103,17 @@ REPORT_COLUMNS = (
     ("took s", "capture_s"),
     ("ms", "ms"),
 )
-"""Columns of a report for a terminal of 80 characters: heading, and name in the report's JSON.
+"""Columns of a report on a terminal of 80 characters: heading, and name in the report's JSON.
 
-A report shows those that it has.
+A report shows those of these columns that its JSON has.
 """
 TEXT_COLUMNS = ("platform", "status")
 """Columns of a report that hold text; all others hold numbers."""
 
 RUN_MODULES = ("dagster", "dagster_postgres")
-"""Modules that a command imports while the database starts, if it executes runs.
+"""Modules that commands which execute runs import while the database starts.
 
-Their import takes seconds. Our definitions cannot be in this list: see `run_live_job`.
+Their import takes seconds. Our Dagster definitions cannot be in this list: see `run_live_job`.
 """
 
 DayOption = Annotated[
@@ -124,10 +124,10 @@ DayOption = Annotated[
 
 @contextmanager
 def open_pipeline(settings: Settings | None = None, *, modules_to_preload: Sequence[str] = ()) -> Iterator[Any]:
-    """Open the pipeline with its database running.
+    """Yield the pipeline with its database running.
 
-    When the database is lost, the command ends instead of waiting for Dagster's retries. `modules_to_preload`: modules
-    that are imported while the database starts.
+    When the connection to the database is lost, the command ends at once and does not wait for Dagster's retries.
+    `modules_to_preload` are imported while the database starts.
     """
     from palimpsest_pipeline.operate.databases import open_databases
     from palimpsest_pipeline.runtime.import_ahead import import_ahead
@@ -152,10 +152,7 @@ def settings(as_json: JsonOption = False) -> None:
 
 
 def warn_about_source_conflict(settings: Settings) -> None:
-    """Print a warning when the settings do not fit the data in the home folder.
-
-    They conflict when one is simulated and the other is real.
-    """
+    """Print a warning when the settings would mix simulated and real data in the home folder."""
     from palimpsest_pipeline.pipeline.data_source import describe_conflict, read_noted_source
 
     source = read_noted_source(settings.home)
@@ -201,8 +198,8 @@ def demo(
                 )
             )
         if ui:
-            # The demo's UI must not read the user's own settings or their `.env`: it gets a full environment and its
-            # own folder.
+            # The demo's UI must not read the user's own settings or `.env` file. It therefore gets all settings as
+            # environment variables and runs in a folder without `.env`.
             serve_until_stopped(demo_settings, demo_settings.to_environment(), demo_settings.home)
     say(
         f"The demo's data stay in {world.locate_demo_home(configured)}; look again with: "
@@ -306,12 +303,12 @@ def worker(
 
 
 def run_live_job(pipeline: Any, job: str, trigger: str, sr_ids: tuple[int, ...] = (), day: date | None = None) -> Any:
-    """Run one live job with a progress bar per platform on the terminal. Return its RunOutcome."""
+    """Run one live job with a progress bar per platform on the terminal; return its RunOutcome."""
     from palimpsest_pipeline.operate.databases import upgrade_schema
 
     upgrade_schema(pipeline)
-    # Imported after the upgrade: importing the partitions reads the first day, which the upgrade of a new home
-    # folder writes.
+    # Imported after the schema upgrade, which writes the first day into a new home folder: importing the partitions
+    # reads this day.
     from palimpsest_pipeline.defs.instance import open_instance
     from palimpsest_pipeline.defs.run_heartbeat import report_dead_runs
     from palimpsest_pipeline.domain.enums import Trigger
@@ -335,7 +332,7 @@ def run_live_job(pipeline: Any, job: str, trigger: str, sr_ids: tuple[int, ...] 
 
 
 def require_home_data_source(pipeline: Any) -> None:
-    """Raise SettingsError when a run would mix simulated data with real data.
+    """Raise SettingsError when a run with these settings would mix simulated data with real data.
 
     Call it before the run starts.
     """
@@ -414,7 +411,8 @@ def refresh(sr_ids: Annotated[list[int], typer.Argument(help="SportRadar ids.")]
 
     with open_pipeline(modules_to_preload=RUN_MODULES) as pipeline:
         outcome = run_live_job(pipeline, "refresh", "on_demand", tuple(sr_ids))
-        # Imported here because the upgrade in `run_live_job` must write the first day before Dagster's partitions load.
+        # Imported here, because importing Dagster's partitions reads the first day, which `run_live_job` may have to
+        # write.
         from palimpsest_pipeline.operate.run_job import NOT_LISTED_STATUS, read_refresh_result
 
         platforms, unknown = read_refresh_result(pipeline, outcome.run_id, sr_ids)
@@ -482,8 +480,8 @@ def backfill(
     )
     with open_pipeline(modules_to_preload=RUN_MODULES) as pipeline, open_terminal() as console:
         upgrade_schema(pipeline)
-        # Imported after the upgrade: importing the partitions reads the first day, which the upgrade of a new home
-        # folder writes.
+        # Imported after the schema upgrade, which writes the first day into a new home folder: importing the partitions
+        # reads this day.
         from palimpsest_pipeline.defs.instance import open_instance
         from palimpsest_pipeline.operate.backfill import backfill as replay
         from palimpsest_pipeline.pipeline.replay_plan import plan_hours
@@ -509,9 +507,9 @@ def backfill(
 
 
 def print_due_hours(hours: Iterable[Any], *, stale_only: bool, as_json: bool, console: Console) -> None:
-    """Print each hour of a replay's plan that is due or cannot be derived, and why.
+    """Print each hour of a backfill's plan that is due or cannot be derived, with the reason.
 
-    `as_json`: one JSON object on standard output; otherwise lines on `console`.
+    With `as_json`, print one JSON object on standard output; otherwise lines on `console`.
     """
     from palimpsest_pipeline.operate.backfill.backfill import list_lost_cycles
 
@@ -526,7 +524,7 @@ def print_due_hours(hours: Iterable[Any], *, stale_only: bool, as_json: bool, co
             )
         )
         return
-    # Consecutive hours are often due for the same reason: they share a line.
+    # Consecutive hours are often due for the same reason, so they share a line.
     for (why, refused), group in groupby(reasons, key=lambda key: reasons[key]):
         keys = list(group)
         span = keys[0] if len(keys) == 1 else f"{keys[0]} to {keys[-1]}"
@@ -567,7 +565,7 @@ def print_coverage(pipeline: Any, max_tournaments: int = 15) -> None:
 
 
 def _format_headings(frame: Any) -> Any:
-    """Return the frame with column names as headings, which a table can break over lines."""
+    """Return the frame with column names as headings with spaces, which a table can break into lines."""
     return frame.rename({name: name.removeprefix("n_").replace("_", " ") for name in frame.columns})
 
 
@@ -670,13 +668,13 @@ def doctor(
 
 
 def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt  # as Ctrl-C does: `finally` blocks stop the started processes
+    raise KeyboardInterrupt  # like Ctrl-C, so that `finally` blocks stop the started processes
 
 
 def main() -> None:
     """Execute the command, and end the process as soon as its exit functions have run.
 
-    A normal exit of Python would free every loaded object, which takes more than a second after a run.
+    A normal exit of Python frees every loaded object, which takes more than a second after a run.
     """
     exit_code = 1
 
@@ -686,7 +684,7 @@ def main() -> None:
                 stream.flush()
         os._exit(exit_code)
 
-    atexit.register(end_process)  # registered first, therefore called last
+    atexit.register(end_process)  # registered first, because the last registered function is called first
     try:
         run_command()
         exit_code = 0
@@ -698,11 +696,11 @@ def main() -> None:
 def run_command() -> None:
     """Execute the command and translate errors into exit codes.
 
-    A PalimpsestError becomes one line and exit code 1. Ctrl-C becomes 130. Any other error is a bug and shows its
-    traceback.
+    A PalimpsestError is printed as one line and gives exit code 1. Ctrl-C gives 130. Any other error is a bug and shows
+    its traceback.
     """
     log_to_terminal()
-    with suppress(SettingsError):  # the command itself reports the error
+    with suppress(SettingsError):  # the subcommand itself reports the error
         os.umask(int(load_settings().umask, 8))
     for end_signal in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(end_signal) is signal.SIG_DFL:  # under `nohup` SIGHUP stays ignored
@@ -710,7 +708,7 @@ def run_command() -> None:
     try:
         try:
             app()
-        finally:  # a later Ctrl-C must not change the exit code
+        finally:  # ignore another Ctrl-C, which would change the exit code
             for signal_number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(signal_number, signal.SIG_IGN)
     except KeyboardInterrupt:
@@ -723,7 +721,7 @@ def run_command() -> None:
 
 
 def _redact_secrets(message: str) -> str:
-    """Return `message` without the secrets of the settings: an error may repeat the value it was given."""
+    """Return `message` without the secrets of the settings, because an error may contain the bad value."""
     from palimpsest_pipeline.domain.secrets import list_store_secrets, redact
 
     try:
@@ -734,7 +732,7 @@ def _redact_secrets(message: str) -> str:
 
 
 def _explain_loss(error: Exception) -> str | None:
-    """Return a message for a lost database or a full disk; None for any other error."""
+    """Return a message for a lost database connection or a full disk; None for any other error."""
     from palimpsest_pipeline.storage.db.connection import explain_loss
 
     return explain_loss(error)

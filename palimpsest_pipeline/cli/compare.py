@@ -1,6 +1,6 @@
-"""The commands `palimpsest compare` and `palimpsest gaps`: home beside its competitors on one fixture.
+"""The commands `palimpsest compare` and `palimpsest gaps`: home and its competitors on one fixture.
 
-They answer for now or for an earlier instant. Exit codes as in `cli/__main__.py`.
+They show the state of now or of an earlier instant. Exit codes as in `cli/__main__.py`.
 """
 
 import json
@@ -91,7 +91,7 @@ def gaps(sr_id: SrIdArgument, at: AtOption = None, market: MarketOption = None, 
 
 
 def _read_compared_tables(sr_id: int, at: str | None) -> "tuple[dict[str, Any], datetime, dict[str, pl.DataFrame]]":
-    """Return the fixture's names, the instant, and the fixture's rows of each table at that instant."""
+    """Return the fixture's names, the instant, and by table the fixture's rows as of this instant."""
     from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.pipeline.marts.current_prices import compute_prices_as_of
     from palimpsest_pipeline.storage.catalog.fixtures import read_fixture
@@ -144,7 +144,7 @@ def _format_price(row: "dict[str, Any]", side: str) -> str:
 
 
 def _format_margins(outcomes: "pl.DataFrame") -> str:
-    """Return the margins as text for people; empty where none can be computed."""
+    """Return the margins as text for people; empty when no margin can be computed."""
     first_rows = outcomes.unique("platform", keep="first", maintain_order=True)
     margins = {
         first_rows["home_platform"][0]: first_rows["home_margin"][0],

@@ -20,9 +20,9 @@ from palimpsest_pipeline.runtime.terminal import PrintableConsole, find_output_w
 from palimpsest_pipeline.settings import PLATFORMS_VARIABLE
 
 EXIT_PARTIAL = 3
-"""Exit code of a partial success."""
+"""Exit code when only a part succeeded."""
 EXIT_CANCELLED = 130
-"""Exit code of a cancelled command: the one a shell reports after Ctrl-C."""
+"""Exit code of a cancelled command, the same that a shell reports after Ctrl-C."""
 
 out = PrintableConsole(width=find_output_width(sys.stdout))
 err = PrintableConsole(stderr=True, width=find_output_width(sys.stderr))
@@ -55,7 +55,7 @@ def format_command(arguments: str, home: Path, platforms: Sequence[Platform] = (
 
     The terminal must be in the same working directory. `platforms` become the active ones.
     """
-    # uv sets UV for the commands it runs; without `uv run` such an installation's command is not on the PATH.
+    # uv sets the variable UV for the commands it runs. Without `uv run`, `palimpsest` is then not on the PATH.
     command = "uv run palimpsest" if "UV" in os.environ else "palimpsest"
     active = f"{PLATFORMS_VARIABLE}={','.join(platforms)} " if platforms else ""
     return f"PALIMPSEST_HOME_DIR={shlex.quote(str(home))} {active}{command} {arguments}"
@@ -69,7 +69,7 @@ def fail(message: str, code: int = 1) -> typer.Exit:
 
 
 def escape_markup(text: str, kept_characters: str = "") -> str:
-    """Return text that rich prints literally.
+    """Return text in a form that rich prints unchanged.
 
     Control characters become escapes, except those in `kept_characters`: a newline in a name must not start a new line.
     """
@@ -100,8 +100,8 @@ def parse_hour(text: str) -> datetime:
 def parse_hours(first: str, last: str, now: datetime) -> tuple[datetime, datetime]:
     """Return the first and the last UTC hour of a range, both included, each given as for `parse_hour`.
 
-    A day as `last` means all of its hours; for today, the hours that have begun. Raises typer.BadParameter when the
-    range is reversed or ends in the future.
+    A day as `last` means its last hour; for today, the current hour. Raises typer.BadParameter when the range is
+    reversed or ends in the future.
     """
     begin, end, current = parse_hour(first), parse_hour(last), now.replace(minute=0, second=0, microsecond=0)
     if ":" not in last and end <= current:
@@ -137,7 +137,7 @@ PLATFORM_HEADING: Final = "platform"
 
 
 def print_table(title: str, columns: Sequence[tuple[str, bool]], rows: Iterable[Sequence[Any]]) -> None:
-    """Print rows under `columns`, each a heading and whether it holds numbers.
+    """Print rows under `columns`, each a heading and whether its values are numbers.
 
     A text that does not fit is folded, never cut. A platform's key stays whole, so that it can be copied.
     """

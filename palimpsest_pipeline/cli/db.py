@@ -122,9 +122,9 @@ def url(
 def roles() -> None:
     """Create the read-only role of analysts, or update its rights.
 
-    It reads the marts and the views for analysts. As far as the pipeline's user may forbid it, only owners and users
-    with an explicit grant can make temporary tables or large objects in our database, or connect to Dagster's. Prints
-    the rights of the role beyond reading. Exit code 3 when an administrator must revoke some of them.
+    The role reads the marts and the views for analysts. The command also revokes the general rights to create temporary
+    tables and large objects in our database, and to connect to Dagster's. Prints the rights of the role beyond reading
+    that the pipeline's user may not revoke. Exit code 3 when an administrator must revoke some of them.
     """
     from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.pipeline.analyst_role import enforce_analyst_access

@@ -1,4 +1,4 @@
-"""The arguments and the heading that the commands on one fixture share."""
+"""The arguments and the heading that are common to the commands on one fixture."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -35,7 +35,7 @@ def find_market_keys(text: str) -> list[str]:
 
 
 def print_fixture(fixture: dict[str, Any], instant: datetime) -> None:
-    """Print the teams, the kickoff and the instant that the rows below are about."""
+    """Print the teams, the kickoff, and the instant of the rows that the command prints below."""
     names = f"{fixture['home_team']} - {fixture['away_team']}"
     out.print(f"[bold]{escape_markup(names)}[/]  kickoff {fixture['kickoff_at']:%Y-%m-%d %H:%M} UTC", highlight=False)
     out.print(f"as of {instant:%Y-%m-%d %H:%M:%S} UTC", highlight=False)

@@ -149,7 +149,7 @@ def landing_rescan(as_json: JsonOption = False) -> None:
 def landing_compact(dry_run: DryRunOption = False, as_json: JsonOption = False) -> None:
     """Put the answers of each finished hour into one file per platform.
 
-    Every answer stays readable, also during this.
+    All answers can be read before, during and after the command.
     """
     from palimpsest_pipeline.domain.instants import format_hour_key
     from palimpsest_pipeline.operate.databases import open_databases, require_schema

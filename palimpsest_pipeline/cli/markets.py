@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from palimpsest_pipeline.pipeline.market_audit import LeftOutInput
 
 MAX_UNMAPPED_ROWS = 15
-"""Unmapped markets per platform in a table for people."""
+"""Maximum number of unmapped markets per platform in a table for people."""
 MAX_LEFT_OUT_LINES = 20
 
 markets_app = typer.Typer(no_args_is_help=True, help="The vocabulary of markets: look up, list, audit.")
@@ -108,9 +108,10 @@ def _print_market(market: "Market") -> None:
 
 
 def _format_outcome_ids(ids: dict[str, list[str]]) -> str:
-    """Return the outcome ids on one platform as text.
+    """Return a market's outcome ids on one platform as text.
 
-    The ids appear once when all market ids of the platform agree, else once per group of market ids.
+    The ids are printed once when they are the same for all market ids of the platform, else once per group of market
+    ids.
     """
     groups: dict[str, list[str]] = {}
     for market_id, codes in ids.items():

@@ -13,7 +13,7 @@ from palimpsest_pipeline.domain.enums import WHOLE_LISTING_KEY, OddsAlertLevel
 from palimpsest_pipeline.settings import load_settings
 
 from .console import JsonOption, escape_markup, fail, out, print_table
-from .files import CsvOption, XlsxOption, write_files
+from .csv_and_excel_files import CsvOption, XlsxOption, write_files
 
 odds_alerts_app = typer.Typer(
     help="Alerts to traders: prices that move, books that disagree, markets and listings that disappear."
@@ -82,7 +82,7 @@ def ack(
 ) -> None:
     """Acknowledge an alert.
 
-    While the alert lasts it shows as acknowledged, also after it is derived again.
+    The alert counts as acknowledged until it ends, even when alerts are derived again.
     """
     from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.storage.marts import odds_alerts as stored

@@ -1,4 +1,4 @@
-"""The `palimpsest` commands about schedules and their results: `cadence`, `slots`, `alerts`.
+"""The `palimpsest` commands on schedules and their results: `cadence`, `slots`, `alerts`.
 
 Exit codes as in `cli/__main__.py`.
 """
@@ -18,7 +18,7 @@ orchestration_app = typer.Typer()
 
 
 class SwitchState(StrEnum):
-    """The state to set for the schedule and the sensor that start scrapes."""
+    """The two arguments of `palimpsest cadence`: switch the schedule and the sensor of scrapes on or off."""
 
     ON = "on"
     OFF = "off"
@@ -92,8 +92,8 @@ def slots(
 ) -> None:
     """List lost slots of the kickoff cadence by fixture and stretch of time.
 
-    A slot is lost when a fixture was due and was not asked, or when no platform answered. The present settings, and the
-    kickoffs as they were known at the time, decide which slots were due. Nothing is due before the first slot that was
+    A slot is lost when a fixture was due and not requested, or when no platform answered. The current settings, and the
+    kickoffs that were known at the time, decide which slots were due. Nothing is due before the first slot that was
     requested in this time or in the 24 hours before it.
     """
     from palimpsest_pipeline.operate.databases import open_databases, require_schema
@@ -186,6 +186,8 @@ def alerts(
         out.print(f"{line}\n  {alert.message}", highlight=False, markup=False, soft_wrap=True)
     if not alert_rows:
         out.print(
-            f"the sensor `alerts` has found nothing wrong, now or in the last {hours:g} hours",
+            f"no alert is open, and none ended in the last {hours:g} hours; the sensor `alerts` looks while"
+            " `palimpsest up` runs",
             highlight=False,
+            soft_wrap=True,
         )

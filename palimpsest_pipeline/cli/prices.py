@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from palimpsest_pipeline.pipeline.context import Pipeline
 
 MAX_ANSWER_AGE: Final = timedelta(hours=24)
-"""A platform whose last answer is older than this has no prices.
+"""Maximum age of a platform's last answer; an older answer's prices are not shown.
 
-Prices of older answers can be requested with an earlier instant.
+They can be shown by giving an earlier instant.
 """
 INACTIVE_MARK: Final = "*"
 

@@ -18,7 +18,7 @@ from .console import fail
 
 sql_app = typer.Typer()
 SEARCH_PATH_OPTION: Final = "-c search_path=palimpsest,mart,public"
-"""Lets queries name views and marts without a schema, as analysts can."""
+"""Option of libpq with which queries can name views and marts without a schema, as analysts can."""
 
 
 @sql_app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -39,7 +39,7 @@ def sql(
     with open_databases(configured) as pipeline:
         require_schema(pipeline)
         environment = {**os.environ, **_build_psql_environment(configured, analyst, pipeline.database.conninfo)}
-        # Ctrl-C ends a statement in psql, not this command.
+        # Ctrl-C must cancel a statement in psql and must not end this command.
         previous_handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
             code = subprocess.run([_find_psql(), *context.args], env=environment, check=False).returncode
@@ -49,7 +49,7 @@ def sql(
 
 
 def _build_psql_environment(settings: Settings, analyst: bool, conninfo: str) -> dict[str, str]:
-    """Return the variables of libpq that lead psql to its database.
+    """Return the environment variables of libpq with which psql connects to the database.
 
     A password in psql's arguments would be visible to other users of the machine.
     """

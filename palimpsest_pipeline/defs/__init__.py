@@ -6,6 +6,7 @@ calls are in `pipeline`, which does not import Dagster.
 
 import warnings
 
-# Backfill policies and partitioned checks are offered by the UI itself, but Dagster prints a notice about them at every
-# command. The filter matches the message and not the class: importing Dagster here would cost every command seconds.
+# Dagster's UI offers backfill policies and partitioned checks, but Dagster prints a notice about them at every command.
+# The filter matches the notice's text and not its class, because importing Dagster here would slow every command by
+# seconds.
 warnings.filterwarnings("ignore", message=r"[\s\S]*is currently in (beta|preview)")

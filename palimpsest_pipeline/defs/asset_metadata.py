@@ -31,22 +31,25 @@ def build_column_schema(table: str) -> dg.TableSchema:
 def build_table_metadata(
     table: str, other_tables: Sequence[str] = (), changed_columns: Mapping[str, Sequence[str]] | None = None
 ) -> dict[str, Any]:
-    """Return the definition metadata of an asset that writes the rows of `table` and of `other_tables`.
+    """Return the metadata of an asset that writes the rows of `table` and of `other_tables`.
 
-    `changed_columns`: tables whose rows another asset writes, with the columns that this one changes. The metadata
-    names the analysts' views that read the tables.
+    `changed_columns` maps each table whose rows another asset writes to the columns that this asset changes. The
+    metadata names the analysts' views that read the tables.
     """
     metadata: dict[str, Any] = {"dagster/column_schema": build_column_schema(table), TABLE_NAME_KEY: table}
     changed = [f"{name} ({', '.join(names)})" for name, names in (changed_columns or {}).items()]
     if other_tables or changed:
-        metadata[ALSO_WRITES_KEY] = "; ".join([*other_tables, *changed])  # text: Dagster's UI shows it as it is
+        metadata[ALSO_WRITES_KEY] = "; ".join([*other_tables, *changed])  # text, because the UI shows text unchanged
     if views := sorted({view for each in (table, *other_tables) for view in find_views(each)}):
         metadata["sql_views"] = ", ".join(views)
     return metadata
 
 
 def list_written_tables(spec: dg.AssetSpec) -> dict[str, set[str]]:
-    """Return the tables that an asset declares to write, with the changed columns or `*` for whole rows."""
+    """Return the tables that an asset writes according to its metadata, each with its columns.
+
+    The columns are those that the asset changes, or `*` if it writes whole rows.
+    """
     written: dict[str, set[str]] = {}
     if TABLE_NAME_KEY in spec.metadata:
         written[str(spec.metadata[TABLE_NAME_KEY])] = {"*"}
@@ -57,13 +60,13 @@ def list_written_tables(spec: dg.AssetSpec) -> dict[str, set[str]]:
 
 
 def build_metadata(row_count: int, **numbers: float | str | dg.MetadataValue | None) -> dict[str, Any]:
-    """Return materialization metadata: row count, figures and our own plots. None is left out.
+    """Return the metadata of a materialization: row count, figures and plots. Values of None are left out.
 
-    Figures are plain numbers, because Dagster plots these by partition.
+    Figures are plain numbers, because Dagster plots numbers by partition.
     """
     return {"dagster/row_count": row_count, **{k: v for k, v in numbers.items() if v is not None}}
 
 
 def stringify_values(numbers: Mapping[str, object]) -> dict[str, Any]:
-    """Return numbers and texts unchanged and other values as text. None is left out."""
+    """Return numbers and texts unchanged and other values as text. Values of None are left out."""
     return {k: v if isinstance(v, int | float | str) else str(v) for k, v in numbers.items() if v is not None}

@@ -1,4 +1,4 @@
-"""The run launcher that hands each run to a Celery worker.
+"""The Dagster run launcher that sends each run to a Celery worker.
 
 `dagster.yaml` names it. It is imported only where the extra `celery` is installed. Belongs here: the launcher, and the
 Celery application that it shares with the workers. Does not belong here: running a worker, and examining the broker.
@@ -17,16 +17,16 @@ from dagster_celery.tasks import create_execute_job_task
 QUEUE_NAME: Final = "dagster"
 CONNECT_TIMEOUT_S: Final = 5
 DISABLED_BACKEND_URL: Final = "disabled://"
-"""Result backend of Celery: none, because each run's process writes its result to Dagster's storage."""
+"""Celery's setting for no result backend. Each run's process writes its result to Dagster's storage."""
 CELERY_CONFIG: Final = {
     "task_ignore_result": True,
-    # Without prefetching, a free worker takes the next run instead of one that is busy. A task is acknowledged when it
-    # begins: if the broker delivered it again later, the run would be executed twice.
+    # Without prefetching, a free worker takes the next run, which otherwise might wait for a busy worker. A task is
+    # acknowledged when it begins: if the broker delivered it again later, the run would be executed twice.
     "worker_prefetch_multiplier": 1,
     "worker_disable_prefetch": True,
     "task_acks_late": False,
-    "worker_redirect_stdouts": False,  # Dagster's log of a run is complete in its storage
-    "worker_proc_alive_timeout": 120,  # a process imports the pipeline before it reports that it is alive
+    "worker_redirect_stdouts": False,  # Dagster's storage has the complete log of a run
+    "worker_proc_alive_timeout": 120,  # importing the pipeline takes long
     "worker_max_tasks_per_child": 200,
     "broker_connection_retry_on_startup": True,
     "broker_connection_timeout": CONNECT_TIMEOUT_S,
@@ -40,7 +40,7 @@ CELERY_CONFIG: Final = {
 
 
 def build_application(broker_url: str) -> Celery:
-    """Return the Celery application of launcher and workers, with the one task that executes a run."""
+    """Return the Celery application of launcher and workers, with one task: executing a run."""
     app = make_app(
         {
             "broker": broker_url,
@@ -55,10 +55,10 @@ def build_application(broker_url: str) -> Celery:
 
 
 class Launcher(CeleryRunLauncher):
-    """A run launcher that hands runs to the workers (`palimpsest worker`) through the broker.
+    """A run launcher that sends runs through the broker to the workers (`palimpsest worker`).
 
-    The run's own heartbeats tell whether it is alive. The broker cannot: after a restart it has forgotten the runs that
-    are under way.
+    Whether a run is alive is judged by the run's own heartbeats: after a restart the broker has forgotten running
+    tasks.
     """
 
     def __init__(self, broker: str, inst_data: Any = None) -> None:
@@ -92,7 +92,7 @@ class Launcher(CeleryRunLauncher):
         return False
 
     def terminate(self, run_id: str) -> bool:
-        """Ask the run's worker to end it, or drop the run while it waits in the broker.
+        """Ask the run's worker to end the run, or remove the run from the broker while it waits there.
 
         Return False if the run is finished or was never sent to the broker.
         """

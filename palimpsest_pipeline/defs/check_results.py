@@ -12,7 +12,7 @@ MAX_PARALLEL_RUNS: Final = 4
 
 
 def name_check(key: dg.AssetCheckKey) -> str:
-    """Return the name of a check in alerts and in ops.cycle_checks.
+    """Return the name of a check as alerts and ops.cycle_checks use it.
 
     For example `mart/coverage_fixture:classes_follow_the_platforms`.
     """
@@ -37,10 +37,10 @@ def list_blocking_failures(instance: dg.DagsterInstance, run_id: str) -> list[tu
 def find_last_evaluation(
     instance: dg.DagsterInstance, check: dg.AssetCheckKey, partition_key: str | None = None
 ) -> AssetCheckExecutionRecord | None:
-    """Return the newest evaluation of a check in any run, of one partition if it is given.
+    """Return the newest evaluation of a check over all runs, of one partition if it is given.
 
-    Dagster sorts evaluations by the time at which their run planned them. So an evaluation of a long run may be newer
-    than one of a short run that was planned later: the newest ones are compared by the time of the evaluation itself.
+    Dagster sorts evaluations by the time at which their run planned them. An evaluation of a long run may therefore be
+    newer than one of a short run that was planned later, so this function compares the times of the newest evaluations.
     """
     partition_filter = None if partition_key is None else PartitionKeyFilter(key=partition_key)
     records = instance.event_log_storage.get_asset_check_execution_history(

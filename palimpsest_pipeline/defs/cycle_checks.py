@@ -1,7 +1,7 @@
 """Checks that judge cycles one by one.
 
-Each verdict is stored, so that a cycle is judged only once, however many cycles its day has. Belongs here: selecting
-the cycles to judge, and combining their verdicts into the result of the day. Does not belong here: the rule of a check.
+Each verdict is stored, so each cycle is judged only once. Belongs here: selecting the cycles to judge, and combining
+their verdicts into the check result of the day. Does not belong here: the rule of a check.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -24,20 +24,20 @@ from .partitions import day_partitions, parse_day_key
 from .run_cycles import find_run_cycles
 
 Judge = Callable[[Pipeline, psycopg.Connection, Sequence[int]], Iterable[Verdict]]
-"""A function that judges cycles. A cycle without a verdict has passed."""
+"""A function that yields verdicts on cycles. A cycle for which it yields none has passed."""
 
 JUDGES_KEY: Final = "palimpsest/judges"
 JUDGES_CYCLES: Final = "cycles"
-"""Metadata value of the checks of this module.
+"""Metadata value of the checks made by this module.
 
-It shows the alerts that their verdicts are in ops.cycle_checks.
+By this value the alert sensor knows that the verdicts of a check are in ops.cycle_checks.
 """
 
 CYCLES_PER_BATCH: Final = 24
-"""Number of cycles that are judged from one reading of their rows. It limits memory."""
+"""Number of cycles whose rows are read and judged together. It limits memory."""
 MAX_NAMED_CYCLES: Final = 5
 AFTER_ALL_ELSE: Final = {run_priorities.PRIORITY_TAG: "-1"}
-"""Step tags of a check that blocks nothing: it runs last, so that no other step waits for it."""
+"""Step tags of a check that blocks nothing: the check runs last, so that no other step waits for it."""
 CHECK_SEVERITIES: Final = {Severity.ERROR: dg.AssetCheckSeverity.ERROR, Severity.WARN: dg.AssetCheckSeverity.WARN}
 
 
@@ -48,12 +48,12 @@ def make_cycle_check(
     blocking: bool = False,
     additional_deps: Sequence[Sequence[str]] = (),
 ) -> Callable[[Judge], dg.AssetChecksDefinition]:
-    """Return a decorator that makes an asset check of a function that judges cycles.
+    """Return a decorator that makes an asset check from a function that judges cycles.
 
     The docstring of the function states the rule that must hold; it becomes the description of the check. `product` is
     schema and name of the product that the check judges. The result of a day is an error if a cycle that this run
-    judged has an error. A cycle of an earlier run that is still bad makes it a warning, which blocks nothing and names
-    the cycle until it is repaired.
+    judged has an error. A bad cycle of an earlier run makes the result a warning, which blocks nothing and names the
+    cycle until it is repaired.
     """
 
     def decorate(judge: Judge) -> dg.AssetChecksDefinition:
@@ -104,7 +104,7 @@ def _judge_day(
 def build_day_result(verdicts: Sequence[Verdict], bad_verdicts: Sequence[Verdict]) -> dg.AssetCheckResult:
     """Return the check result of a day.
 
-    `verdicts` are those of this run; `bad_verdicts` are all verdicts with violations on cycles of the day.
+    `verdicts` are those of this run. `bad_verdicts` are all stored verdicts with violations on cycles of the day.
     """
     failed = [verdict for verdict in verdicts if not verdict.has_passed]
     judged_ids = {verdict.cycle_id for verdict in verdicts}

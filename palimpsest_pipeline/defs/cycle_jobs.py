@@ -1,4 +1,4 @@
-"""The jobs of cycles.
+"""The Dagster jobs that scrape or derive cycles.
 
 They differ only in the assets that they select; `cycle_triggers.py` defines when they run.
 """
@@ -19,9 +19,9 @@ DIRTY_DATES_CHECK = dg.AssetSelection.checks(no_kickoff_date_is_dirty_for_long)
 CYCLE_ASSETS = dg.AssetSelection.groups("core", "mart") - FIXTURE_ASSETS - PRESENT_STATE_CHECKS
 """Assets that are derived cycle by cycle."""
 DERIVED_ASSETS = CYCLE_ASSETS | FIXTURE_ASSETS - PRESENT_STATE_CHECKS
-"""`CYCLE_ASSETS` and the assets of current prices and alerts.
+"""`CYCLE_ASSETS` and the assets of current prices and alerts to traders.
 
-A backfill derives the latter once, at its end, instead of once per day.
+A backfill derives current prices and alerts once, at its end, instead of once per day.
 """
 
 COVERAGE_PAGE_ASSET = dg.AssetSelection.assets(coverage_report)
@@ -41,16 +41,17 @@ ALL_FIXTURES_ASSETS = dg.AssetSelection.assets(
 )
 """Assets that a cycle for given fixtures cannot derive, because they need all fixtures."""
 
-# Without the checks of the mart, which take as long as the rest: the next replay of the day checks these rows too.
+# Without the checks of the mart, which take as long as all other steps. The next replay of the day checks these rows
+# too.
 GIVEN_FIXTURES_SELECTION = (
     (dg.AssetSelection.assets(["landing", "odds_payloads"]) | DERIVED_ASSETS - ALL_FIXTURES_ASSETS).without_checks()
     | PLATFORM_ANSWERS_CHECK
     | dg.AssetSelection.checks(history_equals_current)
 )
-"""Assets and checks of a run that asks only for given fixtures.
+"""Assets and checks of a run that requests only given fixtures.
 
-If core contradicts itself in a cycle, nothing downstream is derived from the cycle. The prices of the minutes before a
-kickoff are already written by then.
+If the stored odds of a cycle fail `history_equals_current`, nothing downstream is derived from the cycle. The prices of
+the minutes before a kickoff are already written by then.
 """
 
 refresh_job = dg.define_asset_job(

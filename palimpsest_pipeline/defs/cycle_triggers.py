@@ -1,7 +1,7 @@
-"""The triggers of cycles: the schedule of full cycles, and the sensor of cycles before kickoff.
+"""The triggers of cycles: the schedule of full cycles, and the sensor of the minutes before kickoff.
 
-Both are off at first. Belongs here: ticks, and the reasons why a tick requests nothing. Does not belong here: the
-selections of the jobs (`cycle_jobs.py`), judging slots (`pipeline/kickoff_slots.py`).
+Both are off by default. Belongs here: the ticks, and the reasons why a tick requests nothing. Does not belong here: the
+selections of the jobs (`cycle_jobs.py`), finding due slots (`pipeline/kickoff_slots.py`).
 """
 
 from collections.abc import Sequence
@@ -24,15 +24,15 @@ from .monitoring.checks import KICKOFF_SENSOR
 from .partitions import format_day_key
 
 SLOT_TAG: Final = "palimpsest/slot"
-"""Run tag with the slot of the kickoff cadence for which the run was requested."""
+"""Run tag with the start of the slot of the kickoff cadence for which the run was requested."""
 KICKOFF_INTERVAL_S: Final = 30
 MAX_UNFINISHED_RUNS: Final = 2
 """Maximum number of unfinished runs of slots.
 
-One derives its last minute while the next one sends the requests of its first.
+Two may overlap: one derives its last minute while the next one sends the requests of its first minute.
 """
 MAX_RECENT_RUNS: Final = 50
-"""Number of newest runs of slots that a tick looks at. They cover several hours."""
+"""Number of newest slot runs that a tick examines. They cover several hours."""
 
 
 def _build_cron(minutes: int) -> str:
@@ -56,7 +56,7 @@ def full_cycle_schedule(
 def request_full_cycle(
     pipeline: Pipeline, instance: dg.DagsterInstance, tick_at: datetime
 ) -> dg.RunRequest | dg.SkipReason:
-    """Return the run request of the tick at `tick_at`, or the reason why there is none."""
+    """Return the run request of the schedule's tick at `tick_at`, or the reason why there is none."""
     if unfinished_run := _describe_unfinished_run(instance, full_cycle_job.name):
         return dg.SkipReason(unfinished_run)
     with pipeline.connect() as conn:
@@ -147,9 +147,9 @@ def kickoff_sensor(
 
 
 def _read_last_slot(context: dg.SensorEvaluationContext) -> datetime | None:
-    """Return the last requested slot; None if the cursor cannot be read.
+    """Return the last requested slot from the cursor; None if the cursor cannot be read.
 
-    Even then no slot runs twice, because the run key prevents it.
+    Without it no slot is requested twice either, because Dagster accepts each run key only once.
     """
     try:
         return read_cursor(context.cursor)
@@ -173,7 +173,7 @@ def _find_broken_off_run(runs: Sequence[dg.RunRecord], slot_at: datetime) -> str
 
 
 def _describe_unfinished_run(instance: dg.DagsterInstance, job: str) -> str | None:
-    """Return a text on an unfinished run of the job; None if there is none."""
+    """Return a sentence about an unfinished run of the job; None if there is none."""
     records = instance.get_run_records(dg.RunsFilter(job_name=job, statuses=UNFINISHED_STATUSES), limit=1)
     return _describe_run(records[0]) if records else None
 

@@ -1,6 +1,6 @@
-"""The derivation of a product for the cycles of a run.
+"""The derivation of a product for the cycles of a Dagster run.
 
-Belongs here: selecting the cycles to try, and reporting on them in the run. Does not belong here: deriving one cycle
+Belongs here: selecting the cycles to derive, and reporting on them in the run. Does not belong here: deriving one cycle
 (`derive_hour`), and assets.
 """
 
@@ -41,7 +41,7 @@ class RunHasFailedCycles(Exception):
 
 @dataclass(slots=True)
 class RunDerivation:
-    """The result of deriving a product in a run. Counts are of the run's cycles."""
+    """The result of deriving a product in a Dagster run. All counts are of the run's cycles."""
 
     cycle_ids: list[int]
     """The run's cycles, at least one, in order."""
@@ -49,17 +49,17 @@ class RunDerivation:
     waiting_ids: set[int] = field(default_factory=set)
     failed_ids: set[int] = field(default_factory=set)
     untried_ids: set[int] = field(default_factory=set)
-    """Cycles that failed in an earlier run and were not tried again."""
+    """Cycles that failed in an earlier run and were not derived again."""
     gone_ids: set[int] = field(default_factory=set)
     """Cycles that were removed from the landing after the database had recorded them."""
     errors: list[Exception] = field(default_factory=list)
     n_rows_written: int = 0
-    """Rows of the cycles that were derived now."""
+    """Rows of the cycles that this call derived."""
     n_rows: int = 0
-    """Rows that the product has for the run's cycles, whenever they were written."""
+    """Rows of the product for all cycles of the run, including rows of earlier derivations."""
 
     def build_figures(self) -> dict[str, int]:
-        """Return the figures that every derived asset shows."""
+        """Return the figures that every derived asset shows in Dagster."""
         return {
             "rows_written": self.n_rows_written,
             "cycles": len(self.derived_ids),
@@ -83,7 +83,7 @@ class RunDerivation:
             raise self.errors[0]
 
     def describe(self) -> str:
-        """Return the result in words."""
+        """Return the counts as a sentence."""
         failed_text = f", {len(self.untried_ids)} not tried again after an earlier failure" if self.untried_ids else ""
         gone_text = f", {len(self.gone_ids)} no longer in the landing" if self.gone_ids else ""
         return (
@@ -106,9 +106,9 @@ def derive_run(
 ) -> RunDerivation:
     """Call `derive` for the run's cycles for which the product is due, oldest first.
 
-    Deriving a cycle may make later ones due, even if this run has already derived them: they are derived again. If a
-    cycle fails, its error is added to `errors`, and the others are derived. A replay that a sensor requested skips
-    cycles that failed before.
+    Deriving a cycle may make the product of later cycles due again; these cycles are derived again. If a cycle fails,
+    its error is added to the result's `errors`, and the other cycles are derived. A replay that a sensor requested
+    skips cycles that failed before.
     """
     derivation = RunDerivation(cycles.cycle_ids)
     tried: set[int] = set()
@@ -125,7 +125,7 @@ def derive_run(
             due = read_due(cycles.cycle_ids)
             if LEAVES_FAILED_TAG in run.tags:
                 derivation.untried_ids |= {each.cycle_id for each in due if each.has_failed} - tried
-            # Cycles were tried oldest first, so a cycle that is still due was not made due again by another of them.
+            # Cycles were derived oldest first, so no other cycle has made one due again that is still due now.
             still_due_ids |= hour_by_cycle.keys() & {each.cycle_id for each in due}
             hour_by_cycle = {
                 each.cycle_id: each.partition_hour
@@ -155,8 +155,8 @@ def derive_run(
 def raise_for_failed_cycles(pipeline: Pipeline, run: dg.DagsterRun, cycles: RunCycles) -> None:
     """Raise RunHasFailedCycles when a cycle of the run has failed in any step of the run.
 
-    Steps of the runs that this run repeats count too: a re-execution of failed steps also fails for cycles that failed
-    in its other steps.
+    Failures in runs that this run repeats count too: a re-execution of failed steps also fails for cycles that failed
+    in other steps of the original run.
     """
     with pipeline.connect() as conn:
         failures = read_failures(conn, cycles.cycle_ids, run_ids=[run.run_id, *list_repeated_runs(run)])
@@ -177,7 +177,7 @@ def raise_for_failed_cycles(pipeline: Pipeline, run: dg.DagsterRun, cycles: RunC
 def _read_manifests(
     pipeline: Pipeline, conn: psycopg.Connection, due: Sequence[DueProduct], hours: Mapping[int, datetime]
 ) -> tuple[list[Manifest], dict[int, Exception]]:
-    """Return the manifests of the cycles in `hours` (cycle to hour), and errors of unreadable manifests.
+    """Return the manifests of the cycles in `hours` (cycle id to hour), and the errors of unreadable ones.
 
     `due` are the due products. A cycle that is no longer in the landing is in neither. Missing and unreadable cycles
     are recorded. Raises LandingError if the landing cannot be reached.

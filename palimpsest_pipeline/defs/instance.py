@@ -1,4 +1,4 @@
-"""Dagster's instance home: `dagster.yaml` written from the settings, and the instance opened from it."""
+"""Dagster's instance: `dagster.yaml` written from the settings, and opening the instance."""
 
 import os
 from collections.abc import Iterator
@@ -29,15 +29,15 @@ LOCK_TIMEOUT_S: Final = 120
 
 NO_TIMEOUT_MS: Final = 0
 POOL_RECYCLE_S: Final = 3600
-"""Age of a pooled connection from which on it is replaced before use."""
+"""Age in seconds at which a pooled connection is replaced before its next use."""
 MAX_OVERFLOW: Final = 20
-"""Maximum number of temporary connections beside the permanent one.
+"""Maximum number of temporary connections in addition to the permanent one.
 
-It is Dagster's default for its web server.
+This is also Dagster's default for its web server.
 """
 
 CREDENTIALS_HIDDEN_KEY: Final = "palimpsest/credentials_hidden"
-"""Key that Dagster's storage has once the credentials are removed from its texts."""
+"""Key in Dagster's storage which records that credentials were removed from the stored error texts."""
 ERROR_TEXT_COLUMNS: Final = (
     ("event_logs", "event"),
     ("asset_check_executions", "evaluation_event"),
@@ -45,7 +45,7 @@ ERROR_TEXT_COLUMNS: Final = (
     ("jobs", "job_body"),
     ("daemon_heartbeats", "body"),
 )
-"""Columns of Dagster's storage, JSON as text, that may contain the message of an error."""
+"""Columns of Dagster's storage that hold JSON text with error messages."""
 
 INSTANCE_TEMPLATE: Final = """\
 # Written by palimpsest from its settings at every start; changes here are overwritten.
@@ -125,9 +125,9 @@ def render_instance_yaml(url: str | None, *, celery: bool, max_concurrent_runs: 
 
 
 def build_storage_url(settings: Settings) -> str:
-    """Return the URL of Dagster's storage, always for psycopg 2.
+    """Return the URL of Dagster's storage, always with the driver psycopg 2.
 
-    Under SQLAlchemy 2.1 a bare postgresql:// means psycopg 3, which Dagster's NOTIFY cannot use.
+    Under SQLAlchemy 2.1 a URL that begins with postgresql:// means psycopg 3, which Dagster's NOTIFY cannot use.
     """
     if settings.dagster_database_url is None:
         return make_embedded_server(settings).build_url(DATABASE_NAMES[1], driver="psycopg2")
@@ -145,11 +145,11 @@ def build_storage_url(settings: Settings) -> str:
 
 
 def prepare_instance(settings: Settings) -> Path:
-    """Write `dagster.yaml` and its variant for commands, set DAGSTER_HOME, and return the instance home.
+    """Write `dagster.yaml` and its variant for commands, set DAGSTER_HOME; return Dagster's home folder.
 
-    The file contains the URL of the embedded server (a socket private to the user, no password), so that plain `dagster
-    dev` works with it. The URL of another server may contain a password: then the file names only the environment
-    variable.
+    The file contains the URL of the embedded server (a socket of this user, without password), so that plain `dagster
+    dev` works with the file. The URL of another server may contain a password; then the file contains only the name of
+    the environment variable.
     """
     make_home(settings)
     home = settings.dagster_home
@@ -163,20 +163,20 @@ def prepare_instance(settings: Settings) -> Path:
     text = render_instance_yaml(
         url if settings.is_embedded else None, celery=celery, max_concurrent_runs=settings.max_concurrent_runs
     )
-    replace_text(home / "dagster.yaml", text)  # commands replace the file while runs read it
+    replace_text(home / "dagster.yaml", text)  # atomically, because other processes may read the file at the same time
     replace_text(home / COMMAND_FILE, text + COMMAND_TEMPLATE)
     os.environ["DAGSTER_HOME"] = str(home)
     return home
 
 
 def open_instance(settings: Settings, *, pooled: bool = True) -> dg.DagsterInstance:
-    """Return the instance of these settings, with its storage upgraded to this version of Dagster.
+    """Open the Dagster instance of these settings, with its storage upgraded to this version of Dagster.
 
-    `pooled`: see `pool_connections`. Raises SettingsError if its database cannot be reached, or is newer than this
-    Dagster.
+    With `pooled`, connections are kept open (see `pool_connections`). Raises SettingsError if its database cannot be
+    reached, or belongs to a newer version of Dagster.
     """
     home = prepare_instance(settings)
-    # Opening the instance creates its tables; two processes that do so at the same time would collide.
+    # Opening the instance creates its tables; two processes that do so at the same time would conflict.
     with _lock_storage(settings) as connection:
         instance = dg.DagsterInstance.from_config(str(home), COMMAND_FILE)
         _upgrade_storage(instance)
@@ -199,9 +199,9 @@ def pool_connections(instance: dg.DagsterInstance) -> None:
 
 @contextmanager
 def _lock_storage(settings: Settings) -> Iterator[sa.Connection]:
-    """Yield a connection to Dagster's storage.
+    """Lock Dagster's storage and yield a connection to it.
 
-    Inside the block no other process creates or upgrades its tables.
+    Inside the block no other process creates or upgrades the tables of the storage.
     """
     url = make_url(build_storage_url(settings))
     engine = sa.create_engine(
@@ -229,7 +229,7 @@ def _lock_storage(settings: Settings) -> Iterator[sa.Connection]:
 
 
 def _upgrade_storage(instance: dg.DagsterInstance) -> None:
-    """Upgrade tables of an older Dagster to the newest revision."""
+    """Upgrade tables that an older Dagster created to the newest revision."""
     current, newest = instance.run_storage.alembic_version() or (None, None)
     if current == newest:
         return
@@ -244,9 +244,9 @@ def _upgrade_storage(instance: dg.DagsterInstance) -> None:
 
 
 def _hide_credentials(instance: dg.DagsterInstance, connection: sa.Connection) -> None:
-    """Remove the user info of URLs from logs, checks and ticks, once.
+    """Remove user names and passwords in URLs from stored logs, checks and ticks, once per instance.
 
-    Older versions wrote the address of a proxy with its password into errors.
+    Older versions of this program wrote the proxy's address with its password into error messages.
     """
     if instance.daemon_cursor_storage.get_cursor_values({CREDENTIALS_HIDDEN_KEY}):
         return

@@ -1,9 +1,10 @@
 """The partitions in Dagster: UTC days of cycles, ended days of the history, and dates of kickoff.
 
-All begin with the first day of the installation (`first_day`), which is read once, when this module is imported. No
-asset has a backfill policy: so a backfill makes one run per partition and tags it with the partition's key. With any
-policy, even `multi_run(1)`, the runs are tagged with a range of partitions, and Dagster stores the results of their
-checks without a partition.
+All begin with the first day of the installation (`first_day`), which is read when this module is imported.
+
+No asset has a backfill policy. Without one, a backfill starts one run per partition and tags it with the partition's
+key. With any policy, even `multi_run(1)`, the runs are tagged with a range of partitions, and Dagster stores the
+results of their checks without a partition.
 """
 
 from datetime import date
@@ -25,9 +26,9 @@ ended_day_partitions = dg.DailyPartitionsDefinition(start_date=_START, timezone=
 """Ended UTC days of the odds history."""
 
 kickoff_date_partitions = dg.DailyPartitionsDefinition(start_date=_START, timezone="UTC", end_offset=92)
-"""UTC dates of kickoff.
+"""UTC dates of kickoff, up to three months ahead, because fixtures are listed early.
 
-They reach three months ahead, because fixtures are listed early. A later fixture waits until its date has a partition.
+A fixture with a later kickoff is derived once its date has a partition.
 """
 
 
@@ -37,10 +38,10 @@ def format_day_key(day: date) -> str:
 
 
 def parse_day_key(key: str) -> date:
-    """Return the UTC day of a partition key. Raises ValueError on another format than `format_day_key`'s."""
+    """Return the UTC day of a partition key. Raises ValueError if the key is not like `2026-06-26`."""
     return date.fromisoformat(key)
 
 
 def is_ended_day(day: date) -> bool:
-    """Return whether `ended_day_partitions` has the day: it is over, and not before the first day."""
+    """Return whether `ended_day_partitions` contains the day: it is over, and not before the first day."""
     return ended_day_partitions.has_partition_key(format_day_key(day))

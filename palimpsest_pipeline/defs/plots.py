@@ -1,6 +1,6 @@
 """Small plots that Dagster shows inline beside an asset's figures.
 
-Does not belong here: reading their values.
+Does not belong here: reading the values to plot.
 """
 
 import math
@@ -12,7 +12,7 @@ from typing import Final
 import dagster as dg
 
 INLINE_LIMIT_CHARACTERS: Final = 1000
-"""Length of a Markdown text from which on Dagster's UI shows a link instead of the text."""
+"""Length of a Markdown text above which Dagster's UI shows a link instead of the text."""
 PLOT_WIDTH, PLOT_HEIGHT, PLOT_MARGIN = 160, 32, 3
 MAX_POINTS: Final = 80
 SERIES_COLOURS: Final = ("#4c8bf5", "#9aa0a6")
@@ -24,7 +24,7 @@ Values = Sequence[float | None]
 def draw_svg(*series: Values) -> str:
     """Return one or two series, oldest value first, as an SVG with lines on one scale.
 
-    None, NaN and infinite values are gaps. A single value between gaps is a dot.
+    None, NaN and infinite values interrupt the line. A single value between interruptions is drawn as a dot.
     """
     numbers = [value for values in series for value in map(_to_finite, values) if value is not None]
     low, high = min(numbers, default=0.0), max(numbers, default=0.0)
@@ -42,8 +42,8 @@ def draw_svg(*series: Values) -> str:
 def draw_plot(values: Values, floor: Values = ()) -> dg.MarkdownMetadataValue | None:
     """Return a plot with its smallest, largest and last value as text; None if there are no values.
 
-    `floor` is a second series in grey. Dagster shows the plot inline and limits its length, so neighbouring values of a
-    long series are averaged until the text is short enough.
+    `floor` is a second series, drawn in grey. Dagster shows the plot inline and limits its length, so neighbouring
+    values of a long series are averaged until the text is short enough.
     """
     numbers = [value for value in map(_to_finite, values) if value is not None]
     if not numbers:
@@ -59,7 +59,10 @@ def draw_plot(values: Values, floor: Values = ()) -> dg.MarkdownMetadataValue | 
 
 
 def draw_plots(**series: Values | tuple[Values, Values]) -> dict[str, dg.MarkdownMetadataValue]:
-    """Return metadata `<name>_plot` for each series, or pair of series and floor, that has a value."""
+    """Return metadata `<name>_plot` for each series that has a value.
+
+    A series is a sequence of values, or a pair of the values and their floor (`draw_plot`).
+    """
     plots = {
         f"{name}_plot": draw_plot(*each) if isinstance(each, tuple) else draw_plot(each)
         for name, each in series.items()
@@ -80,7 +83,7 @@ def _format_number(value: float) -> str:
 
 
 def _thin_values(values: Values, points: int) -> Values:
-    """Return at most `points` values, each the mean of the known ones among neighbouring values."""
+    """Return at most `points` values, each the mean of neighbouring values; unknown values are ignored."""
     if len(values) <= points:
         return values
     edges = [round(n * len(values) / points) for n in range(points + 1)]

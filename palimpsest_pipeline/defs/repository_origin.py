@@ -1,4 +1,4 @@
-"""The repository of runs that start outside Dagster's own processes, so that Dagster's UI finds them.
+"""The repository named on runs that start outside Dagster's own processes, so that the UI shows them.
 
 The overview and the pages of jobs show only runs with a repository, and `execute_in_process` creates a run without one.
 Belongs here: naming the repository on a run. Does not belong here: starting runs.
@@ -13,16 +13,16 @@ from .dagster_private import REPOSITORY_LABEL_TAG, RegisteredCodeLocationOrigin,
 LOCATION_NAME: Final = "palimpsest_pipeline"
 """Name of our code location.
 
-It is part of a schedule's identity, so it is the same however Dagster is started.
+It is part of a schedule's identity, so it must be the same however Dagster is started.
 """
 REPOSITORY_ORIGIN: Final = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(LOCATION_NAME), "__repository__")
 REPOSITORY_TAGS: Final = {REPOSITORY_LABEL_TAG: REPOSITORY_ORIGIN.get_label()}
-"""Tags with which a run is created, so that Dagster finds it by its repository."""
+"""Tags for creating a run; by these tags Dagster finds the run from its repository."""
 
 
 def assign_repository(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
     """Name our repository as the origin of a run that was created with `REPOSITORY_TAGS`.
 
-    Must be called before the run's first step: the run's row is rewritten, and nobody else may write to it meanwhile.
+    Call it before the run's first step: it rewrites the run's row, and no other process may write to the row meanwhile.
     """
     instance.run_storage.replace_job_origin(run, REPOSITORY_ORIGIN.get_job_origin(run.job_name))

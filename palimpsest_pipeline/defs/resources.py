@@ -1,6 +1,6 @@
-"""The only resource.
+"""The only Dagster resource of the project.
 
-It yields the plain `Pipeline` object, so that functions below an asset see no Dagster type.
+It provides the plain `Pipeline` object, so that the functions called by assets do not depend on Dagster.
 """
 
 from collections.abc import Iterator
@@ -17,15 +17,15 @@ from .partitions import FIRST_DAY
 
 
 class PipelineResource(dg.ConfigurableResource):
-    """The pipeline with the settings of the environment (`PALIMPSEST_*`).
+    """A resource that provides the pipeline with the settings of the environment (`PALIMPSEST_*`).
 
-    During a run it also writes the heartbeats of the run.
+    During a run it also writes the run's heartbeats.
     """
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Pipeline]:
         pipeline = Pipeline(load_settings())
-        if context.run is None:  # a sensor's or a schedule's tick
+        if context.run is None:  # evaluation of a sensor or schedule
             yield pipeline
             return
         if context.instance is not None:

@@ -1,7 +1,7 @@
-"""The cycles that a run derives and judges.
+"""The cycles that a Dagster run derives and judges.
 
 A run that scrapes derives only its own cycles, so its duration does not grow during the day. Any other run derives the
-cycles of its day, or of the hours of the day that a tag names. Does not belong here: assets.
+cycles of its day, or of those hours of the day that a run tag names. Does not belong here: assets.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from .partitions import parse_day_key
 
 RESCAN_ADVICE: Final = "If you restored files of the landing by hand, run `palimpsest landing rescan`"
 LANDING_KEY_PREFIX: Final = "landing"
-"""First part of the asset keys of the landing, whose assets ask the platforms."""
+"""First part of the asset keys of the landing, whose assets send requests to the platforms."""
 LANDING_STEP_PREFIX: Final = f"{LANDING_KEY_PREFIX}__"
 SCRAPING_JOBS: Final = ("full_cycle", "refresh", "kickoff_window")
 """Jobs with assets of the landing."""
@@ -46,8 +46,9 @@ def list_repeated_runs(run: dg.DagsterRun) -> tuple[str, ...]:
 def find_run_cycles(conn: psycopg.Connection, run: dg.DagsterRun, day: date) -> RunCycles:
     """Return the cycles that the run derives and judges.
 
-    A run that scrapes has only its own cycles. It has none if another run considered it dead and took over its cycle.
-    Any other run has the cycles scraped by the runs that it repeats, or else the landed cycles of its hours of `day`.
+    A run that scrapes has only its own cycles. It has none if another run considered it dead and took over its cycle. A
+    run that repeats other runs has the cycles that these runs scraped, if any. Any other run has the landed cycles of
+    `day`, or of the hours in its tag.
     """
     if is_scraping_run(run):
         return RunCycles(cycle_ledger.read_cycles_of_runs(conn, [run.run_id]), is_own=True)
@@ -62,9 +63,9 @@ def find_run_cycles(conn: psycopg.Connection, run: dg.DagsterRun, day: date) -> 
 
 
 def is_scraping_run(run: dg.DagsterRun) -> bool:
-    """Return whether the run executes a step of the landing.
+    """Return whether the run executes a step that scrapes.
 
-    A run that repeats failed steps may have none of them, even if its job has landing assets.
+    A re-execution of failed steps may have no such step, even if its job has landing assets.
     """
     if run.step_keys_to_execute is not None:
         return any(key.startswith(LANDING_STEP_PREFIX) for key in run.step_keys_to_execute)
@@ -74,7 +75,7 @@ def is_scraping_run(run: dg.DagsterRun) -> bool:
 
 
 def find_run_hours(run: dg.DagsterRun, day: date) -> tuple[datetime, datetime]:
-    """Return the first and the last hour of the day that the run derives: by its tag or all."""
+    """Return the first and last hour of the day that the run derives: by its tag, or of the whole day."""
     if HOURS_TAG in run.tags:
         first, last = (parse_hour_key(key) for key in run.tags[HOURS_TAG].split("/"))
         return first, last
@@ -83,12 +84,12 @@ def find_run_hours(run: dg.DagsterRun, day: date) -> tuple[datetime, datetime]:
 
 
 def build_hours_tag(first: datetime, last: datetime) -> dict[str, str]:
-    """Return the tag of a run that derives only these hours of its day."""
+    """Return the run tag which says that the run derives only these hours of its day."""
     return {HOURS_TAG: f"{format_hour_key(first)}/{format_hour_key(last)}"}
 
 
 def find_cycles_or_skip(context: dg.AssetExecutionContext, pipeline: Pipeline) -> RunCycles | None:
-    """Return the cycles of the run; None without any, with the reason in the run's log and in a tag.
+    """Return the run's cycles; None if there are none, with the reason in the run's log and in a tag.
 
     After None, the asset must return without a result, so that nothing is materialized and no step downstream runs.
     """
@@ -121,7 +122,7 @@ def _mark_skipped(context: dg.AssetExecutionContext, reason: str) -> None:
 
 
 def format_hour_ranges(hours: list[datetime]) -> list[str]:
-    """Return hours, given in order, as texts. Consecutive hours become `FIRST to LAST`."""
+    """Return ascending hours as texts. Consecutive hours become `FIRST to LAST`."""
     ranges: list[list[datetime]] = []
     for hour in hours:
         if ranges and hour - ranges[-1][-1] == HOUR:

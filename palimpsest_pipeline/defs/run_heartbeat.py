@@ -1,7 +1,7 @@
 """The heartbeats of Dagster runs, and the runs whose heartbeats have stopped.
 
-Belongs here: writing heartbeats while our code executes a run, and reporting runs whose process died to the instance.
-Does not belong here: the work of the dead run (its cycle, its rows).
+Belongs here: writing heartbeats while a process executes a run, and reporting runs whose process died to Dagster. Does
+not belong here: repairing the work of a dead run (its cycle, its rows).
 """
 
 import logging
@@ -28,9 +28,9 @@ RUNNING_STATUSES: Final = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STA
 def start_run_heartbeat(
     pipeline: Pipeline, run_id: str, job: str, first_day: date | None = None
 ) -> AbstractContextManager[PeriodicWriter]:
-    """Return a context manager that writes a heartbeat of the run every PALIMPSEST_HEARTBEAT_S.
+    """Return a context manager that writes a heartbeat of the run every PALIMPSEST_HEARTBEAT_S seconds.
 
-    A heartbeat that cannot be written is only a warning: the run continues. `first_day` is the first day of the
+    If a heartbeat cannot be written, a warning is logged and the run continues. `first_day` is the first day of the
     partitions that this process has loaded; None if it is not known.
     """
     run = run_heartbeats.RunProcess(run_id, job, socket.gethostname(), os.getpid(), identify_machine(), first_day)
@@ -49,10 +49,10 @@ def start_run_heartbeat(
 
 
 def list_silent_runs(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[run_heartbeats.RunHeartbeat]:
-    """Return unfinished runs that are silent for PALIMPSEST_SILENT_AFTER_S, or whose process here is gone.
+    """Return unfinished runs without a heartbeat for PALIMPSEST_SILENT_AFTER_S, or whose process is gone.
 
-    "Here" means on this machine. A run that never wrote a heartbeat has not reached our code: Dagster's own run
-    monitoring checks whether runs start in time. Raises DatabaseUnreachable.
+    The process can be checked only if it ran on this machine. A run that never wrote a heartbeat is not returned:
+    Dagster's own run monitoring checks whether runs start in time. Raises DatabaseUnreachable.
     """
     ids = [run.run_id for run in instance.get_runs(dg.RunsFilter(statuses=list(RUNNING_STATUSES)))]
     if not ids:
@@ -77,7 +77,7 @@ def report_dead_runs(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[r
     reported = []
     for dead in list_silent_runs(instance, pipeline):
         try:
-            run = instance.get_run_by_id(dead.run.run_id)  # read again: it may have ended since
+            run = instance.get_run_by_id(dead.run.run_id)  # read again, because it may have ended in the meantime
             if run is None or run.status not in RUNNING_STATUSES:
                 continue
             report = (

@@ -8,12 +8,12 @@ import sqlalchemy as sa
 
 INTERRUPTION_CLASSES: Final = (dg.DagsterExecutionInterruptedError.__name__, KeyboardInterrupt.__name__)
 OWN_PACKAGE_PREFIX: Final = "palimpsest_pipeline."
-"""Prefix of the message of each error of this project: Dagster writes the error's module in front."""
-CHECK_FAILED_CLASS: Final = "DagsterAssetCheckFailedError"  # its class is not public
+"""Prefix of errors of this project: Dagster writes the error's module in front of each message."""
+CHECK_FAILED_CLASS: Final = "DagsterAssetCheckFailedError"  # Dagster does not export the class
 
 
 class ErrorInfo(Protocol):
-    """The interface of an error as Dagster stores it. Dagster's class has no public name."""
+    """The attributes of an error as Dagster stores it. Dagster's own class has no public name."""
 
     @property
     def message(self) -> str: ...
@@ -28,22 +28,22 @@ class ErrorInfo(Protocol):
 def raise_if_storage_failed(error: Exception) -> None:
     """Raise `error` if Dagster's storage caused it.
 
-    Then no single record is at fault, and the caller must read again later.
+    An error of the storage says nothing about the record that was read: the caller must read it again later.
     """
     if isinstance(error, sa.exc.SQLAlchemyError) or isinstance(error.__cause__, sa.exc.SQLAlchemyError):
         raise error
 
 
 def list_error_classes(error: ErrorInfo) -> set[str]:
-    """Return the names of the classes of an error and of those that caused it."""
+    """Return the names of the classes of an error and of all its causes."""
     return {str(each.cls_name) for each in _list_causes(error)}
 
 
 def find_innermost_error(error: ErrorInfo) -> tuple[str, str]:
-    """Return class and message of the innermost error of this project, or else of the innermost error.
+    """Return class and message of the innermost cause that is an error of this project, if any.
 
-    The message comes without class and traceback. An error of this project says what to do; the library error that
-    caused it does not.
+    Without such a cause, return those of the innermost cause. Errors of this project are preferred because they contain
+    advice. The message comes without class and traceback.
     """
     chain = _list_causes(error)
     error = next((each for each in reversed(chain) if each.message.startswith(OWN_PACKAGE_PREFIX)), chain[-1])

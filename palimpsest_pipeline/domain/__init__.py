@@ -1,4 +1,5 @@
-"""The vocabulary of the field as frozen types and enums.
+"""The basic types of the product: frozen dataclasses and enums.
 
-Does no I/O and imports neither Polars nor httpx, so every other package may import it.
+The package does no I/O and imports neither Polars nor httpx (except `schemas`, which imports Polars), so every other
+package may import it.
 """

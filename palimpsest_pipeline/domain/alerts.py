@@ -1,7 +1,7 @@
-"""The life of an alert: how failures open it, how successes close it, which notices are due. Pure.
+"""The life of an alert: how failures open it, how successes close it, and what to send. No I/O.
 
-Belongs here: the effect of occurrences and recoveries on the known alerts. Does not belong here: finding failures,
-storing alerts, sending notices.
+Belongs here: the effect of failures and successes on the stored alerts. Does not belong here: finding failures, storing
+alerts, sending messages.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,24 +13,24 @@ from typing import Final
 from .enums import Severity
 
 CHECK_ERROR_CLASS: Final = "CheckFailed"
-"""The error class of a failed check, which has no exception of its own."""
+"""The error class in the alert of a failed check, which raises no exception."""
 KEY_SEPARATOR: Final = ", "
 MAX_NAMED_PARTITIONS: Final = 5
 STALE_AFTER: Final = timedelta(days=1)
-"""Maximum age of a closing whose opening was never sent.
+"""Maximum age of a closing that is sent although the opening was never sent.
 
 An older closing is not sent either.
 """
 
 
 class AlertKind(StrEnum):
-    """The kind of object that failed."""
+    """The kind of object that has failed."""
 
     RUN = "run"
     CYCLE = "cycle"
-    """A product that could not be derived from cycles.
+    """A product that could not be derived for some cycles.
 
-    The subject is the product's asset; the partitions are the cycles.
+    The alert's subject is the asset of the product; its partitions are the cycle ids.
     """
     CHECK = "check"
     PIPELINE = "pipeline"
@@ -38,11 +38,11 @@ class AlertKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """One observed failure.
+    """One failure that was seen.
 
-    `partition_key` is a partition key of Dagster (a day or a date) or the id of a cycle; several are separated by
-    commas. `is_per_partition`: if true, only a success of the same partition ends the alert; if false, the next success
-    of the subject does. `n_seen` is the number of failures that this occurrence counts for.
+    `partition_key` is a partition key of Dagster (a UTC day or a kickoff date) or the id of a cycle; several are
+    separated by commas. If `is_per_partition` is true, only a success of the same partition closes the alert; otherwise
+    the next success of the subject does. `n_seen` is the number of failures that this object stands for.
     """
 
     kind: AlertKind
@@ -68,8 +68,8 @@ class Occurrence:
 class Recovery:
     """One success that may close an alert.
 
-    `partition_key` holds the partitions that succeeded, separated by commas. None means that the success closes the
-    subject's alerts of all partitions.
+    `partition_key` has the partitions that succeeded, separated by commas. None closes the subject's alerts of all
+    partitions.
     """
 
     kind: AlertKind
@@ -87,10 +87,10 @@ Events = list[Occurrence | Recovery]
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One alert: the columns of `ops.alerts`.
+    """One alert: a row of `ops.alerts`.
 
-    `partition_key`: when each partition needs its own success, all partitions that still fail, separated by commas;
-    otherwise the latest partition that failed.
+    `partition_key` has all partitions that still fail, separated by commas, if each partition needs its own success;
+    otherwise it is the latest partition that failed.
     """
 
     alert_key: str
@@ -118,10 +118,10 @@ class Alert:
 
     @property
     def partition_label(self) -> str:
-        """Return the partitions as readable text: `2026-06-27`, `cycle 7`, `cycles 7, 9`.
+        """Return the partitions as text: `2026-06-27`, `cycle 7`, `cycles 7, 9`.
 
-        Of more than `MAX_NAMED_PARTITIONS` it names the first ones and counts the rest. Empty when there is no
-        partition.
+        If there are more than `MAX_NAMED_PARTITIONS`, the first ones are named and the others counted. Empty when there
+        is no partition.
         """
         keys = self.partition_keys
         remainder = f" and {len(keys) - MAX_NAMED_PARTITIONS} more" if len(keys) > MAX_NAMED_PARTITIONS else ""
@@ -134,7 +134,7 @@ class Alert:
 
     @classmethod
     def from_occurrence(cls, occurrence: Occurrence) -> "Alert":
-        """Return the alert that a first occurrence opens."""
+        """Return the new alert that a first failure opens."""
         return cls(
             occurrence.key,
             occurrence.at,
@@ -150,7 +150,7 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class PendingNotices:
-    """The notices that a channel has not sent yet: alerts that opened and alerts that closed."""
+    """What a channel has not sent yet: alerts that opened and alerts that closed."""
 
     openings: tuple[Alert, ...] = ()
     closings: tuple[Alert, ...] = ()
@@ -162,10 +162,11 @@ class PendingNotices:
 def apply_events(
     latest_alerts: Iterable[Alert], events: Sequence[Occurrence | Recovery], settle_period: timedelta
 ) -> list[Alert]:
-    """Return the alerts that `events` open or change, given the latest alert of each key.
+    """Return the alerts that `events` open or change.
 
-    Events may come in any order, and an event that was applied before changes nothing. An alert that occurs again
-    within `settle_period` of its closing continues, provided that no channel has announced the closing.
+    `latest_alerts` has the latest alert of each key. Events may come in any order, and an event that was applied before
+    changes nothing. If a failure occurs within `settle_period` after the closing, the alert is reopened, unless a
+    channel has already sent the closing.
     """
     alerts_before = {alert.alert_key: alert for alert in latest_alerts}
     alerts_now, closed = dict(alerts_before), []
@@ -200,7 +201,7 @@ def _ends_alert(event: Recovery, alert: Alert) -> bool:
 
 
 def _remove_partitions(alert: Alert, event: Recovery) -> Alert:
-    """Return the alert without the partitions that succeeded; closed when no partition remains."""
+    """Remove the partitions that succeeded; close the alert when no partition remains."""
     remaining = [
         key for key in alert.partition_keys if event.partition_key is not None and key not in event.partition_keys
     ]
@@ -214,12 +215,12 @@ def _split_keys(partition_key: str | None) -> list[str]:
 
 
 def join_keys(keys: Iterable[str]) -> str | None:
-    """Return distinct partition keys as one text: dates by time, cycles by id. None without a key."""
+    """Join distinct partition keys into one text: dates sorted by time, cycles by id. None without keys."""
     return KEY_SEPARATOR.join(sorted(set(keys), key=lambda key: (len(key), key))) or None
 
 
 def _add_occurrence(alert: Alert, occurrence: Occurrence) -> Alert:
-    """Return the alert with one more occurrence. Its opening is announced again when the severity rises."""
+    """Add one failure to the alert. When the severity rises, the opening is sent again."""
     open_keys = alert.partition_keys if alert.closed_at is None else []
     is_worse = occurrence.severity is Severity.ERROR and alert.severity is Severity.WARN
     updated = replace(
@@ -239,9 +240,10 @@ def _add_occurrence(alert: Alert, occurrence: Occurrence) -> Alert:
 def select_notices(
     alerts: Iterable[Alert], channel: str, now: datetime, settle_period: timedelta, min_severity: Severity
 ) -> PendingNotices:
-    """Return the notices that `channel` still has to send for `alerts`.
+    """Return which openings and closings `channel` still has to send.
 
-    A closing is due once it has lasted for `settle_period`. If the opening was never sent, only the closing is.
+    A closing is sent when the alert has been closed for `settle_period`. If the opening was never sent, only the
+    closing is sent.
     """
     openings, closings = [], []
     for alert in alerts:
@@ -263,7 +265,7 @@ def select_notices(
 def mark_notified(alert: Alert, channel: str, channels: Sequence[str], now: datetime, *, is_closing: bool) -> Alert:
     """Return the alert after `channel` has sent its opening or, with `is_closing`, its closing.
 
-    The opening and the closing each count as announced once all `channels` have sent them.
+    The opening or closing counts as sent when all `channels` have sent it.
     """
     senders = tuple(dict.fromkeys((*alert.told_by, channel)))
     notified = replace(

@@ -1,6 +1,6 @@
-"""The buckets of the time to kickoff: their names and bounds, in one place.
+"""The buckets of the time to kickoff: names and bounds.
 
-Belongs here: the data of the schemes. Does not belong here: counting anything in a bucket.
+Belongs here: the definition of the buckets. Does not belong here: counting anything in a bucket.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,10 @@ MINUTES_PER_DAY: Final = 24 * MINUTES_PER_HOUR
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """Times to kickoff from `min_minutes` (included) to `below_minutes` (excluded); None: no bound."""
+    """A range of times to kickoff in minutes: `min_minutes` is included, `below_minutes` excluded.
+
+    None means no bound.
+    """
 
     name: str
     min_minutes: int | None
@@ -22,7 +25,7 @@ class Bucket:
 
 
 def _build_scheme(*named_minimums: tuple[str, int | None]) -> tuple[Bucket, ...]:
-    """Return adjacent buckets from the (name, least minutes) of each, the farthest from kickoff first."""
+    """Return adjacent buckets from pairs (name, minimum minutes), the farthest from kickoff first."""
     upper_bounds: list[int | None] = [None, *(least for _, least in named_minimums[:-1])]
     return tuple(Bucket(name, least, bound) for (name, least), bound in zip(named_minimums, upper_bounds, strict=True))
 
@@ -44,7 +47,7 @@ BUCKETS_BY_SCHEME: Final[dict[BucketScheme, tuple[Bucket, ...]]] = {
         ("in-play", None),
     ),
 }
-"""Every scheme with its buckets, from the farthest to the nearest.
+"""The buckets of each scheme, the farthest from kickoff first.
 
-Prematch data never falls into `in-play`.
+The bucket `in-play` never contains data from before kickoff.
 """

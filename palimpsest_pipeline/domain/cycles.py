@@ -9,7 +9,7 @@ from .enums import FailureClass, Platform, RunStatus, Scope, Trigger
 
 @dataclass(frozen=True, slots=True)
 class Cycle:
-    """One scrape. `partition_hour` is the UTC hour it belongs to."""
+    """One scrape. `partition_hour` is the UTC hour to which it belongs."""
 
     cycle_id: int
     trigger: Trigger
@@ -19,7 +19,7 @@ class Cycle:
     started_at: datetime
     run_id: str | None = None
     sr_ids: tuple[int, ...] = ()
-    """Fixtures requested when the scope is `kickoff` or `events`."""
+    """The fixtures to request when the scope is `kickoff` or `events`."""
     slot_at: datetime | None = None
     """Slot of the kickoff cadence that started the cycle; None in other scopes."""
     platforms: tuple[Platform, ...] = ()
@@ -28,7 +28,7 @@ class Cycle:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One fixture to capture, with the listing ids of every platform.
+    """A fixture to capture, with the listing ids on every platform.
 
     A listing without a SportRadar id is a target of its own (`sr_id` is None).
     """
@@ -37,9 +37,9 @@ class Target:
     kickoff_at: datetime
     listings: Mapping[Platform, tuple[str, ...]]
     answered_cycle_id: int = 0
-    """Newest cycle by which each of the target's platforms has answered, in that cycle or an older one.
+    """The newest cycle such that every platform of the target has answered in it or in an older cycle.
 
-    0 when a platform has never answered or was never asked.
+    If the platforms answered last in different cycles, it is the oldest of these. 0 when a platform has never answered.
     """
 
 
@@ -59,14 +59,14 @@ class EventOutcome:
     received_at: datetime
     bytes: int
     duration_ms: float
-    """From the first request to the final answer, waits between attempts included."""
+    """Milliseconds from the first request to the final answer, including waits between attempts."""
     observed_at: datetime | None = None
-    """The instant that the good answer describes; None without a good answer."""
+    """The instant that the good answer shows; None without a good answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlatformRun:
-    """One platform's part in a cycle."""
+    """The result of one platform in a cycle."""
 
     platform: Platform
     status: RunStatus
@@ -82,24 +82,27 @@ class PlatformRun:
     p95_ms: float | None
     message: str = ""
     clock_offset_s: float | None = None
-    """Seconds by which the host's clock is ahead of ours; None when no answer shows it.
+    """Median offset in seconds by which the host's clock is ahead of the pipeline's clock.
 
-    It is the median over the answers.
+    None when no answer shows the host's clock.
     """
     capture_s: float | None = None
-    """From the first request of the capture to the last answer on this platform; None without a capture."""
-    floor_s: float | None = None
-    """Minimum time in which this platform's budget allows these requests; None without a capture.
+    """Seconds from the first request of the capture to the last answer of the platform.
 
-    It uses the measured durations.
+    None without a capture.
+    """
+    floor_s: float | None = None
+    """Minimum seconds that the platform's budget needs for these requests; None without a capture.
+
+    It is computed from the measured durations of the requests.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class CycleResult:
-    """The result of a cycle: per platform and per listing.
+    """The result of a cycle, per platform and per listing.
 
-    `skew_ms` has one value per fixture that two or more platforms answered: the time between its answers.
+    `skew_ms` has the skew in milliseconds of each fixture that at least two platforms answered.
     """
 
     cycle: Cycle

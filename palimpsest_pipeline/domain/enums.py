@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Final, NewType
 
 WHOLE_LISTING_KEY: Final = "*"
-"""Market key of a statement about a listing as a whole."""
+"""Market key in rows about a listing as a whole."""
 
 
 Platform = NewType("Platform", str)
@@ -18,7 +18,7 @@ PLATFORM_PATTERN: Final = re.compile(r"[a-z][a-z0-9]{0,20}(-[a-z]{2})?")
 
 
 class Sport(StrEnum):
-    """The sports of the canonical market vocabulary."""
+    """The sports of the vocabulary."""
 
     FOOTBALL = "football"
     BASKETBALL = "basketball"
@@ -26,7 +26,7 @@ class Sport(StrEnum):
 
 
 class Trigger(StrEnum):
-    """The cause that started a cycle."""
+    """What started a cycle."""
 
     SCHEDULED = "scheduled"
     SENSOR = "sensor"
@@ -36,27 +36,27 @@ class Trigger(StrEnum):
 
 
 class Scope(StrEnum):
-    """The part of the offer that a cycle covers.
+    """What a cycle covers.
 
-    Only a full cycle runs a discovery, so only a full cycle may conclude that a listing is absent.
+    Only a full cycle has a discovery, so only a full cycle can prove that a listing is absent.
     """
 
     FULL = "full"
     KICKOFF = "kickoff"
-    """Fixtures that kick off soon, requested in the slots of their cadence."""
+    """Fixtures that kick off soon, requested at the times of the kickoff cadence."""
     EVENTS = "events"
-    """Fixtures that a person requested."""
+    """Fixtures that a person has requested."""
     RECORDED = "recorded"
-    """Imported payloads. They prove presence, never absence."""
+    """Imported answers. They prove that a listing exists, never that it is absent."""
 
     @property
     def is_urgent(self) -> bool:
-        """Return whether the cycle requests few fixtures that cannot wait for the next full cycle."""
+        """Whether the cycle requests a few fixtures that cannot wait for the next full cycle."""
         return self in (Scope.KICKOFF, Scope.EVENTS)
 
 
 class PayloadKind(StrEnum):
-    """The kind of request that a landed answer belongs to."""
+    """The kind of request to which a landed answer belongs."""
 
     TREE = "tree"
     LISTING = "listing"
@@ -64,7 +64,7 @@ class PayloadKind(StrEnum):
 
 
 class Completeness(StrEnum):
-    """The share of the declared content that was received."""
+    """Whether all declared content was received, a part of it, or nothing."""
 
     COMPLETE = "complete"
     PARTIAL = "partial"
@@ -79,25 +79,25 @@ class Severity(StrEnum):
 
 
 class RunStatus(StrEnum):
-    """The status of a cycle (batch) or of one platform's part in it (run)."""
+    """The status of a cycle, or of one platform's part in it."""
 
     RUNNING = "running"
     COMPLETED = "completed"
     PARTIAL = "partial"
     FAILED = "failed"
     CANCELLED = "cancelled"
-    """A person ended it; answers that have arrived are kept."""
+    """A person has ended it. Answers that arrived are kept."""
     INTERRUPTED = "interrupted"
-    """Its process died, and another process closed the cycle with its landed answers."""
+    """Its process died, and another process closed the cycle with the landed answers."""
 
 
 class FailureClass(StrEnum):
-    """The failure classes of a request. The class alone decides whether the request is retried."""
+    """The failure class of a request. It alone decides whether the request is retried."""
 
     TRANSIENT = "transient"
-    """Connection error, time-out or 5xx: worth another attempt."""
+    """Connection error, time-out or status 5xx. A retry may succeed."""
     RATE_LIMITED = "rate_limited"
-    """Status 429, with Retry-After where the platform sends it."""
+    """Status 429, sometimes with Retry-After."""
     BLOCKED = "blocked"
     """Status 403, a block page, HTML in place of JSON, or an empty 202: requests to this host must stop."""
     SESSION_EXPIRED = "session_expired"
@@ -105,13 +105,13 @@ class FailureClass(StrEnum):
     NOT_FOUND = "not_found"
     """The listing no longer exists."""
     CONTRACT_BROKEN = "contract_broken"
-    """The answer has another shape than the platform's own."""
+    """The answer does not have the platform's usual format."""
     PERMANENT = "permanent"
-    """Any other refusal: another attempt cannot help."""
+    """Any other refusal. A retry cannot succeed."""
 
 
 class ListingKind(StrEnum):
-    """The kind of a platform's entry. Only matches enter coverage; the others are counted and left out."""
+    """The kind of a listing. Only matches count in coverage; the other kinds are counted separately."""
 
     MATCH = "match"
     SIMULATED = "simulated"
@@ -119,7 +119,7 @@ class ListingKind(StrEnum):
 
 
 class MarketState(StrEnum):
-    """The state of a market on one listing at one instant."""
+    """The state of a market in one answer of a listing."""
 
     OFFERED = "offered"
     SUSPENDED = "suspended"
@@ -128,9 +128,9 @@ class MarketState(StrEnum):
 
 
 class AvailabilityState(StrEnum):
-    """The state of a market, or of a whole listing, over a stretch of time.
+    """The state of a market, or of a whole listing, over a period of time.
 
-    It is either a statement of the answers or the reason why there is none.
+    It is the state that the answers show, or the reason why none is known.
     """
 
     OFFERED = "offered"
@@ -139,57 +139,57 @@ class AvailabilityState(StrEnum):
     WITHDRAWN = "withdrawn"
     """A good answer of the listing lacks the market."""
     EVENT_DROPPED = "event_dropped"
-    """A complete discovery lacks the listing before its kickoff."""
+    """A complete discovery before kickoff lacks the listing."""
     CLOSED_AT_KICKOFF = "closed_at_kickoff"
     NOT_OBSERVED = "not_observed"
-    """Not known: the answer failed, the discovery was incomplete, or there was no request for too long."""
+    """Not known: the request failed, the discovery was incomplete, or there was no request for too long."""
 
 
 class LookResult(StrEnum):
     """The result of one cycle's look at a listing.
 
-    The order is the order of precedence: when several apply, the first one counts.
+    If several results apply, the first in the order of the members is used.
     """
 
     ANSWERED = "answered"
-    """The listing's own answer was read."""
+    """The listing's own answer was parsed."""
     FAILED = "failed"
-    """The odds of the listing were requested, and no usable answer came."""
+    """The odds of the listing were requested, but no usable answer arrived."""
     LISTED = "listed"
-    """Discovery shows the listing; its odds were not requested."""
+    """A discovery contains the listing; its odds were not requested."""
     ABSENT = "absent"
-    """A complete discovery lacks it."""
+    """A complete discovery lacks the listing."""
     UNKNOWN = "unknown"
-    """Discovery failed in the place where the listing would appear."""
+    """The part of the discovery that could contain the listing failed."""
 
 
 class OpenQuality(StrEnum):
-    """The accuracy of the first observed price as the opening price."""
+    """How exactly the first observed price is the opening price."""
 
     EXACT = "exact"
-    """The look before proved that there was no price."""
+    """The previous look proved that there was no price."""
     LEFT_CENSORED = "left_censored"
-    """The price was there at the first look and may be much older."""
+    """The first look already found a price, which may be much older."""
     LATE_DISCOVERY = "late_discovery"
-    """There was no price once, but there was no look between that and the first observed price."""
+    """There was once no price, but nothing was observed between then and the first observed price."""
 
 
 class CloseQuality(StrEnum):
-    """The accuracy of the last price observed before kickoff as the closing price."""
+    """How exactly the last price observed before kickoff is the closing price."""
 
     EXACT = "exact"
     LATE = "late"
-    """The last confirmation came longer before kickoff than counts as exact."""
+    """The last confirmation was longer before kickoff than the limit for exact."""
     SUSPENDED_AT_CLOSE = "suspended_at_close"
     WITHDRAWN_BEFORE_CLOSE = "withdrawn_before_close"
     ANCHOR_STALE = "anchor_stale"
-    """The kickoff moved after the last look, so the observed price belongs to another kickoff."""
+    """The kickoff was moved after the last look, so the last observed price was for another kickoff time."""
     MISSING = "missing"
     """No price was observed before kickoff."""
 
 
 class ListingEnd(StrEnum):
-    """The reason why a listing ended on a platform."""
+    """Why a listing ended on a platform."""
 
     KICKOFF = "kickoff"
     DROPPED = "dropped"
@@ -197,72 +197,72 @@ class ListingEnd(StrEnum):
 
 
 class MarginStatus(StrEnum):
-    """The result of a market's margin calculation.
+    """The result of computing a market's margin.
 
-    The order is the order of precedence: the first status that applies counts. Only `negative` and `ok` have a margin.
+    If several statuses apply, the first in the order of the members is used. Only `negative` and `ok` have a margin.
     """
 
     UNKNOWN_K = "unknown_k"
-    """The number of winning outcomes is unknown or varies by event, so there is no divisor."""
+    """The number of winning outcomes is unknown or varies, so the sum cannot be divided by it."""
     SUSPENDED_OUTCOME = "suspended_outcome"
     """The platform has suspended an outcome."""
     NO_PRICE = "no_price"
     """No outcome has a price."""
     INCOMPLETE_OUTCOMES = "incomplete_outcomes"
-    """An outcome is not listed or has no price, or the complete set of outcomes is unknown."""
+    """An outcome is missing or has no price, or it is not known which outcomes the market must have."""
     OUT_OF_RANGE = "out_of_range"
-    """No bookmaker intends such a margin: a price, or our description of the market, is wrong."""
+    """No bookmaker would offer this margin: a price, or our definition of the market, is wrong."""
     NEGATIVE = "negative"
-    """The bookmaker gives money away; the margin is valid."""
+    """The margin is below zero and valid: the bookmaker loses on average."""
     OK = "ok"
 
 
 class GapType(StrEnum):
-    """The gap between home and a competitor on a market that at least one of them lists."""
+    """The kind of gap between home and a competitor, for a market that at least one of them lists."""
 
     HOME_MISSING = "home_missing"
-    """The competitor offers it; home lacks it."""
+    """The competitor offers the market; home does not list it."""
     PLATFORM_MISSING = "platform_missing"
     HOME_SUSPENDED_ONLY = "home_suspended_only"
-    """The competitor offers it; home lists it, suspended or without a price."""
+    """The competitor offers the market; home lists it, suspended or without a price."""
     PLATFORM_SUSPENDED_ONLY = "platform_suspended_only"
     BOTH = "both"
-    """Neither offers it; at least one of them lists it."""
+    """Neither offers the market; at least one of them lists it."""
     UNKNOWN = "unknown"
-    """One of them was not looked at when the other was."""
+    """The two platforms were not observed at about the same time."""
 
 
 class FixtureProduct(StrEnum):
-    """The products that are derived fixture by fixture, each at its own time."""
+    """The products that are derived per fixture instead of per cycle."""
 
     PRICES = "prices"
-    """Prices side by side, and gaps."""
+    """The comparison of current prices, and gaps."""
     ODDS_ALERTS = "odds_alerts"
 
 
 class BucketScheme(StrEnum):
-    """A way to divide the time to kickoff into buckets."""
+    """A division of the time to kickoff into buckets."""
 
     REFERENCE4 = "reference4"
     TRADER10 = "trader10"
 
 
 class OddsAlertType(StrEnum):
-    """The kind of event that an odds alert reports to a trader."""
+    """The kind of event that an alert to traders reports."""
 
     PRICE_MOVE = "price_move"
-    """A price differs much from the price one window earlier."""
+    """A price differs much from the price one time window earlier."""
     DIRECTION_DISAGREEMENT = "direction_disagreement"
-    """Home and a competitor moved in opposite directions over the window."""
+    """Home and a competitor moved in opposite directions during the time window."""
     MARKET_DISAPPEARED = "market_disappeared"
     MARKET_RETURNED = "market_returned"
     EVENT_DROPPED = "event_dropped"
     HOME_OUTLIER = "home_outlier"
-    """Home's price is far from the median of the competitors'."""
+    """Home's price is far from the median of the competitors' prices."""
 
 
 class OddsAlertLevel(StrEnum):
-    """The size of the event that an odds alert reports."""
+    """The size of the event that an alert to traders reports."""
 
     LOW = "low"
     MEDIUM = "medium"
@@ -270,7 +270,7 @@ class OddsAlertLevel(StrEnum):
 
 
 class OddsAlertStatus(StrEnum):
-    """The status of an episode."""
+    """The status of an alert to traders."""
 
     OPEN = "open"
     ACKNOWLEDGED = "acknowledged"
@@ -279,9 +279,9 @@ class OddsAlertStatus(StrEnum):
 
 
 class FixtureClass(StrEnum):
-    """The class of a fixture in coverage, as seen from the home platform.
+    """The class of a fixture in coverage, from the point of view of the home platform.
 
-    `UNDETERMINED`: a platform could not be looked at, so it is unknown whether it lacks the fixture.
+    `UNDETERMINED`: a platform could not be observed, so it is not known whether it lists the fixture.
     """
 
     MATCHED = "matched"
@@ -291,26 +291,26 @@ class FixtureClass(StrEnum):
 
 
 class SuspectCode(StrEnum):
-    """The inconsistency in a fixture's listings. The first code that applies, in this order, counts."""
+    """The inconsistency between a fixture's listings. If several apply, the first in this order is used."""
 
     KICKOFF_MISMATCH = "kickoff_mismatch"
     HOME_AWAY_SWAPPED = "home_away_swapped"
     DUPLICATE_SR_ID = "duplicate_sr_id"
-    """Another fixture looks like the same match."""
+    """Another fixture has the data of the same match."""
 
     @property
     def may_be_two_bets(self) -> bool:
-        """Return whether the listings may be two matches, or one match with the teams swapped.
+        """Return whether prices must not be compared: two matches, or one match with the teams swapped.
 
-        A match with two ids is one and the same match under each of them.
+        A match with two SportRadar ids is not such a case, because it is the same match under both ids.
         """
         return self in (SuspectCode.KICKOFF_MISMATCH, SuspectCode.HOME_AWAY_SWAPPED)
 
 
 class PresenceEvidence(StrEnum):
-    """The evidence for a statement about presence.
+    """The evidence why a listing counts as present or absent.
 
-    It is this cycle's complete discovery, an earlier complete one, or listings that happened to be seen.
+    It is a complete discovery of this cycle, an earlier complete discovery, or an observation without one.
     """
 
     COMPLETE = "complete"
@@ -319,7 +319,7 @@ class PresenceEvidence(StrEnum):
 
 
 class MappingError(StrEnum):
-    """The reason why an occurrence of a platform's market has no canonical market."""
+    """Why a market of a platform could not be mapped to a market of the vocabulary."""
 
     UNKNOWN_MARKET = "unknown_market"
     UNKNOWN_PARAM = "unknown_param"
@@ -327,7 +327,7 @@ class MappingError(StrEnum):
 
 
 class TriageStatus(StrEnum):
-    """The decision about a market that was seen and not mapped."""
+    """The decision about a market that is not in the vocabulary."""
 
     NEW = "new"
     ACKNOWLEDGED = "acknowledged"
@@ -336,30 +336,30 @@ class TriageStatus(StrEnum):
 
 
 class PlayerEvidence(StrEnum):
-    """The evidence for the identity of a platform's player, strongest first."""
+    """The evidence that a platform's player is a certain person, strongest first."""
 
     SPORTRADAR_ID = "sportradar_id"
-    """The platform's own id of the player is SportRadar's."""
+    """The platform's id of the player is the SportRadar id."""
     SAME_NAME = "same_name"
-    """The names are equal but for case, accents, punctuation and the order of "Surname, First"."""
+    """The names are equal, apart from case, accents, punctuation and the order of "Surname, First"."""
     NAME_CONTAINED = "name_contained"
-    """All words of the shorter name, two or more, are in the longer one.
+    """All words of the shorter name, at least two, are in the longer name.
 
-    This is a proposal of a lower grade: nothing joins on it unless a query asks for it.
+    This evidence is weaker: joins use it only when a query asks for it.
     """
 
 
 class PlayerStatus(StrEnum):
-    """The result of matching a platform's player within one fixture."""
+    """Whether a platform's player was identified among the players of the same fixture."""
 
     PROPOSED = "proposed"
     AMBIGUOUS = "ambiguous"
-    """More than one player has a fitting name, so the match stays open."""
+    """Several players have a matching name, so none is chosen."""
     NONE = "none"
 
 
 class FreshnessFamily(StrEnum):
-    """A group of tables that are updated together and judged by the age of their newest row."""
+    """A group of tables that are updated together. The age of its newest row is checked."""
 
     DISCOVERY = "discovery"
     ODDS = "odds"

@@ -1,8 +1,8 @@
-"""The base of all errors that a user can meet."""
+"""The base class of all errors that a user can meet."""
 
 
 class PalimpsestError(Exception):
-    """A failure that a user can act on.
+    """An error that a user can fix.
 
-    The message says what is wrong and what to do. Commands print it alone and exit with 1.
+    The message contains the problem and a remedy. Commands print only the message and exit with status 1.
     """

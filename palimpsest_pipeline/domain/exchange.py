@@ -1,4 +1,4 @@
-"""One request to a platform and the answer to it, as the client, the landing and the parsers use them."""
+"""A request to a platform and its answer, as client, landing and parsers exchange them."""
 
 import json
 from collections.abc import Mapping
@@ -9,16 +9,15 @@ from typing import Final
 from .enums import FailureClass, PayloadKind, Platform
 
 MAX_CACHE_AGE: Final = timedelta(hours=1)
-"""The longest credible time between an answer's `observed_at` and its arrival.
+"""Maximum credible age of content in a platform's edge cache.
 
-The platforms' edge caches hold content for some seconds. A longer time means a broken header, which would put prices on
-a wrong day.
+The caches store content for some seconds. A longer age means a wrong header, which would assign prices to a wrong day.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request. `path` is relative to the platform's base URL; parameters are encoded once."""
+    """A request. `path` is relative to the platform's base URL. `params` are not encoded yet."""
 
     platform: Platform
     kind: PayloadKind
@@ -27,22 +26,22 @@ class Request:
     method: str = "GET"
     json_body: bytes | None = None
     external_id: str | None = None
-    """The requested listing, in a detail request."""
+    """The requested listing, for a request of kind `detail`."""
     tournament_external_id: str | None = None
-    """The requested tournament, in a listing request that is about one tournament."""
+    """The requested tournament, for a request of kind `listing` about one tournament."""
     sr_id: int | None = None
-    """The fixture that the listing belongs to, where known."""
+    """The SportRadar id of the listing's fixture, if known."""
 
     @property
     def key(self) -> str:
-        """Return the identity of the request: requests with equal keys ask for the same thing."""
+        """The identity of the request: requests with the same key ask for the same content."""
         params = json.dumps(dict(sorted(self.params.items())), separators=(",", ":"))
         return f"{self.platform} {self.method} {self.path} {params} {(self.json_body or b'').decode()}"
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer, byte for byte.
+    """An answer with its unchanged body.
 
     `failure` is set when the answer is not usable. `body` may then be None.
     """
@@ -51,11 +50,11 @@ class Answer:
     attempt: int
     requested_at: datetime
     received_at: datetime
-    """The arrival of the last byte of the body, or the instant at which the failure was known."""
+    """When the last byte of the body arrived, or when the failure was known."""
     observed_at: datetime
-    """The instant that the content describes: `received_at` less the `Age` header of an edge cache.
+    """The instant that the content shows: `received_at` minus the `Age` header of an edge cache.
 
-    Only a credible `Age` of at most `MAX_CACHE_AGE` counts.
+    An `Age` above `MAX_CACHE_AGE` is ignored.
     """
     status: int | None
     headers: Mapping[str, str]

@@ -1,6 +1,7 @@
-"""Atomic and durable writes of local files.
+"""Write local files atomically and durably.
 
-A reader sees either the whole new file or the state before it, and the name of the file survives a power failure.
+A reader sees the old or the complete new file, and the file's name survives a power failure.
+
 Belongs here: folders and whole files. Does not belong here: the content of files, and object stores.
 """
 
@@ -12,7 +13,7 @@ from uuid import uuid4
 
 
 def make_folder(folder: Path) -> None:
-    """Create a folder and its parents, so that their names survive a power failure."""
+    """Create a folder and its parents so that they survive a power failure."""
     missing = list(itertools.takewhile(lambda path: not path.exists(), (folder, *folder.parents)))
     folder.mkdir(parents=True, exist_ok=True)
     for path in missing:
@@ -20,7 +21,7 @@ def make_folder(folder: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush the names in a folder to disk: without this, a power failure may lose a new file's name."""
+    """Flush the names in a folder to disk. Otherwise a power failure may lose the name of a new file."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -32,7 +33,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_temporary(target: Path, content: bytes) -> Path:
-    """Write a new file beside `target`, durably, and return its path. Creates the folder if needed."""
+    """Write a new file beside `target`, durably, and return its path. The folder is created if needed."""
     make_folder(target.parent)
     unfinished = target.with_name(f".{target.name}.{uuid4().hex[:8]}.tmp")
     try:
@@ -47,7 +48,10 @@ def write_temporary(target: Path, content: bytes) -> Path:
 
 
 def move_into_place(source: Path, target: Path) -> None:
-    """Replace `target` by a finished file of the same file system, durably. Creates the folder if needed."""
+    """Replace `target` by a complete file on the same file system, durably.
+
+    The folder is created if needed.
+    """
     make_folder(target.parent)
     with source.open("rb") as file:
         os.fsync(file.fileno())
@@ -56,9 +60,9 @@ def move_into_place(source: Path, target: Path) -> None:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Make the file hold `text`, atomically: a concurrent reader sees the old or the new content.
+    """Write `text` to a file atomically: a concurrent reader sees the old or the new content.
 
-    Leaves a file with the same content alone.
+    A file that already has this content is not written.
     """
     content = text.encode()
     try:

@@ -1,4 +1,4 @@
-"""Instants, always aware and always UTC: the clock, and the hour that a cycle belongs to."""
+"""Instants with the time zone UTC: the clock, and the hour to which a cycle belongs."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -6,14 +6,14 @@ from typing import Final
 
 HOUR: Final = timedelta(hours=1)
 HOUR_FORMAT: Final = "%Y-%m-%d-%H:%M"
-"""Dagster's own format of an hourly partition key."""
+"""Dagster's format of an hourly partition key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """The one source of the current time.
+    """The only source of the current time.
 
-    `offset_s` shifts it, so that a simulated world and the pipeline agree on the time.
+    `offset_s` shifts the time, so that the pipeline has the same time as a simulated world.
     """
 
     offset_s: float = 0.0
@@ -23,7 +23,7 @@ class Clock:
 
 
 def floor_to_hour(instant: datetime) -> datetime:
-    """Return the UTC hour that contains `instant`. Raises ValueError on a naive datetime."""
+    """Return the UTC hour that contains `instant`. Raises ValueError without a time zone."""
     if instant.tzinfo is None:
         raise ValueError(f"naive datetime {instant!r}: instants carry a time zone here")
     return instant.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
@@ -35,7 +35,7 @@ def format_hour_key(instant: datetime) -> str:
 
 
 def parse_hour_key(key: str) -> datetime:
-    """Return the hour of a partition key. Raises ValueError on another format."""
+    """Return the hour of a partition key. Raises ValueError for another format."""
     return datetime.strptime(key, HOUR_FORMAT).replace(tzinfo=UTC)
 
 
@@ -45,14 +45,14 @@ def list_hours(first: datetime, last: datetime) -> list[datetime]:
 
 
 def get_day_start(day: date) -> datetime:
-    """Return the instant at which a UTC day begins."""
+    """Return the instant at which a UTC day starts."""
     return datetime.combine(day, time(), UTC)
 
 
 def clamp_hour_to_day(day: date, instant: datetime) -> datetime:
-    """Return the UTC hour of `instant`, or the last hour of `day` when that is earlier.
+    """Return the UTC hour of `instant`, but at most the last hour of `day`.
 
-    A cycle may start shortly after the midnight of its day.
+    A cycle for a day may start shortly after its midnight.
     """
     return min(floor_to_hour(instant), get_day_start(day) + 23 * HOUR)
 
@@ -60,7 +60,7 @@ def clamp_hour_to_day(day: date, instant: datetime) -> datetime:
 def make_cycle_id(instant: datetime) -> int:
     """Return the id of a cycle that starts at `instant`: its UTC digits down to the millisecond.
 
-    Ids therefore sort by time and can be read as an instant.
+    So ids sort by time and can be read as an instant.
     """
     utc = instant.astimezone(UTC)
     return int(utc.strftime("%Y%m%d%H%M%S")) * 1000 + utc.microsecond // 1000

@@ -1,6 +1,6 @@
-"""The content of a platform's answers: listings, tournaments with their counts, raw prices, rejects.
+"""The parsed content of a platform's answers: listings, tournaments with counts, prices, rejects.
 
-Plain values, no frames.
+The types are dataclasses, not frames.
 """
 
 from collections.abc import Sequence
@@ -14,26 +14,26 @@ from .enums import Completeness, ListingKind, Platform, Sport
 T = TypeVar("T")
 
 MAX_KICKOFF_DISTANCE: Final = timedelta(days=3 * 365)
-"""Maximum credible time between a kickoff and the answer that states it.
+"""Maximum credible time between an answer and the kickoff in it.
 
-A kickoff further away is a placeholder or an error: no match is listed so long before it is played.
+A kickoff further away is a placeholder or an error, because no match is listed so early.
 """
 MIN_RELISTING_GAP: Final = timedelta(hours=6)
-"""The least distance of the kickoffs of a postponed match that a platform has listed again.
+"""Minimum time between the two kickoffs when a platform has listed a postponed match again.
 
-Two listings of one platform and fixture with closer kickoffs are copies of one listing, e.g. with boosted odds.
+If two listings of a platform and fixture have closer kickoffs, they are copies of one listing, e.g. with boosted odds.
 """
 
 
 IN_PLAY_REASON: Final = "in play"
-"""The start of a reject's reason when the answer shows the match in play.
+"""The start of a reject's reason when the match is in play.
 
-Such an answer is correct, but it holds no prematch book.
+Such an answer is correct, but it has no odds from before kickoff.
 """
 
 
 class PayloadRejected(Exception):
-    """The body does not have the shape that the endpoint promises. `path` is the place in the JSON."""
+    """The error when a body does not have the expected format. `path` is the place in the JSON."""
 
     def __init__(self, platform: Platform, path: str, reason: str) -> None:
         super().__init__(f"{platform}: {path}: {reason}")
@@ -44,7 +44,7 @@ class PayloadRejected(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """One entry of an otherwise good answer that could not be read. Rejects are counted, never dropped."""
+    """An entry of an answer that could not be parsed. Rejects are stored and counted."""
 
     platform: Platform
     external_id: str | None
@@ -53,15 +53,15 @@ class Reject:
 
     @property
     def is_in_play(self) -> bool:
-        """Return whether the entry was rejected because the match is in play."""
+        """Whether the entry was rejected because the match is in play."""
         return self.reason.startswith(IN_PLAY_REASON)
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """One platform's claim about one match.
+    """The claim of one platform about one match.
 
-    Ids are text as the platform writes them. `kickoff_at` is aware UTC and may be absurd.
+    Ids are text as the platform writes them. `kickoff_at` has the time zone UTC and may be wrong by years.
     """
 
     platform: Platform
@@ -77,21 +77,21 @@ class Listing:
     sr_id: int | None
     genius_id: int | None
     sr_tournament_id: int | None
-    """SportRadar's id of the tournament, where the platform publishes it (SportyBet does)."""
+    """SportRadar's id of the tournament, if the platform publishes it (SportyBet does)."""
     n_markets_declared: int | None
     is_in_play: bool = False
-    """True when the answer shows the match in play, which is out of scope for a prematch pipeline."""
+    """True when the match is in play. The pipeline does not store odds of such matches."""
 
     def has_credible_kickoff(self, observed_at: datetime) -> bool:
-        """Return whether the kickoff is near enough to the answer's `observed_at` to count as a claim."""
+        """Return whether the kickoff is at most MAX_KICKOFF_DISTANCE away from the answer's `observed_at`."""
         return abs(self.kickoff_at - observed_at) <= MAX_KICKOFF_DISTANCE
 
 
 @dataclass(frozen=True, slots=True)
 class TournamentManifest:
-    """The declared and the received content of one tournament on one platform.
+    """How many listings of a tournament a platform declared, and how many were received.
 
-    `missing_reason` says in words which part is missing.
+    `missing_reason` says which part is missing.
     """
 
     platform: Platform
@@ -112,29 +112,30 @@ class Discovery:
 
     platform: Platform
     completeness: Completeness
-    """Complete only when the tree and every tournament are complete."""
+    """Complete only when the list of tournaments and every tournament are complete."""
     tournaments: Sequence[TournamentManifest]
     listings: Sequence[Listing]
-    """Every listing once, in-play and simulated ones included (see `kind` and `is_in_play`)."""
+    """Every listing once, including in-play and simulated ones (see `kind` and `is_in_play`)."""
     rejects: Sequence[Reject] = ()
     reason: str = ""
-    """The reason, in words, why the discovery is not complete."""
+    """Why the discovery is not complete; '' when it is."""
 
 
 @dataclass(slots=True)
 class RawPrices:
-    """The book of one detail answer in the platform's own ids, in two levels.
+    """The odds of one listing's answer with the platform's own ids, as columns of two tables.
 
-    The normaliser turns it into canonical prices.
+    The normaliser converts them to markets and outcomes of the vocabulary.
 
-    `market_id`, `market_name`, `specifier` and `n_outcomes` have one entry per market row of the answer, in its order.
-    The other columns hold the outcomes of those rows one after the other, so `sum(n_outcomes)` is their length. Several
-    rows may name the same market and specifier, and a row may have no outcomes.
+    `market_id`, `market_name`, `specifier` and `n_outcomes` have one entry per market of the answer, in its order. The
+    other columns have one entry per outcome: first all outcomes of the first market, then those of the second, and so
+    on. Their length is `sum(n_outcomes)`. Several markets may have the same id and specifier, and a market may have no
+    outcomes.
 
-    `specifier` is the line as the normaliser expects it: BetPawa `row.handicap` (quarter units), SportyBet the
-    specifier text, Bet9ja the text after `@`; '' when the market has none. `odds_milli` is the decimal price x 1000,
-    None when the platform sent no price above 1.00. `off` is True when the platform itself marks the outcome as not
-    open for bets (suspended, inactive, banned).
+    `specifier` has the form that the normaliser expects: `row.handicap` (quarter units) for BetPawa, the specifier text
+    for SportyBet, the text after `@` for Bet9ja; '' when the market has none. `odds_milli` is the decimal price x 1000,
+    None when the platform sent no price above 1.00. `off` is true when the platform marks the outcome as not open for
+    bets (suspended, inactive, banned).
     """
 
     market_id: list[str] = field(default_factory=list)
@@ -151,13 +152,13 @@ class RawPrices:
         return len(self.outcome_id)
 
     def repeat_per_outcome(self, column: Sequence[T]) -> list[T]:
-        """Return a column of the market rows with each value repeated once per outcome of its row."""
+        """Repeat each value of a market column once per outcome of the market."""
         return list(chain.from_iterable(map(repeat, column, self.n_outcomes)))
 
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """The content of one detail answer: the listing's claim and its whole book."""
+    """The content of one listing's answer: its claim and its odds."""
 
     listing: Listing
     prices: RawPrices

@@ -8,7 +8,7 @@ from .enums import Platform
 def put_home_first(home: Platform, platforms: Sequence[Platform]) -> tuple[Platform, ...]:
     """Return `platforms`, which are in order of trust, with home first.
 
-    Raises ValueError when home is not among them.
+    Raises ValueError when home is not in `platforms`.
     """
     if home not in platforms:
         raise ValueError(f"home platform {home} is not among the platforms compared: {', '.join(sorted(platforms))}")

@@ -1,4 +1,4 @@
-"""The address of a proxy, separated from its credentials as soon as it is read."""
+"""Parse a proxy's URL and separate its credentials from it."""
 
 import base64
 from dataclasses import dataclass, field
@@ -10,24 +10,24 @@ from .secrets import list_address_secrets
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A proxy's address, and its credentials in separate fields."""
+    """A proxy's URL without credentials, and its credentials in separate fields."""
 
     url: str
-    """Scheme, host and port. Nothing in it is secret, so any message may show it."""
+    """Scheme, host and port. It contains no secret, so messages may show it."""
     authorization: str | None = field(default=None, repr=False)
     """The value of the header Proxy-Authorization."""
     secrets: tuple[str, ...] = field(default=(), repr=False)
-    """The forms in which the credentials could come back in an answer or an error."""
+    """The forms in which the credentials could occur in an answer or an error."""
 
     @classmethod
     def from_url(cls, url: str) -> Self:
-        """Return the proxy of `http://user:password@host:port`, user and password percent-encoded.
+        """Parse `http://user:password@host:port`, with user and password percent-encoded.
 
-        Raises ValueError, whose message never shows the URL.
+        Raises ValueError with a message that never contains the URL.
         """
         try:
             parts = urlsplit(url)
-            _ = parts.port  # raises ValueError for a port that is no number
+            _ = parts.port  # raises ValueError when the port is not a number
         except ValueError:
             parts = urlsplit("")
         user_info, _, host_port = parts.netloc.rpartition("@")

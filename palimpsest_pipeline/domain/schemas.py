@@ -17,7 +17,7 @@ NAMED_PLAYERS: Final[dict[str, pl.DataType]] = {
     "external_player_id": pl.String(),
     "name": pl.String(),
 }
-"""Players as the platforms name them. A player with several spellings has a row for each."""
+"""Players as the platforms name them: one row per player and spelling of the name."""
 
 LOOKED_TOURNAMENTS: Final[dict[str, pl.DataType]] = {
     "platform": pl.String(),
@@ -25,9 +25,9 @@ LOOKED_TOURNAMENTS: Final[dict[str, pl.DataType]] = {
     "evidence": pl.String(),
     "stale_since": INSTANT,
 }
-"""The result of the looks at each known platform tournament.
+"""Whether each tournament of a platform was observed completely, and when.
 
-`*` is the platform's tree as a whole; without that row the platform was never seen.
+The tournament `*` stands for the whole platform; without this row the platform was never observed.
 """
 
 LISTING_LOOKS: Final[dict[str, pl.DataType]] = {
@@ -40,10 +40,9 @@ LISTING_LOOKS: Final[dict[str, pl.DataType]] = {
 }
 """The result of each cycle's look at a listing (`domain.enums.LookResult`).
 
-With answers there is one row per answer: `at` is its observed_at, `n_markets_priced` the number of markets with a
-price. Without an answer there is one row per cycle, at the instant at which the failure was known, or at the cycle's
-as_of. `detail` gives the reason in words, or ''. A cycle that neither requests the listing nor runs a discovery has no
-row.
+A look with an answer has one row per answer: `at` is its observed_at, and `n_markets_priced` its number of markets with
+a price. A look without an answer has one row per cycle: `at` is the instant of the failure, or the cycle's as_of.
+`detail` is the reason, or ''. A cycle that neither requests the listing nor has a discovery has no row.
 """
 
 COMPARED_LISTINGS: Final[dict[str, pl.DataType]] = {
@@ -55,9 +54,9 @@ COMPARED_LISTINGS: Final[dict[str, pl.DataType]] = {
 }
 """The listings whose prices are compared, one row per fixture and platform.
 
-`answered_at` is the instant of the last answer; null when there is none. `dropped_at` is the instant since which
-complete discoveries lack the listing; null while it is listed. `kickoff_at` is the fixture's effective kickoff, which
-is after all other instants of the row.
+`answered_at` is the instant of the last answer, or null. `dropped_at` is the first complete discovery without the
+listing; null while it is listed. `kickoff_at` is the fixture's effective kickoff, which is later than the other
+instants of the row.
 """
 
 OUTCOME_NAMES: Final[dict[str, pl.DataType]] = {
@@ -65,7 +64,7 @@ OUTCOME_NAMES: Final[dict[str, pl.DataType]] = {
     "ordinal": pl.Int16(),
     "outcome_key": pl.String(),
 }
-"""Names of the outcomes of a whole market by their position in odds_milli, from 1."""
+"""Names of a market's outcomes. `ordinal` is the position in odds_milli, from 1."""
 
 KNOWN_KICKOFFS: Final[dict[str, pl.DataType]] = {
     "sr_id": pl.Int64(),
@@ -73,7 +72,7 @@ KNOWN_KICKOFFS: Final[dict[str, pl.DataType]] = {
     "known_until": INSTANT,
     "kickoff_at": INSTANT,
 }
-"""The kickoffs as known at each time, one row per fixture and stretch of time.
+"""The known kickoff of each fixture over time, one row per fixture and period.
 
 `known_until` is null for the kickoff that is known now.
 """
@@ -84,9 +83,9 @@ ASKED_SLOTS: Final[dict[str, pl.DataType]] = {
     "answered": pl.Boolean(),
     "silent": pl.List(pl.String()),
 }
-"""Fixtures at the slots in which they were requested.
+"""Fixtures with the slots of the kickoff cadence in which they were requested.
 
-`answered`: at least one platform answered. `silent`: the platforms that did not answer.
+`answered` is true when at least one platform answered. `silent` has the platforms that did not answer.
 """
 
 REJECT_COUNTS: Final[dict[str, pl.DataType]] = {
@@ -95,11 +94,14 @@ REJECT_COUNTS: Final[dict[str, pl.DataType]] = {
     "n_answers": pl.Int32(),
     "n_entries": pl.Int32(),
 }
-"""The number of rejected answers and entries of a cycle, per platform and kind of answer."""
+"""Numbers of rejected answers and rejected entries of a cycle, per platform and kind of answer."""
 
 VIOLATIONS_SCHEMA: Final[dict[str, pl.DataType]] = {
     "law": pl.String(),
     "subject": pl.String(),
     "violation": pl.String(),
 }
-"""Rows that break a law of the derived tables: one sentence per row."""
+"""Violations of laws: conditions that rows of the derived tables must satisfy.
+
+`subject` is the key of a row that breaks the law, and `violation` a sentence.
+"""

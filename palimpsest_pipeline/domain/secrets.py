@@ -1,7 +1,7 @@
-"""Removal of secrets from text: credentials inside URLs, and secrets that the caller knows.
+"""Remove secrets from text: credentials in URLs, and secrets that the caller passes.
 
-Belongs here: the patterns, and the forms in which a secret may come back. Does not belong here: the list of secret
-settings (`settings`), and the source of a text.
+Belongs here: the patterns, and the forms in which a secret may occur. Does not belong here: the list of secret settings
+(`settings`), and the source of a text.
 """
 
 import re
@@ -11,11 +11,14 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 REDACTED_TEXT: Final = "***"
 MIN_SECRET_CHARS: Final = 4
-"""A shorter secret is hidden only inside URLs: elsewhere it would hide parts of ordinary words."""
-MIN_SUBSTRING_CHARS: Final = 8
-"""Minimum length of a secret that is hidden inside other words.
+"""Minimum length of a secret that is removed outside URLs.
 
-A shorter one is hidden only as a separate word.
+A shorter one would match parts of ordinary words.
+"""
+MIN_SUBSTRING_CHARS: Final = 8
+"""Minimum length of a secret that is removed inside other words.
+
+A shorter one is removed only as a separate word.
 """
 URL_CREDENTIALS_PATTERN: Final = re.compile(
     r"\b(?!(?:abfss?|az|file)://)([a-z][a-z0-9+.-]*://)"
@@ -24,10 +27,10 @@ URL_CREDENTIALS_PATTERN: Final = re.compile(
 )
 """Matches from the scheme of a URL to its last @.
 
-A password may hold a /, ? or # that was not encoded. An @ in a path therefore hides the text before it, too.
+A password may contain a /, ? or # that was not encoded. So an @ in a path removes the text before it, too.
 
 In abfs:// and az:// the part before the @ is the name of a container, in file:// it is part of a path. The words user
-and password are the example in our own messages, and a password shown as *** is hidden already. Apart from these
+and password are an example in our own messages, and a password shown as *** is already removed. Apart from these
 exceptions migration 0012 has the same pattern: a replay must not restore the credentials that it removed from rows.
 """
 PUBLIC_QUERY_PARAMETERS: Final = frozenset(
@@ -45,7 +48,7 @@ PUBLIC_QUERY_PARAMETERS: Final = frozenset(
         "user",
     }
 )
-"""Parameters of an address's query that are not secret. Any other may be."""
+"""URL query parameters that are not secret. All others may be secret."""
 STORE_ADDRESS_VARIABLES: Final = re.compile(r"(AWS|FSSPEC)_.*ENDPOINT_URL", re.IGNORECASE)
 STORE_CREDENTIAL_VARIABLES: Final = re.compile(
     r"(AWS|AZURE|GOOGLE|GCS|FSSPEC)_.*(KEY|SECRET|TOKEN|PASSWORD|PASSPHRASE|CREDENTIAL|CONNECTION_STRING)",
@@ -63,9 +66,9 @@ def redact(text: str, *secrets: str) -> str:
 
 
 def build_redactor(secrets: Iterable[str]) -> Callable[[str], str]:
-    """Return a function that hides URL credentials and `secrets` in a text.
+    """Return a function that removes URL credentials and `secrets` from a text.
 
-    Each secret is hidden as it is, percent-encoded and percent-decoded.
+    Each secret is removed in three forms: as it is, percent-encoded and percent-decoded.
     """
     pattern = _build_pattern(secrets, MIN_SECRET_CHARS)
 
@@ -77,7 +80,7 @@ def build_redactor(secrets: Iterable[str]) -> Callable[[str], str]:
 
 
 def build_bytes_redactor(secrets: Iterable[str]) -> Callable[[bytes], bytes]:
-    """Return a function that hides `secrets` of `MIN_SUBSTRING_CHARS` or more in a body."""
+    """Return a function that removes `secrets` of at least `MIN_SUBSTRING_CHARS` characters from a body."""
     pattern = _build_pattern(secrets, MIN_SUBSTRING_CHARS)
     if pattern is None:
         return lambda body: body
@@ -105,10 +108,11 @@ def _build_pattern(secrets: Iterable[str], min_chars: int) -> re.Pattern[str] | 
 
 
 def list_address_secrets(url: str, *, user_is_secret: bool = True) -> list[str]:
-    """Return the secrets in an address whose other parts may be shown: user info and query values.
+    """Return the secrets of a URL whose host and path may be shown: user info and query values.
 
-    The user info is listed whole and in parts. Values of `PUBLIC_QUERY_PARAMETERS` are not secret. An unescaped `/` or
-    `@` in the password shifts the apparent start of the host, so everything before the last `@` counts as user info.
+    The user info is returned as a whole and in parts. Values of `PUBLIC_QUERY_PARAMETERS` are not secret. An unescaped
+    `/` or `@` in the password moves the apparent start of the host, so everything before the last `@` counts as user
+    info.
     """
     rest = url.partition("://")[2].partition("?")[0]
     user_info = rest.rpartition("@")[0]
@@ -122,9 +126,9 @@ def list_address_secrets(url: str, *, user_is_secret: bool = True) -> list[str]:
 
 
 def list_link_secrets(url: str) -> list[str]:
-    """Return the secrets in an address of which only the host may be shown.
+    """Return the secrets of a URL of which only the host may be shown.
 
-    These are the whole address, and its user info, path and query in parts.
+    These are the whole URL, and its user info, path and query in parts.
     """
     parts = _split_url(url)
     user_info = parts.netloc.rpartition("@")[0]
@@ -145,9 +149,9 @@ def list_link_secrets(url: str) -> list[str]:
 
 
 def list_store_secrets(environment: Mapping[str, str]) -> list[str]:
-    """Return the credentials that object-store packages read from the environment.
+    """Return the credentials that object-store packages read from environment variables.
 
-    Some of these packages repeat them in errors.
+    Some of these packages repeat them in error messages.
     """
     addresses = [value for name, value in environment.items() if STORE_ADDRESS_VARIABLES.match(name)]
     credentials = [value for name, value in environment.items() if STORE_CREDENTIAL_VARIABLES.match(name)]
@@ -157,7 +161,7 @@ def list_store_secrets(environment: Mapping[str, str]) -> list[str]:
 
 
 def list_header_secrets(headers: Mapping[str, str]) -> list[str]:
-    """Return the secrets of headers: each value but those of `PUBLIC_HEADERS`, and its long parts.
+    """Return the secrets of headers: values of all headers except `PUBLIC_HEADERS`, and their long parts.
 
     Long parts are e.g. a cookie's value or the token after `Bearer`.
     """
@@ -174,5 +178,5 @@ def _parse_query(url: str) -> list[tuple[str, str]]:
 def _split_url(url: str) -> SplitResult:
     try:
         return urlsplit(url)
-    except ValueError:  # a host in brackets that is not an IP address
+    except ValueError:  # the host in brackets is not an IP address
         return urlsplit("")

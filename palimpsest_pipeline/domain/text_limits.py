@@ -1,17 +1,16 @@
-"""The limit on the length of text from outside that is part of a database key.
+"""Limit the length of foreign text that is part of a database key.
 
-Belongs here: the limit and the cut. Does not belong here: the meaning of a text.
+Belongs here: the limit and the shortening. Does not belong here: the meaning of a text.
 """
 
 from hashlib import blake2b
 from typing import Final
 
 MAX_KEY_CHARS: Final = 200
-"""The longest key text.
+"""Maximum length of a text in a key, in characters.
 
-Postgres refuses an index entry of more than 2,704 bytes, which would fail the whole cycle.
-
-Three keys of this length fit into one entry. The longest key seen so far has 60 characters.
+Postgres refuses index entries of more than 2,704 bytes, which would fail the whole cycle. Three texts of this length
+fit into one entry. The longest text seen so far has 60 characters.
 """
 
 

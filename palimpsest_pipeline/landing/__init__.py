@@ -1,8 +1,8 @@
-"""The landing: unchanged raw answers, separate from everything that is derived from them.
+"""The landing: unchanged raw answers of platforms, separate from all tables derived from them.
 
-Belongs here: storing, listing and reading answers, importing recorded payloads, compacting and removing hours. Does not
-belong here: parsing bodies (`platforms`), requests (`scrape`), judging whether an hour is needed (`pipeline/upkeep`),
-the retention of derived rows (`storage`).
+Belongs here: storing, listing and reading answers, importing recorded answers, compacting and removing hours. Does not
+belong here: parsing bodies (`platforms`), requests (`scrape`), deciding whether an hour is still needed
+(`pipeline/upkeep`), the retention of derived rows (`storage`).
 """
 
 from .compaction import Compaction, compact_hour, list_compactable_hours

@@ -1,7 +1,7 @@
-"""The index of a compacted hour of the landing, which has one file per platform. No file access here.
+"""The index of a compacted hour of the landing. No file access here.
 
-The manifests of the hour's cycles stay unchanged: they name the landed segments. The index names the place of each
-segment in the files of the hour.
+A compacted hour has one file per platform instead of the segments of its cycles. The manifests of the cycles stay
+unchanged and still name the segments. The index maps each segment to its rows in the hour's files.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,7 +16,7 @@ from .manifest import Segment
 
 
 class SegmentPlace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The place of a segment's answers in an hour's file. `bytes` is their share of the file's size."""
+    """The rows of a segment in an hour's file. `bytes` is their share of the file's size."""
 
     cycle_id: int
     segment: str
@@ -26,9 +26,10 @@ class SegmentPlace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class HourFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The answers of one platform in one hour.
+    """The file with all answers of one platform in one hour.
 
-    `name` is relative to the hour's folder and never reused for other content; `sha` is its SHA-256.
+    `name` is relative to the hour's folder and is never used again for other content. `sha` is the file's SHA-256 in
+    hex.
     """
 
     name: str
@@ -40,7 +41,7 @@ class HourFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class RowSpan:
-    """Consecutive rows of one file that contain `segments` segments."""
+    """Consecutive rows of an hour's file. `segments` is the number of segments that they contain."""
 
     file: HourFile
     first_row: int
@@ -49,14 +50,17 @@ class RowSpan:
 
 
 class HourIndex(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
-    """The files of an hour. `swept`: the original segments are removed; until then some may exist as well."""
+    """The files of an hour.
+
+    `swept` is true when the original segments have been removed. Until then some of them may still exist.
+    """
 
     files: tuple[HourFile, ...] = ()
     swept: bool = True
 
     @cached_property
     def places(self) -> dict[tuple[int, str], tuple[HourFile, SegmentPlace]]:
-        """File and place of each segment, by cycle and name of the segment."""
+        """File and rows of each segment, by cycle id and segment name."""
         return {(place.cycle_id, place.segment): (file, place) for file in self.files for place in file.places}
 
     def list_segments(self, cycle_id: int) -> list[str]:
@@ -64,7 +68,7 @@ class HourIndex(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tr
         return sorted(name for segment_cycle_id, name in self.places if segment_cycle_id == cycle_id)
 
     def find_span(self, cycle_id: int, segments: Sequence[str]) -> RowSpan | None:
-        """Return the span of the longest prefix of these segments that is consecutive in one file.
+        """Return the rows of the longest prefix of `segments` that is consecutive in one file.
 
         None if the index does not have the first segment.
         """
@@ -83,9 +87,9 @@ class HourIndex(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tr
 
 
 def place_segments(segments: Iterable[tuple[int, Segment]], file_bytes: int) -> Iterator[SegmentPlace]:
-    """Yield the places of segments (cycle and segment) that are consecutive in a file of `file_bytes`.
+    """Yield the rows of segments that are written one after another into a file of `file_bytes`.
 
-    Their shares add up to the file's size.
+    `segments` are pairs of cycle id and segment. The sizes of the segments add up to the file's size.
     """
     listed = list(segments)
     total = sum(segment.bytes for _, segment in listed) or 1
@@ -101,5 +105,5 @@ def encode_index(index: HourIndex) -> bytes:
 
 
 def decode_index(text: bytes) -> HourIndex:
-    """Return the index in `text`. Raises msgspec.DecodeError (msgspec.ValidationError) when it is not one."""
+    """Decode an index. Raises msgspec.DecodeError (or its subclass ValidationError)."""
     return msgspec.json.decode(text, type=HourIndex)

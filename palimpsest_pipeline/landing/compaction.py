@@ -1,12 +1,12 @@
-"""The compaction of the landing: the segments of an ended hour become one file per platform.
+"""Compact the landing: replace the segments of an ended hour by one file per platform.
 
-Belongs here: judging from the landing whether an hour can be compacted, and compacting it so that readers see every
-answer once at every moment, even if the process dies. Does not belong here: selecting the ended hours (the caller knows
-the time and the running cycles).
+Belongs here: deciding from the landing alone whether an hour can be compacted, and compacting it. Does not belong here:
+selecting the ended hours (the caller knows the time and the running cycles).
 
-The order is: write the files and read them back; replace the index, from which readers find them; remove the segments.
-Each step can be repeated, so the next compaction finishes an interrupted one. The caller must ensure that no other
-process compacts or expires.
+Readers see every answer exactly once at any time, even if the process dies. The steps are: write the files and read
+them back; replace the index, through which readers find the files; remove the segments. Each step can be repeated, so
+the next compaction completes an interrupted one. The caller must ensure that no other process compacts or expires the
+landing.
 """
 
 import hashlib
@@ -33,20 +33,26 @@ from .schema import ANSWER_SCHEMA
 from .writer import Landing
 
 ZSTD_LEVEL: Final = 9
-"""Compression level.
+"""Compression level of zstd.
 
-It saves a quarter of the size against the level of a running cycle, which has less time.
+The files are a quarter smaller than with the level of a running cycle (`writer`), which has less time.
 """
 PAGE_BYTES: Final = 64 * 1024 * 1024
-"""Page size. It is so large that a row group is one page, which is the unit of compression."""
+"""Parquet page size in bytes.
+
+It is so large that each row group is one page. Pages are compressed separately.
+"""
 
 UNFINISHED_FOLDER: Final = "platform=unfinished"
-"""Folder beside those of an hour's files."""
+"""Folder for unfinished files, beside the folders of an hour's platforms."""
 
 
 @dataclass(frozen=True, slots=True)
 class Compaction:
-    """The result for an hour: the size of its answers before and after, or the reason why it is unchanged."""
+    """The result of compacting an hour: size of its answers in bytes before and after.
+
+    `left_alone` is the reason why the hour was not compacted; None when it was.
+    """
 
     hour: datetime
     bytes_before: int
@@ -63,12 +69,12 @@ class _Part:
 
 
 def list_compactable_hours(landing: Landing, before: datetime) -> list[datetime]:
-    """Return the hours before the instant with answers in segments, or unreadable files, in order."""
+    """Return the hours before `before` that need compaction, or have an unreadable file, in order."""
     return [hour for hour in landing.list_hours() if hour < before and _is_compactable(landing, hour)]
 
 
 def _is_compactable(landing: Landing, hour: datetime) -> bool:
-    """Return whether the hour has answers in segments, or an unreadable file that `compact_hour` reports."""
+    """Return whether the hour needs compaction, or has an unreadable file for `compact_hour` to report."""
     try:
         manifests = landing.list_cycles(hour=hour)
         index = landing._read_index(landing._hour_folder(hour)) if manifests else HourIndex()
@@ -80,12 +86,12 @@ def _is_compactable(landing: Landing, hour: datetime) -> bool:
 
 
 def compact_hour(landing: Landing, hour: datetime, *, dry_run: bool = False) -> Compaction:
-    """Compact an hour, or finish an interrupted compaction.
+    """Compact an hour, or complete an interrupted compaction.
 
-    With `dry_run`, return only its present size (also as `bytes_after`) and whether it can be compacted. An hour with a
-    cycle that is not closed or not whole is not changed, with the reason. Raises LandingIncomplete when a segment has
-    changed since it was written, LandingUnreadable for a damaged manifest or index, LandingError when the store
-    refuses; the hour is then as readable as before.
+    With `dry_run`, only the hour's present size (also as `bytes_after`) and the reason against a compaction are
+    returned. An hour with a cycle that is running or lacks segments is not changed, and the reason is returned. Raises
+    LandingIncomplete when a segment has changed since it was written, LandingUnreadable for a damaged manifest or
+    index, and LandingError when the store fails. After an error the hour is as readable as before.
     """
     manifests = landing.list_cycles(hour=hour)
     folder = landing._hour_folder(hour)
@@ -106,7 +112,7 @@ def compact_hour(landing: Landing, hour: datetime, *, dry_run: bool = False) -> 
 
 
 def _find_obstacle(landing: Landing, hour: datetime, manifests: Sequence[Manifest]) -> str | None:
-    """Return why the hour cannot be compacted now, in words; None when it can."""
+    """Return the reason why the hour cannot be compacted now; None when it can."""
     if unclosed := landing.list_unclosed_cycles(hour):
         return f"cycle {unclosed[0]} is not closed"
     for manifest in manifests:
@@ -132,7 +138,7 @@ def _group_by_platform(manifests: Sequence[Manifest]) -> dict[Platform, list[_Pa
 def _build_hour_file(
     landing: Landing, hour: datetime, platform: Platform, parts: Sequence[_Part], index: HourIndex
 ) -> HourFile:
-    """Return the platform's file: the existing one if it has exactly these segments, else a new one."""
+    """Return the platform's file; write it unless a file with exactly these segments exists."""
     segment_keys = [(part.manifest.cycle_id, segment.name) for part in parts for segment in part.segments]
     for file in index.files:
         if [(place.cycle_id, place.segment) for place in file.places] == segment_keys and _is_intact(
@@ -160,14 +166,14 @@ def _build_hour_file(
         n_rows = sum(place.rows for place in file.places)
         read = _Digest(rows.slice(first, GROUP_ROWS).collect() for first in range(0, n_rows, GROUP_ROWS))
         for _ in read:
-            pass  # one by one, so that not all bodies are in memory together
+            pass  # the frames are read one by one, so not all bodies are in memory at once
     if (read.rows, read.hex) != (n_rows, written):
         raise LandingError(f"{target} differs from its segments and is not used. The segments stay; please report it.")
     return file
 
 
 def _is_intact(landing: Landing, hour: datetime, file: HourFile) -> bool:
-    """Return whether the file exists with its original content."""
+    """Return whether the file exists and has its original content."""
     try:
         landing._open_verified(landing._hour_folder(hour) / file.name, file.sha).close()
     except (FileNotFoundError, NotAsWritten):
@@ -176,7 +182,7 @@ def _is_intact(landing: Landing, hour: datetime, file: HourFile) -> bool:
 
 
 def _write_answers(landing: Landing, parts: Sequence[_Part], path: Path) -> str:
-    """Write the answers of the parts in order, and return their digest."""
+    """Write the answers of `parts` in order into one file, and return the digest of its rows."""
     frames = _Digest(
         frame.select(list(ANSWER_SCHEMA))
         for part in parts
@@ -205,9 +211,9 @@ def _write_answers(landing: Landing, parts: Sequence[_Part], path: Path) -> str:
 
 
 class _Digest:
-    """An iterator over frames of answers that also digests their rows.
+    """An iterator over frames that also computes a digest of all their rows.
 
-    The frames' sizes do not change the digest.
+    The digest does not depend on the sizes of the frames.
     """
 
     def __init__(self, frames: Iterator[pl.DataFrame]) -> None:
@@ -220,7 +226,7 @@ class _Digest:
             self.rows += frame.height
             self._lines.update(frame.drop("body").write_ndjson().encode())
             for body in frame["body"]:
-                self._bodies.update(body or b"")  # body_hash distinguishes no body from an empty one
+                self._bodies.update(body or b"")  # body_hash tells a missing body from an empty one
             yield frame
 
     @property
@@ -231,7 +237,7 @@ class _Digest:
 def _remove_replaced_files(
     landing: Landing, hour: datetime, manifests: Sequence[Manifest], files: Sequence[HourFile]
 ) -> None:
-    """Remove segments that are in the index's files, and files that the index does not name."""
+    """Remove the segments that the new files contain, and hour files that the index does not name."""
     folder = landing._hour_folder(hour)
     for manifest in manifests:
         of_cycle = landing._cycle_folder(hour, manifest.cycle_id)
@@ -250,7 +256,7 @@ def _remove_replaced_files(
 def _open_unfinished_file(landing: Landing, hour: datetime) -> Iterator[Path]:
     """Yield the path for an unfinished file.
 
-    In a local landing it is beside the hour's files, where the next compaction removes it if this process dies.
+    In a local landing it is in UNFINISHED_FOLDER, where the next compaction removes it if this process dies.
     """
     if not landing._local:
         with tempfile.TemporaryDirectory(prefix="palimpsest-landing-", ignore_cleanup_errors=True) as folder:

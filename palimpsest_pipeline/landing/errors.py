@@ -7,9 +7,9 @@ from palimpsest_pipeline.domain.secrets import list_store_secrets, redact
 
 
 class LandingError(PalimpsestError):
-    """The landing cannot do the operation.
+    """The error when the landing cannot do an operation.
 
-    The message says what to do and contains no credentials of the store.
+    The message contains a remedy and no credentials of the store.
     """
 
     def __init__(self, message: str) -> None:
@@ -17,8 +17,8 @@ class LandingError(PalimpsestError):
 
 
 class LandingIncomplete(LandingError):
-    """A manifest is missing, or names segments that are missing or have changed since they were written."""
+    """The error when a manifest is missing, or when its segments are missing or have changed."""
 
 
 class LandingUnreadable(LandingError):
-    """A manifest, or the index of an hour, exists and cannot be read."""
+    """The error when a manifest or the index of an hour exists but cannot be read."""

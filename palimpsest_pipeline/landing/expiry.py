@@ -1,10 +1,12 @@
-"""The expiry of the landing: the removal of whole old hours that nobody needs any more.
+"""Remove old hours of the landing that are not needed any more.
 
-Belongs here: selecting the hours by a given rule, and removing them so that readers see all of an hour or nothing of
-it. Does not belong here: judging whether an hour is needed (the caller knows which hours are derived and exported).
+Belongs here: selecting hours by a rule of the caller, and removing them so that readers see an hour completely or not
+at all. Does not belong here: deciding whether an hour is needed (the caller knows which hours are derived and
+exported).
 
-An hour first gets a mark, which hides it from readers in one step. Then everything in it is removed, the mark last. The
-next expiry finishes an hour that still has the mark, even if it is needed, because its answers are already lost.
+An hour first gets a marker file (EXPIRING_FILE), which hides it from readers. Then its content is removed, and the
+marker file last. The next expiry completes the removal of an hour that still has the marker file, even if the hour is
+needed, because some of its answers are already gone.
 """
 
 from collections.abc import Callable
@@ -19,24 +21,25 @@ from .files import EXPIRING_FILE
 from .writer import Landing
 
 NeedCheck = Callable[[datetime], str | None]
-"""A function that returns why an hour must stay, in words; None when it may be removed."""
+"""A function that returns the reason why an hour must stay; None when it may be removed."""
 
 
 @dataclass(slots=True)
 class ExpiryResult:
-    """The result of an expiry or of its dry run. Hours are in order."""
+    """The result of an expiry or of its dry run. All hours are in order."""
 
     removed: list[datetime] = field(default_factory=list)
     bytes_removed: int = 0
-    """Size of their answers."""
+    """Size of the removed answers in bytes."""
     kept_hours: dict[datetime, str] = field(default_factory=dict)
-    """Expired hours that stay, with the reason."""
+    """Old hours that were not removed, with the reason."""
 
 
 def expire_hours(landing: Landing, before: datetime, find_need: NeedCheck, *, dry_run: bool = False) -> ExpiryResult:
-    """Remove the hours that ended before the instant and are not needed, and finish interrupted removals.
+    """Remove the hours that ended before `before` and are not needed.
 
-    The caller must ensure that no other process compacts or expires. Raises LandingError when the store refuses.
+    Interrupted removals are completed. The caller must ensure that no other process compacts or expires the landing.
+    Raises LandingError when the store fails.
     """
     result = ExpiryResult()
     for hour in list_expired_hours(landing, before):
@@ -50,14 +53,14 @@ def expire_hours(landing: Landing, before: datetime, find_need: NeedCheck, *, dr
         result.removed.append(hour)
     if not dry_run:
         for _, folder in landing._list_hour_folders():
-            _remove_empty(landing, folder)  # an expiry that died at its very end leaves empty folders
+            _remove_empty(landing, folder)  # an expiry that died after its last step leaves empty folders
     return result
 
 
 def list_expired_hours(landing: Landing, before: datetime) -> list[datetime]:
-    """Return the hours in the landing that ended before the instant, in order.
+    """Return the hours in the landing that ended before `before`, in order.
 
-    Hours with unclosed cycles and partly removed hours are included.
+    Hours with running cycles and partly removed hours are included.
     """
     return [
         hour

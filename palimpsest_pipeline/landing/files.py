@@ -1,9 +1,10 @@
-"""The files of a landing: their layout, and reading and writing one file.
+"""Paths of the landing's files, and access to a single file.
 
 Layout: `{root}/date=YYYY-MM-DD/hour=HH/cycle=<id>/platform=<slug>/seg-NNNN-<writer>.parquet`, with `manifest.json` in
-the cycle's folder. Segments of earlier versions lack the writer's tag. Once the hour is compacted,
-`{root}/date=YYYY-MM-DD/hour=HH/platform=<slug>/hour-<sha>.parquet` has all answers of a platform, and `compacted.json`
-beside it names the place of each segment. The root is a local folder or any URL that fsspec knows.
+the cycle's folder. `<writer>` is a random tag of the writing process; segments of earlier versions lack it. A compacted
+hour has all answers of a platform in `{root}/date=YYYY-MM-DD/hour=HH/platform=<slug>/hour-<sha>.parquet`, and
+`compacted.json` in the hour's folder maps each segment to its rows. The root is a local folder or any URL that fsspec
+knows.
 
 Belongs here: files and folders. Does not belong here: the content of files (`reader`, `writer`).
 """
@@ -30,11 +31,11 @@ MANIFEST: Final = "manifest.json"
 SEGMENT_NAME_PATTERN: Final = re.compile(r"seg-(\d+)(?:-[0-9a-f]+)?\.parquet")
 INDEX_FILE: Final = "compacted.json"
 EXPIRING_FILE: Final = "expiring"
-"""Name of an empty file that marks an hour as being removed. Readers do not see such an hour."""
+"""Name of an empty file that marks an hour as being removed. Readers ignore such an hour."""
 GROUP_ROWS: Final = 32
-"""Number of rows in a row group of an hour's file, which are read together with their bodies.
+"""Number of rows in a row group of an hour's file. A row group is read as a whole, with its bodies.
 
-Twice as many rows save 3 % of the size, and need more memory.
+With twice as many rows, files would be 3 % smaller, but reading needs more memory.
 """
 
 
@@ -44,11 +45,11 @@ class LandingFiles:
     def __init__(self, root: str | Path) -> None:
         try:
             self.root = UPath(root)
-            _ = self.root.fs  # fsspec creates the file system on first access
+            _ = self.root.fs  # fsspec creates the file system at the first access
         except (
             ImportError,
             ValueError,
-        ) as error:  # of a store that fsspec does not know, or whose package is not installed
+        ) as error:  # fsspec does not know the store, or its package is not installed
             raise LandingError(
                 f"no landing at {root}: {error}. Install that store's fsspec package, or set the landing to another"
                 " URL."
@@ -57,7 +58,7 @@ class LandingFiles:
         self._copies = HashedFiles(self._local)
 
     def _replace_file(self, path: UPath, content: bytes) -> None:
-        """Write the file so that readers see all of it or nothing."""
+        """Replace a file in one step: readers see the old or the complete new content."""
         with self._translate_write_errors(path):
             if not self._local:
                 path.write_bytes(content)
@@ -67,10 +68,10 @@ class LandingFiles:
             sync_folder(target.parent)
 
     def _create(self, path: UPath, content: bytes) -> None:
-        """Write a new file so that readers see all of it or nothing.
+        """Create a file in one step: readers see the complete content or no file.
 
-        In a local landing, a process that dies between two system calls can leave an empty file, which counts as torn.
-        Raises LandingError when another writer has already made the file.
+        In a local landing, a process that dies between two system calls can leave an empty file, which counts as torn
+        (unreadable). Raises LandingError when another writer has already created the file.
         """
         with self._translate_write_errors(path):
             if not self._local:
@@ -88,21 +89,21 @@ class LandingFiles:
 
     @staticmethod
     def _create_object(path: UPath, content: bytes) -> None:
-        """Write a new object, as `_create` does.
+        """Create an object with the guarantees of `_create`.
 
-        The store refuses a name that is taken (S3: `If-None-Match: *`).
+        The store refuses to overwrite an existing object (S3: `If-None-Match: *`).
         """
         try:
             path.fs.pipe_file(path.path, content, mode="create")
         except FileExistsError:
-            # After a lost answer the request is sent again; then the existing object is our own.
+            # When a response is lost, the client repeats the request; the existing object is then our own.
             if path.read_bytes() != content:
                 raise
 
     def _publish(self, source: Path, path: UPath) -> None:
         """Move or upload a finished local file into the landing.
 
-        For a local landing, the file must be on the same file system, and is moved.
+        For a local landing the file is moved, so it must be on the same file system.
         """
         with self._translate_write_errors(path):
             if not self._local:
@@ -111,7 +112,7 @@ class LandingFiles:
             move_into_place(source, Path(path.path))
 
     def _remove(self, path: UPath, *, folder: bool = False) -> None:
-        """Remove a file, or a folder with its content. A missing one is no error."""
+        """Remove a file, or a folder with its content, if it exists."""
         with self._translate_write_errors(path), contextlib.suppress(FileNotFoundError):
             path.fs.rm(path.path, recursive=folder)
 
@@ -125,12 +126,12 @@ class LandingFiles:
     def _translate_write_errors(self, path: UPath) -> Iterator[None]:
         try:
             yield
-        except Exception as error:  # each store's package has errors of its own
+        except Exception as error:  # each store's package raises its own errors
             raise self._build_error("write to", path, error) from error
 
     @contextlib.contextmanager
     def _translate_read_errors(self, path: UPath) -> Iterator[None]:
-        """Raise errors of the store as LandingError, except missing files and folders and NotAsWritten."""
+        """Convert errors of the store to LandingError, except FileNotFoundError and NotAsWritten."""
         try:
             yield
         except (FileNotFoundError, NotADirectoryError, NotAsWritten):
@@ -161,7 +162,7 @@ class LandingFiles:
     def _list_hour_folders(
         self, start: datetime | None = None, end: datetime | None = None
     ) -> Iterator[tuple[datetime, UPath]]:
-        """Yield the hours in [start, end), or all, with their folders."""
+        """Yield hours and their folders: the hours in [start, end), or all."""
         for day in self._list_children(self.root):
             for hour in self._list_children(day) if day.name.startswith("date=") else ():
                 if hour.name.startswith("hour="):
@@ -174,7 +175,7 @@ class LandingFiles:
             yield hour / f"cycle={cycle_id}"
 
     def _list_cycles_in_hour(self, hour: UPath) -> list[UPath]:
-        """Return the folders of the hour's cycles; none for an hour that is being removed."""
+        """Return the folders of the hour's cycles; an empty list for an hour that is being removed."""
         children = self._list_children(hour)
         return (
             []
@@ -189,7 +190,7 @@ class LandingFiles:
             return path.exists()
 
     def _list_hour_files(self, hour: UPath) -> set[str]:
-        """Return the names of the platforms' files, relative to the hour's folder, including unfinished ones."""
+        """Return the names of the hour's files, relative to its folder, including unfinished files."""
         parts = [part for part in self._list_children(hour) if part.name.startswith("platform=")]
         return {f"{part.name}/{path.name}" for part in parts for path in self._list_children(part)}
 
@@ -203,8 +204,8 @@ class LandingFiles:
     def _read_record(self, path: UPath) -> bytes | None:
         """Return the content of a manifest or an index; None when it does not exist.
 
-        In a local landing, a read error raises LandingUnreadable, because other records may be readable. In an object
-        store it stays a LandingError, because the bucket or the credentials may be wrong for all records.
+        In a local landing, a read error raises LandingUnreadable, because only this file may be damaged. In an object
+        store it raises LandingError, because a wrong bucket or wrong credentials concern all files.
         """
         try:
             return self._read_content(path)
@@ -224,13 +225,13 @@ class LandingFiles:
             return path.is_dir()
 
     def _open_verified(self, path: UPath, sha: str) -> io.BufferedReader:
-        """Return the open file, verified to have the given SHA-256, as `HashedFiles.open` does."""
+        """Open a file whose content has the given SHA-256, with the errors of `HashedFiles.open`."""
         with self._translate_read_errors(path):
             return self._copies.open(path, sha)
 
     def _list_children(self, folder: UPath) -> list[UPath]:
         if not self._local:
-            folder.fs.invalidate_cache()  # fsspec caches listings; other processes write here too
+            folder.fs.invalidate_cache()  # fsspec caches listings, and other processes write files here
         try:
             with self._translate_read_errors(folder):
                 return sorted(folder.iterdir(), key=lambda path: path.name)
@@ -238,9 +239,9 @@ class LandingFiles:
             return []
 
     def _list_segments(self, folder: UPath) -> list[tuple[Platform, str]]:
-        """Return platform and name, relative to the cycle's folder, of each segment.
+        """Return platform and name of each segment in a cycle's folder.
 
-        Unfinished files are left out.
+        Names are relative to this folder. Unfinished files are left out.
         """
         return [
             (Platform(part.name.removeprefix("platform=")), f"{part.name}/{path.name}")

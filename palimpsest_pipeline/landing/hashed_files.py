@@ -1,8 +1,10 @@
-"""Verified reading of large files of the landing.
+"""Open large files of the landing after verifying their SHA-256.
 
-Each file is hashed once, not for each part that is read. A local file is hashed when it is first opened, and again when
-its size, time or inode has changed. A file of an object store is fetched once into a folder of this process, which
-keeps the most recently used files. Does not belong here: the content and the location of a file.
+Each file is hashed only once, even if parts of it are read many times. A local file is hashed again when its size, time
+or inode has changed. A file of an object store is downloaded once into a folder of this process, which keeps the most
+recently used files.
+
+Does not belong here: the content and the location of a file.
 """
 
 import hashlib
@@ -17,15 +19,15 @@ from typing import Final
 from upath import UPath
 
 MAX_FETCHED_FILES: Final = 6
-"""Maximum number of fetched files of an object store: those of one hour and of the previous one."""
+"""Maximum number of downloaded files: enough for one hour and the previous one."""
 
 
 class NotAsWritten(Exception):
-    """A file has other content than it was written with."""
+    """The error when a file's content differs from the content that was written."""
 
 
 class HashedFiles:
-    """The verified files of one landing. Safe for threads."""
+    """The verified files of one landing. Safe for use in several threads."""
 
     def __init__(self, local: bool) -> None:
         self._local = local
@@ -35,10 +37,10 @@ class HashedFiles:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def open(self, path: UPath, sha: str) -> BufferedReader:
-        """Return the open file, verified to have the given SHA-256.
+        """Open a file and verify that its content has the given SHA-256.
 
-        It stays readable if it is removed meanwhile. Raises FileNotFoundError when it does not exist, NotAsWritten when
-        it has other content.
+        The open file stays readable if it is removed meanwhile. Raises FileNotFoundError when it does not exist, and
+        NotAsWritten when its content differs.
         """
         if not self._local:
             with self._lock:

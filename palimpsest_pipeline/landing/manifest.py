@@ -1,6 +1,6 @@
-"""The manifest of a cycle, which names its segments.
+"""The manifest of a cycle: its facts and the list of its segments. No file access here.
 
-Readers do not see segments without a manifest. No file access here.
+Readers ignore segments of a cycle without a manifest.
 """
 
 import hashlib
@@ -15,13 +15,13 @@ from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.enums import Platform, RunStatus, Scope, Trigger
 
 WRITER_TAG_PATTERN: Final = re.compile(r"-[0-9a-f]+(?=\.parquet$)")
-"""Pattern of the writer's tag in the name of a segment. Segments of earlier versions have none."""
+"""Matches the writer's tag in the name of a segment. Segments of earlier versions have no tag."""
 
 
 class Segment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One immutable file of answers.
+    """A file of answers, which is never changed.
 
-    `name` is relative to the cycle's folder, `bytes` is the file's size, `sha` its SHA-256 in hex.
+    `name` is relative to the cycle's folder. `bytes` is the file's size, and `sha` its SHA-256 in hex.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Segment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """The landed content of a cycle.
+    """The facts of a landed cycle and the list of its segments.
 
     `stages` are the finished stages of the cycle, in order, e.g. discovery, capture. `late` are the platforms whose
     discovery had not ended when the stage ended. `platforms` are the covered ones; earlier versions, which knew three,
@@ -58,9 +58,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def digest(self) -> str:
-        """Identity of the landed content.
+        """A digest of the landed content.
 
-        It changes with the numbers, rows or bytes of the segments and with nothing else, so not with their writer.
+        It changes only with the numbers, row counts or bytes of the segments. Names of writers do not change it.
         """
         lines = sorted(
             f"{WRITER_TAG_PATTERN.sub('', segment.name)} {segment.rows} {segment.sha}" for segment in self.segments
@@ -73,15 +73,15 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def bytes(self) -> int:
-        """Size of its segments as they were written.
+        """Total size of the segments in bytes when they were written.
 
-        For the size after compaction see `Landing.measure_usage_of`.
+        `Landing.measure_usage_of` returns the size after compaction.
         """
         return sum(segment.bytes for segment in self.segments)
 
     @property
     def cycle(self) -> Cycle:
-        """The cycle with the values at its begin."""
+        """The cycle as it was when it started."""
         return Cycle(
             cycle_id=self.cycle_id,
             trigger=self.trigger,
@@ -104,7 +104,7 @@ def build_manifest(
     torn: Iterable[str] = (),
     late: Iterable[Platform] = (),
 ) -> Manifest:
-    """Return the manifest of `cycle` with its segments in a fixed order."""
+    """Return the manifest of `cycle`, with its segments in a fixed order."""
     return Manifest(
         cycle_id=cycle.cycle_id,
         trigger=cycle.trigger,
@@ -129,8 +129,5 @@ def encode_manifest(manifest: Manifest) -> bytes:
 
 
 def decode_manifest(text: bytes) -> Manifest:
-    """Return the manifest in `text`.
-
-    Raises msgspec.DecodeError (msgspec.ValidationError) when it is not one.
-    """
+    """Decode a manifest. Raises msgspec.DecodeError (or its subclass ValidationError)."""
     return msgspec.json.decode(text, type=Manifest)

@@ -1,4 +1,6 @@
-"""The reader of the landing: closed cycles by their manifests, their answers, and their size on disk.
+"""Read the landing: manifests of closed cycles, their answers, and their size on disk.
+
+A cycle is closed when its manifest is written.
 
 Belongs here: reading landed answers. Does not belong here: parsing their bodies, writing (`writer`), compacting
 (`compaction`), removing (`expiry`).
@@ -34,6 +36,13 @@ from .schema import ANSWER_SCHEMA, LISTING_COLUMNS, OBSERVED_AT_EXPR, build_answ
 log = logging.getLogger(__name__)
 
 EVERY_ROW: Final = pl.lit(True)
+KEPT_COLUMNS: Final = frozenset(
+    (
+        *("platform", "kind", "external_id", "attempt", "status", "failure", "headers", "bytes"),
+        *("requested_at", "received_at", "observed_at"),
+    )
+)
+"""Columns of the last cycle's answers that stay in memory. Several products of a cycle read them."""
 USAGE_SCHEMA: Final = {
     "hour": INSTANT,
     "cycle_id": pl.Int64(),
@@ -42,7 +51,7 @@ USAGE_SCHEMA: Final = {
     "n_answers": pl.Int64(),
     "bytes": pl.Int64(),
 }
-"""Schema of a frame with the size on disk of each cycle, by platform."""
+"""Columns of a frame with the size on disk in bytes, per cycle and platform."""
 
 
 def _build_kind_filter(kinds: Collection[PayloadKind] | None) -> pl.Expr:
@@ -51,7 +60,7 @@ def _build_kind_filter(kinds: Collection[PayloadKind] | None) -> pl.Expr:
 
 @dataclass(frozen=True, slots=True)
 class UnreadableCycle:
-    """A cycle whose manifest, or the index of its hour, exists and cannot be read.
+    """A cycle whose manifest, or whose hour's index, exists but cannot be read.
 
     `sentence` names the file, the reason and the remedy.
     """
@@ -61,36 +70,36 @@ class UnreadableCycle:
     sentence: str
 
     def as_dict(self) -> dict[str, str | int]:
-        """Return the content as the object that the commands print as JSON."""
+        """Return the fields as a dict, which the commands print as JSON."""
         return {"hour": format_hour_key(self.hour), "cycle_id": self.cycle_id, "why": self.sentence}
 
 
 @dataclass(frozen=True, slots=True)
 class LandedCycles:
-    """Closed cycles, sorted by id, and cycles that cannot be read, sorted by hour."""
+    """Closed cycles sorted by id, and cycles that cannot be read, sorted by hour."""
 
     manifests: list[Manifest]
     unreadable: list[UnreadableCycle]
 
 
 def describe_unreadable(cycles: Iterable[UnreadableCycle]) -> str:
-    """Return a line for each unreadable cycle, with the file, the reason and the remedy."""
+    """Return one line per unreadable cycle with the file, the reason and the remedy."""
     return "\n".join(f"cycle {cycle.cycle_id} cannot be read: {cycle.sentence}" for cycle in cycles)
 
 
 class LandingReader(LandingFiles):
-    """The raw answers of all cycles under one root, for reading."""
+    """Reads the raw answers of all cycles under one root."""
 
     def __init__(self, root: str | Path) -> None:
         super().__init__(root)
-        self._last_cycle: tuple[tuple[int, str] | None, dict[Platform, pl.DataFrame]] = (None, {})
+        self._last_cycle: tuple[tuple[int, tuple[Segment, ...]] | None, dict[Platform, pl.DataFrame]] = (None, {})
 
     def list_cycles(
         self, hour: datetime | None = None, start: datetime | None = None, end: datetime | None = None
     ) -> list[Manifest]:
-        """Return the closed cycles, sorted by id: of one hour, of the hours in [start, end), or all.
+        """Return the closed cycles of one hour, of the hours in [start, end), or all, sorted by id.
 
-        Cycles without a manifest are left out. Raises LandingUnreadable when a manifest cannot be read.
+        Raises LandingUnreadable when a manifest cannot be read.
         """
         folders = (
             [self._hour_folder(hour)] if hour is not None else [path for _, path in self._list_hour_folders(start, end)]
@@ -101,7 +110,7 @@ class LandingReader(LandingFiles):
         )
 
     def list_readable_cycles(self, start: datetime | None = None, end: datetime | None = None) -> LandedCycles:
-        """Return the closed cycles like `list_cycles`, and the cycles whose manifest cannot be read."""
+        """Return the closed cycles of the hours in [start, end), or all, and the unreadable cycles."""
         manifests, unreadable = [], []
         for hour, folder in sorted(self._list_hour_folders(start, end), key=lambda item: item[0]):
             for cycle in self._list_cycles_in_hour(folder):
@@ -115,9 +124,9 @@ class LandingReader(LandingFiles):
         return LandedCycles(sorted(manifests, key=lambda manifest: manifest.cycle_id), unreadable)
 
     def iterate_newest_first(self) -> Iterator[Manifest]:
-        """Yield the closed cycles, the newest hour and cycle first. Each is read only when it is needed.
+        """Yield the closed cycles from the newest to the oldest. Each manifest is read when it is needed.
 
-        An unreadable cycle is left out with a warning.
+        An unreadable cycle is skipped with a warning.
         """
         for _, hour in sorted(self._list_hour_folders(), key=lambda item: item[0], reverse=True):
             for folder in sorted(
@@ -132,14 +141,14 @@ class LandingReader(LandingFiles):
                     yield manifest
 
     def list_hours(self) -> list[datetime]:
-        """Return the hours that have a folder in the landing, in order. They may have no closed cycle."""
+        """Return the hours that have a folder in the landing, in order, even without a closed cycle."""
         return sorted(at for at, _ in self._list_hour_folders())
 
     def read_manifest(self, cycle_id: int, hour: datetime | None = None) -> Manifest:
-        """Return the manifest of one cycle. Without its `hour`, all hours of the landing are searched.
+        """Return the manifest of a cycle. Without `hour`, all hours of the landing are searched.
 
-        Raises LandingIncomplete when there is no closed cycle with this id, LandingUnreadable when its manifest cannot
-        be read.
+        Raises LandingIncomplete when there is no closed cycle with this id, and LandingUnreadable when its manifest
+        cannot be read.
         """
         for folder in self._list_cycle_folders(cycle_id) if hour is None else [self._cycle_folder(hour, cycle_id)]:
             manifest = self._read_manifest_in(folder)
@@ -148,9 +157,9 @@ class LandingReader(LandingFiles):
         raise LandingIncomplete(f"the landing at {self.root} holds no closed cycle {cycle_id}")
 
     def reread_manifest(self, manifest: Manifest) -> Manifest:
-        """Return the cycle's current manifest, to which a later stage may have added.
+        """Read the manifest of a cycle again, because a later stage may have added segments.
 
-        Raises LandingIncomplete when it is gone.
+        Raises LandingIncomplete when the cycle is no longer in the landing.
         """
         folder = self._cycle_folder(manifest.partition_hour, manifest.cycle_id)
         current_manifest = self._read_manifest_in(folder)
@@ -161,14 +170,14 @@ class LandingReader(LandingFiles):
         return current_manifest
 
     def find_missing_segments(self, manifest: Manifest, platforms: Collection[Platform] | None = None) -> list[str]:
-        """Return the names of the manifest's segments that do not exist. The content of files is not checked."""
+        """Return the names of segments of the manifest that do not exist. Contents are not checked."""
         there = {
             name for _, name in self._list_segments(self._cycle_folder(manifest.partition_hour, manifest.cycle_id))
         }
         segment_names = [s.name for s in manifest.segments if platforms is None or s.platform in platforms]
         if there.issuperset(segment_names):
             return []
-        # The index is read after the segments, because a segment is removed only when the index has it.
+        # The index is read after the segments, because a segment is removed only after the index has it.
         folder = self._hour_folder(manifest.partition_hour)
         places, files = self._read_index(folder).places, self._list_hour_files(folder)
         there |= {
@@ -179,7 +188,10 @@ class LandingReader(LandingFiles):
         return [name for name in segment_names if name not in there]
 
     def list_unclosed_cycles(self, hour: datetime | None = None) -> list[int]:
-        """Return the ids of running or interrupted cycles, of one hour or all: segments but no manifest."""
+        """Return the ids of cycles with segments but without a manifest, of one hour or all.
+
+        These cycles are running or were interrupted.
+        """
         folders = [self._hour_folder(hour)] if hour is not None else [folder for _, folder in self._list_hour_folders()]
         cycles = [cycle for folder in folders for cycle in self._list_cycles_in_hour(folder)]
         return sorted(
@@ -191,8 +203,8 @@ class LandingReader(LandingFiles):
     def measure_usage(self, start: datetime | None = None, end: datetime | None = None) -> pl.DataFrame:
         """Return the size on disk (`USAGE_SCHEMA`) of the closed cycles of [start, end), or of all.
 
-        In a compacted hour, each cycle has its share of the files. Raises LandingUnreadable when a manifest or the
-        index of an hour cannot be read.
+        In a compacted hour, each cycle counts its share of the hour's files. Raises LandingUnreadable when a manifest
+        or an index cannot be read.
         """
         usage, unreadable = self.measure_usage_of(self.list_cycles(start=start, end=end))
         if unreadable:
@@ -200,7 +212,7 @@ class LandingReader(LandingFiles):
         return usage
 
     def measure_usage_of(self, manifests: Iterable[Manifest]) -> tuple[pl.DataFrame, list[UnreadableCycle]]:
-        """Return the size on disk (`USAGE_SCHEMA`) of cycles, and the cycles with an unreadable index."""
+        """Return the size on disk (`USAGE_SCHEMA`) of cycles, and the cycles whose index is unreadable."""
         rows, unreadable = [], []
         indices: dict[datetime, HourIndex | LandingUnreadable] = {}
         for manifest in manifests:
@@ -230,14 +242,15 @@ class LandingReader(LandingFiles):
         platforms: Collection[Platform] | None = None,
         columns: Sequence[str] = tuple(ANSWER_SCHEMA),
     ) -> pl.DataFrame:
-        """Return the landed answers of a cycle as one frame, with `columns` of `ANSWER_SCHEMA`.
+        """Return the landed answers of a cycle as one frame with `columns` of `ANSWER_SCHEMA`.
 
-        Per platform they are in the order of their arrival. Raises LandingIncomplete: before reading with all missing
-        segments, or with the first segment that has changed since it was written.
+        The answers of each platform are in the order of their arrival. `kinds` and `platforms` restrict the answers.
+        Raises LandingIncomplete when segments are missing (before anything is read) or when a segment has changed since
+        it was written.
         """
         empty = pl.DataFrame(schema={name: ANSWER_SCHEMA[name] for name in columns})
-        if "body" not in columns:
-            frames = self._read_without_bodies(manifest, platforms)
+        if KEPT_COLUMNS.issuperset(columns):
+            frames = self._read_kept_columns(manifest, platforms)
             return pl.concat([empty, *(frame.filter(_build_kind_filter(kinds)).select(columns) for frame in frames)])
         segments = self._select_segments(manifest, kinds, platforms)
         folder = self._require_segments(manifest, platforms)
@@ -246,32 +259,35 @@ class LandingReader(LandingFiles):
     def _select_segments(
         self, manifest: Manifest, kinds: Collection[PayloadKind] | None, platforms: Collection[Platform] | None
     ) -> list[Segment]:
-        """Return the segments of the platforms that have an answer of any of the kinds."""
+        """Return the segments of the platforms that have an answer of one of the kinds.
+
+        A single segment is not examined: that takes as long as reading it.
+        """
         segments = [segment for segment in manifest.segments if platforms is None or segment.platform in platforms]
-        if kinds is None:
+        if kinds is None or len(segments) <= 1:
             return segments
-        frames = self._read_without_bodies(manifest, platforms)
+        frames = self._read_kept_columns(manifest, platforms)
         names = {name for frame in frames for name in frame.filter(_build_kind_filter(kinds))["segment"].unique()}
         return [segment for segment in segments if segment.name in names]
 
-    def _read_without_bodies(self, manifest: Manifest, platforms: Collection[Platform] | None) -> list[pl.DataFrame]:
-        """Return a frame per platform: all answers with the name of their segment, without their bodies.
+    def _read_kept_columns(self, manifest: Manifest, platforms: Collection[Platform] | None) -> list[pl.DataFrame]:
+        """Return one frame per platform with `KEPT_COLUMNS` of all answers, plus the name of the segment.
 
-        The frames of the last cycle are kept, because several products of a cycle read them.
+        The frames of the last cycle are cached, because several products of a cycle read them.
         """
         self._require_segments(manifest, platforms)
         names = dict.fromkeys(s.platform for s in manifest.segments if platforms is None or s.platform in platforms)
-        key = manifest.cycle_id, manifest.digest
+        key = manifest.cycle_id, manifest.segments  # the digest does not depend on the writers' tags in their names
         cached_key, cached_frames = self._last_cycle
         frames = dict(cached_frames) if cached_key == key else {}
-        columns = [name for name in ANSWER_SCHEMA if name != "body"]
+        columns = [name for name in ANSWER_SCHEMA if name in KEPT_COLUMNS]
         for platform in names:
             if platform not in frames:
                 segments = [segment for segment in manifest.segments if segment.platform == platform]
                 segment_names = [segment.name for segment in segments for _ in range(segment.rows)]
                 frame = pl.concat(list(self.read_segments(manifest, None, [platform], columns)))
                 frames[platform] = frame.with_columns(segment=pl.Series(segment_names, dtype=pl.String))
-        # Threads may replace each other's frames: then a frame is read again, and no frame is ever wrong.
+        # Threads may overwrite each other's cached frames. Then a frame is read again; the result is always right.
         self._last_cycle = key, frames
         return [frames[platform] for platform in names]
 
@@ -282,16 +298,16 @@ class LandingReader(LandingFiles):
         platforms: Collection[Platform] | None = None,
         columns: Sequence[str] = tuple(ANSWER_SCHEMA),
     ) -> Iterator[pl.DataFrame]:
-        """Yield the answers of `read_answers` in frames of a segment or some dozen answers.
+        """Yield the rows that `read_answers` returns, in several frames that fit in memory.
 
-        Use it for a cycle whose bodies should not be in memory together.
+        A frame has the answers of one segment, or some dozen answers of a large segment.
         """
         folder = self._require_segments(manifest, platforms)
         segments = [segment for segment in manifest.segments if platforms is None or segment.platform in platforms]
         return self._read_frames(folder, manifest.cycle_id, segments, kinds, columns)
 
     def _require_segments(self, manifest: Manifest, platforms: Collection[Platform] | None) -> UPath:
-        """Return the folder of the cycle. Raises LandingIncomplete when segments of the platforms are missing."""
+        """Return the cycle's folder. Raises LandingIncomplete when segments of the platforms are missing."""
         folder = self._cycle_folder(manifest.partition_hour, manifest.cycle_id)
         if missing := self.find_missing_segments(manifest, platforms):
             raise LandingIncomplete(
@@ -320,10 +336,10 @@ class LandingReader(LandingFiles):
         columns: list[str],
         row_filter: pl.Expr = EVERY_ROW,
     ) -> Iterator[pl.DataFrame]:
-        """Yield the rows of the segments in order: from their own files, or from the hour's files.
+        """Yield the rows of the segments in order, from their own files or from the hour's files.
 
-        A segment's own file may disappear even while this reads. Rows that `row_filter` does not select may be left
-        out, so that their bodies are not decompressed.
+        A segment's own file may be removed during the read. Rows that `row_filter` excludes may be left out, so their
+        bodies are not decompressed.
         """
         there = {name for _, name in self._list_segments(folder)}
         compacted_names: list[str] = []
@@ -342,13 +358,14 @@ class LandingReader(LandingFiles):
     def _read_segment(
         self, folder: UPath, cycle_id: int, segment: Segment, columns: list[str], row_filter: pl.Expr
     ) -> pl.DataFrame | None:
-        """Return columns of a segment from its own file, at least of the rows that `row_filter` selects.
+        """Return columns of a segment from its own file; None if the file does not exist.
 
-        None if the file is gone. Raises LandingIncomplete when the file has changed since it was written.
+        All rows that `row_filter` selects are returned; other rows may be included. Raises LandingIncomplete when the
+        file has changed since it was written.
         """
         path = folder / segment.name
         try:
-            if self._local:  # hashed only once for any number of reads
+            if self._local:  # the file is hashed only once, even if it is read many times
                 with self._open_verified(path, segment.sha) as file:
                     return pl.scan_parquet(file, hive_partitioning=False).filter(row_filter).select(columns).collect()
             content = self._read_content(path)
@@ -367,7 +384,7 @@ class LandingReader(LandingFiles):
     def _read_compacted(
         self, folder: UPath, cycle_id: int, segments: Sequence[str], columns: list[str]
     ) -> Iterator[pl.DataFrame]:
-        """Yield the rows of segments from the hour's files."""
+        """Yield the rows of segments from the files of the compacted hour."""
         n_read = 0
         while n_read < len(segments):
             span, file = self._open_hour_file(folder, cycle_id, segments[n_read:])
@@ -378,9 +395,9 @@ class LandingReader(LandingFiles):
     def _open_hour_file(
         self, folder: UPath, cycle_id: int, segments: Sequence[str]
     ) -> tuple[RowSpan, io.BufferedReader]:
-        """The file with the first of the segments, and which rows of it.
+        """Open the hour's file that contains the first of the segments; also return its rows in it.
 
-        One that is gone was compacted again: then the index names another.
+        If the file was removed by a new compaction, the index is read again and names another file.
         """
         trouble = ""
         for _ in range(2):
@@ -401,15 +418,15 @@ class LandingReader(LandingFiles):
     def read_landed_listings(self, cycle_id: int) -> pl.DataFrame:
         """Return one row per landed answer of a cycle, without its body (columns `LISTING_COLUMNS`).
 
-        Per platform they are in the order of their arrival. The cycle may run or its process may have died: all
-        existing segments are read, even without a manifest. An unreadable segment is left out with a warning.
+        The answers of each platform are in the order of their arrival. The cycle needs no manifest: it may be running,
+        or its process may have died. An unreadable segment is skipped with a warning.
         """
         columns = list(LISTING_COLUMNS.values())
         frames = [pl.DataFrame(schema={name: ANSWER_SCHEMA[name] for name in columns})]
         for folder in self._list_cycle_folders(cycle_id):
             there = [name for _, name in self._list_segments(folder)]
             if not there and self._read_manifest_in(folder) is None:
-                continue  # of another hour
+                continue  # the segment belongs to another hour
             compacted_names = [
                 name for name in self._read_index(folder.parent).list_segments(cycle_id) if name not in there
             ]
@@ -428,11 +445,11 @@ class LandingReader(LandingFiles):
 
     @staticmethod
     def iterate_answers(frame: pl.DataFrame) -> Iterator[Answer]:
-        """Yield the answers of a frame that `read_answers` returned."""
+        """Yield the answers in a frame of `read_answers`."""
         return build_answers(frame)
 
     def _read_index(self, hour: UPath) -> HourIndex:
-        """Return the index of the hour's files; an empty one when the hour is not compacted."""
+        """Return the hour's index; an empty index when the hour is not compacted."""
         path = hour / INDEX_FILE
         try:
             content = self._read_record(path)
@@ -453,7 +470,7 @@ class LandingReader(LandingFiles):
             ) from error
 
     def _examine_segment(self, folder: UPath, platform: Platform, name: str) -> Segment | None:
-        """Return the segment's entry for a manifest, from its file; None when the file is torn."""
+        """Return a manifest entry for the segment, computed from its file; None when the file is torn."""
         content = self._read_bytes(folder / name)
         frame = self._read_columns(folder / name, content, ["kind"])
         if frame is None:
@@ -464,10 +481,7 @@ class LandingReader(LandingFiles):
 
     @staticmethod
     def _read_columns(path: UPath, content: bytes, columns: list[str]) -> pl.DataFrame | None:
-        """Return columns of a segment without a checksum from a manifest.
-
-        None, with a warning, when it is torn.
-        """
+        """Return columns of a segment whose SHA-256 is not known; None, with a warning, if it is torn."""
         try:
             return pl.read_parquet(io.BytesIO(content), columns=columns)
         except pl.exceptions.PolarsError as error:
@@ -478,9 +492,9 @@ class LandingReader(LandingFiles):
 
 
 def _rows(file: io.BufferedReader, span: RowSpan, columns: list[str]) -> Iterator[pl.DataFrame]:
-    """Yield the span's rows.
+    """Yield the rows of a span.
 
-    With bodies one row group at a time, so that each group is decompressed only once.
+    If bodies are read, one row group is read at a time, so each group is decompressed only once.
     """
     scan = pl.scan_parquet(file, hive_partitioning=False).select(columns)
     begin, end = span.first_row, span.first_row + span.rows

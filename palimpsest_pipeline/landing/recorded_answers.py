@@ -1,11 +1,11 @@
-"""The import of recorded payloads: a folder of bodies with a `manifest.json` that describes each.
+"""Import recorded answers: a folder of body files with a `manifest.json` that describes each file.
 
-Recorded answers prove presence, never absence. Nothing is fetched, and no body is parsed here.
+Recorded answers prove that a listing existed, never that it was absent. No request is sent, and no body is parsed here.
 
 `manifest.json` is a list with one object per file:
 
-    {"file": "paris.json", "platform": "betpawa", "kind": "detail", "external_id": "35429065", "received_at":
-    "2026-06-26T10:25:00Z"}
+    {"file": "paris.json", "platform": "betpawa", "kind": "detail", "external_id": "35429065",
+     "received_at": "2026-06-26T10:25:00Z"}
 
 Required: file (relative to the folder), platform, kind (tree, listing, detail) and received_at (with time zone);
 external_id too for kind detail.
@@ -35,19 +35,16 @@ from .writer import Landing
 RECORDED_STAGE = "recorded"
 
 JSON_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""Errors of decoding.
-
-The JSON is invalid, of another shape or nested too deeply, or the text is not UTF-8.
-"""
+"""Errors of decoding JSON: invalid syntax, wrong types, too deep nesting, or text that is not UTF-8."""
 
 AnswerIdentity = tuple[str, datetime, str | None]
-"""Identity of an answer: request, instant, hash of the body."""
+"""Identity of an answer: request key, instant, hash of the body."""
 
 
 class RecordedPayloadError(PalimpsestError):
-    """A folder of recorded payloads cannot be imported.
+    """The error when a folder of recorded answers cannot be imported.
 
-    The message is one line that names the file and says what to do. Nothing of the folder is imported.
+    The message is one line that names the file and contains a remedy. Nothing of the folder is imported.
     """
 
 
@@ -187,7 +184,7 @@ def _build_answer(
 
 
 def _find_named_file(raw: msgspec.Raw) -> str | None:
-    """Return the file that a faulty entry names; None if it names none."""
+    """Return the file name in an invalid entry; None if it has no file name."""
     try:
         entry = msgspec.json.decode(raw)
     except JSON_ERRORS:

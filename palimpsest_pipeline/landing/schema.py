@@ -1,4 +1,4 @@
-"""The columns of a landed answer, and the conversion between answers and frames. No file access here."""
+"""The columns of landed answers, and their conversion from and to Python objects. No file access."""
 
 import hashlib
 import json
@@ -35,10 +35,10 @@ ANSWER_SCHEMA: Final[dict[str, pl.DataType]] = {
     "body_hash": pl.String(),
     "bytes": pl.Int64(),
 }
-"""Schema of a frame with one row per answer.
+"""Columns of a frame with one row per answer.
 
-`params` and `headers` are JSON objects, `body_hash` is the SHA-256 of the body in hex, `bytes` is the length of the
-body (0 without one).
+`params` and `headers` are JSON objects. `body_hash` is the SHA-256 of the body in hex. `bytes` is the length of the
+body, 0 without one.
 """
 OBSERVED_AT_EXPR: Final = (
     pl.when((pl.col("received_at") - pl.col("observed_at")).abs() <= MAX_CACHE_AGE)
@@ -46,20 +46,17 @@ OBSERVED_AT_EXPR: Final = (
     .otherwise("received_at")
     .alias("observed_at")
 )
-"""Expression for the `observed_at` of a landed answer.
+"""Expression that corrects the `observed_at` of a landed answer.
 
-Earlier versions trusted any `Age` header. If the landed value is more than `MAX_CACHE_AGE` from the arrival, the answer
-counts as observed when it arrived.
+Earlier versions trusted any `Age` header. If `observed_at` differs from the arrival time by more than `MAX_CACHE_AGE`,
+the arrival time is used.
 """
 LISTING_COLUMNS: Final[dict[str, str]] = {
     **{name: name for name in ("platform", "kind", "path", "params", "external_id", "sr_id", "attempt", "status")},
     **{name: name for name in ("failure", "failure_detail", "requested_at", "received_at", "observed_at")},
     "n_bytes": "bytes",
 }
-"""Columns of landed answers without their bodies.
-
-Each name maps to the column of `ANSWER_SCHEMA` with the values.
-"""
+"""Columns of landed answers without their bodies: new name -> column of `ANSWER_SCHEMA`."""
 
 
 def _encode_mapping(mapping: Mapping[str, str]) -> str:
@@ -72,7 +69,7 @@ def hash_body(body: bytes | None) -> str | None:
 
 
 def build_frame(cycle_id: int, answers: Sequence[Answer]) -> pl.DataFrame:
-    """Return the answers as a frame of `ANSWER_SCHEMA`, in the given order."""
+    """Convert answers to a frame of `ANSWER_SCHEMA`, in the given order."""
     requests = [answer.request for answer in answers]
     bodies = [answer.body for answer in answers]
     columns: dict[str, Sequence[Any]] = {
@@ -102,15 +99,15 @@ def build_frame(cycle_id: int, answers: Sequence[Answer]) -> pl.DataFrame:
 
 
 def redact_detail(failure_detail: str) -> str:
-    """Return a landed `failure_detail` without the credentials of a proxy.
+    """Return a landed `failure_detail` without credentials of proxies.
 
-    Older versions wrote them into the landing. Without this, a replay would copy them into the database.
+    Earlier versions wrote such credentials into the landing. A replay would otherwise copy them into the database.
     """
     return redact(failure_detail)
 
 
 def build_request(row: dict[str, Any]) -> Request:
-    """Return the request of one row of a landed frame. The row needs no body."""
+    """Convert one row of a landed frame to its request. The row needs no body."""
     return Request(
         platform=Platform(row["platform"]),
         kind=PayloadKind(row["kind"]),
@@ -125,7 +122,7 @@ def build_request(row: dict[str, Any]) -> Request:
 
 
 def build_answers(frame: pl.DataFrame) -> Iterator[Answer]:
-    """Yield the answers of a landed frame, equal to those that were appended."""
+    """Convert the rows of a landed frame to answers, equal to those that were written."""
     for row in frame.iter_rows(named=True):
         yield Answer(
             request=build_request(row),

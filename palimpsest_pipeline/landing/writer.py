@@ -1,4 +1,4 @@
-"""The writer of the landing: a cycle's answers as immutable segments, and its manifest.
+"""Write a cycle's answers into the landing as segments, and its manifest.
 
 Belongs here: writing answers. Does not belong here: parsing their bodies, reading (`reader`), compacting
 (`compaction`), removing (`expiry`).
@@ -33,42 +33,44 @@ from .schema import OBSERVED_AT_EXPR, build_frame
 FLUSH_ANSWERS: Final = 64
 FLUSH_BYTES: Final = 8 * 1024 * 1024
 FLUSH_AGE_S: Final = 2.0
-"""Maximum time that an answer waits to be written. A killed process loses only younger answers."""
+"""Maximum time in seconds that an answer waits in memory. A killed process loses only younger answers."""
 PENDING_SEGMENTS: Final = 2
-"""Maximum number of segments that wait for the store before `append` waits too.
+"""Maximum number of segments that wait to be stored before `append` blocks.
 
-It limits memory on a slow store.
+It limits memory when the store is slow.
 """
 ZSTD_LEVEL: Final = 3
-"""Compression level.
+"""Compression level of zstd.
 
-Level 1 takes a fifth less time, but finds no similar answers: up to three times the size.
+Level 1 is a fifth faster, but does not detect similar answers, so files are up to three times as large.
 """
 SegmentListener = Callable[[Cycle, Segment, pl.DataFrame], None]
-"""A function called for a segment that has just been landed.
+"""A function that is called for each segment that was just landed.
 
-Its arguments are the cycle, the segment's entry in the manifest, and the answers as `Landing.read_answers` returns
-them.
+Its arguments are the cycle, the segment's manifest entry, and the answers as `Landing.read_answers` returns them.
 """
 log = logging.getLogger(__name__)
 
 
 class Landing(LandingReader):
-    """The raw answers of all cycles under one root: a local folder or a URL like `s3://bucket/landing`."""
+    """Reads and writes the raw answers of all cycles under one root.
+
+    The root is a local folder, or a URL such as `s3://bucket/landing`.
+    """
 
     def __init__(self, root: str | Path, on_segment: SegmentListener | None = None) -> None:
-        """`on_segment` is called with every segment that this process has written, on the writer's thread.
+        """Call `on_segment` for every segment that this process writes, in the writer's thread.
 
-        It must return at once.
+        The function must return quickly.
         """
         super().__init__(root)
         self._on_segment = on_segment
 
     def open_writer(self, cycle: Cycle) -> "CycleWriter":
-        """Return a writer for the cycle, which adds to existing segments of an earlier stage or a dead writer.
+        """Return a writer for the cycle. Segments of an earlier stage or of a dead writer stay.
 
-        Raises LandingError while the cycle's hour is being removed, and when the cycle's folder cannot be written, so
-        that a scrape fails before it asks any platform.
+        Raises LandingError while the cycle's hour is being removed, and when the cycle's folder is not writable, so a
+        scrape fails before its first request.
         """
         if self._is_expiring(hour := self._hour_folder(cycle.partition_hour)):
             raise LandingError(f"{hour} is being removed: run `palimpsest landing expire` to the end, then this again")
@@ -80,9 +82,9 @@ class Landing(LandingReader):
     def close_interrupted(
         self, cycle: Cycle, finished_at: datetime, status: RunStatus = RunStatus.INTERRUPTED
     ) -> Manifest:
-        """Closes a cycle whose writer died: its manifest names every segment that was written whole.
+        """Close a cycle whose writer died: write a manifest with all complete segments.
 
-        A cycle closed before keeps its stages.
+        If the cycle was closed before, its stages stay in the manifest.
         """
         return self._close_cycle(cycle, status, finished_at, (), (), {})
 
@@ -112,7 +114,7 @@ class Landing(LandingReader):
         late: Collection[Platform],
         written: dict[str, Segment],
     ) -> Manifest:
-        """Write a manifest of the segments in the folder, of the present manifest, and of `written`."""
+        """Write a manifest with the segments in the folder, in the present manifest and in `written`."""
         before = self._read_manifest_in(folder)
         known_segments = {segment.name: segment for segment in before.segments} if before else {}
         known_segments |= written
@@ -136,7 +138,7 @@ class Landing(LandingReader):
 
 @dataclass(slots=True)
 class _WaitingAnswers:
-    """Answers of one platform for the next segment, with the time of the first and the bodies' size."""
+    """Answers of one platform for the next segment, the time of the first, and the size of the bodies."""
 
     since_s: float
     answers: list[Answer] = field(default_factory=list)
@@ -144,13 +146,13 @@ class _WaitingAnswers:
 
 
 class CycleWriter:
-    """A writer of the answers of one cycle.
+    """Writes the answers of one cycle.
 
-    Readers see the answers when `close` has written the manifest. A killed process leaves complete segments. `append`
-    must be called from one event loop or thread, and only queues the answer. The writer's own thread hashes, encodes
-    and writes a segment when enough answers or bytes of a platform wait, or one has waited `flush_age_s`. So a killed
-    process loses only the answers of the last `flush_age_s` and those being written. The thread's first error is raised
-    by every later `append`, `flush` and `close`.
+    Readers see the answers after `close` has written the manifest. `append` only queues an answer; call it from one
+    event loop or thread. A background thread writes a segment when enough answers or bytes of a platform wait, or when
+    an answer has waited for `flush_age_s` seconds. A killed process leaves complete segments and loses only the answers
+    of the last `flush_age_s` seconds and those being written. The thread's first error is raised by every later
+    `append`, `flush` and `close`.
     """
 
     def __init__(
@@ -170,7 +172,7 @@ class CycleWriter:
         self._next = self._first_free_numbers()
         self._tag = uuid4().hex[:8]
         self._written: dict[str, Segment] = {}
-        # Shared with the thread, under the condition.
+        # The following attributes are shared with the thread. They are used only while the condition is held.
         self._changed = threading.Condition()
         self._waiting_answers: dict[Platform, _WaitingAnswers] = {}
         self._pending: deque[tuple[Platform, list[Answer]]] = deque()
@@ -180,10 +182,10 @@ class CycleWriter:
         self._thread: threading.Thread | None = None
 
     def _first_free_numbers(self) -> dict[Platform, int]:
-        """Return by platform the first number after all existing segments and those in the manifest.
+        """Return by platform the first segment number after all existing segments and the manifest's.
 
-        So answers are read in the order in which they arrived. Another writer of the cycle may continue from the same
-        number; the tag in the name distinguishes the two files.
+        Increasing numbers keep answers in the order of their arrival. Another writer of the cycle may use the same
+        number; the tag in the file name tells the two files apart.
         """
         manifest = self._landing._read_manifest_in(self._folder)
         names = [
@@ -198,7 +200,7 @@ class CycleWriter:
         return free
 
     def append(self, answer: Answer) -> None:
-        """Queue the answer; wait only while `PENDING_SEGMENTS` segments wait for a slow store.
+        """Queue an answer. Block only while `PENDING_SEGMENTS` segments wait for a slow store.
 
         Raises LandingError when an earlier answer could not be written.
         """
@@ -223,7 +225,7 @@ class CycleWriter:
                 self._changed.notify_all()  # the thread must start to measure its waiting time
 
     def flush(self) -> None:
-        """Return when all answers appended so far are in the store."""
+        """Block until all answers appended so far are in the store."""
         with self._changed:
             for platform in list(self._waiting_answers):
                 self._start_segment(platform)
@@ -236,7 +238,7 @@ class CycleWriter:
         """Write the answers that are still in memory, then the manifest; return the manifest.
 
         `stages` and `late` (platforms whose discovery is not finished) are added to those of an existing manifest.
-        Raises LandingError when the store refuses a write; then the manifest names the segments that were written.
+        Raises LandingError when the store fails; the manifest then has the segments that were written.
         """
         try:
             self.flush()
@@ -255,11 +257,11 @@ class CycleWriter:
 
     def _start_segment(self, platform: Platform) -> None:
         platform_answers = self._waiting_answers.pop(platform, None)
-        if platform_answers is not None:  # the thread may have taken it meanwhile
+        if platform_answers is not None:  # the thread may already have taken the answers
             self._pending.append((platform, platform_answers.answers))
             self._changed.notify_all()
 
-    # --- on the thread ---
+    # --- Methods that run in the background thread ---
 
     def _run(self) -> None:
         while (work := self._take()) is not None:
@@ -269,13 +271,13 @@ class CycleWriter:
             except BaseException as error:  # noqa: BLE001 - even a panic of Polars must reach `append`, which would wait
                 self._error = self._error or error
             finally:
-                del work  # frees its answers while the thread waits for the next
+                del work  # frees the answers while the thread waits for the next segment
                 with self._changed:
                     self._busy = False
                     self._changed.notify_all()
 
     def _take(self) -> tuple[Platform, list[Answer]] | None:
-        """Wait for the next segment to write and return it; None when the writer closes."""
+        """Wait for the next segment to write and return it; None when the writer is closed."""
         with self._changed:
             while not self._pending:
                 if self._closing:
@@ -312,6 +314,6 @@ class CycleWriter:
         if self._landing._on_segment is not None:
             try:
                 self._landing._on_segment(self._cycle, segment, frame.with_columns(OBSERVED_AT_EXPR))
-            except Exception:  # the segment is landed, so the listener can read it from there
+            except Exception:  # the segment is already landed, so the listener can read it later
                 log.warning("cycle %d: the listener failed for %s", self._cycle.cycle_id, name, exc_info=True)
         return segment

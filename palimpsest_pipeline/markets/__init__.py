@@ -1,7 +1,8 @@
-"""The canonical market vocabulary, as data, and the mapping of a platform's prices to it.
+"""The vocabulary of markets, as data, and the mapping of the platforms' prices to it.
 
-Belongs here: the names of markets, lines and outcomes, and the join that assigns them to every price. Does not belong
-here: reading answers (platforms), storing prices (storage), computing margins and alerts (metrics).
+"Canonical" means: named by the vocabulary. Belongs here: the names of markets, lines and outcomes, and the joins that
+assign them to every price. Does not belong here: reading answers (platforms), storing prices (storage), computing
+margins and alerts (metrics).
 """
 
 from .build_market_rows import build_market_rows

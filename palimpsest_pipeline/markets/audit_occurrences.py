@@ -1,6 +1,6 @@
-"""The share of the platforms' offers that the vocabulary maps.
+"""The share of the platforms' markets that the vocabulary maps.
 
-An occurrence is one (event, market, line) of a platform. Frames in, frames out.
+An occurrence is one market of a platform with one specifier for one event. Takes and returns frames.
 """
 
 from dataclasses import replace
@@ -25,13 +25,14 @@ OCCURRENCES_SCHEMA: Final[dict[str, pl.DataType]] = {
     "comparable": pl.Boolean(),
     "occurrences": pl.Int64(),
 }
-"""error_class is '' when mapped.
+"""The columns of occurrences.
 
-comparable: mapped to a canonical market that at least two platforms sell in the vocabulary.
+`error_class` is '' for a mapped occurrence, otherwise the reason. `comparable` is true when the occurrence is mapped to
+a canonical market that at least two platforms have in the vocabulary.
 """
 
 COUNTED_COLUMNS: Final = ("platform", "external_market_id", "name", "sample_outcomes", "occurrences")
-"""The columns of a list of counted market ids."""
+"""The columns of a table with counts of the platforms' market ids."""
 
 _OCCURRENCE_KEY: Final = ("event", "platform", "sport", "market_id", "specifier")
 
@@ -39,8 +40,8 @@ _OCCURRENCE_KEY: Final = ("event", "platform", "sport", "market_id", "specifier"
 def list_occurrences(raw: RawBooks, events: pl.Series, vocabulary: Vocabulary) -> pl.DataFrame:
     """Return one row per occurrence of these books: `event` and the columns of `OCCURRENCES_SCHEMA`.
 
-    `events` names the event of each row of `raw.markets`. Several answers about one event form one book: repetitions
-    are counted once.
+    `events` names the event of each row of `raw.markets`. Several answers about one event count as one book: an
+    occurrence that is in several of them has one row.
     """
     rows = raw.markets.with_columns(events.cast(pl.String).alias("event"), pl.col(pl.String).fill_null(""))
     distinct_rows = (
@@ -49,7 +50,7 @@ def list_occurrences(raw: RawBooks, events: pl.Series, vocabulary: Vocabulary) -
         .sort(_OCCURRENCE_KEY)
         .with_row_index("occurrence")
     )
-    # Each occurrence goes through the normaliser as a book of its own, so that the results name their occurrence.
+    # Each occurrence gets its own capture number, so that the normaliser's results name the occurrence.
     numbers = rows.join(distinct_rows, on=_OCCURRENCE_KEY, how="left", maintain_order="left")["occurrence"]
     batch = normalise(replace(raw, markets=raw.markets.with_columns(numbers.alias("capture"))), vocabulary)
     mapped_to = batch.prices.join(_select_shared_markets(vocabulary), on="market_id", how="semi")["capture"].unique()
@@ -76,7 +77,7 @@ def expand_counted_markets(
 ) -> pl.DataFrame:
     """Return rows of `OCCURRENCES_SCHEMA` for counted market ids (columns `COUNTED_COLUMNS`).
 
-    Their lines are not known, so an id is mapped when the vocabulary has a key for it.
+    The counts do not contain specifiers, so an id counts as mapped when the vocabulary has at least one key for it.
     """
     keys = vocabulary.keys.filter(pl.col("sport") == sport).join(
         _select_shared_markets(vocabulary).with_columns(shared=pl.lit(value=True)), on="market_id", how="left"
@@ -102,7 +103,7 @@ def expand_counted_markets(
 
 
 def _select_shared_markets(vocabulary: Vocabulary) -> pl.DataFrame:
-    """Return the market_id of each market that at least two platforms sell."""
+    """Return the market_id of each market that at least two platforms have in the vocabulary."""
     return (
         vocabulary.keys.group_by("market_id")
         .agg(pl.col("platform").n_unique())
@@ -131,10 +132,10 @@ def count_by_platform(occurrences: pl.DataFrame) -> pl.DataFrame:
 
 
 def rank_unmapped(occurrences: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
-    """Return the unmapped occurrences, most frequent first.
+    """Return the unmapped occurrences grouped by market id and reason, most frequent first.
 
-    One row per (platform, sport, external_market_id, error_class), with a sample name, specifier and outcomes, the
-    number of occurrences, and `triage`: the status in the vocabulary's list of knowingly unmapped markets, or ''.
+    There is one row per (platform, sport, external_market_id, error_class), with a sample name, specifier and outcomes,
+    the number of occurrences, and `triage`: the status in the vocabulary's list of knowingly unmapped markets, or ''.
     """
     identity = ("platform", "sport", "external_market_id")
     triage = assign_to_platforms(vocabulary.triage, occurrences["platform"]).select(

@@ -1,6 +1,6 @@
-"""The conversion of canonical prices to market rows, as the odds history stores them.
+"""The conversion of canonical prices to market rows, the form in which the odds history stores them.
 
-A market row is one market with the prices of its outcomes as an array.
+A market row is one line of a market, with the prices of its outcomes as an array.
 """
 
 from typing import Final
@@ -25,19 +25,20 @@ MARKET_ROWS_SCHEMA: Final[dict[str, pl.DataType]] = {
 
 _ROW_KEY: Final = ("capture", "market_id", "specifier", "outcome")
 _BITS: Final = pl.Series([1 << n for n in range(MASK_BITS)], dtype=pl.Int64)
-"""Powers of two. Computed powers would go through floats, which cannot hold the highest bits."""
+"""Powers of two, because computed powers would be floats, which cannot hold the highest bits."""
 _STATES: Final = pl.Series(
     "state", [MarketState.NO_PRICE.value, MarketState.SUSPENDED.value, MarketState.OFFERED.value]
 )
-"""In order of precedence: a row has the last of its outcomes' states."""
+"""States in ascending precedence: a row has the last of these states that one of its outcomes has."""
 
 
 def build_market_rows(prices: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
     """Return rows of `MARKET_ROWS_SCHEMA`, sorted by (capture, market_id, specifier, outcome).
 
-    `odds_milli` has one place per outcome of the vocabulary (one place where outcomes are open), null without a price.
-    Bit i-1 of `off_mask` means that outcome i is listed but suspended. The state is offered when an outcome is open for
-    bets at a price; else suspended when the platform has suspended some outcome; else no_price.
+    `odds_milli` has one element per outcome of the vocabulary: decimal odds x 1000, null without a price. For a market
+    of open outcomes (players) each row is one outcome and the array has one element. Bit i-1 of `off_mask` is set when
+    outcome i is listed but suspended. The state is offered when an outcome has a price and is open for bets; else
+    suspended when an outcome is suspended; else no_price.
     """
     sizes = vocabulary.outcomes.group_by("market_id").agg(n=pl.len().cast(pl.Int16))
     outcome_rows = (
@@ -64,7 +65,7 @@ def build_market_rows(prices: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFr
         .agg(pl.col("off_mask").sum(), pl.col("state").max())
         .sort("row")
     )
-    # The prices of all rows one after the other, as many for each row as its market has outcomes.
+    # One series with the elements of all rows: each row has as many as its market has outcomes.
     n_places = rows.join(sizes, on="market_id", how="left", maintain_order="left").select(
         n=pl.when(pl.col("outcome") == "").then("n").otherwise(1).cast(pl.UInt32)
     )["n"]
@@ -82,7 +83,10 @@ def build_market_rows(prices: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFr
 
 
 def _split_large(prices: pl.DataFrame, sizes: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
-    """Return the prices with the outcomes of markets too large for a mask as open outcomes, by their keys."""
+    """Return the prices, with markets of too many outcomes for the mask changed to one row per outcome.
+
+    The key of the outcome becomes its text, as for open outcomes.
+    """
     large = sizes.filter(pl.col("n") > MASK_BITS)
     if large.is_empty():
         return prices

@@ -1,4 +1,4 @@
-"""The description of one canonical market: its platforms, their ids, and the reading of specifiers."""
+"""The description of one market of the vocabulary: its platforms, their ids, how specifiers are read."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -14,9 +14,9 @@ from .vocabulary import Vocabulary
 
 MAX_SUGGESTIONS: Final = 5
 MIN_LIKENESS_PERCENT: Final = 50
-"""A key less similar than this is not suggested."""
+"""Minimum similarity in percent of a market key that an error message suggests."""
 FULL_TIME_SUFFIX: Final = " - ft"
-"""The suffix of names of markets on the whole match."""
+"""The suffix in names of markets on the whole match ("full time")."""
 
 CONVERSION_EXAMPLES: Final = {
     "quarters": ("10", "2.5"),
@@ -26,20 +26,20 @@ CONVERSION_EXAMPLES: Final = {
     "at_least": ("2", "1.5"),
 }
 HALF_STEP_PARTS: Final = {"total", "hcp"}
-"""Canonical parts whose numbers are usually halves; the others are counts."""
+"""Parts of specifiers whose numbers usually end with .5; the numbers of other parts are counts."""
 
 
 class UnknownMarket(PalimpsestError):
-    """No canonical market, market name or platform's id matches. The message suggests the nearest."""
+    """No market's key or name and no platform's id is like the query. The message suggests the nearest."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlatformKey:
-    """One way a platform sells the market.
+    """One platform market that the vocabulary maps to the market.
 
-    `specifier` describes, in words, the required or resulting value of each specifier part. `open_outcomes` is the
-    template of the outcome ids that are not listed, '' when all are. `feed` is the key's position, from 1, where the
-    platform has the market from several feeds.
+    `specifier` describes in words, for each part of the specifier, its required value or how it is converted.
+    `open_outcomes` is the template of outcome ids that are not listed one by one, '' when all are. If the platform has
+    the market from several feeds, `feed` is the position of this one, counted from 1.
     """
 
     platform: str
@@ -51,7 +51,7 @@ class PlatformKey:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One outcome. `ids` maps platform to market id to the outcome ids there."""
+    """One outcome of a market. `ids` maps a platform to its market ids, and these to its outcome ids."""
 
     ordinal: int
     outcome_key: str
@@ -61,11 +61,12 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """A canonical market.
+    """A market of the vocabulary.
 
-    `fair_sum` and `note` are those of the vocabulary (None: unknown, none); `margin` explains `fair_sum`. `specifier`
-    holds the canonical parts. `complete_sets` maps the name of each complete set to its number of outcomes; it is empty
-    when only all outcomes together are complete.
+    `fair_sum` (the number of outcomes that win) and `note` are those of the vocabulary; None means unknown, or no note.
+    The field `margin` is a sentence that explains `fair_sum`. `specifier` has the canonical parts of the specifier.
+    `complete_sets` maps the name of each complete set of outcomes, of which exactly `fair_sum` win, to its number of
+    outcomes; it is empty when only all outcomes together are complete.
     """
 
     market_key: str
@@ -89,8 +90,8 @@ class Market:
 def find_markets(query: str, vocabulary: Vocabulary) -> list[Market]:
     """Return the markets that a query names.
 
-    The query is a market key; else a platform's id, written `sportybet:18` or `18`; else a name such as `1x2`. Raises
-    UnknownMarket.
+    The query is a market key, or a platform's id, written `sportybet:18` or `18`, or a name such as `1x2`; they are
+    tried in this order. Raises UnknownMarket.
     """
     exact = vocabulary.markets.filter(pl.col("market_key") == query)
     if exact.height:
@@ -124,10 +125,10 @@ def select_markets(
     family: str | None = None,
     search: str | None = None,
 ) -> pl.DataFrame:
-    """Return the markets that match all filters.
+    """Return the markets that match all filters; None matches every market.
 
-    Columns: market_key, name, sport, family, line_kind, and per platform its market ids, joined by a space ('' when not
-    sold). `search` is matched against keys, names and ids, ignoring case.
+    Columns: market_key, name, sport, family, line_kind, and per platform its market ids, joined by a space ('' when the
+    platform does not have the market). `search` is a part of a key, name or id, in any case.
     """
     platforms = vocabulary.keys["platform"].unique(maintain_order=True).to_list()
     sold = vocabulary.keys.group_by("market_id").agg(
@@ -221,7 +222,7 @@ def _describe_specifier(key_id: int, open_outcomes: str, vocabulary: Vocabulary)
 
 
 def _describe_part(part: str, role: str, expected: str | None, canonical: str | None, conversion: str | None) -> str:
-    """Return the effect of a key on one raw part, with an example for parts that are read."""
+    """Return a sentence on how a key treats one part of a raw specifier, with an example for conversions."""
     if role == "require":
         return f"only {part}={expected}"
     if role == "ignore":

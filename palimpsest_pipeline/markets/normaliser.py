@@ -1,8 +1,8 @@
 """The mapping of a platform's prices to canonical prices, by joins on the vocabulary.
 
-It joins by ids, never by label or position, and has no loop over prices. An occurrence is one (capture, raw market, raw
-specifier). It is mapped when each of its outcomes leads to a canonical outcome. Otherwise it is listed as unmapped with
-the reason and the outcomes without a match, while the other outcomes keep their prices.
+Ids are joined, never labels or positions, and no loop runs over prices. An occurrence is one (capture, raw market, raw
+specifier). It is mapped when each of its outcomes is mapped to a canonical outcome. Otherwise it is reported as
+unmapped, with the reason and the unmapped outcomes, while its other outcomes keep their prices.
 """
 
 from dataclasses import dataclass
@@ -32,23 +32,23 @@ MERGED_SCHEMA: Final[dict[str, pl.DataType]] = {"capture": pl.UInt32(), "n_price
 STATE_NAMES: Final = pl.Series(
     "state", [MarketState.OFFERED.value, MarketState.NO_PRICE.value, MarketState.SUSPENDED.value]
 )
-"""State names, indexed by a batch's state numbers."""
+"""Names of states, by the state numbers of `EncodedBatch`."""
 
 
 @dataclass(frozen=True, slots=True)
 class NormalisedBatch:
-    """A batch in canonical terms.
+    """Several books with keys of the vocabulary.
 
     All frames have a fixed order, which does not depend on the order of markets, rows and outcomes in the answers.
 
-    prices: one row per (capture, market_id, specifier, outcome, ordinal); specifier canonical, `line` its number if it
-        has one, `outcome` '' or an open outcome's text (ordinal 1). state: offered; suspended by the platform (it keeps
-        its odds); no_price.
-    unmapped: one row per unmapped occurrence.
-    coverage: occurrences per capture, family ('' when the market is unknown) and error_class ('' when mapped).
-    merged: priced outcomes per capture that are not in `prices`, because the answer repeats the same bet or has the
-        market from another feed.
-    players: one row per capture and player among the outcomes of `prices`.
+    - `prices`: one row per (capture, market_id, specifier, outcome, ordinal). `specifier` is canonical, `line` is its
+      number if it has one. `outcome` is '' for an outcome that the vocabulary lists, otherwise its text (and the
+      ordinal is 1). `state` is offered, suspended (by the platform; the odds are kept) or no_price.
+    - `unmapped`: one row per unmapped occurrence.
+    - `coverage`: occurrences per capture, family ('' when the market is unknown) and error_class ('' when mapped).
+    - `merged`: per capture the number of priced outcomes that are not in `prices`, because the answer has the same bet
+      twice or the market also from another feed.
+    - `players`: one row per capture and player among the outcomes of `prices`.
     """
 
     prices: pl.DataFrame
@@ -59,9 +59,9 @@ class NormalisedBatch:
 
 
 def normalise(raw: RawBooks, vocabulary: Vocabulary) -> NormalisedBatch:
-    """Return the canonical prices of a batch of books.
+    """Return the canonical prices of several books.
 
-    Never raises on an unknown market, specifier or outcome.
+    Unknown markets, specifiers and outcomes raise no error; they are reported in `unmapped`.
     """
     batch = encode_books(raw)
     given_parts = specifiers.split_parts(batch.instances, vocabulary)
@@ -88,7 +88,7 @@ def normalise(raw: RawBooks, vocabulary: Vocabulary) -> NormalisedBatch:
 def _build_prices(
     batch: EncodedBatch, target: pl.Series, places: pl.DataFrame, choices: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the frames `prices` and `merged`."""
+    """Return the frames `prices` and `merged` of `NormalisedBatch`."""
     order = _order_outcomes(batch.outcomes["capture"], target, places.height)
     other_feeds = _find_other_feeds(batch, target, places, choices)
     order = order.filter(~order["position"].is_in(other_feeds.implode()))
@@ -111,10 +111,10 @@ def _build_prices(
 
 
 def _order_outcomes(captures: pl.Series, target: pl.Series, n_targets: int) -> pl.DataFrame:
-    """Return position and bet of the outcomes with a target, in the order of prices.
+    """Return position and bet of the outcomes with a target, in the order of `prices`.
 
-    `bet` is one number for capture and target. Sorting one number made of capture, target and position is much faster
-    than sorting by columns.
+    `bet` is one number made of capture and target (a canonical outcome). Sorting one number made of capture, target and
+    position is much faster than sorting by columns.
     """
     n = len(captures)
     position_bits, target_bits = n.bit_length(), n_targets.bit_length()
@@ -126,16 +126,16 @@ def _order_outcomes(captures: pl.Series, target: pl.Series, n_targets: int) -> p
 
 
 def _find_feed_places(key_ids: pl.Series, vocabulary: Vocabulary) -> pl.Series:
-    """Return the position of each key among the feeds of its market; null where the market has one feed."""
+    """Return the position of each key among its market's feeds; null if the market has only one feed."""
     feeds = vocabulary.feeds
     return key_ids.replace_strict(feeds["key_id"], feeds["place"], default=None, return_dtype=pl.Int16)
 
 
 def _find_other_feeds(batch: EncodedBatch, target: pl.Series, places: pl.DataFrame, choices: pl.DataFrame) -> pl.Series:
-    """Return the positions of outcomes from another feed than their market's first one in this answer.
+    """Return the positions of outcomes that are not from the first feed of their market in this answer.
 
-    Feeds disagree, so all lines of a market come from one of them. The first feed that lists the market is used, priced
-    or not: if another feed's price replaced a suspended one, the price would seem to jump, and back again.
+    Feeds disagree, so all lines of a market must come from one feed. It is the first feed that lists the market, even
+    without prices: if another feed's price replaced a suspended one, the price would seem to jump, and back again.
     """
     feed = choices["feed"].gather(batch.outcomes["distinct"])
     outcome_feeds = pl.DataFrame([batch.outcomes["capture"], target.alias("target"), feed]).with_row_index("position")
@@ -145,10 +145,10 @@ def _find_other_feeds(batch: EncodedBatch, target: pl.Series, places: pl.DataFra
 
 
 def _find_displaced(contested: pl.DataFrame, batch: EncodedBatch, choices: pl.DataFrame) -> pl.Series:
-    """Return the positions of outcomes that give way to another outcome of the same bet.
+    """Return the positions of outcomes that another outcome of the same bet replaces.
 
-    The order of keys.csv decides: the choice between two platform markets must not depend on which of them is open for
-    bets. Within one platform market a price precedes no price, and an open outcome precedes a suspended one; then the
+    Of two platform markets the first one in keys.csv is kept: the choice must not depend on which of them is open for
+    bets. Within one platform market, an outcome with a price is preferred, then one that is not suspended; then the
     platform's ids and the odds decide.
     """
     ids = ("market_id", "specifier", "outcome_id")

@@ -1,4 +1,4 @@
-"""A batch of books with its repeated texts as numbers, so that work per price is done on integers."""
+"""Books with each distinct text replaced by a number, so that joins over prices use integers."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -15,16 +15,17 @@ INSTANCE_COLUMNS: Final = ("platform", "sport", "market_id", "specifier")
 
 @dataclass(frozen=True, slots=True)
 class EncodedBatch:
-    """A batch of books in numbers.
+    """Several books with numbers instead of repeated texts.
 
-    rows: capture, instance, market_name; one per market row.
-    instances: the distinct `INSTANCE_COLUMNS`, as text; `instance` is the row's position.
-    outcomes: capture, instance, distinct, odds_milli (null: no price), state (OFFERED, ...), in the order of the input.
-    distinct_outcomes: the distinct pairs of instance and code (the number of an outcome's id); `distinct` is the
-        row's position.
-    outcome_ids: code, outcome_id.
+    - `rows`: capture, instance, market_name; one row per market row of an answer.
+    - `instances`: the distinct `INSTANCE_COLUMNS`, as text; `instance` is the position of a row.
+    - `outcomes`: capture, instance, distinct, odds_milli (null: no price), state (OFFERED, ...), in the order of the
+      input.
+    - `distinct_outcomes`: the distinct pairs of instance and code (the number of an outcome id); `distinct` is the
+      position of a row.
+    - `outcome_ids`: code, outcome_id.
 
-    Positions follow the order of the input: no result may show them, or be sorted or chosen by them.
+    Positions follow the order of the input, so results must not contain positions or be sorted or chosen by them.
     """
 
     rows: pl.DataFrame
@@ -35,17 +36,17 @@ class EncodedBatch:
 
 
 def pack_numbers(high: str, low: str) -> pl.Expr:
-    """Return two 32-bit numbers as one of 64 bits: one column is faster to join, group and sort than two."""
+    """Return two 32-bit numbers as one 64-bit number, because one column joins and sorts faster than two."""
     return pl.col(high).cast(pl.UInt64) * 2**32 + pl.col(low)
 
 
 def unpack_numbers(number: str) -> tuple[pl.Expr, pl.Expr]:
-    """Return the two numbers of `pack_numbers`."""
+    """Return the two numbers that `pack_numbers` combined."""
     return (pl.col(number) // 2**32).cast(pl.UInt32), (pl.col(number) % 2**32).cast(pl.UInt32)
 
 
 def encode_books(raw: RawBooks) -> EncodedBatch:
-    """Return the batch in numbers. A null text counts as an empty one, because joins would drop it."""
+    """Return the books with numbers instead of texts. Null texts become '', because joins drop nulls."""
     coded_markets = raw.markets.with_columns(
         pl.col("market_id", "specifier").fill_null("").cast(_make_text_categories())
     )
@@ -86,5 +87,5 @@ def encode_books(raw: RawBooks) -> EncodedBatch:
 
 
 def _make_text_categories() -> pl.Categorical:
-    """Return a new numbering of texts for each batch, so that no text outlives its batch."""
+    """Return a new numbering of texts for each call, so that texts of earlier calls are freed."""
     return pl.Categorical(pl.Categories.random())

@@ -1,7 +1,7 @@
-"""The mapping of a platform's outcome ids to canonical outcomes, under the keys a market satisfies.
+"""The mapping of a platform's outcome ids to canonical outcomes, under keys that occurrences satisfy.
 
-Works on the distinct outcomes of a batch, and reads each id once per way of reading it. Lists of ids come first; then
-the templates of ids that are not listed, such as players'.
+Each distinct outcome is read once. Ids that the vocabulary lists come first; then ids that match a template, such as
+ids of players.
 """
 
 import re
@@ -22,25 +22,30 @@ _MEANING_SCHEMA: Final[dict[str, pl.DataType]] = {
     "player": pl.String(),
     "total": pl.String(),
 }
-"""The meaning of an id: the number of an outcome, or an open outcome's text (then with ordinal 1).
+"""The meaning of an outcome id. Texts are '' where they do not apply.
 
-Then that text again if it is a player, and the total of "n or more". Texts are '' where they do not apply.
+`ordinal` is the number of the outcome in its market, 1 for an outcome that the vocabulary does not list. `outcome` is
+the text of an outcome that the vocabulary does not list. `player` is the same text if the outcome is a player. `total`
+is the line that "n or more" means.
 """
 _RULE_MEANING_SCHEMA: Final[dict[str, pl.DataType]] = {"rule_and_code": pl.UInt64(), **_MEANING_SCHEMA}
-"""`rule_and_code`: the rule by which an id is read and the id's code, in one number."""
+"""The meaning of an outcome id under one rule.
+
+`rule_and_code` is one number made of the rule by which the id is read and the id's code.
+"""
 _MIN_FORM_RULE: Final = 2**31
-"""Rules below it are keys, whose ids are listed; from it on, forms of ids that are not listed."""
+"""Rules with lower numbers are keys, which list their outcome ids; the others are templates of ids."""
 
 
 def resolve_outcomes(
     batch: EncodedBatch, candidates: pl.DataFrame, vocabulary: Vocabulary
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """Return the canonical target of each distinct outcome of the batch.
+    """Return the canonical target of each distinct outcome of the books, as three frames.
 
-    choices: key_id, target and player (null: the outcome is no player), one row for each distinct outcome, in its
-        position, null without a target.
-    targets: target, the `TARGET_COLUMNS`, in whose order they are numbered, and line.
-    players: player, outcome (the text that names the player).
+    - choices: key_id, target and player (null: the outcome is no player); one row for each distinct outcome, in its
+      position, with null target when the outcome is unmapped.
+    - targets: target (a number in the order of `TARGET_COLUMNS`), the `TARGET_COLUMNS`, and line.
+    - players: player (a number) and outcome (the text that names the player).
     """
     forms = (
         candidates.select("platform", "open_pattern")
@@ -79,10 +84,10 @@ def resolve_outcomes(
 def _list_rules(
     candidates: pl.DataFrame, forms: pl.DataFrame, bets: pl.DataFrame, vocabulary: Vocabulary
 ) -> pl.DataFrame:
-    """Return all rules by which outcomes of an instance are read, in order of preference.
+    """Return all rules by which outcomes of an instance may be read, in order of preference.
 
     Columns: way, instance, key_id, rule, bet, needs_total. `bet` is the position of market_id and text in `bets`.
-    needs_total: the text lacks the total, which the outcome's id holds.
+    `needs_total` is true when the outcome's id contains the total that the specifier lacks.
     """
     listing = candidates.join(vocabulary.outcome_keys, on="key_id", how="semi").with_columns(rule="key_id")
     opening = candidates.join(forms, on=("platform", "open_pattern")).select(listing.columns)
@@ -96,7 +101,7 @@ def _list_rules(
 
 
 def _read_listed_ids(ids: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
-    """Return the meaning of ids under the keys that list them: rows of `_RULE_MEANING_SCHEMA`."""
+    """Return the meaning of outcome ids that keys list, as rows of `_RULE_MEANING_SCHEMA`."""
     listed = vocabulary.outcome_keys.join(ids, left_on="external_outcome_id", right_on="outcome_id")
     return listed.select(
         pack_numbers("key_id", "code").alias("rule_and_code"),
@@ -108,9 +113,9 @@ def _read_listed_ids(ids: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
 
 
 def _read_ladder_ids(ids: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
-    """Return the meaning of the ids of ladders: rows of `_RULE_MEANING_SCHEMA`.
+    """Return the meaning of outcome ids of ladder markets, as rows of `_RULE_MEANING_SCHEMA`.
 
-    A ladder lists a team's "n or more" once, for every n.
+    A ladder is a platform market with all outcomes "n or more" of a team, one for every n.
     """
     rungs = (
         ids.select("code", pl.col("outcome_id").str.extract_groups(LADDER_OUTCOME_PATTERN).alias("rung"))
@@ -168,7 +173,7 @@ def _split_number(number: str, *names: str) -> list[pl.Expr]:
 def _number_targets(
     batch: EncodedBatch, first: pl.DataFrame, ways: pl.DataFrame, bets: pl.DataFrame, meanings: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """Return the frames of `resolve_outcomes`, from the way and the meaning of each outcome with a target."""
+    """Return the frames of `resolve_outcomes`, from the rule and meaning of each outcome with a target."""
     outcome_targets = first.hstack(ways.select("key_id", "bet")[first["way"]]).with_columns(
         pair=pack_numbers("bet", "meaning")
     )
@@ -184,7 +189,7 @@ def _number_targets(
         .hstack(meanings[pairs["meaning"]])
         .with_columns(specifier=pl.col("text").str.replace(OUTCOME_VALUE_MARK, pl.col("total"), literal=True))
     )
-    # Two keys may write one bet in different ways, so texts are compared once more.
+    # Two keys may write the same bet in different ways, so texts are compared again.
     targets = named_pairs.group_by(TARGET_COLUMNS).agg("pair", "player").sort(TARGET_COLUMNS).with_row_index("target")
     numbers = targets.select("target", "pair", "player").explode("pair", "player")
     key_targets = outcome_targets.select("distinct", "key_id", "pair").join(numbers, on="pair").drop("pair")

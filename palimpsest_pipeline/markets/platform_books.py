@@ -1,4 +1,4 @@
-"""The books of a batch of answers in the platforms' own terms: lists in, frames out, no vocabulary."""
+"""The books of several answers with the platforms' own ids, as frames. Uses no vocabulary."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -30,10 +30,10 @@ _MARKET_COLUMNS: Final = {name: kind for name, kind in MARKETS_SCHEMA.items() if
 
 @dataclass(frozen=True, slots=True)
 class RawBooks:
-    """The books of a batch.
+    """The books of several answers.
 
-    markets: rows of `MARKETS_SCHEMA`, one per market row of an answer. outcomes: rows of `OUTCOMES_SCHEMA`, those of
-    the market rows one after the other.
+    `markets` has the columns `MARKETS_SCHEMA`, one row per market row of an answer. `outcomes` has the columns
+    `OUTCOMES_SCHEMA`: the outcomes of the first market row, then those of the second, and so on.
     """
 
     markets: pl.DataFrame
@@ -41,9 +41,10 @@ class RawBooks:
 
 
 def collect_raw_books(details: Iterable[Detail]) -> RawBooks:
-    """Return the books of several answers as one batch; `capture` is the answer's position in `details`.
+    """Return the books of several answers; `capture` is the answer's position in `details`.
 
-    Keeps only the columns of a detail: if `details` is a generator, the texts of one answer at a time are in memory.
+    Keeps only the columns of a detail: if `details` is a generator, the texts of only one answer are in memory at a
+    time.
     """
     owners = []
     columns = {name: [pl.Series([], dtype=kind)] for name, kind in (_MARKET_COLUMNS | OUTCOMES_SCHEMA).items()}
@@ -58,6 +59,6 @@ def collect_raw_books(details: Iterable[Detail]) -> RawBooks:
 
 
 def repeat_places(counts: pl.Series) -> pl.Series:
-    """Return each position of `counts` as often as its count."""
+    """Return each position of `counts` repeated by its count: [2, 1] gives [0, 0, 1]."""
     places = counts.alias("n").to_frame().with_row_index("place").filter(pl.col("n") > 0)
     return places.select("place", n=pl.int_ranges(0, "n", dtype=pl.UInt32)).explode("n")["place"]

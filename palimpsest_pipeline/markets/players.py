@@ -1,4 +1,4 @@
-"""The players that a batch's outcomes name, and their names as the platform writes them."""
+"""The players that outcomes name, with their names as the platform writes them."""
 
 from typing import Final
 
@@ -15,15 +15,15 @@ PLAYERS_SCHEMA: Final[dict[str, pl.DataType]] = {
 }
 
 THRESHOLD_PATTERN: Final = r"\s+\d+\+$"
-"""The suffix of a player's name in "n or more" outcomes."""
+"""The suffix of a player's name in outcomes such as "Saka 2+"."""
 TEAM_SUFFIX_PATTERN: Final = r"^(.*\S)\s*\(([^()]+)\)$"
 
 
 def list_named_players(raw: RawBooks, batch: EncodedBatch, choices: pl.DataFrame, texts: pl.DataFrame) -> pl.DataFrame:
     """Return rows of `PLAYERS_SCHEMA`, in order: one per capture and player.
 
-    `choices` and `texts` (the players) are results of `outcome_targets.resolve_outcomes`. The name is the one in the
-    player's first market in keys.csv; where that market has several names, the first in order with a team.
+    `choices` and `texts` (its frame `players`) are results of `outcome_targets.resolve_outcomes`. The name is taken
+    from the player's first market in keys.csv; if it has several names there, the first name in sort order with a team.
     """
     if texts.is_empty():
         return pl.DataFrame(schema=PLAYERS_SCHEMA)
@@ -54,9 +54,9 @@ def list_named_players(raw: RawBooks, batch: EncodedBatch, choices: pl.DataFrame
 
 
 def _select_naming_outcomes(batch: EncodedBatch, choices: pl.DataFrame) -> pl.DataFrame:
-    """Return capture, player and position of the outcomes that name a player.
+    """Return capture, player and position of the outcomes from which a player's name is taken.
 
-    Of the keys under which a capture has the player, only the outcomes of the first one count.
+    These are the outcomes under the first key with the player in the capture.
     """
     distinct = batch.outcomes["distinct"]
     player_outcomes = (

@@ -1,8 +1,8 @@
-"""Proposals for unmapped markets: a likely canonical market and the evidence. Never applied.
+"""Proposals for unmapped markets: a likely canonical market and the evidence. They are never applied.
 
-A person who adds mappings decides on them. Names of different platforms agree once their ways to say "first half",
-"over/under" or "home team" are one word. Words that change the bet (which half, which side, corners or cards) must be
-the same, however similar the rest is.
+A person who adds mappings decides on them. Names are compared after different words for the same thing ("first half",
+"over/under", "home team") are replaced by one word. Words that change the bet (which half, which side, corners or
+cards) must be equal, however similar the rest is.
 """
 
 import re
@@ -21,12 +21,12 @@ PROPOSALS_SCHEMA: Final[dict[str, pl.DataType]] = {
 }
 
 MIN_LIKENESS: Final = 88.0
-"""Least similarity of two names, 0 to 100.
+"""Minimum similarity of two names, 0 to 100.
 
-Chosen on the names that three platforms give to bets known to be the same.
+Chosen with the names that three platforms give to bets known to be the same.
 """
 MIN_LIKENESS_LEAD: Final = 4.0
-"""The least lead in similarity of the best market over any other: two candidates count as none."""
+"""Minimum lead in similarity of the best market over the next one, below which nothing is proposed."""
 
 SPELLINGS: Final = (
     (r"half[- ]?time\s*/\s*full[- ]?time|ht\s*/\s*ft", "htft"),
@@ -51,15 +51,16 @@ DECISIVE_WORDS_PATTERN: Final = re.compile(
     r"1h|2h|htft|home|away|draw|asian|early|corners|booking|btts|total|oddeven|1x2|double|handicap|multigoals|exact|correct|player|scorer"
     r"|first|last|next|none|either|both|minutes|or|and|to|\d.*"
 )
-"""Words that make it another bet, and numbers."""
+"""Words that change the bet, and numbers. They must be equal in two names."""
 
 
 def propose_mappings(unmapped: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
     """Return one row of `PROPOSALS_SCHEMA` per unmapped market with a proposal, sorted by `UNMAPPED_KEY`.
 
-    `unmapped` has one row per `UNMAPPED_KEY`, and `name`. If the vocabulary has the market's id, though not in this
-    form, the proposal is the canonical market of that id. Otherwise it is the market of the same sport, with or without
-    a line alike, with the most similar name. The result depends on names, specifiers and vocabulary alone.
+    `unmapped` has one row per `UNMAPPED_KEY`, and `name`. If the vocabulary has the market's id with other specifiers,
+    the proposal is the canonical market of that id. Otherwise it is the market with the most similar name among those
+    of the same sport that also have a line, or also have none. The result depends only on names, specifiers and
+    vocabulary.
     """
     markets_to_propose = unmapped.select(*UNMAPPED_KEY, "name").sort(UNMAPPED_KEY)
     markets = vocabulary.markets.select("market_id", "market_key")
@@ -84,7 +85,7 @@ def propose_mappings(unmapped: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataF
 
 
 def _propose_by_name(sport: str, schema: str, name: str, vocabulary: Vocabulary) -> tuple[str, str] | None:
-    """Return market key and evidence for one unmapped market, or None."""
+    """Return market key and evidence for one unmapped market, or None without a proposal."""
     has_line = bool(set(schema.split("|")) - PARTS_WITHOUT_LINE)
     query = _normalise_name(name)
     names = {
@@ -112,7 +113,7 @@ def _propose_by_name(sport: str, schema: str, name: str, vocabulary: Vocabulary)
 
 @cache
 def _normalise_name(name: str) -> str:
-    """Return the name in one spelling: lower case, one word for each way to say a thing."""
+    """Return the name in lower case, with one word for all words of the same meaning."""
     text = name.lower()
     for pattern, word in SPELLINGS:
         text = re.sub(pattern, f" {word} ", text)

@@ -1,6 +1,6 @@
-"""The lines of markets: specifier parts, their canonical text, and the vocabulary keys they satisfy.
+"""The specifiers of markets: their parts, their canonical text, and the vocabulary keys they satisfy.
 
-Works on instances: the distinct (platform, sport, market id, specifier) of a batch. Knows no outcomes and no prices.
+An instance is one distinct (platform, sport, market id, specifier). Uses no outcomes and no prices.
 """
 
 from functools import lru_cache
@@ -13,20 +13,20 @@ from palimpsest_pipeline.domain.enums import MappingError
 from .vocabulary import Vocabulary, extract_pack
 
 ERROR_CLASS_TYPE: Final = pl.Enum(["", *MappingError])
-"""The reason why an occurrence is not mapped; '' when it is."""
+"""The reason why an occurrence is unmapped; '' when it is mapped."""
 OUTCOME_VALUE_MARK: Final = "\0"
-"""The mark in a specifier for a value that only the outcome's id holds: n of "n or more".
+"""A placeholder in a specifier for the number n of "n or more", which only the outcome's id contains.
 
-No text that is read or converted contains it.
+No text that is read or converted contains this character.
 """
 
 NUMBER_PATTERN: Final = r"-?[0-9]{1,7}(?:\.[0-9]{1,2})?"
-"""Numbers that a line can hold.
+"""Numbers that a specifier can contain.
 
-Digits are ASCII: a regex's digit class matches those of all scripts, which no other parser accepts.
+Only ASCII digits: the regex class for digits matches digits of all scripts, which other parsers refuse.
 """
 TEXT_PATTERN: Final = r"^[^\x00|]{1,64}$"
-"""Text that is copied unchanged: scores and the like."""
+"""Text that is copied unchanged, such as a score."""
 TOP_LIST_PATTERN: Final = r"^sr:[a-z_]+:([0-9]{1,3})\+$"
 """The unified feed's name of a list of outcomes that ends with "n or more": `sr:exact_goals:6+`."""
 REFUSED_COUNT: Final = -1000
@@ -57,7 +57,7 @@ def split_parts(instances: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame
 
 
 def build_schemas(given_parts: pl.DataFrame) -> pl.DataFrame:
-    """Return instance and specifier_schema: the sorted names of its parts, joined by `|`.
+    """Return instance and specifier_schema: the sorted names of the specifier's parts, joined by `|`.
 
     Instances without parts are left out.
     """
@@ -65,7 +65,7 @@ def build_schemas(given_parts: pl.DataFrame) -> pl.DataFrame:
 
 
 def find_candidate_keys(instances: pl.DataFrame, given_parts: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
-    """Return the keys that instances satisfy.
+    """Return the keys of the vocabulary that each instance satisfies.
 
     Columns: instance, key_id, platform (the pack's name), market_id, ladder, open_pattern, family and `text`, the
     canonical specifier.
@@ -93,9 +93,10 @@ def find_candidate_keys(instances: pl.DataFrame, given_parts: pl.DataFrame, voca
 
 @lru_cache(maxsize=8)
 def _load_keys(vocabulary: Vocabulary) -> pl.DataFrame:
-    """Return the keys with their market's family.
+    """Return the keys, each with its market's family.
 
-    `n_needed` is the number of raw parts needed; `needs_total`: the outcome's id holds the total.
+    `n_needed` is the number of specifier parts that a key needs. `needs_total` is true when the outcome's id contains
+    the total.
     """
     needed = (
         vocabulary.parts.filter(
@@ -118,7 +119,7 @@ def _load_keys(vocabulary: Vocabulary) -> pl.DataFrame:
 
 @lru_cache(maxsize=8)
 def _select_first_keys(vocabulary: Vocabulary) -> pl.DataFrame:
-    """Return the family of the first key of each platform market."""
+    """Return the family of each platform market: that of its first key."""
     first = _load_keys(vocabulary).unique(
         ("platform", "sport", "external_market_id"), keep="first", maintain_order=True
     )
@@ -126,10 +127,10 @@ def _select_first_keys(vocabulary: Vocabulary) -> pl.DataFrame:
 
 
 def _apply_keys(keyed: pl.DataFrame, given_parts: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
-    """Return each part of an instance against each key of its market: role, canonical, converted, counts.
+    """Return each specifier part of an instance for each key of its market, with `counts`.
 
-    A part that a key requires or reads counts 1 when its value fits, and a part that it ignores counts 0. Any other is
-    far below 0, which rejects the key.
+    Columns also: role, canonical, converted. `counts` is 1 for a part that the key requires or reads and whose value
+    fits, 0 for a part that the key ignores, and otherwise so far below 0 that the key is rejected.
     """
     role = pl.col("role")
     is_met = ((role == "require") & (pl.col("value") == pl.col("expected"))) | (
@@ -140,7 +141,7 @@ def _apply_keys(keyed: pl.DataFrame, given_parts: pl.DataFrame, vocabulary: Voca
         .join(given_parts, on="instance")
         .join(vocabulary.parts, on=("key_id", "part"), how="left")
     )
-    # Converting text is slow, and lines repeat over a batch.
+    # Converting text is slow, and values repeat, so each distinct value is converted once.
     conversion = ("value", "conversion")
     texts = pieces.filter(role == "read").select(conversion).unique().with_columns(converted=_convert_value())
     return pieces.join(texts, on=conversion, how="left", maintain_order="left").with_columns(
@@ -149,9 +150,9 @@ def _apply_keys(keyed: pl.DataFrame, given_parts: pl.DataFrame, vocabulary: Voca
 
 
 def _convert_value() -> pl.Expr:
-    """Return the canonical text of `value` by `conversion`.
+    """Return the canonical text of `value`, converted by the rule in `conversion`.
 
-    Null when the value does not fit the conversion, or no line can hold it.
+    Null when the value does not fit the rule, or is no number that a specifier can contain.
     """
     value, conversion = pl.col("value"), pl.col("conversion")
     number = (
@@ -174,7 +175,7 @@ def _convert_value() -> pl.Expr:
 
 
 def _convert_number(value: pl.Expr) -> pl.Expr:
-    """Return decimal text without plus sign and redundant zeros. Text throughout: a line is never a float."""
+    """Return a decimal number as text, without plus sign and redundant zeros; it never becomes a float."""
     unsigned = value.str.replace(r"^\+([0-9])", "$1")
     plain = (
         unsigned.str.extract(r"^(-?[0-9]+(?:\.[0-9]+)?)$").str.replace(r"(\.[0-9]*?)0+$", "$1").str.replace(r"\.$", "")
@@ -203,7 +204,7 @@ def _convert_score(value: pl.Expr) -> pl.Expr:
 
 
 def _build_texts(satisfied: pl.DataFrame, used_parts: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
-    """Return instance, key_id, text: the canonical parts in order of name, joined by `|`."""
+    """Return instance, key_id, text: the canonical specifier, its parts sorted by name and joined by `|`."""
     part = (*_INSTANCE_KEY_COLUMNS, "canonical", "text")
     read_parts = used_parts.filter(pl.col("role") == "read").select(
         *_INSTANCE_KEY_COLUMNS, "canonical", text=pl.col("canonical") + "=" + pl.col("converted")
@@ -221,7 +222,10 @@ def _build_texts(satisfied: pl.DataFrame, used_parts: pl.DataFrame, vocabulary: 
 
 
 def judge_instances(instances: pl.DataFrame, satisfied: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
-    """Return instance, family ('' when no key names the market), error_class ('' when a key is satisfied)."""
+    """Return the family and the error class of each instance.
+
+    Columns: instance, family ('' when no key has the market's id), error_class ('' when a key is satisfied).
+    """
     market = ("platform", "sport", "market_id")
     satisfied_families = (
         satisfied.sort("key_id").unique("instance", keep="first", maintain_order=True).select("instance", "family")
@@ -244,7 +248,7 @@ def judge_instances(instances: pl.DataFrame, satisfied: pl.DataFrame, vocabulary
 
 
 def extract_line(text: pl.Expr) -> pl.Expr:
-    """Return the number that distinguishes a canonical specifier's markets.
+    """Return the number in a canonical specifier that distinguishes the lines of a market.
 
     It is the total, else the handicap, else the only part; null when there is none.
     """

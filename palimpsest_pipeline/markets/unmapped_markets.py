@@ -1,4 +1,4 @@
-"""The mapped and unmapped occurrences of a batch: each is counted once, unmapped ones with the reason."""
+"""The mapped and unmapped occurrences of books, each counted once, unmapped ones with the reason."""
 
 from typing import Final
 
@@ -34,9 +34,10 @@ _OCCURRENCE_KEY: Final = ("capture", "instance")
 
 
 def classify_occurrences(batch: EncodedBatch, verdicts: pl.DataFrame, missed: pl.DataFrame) -> pl.DataFrame:
-    """Return every occurrence of the batch: capture, instance, family, error_class ('' when mapped).
+    """Return every occurrence of the books: capture, instance, family, error_class ('' when mapped).
 
-    `verdicts` are those on the instances. `missed`: capture and instance of the outcomes without a target.
+    `verdicts` is the result of `specifiers.judge_instances`. `missed` has capture and instance of the unmapped
+    outcomes.
     """
     capture, instance = unpack_numbers("occurrence")
     failing = missed.select(occurrence=pack_numbers(*_OCCURRENCE_KEY)).unique().with_columns(fails=pl.lit(value=True))
@@ -56,7 +57,7 @@ def classify_occurrences(batch: EncodedBatch, verdicts: pl.DataFrame, missed: pl
 
 
 def count_coverage(occurrences: pl.DataFrame) -> pl.DataFrame:
-    """Return rows of `COVERAGE_SCHEMA`, in order."""
+    """Return the numbers of occurrences, as sorted rows of `COVERAGE_SCHEMA`."""
     key = ("capture", "family", "error_class")
     counts = occurrences.group_by(key).agg(n_markets=pl.len().cast(pl.Int32))
     return counts.with_columns(pl.col("family", "error_class").cast(pl.String)).sort(key)
@@ -67,7 +68,7 @@ def report_unmapped(
 ) -> pl.DataFrame:
     """Return rows of `UNMAPPED_SCHEMA`, one per unmapped occurrence, in order.
 
-    `missed`: capture, instance, distinct and position of the outcomes without a target. `given_parts`: the parts of the
+    `missed` has capture, instance, distinct and position of the unmapped outcomes. `given_parts` has the parts of the
     instances' specifiers.
     """
     unmapped = occurrences.filter(pl.col("error_class") != "")
@@ -95,8 +96,8 @@ def report_unmapped(
 
 
 def _sample_outcomes(raw: RawBooks, batch: EncodedBatch, missed: pl.DataFrame) -> pl.DataFrame:
-    """Return capture, instance, sample_outcomes: the first outcomes without a target, by id, as `id=name`."""
-    # Ranks follow the order of the ids, so that only the few sampled ids are handled as text.
+    """Return capture, instance, sample_outcomes: the first unmapped outcomes by id, as `id=name`."""
+    # Ranks follow the order of the ids, so that only the few sampled ids become text.
     ids = (
         batch.distinct_outcomes.join(missed, on="distinct", how="semi")
         .join(batch.outcome_ids, on="code")

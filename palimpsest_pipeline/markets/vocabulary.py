@@ -1,6 +1,6 @@
-"""The vocabulary that ships with the package: its files, their checks, and their shape as frames.
+"""The vocabulary that ships with the package: reading its files, checking them, content as frames.
 
-It has no prices. `vocabulary/README.md` describes the format of the files and how to add a mapping.
+`vocabulary/README.md` describes the format of the files and how to add a mapping.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """The matching of listings to fixtures, of platform tournaments to tournaments, of players to players.
 
-Frames in, frames out; no I/O, no counting.
+All functions take and return frames. They do no I/O and count no coverage.
 """
 
 from .countries import find_country_iso

@@ -1,6 +1,6 @@
 """The mapping of country names, as platforms write them, to ISO 3166.
 
-Regions, tours and the like (`International`, `ATP`) are not countries and have no code.
+Regions and tours (`International`, `ATP`) are not countries and have no code.
 """
 
 import gettext
@@ -72,18 +72,18 @@ _COUNTRY_ALIASES: Final = {
     "VG": ("British Virgin Islands",),
     "VI": ("US Virgin Islands",),
     "VN": ("Viet Nam",),
-    "XK": ("Kosovo",),  # no ISO code; XK is the user-assigned one in general use
+    "XK": ("Kosovo",),  # no ISO code; XK is a user-assigned code in general use
 }
 _AMATEUR_SUFFIXES: Final = (" amateur", " amateurs")
-"""Divisions of a country's game that platforms write as a separate country."""
+"""Suffixes of names under which platforms list a country's amateur competitions as a separate country."""
 
 
 @cache
 def find_country_iso(country_name: str | None) -> str | None:
     """Return the ISO 3166 code of a country as a platform writes it; None when the name is not a country.
 
-    The code is alpha-2, or a subdivision for the British nations. Names match exactly except for case, accents and
-    punctuation, in English and French, never by similarity: a wrong country is worse than none.
+    The code is alpha-2, or a subdivision for the British nations. Names in English and French match if they are equal
+    without case, accents and punctuation. Similar names do not match, because a wrong country is worse than none.
     """
     if not country_name or not country_name.strip():
         return None

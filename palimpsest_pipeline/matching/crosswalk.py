@@ -1,4 +1,4 @@
-"""The crosswalk from platform tournaments to tournaments.
+"""The crosswalk: which tournaments of the platforms are the same tournament.
 
 It uses SportRadar's tournament ids and shared fixtures, never names: two leagues called Premier League in two countries
 have no fixture in common and stay separate.
@@ -44,7 +44,8 @@ def build_crosswalk(
     depend on `home`, whose name and country are displayed first.
 
     `n_votes` counts fixtures shared with other platforms under the same key; `confidence` is their share of all shared
-    fixtures. It is 1 for an own id and without shared fixtures, so a low value is a conflict.
+    fixtures, a number in [0, 1]. It is 1 for a tournament with its own SportRadar id and for one without shared
+    fixtures, so a low value shows a conflict.
     """
     listings = identified.filter(pl.col("kind") == ListingKind.MATCH.value).with_columns(
         external_id="tournament_external_id", listing="external_id"
@@ -64,7 +65,7 @@ def build_crosswalk(
 def _collect_platform_tournaments(listings: pl.DataFrame) -> pl.DataFrame:
     """Return one row per platform tournament.
 
-    Where its listings differ, the value of most matches counts (then the smallest value).
+    Where its listings disagree, the value of most matches is used, of equally frequent values the smallest.
     """
     match = pl.coalesce(pl.col("fixture_sr_id").cast(pl.String), pl.lit("listing ") + pl.col("listing"))
     tournaments = listings.group_by(_TOURNAMENT_ID_COLUMNS).agg(match.n_unique().alias("n_matches"))
@@ -82,9 +83,9 @@ def _collect_platform_tournaments(listings: pl.DataFrame) -> pl.DataFrame:
 
 
 def _find_shared_fixtures(listings: pl.DataFrame, platform_tournaments: pl.DataFrame) -> pl.DataFrame:
-    """Return one row per platform tournament, its fixture, and another platform's tournament with it.
+    """Return one row per platform tournament, fixture, and another platform's tournament of the fixture.
 
-    `foreign` is true when both name a country and these differ.
+    `foreign` is true when both tournaments name a country and the countries differ.
     """
     members = (
         listings.filter(pl.col("fixture_sr_id").is_not_null()).select(*_TOURNAMENT_ID_COLUMNS, "fixture_sr_id").unique()
@@ -105,10 +106,10 @@ def _find_shared_fixtures(listings: pl.DataFrame, platform_tournaments: pl.DataF
 
 
 def _find_mixed_groups(shared: pl.DataFrame) -> pl.DataFrame:
-    """Return the groups that contain fixtures of several tournaments, such as a page of special offers.
+    """Return the platform tournaments that mix matches of several tournaments, such as special offers.
 
-    On the platform that shares most of the group's fixtures, no tournament has more than half of them. Such a group has
-    no vote.
+    On the platform that shares most of its fixtures, no tournament has more than half of them. Its fixtures do not
+    count as votes.
     """
     fixture = pl.col("fixture_sr_id").n_unique()
     other = [*_TOURNAMENT_ID_COLUMNS, "platform_other"]
@@ -131,7 +132,8 @@ def _assign_keys(
 ) -> pl.DataFrame:
     """Return the key of every platform tournament.
 
-    Votes are counted in rounds, all votes of a round at once, so the order of the rows does not matter.
+    A fixture that is also in another platform's tournament is a vote for that tournament's key. Votes are counted in
+    rounds. All votes of a round count at once, so the order of the rows has no influence.
     """
     own_keys = platform_tournaments.select(
         *_TOURNAMENT_ID_COLUMNS, tournament_key=pl.lit("sr:") + pl.col("sr_tournament_id").cast(pl.String)
@@ -139,7 +141,7 @@ def _assign_keys(
     keys = own_keys.filter(pl.col("tournament_key").is_not_null())
     for platform in (None, *_list_platforms(platform_tournaments, platforms)):
         open_tournaments = own_keys.join(keys, on=_TOURNAMENT_ID_COLUMNS, how="anti").select(_TOURNAMENT_ID_COLUMNS)
-        if platform is not None:  # without a link to a SportRadar id: their own id is the key, which others may join
+        if platform is not None:  # no SportRadar id: its own id becomes the key
             unlinked = open_tournaments.filter(pl.col("platform") == platform)
             keys = pl.concat(
                 [keys, unlinked.with_columns(tournament_key=pl.col("platform") + ":" + pl.col("external_id"))]
@@ -153,10 +155,10 @@ def _assign_keys(
 
 
 def _elect_keys(open_tournaments: pl.DataFrame, shared: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
-    """Return the key that most shared fixtures of each open tournament vote for.
+    """Return for each open tournament the key for which most of its shared fixtures vote.
 
-    A key of another country needs two votes and the majority: a single SportRadar id on two matches must not join two
-    leagues.
+    A key of another country needs two votes and the majority: one SportRadar id on two matches by mistake must not join
+    two leagues.
     """
     fixture = pl.col("fixture_sr_id")
     total = shared.group_by(_TOURNAMENT_ID_COLUMNS).agg(fixture.n_unique().alias("n_shared"))
@@ -214,10 +216,10 @@ def _build_links(platform_tournaments: pl.DataFrame, shared: pl.DataFrame, keys:
 def _build_tournaments(
     platform_tournaments: pl.DataFrame, keys: pl.DataFrame, trust: Sequence[Platform]
 ) -> pl.DataFrame:
-    """Return each tournament with the most trusted platform's name and country.
+    """Return each tournament with name and country from the most trusted platform.
 
     The country comes from the most trusted platform that names one. If a platform has two tournaments with this key,
-    the larger one counts.
+    the one with more matches is used.
     """
     ranks = pl.DataFrame(
         {"platform": list(trust), "rank": range(len(trust))},

@@ -1,8 +1,7 @@
 """The fixtures: one row per real match, built from its listings each time.
 
-Names, country and kickoff are those of the most trusted platform. Inconsistencies are flagged (`suspect_fixtures`),
-never corrected.
-Coverage is counted in `metrics`.
+Names, country and kickoff are those of the most trusted platform. Contradictions between platforms are flagged
+(`suspect_fixtures`), never corrected. Coverage is counted in `metrics`.
 """
 
 from collections.abc import Sequence
@@ -38,9 +37,9 @@ FIXTURES_SCHEMA: Final[dict[str, pl.DataType]] = {
 def build_fixtures(identified: pl.DataFrame, links: pl.DataFrame, trust: Sequence[Platform | str]) -> pl.DataFrame:
     """Return the fixtures of `identified` listings, sorted by SportRadar id.
 
-    Columns are `FIXTURES_SCHEMA`, those of core.fixtures. Only primary listings supply teams and kickoff, so further
-    listings of a platform change only their own count. Listings without a kickoff are counted and never chosen.
-    `n_listings_by_platform` is JSON text. Raises ValueError when a listing's platform is not in `trust`.
+    The columns are `FIXTURES_SCHEMA`, those of core.fixtures. Teams and kickoff come only from primary listings; other
+    listings of a platform only change the number of its listings. A listing without a kickoff is counted, and its teams
+    are not used. `n_listings_by_platform` is JSON text. Raises ValueError when a listing's platform is not in `trust`.
     """
     ranks = pl.DataFrame(
         {"platform": [str(p) for p in trust], "trust_rank": range(len(trust))},
@@ -71,9 +70,9 @@ def build_fixtures(identified: pl.DataFrame, links: pl.DataFrame, trust: Sequenc
 def _choose_tournament(listed: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
     """Return the tournament of each fixture: that of the most trusted platform.
 
-    If that platform has several listings of the fixture, the one with the highest confidence counts, then the one with
-    the smallest id, because later listings have larger ids. The number of priced markets does not count, because it
-    would let a fixture change its tournament.
+    If that platform has several listings of the fixture, the tournament with the highest confidence is used, then the
+    one with the smallest id, because later listings have larger ids. The number of priced markets has no influence,
+    because a fixture would change its tournament with it.
     """
     keys = links.select("platform", "tournament_key", "confidence", tournament_external_id="external_id")
     own_key = pl.col("platform") + ":" + pl.col("tournament_external_id")

@@ -1,6 +1,6 @@
-"""The identification of listings: the real match of each, and the primary listing per platform.
+"""The identification of listings: the fixture of each, and the primary listing per platform.
 
-Facts of the fixture itself do not belong here.
+Does not belong here: properties of the fixture itself.
 """
 
 from typing import Final
@@ -30,11 +30,10 @@ LISTINGS_SCHEMA: Final[dict[str, pl.DataType]] = {
     "n_markets": pl.Int32(),
     "is_deleted": pl.Boolean(),
 }
-"""The columns of claims: one row per listing. Further columns are kept.
+"""The columns of claims: one row per listing. Further columns are kept in results.
 
-`n_markets` is the largest number of priced markets among all answers up to the derived instant. It is null without an
-answer, and only `select_primary_listings` and its callers need it. `is_deleted` is true when the platform has removed
-the listing.
+`n_markets` is the largest number of priced markets among all answers up to the derived instant, null without an answer;
+only `select_primary_listings` and its callers need it. `is_deleted` is true when the platform has removed the listing.
 """
 _PLATFORM_FIXTURE_KEY: Final = ["platform", "fixture_sr_id"]
 
@@ -42,11 +41,13 @@ _PLATFORM_FIXTURE_KEY: Final = ["platform", "fixture_sr_id"]
 def identify_listings(listings: pl.DataFrame) -> pl.DataFrame:
     """Return `listings` with `fixture_sr_id` Int64, `match_method` String and `is_primary` Boolean.
 
-    Rows are sorted by platform and external id. A listing's own SportRadar id comes first. Without one, its Genius id
-    leads to a fixture if all listings with that Genius id and a SportRadar id agree on one. Only matches are
-    identified. The columns are null for other kinds, for listings without any evidence, and for listings of a match of
-    which no primary listing has a kickoff (null: it was rejected). A listing with a kickoff precedes one without.
-    Raises ValueError when a listing appears twice.
+    Rows are sorted by platform and external id. A listing belongs to the fixture with its own SportRadar id. A listing
+    without one belongs to the fixture of its Genius id, if all listings with that Genius id and a SportRadar id have
+    the same SportRadar id.
+
+    The new columns are null for listings that are no match, for listings without such an id, and for all listings of a
+    match whose primary listings all lack a kickoff (a kickoff is null when it was rejected). Raises ValueError when a
+    listing appears twice.
     """
     repeated = listings.filter(listings.select("platform", "external_id").is_duplicated())
     if not repeated.is_empty():
@@ -62,7 +63,7 @@ def identify_listings(listings: pl.DataFrame) -> pl.DataFrame:
 
 
 def list_rival_listings(listings: pl.DataFrame) -> list[int]:
-    """Return the ids of listings that share their fixture with another one of their platform, in order."""
+    """Return the ids of listings whose platform has another listing of the same fixture, in order."""
     identified = _add_fixture(listings).filter(pl.col("fixture_sr_id").is_not_null())
     return identified.filter(pl.struct(_PLATFORM_FIXTURE_KEY).is_duplicated())["listing_id"].sort().to_list()
 
@@ -70,14 +71,15 @@ def list_rival_listings(listings: pl.DataFrame) -> list[int]:
 def select_primary_listings(listings: pl.DataFrame) -> pl.DataFrame:
     """Return the rows of the primary listings: one for each platform and fixture.
 
-    This is the only statement of the rule:
+    The rule is defined only here:
 
-    1. A listing that the platform has removed is primary only if no other is left. 2. A listing that kicks off more
-    than `MIN_RELISTING_GAP` before the latest one that ever had a price is never primary. 3. A listing without a
-    kickoff (null: it was rejected) is primary only if no other has one. 4. Of the rest, the one with the largest book
-    is primary, then the one with the smallest id.
+    - A listing that the platform has removed is primary only if no other is left.
+    - A listing whose kickoff is more than `MIN_RELISTING_GAP` before that of the latest listing that ever had a price
+      is never primary.
+    - A listing without a kickoff (null: it was rejected) is primary only if no other has one.
+    - Of the remaining listings the one with most priced markets is primary, of several the one with the smallest id.
 
-    Neither the clock nor an earlier choice counts, so every order of arrival gives the same result.
+    Neither the time nor an earlier choice has an influence, so every order of arrival gives the same result.
 
     `listings` has at least platform, external_id, fixture_sr_id, kickoff_at, n_markets and is_deleted, as in
     `LISTINGS_SCHEMA`.
@@ -99,7 +101,7 @@ def select_primary_listings(listings: pl.DataFrame) -> pl.DataFrame:
 
 
 def _add_fixture(listings: pl.DataFrame) -> pl.DataFrame:
-    """Return `listings` with the fixture of each, and the evidence for it."""
+    """Return `listings` with the fixture of each, and the kind of id by which it was found."""
     bridge = (
         listings.filter(_is_match(), pl.col("sr_id").is_not_null(), pl.col("genius_id").is_not_null())
         .group_by("sport", "genius_id")
@@ -119,7 +121,7 @@ def _add_fixture(listings: pl.DataFrame) -> pl.DataFrame:
         )
         .drop("bridge_sr_id")
     )
-    # A platform's primary listing has a kickoff when any listing has one, among those that the platform has not
+    # A platform's primary listing has a kickoff if any of its listings has one: among those that the platform has not
     # removed, or among all if it has removed all.
     is_deleted = pl.col("is_deleted").fill_null(value=False)
     is_eligible = is_deleted == is_deleted.min().over(_PLATFORM_FIXTURE_KEY)
@@ -128,7 +130,7 @@ def _add_fixture(listings: pl.DataFrame) -> pl.DataFrame:
 
 
 def make_id_sort_keys(column: str) -> tuple[pl.Expr, pl.Expr, pl.Expr]:
-    """Return the sort keys of a platform's own ids: numbers by value, then all other texts."""
+    """Return sort keys for a platform's own ids: numbers by value, then all other texts."""
     digits = pl.col(column).str.contains(r"^\d+$")
     significant = pl.col(column).str.strip_chars_start("0")
     length = pl.when(digits).then(significant.str.len_bytes()).otherwise(pl.lit(2**32 - 1, dtype=pl.UInt32))

@@ -1,6 +1,6 @@
-"""The folded form of names, which is equal for different spellings.
+"""The folded form of names: a text that is the same for different spellings.
 
-The meaning of names (countries, teams) does not belong here.
+Does not belong here: the meaning of names (countries, teams).
 """
 
 import re
@@ -10,11 +10,11 @@ _NON_WORD_PATTERN = re.compile(r"[^\w]+")
 _STROKED_LETTERS = str.maketrans(
     {"ø": "o", "đ": "d", "ð": "d", "ł": "l", "ħ": "h", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th"}
 )
-"""Letters that Unicode does not decompose into a letter and an accent."""
+"""Letters that Unicode does not decompose into a base letter and an accent."""
 
 
 def fold_name(text: str) -> str:
-    """Return `text` without accents, case, punctuation or doubled spaces.
+    """Return `text` without accents, case, punctuation and doubled spaces.
 
     Example: `"St. Étienne "` -> `"st etienne"`.
     """

@@ -1,7 +1,7 @@
-"""The matching of platforms' players to SportRadar players within one fixture: proposals, evidence.
+"""The matching of platforms' players to SportRadar players within one fixture, as proposals.
 
-It uses ids and words of names, never edit distance. A candidate is a player whose own id on some platform is
-SportRadar's. Every other player is compared with the candidates of the same fixture.
+Ids and words of names are compared, never edit distances. A candidate is a player whose id on some platform is
+SportRadar's id. Every other player is compared with the candidates of the same fixture.
 """
 
 from typing import Final
@@ -26,13 +26,13 @@ PLAYER_LINKS_SCHEMA: Final[dict[str, pl.DataType]] = {
 
 SPORTRADAR_PLAYER_PATTERN: Final = r"^sr:player:([0-9]{1,18})$"
 MIN_CONTAINED_WORDS: Final = 2
-"""Minimum number of words of a contained name. A given name or a surname alone proves too little."""
+"""Minimum number of words of a name that is contained in another. A single word proves too little."""
 _PLAYER_KEY: Final = ["fixture_sr_id", "platform", "external_player_id"]
 _CANDIDATE_KEY: Final = ["fixture_sr_id", "sr_player_id"]
 
 
 def normalise_player_name(name: str) -> str:
-    """Return a player's name for comparison: folded, first names first, no apostrophes.
+    """Return a player's name for comparison: folded, first name first, without apostrophes.
 
     Example: `"Kanté, N'Golo"` -> `"ngolo kante"`.
     """
@@ -43,11 +43,15 @@ def normalise_player_name(name: str) -> str:
 def link_players(players: pl.DataFrame) -> pl.DataFrame:
     """Return one row per player of `players`, sorted by fixture, platform and id.
 
-    Columns are `PLAYER_LINKS_SCHEMA`; `players` has those of `NAMED_PLAYERS`. `status` is one of: proposed, with
-    `sr_player_id` and `evidence`; ambiguous, when `n_candidates` fit by name but none of them alone, or the only one
-    also fits another player of the platform; none, when no candidate fits. Within a fixture no two players of a
-    platform are proposed to be the same candidate. An equal name precedes a contained one, which counts only when it is
-    the only fit on both sides.
+    `players` has the columns `NAMED_PLAYERS`, the result `PLAYER_LINKS_SCHEMA`. `status` is one of:
+
+    - proposed: one candidate fits; with `sr_player_id` and `evidence`.
+    - ambiguous: the names of `n_candidates` candidates fit and none of them alone, or the only one also fits another
+      player of the platform.
+    - none: no candidate fits.
+
+    Two players of a platform are never proposed as the same candidate of a fixture. An equal name is preferred to a
+    contained one, which is proposed only if neither of the two fits another.
     """
     named_players = _add_words(players.select(pl.col(name).cast(kind) for name, kind in NAMED_PLAYERS.items()))
     pairs = _match_names(
@@ -84,9 +88,9 @@ def link_players(players: pl.DataFrame) -> pl.DataFrame:
 
 
 def _add_words(players: pl.DataFrame) -> pl.DataFrame:
-    """Return distinct rows with `sr_player_id`, `plain` and `words` (each once).
+    """Return distinct rows with `sr_player_id`, `plain` (the normalised name) and `words` (its words).
 
-    `sr_player_id` is the player's own id where it is SportRadar's.
+    `sr_player_id` is the player's own id if that id is SportRadar's, otherwise null.
     """
     names = players["name"].unique()
     plain = [normalise_player_name(name) for name in names]
@@ -99,9 +103,9 @@ def _add_words(players: pl.DataFrame) -> pl.DataFrame:
 
 
 def _match_names(open_players: pl.DataFrame, candidates: pl.DataFrame) -> pl.DataFrame:
-    """Return pairs of a player and a candidate of the same fixture whose names fit in some spelling.
+    """Return pairs of a player and a candidate of the same fixture with fitting names.
 
-    Columns are the keys of both, and `same`: the names are equal in one spelling.
+    The columns are the keys of both, and `same`, which is true when the names are equal in one of their spellings.
     """
     player_names, candidate_names = (
         frame.filter(pl.col("plain") != "").select(*key, "plain", "words").unique()
@@ -125,9 +129,9 @@ def _match_names(open_players: pl.DataFrame, candidates: pl.DataFrame) -> pl.Dat
 
 
 def _select_unambiguous(pairs: pl.DataFrame) -> pl.DataFrame:
-    """Return the pairs in which each is the other's only fit, with `evidence`.
+    """Return the pairs in which neither player nor candidate fits another, with `evidence`.
 
-    An equal name is compared with equal names alone, a contained one with all.
+    Pairs with equal names are compared only with other such pairs, all other pairs with all pairs.
     """
 
     def keep_unique(candidate_pairs: pl.DataFrame) -> pl.DataFrame:

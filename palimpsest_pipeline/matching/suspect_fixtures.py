@@ -1,6 +1,6 @@
-"""Fixtures that are suspect: their listings may not show the same match.
+"""Fixtures that are suspect: their listings may belong to different matches.
 
-A suspect fixture is flagged, never corrected.
+Suspect fixtures are flagged, never corrected.
 """
 
 from typing import Final
@@ -13,19 +13,19 @@ from palimpsest_pipeline.domain.enums import SuspectCode
 from .name_folding import fold_name
 
 KICKOFF_TOLERANCE_S: Final = 3 * 3600
-"""Platforms whose kickoffs differ by more than this probably list different matches."""
+"""Maximum difference in seconds between platforms' kickoffs of one match."""
 MIN_ROTATION_POINTS: Final = 40.0
-"""Minimum lead of the swapped reading of two pairs of names over the direct one.
+"""Minimum lead in similarity of swapped team names over names in the given order.
 
-The unit is points, 200 for two teams.
+The unit is points: 100 for each of two equal names, 200 for both.
 """
 
 
 def find_suspects(claims: pl.DataFrame, chosen_claims: pl.DataFrame) -> pl.DataFrame:
-    """Return of each fixture kickoff_max_delta_s, rotated and suspect_code (null: nothing is suspect).
+    """Return for each fixture kickoff_max_delta_s, rotated and suspect_code (null: not suspect).
 
-    `claims` are the primary listings with folded names (`fold_team_names`); `chosen_claims` has the one of them that
-    supplies the fixture's names.
+    `claims` are the primary listings with folded names (`fold_team_names`); `chosen_claims` has for each fixture the
+    claim that supplies its names. `rotated` is true when a platform lists home and away team the other way round.
     """
     code = (
         pl.when(pl.col("kickoff_max_delta_s") > KICKOFF_TOLERANCE_S)
@@ -45,7 +45,7 @@ def find_suspects(claims: pl.DataFrame, chosen_claims: pl.DataFrame) -> pl.DataF
 
 
 def fold_team_names(claims: pl.DataFrame) -> pl.DataFrame:
-    """Return `claims` with home_folded and away_folded: the team names in one spelling (`name_folding`)."""
+    """Return `claims` with home_folded and away_folded: the team names in folded form (`name_folding`)."""
     names = pl.concat([claims["home_team"], claims["away_team"]]).unique().to_list()
     spelling = pl.DataFrame(
         {"name": names, "folded": [fold_name(n) for n in names]}, schema={"name": pl.String, "folded": pl.String}
@@ -71,14 +71,14 @@ def _measure_kickoff_spread(claims: pl.DataFrame) -> pl.DataFrame:
 
 
 def _find_rotated(claims: pl.DataFrame, chosen_claims: pl.DataFrame) -> pl.DataFrame:
-    """Return the fixtures on which some platform's teams match the chosen claim better when swapped."""
+    """Return the fixtures for which some platform's teams match the chosen claim better when swapped."""
     pairs = claims.join(
         chosen_claims.select("fixture_sr_id", "platform", h="home_folded", a="away_folded"),
         on="fixture_sr_id",
         how="left",
         suffix="_chosen",
     )
-    # Most pairs have the same spelling on one side, which makes a comparison unnecessary.
+    # Most pairs have equal folded names on one side; they need no comparison.
     doubtful = pairs.filter(
         pl.col("platform") != pl.col("platform_chosen"),
         pl.col("home_folded") != pl.col("h"),
@@ -99,9 +99,9 @@ def _find_rotated(claims: pl.DataFrame, chosen_claims: pl.DataFrame) -> pl.DataF
 
 
 def _find_duplicates(claims: pl.DataFrame) -> pl.DataFrame:
-    """Return the fixtures that one platform lists twice under different SportRadar ids.
+    """Return the fixtures that one platform lists twice, under different SportRadar ids.
 
-    Such fixtures agree in teams and kickoff.
+    Two such fixtures have equal team names and kickoffs.
     """
     pair = ["platform", "sport", "kickoff_at", "one", "other"]
     return (

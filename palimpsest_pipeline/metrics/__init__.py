@@ -1,7 +1,7 @@
-"""The computation of the derived tables: coverage, prices, lifecycle and odds alerts.
+"""The computation of the derived tables: coverage, prices, lifecycle and alerts to traders.
 
-Every function takes and returns Polars frames. The listings are those that `matching` has identified, the prices are
-canonical. Nothing here does I/O.
+All functions take and return Polars frames and do no I/O. Their input are listings identified by `matching`, and prices
+with keys of the vocabulary.
 """
 
 from .coverage.fixture_coverage import build_coverage_fixture, build_coverage_tournament

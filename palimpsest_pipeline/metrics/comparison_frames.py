@@ -1,8 +1,8 @@
-"""The shapes of the frames that price comparisons take, and the instant of a fixture's newest answer.
+"""The columns of the frames that price comparisons take, and the instant of a fixture's newest answer.
 
-Instants are Datetime("us", "UTC"). Frames may come in any order and with repeated rows: no result depends on either.
-Each fixture has at most one listing per platform: the primary one. The frames hold the state at one instant; the
-metrics do not know whether it is the current one.
+Instants are Datetime("us", "UTC"). Frames may come in any order and with repeated rows; results depend on neither. Each
+fixture has at most one listing per platform: the primary one. The frames contain the state at one instant, now or in
+the past.
 """
 
 from typing import Final
@@ -26,10 +26,10 @@ MARKETS_SCHEMA: Final[FrameSchema] = {
 }
 """One row per market that any answer of the listing has shown.
 
-A market of open outcomes has one row per outcome. `outcome` is '' except in rows of one outcome. `state` is a value of
-MarketState; a market that the last answer lacks is withdrawn. `state_since` is the first answer of the current state,
-whatever the prices were since. Bit i-1 of `off_mask` is set when outcome i cannot be backed; null means 0. `odds_milli`
-holds decimal odds x 1000 by the ordinal of the outcome.
+A market of open outcomes (players) has one row per outcome. `outcome` is '' except in these rows. `state` is a value of
+MarketState; a market that is not in the last answer is withdrawn. `state_since` is the first answer with the current
+state, even if prices changed later. Bit i-1 of `off_mask` is set when outcome i cannot be backed; null means 0.
+`odds_milli` has decimal odds x 1000 by the ordinal of the outcome.
 """
 
 
@@ -37,10 +37,10 @@ LISTING_KEY: Final = ("sr_id", "platform")
 
 
 def add_as_of(listings: pl.DataFrame) -> pl.DataFrame:
-    """Return the distinct `listings` with `as_of`, the fixture's last look on any platform.
+    """Return the distinct `listings` with `as_of`, the instant of the fixture's last look on any platform.
 
-    `listings` has the columns `COMPARED_LISTINGS`. A look is an answer, or a discovery that lacks the listing. Fixtures
-    without either are left out.
+    `listings` has the columns `COMPARED_LISTINGS`. A look is an answer, or a discovery without the listing. Fixtures
+    without any look are left out.
 
     Raises ValueError when a fixture has two listings of one platform.
     """

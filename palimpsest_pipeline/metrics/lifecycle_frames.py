@@ -1,7 +1,7 @@
-"""The shapes of the frames that metrics of a fixture's lifecycle take, and nothing else.
+"""The columns of the frames that metrics of a fixture's lifecycle take, and nothing else.
 
 A look is an observation of a listing: an answer about it, or a discovery of its tournament. Instants are Datetime("us",
-"UTC"). Frames may come in any order and with repeated rows: no result depends on either. Each fixture has at most one
+"UTC"). Frames may come in any order and with repeated rows; results depend on neither. Each fixture has at most one
 listing per platform: the primary one.
 """
 
@@ -41,9 +41,9 @@ CHANGES_SCHEMA: Final[FrameSchema] = {
 }
 """Rows of the odds history: the markets of an answer that differ from the previous answer.
 
-Only the previous answer of the same UTC day counts. A keyframe holds all markets of its answer; a market that it lacks
-is not in that answer. `outcome` is '' for a whole market. Bit i-1 of `off_mask` is set when outcome i cannot be backed;
-null means 0.
+Only the previous answer of the same UTC day is compared. The first answer of a day (the keyframe) has all its markets;
+a market without a row there is not in that answer. `outcome` is '' for a whole market. Bit i-1 of `off_mask` is set
+when outcome i cannot be backed; null means 0.
 """
 
 KICKOFFS_SCHEMA: Final[FrameSchema] = {
@@ -52,7 +52,7 @@ KICKOFFS_SCHEMA: Final[FrameSchema] = {
     "observed_from": INSTANT,
     "kickoff_at": INSTANT,
 }
-"""Versions of a fixture's effective kickoff, numbered from 1. The last one is in force.
+"""Versions of a fixture's effective kickoff, numbered from 1. The last one is the current kickoff.
 
 `observed_from` is the instant of the answer that first showed the version.
 """

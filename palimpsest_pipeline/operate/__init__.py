@@ -1,1 +1,1 @@
-"""The operations around the pipeline: `up` and `down`, backfill, export, doctor, demo."""
+"""Operation of the pipeline: `up` and `down`, backfill, export, `doctor`, the demo."""

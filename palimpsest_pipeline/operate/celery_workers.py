@@ -1,4 +1,4 @@
-"""Workers that execute runs from a broker: start one, end one, check the broker and its workers.
+"""Workers that execute Dagster runs from a broker: start one, end one, check the broker and workers.
 
 This module can be imported without the extra `celery`, which is needed only when a broker is set. The application and
 Dagster's launcher are in `celery_launcher`.
@@ -20,13 +20,13 @@ WORKER_NAME_PREFIX: Final = "palimpsest"
 PING_TIMEOUT_S: Final = 2.0
 PARENT_POLL_INTERVAL_S: Final = 1.0
 END_TIMEOUT_S: Final = 30.0
-"""Time for a process whose worker is gone to record the result of its run."""
+"""Seconds for a process to record the result of its run after its worker has died."""
 
 
 def connect_to_broker(settings: Settings) -> Any:
-    """Return the Celery application of these settings, after a connection to its broker succeeded.
+    """Return the Celery application of these settings after connecting to its broker.
 
-    Raises SettingsError that names the address of the broker.
+    Raises SettingsError with the broker's address when it cannot be reached.
     """
     url = require_broker_url(settings)
     from kombu.exceptions import KombuError, OperationalError  # noqa: PLC0415 - an extra
@@ -46,7 +46,7 @@ def connect_to_broker(settings: Settings) -> Any:
 
 
 def describe_broker_state(settings: Settings) -> tuple[bool, str]:
-    """Return whether runs can be handed out, and the state of broker and workers as text for people.
+    """Return whether runs can be executed, and a sentence on the state of broker and workers.
 
     Takes a few seconds at most.
     """
@@ -96,20 +96,20 @@ def run_worker(settings: Settings, concurrency: int) -> None:
 def _initialise_process(**_: object) -> None:
     """Set up a process that executes runs.
 
-    It leaves the terminal's process group, because Ctrl-C would otherwise reach it as well as the worker. It ends when
-    the worker ends.
+    The process leaves the terminal's process group, because otherwise Ctrl-C would reach both it and the worker. It
+    ends when the worker ends.
     """
     os.setpgid(0, 0)
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), name="parent", daemon=True).start()
-    # Imported once for all runs of this process; an import before the fork would lose the threads it starts.
+    # Imported here once for all runs of this process. An import before the fork would lose the threads it starts.
     from palimpsest_pipeline import definitions  # noqa: F401, PLC0415
 
 
 def _make_run_interruptible(**_: object) -> None:
-    """Let SIGTERM act as Ctrl-C while a run is executed.
+    """Make SIGTERM act as Ctrl-C while a run is executed.
 
-    Dagster then records that the run was cancelled, and a scrape stores the answers that have arrived. The pool ignores
-    SIGINT, and Dagster would let SIGTERM do the same.
+    Dagster then records that the run was cancelled, and a scrape stores the answers that have arrived. By default the
+    pool ignores SIGINT, and Dagster copies this handler to SIGTERM.
     """
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signal_number, signal.default_int_handler)

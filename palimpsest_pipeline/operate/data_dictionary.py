@@ -1,7 +1,7 @@
 """The data dictionary of this checkout, built from the comments of a temporary database.
 
-It also names the checks, tests and example queries that guard each relation. Belongs here: collecting these facts. Does
-not belong here: the text's layout (`storage/marts/dictionary`).
+It also names the checks, tests and example queries for each relation. Belongs here: collecting these facts. Does not
+belong here: the layout of the text (`storage/marts/dictionary`).
 """
 
 import importlib
@@ -27,11 +27,11 @@ DATABASE_NAME: Final = "dictionary"
 DEFINITIONS_MODULE: Final = "palimpsest_pipeline.definitions"
 TESTS_PACKAGE: Final = "palimpsest_pipeline_tests"
 BARE_NAME_SCHEMAS: Final = ("mart",)
-"""Schemas whose tables are also recognised without the schema, if the name has more than one word."""
+"""Schemas whose tables are also recognised in texts without the schema, if the name has several words."""
 
 
 class NoCheckout(PalimpsestError):
-    """Raised outside a checkout. The message names the dictionary that came with the package."""
+    """The program does not run from a checkout. The message names the dictionary inside the package."""
 
 
 def locate_dictionary() -> Path:
@@ -45,12 +45,12 @@ def locate_dictionary() -> Path:
 
 
 def build_dictionary() -> str:
-    """Return the dictionary as it must be now.
+    """Return the text of the dictionary for the current models and migrations.
 
     This takes some seconds: a temporary server runs the migrations.
     """
     with tempfile.TemporaryDirectory(prefix="palimpsest-dictionary-") as folder:
-        Path(folder).chmod(0o711)  # when we are root, the server's user must enter it
+        Path(folder).chmod(0o711)  # if we are root, the server's user must be able to enter it
         server = EmbeddedPostgres(Path(folder) / "postgres", databases=[DATABASE_NAME], durable=False)
         try:
             server.start()
@@ -62,15 +62,15 @@ def build_dictionary() -> str:
 
 
 def describe_database(conn: psycopg.Connection) -> str:
-    """Return the dictionary of a migrated database."""
+    """Return the text of the dictionary for a migrated database."""
     entries = read_entries(conn)
     return render_dictionary(entries, find_guards(entries))
 
 
 def find_guards(relations: Sequence[Entry]) -> Mapping[str, Guards]:
-    """Return, by full name, the assets and checks of each relation, and the files that mention it.
+    """Return by full name of each relation its assets and checks, and the files that mention it.
 
-    The assets are those that fill a table; the files are tests and example queries.
+    The assets are those that write a table; the files are tests and example queries.
     """
     definitions: dg.Definitions = importlib.import_module(DEFINITIONS_MODULE).defs
     graph = definitions.resolve_asset_graph()
@@ -104,17 +104,20 @@ def find_guards(relations: Sequence[Entry]) -> Mapping[str, Guards]:
 def _find_mentions(entries: Iterable[Entry], files: Iterable[Path], base: Path) -> Mapping[str, list[str]]:
     """Return the files that mention each relation, by its full name."""
     patterns = {
-        entry.full_name: re.compile(
-            rf"\b({entry.schema}\.)?{entry.name}\b"
-            if entry.schema in BARE_NAME_SCHEMAS and "_" in entry.name
-            else rf"\b{entry.full_name}\b"
+        entry.full_name: (
+            entry.name,
+            re.compile(
+                rf"\b({entry.schema}\.)?{entry.name}\b"
+                if entry.schema in BARE_NAME_SCHEMAS and "_" in entry.name
+                else rf"\b{entry.full_name}\b"
+            ),
         )
         for entry in entries
     }
     mentions: defaultdict[str, list[str]] = defaultdict(list)
     for file in files:
         text = file.read_text()
-        for name, pattern in patterns.items():
-            if pattern.search(text):
-                mentions[name].append(str(file.relative_to(base)))
+        for full_name, (name, pattern) in patterns.items():
+            if name in text and pattern.search(text):  # most files lack the name, and the pattern is slow
+                mentions[full_name].append(str(file.relative_to(base)))
     return mentions

@@ -1,4 +1,4 @@
-"""The databases of a command: the embedded server or the user's own, and their schema.
+"""Access to the databases for commands: the embedded server or the user's own, and the schema.
 
 The embedded server is started and stopped around the command.
 """
@@ -31,19 +31,19 @@ log = logging.getLogger(__name__)
 
 
 class SchemaOutOfDate(PalimpsestError):
-    """The database lacks our tables or has another version of them. The message says what to do."""
+    """The database lacks our tables or has another version of them. The message gives the remedy."""
 
 
 @contextmanager
 def open_databases(settings: Settings, *, keep_running: bool = False) -> Iterator[Pipeline]:
-    """Open the pipeline with its databases reachable.
+    """Yield the pipeline with its databases running.
 
     An embedded server that a command started is stopped by the last command that uses it; with `keep_running` it runs
     until `palimpsest down`.
     """
     if not settings.is_embedded:
         with ExitStack() as stack:
-            # The mark only informs `palimpsest down`; a user who cannot write it can still read the database.
+            # This file only informs `palimpsest down`, so a user who cannot write it can still read the database.
             with suppress(SettingsError, OSError):
                 stack.enter_context(mark_in_use(make_home(settings)))
             yield Pipeline(settings)
@@ -51,7 +51,7 @@ def open_databases(settings: Settings, *, keep_running: bool = False) -> Iterato
     server = make_embedded_server(settings)
     with mark_in_use(make_home(settings)) as use:
         try:
-            with DeferredSignals():  # a server that a Ctrl-C left half started could not be stopped
+            with DeferredSignals():  # a Ctrl-C during the start would leave a server that cannot be stopped
                 if keep_running or not server.status().running:
                     use.set_stop_when_last(not keep_running)
                 server.start()
@@ -65,9 +65,10 @@ def open_databases(settings: Settings, *, keep_running: bool = False) -> Iterato
 def upgrade_schema(pipeline: Pipeline) -> None:
     """Upgrade the schema to the newest version and update everything that depends on it. Idempotent.
 
-    This includes views, reference rows and the rights of the analysts' role. It marks the root of the export. If the
-    database knows no landed cycle, the whole landing is read. If an upgrade has emptied the current prices, they are
-    derived. If the home folder has no first day, one is written. Raises LandingError when the landing cannot be read.
+    This includes views, reference rows and the rights of the analysts' role. The folder of the export gets its marker
+    file if it is complete. If the database has no record of landed cycles, the whole landing is read. If an upgrade has
+    emptied the current prices, they are derived. If the home folder has no first day, one is written. Raises
+    LandingError when the landing cannot be read.
     """
     vocabulary = load_installed_vocabulary()
     migrate.upgrade(
@@ -90,7 +91,7 @@ def upgrade_schema(pipeline: Pipeline) -> None:
 def _derive_emptied_prices(pipeline: Pipeline) -> None:
     """Derive the current prices if no fixture has any and some are due.
 
-    An upgrade may have emptied the tables; without this, readers would see no prices until the next cycle. A failure is
+    An upgrade may have emptied the tables; readers would otherwise see no prices until the next cycle. A failure is
     logged; the fixtures stay due.
     """
     with pipeline.connect() as conn:
@@ -98,7 +99,7 @@ def _derive_emptied_prices(pipeline: Pipeline) -> None:
             0
         ] > 0 and not current_prices.read_fixture_ids(conn)
     if is_emptied:
-        # These load all of matching and metrics, and hardly any command needs them.
+        # Imported here, because these load all of matching and metrics, which few commands need.
         from palimpsest_pipeline.pipeline.marts.current_prices import derive_prices  # noqa: PLC0415
         from palimpsest_pipeline.pipeline.marts.fixture_attempts import NotDerived  # noqa: PLC0415
 
@@ -113,7 +114,8 @@ def _derive_emptied_prices(pipeline: Pipeline) -> None:
 def prepare_schema(pipeline: Pipeline) -> None:
     """Upgrade the schema, and create the partitions of the odds history for the days ahead.
 
-    The nightly upkeep creates later ones. The checks of an installation that is new, or was off for long, need them.
+    The nightly maintenance creates later ones. A new installation, or one that was off for long, needs them at once for
+    its checks.
     """
     upgrade_schema(pipeline)
     with pipeline.connect() as conn:
@@ -121,7 +123,7 @@ def prepare_schema(pipeline: Pipeline) -> None:
 
 
 def require_schema(pipeline: Pipeline) -> None:
-    """Raise SchemaOutOfDate unless the schema is that of this version.
+    """Raise SchemaOutOfDate unless the schema has the version of this program.
 
     For commands that only read and therefore must not migrate.
     """

@@ -1,6 +1,6 @@
-"""The demo: simulated platforms, its own embedded Postgres, and two full cycles some minutes apart.
+"""The demo: simulated platforms, a separate embedded Postgres, and two full cycles some minutes apart.
 
-It returns the figures of the last cycle.
+The result are the numbers of the last cycle.
 """
 
 import os
@@ -37,7 +37,7 @@ class DemoError(PalimpsestError):
 
 @dataclass(frozen=True, slots=True)
 class DemoSummary:
-    """The demo's figures: counts of the last cycle, and the skew of fixtures on several platforms."""
+    """The demo's result: counts of the last cycle, and the skew of fixtures on several platforms."""
 
     fixtures: int
     matched: int
@@ -56,7 +56,7 @@ class DemoSummary:
 
 
 def locate_demo_home(settings: Settings) -> Path:
-    """Return the demo's own home folder, which never mixes with real data."""
+    """Return the demo's own home folder, so that its data never mix with real data."""
     return settings.home / "demo"
 
 
@@ -98,13 +98,13 @@ def run_demo(
 ) -> Iterator[tuple[Settings, DemoSummary]]:
     """Run the demo of these platforms. Its server and simulator run inside the block and are stopped after it.
 
-    The data stay in the demo's home.
+    They are stopped after the block. The data stay in the demo's home folder.
     """
     began = time.monotonic()
     home = locate_demo_home(settings)
     reset_demo(settings.model_copy(update={"home_dir": home, "embedded_durable": False}))
     now = Pipeline(settings).clock.now()
-    # Both cycles must be of today.
+    # Both cycles must be on today's UTC day: a past day cannot be scraped.
     offset_s = -min(60.0 * MINUTES_BETWEEN_CYCLES, 3600.0 * now.hour + 60.0 * now.minute + now.second)
     say(f"Simulated platforms: {', '.join(platforms)}; {size} fixtures, seed {seed}")
     with SimulatorProcess(
@@ -119,7 +119,7 @@ def run_demo(
         say("Embedded Postgres and its schema")
         with open_databases(first) as first_pipeline:
             prepare_schema(first_pipeline)
-            # The definitions read the first day from the environment when they are imported.
+            # Set now, because the definitions read the first day from the environment when they are imported.
             os.environ.update(first.to_environment())
             from .run_due import rebuild_dirty_dates  # noqa: PLC0415
             from .run_job import run_job  # noqa: PLC0415
@@ -154,7 +154,7 @@ def reset_demo(settings: Settings) -> None:
 
 
 def build_summary(pipeline: Pipeline, started_s: float) -> DemoSummary:
-    """Return the last cycle's figures, read from Postgres."""
+    """Return the numbers of the last cycle, read from Postgres."""
     with pipeline.connect() as conn:
         rates = mart_reader.read_latest_rates(conn).filter(platform="all").row(0, named=True)
         totals = mart_reader.read_totals(conn)

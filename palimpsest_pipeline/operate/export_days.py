@@ -1,4 +1,4 @@
-"""Export of days from the command line: a run of the export job for each day that needs it."""
+"""Export of days from the command line: one run of the export job for each day that needs it."""
 
 import time
 from collections.abc import Callable
@@ -25,7 +25,7 @@ EXPORT_OP: Final = "report__odds_history_export"
 
 @dataclass(frozen=True, slots=True)
 class WrittenDay:
-    """A day that this export has written."""
+    """A day that was exported now."""
 
     rows: int
     prices: int
@@ -40,7 +40,7 @@ class ExportReport:
 
     exported: dict[str, WrittenDay] = field(default_factory=dict)
     left: dict[str, str] = field(default_factory=dict)
-    """Days with nothing to do, with the reason."""
+    """Days that were not exported because nothing had to be done, with the reason."""
     failed: dict[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def export_days(
     """Export the UTC days of `day_range`, both ends included.
 
     None exports the finished days in Postgres that are not exported, or that changed since. `force` also exports days
-    that lack cycles which the exported day has.
+    for which Postgres lacks cycles of the exported day.
     """
     report = ExportReport()
     if day_range is None:
@@ -85,7 +85,7 @@ def export_days(
 
 
 def _needs_export(pipeline: Pipeline, day: date, report: ExportReport, *, force: bool) -> bool:
-    """Return whether the day needs a run; if not, the report gets the reason."""
+    """Return whether the day needs a run; otherwise add the reason to the report."""
     with pipeline.connect() as conn:
         try:
             require_closed(pipeline, conn, day)

@@ -1,7 +1,7 @@
-"""The root of the export: mark a root that has every exported day, or adopt another root on purpose.
+"""The marker file in the export's folder: written if the folder is complete, or when a user asks.
 
-Belongs here: comparing the root with the days that the database records. Does not belong here: the marker file itself
-(`storage.archive`).
+The marker says that the folder belongs to this database. Belongs here: comparing the folder with the days that the
+database records. Does not belong here: the file itself (`storage.archive`).
 """
 
 import logging
@@ -26,18 +26,18 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class AdoptedRoot:
-    """The days that an adopted root has, and the exported days that it lacks."""
+    """The exported days that an accepted folder has, and those that it lacks."""
 
     days: list[date]
     lost_days: list[date]
 
 
 def mark_complete_root(pipeline: Pipeline) -> None:
-    """Mark the root if its days are exactly the days that the database records as exported.
+    """Mark the export's folder if its days are exactly those that the database records as exported.
 
-    A root that cannot be read, or has other days, stays unmarked: nothing is exported to it, and `palimpsest doctor`
-    explains it. The same holds for an empty root when no export is recorded but days have left Postgres: the record may
-    be lost with Dagster's storage, and the root may not be mounted. A marked root stays as it is.
+    A folder that cannot be read, or that has other days, is not marked: nothing is exported to it, and `palimpsest
+    doctor` explains why. An empty folder is not marked either if days have left Postgres while no export is recorded:
+    the record may be lost with Dagster's storage, and the folder may not be mounted. A marked folder is not changed.
     """
     try:
         archive = pipeline.archive
@@ -59,9 +59,9 @@ def mark_complete_root(pipeline: Pipeline) -> None:
 
 
 def adopt_root(pipeline: Pipeline) -> AdoptedRoot:
-    """Mark the root as it is, and record its days as the exported ones.
+    """Mark the export's folder as it is, and record its days as the only exported ones.
 
-    Raises ArchiveError when the root cannot be written, or holds the export of another database.
+    Raises ArchiveError when the folder cannot be written, or has the export of another database.
     """
     archive = pipeline.archive
     with pipeline.connect() as conn:
@@ -78,13 +78,13 @@ def adopt_root(pipeline: Pipeline) -> AdoptedRoot:
 def _list_exported_days(pipeline: Pipeline, conn: psycopg.Connection) -> set[date]:
     """Return the days that were exported.
 
-    A database without a record of them takes it from Dagster's log of materializations.
+    If the database has no record of them, it is filled from Dagster's log of materializations.
     """
     days = read_recorded_days(conn)
     row = conn.execute("select exists (select from ops.listing_ids)").fetchone()
     assert row is not None
-    if not days and row[0]:  # without a listing there was no export
-        # Imported here: Dagster takes seconds to import, and hardly any command needs it at this place.
+    if not days and row[0]:  # without rows that left Postgres there was no export
+        # Imported here, because importing Dagster takes seconds and few commands need it.
         from .materialized_exports import read_materialized_exports  # noqa: PLC0415
 
         record_days(conn, read_materialized_exports(pipeline.settings))

@@ -1,7 +1,7 @@
 """The exported days according to Dagster's log of materializations.
 
-A database that has no record of its own yet takes them from here.
-Belongs here: reading that log. Does not belong here: the comparison of the days (`export_root`).
+They are used by a database that does not have its own record yet. Belongs here: reading that log. Does not belong here:
+comparing the days (`export_root`).
 """
 
 from collections.abc import Iterator
@@ -16,13 +16,13 @@ from palimpsest_pipeline.storage.archive import RecordedDay
 
 EXPORT_ASSET: Final = dg.AssetKey(["report", "odds_history_export"])
 PAGE_ROWS: Final = 1000
-"""Materializations per request to Dagster's storage."""
+"""Number of materializations per query of Dagster's storage."""
 
 
 def read_materialized_exports(settings: Settings) -> list[RecordedDay]:
     """Return the days that the export asset has written, each in its newest version.
 
-    Days without an answer have no file and are left out.
+    Days without any answer have no file and are left out.
     """
     with open_instance(settings) as instance:
         return list(_read_days(instance))

@@ -1,4 +1,4 @@
-"""Runs that derive the due kickoff dates and fixtures, at the end of a backfill and for the demo."""
+"""Runs that derive the due kickoff dates and fixtures, at the end of a backfill and in the demo."""
 
 from collections.abc import Callable
 
@@ -16,9 +16,9 @@ from .run_job import run_kickoff_date, run_unpartitioned
 
 
 def rebuild_dirty_dates(pipeline: Pipeline, instance: dg.DagsterInstance, say: Callable[[str], None]) -> dict[str, str]:
-    """Derive every due kickoff date, each in its own run on the instance.
+    """Derive every due kickoff date, each in its own run.
 
-    Return the dates that failed, each with the reason.
+    Return the dates that failed, with the reason.
     """
     failed = {}
     for day in list_due_dates(pipeline, include_far=True):
@@ -30,7 +30,7 @@ def rebuild_dirty_dates(pipeline: Pipeline, instance: dg.DagsterInstance, say: C
 
 
 def derive_due_fixtures(pipeline: Pipeline, instance: dg.DagsterInstance, say: Callable[[str], None]) -> str | None:
-    """Derive all due fixtures in one run on the instance. Return the error, or None on success."""
+    """Derive all due fixtures in one run. Return the error, or None on success."""
     with pipeline.connect() as conn:
         dirty_fixtures.mark_fixtures_of_other_home(conn, pipeline.settings.home_platform, pipeline.clock.now())
         conn.commit()

@@ -1,6 +1,6 @@
-"""Runs started from the command line.
+"""Dagster runs that a command executes in its own process.
 
-They execute the same jobs on the same instance as the daemon's runs, so the UI shows all of them.
+They use the same jobs and the same instance as the daemon's runs, so the UI shows all of them.
 """
 
 import time
@@ -50,11 +50,11 @@ class RunOutcome:
     success: bool
     error: str | None
     startup_s: float = 0.0
-    """Time from the start of this process to the start of the run: imports, database, definitions."""
+    """Seconds from the start of this process to the start of the run: imports, database, definitions."""
     scrape_s: float = 0.0
-    """Time of the run's discovery and capture."""
+    """Seconds of the run's discovery and capture."""
     derive_s: float = 0.0
-    """Time of all other steps of the run."""
+    """Seconds of all other steps of the run."""
 
     @property
     def cancelled(self) -> bool:
@@ -82,10 +82,11 @@ def run_job(
     sr_ids: Sequence[int] = (),
     slot_at: datetime | None = None,
 ) -> RunOutcome:
-    """Execute `job` for a UTC day in this process, recorded on the instance.
+    """Execute `job` for a UTC day in this process; the instance records the run.
 
-    Failures are returned, not raised; a skipped run counts as failed. `hours`: first and last hour (included) whose
-    cycles are derived; default: the whole day. `group`: execute only the job's assets of this group.
+    Failures are returned, not raised; a skipped run counts as failed. `hours` are the first and last hour (included)
+    whose cycles are derived; default: the whole day. With `group`, only the job's assets of this asset group are
+    executed.
     """
     capture_config: dict[str, object] = {}
     if sr_ids:
@@ -118,7 +119,7 @@ def run_ended_day(
 ) -> RunOutcome:
     """Execute `job` for a finished UTC day of the odds history, as `run_job` does for a day.
 
-    `op_config`: the configuration of assets, by the name of the op.
+    `op_config` maps the name of an op to its configuration.
     """
     return _execute_run(instance, pipeline, job, (ended_day_partitions, day), op_config=op_config)
 
@@ -147,7 +148,7 @@ def _execute_run(
         return RunOutcome(
             "", key, False, f"{key} has no partition in Dagster: the partitions of the job {job} go {key_range} (UTC)"
         )
-    # The instance stores the log; the terminal shows only progress.
+    # The instance stores the log, so the terminal shows only progress.
     config: dict[str, object] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     if op_config:
         config["ops"] = {op: {"config": dict(values)} for op, values in op_config.items()}
@@ -157,7 +158,7 @@ def _execute_run(
 
     @dg.resource
     def pipeline_resource(context: dg.InitResourceContext) -> Pipeline:
-        """Return the pipeline. Dagster calls this before the first step, when nothing else writes to the run."""
+        """Return the pipeline. Dagster calls this before the first step, when no other code changes the run."""
         if context.instance is not None and context.run is not None:
             assign_repository(context.instance, context.run)
         return pipeline
@@ -190,7 +191,7 @@ def _select_group(job: dg.JobDefinition, group: str) -> set[dg.AssetKey]:
 
 
 def measure_scrape_s(result: dg.ExecuteInProcessResult) -> float:
-    """Return the total duration of the landing's steps that succeeded, seconds."""
+    """Return the total duration in seconds of the successful steps of landing assets."""
     steps = [e for e in result.all_events if e.is_step_success and e.step_key in SCRAPING_OPS]
     return sum(step.step_success_data.duration_ms for step in steps) / 1000
 
@@ -198,10 +199,10 @@ def measure_scrape_s(result: dg.ExecuteInProcessResult) -> float:
 def read_refresh_result(
     pipeline: Pipeline, run_id: str, sr_ids: Sequence[int]
 ) -> tuple[list[dict[str, Any]], list[int]]:
-    """Return a row per platform for a refresh of these fixtures, and the ids that are listed nowhere.
+    """Return a row per platform for a refresh of these fixtures, and the ids that no platform lists.
 
-    A row has `platform`, `status`, `listings`, `fetched`, `ms` (first request to last answer) and `failure` (None when
-    there is none). The status of a platform that lists none of the fixtures is `not_listed`.
+    A row has `platform`, `status`, `listings`, `fetched`, `ms` (first request to last answer, milliseconds) and
+    `failure` (None without one). The status of a platform that lists none of the fixtures is `not_listed`.
     """
     with pipeline.connect() as conn:
         runs = {run["platform"]: run for run in cycle_reader.read_runs_of_dagster_run(conn, run_id).to_dicts()}
@@ -222,7 +223,7 @@ def read_refresh_result(
 
 
 def find_first_error(result: dg.ExecuteInProcessResult) -> str:
-    """Return the innermost message of the first failure, which is the one that a user can act on."""
+    """Return the message of the innermost cause of the first failure, which contains the advice."""
     for event in result.all_events:
         if event.is_step_failure:
             error = event.step_failure_data.error

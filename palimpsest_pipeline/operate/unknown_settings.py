@@ -1,4 +1,4 @@
-"""Environment variables that begin like a setting but are not one. Nothing reads them.
+"""Environment variables that begin like a setting but are not one, so that no code reads them.
 
 Belongs here: finding such names, and the setting that was probably meant. Does not belong here: the values of settings
 (`settings`).
@@ -29,7 +29,7 @@ from palimpsest_pipeline.settings import (
 SERVER_USER_VARIABLE: Final = "PALIMPSEST_PG_USER"
 """A variable that the embedded Postgres reads itself; it is not a field of the settings."""
 MIN_SIMILARITY: Final = 60
-"""Minimum similarity (0 to 100) at which a known name is suggested for an unknown one."""
+"""Minimum similarity (0 to 100) of a known name that is suggested for an unknown one."""
 SERVICE_VARIABLE_PATTERN: Final = re.compile(
     rf"{ENV_PREFIX}(\w+_)?(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
 )
@@ -41,7 +41,7 @@ SERVICE_PORT_PATTERN: Final = re.compile(r".*_(SERVICE|TCP|UDP|SCTP)_PORT")
 class UnknownSetting:
     """A variable that begins like a setting but is not one.
 
-    `nearest`: the setting with the most similar name, or None when no name is similar.
+    `nearest` is the setting with the most similar name, or None when no name is similar.
     """
 
     name: str
@@ -80,8 +80,8 @@ def find_unknown_settings(
 
 
 def _describe(name: str, value: str | None, place: str, known_names: set[str]) -> UnknownSetting:
-    # `PALIMPSEST_PORT=3000` is a user's mistake for PALIMPSEST_UI_PORT; `tcp://10.0.0.1:80` is an address that
-    # Kubernetes sets.
+    # A number such as PALIMPSEST_PORT=3000 is a user's mistake for PALIMPSEST_UI_PORT. An address such as
+    # tcp://10.0.0.1:80 is set by Kubernetes.
     is_bare_port = name.endswith("_PORT") and SERVICE_PORT_PATTERN.fullmatch(name) is None
     has_address = SERVICE_ADDRESS_PATTERN.fullmatch(value or "") is not None
     is_service_variable = SERVICE_VARIABLE_PATTERN.fullmatch(name) is not None and (has_address or not is_bare_port)
@@ -91,7 +91,7 @@ def _describe(name: str, value: str | None, place: str, known_names: set[str]) -
 
 
 class _KnownNames:
-    """A test whether a name is a setting, a whole platform, or an entry of a mapping or of headers."""
+    """A test whether a name is a setting, a platform's group of settings, or an entry of a mapping."""
 
     def __init__(self) -> None:
         unset = Settings.model_construct()

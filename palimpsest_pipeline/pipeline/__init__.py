@@ -1,1 +1,1 @@
-"""The work of the assets, without Dagster: from landed answers to core, marts, export and alerts."""
+"""The work of the Dagster assets as plain functions: landed answers to core, marts, export and alerts."""

@@ -1,4 +1,4 @@
-"""The role of analysts on the server in use, and the address at which they log in.
+"""The analysts' database role on the configured server, and the URL at which analysts connect.
 
 Belongs here: the databases that the role may enter. Does not belong here: the tables that the role may read
 (`sql/grants.sql`), the statements (`storage/db/roles`).
@@ -17,16 +17,16 @@ from palimpsest_pipeline.storage.db.connection import Database
 from .context import DATABASE_NAMES, Pipeline, make_embedded_server
 
 OTHER_DATABASES: Final = (DATABASE_NAMES[1], "postgres", "template1")
-"""Databases of the embedded server besides ours."""
+"""Databases of the embedded server other than the program's own database."""
 CONNECTION_PARAMETERS: Final = ("host", "port", "sslmode", "sslrootcert")
-"""Query parameters of a URL that concern the connection. Parameters of the login are left out."""
+"""Query parameters of a database URL that are copied into the analysts' URL; login parameters are not."""
 
 
 def grant_analyst_access(pipeline: Pipeline) -> None:
-    """Create or renew the analysts' role on the embedded server, which belongs to this program alone.
+    """Create or renew the analysts' role on the embedded server; on another server only renew its grants.
 
-    On another server it renews only the grants of an existing role; only `palimpsest db roles` creates the role there.
-    Every upgrade of the schema calls this function.
+    On a server other than the embedded one the role must exist: only `palimpsest db roles` creates it there. Every
+    upgrade of the schema calls this function.
     """
     with pipeline.connect() as conn:
         if pipeline.settings.is_embedded:
@@ -36,11 +36,11 @@ def grant_analyst_access(pipeline: Pipeline) -> None:
 
 
 def enforce_analyst_access(pipeline: Pipeline) -> list[str]:
-    """Restrict the analysts' role to reading on any server; return the rights that still go further.
+    """Restrict the analysts' role to reading, on any server; return the rights that could not be revoked.
 
-    Afterwards only owners and users with an explicit grant can create temporary tables or large objects in our
-    database, or enter Dagster's database. A right remains if the pipeline's user is not allowed to revoke it. Raises
-    RoleMissing.
+    Afterwards only owners and users with an explicit grant can create temporary tables or large objects in the
+    program's database, or connect to Dagster's database. A right remains if the pipeline's database user is not allowed
+    to revoke it. Raises RoleMissing.
     """
     settings = pipeline.settings
     with pipeline.connect() as conn:
@@ -62,10 +62,10 @@ def enforce_analyst_access(pipeline: Pipeline) -> list[str]:
 
 
 def build_analyst_url(settings: Settings) -> str:
-    """Return the URL at which analysts log in, for psql and other clients.
+    """Return the URL with which analysts connect to the database in psql and other clients.
 
-    It has no password on a server other than the embedded one. Raises EmbeddedPostgresError when the embedded server is
-    not running.
+    For a server other than the embedded one the URL contains no password. Raises EmbeddedPostgresError when the
+    embedded server is not running.
     """
     if settings.database_url is None:
         return replace(make_embedded_server(settings).get_address(), user=roles.ANALYST).build_libpq_url(

@@ -1,6 +1,6 @@
-"""The pipeline as one plain object, which builds the parts of the program from the settings.
+"""The class `Pipeline`: database, landing, archive, platforms and clock, built from the settings.
 
-No Dagster types here.
+Imports no Dagster.
 """
 
 import logging
@@ -45,14 +45,14 @@ from .installed_vocabulary import find_vocabulary_problems, load_installed_vocab
 log = logging.getLogger(__name__)
 
 DATABASE_NAMES = ("palimpsest", "dagster")
-"""Names of our own database and of Dagster's storage."""
+"""Names of the program's own database and of the database for Dagster's storage."""
 
 
 def make_home(settings: Settings) -> Path:
-    """Return the home folder; create it if it is missing, closed to other users.
+    """Return the home folder; create it if it is missing, with access for its owner only.
 
-    Root runs the embedded server as another user, who must be able to pass through the folder. The files in it are
-    closed to that user too. Raises SettingsError when the folder cannot be made.
+    If root runs the program, the embedded server runs as another user. That user may pass through the folder, and
+    cannot read the files in it. Raises SettingsError when the folder cannot be made.
     """
     home, mode = settings.home, 0o711 if os.geteuid() == 0 and settings.is_embedded else 0o700
     try:
@@ -61,7 +61,7 @@ def make_home(settings: Settings) -> Path:
             folder.mkdir(exist_ok=True)
             folder.chmod(mode)
         if (home / LOCK_FILE).exists() and home.stat().st_uid == os.geteuid():
-            home.chmod(mode)  # an earlier version left the folder open to other users
+            home.chmod(mode)  # an earlier version created the folder with access for all users
     except OSError as error:
         raise SettingsError(
             f"cannot make the folder {home}: {error.strerror}; choose one that you can write (PALIMPSEST_HOME_DIR)"
@@ -81,11 +81,11 @@ def make_embedded_server(settings: Settings) -> EmbeddedPostgres:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """The inputs of every asset: the data stores, the clock, and the adapter and budget of each platform."""
+    """The data stores and the clock, and the adapter and request budget of each platform, for all assets."""
 
     settings: Settings
     progress: ScrapeObserver | None = None
-    """An observer of scrapes, in addition to the log of the run."""
+    """An observer that receives the events of every scrape, in addition to the log of the Dagster run."""
 
     @cached_property
     def clock(self) -> Clock:
@@ -93,7 +93,7 @@ class Pipeline:
 
     @cached_property
     def database(self) -> Database:
-        """Our own database. Without a URL in the settings, it starts or joins the embedded server."""
+        """The program's own database. Without a URL in the settings, this starts or joins the embedded server."""
         if self.settings.database_url is not None:
             return Database(self.settings.database_url.get_secret_value())
         server = make_embedded_server(self.settings)
@@ -106,7 +106,7 @@ class Pipeline:
 
     @cached_property
     def early_books(self) -> EarlyBooks:
-        """Books of the running cycle, decoded while answers still arrive."""
+        """A cache of the running cycle's books, which are decoded while other answers still arrive."""
         return EarlyBooks(self.decode_books, self.normalise_books)
 
     @cached_property
@@ -118,7 +118,7 @@ class Pipeline:
         return decode_books(answers, self.get_adapter(platform))
 
     def normalise_books(self, parts: Sequence[DecodedAnswers]) -> Books:
-        """Return the books of several batches of detail answers, under the keys of the vocabulary."""
+        """Join several results of `decode_books`, with the vocabulary's keys instead of platforms' market ids."""
         return normalise_books(parts, self.vocabulary)
 
     @cached_property
@@ -133,7 +133,7 @@ class Pipeline:
     def main_markets(self) -> tuple[str, ...]:
         """Keys of the markets whose margins are stored over time, most important first.
 
-        Raises SettingsError for a market that the vocabulary lacks, or that can have no margin.
+        Raises SettingsError for a market that is not in the vocabulary, or for which no margin can be computed.
         """
         fair_sums = dict(self.vocabulary.markets.select("market_key", "fair_sum").iter_rows())
         keys = self.settings.main_markets
@@ -152,9 +152,9 @@ class Pipeline:
 
     @cached_property
     def odds_alert_markets(self) -> tuple[str, ...] | None:
-        """Keys of the markets that alerts to traders look at; None: all markets.
+        """Keys of the markets for which alerts to traders are computed; None means all markets.
 
-        Raises SettingsError for a market that the vocabulary lacks.
+        Raises SettingsError for a market that is not in the vocabulary.
         """
         keys = self.settings.odds_alert_markets
         if keys == [WHOLE_LISTING_KEY]:
@@ -263,9 +263,9 @@ class Pipeline:
         host_holds: Mapping[Platform, HostHold] | None = None,
         ends_at: datetime | None = None,
     ) -> AsyncIterator[ScrapeEngine]:
-        """Yield a running engine with a client and the scope's budget for each platform's host.
+        """Yield a running engine with an HTTP client and the scope's request budget for each platform's host.
 
-        Every answer goes to `sink`. The other arguments are those of `ScrapeEngine`.
+        Every answer is passed to `sink`. The other arguments are those of `ScrapeEngine`.
         """
         from palimpsest_pipeline.wire.client import PlatformClient  # noqa: PLC0415 - loads an HTTP library, which only scrapes need
 
@@ -289,12 +289,12 @@ class Pipeline:
             )
 
     def split_budgets(self, scope: Scope) -> Mapping[Platform, HostBudget]:
-        """Return the budget of each platform's host for a cycle of the scope.
+        """Return the request budget of each platform's host for a cycle of the scope.
 
-        A full cycle and an urgent one may run at the same time and share the host's limits. Two urgent cycles do not
-        share them: while a user refreshes single fixtures, which takes seconds, and a kickoff minute runs, a host gets
-        its limits plus the urgent share of them. If one of the two waited for the other, prices of a kickoff minute
-        would be lost.
+        A full cycle and an urgent one (scope `kickoff` or `events`) may run at the same time; their budgets add up to
+        the host's limits. Two urgent cycles may also run at the same time, for example a user's refresh and a minute of
+        the kickoff cadence. Each of them gets the whole urgent share, so for some seconds a host may get more requests
+        than its limits. If one of the two waited instead, prices of a minute before kickoff would be lost.
         """
         parts = {
             platform: self._build_budget(platform).split(self.settings.urgent_share) for platform in self.platforms

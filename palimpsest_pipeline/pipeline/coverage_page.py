@@ -26,9 +26,9 @@ from palimpsest_pipeline.storage.marts.page_trends import read_trends
 from .context import Pipeline
 
 MAX_PRICE_BYTES: Final = 5_000_000
-"""Maximum size of the price histories in the page."""
+"""Maximum size of all price histories in the page together."""
 FIXTURES_PER_BATCH: Final = 300
-"""Number of fixtures whose prices are read and packed together."""
+"""Number of fixtures whose prices are read and encoded in one step."""
 
 
 class PageNotWrittenError(PalimpsestError):
@@ -37,16 +37,16 @@ class PageNotWrittenError(PalimpsestError):
 
 @dataclass(frozen=True, slots=True)
 class WrittenPage:
-    """A page that was written."""
+    """The path of a written page, and the numbers of its content."""
 
     path: Path
     cycle_id: int
     as_of: datetime
     n_fixtures: int
     n_priced: int
-    """Fixtures with prices in the page."""
+    """Number of fixtures whose prices are in the page."""
     n_left_out: int
-    """Price histories that the page has no room for. A fixture counts once for each market."""
+    """Number of price histories left out for lack of room. A fixture counts once for each market."""
     bytes: int
     seconds: float
 
@@ -54,7 +54,7 @@ class WrittenPage:
         return asdict(self)
 
     def describe(self) -> str:
-        """Return the result in words."""
+        """Return a sentence with the path and the numbers."""
         room = f"; no room for {self.n_left_out} further histories of a fixture and market" if self.n_left_out else ""
         return (
             f"{self.path}: coverage as of {self.as_of:%Y-%m-%d %H:%M} UTC, {self.n_fixtures} fixtures, prices of"
@@ -63,11 +63,11 @@ class WrittenPage:
 
 
 def write_page(pipeline: Pipeline, path: Path | None = None) -> WrittenPage:
-    """Write the page of the newest coverage to `path`, completely or not at all.
+    """Write the page with the coverage of the newest cycle to `path`, completely or not at all.
 
-    The default path is PALIMPSEST_HOME_DIR/report/coverage.html. Two writers run one after the other, so the page never
-    replaces a newer one. Raises NoCoverageError before the first coverage, PageNotWrittenError when the file cannot be
-    written.
+    The default path is PALIMPSEST_HOME_DIR/report/coverage.html. If two processes write, the second one waits and reads
+    its data afterwards, so an older page never replaces a newer one. Raises NoCoverageError when no coverage was
+    derived yet, PageNotWrittenError when the file cannot be written.
     """
     began = time.monotonic()
     target = path or pipeline.settings.report_path
@@ -75,7 +75,7 @@ def write_page(pipeline: Pipeline, path: Path | None = None) -> WrittenPage:
         pipeline.database.connect(autocommit=True) as conn,
         hold_lock(conn, AdvisoryLock.COVERAGE_PAGE),
         open_snapshot(conn),
-    ):  # all queries read the same snapshot
+    ):  # all queries read the same state of the database
         coverage = read_coverage(conn, mart_reader.read_latest_cycle(conn))
         since = coverage.as_of - timedelta(days=pipeline.settings.report_days)
         trends = read_trends(conn, coverage.home_platform, since, coverage.as_of)
@@ -105,7 +105,7 @@ def write_page(pipeline: Pipeline, path: Path | None = None) -> WrittenPage:
 def _read_histories(
     conn: psycopg.Connection, coverage: Coverage, names: pl.DataFrame, since: datetime
 ) -> PriceHistories:
-    """Return prices of upcoming fixtures until the page is full, in order of markets, then of kickoffs."""
+    """Return prices of upcoming fixtures until the page is full, ordered by market, then by kickoff."""
     histories = PriceHistories(MAX_PRICE_BYTES, since, [platform.key for platform in list_offers(coverage)])
     upcoming = coverage.fixtures.filter(~pl.col("started")).sort("effective_kickoff", "sr_id")["sr_id"].to_list()
     for (market,), outcomes in names.group_by("market_key", maintain_order=True):

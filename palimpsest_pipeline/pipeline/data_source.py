@@ -1,7 +1,7 @@
-"""The source of the answers in a home folder: the real sites or the simulator.
+"""The origin of the answers in a home folder: the real sites or the simulator.
 
-One home folder never contains answers of both. Belongs here: the note in the home folder, and refusing requests to the
-other source. Does not belong here: requests to platforms (`scrape`), Dagster.
+One home folder never contains answers of both. Belongs here: the file in the home folder that names the origin, and the
+refusal of requests to the other one. Does not belong here: requests to platforms (`scrape`), Dagster.
 """
 
 import ipaddress
@@ -23,12 +23,12 @@ from .context import make_home
 
 NOTE_FILE: Final = "data_source"
 SIMULATOR_SERVER_HEADER: Final = "uvicorn"
-"""Value of the header `server` in most of the simulator's answers, and in no answer of the real sites."""
+"""Value of the header `server` in most answers of the simulator, and in no answer of the real sites."""
 MAX_CYCLES_READ: Final = 3
 
 
 class DataSource(StrEnum):
-    """The source of answers: the bookmakers' sites, or the simulator on this machine."""
+    """The two origins of answers: the bookmakers' sites, or the simulator on this machine."""
 
     REAL = "real"
     SIMULATED = "simulated"
@@ -46,9 +46,9 @@ def classify_url(url: str) -> DataSource:
 
 
 def read_noted_source(home: Path) -> DataSource | None:
-    """Return the source noted in the home folder; None without a note.
+    """Return the origin in the home folder's file `data_source`; None when there is no such file.
 
-    Raises SettingsError when the note cannot be read.
+    Raises SettingsError when the file cannot be read or contains another word.
     """
     try:
         text = (home / NOTE_FILE).read_text(encoding="utf-8").strip()
@@ -60,15 +60,15 @@ def read_noted_source(home: Path) -> DataSource | None:
 
 
 def note_source(settings: Settings, source: DataSource) -> None:
-    """Write the source of the answers into the home folder."""
+    """Write the origin of the answers, `real` or `simulated`, into the home folder's file `data_source`."""
     replace_text(make_home(settings) / NOTE_FILE, f"{source}\n")
 
 
 def find_landed_source(landing: Landing) -> DataSource | None:
-    """Return the source of the newest landed answers; None when they do not show it.
+    """Return the origin of the newest landed answers; None when their headers do not show it.
 
-    It is needed for home folders older than the note. The server's name in the headers distinguishes the simulator from
-    the sites. Unreadable cycles and imported payloads are skipped.
+    For home folders of earlier versions, which have no file `data_source`. The header `server` distinguishes the
+    simulator from the sites. Unreadable cycles and imported answers are skipped.
     """
     scraped = (manifest for manifest in landing.iterate_newest_first() if manifest.trigger is not Trigger.IMPORT)
     servers: set[str] = set()
@@ -84,7 +84,7 @@ def find_landed_source(landing: Landing) -> DataSource | None:
 
 
 def find_source(settings: Settings, landing: Landing) -> DataSource | None:
-    """Return the source from the note, otherwise from the landed answers; None when neither shows it."""
+    """Return the origin from the file `data_source`, else from the landed answers; None if unknown."""
     return read_noted_source(settings.home) or find_landed_source(landing)
 
 
@@ -108,10 +108,11 @@ def describe_conflict(settings: Settings, source: DataSource) -> str | None:
 
 
 def require_same_source(settings: Settings, landing: Landing, *, has_cycles: bool) -> None:
-    """Raise SettingsError when the settings lead to another source than the home folder's data.
+    """Raise SettingsError when the settings lead to another origin than that of the home folder's data.
 
-    Write the note when it is missing. `has_cycles` tells whether the ledger has earlier cycles. If it has and they do
-    not show their source, nothing is noted or refused, and `palimpsest doctor` asks the user for the note.
+    Write the file with the origin if it is missing. `has_cycles` tells whether the ledger has earlier cycles. If it
+    has, and the origin of their answers is unknown, no file is written and no error is raised; `palimpsest doctor` then
+    asks the user to write the file.
     """
     source = find_source(settings, landing)
     if source is None and has_cycles:

@@ -1,6 +1,6 @@
-"""The derivation of a product for the cycles that lack it.
+"""The derivation of a product for the cycles for which it is due.
 
-Live runs, backfills and recorded payloads all use it. Knows no Dagster.
+Live runs, backfills and imports of recorded answers all use it. Imports no Dagster.
 """
 
 import logging
@@ -41,21 +41,22 @@ OUTAGE_ERRORS: Final = (
     psycopg.InterfaceError,
     psycopg.OperationalError,
 )
-"""Errors of the machine, the database or the archive.
+"""Errors of the machine, the database or the archive, which no single cycle has caused.
 
-They would stop every cycle, so they are not recorded for one.
+They would stop the derivation of every cycle, so they are not recorded as the failure of one.
 """
 MAX_PARALLEL_PLATFORMS: Final = 3
-"""Number of platforms that are derived at the same time: 1.5 times as fast as one by one on two cores.
+"""Number of platforms that are derived at the same time.
 
-While Postgres writes for one platform, the answers of another one are read.
+While Postgres writes the rows of one platform, the answers of another one are read. On two cores this is 1.5 times as
+fast as one platform after another.
 """
 
 DeriveProduct = Callable[[Pipeline, psycopg.Connection, Manifest], int]
-"""A function that writes one product of one cycle and returns its number of rows.
+"""A function that writes one product of one cycle and returns the product's number of rows.
 
-It runs inside the caller's transaction. When the product is derived again and no row has to be written, the number is
-the same.
+It runs inside the caller's transaction. It counts all rows of the product, including rows that an earlier derivation
+wrote and that did not change.
 """
 
 
@@ -69,12 +70,12 @@ class CyclesFailed(Exception):
 
 @dataclass(slots=True)
 class DerivedCycles:
-    """The result of deriving one product: ids of derived and of waiting cycles."""
+    """The result of deriving one product: ids of the derived cycles and of those that stay due."""
 
     cycles: list[int] = field(default_factory=list)
     waiting_cycles: list[int] = field(default_factory=list)
     n_rows: int = 0
-    """Rows of the cycles that were derived now."""
+    """Rows of the cycles that this call derived."""
 
 
 def derive_platforms(
@@ -85,7 +86,7 @@ def derive_platforms(
     *,
     needs: Sequence[Product] = (),
 ) -> DerivedCycles:
-    """Derive a core product that has one mark per platform, for all platforms at the same time.
+    """Derive a core product platform by platform, for several platforms at the same time.
 
     Each platform is derived by `derive_cycles` on its own connection, for the cycles that cover it. An error of one
     platform does not stop the others; it is raised at the end. When the caller is interrupted, the current cycles are
@@ -153,7 +154,7 @@ def derive_cycles(
     derived = DerivedCycles()
     failed: dict[int, Exception] = {}
     with pipeline.connect() as conn:
-        # One by one, because deriving a cycle may make a later one due.
+        # Cycles are checked one by one, because deriving a cycle may make the product due for a later one.
         for manifest in sorted(manifests, key=lambda manifest: manifest.cycle_id):
             try:
                 _derive_cycle(pipeline, conn, manifest, schema, product, derive, needs, derived)
@@ -177,7 +178,7 @@ def _derive_cycle(
     needs: Sequence[Product],
     derived: DerivedCycles,
 ) -> None:
-    """Derive the product of one cycle if it is due, and count the outcome in `derived`."""
+    """Derive the product of one cycle if it is due, and add the result to `derived`."""
     cycle_id = manifest.cycle_id
     versions = pipeline.find_cycle_versions(list_platforms(manifest))
     if versions is None:

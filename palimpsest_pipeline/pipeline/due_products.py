@@ -1,7 +1,7 @@
-"""The products that this installation derives from a cycle, and queries for the due ones.
+"""The list of the products that this installation derives from a cycle, and queries for the due ones.
 
-Knows no Dagster. Belongs here: the only list of all marked products of core and mart. Does not belong here: deriving
-them (`pipeline.ingest.core_products`, `pipeline.marts.derive_marts`).
+Imports no Dagster. Belongs here: the only list of all products of core and mart that are derived cycle by cycle. Does
+not belong here: deriving them (`pipeline.ingest.core_products`, `pipeline.marts.derive_marts`).
 """
 
 from collections.abc import Iterable
@@ -42,7 +42,7 @@ def list_products() -> list[Product]:
 
 
 def name_asset(product: Product) -> str:
-    """Return the name of the asset that holds a product, or of the first of several."""
+    """Return `schema/name` of the Dagster asset that writes the product, of the first one of several."""
     name = product.name.partition("/")[0]
     return f"{product.schema}/{derive_marts.COVERAGE_TABLES[0] if name == derive_marts.COVERAGE_PRODUCT else name}"
 

@@ -1,6 +1,6 @@
 """The first UTC day of an installation, with which the partitions in Dagster begin.
 
-Belongs here: reading it, and writing it into the home folder. Does not belong here: the partitions themselves
+Belongs here: reading the day, and writing it into a file in the home folder. Does not belong here: the partitions
 (`partitions`), Dagster.
 """
 
@@ -21,9 +21,9 @@ NOTE_FILE: Final = "first_day"
 
 
 def read_first_day(settings: Settings) -> date:
-    """Return PALIMPSEST_FIRST_DAY, otherwise the day noted in the home folder, otherwise today.
+    """Return PALIMPSEST_FIRST_DAY, otherwise the day in the file `first_day`, otherwise today.
 
-    Raises SettingsError when the note cannot be read, or when the setting is in the future: today would have no
+    Raises SettingsError when the file cannot be read, or when the setting is in the future: today would have no
     partition.
     """
     today = datetime.now(UTC).date()
@@ -36,9 +36,9 @@ def read_first_day(settings: Settings) -> date:
 
 
 def read_noted_day(home: Path) -> date | None:
-    """Return the day noted in the home folder; None without a note.
+    """Return the day in the file `first_day` of the home folder; None when there is no such file.
 
-    Raises SettingsError when the note cannot be read.
+    Raises SettingsError when the file cannot be read.
     """
     try:
         return date.fromisoformat((home / NOTE_FILE).read_text(encoding="utf-8").strip())
@@ -49,7 +49,7 @@ def read_noted_day(home: Path) -> date | None:
 
 
 def read_note_time(home: Path) -> datetime | None:
-    """Return the time at which the note in the home folder was written; None without a note.
+    """Return the time at which the file `first_day` was written; None when there is no such file.
 
     Raises SettingsError when the file's status cannot be read.
     """
@@ -62,7 +62,7 @@ def read_note_time(home: Path) -> datetime | None:
 
 
 def note_day(settings: Settings, day: date) -> bool:
-    """Write `day` into the home folder unless it already has the same or an earlier day.
+    """Write `day` into the file `first_day` unless the file already has this day or an earlier one.
 
     Return whether the file was written.
     """
@@ -74,9 +74,9 @@ def note_day(settings: Settings, day: date) -> bool:
 
 
 def lower_first_day(settings: Settings, day: date, say: Callable[[str], None]) -> None:
-    """Lower the installation's first day to `day` unless it is earlier. Report the next step with `say`.
+    """Change the installation's first day to `day` if the current one is later; print advice with `say`.
 
-    It never changes PALIMPSEST_FIRST_DAY.
+    PALIMPSEST_FIRST_DAY is never changed.
     """
     before = read_first_day(settings)
     noted = note_day(settings, day)
@@ -93,9 +93,9 @@ def lower_first_day(settings: Settings, day: date, say: Callable[[str], None]) -
 
 
 def settle_first_day(pipeline: Pipeline) -> None:
-    """Write the first day into a home folder without one: the earliest day with data, otherwise today.
+    """Write the file `first_day` if it is missing: the earliest day with data, otherwise today.
 
-    The partitions of a new home folder then include existing data. Raises DatabaseUnreachable, LandingError.
+    The partitions of a new home folder then include data that exist already. Raises DatabaseUnreachable, LandingError.
     """
     settings = pipeline.settings
     if read_noted_day(settings.home) is not None:
@@ -104,7 +104,7 @@ def settle_first_day(pipeline: Pipeline) -> None:
         stored = read_first_hour(conn)
         try:
             exported = list(pipeline.archive.read_catalogue())
-        except EntryUnreadable:  # an upgrade runs before the command that repairs the entry
+        except EntryUnreadable:  # upgrades run before the command that repairs such an entry
             exported = list(read_recorded_days(conn))
     hours = [*pipeline.landing.list_hours(), *([stored] if stored else []), pipeline.clock.now()]
     note_day(settings, min([*(hour.date() for hour in hours), *exported]))

@@ -1,7 +1,9 @@
-"""The slots of the kickoff cadence: the slots to request now, and a report on past ones.
+"""The slots of the kickoff cadence: which slots to request now, and a report on past ones.
 
-Knows no Dagster. Belongs here: finding due slots, the sensor's cursor, comparing due slots with requested ones. Does
-not belong here: the run of a slot (`pipeline/live/kickoff_minutes.py`).
+The kickoff cadence is the timetable by which fixtures near their kickoff are requested minute by minute. A slot is one
+of its periods of fixed length; one Dagster run requests all its minutes. Imports no Dagster. Belongs here: finding due
+slots, the sensor's cursor, comparing due slots with requested ones. Does not belong here: the run of a slot
+(`pipeline/live/kickoff_minutes.py`).
 """
 
 import json
@@ -23,30 +25,30 @@ from .context import Pipeline
 CURSOR_VERSION: Final = 1
 DAY: Final = timedelta(days=1)
 LOOK_BACK: Final = timedelta(hours=24)
-"""How far back missed slots are looked for.
+"""Age up to which missed slots are reported.
 
-A slot that was requested up to this long before shows that the cadence was already in use.
+A slot that was requested up to this long before a report's begin shows that the cadence was already in use.
 """
 MAX_NAMED_OUTAGES: Final = 5
-"""Maximum number of outages that a sentence names. Earlier ones are counted."""
+"""Maximum number of outages that a sentence describes one by one. Earlier ones are only counted."""
 REQUEST_AHEAD: Final = timedelta(seconds=60)
 """How long before its start a slot can be requested.
 
-A run takes seconds to start, and the first minute of the slot has only sixty seconds.
+A run takes seconds to start, and the first minute's requests must be sent within that minute.
 """
 
 
 class CursorUnreadable(ValueError):
-    """A cursor that this version has not written. The message gives the reason."""
+    """The sensor's cursor cannot be read, e.g. because another version wrote it. The message says why."""
 
 
 def write_cursor(slot_at: datetime) -> str:
-    """Return the sensor's cursor: the last slot that it requested, as JSON."""
+    """Return the sensor's cursor as JSON, with the last slot that the sensor requested."""
     return json.dumps({"version": CURSOR_VERSION, "slot_at": slot_at.isoformat()})
 
 
 def read_cursor(cursor: str | None) -> datetime | None:
-    """Return the slot in a cursor of `write_cursor`; None without a cursor. Raises CursorUnreadable."""
+    """Return the slot in a cursor made by `write_cursor`; None without a cursor. Raises CursorUnreadable."""
     if not cursor:
         return None
     try:
@@ -65,18 +67,18 @@ def read_cursor(cursor: str | None) -> datetime | None:
 
 @dataclass(frozen=True, slots=True)
 class CadenceMoment:
-    """The kickoff cadence at one instant."""
+    """The state of the kickoff cadence at one instant, from which the slots to request follow."""
 
     cadence: Cadence
     now: datetime
     last_slot_at: datetime | None
-    """The last requested slot, if it is known."""
+    """Start of the last requested slot; None if unknown."""
     grace: timedelta
-    """How long after the end of its day a cycle may still belong to the day."""
+    """How long after midnight a cycle may still belong to the day that has ended."""
 
     @property
     def slots(self) -> list[datetime]:
-        """Slots that can be requested now: the current one, and the next one shortly before its start.
+        """Starts of the slots that can be requested now: the current one, and the next one shortly before it.
 
         A run belongs to the partition of the day on which it is requested, because the partition of the next day does
         not exist yet. So the next slot is left out when it ends later than the grace period after midnight.
@@ -93,15 +95,15 @@ class CadenceMoment:
 
     @property
     def kickoff_span(self) -> tuple[datetime, datetime]:
-        """The span of the kickoffs that matter for these slots: since the last requested one until now."""
+        """The first and last kickoff to read, so that missed slots and the slots to request can be judged."""
         return min(self._first_missed_slot, self.now), self.slots[
             -1
         ] + self.cadence.slot_length + self.cadence.first_tier_length
 
     def list_due_minutes(self, slot_at: datetime, kickoffs: Sequence[datetime]) -> list[datetime]:
-        """Return the minutes of the slot that are not over and at which a fixture is due.
+        """Return the minutes of the slot that are not over and at which a fixture must be requested.
 
-        `kickoffs` are in order.
+        `kickoffs` must be in ascending order.
         """
         return [
             at
@@ -110,9 +112,9 @@ class CadenceMoment:
         ]
 
     def list_missed_slots(self, kickoffs: Sequence[datetime]) -> list[datetime]:
-        """Return the slots between the last requested one and the current one at which a fixture was due.
+        """Return the slots after the last requested one and before the current one at which a fixture was due.
 
-        `kickoffs` are those known now, in order.
+        `kickoffs` are the known kickoffs in ascending order.
         """
         return [
             slot_at
@@ -146,14 +148,14 @@ class CadenceMoment:
 
 @dataclass(frozen=True, slots=True)
 class SlotReport:
-    """A report on the slots in [begin, end): requested, answered or lost."""
+    """A report on the slots in [begin, end): which were requested, answered or lost."""
 
     begin: datetime
     end: datetime
     is_in_use: bool
-    """Whether the cadence was in use from `begin` on. No slot is due before."""
+    """Whether the cadence was in use from `begin` on. If not, no earlier slot counts as due."""
     slots: pl.DataFrame
-    """Each slot of each fixture (`metrics.coverage.kickoff_slots.SLOTS_SCHEMA`)."""
+    """One row per fixture and slot (`metrics.coverage.kickoff_slots.SLOTS_SCHEMA`)."""
 
     @property
     def lost_slots(self) -> pl.DataFrame:
@@ -161,7 +163,7 @@ class SlotReport:
 
     @property
     def lost_stretches(self) -> pl.DataFrame:
-        """The lost slots, by fixture and period of consecutive slots."""
+        """The lost slots as rows, one per fixture and period of consecutive lost slots."""
         return judged.group_lost_stretches(self.slots)
 
     def describe_losses(self) -> str:
@@ -196,11 +198,11 @@ class SlotReport:
 
     @property
     def silent_platforms(self) -> dict[str, int]:
-        """Platform to the number of kept slots at which it did not answer."""
+        """Platforms to the number of slots at which they did not answer although another platform did."""
         return judged.count_silences(self.slots)
 
     def describe_silences(self) -> str:
-        """Return in words the platforms without answers at slots that others answered; empty without any."""
+        """Return a sentence that names the platforms in `silent_platforms`; empty if there are none."""
         return ", ".join(
             f"{platform} did not answer at {n_slots} of the kept slots"
             for platform, n_slots in self.silent_platforms.items()
@@ -208,9 +210,9 @@ class SlotReport:
 
 
 def report_slots(pipeline: Pipeline, begin: datetime, end: datetime, on_since: datetime | None = None) -> SlotReport:
-    """Return the report on the slots in [begin, end), by the cadence of today's settings.
+    """Return the report on the slots in [begin, end), with the cadence of the current settings.
 
-    Minutes that are not over yet are left out. The cadence counts as in use from the first requested slot, at most
+    Minutes that are not over are left out. The cadence counts as in use from the first requested slot, at most
     `LOOK_BACK` before `begin`, or from `on_since`, when its sensor was switched on, if that is earlier. So an outage is
     reported even if nothing was requested since.
     """

@@ -1,4 +1,4 @@
-"""The updates of `ops.landed_cycles`, the table of the cycles in the landing. Knows no Dagster.
+"""Updates of `ops.landed_cycles`, the table of the cycles in the landing. Imports no Dagster.
 
 Belongs here: recording one cycle, and rebuilding the table from the landing. Does not belong here: deriving anything.
 """
@@ -27,13 +27,13 @@ MAX_NAMED_SEGMENTS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class RescanResult:
-    """The result of a rescan: numbers of cycles by their state, and of corrected rows."""
+    """The result of `rescan_landing`: numbers of cycles by state, and of corrected rows."""
 
     n_whole: int = 0
     n_gone: int = 0
     n_corrected: int = 0
     damaged: dict[int, str] = field(default_factory=dict)
-    """Ids of cycles that are in the landing but not whole, with the reason."""
+    """Ids of cycles whose files in the landing are incomplete or unreadable, with the reason."""
 
 
 def list_platforms(manifest: Manifest | None) -> tuple[Platform, ...]:
@@ -45,7 +45,7 @@ def list_platforms(manifest: Manifest | None) -> tuple[Platform, ...]:
 
 
 def record_closed(conn: psycopg.Connection, manifest: Manifest) -> None:
-    """Record a cycle whose segments and manifest have just been written, without checking that they exist.
+    """Record a cycle whose segments and manifest were just written, without checking that the files exist.
 
     The caller commits.
     """
@@ -61,11 +61,11 @@ def record_closed(conn: psycopg.Connection, manifest: Manifest) -> None:
 def record_landed(
     pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest, *, list_segments: bool = False
 ) -> None:
-    """Record a cycle whose manifest has just been read. The caller commits.
+    """Record a cycle whose manifest was just read from the landing. The caller commits.
 
-    If the row already says that this manifest is whole, the segments are listed only with `list_segments`. An unchanged
-    row is not written: otherwise another process that derives a product of the cycle would have to wait. Raises
-    LandingError when the segments cannot be listed.
+    If the row already says that all segments of this manifest exist, they are listed again only with `list_segments`.
+    An unchanged row is not written, because the lock on it would delay another process that derives a product of the
+    cycle. Raises LandingError when the segments cannot be listed.
     """
     row = landed_cycles.read_cycle(conn, manifest.cycle_id)
     if not list_segments and row is not None and row.is_whole and row.digest == manifest.digest:
@@ -75,9 +75,9 @@ def record_landed(
 
 
 def record_gone(conn: psycopg.Connection, cycle_id: int) -> None:
-    """Record that a cycle is no longer in the landing, and delete its failures and verdicts.
+    """Record that a cycle is no longer in the landing; delete its failures and check verdicts.
 
-    Nobody can repair such a cycle. The caller commits.
+    They could never be resolved, because such a cycle cannot be derived again. The caller commits.
     """
     if row := landed_cycles.read_cycle(conn, cycle_id):
         landed_cycles.write_cycle(conn, replace(row, digest=None, is_whole=False, is_gone=True, problem=""))
@@ -91,7 +91,7 @@ def record_unreadable(conn: psycopg.Connection, cycle_id: int, error: LandingUnr
 
 
 def forget_cycles(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> None:
-    """Delete the failures and verdicts of cycles that have left the landing. The caller commits."""
+    """Delete failures and check verdicts of cycles that are no longer in the landing. The caller commits."""
     delete_failures(conn, cycle_ids)
     check_verdicts.delete_verdicts(conn, cycle_ids)
 
@@ -99,13 +99,13 @@ def forget_cycles(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> None:
 def rescan_landing(pipeline: Pipeline, first: datetime | None = None, end: datetime | None = None) -> RescanResult:
     """Correct the rows of the hours in [first, end) from the landing's manifests, and commit.
 
-    A cycle that is in core or the ledger but not in the landing is marked as gone; the row of a cycle that is in none
-    of them is deleted. Rows that other processes write meanwhile stay. Raises LandingError when the landing cannot be
-    listed.
+    A cycle that is in core or the ledger but not in the landing is recorded as gone. The row of a cycle that is in none
+    of them is deleted. Rows that other processes write meanwhile are kept. Raises LandingError when the landing cannot
+    be listed.
     """
     first, end = first or ALL_HOURS[0], end or ALL_HOURS[1]
     with pipeline.connect() as conn:
-        # Read before the landing is listed, so that a cycle that is closed meanwhile does not count as gone.
+        # Read before the landing is listed, so that a cycle that is closed in between does not count as gone.
         before = landed_cycles.read_cycles(conn, first, end)
         known_cycles = [
             replace(cycle, platforms=cycle.platforms or list_platforms(None))
@@ -125,7 +125,7 @@ def rescan_landing(pipeline: Pipeline, first: datetime | None = None, end: datet
 
 
 def fill_if_incomplete(pipeline: Pipeline) -> RescanResult | None:
-    """Rescan the whole landing when the table is empty or lacks a known cycle.
+    """Call `rescan_landing` for all hours when the table is empty or lacks a known cycle.
 
     Return None when the table is complete. It is incomplete after the upgrade that created it.
     """

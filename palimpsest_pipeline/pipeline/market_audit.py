@@ -1,6 +1,6 @@
-"""The input of `palimpsest markets audit`: answer files, folders, landings, or counts of market ids.
+"""The input of `palimpsest markets audit`: answer files, folders, landings, or a CSV of counts.
 
-Counts come from a CSV. Writes nothing.
+Writes nothing.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,16 +27,16 @@ ANSWERS_PER_BATCH: Final = 200
 CSV_COLUMNS: Final = {"platform": "platform", "raw_market_id": "external_market_id", "occurrences": "occurrences"}
 """Required columns of a CSV with counted market ids, and their names here."""
 MANIFEST_FILE: Final = "manifest.json"
-"""The file that describes the recorded answers beside it. It is not an answer."""
+"""Name of the file that describes the recorded answers in its folder. It contains no answer."""
 
 Adapters = Mapping[Platform, PlatformAdapter]
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOutInput:
-    """An input without a prematch book.
+    """An input in which no book of an upcoming match could be read, with the reason.
 
-    An answer in play is a normal case; any other input could not be read.
+    An answer about a match in play is a normal case; any other reason is a problem.
     """
 
     where: str
@@ -60,9 +60,9 @@ class AuditResult:
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """The selection of the input: a platform, a value of a CSV's column `source`, an hour of a landing.
+    """The part of the input to audit: a platform, a value of the CSV's column `source`, a landing's hour.
 
-    None selects everything.
+    None in a field selects everything.
     """
 
     platform: Platform | None = None
@@ -73,7 +73,7 @@ class AuditFilter:
 def audit_markets(
     places: Sequence[str], landing: Landing, adapters: Adapters, vocabulary: Vocabulary, audit_filter: AuditFilter
 ) -> AuditResult:
-    """Audit the books in `places` (files, folders, folders or URLs of landings), otherwise in `landing`.
+    """Audit the books in `places` (files, folders, landings by folder or URL), otherwise in `landing`.
 
     Inputs that cannot be read are left out and named in the result.
     """
@@ -107,7 +107,7 @@ def _count_occurrences(details: Sequence[Detail], vocabulary: Vocabulary) -> pl.
 
 
 def _deduplicate(books: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
-    """Return each (event, market, line) once, as unmapped if one of its answers has it unmapped."""
+    """Return each (event, market, line) once: unmapped if it is unmapped in at least one answer."""
     if not books:
         return []
     identity = ["event", "platform", "sport", "external_market_id", "specifier"]
@@ -149,7 +149,7 @@ def _is_landing(folder: Path) -> bool:
 def read_landed_details(
     landing: Landing, adapters: Adapters, audit_filter: AuditFilter
 ) -> Iterator[Detail | LeftOutInput]:
-    """Yield the newest prematch book of every listing in the landing."""
+    """Yield the newest book of every listing in the landing, without matches in play."""
     platforms = tuple(adapters) if audit_filter.platform is None else (audit_filter.platform,)
     try:
         manifests = landing.list_cycles(hour=audit_filter.hour)
@@ -163,8 +163,8 @@ def read_landed_details(
         )
     audited_listings: set[tuple[Platform, str | None]] = set()
     for manifest in reversed(manifests):
-        # Backwards, because a listing may have been requested twice in a cycle; and one by one, so that a broken
-        # segment does not affect others.
+        # Backwards, because a cycle may have requested a listing twice. One segment at a time, so that a broken segment
+        # does not affect the others.
         for segment in reversed([segment for segment in manifest.segments if segment.platform in platforms]):
             try:
                 frame = landing.read_answers(
@@ -183,7 +183,7 @@ def read_landed_details(
 
 
 def _read_recorded_answer(file: Path, adapters: Adapters, audit_filter: AuditFilter) -> Detail | LeftOutInput:
-    """Return a file's content as a detail answer of its platform."""
+    """Return the content of a file as a detail answer of its platform."""
     try:
         body = file.read_bytes()
     except OSError as error:
@@ -214,7 +214,7 @@ def _decode_answer(answer: Answer, adapters: Adapters, where: str) -> Detail | L
 
 
 def _read_counts(file: Path, audit_filter: AuditFilter) -> pl.DataFrame | LeftOutInput:
-    """Return the counted market ids of the chosen source and platform."""
+    """Return the counted market ids of the selected source and platform."""
     try:
         # All columns are text: market ids are text, and a count that is not a number is reported below.
         frame = pl.read_csv(file, infer_schema=False).with_columns(pl.all().fill_null(""))

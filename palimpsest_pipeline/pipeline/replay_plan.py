@@ -1,7 +1,7 @@
-"""The plan of a backfill: hour by hour, the due products and the cycles that cannot be derived.
+"""The plan of a backfill: for each hour the due products, and the cycles that cannot be derived.
 
-Knows no Dagster. Belongs here: grouping due products (`storage.derivation.due_products`) by hour. Does not belong here:
-deciding what is due, and deriving it.
+Imports no Dagster. Belongs here: grouping due products (`storage.derivation.due_products`) by hour. Does not belong
+here: deciding what is due, and deriving it.
 """
 
 from collections import defaultdict
@@ -31,24 +31,24 @@ class CycleProduct:
 
 @dataclass(frozen=True, slots=True)
 class LostCycle:
-    """A cycle that has lost answers in the landing."""
+    """A cycle some of whose answers are missing in the landing."""
 
     cycle_id: int
     sentence: str
     is_stale: bool
-    """Whether its rows are missing, or would change if they could be derived now."""
+    """Whether its rows are missing, or would differ if they could be derived again now."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedHour:
-    """One hour of the range. An hour without landed or lost cycles never had any cycle."""
+    """One hour of the planned range. An hour without landed or lost cycles never had any cycle."""
 
     begins_at: datetime
     landed_cycles: tuple[LandedCycle, ...] = ()
     due: Mapping[CycleProduct, DueReason] = field(default_factory=dict)
     gone_cycles: tuple[LostCycle, ...] = ()
     damaged_cycles: tuple[LostCycle, ...] = ()
-    """Those of `landed_cycles` that lack segments. The other cycles are derived nevertheless."""
+    """Cycles of `landed_cycles` with missing segments. The other cycles of the hour can be derived."""
 
     @property
     def key(self) -> str:
@@ -64,7 +64,7 @@ class PlannedHour:
         return any(product.cycle_id not in damaged_ids for product in self.due)
 
     def why(self) -> str:
-        """Return the reasons why the hour is due, each with its products.
+        """Return the reasons why products of the hour are due, each with its products.
 
         An example is `another parser version: odds_snapshots`.
         """
@@ -80,8 +80,8 @@ def plan_hours(
 ) -> list[PlannedHour]:
     """Return the plan of the hours from `first` to `last`, both included, in order. Derives nothing.
 
-    Without bounds, these are all hours with landed or known cycles. With `rescan_first`, the landing of these hours is
-    read first, and `ops.landed_cycles` is corrected.
+    Without bounds, the plan has all hours with landed or known cycles. With `rescan_first`, `ops.landed_cycles` is
+    first corrected from the landing for these hours.
     """
     begin, end = first or ALL_HOURS[0], ALL_HOURS[1] if last is None else last + HOUR
     if rescan_first:

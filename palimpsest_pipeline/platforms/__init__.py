@@ -1,4 +1,4 @@
 """The bookmakers: packs, each with a dialect that builds requests and reads answers.
 
-Pure: no network, no frames, no clock.
+Pure functions: no network, no frames, no clock.
 """

@@ -1,7 +1,7 @@
-"""Checks that find an unusable answer on any platform.
+"""Checks that find an unusable answer of any platform.
 
-They cover everything outside the JSON, for live and landed answers alike, and JSON that does not decode. Each dialect
-judges its own platform's envelope.
+They check everything outside the JSON, of live and of landed answers, and whether the JSON can be decoded. Each dialect
+checks the content of its platform's JSON.
 """
 
 import re
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 _START_BYTES: Final = 256
 _JSON_TOKENS_PATTERN: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|["{}\[\]]', re.DOTALL)
-"""Whole strings and brackets; a quote alone starts a string that never ends."""
+"""Whole strings and brackets in JSON; a quote alone begins a string without an end."""
 _BYTE_POSITION_PATTERN: Final = re.compile(r"\(byte (\d+)\)$")
 
 
@@ -44,9 +44,9 @@ def judge_http(answer: Answer) -> Verdict | None:
 
 
 def decode_answer(answer: Answer, decoder: msgspec.json.Decoder[T]) -> T | None:
-    """Return a usable answer, decoded whole.
+    """Return the whole answer decoded by `decoder`.
 
-    None for an unusable answer and for one of another shape than the decoder's.
+    None for an unusable answer, and for one that does not fit the decoder's type.
     """
     if judge_http(answer) is not None:
         return None
@@ -66,7 +66,7 @@ def judge_json_error(error: Exception, body: bytes) -> Verdict:
         return FailureClass.CONTRACT_BROKEN, str(error)
     if isinstance(error, msgspec.DecodeError) and _is_cut_off(str(error), body):
         return FailureClass.TRANSIENT, f"broken JSON: {error}"
-    # In a complete body the decoder's word "truncated" can only refer to an escape.
+    # In a complete body, the decoder's message "truncated" can only mean an escape.
     damage = "half of a surrogate pair" if "truncated" in str(error) else str(error)
     return FailureClass.CONTRACT_BROKEN, f"malformed JSON: {damage}"
 
@@ -74,7 +74,7 @@ def judge_json_error(error: Exception, body: bytes) -> Verdict:
 def _is_cut_off(message: str, body: bytes) -> bool:
     """Return whether a body ends before its JSON does.
 
-    The decoder's message cannot tell: it also calls half of a surrogate pair truncated.
+    The decoder's message does not decide this: half of a surrogate pair is also called truncated.
     """
     depth = 0
     for token in _JSON_TOKENS_PATTERN.finditer(body):

@@ -40,9 +40,9 @@ class DialectConfig:
 
 
 class DelayedBatch(list[Request]):
-    """A batch to send only `pause_s` seconds after it was yielded.
+    """Requests to send only `pause_s` seconds after they were yielded.
 
-    Before that, an edge cache would repeat the same bodies.
+    Before that, an edge cache would send the earlier bodies again.
     """
 
     def __init__(self, requests: Iterable[Request], pause_s: float) -> None:
@@ -51,10 +51,10 @@ class DelayedBatch(list[Request]):
 
 
 Crawl = Generator[list[Request], list[Answer], None]
-"""Yields batches of requests that may run at the same time; receives the last answer of each request.
+"""A generator that yields lists of requests, and receives the last answer of each request, in order.
 
-The answers are in the order of the requests.
-A request that was never sent, because its host is shut, has an answer too, with attempt 0 and the reason.
+The requests of a list may run at the same time. A request that was never sent, because its host is not asked any more,
+has an answer too, with attempt 0 and the reason.
 """
 
 
@@ -66,9 +66,10 @@ class PlatformAdapter(Protocol):
 
     @property
     def parser_version(self) -> int:
-        """Return the version of the parser.
+        """The version of the parser.
 
-        It rises by one whenever the reading of answers changes, so that derived data name the reading that made them.
+        It must rise by one whenever the reading of answers changes, because derived rows name the version that read
+        them.
         """
         ...
 
@@ -77,9 +78,10 @@ class PlatformAdapter(Protocol):
         ...
 
     def discover(self, sport: Sport) -> Crawl:
-        """Return the crawl that finds the platform's listings.
+        """Return the generator of requests that finds the platform's listings.
 
-        It asks for the tree, then for all lists, and finally once more for everything that failed or fell short.
+        It requests the tree (all tournaments with their numbers of events), then all lists of events, and finally once
+        more everything that failed or had fewer events than declared.
         """
         ...
 
@@ -118,5 +120,5 @@ class PlatformAdapter(Protocol):
         ...
 
     def judge(self, answer: Answer) -> tuple[FailureClass, str] | None:
-        """Return the failure that an answer's envelope shows, whatever its status; None for a usable answer."""
+        """Return the failure that the answer's JSON reports, whatever its status; None for a usable answer."""
         ...

@@ -1,4 +1,4 @@
-"""Assembly of a Discovery: the last good answer per request, each listing once, tournament counts."""
+"""Assembly of a `Discovery`: last good answer per request, each listing once, counts by tournament."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,7 +18,7 @@ _MAX_NAMED_TOURNAMENTS = 5
 
 @dataclass(frozen=True, slots=True)
 class LatestAnswer:
-    """The decisive answer to one request: the last good one, or else the last failure."""
+    """The answer to a request that is used: the last good one, or else the last failure."""
 
     answer: Answer
     failure: Verdict | None
@@ -47,10 +47,7 @@ def select_latest_answers(
 
 
 def list_retries(answers: Iterable[Answer]) -> list[Request]:
-    """Return the requests without a good answer that are worth another attempt.
-
-    The failures recorded in the answers decide.
-    """
+    """Return the requests without a good answer whose failure may be temporary, by its class."""
     answers = list(answers)
     latest_answers = [
         latest for kind in PayloadKind for latest in select_latest_answers(answers, kind, _read_recorded_verdict)
@@ -67,9 +64,9 @@ def _read_recorded_verdict(answer: Answer) -> Verdict | None:
 
 
 def is_barred(answers: Iterable[Answer]) -> bool:
-    """Return whether the platform has blocked us or its host is shut (attempt 0).
+    """Return whether the platform has blocked us or its host is not asked any more (attempt 0).
 
-    Then there are no waits and no repetitions.
+    Then the crawl does not wait and repeats nothing.
     """
     return any(
         not answer.attempt
@@ -153,7 +150,7 @@ def read_last_tree(
 
 @dataclass(slots=True)
 class ListingCollection:
-    """Listings by id, each once, and unreadable entries with the tournaments that they make uncertain."""
+    """Listings by id, each once, and the unreadable entries with their tournaments."""
 
     platform: Platform
     listings: dict[str, Listing] = field(default_factory=dict)

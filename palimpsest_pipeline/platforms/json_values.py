@@ -1,6 +1,6 @@
 """Readers of loosely typed JSON: numbers as text, lists as objects, instants, odds.
 
-There is one function per kind of looseness, shared by all dialects.
+Each function accepts one kind of variation; all dialects share them.
 """
 
 import re
@@ -33,11 +33,11 @@ _DECIMAL_PATTERN: Final = re.compile(r"[0-9]+(?:\.[0-9]*)?")
 `Decimal` accepts more: exponents, underscores between digits, digits of other scripts.
 """
 _PRICE_OR_NONE_PATTERN: Final = re.compile(rf"(?:{_DECIMAL_PATTERN.pattern})?|[-\u2010-\u2015]+")
-"""A price, or the notation for no price: empty text or dashes."""
+"""A price, or one of the texts for no price: empty or dashes."""
 _MAX_DIGITS: Final = 18
 _MAX_MILLI: Final = 2**31 - 1
 _MAX_COUNT: Final = 100_000
-"""No sport or event has nearly so many.
+"""Maximum number of events that is believed; no sport has nearly so many.
 
 Counts are summed in 32 bits, so a larger number counts as unknown.
 """
@@ -307,8 +307,9 @@ r"""`\\u0000` with the pairs of backslashes before it, each of which is a backsl
 def read_json_body(answer: Answer) -> bytes:
     """Return the body for a decoder, with NUL characters as U+FFFD; empty without a body.
 
-    Postgres refuses a whole batch because of one NUL, and the normaliser uses NUL as its own mark. Removing it could
-    turn one id into another and misplace prices. With U+FFFD a name stays recognisable, and an unknown id is unmapped.
+    Postgres refuses a whole COPY because of one NUL, and the normaliser uses NUL as a placeholder. Without the
+    character one id might equal another, which would misplace prices. With U+FFFD a name stays recognisable, and an id
+    is unmapped.
     """
     body = answer.body or b""
     return _ESCAPED_NUL_PATTERN.sub(rb"\1\\ufffd", body) if _has_nul(body) else body
@@ -317,8 +318,7 @@ def read_json_body(answer: Answer) -> bytes:
 def _has_nul(body: bytes) -> bool:
     """Return whether the body has an escaped NUL.
 
-    It goes from backslash to backslash, of which a body has few: several times as fast as a search for the whole
-    escape.
+    It searches for backslashes, of which a body has few: several times as fast as a search for the whole escape.
     """
     position = body.find(b"\\")
     while position >= 0:

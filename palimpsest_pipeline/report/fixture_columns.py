@@ -1,7 +1,7 @@
 """Tournaments and fixtures as columns for the page's script.
 
-Classes and counts are those of the mart; the script only selects among them. An unknown count is `UNKNOWN_COUNT`, never
-0. A set of platforms is a number whose bits are the positions in the list of platforms (home first).
+Classes and counts come from the marts; the script only selects among them. An unknown count is `UNKNOWN_COUNT`, never
+0. A set of platforms is a number: bit i is set for the platform at position i in the list of platforms (home first).
 """
 
 from collections.abc import Sequence
@@ -24,9 +24,9 @@ NO_GAP, HOME_LACKS, PLATFORM_LACKS = 0, 1, 2
 def build_tournament_columns(coverage: Coverage, offers: Sequence[PlatformOffer]) -> dict[str, Any]:
     """Return the tournaments as columns, sorted by country and name.
 
-    `counts` holds their counts in both universes (upcoming; started included), null without a row. Each country has one
-    spelling. `elsewhere` holds, for each tournament, the other countries under which platforms list it, and these
-    platforms.
+    `counts` has two entries, the counts of upcoming fixtures and those of all fixtures, null for a tournament without a
+    row. Each country has one spelling. `elsewhere` lists, for each tournament, the other countries under which
+    platforms list it, with these platforms.
     """
     tournaments = _list_tournaments(coverage)
     return {
@@ -42,7 +42,7 @@ def build_tournament_columns(coverage: Coverage, offers: Sequence[PlatformOffer]
 
 
 def _list_tournaments(coverage: Coverage) -> pl.DataFrame:
-    """Return one row per tournament, in the order of the page."""
+    """Return one row per tournament, in the order in which the page shows them."""
     by_country = (pl.col("country").str.to_lowercase(), "display_name", "tournament_key")
     tournaments = (
         coverage.tournaments.select("tournament_key", "display_name", "country")
@@ -93,7 +93,7 @@ def _list_other_countries(
 
 
 def _build_counts(rows: pl.DataFrame, tournaments: pl.DataFrame, offers: Sequence[PlatformOffer]) -> dict[str, Any]:
-    """Return the counts of one universe.
+    """Return the counts per tournament, for upcoming fixtures or for all.
 
     `on` has one list per platform, home first; `gap` has one per competitor.
     """
@@ -122,13 +122,13 @@ def _build_counts(rows: pl.DataFrame, tournaments: pl.DataFrame, offers: Sequenc
 
 
 def _mask_unknown_count(count: str, platform: PlatformOffer) -> pl.Expr:
-    """Return a count, or `UNKNOWN_COUNT` for a 0 where a part could not be looked at."""
+    """Return a count, or `UNKNOWN_COUNT` if it is 0 and a part of the tournament could not be observed."""
     is_uncertain = (pl.col("n_undetermined") > 0) | pl.lit(platform.offer_status is OfferStatus.PARTIAL)
     return pl.when((pl.col(count) == 0) & is_uncertain).then(pl.lit(UNKNOWN_COUNT)).otherwise(count).alias(count)
 
 
 def _classify_gap() -> pl.Expr:
-    """Return the side that lacks the tournament, home or competitor, if both were looked at."""
+    """Return the side that lacks the tournament, home or competitor, if both were observed."""
     is_certain = pl.col("n_undetermined") == 0
     return (
         pl.when(is_certain & pl.col("platform_gap"))
@@ -148,10 +148,11 @@ def build_fixture_columns(coverage: Coverage, offers: Sequence[PlatformOffer]) -
     - `class`: the position in `FIXTURE_CLASSES`.
     - `on`, `unknown`, `listings`: bits of the platforms that list the fixture, that may list it, and that list it more
       than once.
-    - `moved`, `markets`: one list per platform: the seconds by which its kickoff is later than the fixture's, and its
-      markets with a price; null where it does not list the fixture.
-    - `home_lacks`, `lacks`, `not_compared`: one list per competitor: the markets that only it offers, that only home
-      offers, and that were not compared because both were not looked at together; null without any.
+    - `moved`, `markets`: one list per platform: seconds from the fixture's kickoff to the platform's, and the
+      platform's number of markets with a price; null where it does not list the fixture.
+    - `home_lacks`, `lacks`, `not_compared`: one list per competitor: the number of markets that only the competitor
+      offers, that only home offers, and that were not compared because the two were not observed near the same time;
+      null without any.
     """
     order = _list_tournaments(coverage).select("tournament_key").with_row_index("tournament")
     bits = {platform.key: 1 << place for place, platform in enumerate(offers)}
@@ -224,5 +225,5 @@ def _align_rows(fixtures: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _sum_bits(flags: dict[int, pl.Expr]) -> pl.Expr:
-    """The sum of the bits whose flag is set."""
+    """Return an expression for the sum of the bits whose flag is true."""
     return pl.sum_horizontal(pl.lit(0, pl.Int16), *(flag.cast(pl.Int16) * bit for bit, flag in flags.items()))

@@ -1,6 +1,6 @@
 """The coverage page as text: template, style, scripts and data in one file.
 
-The page's own content security policy forbids it to fetch anything and to run any script but its own.
+The content security policy in the page forbids loading anything and running any other script.
 """
 
 import hashlib
@@ -25,12 +25,12 @@ from .statements import PlatformOffer, build_figures, list_offers
 
 PAGE_FOLDER: Final = Path(__file__).parent / "page"
 SCRIPT_NAMES: Final = ("data", "parts", "filters", "fixtures", "missing", "charts", "trends", "prices", "main")
-"""The page's own scripts, in the order in which they are concatenated."""
+"""Names of the page's own scripts, in the order in which they are concatenated."""
 
 
 @dataclass(frozen=True, slots=True)
 class PageOrigin:
-    """The instant at which the page was made, and the versions that made it."""
+    """The instant at which the page was made, and the versions of program, parsers and vocabulary."""
 
     at: datetime
     version: str
@@ -43,8 +43,8 @@ def render_page(
 ) -> str:
     """Return the whole page as HTML.
 
-    `market_names` has the columns `storage.marts.page_prices.MARKET_NAMES_SCHEMA` and holds the markets that
-    `histories` and `trends` may contain, most important first.
+    `market_names` has the columns `storage.marts.page_prices.MARKET_NAMES_SCHEMA`: the markets that `histories` and
+    `trends` may contain, most important first.
     """
     offers = list_offers(coverage)
     script = (
@@ -124,7 +124,7 @@ def _build_script_data(
 
 
 def _hash_source(text: str) -> str:
-    """Return the source of a content security policy that allows exactly this text."""
+    """Return the hash source for the content security policy that allows exactly this script or style."""
     return f"'sha256-{b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
@@ -134,7 +134,7 @@ def format_thousands(n: int) -> str:
 
 
 def format_percent(share: float | None) -> str:
-    """Return a share of 1 as a percentage with one decimal, or a dash for None."""
+    """Return a fraction of 1 as a percentage with one decimal, or a dash for None."""
     return "–" if share is None else f"{100 * share:.1f}\N{NARROW NO-BREAK SPACE}%"
 
 

@@ -1,4 +1,4 @@
-"""The encoding of the page's data in its file: JSON of columns, deflated, in base64.
+"""The encoding of the page's data in its file: JSON of columns, compressed, in base64.
 
 The encoded text contains no character that HTML could interpret.
 """
@@ -16,9 +16,9 @@ COMPRESSION_LEVEL: Final = 9
 
 
 def pack_json(value: Any) -> str:
-    """Return `value` as JSON, deflated (zlib), in base64.
+    """Return `value` as JSON, compressed with zlib, in base64.
 
-    Raises ValueError on a number that JSON lacks (NaN, infinity), and TypeError on a value that JSON cannot hold.
+    Raises ValueError on a number that JSON lacks (NaN, infinity), and TypeError on a value that JSON cannot represent.
     """
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return b64encode(zlib.compress(text.encode(), COMPRESSION_LEVEL)).decode()

@@ -1,8 +1,9 @@
-"""Price movements as lines for the page: the instants of changes, and the new values.
+"""Price movements for the page: the instants of changes, and the new values. Takes and returns frames.
 
-Frames in, frames out. A value is a price x 1000. It is positive while the price could be backed, negative while it was
-the last price and could not be backed, and `MISSING_PRICE` where no look was made or there was no price yet. The lines
-of a market's outcomes share their instants.
+A value is a price x 1000. It is positive while the price can be backed. It is negative when this was the last price and
+it cannot be backed now. It is `MISSING_PRICE` where the platform was not observed or there was no price yet. An offer
+is one line of a market of a fixture on one platform; its outcomes share the instants of changes. A stretch is a span
+without a price change.
 """
 
 from collections.abc import Sequence
@@ -19,18 +20,18 @@ from .page_data import number_keys, pack_json, to_epoch_s, to_epoch_s_column
 
 MISSING_PRICE: Final = 0
 MAX_LINES: Final = 3
-"""The number of lines (specifiers) of a market that the page shows per fixture."""
+"""Maximum number of lines (specifiers) of a market that the page shows per fixture."""
 UNSEEN_STATES: Final = (AvailabilityState.NOT_OBSERVED.value, AvailabilityState.CLOSED_AT_KICKOFF.value)
 OFFER_KEY: Final = ("sr_id", "specifier", "platform")
 
 
 def filter_priced_since(stretches: pl.DataFrame, since: datetime) -> pl.DataFrame:
-    """Return the stretches that had not ended by `since`; earlier ones only hold the last price."""
+    """Return the stretches that end after `since` or have no end."""
     return stretches.filter(pl.col("ends_at").is_null() | (pl.col("ends_at") > since))
 
 
 def rank_main_lines(stretches: pl.DataFrame, max_lines: int = MAX_LINES) -> pl.DataFrame:
-    """Return the `max_lines` lines of each fixture that most platforms price.
+    """Return for each fixture the `max_lines` lines that most platforms price.
 
     The columns are sr_id, specifier and rank (from 1). Of lines that equally many platforms price, the one with the
     most even prices comes first.
@@ -50,11 +51,11 @@ def rank_main_lines(stretches: pl.DataFrame, max_lines: int = MAX_LINES) -> pl.D
 def append_current(
     stretches: pl.DataFrame, states: pl.DataFrame, current: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return `stretches` and `states`, continued by `current` where it was seen after them.
+    """Return `stretches` and `states`, extended by `current` where it was observed after them.
 
     All frames are of one market, as `storage.marts.page_prices` reads them. The history of an offer ends at one look,
-    and the current state may rest on a later one. If the history ends as not observed, the current state begins at the
-    last look.
+    and the current state may come from a later one. If the history ends as not observed, the current state begins at
+    the last look.
     """
     looked_until = pl.max_horizontal(pl.coalesce("ends_at", "last_confirmed_at"), "begins_at")
     is_unseen = (pl.col("ends_at").is_null() & (pl.col("state") == AvailabilityState.NOT_OBSERVED.value)).any()
@@ -85,7 +86,7 @@ def append_current(
 
 
 def _close_stretches(rows: pl.DataFrame, later: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
-    """Return `rows`; each one that has no end ends where the row of `later` with its key begins."""
+    """Return `rows` with an end for each: where it has none, the begin of the row of `later` with its key."""
     ends = rows.join(later.select(*key, until="begins_at"), on=key, how="left")
     return (
         ends.with_columns(pl.coalesce("ends_at", "until").alias("ends_at"))
@@ -101,7 +102,7 @@ def compute_turning_points(
 
     The columns are sr_id, specifier, platform, at and values; the rows are sorted by the first four. The last row of an
     offer is its end. The frames are of one market, as `storage.marts.page_prices` reads them. Stretches that begin
-    before `since` begin at `since`; an offer without a price after `since` has no line.
+    before `since` begin at `since`; an offer without a price after `since` is left out.
     """
     begin = pl.lit(since, INSTANT)
     begins, ends = pl.max_horizontal("begins_at", begin), pl.coalesce("ends_at", "last_confirmed_at")
@@ -145,10 +146,10 @@ def compute_turning_points(
 
 @dataclass
 class PriceHistories:
-    """Price lines of many fixtures, packed into shards until the page's size budget is used up.
+    """Price lines of many fixtures, packed into compressed parts until the page's size limit is reached.
 
-    The page reads a shard when one of its fixtures is chosen. `index` maps market, then fixture, to the number of its
-    shard.
+    The page unpacks a part (shard) when the user selects one of its fixtures. `index` maps market, then fixture, to the
+    number of the part.
     """
 
     budget_bytes: int
@@ -157,9 +158,9 @@ class PriceHistories:
     shards: list[str] = field(default_factory=list)
     index: dict[str, dict[int, int]] = field(default_factory=dict)
     left_out_counts: dict[str, int] = field(default_factory=dict)
-    """The number of fixtures per market that did not fit into the budget."""
+    """Market to the number of its fixtures that did not fit into the size limit."""
     last_confirmed_at: datetime | None = None
-    """The instant of the last look of any line."""
+    """The instant of the latest look at any of the lines."""
 
     @property
     def size_bytes(self) -> int:
@@ -185,14 +186,14 @@ class PriceHistories:
         self.shards.append(pack_json(offers))
 
     def record_left_out(self, market: str, n_fixtures: int) -> None:
-        """Count fixtures of a market that did not fit into the budget."""
+        """Count fixtures of a market that did not fit into the size limit."""
         self.left_out_counts[market] = self.left_out_counts.get(market, 0) + n_fixtures
 
     def _group_offers(self, turns: pl.DataFrame) -> dict[int, list[list[Any]]]:
         """Return each fixture's offers: [specifier, position of the platform, seconds, values].
 
-        The seconds count from the previous instant, the first ones from 1970. The values are one list per outcome.
-        Lines of rank 1 come first.
+        Each number of seconds counts from the previous instant, the first one from 1970. The values are one list per
+        outcome. Lines of rank 1 come first.
         """
         position_by_platform = number_keys(self.platforms)
         rows = (

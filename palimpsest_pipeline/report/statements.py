@@ -1,6 +1,6 @@
-"""The content of the page before any script runs: the cards, the platforms, and the missing looks.
+"""The content of the page before any script runs: the cards, the platforms, and what was not observed.
 
-Counts are those of the mart.
+Counts come from the marts.
 """
 
 from dataclasses import dataclass
@@ -17,19 +17,19 @@ ALL_PLATFORMS: Final = "all"
 
 
 class OfferStatus(StrEnum):
-    """The knowledge about a platform's offer as of the cycle."""
+    """How completely a platform's listings are known as of the cycle."""
 
     COMPLETE = "complete"
-    """The cycle looked at the whole offer."""
+    """The cycle received all listings of the platform."""
     CARRIED = "carried"
-    """The cycle could not look at the whole offer, but an earlier cycle did."""
+    """The cycle did not receive all listings, but an earlier cycle did."""
     PARTIAL = "partial"
-    """No recent cycle looked at the whole offer: it may hold unseen fixtures."""
+    """No recent cycle received all listings: the platform may have unknown fixtures."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlatformOffer:
-    """A platform and the knowledge about its offer."""
+    """A platform, and how completely its listings are known."""
 
     key: str
     name: str
@@ -45,10 +45,11 @@ class PlatformOffer:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A count, its `total`, and the share of 1.
+    """A count, its `total`, and the count as a fraction of the total.
 
-    `total` is None when the count is no share; `n` is None when the count is not known. `at_least` is true when the
-    count (of a rate: the share) may be higher, because a part could not be looked at. A count of 0 is then not known.
+    `total` is None when the count belongs to no total; `n` is None when the count is not known. `at_least` is true when
+    the count (of a rate: the fraction) may be higher, because a part could not be observed; a count of 0 is then not
+    known.
     """
 
     name: str
@@ -62,7 +63,7 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class PlatformRates:
-    """A platform's counts and rates. `n_fixtures` is None when the platform could not be looked at."""
+    """A platform's counts and rates. `n_fixtures` is None when the platform could not be observed."""
 
     platform: PlatformOffer
     at_least: bool
@@ -74,7 +75,10 @@ class PlatformRates:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """The figures of one universe: upcoming fixtures only, or started ones too."""
+    """The numbers at the top of the report, for all fixtures or, without `include_started`, upcoming ones.
+
+    `cards` are the boxes with one number each. `platforms` has the coverage and match rates of each platform.
+    """
 
     include_started: bool
     cards: tuple[Card, ...]
@@ -118,7 +122,7 @@ def _build_offer(row: dict[str, Any], coverage: Coverage, completeness: str) -> 
 
 
 def build_figures(coverage: Coverage, include_started: bool) -> Figures:
-    """Return the cards and the rates per platform of one universe."""
+    """Return the cards and the rates per platform, for upcoming fixtures or for all."""
     rates = {
         row["platform"]: row
         for row in coverage.rates.filter(pl.col("include_started") == include_started).iter_rows(named=True)
@@ -168,8 +172,8 @@ def _build_platform_rates(
 ) -> PlatformRates:
     """Return the counts and rates of one platform.
 
-    `evidence` is the evidence that the row's rates rest on. With partial evidence there may be unseen matches: a rate
-    is then the least possible one if its whole is known, and unknown otherwise.
+    `evidence` is the evidence for the row's rates. With partial evidence there may be unknown matches: a rate is then
+    the smallest possible one if its denominator is known, and unknown otherwise.
     """
     is_partial = platform.offer_status is OfferStatus.PARTIAL
     is_unknown = is_partial and row["n_listings"] == 0

@@ -1,6 +1,6 @@
 """Figures over time as columns for the page's charts.
 
-An unknown value is null, which draws a hole in the line.
+An unknown value is null, which interrupts the line.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from .page_data import list_columns, number_keys, to_epoch_s_column
 from .statements import ALL_PLATFORMS, PlatformOffer
 
 BUCKET_LABELS: Final = ("7d+", "3-7d", "24-72h", "<24h")
-"""The buckets of the scheme reference4, the farthest from kickoff first."""
+"""The buckets of time to kickoff of the scheme reference4, the farthest from kickoff first."""
 COUNT_COLUMNS: Final = ("n_union", "n_matched_fixtures", "n_home_only", "n_competitor_only", "n_undetermined")
 GAP_COLUMNS: Final = ("n_home_missing", "n_platform_missing", "n_home_suspended", "n_platform_suspended", "n_unknown")
 
@@ -24,10 +24,10 @@ GAP_COLUMNS: Final = ("n_home_missing", "n_platform_missing", "n_home_suspended"
 def build_cycle_columns(trends: Trends, offers: Sequence[PlatformOffer]) -> dict[str, Any]:
     """Return the counts and rates of each cycle as columns.
 
-    `at` is the cycle's instant in seconds since 1970. `carried` is 1 when some platform's part rests on an earlier
-    discovery. `overall` is the matched share of all fixtures. `rate` and `covered` hold one list per competitor: the
-    matched share of its fixtures and of home's. Further columns are `COUNT_COLUMNS`. Values that rest on a platform
-    that could not be looked at are null, except the count of undetermined fixtures.
+    `at` is the cycle's instant in seconds since 1970. `carried` is 1 when for some platform an earlier discovery is
+    used. `overall` is the matched share of all fixtures. `rate` and `covered` have one list per competitor: the matched
+    share of the competitor's fixtures and of home's. Further columns are `COUNT_COLUMNS`. Values that depend on a
+    platform that could not be observed are null, except the count of undetermined fixtures.
     """
     rate_columns = (
         "overall_match_rate",
@@ -63,7 +63,7 @@ def build_cycle_columns(trends: Trends, offers: Sequence[PlatformOffer]) -> dict
 
 
 def build_skew_columns(trends: Trends) -> dict[str, Any]:
-    """Return `at`, `p50_ms` and `p95_ms` of one full cycle in `every`."""
+    """Return `at`, `p50_ms` and `p95_ms` of the skew, for every n-th full cycle (`every` in the result)."""
     skews = trends.skews.select(to_epoch_s_column("as_of").alias("at"), pl.col("p50_ms", "p95_ms").round(1))
     return {"every": trends.skew_every, **list_columns(skews)}
 
@@ -71,7 +71,7 @@ def build_skew_columns(trends: Trends) -> dict[str, Any]:
 def build_margin_columns(trends: Trends, offers: Sequence[PlatformOffer]) -> dict[str, Any]:
     """Return the margins by kickoff date.
 
-    `date` holds each kickoff date in seconds since 1970. `of` maps market, then bucket, to one list per platform: the
+    `date` lists the kickoff dates in seconds since 1970. `of` maps market, then bucket, to one list per platform: the
     margins by date, null where there was none.
     """
     dates = trends.margins.select("kickoff_date").unique().sort("kickoff_date")

@@ -1,1 +1,4 @@
-"""Support for a running process: signals, heartbeats, progress, embedded Postgres. Knows no asset."""
+"""Support for running processes: signals, heartbeats, progress, embedded Postgres.
+
+The package has no code about Dagster assets.
+"""

@@ -1,4 +1,7 @@
-"""The address of the broker that hands runs to workers. Can be imported without the extra `celery`."""
+"""Read the URL of the Celery broker that distributes runs to workers.
+
+The module can be imported without the optional dependency `celery`.
+"""
 
 from importlib.util import find_spec
 from typing import Final
@@ -9,7 +12,7 @@ BROKER_VARIABLE: Final = "PALIMPSEST_CELERY_BROKER_URL"
 
 
 def require_broker_url(settings: Settings) -> str:
-    """Return the URL of the broker. Raises SettingsError when none is set or the extra is missing."""
+    """Return the broker's URL. Raises SettingsError if none is set or `celery` is not installed."""
     if settings.celery_broker_url is None:
         raise SettingsError(
             f"{BROKER_VARIABLE}: not set; write redis://:PASSWORD@HOST:6379/0 (or amqp://USER:PASSWORD@HOST:5672//)"

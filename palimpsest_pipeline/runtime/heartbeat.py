@@ -1,6 +1,6 @@
-"""A periodic write to the database on a thread, independent of the other work of the process.
+"""Run a periodic write to the database in a thread, independent of the process's other work.
 
-Knows neither Dagster nor the content that is written.
+The module knows neither Dagster nor the content that is written.
 """
 
 import logging
@@ -18,12 +18,11 @@ log = logging.getLogger(__name__)
 
 
 class PeriodicWriter:
-    """A thread with its own connection that calls `write` every `interval_s` seconds inside the block.
+    """Calls `write` every `interval_s` seconds in a thread with its own connection, during the block.
 
-    `connect` opens a connection, and may raise DatabaseUnreachable. A text that `write` returns is logged as a warning,
-    and so is its failure; a lasting problem is logged once. `write_at_start` calls `write` at the start as well.
-    `write_at_end` is called when the block is left. After the block, at most one call that has already started still
-    completes.
+    `connect` opens the connection and may raise DatabaseUnreachable. If `write` returns a text or fails, a warning is
+    logged; the same problem is logged only once. With `write_at_start`, `write` is also called at the start.
+    `write_at_end` is called at the end of the block. A call that has started before the end may complete after it.
     """
 
     def __init__(
@@ -57,7 +56,7 @@ class PeriodicWriter:
         self._stop_event.set()
         self._thread.join(JOIN_TIMEOUT_S)
 
-    # --- methods that run on the thread ---
+    # --- Methods that run in the thread ---
 
     def _run(self) -> None:
         if self._write_at_start:
@@ -76,7 +75,7 @@ class PeriodicWriter:
         except (DatabaseUnreachable, psycopg.Error) as error:
             self._disconnect()
             self._warn(f"cannot be written now: {error}")
-        except Exception:  # without this thread its run would count as dead
+        except Exception:  # if this thread died, its run would count as dead
             log.exception("%s: could not be written", self._subject)
         else:
             self._has_warned = self._has_warned and warning is not None

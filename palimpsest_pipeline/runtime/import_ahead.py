@@ -1,6 +1,6 @@
-"""Imports on a thread, during work that waits, such as the start or the upgrade of a Postgres.
+"""Import modules in a thread while the process waits, for example for the start of Postgres.
 
-Belongs here: the thread. Does not belong here: the choice of the modules, and the time from which they may be imported.
+Belongs here: the thread. Does not belong here: the choice of the modules, and the time when to import them.
 """
 
 import importlib
@@ -9,9 +9,9 @@ from contextlib import suppress
 
 
 def import_ahead(*names: str) -> threading.Thread:
-    """Import modules one after the other on a thread, while the caller continues.
+    """Import modules one after another in a thread, and return the thread.
 
-    A caller that imports one of them meanwhile waits for it. A failed import is repeated, and raises, where the module
+    Another import of the same module waits for it. If an import fails here, the error is raised again where the module
     is needed.
     """
 

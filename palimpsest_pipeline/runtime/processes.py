@@ -1,7 +1,7 @@
-"""Processes that are recorded in order to stop them later. Knows no Dagster.
+"""Identify processes so that they can be stopped later. Independent of Dagster.
 
-A pid alone does not identify a process: after its end the system may reuse the pid. The instant of creation is
-therefore recorded too.
+A pid alone does not identify a process, because the operating system uses pids again. So the time of creation is stored
+too.
 """
 
 import os
@@ -17,15 +17,15 @@ from typing import Final, Self
 import psutil
 
 CLOCK_TOLERANCE_S: Final = 2.0
-"""Tolerance for the instant of creation, seconds.
+"""Tolerance for the time of creation, in seconds.
 
-The system counts a process's age from boot, so a corrected clock moves this instant.
+The operating system measures a process's age from boot, so correcting the clock changes this time.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class KnownProcess:
-    """A process in a form that can be written to a file and found again."""
+    """A process that can be stored in a file and found again."""
 
     pid: int
     created_at: float
@@ -36,7 +36,7 @@ class KnownProcess:
         return cls(pid, psutil.Process(pid).create_time())
 
     def find(self) -> psutil.Process | None:
-        """Return the process if it still runs; None when it has ended, also if its pid was reused."""
+        """Return the process if it is still running; None when it has ended, even if its pid is used again."""
         try:
             process = psutil.Process(self.pid)
             is_same = abs(process.create_time() - self.created_at) <= CLOCK_TOLERANCE_S
@@ -49,11 +49,11 @@ class KnownProcess:
 def identify_machine() -> str | None:
     """Return a name for the machine, its boot and its pid namespace; None when they are not known.
 
-    Within these a pid identifies one process. A host name would not suffice: containers of one machine may share it,
-    and have other processes under the same pids.
+    A pid is unique for this name. A host name would not be enough, because containers on one machine may share it and
+    have different processes with the same pids.
     """
     if not sys.platform.startswith("linux"):
-        return socket.gethostname()  # this system has no pid namespaces
+        return socket.gethostname()  # this operating system has no pid namespaces
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
@@ -62,14 +62,14 @@ def identify_machine() -> str | None:
 
 
 def is_gone(machine: str | None, pid: int) -> bool:
-    """Return whether the process has certainly ended: it ran on this machine, and no process has its pid.
+    """Return True if the process has certainly ended: it ran on this machine, and its pid is free.
 
-    False when in doubt.
+    False when this is not known.
     """
     if machine is None or machine != identify_machine():
         return False
     try:
-        os.kill(pid, 0)  # the kernel knows all processes; /proc may hide those of other users
+        os.kill(pid, 0)  # the kernel knows all processes, but /proc may hide those of other users
     except ProcessLookupError:
         return True
     except PermissionError:
@@ -80,7 +80,7 @@ def is_gone(machine: str | None, pid: int) -> bool:
 
 
 def stop_process_tree(root: KnownProcess, timeout_s: float = 20) -> None:
-    """End a process and all processes it started: SIGTERM first, then SIGKILL.
+    """End a process and all its descendants: SIGTERM first, then SIGKILL after `timeout_s` seconds.
 
     A process that has already ended is not an error.
     """

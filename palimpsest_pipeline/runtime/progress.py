@@ -1,4 +1,4 @@
-"""Progress of a scrape: a board with its state, shown as bars on a terminal or as lines in a log."""
+"""Show the progress of a scrape, as bars in a terminal or as lines in a log."""
 
 import os
 import queue
@@ -32,21 +32,21 @@ from .terminal import PrintableConsole
 
 LOG_INTERVAL_S: Final = 15.0
 RATE_WINDOW_S: Final = 5.0
-"""Length of the time window of rates."""
+"""Length in seconds of the period over which rates are computed."""
 REDRAWS_PER_S: Final = 2
 CLOSED_VIEW: Final = HostView(0, 0, "closed")
 STATE_LABELS: Final = {"open": "paused", "probing": "tested with one request", "shut": "not used any more"}
 
 
 class Phase(StrEnum):
-    """The parts of a scrape. The discovery of a late platform continues during the capture."""
+    """The stages of a scrape. The discovery of a late platform continues during the capture."""
 
     DISCOVERY = "discovery"
     CAPTURE = "capture"
 
     @classmethod
     def from_kind(cls, kind: PayloadKind) -> "Phase":
-        """Return the part in which payloads of this kind are requested."""
+        """Return the stage that sends requests of this kind."""
         return cls.CAPTURE if kind is PayloadKind.DETAIL else cls.DISCOVERY
 
 
@@ -56,19 +56,22 @@ def _make_float_array() -> "array[float]":
 
 @dataclass(slots=True)
 class ProgressRow:
-    """One platform in one phase. `now` and `*_at`: seconds of the board's clock."""
+    """The progress of one platform in one stage.
+
+    `now` and `*_at` are seconds of the board's clock.
+    """
 
     n_planned: int = 0
-    """Requests planned so far, without retries."""
+    """Number of requests planned so far, without retries."""
     n_done: int = 0
-    """Requests that are finished, failed or not."""
+    """Number of finished requests, including failed ones."""
     n_failed: int = 0
     n_retried: int = 0
     counts: RequestCounts = field(default_factory=RequestCounts)
     arrived_at: "array[float]" = field(default_factory=_make_float_array)
-    """The end of each attempt."""
+    """When each attempt ended."""
     took_s: "array[float]" = field(default_factory=_make_float_array)
-    """The duration of each attempt."""
+    """How many seconds each attempt took."""
 
     @property
     def is_finished(self) -> bool:
@@ -76,26 +79,26 @@ class ProgressRow:
 
     @property
     def p50_ms(self) -> float | None:
-        """The median duration of the host's answers so far."""
+        """The median duration of the host's answers so far, in milliseconds."""
         p50_s = compute_percentile(self.counts.answered_durations_s, 50)
         return None if p50_s is None else p50_s * 1000
 
     def compute_rate_per_s(self, now: float) -> float:
-        """Return the attempts that ended per second, over the last RATE_WINDOW_S seconds.
+        """Return the number of attempts per second over the last RATE_WINDOW_S seconds.
 
-        For a finished phase: over the whole phase.
+        For a finished stage it is the average over the whole stage.
         """
         return len(self._list_recent(now)) / self._compute_window_s(now)
 
     def compute_in_flight(self, now: float) -> float:
-        """Return the mean number of concurrent attempts over the same seconds.
+        """Return the mean number of concurrent attempts over the same period as the rate.
 
-        It is the rate times the mean duration.
+        It is the rate multiplied by the mean duration.
         """
         return sum(self._list_recent(now)) / self._compute_window_s(now)
 
     def estimate_left_s(self, now: float) -> float | None:
-        """Return the seconds until the end at the present rate; None while no attempt ends."""
+        """Return the estimated seconds until the end at the present rate; None while no attempt ends."""
         per_s = self.compute_rate_per_s(now)
         return (self.n_planned - self.n_done) / per_s if per_s else None
 
@@ -110,14 +113,14 @@ class ProgressRow:
 
     @property
     def duration_text(self) -> str:
-        """The duration of a finished phase as text; empty before its end."""
+        """The duration of a finished stage as text; empty before its end."""
         return f"in {format_duration(self._compute_window_s(0))}" if self.is_finished and self.took_s else ""
 
 
 class Board:
-    """The state of a scrape from start to end, as an observer. Any thread may read it at any time.
+    """The state of a scrape, updated as an observer. It can be read from any thread.
 
-    The row of a phase starts with its first answer, or with the first request that is not sent.
+    The row of a platform and stage starts with the first answer, or with the first request that is not sent.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
@@ -163,13 +166,13 @@ class Board:
         return row
 
     def select_phase(self, phase: Phase) -> dict[Platform, ProgressRow]:
-        """Return the rows of one phase."""
+        """Return the rows of one stage by platform."""
         return {platform: row for (row_phase, platform), row in list(self.rows.items()) if row_phase is phase}
 
     def compute_skew_ms(self) -> list[float]:
-        """Return, per fixture, the time between the observations of its platforms.
+        """Return the skew of each fixture in milliseconds: the time between its platforms' observations.
 
-        Only fixtures that were observed on at least two platforms so far are included.
+        Only fixtures that at least two platforms have answered are included.
         """
         n_counted, skews = self._skew
         if len(self._outcomes) != n_counted:
@@ -179,7 +182,7 @@ class Board:
         return skews
 
     def describe(self) -> str:
-        """Return one line on the phases under way, or on the last phase when none is."""
+        """Return one line about the running stages, or about the last stage when none runs."""
         rows = list(self.rows.items())
         if not rows:
             return "no answer yet"
@@ -191,7 +194,7 @@ class Board:
         return "; ".join(filter(None, [*parts, self.describe_skew()]))
 
     def describe_skew(self) -> str:
-        """Return the skew of the fixtures so far as text; empty before the first one."""
+        """Return the skew of the answered fixtures as text; empty when there is none."""
         skew = self.compute_skew_ms()
         return (
             f"skew p50 {compute_percentile(skew, 50):.0f} ms, p95 {compute_percentile(skew, 95):.0f} ms" if skew else ""
@@ -221,7 +224,7 @@ def describe_failures(row: ProgressRow) -> str:
 
 
 def describe_host_state(view: HostView) -> str:
-    """Return the limits on requests to the host, with the reason; empty when there are none."""
+    """Return the breaker's state and reason as text; empty when requests are sent normally."""
     if view.state == CLOSED_VIEW.state:
         return ""
     return ": ".join(filter(None, (STATE_LABELS[view.state], view.reason)))
@@ -233,10 +236,10 @@ def format_duration(seconds: float) -> str:
 
 
 class LogBoard(Board):
-    """The board for a log: a line at each interval, at each change of a host, and at the end.
+    """A board that writes lines to a log: regularly, when a host's state changes, and at the end.
 
-    Use it as a context manager. A thread writes the lines, because a log may be a database. A line that cannot be
-    written is left out.
+    Use it as a context manager. The lines are written in a thread, because writing to a log may be slow (it may be a
+    database). A line that cannot be written is dropped.
     """
 
     def __init__(
@@ -258,7 +261,7 @@ class LogBoard(Board):
     def __exit__(self, *_: object) -> None:
         self._lines.put(self.describe())
         self._lines.put(None)
-        self._writer.join(timeout=2)  # a log that hangs must not delay the end of a scrape
+        self._writer.join(timeout=2)  # a slow log must not delay the end of a scrape
 
     def on_host_change(self, platform: Platform, view: HostView) -> None:
         super().on_host_change(platform, view)
@@ -280,9 +283,9 @@ class LogBoard(Board):
 
 @contextmanager
 def open_terminal() -> Iterator[Console]:
-    """Open a console on the present standard error.
+    """Open a console on the standard error of this moment.
 
-    It stays valid when Dagster redirects standard error into a file during a step.
+    It stays usable when Dagster redirects standard error to a file during a step.
     """
     with os.fdopen(os.dup(sys.stderr.fileno()), "w") as stream:
         yield PrintableConsole(file=stream)
@@ -290,9 +293,9 @@ def open_terminal() -> Iterator[Console]:
 
 @contextmanager
 def show_bars(board: Board, console: Console) -> Iterator[None]:
-    """Draw the board on a terminal while the block runs; its last state stays visible.
+    """Show the board in a terminal during the block. Its last state stays visible.
 
-    Nothing is drawn when the console is not a terminal.
+    Nothing is shown when the console is not a terminal.
     """
     if not console.is_terminal:
         yield
@@ -302,7 +305,7 @@ def show_bars(board: Board, console: Console) -> Iterator[None]:
 
 
 def draw_board(board: Board) -> RenderableType:
-    """Return the bars of each phase and platform as they are now, and the skew below them."""
+    """Return the bars of each stage and platform, and the skew below them."""
     now = board.now()
     table = Table.grid(padding=(0, 1))
     for justify in ("left", "left", "right", "right", "right", "right", "left"):

@@ -1,6 +1,6 @@
-"""Concurrent commands share one embedded server: the last one stops it, unless it must keep running.
+"""Let concurrent commands share one embedded server; the last command may stop it.
 
-Knows no Dagster.
+Independent of Dagster.
 """
 
 import fcntl
@@ -15,18 +15,19 @@ import psutil
 from palimpsest_pipeline.settings import SettingsError
 
 LOCK_FILE: Final = "in_use.lock"
-"""The lock file: every command holds a shared lock on it while it works.
+"""The lock file: every command holds a shared lock on it while it runs.
 
-The system releases the lock of a command that is killed. The file contains STOP_MARK or nothing.
+The operating system releases the lock of a killed command. The file contains STOP_MARK when the last command must stop
+the server; otherwise it is empty.
 """
 STOP_MARK: Final = b"stop"
 
 
 @contextmanager
 def mark_in_use(home: Path) -> Iterator["ServerShare"]:
-    """Mark `home` as in use inside the block.
+    """Register this command as a user of the server in `home` during the block.
 
-    Waits while another command stops its server.
+    Waits while another command stops the server.
     """
     descriptor = _open_lock_file(home)
     try:
@@ -37,7 +38,7 @@ def mark_in_use(home: Path) -> Iterator["ServerShare"]:
 
 
 def is_in_use(home: Path) -> bool:
-    """Return whether any command works in `home` now."""
+    """Return whether any command uses the server in `home` now."""
     if not (home / LOCK_FILE).exists():
         return False
     descriptor = _open_lock_file(home)
@@ -48,18 +49,18 @@ def is_in_use(home: Path) -> bool:
 
 
 def is_server_left(home: Path) -> bool:
-    """Return whether the server was left running although no command works in `home`."""
+    """Return whether a server still runs that the last command should have stopped."""
     return (home / LOCK_FILE).exists() and not is_in_use(home) and (home / LOCK_FILE).read_bytes().startswith(STOP_MARK)
 
 
 def list_commands(home: Path) -> list[str]:
-    """Return the other processes that work in `home`: their command lines, each with its pid.
+    """Return the command lines and pids of other processes that use the server in `home`.
 
-    Empty when none can be read.
+    Empty when no process can be read.
     """
     lock, descriptions = (home / LOCK_FILE).resolve(), list[str]()
     for process in psutil.process_iter():
-        with suppress(psutil.Error, OSError):  # it belongs to another user, or has ended meanwhile
+        with suppress(psutil.Error, OSError):  # the process belongs to another user, or has ended meanwhile
             if process.pid != os.getpid() and any(Path(file.path) == lock for file in process.open_files()):
                 command_line = [Path(process.cmdline()[0]).name, *process.cmdline()[1:]]
                 descriptions.append(f"{' '.join(command_line)} (pid {process.pid})")
@@ -67,21 +68,21 @@ def list_commands(home: Path) -> list[str]:
 
 
 class ServerShare:
-    """One command's share of the home's server."""
+    """One command's use of the server; `mark_in_use` yields it."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
 
     def set_stop_when_last(self, stop: bool) -> None:
-        """Record whether the last command must stop the server."""
+        """Set whether the last command stops the server."""
         os.truncate(self._descriptor, 0)
         os.pwrite(self._descriptor, STOP_MARK if stop else b"", 0)
 
     def must_stop_server(self) -> bool:
         """Return whether this command must stop the server.
 
-        It must when no other command is left and the server need not keep running. No other command can start until the
-        block of `mark_in_use` ends.
+        It must when it is the last command and `set_stop_when_last` was called with True. No other command can start
+        until the block of `mark_in_use` ends.
         """
         return _try_lock_alone(self._descriptor) and os.pread(self._descriptor, len(STOP_MARK), 0) == STOP_MARK
 

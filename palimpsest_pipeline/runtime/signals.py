@@ -1,4 +1,4 @@
-"""Deferral of Ctrl-C and similar signals during work that must not be interrupted at any point."""
+"""Defer Ctrl-C and similar signals during work that must not be interrupted at any point."""
 
 import asyncio
 import signal
@@ -12,11 +12,12 @@ DEFERRED_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class DeferredSignals:
-    """A deferral of signals until the end of the block: the first one cancels the task meanwhile.
+    """Defers signals until the end of the block; the first signal cancels the task meanwhile.
 
-    An exception between any two instructions can be lost (an event loop only logs an exception of a callback), or leave
-    work half done. After the block the previous handler handles the signal. Ignored signals stay ignored. Python
-    delivers signals to the main thread only: on another thread this does nothing.
+    The task is the one of `cancel_on_signal`. A signal that raised an exception at any instruction could be lost (an
+    event loop only logs exceptions of callbacks) or leave work half done. After the block, the previous handler gets
+    the signal. Ignored signals stay ignored. In a thread other than the main thread this does nothing, because Python
+    delivers signals only to the main thread.
     """
 
     def __init__(self) -> None:
@@ -43,10 +44,7 @@ class DeferredSignals:
 
     @contextmanager
     def cancel_on_signal(self, task: asyncio.Task[Any] | None) -> Iterator[None]:
-        """Cancel `task` when a signal arrives inside this block.
-
-        A signal that has already arrived cancels it at once.
-        """
+        """Cancel `task` when a signal arrives in this block, or at once if a signal has already arrived."""
         self._task = task
         if self._arrived_signals:
             self._cancel_task()
@@ -63,4 +61,4 @@ class DeferredSignals:
     def _cancel_task(self) -> None:
         if self._task is not None:
             self._task.cancel()
-            self._task.get_loop().call_soon_threadsafe(lambda: None)  # wakes a loop that is waiting for the network
+            self._task.get_loop().call_soon_threadsafe(lambda: None)  # wakes the event loop if it waits for the network

@@ -1,6 +1,6 @@
-"""Output to a terminal: a console that outside text cannot control, and a log of our warnings.
+"""Terminal output: a console that is safe for foreign text, and a handler for the product's warnings.
 
-Belongs here: the needs of every process that prints. Does not belong here: commands and their options (`console`).
+Belongs here: code for every process that prints. Does not belong here: commands and their options (`console`).
 """
 
 import logging
@@ -16,18 +16,18 @@ from palimpsest_pipeline.domain.printable_text import escape_controls
 
 PACKAGE_NAME: Final = __name__.partition(".")[0]
 PIPE_WIDTH_COLUMNS: Final = 160
-"""Width of a table that goes to a file or another program, unless COLUMNS sets another one."""
+"""Width in columns of output to a file or another program, unless COLUMNS is set."""
 
 
 def find_output_width(stream: TextIO) -> int | None:
-    """Return the width of output to `stream`, columns; None: the terminal decides."""
+    """Return the width of output to `stream` in columns; None when the terminal's width is used."""
     return None if stream.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH_COLUMNS
 
 
 class PrintableConsole(Console):
-    """A console on which no text can clear the screen or set a title, even with control characters.
+    """A console on which foreign text cannot control the terminal, such as clear it or set its title.
 
-    Only the console's own styles control the terminal.
+    Control characters in texts are escaped. Only the console's own styles are sent to the terminal.
     """
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
@@ -40,9 +40,10 @@ class PrintableConsole(Console):
 
 
 class TerminalLog(logging.Handler):
-    """Shows this product's warnings as one line each, without tracebacks, on the present standard error.
+    """Prints the product's warnings as one line each, without tracebacks, on standard error.
 
-    Logs of libraries are for operators of servers. A command prints its own errors, and the log of a run is in the UI.
+    Logs of libraries are not printed, because they are for operators of servers. A command prints its own errors, and
+    the log of a run is in the UI.
     """
 
     def __init__(self) -> None:
@@ -52,12 +53,10 @@ class TerminalLog(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if record.name.partition(".")[0] != PACKAGE_NAME:
             return
-        line = escape_controls(
-            " ".join(record.getMessage().split())
-        )  # Rich drops some control characters without notice
+        line = escape_controls(" ".join(record.getMessage().split()))  # Rich silently removes some control characters
         self._console.print(f"warning: {line}", style="dim", markup=False, highlight=False, soft_wrap=True)
 
 
 def log_to_terminal() -> None:
-    """Send every log of this process to `TerminalLog` and nowhere else."""
+    """Send all logs of this process to `TerminalLog` only."""
     logging.getLogger().handlers[:] = [TerminalLog()]

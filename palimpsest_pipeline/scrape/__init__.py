@@ -1,6 +1,6 @@
-"""The scrape: discover listings, choose targets, capture them, and summarise the result.
+"""The scrape: discover listings, choose targets, capture their odds, and summarise the result.
 
-All requests go through one engine. Knows no database, no Dagster, no settings.
+All requests go through one engine. The package uses no database, no Dagster and no settings.
 """
 
 from .capture import capture_targets

@@ -1,6 +1,7 @@
-"""The capture: every target's whole book from all its platforms at once.
+"""The capture stage: request the full odds of every target from all its platforms.
 
-Decides which listings are requested and in which order; the engine sends the requests.
+A target is a fixture with its listings. This module decides which listings are requested and in which order; the engine
+sends the requests.
 """
 
 import asyncio
@@ -26,9 +27,9 @@ from .targets import rank_target
 log = logging.getLogger(__name__)
 
 TargetSubmitter = Callable[[Sequence[Target]], None]
-"""A function that submits those listings of the targets that have not been submitted yet."""
+"""A function that submits the listings of targets that were not submitted before."""
 TargetSource = Callable[[TargetSubmitter], Awaitable[None]]
-"""A function that runs during a capture and finds further targets."""
+"""A coroutine function that runs during a capture and submits more targets."""
 RERANK_INTERVAL_S: Final = 15.0
 KICKED_OFF_REASON: Final = "it has kicked off"
 
@@ -45,7 +46,7 @@ async def capture_targets(
     source: TargetSource | None = None,
     rerank_interval_s: float = RERANK_INTERVAL_S,
 ) -> CycleResult:
-    """Request every listing of every target, most urgent targets first.
+    """Request every listing of every target, the most urgent targets first.
 
     Listings of platforms without adapter or host are left out. All listings of a fixture start together if their hosts
     allow it. A waiting target moves up when it becomes urgent; a target that kicks off while it waits is not requested,
@@ -53,9 +54,9 @@ async def capture_targets(
     the listing has failed. A listing that `source` finds joins the others of its fixture while these wait, and is
     requested alone otherwise; the capture lasts at least as long as the source.
 
-    `tally` counts the outcomes as they arrive, so the caller can summarise a cancelled capture too.
-    `read_earlier_result` is called at the end and returns the result of the same cycle's discovery: the returned runs
-    cover both. Raises the error that ended the engine.
+    `tally` counts the outcomes as they arrive, so the caller can also summarise a cancelled capture.
+    `read_earlier_result` is called at the end and returns the result of the cycle's discovery; the result covers both
+    stages. Raises the error that stopped the engine.
     """
     tally = tally or StageTally()
     with engine.observe(tally):
@@ -76,7 +77,7 @@ async def capture_targets(
 
 
 class _Capture:
-    """The open targets, and the job and rank of each."""
+    """The targets of a running capture that are not finished, with the job and rank of each."""
 
     def __init__(
         self, cycle: Cycle, adapters: Mapping[Platform, PlatformAdapter], engine: ScrapeEngine, clock: Clock
@@ -87,11 +88,12 @@ class _Capture:
         self._clock = clock
         self._open_jobs: dict[asyncio.Future[list[RequestResult]], tuple[int, Target, Rank]] = {}
         self._future_by_listing: dict[tuple[Platform, str], asyncio.Future[list[RequestResult]] | None] = {}
-        """The submitted listings, each with its job's future; None where no request could be built."""
+        """The submitted listings with the futures of their jobs; None if no request could be built."""
 
     async def run(self, targets: Sequence[Target], source: TargetSource | None, rerank_interval_s: float) -> None:
         self._submit_targets(targets)
-        # The targets come first: the scheduler gives up a blocking host when it has no other work.
+        # Targets are submitted before the source starts, because the scheduler gives up a blocked host when it has no
+        # other work.
         source_task = asyncio.create_task(_run_source(source, self._submit_targets))
         try:
             while self._open_jobs or not source_task.done():
@@ -137,7 +139,7 @@ class _Capture:
     def _submit_target(
         self, whole_target: Target, new_part: Target, requests: Sequence[Request], now: datetime
     ) -> asyncio.Future[list[RequestResult]]:
-        """Submit the new part of a target, together with its listings that still wait."""
+        """Submit `new_part` of a target together with its listings that still wait."""
         rank = rank_target(whole_target, self._home, now)
         for future in (
             self._future_by_listing.get((platform, external_id))

@@ -1,6 +1,6 @@
-"""The circuit breaker of one host: decides from every start and answer whether the host is used.
+"""The circuit breaker of one host: decides from requests and answers whether the host is used.
 
-Pure; times in seconds of one monotonic clock.
+No I/O. Times are seconds of one monotonic clock.
 """
 
 from collections import deque
@@ -12,33 +12,34 @@ from palimpsest_pipeline.wire.retry_rules import HostSignal
 from .host_budget import BreakerRule
 
 MAX_DETAIL_CHARS = 120
-"""Characters of one answer's failure that a reason repeats."""
+"""Maximum number of characters of an answer's failure in a breaker's reason."""
 
 
 class BreakerState(StrEnum):
-    """The state of a breaker: how its host is used."""
+    """The state of a circuit breaker."""
 
     CLOSED = "closed"
-    """Requests are sent as usual."""
+    """Requests are sent normally."""
     OPEN = "open"
     """No request is sent until the pause ends."""
     PROBING = "probing"
-    """One request is sent as a test."""
+    """One test request (a probe) is sent."""
     SHUT = "shut"
-    """No request is sent any more in this scrape."""
+    """No more requests are sent in this scrape."""
 
 
 class CircuitBreaker:
-    """Opens on blocks, failures, a stall or a demanded pause; then probes; shuts when probes keep failing.
+    """The state machine of a host's circuit breaker.
 
-    A probe is one request at a time. A good answer closes the breaker, even an answer to a request that was in flight
-    when it opened. Only a pause that the host demanded lasts to its end in any case.
+    It opens after blocks, after failures, when the host stops answering (a stall), or when the host demands a pause.
+    After the pause it sends probes, one request at a time. A good answer closes it, even one to a request that was sent
+    before it opened; only a pause that the host demanded always lasts to its end. It shuts when probes keep failing.
     """
 
     def __init__(self, rule: BreakerRule) -> None:
         self._rule = rule
         self._started_at_by_key: dict[int, float] = {}
-        """Start of each request in flight, oldest first."""
+        """Start times of the requests in flight by key, oldest first."""
         self._last_answer_at = -inf
         self._held_until = -inf
         self._close()
@@ -46,17 +47,17 @@ class CircuitBreaker:
     def _close(self) -> None:
         self.state = BreakerState.CLOSED
         self.reason = ""
-        """The cause of the current state when it is not CLOSED. Other scrapes receive it."""
+        """Why the breaker is not CLOSED. Other scrapes read this reason."""
         self._ending_reason = ""
-        """The cause for which this scrape stopped waiting, in addition to the reason."""
+        """Why this scrape stopped waiting for the host, in addition to `reason`."""
         self.is_blocked = False
-        """Open because of blocks, or because another scrape reported a problem of the host."""
+        """True when it opened because of blocks, or because another scrape reported a problem."""
         self.is_held = False
-        """Open because of a problem that was reported before this scrape started."""
+        """True when it opened because of a problem reported before this scrape started."""
         self.opened_at: float | None = None
-        """When the breaker left CLOSED."""
+        """When the breaker left the state CLOSED."""
         self.until = -inf
-        """While OPEN the end of the pause; while SHUT the time from which another scrape may send requests."""
+        """While OPEN, the end of the pause. While SHUT, the time when another scrape may send requests."""
         self._recent_failures: deque[bool] = deque(maxlen=self._rule.window)
         self._keys_failed_since_good: set[int] = set()
         self._n_blocks_in_a_row = 0
@@ -65,7 +66,7 @@ class CircuitBreaker:
 
     @property
     def full_reason(self) -> str:
-        """Return the reason together with the cause for which this scrape stopped waiting."""
+        """Return `reason`, followed by why this scrape stopped waiting."""
         return f"{self.reason}; {self._ending_reason}" if self._ending_reason else self.reason
 
     @property
@@ -77,7 +78,7 @@ class CircuitBreaker:
         return min(self._rule.pause_s * 2.0**self._n_bad_probes, self._rule.pause_max_s)
 
     def record_start(self, key: int, now: float) -> None:
-        """Record that a request is in flight. While PROBING it is the probe."""
+        """Record that a request was sent. In the state PROBING it is the probe."""
         self._started_at_by_key[key] = now
         if self.wants_probe:
             self._probe_key = key
@@ -87,7 +88,7 @@ class CircuitBreaker:
     ) -> None:
         """Record the answer to a request.
 
-        `retry_after_s` is the host's Retry-After; `detail` describes the failure in words.
+        `retry_after_s` is the host's Retry-After in seconds; `detail` is the text of the failure.
         """
         self._started_at_by_key.pop(key, None)
         self._last_answer_at = now
@@ -124,7 +125,8 @@ class CircuitBreaker:
                 now,
             )
         elif is_repeated:
-            # With few requests in flight the window fills too late: the first requests would use up their attempts.
+            # With few requests in flight, the window fills too slowly, and the first requests would use all their
+            # attempts.
             self._open(
                 f"failed twice for one request, and answered no other meanwhile{_describe_last(detail)}",
                 self._pause_s,
@@ -172,17 +174,17 @@ class CircuitBreaker:
     def shut(self, reason: str, until: float = -inf, *, ending_reason: str = "") -> None:
         """Stop all requests to the host in this scrape.
 
-        `ending_reason`: the cause for which this scrape stops waiting, when it is no fault of the host.
+        `ending_reason` says why this scrape stops waiting, when the host is not the cause.
         """
         self.state, self.reason, self._ending_reason, self._probe_key = BreakerState.SHUT, reason, ending_reason, None
         self.until = max(self.until, until)
 
     def hold(self, reason: str, until: float, now: float, *, is_blocked: bool = True) -> None:
-        """Apply a problem that another scrape reported, before any request.
+        """Open the breaker because another scrape reported a problem, before the first request.
 
-        No request is sent to the host until `until`; one probe follows. The breaker shuts at once when that time
-        exceeds `max_retry_after_s`. With `is_blocked` the scrape does not wait for the host once all other work is
-        done.
+        No request is sent to the host until `until`, then one probe. The breaker shuts at once when that is more than
+        `max_retry_after_s` seconds away. With `is_blocked`, the scrape stops waiting for the host when all other work
+        is done.
         """
         self.is_blocked, self.is_held, self.opened_at = is_blocked, True, now
         self.state, self.reason, self.until = BreakerState.OPEN if until > now else BreakerState.PROBING, reason, until
@@ -190,10 +192,9 @@ class CircuitBreaker:
             self.shut(reason)
 
     def tick(self, now: float) -> None:
-        """Apply the passage of time.
+        """Update the state for the time `now`.
 
-        A stall opens the breaker, the end of a pause starts probing, and too long a time without a good answer shuts
-        it.
+        A stall opens the breaker. The end of a pause starts probing. `give_up_s` seconds without a good answer shut it.
         """
         if (stalls_at := self._find_stall_at()) is not None and stalls_at <= now:
             if self.state is BreakerState.PROBING:
@@ -210,7 +211,7 @@ class CircuitBreaker:
             self.state = BreakerState.PROBING
 
     def find_next_tick_at(self) -> float | None:
-        """Return when `tick` may change the state; None when time alone changes nothing."""
+        """Return the next time when `tick` may change the state; None when there is none."""
         ends_at = self.until if self.state is BreakerState.OPEN else None
         return min(
             (tick_at for tick_at in (self._find_stall_at(), self._find_give_up_at(), ends_at) if tick_at is not None),
@@ -225,7 +226,7 @@ class CircuitBreaker:
         return None
 
     def _find_give_up_at(self) -> float | None:
-        # A probe must fail first, even after a long first pause: every open host gets at least one probe.
+        # At least one probe must fail before the breaker gives up, even if the first pause was long.
         is_waiting = (
             self.state in (BreakerState.OPEN, BreakerState.PROBING) and self._probe_key is None and self._n_bad_probes
         )

@@ -1,4 +1,4 @@
-"""Isolation of a dialect's errors: an exception becomes a failure of its own platform only."""
+"""Contain errors of platform adapters: an exception becomes a failure of that platform only."""
 
 import logging
 from collections.abc import Callable
@@ -12,12 +12,12 @@ log = logging.getLogger(__name__)
 
 
 def describe_error(error: BaseException) -> str:
-    """Return an exception as one line."""
+    """Return an exception as one line of text."""
     return escape_controls(f"{type(error).__name__}: {error}".rstrip(": "), kept_characters="\n")
 
 
 def guard_judge(adapter: PlatformAdapter) -> Callable[[Answer], tuple[FailureClass, str] | None]:
-    """Return the adapter's `judge`, with `contract_broken` for an answer on which it raises."""
+    """Return a wrapper of the adapter's `judge` that converts exceptions to the failure `contract_broken`."""
 
     def judge(answer: Answer) -> tuple[FailureClass, str] | None:
         try:

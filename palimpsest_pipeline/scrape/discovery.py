@@ -1,7 +1,9 @@
-"""The discovery: the present listings of each platform, all platforms at once.
+"""The discovery stage: request the present listings of all platforms at the same time.
+
+A crawl is the sequence of a platform's discovery requests.
 
 Belongs here: sending a crawl's requests, the time limit of a platform, the continuation of a late discovery. Does not
-belong here: the requests and their reading (dialects), targets, landing, ledger.
+belong here: building the requests and parsing the answers (adapters), targets, landing, ledger.
 """
 
 import asyncio
@@ -26,12 +28,12 @@ from .stage_tally import StageTally
 log = logging.getLogger(__name__)
 
 TIME_OVER_REASON: Final = "the time for the discovery was over"
-"""The reason for a request of a late platform that was not sent or not awaited."""
+"""The reason of a late platform's request that was not sent, or whose answer was not awaited."""
 
 
 @dataclass(frozen=True, slots=True)
 class DiscoveryRound:
-    """The discoveries so far, and the late platforms, which still have open requests."""
+    """The discoveries so far, and the late platforms, whose requests are not all answered."""
 
     discoveries: Mapping[Platform, Discovery]
     late_platforms: Collection[Platform] = ()
@@ -45,14 +47,14 @@ async def discover(
     tally: StageTally | None = None,
     patience_s: float = inf,
 ) -> DiscoveryRound:
-    """Run the crawl of every platform that has a host.
+    """Run the crawl of every platform that has a client.
 
-    Any failure of one platform becomes its own FAILED Discovery. This function waits for a platform until `patience_s`
-    have passed since its last good answer, or since the start. Then, if another platform is done and has listings, it
-    is late: the caller closes the engine, which cancels its requests, and continues with `continue_discoveries`. A
-    pause that its own crawl makes after a good answer does not count.
+    A failure of one platform gives a discovery with the status FAILED for this platform only. A platform is waited for
+    until `patience_s` seconds have passed since its last good answer, or since the start. If then another platform is
+    done and has listings, the platform is late: the caller closes the engine, which cancels its requests, and continues
+    with `continue_discoveries`. A pause that the crawl itself makes after a good answer does not count.
 
-    `tally` counts the requests. An error that ends the engine ends the discovery of all platforms.
+    `tally` counts the requests. An error that stops the engine stops the discovery of all platforms.
     """
     turn_numbers = itertools.count()
     crawls = {p: _Crawl(adapter, engine, sport, turn_numbers) for p, adapter in adapters.items() if p in engine.hosts}
@@ -85,13 +87,13 @@ async def discover(
 async def _wait_for_crawls(
     crawls: Mapping[Platform, "_Crawl"], tasks: Mapping[Platform, asyncio.Task[None]], patience_s: float
 ) -> None:
-    """Return when each platform is done or late. Raises the error that ended the engine."""
+    """Wait until each platform is done or late. Raises the error that stopped the engine."""
     loop = asyncio.get_running_loop()
     while open_platforms := [platform for platform, task in tasks.items() if not task.done()]:
         ends_at_s = max(crawls[platform].last_good_at_s for platform in open_platforms) + patience_s
         done_platforms = [platform for platform in tasks if platform not in open_platforms]
         if not any(crawls[platform].read_discovery().listings for platform in done_platforms):
-            ends_at_s = inf  # Without any listing the caller has no target to capture.
+            ends_at_s = inf  # Without any listing there is no target to capture, so the wait goes on.
         elif ends_at_s <= loop.time():
             return
         timeout_s = None if ends_at_s == inf else ends_at_s - loop.time()
@@ -111,11 +113,11 @@ async def continue_discoveries(
     duration_s: float,
     on_discovery: Callable[[Discovery], None],
 ) -> None:
-    """Continue the discovery of these platforms for at most `duration_s` seconds.
+    """Continue the discovery of late platforms for at most `duration_s` seconds.
 
-    Requests without an answer by then fail, and the landing records them as failed. `landed_answers` are each
-    platform's answers so far: a request with a good answer is not repeated. `on_discovery` receives a platform's
-    discovery after each batch of answers, and at the end of its crawl.
+    Requests without an answer by then are landed as failed. `landed_answers` are each platform's answers so far; a
+    request with a good answer is not repeated. `on_discovery` is called with a platform's discovery after each group of
+    answers, and at the end of its crawl.
     """
     ends_at_s = asyncio.get_running_loop().time() + duration_s
     turn_numbers = itertools.count()
@@ -135,7 +137,7 @@ async def continue_discoveries(
 
 @dataclass(slots=True)
 class _GoodAnswerObserver(ScrapeObserver):
-    """The observer that records when each crawl got its last good answer."""
+    """Records when each crawl got its last good answer."""
 
     crawls: Mapping[Platform, "_Crawl"]
 
@@ -152,25 +154,25 @@ class _Crawl:
     engine: ScrapeEngine
     sport: Sport
     turns: Iterator[int]
-    """Ranks before any fixture, and among the crawls in order of submission."""
+    """Rank numbers for the requests, in order of submission. Discovery ranks before all fixtures."""
     landed_answers: Sequence[Answer] = ()
-    """Answers from before this crawl."""
+    """Answers that were landed before this crawl started."""
     last_good_at_s: float = 0.0
-    """The instant from which the platform's patience counts, by the loop's clock.
+    """Start of the patience, in seconds of the event loop's clock.
 
-    It is the start, the last good answer, or the end of a pause that the crawl makes after one.
+    It is the start of the crawl, its last good answer, or the end of a pause that the crawl makes after a good answer.
     """
     _answers: list[Answer] = field(default_factory=list)
     _known_answers: defaultdict[str, deque[Answer]] = field(default_factory=lambda: defaultdict(deque))
-    """Earlier good answers by request key, the oldest first.
+    """Earlier good answers by request key, oldest first.
 
-    A crawl may repeat a request, so each answer is used once.
+    A crawl may repeat a request, so each answer is used only once.
     """
     _submitted_requests: list[tuple[Request, SubmittedJob]] = field(default_factory=list)
-    """The current batch."""
+    """The requests that were submitted last, with their jobs."""
     _failure: str = ""
     _discovery: Discovery | None = None
-    """The discovery from the answers so far; None when it has to be read again."""
+    """The discovery computed from the answers so far; None when new answers have arrived."""
 
     def __post_init__(self) -> None:
         self.note_good_answer()
@@ -180,13 +182,13 @@ class _Crawl:
                 self._known_answers[answer.request.key].append(answer)
 
     def note_good_answer(self) -> None:
-        """Restart the platform's patience."""
+        """Set the start of the platform's patience to now."""
         self.last_good_at_s = asyncio.get_running_loop().time()
 
     async def run(self, on_answers: Callable[[], None] = lambda: None, ends_at_s: float = inf) -> None:
-        """Run the crawl to its end or until the time is over; call `on_answers` after each batch.
+        """Run the crawl until it ends or until `ends_at_s`. Call `on_answers` after each group of answers.
 
-        Raises the error that ended the engine.
+        Raises the error that stopped the engine.
         """
         loop = asyncio.get_running_loop()
         crawl = self.adapter.discover(self.sport)
@@ -221,7 +223,7 @@ class _Crawl:
         return known_answers.popleft() if known_answers else None
 
     async def _ask(self, requests: Sequence[Request], ends_at_s: float) -> list[Answer]:
-        """Return an answer to each request, in their order; a failure for those still open at the end."""
+        """Send requests and return an answer to each, in order; a failure for those open at `ends_at_s`."""
         self._submitted_requests = [
             (request, self.engine.submit((-1, next(self.turns)), [request], keeps_bodies=True)) for request in requests
         ]
@@ -234,14 +236,14 @@ class _Crawl:
         return [_require_answer(result) for [result] in await asyncio.gather(*futures)]
 
     def cancel_planned(self) -> None:
-        """Tell the observers that the open requests will not be answered here."""
+        """Tell the observers that the open requests will not be answered in this crawl."""
         for request, submitted in self._submitted_requests:
-            # The future does not show this: it may be cancelled although the answer was counted.
+            # The future cannot be used here: it may be cancelled although the answer was counted.
             if not self.engine.is_over(submitted.job_key):
                 self.engine.observers.on_planned(request.platform, -1, request.kind)
 
     def read_discovery(self) -> Discovery:
-        """Return the discovery from the answers so far."""
+        """Compute the discovery from the answers so far."""
         if self._failure:
             return _build_failed_discovery(self.adapter.platform, self._failure)
         if self._discovery is None:

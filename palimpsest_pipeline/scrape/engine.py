@@ -1,6 +1,7 @@
-"""The engine of a scrape: executes the scheduler's actions, stores every answer, informs observers.
+"""The engine of a scrape: sends requests, stores every answer and informs observers.
 
-Requests go in; ledger lines and, on demand, answers come out. Knows no adapter, no cycle, no database.
+The scheduler decides which request starts when. The results are ledger lines and, if wanted, the answers. The engine
+uses no adapter, no cycle and no database.
 """
 
 import asyncio
@@ -47,7 +48,7 @@ An empty result means that the book is complete. A request that is not answered 
 
 @dataclass(frozen=True, slots=True)
 class HostSetup:
-    """One platform's host: its client, the judge of its answers, its budget."""
+    """What the engine needs for one platform: client, function that judges answers, and budget."""
 
     client: "PlatformClient"
     judge: "Judge"
@@ -69,7 +70,7 @@ class RequestResult:
 
 @dataclass(frozen=True, slots=True)
 class SubmittedJob:
-    """A job's key, and the future of its results.
+    """The key of a job, and the future of its results.
 
     The future has one RequestResult per request or book, in their order, once all of them are over. It raises the error
     that ended the engine, if that came first.
@@ -81,15 +82,15 @@ class SubmittedJob:
 
 @dataclass(frozen=True, slots=True)
 class HostHold:
-    """A problem of a host that another scrape reported, and the remaining seconds without requests.
+    """A problem of a host that another scrape reported.
 
-    `remaining_s` is 0 when the time is already over.
+    `remaining_s` is the number of seconds without requests, 0 when they have passed.
     """
 
     reason: str
     remaining_s: float
     is_blocked: bool = True
-    """Whether the scrape stops waiting for the host once all other work is done."""
+    """Whether the scrape stops waiting for the host when all other work is done."""
 
 
 @dataclass(slots=True, eq=False)
@@ -99,15 +100,15 @@ class _OpenRequest:
     request: Request
     book: "_OpenBook"
     n_attempts: int = 0
-    """Attempts started."""
+    """Number of attempts started."""
     first_at: datetime | None = None
-    """Start of the first attempt that was answered."""
+    """Start of the first attempt that got an answer."""
     outcome: EventOutcome | None = None
-    """The outcome after the latest answer."""
+    """The outcome according to the latest answer."""
     last_answer: Answer | None = None
     is_withdrawn: bool = False
     ends_at_s: float | None = None
-    """The end of the attempt in flight, by the loop's clock; None means the end of the engine."""
+    """Latest end of the attempt in flight, by the event loop's clock; None means the end of the engine."""
     end_reason: str = OUT_OF_TIME_REASON
     timeout: asyncio.Timeout | None = None
     """The time-out of the attempt in flight."""
@@ -148,7 +149,7 @@ class _OpenJob:
     end: tuple[FailureClass, str] | None = None
     """The failure of further requests, once the job is withdrawn or its time is over."""
     n_unfinished: int = 0
-    """Requests that are not over."""
+    """Number of requests that are not finished."""
 
     @property
     def open_requests(self) -> list[_OpenRequest]:
@@ -156,13 +157,14 @@ class _OpenJob:
 
 
 class ScrapeEngine:
-    """The engine of one scrape. Use as `async with`, once.
+    """Sends the requests of one scrape. Use it once, with `async with`.
 
-    The hosts' budgets, pace and breakers last as long as the engine, so discovery and capture of a cycle share one.
+    Budgets and circuit breakers of hosts live as long as the engine, so discovery and capture of a cycle share one
+    engine.
 
-    At its end it cancels the requests in flight and starts none; `list_unfinished` still returns the requests that were
-    not over. An error of `sink` or of an observer ends the engine, and every open future gets that error: no answer is
-    fetched that cannot be stored.
+    When the block ends, requests in flight are cancelled and no more are sent; `list_unfinished` still returns the
+    requests that were not finished. An error of `sink` or of an observer stops the engine and is raised by every open
+    future, so no answer is fetched that cannot be stored.
 
     A book may need several requests. Its first ones start with their job; the further ones follow at once, before the
     first requests of any other job. Its good answers are held back until the book is complete, and then given to the
@@ -191,16 +193,16 @@ class ScrapeEngine:
         self._host_holds = host_holds or {}
         self._ends_at = ends_at
         self._ends_at_s: float | None = None
-        """The end by the loop's clock."""
+        """The end of the engine, by the event loop's clock."""
         self._jobs: dict[int, _OpenJob] = {}
         self._requests_by_key: dict[int, tuple[_OpenRequest, int]] = {}
-        """Open requests and their jobs, by the scheduler's key."""
+        """Open requests and their jobs, by the scheduler's request key."""
         self._n_keys = 0
         self._n_further_jobs = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._wake_at: float | None = None
-        """The time at which the timer fires. Not every event loop's timers provide it."""
+        """When the timer fires. It is stored here because not every event loop's timer can return it."""
         self._pending_run: asyncio.Handle | None = None
         self._last_host_states: dict[Platform, str] = {}
         self._last_failure: dict[Platform, FailureClass] = {}
@@ -237,7 +239,7 @@ class ScrapeEngine:
 
     @contextmanager
     def observe(self, observer: ScrapeObserver) -> Iterator[None]:
-        """Add an observer for a while; it is called before the others."""
+        """Add an observer during the block; it is called before the other observers."""
         self.observers.observers.insert(0, observer)
         try:
             yield
@@ -307,18 +309,18 @@ class ScrapeEngine:
         self._requests_by_key[scheduled.key] = open_request, job_key
 
     def is_over(self, job: int) -> bool:
-        """Return whether the observers have received the end of all requests of the job."""
+        """Return whether all requests of the job are finished and reported to the observers."""
         return job not in self._jobs
 
     def rerank_job(self, job_key: int, rank: Rank) -> None:
-        """Give a waiting job a new rank."""
+        """Change the rank of a waiting job."""
         self._scheduler.rerank_job(job_key, rank)
         self._schedule_run()
 
     def withdraw_job(self, job_key: int, reason: str) -> None:
         """Withdraw a job whose listings no longer exist.
 
-        Requests without an attempt are never sent, and count as not found ("not asked: `reason`").
+        Requests that were never sent count as not found ("not asked: `reason`").
         """
         if job := self._jobs.get(job_key):
             job.end = FailureClass.NOT_FOUND, f"not asked: {reason}"
@@ -329,9 +331,9 @@ class ScrapeEngine:
         self._schedule_run()
 
     def time_out_job(self, job_key: int, reason: str) -> None:
-        """End a job whose time is over: open requests have failed as `transient`, the future is done at once.
+        """End a job whose time is over: open requests fail as `transient`, and the future completes.
 
-        This does not affect the host's breaker.
+        The host's circuit breaker does not change.
         """
         if job := self._jobs.get(job_key):
             job.end = FailureClass.TRANSIENT, f"not asked: {reason}"
@@ -345,13 +347,13 @@ class ScrapeEngine:
         self._schedule_run()
 
     def view_host(self, platform: Platform) -> HostView:
-        """Return the current view of a host."""
+        """Return the current state of a platform's host."""
         return self._scheduler.view_host(platform)
 
     def list_unfinished(self) -> list[EventOutcome]:
-        """Return the ledger lines of listings whose requests are not over, for a cycle that ends now.
+        """Return ledger lines for all listings whose requests are not finished, when a cycle ends now.
 
-        They are cancelled, with the attempts so far.
+        Their status is cancelled, with the number of attempts so far.
         """
         now = self._clock.now()
         return [
@@ -370,13 +372,13 @@ class ScrapeEngine:
         return self._n_keys
 
     def _schedule_run(self) -> None:
-        # One run for all jobs submitted together, because the first job submitted may not be the first in rank; and one
-        # run for all answers that arrived together.
+        # All jobs that are submitted together are handled in one run, because the first job submitted may not have the
+        # smallest rank. The same holds for answers that arrive together.
         if self._pending_run is None:
             self._pending_run = self._loop.call_soon(self._run_due_actions)
 
     def _run_due_actions(self) -> None:
-        """Execute all actions that are due. Every change of the scheduler's state ends here."""
+        """Execute all actions of the scheduler that are due, after every change of its state."""
         if self._pending_run is not None:
             self._pending_run.cancel()
             self._pending_run = None
@@ -452,7 +454,7 @@ class ScrapeEngine:
             if end.expired():
                 failure = FailureClass.TRANSIENT, f"no answer when {open_request.end_reason}"
             else:
-                # Failures of network and host are answers, so this is a bug. It must fail one request only.
+                # Failures of network and host become answers, so this is a bug. It must fail only one request.
                 log.exception("%s: %s could not be asked", request.platform, request.path)
                 failure = FailureClass.PERMANENT, f"could not be asked: {describe_error(error)}"
             now = self._clock.now()
@@ -554,7 +556,7 @@ class ScrapeEngine:
         return outcome
 
     def _close_request(self, request_key: int) -> None:
-        """Remove a request that all observers know is over; complete its job after the last one."""
+        """Remove a finished request; complete its job after the job's last request."""
         _, job_key = self._requests_by_key.pop(request_key)
         job = self._jobs[job_key]
         job.n_unfinished -= 1
@@ -570,14 +572,14 @@ class ScrapeEngine:
                 )
 
     def _append_unasked_answer(self, open_request: _OpenRequest, reason: str) -> Answer:
-        """Return an answer for a request that was never sent.
+        """Return an answer for a request that was never sent, and store it unless its job was withdrawn.
 
-        The sink gets it too: without it the landing would not show that the request was planned.
+        Without this answer, the landing would not show that the request was planned.
         """
         now, request = self._clock.now(), open_request.request
         if open_request.is_withdrawn:
             return build_unasked_answer(request, FailureClass.NOT_FOUND, reason, now)
-        # With a closed breaker the host is not the cause: the time was over.
+        # If the breaker is closed, the host is not the cause: the time was over.
         failure = (
             FailureClass.TRANSIENT
             if self.view_host(request.platform).state == "closed"
@@ -600,7 +602,8 @@ class ScrapeEngine:
         for job in self._jobs.values():
             if not job.results.done():
                 job.results.set_exception(error)
-                job.results.exception()  # marks the exception as retrieved; one waiting caller is enough
+                # marks the exception as retrieved, because not every caller waits for the result
+                job.results.exception()
         if isinstance(error, KeyboardInterrupt | SystemExit):
             raise error
 

@@ -1,6 +1,6 @@
-"""The limits on the requests of a scrape to one host. Plain values.
+"""Limits on the requests of a scrape to one host. Values only.
 
-No number here is a maximum: settings may raise any of them.
+No number here is a maximum: settings may raise each of them.
 """
 
 from dataclasses import dataclass, replace
@@ -9,30 +9,30 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class BreakerRule:
-    """The rules by which a host's breaker opens, pauses and shuts. Times in seconds."""
+    """Rules by which a host's circuit breaker opens, pauses and shuts. All times are in seconds."""
 
     blocks_in_a_row: int = 3
-    """Number of consecutive blocked answers that open the breaker.
+    """Number of consecutive blocked answers after which the breaker opens.
 
     It is more than one, because a host may answer one unusual request with an error page.
     """
     window: int = 20
     max_failed_in_window: int = 12
-    """This number of transient failures among the last `window` answers opens the breaker."""
+    """Number of transient failures among the last `window` answers after which the breaker opens."""
     stall_s: float = 10.0
-    """A request in flight for this long, while the host answered nothing at all, opens the breaker."""
+    """The breaker opens when a request is in flight for this time and the host answers nothing at all."""
     pause_s: float = 2.0
     pause_max_s: float = 8.0
     """Maximum pause after transient failures or a stall.
 
-    One probe is sent after `pause_s`; each failed probe doubles the pause up to this.
+    The first probe is sent after `pause_s`. Each failed probe doubles the pause, up to this maximum.
     """
     block_pause_s: float = 60.0
-    """The pause before the one probe after blocks."""
+    """Pause after blocks, before the one probe."""
     give_up_s: float = 60.0
-    """Open for this long without a good answer, the breaker shuts for this scrape."""
+    """The breaker shuts for this scrape after being open for this time without a good answer."""
     max_retry_after_s: float = 60.0
-    """The longest Retry-After for which the scrape waits. With a longer one the host is shut."""
+    """The longest Retry-After for which the scrape waits. After a longer one the breaker shuts."""
 
     def __post_init__(self) -> None:
         if (
@@ -49,27 +49,27 @@ class BreakerRule:
 
 @dataclass(frozen=True, slots=True)
 class HostBudget:
-    """The request limits of one host. Times in seconds.
+    """The request limits of one host. All times are in seconds.
 
-    Raises ValueError on a budget that could never send a request.
+    Raises ValueError for a budget with which no request could ever be sent.
     """
 
     max_in_flight: int
-    """Maximum number of requests in flight."""
+    """Maximum number of requests that are in flight at the same time."""
     min_gap_s: float = 0.0
     """Minimum time between the starts of two requests."""
     jitter_s: float = 0.0
-    """A random time from 0 up to this is added to each gap."""
+    """Maximum random time that is added to `min_gap_s`."""
     max_per_s: float | None = None
-    """Maximum number of starts in any second; None means no such limit."""
+    """Maximum number of requests started per second; None means no limit."""
     max_attempts: int = 3
-    """Maximum number of attempts of one request, the first included."""
+    """Maximum number of attempts of one request, including the first."""
     backoff_initial_s: float = 0.5
     backoff_max_s: float = 10.0
     backoff_jitter: bool = True
-    """Whether each back-off is random, up to its exponential bound.
+    """Whether the wait before a retry is random between 0 and its exponential bound.
 
-    So requests that failed together are not retried together.
+    A random wait keeps requests that failed together from being retried together.
     """
     breaker: BreakerRule = BreakerRule()
 
@@ -84,8 +84,8 @@ class HostBudget:
     def split(self, share: float) -> "tuple[HostBudget, HostBudget]":
         """Return two budgets for concurrent scrapes: `share` of this one, and the rest.
 
-        Together they allow no more than this one, except that each has at least one request at a time. With a share of
-        0 both get the whole budget.
+        Together they allow no more than this budget, but each allows at least one request at a time. With a share of 0
+        both get the whole budget.
         """
         if not share:
             return self, self
@@ -104,4 +104,4 @@ class HostBudget:
 
 
 MAX_PASSES: Final = 8
-"""After this many passes by later fixtures, slots are reserved for a waiting fixture."""
+"""Number of later jobs that may overtake a waiting job before request slots are reserved for it."""

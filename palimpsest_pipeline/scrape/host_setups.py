@@ -1,4 +1,4 @@
-"""The setups of platforms for an engine."""
+"""Build the engine's setups of hosts from adapters, clients and budgets."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ def build_host_setups(
     clients: "Mapping[Platform, PlatformClient]",
     budgets: Mapping[Platform, HostBudget],
 ) -> dict[Platform, HostSetup]:
-    """Return the setup of each platform that has a client, for an engine."""
+    """Return the setup of each platform that has a client."""
     return {
         platform: HostSetup(client, guard_judge(adapters[platform]), budgets[platform])
         for platform, client in clients.items()

@@ -1,10 +1,10 @@
-"""The frequency of requests for a fixture as its kickoff approaches. Pure: instants in and out.
+"""How often a fixture is requested as its kickoff approaches. No I/O.
 
-Belongs here: the instants that are due for a kickoff. Does not belong here: finding fixtures, sending requests.
+Belongs here: the instants at which a fixture is due. Does not belong here: finding fixtures, sending requests.
 
-An instant of the cadence is a whole minute. A fixture is due at it when the minute of the UTC day is a multiple of the
-tier's step, so all fixtures of a tier are due together and one cycle requests them all. A run covers the instants of
-one slot; slots follow each other without a gap.
+A tier is a range of time before kickoff with a step in minutes. A fixture is due at a whole minute if the minute of the
+UTC day is a multiple of its tier's step. So all fixtures of a tier are due together, and one cycle requests them all. A
+slot is a period of some minutes that one run covers; slots are consecutive.
 """
 
 import itertools
@@ -20,8 +20,8 @@ MINUTE: Final = timedelta(minutes=1)
 class Cadence:
     """The tiers of the cadence and the length of a slot.
 
-    `tiers` maps minutes before kickoff to the step in minutes from then on. `slot_minutes` is the time that one run
-    covers.
+    `tiers` maps minutes before kickoff, from which a tier begins, to its step in minutes. `slot_minutes` is the length
+    of a slot.
     """
 
     tiers: Mapping[int, int]
@@ -29,7 +29,7 @@ class Cadence:
 
     @property
     def first_tier_length(self) -> timedelta:
-        """Return the time before kickoff at which the first tier begins."""
+        """The time before kickoff at which the first tier begins."""
         return MINUTE * max(self.tiers)
 
     @property
@@ -37,16 +37,16 @@ class Cadence:
         return MINUTE * self.slot_minutes
 
     def find_slot_start(self, at: datetime) -> datetime:
-        """Return the start of the slot that holds `at`."""
+        """Return the start of the slot that contains `at`."""
         minute = _count_minutes_of_day(at)
         return _floor_to_day(at) + MINUTE * (minute - minute % self.slot_minutes)
 
     def list_instants(self, slot_at: datetime) -> list[datetime]:
-        """Return the minutes of the slot that begins at `slot_at`, in order."""
+        """Return all minutes of the slot that starts at `slot_at`, in order."""
         return [slot_at + MINUTE * n for n in range(self.slot_minutes)]
 
     def is_due(self, kickoff_at: datetime, at: datetime) -> bool:
-        """Return whether a fixture with this kickoff is due at the minute `at`; never at kickoff or later."""
+        """Return whether a fixture is due at the minute `at`; always False from its kickoff on."""
         remaining = kickoff_at - at
         if remaining <= timedelta(0):
             return False
@@ -54,9 +54,9 @@ class Cadence:
         return bool(tier_minutes) and _count_minutes_of_day(at) % self.tiers[min(tier_minutes)] == 0
 
     def find_next_due(self, kickoffs: Iterable[datetime], after: datetime) -> datetime | None:
-        """Return the first minute after `after` at which one of the fixtures is due.
+        """Return the first minute after `after` at which a fixture with one of these kickoffs is due.
 
-        None when there is none within the coarsest step.
+        None when there is no such minute within the longest step.
         """
         begin, end = after + MINUTE, after + MINUTE * (max(self.tiers.values()) + 1)
         return min(
@@ -69,7 +69,7 @@ class Cadence:
         )
 
     def iterate_due_instants(self, kickoff_at: datetime, begin: datetime, end: datetime) -> Iterator[datetime]:
-        """Yield the minutes from `begin` until before `end` at which the fixture is due, in order."""
+        """Yield the minutes in [begin, end) at which the fixture is due, in order."""
         instant = max(_floor_to_minute(begin), _floor_to_minute(kickoff_at - self.first_tier_length))
         while instant < min(end, kickoff_at):
             if self.is_due(kickoff_at, instant):

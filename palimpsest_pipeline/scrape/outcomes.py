@@ -1,4 +1,7 @@
-"""The result of a cycle: ledger lines, runs and skews from live or landed answers. Pure."""
+"""Compute the result of a cycle from answers: ledger lines, platform results and skews. No I/O.
+
+A ledger line is the EventOutcome of one listing. A run is the result of one platform (PlatformRun).
+"""
 
 import statistics
 from collections import Counter, defaultdict
@@ -30,9 +33,9 @@ _WORST_FIRST: Final = (
 
 
 def build_outcome(last_answer: Answer, first_at: datetime) -> EventOutcome:
-    """Return the ledger line of one listing from its last answer, which decides.
+    """Return the ledger line of a listing from its last answer.
 
-    `first_at` is the start of the first attempt. The line holds no body.
+    `first_at` is the start of the first attempt. The line has no body.
     """
     return EventOutcome(
         platform=last_answer.request.platform,
@@ -77,7 +80,7 @@ def combine_outcomes(outcomes: Sequence[EventOutcome], failure: tuple[FailureCla
 
 
 def build_unasked_answer(request: Request, failure: FailureClass, reason: str, now: datetime) -> Answer:
-    """Return the answer of a request that was never sent: attempt 0, and the reason."""
+    """Return the answer of a request that was never sent, with attempt 0 and the reason."""
     return Answer(request, 0, now, now, now, None, {}, None, failure, reason)
 
 
@@ -86,8 +89,8 @@ def build_cancelled_outcome(
 ) -> EventOutcome:
     """Return the ledger line of a listing whose requests were cancelled.
 
-    `attempts` is the number of attempts started; `latest_outcome` is the outcome of the answered ones. A good answer
-    stays good.
+    `attempts` is the number of attempts started. `latest_outcome` is the outcome of the last answered attempt; if it is
+    good, it stays.
     """
     if latest_outcome is None:
         latest_outcome = build_outcome(build_unasked_answer(request, FailureClass.TRANSIENT, "", now), now)
@@ -111,9 +114,9 @@ def build_discovery_result(
     finished_at: datetime,
     late_platforms: Collection[Platform] = (),
 ) -> CycleResult:
-    """Return the cycle after discovery: one run per platform, no outcomes yet.
+    """Return the result of a cycle after its discovery: one run per platform, no ledger lines yet.
 
-    The runs of `late_platforms` are still running.
+    The runs of `late_platforms` have the status running.
     """
     runs = [
         _build_run(
@@ -140,9 +143,9 @@ def build_capture_result(
     finished_at: datetime,
     earlier_result: CycleResult | None = None,
 ) -> CycleResult:
-    """Return the cycle after its capture.
+    """Return the result of a cycle after its capture.
 
-    `earlier_result` is the result of its discovery; the returned runs cover both.
+    `earlier_result` is the result of its discovery; the returned runs cover both stages.
     """
     runs = merge_runs(earlier_result.runs if earlier_result else (), _build_capture_runs(tally, budgets, finished_at))
     outcomes = tuple(tally.outcomes)
@@ -159,9 +162,9 @@ def build_capture_result(
 def build_running_runs(
     tally: StageTally, now: datetime, earlier_result: CycleResult | None = None
 ) -> list[PlatformRun]:
-    """Return one run per platform with requests so far, while the stage is running.
+    """Return one run per platform that has had requests, while the stage is running.
 
-    Targets are the listings whose requests are over.
+    A run's number of targets counts the listings whose requests are finished.
     """
     runs = []
     for platform, counts in tally.counts_by_platform.items():
@@ -193,10 +196,10 @@ def build_unfinished_result(
     budgets: Mapping[Platform, HostBudget],
     earlier_result: CycleResult | None = None,
 ) -> CycleResult:
-    """Return the cycle when a stage did not finish, with each listing's ledger line.
+    """Return the result of a cycle whose stage did not finish, with a ledger line per listing.
 
-    Every platform that was not finished gets `status` and `message`. `tally` and `unfinished_outcomes` are those of the
-    stage. A platform is finished when it had listings to request and none is unfinished.
+    Every platform that was not finished gets `status` and `message`. A platform was finished when it had listings to
+    request and none of them is in `unfinished_outcomes`. `tally` and `unfinished_outcomes` are those of the stage.
     """
     finished_listings = {(outcome.platform, outcome.external_id) for outcome in tally.outcomes}
     unfinished_outcomes = [
@@ -228,7 +231,7 @@ def rebuild_outcomes(
     message: str = "",
     n_discovered: Mapping[Platform, int] | None = None,
 ) -> tuple[list[EventOutcome], list[PlatformRun]]:
-    """Return the ledger lines and runs of a cycle whose process died, from its landed answers.
+    """Compute ledger lines and runs of a cycle whose process died, from its landed answers.
 
     Columns: platform, kind, path, params, external_id, sr_id, attempt, status (HTTP), failure, failure_detail,
     requested_at, received_at, observed_at, n_bytes (of the body, unpacked). Answers of every kind are used; bodies are
@@ -259,7 +262,7 @@ def rebuild_outcomes(
 
 
 def rebuild_tallies(landed_answers: pl.DataFrame) -> tuple[StageTally, StageTally]:
-    """Return the tallies of a cycle's discovery and capture, from its landed answers.
+    """Return the tallies of a cycle's discovery and capture, computed from its landed answers.
 
     The columns are those of `rebuild_outcomes`.
     """
@@ -282,7 +285,7 @@ def rebuild_tallies(landed_answers: pl.DataFrame) -> tuple[StageTally, StageTall
 
 
 def _rebuild_answer(row: Mapping[str, Any]) -> Answer:
-    """Return a landed answer without its body; an answer without failure had one."""
+    """Convert a row to an answer without its body. An answer without a failure had a body."""
     request = Request(
         Platform(row["platform"]), PayloadKind(row["kind"]), "", external_id=row["external_id"], sr_id=row["sr_id"]
     )
@@ -301,9 +304,9 @@ def _rebuild_answer(row: Mapping[str, Any]) -> Answer:
 
 
 def _add_answer(outcome: EventOutcome | None, answer: Answer, n_bytes: int) -> EventOutcome:
-    """Return the line after one more answer.
+    """Return the ledger line after one more answer.
 
-    Attempts of several processes at one cycle add up. A good answer stays.
+    Attempts of several processes that executed the cycle are added. A good answer is never replaced.
     """
     if outcome is not None and outcome.status is RunStatus.COMPLETED:
         return outcome
@@ -315,7 +318,7 @@ def _add_answer(outcome: EventOutcome | None, answer: Answer, n_bytes: int) -> E
 def _build_capture_runs(
     tally: StageTally, budgets: Mapping[Platform, HostBudget], finished_at: datetime
 ) -> list[PlatformRun]:
-    """Return one run per platform with a listing in the tally."""
+    """Return one run per platform that has a listing in the tally."""
     by_platform: dict[Platform, list[EventOutcome]] = defaultdict(list)
     for outcome in tally.outcomes:
         by_platform[outcome.platform].append(outcome)
@@ -325,7 +328,8 @@ def _build_capture_runs(
     runs = []
     for platform, platform_outcomes in by_platform.items():
         fetched = _count_fetched(platform_outcomes)
-        # A listing that no longer exists is not an error of the run. A platform without any fetched listing has failed.
+        # A listing that no longer exists is not a failure of the platform. A platform without any fetched listing has
+        # failed.
         has_faults = any(outcome.failure not in (None, FailureClass.NOT_FOUND) for outcome in platform_outcomes)
         status = RunStatus.FAILED if fetched == 0 else RunStatus.PARTIAL if has_faults else RunStatus.COMPLETED
         run = _build_run(
@@ -342,9 +346,9 @@ def _build_capture_runs(
 
 
 def merge_runs(earlier: Sequence[PlatformRun], later: Sequence[PlatformRun]) -> list[PlatformRun]:
-    """Return the runs of the whole cycle from those of its discovery and its capture.
+    """Combine the runs of discovery and capture into one run per platform.
 
-    Latencies are those of the capture where there was one.
+    Latencies are those of the capture, if the platform has one.
     """
     run_by_platform = {run.platform: run for run in earlier}
     for run in later:
@@ -354,9 +358,9 @@ def merge_runs(earlier: Sequence[PlatformRun], later: Sequence[PlatformRun]) -> 
 
 
 def combine_statuses(statuses: Iterable[RunStatus]) -> RunStatus:
-    """Return completed when all platforms completed, failed when all failed, partial otherwise.
+    """Combine the statuses of platforms: completed if all are, failed if all are, otherwise partial.
 
-    A cycle with nothing to request is completed.
+    Without any status the result is completed.
     """
     distinct_statuses = set(statuses)
     if distinct_statuses <= {RunStatus.COMPLETED}:
@@ -365,9 +369,9 @@ def combine_statuses(statuses: Iterable[RunStatus]) -> RunStatus:
 
 
 def compute_skews_ms(outcomes: Iterable[EventOutcome]) -> list[float]:
-    """Return for each fixture the time between the first good answers of its platforms.
+    """Return the skew of each fixture in milliseconds, over the first good answers of its platforms.
 
-    A fixture seen on fewer than two platforms has no skew.
+    A fixture with answers of fewer than two platforms has no skew.
     """
     instants_by_fixture: dict[int, dict[Platform, datetime]] = defaultdict(dict)
     for outcome in outcomes:
@@ -394,7 +398,7 @@ def _count_fetched(outcomes: Sequence[EventOutcome]) -> int:
 
 
 def _map_discovery_status(discovery: Discovery) -> RunStatus:
-    # So far, a platform without any listing was always the result of an error.
+    # A platform without any listing has always been the result of an error so far.
     if discovery.completeness is Completeness.FAILED or not discovery.listings:
         return RunStatus.FAILED
     return RunStatus.COMPLETED if discovery.completeness is Completeness.COMPLETE else RunStatus.PARTIAL
@@ -411,7 +415,7 @@ def _build_run(
     targets: int = 0,
     fetched: int = 0,
 ) -> PlatformRun:
-    """Return the run of a platform. `finished_at` replaces the instants of a platform without requests."""
+    """Return the run of a platform. Without requests, both of its instants are `finished_at`."""
     p50_s, p95_s = (
         compute_percentile(counts.answered_durations_s, 50),
         compute_percentile(counts.answered_durations_s, 95),

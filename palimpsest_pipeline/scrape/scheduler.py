@@ -1,6 +1,6 @@
 """The scheduler: decides which request of a scrape starts when.
 
-Pure: no sockets, no clock, no asyncio; the caller passes the time.
+It uses no sockets, no clock and no asyncio; the caller passes the time.
 """
 
 import itertools
@@ -21,15 +21,15 @@ from .host_queue import HostQueue
 from .sinks import HostView
 
 OUT_OF_TIME_REASON: Final = "the cycle's time was over"
-"""The reason for a request that was not sent."""
+"""The reason of a request that was not sent before the end of the cycle."""
 
 Rank = tuple[Any, ...]
-"""Smaller goes first. All ranks of one scheduler must be comparable."""
+"""The priority of a job; smaller ranks start first. All ranks must be comparable with each other."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduledRequest:
-    """One request to schedule. `key` is never used twice in one scheduler."""
+    """A request to schedule. `key` must be unique in a scheduler."""
 
     key: int
     platform: Platform
@@ -37,9 +37,9 @@ class ScheduledRequest:
 
 @dataclass(frozen=True, slots=True)
 class RequestJob:
-    """Requests that belong together: all listings of a fixture, or one request of a discovery.
+    """Requests that start together: all listings of a fixture, or one request of a discovery.
 
-    `key` is never used twice in one scheduler.
+    `key` must be unique in a scheduler.
     """
 
     key: int
@@ -49,7 +49,10 @@ class RequestJob:
 
 @dataclass(frozen=True, slots=True)
 class StartRequest:
-    """The order to send a request now; its answer goes to `record_answer`. `attempt` counts from 1."""
+    """An action: send the request now and pass its answer to `record_answer`.
+
+    `attempt` counts from 1.
+    """
 
     request_key: int
     attempt: int
@@ -57,9 +60,9 @@ class StartRequest:
 
 @dataclass(frozen=True, slots=True)
 class RequestFinished:
-    """The notice that a request gets no further attempt; comes exactly once per request.
+    """An action: the request gets no further attempt. It is returned exactly once per request.
 
-    `reason` is "" when the last answer decides, else "not asked: ...".
+    `reason` is "" when the last answer is the result, otherwise "not asked: ...".
     """
 
     request_key: int
@@ -83,20 +86,17 @@ class _WaitingJob:
     key: int
     rank: Rank
     number: int
-    """Order of arrival; decides among equal ranks."""
+    """Order of arrival, which decides between equal ranks."""
     open_requests: dict[int, _WaitingRequest] = field(default_factory=dict)
-    """Requests that are not over."""
+    """Requests that are not finished."""
     waiting_requests: dict[int, _WaitingRequest] = field(default_factory=dict)
     n_passes: int = 0
-    """How often since its last start a later job took a slot or a turn of a host that this one waits for."""
+    """How often another job has overtaken this one since its last start, on a host that both need."""
     is_withdrawn: bool = False
     is_timed_out: bool = False
-    """Withdrawn because its time was over."""
+    """True when the job was withdrawn because its time was over."""
     ticket: int = 0
-    """The ticket of its current entries in a queue and among the sleeping jobs.
-
-    Entries with an older ticket are void.
-    """
+    """Number of the job's current queue entries. Entries with another number are ignored."""
 
 
 _QueueEntry = tuple[Rank, int, int, _WaitingJob]
@@ -107,28 +107,29 @@ _Need = tuple[tuple[_Host, int], ...]
 class Scheduler:
     """Starts the requests of a job together, within every host's budget, most important job first.
 
-    It retries failed requests and leaves out a host that fails. Times are seconds of one monotonic clock. After
-    `add_job`, `extend_job`, `rerank_job`, `withdraw_job`, `record_answer` and at `find_next_due_at`, call
+    It retries failed requests and stops using a host that fails. Times are seconds of one monotonic clock. After
+    `add_job`, `extend_job`, `rerank_job`, `withdraw_job`, `record_answer`, and at the time of `find_next_due_at`, call
     `take_due_actions` and execute the actions.
 
-    - Waiting. A job has requests that wait, each not before some time (a first attempt: none). Its gang is the set of
-      those that are due; it is due at the last of these times that lies within `together_s` of the first. A first
-      start, a retry and a remaining part are thus the same thing: requests that failed together are retried together,
-      with the rank of their job.
-    - Starting. A gang needs a slot for each of its requests (at most all slots of a host), and on each host a turn: the
-      least gap since the last start, its jitter and the rate. It starts whole: all slots are taken, the first request
-      of each host starts at once, further ones of the same host have its next turns. A slot is held from there until
-      `record_answer`; a request that waits for another attempt holds none.
-    - Order. By rank. A gang without enough room is passed over; after `max_passes` passes its slots and turns are
-      reserved: later ones start only if they leave them. Jobs with equal needs are interchangeable but for their rank,
-      so only the first of each need is examined.
-    - A host whose breaker is open is waited for, for at most `split_after_s` since it left closed; then it is left out,
-      and jobs start on their other hosts. A probing host gets one request: the best of those with the fewest attempts;
-      other waiting requests of its job start too if they find room. A shut host gets no more requests.
-    - A blocking host is not waited for: it is left out at once, and shut when no other work remains. The same holds for
-      a host that is held.
-    - Where there is an end, nothing starts from then on: waiting requests are over. From half-way there on no job waits
-      for room on one host to start on the others, so that a slow host costs the others nothing.
+    - Due requests. Each waiting request has a time before which it must not start; a first attempt may start at once. A
+      job is due when its first request may start, or later: at the last of these times that is at most `together_s`
+      seconds after the first. Its due requests then start as a group. First attempts, retries and remaining requests
+      follow this same rule.
+    - Start. A group needs one request slot per request (at most all slots of a host), and a turn on each host: the time
+      that gap, jitter and rate allow. The group takes all its slots at once. The first request of each host starts
+      immediately, the others at the host's next turns. A slot is in use until `record_answer`; a request that waits for
+      a retry uses none.
+    - Order. Groups start in the order of their rank. A group without enough free slots is overtaken by later ones.
+      After `max_passes` such passes, slots and turns are reserved for it. Only the first group of each combination of
+      hosts and slot counts is examined, because the others differ only in rank.
+    - Open breaker. Jobs wait for a host whose breaker is open, for at most `split_after_s` seconds. Then they start on
+      their other hosts. While the breaker is probing, the host gets one request, from the waiting requests with the
+      fewest attempts; other requests of the same job start too if slots are free. A host whose breaker is shut gets no
+      more requests.
+    - Blocked host. Jobs do not wait for a host that blocks requests, or for which another scrape reported a problem.
+      Its breaker shuts when no other work remains.
+    - End. After the end set by `set_end` nothing starts, and waiting requests are finished. After half of the time to
+      the end, no job waits for free slots of one host before it starts on the others.
     """
 
     def __init__(
@@ -155,34 +156,34 @@ class Scheduler:
         self._sleeping_jobs: list[tuple[float, int, _WaitingJob]] = []
         self._tickets = itertools.count(1)
         self._missing_room: dict[_Host, int] | None = None
-        """For each host the least room that a gang lacked when all gangs were last examined.
+        """For each host, the smallest number of free slots that a group lacked at the last examination.
 
-        With less, no gang can start. None when something else has changed since.
+        As long as each host has fewer, no group can start. None when something else has changed since.
         """
         self._actions: list[Action] = []
         self._now = 0.0
         self._split_at = self._ends_at = inf
         self._splits_jobs = False
-        """True once half the time to the end has passed."""
+        """True after half of the time to the end has passed."""
 
     def set_end(self, ends_at: float, now: float) -> None:
         """Set the end: no request starts at `ends_at` or later.
 
-        The caller ends the requests in flight then; their results do not affect their host.
+        The caller ends the requests that are in flight then. Their results do not change the host's breaker.
         """
         self._split_at, self._ends_at = now + (ends_at - now) / 2, ends_at
 
     def hold_host(self, host: Platform, reason: str, until: float, now: float, *, is_blocked: bool = True) -> None:
-        """Apply a problem that another scrape reported, as `CircuitBreaker.hold` does.
+        """Open a host's breaker because another scrape reported a problem (see `CircuitBreaker.hold`).
 
         Call it before the first job is added.
         """
         self._hosts[host].breaker.hold(reason, until, now, is_blocked=is_blocked)
 
     def add_job(self, job: RequestJob, now: float) -> None:
-        """Add a job whose requests wait from `now`.
+        """Add a job whose requests may start from `now`.
 
-        Raises ValueError for a job without requests, an unknown host, or a key used before.
+        Raises ValueError for a job without requests, an unknown host, or a key that was used before.
         """
         self._check_requests(job.requests)
         if job.key in self._job_keys:
@@ -193,10 +194,10 @@ class Scheduler:
         self._add_requests(waiting_job, job.requests, not_before=0.0)
 
     def extend_job(self, job_key: int, requests: Sequence[ScheduledRequest], now: float) -> bool:
-        """Add requests to a job that is not over.
+        """Add requests to a job that is not finished.
 
-        They start together with its waiting requests, or alone when none waits. Return False, and add nothing, when the
-        job is over or withdrawn. Raises ValueError as `add_job`.
+        They start together with the job's waiting requests. Returns False, and adds nothing, when the job is finished
+        or withdrawn. Raises ValueError in the cases of `add_job`.
         """
         self._check_requests(requests)
         waiting_job = self._jobs.get(job_key)
@@ -207,7 +208,7 @@ class Scheduler:
         return True
 
     def _check_requests(self, requests: Sequence[ScheduledRequest]) -> None:
-        """Raise ValueError without a request, for an unknown host, or for a key that was used before."""
+        """Raise ValueError for an empty list, an unknown host, or a key that was used before."""
         keys = {request.key for request in requests}
         if not keys or len(keys) < len(requests) or keys & self._request_keys:
             raise ValueError(f"a job needs at least one request, and keys that were not used before: {requests}")
@@ -224,19 +225,20 @@ class Scheduler:
         self._enqueue(job)
 
     def rerank_job(self, job_key: int, rank: Rank) -> None:
-        """Give a waiting job a new rank. Started requests are not affected; a job that is over is ignored."""
+        """Change the rank of a waiting job. A finished job is ignored."""
         waiting_job = self._jobs.get(job_key)
         if waiting_job and waiting_job.rank != rank:
             waiting_job.rank = rank
             self._enqueue(waiting_job)
 
     def withdraw_job(self, job_key: int, reason: str, *, is_timed_out: bool = False) -> None:
-        """Withdraw a job: none of its requests starts any more. A job that is over is ignored.
+        """Withdraw a job: none of its requests starts any more. A finished job is ignored.
 
-        The next `take_due_actions` finishes its waiting requests, with "not asked: `reason`" for those without an
-        attempt and with "" for the others. Requests in flight are answered as usual, and not retried.
+        The next `take_due_actions` finishes its waiting requests, with "not asked: `reason`" for those that were never
+        sent and "" for the others. Requests in flight are not retried.
 
-        `is_timed_out`: the caller ends the requests in flight, too; their results do not affect their host.
+        With `is_timed_out` the caller also ends the requests in flight, and their results do not change the host's
+        breaker.
         """
         if waiting_job := self._jobs.get(job_key):
             waiting_job.is_withdrawn, waiting_job.is_timed_out = True, is_timed_out
@@ -248,11 +250,11 @@ class Scheduler:
     def record_answer(
         self, request_key: int, failure: FailureClass | None, retry_after_s: float | None, now: float, detail: str = ""
     ) -> None:
-        """Record that an attempt is over, which frees its slot.
+        """Record the end of an attempt, which frees its request slot.
 
-        `failure` None is a usable answer, `retry_after_s` the host's Retry-After in seconds, `detail` the failure in
-        words. The next `take_due_actions` finishes the request if that was the last attempt. Raises ValueError for a
-        request that is not in flight.
+        `failure` is None for a good answer. `retry_after_s` is the host's Retry-After in seconds. `detail` is the text
+        of the failure. After the last attempt, the next `take_due_actions` finishes the request. Raises ValueError for
+        a request that is not in flight.
         """
         if request_key not in self._requests_in_flight:
             raise ValueError(f"request {request_key} is not in flight")
@@ -283,7 +285,7 @@ class Scheduler:
             self._finish_request(request, "")
 
     def take_due_actions(self, now: float) -> list[Action]:
-        """Return the actions that are due now, in order. Each StartRequest has taken its slot and its turn."""
+        """Return the actions that are due now, in order. A returned StartRequest counts as in flight."""
         self._now = now
         for host in self._hosts.values():
             self._update_host(host)
@@ -305,9 +307,9 @@ class Scheduler:
         return actions
 
     def find_next_due_at(self) -> float | None:
-        """Return the time of the next call of `take_due_actions` if no event comes earlier.
+        """Return when to call `take_due_actions` next, if no event comes earlier.
 
-        None when no request waits for a time. As of the last call of `take_due_actions`.
+        None when no request waits for a time. The value was computed by the last call of `take_due_actions`.
         """
         while self._sleeping_jobs and self._sleeping_jobs[0][1] != self._sleeping_jobs[0][2].ticket:
             heappop(self._sleeping_jobs)
@@ -328,7 +330,7 @@ class Scheduler:
         return min(times, default=None)
 
     def view_host(self, platform: Platform) -> HostView:
-        """Return the state of a host as of the last call of `take_due_actions`."""
+        """Return the state of a platform's host as of the last call of `take_due_actions`."""
         host = self._hosts[platform]
         remaining_s = 0.0 if host.breaker.state is BreakerState.CLOSED else max(0.0, host.breaker.until - self._now)
         return HostView(
@@ -352,7 +354,7 @@ class Scheduler:
         return None if opened_at is None else opened_at + (self._split_after_s if is_waited_for else 0.0)
 
     def _update_host(self, host: _Host) -> None:
-        """Apply the passage of time to a host, and the consequences of its state."""
+        """Update a host's breaker for the current time, and apply the consequences."""
         host.breaker.tick(self._now)
         left_out_at = self._find_left_out_at(host)
         previous_state = host.is_closed, host.is_left_out
@@ -404,9 +406,9 @@ class Scheduler:
         request.job.waiting_requests[request.key] = request.host.waiting_requests[request.key] = request
 
     def _enqueue(self, job: _WaitingJob) -> None:
-        """Put a job where its waiting requests belong.
+        """Put a job into the queue for its due requests and the list of jobs that wait for a time.
 
-        That is the queue of its need, the sleeping jobs until it is due, or, with parts that are due later, both.
+        If only some of its waiting requests are due, the job is in both.
         """
         job.ticket = next(self._tickets)
         times = [request.not_before for request in job.waiting_requests.values()]
@@ -429,7 +431,7 @@ class Scheduler:
             host.update_startable(self._now, clears_reservations=True)
         if self._missing_room is not None and all(host.n_startable < n for host, n in self._missing_room.items()):
             return
-        lacking = self._missing_room = {}  # Set again if a started job leaves a part that is due.
+        lacking = self._missing_room = {}  # Set to None again if a started job leaves requests that are due.
         heads = [(head, need) for need in self._queues if (head := self._find_first_entry(need))]
         heapify(heads)
         passed_jobs: list[tuple[_WaitingJob, _Need]] = []
@@ -443,7 +445,8 @@ class Scheduler:
                 ]
             )
             if not need or not all(host.is_closed for host, _ in need):
-                # It waits for a host, not for room: reserved room for it would let one failing host delay the others.
+                # The job waits for a breaker, not for slots. Slots reserved for it would let one failing host delay the
+                # others.
                 continue
             if short_parts := [part for part in need if part[0].n_startable < part[1]]:
                 for host, n in short_parts if self._splits_jobs else short_parts[:1]:
@@ -488,7 +491,7 @@ class Scheduler:
         self._enqueue(job)
 
     def _take_slots(self, requests: list[_WaitingRequest]) -> None:
-        """Give requests of one host their slots, and start as many as the host's turns allow."""
+        """Take request slots for requests of one host, and start as many as its pace allows now."""
         for request in requests:
             del request.job.waiting_requests[request.key], request.host.waiting_requests[request.key]
             request.host.pending_starts.append(request)

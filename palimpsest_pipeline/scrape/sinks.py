@@ -1,4 +1,4 @@
-"""The receivers of a scrape's results, as protocols. No implementation that stores anything."""
+"""Interfaces of objects that receive a scrape's answers and events."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -25,30 +25,26 @@ class AnswerSink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class HostView:
-    """The current state of a host: requests in flight, requests waiting, and the breaker."""
+    """The state of a host: numbers of requests in flight and waiting, and the breaker."""
 
     n_in_flight: int
     n_waiting: int
     state: str
-    """One of closed, open, probing and shut.
-
-    closed: used as usual; open: not used for a while; probing: one test request; shut: not used any more.
-    """
+    """The breaker's state: closed (used), open (paused), probing (one test request), shut (not used)."""
     reason: str = ""
-    """The cause of the state when it is not closed."""
+    """Why the breaker is not closed."""
     remaining_s: float = 0.0
-    """While open or shut: the remaining seconds without requests to the host."""
+    """Seconds without requests that remain while the breaker is open or shut."""
 
 
 class ScrapeObserver(Protocol):
-    """An observer of a running scrape.
+    """An observer of a running scrape. All methods do nothing by default.
 
-    Methods run on the event loop: they must not block, and an exception in them is a bug. A subclass overrides only the
-    methods it needs; the others do nothing.
+    Methods are called on the event loop and must not block. An exception in them is a bug and stops the scrape.
     """
 
     def on_planned(self, platform: Platform, n: int, kind: PayloadKind) -> None:
-        """Handle `n` more requests of this kind that will be sent to this platform.
+        """Handle `n` more planned requests of this kind to this platform.
 
         All requests for one listing count as one. A negative `n` takes back requests that were planned and will not be
         sent.
@@ -56,13 +52,13 @@ class ScrapeObserver(Protocol):
         return
 
     def on_answer(self, answer: Answer) -> None:
-        """Handle the end of one attempt; the sink already has the answer."""
+        """Handle the answer of one attempt, after it was stored."""
         return
 
     def on_outcomes(self, outcomes: Sequence[EventOutcome]) -> None:
-        """Handle requests that are over: one outcome for each planned request.
+        """Handle finished requests: one outcome for each planned request.
 
-        Outcomes of discovery requests are not listings: their `external_id` is empty.
+        The outcome of a discovery request has an empty `external_id`.
         """
         return
 
@@ -73,7 +69,7 @@ class ScrapeObserver(Protocol):
 
 @dataclass(slots=True)
 class ObserverGroup:
-    """An observer that calls any number of other observers."""
+    """An observer that forwards every event to several observers."""
 
     observers: list[ScrapeObserver] = field(default_factory=list)
 

@@ -1,6 +1,6 @@
-"""Counts of a running stage: requests, bytes, failures and durations per platform; finished listings.
+"""Count requests, bytes, failures and durations of a running stage per platform.
 
-Keeps no answer.
+Outcomes of finished listings are kept, answers are not.
 """
 
 import statistics
@@ -24,26 +24,26 @@ def _new_seconds() -> "array[float]":
 
 @dataclass(slots=True)
 class RequestCounts:
-    """One platform's counts. A request that was never sent (attempt 0) counts only as a failure."""
+    """The counts of one platform. A request that was never sent (attempt 0) counts only as a failure."""
 
     requests: int = 0
     bytes: int = 0
-    """Bytes of bodies, unpacked."""
+    """Total size of the uncompressed bodies in bytes."""
     failures: Counter[FailureClass] = field(default_factory=Counter)
-    """Failures by attempt, so a request that failed and then succeeded counts too."""
+    """Number of failed attempts by kind, including those of requests that succeeded later."""
     answered_durations_s: "array[float]" = field(default_factory=_new_seconds)
-    """Durations of the attempts that the host answered."""
+    """Seconds that each answered attempt took."""
     unanswered_durations_s: "array[float]" = field(default_factory=_new_seconds)
-    """Durations of the attempts that the host did not answer."""
+    """Seconds that each attempt without an answer took."""
     clock_offsets_s: "array[float]" = field(default_factory=_new_seconds)
-    """The offset of the host's clock in each answer that shows it."""
+    """Offset of the host's clock in seconds, for each answer that contains the host's time."""
     first_at: datetime | None = None
     """Start of the first attempt."""
     last_at: datetime | None = None
     """End of the last attempt."""
 
     def add_attempt(self, answer: Answer, n_bytes: int) -> None:
-        """Count one more attempt. `n_bytes` is the size of its body, which need not be there any more."""
+        """Count one attempt. `n_bytes` is the size of its body, which the answer need not contain."""
         if answer.failure is not None:
             self.failures[answer.failure] += 1
         if not answer.attempt:
@@ -65,20 +65,23 @@ class RequestCounts:
 
     @property
     def durations_s(self) -> "array[float]":
-        """Return how long each attempt held its slot, answered or not."""
+        """Return the duration of each attempt in seconds, answered or not."""
         return self.answered_durations_s + self.unanswered_durations_s
 
 
 @dataclass(slots=True)
 class StageTally(ScrapeObserver):
-    """The observer that counts one stage. Its counts are valid at any time, also after a cancellation."""
+    """An observer that counts one stage. The counts can be read at any time, also after a cancellation."""
 
     counts_by_platform: defaultdict[Platform, RequestCounts] = field(default_factory=lambda: defaultdict(RequestCounts))
     outcomes: list[EventOutcome] = field(default_factory=list)
-    """Outcomes of the listings whose requests are over."""
+    """Outcomes of the listings whose requests are finished."""
     counts_discovery: bool = True
     counts_details: bool = True
-    """False for the tally of a discovery that continues beside a capture, which has a tally of its own."""
+    """Whether answers of kind `detail` are counted.
+
+    False for a discovery that continues during a capture, because the capture has its own tally.
+    """
 
     def on_answer(self, answer: Answer) -> None:
         if self._is_counted(is_detail=answer.request.kind is PayloadKind.DETAIL):
@@ -98,7 +101,7 @@ class StageTally(ScrapeObserver):
 
 
 def compute_percentile(values: Sequence[float], percent: int) -> float | None:
-    """Return an interpolated percentile; None without a value."""
+    """Return the interpolated percentile; None for an empty sequence."""
     if len(values) < 2:
         return values[0] if values else None
     return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]

@@ -1,4 +1,4 @@
-"""The choice of targets from listings: one per fixture, most urgent first. Pure."""
+"""Choose the targets of a capture: one per fixture, most urgent first. No I/O."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -11,9 +11,9 @@ from palimpsest_pipeline.domain.observations import MIN_RELISTING_GAP, Listing
 from palimpsest_pipeline.domain.platform_trust import put_home_first
 
 URGENCY_TIERS: Final = (timedelta(minutes=30), timedelta(minutes=120))
-"""Limits of the time to kickoff that define the order of fixtures.
+"""Limits of the time to kickoff that divide fixtures into groups.
 
-Fixtures that kick off within the first time come first, then those within the second, then the rest.
+Fixtures that kick off within the first limit come first, then those within the second, then the rest.
 """
 
 
@@ -22,15 +22,15 @@ def build_targets(
 ) -> list[Target]:
     """Return the fixtures that have not kicked off yet, in the order in which to request them.
 
-    Only matches count, never those in play. A fixture is the set of listings with one SportRadar id; a listing without
-    one belongs to the fixture that its Genius id leads to, or is a target of its own.
+    Only matches count, and none that is in play. The listings of a fixture have the same SportRadar id. A listing
+    without one joins a fixture through its Genius id, or is a target of its own.
 
     The kickoff is the claim of the most trusted platform (home, then in the order of `platforms`); of several listings
     there, the one with most markets. A kickoff that is not credible is ignored, and a fixture without any credible
     kickoff is not a target. A kickoff more than `MIN_RELISTING_GAP` before the latest one of its platform is ignored
     too: the match was listed again, and the old listing is not requested once its kickoff has passed.
 
-    The result does not depend on the order of `listings` or on repetitions.
+    The result does not depend on the order of `listings` or on duplicates.
     """
     matches = [
         listing
@@ -55,13 +55,13 @@ def order_targets(targets: Iterable[Target], home: Platform, now: datetime) -> l
 
 
 def rank_target(target: Target, home: Platform, now: datetime) -> tuple[Any, ...]:
-    """Return a target's rank at `now`; smaller goes first.
+    """Return a target's rank at `now`; a smaller rank is requested first.
 
-    The criteria are urgency, the time since all its platforms answered, kickoff, more platforms, home first. If a slow
-    platform cannot answer all targets in time, each cycle therefore leaves out other fixtures.
+    The criteria are, in order: urgency, the time since all its platforms answered, kickoff, more platforms, home first.
+    So if a slow platform cannot answer all targets in time, each cycle leaves out other fixtures.
     """
     tier = sum(target.kickoff_at - now >= tier for tier in URGENCY_TIERS)
-    # The last two criteria only make the order of equal targets deterministic.
+    # The last two criteria only make the order of otherwise equal targets deterministic.
     tie_breakers = (target.sr_id or 0, sorted((p, ids) for p, ids in target.listings.items()))
     return (
         tier,
@@ -74,7 +74,7 @@ def rank_target(target: Target, home: Platform, now: datetime) -> tuple[Any, ...
 
 
 def _deduplicate_listings(listings: Iterable[Listing]) -> list[Listing]:
-    """Return each listing once. The choice among different claims does not depend on their order."""
+    """Return each listing once. If it has different claims, the choice does not depend on their order."""
     listings_by_key: dict[tuple[Platform, str], Listing] = {}
     for listing in listings:
         key = (listing.platform, listing.external_id)
@@ -85,12 +85,12 @@ def _deduplicate_listings(listings: Iterable[Listing]) -> list[Listing]:
 
 
 def _rank_claim(listing: Listing) -> tuple[bool, bool, str]:
-    # A claim in play wins: the match has started, although an older page may still show it as upcoming.
+    # A claim in play is preferred: the match has started, although an older page may still show it as upcoming.
     return not listing.is_in_play, listing.sr_id is None, repr(listing)
 
 
 def _map_genius_ids(matches: Iterable[Listing]) -> dict[int | None, int]:
-    """Return the SportRadar id by Genius id, where the listings that carry both agree on one."""
+    """Map Genius ids to SportRadar ids, where all listings that have both agree."""
     claims: dict[int | None, set[int]] = defaultdict(set)
     for listing in matches:
         if listing.genius_id is not None and listing.sr_id is not None:
@@ -125,6 +125,6 @@ def _build_target(
 
 
 def _make_id_sort_key(external_id: str) -> tuple[bool, int, str]:
-    """Return a sort key of platform ids: numbers by value, before all other texts."""
+    """Return a sort key for platform ids: numbers by value, before all other texts."""
     number = external_id.isascii() and external_id.isdigit()
     return not number, int(external_id) if number else 0, external_id

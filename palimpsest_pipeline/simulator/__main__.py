@@ -90,7 +90,7 @@ async def _serve(server: uvicorn.Server, bound_socket: socket.socket, parent_pid
         sys.stdout.write(json.dumps({"port": bound_socket.getsockname()[1], "pid": os.getpid()}) + "\n")
         sys.stdout.flush()
     while parent_pid is not None and not server_task.done():
-        # Another process adopts the child of a dead one, so the parent's id changes as well.
+        # When a parent dies, another process becomes the parent, so the parent's id changes.
         if os.getppid() != parent_pid and not _is_alive(parent_pid):
             server.should_exit = True
             server.force_exit = True
@@ -133,10 +133,10 @@ def main() -> None:
         timeout_keep_alive=75,
         timeout_graceful_shutdown=1,
     )
-    # The world stays in memory: freezing it keeps the garbage collector from walking it repeatedly.
+    # The world stays in memory, so freezing it spares the garbage collector repeated scans.
     gc.collect()
     gc.freeze()
-    # uvicorn chooses the event loop with the finer timers where it is installed.
+    # Where uvloop is installed, uvicorn uses it, which has more precise timers.
     with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(_serve(uvicorn.Server(config), bound_socket, arguments.parent_pid))
 

@@ -69,10 +69,11 @@ def _make_packed_response(request: Request, compressed: bytes, headers: dict[str
 
 
 class Simulator:
-    """The world behind the routes. `clock_offset_s` shifts its present against the machine's clock.
+    """The simulated world with its routes. `clock_offset_s` shifts the world's current time, in seconds.
 
-    `bodies`: `rendered` details are made on request; `real` ones have real size and are packed beforehand; a folder
-    gives captured answers whose books the packed details have.
+    `bodies` selects the details: `rendered` ones are built on request; `real` ones have the real platforms' size and
+    are compressed before the start; a folder with captured answers gives compressed details with the books of these
+    answers.
     """
 
     def __init__(
@@ -127,7 +128,7 @@ class Simulator:
         )
 
     def _build_real_bodies(self, seed: int, samples: Path | None) -> PackedDetails:
-        """Return the packed details of everything that is up now."""
+        """Return compressed details of all listings that are active now."""
         now = self.now()
         if samples is not None:
             books = load_captured(samples)
@@ -150,7 +151,7 @@ class Simulator:
         return packed_details
 
     def _render_richest(self, platform: Platform, now: datetime, n: int = 4) -> list[dict[str, Any]]:
-        """Return the details of the listings with the largest books, the largest last."""
+        """Return details of the listings with the largest books, the largest last."""
         listings = sorted(
             self.timeline.list_upcoming(platform, now), key=lambda candidate: (candidate.n_pairs, candidate.external_id)
         )
@@ -171,7 +172,7 @@ class Simulator:
         return self.stopped_at or datetime.now(UTC) + timedelta(seconds=self.clock_offset_s)
 
     def find_listing(self, platform: Platform, external_id: str) -> Listing | None:
-        """Return the listing with this id, whether it is up or not."""
+        """Return the listing with this id, active or not."""
         listing = self._listing_by_id.get((platform, external_id))
         return listing or next(
             (
@@ -183,9 +184,9 @@ class Simulator:
         )
 
     def _load_detail(self, listing: Listing, now: datetime, variant: str, render: Callable[[], Any]) -> bytes:
-        """Return the rendered and compressed detail.
+        """Return the compressed detail, from a cache or from `render`.
 
-        It is cached as long as neither prices, suspensions nor kickoff change.
+        It is cached as long as prices, suspensions and kickoff do not change.
         """
         kickoff = self.timeline.find_kickoff(listing.fixture, listing.platform, now)
         packed = (
@@ -206,7 +207,7 @@ class Simulator:
         return body
 
     def _is_missing(self, request: Request, page: int) -> bool:
-        """Return whether a failure makes this page of a list empty."""
+        """Return whether an active failure makes this page of a list empty."""
         fault = get_request_faults(request).faults.get("page_missing")
         return (
             fault is not None
@@ -215,7 +216,7 @@ class Simulator:
         )
 
     def _remove_tournament(self, request: Request, platform: Platform, body: Any) -> Any:
-        """Return a tree or a list without the tournament that a failure removes."""
+        """Return a tree or a list without the tournament that an active failure removes."""
         fault = get_request_faults(request).meet_fault("tournament_gone")
         return (
             remove_tournament(platform, body, self._find_gone_tournament(fault.tournament, platform)) if fault else body
@@ -271,7 +272,7 @@ class Simulator:
         )
 
     def _replace_missing_pages(self, request: Request, body: Any) -> Any:
-        """Return the queries, with those for a missing page changed to a page without events."""
+        """Return the queries, with those for a missing page changed to a page beyond the end."""
         queries = body.get("queries") if isinstance(body, dict) else None
         for query in queries if isinstance(queries, list) else ():
             take, skip = query.get("take"), query.get("skip", 0)
@@ -394,7 +395,7 @@ class Simulator:
         return _make_json_response(request, self.bet9ja.render_group(group, now))
 
     def _is_group_missing(self, request: Request, group: str, now: datetime) -> bool:
-        """Return whether a failure empties this group: a removed tournament, or a missing page's group."""
+        """Return whether an active failure makes this group empty: a removed tournament or a missing page."""
         request_faults = get_request_faults(request)
         removal, missing_page = request_faults.faults.get("tournament_gone"), request_faults.faults.get("page_missing")
         if removal and group == self._find_gone_tournament(removal.tournament, BET9JA):

@@ -1,8 +1,8 @@
-"""Details of the size that the platforms really send, packed before the first request.
+"""Details of the size that the real platforms send, compressed before the first request.
 
-A detail has the listing's own identity and a book shared with other listings. The books come from captured answers, or
-from rendered ones that are padded. Such details serve to measure the path of the bytes. Their prices are not those of
-the simulated world: they change only when `PackedDetails.move_prices` is called.
+A detail consists of the listing's own identity and a book that it shares with other listings. The books come from
+captured answers, or from rendered ones that are padded. These details serve to measure throughput. Their prices are not
+those of the simulated world: they change only when `PackedDetails.move_prices` is called.
 """
 
 import re
@@ -39,7 +39,7 @@ IDENTITY_MEMBERS: Final[Mapping[Platform, frozenset[str]]] = {
     ),
     BET9JA: frozenset(("ID", "DS", "GID", "GN", "SGID", "SG", "SID", "EXTID", "STARTDATE", "STARTDATEUTC")),
 }
-"""Members that identify the listing; all others belong to the book."""
+"""Members of the JSON that identify the listing; all other members are the book."""
 
 ENVELOPE_BYTES: Final = {
     BETPAWA: (b"", b""),
@@ -51,10 +51,10 @@ PADDED_BYTES: Final = {
     SPORTYBET: (220_000, 332_000, 450_000, 1_310_000),
     BET9JA: (248_000, 280_000, 311_000),
 }
-"""The sizes in bytes of JSON to which rendered books are padded."""
+"""Sizes in bytes of JSON to which rendered books are padded."""
 
 LARGEST_SHARE: Final = 0.1
-"""The share of listings with the largest book: the most popular matches."""
+"""Fraction of listings that get the largest book, as the most popular matches do."""
 
 _MIN_SAMPLE_BYTES: Final = 50_000
 _COMPRESSION_LEVEL: Final = 6
@@ -63,19 +63,19 @@ _DECIMALS_PATTERN: Final = re.compile(rb"(?<=\.)\d+")
 
 
 class PackedDetails:
-    """The packed details by platform and listing.
+    """The compressed details by platform and listing.
 
-    Only the identities are kept per listing, so thousands of listings take little memory.
+    Only the identities are stored per listing, so thousands of listings take little memory.
     """
 
     def __init__(self, seed: int, books: Mapping[Platform, Iterable[dict[str, Any]]]) -> None:
-        """Pack the shared books.
+        """Compress the shared books.
 
-        `books` holds the details (without envelope) whose books are shared, at least one per platform.
+        `books` has by platform the details (without envelope) whose books are shared, at least one per platform.
         """
         self._seed = seed
         self._books: dict[Platform, list[dict[str, Any]]] = {}
-        """In order of their size."""
+        """Books by platform, in order of size."""
         for platform, details in books.items():
             self._books[platform] = sorted(details, key=lambda detail: len(_encode_book(platform, detail)))
             if not self._books[platform]:
@@ -86,7 +86,7 @@ class PackedDetails:
         self._n_moves = 0
 
     def add_detail(self, listing: Listing, kickoff: datetime, detail: Mapping[str, Any]) -> None:
-        """Pack the detail of a listing; only the identity of `detail` is used."""
+        """Compress the detail of a listing; only the identity members of `detail` are used."""
         platform = listing.platform
         identity = {name: value for name, value in detail.items() if name in IDENTITY_MEMBERS[platform]}
         head = ENVELOPE_BYTES[platform][0] + msgspec.json.encode(identity)[:-1]
@@ -94,15 +94,15 @@ class PackedDetails:
         self._packed[platform, listing.external_id] = self._pack_detail(listing, head)
 
     def find_body(self, platform: Platform, external_id: str, kickoff: datetime) -> bytes | None:
-        """Return the gzip body; None for an unknown listing, or when its kickoff has changed since."""
+        """Return the gzip body; None for an unknown listing, or when its kickoff has changed."""
         key = platform, external_id
         return b"".join(self._packed[key]) if key in self._heads and self._heads[key][1] == kickoff else None
 
     def move_prices(self, share: float) -> int:
-        """Raise the prices of a share of the markets by 0.01; return how many markets of all books moved.
+        """Raise the prices of a share of the markets by 0.01; return the number of markets changed.
 
-        In every shared book one market in round(1 / share) moves. Each call moves other markets, until all have had
-        their turn. A market on a line counts as one. Raises ValueError for a share that is not in (0, 1].
+        In every shared book one market in round(1 / share) changes. Each call changes other markets, until all have
+        been changed once. Each line of a market counts as one. Raises ValueError for a share that is not in (0, 1].
         """
         if not 0 < share <= 1:
             raise ValueError(f"the share of markets that move must be above 0 and at most 1, not {share}")
@@ -123,7 +123,7 @@ class PackedDetails:
         return [(tail, deflate(tail, zlib.Z_FINISH)) for tail in tails]
 
     def _pack_detail(self, listing: Listing, head: bytes) -> tuple[bytes, bytes, bytes]:
-        """Return head, book and checksum of a gzip body."""
+        """Return header with identity, book, and checksum of a gzip body."""
         tail, packed = self._choose_book(listing)
         checksum = zlib.crc32(tail, zlib.crc32(head)).to_bytes(4, "little") + (len(head) + len(tail)).to_bytes(
             4, "little"
@@ -140,9 +140,9 @@ class PackedDetails:
 
 
 def _group_prices(platform: Platform, detail: dict[str, Any]) -> list[list[tuple[dict[str, Any], str]]]:
-    """Return the places of the prices in a detail, per market on a line.
+    """Return where the prices are in a detail, per line of a market.
 
-    A place is the object that holds a price, and the name of its member.
+    Each price is given as the JSON object that contains it, and the name of its member.
     """
     markets: dict[Any, list[tuple[dict[str, Any], str]]] = {}
     if platform == BETPAWA:
@@ -161,7 +161,7 @@ def _group_prices(platform: Platform, detail: dict[str, Any]) -> list[list[tuple
 
 
 def _raise_price(price: Any) -> Any:
-    """Return the price, a number or a text, raised by 0.01; a value that is no price stays unchanged."""
+    """Return the price, a number or a text, raised by 0.01; any other value is returned unchanged."""
     if price is None or float(price) <= 1:
         return price
     raised = round(float(price) + 0.01, 2)
@@ -169,7 +169,7 @@ def _raise_price(price: Any) -> Any:
 
 
 def _encode_book(platform: Platform, detail: Mapping[str, Any]) -> bytes:
-    """Return everything of a detail but its identity, to be appended to one."""
+    """Return the JSON of everything in a detail except the identity, to be appended to an identity."""
     book = {name: value for name, value in detail.items() if name not in IDENTITY_MEMBERS[platform]}
     return b"," + msgspec.json.encode(book)[1:] + ENVELOPE_BYTES[platform][1]
 
@@ -203,7 +203,7 @@ def load_captured(folder: Path) -> dict[Platform, list[dict[str, Any]]]:
 
 
 def _extract_detail(platform: Platform, answer: Any) -> dict[str, Any] | None:
-    """Return the detail of a prematch football event, without envelope; None for any other answer."""
+    """Return the detail of a football event before kickoff, without envelope; None for any other answer."""
     detail = (
         answer
         if platform == BETPAWA or not isinstance(answer, dict)

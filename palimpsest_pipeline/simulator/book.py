@@ -1,6 +1,6 @@
-"""One platform's book on one listing at one instant: offered, suspended and withdrawn markets, prices.
+"""One platform's book of one listing at one instant: offered, suspended and withdrawn markets, prices.
 
-The format of the answer does not belong here.
+Does not belong here: the format of the answer.
 """
 
 from collections import OrderedDict
@@ -24,14 +24,14 @@ MARGIN_BY_PLATFORM = {BETPAWA: 0.065, SPORTYBET: 0.05, BET9JA: 0.075}
 MAX_ODDS = {BETPAWA: 100.0, SPORTYBET: 250.0, BET9JA: 220.0}
 WITHDRAWN_SHARE = 0.005
 MAX_QUOTED_CHANCE = 0.992
-"""A book quotes no price above this implied chance."""
+"""Highest implied chance for which a book has a price."""
 OPEN_MARKET_KEYS = {"anytime_goalscorer", "nth_goalscorer", "player_ladder"}
 SQUAD_SIZE = 9
 MAX_KEPT_MODELS = 1024
 STEPS_PER_REPRICING = 6
-"""Number of steps after which a market moves.
+"""Number of price steps between two changes of a market.
 
-A book reprices one family of markets at a time, so that a cycle finds a few per cent changed.
+At each step a book changes the prices of one group of markets, so that a cycle sees a few per cent changed.
 """
 RESULT_MARKET_KEYS = (
     "match_result",
@@ -83,15 +83,15 @@ def _hash_turn(key: str) -> int:
 
 
 def find_repricing_step(market: Market) -> int:
-    """Return the step at which the book reprices the market.
+    """Return the step, modulo STEPS_PER_REPRICING, at which the book changes the market's prices.
 
-    Markets of one family move together, because they must not contradict each other.
+    Markets of one family change together, because they must not contradict each other.
     """
     return _hash_turn(market.parts[0].key)
 
 
 def build_squad(fixture: Fixture, is_rotated: bool = False) -> list[Player]:
-    """Return the players of both teams who can be scorers."""
+    """Return the players of both teams who are named in scorer markets."""
     rng = Random(f"squad:{fixture.sr_id}:{fixture.number}")
     players = []
     for side in (1, 2):
@@ -110,14 +110,14 @@ def build_squad(fixture: Fixture, is_rotated: bool = False) -> list[Player]:
 
 
 class BookGenerator:
-    """The books of all platforms. Caches the match models of the latest (fixture, platform, price step)."""
+    """The books of all platforms. It caches the models of the latest (fixture, platform, price step)."""
 
     def __init__(self, timeline: Timeline) -> None:
         self.timeline = timeline
         self._models: OrderedDict[tuple[int, Platform, bool, int], MatchModel] = OrderedDict()
 
     def build_model(self, listing: Listing, step: int) -> MatchModel:
-        """Return the match as the listing's platform saw it at a price step."""
+        """Return the model of the match from which the platform computes its prices at a price step."""
         key = (listing.fixture.number, listing.platform, listing.is_duplicate, step)
         model = self._models.pop(key, None)
         if model is None:
@@ -132,7 +132,7 @@ class BookGenerator:
     ) -> list[OfferedLine]:
         """Return the lines that the listing offers now, market by market.
 
-        `only` limits the result to these market ids without changing the suspensions.
+        `only` limits the result to these market ids without changing which are suspended.
         """
         rng = self.timeline.draw_suspensions(listing, now)
         step = self.timeline.find_price_step(listing, now)
@@ -223,9 +223,9 @@ class BookGenerator:
 
 
 def quote_odds(platform: Platform, chance: Chance) -> float | None:
-    """Return decimal odds with the platform's margin, on its grid and below its maximum.
+    """Return decimal odds with the platform's margin, rounded as the platform does, below its maximum.
 
-    None when the outcome is too likely to be sold.
+    None when the outcome is too likely to be offered.
     """
     win_chance = chance.win / (1 - chance.refund) if chance.refund < 1 else 0.0
     implied = win_chance * (1 + MARGIN_BY_PLATFORM[platform])
@@ -237,7 +237,10 @@ def quote_odds(platform: Platform, chance: Chance) -> float | None:
 
 
 def _round_to_bet9ja_grid(odds: float) -> float:
-    """Return the odds on Bet9ja's grid: steps of 0.01 below 3, 0.05 to 5, 0.1 to 10, 0.25 to 15, then 1."""
+    """Return the odds rounded to Bet9ja's steps.
+
+    They are 0.01 below 3, 0.05 to 5, 0.1 to 10, 0.25 to 15, then 1.
+    """
     if odds < 3:
         return round(odds, 2)
     per_unit = 20 if odds < 5 else 10 if odds < 10 else 4 if odds < 15 else 1

@@ -1,8 +1,8 @@
-"""The markets that each simulated platform sells, with its own ids and labels, from `catalogue.json`.
+"""The markets of each simulated platform, with its own ids and labels, from `catalogue.json`.
 
-Facts only, no prices. The file holds, per platform, markets in order of popularity with the platform's ids of the
-market and of its outcomes, each linked to the canonical outcome that `pricing` knows. A market without canonical key is
-sold too (its outcomes carry a base chance), but no vocabulary knows it.
+It contains no prices. The file has, per platform, markets in order of popularity with the platform's ids of the market
+and of its outcomes, each linked to a canonical outcome for which `pricing` computes chances. It also has markets
+without a canonical key, which no vocabulary knows; their outcomes have a base chance.
 """
 
 import json
@@ -18,7 +18,7 @@ from palimpsest_pipeline.simulator.platforms import BET9JA, BETPAWA, SPORTYBET
 from .names import make_help_text
 
 LINE_DISTANCE_PLACES = 9.0
-"""The places of popularity that one line further from the middle costs."""
+"""How many places in the order of popularity a line loses per line of distance from the middle line."""
 UNKNOWN_MARKETS = {
     BETPAWA: ("28000999", "Goal in stoppage time - FT"),
     SPORTYBET: ("909999", "Goal in Stoppage Time"),
@@ -30,7 +30,7 @@ UNKNOWN_MARKETS = {
 class Outcome:
     """One outcome of a platform's market.
 
-    It has a canonical name ('' when unknown), the platform's id and label, and a base chance where no model prices it.
+    It has a canonical name ('' when unknown), the platform's id and label, and a base chance if no model computes one.
     """
 
     canonical_key: str
@@ -39,22 +39,22 @@ class Outcome:
     chance: float = 0.0
     display: str = ""
     early_payout: str = "NO_UP"
-    """BetPawa's early payout for the outcome."""
+    """BetPawa's name of the early payout rule for the outcome."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The outcomes of one canonical market inside a platform's market (Bet9ja combines several)."""
+    """The outcomes of one canonical market in a platform's market; Bet9ja combines several in one."""
 
     key: str
     outcomes: tuple[Outcome, ...]
     lines: dict[str, str]
-    """The canonical line text by the platform's line text."""
+    """The platform's text of a line to the canonical text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """One market that a platform sells. `facts` are the platform's own labels and layout fields."""
+    """One market of a platform. `facts` are the platform's own labels and layout fields."""
 
     number: int
     native_id: str
@@ -139,9 +139,9 @@ def list_markets(platform: Platform) -> tuple[Market, ...]:
 
 @lru_cache(maxsize=256)
 def list_first_pairs(platform: Platform, count: int, version: str = "") -> tuple[tuple[Market, str], ...]:
-    """Return the `count` most popular (market, line) pairs, by market in order of popularity.
+    """Return the `count` most popular pairs (market, line).
 
-    `version` is BetPawa's wire generation.
+    `version` is the version of BetPawa's API.
     """
     ranked = []
     for market in list_markets(platform):

@@ -1,4 +1,4 @@
-"""The effects of failures on answers: replacements, truncated answers, bodies with a missing part."""
+"""The effects of failures on answers: replaced answers, truncated answers, and missing parts."""
 
 import gzip
 import struct
@@ -35,7 +35,7 @@ _BODY_START, _BODY_END = b'{"padding":"', b'"}'
 
 
 class TruncatedResponse(Response):
-    """A response that announces the whole body and sends the first half, so the connection ends within it."""
+    """A response whose header announces the whole body, and whose connection ends after the first half."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
@@ -43,7 +43,7 @@ class TruncatedResponse(Response):
 
 
 class HugeResponse(Response):
-    """A JSON response of so many megabytes, sent in pieces without a content length."""
+    """A JSON response of a given number of megabytes, sent in pieces without a content length."""
 
     def __init__(self, megabytes: int) -> None:
         super().__init__(media_type="application/json")
@@ -59,7 +59,7 @@ class HugeResponse(Response):
 
 @cache
 def build_bomb(megabytes: int) -> bytes:
-    """Return valid gzip of valid JSON, about a thousand times smaller than its content."""
+    """Return a gzip body of valid JSON that is about a thousand times larger when it is decompressed."""
     pieces = (_BODY_START, *[_ONE_MB] * megabytes, _BODY_END)
     checksum = reduce(lambda so_far, piece: zlib.crc32(piece, so_far), pieces, 0)
     packed = (
@@ -71,9 +71,9 @@ def build_bomb(megabytes: int) -> bytes:
 
 
 def build_replacement(fault: Fault, date: float) -> Response:  # noqa: PLR0911 -- one return per mode
-    """Return the answer of a replacing failure.
+    """Return the answer of a failure that replaces the real answer.
 
-    `date` is the platform's present time in Unix seconds.
+    `date` is the platform's current time in Unix seconds.
     """
     match fault.mode:
         case "block":
@@ -106,14 +106,14 @@ def build_replacement(fault: Fault, date: float) -> Response:  # noqa: PLR0911 -
 
 
 def truncate_response(response: Response) -> Response:
-    """Return the same answer with a connection that ends half way."""
+    """Return the answer with a connection that ends after half of the body."""
     truncated = TruncatedResponse(bytes(response.body), response.status_code)
     truncated.raw_headers = response.raw_headers
     return truncated
 
 
 def cut_json_response(response: Response) -> Response:
-    """Return the same answer, complete for HTTP and correctly packed, with JSON that ends half way."""
+    """Return a complete and correctly compressed answer whose JSON ends after half of the text."""
     is_packed = response.headers.get("content-encoding") == "gzip"
     plain = gzip.decompress(bytes(response.body)) if is_packed else bytes(response.body)
     half = plain[: len(plain) // 2]
@@ -124,7 +124,7 @@ def cut_json_response(response: Response) -> Response:
 
 
 def remove_tournament(platform: Platform, body: Any, tournament: str) -> Any:
-    """Return a tree or a list without one tournament but with unchanged counts, as a site's own mistake."""
+    """Return a tree or a list without one tournament and with unchanged counts, like a site's mistake."""
     {
         BETPAWA: _remove_from_betpawa,
         SPORTYBET: _remove_from_sportybet,

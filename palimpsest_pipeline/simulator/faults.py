@@ -1,6 +1,6 @@
-"""Failures on demand, per platform: the active ones, and the requests that they affect.
+"""Failures on demand, per platform: which are active, and which requests they affect.
 
-No failure is active unless a test or a demonstration activates it. `damaged_answers` holds the effects on answers.
+No failure is active unless a test or a demonstration activates it. `damaged_answers` has the effects on answers.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from palimpsest_pipeline.platforms.packs import load_packs
 from .latency import ANY_PLACE, ENDPOINTS, draw_share
 
 BREAKING_MODES: Final = ("outage", "reset", "hang")
-"""No answer at all: the connection is aborted, or stays silent."""
+"""Modes without any answer: the connection is aborted, or no byte is sent."""
 REPLACING_MODES: Final = (
     "down",
     "block",
@@ -28,9 +28,9 @@ REPLACING_MODES: Final = (
     "bomb",
     "huge",
 )
-"""Another answer in place of the real one."""
+"""Modes that send another answer instead of the real one."""
 SPOILING_MODES: Final = ("truncate", "cut_json", "latency", "clock", "kickoffs", "page_missing", "tournament_gone")
-"""The real answer, but late, truncated, or with an error in it."""
+"""Modes that send the real answer late, truncated, or with an error in it."""
 MODES: Final = ("none", *BREAKING_MODES, *REPLACING_MODES, *SPOILING_MODES)
 
 
@@ -39,43 +39,43 @@ class Fault:
     """One failure that can be activated.
 
     It affects `share` of the requests to `endpoint` ('*' or one of tree, listing, detail). `from_request`, `for_s` and
-    `tries` limit it further; the other settings belong to single modes.
+    `tries` limit it further; each of the other settings belongs to the mode named in its description.
     """
 
     mode: str = "none"
     share: float = 1.0
     endpoint: str = "*"
     from_request: int = 1
-    """The first affected request, counted from the activation."""
+    """Number of the first affected request, counted from the activation."""
     for_s: float | None = None
-    """How long it lasts from that request on; None means until it is deactivated."""
+    """Seconds that the failure lasts from that request on; None means until it is deactivated."""
     tries: int | None = None
-    """It affects only the first `tries` attempts of each request; None means all."""
+    """Number of first attempts of each request that are affected; None means all."""
     latency_ms: float = 350.0
-    """Mode latency: median of the added latency."""
+    """Mode latency: median of the added latency, in milliseconds."""
     sigma: float = 0.4
-    """Mode latency: spread of its logarithm."""
+    """Mode latency: standard deviation of the latency's logarithm."""
     retry_after_s: int = 1
     """Mode ratelimit: the seconds in Retry-After."""
     as_date: bool = False
     """Mode ratelimit: send Retry-After as a date, by the platform's own clock."""
     offset_s: float = 3600.0
-    """Mode clock: how far the Date header is ahead. Mode kickoffs: how far every kickoff is."""
+    """Mode clock: seconds that the Date header is ahead. Mode kickoffs: seconds that kickoffs are ahead."""
     page: int = 2
-    """Mode page_missing: the empty page of a list.
+    """Mode page_missing: number of the empty page of a list.
 
-    Bet9ja has no pages; there it is the group in this position of the tree.
+    Bet9ja has no pages; there the group in this position of the tree is empty.
     """
     tournament: str = ""
-    """Mode tournament_gone: its id on the platform; '' means the first one of the world."""
+    """Mode tournament_gone: the tournament's id on the platform; '' means the first one of the world."""
     to: str = "http://elsewhere.invalid/"
     """Mode redirect: the target."""
     size_mb: int | None = None
-    """Modes bomb and huge: size of the body, unpacked; None means 1024 and 100."""
+    """Modes bomb and huge: megabytes of the decompressed body; None means 1024 for bomb and 100 for huge."""
 
     @classmethod
     def from_json(cls, settings: Mapping[str, Any]) -> "Fault":
-        """Return the failure of these settings. Raises ValueError naming the invalid one."""
+        """Return the failure with these settings. Raises ValueError with the invalid one."""
         known_fields = {field.name for field in fields(cls)}
         unknown_fields = set(settings) - known_fields - {"platform"}
         if unknown_fields:
@@ -91,7 +91,7 @@ class Fault:
 
 
 def parse_fault(text: str) -> tuple[Platform, Fault]:
-    """Return the platform and the failure of `PLATFORM=MODE[,SETTING=VALUE...]`.
+    """Return the platform and the failure that `PLATFORM=MODE[,SETTING=VALUE...]` describes.
 
     Example: `bet9ja=error,share=0.3`. Raises ValueError.
     """
@@ -129,8 +129,8 @@ class _ActiveFault:
 class FaultBoard:
     """The active failures of all platforms.
 
-    Which requests a share affects depends on request and attempt alone, so runs repeat in whatever order they send
-    requests.
+    Which requests a share affects depends only on the request and the number of its attempt, so it is the same in every
+    run, whatever the order of requests.
     """
 
     def __init__(self, seed: int) -> None:
@@ -138,7 +138,7 @@ class FaultBoard:
         self._active_faults: dict[str, dict[str, _ActiveFault]] = {}
 
     def switch_fault(self, platform: str, fault: Fault) -> None:
-        """Activate a failure beside those of other modes; mode `none` deactivates all of the platform."""
+        """Activate a failure in addition to other modes; mode `none` deactivates all failures of the platform."""
         if fault.mode == "none":
             self._active_faults.pop(platform, None)
             return
@@ -149,7 +149,7 @@ class FaultBoard:
     def list_faults_met(
         self, platform: str, endpoint: str, question: str, attempt: int, now: float
     ) -> dict[str, Fault]:
-        """Return the failures that affect this request, by mode, the one activated last first.
+        """Return by mode the failures that affect this request, the one activated last first.
 
         `now` is in monotonic seconds.
         """
@@ -167,6 +167,6 @@ class FaultBoard:
         return faults
 
     def is_out(self, platform: str, endpoint: str, now: float) -> bool:
-        """Return whether an outage is active: answers to earlier requests are then lost too."""
+        """Return whether an outage is active, which also stops answers to earlier requests."""
         outage = self._active_faults.get(platform, {}).get("outage")
         return outage is not None and outage.is_on(now) and outage.fault.endpoint in {"*", endpoint}

@@ -1,7 +1,7 @@
-"""The settlement of bets: each canonical outcome as shares of won and returned stake per final score.
+"""The settlement of bets: for each canonical outcome, the stake's shares won and returned by score.
 
-No prices, no platforms, no time. A `Shares` maps a score to (won, returned), each 0..1. Where the order of goals
-matters (first goal, a lead at any time) the share is the fraction of all equally likely orders of those goals.
+Uses no prices, platforms or times. A `Shares` maps a final score to (won, returned), each 0..1. Where the order of
+goals matters (first goal, a lead at any time), the share is the fraction of all equally likely orders of the goals.
 """
 
 import re
@@ -47,9 +47,9 @@ def _share_where(holds: Callable[[int, int], bool]) -> Shares:
 
 
 def build_over_under(value: Callable[[int, int], int], outcome: str, line: float) -> Shares:
-    """Return the shares of over or under a half, whole or quarter line.
+    """Return the shares for over or under a half, whole or quarter line.
 
-    On a whole line the stake is returned; on a quarter line half the stake is on each neighbour.
+    On a whole line the stake may be returned; on a quarter line half the stake is on each neighbouring line.
     """
     direction = 1 if outcome == "over" else -1
     parts = (line - 0.25, line + 0.25) if (line * 4) % 2 else (line,)
@@ -68,7 +68,7 @@ def _build_handicap(outcome: str, line: float) -> Shares:
 
 @lru_cache(maxsize=4096)
 def compute_lead_share(h: int, a: int, margin: int) -> float:
-    """Return the fraction of goal orders of a final h-a with a lead of `margin` for the first team."""
+    """Return the fraction of goal orders of h-a in which the first team leads by `margin` at some time."""
     if h - a >= margin:
         return 1.0
     return comb(h + a, a + margin) / comb(h + a, h) if h >= margin else 0.0
@@ -76,7 +76,7 @@ def compute_lead_share(h: int, a: int, margin: int) -> float:
 
 @lru_cache(maxsize=4096)
 def _count_orders_without_lead(h: int, a: int, margin: int) -> int:
-    """Return the number of orders in which neither team ever leads by `margin`."""
+    """Return the number of goal orders of h-a in which the first team never leads by `margin`."""
     count_by_lead = {0: 1}
     for goals in range(h + a):
         next_counts: dict[int, int] = {}
@@ -111,7 +111,7 @@ def _compute_run_share(h: int, a: int, length: int, side: str) -> float:
 
 
 def _parse_range(text: str) -> Callable[[int], bool]:
-    """Return `2`, `2_plus`, `1_3` or `no_goal` as a test of a count."""
+    """Return a test of a count for `2`, `2_plus`, `1_3` or `no_goal`."""
     if text == "no_goal":
         return lambda n: n == 0
     if text.endswith("_plus"):
@@ -151,7 +151,7 @@ def _build_multi_scores(outcome: str) -> Shares:
 
 
 def _parse_condition(condition: str) -> Callable[[int, int], bool]:
-    """Return the test of one half of a combination: a result, a double chance, both teams to score."""
+    """Return a test of the score for a result, a double chance, or both teams to score."""
     if condition in SIGN_BY_SIDE:
         return lambda h, a: _sign(h - a) == SIGN_BY_SIDE[condition]
     if condition in SIGNS_BY_DOUBLE_CHANCE:
@@ -164,7 +164,7 @@ def _parse_total(word: str, line: float) -> Callable[[int, int], bool]:
 
 
 def _build_combination(base: str, outcome: str, line: float) -> Shares | None:  # noqa: PLR0911 -- one branch per kind of market reads as a table
-    """Return the shares of two conditions joined by "and" or "or"; None for another market."""
+    """Return the shares of two conditions joined by "and" or "or"; None for another kind of market."""
     if base == "total_goals_and_btts":
         total, both = outcome.split("_")
         return _share_where(lambda h, a: _parse_total(total, line)(h, a) and _parse_condition(both)(h, a))
@@ -263,7 +263,7 @@ def _build_simple(base: str, outcome: str, line: float, listed: Iterable[str]) -
 
 
 def _build_order_market(base: str, outcome: str, line: float) -> Shares | None:  # noqa: PLR0911, PLR0912 -- one branch per kind of market reads as a table
-    """Return the shares of a market on the order of the goals; None for another market."""
+    """Return the shares of a market on the order of the goals; None for another kind of market."""
     if base in {"next_goal", "last_goal", "first", "last"}:
         number = int(line) if base == "next_goal" else 1
         if outcome == "none":
@@ -283,7 +283,7 @@ def _build_order_market(base: str, outcome: str, line: float) -> Shares | None: 
             return _share_where(lambda h, a: h == a)
         if outcome == "home_or_away":
             return _share_where(lambda h, a: h != a)
-        # It pays for the plain result as well as for the lead.
+        # The bet wins on the plain result as well as on the lead.
         if outcome in {"home", "home_or_draw"}:
             return lambda h, a: (
                 1.0 if h > a or (h == a and outcome != "home") else compute_lead_share(h, a, margin),
@@ -331,7 +331,7 @@ def _build_order_market(base: str, outcome: str, line: float) -> Shares | None: 
 def build_score_shares(base: str, outcome: str, line: float, listed: Iterable[str] = ()) -> Shares | None:
     """Return the shares over the score of one period; `base` is the canonical key without its period.
 
-    None when the score of one period does not decide it.
+    None when the score of one period does not decide the market.
     """
     if base.startswith(("home_", "away_")):
         shares = _build_team_market(base, outcome, line)
@@ -379,7 +379,7 @@ def _build_half_pair(base: str, outcome: str, line: float) -> HalfShares | None:
 def build_half_shares(base: str, outcome: str, line: float) -> HalfShares | None:
     """Return the shares over the scores of both halves (h-a in the first, i-j in the second).
 
-    None when they do not decide it.
+    None when the two scores do not decide the market.
     """
     pair_shares = _build_half_pair(base, outcome, line)
     if pair_shares:

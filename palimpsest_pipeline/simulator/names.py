@@ -1,6 +1,6 @@
-"""Invented names: countries as each platform writes them, competitions, teams, players, spellings.
+"""Invented names: countries as each platform writes them, competitions, teams, players.
 
-No fixtures, no ids.
+Does not belong here: fixtures, ids.
 """
 
 from random import Random
@@ -132,7 +132,7 @@ def invent_team_names(rng: Random, count: int) -> list[str]:
 def spell_team(name: str, platform: Platform, quirk: int) -> str:
     """Return the club's name as the platform writes it.
 
-    `quirk` (0..99) decides which of the platform's habits applies.
+    `quirk` (0..99) selects one of the platform's ways of writing.
     """
     if platform == BETPAWA:
         return f"{name} FC" if quirk < 35 else name
@@ -155,6 +155,6 @@ def invent_player_name(rng: Random) -> str:
 
 
 def make_help_text(name: str, length: int) -> str:
-    """Return filler of `length` characters in place of the platform's own explanation of a market."""
+    """Return filler of `length` characters that replaces the platform's own explanation of a market."""
     sentence = f"How {name} is settled: regular time counts, stoppages included; extra time does not. "
     return (sentence * (length // len(sentence) + 1))[:length].rstrip()

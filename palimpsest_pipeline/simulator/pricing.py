@@ -1,7 +1,7 @@
 """The model of a match: goals, corners, cards and more as Poisson counts, and fair chances from them.
 
-It covers every canonical outcome. It knows no bookmaker and no clock: the caller passes the expected counts of a book
-at an instant.
+It covers every canonical outcome. It does not depend on bookmaker or time: the caller passes the expected counts that a
+book assumes at an instant.
 """
 
 import re
@@ -41,7 +41,7 @@ MAX_COUNTS |= {"goal_kicks": 18, "throw_ins": 40, "woodwork": 3}
 
 @dataclass(frozen=True, slots=True)
 class ExpectedCounts:
-    """The expected counts per team in regular time."""
+    """The expected counts per team in regular time, such as goals and corners."""
 
     home_goals: float
     away_goals: float
@@ -51,7 +51,7 @@ class ExpectedCounts:
     away_cards: float
 
     def swap_sides(self) -> "ExpectedCounts":
-        """Return the same match with the teams swapped."""
+        """Return the expected counts with home and away team swapped."""
         return ExpectedCounts(
             self.away_goals, self.home_goals, self.away_corners, self.home_corners, self.away_cards, self.home_cards
         )
@@ -67,7 +67,7 @@ class Chance:
 
 @dataclass(frozen=True, slots=True)
 class CountedStatistic:
-    """The counted statistic, and its share of the match."""
+    """A counted statistic, such as corners, and the period as a fraction of the match."""
 
     statistic: str = "goals"
     share: float = 1.0
@@ -103,7 +103,7 @@ def _compute_means(expected: ExpectedCounts, ground: CountedStatistic) -> tuple[
 
 
 MatrixCells = tuple[tuple[int, ...], tuple[float, ...] | None]
-"""Positions in a flattened matrix and their weights; None means that all weigh 1."""
+"""Positions in a flattened matrix and their weights; None means weight 1 for all."""
 
 
 def _build_cells(weighted_positions: Iterable[tuple[int, float]]) -> MatrixCells:
@@ -122,7 +122,7 @@ def _sum_cells(matrix: Sequence[float], cells: MatrixCells) -> float:
 def _find_cells(
     largest: int, base: str, outcome: str, line: float, listed: tuple[str, ...]
 ) -> tuple[MatrixCells, MatrixCells]:
-    """Return the cells of the flattened score matrix in which the outcome wins, and those that refund."""
+    """Return the cells of the flattened score matrix in which the outcome wins, and those with a refund."""
     shares = build_score_shares(base, outcome, line, listed)
     if shares is None:
         raise KeyError(base)
@@ -199,9 +199,9 @@ def _map_to_goals_key(base: str, statistic: str) -> str:
 
 
 class MatchModel:
-    """The chances of one match as one book sees it at one instant.
+    """The chances of all outcomes of one match, as one book assumes them at one instant.
 
-    Score matrices are built once, and every market reads them.
+    Score matrices are computed once and used by every market.
     """
 
     def __init__(self, expected: ExpectedCounts) -> None:
@@ -268,7 +268,7 @@ class MatchModel:
     def _compute_count_totals(
         self, ground: CountedStatistic, base: str, line: float, names: tuple[str, ...]
     ) -> dict[str, Chance]:
-        """Return the chances of totals of large counts from the distribution of the sum.
+        """Return the chances of totals of large counts, computed from the distribution of the sum.
 
         The two teams' counts are independent Poisson variables, so their sum is one too.
         """
@@ -280,10 +280,10 @@ class MatchModel:
         return {name: Chance(under if name == "under" else max(0.0, 1 - under - exact), exact) for name in names}
 
     def _add_early_payout(self, chances: dict[str, Chance], line: str, base: str, number: float) -> dict[str, Chance]:
-        """Return the chances with early payout.
+        """Return the chances of totals with early payout.
 
-        Over also wins when all goals but the last it needs fall before the minute, so the chance of that is added to
-        it.
+        "Over" also wins when all goals except the last one that it needs fall before the minute of the early payout.
+        The chance of this is added.
         """
         minute, needed = int(line.split("|", maxsplit=1)[0]), int(number)
         matrix, largest = self.build_matrix(CountedStatistic())

@@ -8,22 +8,22 @@ import msgspec
 
 
 class RequestLine(msgspec.Struct, gc=False):
-    """One request. Instants are Unix seconds of one clock that never jumps."""
+    """One request. Times are Unix seconds of a clock that is never adjusted."""
 
     platform: str
     endpoint: str
     external_id: str | None
-    """The requested listing, for a detail."""
+    """The listing for which a detail is requested; None for other requests."""
     question: str
-    """The identity of the request: the listing's id, else path and query."""
+    """Identity of the request: the listing's id, else path and query."""
     attempt: int
     """The number of this attempt, from 1."""
     arrived_at: float
     """When the request's last byte arrived."""
     drawn_s: float = 0.0
-    """The latency drawn for it: how long after its arrival the answer's last byte was due."""
+    """Latency of the answer: seconds from the arrival until its last byte must be sent."""
     sent_at: float | None = None
-    """When the last byte of a whole answer was passed to the connection.
+    """Time at which the last byte of a complete answer was passed to the connection.
 
     None for answers that were truncated or never sent.
     """
@@ -31,12 +31,12 @@ class RequestLine(msgspec.Struct, gc=False):
     bytes: int = 0
     """Bytes of the body, as sent."""
     faults: list[str] = []
-    """Modes of the failures that affected it."""
+    """Modes of the failures that affected the request."""
 
 
 @dataclass(slots=True)
 class RequestLog:
-    """Counts and lines since the start or the last `clear`."""
+    """Counts and lines of requests since the start or the last `clear`."""
 
     requests: Counter[str] = field(default_factory=Counter)
     in_flight: Counter[str] = field(default_factory=Counter)
@@ -49,7 +49,7 @@ class RequestLog:
     def add_request(
         self, platform: str, endpoint: str, external_id: str | None, question: str, arrived: float
     ) -> RequestLine:
-        """Return the new line of a request that arrived at `arrived` (monotonic seconds)."""
+        """Add and return the line of a request that arrived at `arrived` (monotonic seconds)."""
         self.requests[f"{platform}.{endpoint}"] += 1
         self.in_flight[platform] += 1
         self.most_in_flight[platform] = max(self.most_in_flight[platform], self.in_flight[platform])
@@ -66,18 +66,18 @@ class RequestLog:
         return line
 
     def finish_request(self, line: RequestLine, whole: bool) -> None:
-        """Record that the answer was sent, whole or not."""
+        """Record that the answer was sent, completely or not."""
         self.in_flight[line.platform] -= 1
         if whole:
             line.sent_at = time.monotonic() + self._unix_minus_monotonic
 
     def clear(self) -> None:
-        """Reset counts and lines: every request counts as never sent. Open requests stay in flight."""
+        """Delete counts and lines; attempts are counted from 1 again. Unanswered requests stay in flight."""
         for collection in (self.requests, self.most_in_flight, self.missing_headers, self._askings, self.lines):
             collection.clear()
 
     def summarise(self) -> dict[str, object]:
-        """Return the counts, and the seconds of CPU that this process has used."""
+        """Return the counts, and the CPU seconds that this process has used."""
         return {
             "requests": dict(self.requests),
             "most_in_flight": dict(self.most_in_flight),

@@ -25,12 +25,12 @@ from .timeline import Timeline
 Handler = Callable[[Request], Awaitable[Response]]
 
 _TIMER_GRAIN_S = 0.0005
-"""Timers are rounded to whole milliseconds; with half of one more, they are hardly ever early."""
+"""Seconds added to waits: timers are rounded to whole milliseconds and would otherwise often be early."""
 _ID_PARAMS = ("eventId", "EVENTID")
 
 
 class ConnectionRegistry:
-    """The open connections by peer address: the time of the last bytes of each, and a way to abort it."""
+    """The open connections by peer address, each with the time of its last bytes and a way to abort it."""
 
     def __init__(self) -> None:
         self._transports: dict[tuple[str, int], asyncio.Transport] = {}
@@ -74,7 +74,7 @@ class ConnectionRegistry:
 
 @dataclass(slots=True)
 class SimulatorControls:
-    """The shared state of the routes: the settings made by the controls, and the log."""
+    """The state that all routes share: the settings made by the controls, and the log."""
 
     timeline: Timeline
     latencies: LatencyTable
@@ -91,7 +91,7 @@ class RequestFaults:
     line: RequestLine
 
     def meet_fault(self, mode: str) -> Fault | None:
-        """Return the failure of this mode and log it as met; None without one."""
+        """Return the failure of this mode and record it in the log; None if it does not affect the request."""
         fault = self.faults.get(mode)
         if fault is not None and mode not in self.line.faults:
             self.line.faults.append(mode)
@@ -99,13 +99,13 @@ class RequestFaults:
 
     @property
     def date(self) -> float:
-        """Return the platform's present time in Unix seconds."""
+        """The platform's current time in Unix seconds."""
         clock = self.meet_fault("clock")
         return time.time() + (clock.offset_s if clock else 0.0)
 
 
 def get_request_faults(request: Request) -> RequestFaults:
-    """Return the failures that affect a request on its way through an `Endpoint`."""
+    """Return the failures that affect a request that an `Endpoint` handles."""
     request_faults: RequestFaults = request.state.befallen
     return request_faults
 
@@ -158,7 +158,7 @@ class Endpoint:
         replacing = next((mode for mode in request_faults.faults if mode in REPLACING_MODES), None)
         if replacing and (fault := request_faults.meet_fault(replacing)):
             return build_replacement(fault, request_faults.date)
-        # Read the body now: no other task may run while kickoffs are shifted.
+        # Read the body now, because no other task may run while kickoffs are shifted.
         await request.body()
         shift = request_faults.meet_fault("kickoffs")
         with self._board.timeline.shift_kickoffs(self._platform, timedelta(seconds=shift.offset_s if shift else 0.0)):
@@ -168,7 +168,7 @@ class Endpoint:
         return cut_json_response(answer) if request_faults.meet_fault("cut_json") else answer
 
     async def _send_answer(self, answer: Response, request: Request, send: Send) -> bool:
-        """Send an answer with the platform's date; return whether it was sent whole."""
+        """Send an answer with the platform's date; return whether it was sent completely."""
         board, request_faults = self._board, get_request_faults(request)
         if not board.connections.is_open(request.scope):
             return False
@@ -212,7 +212,7 @@ def _draw_added_s(request_faults: RequestFaults) -> float:
 
 
 async def _sleep_until(due_at: float) -> None:
-    """Wait for an instant of the monotonic clock, never shorter."""
+    """Wait until an instant of the monotonic clock, never less."""
     while (left_s := due_at - time.monotonic()) > 0:  # noqa: ASYNC110 -- timers may be early
         await asyncio.sleep(left_s + _TIMER_GRAIN_S)
 

@@ -1,4 +1,4 @@
-"""Manual events in the running simulated world: a fixture dropped, moved, or listed late."""
+"""Manual changes of the running simulated world: a fixture is dropped, moved, or listed late."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -33,7 +33,7 @@ def apply_script(timeline: Timeline, instruction: Mapping[str, Any], now: dateti
     if action == "drop":
         timeline.removals.setdefault(fixture.number, []).append(Removal(now, platform))
     elif action == "postpone":
-        # Published everywhere at once: a manual move is the same for all platforms.
+        # All platforms publish a manual move at the same time.
         timeline.postponements.setdefault(fixture.number, []).append(
             Postponement(now - timedelta(hours=1), timedelta(minutes=float(instruction["minutes"])))
         )

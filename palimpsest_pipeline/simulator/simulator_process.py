@@ -1,4 +1,4 @@
-"""The simulator as a separate process, and a client of its controls, for tests and demonstrations."""
+"""The simulator as a separate process, and a client for its controls, for tests and demonstrations."""
 
 import json
 import os
@@ -34,7 +34,7 @@ class SimulatorError(PalimpsestError, RuntimeError):
 
 
 class SimulatorProcess:
-    """A running simulator. Context manager: starts on construction, stops on exit.
+    """A running simulator. As a context manager it starts on construction and stops on exit.
 
     `size` is the number of fixtures in the union of the platforms; `clock_offset_s` shifts its present; `log_path`
     receives its error output. `latency` is p50 and p95 in ms by platform and endpoint (`{"*": (250, 700),
@@ -131,7 +131,7 @@ class SimulatorProcess:
         except (Empty, ValueError):
             code = self._process.poll()
             self.stop()
-            if len(self._stderr) == 1:  # its own error message
+            if len(self._stderr) == 1:  # the process wrote its own error message
                 raise SimulatorError(f"the simulator cannot start: {self._stderr[0].strip()}") from None
             state = f"ended with code {code}" if code is not None else f"said nothing for {START_TIMEOUT_S:.0f} s"
             raise SimulatorError(f"the simulator {state}\n{''.join(self._stderr)}") from None
@@ -165,15 +165,15 @@ class SimulatorProcess:
         return lines
 
     def fetch_log(self) -> dict[str, Any]:
-        """Return requests per platform and endpoint, the most in flight at once, and CPU seconds (`cpu_s`)."""
+        """Return requests per platform and endpoint, the maximum in flight, and CPU seconds (`cpu_s`)."""
         return self._control("log")
 
     def list_requests(self) -> list[RequestLine]:
-        """Return every request so far, in order of arrival, with its drawn latency and its instants."""
+        """Return every request so far, in order of arrival, with its latency and times."""
         return msgspec.json.Decoder(RequestLine).decode_lines(self._request("log?detail=1"))
 
     def clear_log(self) -> None:
-        """Reset the log. Every request counts as never sent, so the same latencies and failures recur."""
+        """Clear the log. Attempts are counted from 1 again, so the same latencies and failures recur."""
         self._control("log", {})
 
     def set_latency(self, at: str, p50_ms: float, p95_ms: float) -> None:
@@ -181,24 +181,25 @@ class SimulatorProcess:
         self._control("latency", {"at": at, "p50_ms": p50_ms, "p95_ms": p95_ms})
 
     def set_clock(self, offset_s: float, *, stopped: bool = False) -> datetime:
-        """Set the simulated present to the machine's plus `offset_s`; return it.
+        """Set the world's current time to the machine's time plus `offset_s` seconds; return it.
 
-        `stopped`: the world stands still there.
+        With `stopped`, the world's time does not advance.
         """
         return datetime.fromisoformat(self._control("clock", {"offset_s": offset_s, "stopped": stopped})["now"])
 
     def move_prices(self, share: float) -> int:
-        """Move the prices of `share` of the markets of every listing; return how many markets moved.
+        """Change the prices of `share` of the markets of every listing; return the number of markets changed.
 
-        Each call moves other markets. It needs `bodies` other than `rendered`; see `bodies.PackedDetails.move_prices`.
+        Each call changes other markets. It needs `bodies` other than `rendered`; see
+        `bodies.PackedDetails.move_prices`.
         """
         n_moved: int = self._control("prices", {"share": share})["markets"]
         return n_moved
 
     def set_fault(self, platform: Platform, mode: str, **settings: Any) -> None:
-        """Activate a failure beside those of other modes, or deactivate all of the platform (`none`).
+        """Activate a failure in addition to other modes; mode `none` deactivates all failures of the platform.
 
-        See `faults.Fault` for modes and settings.
+        `faults.Fault` describes modes and settings.
         """
         self._control("faults", {"platform": platform, "mode": mode, **settings})
 

@@ -1,7 +1,7 @@
-"""The changes of the world over time: active listings, kickoff moves, price drift, suspensions.
+"""The changes of the world over time: active listings, kickoff moves, price changes, suspensions.
 
 Every answer is a function of (seed, fixture, platform, instant), so instants may be queried in any order; only `script`
-adds manual events.
+adds manual changes.
 """
 
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ GOALS_FACTORS = {BETPAWA: (1.0, 1.0), SPORTYBET: (1.02, 0.985), BET9JA: (0.985, 
 
 @dataclass(frozen=True, slots=True)
 class Postponement:
-    """A move of a kickoff by `delay`, published at `at` (later on platforms that publish late)."""
+    """A move of a kickoff by `delay`, published at `at` (later on some platforms: `PUBLISH_DELAY`)."""
 
     at: datetime
     delay: timedelta
@@ -48,7 +48,7 @@ class Removal:
 
 @dataclass(slots=True)
 class Timeline:
-    """The world over time."""
+    """The state of the world as a function of time."""
 
     world: World
     postponements: dict[int, list[Postponement]] = field(default_factory=dict)
@@ -59,10 +59,13 @@ class Timeline:
     _kickoff_shift: dict[Platform, timedelta] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Plan about 3 % postponements and 3 % removals over eight hours, at first one about every 4 minutes."""
+        """Plan postponements and removals, about 3 % of the fixtures each, over eight hours.
+
+        At first there is one about every four minutes.
+        """
         rng = Random(f"{self.world.seed}:{self.world.size}:timeline")
         earliest_kickoff = self.world.epoch + timedelta(hours=3)
-        # A match that SportyBet knows by its Genius id alone would lose its identity if BetPawa dropped it.
+        # A match for which SportyBet has only the Genius id could not be identified any more if BetPawa dropped it.
         candidates = [
             candidate
             for candidate in self.world.fixtures
@@ -94,7 +97,7 @@ class Timeline:
 
     @contextmanager
     def shift_kickoffs(self, platform: Platform, delay: timedelta) -> Iterator[None]:
-        """Delay every kickoff of the platform inside the block, like a site that sends local time as UTC."""
+        """Delay every kickoff of the platform inside the block, as a site does that sends local time as UTC."""
         self._kickoff_shift[platform] = delay
         self.n_manual_changes += bool(delay)
         try:
@@ -111,11 +114,11 @@ class Timeline:
         )
 
     def is_up(self, listing: Listing, now: datetime) -> bool:
-        """Return whether the platform lists it: not removed there, kickoff still to come."""
+        """Return whether the platform lists the fixture: not removed there, kickoff in the future."""
         return self.find_kickoff(listing.fixture, listing.platform, now) > now and not self.is_dropped(listing, now)
 
     def is_in_play(self, listing: Listing, now: datetime) -> bool:
-        """Return whether it is within two hours from the kickoff that the platform shows."""
+        """Return whether it is at most two hours after the kickoff that the platform shows."""
         kickoff = self.find_kickoff(listing.fixture, listing.platform, now)
         return kickoff <= now < kickoff + MATCH_DURATION and not self.is_dropped(listing, now)
 
@@ -131,7 +134,7 @@ class Timeline:
         return [*self.world.listings[platform], *added]
 
     def list_simulated(self, now: datetime) -> list[Listing]:
-        """Return SportyBet's simulated matches that are up now."""
+        """Return SportyBet's simulated matches that are active now."""
         return [listing for listing in self.world.simulated_listings if self.is_up(listing, now)]
 
     def _find_price_period(self, listing: Listing, now: datetime) -> tuple[int, datetime]:
@@ -148,9 +151,9 @@ class Timeline:
         return step + 1_000_000 * is_last_hour, started_at
 
     def find_price_step(self, listing: Listing, now: datetime) -> int:
-        """Return how often the book has repriced.
+        """Return how many times the book has changed its prices.
 
-        It does so every 5 to 25 minutes, and three times as often in the last hour.
+        This happens every 5 to 25 minutes, and three times as often in the last hour before kickoff.
         """
         return self._find_price_period(listing, now)[0]
 
@@ -159,7 +162,7 @@ class Timeline:
         return self._find_price_period(listing, now)[1]
 
     def compute_expected_counts(self, listing: Listing, step: int) -> ExpectedCounts:
-        """Return the expected counts of the book at a price step, from the listing's home side."""
+        """Return the expected counts that the book assumes at a price step, from the listing's home side."""
         rng = Random(f"{self.world.seed}:{listing.fixture.number}:{listing.platform}:drift")
         phases = [rng.random() * 2 * pi for _ in range(4)]
         home = 1 + 0.04 * sin(step * 2 * pi / 19 + phases[0]) + 0.02 * sin(step * 2 * pi / 5 + phases[1])
@@ -176,12 +179,12 @@ class Timeline:
         )
 
     def find_suspension_step(self, listing: Listing, now: datetime) -> int:
-        """Return the number of the listing's suspension window; suspended markets change with it."""
+        """Return the number of the listing's suspension period; the suspended markets change with it."""
         phase = Random(f"{self.world.seed}:{listing.external_id}:phase").random() * SUSPENSION_WINDOW_S
         return int(((now - self.world.epoch).total_seconds() + phase) // SUSPENSION_WINDOW_S)
 
     def draw_suspensions(self, listing: Listing, now: datetime) -> Random:
-        """Return the generator of suspensions: a draw below `SUSPENDED_SHARE` suspends the market.
+        """Return the random generator of suspensions: a draw below `SUSPENDED_SHARE` suspends a market.
 
         The n-th draw belongs to the n-th offered market.
         """

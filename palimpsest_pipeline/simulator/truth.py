@@ -1,4 +1,4 @@
-"""The true state of the simulated world at an instant: the reference for a pipeline's results.
+"""The true state of the simulated world at an instant, with which a pipeline's results are compared.
 
 It reads fixtures, listings and the timeline, never a rendered answer.
 """
@@ -52,7 +52,7 @@ def collect_truth(timeline: Timeline, now: datetime, home: Platform = BETPAWA) -
 
 
 def _count_listing(tournaments: dict[str, dict[str, Any]], listing: Listing, is_match: bool = True) -> None:
-    """Count a listing: `declared` is the platform's tree count, `matches` the matches in it."""
+    """Count a listing: `declared` is the number in the platform's tree, `matches` the matches among them."""
     country = listing.fixture.tournament.country.names[listing.platform]
     node = tournaments.setdefault(
         listing.group_id, {"name": listing.group_name, "country": country, "declared": 0, "matches": 0}
@@ -101,9 +101,9 @@ def _count_classes(by_fixture: dict[int, dict[str, list[Listing]]], home: Platfo
 def collect_book_truth(
     books: BookGenerator, listing: Listing, now: datetime, version: str = ""
 ) -> list[dict[str, Any]]:
-    """Return the book of one listing in canonical terms.
+    """Return the book of one listing with canonical keys.
 
-    One entry per (market, line) with a canonical key; `odds` is None where nothing is quoted.
+    There is one entry per market and line with a canonical key; `odds` is None for an outcome without a price.
     """
     entries: list[dict[str, Any]] = []
     for offered in books.list_lines(listing, now, version):

@@ -1,6 +1,7 @@
 """The world: countries, competitions, teams, fixtures, and each platform's listings of them.
 
-It is fixed by (seed, size, epoch). Changes over time belong to `timeline`, the format of answers to `render_*`.
+It depends only on (seed, size, epoch). Does not belong here: changes over time (`timeline`), the format of answers
+(`render_*`).
 """
 
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ FIXTURES_BY_PLATFORM_SET: tuple[tuple[frozenset[Platform], int], ...] = (
     (frozenset({SPORTYBET}), 292),
     (frozenset({BET9JA}), 159),
 )
-"""The number of fixtures that each set of platforms lists, of a union of 2,969."""
+"""Number of fixtures that each set of platforms lists, of 2,969 fixtures on all platforms."""
 
 LISTINGS_PER_BET9JA_FIXTURE = 1.53
 FIXTURES_PER_TOURNAMENT = 5
@@ -66,7 +67,7 @@ class Team:
 
 @dataclass(frozen=True, slots=True)
 class Fixture:
-    """One match. `sr_id` is None when no platform identifies it (then exactly one platform lists it)."""
+    """One match. `sr_id` is None when no platform has its SportRadar id; then only one platform lists it."""
 
     number: int
     sr_id: int | None
@@ -85,7 +86,7 @@ class Fixture:
 class Listing:
     """One platform's entry for one fixture.
 
-    A duplicate is in another group (`group_id`) with another id and offers less.
+    A duplicate is a second entry in another group (`group_id`), with another id and fewer markets.
     """
 
     platform: Platform
@@ -96,7 +97,7 @@ class Listing:
     n_pairs: int
     is_duplicate: bool = False
     quirk: int = 0
-    """0..9999, selects the rare features of this entry."""
+    """A number 0..9999 that selects the rare properties of this entry."""
 
     @property
     def expected(self) -> ExpectedCounts:
@@ -105,16 +106,17 @@ class Listing:
 
     @property
     def teams(self) -> tuple[Team, Team]:
-        """Return home and away as this platform shows them."""
+        """Home and away team as this platform shows them."""
         pair = (self.fixture.home, self.fixture.away)
         return pair[::-1] if self.fixture.rotated_on == self.platform else pair
 
 
 @dataclass(slots=True)
 class World:
-    """Everything that exists.
+    """All fixtures and listings.
 
-    `simulated_listings` (SportyBet's simulated leagues) and `antepost_listings` are listed but are not matches.
+    `simulated_listings` (SportyBet's simulated leagues) and `antepost_listings` (outrights) are listed but are not
+    matches.
     """
 
     seed: int
@@ -134,7 +136,7 @@ def is_only_genius_at_sportybet(fixture: Fixture) -> bool:
 
 
 def apportion_fixtures(size: int) -> list[int]:
-    """Return `size` fixtures over the sets of `FIXTURES_BY_PLATFORM_SET` by largest remainders."""
+    """Return `size` fixtures split over the sets of `FIXTURES_BY_PLATFORM_SET` by largest remainders."""
     total = sum(count for _, count in FIXTURES_BY_PLATFORM_SET)
     exact = [size * count / total for _, count in FIXTURES_BY_PLATFORM_SET]
     counts = [int(value) for value in exact]
@@ -177,9 +179,9 @@ def _build_tournaments(rng: Random, count: int) -> list[Tournament]:
 
 
 def _draw_kickoff(rng: Random, epoch: datetime) -> datetime:
-    """Return a kickoff on whole five minutes after the epoch.
+    """Return a kickoff after `epoch`, at a multiple of five minutes.
 
-    About one in ten is within two hours, a third at the weekend's peak, the rest within seven days.
+    About one in ten is within two hours, a third at the busiest time of the weekend, the rest within seven days.
     """
     draw = rng.random()
     if draw < 0.10:
@@ -205,9 +207,9 @@ def _build_team(name: str, number: int, rng: Random) -> Team:
 
 
 class _WorldBuilder:
-    """The step-by-step builder of a world.
+    """Builds a world step by step.
 
-    Each step has its own generator, so that one step can change without affecting the others.
+    Each step has its own random generator, so that one step can be changed without affecting the others.
     """
 
     def __init__(self, seed: int, size: int, epoch: datetime) -> None:
@@ -233,7 +235,7 @@ class _WorldBuilder:
         return world
 
     def _draw_platform_sets(self) -> list[frozenset[Platform]]:
-        """Return one set of platforms per fixture: mostly alike inside a tournament, a third at random."""
+        """Return one set of platforms per fixture: mostly equal within a tournament, a third at random."""
         sets = [
             group
             for (group, _), count in zip(FIXTURES_BY_PLATFORM_SET, apportion_fixtures(self.world.size), strict=True)
@@ -297,7 +299,7 @@ class _WorldBuilder:
         if platform == BET9JA:
             return str(782_000_000 + self.offset * 300_000 + fixture.number * 70 + step)
         if fixture.sr_id is None:
-            # No SportRadar id: either a match that only Genius knows, or the platform's own text.
+            # No SportRadar id: either a match with only a Genius id, or the platform's own text.
             return (
                 f"sr:match:1111111{14_500_000 + fixture.number}"
                 if fixture.number % 2
@@ -352,7 +354,7 @@ class _WorldBuilder:
             )
 
     def _add_others(self) -> None:
-        """Add simulated leagues and antepost entries: listed, but not matches."""
+        """Add simulated leagues and outrights (antepost), which are listed but are not matches."""
         world, rng = self.world, self.make_rng("others")
         first = len(world.fixtures)
         simulated, antepost = max(2, world.size // 40), max(1, world.size // 100)
@@ -388,7 +390,7 @@ class _WorldBuilder:
 
 
 def build_world(seed: int, size: int, epoch: datetime) -> World:
-    """Return the world of `size` identified fixtures (counted over the union of the platforms).
+    """Return the world of `size` identified fixtures, counted over all platforms.
 
     Equal arguments give equal worlds in every process.
     """

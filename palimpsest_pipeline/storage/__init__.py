@@ -1,4 +1,6 @@
-"""Postgres storage: tables, migrations, COPY writers, readers, partitions and the embedded server.
+"""What the pipeline stores in Postgres, and the days of history that it exports to Parquet.
 
+Belongs here: the declarations of tables, migrations, bulk copies, writers, readers, partitions, the archive. Does not
+belong here: the embedded server (`runtime.embedded_postgres`), the landing (`landing`), any computation (`metrics`).
 This package imports `domain` and no other package of the product.
 """

@@ -1,8 +1,8 @@
-"""HTTP requests to hosts: one attempt at a time, typed failures, and the table of their consequences.
+"""HTTP requests to hosts: one attempt at a time, failures with a class, and how each class is handled.
 
-This is the only package that imports httpx. It knows no platform's dialect and no budget, and stores nothing. Only
-`client`, `post_json` and the modules they use import an HTTP library, which takes longer to load than all the other
-packages together; code that only judges answers or plans requests does not load it.
+This is the only package that imports httpx. It has no code for a single platform and no request budgets, and stores
+nothing. An HTTP library takes longer to load than all other packages together, so only `client`, `post_json` and the
+modules they use import one.
 """
 
 from .client_config import HostConfig

@@ -1,4 +1,4 @@
-"""The body of an answer: reading, size limit, decompression. Judges nothing about the content."""
+"""Read the body of a response, with a size limit and decompression."""
 
 from typing import Final
 
@@ -10,17 +10,17 @@ from palimpsest_pipeline.domain.enums import FailureClass
 _GZIP_WINDOW_BITS: Final = isal_zlib.MAX_WBITS | 16
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _MAX_GZIP_MEMBERS: Final = 16
-"""The most gzip members in a row that are accepted.
+"""Maximum number of gzip members in a body.
 
-Hosts send one; each member costs a copy of all bytes after it.
+Hosts send one member. Each member costs a copy of all bytes after it.
 """
 
 
 class BodyError(Exception):
-    """A body that cannot be read.
+    """The error when a body cannot be read.
 
-    The failure is `contract_broken` for a body above the limit or not packed as declared, and `transient` for a
-    truncated one.
+    Its failure class is `contract_broken` for a body above the limit or with a wrong encoding, and `transient` for a
+    truncated body.
     """
 
     def __init__(self, failure: FailureClass, detail: str) -> None:
@@ -29,10 +29,11 @@ class BodyError(Exception):
 
 
 async def read_body(response: httpx.Response, max_bytes: int) -> bytes:
-    """Return the whole body, unpacked. At most `max_bytes` long, both packed and unpacked.
+    """Return the whole body, decompressed. Its compressed and its decompressed size are limited.
 
-    Raises BodyError, and the HTTP library's errors on a broken connection. Does not use httpx's own decoder, which
-    neither stops at a limit (a few KB can unpack to many MB) nor detects a truncated packed body.
+    `max_bytes` is the limit for both sizes. Raises BodyError, and the HTTP library's errors when the connection breaks.
+    httpx's own decoder is not used: it has no limit (a few KB can expand to many MB) and does not detect a truncated
+    body.
     """
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("gzip", "x-gzip", "identity", ""):
@@ -49,7 +50,7 @@ async def read_body(response: httpx.Response, max_bytes: int) -> bytes:
 
 
 def gunzip(packed: bytes, max_bytes: int) -> bytes:
-    """Return the unpacked content of one or several gzip members; holds at most one byte above the limit.
+    """Decompress one or several gzip members. The result in memory never exceeds `max_bytes` + 1.
 
     Raises BodyError.
     """

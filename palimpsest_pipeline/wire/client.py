@@ -1,6 +1,6 @@
-"""The client of one host: sends a request once and returns the answer. The caller decides on retries.
+"""The client of one host: sends a request once and returns the answer. The caller handles retries.
 
-It reads no payload (the caller's `judge` does) and stores nothing.
+The client does not parse answers; the function `judge` of the caller does. It stores nothing.
 """
 
 import asyncio
@@ -40,17 +40,17 @@ STORED_HEADERS: Final = frozenset(
         "x-amzn-waf-action",
     }
 )
-"""The headers that reading an answer needs.
+"""The response headers that are stored with an answer.
 
-With them an answer from the landing reads like one from the host.
+They are all that is needed to classify the answer again after it was landed.
 """
 
 Judge = Callable[[Answer], failures.Verdict | None]
-"""A platform's own check of a 2xx answer: the failure that its envelope shows, or None."""
+"""A platform's own check of a 2xx answer: returns the failure that its JSON reports, or None."""
 
 
 class PlatformClient:
-    """The client of one host, for one event loop. Use as `async with`."""
+    """The client of one host, for use in one event loop with `async with`."""
 
     def __init__(self, config: HostConfig, clock: Clock) -> None:
         self.config = config
@@ -79,10 +79,10 @@ class PlatformClient:
             self._transport = None
 
     async def send(self, request: Request, attempt: int, judge: Judge) -> Answer:
-        """Send one attempt and return its answer.
+        """Send a request once and return its answer. `attempt` counts from 1.
 
-        A failure of the network or the host is returned as an answer, not raised. Cancellation is raised, and so is any
-        error of `judge`.
+        A failure of the network or the host is returned as an answer with a failure. Cancellation and errors of `judge`
+        are raised.
         """
         http_request = self._build_request(request)
         requested_at = self._clock.now()
@@ -107,7 +107,8 @@ class PlatformClient:
         received_at = self._clock.now()
         observed_at = received_at - timedelta(seconds=failures.parse_age_s(headers.get("age")))
         if status is not None and not (failures.is_success(status) and failures.is_json(body)):
-            # An error page may repeat the request's headers. JSON stays unchanged because it is data.
+            # An error page may repeat the request's headers, so secrets are removed. JSON stays unchanged because it is
+            # data.
             headers, body = (
                 {name: self._redact(value) for name, value in headers.items()},
                 body and self._redact_body(body),
@@ -126,16 +127,16 @@ class PlatformClient:
         return self._transport
 
     def _build_request(self, request: Request) -> httpx.Request:
-        """Return the request with the prepared headers and nothing else.
+        """Build the httpx request with the prepared headers and no others.
 
-        It carries no If-None-Match and no If-Modified-Since, although some answers have a validator: a 304 has no body,
-        and the landed answers of a cycle must be readable without those of another cycle.
+        If-None-Match and If-Modified-Since are never sent: a 304 answer has no body, and the landed answers of a cycle
+        must be readable without those of another cycle.
         """
         if request.platform != self.platform:
             raise ValueError(f"a request to {request.platform} given to the client of {self.platform}")
         if not request.path.startswith("/"):
             raise ValueError(f"path {request.path!r} must begin with '/': requests never leave the platform's own host")
-        # httpx would parse the address a second time for parameters passed separately.
+        # If the parameters were passed separately, httpx would parse the URL a second time.
         query = f"?{urlencode(request.params)}" if request.params else ""
         headers = self._headers if request.json_body is None else self._headers_with_json
         return httpx.Request(
@@ -164,7 +165,7 @@ def _judge_answer(answer: Answer, read_failure: failures.Verdict | None, judge: 
 def _build_headers(header_values: Mapping[str, str]) -> httpx.Headers:
     """Return the headers of every request.
 
-    Of two spellings of a name the later one counts; httpx would send both.
+    If a name occurs twice with different case, the last value is used; httpx would send both.
     """
     headers = httpx.Headers({"accept": "*/*", "accept-encoding": "gzip"})
     for name, value in header_values.items():

@@ -1,7 +1,4 @@
-"""The configuration of a client: the address of its host, headers, time-outs and limits.
-
-Plain values. Does not know where they come from.
-"""
+"""Configuration of a client: URL of the host, headers, time-outs and limits. Values only."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,30 +9,31 @@ from palimpsest_pipeline.domain.proxy import Proxy
 
 @dataclass(frozen=True, slots=True)
 class HostConfig:
-    """One platform's host. `base_url` is scheme and host, with a path prefix where there is one.
+    """One platform's host.
 
-    It does not hold the request budget. Raises ValueError on values with which no request could ever succeed.
+    `base_url` has scheme, host and an optional path prefix. The request budget is not part of it. Raises ValueError for
+    values with which no request could succeed.
     """
 
     platform: Platform
     base_url: str
     headers: Mapping[str, str] = field(repr=False)
-    """The headers of every request. They replace the library's own ones, the user agent included.
+    """Headers of every request. They replace the HTTP library's own headers, including the user agent.
 
-    They may carry a cookie or a token.
+    They may contain a cookie or a token.
     """
     proxy: Proxy | None = None
     connect_timeout_s: float = 10.0
     read_timeout_s: float = 20.0
-    """The longest silence between two pieces of an answer."""
+    """Maximum seconds between two pieces of a response."""
     total_timeout_s: float = 45.0
-    """The time limit of one attempt, from its start to its last byte."""
+    """Maximum seconds of one attempt, from its start to its last byte."""
     max_body_bytes: int = 8 * 2**20
-    """The largest accepted body, after decompression."""
+    """Maximum size of a body in bytes, after decompression."""
     secrets: tuple[str, ...] = field(default=(), repr=False)
-    """Texts that no text from this host may show, besides the proxy's credentials.
+    """Secret texts to remove from every text of this host: values of headers that the user has set.
 
-    They are the values of headers that the user set.
+    The proxy's credentials are removed too.
     """
 
     def __post_init__(self) -> None:

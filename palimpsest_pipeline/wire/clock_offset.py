@@ -1,6 +1,6 @@
-"""The offset of a host's clock from ours, measured by its answers.
+"""Measure the offset of a host's clock from the pipeline's clock. No I/O.
 
-Pure. Nothing is corrected by it: instants of answers are those of our own clock.
+Nothing is corrected with it: instants of answers are those of the pipeline's clock.
 """
 
 from palimpsest_pipeline.domain.exchange import Answer
@@ -9,10 +9,10 @@ from .failures import parse_http_date, parse_whole_seconds
 
 
 def measure_offset_s(answer: Answer) -> float | None:
-    """Return the seconds by which the host's clock is ahead of ours, accurate to about a second.
+    """Return the seconds by which the host's clock is ahead of the pipeline's, with an error of about 1 s.
 
-    It is the answer's Date less the midpoint between request and answer. None without a Date, and with any Age but 0:
-    content from an edge cache carries the Date of the content.
+    It is the header Date minus the midpoint between request and answer. None without Date, and if Age is not 0, because
+    an edge cache sends the Date of its stored content.
     """
     host_time = parse_http_date(answer.headers.get("date"))
     if host_time is None or parse_whole_seconds(answer.headers.get("age", "0")) != 0:

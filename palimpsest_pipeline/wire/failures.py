@@ -1,6 +1,6 @@
-"""Typed failures: the meaning of a status, a header or the start of a body. No I/O.
+"""Classify failures by status, headers and the start of the body. No I/O.
 
-`library_errors` gives the meaning of an exception, `retry_rules` the consequences of a failure.
+`library_errors` classifies exceptions. `retry_rules` says how each failure class is handled.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from palimpsest_pipeline.domain.exchange import MAX_CACHE_AGE
 from palimpsest_pipeline.domain.printable_text import escape_controls
 
 Verdict = tuple[FailureClass, str]
-"""A failure and its detail, in words."""
+"""A failure class and a text with details."""
 
 _FAILURE_BY_STATUS: Final[Mapping[int, FailureClass]] = {
     403: FailureClass.BLOCKED,
@@ -23,7 +23,7 @@ _FAILURE_BY_STATUS: Final[Mapping[int, FailureClass]] = {
     410: FailureClass.NOT_FOUND,
     429: FailureClass.RATE_LIMITED,
 }
-"""Refusals with a meaning of their own. Other 4xx statuses are permanent."""
+"""Failure classes of certain 4xx statuses. All other 4xx statuses are `permanent`."""
 
 _CHALLENGE_STATUSES: Final = frozenset({403, 429, 503})
 _CHALLENGE_MARKS: Final = (b"just a moment", b"cf-chl", b"cf_chl", b"challenge-platform")
@@ -38,10 +38,10 @@ def is_success(status: int) -> bool:
 def classify_status(
     status: int, headers: Mapping[str, str], kind: PayloadKind, start_of_body: bytes | None
 ) -> Verdict | None:
-    """Return the failure that an answer shows outside its JSON.
+    """Return the failure of a response that can be detected without parsing its JSON.
 
-    None for a 2xx whose body begins like JSON, which the platform's dialect judges. `headers` has lower-case names.
-    `start_of_body` may be the whole body; None when it could not be read.
+    None for a 2xx response whose body starts like JSON; the platform's adapter then checks the JSON. `headers` has
+    lower-case names. `start_of_body` may be the whole body; None when it could not be read.
     """
     detail = f"HTTP {status}"
     if challenge := detect_challenge(status, headers, start_of_body):
@@ -60,16 +60,17 @@ def classify_status(
         detail += f", Retry-After {headers['retry-after']}"
     failure = FailureClass.TRANSIENT if status >= 500 else _FAILURE_BY_STATUS.get(status, FailureClass.PERMANENT)
     if failure is FailureClass.NOT_FOUND and kind is not PayloadKind.DETAIL:
-        # A list or a tree that is not found is a retired route, not a missing match.
+        # If a list or a tree is not found, the platform has changed its API. If a match is not found, the match is
+        # gone.
         failure = FailureClass.CONTRACT_BROKEN
     if failure is FailureClass.PERMANENT:
-        # The request is at fault; the body may say why.
+        # The request is wrong, and the body may say why.
         detail = f"{detail}: {make_excerpt(start_of_body or b'')}".rstrip(": ")
     return failure, detail
 
 
 def detect_challenge(status: int, headers: Mapping[str, str], start_of_body: bytes | None) -> str | None:
-    """Return the sign by which an anti-bot edge demands a browser; None without one."""
+    """Return words for a log that name the sign of an anti-bot service; None without such a sign."""
     if "x-amzn-waf-action" in headers:
         return f"x-amzn-waf-action {headers['x-amzn-waf-action']}"
     if headers.get("cf-mitigated") == "challenge":
@@ -103,14 +104,14 @@ def is_html(body: bytes) -> bool:
 
 
 def is_json(body: bytes | None) -> bool:
-    """Return whether the body begins like a JSON object or list, as every answer of a platform does."""
+    """Return whether the body starts like a JSON object or list, as every good answer does."""
     return body is not None and body[:_EXCERPT_CHARS].lstrip()[:1] in (b"{", b"[")
 
 
 def make_excerpt(body: bytes) -> str:
-    """Return the start of a body for an error message: one line, control characters as escapes.
+    """Return the start of a body for an error message: one line, with control characters escaped.
 
-    A NUL becomes U+FFFD, because Postgres refuses a text with a NUL.
+    NUL becomes U+FFFD, because Postgres refuses text with NUL.
     """
     return escape_controls(
         " ".join(body[: _EXCERPT_CHARS * 2].decode("utf-8", "replace").replace("\0", "\ufffd").split())[:_EXCERPT_CHARS]
@@ -118,10 +119,10 @@ def make_excerpt(body: bytes) -> str:
 
 
 def parse_retry_after_s(headers: Mapping[str, str], received_at: datetime) -> float | None:
-    """Return the seconds of a Retry-After header, from a number or an HTTP date; None when unreadable.
+    """Return the seconds of a Retry-After header (a number or an HTTP date); None when not readable.
 
-    Never negative. A date is compared with the host's own clock where the answer shows it: a host whose clock is an
-    hour off must not cost an hour.
+    The result is never negative. A date is compared with the host's own clock if the answer shows it, so a wrong clock
+    of the host does not change the result.
     """
     value = headers.get("retry-after")
     if value is None:
@@ -135,18 +136,18 @@ def parse_retry_after_s(headers: Mapping[str, str], received_at: datetime) -> fl
 
 
 def parse_age_s(value: str | None) -> float:
-    """Return the seconds that an edge cache has held the content, from the Age header.
+    """Return how many seconds an edge cache has stored the content, from the value of the header Age.
 
-    0 when the header is absent, unreadable or above `MAX_CACHE_AGE`.
+    0 when the header is missing, not readable or above `MAX_CACHE_AGE`.
     """
     seconds = parse_whole_seconds(value) or 0.0
     return seconds if seconds <= MAX_CACHE_AGE.total_seconds() else 0.0
 
 
 def parse_whole_seconds(value: str | None) -> float | None:
-    """Return a header's number of seconds; None when absent or not a number.
+    """Return a header's whole number of seconds; None when it is missing or not a number.
 
-    Also None for more than thirty years, which would overflow instants.
+    Also None for more than thirty years, which would overflow a datetime.
     """
     digits = (value or "").strip()
     return float(digits) if digits.isascii() and digits.isdigit() and len(digits) < 10 else None
@@ -154,7 +155,7 @@ def parse_whole_seconds(value: str | None) -> float | None:
 
 @lru_cache(maxsize=256)
 def parse_http_date(value: str | None) -> datetime | None:
-    """Return a header's instant; None when absent or unreadable."""
+    """Return a header's HTTP date; None when it is missing or not readable."""
     try:
         instant = parsedate_to_datetime(value or "")
         return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)

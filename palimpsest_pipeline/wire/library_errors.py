@@ -1,4 +1,4 @@
-"""The translation of an exception of the HTTP library into a typed failure. No I/O."""
+"""Classify exceptions of the HTTP library as failures. No I/O."""
 
 import ssl
 from typing import Final
@@ -13,7 +13,7 @@ from .failures import Verdict
 REQUEST_ERRORS: Final = (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, OSError)
 """The exceptions that sending a request may raise.
 
-aiohttp's own and the socket's are included because the transport lets some of them through.
+Errors of aiohttp and of sockets are included, because the transport does not convert all of them.
 """
 
 _RETRYABLE_ERRORS: Final = (
@@ -26,9 +26,9 @@ _RETRYABLE_ERRORS: Final = (
 
 
 def classify_error(error: BaseException) -> Verdict:
-    """Return the failure that an exception of the HTTP library stands for.
+    """Return the failure class of an exception of the HTTP library, with a text.
 
-    An unexpected one is permanent, and the detail names its class.
+    An unexpected exception is `permanent`, and the text names its class.
     """
     detail = f"{type(error).__name__}: {error}".rstrip(": ")
     if _is_bad_certificate(error):

@@ -1,6 +1,6 @@
-"""One POST of JSON to a host that is not a platform. Stores nothing and never retries.
+"""Send one POST request with JSON to a host that is not a platform, such as a webhook. Never retries.
 
-The address is a secret: no error shows it, and httpx's own client, which logs addresses, is not used.
+The URL is a secret: no error contains it. httpx's own client is not used, because it logs URLs.
 """
 
 import asyncio
@@ -21,16 +21,16 @@ MAX_ANSWER_BYTES: Final = 64 * 1024
 
 
 class PostError(Exception):
-    """The host did not accept the request.
+    """The error when the host did not accept the request.
 
-    The message names the host and its reaction, and never the rest of the address.
+    The message contains the host name and the response, but nothing else of the URL.
     """
 
 
 def post_json(url: str, payload: Mapping[str, Any], *, timeout_s: float) -> None:
-    """POST `payload` as JSON; any 2xx counts as success.
+    """POST `payload` as JSON. Every 2xx response is a success.
 
-    Verifies TLS and follows no redirect. Takes at most `timeout_s` in all. Raises PostError.
+    TLS certificates are verified and redirects are not followed. `timeout_s` limits the whole call. Raises PostError.
     """
     try:
         asyncio.run(_post(url, json.dumps(payload).encode(), timeout_s))
@@ -55,7 +55,8 @@ async def _post(url: str, body: bytes, timeout_s: float) -> None:
             try:
                 if not failures.is_success(response.status_code):
                     secrets = list_link_secrets(url)
-                    # Redacted before the text is cut, because half a secret would not be recognised.
+                    # Secrets are removed before the text is shortened, because a part of a secret would not be
+                    # recognised.
                     refusal = redact(await _describe_refusal(response, build_bytes_redactor(secrets)), *secrets)
                     raise PostError(f"{_extract_host(url)} answered HTTP {response.status_code}{refusal}")
             finally:

@@ -1,4 +1,4 @@
-"""The one table of failures: whether and when a request is retried, the host's signal, the fault."""
+"""How each failure class is handled: retry, wait, effect on the circuit breaker, and cause."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,46 +9,46 @@ from palimpsest_pipeline.domain.enums import FailureClass
 
 
 class RetryWait(StrEnum):
-    """The wait before the next attempt."""
+    """How long to wait before the next attempt."""
 
     NONE = "none"
     BACKOFF = "backoff"
-    """Exponential, with jitter."""
+    """Exponential backoff with jitter."""
     RETRY_AFTER = "as_told"
-    """As long as Retry-After says; like BACKOFF without that header."""
+    """The time in the header Retry-After; without it, like BACKOFF."""
 
 
 class HostSignal(StrEnum):
-    """The meaning of an answer for the circuit breaker of its host."""
+    """The effect of an answer on the circuit breaker of its host."""
 
     NOTHING = "nothing"
     GOOD = "good"
-    """The host works: counts like a usable answer."""
+    """The host works."""
     ERROR = "error"
-    """Counts towards the share of errors that opens the breaker."""
+    """Counts as a failure among the last answers; too many of them open the breaker."""
     BLOCK = "block"
-    """Counts towards the consecutive blocks that open the breaker."""
+    """Counts as a block; several consecutive blocks open the breaker."""
     PAUSE = "pause"
     """Opens the breaker at once, for as long as the host demands."""
 
 
 class Fault(StrEnum):
-    """The party at fault, as a hint for the person who fixes the failure."""
+    """Who or what caused the failure, as a hint for the person who fixes it."""
 
     NOBODY = "nobody"
     HOST = "host"
     """The platform, or the network path to it."""
     CHANGED = "changed"
-    """The platform changed its format: its dialect here has to follow."""
+    """The platform has changed its format; its adapter must be changed too."""
     US = "us"
-    """Our request rate, our address, or our request."""
+    """The pipeline: its request rate, its IP address or its request."""
 
 
 @dataclass(frozen=True, slots=True)
 class FailureRule:
-    """The consequences of one failure class.
+    """How one failure class is handled.
 
-    `is_retryable`: retried up to the budget's `max_attempts`, or never.
+    With `is_retryable`, a request is retried until the budget's `max_attempts` is reached.
     """
 
     is_retryable: bool

@@ -1,4 +1,4 @@
-"""An httpx transport over aiohttp's connections: the only module that opens any. Judges nothing."""
+"""An httpx transport over aiohttp's connections. No other module opens HTTP connections."""
 
 import ssl
 from collections.abc import AsyncIterator
@@ -24,18 +24,18 @@ _HTTPX_ERRORS: Final[tuple[tuple[type[Exception], type[httpx.RequestError]], ...
     (aiohttp.ClientConnectionError, httpx.ReadError),
     (aiohttp.ClientPayloadError, httpx.ReadError),
 )
-"""The first matching pair counts.
+"""Exceptions of aiohttp with the httpx exception that replaces them. The first matching pair is used.
 
-An exception that is not listed is not a network failure and passes through unchanged.
+An exception that is not listed is not a network failure and is raised unchanged.
 """
 
 
 @cache
 def get_default_tls_context() -> ssl.SSLContext:
-    """Return the shared TLS context.
+    """Return a shared TLS context.
 
-    It is created once, before the first request: creating it takes tens of ms, which would delay one platform of a
-    fixture against the others.
+    It is created once, before the first request. Creating it takes tens of milliseconds, which would delay one
+    platform's request for a fixture but not the others'.
     """
     return httpx.create_ssl_context(trust_env=False)
 
@@ -43,11 +43,12 @@ def get_default_tls_context() -> ssl.SSLContext:
 class AiohttpTransport(httpx.AsyncBaseTransport):
     """An httpx transport that uses aiohttp.
 
-    httpx's own pool is quadratic in its connections, and its client costs more than the request. A proxy's credentials
-    go into a header and never into its URL, which the library's errors show.
+    The time of httpx's own connection pool grows quadratically with its connections, and its client costs more than the
+    request. Credentials of a proxy are sent in a header and are not part of its URL, because the library's errors
+    contain the URL.
 
-    Each request is sent once: no redirect is followed, no cookie kept, nothing unpacked. The number of connections is
-    not limited here: the caller limits the requests in flight.
+    Each request is sent once. Redirects are not followed, cookies not kept, bodies not decompressed. The number of
+    connections is not limited here; the caller limits the requests in flight.
     """
 
     def __init__(self, connect_timeout_s: float, read_timeout_s: float, proxy: Proxy | None) -> None:
@@ -56,7 +57,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         self._proxy_headers = (
             {} if proxy is None or proxy.authorization is None else {"proxy-authorization": proxy.authorization}
         )
-        # Only a proxied client reads certificates from the environment.
+        # Only a client with a proxy reads certificates from the environment.
         self._tls = httpx.create_ssl_context() if proxy else get_default_tls_context()
         self._session: aiohttp.ClientSession | None = None
 
@@ -66,17 +67,19 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             self._session = aiohttp.ClientSession(
                 connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
             )
-            # aiohttp silently repeats a request when a kept-alive connection breaks, and has no public switch for this.
+            # aiohttp silently repeats a request when a kept-alive connection breaks, and has no public option against
+            # it.
             self._session._retry_connection = False
         return self._session
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Return the response as soon as the headers have arrived.
+        """Send a request and return the response when its headers have arrived.
 
-        Raises httpx's errors, OSError, and aiohttp's errors on an answer that is not HTTP.
+        Raises httpx's errors, OSError, and aiohttp's errors for a response that is not HTTP.
         """
         headers = request.headers
-        if self._proxy_headers and request.url.scheme == "http":  # without a tunnel the proxy reads the request itself
+        # without a TLS tunnel the proxy itself reads the request's headers
+        if self._proxy_headers and request.url.scheme == "http":
             headers = httpx.Headers({**headers, **self._proxy_headers})
         try:
             response = await self._open_session().request(
@@ -102,7 +105,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 
 
 class _BodyStream(httpx.AsyncByteStream):
-    """The body as it arrives, in pieces of any size."""
+    """The body as a stream of pieces of any size."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
@@ -116,7 +119,7 @@ class _BodyStream(httpx.AsyncByteStream):
             _raise_as_httpx(error)
 
     async def aclose(self) -> None:
-        """Return the connection to the pool; close it when the body was not read to its end."""
+        """Return the connection to the pool, or close it when the body was not read to its end."""
         self._response.release()
 
 

@@ -34,7 +34,7 @@ from palimpsest_pipeline.defs.instance import STORAGE_URL_VARIABLE, build_storag
 from palimpsest_pipeline.defs.partitions import format_day_key
 from palimpsest_pipeline.domain.instants import floor_to_hour, format_hour_key
 from palimpsest_pipeline.operate.databases import upgrade_schema
-from palimpsest_pipeline.operate.serve.children import ChildProcesses, build_commands
+from palimpsest_pipeline.operate.serve.restart_services import ChildProcesses, build_commands
 from palimpsest_pipeline.operate.serve.service_record import CODE_SERVER, DAEMON
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.replay_plan import plan_hours

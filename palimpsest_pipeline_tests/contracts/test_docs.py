@@ -26,6 +26,8 @@ TEXTS = {page: page.read_text(encoding="utf-8") for page in PAGES}
 ALL_TEXT = "\n".join(TEXTS.values())
 STATUSES = DOCS / "reference" / "statuses.md"
 LIMITS = DOCS / "explanation" / "scraping.md"
+CONTRIBUTING = CHECKOUT / "CONTRIBUTING.md"
+PACKAGE = CHECKOUT / "palimpsest_pipeline"
 LANGUAGES = {"sh", "sql", "python", "text", "ini", "json", "csv", "toml"}
 MAX_README_BYTES = 8192
 GUIDES = [CHECKOUT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")]
@@ -132,3 +134,45 @@ def test_every_asset_job_schedule_and_sensor_is_listed_by_name(kind: str):
 @pytest.mark.parametrize("page", PAGES, ids=name_page)
 def test_blocks_name_their_language_so_that_what_can_be_run_is_run(page: Path):
     assert [block.place for block in find_blocks(page) if block.language not in LANGUAGES] == []
+
+
+def list_changes() -> list[list[str]]:
+    """Return the names in backticks of each row of the table that leads from a change to its module."""
+    section = CONTRIBUTING.read_text(encoding="utf-8").partition("## Where to change what\n")[2].partition("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| ") and "`" in line]
+    return [re.findall(r"`([^`]+)`", row) for row in rows]
+
+
+def find_place(name: str) -> Path | None:
+    """Return the file or folder that a page names: its path in the checkout or the package, or a file's bare name."""
+    if name.count(".") > 1 or not re.search(r"/|\.(py|csv|md)$", name):
+        return None
+    places = [CHECKOUT / name, PACKAGE / name, *([] if "/" in name else PACKAGE.rglob(name))]
+    return next((place for place in places if place.exists()), places[0])
+
+
+def test_at_least_25_kinds_of_change_are_listed():
+    assert len(list_changes()) >= 25
+
+
+@pytest.mark.parametrize("names", list_changes(), ids=" ".join)
+def test_a_change_leads_to_modules_that_exist_and_define_the_names(names: list[str]):
+    places = [place for name in names if (place := find_place(name))]
+    assert [place for place in places if not place.exists()] == []
+    assert places
+    text = "\n".join(place.read_text(encoding="utf-8") for place in places if place.is_file())
+    unknown = [name for name in names if find_place(name) is None and "." not in name and name not in text]
+    assert unknown in ([], ["palimpsest doctor"])
+
+
+@pytest.mark.parametrize("page", [*PAGES, CONTRIBUTING], ids=name_page)
+def test_every_path_in_the_package_that_a_page_names_exists(page: Path):
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(r"\b(palimpsest_pipeline(?:_tests)?/[\w./-]*\w)", text)
+    assert [name for name in named if not (CHECKOUT / name).exists()] == []
+
+
+def test_every_package_is_in_the_map():
+    named = set(re.findall(r"`([a-z0-9_/]+)`", TEXTS[DOCS / "explanation" / "architecture.md"]))
+    packages = {str(init.parent.relative_to(PACKAGE)) for init in PACKAGE.rglob("__init__.py")} - {"."}
+    assert packages - named == set()

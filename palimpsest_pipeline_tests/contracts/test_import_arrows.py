@@ -118,6 +118,18 @@ def test_every_room_is_known_to_this_test():
     assert rooms == set(ALLOWED)
 
 
+def test_the_documentation_draws_the_same_arrows():
+    """A row of the map knows the packages that it names, or those of all earlier rows but the ones that it names."""
+    page = (PACKAGE.parent / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
+    table = page.partition("| Package | What is in it | Knows |")[2].partition("\n\n")[0]
+    drawn: dict[str, set[str]] = {}
+    for line in table.splitlines()[2:]:
+        package, _, known = (cell.strip() for cell in line.strip("|").split("|"))
+        names = set(re.findall(r"`(\w+)`", known))
+        drawn[package.split("`")[1]] = set(drawn) - names if known.startswith("all of the above") else names
+    assert drawn == {room: known for room, known in ALLOWED.items() if room != "__init__"}
+
+
 def test_rooms_import_only_along_the_arrows():
     wrong = [
         f"{each.where}: {each.room} imports {each.name}"

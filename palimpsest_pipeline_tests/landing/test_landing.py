@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+import msgspec
+import polars as pl
 import pytest
 from botocore.exceptions import EndpointConnectionError
 from fsspec.implementations.memory import MemoryFileSystem
@@ -30,6 +32,7 @@ from palimpsest_pipeline.landing import (
     LandingError,
     LandingIncomplete,
     LandingUnreadable,
+    Segment,
 )
 from palimpsest_pipeline.landing.manifest import build_manifest
 from palimpsest_pipeline.landing.schema import LISTING_COLUMNS, build_answers, build_frame
@@ -558,6 +561,56 @@ def test_reading_selects_kinds_and_platforms(tmp_path: Path) -> None:
         "3"
     ]
     assert landing.read_answers(manifest, kinds=[PayloadKind.LISTING]).height == 0
+
+
+def test_copies_of_segments_under_the_names_of_another_writer_are_read(tmp_path: Path) -> None:
+    landing = Landing(tmp_path)
+    for number in range(2):
+        land(landing, answer(number))
+    manifest = landing.read_manifest(cycle().cycle_id)
+    expected = landing.read_answers(manifest, kinds=[PayloadKind.DETAIL])
+    folder = next(tmp_path.rglob("manifest.json")).parent
+    renamed = []
+    for segment in manifest.segments:
+        name = f"{segment.name.rpartition('-')[0]}-00c0ffee.parquet"
+        (folder / segment.name).rename(folder / name)
+        renamed.append(msgspec.structs.replace(segment, name=name))
+    copies = msgspec.structs.replace(manifest, segments=tuple(renamed))
+    assert copies.digest == manifest.digest
+    assert landing.read_answers(copies, kinds=[PayloadKind.DETAIL]).equals(expected)
+    assert expected["external_id"].to_list() == ["0", "1"]
+
+
+def test_columns_that_do_not_stay_in_memory_are_read_from_the_segments(tmp_path: Path) -> None:
+    landing = Landing(tmp_path)
+    land(landing, answer(1, kind=PayloadKind.TREE), stages=("discovery",))
+    land(landing, answer(2), answer(3, Platform.BET9JA))
+    manifest = landing.read_manifest(cycle().cycle_id)
+    details = landing.read_answers(manifest, kinds=[PayloadKind.DETAIL])
+    for name in ANSWER_SCHEMA:
+        assert landing.read_answers(manifest, kinds=[PayloadKind.DETAIL], columns=[name]).equals(details.select(name))
+
+
+def test_one_segment_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    landing = Landing(tmp_path)
+    for number in range(2):
+        land(landing, answer(number))
+    manifest = landing.read_manifest(cycle().cycle_id)
+    landing.read_answers(manifest, columns=["kind"])
+    names: list[str] = []
+    read_segment = landing._read_segment
+
+    def count(folder: UPath, cycle_id: int, segment: Segment, *args: Any) -> pl.DataFrame | None:
+        names.append(segment.name)
+        return read_segment(folder, cycle_id, segment, *args)
+
+    monkeypatch.setattr(landing, "_read_segment", count)
+    for segment in manifest.segments:
+        part = msgspec.structs.replace(manifest, segments=(segment,))
+        assert landing.read_answers(part, kinds=[PayloadKind.DETAIL]).height == 1
+    assert names == [segment.name for segment in manifest.segments]
+    landing.read_answers(manifest, columns=["kind"])
+    assert len(names) == 2, "the columns of the whole cycle have stayed in memory"
 
 
 def test_an_answer_landed_with_an_absurd_instant_is_read_as_observed_when_it_arrived(tmp_path: Path) -> None:

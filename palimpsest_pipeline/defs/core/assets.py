@@ -1,4 +1,4 @@
-"""The core assets: each derives its product from the landing for the run's cycles that lack it.
+"""The core assets. Each derives one product of the run's cycles for which the product is due.
 
 The checks verify that the stored rows agree with each other, and that the answers of the platforms are complete. A
 failure of `history_equals_current` blocks the assets downstream.
@@ -29,16 +29,16 @@ from ..plots import draw_plots
 from ..run_cycles import find_cycles_or_skip
 
 ReadPlots = Callable[[psycopg.Connection, int], dict[str, dg.MarkdownMetadataValue]]
-"""A function that returns plots by name, of the last cycles up to the given one."""
+"""A function that returns plots by name, of the cycles up to the given cycle id."""
 
 
 def _materialize(
     context: dg.AssetExecutionContext, pipeline: Pipeline, product: str, read_plots: ReadPlots | None = None
 ) -> Iterator[dg.MaterializeResult]:
-    """Derive the product for the run's cycles, and yield its figures and the plots up to the newest cycle.
+    """Derive the product for the run's cycles; yield its figures, and its plots up to the newest cycle.
 
-    A cycle that fails does not stop the others: the run continues with them, marts included, and fails at its end. This
-    step itself fails when all cycles have failed, or when no later step of the run reports the failure.
+    A failed cycle does not stop the others: the run continues with them, marts included, and fails at its end. This
+    step fails only when all cycles have failed, or when no later step of the run reports the failure.
     """
     cycles = find_cycles_or_skip(context, pipeline)
     if cycles is None:

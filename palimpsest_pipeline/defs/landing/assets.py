@@ -32,11 +32,11 @@ from ..run_cycles import list_repeated_runs
 from .stage_metadata import build_slot_metadata, build_stage_metadata, draw_scrape_plots
 
 MIN_TAGGED_REST_S: Final = 2.0
-"""Minimum wait for which a run is tagged as resting."""
+"""Minimum wait in seconds during which a run has the tag for resting runs."""
 
 
 class CaptureConfig(dg.Config):
-    """The fixtures to capture when discovery is not part of the run."""
+    """The fixtures to capture in a run without discovery."""
 
     sr_ids: list[int] = Field(
         default=[], description="SportRadar ids of the fixtures to refresh; empty: all known upcoming fixtures"
@@ -60,7 +60,7 @@ def _build_scrape_request(context: dg.AssetExecutionContext, sr_ids: tuple[int, 
 
 
 def _warn_if_repeated(context: dg.AssetExecutionContext, scope_text: str) -> None:
-    """Warn in the log of a repeating run that it asks the platforms again, for `scope_text`.
+    """Log a warning in a repeated run: it requests the platforms again, for `scope_text`.
 
     The new answers differ from those of the first run.
     """
@@ -74,16 +74,16 @@ def _warn_if_repeated(context: dg.AssetExecutionContext, scope_text: str) -> Non
 
 
 def _has_cycle(context: dg.AssetExecutionContext, pipeline: Pipeline) -> bool:
-    """Return whether the run's discovery has already begun a cycle."""
+    """Return whether the discovery step of this run has already opened a cycle."""
     with pipeline.connect() as conn:
         return cycle_ledger.read_cycle_of_run(conn, context.run.run_id) is not None
 
 
 @contextmanager
 def _open_board(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Iterator[tuple[LogBoard, ScrapeObserver]]:
-    """Open the run's board, which writes to the run's log; yield it and the observer of the scrape.
+    """Yield a progress board that writes to the run's log, and the observer to pass to the scrape.
 
-    The observer passes each event to the board and, where there is one, to the pipeline's progress display.
+    The observer passes each event to the board and, if there is one, to the pipeline's progress display.
     """
     with LogBoard(context.log.info) as board:
         yield board, ObserverGroup([board, *filter(None, [pipeline.progress])])
@@ -93,7 +93,7 @@ def _open_board(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Iterat
 def _skip_without_work(context: dg.AssetExecutionContext) -> Iterator[None]:
     """Turn `live_cycle.Skipped` into a successful end of the run, with the reason in its log and in a tag.
 
-    Then nothing is materialized, and no step downstream runs.
+    Nothing is materialized then, and no step downstream runs.
     """
     try:
         yield
@@ -103,9 +103,9 @@ def _skip_without_work(context: dg.AssetExecutionContext) -> Iterator[None]:
 
 
 def _make_resting_wait(context: dg.AssetExecutionContext) -> kickoff_minutes.WaitUntil:
-    """Return a function that waits until an instant and tags the run as resting.
+    """Return a function that waits until an instant and meanwhile tags the run as resting.
 
-    While a run rests, `palimpsest down` can end it without a loss.
+    While a run rests, `palimpsest down` can end it without losing answers.
     """
 
     def wait(clock: Clock, at: datetime) -> None:
@@ -141,7 +141,7 @@ SLOT_ASSETS: Final = tuple(
 def _report_materializations(context: dg.AssetExecutionContext, pipeline: Pipeline, prices: PriceDerivation) -> None:
     """Report a materialization of each asset whose table the minutes of this run have written.
 
-    The marks of the run's cycles tell which assets of core were written.
+    The table `core.cycle_products` tells for which core assets the run's cycles have rows.
     """
     with pipeline.connect() as conn:
         cycle_ids = cycle_ledger.read_cycles_of_runs(conn, [context.run.run_id])
@@ -163,9 +163,9 @@ def _report_materializations(context: dg.AssetExecutionContext, pipeline: Pipeli
 
 
 FRESHNESS_POLICY: Final = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=6), warn_window=timedelta(hours=2))
-"""Freshness policy of the landing assets alone.
+"""Freshness policy of the landing assets; no other asset has one.
 
-For other assets, a replay of the past would make old data look fresh.
+A replay of the past would make old data of other assets look fresh.
 """
 
 LANDING_ASSET_OPTIONS: Final[dict[str, Any]] = {
@@ -229,7 +229,7 @@ def odds_payloads(
                 run = kickoff_minutes.run_slot(
                     pipeline, request, slot_at, watch, wait=_make_resting_wait(context), prices=prices
                 )
-            finally:  # rows of the good minutes are written even when another minute has failed
+            finally:  # the rows of the successful minutes are reported even when another minute has failed
                 _report_materializations(context, pipeline, prices)
             context.log.info(run.describe())
             last, metadata = run.results[-1], build_slot_metadata(run, board.select_phase(Phase.CAPTURE))
@@ -248,9 +248,9 @@ def odds_payloads(
 
 
 MAX_CLOCK_OFFSET_S: Final = 30.0
-"""Maximum offset of a host's clock from ours.
+"""Maximum difference in seconds between a host's clock and this machine's clock.
 
-The times that a host sends (when to ask again, since when an answer is cached) are wrong by its offset.
+Times that a host sends, such as Retry-After dates and cache dates, are wrong by this difference.
 """
 
 

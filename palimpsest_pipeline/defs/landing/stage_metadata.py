@@ -1,6 +1,6 @@
-"""The result of a scrape's stage as metadata of its asset.
+"""The result of a stage of a scrape (discovery or capture) as metadata of its asset.
 
-Names and units are the same for every outcome, so that Dagster can plot them by partition.
+Names and units do not depend on the result, so that Dagster can plot the figures by partition.
 """
 
 from collections import Counter
@@ -31,10 +31,11 @@ def build_stage_metadata(
 ) -> dict[str, Any]:
     """Return the metadata of one stage.
 
-    `n_rows` is the number of listings that the stage got, `rows` are the board's rows of this stage, `result` is the
-    cycle's result after it. In the metadata, `errors_<class>` counts attempts, including those of requests that
-    succeeded later. `duration_s` lasts from the first request to the last answer. `floor_s` is the shortest time in
-    which the budgets allow requests of the same durations, and `ratio_to_floor` is `duration_s` divided by it.
+    `n_rows` is the number of listings that the stage received, `rows` are the progress board's rows of this stage,
+    `result` is the cycle's result after the stage. In the metadata, `errors_<class>` counts attempts, including those
+    of requests that succeeded later. `duration_s` is the time in seconds from the first request to the last answer.
+    `floor_s` is the shortest time in which the request budgets allow requests of the same durations, and
+    `ratio_to_floor` is `duration_s` divided by `floor_s`.
     """
     counts = {platform: row.counts for platform, row in rows.items()}
     began = min((c.first_at for c in counts.values() if c.first_at), default=None)
@@ -47,10 +48,10 @@ def build_stage_metadata(
 
 
 def build_slot_metadata(run: SlotRun, rows: Mapping[Platform, ProgressRow]) -> dict[str, Any]:
-    """Return the metadata of a slot of the kickoff cadence: all its cycles under the names of a stage.
+    """Return the metadata of a slot of the kickoff cadence, under the keys of `build_stage_metadata`.
 
-    `rows` are the board's rows of the run. Durations are sums over the cycles. A platform's status, its clock and
-    `cycle_id` are those of the last cycle.
+    `rows` are the platforms' rows of the progress table of the run. Durations are sums over the cycles. A platform's
+    status, its clock offset and `cycle_id` are those of the last cycle.
     """
     duration_s = sum(max((r.capture_s or 0.0 for r in result.runs), default=0.0) for result in run.results)
     least_s = sum(max((r.floor_s or 0.0 for r in result.runs), default=0.0) for result in run.results)
@@ -110,9 +111,9 @@ def _build_numbers(
 
 
 def compute_request_rates(times_s: Sequence[float]) -> list[float]:
-    """Return requests per second in `RATE_POINTS` equal parts of the time between the first and the last.
+    """Return requests per second in `RATE_POINTS` equal parts of the time from first to last request.
 
-    The result is empty without two different instants.
+    `times_s` are the times of the requests in seconds. The result is empty without two different times.
     """
     if len(times_s) < 2 or (begin := min(times_s)) == (end := max(times_s)):
         return []
@@ -126,7 +127,7 @@ def compute_request_rates(times_s: Sequence[float]) -> list[float]:
 def draw_scrape_plots(pipeline: Pipeline, cycle_id: int) -> dict[str, MarkdownMetadataValue]:
     """Return plots of the last cycles of the same scope: fetched listings and durations of captures.
 
-    The grey line is the shortest duration that the budgets allow.
+    The grey line is the shortest duration that the request budgets allow.
     """
     with pipeline.connect() as conn:
         fetched, took_s, least_s = asset_trends.read_scrape_figures(conn, cycle_id)

@@ -1,4 +1,4 @@
-"""The mart assets on the life of a fixture on each platform, partitioned by UTC date of kickoff."""
+"""The mart assets on the life of fixtures, partitioned by UTC date of kickoff."""
 
 import dagster as dg
 
@@ -9,14 +9,14 @@ from ..asset_metadata import build_metadata, build_table_metadata
 from ..core.assets import matched_events, odds_snapshots
 from ..partitions import kickoff_date_partitions, parse_day_key
 
-# A fixture's life depends on all days since it was first listed, so no single day belongs to a kickoff date.
+# A fixture's life depends on all days since it was first listed, so a kickoff date depends on all day partitions.
 HISTORY_DEPS = [
     dg.AssetDep(asset, partition_mapping=dg.AllPartitionMapping()) for asset in (odds_snapshots, matched_events)
 ]
 
 
 def _build_spec(table: str, description: str) -> dg.AssetSpec:
-    """Return the spec of a table in the group `life`.
+    """Return the Dagster spec of a table in the asset group `life`.
 
     In the group `mart`, a backfill of one day would include all kickoff dates, because each depends on every day.
     """

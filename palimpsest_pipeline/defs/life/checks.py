@@ -1,4 +1,4 @@
-"""The checks on the life of fixtures: laws of every date, and that no date stays dirty for long."""
+"""The checks on the life of fixtures: rules for every date, and that no date stays due for long."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -30,7 +30,7 @@ MARGIN_COLUMNS: Final = (
     *("sr_id", "platform", "market_key", "specifier", "observed_from", "observed_to", "as_of"),
     *("winners_k", "margin", "payout", "margin_status", "margin_reference_pct"),
 )
-"""Columns that the laws of margins use."""
+"""Columns of market_margin that the rules on margins use."""
 
 
 def _read_rows(pipeline: Pipeline, key: str, table: str, columns: Sequence[str] | None = None) -> pl.DataFrame:

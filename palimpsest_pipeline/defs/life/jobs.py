@@ -1,6 +1,6 @@
-"""The job that derives the life of kickoff dates, and the schedule that launches it for dirty dates.
+"""The job that derives the life of fixtures by kickoff date, and the schedule that starts it.
 
-A date is dirty when a cycle has changed something about its fixtures since its derivation.
+A date is due when a cycle has changed something about its fixtures since its derivation.
 """
 
 from collections.abc import Iterator
@@ -37,14 +37,14 @@ fixture_life_job = dg.define_asset_job(
 def fixture_life_schedule(
     context: dg.ScheduleEvaluationContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """Request one run for each dirty date, or none while runs of an earlier tick are unfinished."""
+    """Request one run for each due kickoff date, or none while runs of an earlier tick are unfinished."""
     yield from request_due_runs(pipeline, context.instance, context.scheduled_execution_time)
 
 
 def request_due_runs(
     pipeline: Pipeline, instance: dg.DagsterInstance, tick_at: datetime
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """Yield the run requests of the tick at `tick_at`, or the reason why there are none."""
+    """Yield the run requests of the schedule's tick at `tick_at`, or the reason why there are none."""
     unfinished = instance.get_runs(dg.RunsFilter(job_name=lifecycle.JOB_NAME, statuses=UNFINISHED_STATUSES), limit=1)
     if unfinished:
         yield dg.SkipReason(f"run {unfinished[0].run_id} is under way")
@@ -57,7 +57,10 @@ def request_due_runs(
 
 
 def list_due_dates(pipeline: Pipeline, *, include_far: bool) -> list[date]:
-    """Return the dirty dates for which Dagster has partitions, in order: see `lifecycle.dirty_dates`."""
+    """Return the due kickoff dates for which Dagster has partitions, in order.
+
+    `include_far` includes due dates in the far future without a wait (`lifecycle.dirty_dates`).
+    """
     return [
         day
         for day in lifecycle.dirty_dates(pipeline, at_once=include_far)

@@ -1,4 +1,4 @@
-"""The mart assets, which are derived from core as of each cycle of the run."""
+"""The mart assets, derived from the state of core as of each cycle of the run."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -49,7 +49,7 @@ def _derive_product(
 ) -> RunDerivation | None:
     """Derive the product for the run's cycles for which it is due; return None when the run has no cycles.
 
-    `needs` names the products of core that a cycle must have before. All cycles are tried; then the first error of a
+    `needs` names the core products that must be derived before. All cycles are processed; then the first error of a
     failed cycle is raised.
     """
     cycles = find_cycles_or_skip(context, pipeline)
@@ -80,7 +80,7 @@ def _derive_product(
     ],
 )
 def coverage(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]):
-    """Coverage and match rates, computed from one reading of the universe so that the three tables add up."""
+    """Coverage and match rates as of each cycle, computed together so that the three tables add up."""
     derivation = _derive_product(
         context, pipeline, derive_marts.COVERAGE_PRODUCT, derive_marts.derive_coverage, ["matched_events"]
     )
@@ -177,7 +177,7 @@ def unmapped_market(
     with pipeline.connect() as conn:
         rows = derive_marts.refresh_unmapped_market(pipeline, conn)
         statuses = dict(mapping_ledger.read_unmapped_ranking(conn)["status"].value_counts().sort("status").iter_rows())
-    # This step reports failures of core, because no other step depends on it.
+    # This step reports failures of core products, because no other step depends on it.
     raise_for_failed_cycles(pipeline, context.run, cycles)
     yield dg.MaterializeResult(
         metadata=build_metadata(rows, **{f"n_{status}": statuses.get(status, 0) for status in TriageStatus})

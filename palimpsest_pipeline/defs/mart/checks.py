@@ -1,6 +1,6 @@
-"""The checks of the mart: laws that hold for every answer of the platforms.
+"""The checks of the mart: rules that hold whatever the platforms answer.
 
-A failed law blocks the assets downstream. The checks that compare with earlier cycles only warn.
+A violated rule blocks the assets downstream. Checks that compare with earlier cycles only warn.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -32,10 +32,7 @@ MAPPING_COVERAGE_PRODUCT: Final = ("mart", derive_marts.MAPPING_COVERAGE_PRODUCT
 
 
 def describe_violations(violations: pl.DataFrame, advice: str) -> str:
-    """Return the violations of a law as text, followed by the advice for the user.
-
-    Empty without violations.
-    """
+    """Return the violations of a rule as text with the advice for the user; empty without violations."""
     if violations.is_empty():
         return ""
     remainder = (
@@ -47,7 +44,7 @@ def describe_violations(violations: pl.DataFrame, advice: str) -> str:
 def build_check_result(
     violations: pl.DataFrame, advice: str, severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
 ) -> dg.AssetCheckResult:
-    """Return the check result for the violations of a law, with the advice for the user."""
+    """Return the check result for the violations of a rule, with the advice for the user."""
     return dg.AssetCheckResult(
         passed=violations.is_empty(),
         severity=severity,
@@ -59,7 +56,7 @@ def build_check_result(
 def build_verdict(
     cycle_id: int, violations: pl.DataFrame, advice: str = DERIVE_AGAIN_ADVICE, severity: Severity = Severity.ERROR
 ) -> Verdict:
-    """Return the verdict on a cycle for its violations of a law."""
+    """Return the verdict on a cycle for its violations of a rule."""
     return Verdict(cycle_id, severity, violations.height, describe_violations(violations, advice))
 
 
@@ -70,7 +67,10 @@ def judge_rows(
     law: Callable[..., pl.DataFrame],
     severity: Severity = Severity.ERROR,
 ) -> Iterator[Verdict]:
-    """Yield the verdict of a law on each cycle. The law gets the cycle's rows of each table."""
+    """Yield the verdict of the rule `law` on each cycle.
+
+    `law` is called with the cycle's rows of each of the `tables`, and returns the violations.
+    """
     frames = [mart_reader.read_rows_of_cycles(conn, table, cycle_ids) for table in tables]
     for cycle_id in cycle_ids:
         yield build_verdict(
@@ -170,7 +170,7 @@ def no_stage_is_empty(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: S
     rows = mart_reader.read_rows_of_cycles(conn, "mart.run_quality", ended)
     for cycle_id in ended:
         violations = coverage_laws.no_stage_is_empty(rows.filter(pl.col("cycle_id") == cycle_id))
-        # A minute before kickoff ends when the next one begins, even when a platform has not answered yet.
+        # A cycle of the kickoff cadence ends when the next minute begins, even when a platform has not answered yet.
         severity = Severity.WARN if (violations["law"] == coverage_laws.UNANSWERED_LAW).all() else Severity.ERROR
         yield build_verdict(
             cycle_id,
@@ -182,9 +182,9 @@ def no_stage_is_empty(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: S
 
 @make_cycle_check(asset=["mart", "run_quality"], product=RUN_QUALITY_PRODUCT)
 def changes_are_plausible(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
-    """Among many markets, some changed and some did not.
+    """Where a platform has many markets in a cycle, some of them changed and some did not.
 
-    If none or all of them changed, the comparison is probably broken: so many markets are never all calm.
+    If none or all of them changed, the comparison with the previous answers is probably broken.
     """
     advice = (
         "See core.captures.n_changed of the cycle; if it stays in later cycles, the comparison is wrong: please report"
@@ -242,7 +242,7 @@ def markets_are_mapped(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: 
     advice = "See mart.unmapped_market for the missing markets, most important first, and `palimpsest markets --help`"
     for cycle_id in quality_inputs.filter_ended_cycles(conn, cycle_ids):
         rates = mapping_ledger.read_mapped_rates(conn, cycle_id)
-        if cycle_id in rates["cycle_id"]:  # a cycle without any book has no rates
+        if cycle_id in rates["cycle_id"]:  # a cycle without any book has no mapped rates
             yield build_verdict(
                 cycle_id,
                 coverage_laws.markets_are_mapped(rates, pipeline.settings.min_mapped_rate),

@@ -1,7 +1,4 @@
-"""The job that derives the products of due fixtures when no cycle does so.
-
-It is used e.g. at the end of a replay.
-"""
+"""The job that derives current prices and alerts of due fixtures, for example at the end of a replay."""
 
 from typing import Final
 
@@ -17,7 +14,7 @@ JOB_NAME: Final = "present"
 FIXTURE_ASSETS: Final = dg.AssetSelection.assets(
     *(table.split(".") for table in (*COMPARED_TABLES, odds_alerts.ODDS_ALERT_TABLE))
 )
-"""Assets that are derived fixture by fixture."""
+"""Assets that are derived fixture by fixture, and not cycle by cycle."""
 
 current_prices_job = dg.define_asset_job(
     JOB_NAME,

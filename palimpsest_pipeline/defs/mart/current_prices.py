@@ -1,6 +1,6 @@
 """The assets of current prices, for fixtures that have not begun, and their checks.
 
-The checks verify laws that hold on every row, and that no fixture waits for its derivation too long.
+The checks verify rules that hold on every row, and that no fixture stays due for too long.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """The sensor that starts runs for mart products that the run of their cycle has not derived.
 
-Belongs here: when the sensor looks, and the runs that it requests. Does not belong here: finding late products
+Belongs here: when the sensor searches, and the runs that it requests. Does not belong here: finding late products
 (`pipeline/marts/late_marts`).
 """
 
@@ -23,12 +23,12 @@ EVALUATION_INTERVAL_S: Final = 300
 REPLAYING_JOBS: Final = (replay_job.name, cycle_marts_job.name, current_prices_job.name)
 """Jobs whose runs may derive any late mart.
 
-While such a run is under way, the sensor requests nothing.
+While a run of these jobs is unfinished, the sensor requests nothing.
 """
 LIVE_JOBS: Final = (full_cycle_job.name, refresh_job.name, kickoff_window_job.name)
 """Jobs whose runs derive the marts of their own cycles.
 
-The sensor leaves these cycles out while the run lasts.
+While such a run is unfinished, the sensor ignores its cycles.
 """
 
 
@@ -52,7 +52,7 @@ def late_marts(
 
 
 def request_late_runs(pipeline: Pipeline, instance: dg.DagsterInstance) -> Sequence[dg.RunRequest | dg.SkipReason]:
-    """Return the runs that a tick requests now, or the reason why it requests none."""
+    """Return the run requests of a sensor tick, or the reason why there are none."""
     replaying, live = (_list_unfinished_runs(instance, jobs) for jobs in (REPLAYING_JOBS, LIVE_JOBS))
     if replaying:
         return [
@@ -71,7 +71,7 @@ def request_late_runs(pipeline: Pipeline, instance: dg.DagsterInstance) -> Seque
         for late in find_late_days(pipeline, pipeline.clock.now(), [run.run_id for run in live])
         if day_partitions.has_partition_key(format_day_key(late.day))
     ]
-    if not live and (key := build_due_fixtures_key(pipeline)):  # a live run derives fixtures that are due too
+    if not live and (key := build_due_fixtures_key(pipeline)):  # a running live cycle derives the due fixtures itself
         requests.append(dg.RunRequest(run_key=f"fixtures {key}", tags=tags, job_name=current_prices_job.name))
     return requests or [dg.SkipReason("every mart of the last 48 hours is up to date")]
 

@@ -1,4 +1,4 @@
-"""The asset of alerts to traders, and the checks of the laws that hold on every row of it."""
+"""The asset of alerts to traders, and the checks of the rules that hold on every row of its table."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -58,7 +58,7 @@ DERIVE_AGAIN: Final = (
 LOOKED_BACK: Final = timedelta(days=1)
 """How long after kickoff the rows of a fixture are checked.
 
-Later only a replay of past days writes them.
+Rows of older fixtures change only by a replay of past days.
 """
 
 
@@ -80,11 +80,11 @@ PEAKS_CHECK: Final = _build_spec(
 def odds_alerts_are_lawful(
     context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> Iterator[dg.AssetCheckResult]:
-    """Yield the results of the laws on alerts of upcoming and recent fixtures, from one reading."""
+    """Yield the results of the rules for alerts of upcoming and recent fixtures, read together."""
     first = (pipeline.clock.now() - LOOKED_BACK).date()
     with pipeline.connect() as conn:
         alerts, begun = stored.read_alerts(conn, first), stored.read_begun_fixtures(conn, first)
-    # Fixtures that have begun are not derived any more: their alerts may follow levels that have been changed since.
+    # Alerts of fixtures that have begun are not derived again, so they may follow alert levels of earlier settings.
     upcoming = alerts.join(begun, on="sr_id", how="anti")
     violations_by_check = (
         (EPISODES_CHECK, pl.concat([laws.episodes_do_not_overlap(alerts), laws.episodes_end_after_they_begin(alerts)])),

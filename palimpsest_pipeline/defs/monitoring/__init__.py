@@ -1,1 +1,1 @@
-"""Sensors and checks that look at the pipeline itself: dead runs, overdue work, and alerts."""
+"""Sensors and checks that monitor the pipeline itself: dead runs, overdue work, and alerts."""

@@ -37,25 +37,25 @@ from .run_events import ASSETS_JOB, list_check_events, list_run_events
 EVALUATION_INTERVAL_S: Final = 60
 CURSOR_VERSION: Final = 1
 FIRST_LOOK_BACK: Final = timedelta(hours=1)
-"""How far back a look goes that has no cursor, or whose cursor cannot be read."""
+"""Age of the events that a sensor tick without a readable cursor still reads."""
 LOOK_OVERLAP: Final = timedelta(minutes=2)
-"""How far two looks overlap, because the end of a run may be written after later ends.
+"""How long before the previous tick's end a tick begins to read.
 
-An event that was taken in before changes nothing again.
+The end of a run may be written after later ends of other runs. An event that is read twice has no further effect.
 """
 DATABASE_SUBJECT: Final = "database"
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The state that a look leaves to the next one."""
+    """The sensor's cursor: the state that one tick stores for the next one."""
 
     looked_until: datetime
     outage: Alert | None = None
-    """Alert that our own database cannot be reached, which that database cannot store itself."""
+    """The open alert that the program's own database cannot be reached; it cannot be stored there."""
 
     def to_json(self) -> str:
-        """Return the cursor as text that `from_json` reads."""
+        """Return the cursor as JSON text for `from_json`."""
         away = None
         if self.outage is not None:
             away = {
@@ -121,16 +121,16 @@ def alerts(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipel
 
 @dataclass(frozen=True, slots=True)
 class AlertSubjects:
-    """The jobs and checks that may fail.
+    """The jobs and checks that exist now.
 
-    Alerts of removed ones are closed, because those can never recover.
+    Alerts of removed jobs and checks are closed, because they can never recover.
     """
 
     jobs: frozenset[str]
     checks: tuple[dg.AssetCheckKey, ...]
-    """Checks by date, or without partitions."""
+    """Checks whose results are in Dagster's storage, with partitions by date or without partitions."""
     cycle_checks: Mapping[str, bool] = field(default_factory=dict)
-    """Checks that judge cycles: subject to whether the check blocks."""
+    """Names of the checks that judge cycles, each with whether the check blocks."""
 
     @classmethod
     def from_repository(cls, graph: dg.RepositoryDefinition) -> "AlertSubjects":
@@ -175,15 +175,15 @@ def process_alerts(
 ) -> tuple[str, str]:
     """Store the events since `cursor` and send the pending notices.
 
-    Return a sentence on this and the next cursor. A notice that a channel could not send stays pending and is sent
-    again at the next look. While our database cannot be reached, only this outage is reported.
+    Return a sentence about this tick and the next cursor. A notice that a channel could not send stays pending and is
+    sent again at the next tick. While the program's database cannot be reached, only this outage is reported.
     """
     now = now or datetime.now(UTC)
     before = Cursor.from_json(cursor, now)
     try:
         with pipeline.connect() as conn:
             until = _store_events(conn, pipeline, instance, subjects, before, now, log)
-            conn.commit()  # events stay stored even when sending fails
+            conn.commit()  # committed before sending, so that events stay stored when sending fails
             n_sent, n_pending = _notify_channels(conn, pipeline, receivers, now, log)
     except (DatabaseUnreachable, psycopg.OperationalError) as error:
         outage = before.outage or _build_outage_alert(
@@ -223,10 +223,10 @@ def _store_events(
     ]
     settle = _read_settle_time(pipeline)
     stored.write_alerts(conn, apply_events(latest_alerts, events, settle))
-    if before.outage is not None:  # the database is reachable again: the outage can be stored, and is over
+    if before.outage is not None:  # the database can be reached again: store the outage, and close it
         stored.write_alerts(conn, [replace(before.outage, closed_at=now)])
     stored.delete_old_alerts(conn, now)
-    # After a stop, the next look continues at the stop instead of taking the overlap in again.
+    # After an interruption, the next tick continues where this one stopped, without reading the overlap again.
     return now if stopped_at is None else stopped_at + LOOK_OVERLAP
 
 
@@ -271,7 +271,7 @@ def _send_message(channel: Channel, notices: PendingNotices, pipeline: Pipeline,
     try:
         channel.send(compose_message(notices))
     except Exception as error:  # noqa: BLE001 - third-party code: a broken channel must not silence the others
-        reason = redact(str(error), *pipeline.settings.list_secrets())  # the channel has access to the settings
+        reason = redact(str(error), *pipeline.settings.list_secrets())  # the error may contain a secret of the settings
         log.warning(
             "channel %s could not send %d alerts; the next tick tries again: %s",
             channel.name,

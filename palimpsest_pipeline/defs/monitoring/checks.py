@@ -1,7 +1,7 @@
 """The checks of the pipeline as a whole: freshness, stuck runs, unfinished work, and declared columns.
 
-They judge the present, whatever partition was run last. A check that cannot read its inputs raises an error and gives
-no result.
+They judge the current state and do not depend on the partition of a run. A check that cannot read its inputs raises an
+error and gives no result.
 """
 
 from collections import defaultdict
@@ -43,16 +43,16 @@ DERIVED_SPECS: Final[tuple[dg.AssetSpec, ...]] = tuple(
     if spec.key.path[0] in ("core", "mart")
 )
 DAILY_ASSETS: Final = tuple(dict.fromkeys(spec.key for spec in DERIVED_SPECS if spec.partitions_def == day_partitions))
-"""Daily assets of core and mart, which can be derived again.
+"""Assets of core and mart with daily partitions, which can be derived again.
 
-The landing assets are not included: a past day cannot be scraped again, so it is never unfinished work.
+Landing assets are left out: a past day cannot be scraped again, so it never counts as unfinished work.
 """
 
 TABLES_BY_ASSET: Final[Mapping[dg.AssetKey, Sequence[str]]] = {
     spec.key: tuple(table for table, columns in list_written_tables(spec).items() if "*" in columns)
     for spec in DERIVED_SPECS
 }
-"""Asset to the tables of which it writes whole rows, according to its own definition."""
+"""Each asset to the tables of which it writes whole rows, according to the asset's metadata."""
 
 
 def _build_spec(asset: dg.AssetKey | Sequence[str], name: str, description: str) -> dg.AssetCheckSpec:
@@ -115,10 +115,10 @@ def freshness_checks(
 def judge_freshness(
     spec: dg.AssetCheckSpec, family_ages: Sequence[FamilyAge], limits: tuple[int, int], *, cadence_on: bool
 ) -> dg.AssetCheckResult:
-    """Return the check result of a family; its oldest member decides.
+    """Return the check result of a family of data; its oldest age decides.
 
-    `limits` are the ages in minutes from which on the result is a warning and an error. While the cadence is off, a
-    stale family is only a warning, because the cadence may be off on purpose.
+    `limits` are the ages in minutes from which on the result is a warning and an error. While the schedule of full
+    cycles is off, an old family is only a warning, because the schedule may be off on purpose.
     """
     warn, fail = limits
     metadata: dict[str, float | int | str] = {"warn_after_minutes": warn, "fail_after_minutes": fail}
@@ -179,7 +179,7 @@ def is_cadence_on(instance: dg.DagsterInstance) -> bool:
 def _find_state(instance: dg.DagsterInstance, name: str) -> InstigatorState | None:
     """Return the state of a schedule or sensor.
 
-    None if it was never switched, or the instance has no schedules.
+    Return None if it was never switched on or off, or if the instance has no schedule storage.
     """
     if instance.schedule_storage is None:
         return None
@@ -187,9 +187,9 @@ def _find_state(instance: dg.DagsterInstance, name: str) -> InstigatorState | No
 
 
 def _find_kickoff_switch_times(instance: dg.DagsterInstance) -> tuple[datetime | None, datetime | None]:
-    """Return since when the sensor kickoff is on, and the last tick before it was switched off.
+    """Return when the sensor `kickoff` was switched on, and its last tick before it was switched off.
 
-    None if unknown.
+    Each value is None if unknown.
     """
     state = _find_state(instance, KICKOFF_SENSOR)
     if state is None or not isinstance(state.instigator_data, SensorInstigatorData):

@@ -23,9 +23,9 @@ from ..life.jobs import UNFINISHED_STATUSES
 from ..partitions import day_partitions, format_day_key
 
 MAX_WAIT_S: Final = 20.0
-"""Maximum wait within a tick for one more heartbeat."""
+"""Maximum wait in seconds within a tick for one more heartbeat of a run that looks dead."""
 BROKEN_OFF_STATUSES: Final = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
-"""States of a run that may have ended before it derived its cycle: it died, or it lost the database."""
+"""Final states of runs that may have ended before their cycle was derived."""
 
 
 @dg.sensor(
@@ -44,12 +44,14 @@ def dead_runs(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pi
     end.
     """
     if run_heartbeat.list_silent_runs(context.instance, pipeline) or _list_silent_cycles(pipeline):
-        # The machine may have slept, or the database was away: a live process gives a sign with its next heartbeat.
+        # After sleep of the machine or an outage of the database, a live process writes its next heartbeat during this
+        # wait.
         time.sleep(min(2 * pipeline.settings.heartbeat_s, MAX_WAIT_S))
     dead = [silent.run.run_id for silent in run_heartbeat.report_dead_runs(context.instance, pipeline)]
     recover_dead_cycles(pipeline, dead)
     for day, (cycle_ids, ended_at) in _find_underived_days(pipeline, context.instance, context.log).items():
-        # The key names all cycles and the last end: so another dead cycle, or a second death, is requested too.
+        # The key contains all cycles and the latest end, so that another dead cycle, or a second death, is requested
+        # too.
         yield dg.RunRequest(
             run_key=f"{' '.join(map(str, cycle_ids))} until {ended_at.isoformat()}",
             partition_key=format_day_key(day),
@@ -60,10 +62,9 @@ def dead_runs(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pi
 def _find_underived_days(
     pipeline: Pipeline, instance: dg.DagsterInstance, log: logging.Logger
 ) -> dict[date, tuple[list[int], datetime]]:
-    """Return each day with such cycles: their ids, and the instant at which the last of them ended.
+    """Return each day with cycles that ended before they were derived: cycle ids and the latest end.
 
-    A cycle that is not in the landing (it refused the writes, or the hour has expired) is left out: a replay could not
-    derive it.
+    A cycle that is not in the landing (its writes failed, or its hour was removed) is left out: it cannot be derived.
     """
     first = pipeline.clock.now() - timedelta(days=pipeline.settings.landing_retention_days)
     with pipeline.connect() as conn:

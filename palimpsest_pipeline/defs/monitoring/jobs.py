@@ -27,7 +27,7 @@ PRESENT_STATE_CHECKS = dg.AssetSelection.checks(
     columns_are_as_declared,
     no_fixture_is_due_for_long,
 )
-"""Checks of the present state. They have no partition, so runs that derive a partition leave them out."""
+"""Checks of the current state. They have no partition, so runs of a partition leave them out."""
 
 health_job = dg.define_asset_job(
     "health",

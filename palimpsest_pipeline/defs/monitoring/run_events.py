@@ -1,6 +1,6 @@
 """Failures and recoveries in Dagster's instance: ended runs, and the last result of each check.
 
-Reads only. Belongs here: runs, and checks by date or without partitions. Does not belong here: cycles
+Writes nothing. Belongs here: runs, and checks by date or without partitions. Does not belong here: cycles
 (`list_cycle_events`).
 """
 
@@ -38,16 +38,16 @@ from ..step_failures import CHECK_FAILED_CLASS, find_innermost_error, list_error
 from ..upkeep.jobs import export_job
 
 MAX_RUNS: Final = 1000
-"""Maximum number of runs that one look takes in, oldest first."""
+"""Maximum number of runs that one call reads, oldest first."""
 STEP_FAILURE: Final = dg.DagsterEventType.STEP_FAILURE
 ENDED_STATUSES: Final = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 ASSETS_JOB: Final = "__ASSET_JOB"
-"""Job of runs that materialize assets by hand or by a backfill. Its steps fail and recover one by one."""
+"""Job of runs that materialize assets by hand or in a backfill. Its steps fail and recover one by one."""
 STEPWISE_JOBS: Final = (ASSETS_JOB, replay_job.name)
 JOBS_BY_DATE: Final = (FIXTURE_LIFE, export_job.name)
-"""Jobs whose success on one date says nothing about another date."""
+"""Jobs with one run per date. A success on one date is no recovery of another date."""
 CYCLE_ERROR_CLASSES: Final = {RunHasFailedCycles.__name__, CyclesFailed.__name__}
-"""Errors of runs whose cycles are in ops.cycle_failures. The alerts by cycle report them."""
+"""Errors of runs in which cycles failed. Alerts by cycle report these failures."""
 DATE_LENGTH: Final = len("2026-06-26")
 RUN_ERROR_CLASS: Final = "RunFailure"
 """Error class of a run that failed outside its steps: it could not start, or its process died."""
@@ -58,11 +58,11 @@ UNREADABLE_ERROR_CLASS: Final = "UnreadableRecord"
 def list_run_events(
     instance: dg.DagsterInstance, since: datetime, by_cycle: Collection[str], log: logging.Logger
 ) -> tuple[Events, datetime | None]:
-    """Return the events of the runs that ended and changed after `since`.
+    """Return the events of the runs that ended after `since`, and how far runs were read.
 
-    The second value is the instant reached when one look cannot take in all runs, else None. A run that cannot be read
-    becomes an occurrence of its own and does not stop the others. `by_cycle` has the subjects of the checks that judge
-    cycles.
+    The second value is the instant up to which runs were read, or None when all were read. A run that cannot be read
+    becomes an occurrence of its own and does not stop the others. `by_cycle` contains the names of the checks that
+    judge cycles.
     """
     records = instance.get_run_records(
         dg.RunsFilter(statuses=ENDED_STATUSES, updated_after=since),
@@ -103,8 +103,8 @@ def list_check_events(
 ) -> Iterator[Occurrence | Recovery]:
     """Yield the last evaluation of each check, and of each date with an open alert in `latest_alerts`.
 
-    A check that was never evaluated yields nothing. A check whose evaluation cannot be read yields an occurrence of its
-    own and does not stop the others.
+    For a check that was never evaluated nothing is yielded. A check whose evaluation cannot be read yields an
+    occurrence of its own and does not stop the others.
     """
     for key, day in (*((key, None) for key in keys), *_list_alert_dates(keys, latest_alerts)):
         try:
@@ -181,8 +181,8 @@ def _build_check_event(evaluation: dg.AssetCheckEvaluation, timestamp_s: float) 
 def _find_partition_dates(run: dg.DagsterRun) -> str | None:
     """Return the dates of the run's partitions, separated by commas; None without partitions.
 
-    Runs of an older version have hours as partitions, such as `2026-06-26-10:00`. They count by their dates, because
-    runs of today's version succeed by date.
+    Runs of an older version have hours as partitions, such as `2026-06-26-10:00`. Only their dates are returned,
+    because runs of this version succeed by date.
     """
     first, last, key = (
         run.tags.get(tag) for tag in (PARTITION_RANGE_START_TAG, PARTITION_RANGE_END_TAG, PARTITION_TAG)
@@ -194,7 +194,7 @@ def _find_partition_dates(run: dg.DagsterRun) -> str | None:
 
 
 def _name_step(key: str) -> str:
-    """Return a step that materializes an asset by hand or by a backfill, as alerts name it."""
+    """Return the name under which alerts show a step that was run by hand or by a backfill."""
     return f"{ASSETS_JOB}:{key}"
 
 
@@ -206,7 +206,7 @@ def _is_derived(step_key: str) -> bool:
 def _list_recoveries(instance: dg.DagsterInstance, run: dg.DagsterRun, at: datetime, partition: str | None) -> Events:
     """Return the recoveries of the run's job and of its steps; none for a skipped run.
 
-    A run that scrapes derives its own cycles only: its success says nothing about a day whose derivation failed.
+    A run that scrapes derives only its own cycles, so it is no recovery of a day whose derivation failed.
     """
     if SKIPPED_TAG in run.tags:
         return []
@@ -223,11 +223,11 @@ def _list_recoveries(instance: dg.DagsterInstance, run: dg.DagsterRun, at: datet
 def _list_occurrences(
     instance: dg.DagsterInstance, run: dg.DagsterRun, at: datetime, partition: str | None, by_cycle: Collection[str]
 ) -> Events:
-    """Return the occurrences of a failed run.
+    """Return the occurrences of a failed run: its failed step, its failed blocking checks, or its error.
 
-    They are its first failed step, or the blocking checks that stopped it, or else the error that ended the run. A step
-    is reported with its innermost cause. Steps that failed because of cycles, and checks that judge cycles, are left
-    out: `list_cycle_events` reports them.
+    The first failed step is reported, with its innermost cause; without one, the blocking checks that stopped the run;
+    else the error that ended the run. Steps that failed because of cycles, and checks that judge cycles, are left out:
+    `list_cycle_events` reports them.
     """
     failures = [
         record.event_log_entry.dagster_event
@@ -278,7 +278,7 @@ def _find_run_error(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[s
     records = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE, limit=1).records
     entry = records[0].event_log_entry if records else None
     event = None if entry is None else entry.dagster_event
-    # A run that another process marked as failed, e.g. after a kill, has a message and no failure data.
+    # A run that another process reported as failed, e.g. after a kill, has a message and no failure data.
     error = None if event is None or event.event_specific_data is None else event.job_failure_data.error
     if error is not None:
         return find_innermost_error(error)

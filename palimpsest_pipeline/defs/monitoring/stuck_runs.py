@@ -1,6 +1,6 @@
-"""Stuck runs and cycles, which write no heartbeat, and failing schedules and sensors.
+"""Stuck runs and cycles, which write no heartbeats, and failing schedules and sensors.
 
-The duration of a run does not matter.
+A long duration alone does not make a run stuck.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -16,9 +16,9 @@ from ..run_heartbeat import RUNNING_STATUSES
 from ..step_failures import find_innermost_error
 
 MAX_SILENCES: Final = 4
-"""Silence of a run by which the sensor dead_runs should have ended it.
+"""Time without a heartbeat after which a run is reported, as a multiple of PALIMPSEST_SILENT_AFTER_S.
 
-It is a multiple of PALIMPSEST_SILENT_AFTER_S.
+The sensor `dead_runs` should have ended the run earlier.
 """
 MAX_RUNS: Final = 1_000
 
@@ -28,7 +28,7 @@ WAITING_STATUSES: Final = (dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_S
 
 
 def describe_stuck_runs(instance: dg.DagsterInstance, pipeline: Pipeline, now: datetime | None = None) -> list[str]:
-    """Return a line for each stuck run, with advice.
+    """Return a sentence with advice for each stuck run.
 
     `now` is an instant of this machine's clock, which Dagster's timestamps use too. An executing run is stuck if it has
     written no heartbeat for `MAX_SILENCES` times PALIMPSEST_SILENT_AFTER_S, or if it started more than
@@ -79,7 +79,7 @@ def describe_stuck_runs(instance: dg.DagsterInstance, pipeline: Pipeline, now: d
 
 
 def describe_silent_cycles(pipeline: Pipeline) -> list[str]:
-    """Return a line for each running cycle that is silent."""
+    """Return a sentence for each running cycle whose heartbeats have stopped."""
     with pipeline.connect() as conn:
         return [
             f"cycle {batch.cycle.cycle_id} is silent since {batch.heartbeat_at:%Y-%m-%d %H:%M:%S} UTC: `palimpsest"
@@ -89,10 +89,10 @@ def describe_silent_cycles(pipeline: Pipeline) -> list[str]:
 
 
 def describe_failing_ticks(instance: dg.DagsterInstance) -> list[str]:
-    """Return a line with the reason for each schedule and sensor whose last finished tick failed.
+    """Return a sentence with the reason for each schedule and sensor whose last finished tick failed.
 
     Schedules and sensors that are off are left out. The result is empty for an instance without schedule storage. A
-    tick under way is ignored: the previous one counts.
+    running tick is ignored.
     """
     if instance.schedule_storage is None:
         return []

@@ -1,6 +1,6 @@
-"""Unfinished work: hours whose products are due or refused, and days whose last run failed.
+"""Unfinished work: hours with due products or unreadable answers, and days whose last run failed.
 
-The number of retries is limited everywhere, so a lasting failure becomes silent. This list keeps it visible.
+The number of retries is limited everywhere, so a lasting failure would become silent. This list keeps it visible.
 """
 
 from collections import defaultdict
@@ -25,23 +25,23 @@ MAX_NAMED_HOURS: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class UnfinishedWork:
-    """The unfinished work of an installation."""
+    """The unfinished work of an installation, by hour and by day."""
 
     due_hours: Mapping[str, str]
-    """Key of each due hour to the reason."""
+    """Key of each hour with due products to the reason."""
     refused_hours: Mapping[str, str]
     """Key of each hour from which nothing can be derived to the reason."""
     failed_days: Mapping[str, Sequence[str]]
-    """Key of the UTC day to the assets whose last run of that day failed."""
+    """Key of each UTC day to the assets whose last run of that day failed."""
     n_unplanned_hours: int
-    """Number of hours that are due or refused and were not examined."""
+    """Number of further hours that were not examined because of `MAX_PLANNED_HOURS`."""
 
     def __bool__(self) -> bool:
         return bool(self.due_hours or self.refused_hours or self.failed_days or self.n_unplanned_hours)
 
     @property
     def sentence(self) -> str:
-        """Return the unfinished work in words, with advice; empty if there is none."""
+        """The unfinished work as a sentence with advice; empty if there is none."""
         sentences = []
         if self.due_hours or self.n_unplanned_hours:
             reasons = "; ".join(f"{key}: {why}" for key, why in list(self.due_hours.items())[:MAX_NAMED_HOURS])
@@ -67,7 +67,7 @@ class UnfinishedWork:
 def find_unfinished_work(
     instance: dg.DagsterInstance, pipeline: Pipeline, assets: Sequence[dg.AssetKey]
 ) -> UnfinishedWork:
-    """Return the unfinished work of these daily assets and of all marked products.
+    """Return the unfinished work of these daily assets and of all products derived by cycle.
 
     A cycle that has just ended is left to its own run, unless that run has failed. An hour that is no longer in the
     landing is left out: it cannot be derived.

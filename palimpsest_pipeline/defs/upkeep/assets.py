@@ -1,4 +1,4 @@
-"""The assets of upkeep.
+"""The assets of the daily maintenance.
 
 They create partitions of the history ahead, export days and drop exported ones, compact and remove landed answers,
 remove old logs of runs, and measure the storage used.

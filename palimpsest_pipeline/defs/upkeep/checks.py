@@ -1,4 +1,4 @@
-"""The checks of upkeep.
+"""The checks of the daily maintenance.
 
 They verify that the coming days have partitions, that exported days are complete, that old rows and files are removed,
 and that the storage is within its limit.
@@ -24,10 +24,10 @@ MIN_DAYS_AHEAD: Final = 7
 MAX_DELAY: Final = timedelta(days=1)
 """How long a day may stay in Postgres, or an hour in the landing, after the end of its retention."""
 MAX_TIME_TO_MEASUREMENT: Final = timedelta(days=2)
-"""Time after the first cycle by which a nightly upkeep must have measured the storage."""
+"""Time after the first cycle within which the storage must have been measured."""
 MAX_NAMED_DAYS: Final = 10
 WARN_SHARE: Final = 0.8
-"""Share of the limit above which there is a warning."""
+"""Share of the storage limit above which the check warns."""
 
 
 @dg.asset_check(asset=["core", "history_partitions"], blocking=True)

@@ -1,10 +1,11 @@
 """The deletion of old rows from Dagster's own storage: the logs of runs that ended long ago.
 
 Belongs here: selecting the rows that are not needed any more, and deleting them. Does not belong here: ticks, whose age
-`dagster.yaml` limits. Rows from which Dagster reads the state of an asset or a check stay: materializations,
-observations, the last evaluation of each check and partition, and failed attempts, which make a partition count as
-failed. All rows of unfinished runs and backfills stay, too. Dagster's own deletion of a run would delete its
-materializations as well.
+`dagster.yaml` limits.
+
+Rows from which Dagster reads the state of an asset or a check stay: materializations, observations, the last evaluation
+of each check and partition, and failed attempts, which make a partition count as failed. All rows of unfinished runs
+and backfills stay, too. Dagster's own deletion of a run is not used, because it also deletes materializations.
 """
 
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ from ..dagster_private import (
 )
 
 EVENTS_PER_BATCH: Final = 20_000
-"""Rows of the log that one statement looks at. The limit keeps locks short."""
+"""Number of log rows that one statement examines. The limit keeps locks short."""
 RUNS_PER_BATCH: Final = 500
 ENDED_STATUSES: Final = tuple(
     status.value for status in (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
@@ -34,7 +35,7 @@ ACTIVE_BACKFILL_STATUSES: Final = ("REQUESTED", "CANCELING", "FAILING")
 STATE_EVENT_PATTERNS: Final = ("ASSET_%", "FRESHNESS_%", "CODE_LOCATION_%")
 """Patterns of the events from which Dagster reads the state of an asset or of the code."""
 STATELESS_EVENT_TYPES: Final = ("ASSET_STORE_OPERATION", "ASSET_CHECK_EVALUATION_PLANNED")
-"""Events that match `STATE_EVENT_PATTERNS` but hold no state."""
+"""Events that match `STATE_EVENT_PATTERNS` but are not needed for any state."""
 ATTEMPT_EVENT_TYPES: Final = ("ASSET_MATERIALIZATION_PLANNED", "ASSET_FAILED_TO_MATERIALIZE")
 """Events that make a partition count as failed, until the same partition is materialized later."""
 
@@ -54,8 +55,8 @@ class DeletedRows:
 def delete_old_runs(instance: dg.DagsterInstance, before: datetime) -> DeletedRows | None:
     """Delete the rows that are not needed any more of runs that ended before the instant `before`.
 
-    Works in batches: after an interruption, the deleted rows stay deleted. Returns None and deletes nothing if
-    Dagster's storage is not Postgres, because runs and their logs are then in separate databases.
+    Rows are deleted in groups: after an interruption, the deleted rows stay deleted. Returns None and deletes nothing
+    if Dagster's storage is not Postgres, because other storages keep runs and logs in separate databases.
     """
     old = _select_old_runs(before)
     with _connect_to_log(instance) as conn:
@@ -72,10 +73,7 @@ def delete_old_runs(instance: dg.DagsterInstance, before: datetime) -> DeletedRo
 
 @contextmanager
 def _connect_to_log(instance: dg.DagsterInstance) -> Iterator[sa.Connection]:
-    """Yield a connection to the database that holds Dagster's logs and runs.
-
-    Each statement is one transaction.
-    """
+    """Yield a connection to the database that holds Dagster's logs and runs, in autocommit mode."""
     with instance.event_log_storage.index_connection() as conn:  # type: ignore[attr-defined]
         yield conn
 
@@ -91,7 +89,7 @@ def _select_old_runs(before: datetime) -> sa.Select[tuple[str]]:
 
 
 def _iterate_run_batches(conn: sa.Connection, old: sa.Select[tuple[str]]) -> Iterator[list[str]]:
-    """Yield the ids of the old runs in batches of `RUNS_PER_BATCH`."""
+    """Yield the ids of the old runs in groups of `RUNS_PER_BATCH`."""
     last = 0
     while rows := conn.execute(
         old.add_columns(RunsTable.c.id).where(RunsTable.c.id > last).order_by(RunsTable.c.id).limit(RUNS_PER_BATCH)
@@ -101,7 +99,7 @@ def _iterate_run_batches(conn: sa.Connection, old: sa.Select[tuple[str]]) -> Ite
 
 
 def _list_event_windows(conn: sa.Connection, before: datetime) -> Iterator[int]:
-    """Yield the first event id of each window, from the log's begin to its first event after the instant."""
+    """Yield the first id of each group of EVENTS_PER_BATCH events that may be older than `before`."""
     first, last = conn.execute(sa.select(sa.func.min(event_table.c.id), sa.func.max(event_table.c.id))).one()
     first_young = conn.execute(
         sa.select(event_table.c.id).where(event_table.c.timestamp >= before).order_by(event_table.c.id).limit(1)
@@ -135,7 +133,7 @@ def _delete_events(conn: sa.Connection, first: int, end: int, before: datetime) 
 
 
 def _delete_replaced_checks(conn: sa.Connection, run_ids: list[str]) -> int:
-    """Delete evaluations that a newer one of the same check and partition replaces; return their count."""
+    """Delete evaluations that are older than another of the same check and partition; return their number."""
     newer = check_table.alias()
     has_newer = sa.exists().where(
         newer.c.asset_key == check_table.c.asset_key,
@@ -148,10 +146,7 @@ def _delete_replaced_checks(conn: sa.Connection, run_ids: list[str]) -> int:
 
 
 def _delete_runs(conn: sa.Connection, run_ids: list[str]) -> int:
-    """Delete those of the runs that have no event and no evaluation of a check any more.
-
-    Return their count.
-    """
+    """Delete those of the runs that have no log event and no check evaluation left; return their number."""
     has_rows = sa.or_(
         sa.exists().where(event_table.c.run_id == RunsTable.c.run_id),
         sa.exists().where(check_table.c.run_id == RunsTable.c.run_id),

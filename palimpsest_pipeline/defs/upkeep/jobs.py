@@ -1,4 +1,7 @@
-"""The jobs and schedules of upkeep. The schedules are on by default, because they ask no platform."""
+"""The jobs and schedules of the daily maintenance.
+
+The schedules are on by default, because they send no requests to platforms.
+"""
 
 from collections.abc import Iterator
 

@@ -1,1 +1,1 @@
-"""Alerts to traders: price moves, disappearances and outliers before kickoff. Frames in, frames out."""
+"""Alerts to traders before kickoff: price moves, disappearances and outlying prices. No I/O."""

@@ -1,10 +1,10 @@
-"""Home's prices against competitors' at the same time: opposite moves, and outlying prices.
+"""Comparisons of home's prices with competitors' at the same time: opposite moves and outlying prices.
 
-Two books are compared at looks at which the last answers of both are near each other in time. At other looks the last
-comparison still holds. When one of the books has dropped the match, there is no comparison. Markets of open outcomes
-(players) are left out, because platforms name such outcomes differently.
+Two books are compared at a look if the last answers of both are near each other in time. At other looks the result of
+the last comparison is kept. When one of the platforms has dropped the match, there is no comparison. Markets of open
+outcomes (players) are left out, because platforms name such outcomes differently.
 
-Belongs here: comparisons over time and their sizes. Does not belong here: thresholds in time (`episodes`).
+Belongs here: comparisons over time and their sizes. Does not belong here: begin and end of alerts (`episodes`).
 """
 
 from datetime import timedelta
@@ -19,7 +19,7 @@ from .price_moves import ROUNDING_TOLERANCE, compute_probability_shift, find_fir
 from .prices_over_time import PLACES_PER_LINE, PriceTimeline, find_price_at
 
 MIN_COMPETITORS: Final = 2
-"""The smallest number of competitors' prices whose median counts as a baseline."""
+"""Minimum number of competitors with a price, so that their median can be compared with home's price."""
 FIGURE_COLUMNS: Final = ("odds_milli", "baseline_milli", "change", "shift")
 ORDINAL_EXPR: Final = pl.col("place") % PLACES_PER_LINE
 
@@ -33,8 +33,9 @@ def find_disagreements(
     of markets), part (the outcome's ordinal), at, size, the `FIGURE_COLUMNS` of home (`price_moves.compute_moves`),
     those of the competitor with the prefix `other_`, home_unit and other_unit.
 
-    The size is twice the smaller of both shifts when they are opposite, otherwise 0: it reaches a threshold when each
-    shift reaches half of it. The size is 0 when one side cannot be backed. There is no row when a change is not known.
+    When the two shifts are opposite, the size is twice the smaller one, so it reaches a threshold when each shift
+    reaches half of the threshold. Otherwise the size is 0, also when one side cannot be backed. There is no row when a
+    change is not known.
     """
     pairs = _pair_units(timeline, anchored_listings).with_row_index("pair")
     looks = _list_pair_looks(timeline.moments, pairs, max_skew)
@@ -94,12 +95,11 @@ def find_outliers(
 ) -> pl.DataFrame:
     """Return the distances of home's prices from the competitors' median, per outcome and look.
 
-    Only markets in which some outcome may be `min_shift` away are returned, at looks from `watch_from` of
-    `anchored_listings` on at which the distance may differ from the look before. The columns are unit, part (the
-    outcome's ordinal), at, size and `FIGURE_COLUMNS`. The baseline is the median price of at least `MIN_COMPETITORS`
-    comparable competitors.
-
-    The size is 0 where home has no price, and where fewer than `MIN_COMPETITORS` comparable competitors have one.
+    Only markets in which an outcome may be `min_shift` away from the median are returned, from `watch_from` of
+    `anchored_listings` on, at looks at which the distance may differ from the previous look. The columns are unit, part
+    (the outcome's ordinal), at, size (the distance as a change of 1 / odds) and `FIGURE_COLUMNS`. The baseline is the
+    median price of at least `MIN_COMPETITORS` comparable competitors. The size is 0 where home has no price, or where
+    fewer competitors have one.
     """
     pairs = _pair_units(timeline, anchored_listings)
     looks = _list_pair_looks(timeline.moments, pairs, max_skew)
@@ -164,7 +164,7 @@ def find_outliers(
 
 
 def _pair_units(timeline: PriceTimeline, anchored: pl.DataFrame) -> pl.DataFrame:
-    """Return pairs of the same market on home and a competitor, without markets of open outcomes.
+    """Return pairs of the same market on home and on a competitor, without markets of open outcomes.
 
     The columns are unit, listing_id, other_unit and other_listing_id.
     """
@@ -182,9 +182,9 @@ def _pair_units(timeline: PriceTimeline, anchored: pl.DataFrame) -> pl.DataFrame
 
 
 def _list_pair_looks(moments: pl.DataFrame, pairs: pl.DataFrame, max_skew: timedelta) -> pl.DataFrame:
-    """Return every pair of listings at every look at any listing compared with the same home listing.
+    """Return each pair of listings at each look at any listing that is compared with its home listing.
 
-    The columns are listing_id, other_listing_id, at, gone and other_gone (the last look at that listing found it
+    The columns are listing_id, other_listing_id, at, gone and other_gone (true if the last look found that listing
     dropped), and comparable (neither is gone, and their last answers are at most `max_skew` apart).
     """
     listing_pairs = pairs.select("listing_id", "other_listing_id").unique()
@@ -211,10 +211,11 @@ def _list_pair_looks(moments: pl.DataFrame, pairs: pl.DataFrame, max_skew: timed
 
 
 def _select_conclusive_looks(looks: pl.DataFrame) -> pl.DataFrame:
-    """Return the looks that decide whether home is an outlier, sorted by listing and instant.
+    """Return the looks at which it can be decided whether home is an outlier, by listing and instant.
 
-    A look decides when at least `MIN_COMPETITORS` competitors are comparable, or when no competitor is in doubt. The
-    columns are listing_id, at, gone (home dropped the match) and who (the comparable listings, joined by commas).
+    These are looks at which at least `MIN_COMPETITORS` competitors are comparable, or at which every competitor is
+    either comparable or dropped. The columns are listing_id, at, gone (home dropped the match) and who (ids of the
+    comparable listings, joined by commas).
     """
     in_doubt = ~pl.col("gone") & ~pl.col("other_gone") & ~pl.col("comparable")
     comparable_ids = pl.col("other_listing_id").filter("comparable").sort().cast(pl.String).str.join(",")
@@ -231,10 +232,10 @@ def _select_conclusive_looks(looks: pl.DataFrame) -> pl.DataFrame:
 def _select_far_parts(
     home_prices: pl.DataFrame, competitor_prices: pl.DataFrame, min_shift: float, max_odds: float
 ) -> pl.DataFrame:
-    """Return unit and part of the outcomes of home's markets that may hold an outlier.
+    """Return unit and part of the outcomes of home's markets that may be outliers.
 
-    An outlier is at least `min_shift` from the median. The filter is rough: it compares the extreme prices of all
-    times.
+    An outlier is at least `min_shift` from the median. This filter is rough: it compares the extreme prices of the
+    whole time.
     """
     ends = {"low": pl.col("odds_milli").min(), "high": pl.col("odds_milli").max()}
     ranges = (

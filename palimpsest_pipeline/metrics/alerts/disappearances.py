@@ -1,10 +1,9 @@
-"""Markets that disappear and return, and dropped listings, before kickoff. Frames in, frames out.
+"""Markets that disappear and return, and listings that are dropped, before kickoff. No I/O.
 
-Only a successful look proves an absence: an answer that lacks the market, or a complete discovery that lacks the
-listing. A failed look proves nothing.
+Only a successful look proves an absence: an answer without the market, or a complete discovery without the listing. A
+failed look proves nothing.
 
-Belongs here: the begin and end of absences. Does not belong here: prices (`price_moves`), rows of alerts
-(`odds_alerts`).
+Belongs here: begin and end of absences. Does not belong here: prices (`price_moves`), rows of alerts (`odds_alerts`).
 """
 
 from datetime import timedelta
@@ -22,16 +21,16 @@ SPAN_COLUMNS: Final = ("opened_at", "closed_at")
 def find_disappearances(timeline: PriceTimeline, anchored_listings: pl.DataFrame) -> pl.DataFrame:
     """Return the spans in which a market that had been offered was absent: unit, opened_at, closed_at.
 
-    `opened_at` is the first answer that lacks the market. `closed_at` is the answer that offers it again, or null when
-    none does. A market that was suspended just before it disappeared counts as offered; one that returns suspended is
-    not back yet. Absences that begin before `watch_from` of `anchored_listings` are left out.
+    `opened_at` is the first answer without the market. `closed_at` is the answer that offers it again, or null if there
+    is none. A market that was suspended just before it disappeared counts as offered. A market that returns suspended
+    still counts as absent. Absences that begin before `watch_from` of `anchored_listings` are left out.
     """
     counters = {"listed": pl.lit(1), "offered": (pl.col("state") == MarketState.OFFERED.value).cast(pl.Int32)}
     begins = timeline.rows.select("unit", "at", **counters)
     ends = timeline.rows.filter(pl.col("until").is_not_null()).select(
         "unit", at="until", **{name: -count for name, count in counters.items()}
     )
-    # Most markets never disappear: each of their rows begins where another one ends. They are skipped for speed.
+    # Skipped for speed: most markets never disappear, so each of their rows begins when another one ends.
     interrupted_units = ends.join(begins, on=["unit", "at"], how="anti").select("unit").unique()
     steps = (
         pl.concat(
@@ -59,9 +58,9 @@ def find_disappearances(timeline: PriceTimeline, anchored_listings: pl.DataFrame
 def find_returns(timeline: PriceTimeline, disappearances: pl.DataFrame, window: timedelta) -> pl.DataFrame:
     """Return the returns of markets that had disappeared: unit, opened_at, closed_at.
 
-    `disappearances` is the result of `find_disappearances`. `closed_at` is the first look at the listing at least
-    `window` later, or the answer with which the market disappeared again if that came first; null when there is
-    neither yet.
+    `disappearances` is the result of `find_disappearances`. `opened_at` is the return. `closed_at` is the first look at
+    the listing at least `window` later, or the answer at which the market disappeared again if that is earlier; null
+    when there is neither.
     """
     returns = disappearances.filter(pl.col("closed_at").is_not_null()).select("unit", opened_at="closed_at")
     later_absences = disappearances.select("unit", again_at="opened_at").sort("again_at")
@@ -88,11 +87,11 @@ def find_returns(timeline: PriceTimeline, disappearances: pl.DataFrame, window: 
 
 
 def find_drops(sightings: pl.DataFrame, anchored_listings: pl.DataFrame) -> pl.DataFrame:
-    """Return the spans in which complete discoveries lack a listing that was there before.
+    """Return the spans in which complete discoveries lack a listing that existed before.
 
-    The columns are listing_id, opened_at and closed_at (the look that shows the listing again, or null). `sightings`
-    has listing_id, at and here (null when the look does not decide). Spans that begin before `watch_from` of
-    `anchored_listings` are left out.
+    The columns are listing_id, opened_at, and closed_at (the look that shows the listing again, or null). `sightings`
+    has listing_id, at and here: true or false, or null when the look proves neither. Spans that begin before
+    `watch_from` of `anchored_listings` are left out.
     """
     listed = anchored_listings.select("listing_id", "watch_from")
     return (
@@ -104,9 +103,9 @@ def find_drops(sightings: pl.DataFrame, anchored_listings: pl.DataFrame) -> pl.D
 
 
 def _find_absences(presence: pl.DataFrame, key: str) -> pl.DataFrame:
-    """Return the spans in which something that was present is absent: key, opened_at, closed_at.
+    """Return the spans in which something that existed is absent: key, opened_at, closed_at.
 
-    `presence` has key, at and here; null in `here` means no change.
+    `presence` has key, at and here (true: exists); null in `here` means no change.
     """
     known_presence = presence.filter(pl.col("here").is_not_null()).sort(key, "at")
     has_turned = pl.col("here") != pl.col("here").shift().over(key)

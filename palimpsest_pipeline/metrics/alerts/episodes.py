@@ -1,8 +1,9 @@
-"""Episodes with hysteresis: they begin above a threshold and end well below it. Frames in, frames out.
+"""Episodes: spans that begin when a size reaches a threshold and end when it is well below. No I/O.
 
-A unit has parts. Each part has a size that holds from its instant until the part's next instant. An episode of the unit
-begins when the size of a part reaches `min_size`, and ends when no part reaches `calm_share` x `min_size` any more. So
-a size that moves up and down around the threshold makes one episode.
+An episode becomes one alert. It belongs to a unit, such as a market of a listing, which has parts, such as outcomes.
+Each part has a size, which holds from its instant until the part's next instant. An episode of a unit begins when the
+size of one of its parts reaches `min_size`, and ends when every size is below `calm_share` x `min_size`. So a size that
+moves up and down around the threshold makes one episode.
 """
 
 from typing import Final
@@ -10,7 +11,7 @@ from typing import Final
 import polars as pl
 
 SIZE_DECIMALS: Final = 9
-"""The number of decimals to which sizes are rounded before a comparison.
+"""Number of decimals to which sizes are rounded before they are compared.
 
 In floats, 2675 / 2500 - 1 is slightly less than 7 %.
 """
@@ -19,13 +20,13 @@ In floats, 2675 / 2500 - 1 is slightly less than 7 %.
 def find_episodes(sizes: pl.DataFrame, min_size: float, calm_share: float) -> pl.DataFrame:
     """Return one row per episode, sorted by unit and begin.
 
-    The columns are unit, opened_at, closed_at (null while the episode lasts), opened_by and open_size (the largest part
-    when the episode opened), peak_part, peak_at and peak_size (the largest part during the episode, at its first
-    instant of that size).
+    The columns are unit, opened_at, closed_at (null if the episode has not ended), opened_by and open_size (the part
+    with the largest size at the begin, and its size), peak_part, peak_at and peak_size (the largest size during the
+    episode, at its first instant).
 
     `sizes` has unit, part, at and size, one row per part and instant in any order. The size is never null; it is 0
-    where there is nothing to measure. Leave out the instants at which a part's size is not known: the part keeps its
-    last size.
+    where there is nothing to measure. Leave out instants at which a part's size is not known: the part keeps its last
+    size.
     """
     calm_size = round(calm_share * min_size, SIZE_DECIMALS)
     steps = sizes.with_columns(pl.col("size").round(SIZE_DECIMALS)).with_columns(

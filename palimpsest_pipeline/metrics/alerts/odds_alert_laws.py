@@ -1,7 +1,7 @@
-"""Laws that rows of odds_alert obey, whatever the platforms answer.
+"""Laws on rows of odds_alert: rules that hold whatever the platforms answer.
 
-Each law takes rows as they were written and returns its violations (`domain.schemas.VIOLATIONS_SCHEMA`): an empty frame
-when there are none. The laws do not use the code that computes the rows.
+Each function takes rows as they were written and returns the rows that violate its rule
+(`domain.schemas.VIOLATIONS_SCHEMA`), or an empty frame. The functions do not call the code that computes the rows.
 """
 
 from typing import Final
@@ -21,7 +21,7 @@ PRICE_ALERT_TYPES: Final = (OddsAlertType.PRICE_MOVE.value, DISAGREEMENT_TYPE, O
 
 
 def episodes_do_not_overlap(alerts: pl.DataFrame) -> pl.DataFrame:
-    """Return pairs of episodes with one `EPISODE_KEY` that overlap in time."""
+    """Return pairs of episodes with the same `EPISODE_KEY` that overlap in time."""
     following = pl.col("opened_at").shift(-1).over(EPISODE_KEY)
     rows = (
         alerts.sort(*EPISODE_KEY, "opened_at")
@@ -38,7 +38,7 @@ def episodes_do_not_overlap(alerts: pl.DataFrame) -> pl.DataFrame:
 
 
 def episodes_end_after_they_begin(alerts: pl.DataFrame) -> pl.DataFrame:
-    """Return closed episodes without an end after their begin, and open ones with an end."""
+    """Return closed episodes whose end is missing or not after their begin, and open ones with an end."""
     closed = pl.col("status") == OddsAlertStatus.CLOSED.value
     lawful = (closed == pl.col("closed_at").is_not_null()) & (pl.col("closed_at") > pl.col("opened_at")).fill_null(
         value=True
@@ -50,11 +50,11 @@ def episodes_end_after_they_begin(alerts: pl.DataFrame) -> pl.DataFrame:
 def peaks_reach_their_level(alerts: pl.DataFrame, levels: tuple[float, float, float]) -> pl.DataFrame:
     """Return price alerts whose peak does not fit their severity, their odds or the lowest level.
 
-    The peak lies within the bounds of the severity and follows from the baseline and current odds. The opening change
-    of the odds is above the lowest level, because odds change by more than their implied probability.
+    The peak must lie within the bounds of the severity, and must follow from baseline and current odds. The opening
+    change of the odds must be above the lowest level, because odds change by more than their implied probability.
     """
     level_share = pl.when(pl.col("alert_type") == DISAGREEMENT_TYPE).then(0.5).otherwise(1.0)
-    # 1 / now - 1 / then is (1 - now / then) / now.
+    # the relation used below: 1 / now - 1 / then is (1 - now / then) / now
     shift, other_shift = (
         pl.col(c).abs() / pl.col(odds)
         for c, odds in (("peak_change_rel", "current_odds"), ("competitor_change_rel", "competitor_odds"))

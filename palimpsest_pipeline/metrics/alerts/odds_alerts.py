@@ -1,9 +1,9 @@
-"""The rows of odds_alert: one per episode of a fixture before kickoff. Frames in, frames out.
+"""The rows of odds_alert: one per episode of a fixture before kickoff. No I/O.
 
-The shapes of the frames are in `lifecycle_frames`.
+The columns of the frames are in `lifecycle_frames`.
 
-Belongs here: rows built from the results of `price_moves`, `book_comparisons` and `disappearances`, severities and ids.
-Does not belong here: those computations, the begin and end of an episode (`episodes`), acknowledgements (`storage`).
+Belongs here: rows built from the results of `price_moves`, `book_comparisons` and `disappearances`, and their ids. Does
+not belong here: those computations, start and end of an episode (`episodes`), `severity`, acknowledgements (`storage`).
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from typing import Final
 
 import polars as pl
 
-from palimpsest_pipeline.domain.enums import WHOLE_LISTING_KEY, LookResult, OddsAlertLevel, OddsAlertType
+from palimpsest_pipeline.domain.enums import WHOLE_LISTING_KEY, LookResult, OddsAlertType
 from palimpsest_pipeline.domain.price_numbers import EVENS_MILLI
 from palimpsest_pipeline.domain.schemas import INSTANT
 
@@ -22,9 +22,10 @@ from ..lifecycle.anchors import add_kickoff, select_looks_before_kickoff
 from ..lifecycle_frames import FrameSchema
 from .book_comparisons import find_disagreements, find_outliers
 from .disappearances import find_disappearances, find_drops, find_returns
-from .episodes import SIZE_DECIMALS, find_episodes
+from .episodes import find_episodes
 from .price_moves import compute_moves, compute_sizes
 from .prices_over_time import PLACES_PER_LINE, PriceTimeline, build_price_timeline
+from .severity import DROP_SEVERITY, RETURN_SEVERITY, rate_disappearance, rate_size
 
 ODDS_ALERTS_SCHEMA: Final[FrameSchema] = {
     "alert_id": pl.Int64,
@@ -52,9 +53,9 @@ ODDS_ALERTS_SCHEMA: Final[FrameSchema] = {
     "as_of": INSTANT,
 }
 EPISODE_KEY: Final = ("alert_type", "platform", "competitor", "sr_id", "market_key", "specifier")
-"""The subject of an episode. Episodes with one key never overlap.
+"""The columns that identify the subject of an episode. Episodes with equal values never overlap.
 
-Together with `opened_at` it makes the alert's id.
+Together with `opened_at` they determine the alert's id.
 """
 ODDS_COLUMN_BY_MILLI: Final = {
     "odds_milli": "current_odds",
@@ -62,8 +63,7 @@ ODDS_COLUMN_BY_MILLI: Final = {
     "other_odds_milli": "competitor_odds",
 }
 ID_HEX_DIGITS: Final = 15
-"""The number of hex digits in an alert's id: 15 x 4 = 60 bits, as many as core.natural_id returns."""
-LOW, MEDIUM, HIGH = (level.value for level in OddsAlertLevel)
+"""Number of hex digits in an alert's id: 15 x 4 = 60 bits, as many as core.natural_id returns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +76,17 @@ class OddsAlertRules:
     An episode begins at the first level.
     """
     calm_share: float
-    """An episode ends when every change is below this share of the first level."""
+    """An episode ends when every change is below this share of the first level; a fraction of 1."""
     window: timedelta
     """The time over which a price move is measured."""
     max_skew: timedelta
-    """The longest time between answers of two platforms whose prices are compared."""
+    """Maximum time between the answers of two platforms whose prices are compared."""
     silence_limit: timedelta
-    """The time for which an answer holds. After it the prices are unknown until the next answer."""
+    """How long an answer holds. Afterwards the prices are unknown until the next answer."""
     watch_before_kickoff: timedelta
-    """The time before kickoff at which alerts begin."""
+    """How long before kickoff alerts begin."""
     max_odds: float
-    """Two prices of an outcome are compared if at least one of them is not above these odds."""
+    """Two prices of an outcome are compared only if at least one of them is not above these decimal odds."""
     main_markets: Sequence[str] = ()
     """Keys of the markets whose disappearance has severity medium instead of low."""
     markets: Sequence[str] | None = None
@@ -94,7 +94,7 @@ class OddsAlertRules:
 
     @property
     def lookback(self) -> timedelta:
-        """The time before kickoff from which data can influence an alert."""
+        """How long before kickoff data begins to influence an alert."""
         return self.watch_before_kickoff + self.window + self.max_skew + self.silence_limit
 
 
@@ -111,10 +111,10 @@ def find_odds_alerts(
 ) -> pl.DataFrame:
     """Return one row per episode, columns `ODDS_ALERTS_SCHEMA`, sorted by kickoff date, opened_at and id.
 
-    The frames have the shapes of `lifecycle_frames` and hold all listings of a fixture. Kickoffs up to `as_of` have
-    happened; they close the episodes that are still open. Data from before the UTC day on which
-    `OddsAlertRules.lookback` begins does not count, so a caller may leave it out. `suspects` are fixtures whose
-    listings may not offer the same bets: their prices are not compared between platforms.
+    The frames have the columns of `lifecycle_frames` and contain all listings of a fixture. Kickoffs up to `as_of` are
+    in the past and close open episodes. Data from before the UTC day on which `OddsAlertRules.lookback` begins has no
+    influence, so a caller may leave it out. `suspects` are fixtures whose listings may not offer the same bets: their
+    prices are not compared between platforms.
 
     Raises ValueError like `build_price_timeline` and `add_kickoff`, and when `outcomes` lacks an outcome of an alert.
     """
@@ -191,14 +191,13 @@ def _find_outliers(
 
 def _find_disappearances(timeline: PriceTimeline, anchored: pl.DataFrame, rules: OddsAlertRules) -> list[pl.DataFrame]:
     disappearances = find_disappearances(timeline, anchored)
-    is_main_market = pl.col("market_key").is_in(list(rules.main_markets))
     return [
         _add_units(timeline, disappearances, "unit", OddsAlertType.MARKET_DISAPPEARED).with_columns(
-            severity=pl.when(is_main_market).then(pl.lit(MEDIUM)).otherwise(pl.lit(LOW))
+            severity=rate_disappearance(pl.col("market_key"), rules.main_markets)
         ),
         _add_units(
             timeline, find_returns(timeline, disappearances, rules.window), "unit", OddsAlertType.MARKET_RETURNED
-        ).with_columns(_count_minutes(rules.window).alias("window_minutes"), severity=pl.lit(LOW)),
+        ).with_columns(_count_minutes(rules.window).alias("window_minutes"), severity=pl.lit(RETURN_SEVERITY)),
     ]
 
 
@@ -213,14 +212,14 @@ def _find_drops(looks: pl.DataFrame, anchored: pl.DataFrame) -> pl.DataFrame:
         alert_type=pl.lit(OddsAlertType.EVENT_DROPPED.value),
         market_key=pl.lit(WHOLE_LISTING_KEY),
         specifier=pl.lit(""),
-        severity=pl.lit(HIGH),
+        severity=pl.lit(DROP_SEVERITY),
     )
 
 
 def _build_episodes(sizes: pl.DataFrame, figures: pl.DataFrame, rules: OddsAlertRules) -> pl.DataFrame:
     """Return the episodes of `sizes` with their peak, opening change and severity.
 
-    `part` is the part at the peak.
+    The column `part` is the part with the peak.
     """
     episodes = find_episodes(sizes.select("unit", "part", "at", "size"), rules.levels[0], rules.calm_share)
     peak_key, opening = ["unit", "part", "at"], {"part": "opened_by", "at": "opened_at", "change": "change_rel"}
@@ -233,19 +232,14 @@ def _build_episodes(sizes: pl.DataFrame, figures: pl.DataFrame, rules: OddsAlert
         )
         .join(figures.select(*peak_key, "change").rename(opening), on=["unit", "opened_by", "opened_at"], how="left")
         .rename({"peak_part": "part", "change": "peak_change_rel"})
-        .with_columns(severity=_choose_severity(pl.col("peak_size"), rules))
+        .with_columns(severity=rate_size(pl.col("peak_size"), rules.levels))
     )
 
 
-def _choose_severity(size: pl.Expr, rules: OddsAlertRules) -> pl.Expr:
-    _, medium, high = (round(level, SIZE_DECIMALS) for level in rules.levels)
-    return pl.when(size >= high).then(pl.lit(HIGH)).when(size >= medium).then(pl.lit(MEDIUM)).otherwise(pl.lit(LOW))
-
-
 def _add_ordinal_places(timeline: PriceTimeline, episodes: pl.DataFrame, unit: str) -> pl.DataFrame:
-    """Return `episodes` with the `place` of their part, which is an ordinal in the market `unit`.
+    """Return `episodes` with the `place` of their part (see `prices_over_time.PriceTimeline`).
 
-    The market has enumerated outcomes, so it has exactly one line.
+    The part is an ordinal in the market `unit`, which has exactly one line because it has no open outcomes.
     """
     lines = timeline.lines.select(pl.col("unit").alias(unit), "line")
     return (
@@ -256,7 +250,7 @@ def _add_ordinal_places(timeline: PriceTimeline, episodes: pl.DataFrame, unit: s
 
 
 def _add_units(timeline: PriceTimeline, episodes: pl.DataFrame, unit: str, alert_type: OddsAlertType) -> pl.DataFrame:
-    """Return `episodes` with the alert type and with the listing and the market of their unit."""
+    """Return `episodes` with the alert type, and with listing and market of the unit."""
     units = timeline.units.rename({"unit": unit})
     return episodes.join(units, on=unit).with_columns(alert_type=pl.lit(alert_type.value))
 
@@ -266,14 +260,15 @@ def _count_minutes(span: timedelta) -> pl.Expr:
 
 
 def _build_rows(episodes: pl.DataFrame) -> pl.DataFrame:
-    """Return the columns of `ODDS_ALERTS_SCHEMA`; a kickoff in the past closes the episodes that are open."""
+    """Return the columns of `ODDS_ALERTS_SCHEMA`; episodes still open at a past kickoff are closed by it."""
     rows = episodes.with_columns(
         closed_at=pl.when(pl.col("to_come")).then("closed_at").otherwise(pl.coalesce("closed_at", "kickoff_at")),
         outcome_key=pl.col("outcome_key").fill_null(""),
         kickoff_date=pl.col("kickoff_at").dt.date(),
         minutes_to_kickoff=(pl.col("kickoff_at") - pl.col("opened_at")).dt.total_minutes(fractional=True),
         competitor_change_rel=pl.col("other_change"),
-        # Polars divides by a literal through its inverse: 1900 / 1000 is 1.9000000000000001 unless it is rounded.
+        # Polars divides by a constant by multiplying with its inverse: 1900 / 1000 is 1.9000000000000001 unless it is
+        # rounded.
         **{name: (pl.col(milli) / EVENS_MILLI).round(3) for milli, name in ODDS_COLUMN_BY_MILLI.items()},
     )
     ids = [_make_alert_id(*row) for row in rows.select(*EPISODE_KEY, "opened_at").iter_rows()]
@@ -283,7 +278,7 @@ def _build_rows(episodes: pl.DataFrame) -> pl.DataFrame:
 
 
 def _make_alert_id(*key: object) -> int:
-    """Return an id that depends only on the values of `EPISODE_KEY` and opened_at."""
+    """Return an id computed only from `key`: the values of `EPISODE_KEY` and opened_at."""
     text = "|".join(
         part.isoformat() if isinstance(part, datetime) else "" if part is None else str(part) for part in key
     )

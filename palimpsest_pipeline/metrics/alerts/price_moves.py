@@ -1,14 +1,14 @@
-"""The change of prices over a window of time. Frames in, frames out.
+"""The change of prices over a window of time. No I/O.
 
 A change is measured in implied probability (1 / odds). From 2.00 to 2.20 it falls by 0.045; from 100 to 235 it falls by
-0.006, on which no trader acts.
+0.006, which is irrelevant for a trader.
 
 The change of a price can differ only at three kinds of instants: the price changes, the price changed one window
 earlier, or the price of one window earlier becomes known or unknown. It is therefore computed only at the first look at
-or after each of these instants. Markets whose prices never were far apart are skipped.
+or after each of these instants. Markets whose prices were never far apart are skipped.
 
-Belongs here: changes over the window. Does not belong here: prices of other platforms (`book_comparisons`), thresholds
-in time (`episodes`).
+Belongs here: changes over the window. Does not belong here: prices of other platforms (`book_comparisons`), begin and
+end of alerts (`episodes`).
 """
 
 from datetime import timedelta
@@ -22,7 +22,7 @@ from .episodes import SIZE_DECIMALS
 from .prices_over_time import PriceTimeline, find_price_at
 
 ROUNDING_TOLERANCE: Final = 1e-6
-"""The tolerance of the rough filters: rounding must not drop a change exactly at the threshold."""
+"""Tolerance of the rough filters, so that rounding does not drop a change exactly at the threshold."""
 
 
 def compute_moves(
@@ -30,13 +30,14 @@ def compute_moves(
 ) -> pl.DataFrame:
     """Return the price changes over `window` of all outcomes of units that may have moved.
 
-    A unit may have moved if one of its outcomes may have shifted by `min_shift`. There is one row per outcome and look
-    at which the change may differ from the look before, from `watch_from` of `anchored_listings` on. The columns are
-    unit, place, at, odds_milli (null: the outcome cannot be backed), baseline_milli (the price a window ago; null:
-    unknown, or none), change, and shift (`compute_probability_shift`). change and shift are null when either price is
+    A unit (a market of a listing) may have moved if one of its outcomes may have shifted by `min_shift`. There is one
+    row per outcome and look at which the change may differ from the previous look, from `watch_from` of
+    `anchored_listings` on. The columns are unit, place (see `PriceTimeline`), at, odds_milli (null: the outcome cannot
+    be backed), baseline_milli (the price one window earlier; null: unknown, or none), change (relative change of the
+    odds), and shift (change of 1 / odds, `compute_probability_shift`). change and shift are null when either price is
     null.
 
-    A discovery that lacks the listing is a look at which nothing can be backed.
+    A discovery without the listing is a look at which nothing can be backed.
     """
     places = _select_moving_places(timeline.prices, min_shift, max_odds).join(
         timeline.units.select("unit", "listing_id"), on="unit"
@@ -100,7 +101,7 @@ def compute_probability_shift(max_odds: float) -> pl.Expr:
 
 
 def compute_sizes(moves: pl.DataFrame) -> pl.DataFrame:
-    """Return the result of `compute_moves` as sizes for `find_episodes`.
+    """Return the rows of `compute_moves` as sizes for `find_episodes`.
 
     The size is 0 where the outcome cannot be backed. There is no row where the change is not known.
     """
@@ -120,7 +121,8 @@ def find_turns(moments: pl.DataFrame) -> pl.DataFrame:
 def find_first_at_or_after(breaks: pl.DataFrame, moments: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
     """Return `breaks` with `at` moved to the first moment at or after it.
 
-    The columns of that moment are added. Breaks at null and breaks after the last moment are left out.
+    `keys` are the columns on which both frames are joined. The other columns of the moment are added. Breaks with a
+    null `at` and breaks after the last moment are left out.
     """
     return (
         breaks.filter(pl.col("at").is_not_null())
@@ -141,9 +143,9 @@ def find_first_at_or_after(breaks: pl.DataFrame, moments: pl.DataFrame, keys: li
 
 
 def _select_moving_places(prices: pl.DataFrame, min_shift: float, max_odds: float) -> pl.DataFrame:
-    """Return place and unit of all outcomes of units in which one may have shifted by `min_shift`.
+    """Return place and unit of all outcomes of units in which one outcome may have shifted by `min_shift`.
 
-    That one outcome must also have been at or below `max_odds` at some instant.
+    That outcome must also have been at or below `max_odds` at some instant.
     """
     low, high = pl.col("odds_milli").min(), pl.col("odds_milli").max()
     has_moved = (EVENS_MILLI / low - EVENS_MILLI / high >= min_shift - ROUNDING_TOLERANCE) & (
@@ -154,7 +156,7 @@ def _select_moving_places(prices: pl.DataFrame, min_shift: float, max_odds: floa
 
 
 def _select_while_known(queries: pl.DataFrame, known_spans: pl.DataFrame) -> pl.DataFrame:
-    """Return the queries whose instant `before` is within a span in which the listing's last answer held."""
+    """Return the queries whose instant `before` is in a span in which the listing's last answer held."""
     spans = known_spans.select("listing_id", "until", known_at="at").sort("known_at")
     matches = queries.sort("before").join_asof(
         spans, left_on="before", right_on="known_at", by="listing_id", check_sortedness=False

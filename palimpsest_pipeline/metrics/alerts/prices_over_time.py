@@ -1,12 +1,11 @@
-"""The prices of listings over time, and the price at any instant. Frames in, frames out.
+"""The prices of listings over time, and the price at any instant. No I/O.
 
-The shapes of the frames are in `lifecycle_frames`. A price can be backed: the market is offered, and the outcome has
+The columns of the frames are in `lifecycle_frames`. A price can be backed if the market is offered, and the outcome has
 odds above 1.00 and is not suspended. A price holds from the answer that shows it until an answer shows another price,
-suspends the outcome or lacks it. The first answer of a UTC day names every market, so a market that it lacks is
+suspends the outcome or lacks it. The first answer of a UTC day contains all markets, so a market that is not in it is
 withdrawn.
 
-Belongs here: lines, their rows and prices, and the looks at listings. Does not belong here: the meaning of a price
-change.
+Belongs here: lines, their rows and prices, and the looks at listings. Does not belong here: judging a price change.
 """
 
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from ..lifecycle.anchors import select_looks_before_kickoff
 from ..prices.margins import expand_outcomes
 
 PLACES_PER_LINE: Final = pl.lit(1 << 16, pl.Int64)
-"""A number above the length of any price array: place = line x this + ordinal."""
+"""A number above the length of any price array. A place is line x this number + ordinal."""
 _LINE_COLUMNS: Final = ("listing_id", "market_key", "specifier", "outcome")
 
 
@@ -30,14 +29,18 @@ _LINE_COLUMNS: Final = ("listing_id", "market_key", "specifier", "outcome")
 class PriceTimeline:
     """The content of all answers before kickoff, numbered by unit, line and place.
 
-    A unit is a market on a listing, a line is one of its rows in the history, a place is an outcome on a line.
+    A unit is a market of a listing, a line is one of its rows in the history (one specifier, or one open outcome), a
+    place is an outcome of a line.
 
-    `units` has unit, listing_id, market_key and specifier. `lines` has line, unit and outcome. `rows` has line, unit,
-    at, until and state, without withdrawn rows. `prices` has place, unit, at, until and odds_milli. `until` is the
-    first answer that differs, or null where the last answer before kickoff still agrees.
+    - `units`: unit, listing_id, market_key and specifier.
+    - `lines`: line, unit and outcome.
+    - `rows`: line, unit, at, until and state, without withdrawn rows.
+    - `prices`: place, unit, at, until and odds_milli (decimal odds x 1000).
+    - `moments`: listing_id, at and answered, of answers and of discoveries without the listing.
+    - `known_spans`: listing_id, at and until of the spans in which the listing's last answer holds.
 
-    `moments` has listing_id, at and answered, of answers and of discoveries that lack the listing. `known_spans` has
-    listing_id, at and until: the spans in which the listing's last answer holds.
+    In rows and prices, `until` is the first answer that differs, or null if the last answer before kickoff still
+    agrees.
     """
 
     units: pl.DataFrame
@@ -48,9 +51,9 @@ class PriceTimeline:
     known_spans: pl.DataFrame
 
     def add_outcome_keys(self, places: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
-        """Return `places` with the `outcome_key` of each.
+        """Return `places` with the `outcome_key` of each place.
 
-        Raises ValueError when `outcomes` (`domain.schemas.OUTCOME_NAMES`) lacks one.
+        Raises ValueError when `outcomes` (`domain.schemas.OUTCOME_NAMES`) lacks a key.
         """
         names = outcomes.select(pl.col("ordinal").alias("nth"), "outcome_key", market="market_key").unique()
         markets = self.lines.join(self.units.select("unit", market="market_key"), on="unit").select(
@@ -81,7 +84,7 @@ def build_price_timeline(
     """Return the rows and prices of `anchored_listings` before kickoff.
 
     `anchored_listings` is the result of `add_kickoff` with the column `since`: the begin of a UTC day, before which
-    nothing counts.
+    data has no influence. `silence_limit` is how long an answer holds without another look.
 
     Raises ValueError on a limit that is not positive, and when a change has no answer among the looks.
     """
@@ -150,7 +153,7 @@ def _build_rows(changes: pl.DataFrame, lines: pl.DataFrame, answers: pl.DataFram
 
 
 def _build_prices(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the spans in which an outcome could be backed at one price, by place and time."""
+    """Return the spans in which an outcome could be backed at the same price, by place and time."""
     offered = rows.filter(pl.col("state") == MarketState.OFFERED.value).with_columns(pl.col("off_mask").fill_null(0))
     backable = (
         expand_outcomes(offered.with_columns(outcome=pl.lit("")), ("line", "unit", "at", "until"))
@@ -172,8 +175,8 @@ def _build_prices(rows: pl.DataFrame) -> pl.DataFrame:
 def _find_known_spans(looks: pl.DataFrame, silence_limit: timedelta) -> pl.DataFrame:
     """Return the spans in which the last answer of a listing holds.
 
-    A failed look, a discovery that lacks the listing, or silence ends a span. A discovery that lists it changes
-    nothing.
+    A failed look, a discovery without the listing, or a time without looks longer than `silence_limit` ends a span. A
+    discovery that shows the listing changes nothing.
     """
     deciding_looks = looks.filter(pl.col("look") != LookResult.LISTED.value)
     is_answer = pl.col("look") == LookResult.ANSWERED.value
@@ -193,7 +196,7 @@ def _find_known_spans(looks: pl.DataFrame, silence_limit: timedelta) -> pl.DataF
 def find_price_at(queries: pl.DataFrame, prices: pl.DataFrame, instant: str) -> pl.DataFrame:
     """Return `queries` with `odds_milli`, the price of their place at their instant, or null.
 
-    `instant` names the column of `queries` that holds the instant. The result has no defined order.
+    `instant` is the name of the column of `queries` with the instant. The rows of the result have no defined order.
     """
     return (
         queries.sort(instant)

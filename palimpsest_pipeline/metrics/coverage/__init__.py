@@ -1,1 +1,1 @@
-"""Coverage, match rates and the quality of cycles. Frames in, frames out."""
+"""Coverage, match rates and the quality of cycles. Takes and returns frames."""

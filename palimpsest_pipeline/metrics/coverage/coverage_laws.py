@@ -1,8 +1,9 @@
-"""Laws that derived rows obey, whatever the platforms answer.
+"""Laws on derived rows: rules that hold whatever the platforms answer.
 
-Each law returns its violations (`domain.schemas.VIOLATIONS_SCHEMA`), one sentence per row, and an empty frame when
-there are none. The laws take frames as they were written, of one cycle or several: `cycle_id`, where it exists, and
-`as_of` tell the cycles apart. The laws do not use the code that computes the frames.
+Each function returns the violations of one rule, one sentence per row (`domain.schemas.VIOLATIONS_SCHEMA`), or an empty
+frame. The functions take rows as they were written, of one cycle or several, which they tell apart by `cycle_id`, if it
+exists, and `as_of`. They do not call the code that computes the rows. In many tables a "universe" is one of two sets of
+fixtures: all, or only those that have not started (`include_started`).
 """
 
 from typing import Final
@@ -26,7 +27,7 @@ RATE_COLUMNS: Final = (
     "observed_share",
 )
 _RATE_COLUMNS_BY_COUNT: Final = {
-    # Column of coverage_tournament: columns of match_rate_platform (of a competitor, of the union).
+    # Column of coverage_tournament to the columns of match_rate_platform for one competitor and for all platforms.
     "n_home": ("n_home", "n_home"),
     "n_platform": ("n_fixtures", None),
     "n_matched": ("n_matched_fixtures", "n_matched_fixtures"),
@@ -36,16 +37,19 @@ _RATE_COLUMNS_BY_COUNT: Final = {
     "n_unidentified": ("n_without_sr", "n_without_sr"),
 }
 CLOCK_TOLERANCE_S: Final = 300
-"""Platforms round and correct kickoffs by minutes. A wrong time zone is off by at least 15 minutes."""
-CLOCK_MIN_FIXTURES: Final = 5
-"""The smallest number of shared fixtures from which a clock is judged.
+"""Maximum median difference between a platform's kickoffs and home's, in seconds.
 
-With fewer, one postponement would decide.
+Platforms round and correct kickoffs by minutes. A wrong time zone shifts them by at least 15 minutes.
+"""
+CLOCK_MIN_FIXTURES: Final = 5
+"""Minimum number of shared fixtures for judging a platform's clock.
+
+With fewer, a single postponement could decide.
 """
 
 
 def classes_add_up(rates: pl.DataFrame) -> pl.DataFrame:
-    """Return rows of match_rate_platform whose classes do not add up to the union.
+    """Return rows of match_rate_platform whose classes do not add up to their total.
 
     The classes are matched, home only, competitor only and undetermined.
     """
@@ -60,9 +64,9 @@ def classes_add_up(rates: pl.DataFrame) -> pl.DataFrame:
 
 
 def fixtures_add_up(coverage: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame:
-    """Return classes of coverage_fixture that differ from the row `all` of match_rate_platform.
+    """Return classes whose number in coverage_fixture differs from the row `all` of match_rate_platform.
 
-    Both universes are compared.
+    They are compared with and without started fixtures.
     """
     cycle_columns = _select_cycle_columns(coverage, rates)
     repeated = pl.concat(
@@ -106,7 +110,7 @@ def fixtures_add_up(coverage: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame
 def tournaments_add_up(by_tournament: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame:
     """Return counts of coverage_tournament whose sum over tournaments differs from match_rate_platform.
 
-    Each competitor is compared with its own row, `any` with the row `all`.
+    Rows of a competitor are compared with its own row there, rows of `any` with the row `all`.
     """
     key = [*_select_cycle_columns(by_tournament, rates), "include_started", "platform"]
     sums = by_tournament.group_by(key).agg(
@@ -136,7 +140,7 @@ def tournaments_add_up(by_tournament: pl.DataFrame, rates: pl.DataFrame) -> pl.D
 
 
 def rates_are_ratios(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return rates of any derived frame that are neither null nor in [0, 1]."""
+    """Return rates in any derived frame that are neither null nor in [0, 1]."""
     return pl.concat(
         [
             pl.DataFrame(schema=VIOLATIONS_SCHEMA),
@@ -157,8 +161,8 @@ def rates_are_ratios(frame: pl.DataFrame) -> pl.DataFrame:
 def classes_follow_platforms(coverage: pl.DataFrame) -> pl.DataFrame:
     """Return rows of coverage_fixture whose class contradicts their list of platforms.
 
-    A fixture is listed on at least one platform. It is matched exactly when home and a competitor list it. Home-only
-    and competitor-only fixtures are listed on that side alone.
+    A fixture must be listed on at least one platform. It is matched exactly when home and a competitor list it.
+    Home-only and competitor-only fixtures are listed on that side only.
     """
     is_at_home = pl.col("platforms").list.contains(pl.col("home_platform"))
     listed, competitors = pl.col("platforms").list.len(), pl.col("n_competitors")
@@ -182,9 +186,9 @@ def classes_follow_platforms(coverage: pl.DataFrame) -> pl.DataFrame:
 
 
 def no_listing_is_lost(universe: CoverageUniverse, rates: pl.DataFrame) -> pl.DataFrame:
-    """Return platforms of which match_rate_platform does not count every match listing, identified or not.
+    """Return platforms for which match_rate_platform does not count every listing of a match.
 
-    `rates` holds the rows of this universe alone.
+    Listings without a fixture must be counted too. `rates` contains the rows of this universe only.
     """
     counted = universe.listings.group_by("platform").agg(pl.len().alias("n_given"))
     both = (
@@ -202,7 +206,7 @@ def no_listing_is_lost(universe: CoverageUniverse, rates: pl.DataFrame) -> pl.Da
 
 
 def clocks_agree(shifts: pl.DataFrame) -> pl.DataFrame:
-    """Return platforms whose kickoffs differ from home's in the median: one of the time zones is misread.
+    """Return platforms whose kickoffs have a median difference from home's: a time zone is misread.
 
     `shifts` has home_platform, platform, kickoff_at and home_kickoff, one row per platform and shared fixture.
     """
@@ -227,8 +231,8 @@ def match_rates_are_usual(
     """Return platforms whose match rate is further than `tolerance` from the median of earlier cycles.
 
     `rates` and `earlier` have platform, completeness and match_rate. Only complete discoveries are compared, because an
-    incomplete one changes the rate by itself and another law reports it. A platform with fewer than `min_earlier`
-    earlier rates is not judged.
+    incomplete one changes the rate, and another rule reports it. A platform with fewer than `min_earlier` earlier rates
+    is not judged.
     """
     is_comparable = pl.col("completeness") == "complete", pl.col("match_rate").is_not_null()
     medians = (
@@ -249,14 +253,15 @@ def match_rates_are_usual(
 
 
 UNANSWERED_LAW: Final = "captures are answered"
-"""The law of a capture of given fixtures that got few answers; it may have run out of time."""
+"""Name of the rule on captures of given fixtures that got few answers, perhaps for lack of time."""
 
 
 def no_stage_is_empty(quality: pl.DataFrame, max_drop: float = 0.5) -> pl.DataFrame:
     """Return stages of run_quality that failed or fetched too little.
 
-    Too little is less than `1 - max_drop` of the trailing median, or for a capture without a median, of the listings it
-    asked for. A complete capture lacks nothing, however few listings it has: each was answered or is known to be gone.
+    Too little means less than `1 - max_drop` of the median of earlier cycles; for a capture without such a median, less
+    than that share of the requested listings. A capture with status complete is never too small: each of its listings
+    was answered or does not exist any more.
     """
     failed = quality.filter(pl.col("completeness") == "failed")
     dropped = quality.filter(pl.col("completeness") != "failed", pl.col("drop_vs_median") > max_drop)
@@ -290,7 +295,8 @@ def no_stage_is_empty(quality: pl.DataFrame, max_drop: float = 0.5) -> pl.DataFr
 def changes_are_plausible(quality: pl.DataFrame, min_markets: int = 5_000) -> pl.DataFrame:
     """Return stages of run_quality in which no market changed, or every market did.
 
-    Among at least `min_markets` compared markets, either result means that the comparison is broken.
+    Only stages with at least `min_markets` compared markets are judged. Either result means that the comparison is
+    broken.
     """
     compared = pl.col("changed") + pl.col("confirmed")
     implausible = quality.filter(compared >= min_markets, (pl.col("changed") == 0) | (pl.col("confirmed") == 0))
@@ -299,9 +305,9 @@ def changes_are_plausible(quality: pl.DataFrame, min_markets: int = 5_000) -> pl
 
 
 def mapping_adds_up(coverage: pl.DataFrame, unmapped: pl.DataFrame) -> pl.DataFrame:
-    """Return counts of mapping_coverage that do not add up or differ from the ledger.
+    """Return counts of mapping_coverage that do not add up or that differ from core.unmapped_markets.
 
-    Mapped and unmapped markets add up to the markets seen. Every unmapped occurrence is in core.unmapped_markets.
+    Mapped and unmapped markets must add up to all markets. Every unmapped occurrence must be in core.unmapped_markets.
     """
     row = pl.format("cycle {}, {} {} {}", "cycle_id", "platform", "sport", "family")
     mismatches = coverage.filter(pl.sum_horizontal("n_mapped", *ERROR_BY_COUNT_COLUMN) != pl.col("n_markets_seen"))
@@ -334,7 +340,7 @@ def mapping_adds_up(coverage: pl.DataFrame, unmapped: pl.DataFrame) -> pl.DataFr
 def markets_are_mapped(rates: pl.DataFrame, min_rate: float, max_drop: float = 0.01) -> pl.DataFrame:
     """Return platforms whose last mapped rate is below `min_rate` or fell by more than `max_drop`.
 
-    `rates` holds the rates of two full cycles: cycle_id, platform, mapped_rate.
+    `rates` has cycle_id, platform and mapped_rate of two full cycles.
     """
     last = rates.filter(pl.col("cycle_id") == pl.col("cycle_id").max())
     previous = rates.filter(pl.col("cycle_id") != pl.col("cycle_id").max()).select("platform", was="mapped_rate")
@@ -360,10 +366,10 @@ def markets_are_mapped(rates: pl.DataFrame, min_rate: float, max_drop: float = 0
 
 
 def prices_are_from_before_kickoff(prices: pl.DataFrame) -> pl.DataFrame:
-    """Return rows of open_close with a price from after kickoff, or with an early closing price.
+    """Return rows of open_close with a price from after kickoff, or with a closing price before kickoff.
 
-    A price that was seen at kickoff or later is neither an opening nor a closing price. There is no closing price
-    before kickoff.
+    Opening and closing prices must have been observed before kickoff. A closing price exists only once the kickoff has
+    passed.
     """
     last_seen_at = pl.max_horizontal("open_observed_at", "close_observed_at", "close_last_confirmed_at")
     to_come = pl.col("effective_kickoff") > pl.col("as_of")
@@ -381,7 +387,7 @@ def prices_are_from_before_kickoff(prices: pl.DataFrame) -> pl.DataFrame:
 def intervals_do_not_overlap(intervals: pl.DataFrame) -> pl.DataFrame:
     """Return intervals of one market on one platform that end before they begin or overlap the next one.
 
-    Only the last interval of a market may be open.
+    Only the last interval of a market may have no end.
     """
     begin, end, following = pl.col("valid_from"), pl.col("valid_to"), pl.col("next_from")
     rows = _add_next_start(intervals)
@@ -434,7 +440,7 @@ def intervals_have_no_holes(intervals: pl.DataFrame) -> pl.DataFrame:
 
 
 def _add_next_start(intervals: pl.DataFrame) -> pl.DataFrame:
-    """Return the intervals with `next_from`, the begin of the market's next interval, or null."""
+    """Return the intervals with `next_from`, the begin of the same market's next interval, or null."""
     key = ["sr_id", "platform", "market_key", "specifier"]
     rows = intervals.select(*key, "valid_from", "valid_to").sort(*key, "valid_from", "valid_to", nulls_last=True)
     return rows.with_columns(
@@ -447,7 +453,7 @@ def _describe_market() -> pl.Expr:
 
 
 def build_violations(law: str, violating_rows: pl.DataFrame, subject: pl.Expr, sentence: pl.Expr) -> pl.DataFrame:
-    """Return rows as violations of `law`: the subject, and a sentence that says what is wrong with it."""
+    """Return rows as violations of `law`, each with its subject and a sentence that says what is wrong."""
     rows = violating_rows.select(law=pl.lit(law), subject=subject.cast(pl.String), said=sentence.cast(pl.String))
     return rows.select("law", "subject", violation=pl.col("subject") + pl.lit(": ") + pl.col("said"))
 
@@ -457,7 +463,7 @@ def _select_cycle_columns(*frames: pl.DataFrame) -> list[str]:
 
 
 def _describe_platform_row(frame: pl.DataFrame) -> pl.Expr:
-    """Return the name of a row: its platform, its universe, and its cycle where the frame has one."""
+    """Return the name of a row: its platform, whether started fixtures count, and its cycle if it has one."""
     universe = (
         pl.when("include_started").then(pl.lit("with started fixtures")).otherwise(pl.lit("without started fixtures"))
     )

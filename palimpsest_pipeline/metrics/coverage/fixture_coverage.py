@@ -1,6 +1,6 @@
 """Coverage per fixture and per tournament.
 
-`universe` decides whether a fixture is listed, missing or unknown on a platform. This module only names and counts.
+`universe` decides whether a fixture is listed, missing or unknown on a platform. This module classifies and counts.
 """
 
 from typing import Final
@@ -64,9 +64,9 @@ PAIR_COUNT_COLUMNS: Final = ("n_home", "n_platform", "n_matched", "n_home_only",
 def build_coverage_fixture(universe: CoverageUniverse) -> pl.DataFrame:
     """Return one row per fixture, started or not, sorted by SportRadar id.
 
-    The result has the columns `COVERAGE_FIXTURE_SCHEMA`. `stale_since` is the oldest earlier discovery that the
-    evidence of any platform rests on, or null when all evidence is of this cycle. The caller adds cycle, mapping
-    version and clock.
+    The result has the columns `COVERAGE_FIXTURE_SCHEMA`. `stale_since` is the oldest earlier discovery that is used as
+    evidence for a platform, or null when all evidence is of this cycle. The caller adds cycle, mapping version and the
+    time of computation.
     """
     classes = universe.pairs.filter(pl.col("platform") == ANY_COMPETITOR).select(
         "sr_id", fixture_class=pl.col("outcome").replace({"platform_only": FixtureClass.COMPETITOR_ONLY.value})
@@ -86,11 +86,11 @@ def build_coverage_fixture(universe: CoverageUniverse) -> pl.DataFrame:
 
 
 def build_coverage_tournament(universe: CoverageUniverse) -> pl.DataFrame:
-    """Return one row per tournament, competitor (and `any`) and universe.
+    """Return one row per tournament, competitor (and `any`), with and without started fixtures.
 
-    The result has the columns `COVERAGE_TOURNAMENT_SCHEMA`. The rows are sorted by tournament, platform and universe.
-    Every tournament with a fixture or an unidentified listing in the universe has a row for every competitor, with
-    counts of 0 if need be.
+    The result has the columns `COVERAGE_TOURNAMENT_SCHEMA`, sorted by tournament, platform and include_started. Every
+    tournament with a fixture, or with a listing without fixture, has a row for every competitor, if need be with counts
+    of 0.
     """
     key = ["include_started", "tournament_key", "platform"]
     pairs = repeat_per_universe(universe.pairs)
@@ -119,9 +119,9 @@ def build_coverage_tournament(universe: CoverageUniverse) -> pl.DataFrame:
 
 
 def repeat_per_universe(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return `frame` once per universe.
+    """Return `frame` twice: all rows, and the rows of fixtures that have not started.
 
-    All rows have a copy with `include_started` true; rows of fixtures that have not started have another with false.
+    `include_started` is true in the first copy and false in the second.
     """
     return pl.concat(
         [
@@ -132,7 +132,7 @@ def repeat_per_universe(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def count_pairs() -> tuple[pl.Expr, ...]:
-    """Return the aggregations that make `PAIR_COUNT_COLUMNS` of any group of pairs."""
+    """Return the aggregations for `PAIR_COUNT_COLUMNS`, for groups of `CoverageUniverse.pairs`."""
     outcome = pl.col("outcome")
     return (
         pl.col("on_home").sum().alias("n_home"),
@@ -145,7 +145,7 @@ def count_pairs() -> tuple[pl.Expr, ...]:
 
 
 def count_unidentified(universe: CoverageUniverse) -> pl.DataFrame:
-    """Return the number of listings without a fixture per universe, tournament and platform.
+    """Return the number of listings without a fixture, by include_started, tournament and platform.
 
     The columns are include_started, tournament_key, platform and n_unidentified. The platform `any` counts all
     platforms.

@@ -1,6 +1,7 @@
-"""The slots of the kickoff cadence that were due, and their results. Frames in, frames out.
+"""The due slots of the kickoff cadence and their results. Takes and returns frames.
 
-Belongs here: the comparison of due slots with requested ones. Does not belong here: reading either, the start of a run.
+Here a slot is one minute at which a fixture must be requested. Belongs here: the comparison of due slots with requested
+ones. Does not belong here: reading them, starting a run.
 """
 
 from collections.abc import Mapping
@@ -28,9 +29,9 @@ LOST_STRETCHES_SCHEMA: Final[dict[str, pl.DataType]] = {
     "n_asked": pl.UInt32(),
     "silent": pl.List(pl.String()),
 }
-"""One row per run of consecutive lost slots of one fixture.
+"""One row per fixture and period of consecutive lost slots.
 
-`n_asked` is the number of slots that were requested without an answer. `silent` holds the platforms that did not
+`n_asked` is the number of slots that were requested without an answer. `silent` lists the platforms that did not
 answer.
 """
 OUTAGES_SCHEMA: Final[dict[str, pl.DataType]] = {
@@ -47,12 +48,12 @@ def list_due_slots(
 ) -> pl.DataFrame:
     """Return every slot in [`begin`, `end`) that was due for a fixture of `known_kickoffs`.
 
-    The result has the columns `SLOTS_SCHEMA`. A slot is a whole minute. `answered` is true when the slot was requested
-    and at least one platform answered.
+    The result has the columns `SLOTS_SCHEMA`. `answered` is true when the slot was requested and at least one platform
+    answered.
 
-    `tiers` maps minutes before kickoff to the interval in minutes from then on. A slot is due if the kickoffs known at
-    the begin of its minute and those known at its end both make it due. So a fixture that was first seen too late has
-    no due slot, and neither has one that was postponed or removed while the slot could still be requested.
+    `tiers` maps minutes before kickoff to the interval in minutes between requests from then on. A slot is due only if
+    the kickoff known at the begin of its minute and the one known at its end both make it due. So there is no due slot
+    for a fixture that was first seen too late, or that was postponed or removed during the minute.
     """
     at = pl.col("slot_at")
     first = pl.max_horizontal(
@@ -91,7 +92,7 @@ def select_lost_slots(slots: pl.DataFrame) -> pl.DataFrame:
 
 
 def count_silences(slots: pl.DataFrame) -> dict[str, int]:
-    """Return by platform name the number of answered slots at which the platform did not answer."""
+    """Return by platform name the number of answered slots at which this platform did not answer."""
     counts = (
         slots.filter("answered")
         .select(pl.col("silent").explode(empty_as_null=False))
@@ -103,10 +104,10 @@ def count_silences(slots: pl.DataFrame) -> dict[str, int]:
 
 
 def group_lost_stretches(slots: pl.DataFrame) -> pl.DataFrame:
-    """Return the lost slots of each fixture grouped into runs, sorted by begin and fixture.
+    """Return the lost slots of each fixture, grouped into periods without an answered slot in between.
 
-    A run has no answered slot in between. `slots` holds all slots (`SLOTS_SCHEMA`). The result has the columns
-    `LOST_STRETCHES_SCHEMA`.
+    `slots` contains all slots (`SLOTS_SCHEMA`). The result has the columns `LOST_STRETCHES_SCHEMA`, sorted by begin and
+    fixture.
     """
     n_answered_before = pl.col("answered").cum_sum().over("sr_id", order_by="slot_at")
     stretches = (
@@ -130,8 +131,8 @@ def group_lost_stretches(slots: pl.DataFrame) -> pl.DataFrame:
 def group_outages(slots: pl.DataFrame) -> pl.DataFrame:
     """Return the lost slots of all fixtures grouped into outages, columns `OUTAGES_SCHEMA`, newest first.
 
-    `slots` holds all slots (`SLOTS_SCHEMA`). Between two outages lies a minute at which a slot was due and none was
-    lost.
+    `slots` contains all slots (`SLOTS_SCHEMA`). Between two outages there is at least one minute with a due slot and no
+    lost slot.
     """
     is_complete = pl.col("answered").all().over("slot_at")
     stretches = (
@@ -152,7 +153,7 @@ def group_outages(slots: pl.DataFrame) -> pl.DataFrame:
 
 
 def _is_due(tiers: Mapping[int, int]) -> pl.Expr:
-    """Return whether the innermost tier that contains `slot_at` has a request at that minute."""
+    """Return whether the cadence requests at the minute `slot_at`, by the tier nearest to kickoff."""
     time_to_kickoff, at = pl.col("kickoff_at") - pl.col("slot_at"), pl.col("slot_at").dt
     minute_of_day = at.hour().cast(pl.Int32) * 60 + at.minute()
     due = pl.lit(value=False)

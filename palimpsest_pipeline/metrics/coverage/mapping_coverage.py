@@ -1,4 +1,4 @@
-"""The share of the platforms' markets that the vocabulary maps, and the unmapped ones by impact.
+"""The share of the platforms' markets that the vocabulary maps, and a ranking of the unmapped markets.
 
 This module only counts; `mapping` decides which market is mapped.
 """
@@ -12,9 +12,9 @@ from palimpsest_pipeline.domain.enums import MappingError, TriageStatus
 from palimpsest_pipeline.domain.schemas import INSTANT
 
 UNKNOWN_FAMILY: Final = "unknown"
-"""The family of markets that are not in the vocabulary."""
+"""The family of markets that the vocabulary does not know."""
 ERROR_BY_COUNT_COLUMN: Final = {f"n_{error}": error.value for error in MappingError}
-"""The error class that each column of mapping_coverage counts."""
+"""Columns of mapping_coverage to the error class that they count."""
 MAPPING_COVERAGE_SCHEMA: Final[dict[str, pl.DataType]] = {
     "platform": pl.String(),
     "sport": pl.String(),
@@ -57,8 +57,8 @@ UNMAPPED_MARKET_SCHEMA: Final[dict[str, pl.DataType]] = {
 def build_mapping_coverage(counts: pl.DataFrame, matches: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
     """Return one row per platform, sport and family, columns `MAPPING_COVERAGE_SCHEMA`, sorted by these.
 
-    `counts` holds the cycle's rows of core.mapping_counts (`MAPPING_COUNTS_SCHEMA`). `matches` has listing_id and
-    match, a text that is equal for listings of one match. The caller adds cycle, mapping version and clock.
+    `counts` are the cycle's rows of core.mapping_counts (`MAPPING_COUNTS_SCHEMA`). `matches` has listing_id and match,
+    a text that is equal for listings of one match. The caller adds cycle, mapping version and the time of computation.
     """
     key = ["platform", "sport", "family"]
     counts = counts.select(MAPPING_COUNTS_SCHEMA.keys()).with_columns(pl.col("family").replace("", UNKNOWN_FAMILY))
@@ -95,15 +95,15 @@ def build_mapping_coverage(counts: pl.DataFrame, matches: pl.DataFrame, as_of: d
 def build_unmapped_market(
     ledger: pl.DataFrame, known_markets: pl.DataFrame, triage: pl.DataFrame, proposals: pl.DataFrame
 ) -> pl.DataFrame:
-    """Return the ledger of unmapped markets with rank, status and proposal.
+    """Return the unmapped markets of all cycles with rank, status and proposal.
 
-    The result has the columns `UNMAPPED_MARKET_SCHEMA`. The rows are sorted by platform and rank. `ledger` has one row
-    per `UNMAPPED_KEY` over all cycles, with the columns that are not added here. `known_markets` has platform, sport
-    and external_market_id of the vocabulary's keys; `triage` has the same with status and reason. `proposals` has
+    The result has the columns `UNMAPPED_MARKET_SCHEMA`, sorted by platform and rank. `ledger` has one row per
+    `UNMAPPED_KEY` over all cycles, with the columns that are not added here. `known_markets` has platform, sport and
+    external_market_id of the vocabulary's keys; `triage` has these columns with status and reason. `proposals` has
     `UNMAPPED_KEY`, proposed_market_key and proposal_evidence.
 
-    The status is mapped when the market was unknown and the vocabulary knows it now: only a replay is missing. A known
-    market with an unknown form of specifier or outcome stays new until a replay maps it.
+    The status is mapped when the market was unknown and the vocabulary knows it now, so that only a replay is missing.
+    A known market with an unknown specifier or outcome has the status new until a replay maps it.
     """
     market = list(UNMAPPED_KEY[:3])
     only_unknown = pl.col("error_classes").list.eval(pl.element() == MappingError.UNKNOWN_MARKET.value).list.all()

@@ -1,4 +1,4 @@
-"""Match rates per platform and overall. The name of each rate names its denominator.
+"""Match rates per platform and overall. Each rate is named after its denominator.
 
 Fixtures are counted as in `fixture_coverage`; this module counts listings too.
 """
@@ -21,7 +21,7 @@ from .fixture_coverage import (
 from .universe import ANY_COMPETITOR, PARTIAL_RANK, CoverageUniverse, name_evidence, rank_evidence
 
 ALL_PLATFORMS: Final = "all"
-"""The `platform` of the row that counts the union of all platforms."""
+"""Value of `platform` in the row for all platforms together."""
 MATCH_RATE_PLATFORM_SCHEMA: Final[dict[str, pl.DataType]] = {
     "platform": pl.String(),
     "include_started": pl.Boolean(),
@@ -61,12 +61,12 @@ def build_match_rate_platform(
     completeness: Mapping[Platform, Completeness] | None = None,
     previous_counts: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    """Return one row per platform (and `all`) and universe, sorted by these.
+    """Return one row per platform (and `all`), with and without started fixtures, sorted by these.
 
-    The result has the columns `MATCH_RATE_PLATFORM_SCHEMA`. `completeness` holds the completeness of this cycle's
-    discovery of each platform; a platform that it lacks was not discovered and counts as failed. `previous_counts` is
-    the frame of the cycle before, with at least the columns `PREVIOUS_COUNTS_SCHEMA`; it is None or empty for the first
-    cycle.
+    The result has the columns `MATCH_RATE_PLATFORM_SCHEMA`. `completeness` maps each platform to the completeness of
+    its discovery in this cycle; a platform that is not in it was not discovered and counts as failed. `previous_counts`
+    is the result for the previous cycle, with at least the columns `PREVIOUS_COUNTS_SCHEMA`; it is None or empty for
+    the first cycle.
     """
     names = [*universe.platforms, ALL_PLATFORMS]
     grid = pl.DataFrame({"platform": names}, schema={"platform": pl.String}).join(
@@ -99,10 +99,10 @@ def build_match_rate_platform(
 
 
 def _count_fixtures(universe: CoverageUniverse) -> pl.DataFrame:
-    """Return the counts of fixtures per platform and universe.
+    """Return the numbers of fixtures per platform, with and without started fixtures.
 
-    A competitor's row compares it with home. The row `all` counts the union. Home's own row counts the part of the
-    union that home lists.
+    A competitor's row compares the competitor with home. The row `all` counts the fixtures of all platforms. Home's row
+    counts those of them that home lists.
     """
     home = universe.home
     union_pairs = universe.pairs.filter(pl.col("platform") == ANY_COMPETITOR)
@@ -125,9 +125,10 @@ def _count_fixtures(universe: CoverageUniverse) -> pl.DataFrame:
 
 
 def _count_listings(universe: CoverageUniverse) -> pl.DataFrame:
-    """Return the counts of listings per platform and universe, including listings without a fixture.
+    """Return the numbers of listings per platform, with and without started ones.
 
-    A listing should be linked to home when home states the same SportRadar id as the listing itself.
+    Listings without a fixture are included. A listing of a competitor should have a counterpart on home when a listing
+    of home has the same SportRadar id.
     """
     pairs = universe.pairs
     matched_in_union = pairs.filter(pl.col("platform") == ANY_COMPETITOR, pl.col("outcome") == "matched").select(
@@ -168,9 +169,9 @@ def _count_listings(universe: CoverageUniverse) -> pl.DataFrame:
 
 
 def _find_weakest_evidence(universe: CoverageUniverse) -> pl.DataFrame:
-    """Return the weaker evidence of each platform and home.
+    """Return for each platform the weaker one of its evidence and home's.
 
-    The union has the weakest evidence of all platforms.
+    The row for all platforms has the weakest evidence of all.
     """
     platform_ranks = universe.looked_tournaments.filter(pl.col("tournament_external_id") == "*").select(
         "platform", rank=rank_evidence(pl.col("evidence"))

@@ -1,6 +1,6 @@
-"""The completeness and the speed of each stage of a cycle, per platform.
+"""The completeness and speed of each stage of a cycle, per platform.
 
-This module counts; checks and alerts decide whether a figure is a problem.
+This module only counts; checks and alerts decide whether a number is a problem.
 """
 
 from collections.abc import Sequence
@@ -89,15 +89,19 @@ def build_run_quality(
 ) -> pl.DataFrame:
     """Return one row per platform and stage, columns `RUN_QUALITY_SCHEMA`, sorted by these.
 
-    `answers` holds every attempt of the cycle (`ANSWERS_SCHEMA`). `manifests` holds the cycle's rows of
-    core.discovery_manifest (at least `MANIFESTS_SCHEMA`). `discovered_counts` holds, per platform, the match listings
-    and all listings that discovery wrote (`DISCOVERED_SCHEMA`). `history` has one row per capture (`HISTORY_SCHEMA`).
-    `rejects` counts the answers refused as a whole and the entries refused inside readable answers
-    (`domain.schemas.REJECT_COUNTS`). `medians` holds the median of `fetched` over earlier cycles of the same scope
-    (`MEDIANS_SCHEMA`). The caller adds cycle, mapping version and clock.
+    - `answers`: every attempt of the cycle (`ANSWERS_SCHEMA`).
+    - `manifests`: the cycle's rows of core.discovery_manifest (at least `MANIFESTS_SCHEMA`).
+    - `discovered_counts`: per platform the listings of matches and all listings that discovery wrote
+      (`DISCOVERED_SCHEMA`).
+    - `history`: one row per capture (`HISTORY_SCHEMA`).
+    - `rejects`: counts of answers refused as a whole, and of entries refused inside readable answers
+      (`domain.schemas.REJECT_COUNTS`).
+    - `medians`: the median of `fetched` over earlier cycles of the same scope (`MEDIANS_SCHEMA`).
 
-    A full cycle has all three stages for every platform, and a stage without any result has failed: a platform that
-    suddenly returns nothing is a failure. Other scopes have rows only for the requested platforms and stages.
+    The caller adds cycle, mapping version and the time of computation.
+
+    The stages are discovery, capture and storage. A full cycle has all three for every platform; one without any result
+    counts as failed. Other scopes have rows only for the requested platforms and stages.
     """
     names = sorted({str(p) for p in platforms})
     staged = _add_stage(answers)
@@ -131,10 +135,10 @@ def build_run_quality(
 
 
 def _add_stage(answers: pl.DataFrame) -> pl.DataFrame:
-    """Return the attempts with their stage, result, duration and ignored Age headers.
+    """Return the attempts with their stage, result, duration, and whether their Age header was ignored.
 
-    Attempt 0 is a request that was not sent, to spare the host: an error without a duration. An Age header was ignored
-    when it did not move `observed_at`.
+    Attempt 0 is a request that was not sent, to spare the host: it is an error without a duration. An Age header was
+    ignored when it did not move `observed_at`.
     """
     is_usable = pl.col("failure").is_null()
     is_unsent = pl.col("attempt") == 0
@@ -164,9 +168,9 @@ def _build_grid(staged: pl.DataFrame, manifests: pl.DataFrame, names: list[str],
 
 
 def _count_requests(staged: pl.DataFrame) -> pl.DataFrame:
-    """Return the counts of answers and listings, and the times, per platform and stage.
+    """Return the numbers of answers and listings, and the times, per platform and stage.
 
-    The counts are of usable answers, asked listings and settled listings. The storage stage has the counts of the
+    Usable answers, requested listings and completed listings are counted. The storage stage has the numbers of the
     capture stage, without bytes, ignored Age headers and times.
     """
     counted = staged.group_by(_STAGE_KEY).agg(
@@ -203,9 +207,9 @@ def _count_errors(staged: pl.DataFrame) -> pl.DataFrame:
 
 
 def _count_declared(manifests: pl.DataFrame) -> pl.DataFrame:
-    """Return the number of matches that each platform's discovery tree declares.
+    """Return the number of matches that each platform declares in its discovery answers.
 
-    It is the tree's own total where it states one, else the sum over tournaments, or null when nothing is declared.
+    It is the platform's own total if there is one, else the sum over tournaments, or null when nothing is declared.
     """
     is_total = pl.col("external_id") == "*"
     tournament_counts = pl.col("declared").filter(~is_total).drop_nulls()
@@ -220,10 +224,10 @@ def _count_declared(manifests: pl.DataFrame) -> pl.DataFrame:
 
 
 def _count_captures(history: pl.DataFrame) -> pl.DataFrame:
-    """Return the number of captures, and of changed and confirmed markets in captures with a predecessor.
+    """Return the numbers of captures, and of changed and confirmed markets since the previous captures.
 
-    Withdrawn markets and the single outcomes of open markets count as changes of an answer too. An answer can therefore
-    have more changes than markets; then all its markets count as changed.
+    Withdrawn markets, and each outcome of markets of open outcomes, count as changes too. An answer can therefore have
+    more changes than markets; then all its markets count as changed.
     """
     is_compared = ~pl.col("keyframe")
     n_changed = pl.min_horizontal("n_changed", "n_markets_mapped")
@@ -241,7 +245,7 @@ def _count_rejects(rejects: pl.DataFrame) -> pl.DataFrame:
         .group_by(_STAGE_KEY)
         .agg(pl.col("n_answers").sum().alias("n_refused"), pl.col("n_entries").sum().alias("n_refused_entries"))
     )
-    # Storage writes readable answers only. An answer that was refused earlier is not a failure of storage.
+    # Only readable answers are stored, so an answer that was refused before is no failure of storage.
     storage = counted.filter(pl.col("stage") == CAPTURE).with_columns(
         stage=pl.lit(STORAGE), n_refused_entries=0 * pl.col("n_refused_entries")
     )
@@ -274,9 +278,9 @@ def _build_stage_columns() -> list[pl.Expr]:
 def _choose_completeness() -> pl.Expr:
     """Return the completeness of a stage.
 
-    Discovery has the completeness of the tree's manifest, and failed when a full cycle found no match. A capture is
-    complete when every listing asked was answered or is known to be gone. Storage is complete when every answer read
-    has a capture. Outside a full cycle, a stage with nothing to do is complete.
+    Discovery has the completeness in the platform's manifest row, and failed when a full cycle found no match. A
+    capture is complete when every requested listing was answered or does not exist any more. Storage is complete when
+    every answer that was read has a capture. Outside a full cycle, a stage with nothing to do is complete.
     """
     complete, partial, failed = (
         pl.lit(c.value) for c in (Completeness.COMPLETE, Completeness.PARTIAL, Completeness.FAILED)

@@ -1,6 +1,6 @@
 """The state of every fixture on every platform at an instant: listed, missing, or not observed.
 
-Every coverage number is counted from these cells, so a fixture is classified only once. This module does not count.
+All coverage numbers are counted from these states, so each fixture is classified only once. This module does not count.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from palimpsest_pipeline.domain.platform_trust import put_home_first
 from palimpsest_pipeline.domain.schemas import INSTANT
 
 ANY_COMPETITOR: Final = "any"
-"""The `platform` of pairs that compare home with all competitors together."""
+"""Value of `platform` in pairs that compare home with all competitors together."""
 _RANK_BY_EVIDENCE: Final = {
     PresenceEvidence.COMPLETE.value: 0,
     PresenceEvidence.CARRIED.value: 1,
@@ -27,16 +27,16 @@ PARTIAL_RANK: Final = _RANK_BY_EVIDENCE[PresenceEvidence.PARTIAL.value]
 
 @dataclass(frozen=True)
 class CoverageUniverse:
-    """The frames that coverage is counted from, made by `CoverageUniverse.build`."""
+    """The frames from which coverage is counted, made by `CoverageUniverse.build`."""
 
     as_of: datetime
     home: Platform
     platforms: tuple[Platform, ...]
     """The compared platforms in order of trust, home first."""
     listings: pl.DataFrame
-    """Match listings with `fixture_sr_id`, `tournament_key` and `started`.
+    """Listings of matches, with `fixture_sr_id`, `tournament_key` and `started`.
 
-    `tournament_key` is the fixture's; an unidentified listing has the key of its platform's tournament.
+    `tournament_key` is that of the fixture; a listing without a fixture has the key of its platform's tournament.
     """
     fixtures: pl.DataFrame
     """The columns of core.fixtures and `started`."""
@@ -46,7 +46,7 @@ class CoverageUniverse:
     cells: pl.DataFrame
     """One row per fixture and platform: sr_id, platform, listed, missing, evidence_rank, stale_since.
 
-    A cell that is neither listed nor missing could not be observed.
+    Where neither listed nor missing is true, the platform could not be observed.
     """
     pairs: pl.DataFrame
     """One row per fixture and competitor (or `any`).
@@ -114,12 +114,12 @@ class CoverageUniverse:
 
 
 def name_evidence(rank: pl.Expr) -> pl.Expr:
-    """Return the evidence of a rank. A higher rank is weaker evidence."""
+    """Return the evidence with this rank. A higher rank is weaker evidence."""
     return rank.replace_strict(_EVIDENCE_BY_RANK, return_dtype=pl.String)
 
 
 def rank_evidence(evidence: pl.Expr) -> pl.Expr:
-    """Return the rank of evidence. Null stays null; an unknown word is an error."""
+    """Return the rank of evidence. Null stays null; an unknown value raises an error."""
     return evidence.replace_strict(_RANK_BY_EVIDENCE, return_dtype=pl.Int8)
 
 
@@ -131,9 +131,10 @@ def _order_platforms(home: Platform, platforms: Sequence[Platform]) -> tuple[Pla
 
 
 def _add_fixture(matches: pl.DataFrame, fixtures: pl.DataFrame, links: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
-    """Return match listings with the tournament of their fixture and whether it has started.
+    """Return listings of matches with the tournament of their fixture and whether the fixture has started.
 
-    An unidentified listing has its own tournament and kickoff. Without a kickoff it has not started.
+    A listing without a fixture has the tournament and kickoff of the listing itself. Without a kickoff it has not
+    started.
     """
     keys = links.select("platform", tournament_external_id="external_id", own_key="tournament_key")
     unlinked_key = pl.col("platform") + ":" + pl.col("tournament_external_id")
@@ -153,7 +154,7 @@ def _add_fixture(matches: pl.DataFrame, fixtures: pl.DataFrame, links: pl.DataFr
 
 
 def _name_tournaments(tournaments: pl.DataFrame, listings: pl.DataFrame, order: Sequence[Platform]) -> pl.DataFrame:
-    """Return the tournaments in use; one that the crosswalk lacks has the names that its listings state."""
+    """Return the tournaments in use. Names missing in `tournaments` are taken from the listings."""
     ranks = pl.DataFrame(
         {"platform": list(order), "rank": range(len(order))}, schema={"platform": pl.String, "rank": pl.Int32}
     )
@@ -177,11 +178,11 @@ def _build_cells(
     links: pl.DataFrame,
     order: Sequence[Platform],
 ) -> pl.DataFrame:
-    """Return the cell of every fixture and platform.
+    """Return the state of every fixture on every platform (`CoverageUniverse.cells`).
 
-    A fixture is known to be missing when the discovery covered all tournaments of the platform, or all of its
-    tournaments that are linked to the fixture's. Otherwise, for example when a known tournament was not received, its
-    state is not known.
+    A fixture is known to be missing when the discovery covered all tournaments of the platform, or all its tournaments
+    that are linked to the fixture's. Otherwise, for example when a known tournament was not received, its state is
+    unknown.
     """
     grid = fixtures.select("sr_id", "tournament_key").join(
         pl.DataFrame({"platform": list(order)}, schema={"platform": pl.String}), how="cross"
@@ -196,7 +197,7 @@ def _build_cells(
         links.select("platform", "tournament_key", tournament_external_id="external_id")
         .join(looks, on=["platform", "tournament_external_id"], how="left")
         .join(platform_looks, on="platform")
-        # A tournament without a row of its own has the evidence and the age of the platform as a whole.
+        # A tournament without a row of its own has the evidence and the age of the platform's whole discovery.
         .with_columns(
             stale_since=pl.when(pl.col("rank").is_null()).then("whole_stale").otherwise("stale_since"),
             rank=pl.coalesce("rank", "whole_rank"),
@@ -238,7 +239,7 @@ def _build_cells(
 
 
 def _find_best_sightings(listings: pl.DataFrame) -> pl.DataFrame:
-    """Return the best evidence that a fixture is listed, per fixture and platform."""
+    """Return, per fixture and platform, the strongest evidence that the fixture is listed."""
     return (
         listings.filter(pl.col("fixture_sr_id").is_not_null())
         .with_columns(rank=rank_evidence(pl.col("evidence")).fill_null(PARTIAL_RANK))

@@ -1,4 +1,4 @@
-"""The lifecycle of a fixture until kickoff: availability, open and close, margins over time.
+"""The lifecycle of a fixture until kickoff: availability, opening and closing prices, margins.
 
-Frames in, frames out.
+Takes and returns frames.
 """

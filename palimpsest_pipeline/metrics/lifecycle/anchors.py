@@ -1,4 +1,4 @@
-"""The kickoff in force, to which prices and lead times refer, and the looks that count."""
+"""The kickoff to which prices and lead times refer, and the looks before this kickoff."""
 
 from datetime import datetime
 
@@ -9,10 +9,10 @@ from palimpsest_pipeline.domain.schemas import INSTANT
 
 
 def add_kickoff(listings: pl.DataFrame, kickoffs: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
-    """Return the distinct `listings` with the kickoff in force, sorted by sr_id and platform.
+    """Return the distinct `listings` with the newest known kickoff, sorted by sr_id and platform.
 
     `listings` has the columns `LISTINGS_SCHEMA`, `kickoffs` the columns `KICKOFFS_SCHEMA`; the last version of a
-    fixture is in force. Added columns: `kickoff_at`, `kickoff_version`, `kickoff_since` (the instant at which the
+    fixture's kickoff is used. Added columns: `kickoff_at`, `kickoff_version`, `kickoff_since` (the instant at which the
     version was first seen) and `to_come` (the kickoff is after `as_of`).
 
     Raises ValueError when `as_of` has no time zone, when a fixture has no kickoff, when a fixture has two listings of
@@ -52,8 +52,8 @@ def add_kickoff(listings: pl.DataFrame, kickoffs: pl.DataFrame, as_of: datetime)
 def select_looks_before_kickoff(looks: pl.DataFrame, anchored_listings: pl.DataFrame) -> pl.DataFrame:
     """Return the looks at `anchored_listings` strictly before kickoff, sorted by listing and instant.
 
-    `anchored_listings` is the result of `add_kickoff`. There is one look per listing and instant. Of a cycle that got
-    an answer of the listing, only the answers are returned.
+    `anchored_listings` is the result of `add_kickoff`. There is one look per listing and instant. If a cycle got an
+    answer for the listing, its other looks at the listing are left out.
     """
     before = (
         looks.join(anchored_listings.select("listing_id", "kickoff_at"), on="listing_id")

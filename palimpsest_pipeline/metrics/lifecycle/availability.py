@@ -1,9 +1,9 @@
 """The availability of each market of a fixture on each platform, as intervals without overlap or hole.
 
-Two sequences of marks are combined: the state of the market in each answer, and the state of its listing (answered,
-missing from a complete discovery, not observed). A mark holds until the next one of its sequence; an interval is a run
-of marks that make the same state, with a reason. The listing as a whole counts as one more market, whose key is '*'.
-Markets that were never in an answer have no interval.
+Two time series are combined: the state of the market in each answer, and the state of its listing (answered, missing
+from a complete discovery, not observed). Each entry of a series (called a mark in this module) holds until the next
+one. An interval is a span with one state and one reason. The listing as a whole is treated as one more market, with the
+key '*'. Markets that were never in an answer have no interval.
 
 Belongs here: the states and the instants of their changes. Does not belong here: opening and closing prices
 (`find_open_close`), reading and writing the frames.
@@ -54,20 +54,20 @@ REASON_BY_LOOK: Final = {
     LookResult.UNKNOWN.value: "discovery failed",
 }
 ANSWER_HOLDS: Final = "known"
-"""The state of a listing whose last answer holds.
+"""State of a listing while its last answer holds.
 
 Its other states are values of AvailabilityState: dropped, closed, not observed.
 """
 UNIT_COLUMNS: Final = ("listing_id", "market_key", "specifier")
 COUNT_COLUMNS: Final = ("n_outcomes", "n_outcomes_active")
 STRETCH_COLUMNS: Final = ("listing_id", "of_whole", "listing_state")
-"""The key of a stretch in which the state of a listing does not change.
+"""Columns that identify a stretch: a span in which the state of a listing does not change.
 
 `of_whole` is true for the state of the listing itself, and false for the state that its markets use. A discovery that
-lists the listing again does not change the latter.
+still shows the listing changes only the former.
 """
 LISTINGS_AT_ONCE: Final = 50
-"""The number of listings per batch, which bounds memory: about 100 MB if every market moves all day."""
+"""Number of listings that are computed together: about 100 MB if every market changes all day."""
 
 
 def build_availability_intervals(
@@ -82,9 +82,9 @@ def build_availability_intervals(
     """Return the intervals of every market that any answer showed, and of every listing that was seen.
 
     The result has the columns `AVAILABILITY_SCHEMA` and is sorted by key. The frames are as in `lifecycle_frames`; rows
-    of listings that are not in `listings` are left out. Kickoffs up to `as_of` have happened, and silence counts up to
-    `as_of`. `silence_limit` is the time for which a look holds. Only looks before the kickoff in force count, and a
-    listing that was not seen before it has no interval. In a cycle with an answer, only the answers count.
+    of listings that are not in `listings` are left out. Kickoffs up to `as_of` are in the past. `silence_limit` is how
+    long a look holds without another look, at most until `as_of`. Only looks before the newest known kickoff are used;
+    a listing without one has no interval. In a cycle with an answer, only the answers are used.
 
     Raises ValueError on a limit that is not positive, an answer without its number of markets, changes at an instant
     without an answer among the looks, and like `add_kickoff`.
@@ -111,7 +111,7 @@ def _build_intervals(
 ) -> pl.DataFrame:
     """Return the intervals of some listings from their looks and changes.
 
-    Market keys and specifiers are Enums: they sort like their texts, but faster.
+    Market keys and specifiers become Enums, which sort like their texts, but faster.
     """
     news = _build_listing_news(looks)
     market_marks = _build_market_marks(_build_outcome_marks(changes, looks))
@@ -129,10 +129,10 @@ def _build_intervals(
 
 
 def _select_counted_looks(looks: pl.DataFrame, anchors: pl.DataFrame) -> pl.DataFrame:
-    """Return the looks before kickoff, from the first that shows the listing on.
+    """Return the looks before kickoff, beginning with the first one that shows the listing.
 
     The rows are sorted by listing and instant. There is one look per listing and instant. Added columns: `shown`, the
-    last of answered, listed and absent up to this look; `asked`, the last of answered and absent.
+    last result among answered, listed and absent up to this look; `asked`, the last one among answered and absent.
     """
     before = select_looks_before_kickoff(looks, anchors)
     look = pl.col("look")
@@ -152,8 +152,8 @@ def _select_counted_looks(looks: pl.DataFrame, anchors: pl.DataFrame) -> pl.Data
 def _build_outcome_marks(changes: pl.DataFrame, looks: pl.DataFrame) -> pl.DataFrame:
     """Return the state of each row of a book at each answer that changes it, sorted by row and instant.
 
-    The columns are row (a number), `UNIT_COLUMNS`, at, state and `COUNT_COLUMNS`. A row that the first answer of a
-    later day lacks is withdrawn from that answer on.
+    A row is a whole line, or one open outcome. The columns are row (a number), `UNIT_COLUMNS`, at, state and
+    `COUNT_COLUMNS`. A row that is not in the first answer of a later day is withdrawn from that answer on.
     """
     answers = looks.filter(pl.col("look") == LookResult.ANSWERED.value).select("listing_id", "at")
     rows = (
@@ -197,22 +197,22 @@ def _build_outcome_marks(changes: pl.DataFrame, looks: pl.DataFrame) -> pl.DataF
 
 
 def _equals_previous(name: str) -> pl.Expr:
-    """Return whether the value equals that of the row above; null in the first row."""
+    """Return whether the value equals that of the previous row; null in the first row."""
     return pl.col(name) == pl.col(name).shift(1)
 
 
 def _equals_next(name: str) -> pl.Expr:
-    """Return whether the value equals that of the row below; null in the last row."""
+    """Return whether the value equals that of the next row; null in the last row."""
     return pl.col(name) == pl.col(name).shift(-1)
 
 
 def _subtract_previous(value: pl.Expr, key: str) -> pl.Expr:
-    """Return the difference to the row above if it has the same key, else the value itself."""
+    """Return the difference to the previous row if it has the same key, else the value itself."""
     return value - pl.when(_equals_previous(key)).then(value.shift(1)).otherwise(0)
 
 
 def _add_counts(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return `rows` with the numbers of listed outcomes and of outcomes that can be backed.
+    """Return `rows` with the number of listed outcomes and the number of outcomes that can be backed.
 
     Listed outcomes have a price or are suspended.
     """
@@ -237,11 +237,11 @@ def _add_counts(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _build_market_marks(outcome_marks: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows of books combined by market: the best of their states, the sums of their counts.
+    """Return the rows of a book combined by market: the best of their states, the sums of their counts.
 
-    The rows are sorted by market and instant. The columns are `UNIT_COLUMNS`, at, state and `COUNT_COLUMNS`.
-    `outcome_marks` is the result of `_build_outcome_marks`. A row holds until its next one, so the running sum of its
-    differences is its current value.
+    The result is sorted by market and instant, with the columns `UNIT_COLUMNS`, at, state and `COUNT_COLUMNS`.
+    `outcome_marks` is the result of `_build_outcome_marks`. The current counts are running sums of the differences
+    between consecutive entries of each row.
     """
     summed_columns = [pl.col(name) for name in (OFFERED, SUSPENDED, NO_PRICE, *COUNT_COLUMNS)]
     best_state = pl.when(pl.col(OFFERED) > 0).then(pl.lit(OFFERED)).when(pl.col(SUSPENDED) > 0).then(pl.lit(SUSPENDED))
@@ -265,9 +265,9 @@ def _build_market_marks(outcome_marks: pl.DataFrame) -> pl.DataFrame:
 
 
 def _build_listing_marks(looks: pl.DataFrame, market_marks: pl.DataFrame) -> pl.DataFrame:
-    """Return the state of the listing as a whole at each answer, in the columns of `market_marks`.
+    """Return the state of the whole listing at each answer, in the columns of `market_marks`.
 
-    A listing is offered when any market is, else suspended when it has any market, else without a price.
+    A listing is offered when any of its markets is, else suspended when it has any market, else without a price.
     """
     markets = market_marks.with_columns(
         market=pl.struct(UNIT_COLUMNS).rle_id(), there=(pl.col("state") != WITHDRAWN).cast(pl.Int32)
@@ -297,11 +297,11 @@ def _build_listing_marks(looks: pl.DataFrame, market_marks: pl.DataFrame) -> pl.
 
 
 def _build_listing_news(looks: pl.DataFrame) -> pl.DataFrame:
-    """Return the state of the listing at each look, for whole listings and for their markets.
+    """Return the state of the listing at each look, once for the whole listing and once for its markets.
 
-    The columns are `STRETCH_COLUMNS`, at, cycle_id, reason and shown. The rows are sorted by of_whole, listing and
-    instant. A look that finds the listing still listed concerns the whole listing alone. A look that finds it back
-    after a drop ends the drop for its markets too.
+    The columns are `STRETCH_COLUMNS`, at, cycle_id, reason and shown, sorted by of_whole, listing and instant. A
+    discovery that still shows the listing counts only for the whole listing. A discovery that shows it again after a
+    drop ends the drop for its markets too.
     """
     look, detail = pl.col("look"), pl.col("detail")
     listed_since_answer = (look == LookResult.LISTED.value) & (pl.col("asked") == LookResult.ANSWERED.value).fill_null(
@@ -344,9 +344,10 @@ def _build_listing_news(looks: pl.DataFrame) -> pl.DataFrame:
 def _build_stretches(
     news: pl.DataFrame, anchors: pl.DataFrame, as_of: datetime, silence_limit: timedelta
 ) -> pl.DataFrame:
-    """Return the stretches of each listing: `STRETCH_COLUMNS`, at (the begin) and reason.
+    """Return the spans with one state of each listing: `STRETCH_COLUMNS`, at (the begin) and reason.
 
-    Looks, the silence after them, and the kickoff begin a stretch. Neighbouring stretches have different states.
+    A span begins at a look, at the end of `silence_limit` after a look, or at the kickoff. Neighbouring spans have
+    different states.
     """
     subject = ["of_whole", "listing_id"]
     until = pl.coalesce(pl.col("at").shift(-1).over(subject), pl.min_horizontal("kickoff_at", pl.lit(as_of, INSTANT)))
@@ -379,10 +380,10 @@ def _build_stretches(
 
 
 def _compose_intervals(marks: pl.DataFrame, stretches: pl.DataFrame, anchors: pl.DataFrame) -> pl.DataFrame:
-    """Return the intervals, made of the marks of markets and the stretches of listings, in final order.
+    """Return the intervals, combined from `marks` of markets and `stretches` of listings, in final order.
 
     The columns are `UNIT_COLUMNS`, of_whole, state, valid_from, valid_to, `COUNT_COLUMNS` and reason_detail. The state
-    of the listing takes precedence over the state of the market, except while the listing's last answer holds.
+    of the listing is used instead of the state of the market, except while the listing's last answer holds.
     """
     is_whole = pl.col("market_key") == WHOLE_LISTING_KEY
     market_begins = marks.filter(~is_whole).group_by(UNIT_COLUMNS).agg(begins_at=pl.col("at").min())
@@ -432,17 +433,17 @@ def _compose_intervals(marks: pl.DataFrame, stretches: pl.DataFrame, anchors: pl
 
 
 def _add_confirmations(intervals: pl.DataFrame, news: pl.DataFrame) -> pl.DataFrame:
-    """Return the intervals, in their order, with the looks within them that confirm their state.
+    """Return the intervals, in their order, with counts of the looks that confirm their state.
 
     Added columns: first_cycle, last_cycle, n_confirmations, last_confirmed_at. All looks are sorted by stretch and
-    instant; the looks of an interval are those between the positions of its two ends.
+    instant; the looks of an interval lie between the positions of its two ends.
     """
     looks = news.sort(*STRETCH_COLUMNS, "at").with_columns(place=pl.struct(STRETCH_COLUMNS).rle_id().cast(pl.Int64))
     origin, latest = looks.select(pl.col("at").min(), latest=pl.col("at").max()).row(0)
     span: int = (latest - origin) // timedelta(microseconds=1) + 2
 
     def place(at: pl.Expr) -> pl.Expr:
-        """Return stretch and instant as one number; instants before and after all looks are clipped."""
+        """Return stretch and instant as one number; instants outside the range of all looks are clipped."""
         return pl.col("place") * span + (at - pl.lit(origin, INSTANT)).dt.total_microseconds().clip(0, span - 1)
 
     listing_state = pl.when(pl.col("state").is_in(ANSWER_STATES)).then(pl.lit(ANSWER_HOLDS)).otherwise("state")

@@ -1,9 +1,7 @@
-"""Counts of the markets that both or only one of home and a competitor offered before kickoff.
+"""Counts of the markets that home and a competitor offered at given hours before kickoff.
 
-They are counted at given hours before kickoff. Frames in, frames out.
-
-Belongs here: counts of availability intervals at given times before kickoff. Does not belong here: the intervals
-(`availability`), current gaps (`market_gaps`).
+Takes and returns frames. Belongs here: counts of availability intervals at given times before kickoff. Does not belong
+here: the intervals (`availability`), current gaps (`market_gaps`).
 """
 
 from datetime import datetime, timedelta
@@ -44,7 +42,7 @@ CLASS_BY_STATE: Final = {
     AvailabilityState.EVENT_DROPPED.value: LACKING,
     AvailabilityState.NOT_OBSERVED.value: UNKNOWN,
 }
-"""The class of each state. Intervals before kickoff never have the state closed_at_kickoff."""
+"""The class of each availability state. Before kickoff no interval is closed_at_kickoff."""
 
 _MARKET_COLUMNS: Final = ("sr_id", "market_key", "specifier")
 
@@ -61,10 +59,10 @@ def count_gaps(
 
     There is one row per fixture, competitor and number of hours, if home and the competitor both listed the fixture at
     that time. The result has the columns `GAP_COUNT_SCHEMA` and is sorted by `GAP_COUNT_KEY`. `intervals` has the
-    columns `availability.AVAILABILITY_SCHEMA` and holds all intervals of a fixture; the other frames are as in
-    `lifecycle_frames`. The counts use the state just before the instant: a change exactly at it, such as the kickoff,
-    is not included. Instants after `as_of` have no row. A market without an interval on a listing counts as lacking
-    while the listing is observed, and as unknown while it is not.
+    columns `availability.AVAILABILITY_SCHEMA` and contains all intervals of a fixture; the other frames are as in
+    `lifecycle_frames`. The state just before the instant is counted: a change exactly at the instant, such as the
+    kickoff, has no influence. Instants after `as_of` have no row. A market without an interval on a listing counts as
+    lacking while the listing is observed, and as unknown while it is not.
 
     Raises ValueError like `add_kickoff`, and when a fixture has no tournament.
     """
@@ -90,7 +88,7 @@ def count_gaps(
 
 
 def _select_intervals_at(intervals: pl.DataFrame, hours_before: int, as_of: datetime) -> pl.DataFrame:
-    """Return the intervals that held up to `hours_before` kickoff, with their `state_class`.
+    """Return the intervals that held just before `hours_before` kickoff, with their `state_class`.
 
     Fixtures for which that instant is after `as_of` are left out.
     """

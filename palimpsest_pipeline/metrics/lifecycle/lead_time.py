@@ -1,6 +1,6 @@
-"""The lead times of listings and first prices before kickoff, and the end of each listing.
+"""The lead times of listings and first prices before kickoff, and how each listing ended.
 
-Frames in, frames out. The shapes of the frames are in `lifecycle_frames`.
+Takes and returns frames. The columns of the frames are in `lifecycle_frames`.
 """
 
 from datetime import datetime, timedelta
@@ -46,13 +46,13 @@ def compute_lead_times(
 ) -> pl.DataFrame:
     """Return one row per (sr_id, platform), columns `LEAD_TIME_SCHEMA`, sorted by these.
 
-    The frames have the shapes of `lifecycle_frames`. Lead times refer to the kickoff in force; they are negative when
-    that kickoff is earlier. A count of markets is that of the last answer up to its instant. It is null when there is
-    no such answer and when the instant is after `as_of`.
+    The frames have the columns of `lifecycle_frames`. Lead times refer to the newest known kickoff; they are negative
+    when a listing appeared after that kickoff. A number of markets is that of the last answer up to its instant. It is
+    null when there is no such answer, and when the instant is after `as_of`.
 
-    A listing has ended as dropped when the last conclusive look before kickoff is a complete discovery that lacks it.
-    Otherwise it ends at its kickoff: by kickoff when the last look showed it, else for an unknown reason. Until then
-    ended_by is null.
+    `ended_by` is dropped when the last conclusive look before kickoff is a complete discovery without the listing.
+    Otherwise the listing ends at its kickoff: `ended_by` is kickoff when the last look showed it, else unknown. Until
+    then it is null.
 
     Raises ValueError like `add_kickoff`.
     """
@@ -105,8 +105,8 @@ def _compute_days_to_kickoff(column: str) -> pl.Expr:
 def _select_claims(anchored: pl.DataFrame, listed_kickoffs: pl.DataFrame) -> pl.DataFrame:
     """Return the kickoff that each listing stated when it was first listed.
 
-    It is that of the last version up to then, else that of the first version. A listing whose kickoffs were all refused
-    has no row.
+    It is the last version observed up to then, else the first version. A listing whose kickoffs were all refused has no
+    row.
     """
     versions = listed_kickoffs.join(anchored.select("listing_id", "first_listed_at"), on="listing_id").sort(
         "observed_from", "kickoff_at"
@@ -126,7 +126,7 @@ def _find_first_prices(answers: pl.DataFrame) -> pl.DataFrame:
 
 
 def _count_depths(answers: pl.DataFrame, hours_before: int, as_of: datetime) -> pl.DataFrame:
-    """Return the markets priced in each listing's last answer up to `hours_before` kickoff.
+    """Return the number of priced markets in each listing's last answer up to `hours_before` kickoff.
 
     Listings for which that instant is after `as_of` are left out.
     """
@@ -138,7 +138,7 @@ def _count_depths(answers: pl.DataFrame, hours_before: int, as_of: datetime) -> 
 
 
 def _find_last_looks(looks: pl.DataFrame) -> pl.DataFrame:
-    """Return the last look at each listing, and the last conclusive one."""
+    """Return the last look at each listing, and the last one that proves whether the listing exists."""
     look = pl.col("look")
     is_inconclusive = look.is_in([LookResult.FAILED.value, LookResult.UNKNOWN.value])
     return looks.group_by("listing_id", maintain_order=True).agg(

@@ -1,7 +1,7 @@
-"""Laws that margins over time and gap counts obey, whatever the platforms answer.
+"""Laws on margins over time and gap counts: rules that hold whatever the platforms answer.
 
-Each law takes rows as they were written and returns its violations (`domain.schemas.VIOLATIONS_SCHEMA`): an empty frame
-when there are none. The laws do not use the code that computes the rows.
+Each function takes rows as they were written and returns the rows that violate its rule
+(`domain.schemas.VIOLATIONS_SCHEMA`), or an empty frame. The functions do not call the code that computes the rows.
 """
 
 from typing import Final
@@ -16,15 +16,15 @@ from ..prices.margins import ROUNDING_TOLERANCE
 REFERENCE_TOLERANCE: Final = 0.005 + 1e-9
 """The rounding error of a percentage with two decimals."""
 SUM_TOLERANCE: Final = 1e-9
-"""The rounding error of a long sum of floats, as a share of the sum."""
+"""The rounding error of a long sum of floats, as a fraction of the sum."""
 
 _HAS_MARGIN: Final = pl.col("margin_status").is_in([MarginStatus.OK.value, MarginStatus.NEGATIVE.value])
 
 
 def stretches_do_not_overlap(margins: pl.DataFrame) -> pl.DataFrame:
-    """Return stretches of one line of market_margin that end before they begin or overlap the next one.
+    """Return rows of market_margin for one line that end before they begin or overlap the next one.
 
-    Only the last stretch of a line may be open.
+    Only the last row of a line may have no end.
     """
     return intervals_do_not_overlap(margins.rename({"observed_from": "valid_from", "observed_to": "valid_to"}))
 
@@ -56,7 +56,7 @@ def margins_follow_their_status(margins: pl.DataFrame) -> pl.DataFrame:
 def margins_reconcile(margins: pl.DataFrame) -> pl.DataFrame:
     """Return rows of market_margin in which margin and margin_reference_pct contradict each other.
 
-    ((margin + 1) k - 1) x 100 must be margin_reference_pct to two decimals.
+    ((margin + 1) k - 1) x 100 must be margin_reference_pct to two decimals, with k the number of outcomes that win.
     """
     expected = ((pl.col("margin") + 1) * pl.col("winners_k") - 1) * 100
     is_far = (expected - pl.col("margin_reference_pct")).abs() > REFERENCE_TOLERANCE
@@ -73,7 +73,7 @@ def margins_reconcile(margins: pl.DataFrame) -> pl.DataFrame:
 def bucket_minutes_add_up(margins: pl.DataFrame, curves: pl.DataFrame) -> pl.DataFrame:
     """Return markets whose minutes in the buckets of a scheme differ from their minutes in market_margin.
 
-    `curves` holds the rows of margin_ttk_bucket of one date. Only minutes with a margin count, up to as_of.
+    `curves` are the rows of margin_ttk_bucket of one date. Only minutes with a margin count, up to as_of.
     """
     key = ["platform", "market_key"]
     minutes = (pl.min_horizontal("observed_to", "as_of") - pl.col("observed_from")).dt.total_minutes(fractional=True)
@@ -112,7 +112,7 @@ def gap_counts_add_up(gaps: pl.DataFrame, offered: pl.DataFrame) -> pl.DataFrame
     """Return rows of gap_count whose counts do not add up to the markets that both sides offered.
 
     Markets that both offered count twice, all others once. `offered` has sr_id, platform, hours_before and n_offered:
-    the markets that availability_interval shows as offered up to that instant.
+    the number of markets that availability_interval shows as offered just before that instant.
     """
     key = ["sr_id", "hours_before"]
     home_offered = offered.rename({"platform": "home_platform", "n_offered": "n_home"})

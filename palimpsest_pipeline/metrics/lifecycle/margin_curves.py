@@ -1,8 +1,8 @@
-"""Margins by time to kickoff, per tournament, date and platform. Frames in, frames out.
+"""Margins by time to kickoff, per tournament, date and platform. Takes and returns frames.
 
-A margin is weighted by its duration: a fixture whose prices change often has many short stretches, and the same weight
-as one whose prices do not change. Stretches are cut at the ends of the buckets (`domain.buckets`) and at `as_of`.
-Weights are whole microseconds, so their sums are exact.
+A stretch is a span in which the prices of a line do not change. A margin is weighted by the duration of its stretch, so
+fixtures with frequent price changes have no larger weight. Stretches are cut at the ends of the buckets of time to
+kickoff (`domain.buckets`) and at `as_of`. Weights are whole microseconds, so their sums are exact.
 
 Belongs here: figures over stretches. Does not belong here: the stretches themselves (`margin_history`).
 """
@@ -43,7 +43,7 @@ MARGIN_TTK_BUCKET_SCHEMA: Final[FrameSchema] = {
 }
 BUCKET_KEY: Final = ("tournament_key", "platform", "market_key", "bucket_scheme", "ttk_bucket")
 MIN_TREND_FIXTURES: Final = 4
-"""The smallest number of fixtures that have a trend."""
+"""Minimum number of fixtures from which a trend is computed."""
 
 _FIXTURE_COLUMNS: Final = ("sr_id", *BUCKET_KEY)
 _LINE_COLUMNS: Final = ("sr_id", "market_key", "specifier", "bucket_scheme", "ttk_bucket")
@@ -56,9 +56,9 @@ def build_margin_curves(
     """Return one row per tournament, platform, market and bucket with a margin, for both bucket schemes.
 
     The result has the columns `MARGIN_TTK_BUCKET_SCHEMA` and is sorted by `BUCKET_KEY`. `margins` has the columns
-    `MARGIN_INPUT_SCHEMA` and holds whole tournaments; the stretches of a line do not overlap, and stretches without a
-    margin are ignored. The other frames are as in `lifecycle_frames`. All lines of a market count together; home and
-    platform are compared line by line.
+    `MARGIN_INPUT_SCHEMA` and contains whole tournaments; the stretches of a line do not overlap, and stretches without
+    a margin are ignored. The other frames are as in `lifecycle_frames`. Figures combine all lines of a market;
+    differences between home and a platform are computed line by line.
 
     Raises ValueError like `add_kickoff`, and when a margin is of a listing or fixture that is not given.
     """
@@ -138,7 +138,7 @@ def _cut_at_buckets(stretches: pl.DataFrame, as_of: datetime) -> Iterator[pl.Dat
 
 
 def _compute_figures(pieces: pl.DataFrame) -> pl.DataFrame:
-    """Return the figures that are computed over all minutes of a bucket together."""
+    """Return the figures that are computed from all minutes of a bucket together."""
     sorted_pieces = pieces.select(*BUCKET_KEY, "margin", "weight").sort(*BUCKET_KEY, "margin")
     is_upper_half = pl.col("weight").cum_sum().over(BUCKET_KEY) * 2 >= pl.col("weight").sum().over(BUCKET_KEY)
     return (
@@ -158,10 +158,10 @@ def _compute_figures(pieces: pl.DataFrame) -> pl.DataFrame:
 
 
 def _compute_shares_and_trends(pieces: pl.DataFrame) -> pl.DataFrame:
-    """Return the figures that are computed from the figures of single fixtures.
+    """Return the figures that are computed from figures of single fixtures.
 
-    `observed_share` is the share of the bucket's time in which any line had a margin. `trend_pp` is the mean of the
-    fixtures with the later kickoffs minus that of the earlier ones, in percentage points.
+    `observed_share` is the fraction of the bucket's time in which any line had a margin. `trend_pp` is the mean margin
+    of the fixtures with the later kickoffs minus that of the fixtures with the earlier ones, in percentage points.
     """
     covered_to = pl.col("end").cum_max().shift().over(_FIXTURE_COLUMNS)
     newly_covered = (pl.col("end") - pl.max_horizontal("begin", covered_to)).clip(0)
@@ -183,8 +183,8 @@ def _compute_shares_and_trends(pieces: pl.DataFrame) -> pl.DataFrame:
 def _compute_differences(pieces: pl.DataFrame) -> pl.DataFrame:
     """Return the time-weighted mean of home's margin minus the platform's, line by line.
 
-    Only the time in which both had a margin on the line counts. Two running sums of home's line are known at every
-    instant: the time with a margin, and margin x time. Their growth during a stretch of the platform is the common
+    Only time in which both had a margin on the line is used. For home's line two running sums are known at every
+    instant: the time with a margin, and margin x time. Their growth during a stretch of the platform gives the common
     time, and home's margin x time within it.
     """
     home = (

@@ -1,10 +1,10 @@
-"""Margins over time: the stretches of a market without a price change, each with its margin.
+"""Margins over time: stretches of a market without a price change, each with its margin.
 
-Frames in, frames out. The shapes of the frames are in `lifecycle_frames`.
+Takes and returns frames. The columns of the frames are in `lifecycle_frames`.
 
 Prices hold from the answer that shows them until one of these: an answer shows other prices or lacks the market, a
-complete discovery lacks the listing, the kickoff, or the silence limit passes without a look. The first answer of a UTC
-day names every market: prices that it repeats continue, markets that it lacks are withdrawn. A failed look ends
+complete discovery lacks the listing, the kickoff, or the end of the silence limit without a look. The first answer of a
+UTC day contains all markets: equal prices continue, and markets that are not in it are withdrawn. A failed look ends
 nothing.
 
 Belongs here: the stretches. Does not belong here: the margin of a market (`margins`), figures over stretches
@@ -47,7 +47,7 @@ MARKET_MARGIN_SCHEMA: Final[FrameSchema] = {
     "ttk_bucket": pl.String,
     "odds_vector": pl.String,
 }
-"""`odds_vector` is a JSON object: decimal odds by outcome key."""
+"""The columns of market_margin. `odds_vector` is a JSON object: decimal odds by outcome key."""
 STRETCH_KEY: Final = ("sr_id", "platform", "market_key", "specifier", "observed_from")
 
 _LINE_COLUMNS: Final = ("listing_id", "market_key", "specifier")
@@ -69,10 +69,10 @@ def build_margin_stretches(
     """Return one row per stretch without a price change in one of `market_keys`, sorted by `STRETCH_KEY`.
 
     The result has the columns `MARKET_MARGIN_SCHEMA`. The frames are as in `lifecycle_frames`; `sets` has the columns
-    `open_close.KEYED_SETS_SCHEMA`. Only looks strictly before the kickoff in force count; kickoffs up to `as_of` have
-    happened. A market that an answer shows suspended or without a price has a stretch without a margin.
+    `open_close.KEYED_SETS_SCHEMA`. Only looks strictly before the newest known kickoff are used; kickoffs up to `as_of`
+    are in the past. A market that an answer shows suspended or without a price has a stretch without a margin.
 
-    Listings are independent of each other, so a caller may process them in parts.
+    Listings are independent of each other, so a caller may process them in groups.
 
     Raises ValueError on a market that `sets` lacks, on a market of open outcomes (it has no complete set), on changes
     at an instant without an answer among the looks, on an outcome without a name, and like `add_kickoff`.
@@ -95,12 +95,12 @@ def build_margin_stretches(
 def _build_watches(
     looks: pl.DataFrame, anchored: pl.DataFrame, as_of: datetime, silence_limit: timedelta
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the answers before kickoff, and the watches they form.
+    """Return the answers before kickoff, and the watches that they form.
 
-    A watch is a span in which the last answer of a listing holds. Answers have listing_id, at, their `watch`, the
-    answer before (`previous_at`, `previous_watch`), and the next answer that names every market (`next_keyframe_at`).
-    Watches have their number `watch`, `watch_from`, `watch_to` (null while the last answer still holds) and their last
-    answer (`watched_at`). The numbers of a listing's watches are consecutive.
+    A watch is a span in which the last answer of a listing always holds. Answers have listing_id, at, their `watch`,
+    the previous answer (`previous_at`, `previous_watch`), and the next answer that contains all markets
+    (`next_keyframe_at`). Watches have their number `watch`, `watch_from`, `watch_to` (null while the last answer still
+    holds) and their last answer (`watched_at`). The numbers of a listing's watches are consecutive.
     """
     if silence_limit <= timedelta(0):
         raise ValueError(f"silence_limit is {silence_limit}: it must be positive")
@@ -184,7 +184,7 @@ def _build_runs(changes: pl.DataFrame, anchored: pl.DataFrame, answers: pl.DataF
 
 
 def _cut_at_watches(runs: pl.DataFrame, answers: pl.DataFrame, watches: pl.DataFrame) -> pl.DataFrame:
-    """Return the stretches of the runs, one per watch that a run extends into.
+    """Return the stretches: each row of `runs` cut into one row per watch that it overlaps.
 
     The columns are run, the line, observed_from, last_confirmed_at and observed_to.
     """
@@ -246,7 +246,7 @@ def _compute_margins(
 
 
 def _name_bucket(minutes: pl.Expr) -> pl.Expr:
-    """Return the name of the bucket of the scheme trader10."""
+    """Return the name of the bucket (scheme trader10) for minutes before kickoff."""
     *bounded, last = BUCKETS_BY_SCHEME[BucketScheme.TRADER10]
     return pl.coalesce(
         *(pl.when(minutes >= bucket.min_minutes).then(pl.lit(bucket.name)) for bucket in bounded), pl.lit(last.name)
@@ -254,12 +254,12 @@ def _name_bucket(minutes: pl.Expr) -> pl.Expr:
 
 
 def _equals_previous(name: str) -> pl.Expr:
-    """Return whether the value equals that of the row above; false in the first row."""
+    """Return whether the value equals that of the previous row; false in the first row."""
     return pl.col(name).eq_missing(pl.col(name).shift()) & (pl.int_range(pl.len()) > 0)
 
 
 def _equals_next(name: str) -> pl.Expr:
-    """Return whether the value equals that of the row below; null in the last row."""
+    """Return whether the value equals that of the next row; null in the last row."""
     return pl.col(name) == pl.col(name).shift(-1)
 
 

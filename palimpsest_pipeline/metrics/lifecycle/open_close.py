@@ -1,10 +1,10 @@
 """The opening and closing price of every outcome before kickoff, each with its quality.
 
-Frames in, frames out. The shapes of the frames are in `lifecycle_frames`. A price can be backed: the market is offered,
-and the outcome has odds above 1.00 and is not suspended. A price holds from the answer that shows it until an answer
-shows another price, suspends the outcome or lacks it. The first answer of a UTC day names every market, so a market
-that it lacks is withdrawn. Failed looks and drops of the whole listing end no price, but they lower the quality of open
-and close.
+Takes and returns frames. The columns of the frames are in `lifecycle_frames`. A price can be backed if the market is
+offered, and the outcome has odds above 1.00 and is not suspended. A price holds from the answer that shows it until an
+answer shows another price, suspends the outcome or lacks it. The first answer of a UTC day contains all markets, so a
+market that is not in it is withdrawn. Failed looks and drops of the whole listing end no price, but they lower the
+quality of opening and closing prices.
 """
 
 from datetime import datetime, timedelta
@@ -21,7 +21,7 @@ from ..prices.margins import OUTCOME_SETS_SCHEMA, compute_market_margins, expand
 from .anchors import add_kickoff, select_looks_before_kickoff
 
 KEYED_SETS_SCHEMA: Final[FrameSchema] = {"market_key": pl.String, **OUTCOME_SETS_SCHEMA}
-"""The columns of `build_outcome_sets`, and the key of each market."""
+"""The columns of `build_outcome_sets`, with the market's key."""
 
 OPEN_CLOSE_SCHEMA: Final[FrameSchema] = {
     "sr_id": pl.Int64,
@@ -49,7 +49,7 @@ OPEN_CLOSE_SCHEMA: Final[FrameSchema] = {
     "close_margin": pl.Float64,
 }
 LISTINGS_AT_ONCE: Final = 100
-"""The number of listings per batch. Larger batches take more memory and are not faster.
+"""Number of listings that are computed together. Larger groups take more memory and are not faster.
 
 Measured with 7,000 changes per listing.
 """
@@ -57,7 +57,7 @@ OPEN_CLOSE_KEY: Final = ("sr_id", "platform", "market_key", "specifier", "outcom
 
 _LINE_COLUMNS: Final = ("listing_id", "market_key", "specifier", "outcome")
 _PLACES_PER_LINE: Final = pl.lit(1 << 16, pl.Int64)
-"""A number above the length of any price array: place = line x this + ordinal."""
+"""A number above the length of any price array. A place is line x this number + ordinal."""
 
 
 def find_open_close(
@@ -75,16 +75,15 @@ def find_open_close(
     """Return one row per outcome that an answer showed priced or suspended, columns `OPEN_CLOSE_SCHEMA`.
 
     The rows are sorted by `OPEN_CLOSE_KEY`. The frames are as in `lifecycle_frames`; `sets` has the columns
-    `KEYED_SETS_SCHEMA`. Only looks strictly before the kickoff in force count. An outcome that was seen only later has
-    a row without prices, with the close quality missing. While that kickoff is after `as_of` there is no close. A close
-    confirmed at most `exact_s` seconds before kickoff is exact. A look proves nothing about instants more than
-    `silence_limit` after it.
+    `KEYED_SETS_SCHEMA`. Only looks strictly before the newest known kickoff are used. An outcome that was seen only
+    later has a row without prices, whose close quality is missing. Before that kickoff there is no closing price. A
+    closing price confirmed at most `exact_s` seconds before kickoff is exact. A look holds for `silence_limit`.
 
-    Listings are independent of each other, so a caller may process them in parts. The computation takes about 400 MB in
-    addition to its arguments and its result.
+    Listings are independent of each other, so a caller may process them in groups. The computation takes about 400 MB
+    in addition to its arguments and its result.
 
-    Raises ValueError when a change has no answer among the looks, when `outcomes` lacks the name of one that was
-    offered, and like `add_kickoff`.
+    Raises ValueError when a change has no answer among the looks, when `outcomes` lacks the name of an offered outcome,
+    and like `add_kickoff`.
     """
     anchored = add_kickoff(listings, kickoffs, as_of)
     counted_looks = select_looks_before_kickoff(looks, anchored)
@@ -108,7 +107,7 @@ def _build_open_close(
     outcomes: pl.DataFrame,
     sets: pl.DataFrame,
 ) -> pl.DataFrame:
-    """Return the named outcomes of some listings, with the facts about their first and last price."""
+    """Return the outcomes of some listings by name, with their first and last price and the rows of both."""
     lines, rows = _build_market_rows(changes, anchored, answers)
     places = _expand_places(rows)
     open_close = (
@@ -140,9 +139,9 @@ def _build_open_close(
 
 
 def _list_answers(looks: pl.DataFrame, silence_limit: timedelta) -> pl.DataFrame:
-    """Return the answers before kickoff, with the quality of an opening price in each.
+    """Return the answers before kickoff, with the quality that an opening price in each of them has.
 
-    The columns are listing_id, at, the answer before (`previous_at`), the next answer that names every market
+    The columns are listing_id, at, the previous answer (`previous_at`), the next answer that contains all markets
     (`next_keyframe_at`), `open_quality` and `prev_absent_cycle`.
     """
     is_conclusive = pl.col("look").is_in([LookResult.ANSWERED.value, LookResult.ABSENT.value])
@@ -176,9 +175,9 @@ def _list_answers(looks: pl.DataFrame, silence_limit: timedelta) -> pl.DataFrame
 
 
 def _find_last_answers(looks: pl.DataFrame) -> pl.DataFrame:
-    """Return each listing's last answer before kickoff, and whether it was dropped afterwards.
+    """Return each listing's last answer before kickoff, and whether the listing was dropped afterwards.
 
-    A complete discovery that lacks the listing drops it.
+    A complete discovery without the listing means that it was dropped.
     """
     last_at = {
         look: pl.col("at").filter(pl.col("look") == look.value).max()
@@ -195,7 +194,7 @@ def _build_market_rows(
     """Return the lines (`line` and its names), and their rows numbered by `row`, sorted by line and time.
 
     A row begins at `at` and ends at `until`: the first answer that differs, or null when the last answer before kickoff
-    still agrees. A row is `early` if it is from before kickoff; other rows only show that the line existed.
+    still agrees. `early` is true for rows from before kickoff; other rows only show that the line existed.
     """
     listing_changes = changes.join(anchored.select("listing_id", "kickoff_at"), on="listing_id")
     lines = listing_changes.select(_LINE_COLUMNS).unique().with_row_index("line")
@@ -225,7 +224,7 @@ def _build_market_rows(
             f"{orphans.height} changes have no answer among the looks, "
             f"first of listing {listing_id} at {at}: give all its answers"
         )
-    # The first copy of a duplicate row ends where it begins, so it has no effect.
+    # Of two equal rows the first one ends where it begins, so it has no effect.
     has_next_row = (pl.col("line") == pl.col("line").shift(-1)) & pl.col("early").shift(-1)
     until = pl.min_horizontal(pl.when(has_next_row).then(pl.col("at").shift(-1)), "next_keyframe_at")
     return lines, rows.select(
@@ -237,8 +236,8 @@ def _expand_places(rows: pl.DataFrame) -> pl.DataFrame:
     """Return the outcomes of every row: row, odds_milli, place, can, has, shown.
 
     `place` combines line and ordinal. `can` is true when the outcome can be backed, `has` when the answer may list it,
-    and `shown` when the answer certainly lists it: an array does not distinguish an outcome without a price from one
-    that is not listed.
+    and `shown` when the answer certainly lists it: in an array, an outcome without a price and one that is not listed
+    look the same.
     """
     is_unpriced = pl.col("state_of_row") == MarketState.NO_PRICE.value
     is_listed = pl.col("state") != MarketState.NO_PRICE.value
@@ -253,7 +252,7 @@ def _expand_places(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _select_shown_places(places: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
-    """Return every place that an answer showed, and whether the last answer before kickoff still `has` it."""
+    """Return every place that an answer showed, and whether it may be in the last answer before kickoff."""
     last_rows = rows.select("row", last=pl.col("early") & pl.col("until").is_null())
     return (
         places.filter("has")
@@ -268,8 +267,8 @@ def _select_shown_places(places: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFra
 def _find_price_lives(places: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     """Return the first and the last price of every place that had a price before kickoff.
 
-    Further columns are the rows of both prices, the begin of the last price (`close_at`), and the answer that no longer
-    had it (`gone_at`; null when it held to the end).
+    Further columns are the rows of both prices, the begin of the last price (`close_at`), and the first answer without
+    that price (`gone_at`; null when the price held until kickoff).
     """
     is_first = pl.col("place").ne_missing(pl.col("place").shift())
     has_returned = pl.col("at").ne_missing(pl.col("until").shift())
@@ -280,7 +279,7 @@ def _find_price_lives(places: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
         .sort("place", "row")
         .with_columns(
             began_at=pl.when(is_first | has_returned | has_moved).then("at"),
-            # A return counts as two changes, at any price: the withdrawal and the return.
+            # A return counts as two changes, the withdrawal and the return, even at an equal price.
             n_changes=pl.when(is_first).then(0).when(has_returned).then(2).otherwise(has_moved.cast(pl.Int32)),
         )
         .group_by("place", maintain_order=True)
@@ -300,7 +299,7 @@ def _find_price_lives(places: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _add_names(places: pl.DataFrame, lines: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
-    """Return `places` with the listing, the market and the outcome key that each stands for."""
+    """Return `places` with the listing, the market and the outcome key of each place."""
     names = outcomes.select("market_key", "ordinal", "outcome_key", outcome=pl.lit("")).unique()
     named_outcomes = (
         places.with_columns(
@@ -324,7 +323,7 @@ def _add_names(places: pl.DataFrame, lines: pl.DataFrame, outcomes: pl.DataFrame
 def _compute_margins(
     rows: pl.DataFrame, lines: pl.DataFrame, row_numbers: pl.Series, sets: pl.DataFrame
 ) -> pl.DataFrame:
-    """Return the margin of the market in each of the rows `row_numbers`: row, margin."""
+    """Return row and margin of the market, for each row in `row_numbers`."""
     ids = sets.select("market_key", "market_id").unique()
     markets = (
         rows.join(row_numbers.drop_nulls().unique().to_frame("row"), on="row", how="semi")
@@ -338,7 +337,8 @@ def _compute_margins(
 def _build_columns(outcomes: pl.DataFrame, exact_s: float) -> pl.DataFrame:
     """Return the columns of `OPEN_CLOSE_SCHEMA`."""
     lag = pl.col("kickoff_at") - pl.col("confirmed_at")
-    # Polars divides by a literal through its inverse: 1900 / 1000 is 1.9000000000000001 unless it is rounded.
+    # Polars divides by a constant by multiplying with its inverse: 1900 / 1000 is 1.9000000000000001 unless it is
+    # rounded.
     odds = {name: (pl.col(f"{name}_milli") / EVENS_MILLI).round(3) for name in ("open", "close", "min", "max")}
     quality = (
         pl.when(pl.col("close_milli").is_null())

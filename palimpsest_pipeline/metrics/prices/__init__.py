@@ -1,1 +1,1 @@
-"""Margins, fair prices, price comparisons and market gaps. Frames in, frames out."""
+"""Margins, fair prices, price comparisons and market gaps. Takes and returns frames."""

@@ -27,10 +27,9 @@ FAIR_SCHEMA: Final[dict[str, pl.DataType]] = {
     "fair_shin": pl.Float64(),
 }
 NEWTON_STEPS: Final = 12
-"""The number of Newton steps for n and z.
+"""Number of Newton steps for n and z.
 
-Both equations are convex, so the iteration cannot diverge. Within the range of margins, this many steps reach rounding
-error.
+Both equations are convex, so the iteration cannot diverge. For plausible margins, this many steps reach rounding error.
 """
 
 _INVERSE: Final = pl.col("inverse")
@@ -41,8 +40,8 @@ def compute_fair_probabilities(margins: pl.DataFrame, keys: Sequence[str]) -> pl
     """Return one row per outcome of every market with a margin: `keys`, then `FAIR_SCHEMA`.
 
     The rows are sorted by `keys` and ordinal. `margins` is the result of `compute_market_margins` for the same `keys`.
-    A method that gives any outcome of a market a probability of 1 or more is null for all its outcomes. With two
-    winners and a negative margin, the multiplicative method can do that to a short price.
+    If a method gives any outcome of a market a probability of 1 or more, the method's values are null for the whole
+    market. This can happen to the multiplicative method with two winners and a negative margin.
     """
     markets = (
         margins.filter(pl.col("margin").is_not_null())

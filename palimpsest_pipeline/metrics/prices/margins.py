@@ -1,6 +1,6 @@
 """Margins of markets: the excess of the inverse odds of a complete set over fair odds.
 
-Margins are ratios, never percentages. Frames in, frames out.
+Margins are ratios, never percentages. Takes and returns frames.
 
 The inverses of fair odds add up to the number of outcomes that win, k: one in 1X2, two in double chance. A bet whose
 stake can be returned (draw no bet, whole and quarter lines) is priced without the void part, so it has k = 1 too.
@@ -8,7 +8,7 @@ stake can be returned (draw no bet, whole and quarter lines) is priced without t
     margin = sum of inverse odds / k - 1        payout = k / sum of inverse odds
 
 Margins are computed for complete sets only: every outcome of the market is listed, priced and open to bets. Odds of
-1.00 or less, null, and suspended outcomes are not prices and never enter the sum.
+1.00 or less, null odds, and suspended outcomes are not prices and never enter the sum.
 """
 
 from collections.abc import Sequence
@@ -20,14 +20,14 @@ from palimpsest_pipeline.domain.enums import MarginStatus, MarketState
 from palimpsest_pipeline.domain.price_numbers import EVENS_MILLI, MASK_BITS
 
 MIN_MARGIN: Final = -0.25
-"""The lowest plausible margin. A lower one means a wrong price or k.
+"""The lowest plausible margin. A lower one means a wrong price or a wrong k.
 
-A k that is one too high halves a sum, which turns a usual margin into -0.4.
+If k is one too high, a sum of one is divided by two, which turns a usual margin into about -0.4.
 """
 MAX_MARGIN: Final = 1.0
-"""The highest plausible margin. A higher one means a wrong price or k: k one too low doubles the sum.
+"""The highest plausible margin. A higher one means a wrong price or a wrong k.
 
-The most expensive complete sets on sale (46 outcomes) have a margin of 0.8.
+If k is one too low, the quotient doubles. The most expensive complete sets on sale (46 outcomes) have a margin of 0.8.
 """
 INVERSE_UNIT: Final = 1 << 52
 """The unit in which inverses are summed as integers.
@@ -60,11 +60,11 @@ MARGINS_SCHEMA: Final[dict[str, pl.DataType]] = {
 def build_outcome_sets(markets: pl.DataFrame, outcomes: pl.DataFrame, complete_sets: pl.DataFrame) -> pl.DataFrame:
     """Return the complete sets of each market: one row per market and set, columns `OUTCOME_SETS_SCHEMA`.
 
-    Bit i-1 of outcome_mask is set when outcome i belongs to the set. `markets` has market_id and fair_sum: '1' or '2';
-    anything else, such as 'overlap(1.34)' or null, is no number of winners. `outcomes` has market_id and ordinal.
-    `complete_sets` has market_id, set and ordinal of markets that are sold in several grids (goals up to "3+" or "5+"),
-    each of which is complete. Any other market has one complete set: all its outcomes. Mask and n_expected are null
-    where outcomes are not enumerated (players).
+    Bit i-1 of outcome_mask is set when outcome i belongs to the set. `markets` has market_id and fair_sum, the number
+    of winners: '1' or '2'; any other value, such as 'overlap(1.34)' or null, means that the number is not known.
+    `outcomes` has market_id and ordinal. `complete_sets` has market_id, set and ordinal of markets that platforms offer
+    with different numbers of outcomes (goals up to "3+" or "5+"), each complete in itself. Any other market has one
+    complete set: all its outcomes. Mask and n_expected are null for markets of open outcomes (players).
     """
     default_sets = outcomes.join(complete_sets, on="market_id", how="anti").select(
         "market_id", "ordinal", set=pl.lit("")
@@ -73,7 +73,7 @@ def build_outcome_sets(markets: pl.DataFrame, outcomes: pl.DataFrame, complete_s
         pl.concat([default_sets, complete_sets.select("market_id", "ordinal", "set")])
         .group_by("market_id", "set")
         .agg(n_expected=pl.len(), outcome_mask=pl.when(pl.len() <= MASK_BITS).then(_ordinal_bit().sum()))
-        .unique(["market_id", "outcome_mask"])  # Two names may hold the same set.
+        .unique(["market_id", "outcome_mask"])  # Two names may stand for the same set.
     )
     winners = pl.when(pl.col("fair_sum").str.contains(r"^\d+$")).then(pl.col("fair_sum"))
     rows = (
@@ -89,7 +89,7 @@ def expand_outcomes(rows: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
 
     The result is the input of `compute_market_margins`. `rows` has `keys` (market_id among them), outcome, odds_milli
     (a list by ordinal) and off_mask (bit i-1: outcome i is suspended). An outcome without a price in the array has the
-    state no_price, listed or not: the array does not distinguish these.
+    state no_price, even if the platform does not list it.
     """
     return (
         rows.select(
@@ -114,18 +114,19 @@ def expand_outcomes(rows: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
 def compute_market_margins(outcomes: pl.DataFrame, keys: Sequence[str], sets: pl.DataFrame) -> pl.DataFrame:
     """Return one row per market: `keys`, then the columns of `MARGINS_SCHEMA`, sorted by `keys`.
 
-    The result does not depend on the order of `outcomes`. `outcomes` has `keys` (market_id among them), outcome ('' for
-    enumerated outcomes), ordinal, odds_milli (null: no price) and state (offered, suspended, no_price). `sets` has the
-    columns `OUTCOME_SETS_SCHEMA`.
+    `outcomes` may be in any order. It has `keys` (market_id among them), outcome ('' unless the market has open
+    outcomes), ordinal, odds_milli (null: no price) and state (offered, suspended, no_price). `sets` has the columns
+    `OUTCOME_SETS_SCHEMA`.
 
-    n_outcomes is the number of outcomes that can be backed. `ordinals` and `odds_milli` hold these outcomes and their
-    prices, and sum_inverse is the sum of their inverses (null when there are none). n_expected is the size of the
-    complete set that is listed, else of the largest one. margin and payout are null unless the status is ok or
-    negative. The statuses and their precedence are those of `MarginStatus`. margin_reference_pct is (sum of inverse
-    odds - 1) x 100 over all prices, suspended or not, for any k: it serves to reconcile figures of that kind, and is
-    not a margin.
+    - n_outcomes: the number of outcomes that can be backed. `ordinals` and `odds_milli` list these outcomes and prices,
+      and sum_inverse is the sum of their inverses (null when there are none).
+    - n_expected: the size of the complete set that is listed, else of the largest one.
+    - margin, payout: null unless the status is ok or negative. The statuses and their precedence are those of
+      `MarginStatus`.
+    - margin_reference_pct: (sum of inverse odds - 1) x 100 over all prices, suspended or not, for any k. It is not a
+      margin; it serves to reconcile with other systems that compute this number.
 
-    Raises ValueError when an enumerated outcome of a market appears twice: its price would count twice.
+    Raises ValueError when an outcome of a market appears twice, because its price would count twice.
     """
     contributions = _add_contributions(outcomes, keys)
     offered = contributions.filter("backable").with_columns(pl.col("market").set_sorted())
@@ -142,7 +143,7 @@ def compute_market_margins(outcomes: pl.DataFrame, keys: Sequence[str], sets: pl
 def compute_margin_figures(outcomes: pl.DataFrame, keys: Sequence[str], sets: pl.DataFrame) -> pl.DataFrame:
     """Return the result of `compute_market_margins` with the shortest price instead of all prices.
 
-    `shortest_milli` replaces ordinals and odds_milli.
+    The column `shortest_milli` (decimal odds x 1000) replaces ordinals and odds_milli.
     """
     rows = _sum_by_market(_add_contributions(outcomes, keys), keys, sets)
     return rows.select(
@@ -153,16 +154,16 @@ def compute_margin_figures(outcomes: pl.DataFrame, keys: Sequence[str], sets: pl
 
 
 def _add_contributions(outcomes: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
-    """Return `outcomes` with the values that each adds to its market, sorted by market, ordinal and price.
+    """Return `outcomes` with the terms that each adds to sums over its market.
 
-    `market` numbers the markets in the order of `keys`.
+    They are sorted by market, ordinal and price. `market` numbers the markets in the order of `keys`.
     """
     price = pl.when(pl.col("odds_milli") > EVENS_MILLI, pl.col("state") != MarketState.NO_PRICE.value).then(
         "odds_milli"
     )
     backable = pl.col("price").is_not_null() & (pl.col("state") == MarketState.OFFERED.value)
     begins_market = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift()) for name in keys)
-    # Grouping sorted rows is several times as fast as hashing, and rows that are mostly sorted already sort quickly.
+    # Grouping sorted rows is several times as fast as hashing, and the rows usually come almost sorted.
     return (
         outcomes.sort(*keys, "ordinal", "odds_milli")
         .with_columns(
@@ -260,7 +261,7 @@ def _refuse_duplicates(markets: pl.DataFrame, keys: Sequence[str]) -> None:
 def _ordinal_bit() -> pl.Expr:
     """Return 2 ** (ordinal - 1), or null beyond `MASK_BITS`.
 
-    The values come from a table: a power would be computed in floats, which cannot hold the highest bits.
+    The values come from a table: a computed power would be a float, which cannot hold the highest bits.
     """
     bits = {ordinal: 1 << (ordinal - 1) for ordinal in range(1, MASK_BITS + 1)}
     return pl.col("ordinal").replace_strict(bits, default=None, return_dtype=pl.Int64)

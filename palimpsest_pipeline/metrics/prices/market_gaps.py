@@ -1,10 +1,10 @@
-"""Markets that home and a competitor do not both offer, with the side that lacks them and the time.
+"""Markets that home and a competitor do not both offer, with the side that lacks them and since when.
 
-Frames in, frames out. The shapes of the frames are in `comparison_frames`.
+Takes and returns frames. The columns of the frames are in `comparison_frames`.
 
-A market is offered when one of its outcomes can be backed. It is listed when the last answer shows it at all. An old
-answer proves nothing about the current state: if one side was not observed when the fixture was last observed, the gap
-is unknown. A dropped listing stays dropped until a look shows it again.
+A market is offered when one of its outcomes can be backed. It is listed when the last answer shows it in any state. An
+old answer proves nothing about the current state: if one side was not observed when the fixture was last observed, the
+type of the gap is unknown. A dropped listing stays dropped until a look shows it again.
 """
 
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ _STATES_BEST_FIRST: Final = [state.value for state in MarketState]
 """The states of a market from best to worst. A market with several rows has the best of their states."""
 _OFFERED, _NOT_LISTED = 0, len(_STATES_BEST_FIRST) - 1
 _RANK_UNIT: Final = 1 << 56
-"""A number above any instant in microseconds: rank and instant are combined into one number."""
+"""A number above any instant in microseconds, used to combine rank and instant into one number."""
 
 
 def find_availability_gaps(
@@ -54,14 +54,14 @@ def find_availability_gaps(
     max_skew_s: float,
     main_markets: Sequence[str],
 ) -> pl.DataFrame:
-    """Return the gaps between home and each competitor: listed markets that not both offer.
+    """Return the gaps between home and each competitor: markets that one side lists and not both offer.
 
-    There is one row per market and competitor of fixtures that both list or have listed, columns `GAPS_SCHEMA`, sorted
-    by `GAP_KEY`. `markets` and `listings` are as in `comparison_frames`. `platforms` starts with home; listings of
-    platforms that it lacks are left out. `main_markets` holds market keys by priority. A market of open outcomes has
-    the best state of its rows, since the earliest row in that state.
+    There is one row per market and competitor, for fixtures that both list or have listed, columns `GAPS_SCHEMA`,
+    sorted by `GAP_KEY`. `markets` and `listings` are as in `comparison_frames`. `platforms` starts with home; listings
+    of other platforms are left out. `main_markets` are market keys by priority. A market of open outcomes (players) has
+    the best state of its rows, since the earliest of the rows with that state.
 
-    Fixtures are independent of each other, so a caller may process them in parts.
+    Fixtures are independent of each other, so a caller may process them in groups.
     """
     home, *competitors = platforms
     dated_listings = add_as_of(listings)
@@ -77,7 +77,7 @@ def find_availability_gaps(
 def _rank_states(markets: pl.DataFrame, platforms: Sequence[str]) -> pl.DataFrame:
     """Return the rank of each market's state (`rank_`) and its begin (`since_`), per platform.
 
-    Both are null where the market was never seen.
+    The platform's name follows each prefix. Both are null where the market was never seen.
     """
     rank = pl.col("state").replace_strict(_STATES_BEST_FIRST, range(len(_STATES_BEST_FIRST)), return_dtype=pl.Int64)
     combined = rank * _RANK_UNIT + pl.col("state_since").dt.epoch("us")
@@ -156,7 +156,7 @@ def _find_gaps_between(
 def _select_listed(listings: pl.DataFrame, side: str, platform: str, max_skew_s: float) -> pl.DataFrame:
     """Return the fixtures that the platform lists or has listed, and whether its state is known.
 
-    The columns are sr_id, as_of, kickoff_at, and with the prefix `side`: dropped_at and known.
+    The columns are sr_id, as_of, kickoff_at, and dropped_at and known, both prefixed with `side`.
     """
     is_recent = (pl.col("as_of") - pl.col("answered_at")).dt.total_seconds(fractional=True) <= max_skew_s
     return listings.filter(pl.col("platform") == platform).select(

@@ -1,16 +1,16 @@
 """Home's price of each outcome compared with each competitor's, and the best prices of all platforms.
 
-Frames in, frames out. The shapes of the frames are in `comparison_frames`.
+Takes and returns frames. The columns of the frames are in `comparison_frames`.
 
-Platforms are compared on equal bets: the same market, specifier and outcome of the vocabulary. Outcomes that the
+Prices are compared for equal bets: the same market, specifier and outcome of the vocabulary. Outcomes that the
 vocabulary does not name (players under each platform's own ids) are left out.
 
 Two prices are comparable when both can be backed, the answers that show them are near each other in time, and the
-listings are not suspected of offering different bets. A market's key determines how many of its outcomes win, so that
-number is the same on both sides.
+listings are not suspected of offering different bets. The market's key determines how many of its outcomes win, so this
+number is equal on both sides.
 
-Best prices, their sum and an arbitrage combine the prices of several platforms, so the answers of all these platforms
-must be near each other, not only near home's.
+Best prices, their sum and an arbitrage combine the prices of several platforms. For these, the answers of all used
+platforms must be near each other, not only near home's.
 """
 
 from collections.abc import Sequence
@@ -84,10 +84,10 @@ COMPARED_LINES_SCHEMA: Final[FrameSchema] = {
 }
 """One row per line and competitor.
 
-Arrays and masks are ordered by the ordinal of the outcome, and null where they would be empty. A line of one open
-outcome (`outcome` is not '') has arrays of length one. `home_state` and `platform_state` are values of MarketState: the
-best state of the outcomes. `home_share` and `platform_share` are the factors that turn the inverse of a price into its
-fair probability. All other columns are as in `COMPARISON_SCHEMA`.
+Arrays and masks are ordered by the ordinal of the outcome, and null instead of empty. A line of one open outcome
+(`outcome` is not '') has arrays of length one. `home_state` and `platform_state` are values of MarketState: the best
+state of the outcomes. `home_share` and `platform_share` are the factors that turn the inverse of a price into its fair
+probability. All other columns are as in `COMPARISON_SCHEMA`.
 """
 COMPARED_LISTINGS_SCHEMA: Final[FrameSchema] = {
     "sr_id": pl.Int64,
@@ -124,15 +124,15 @@ def build_price_comparison(
 ) -> pl.DataFrame:
     """Return one row per outcome and competitor, columns `COMPARISON_SCHEMA`, grouped by competitor.
 
-    The rows are the outcomes of markets that both sides list, if at least one side has them priced or suspended.
+    The rows are the outcomes of markets that both sides list, if at least one side has the outcome priced or suspended.
 
     `markets` and `listings` are as in `comparison_frames`; `outcomes` and `sets` are as in `find_open_close`.
-    `platforms` holds home, then the competitors, the most trusted first. If several platforms have the same best price,
-    the result names the first of them. Listings of other platforms are left out. A dropped listing counts as having no
-    markets. Prices from answers more than `max_skew_s` apart are not comparable. `suspects` are fixtures whose listings
-    may not offer the same bets: none of their prices are comparable.
+    `platforms` are home, then the competitors, the most trusted first. If several platforms have the same best price,
+    the first of them is named. Listings of other platforms are left out. A dropped listing counts as having no markets.
+    Prices from answers more than `max_skew_s` apart are not comparable. `suspects` are fixtures whose listings may not
+    offer the same bets: their prices are not comparable.
 
-    Fixtures are independent of each other, so a caller may process them in parts.
+    Fixtures are independent of each other, so a caller may process them in groups.
     """
     home, *competitors = platforms
     compared = _compare_outcomes(markets, listings, outcomes, sets, platforms, max_skew_s, suspects)
@@ -151,11 +151,11 @@ def compare_lines(
     max_skew_s: float,
     suspects: Sequence[int] = (),
 ) -> pl.DataFrame:
-    """Return the facts that determine the rows of `build_price_comparison`.
+    """Return the compared prices line by line, in the compact form in which they are stored.
 
-    The result has the columns `COMPARED_LINES_SCHEMA`. There is one row per line and competitor for which
-    `build_price_comparison` has any row. The arguments are those of `build_price_comparison`. Fixtures are independent
-    of each other.
+    The result has the columns `COMPARED_LINES_SCHEMA`: one row per line and competitor for which
+    `build_price_comparison` has a row. The arguments are those of `build_price_comparison`. Fixtures are independent of
+    each other.
     """
     compared = _compare_outcomes(markets, listings, outcomes, sets, platforms, max_skew_s, suspects)
     if compared is None:
@@ -198,7 +198,7 @@ def _compare_outcomes(
     max_skew_s: float,
     suspects: Sequence[int],
 ) -> tuple[pl.DataFrame, pl.DataFrame] | None:
-    """Return the named outcomes of all lines (`_add_comparisons`), and the lines (`_add_line_figures`).
+    """Return the outcomes of all lines (`_add_comparisons`), and the lines (`_add_line_figures`).
 
     Return None when there is no line.
     """
@@ -230,7 +230,7 @@ def _pivot_answers(live: pl.DataFrame, platforms: Sequence[str]) -> pl.DataFrame
 
 
 def _select_market_rows(markets: pl.DataFrame, live: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
-    """Return the market rows of live listings whose outcomes the vocabulary names.
+    """Return the market rows of `live` listings whose outcomes the vocabulary names.
 
     The columns are `row` (a number), the columns of a line, platform, state, off_mask, odds_milli, `start` (the
     position of the row's first price among all prices) and `n` (the number of its prices; null when the market is
@@ -254,8 +254,9 @@ def _select_market_rows(markets: pl.DataFrame, live: pl.DataFrame, outcomes: pl.
 def _number_lines(rows: pl.DataFrame, live: pl.DataFrame, platforms: Sequence[str]) -> pl.DataFrame:
     """Return the lines of markets that home and a competitor list, numbered by `line`.
 
-    Further columns are as_of, and for each platform: `row_` (null: it never had the line), `gone_` (it had the line
-    once), `listed_` (it lists the market) and `answered_`.
+    Further columns are as_of, and for each platform: `row_` (null: the platform never had the line), `gone_` (it had
+    the line once), `listed_` (it lists the market) and `answered_` (its last answer). The platform's name follows each
+    prefix.
     """
     when_by_platform = {platform: pl.when(pl.col("platform") == platform) for platform in platforms}
     is_listed = pl.col("state") != WITHDRAWN
@@ -265,7 +266,7 @@ def _number_lines(rows: pl.DataFrame, live: pl.DataFrame, platforms: Sequence[st
         *(when.then(~is_listed).any().alias(f"gone_{platform}") for platform, when in when_by_platform.items()),
     )
     listed = [f"listed_{platform}" for platform in platforms]
-    if (lines["outcome"] != "").any():  # A market with several lines is listed when any line is.
+    if (lines["outcome"] != "").any():  # A market with several lines is listed when any of them is.
         lines = lines.with_columns(pl.col(listed).any().over("sr_id", "market_key", "specifier"))
     is_compared = pl.col(listed[0]) & pl.any_horizontal(listed[1:])
     return (
@@ -280,7 +281,8 @@ def _expand_prices(lines: pl.DataFrame, rows: pl.DataFrame, platforms: Sequence[
     """Return the outcomes of all lines, in the order of the lines.
 
     The columns are line, ordinal (the position in the line), and for each platform its price (`price_`, decimal odds x
-    1000, above 1.00; null without a price) and whether the outcome is suspended (`off_`).
+    1000, above 1.00; null without a price) and whether the outcome is suspended (`off_`). The platform's name follows
+    each prefix.
     """
     row_columns = [rows.select(_take_columns(lines, platform, "start", "n", "off_mask")) for platform in platforms]
     places = pl.concat([lines.select("line"), *row_columns], how="horizontal").with_columns(
@@ -315,9 +317,9 @@ def _add_comparisons(
 ) -> pl.DataFrame:
     """Return `prices` with the comparisons of each outcome.
 
-    Added columns: `comparable_` per competitor (comparable with home); best_platform and best (decimal odds x 1000)
-    among the platforms whose answers are near each other; and home_is_best, home_tied_best and rank_home among the
-    comparable platforms.
+    Added columns: `comparable_` with each competitor's name (comparable with home); best_platform and best (decimal
+    odds x 1000) among the platforms whose answers are near each other; and home_is_best, home_tied_best and rank_home
+    among the comparable platforms.
     """
     home, *competitors = platforms
     can_back = {
@@ -328,8 +330,8 @@ def _add_comparisons(
         f"comparable_{c}": can_back[home] & can_back[c] & pl.lit(near[c]).gather(pl.col("line")) for c in competitors
     }
     legs = _select_legs(prices.select("line", **comparable), lines, near, home, competitors, max_skew_s)
-    # Answers near home's are almost always near each other. Then the legs equal the comparable prices and are not
-    # computed again.
+    # Answers near home's are almost always near each other. Then the prices for best price and arbitrage are the
+    # comparable prices, and are not computed again.
     leg = "comparable" if legs is near else "leg"
     leg_columns = (
         {}
@@ -366,9 +368,9 @@ def _select_legs(
 ) -> pl.DataFrame:
     """Return `near` without competitors whose answers are too far from another competitor's on the line.
 
-    Of two such competitors the one whose answer is nearer to home's stays; of equally near ones, the more trusted. A
-    competitor without a price on the line that is comparable with home's (`comparable`) removes no other. The result is
-    `near` itself when no competitor is removed.
+    Of two such competitors the one whose answer is nearer to home's is kept; if both are equally near, the more
+    trusted. A competitor without a price on the line that is comparable with home's (`comparable`) removes no other.
+    The result is `near` itself when no competitor is removed.
     """
     for one, other in combinations(competitors, 2):
         both_listed = pl.lit(near[one]) & pl.lit(near[other]) & pl.col(f"listed_{one}") & pl.col(f"listed_{other}")
@@ -403,10 +405,11 @@ def _compute_skew_s(one: str, other: str) -> pl.Expr:
 def _add_line_figures(
     lines: pl.DataFrame, rows: pl.DataFrame, compared: pl.DataFrame, sets: pl.DataFrame, platforms: Sequence[str]
 ) -> pl.DataFrame:
-    """Return `lines`, in their order, with the figures of the market as a whole.
+    """Return `lines`, in their order, with the figures of the whole market.
 
-    Added columns: cross_book_sum_inverse, arb, and for each platform its margin (`margin_`) and the factor that turns
-    the inverse of a price into its fair probability (`share_`).
+    Added columns: cross_book_sum_inverse (the sum of the inverses of the best prices), arb (an arbitrage exists), and
+    for each platform its margin (`margin_`) and the factor that turns the inverse of a price into its fair probability
+    (`share_`).
     """
     usable_sets = sets.filter(pl.all_horizontal(pl.col("winners_k", "outcome_mask").is_not_null()))
     ids = usable_sets.select("market_key", "market_id").unique()
@@ -449,7 +452,7 @@ def _add_line_figures(
 def _add_outcome_keys(compared: pl.DataFrame, lines: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
     """Return `compared` with `outcome_key`.
 
-    Raises ValueError on an outcome of a whole market without a name.
+    Raises ValueError on an outcome of a whole market without a name in `outcomes`.
     """
     codes = outcomes.select("market_key").unique().sort("market_key").with_row_index("market")
     names = (
@@ -590,5 +593,6 @@ def _select_competitor(rows: pl.DataFrame, home: str, competitor: str) -> pl.Dat
 
 
 def _convert_to_odds(milli: pl.Expr) -> pl.Expr:
-    # Polars divides by a literal through its inverse: 1900 / 1000 is 1.9000000000000001 unless it is rounded.
+    # Polars divides by a constant by multiplying with its inverse: 1900 / 1000 is 1.9000000000000001 unless it is
+    # rounded.
     return (milli / EVENS_MILLI).round(3)

@@ -1,4 +1,4 @@
 """Backfill: core and mart of past hours are derived again from the landed answers, without requests.
 
-Code that only decides which hours are due imports none of this package.
+Code that only plans which hours to derive imports none of this package.
 """

@@ -1,7 +1,7 @@
-"""Backfill from the command line: core of the due hours, then their marts, then dates and fixtures.
+"""Backfill from the command line: core of the due hours, then marts, kickoff dates and fixtures.
 
-Core of several hours may be derived by several processes at once: its rows do not depend on the order of ingestion.
-Marts are derived in order, because the mart of a cycle carries the discoveries of earlier cycles.
+Several processes may derive core of different hours at the same time, because its rows do not depend on the order.
+Marts are derived in order, because coverage of a cycle uses discoveries of earlier cycles.
 """
 
 from collections.abc import Iterable, Iterator
@@ -26,9 +26,9 @@ from .hour_spans import HourOutcome, HourSpan, run_span, split_into_spans
 from .worker_processes import run_spans
 
 SPANS_PER_WORKER = 2
-"""Minimum number of spans per process, if there are enough hours.
+"""Minimum number of spans of hours per process, if there are enough hours.
 
-With fewer, the other processes would be idle during the last span.
+With fewer, other processes would be idle while the last span is derived.
 """
 
 
@@ -36,8 +36,8 @@ With fewer, the other processes would be idle during the last span.
 class BackfillReport:
     """The result of a backfill.
 
-    Hours are given by their key. `refused` maps an hour to the reason why a cycle of it cannot be derived, `failed` to
-    the error.
+    Hours are named by their key, such as `2026-06-26-10:00`. `refused` maps an hour to the reason why one of its cycles
+    cannot be derived, `failed` to the error.
     """
 
     done: list[str] = field(default_factory=list)
@@ -46,11 +46,11 @@ class BackfillReport:
     refused: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     failed_dates: dict[str, str] = field(default_factory=dict)
-    """Kickoff dates for which the tables of a fixture's life could not be derived again, with the reason."""
+    """Kickoff dates for which the life of fixtures could not be derived, with the reason."""
     failed_present: str | None = None
-    """Error of the derivation of current prices; None if they were derived or not due."""
+    """Error of the derivation of current prices; None if they were derived or no fixture was due."""
     due_later: list[str] = field(default_factory=list)
-    """Hours after the range that are due, for example because their marts depend on the derived hours."""
+    """Due hours after the range, for example because their marts depend on the derived hours."""
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -69,16 +69,16 @@ class BackfillReport:
 
     @property
     def is_complete(self) -> bool:
-        """Whether everything that was requested is derived now."""
+        """Whether everything that was requested could be derived."""
         return not (self.refused or self.failed or self.failed_dates or self.failed_present)
 
     @property
     def is_empty_handed(self) -> bool:
-        """Whether nothing that was requested is derived now."""
+        """Whether nothing that was requested could be derived."""
         return not self.is_complete and not self.done and not self.up_to_date
 
     def describe_failures(self) -> str:
-        """Return a text for people that names the failures."""
+        """Return a sentence that names the failures."""
         kinds = (
             (self.refused, "hours cannot be derived"),
             (self.failed, "hours failed"),
@@ -94,7 +94,7 @@ class BackfillReport:
         )
 
     def describe_empty_hours(self) -> str:
-        """Return a text for people that names the hours with nothing landed."""
+        """Return a sentence that names the hours without landed cycles."""
         hours = format_hour_ranges([parse_hour_key(key) for key in self.empty])
         return f"nothing is landed of {', '.join(hours)}: they were never scraped, or the raw answers have expired"
 
@@ -116,7 +116,7 @@ class BackfillReport:
 def mark_due(pipeline: Pipeline, hours: Iterable[PlannedHour]) -> None:
     """Make all products of these hours' cycles due again.
 
-    Cycles that are damaged in the landing keep their rows, because they cannot be derived again.
+    Cycles that are damaged in the landing are left out and keep their rows, because they cannot be derived again.
     """
     cycle_ids = [cycle.cycle_id for hour in hours for cycle in hour.landed_cycles if cycle.is_whole]
     with pipeline.connect() as conn:
@@ -140,11 +140,11 @@ def run_backfill(
     jobs: int = 1,
     stale_only: bool = False,
 ) -> BackfillReport:
-    """Derive the due products of `hours`, which `plan_hours` returned.
+    """Derive the due products of `hours`, the result of `plan_hours`.
 
-    `hours` must include every hour of the range, because marts of later hours may be derived again with the earlier
-    ones. With `jobs` above 1, that many processes derive core; each opens the instance of the settings itself. Finished
-    work is kept however this ends, and another call continues from there. Raises Cancelled.
+    `hours` must include every hour of the range, because deriving an hour may make marts of later hours due. With
+    `jobs` above 1, that many processes derive core; each opens the Dagster instance of the settings itself. Finished
+    work is kept after an error or interruption, and the next call continues from there. Raises Cancelled.
     """
     report = BackfillReport()
     for hour in hours:
@@ -188,7 +188,7 @@ def _derive_hours(
     core = [
         hour.begins_at for hour in hours if hour.can_be_derived and any(product.stage == "core" for product in hour.due)
     ]
-    # A run whose range includes one of these hours would fail.
+    # No span may include one of these hours, because its run would fail.
     refused = [hour.begins_at for hour in hours if hour.due and not hour.can_be_derived]
     spans = split_into_spans(
         "core", core, min(24, -(-len(core) // (jobs * SPANS_PER_WORKER))) if jobs > 1 else 24, refused
@@ -208,10 +208,10 @@ def _run_spans_in_order(
 
 
 def _iterate_mart_spans(pipeline: Pipeline, hours: list[PlannedHour], refused: list[datetime]) -> Iterator[HourSpan]:
-    """Yield the spans whose marts are due, in order.
+    """Yield the spans of hours whose marts are due, in order.
 
     The due products are read again before each span, because deriving one day can make later days due: their coverage
-    carries its discoveries. A cycle whose core is due must wait, and causes no run.
+    uses its discoveries. A cycle whose core is due is left out.
     """
     last_hour = None
     while hours := [hour for hour in hours if last_hour is None or hour.begins_at > last_hour]:

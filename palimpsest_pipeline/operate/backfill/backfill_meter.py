@@ -1,6 +1,6 @@
-"""The progress of a backfill: a bar on a terminal, otherwise lines.
+"""The progress display of a backfill: a bar on a terminal, otherwise lines.
 
-The derived products are counted in the database, so the figures include the work of every process. Belongs here:
+The derived products are counted in the database, so the numbers include the work of every process. Belongs here:
 counting and drawing. Does not belong here: the derivation.
 """
 
@@ -24,7 +24,7 @@ POLL_INTERVAL_S: Final = 1.0
 
 
 class BackfillProgress:
-    """A display of the progress of the due products of `hours`, from its own thread.
+    """A progress display for the due products of `hours`, updated by its own thread.
 
     It lasts as long as the `with` block.
     """
@@ -54,7 +54,7 @@ class BackfillProgress:
             TimeRemainingColumn(),
             TextColumn("left"),
             console=console,
-            disable=not console.is_terminal,
+            disable=not (console.is_terminal and self._n_products),
         )
         self._task: TaskID = self._bar.add_task("backfill", total=self._n_products, hours=self._describe_hours())
 
@@ -93,7 +93,7 @@ class BackfillProgress:
         while not self._stop_event.wait(POLL_INTERVAL_S):
             with suppress(psycopg.Error, OSError):
                 self._update_bar()
-            if not self._console.is_terminal and self._now() >= next_line_s:
+            if self._n_products and not self._console.is_terminal and self._now() >= next_line_s:
                 next_line_s += LOG_INTERVAL_S
                 self.say(self.describe())
 

@@ -1,7 +1,6 @@
-"""Spans of hours of one UTC day, each derived by one run.
+"""Spans of hours of one UTC day; each span is derived by one Dagster run.
 
-Belongs here: splitting hours into spans, and executing the run of a span. Does not belong here: the choice of the due
-hours.
+Belongs here: splitting hours into spans, and executing the run of a span. Does not belong here: finding the due hours.
 """
 
 from bisect import bisect
@@ -26,12 +25,12 @@ from ..run_job import run_job
 
 
 class Cancelled(KeyboardInterrupt):
-    """Raised when a run is ended by Ctrl-C, a signal or Dagster's UI. It stops the whole backfill."""
+    """A run was ended by Ctrl-C, a signal or Dagster's UI. This stops the whole backfill."""
 
 
 @dataclass(frozen=True, slots=True)
 class HourSpan:
-    """Hours of one UTC day to derive for one stage, in order."""
+    """Hours of one UTC day, in order, for which core or the marts (`stage`) are derived in one run."""
 
     stage: ProductSchema
     hours: tuple[datetime, ...]
@@ -39,7 +38,7 @@ class HourSpan:
 
 @dataclass(frozen=True, slots=True)
 class HourOutcome:
-    """The outcome of one hour of a stage: `error` is None on success."""
+    """The outcome of core or the marts (`stage`) for one hour; `error` is None on success."""
 
     hour: datetime
     error: str | None
@@ -48,10 +47,10 @@ class HourOutcome:
 def split_into_spans(
     stage: ProductSchema, hours: Sequence[datetime], max_hours: int = 24, excluded_hours: Sequence[datetime] = ()
 ) -> list[HourSpan]:
-    """Split `hours`, given in order, into spans of one UTC day and about equal size.
+    """Split `hours`, which are in ascending order, into spans within one UTC day, of about equal size.
 
     A span has at most `max_hours` hours. The run of a span covers all hours from its first to its last, so no span
-    includes an hour of `excluded_hours`, which are given in order too.
+    includes an hour of `excluded_hours`, which are in ascending order too.
     """
     spans = []
     for _, group in groupby(hours, key=lambda hour: (hour.date(), bisect(excluded_hours, hour))):
@@ -62,10 +61,10 @@ def split_into_spans(
 
 
 def run_span(instance: dg.DagsterInstance, pipeline: Pipeline, span: HourSpan) -> Iterator[HourOutcome]:
-    """Derive the stage for the cycles of the span's hours in one run. Raises Cancelled.
+    """Derive core or the marts for the cycles of the span's hours in one run. Raises Cancelled.
 
-    When the run fails, the hours whose cycles are still due count as failed, and so do the hours of the cycles that
-    failed a blocking check, each with the errors of its cycles. The other hours count as derived.
+    When the run fails, an hour counts as failed if a product of its cycles is still due or one of its cycles failed a
+    blocking check; its outcome has the errors of these cycles. The other hours count as derived.
     """
     first, last = span.hours[0], span.hours[-1]
     outcome = run_job(instance, pipeline, replay_job.name, first.date(), hours=(first, last), group=span.stage)
@@ -83,8 +82,7 @@ def _collect_errors(pipeline: Pipeline, span: HourSpan, run_error: str, checks: 
     """Return the error of each failed hour of the span.
 
     An hour gets the errors of its cycles, or the run's error `run_error` if no cycle has one. `checks` are the blocking
-    checks that stopped the run. When no product is due and no cycle is bad, the error concerns the whole run: then
-    every hour gets the error of the run.
+    checks that stopped the run. When no product is due and no cycle is bad, every hour gets the error of the run.
     """
     first, end_at = span.hours[0], span.hours[-1] + HOUR
     messages_by_hour: dict[datetime, dict[str, None]] = {}
@@ -115,7 +113,7 @@ def _collect_errors(pipeline: Pipeline, span: HourSpan, run_error: str, checks: 
 
 
 def _list_stopping_checks(instance: dg.DagsterInstance, run_id: str) -> list[str]:
-    """Return the names of the blocking checks whose result was an error, which stopped the run."""
+    """Return the names of the blocking checks whose errors stopped the run."""
     failures = (evaluation for evaluation, _ in list_blocking_failures(instance, run_id))
     return [
         name_check(evaluation.asset_check_key)

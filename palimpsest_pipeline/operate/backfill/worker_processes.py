@@ -1,7 +1,7 @@
-"""Processes that run spans of hours at the same time. A worker ends when its parent ends.
+"""Processes that derive spans of hours at the same time. A worker ends when its parent ends.
 
-Belongs here: starting and ending them, and sending them work. Does not belong here: the choice of spans, and the
-handling of their outcomes.
+Belongs here: starting and ending them, and sending them work. Does not belong here: choosing the spans, and handling
+their outcomes.
 """
 
 import multiprocessing
@@ -25,15 +25,15 @@ from palimpsest_pipeline.storage.db.connection import give_up_on_loss
 from .hour_spans import HourOutcome, HourSpan, run_span
 
 END_TIMEOUT_S: Final = 15.0
-"""Time for a worker to end before it is killed: Dagster must first record that its run was cancelled."""
+"""Seconds until a worker that must end is killed: Dagster first records that its run was cancelled."""
 DIED_MESSAGE: Final = "its worker process died; the rows that it had derived are kept"
 
 
 class Worker:
-    """One process and the span that it is deriving."""
+    """One worker process and the span that it is deriving."""
 
     def __init__(self, settings: Settings) -> None:
-        # A fork would share our connections and the locks of our threads.
+        # Not forked: a fork would share our connections and the locks of our threads.
         context = multiprocessing.get_context("spawn")
         self.connection, worker_connection = context.Pipe()
         self.process: SpawnProcess = context.Process(
@@ -41,11 +41,11 @@ class Worker:
         )
         self.span: HourSpan | None = None
         self.process.start()
-        worker_connection.close()  # otherwise the connection would stay open after the worker's end
+        worker_connection.close()  # otherwise the connection stays open after the worker's end
 
     def send_span(self, span: HourSpan) -> None:
         self.span = span
-        with suppress(OSError):  # it has died: `receive_outcomes` reports that
+        with suppress(OSError):  # the process has died, which `receive_outcomes` reports
             self.connection.send(span)
 
     def receive_outcomes(self) -> list[HourOutcome]:
@@ -59,7 +59,7 @@ class Worker:
         return outcomes
 
     def stop(self) -> None:
-        """End the process: it no longer exists when this method returns."""
+        """End the process, and return when it does not exist any more."""
         self.connection.close()
         if self.span is not None:
             self.process.terminate()
@@ -98,7 +98,7 @@ def run_worker(connection: Connection, settings: Settings) -> None:
     # SIGTERM acts as Ctrl-C, so that Dagster records that the run was cancelled.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
-    os.environ.update(settings.to_environment())  # the definitions read the cadence of their schedules from it
+    os.environ.update(settings.to_environment())  # the definitions read the cron expressions from the environment
     pipeline = Pipeline(settings)
     with suppress(KeyboardInterrupt, EOFError), give_up_on_loss(), open_instance(settings) as instance:
         while True:

@@ -1,7 +1,7 @@
 """`palimpsest doctor`: checks for the common problems of an installation, with their solutions.
 
-Belongs here: checks and their texts. Does not belong here: repairs. It starts nothing, and changes nothing except a
-probe file and dead cycles, which every command closes.
+Belongs here: checks and their texts. Does not belong here: repairs. The checks start nothing, and change only two
+things: they write a probe file, and close dead cycles, as every command does.
 """
 
 from palimpsest_pipeline.settings import Settings
@@ -65,14 +65,11 @@ CHECKS_BY_NAME: dict[str, Check] = {
     "alerts": check_alerts,
     "celery": check_broker,
 }
-"""The checks, by the name of their first finding.
-
-They are in the order in which a user should solve the problems.
-"""
+"""The checks, by the name of their first finding, in the order in which a user should solve problems."""
 
 
 def run_doctor(settings: Settings, *, platforms: bool = False) -> list[Finding]:
-    """Return every finding, in order. A check that does not end in time gets a finding that says so.
+    """Return every finding, in order. A check that exceeds the time limit gets a finding that says so.
 
     With `platforms` each platform gets one request.
     """

@@ -1,6 +1,6 @@
-"""The findings of checks, and a runner that executes all checks at once.
+"""The findings of checks, and a runner that executes all checks at the same time.
 
-A check that hangs does not delay the others. Knows no Dagster.
+A check that hangs does not delay the others. Imports no Dagster.
 """
 
 import threading
@@ -14,9 +14,9 @@ from palimpsest_pipeline.domain.secrets import build_redactor
 from palimpsest_pipeline.settings import Settings
 
 CHECK_TIMEOUT_S: Final = 11.0
-"""Time limit of all checks. A check that has not ended by then is reported as late.
+"""Time limit of all checks, in seconds. A check that has not ended by then is reported as late.
 
-It is a little longer than a connection to a database may take.
+It is a little longer than the timeout of a connection to a database.
 """
 
 
@@ -24,7 +24,7 @@ It is a little longer than a connection to a database may take.
 class Finding:
     """The result of one check.
 
-    `name` is the same in every version. `detail` describes the result and, when `ok` is false, the remedy.
+    `name` stays the same in every version. `detail` describes the result and, when `ok` is false, the remedy.
     """
 
     name: str
@@ -39,10 +39,10 @@ Check = Callable[[Settings], Finding | list[Finding]]
 
 
 def run_checks(settings: Settings, checks: Mapping[str, Check], timeout_s: float = CHECK_TIMEOUT_S) -> list[Finding]:
-    """Run all checks at once, and return their findings in the order of `checks`.
+    """Run all checks at the same time, and return their findings in the order of `checks`.
 
-    Secrets of the settings are removed from the texts. A check that fails, or does not end in time, becomes a finding
-    that is not ok.
+    Secrets of the settings are removed from the texts. A check that raises an error, or does not end in time, becomes a
+    finding that is not ok.
     """
     hide = build_redactor(settings.list_secrets())
     results: SimpleQueue[tuple[str, list[Finding]]] = SimpleQueue()
@@ -63,7 +63,7 @@ def run_checks(settings: Settings, checks: Mapping[str, Check], timeout_s: float
         )
 
     for name, check in checks.items():
-        threading.Thread(target=run, args=(name, check), daemon=True).start()  # a daemon thread: one may hang
+        threading.Thread(target=run, args=(name, check), daemon=True).start()  # daemon thread, because a check may hang
     findings_by_name: dict[str, list[Finding]] = {}
     deadline = time.monotonic() + timeout_s
     while len(findings_by_name) < len(checks):

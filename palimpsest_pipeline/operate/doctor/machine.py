@@ -1,6 +1,6 @@
 """Checks of this machine: settings, folders, disk space, memory, the UI's port, the broker.
 
-Knows no Dagster.
+Imports no Dagster.
 """
 
 import os
@@ -26,13 +26,13 @@ from .findings import Finding
 
 MIN_FREE_BYTES: Final = 5 * 2**30
 MIN_FREE_MEMORY_BYTES: Final = 2**30
-"""Approximate memory of the code server, web server, daemon and one full cycle."""
+"""Approximate memory in bytes of the code server, web server, daemon and one full cycle."""
 
 
 def check_settings(
     settings: Settings, environment: Mapping[str, str | None] | None = None, dotenv: Path | None = None
 ) -> Finding:
-    """Report names that begin like a setting but are not one.
+    """Report variables that begin like a setting but are not one.
 
     Variables that Kubernetes sets by itself, and a low limit of concurrent runs, are reported as warnings only.
     """
@@ -55,9 +55,9 @@ def _describe_few_runs(settings: Settings) -> list[str]:
 
 
 def check_market_settings(settings: Settings) -> Finding:
-    """Report markets that are named in the settings and missing in the vocabulary.
+    """Report markets that the settings name and the vocabulary lacks.
 
-    With such a market, every run that computes margins, or alerts to traders, fails. The steps before them do not fail.
+    With such a market, every run fails when it computes margins or alerts to traders; its earlier steps succeed.
     """
     try:
         markets = Pipeline(settings).main_markets
@@ -84,7 +84,7 @@ def check_home_folder(settings: Settings) -> Finding:
 
 
 def explain_unwritable(root: str) -> str | None:
-    """Return why a folder or an object store cannot be written, and the remedy; None when it can.
+    """Return why a folder or an object store cannot be written, with the remedy; None when it can.
 
     If the folder exists, a probe file is written and deleted.
     """

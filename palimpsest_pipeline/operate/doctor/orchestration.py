@@ -29,16 +29,16 @@ from palimpsest_pipeline.storage.db.connection import (
 )
 from palimpsest_pipeline.storage.ledger import run_heartbeats
 
-from ..serve.children import DEFINITIONS_MODULE
 from ..serve.readiness import query_readiness
+from ..serve.restart_services import DEFINITIONS_MODULE
 from ..serve.service_record import read_record
 from .findings import Finding
 from .stores import NOT_RUNNING_DETAIL, find_database_url
 
 HEARTBEAT_TOLERANCE_S: Final = 120.0
-"""Oldest heartbeat of a live daemon; the daemon writes one every 30 s."""
+"""Maximum age in seconds of a live daemon's heartbeat; the daemon writes one every 30 s."""
 STORAGE_FINDINGS: Final = ("daemons", "schedules", "ticks", "runs")
-"""The findings that need Dagster's storage, besides the one about the storage itself."""
+"""Names of the findings that need Dagster's storage, in addition to the finding on the storage itself."""
 
 
 def load_definitions() -> None:
@@ -79,7 +79,7 @@ def _load_repository() -> dg.RepositoryDefinition:
 
 
 def check_dagster(settings: Settings) -> list[Finding]:
-    """Check Dagster's storage, and report the state that it records."""
+    """Check Dagster's storage, then the daemons, schedules, ticks and runs recorded in it."""
     if settings.is_embedded and not make_embedded_server(settings).status().running:
         return [Finding(name, True, NOT_RUNNING_DETAIL) for name in ("dagster", *STORAGE_FINDINGS)]
     try:
@@ -171,7 +171,7 @@ def check_daemons(settings: Settings, instance: dg.DagsterInstance) -> Finding:
 
 
 def check_schedules(instance: dg.DagsterInstance) -> Finding:
-    """Report the schedules and sensors that are on, and fail if one that should be on is off.
+    """Report the schedules and sensors that are on; fail if one that is on by default is off.
 
     Those that start scrapes are off until a user switches them on. All others are on by default.
     """
@@ -210,7 +210,7 @@ def check_ticks(instance: dg.DagsterInstance) -> Finding:
 
 
 def check_runs(settings: Settings, instance: dg.DagsterInstance) -> Finding:
-    """Report runs under way whose process has no heartbeat, and the number of queued runs."""
+    """Report unfinished runs whose process writes no heartbeat, and the number of queued runs."""
     url = find_database_url(settings)
     under_way = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
     ids = [run.run_id for run in instance.get_runs(dg.RunsFilter(statuses=under_way))]

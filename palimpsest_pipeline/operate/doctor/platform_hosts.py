@@ -1,6 +1,6 @@
-"""Checks of the platforms: one request each to the base URL, with the client of the scrapes.
+"""Checks of the platforms: one request each to the base URL, with the HTTP client of the scrapes.
 
-Knows no Dagster.
+Imports no Dagster.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ CONNECT_TIMEOUT_S: Final = 5.0
 def check_platforms(settings: Settings) -> list[Finding]:
     """Return a finding for each platform.
 
-    A good answer does not prove that a scrape succeeds, and a refusal does not prove that it fails.
+    A good answer does not prove that a scrape succeeds, and a refused request does not prove that it fails.
     """
     return asyncio.run(_probe_platforms(Pipeline(settings)))
 

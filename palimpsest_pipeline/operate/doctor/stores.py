@@ -1,6 +1,6 @@
 """Checks of the pipeline's data: database, clocks, cycles, landing, export and alerts.
 
-Knows no Dagster.
+Imports no Dagster.
 """
 
 import logging
@@ -38,7 +38,7 @@ MIN_SERVER_VERSION: Final = 150000
 CLOCK_TOLERANCE: Final = timedelta(seconds=2)
 NOT_RUNNING_DETAIL: Final = "not checked while the embedded Postgres does not run"
 FIRST_DAYS_LOOK_BACK: Final = timedelta(days=1)
-"""Age up to which runs are compared by the first day that they had loaded."""
+"""Maximum age of the runs whose first days are compared."""
 MAX_NAMED_HOSTS: Final = 3
 SEE_DATABASE_DETAIL: Final = "not checked: see the database"
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ def check_database(settings: Settings) -> Finding:
 
 
 def find_database_url(settings: Settings) -> str | None:
-    """Return the URL of our database; None while the embedded server does not run."""
+    """Return the URL of the program's database; None while the embedded server does not run."""
     if settings.database_url is not None:
         return settings.database_url.get_secret_value()
     server = make_embedded_server(settings)
@@ -83,7 +83,7 @@ def check_first_days(settings: Settings) -> Finding:
     """Check that all machines use the same first day.
 
     Machines with different first days show different partitions, and one may refuse a day that another one wrote. A run
-    of this machine that started before its note was written does not count.
+    of this machine that started before the file `first_day` was written is ignored.
     """
     try:
         own_day = read_first_day(settings)
@@ -130,7 +130,7 @@ def _format_remainder(hosts: list[str]) -> str:
 def check_clock(settings: Settings) -> Finding:
     """Check that the database's clock and this machine's clock agree.
 
-    Heartbeats use the server's clock, observations use ours.
+    Heartbeats have times of the database's clock, observations have times of this machine's clock.
     """
     url = find_database_url(settings)
     if url is None:
@@ -154,7 +154,7 @@ def check_clock(settings: Settings) -> Finding:
 
 
 def check_cycles(settings: Settings) -> Finding:
-    """Close the cycles whose process died, as every command does that starts a cycle, and report them."""
+    """Close the cycles whose process died, as every command that starts a cycle does, and report them."""
     if find_database_url(settings) is None:
         return Finding("cycles", True, NOT_RUNNING_DETAIL)
     pipeline = Pipeline(settings)
@@ -180,9 +180,9 @@ def check_cycles(settings: Settings) -> Finding:
 
 
 def check_derived_products(settings: Settings) -> Finding:
-    """Check that core and mart contain everything landed, in the versions of this installation.
+    """Check that core and mart contain everything landed, derived with the current versions.
 
-    Cycles that ended a short time ago are left to their run.
+    Cycles that ended a short time ago are left to their own run.
     """
     if find_database_url(settings) is None:
         return Finding("derived", True, NOT_RUNNING_DETAIL)
@@ -241,7 +241,7 @@ def check_landing(settings: Settings) -> Finding:
 
 
 def check_data_source(settings: Settings) -> Finding:
-    """Check that the platforms in the settings are those whose answers are stored.
+    """Check that the platforms in the settings are those that sent the stored answers.
 
     Simulated data must never mix with real data.
     """
@@ -271,7 +271,7 @@ def check_data_source(settings: Settings) -> Finding:
 
 
 def check_export(settings: Settings) -> Finding:
-    """Check that the root of the export can be written, and that it contains the exported days."""
+    """Check that the folder of the export can be written, and that it contains the exported days."""
     root = settings.export_root
     if trouble := explain_unwritable(root):
         return Finding("export", False, trouble)
@@ -321,7 +321,7 @@ def check_export(settings: Settings) -> Finding:
 
 
 def check_alerts(settings: Settings) -> Finding:
-    """Check the channels of alerts, and report how many alerts are open."""
+    """Check that the channels of alerts can be created, and report how many alerts are open."""
     channels = make_channels(settings, log)
     if problems := [channel.why for channel in channels if isinstance(channel, MissingChannel)]:
         return Finding(

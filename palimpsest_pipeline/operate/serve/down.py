@@ -1,6 +1,6 @@
 """`palimpsest down`: ask the supervisor to end, then stop the embedded server.
 
-If the supervisor was killed, its remaining processes are ended here.
+If the supervisor was killed, this module ends its remaining processes.
 """
 
 import time
@@ -14,17 +14,17 @@ from palimpsest_pipeline.pipeline.context import make_embedded_server
 from palimpsest_pipeline.runtime.server_sharing import is_in_use, list_commands, mark_in_use
 from palimpsest_pipeline.settings import Settings
 
-from .children import Say
+from .restart_services import Say
 from .service_record import STOPPING_LOG_FILE, ServiceRecord, read_record, remove_left_record, request_stop
 
 END_MARGIN_S: Final = 150.0
-"""Time that a supervisor needs to end besides the wait for runs."""
+"""Seconds that a supervisor needs to end, in addition to the wait for runs."""
 POLL_INTERVAL_S: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class StopResult:
-    """Whether anything ran in a home folder, and whether another command still works in it."""
+    """Whether services ran in a home folder, and whether another command still uses it."""
 
     was_running: bool
     is_in_use: bool
@@ -33,7 +33,7 @@ class StopResult:
 def stop_home(settings: Settings, home: Path, wait_s: float, say: Say) -> StopResult:
     """Stop the services of `home`, then its embedded server.
 
-    If another command works there, name it and keep the server.
+    If another command uses the folder, its name is printed and the server keeps running.
     """
     home_settings = settings.model_copy(update={"home_dir": home})
     serving = read_record(home)
@@ -49,7 +49,7 @@ def stop_home(settings: Settings, home: Path, wait_s: float, say: Say) -> StopRe
 
 
 def _stop_supervisor(home: Path, serving: ServiceRecord, wait_s: float, say: Say) -> None:
-    """Ask the supervisor to end, repeat its messages, and wait for its end; kill it after a time limit."""
+    """Ask the supervisor to end, print its messages, and wait for its end; kill it after a time limit."""
     supervisor = serving.supervisor.find()
     if supervisor is None:
         return
@@ -74,12 +74,12 @@ def _stop_supervisor(home: Path, serving: ServiceRecord, wait_s: float, say: Say
 
 
 def _end_remains(settings: Settings, home: Path, wait_s: float, say: Say) -> None:
-    # Imported here because it takes seconds, and a live supervisor does not need it.
+    # Imported here because it takes seconds, and only a killed supervisor requires it.
     from palimpsest_pipeline.defs.instance import open_instance  # noqa: PLC0415
 
     from .up import stop_left_services  # noqa: PLC0415
 
-    # A stopped server must not be started only to stop the services.
+    # A server that is already stopped must not be started only to stop the services.
     if settings.is_embedded and not make_embedded_server(settings).status().running:
         stop_left_services(home, None, say, wait_s)
         return
@@ -101,7 +101,7 @@ def _stop_server(settings: Settings, say: Say) -> bool:
 
 
 def _name_commands(home: Path, say: Say) -> bool:
-    """Print the other commands that work in the home folder, and return whether there are any."""
+    """Print the other commands that use the home folder, and return whether there are any."""
     if not is_in_use(home):
         return False
     commands = "; ".join(list_commands(home)) or "another command"

@@ -1,6 +1,6 @@
 """The state of Dagster according to its web server: definitions loaded, daemon alive.
 
-Knows of Dagster only its GraphQL.
+Imports no Dagster; only its GraphQL interface is used.
 """
 
 import json
@@ -35,7 +35,8 @@ READINESS_QUERY: Final = """
 class Readiness:
     """The state that the web server reports.
 
-    `error`: why the definitions cannot be loaded. `heartbeats`: last heartbeat of each required daemon, Unix seconds.
+    `error` is the reason why the definitions cannot be loaded, or None. `heartbeats` maps each required daemon to its
+    last heartbeat in Unix seconds.
     """
 
     is_loaded: bool
@@ -70,7 +71,7 @@ def query_graphql(url: str, query: str, **variables: Any) -> dict[str, Any]:
 
 
 def parse_readiness(data: dict[str, Any]) -> Readiness:
-    """Return the state in the data of `READINESS_QUERY`."""
+    """Return the state from the result of `READINESS_QUERY`."""
     workspace, daemons = data["workspaceOrError"], data["instance"]["daemonHealth"]["allDaemonStatuses"]
     beats = {daemon["daemonType"]: daemon["lastHeartbeatTime"] for daemon in daemons if daemon["required"]}
     if workspace["__typename"] != "Workspace":

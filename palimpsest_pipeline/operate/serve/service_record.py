@@ -1,4 +1,4 @@
-"""The record of the running services, `up.json` in the home folder. Knows no Dagster."""
+"""The record of the running services: the file `up.json` in the home folder. Imports no Dagster."""
 
 import json
 import os
@@ -14,23 +14,23 @@ from palimpsest_pipeline.runtime.processes import KnownProcess
 
 RECORD_FILE: Final = "up.json"
 STOP_FILE: Final = "stop.json"
-"""The request to end: it holds the seconds to wait for runs under way."""
+"""File that asks the supervisor to end; it contains the seconds to wait for unfinished runs."""
 STOPPING_LOG_FILE: Final = "stopping.log"
-"""The messages of the supervisor while it ends, for the command that asked it to end."""
+"""File with the supervisor's messages while it ends, for the command that asked it to end."""
 CODE_SERVER: Final = "code-server"
 WEB_SERVER: Final = "webserver"
 DAEMON: Final = "daemon"
 
 
 class ServeError(PalimpsestError):
-    """Dagster cannot be started, or does not stay up. The message says what to do."""
+    """Dagster cannot be started, or keeps ending. The message gives the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceRecord:
     """The started processes: the supervisor (a `palimpsest` command) and its children by name.
 
-    `url`: address of the UI. `folder`: the private folder of the processes.
+    `url` is the address of the UI. `folder` is a folder that only these processes use.
     """
 
     supervisor: KnownProcess
@@ -73,12 +73,12 @@ def _parse_record(home: Path) -> ServiceRecord | None:
 
 
 def is_record_left(home: Path) -> bool:
-    """Return whether a supervisor that did not end normally has left its record, and no process."""
+    """Return whether a record exists whose processes have all ended, so its supervisor ended abnormally."""
     return (home / RECORD_FILE).exists() and read_record(home) is None
 
 
 def remove_left_record(home: Path) -> None:
-    """Remove a record that `is_record_left` finds, and the folder that it names."""
+    """Remove such a record (`is_record_left`), and the folder that it names."""
     if is_record_left(home):
         if (record := _parse_record(home)) is not None:
             remove_record(home, record)
@@ -91,18 +91,18 @@ def remove_record(home: Path, serving: ServiceRecord) -> None:
 
 
 def request_stop(home: Path, wait_s: float) -> None:
-    """Write the request to end. Call it before SIGTERM is sent to the supervisor."""
+    """Write the file that asks the supervisor to end. Call it before sending SIGTERM to the supervisor."""
     (home / STOPPING_LOG_FILE).unlink(missing_ok=True)
     replace_text(home / STOP_FILE, json.dumps({"wait_s": wait_s}))
 
 
 def is_stop_requested(home: Path) -> bool:
-    """Return whether there is a request to end that the supervisor has not read yet."""
+    """Return whether the file that asks the supervisor to end exists and was not read yet."""
     return (home / STOP_FILE).exists()
 
 
 def take_requested_wait_s(home: Path, otherwise: float) -> float:
-    """Return the wait for runs that was requested, else `otherwise`, and remove the request."""
+    """Return the requested seconds to wait for runs, or `otherwise`, and remove the request."""
     try:
         return float(json.loads((home / STOP_FILE).read_text())["wait_s"])
     except (FileNotFoundError, ValueError, TypeError, KeyError):

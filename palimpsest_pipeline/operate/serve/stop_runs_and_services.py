@@ -1,6 +1,6 @@
 """The end of the services: the daemon first, so that no run starts; then the runs; then the servers.
 
-Runs under way get some time to finish.
+Unfinished runs get some time to finish.
 """
 
 import json
@@ -20,7 +20,7 @@ from palimpsest_pipeline.runtime.run_tags import ENDED_WITH_SERVER_TAG, is_resti
 from .service_record import CODE_SERVER, DAEMON, WEB_SERVER, ServiceRecord
 
 MAX_CANCEL_WAIT_S: Final = 30.0
-"""Time for a run that is asked to end to store the answers that have arrived."""
+"""Seconds for a run that is asked to end to store the answers that have arrived."""
 POLL_INTERVAL_S: Final = 0.5
 
 Say = Callable[[str], None]
@@ -28,7 +28,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class UnfinishedRuns:
-    """Unfinished runs: those of our code server, those executed elsewhere, and the number of queued ones."""
+    """Unfinished runs: those in our code server, those executed elsewhere, and the number of queued ones."""
 
     own_runs: list[dg.DagsterRun]
     other_runs: list[dg.DagsterRun]
@@ -36,7 +36,7 @@ class UnfinishedRuns:
 
 
 def find_unfinished_runs(instance: dg.DagsterInstance, socket: str) -> UnfinishedRuns:
-    """Return the runs under way. `socket`: the path at which the code server listens."""
+    """Return the unfinished runs. `socket` is the path at which the code server listens."""
     runs = instance.get_runs(dg.RunsFilter(statuses=list(RUNNING_STATUSES)))
     own_runs = [run for run in runs if _find_socket(run) == socket]
     n_queued = instance.get_runs_count(dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED]))
@@ -50,10 +50,11 @@ def stop_services(
     say: Say,
     cancel_wait_s: float = MAX_CANCEL_WAIT_S,
 ) -> None:
-    """End every process that `serving` names, except its supervisor.
+    """End every process in `serving` except the supervisor.
 
-    Runs under way may finish within `wait_s` seconds; then they are asked to end, and after `cancel_wait_s` they are
-    named. With `instance` None, or when its storage cannot be reached, the runs are unknown and end with their server.
+    Unfinished runs may finish within `wait_s` seconds. Then they are asked to end, and those that have not ended
+    `cancel_wait_s` seconds later are reported. If `instance` is None or its storage cannot be reached, the runs are not
+    known; they end with the code server.
     """
     _end_child(serving, DAEMON)
     if instance is not None:
@@ -103,9 +104,9 @@ def _await_end(
     wait_s: float,
     end_resting: Callable[[list[dg.DagsterRun]], None] | None = None,
 ) -> list[dg.DagsterRun]:
-    """Return the runs that are unfinished after `wait_s`.
+    """Return the runs that are unfinished after `wait_s` seconds.
 
-    `end_resting` is called once with each run that only waits for its next minute.
+    `end_resting` is called once for each run that only waits for its next minute.
     """
     deadline = time.monotonic() + wait_s
     remaining, asked_ids = list(runs), set[str]()
@@ -128,7 +129,7 @@ def _await_end(
 
 
 def format_runs(runs: Sequence[dg.DagsterRun]) -> str:
-    """Return the runs as text, named as in the UI."""
+    """Return the runs as text, with the short ids that the UI shows."""
     return ", ".join(f"run {run.run_id[:8]} ({run.job_name})" for run in runs)
 
 

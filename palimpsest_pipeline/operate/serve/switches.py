@@ -1,6 +1,7 @@
 """The schedules and sensors that start scrapes, which are off until a user switches them on.
 
-They are switched through the web server of `palimpsest up`, as its pages do. Knows of Dagster only its GraphQL.
+They are switched through the web server of `palimpsest up`, as in the UI. Imports no Dagster; only its GraphQL
+interface is used.
 """
 
 from dataclasses import dataclass
@@ -44,7 +45,7 @@ ERROR_FRAGMENT: Final = " fragment why on PythonError { message }"
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """A schedule or sensor that is off by default. `next_at`: its next tick; None when it is off."""
+    """A schedule or sensor that is off by default. `next_at` is its next tick; None when it is off."""
 
     kind: str
     name: str
@@ -57,9 +58,9 @@ class Switch:
 
 
 def list_switches(home: Path) -> list[Switch]:
-    """Return the switches of the services in `home`, ordered by name.
+    """Return these schedules and sensors for the services running in `home`, ordered by name.
 
-    Raises ServeError when nothing runs there, or when the server does not answer.
+    Raises ServeError when no services run there, or when the server does not answer.
     """
     repositories = _query_server(_find_url(home), SWITCHES_QUERY)["repositoriesOrError"]
     if repositories["__typename"] != "RepositoryConnection":
@@ -80,9 +81,9 @@ def list_switches(home: Path) -> list[Switch]:
 
 
 def set_switches(home: Path, *, on: bool) -> list[Switch]:
-    """Switch all of them on or off, and return their new state.
+    """Switch all these schedules and sensors on or off, and return their new state.
 
-    Those that are in that state already are not changed. Raises ServeError as `list_switches` does.
+    Those that already have the requested state are not changed. Raises ServeError as `list_switches` does.
     """
     for switch in list_switches(home):
         if switch.is_on == on:

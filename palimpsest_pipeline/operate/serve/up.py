@@ -17,8 +17,8 @@ from palimpsest_pipeline.runtime.processes import KnownProcess
 from palimpsest_pipeline.runtime.signals import DeferredSignals
 from palimpsest_pipeline.settings import Settings
 
-from .children import DEFINITIONS_MODULE, ChildProcesses, Say, build_commands
 from .readiness import query_readiness
+from .restart_services import DEFINITIONS_MODULE, ChildProcesses, Say, build_commands
 from .service_record import (
     STOPPING_LOG_FILE,
     ServeError,
@@ -36,13 +36,13 @@ from .stop_runs_and_services import stop_services
 
 START_TIMEOUT_S: Final = 180.0
 DEFAULT_WAIT_S: Final = 30.0
-"""Time for runs under way to finish when no other time is requested."""
+"""Seconds for unfinished runs to finish when no other time is requested."""
 CHECK_INTERVAL_S: Final = 0.5
 ENDING_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 class Supervisor:
-    """The supervisor that `run_services` yields: the UI's address, the start-up time, and `wait`."""
+    """The supervisor of the child processes, with the UI's address and the start-up time."""
 
     def __init__(self, home: Path, children: ChildProcesses, record: ServiceRecord, began: float) -> None:
         self._home, self._children, self._record, self._began = home, children, record, began
@@ -66,7 +66,7 @@ class Supervisor:
             time.sleep(CHECK_INTERVAL_S)
 
     def restart_children(self) -> None:
-        """Start the children that have not started yet or have died."""
+        """Start the children that have not been started or have died."""
         for name, process in self._children.start_due().items():
             self._record = self._record.with_child(name, process)
             write_record(self._home, self._record)
@@ -96,10 +96,10 @@ def run_services(
     definitions: str = DEFINITIONS_MODULE,
     timeout_s: float = START_TIMEOUT_S,
 ) -> Iterator[Supervisor]:
-    """Run Dagster inside the block; all its processes have ended after it.
+    """Run Dagster inside the block; all its processes have ended after the block.
 
     The children run in the folder `cwd`, where Dagster and the settings read a `.env`. Their databases must be running.
-    A KeyboardInterrupt ends the block and goes no further.
+    A KeyboardInterrupt ends the block and is not raised further.
     """
     home = make_home(settings)
     check_not_serving(home)
@@ -107,7 +107,7 @@ def run_services(
     began = time.time()
     with open_instance(settings, pooled=False) as instance, _handle_signals():
         stop_left_services(home, instance, say)
-        # The path of a socket must be short, and the path of a home may be long.
+        # The path of a socket must be short, and the home folder may have a long path.
         folder = Path(tempfile.mkdtemp(prefix="palimpsest-"))
         children = ChildProcesses(
             home, folder, build_commands(folder, settings.ui_port, definitions), environment, cwd, say
@@ -116,9 +116,9 @@ def run_services(
             KnownProcess.from_pid(os.getpid()), {}, f"http://127.0.0.1:{settings.ui_port}", str(folder)
         )
         supervisor = Supervisor(home, children, record, began)
-        take_requested_wait_s(home, 0)  # removes a request to an earlier supervisor
+        take_requested_wait_s(home, 0)  # removes an old request for an earlier supervisor
         try:
-            supervisor.restart_children()  # starts all of them
+            supervisor.restart_children()  # the first call starts all of them
             supervisor.wait_until_up(timeout_s)
             with suppress(KeyboardInterrupt):
                 yield supervisor
@@ -129,7 +129,7 @@ def run_services(
 def stop_left_services(
     home: Path, instance: dg.DagsterInstance | None, say: Say, wait_s: float = DEFAULT_WAIT_S
 ) -> None:
-    """End the processes that a killed supervisor left behind."""
+    """End the processes that remain after their supervisor was killed."""
     remains = read_record(home)
     if remains is not None:
         say("ending the processes of an earlier `palimpsest up` that was killed")
@@ -139,10 +139,10 @@ def stop_left_services(
 
 
 def _stop_on_request(home: Path, record: ServiceRecord, instance: dg.DagsterInstance, say: Say) -> None:
-    """End the services with the requested wait for runs.
+    """End the services, with the requested wait for runs.
 
-    A second request ends them at once; after a third, runs get no more time to store their answers, and signals are
-    ignored. The messages stay in a file for `palimpsest down` if it made the request; otherwise the file is removed.
+    A second request ends them at once. After a third one, runs get no more time to store their answers, and signals are
+    ignored. The messages stay in a file if `palimpsest down` made the request; otherwise the file is removed.
     """
     log, is_requested = home / STOPPING_LOG_FILE, is_stop_requested(home)
 
@@ -171,7 +171,7 @@ def _stop_on_request(home: Path, record: ServiceRecord, instance: dg.DagsterInst
 
 @contextmanager
 def _handle_signals() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM raise KeyboardInterrupt, even if a shell has set SIGINT to be ignored.
+    """Make Ctrl-C and SIGTERM raise KeyboardInterrupt, even if a shell has set SIGINT to be ignored.
 
     A closed terminal (SIGHUP) does the same, unless `nohup` ignores it.
     """

@@ -1,7 +1,7 @@
-"""The content of detail answers as frames: listings, books in the vocabulary's keys, and refusals.
+"""The content of detail answers as frames: listings, books with vocabulary keys, and refused answers.
 
-Knows no database and no landing. Belongs here: reading answers, and caching the results while a cycle is scraped. Does
-not belong here: the choice of answers (`cycle_frames`), writing (`write_core`).
+Uses no database and no landing. Belongs here: decoding answers, and caching the results while a cycle is scraped. Does
+not belong here: selecting the answers (`cycle_frames`), writing the rows (`write_core`).
 """
 
 import threading
@@ -51,28 +51,28 @@ OWNER_SCHEMA: Final[dict[str, pl.DataType]] = {
 COUNT_COLUMNS: Final = ("n_markets_listed", "n_markets_mapped", "n_markets_priced", "n_prices", "n_prices_merged")
 ANSWER_SCHEMA: Final[dict[str, pl.DataType]] = {**OWNER_SCHEMA, **dict.fromkeys(COUNT_COLUMNS, pl.Int32())}
 MAX_KEPT_BYTES: Final = 96 * 2**20
-"""Maximum size of the cached books: the frames of some 3,000 fixtures."""
+"""Maximum memory of the cached books: the frames of some 3,000 fixtures."""
 MAX_LISTING_ROWS: Final = 200_000
 """Maximum number of cached listings.
 
-That is a day of full cycles with some hundred fixtures, or one cycle with some ten thousand.
+This is enough for a day of full cycles with some hundred fixtures, or for one cycle with some ten thousand.
 """
 ANSWERS_PER_PART: Final = 64
-"""Number of answers that are normalised together.
+"""Number of answers in one call of the vocabulary's normalisation.
 
-A call takes about 25 ms even for one answer. This many answers take about ten megabytes of memory.
+A call takes about 25 ms even for one answer. The decoded content of this many answers takes about ten megabytes.
 """
-MAX_WAITING_SEGMENTS: Final = 8
-"""Maximum number of segments that wait to be read, each with some megabytes of bodies in memory.
+MAX_WAITING_BYTES: Final = 24 * 2**20
+"""Maximum size of the bodies that wait in memory to be decoded.
 
-A segment that finds no room is read again from the landing after the scrape, which delays the derived rows, so there is
-room for a burst.
+Three of the largest segments have room, or a burst of small ones. A segment that finds no room is read again from the
+landing after the scrape, which delays the derived rows.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class ObservedListing:
-    """A listing as one answer showed it."""
+    """One listing as one answer describes it."""
 
     listing: Listing
     observed_at: datetime
@@ -81,13 +81,13 @@ class ObservedListing:
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """The content of detail answers of one platform, under the keys of the vocabulary.
+    """The content of detail answers of one platform, with keys of the vocabulary.
 
-    `capture` is the number of an answer whose book could be read, in the order of the answers. `listings` has the
-    columns LISTING_SCHEMA, and includes answers whose book was refused. `answers` has the columns ANSWER_SCHEMA. `rows`
-    has the columns `markets.build_market_rows.MARKET_ROWS_SCHEMA`. `unmapped`, `coverage` and `players` are as in
-    `NormalisedBatch`. `refused` is the input of `storage.ledger.rejected_answers`. `without_price` has the answers
-    whose book has outcomes and no price.
+    `capture` numbers the answers whose book could be read, in the order of the answers; it is a column of the frames
+    below. `listings` has the columns LISTING_SCHEMA, and includes answers whose book was refused. `answers` has the
+    columns ANSWER_SCHEMA. `rows` has the columns `markets.build_market_rows.MARKET_ROWS_SCHEMA`. `unmapped`, `coverage`
+    and `players` are as in `NormalisedBatch`. `refused` is the input of `storage.ledger.rejected_answers`.
+    `without_price` names the answers whose book has outcomes and no price.
     """
 
     listings: pl.DataFrame
@@ -101,7 +101,7 @@ class Books:
 
     @property
     def size_bytes(self) -> int:
-        """Approximate memory of the frames."""
+        """Approximate memory of the frames in bytes."""
         return sum(int(getattr(self, name).estimated_size()) for name in FRAME_FIELDS)
 
 
@@ -118,9 +118,9 @@ EMPTY_BOOKS: Final = Books(
 
 @dataclass(frozen=True, slots=True)
 class DecodedAnswers:
-    """The content of detail answers of one platform, under the platform's own market ids.
+    """The content of detail answers of one platform, with the platform's own market ids.
 
-    `owners` has the columns OWNER_SCHEMA: the captures of `raw`. The other fields are as in `Books`.
+    `owners` has the columns OWNER_SCHEMA, one row for each capture in `raw`. The other fields are as in `Books`.
     """
 
     listings: pl.DataFrame
@@ -213,7 +213,7 @@ def decode_books(answers: Iterable[Answer], adapter: PlatformAdapter) -> Decoded
 
 
 def normalise_books(parts: Sequence[DecodedAnswers], vocabulary: Vocabulary) -> Books:
-    """Return the books of several batches of answers as one, under the keys of the vocabulary.
+    """Join several results of `decode_books`, with the vocabulary's keys instead of platforms' market ids.
 
     The time grows little with the number of answers.
     """
@@ -244,7 +244,7 @@ def normalise_books(parts: Sequence[DecodedAnswers], vocabulary: Vocabulary) -> 
 def _count_markets(
     owners: pl.DataFrame, rows: pl.DataFrame, coverage: pl.DataFrame, merged: pl.DataFrame
 ) -> pl.DataFrame:
-    """Return the rows of ANSWER_SCHEMA: each answer with its counts."""
+    """Return the rows of ANSWER_SCHEMA: each answer with its numbers of markets."""
     offered = rows.filter(pl.col("state") == "offered").select("capture", "market_id", "specifier").unique()
     markets = offered.group_by("capture").agg(n_markets_priced=pl.len())
     prices = rows.group_by("capture").agg(n_prices=pl.col("odds_milli").explode().count())
@@ -259,9 +259,9 @@ def _count_markets(
 
 
 def read_listings(answers: Iterable[Answer], adapter: PlatformAdapter) -> list[ObservedListing]:
-    """Return the listings that the detail answers show.
+    """Return the listings that the detail answers describe.
 
-    A listing that cannot be read, or shows a match in play, is left out: the derivation of the odds rejects it.
+    An answer that cannot be read, or whose match is in play, is left out here; `decode_books` records it as refused.
     """
     return [listing for attempt in group_details(answers, adapter) for listing in _read_listing(attempt, adapter)]
 
@@ -279,7 +279,7 @@ def _find_observed_at(attempt: Sequence[Answer]) -> datetime:
 
 
 def concat_books(parts: Sequence[Books]) -> Books:
-    """Return the books of several batches of answers as one."""
+    """Return the books of several `Books` objects as one object, with new capture numbers."""
     if len(parts) == 1:
         return parts[0]
     frames: dict[str, list[pl.DataFrame]] = {name: [getattr(EMPTY_BOOKS, name)] for name in FRAME_FIELDS}
@@ -303,9 +303,9 @@ def concat_books(parts: Sequence[Books]) -> Books:
 
 
 def refuse_kickoffs(listings: Iterable[ObservedListing]) -> list[Reject]:
-    """Return a reject for each kickoff that is not credible.
+    """Return a rejection for each kickoff that is not credible.
 
-    The listings stay, so that they do not count as absent.
+    The listings are kept with a null kickoff, so that they do not count as absent.
     """
     return [
         Reject(
@@ -347,10 +347,10 @@ def frame_listings(listings: Iterable[ObservedListing]) -> pl.DataFrame:
 
 
 class ListingCache:
-    """A cache of the listings (LISTING_SCHEMA) of cycles, between reading and writing them.
+    """A cache of the listings (LISTING_SCHEMA) of cycles, from reading them until writing them.
 
-    One step reads the listings of all platforms, and later steps write them platform by platform. Without an entry, the
-    listings are read again. A full cache drops its oldest entries.
+    One step reads the listings of all platforms, and later steps write them platform by platform. Listings that are not
+    in the cache are read again. A full cache drops its oldest entries.
     """
 
     def __init__(self, max_rows: int = MAX_LISTING_ROWS) -> None:
@@ -359,7 +359,7 @@ class ListingCache:
         self._listings: dict[tuple[int, str, Platform], pl.DataFrame] = {}
 
     def keep(self, cycle_id: int, digest: str, platforms: Iterable[Platform], listings: pl.DataFrame) -> None:
-        """Add the listings that a cycle with this landed content showed on the platforms."""
+        """Add the listings that the platforms' answers of a cycle with this landed digest describe."""
         with self._lock:
             self._listings |= {
                 (cycle_id, digest, platform): listings.filter(pl.col("platform") == platform) for platform in platforms
@@ -377,7 +377,7 @@ class ListingCache:
 
 @dataclass(slots=True)
 class EarlyPart:
-    """Consecutive segments of a platform, decoded and, when they are enough, normalised."""
+    """Consecutive segments of one platform, decoded; normalised when there are enough answers."""
 
     segments: tuple[Segment, ...] = ()
     decoded: list[DecodedAnswers] = field(default_factory=list)
@@ -389,11 +389,11 @@ class EarlyPart:
 
 
 class EarlyBooks:
-    """A cache of decoded books: it reads each landed segment on one thread during the scrape.
+    """A cache of decoded books, filled by one thread that decodes each segment when it is landed.
 
-    Books stay until the cycle's odds are derived. No derived row depends on the cache. Segments that are not in it
-    (another process landed them, there was no room, too many segments were waiting) are read from the landing by the
-    same functions.
+    Books stay in the cache until the cycle's odds are derived. Derived rows are the same with and without the cache.
+    Segments that are not in it (another process landed them, the memory was full, too many bodies were waiting) are
+    read from the landing by the same functions.
     """
 
     def __init__(
@@ -402,45 +402,45 @@ class EarlyBooks:
         normalise: Callable[[Sequence[DecodedAnswers]], Books],
         *,
         max_bytes: int = MAX_KEPT_BYTES,
-        max_waiting: int = MAX_WAITING_SEGMENTS,
+        max_waiting_bytes: int = MAX_WAITING_BYTES,
     ) -> None:
         self._decode = decode
         self._normalise = normalise
         self._max_bytes = max_bytes
-        self._max_waiting = max_waiting
+        self._max_waiting_bytes = max_waiting_bytes
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="books")
         self._lock = threading.Lock()
-        self._n_waiting = 0
-        # Only the thread uses these.
+        self._waiting_bytes = 0
+        # Only the thread uses the attributes below.
         self._parts: dict[tuple[int, Platform], list[EarlyPart]] = {}
         self._bytes = 0
 
     def offer(self, cycle: Cycle, segment: Segment, answers: pl.DataFrame) -> None:
-        """Start reading the detail answers of a landed segment. Returns at once."""
+        """Queue a landed segment, so that its detail answers are decoded. Returns at once."""
         if cycle.scope is Scope.RECORDED:  # an imported cycle may be derived much later
             return
         key = cycle.cycle_id, segment.platform
+        details = answers.filter(pl.col("kind") == PayloadKind.DETAIL.value)
+        n_bytes = int(details["bytes"].sum())
         with self._lock:
-            has_room = self._n_waiting < self._max_waiting
-            self._n_waiting += has_room
+            has_room = self._waiting_bytes + n_bytes <= self._max_waiting_bytes
+            self._waiting_bytes += n_bytes if has_room else 0
         if has_room:
-            self._pool.submit(
-                self._read_segment, key, segment, answers.filter(pl.col("kind") == PayloadKind.DETAIL.value)
-            )
+            self._pool.submit(self._read_segment, key, segment, details, n_bytes)
         else:
             self._pool.submit(self._close_part, key)
 
     def find_parts(self, cycle_id: int, platform: Platform) -> list[EarlyPart]:
-        """Return the decoded parts of a platform in order of arrival; waits for those that are being read."""
+        """Return the decoded parts of a platform in order of arrival, after decoding all queued segments."""
         return self._pool.submit(self._finish_parts, (cycle_id, platform)).result()
 
     def take_parts(self, cycle_id: int, platform: Platform) -> list[EarlyPart]:
-        """Remove and return the parts as `find_parts` does; the caller writes them now."""
+        """Return the early parts as `find_parts` does, and remove them from the cache."""
         return self._pool.submit(self._hand_over_parts, (cycle_id, platform)).result()
 
     # --- the methods below run on the thread ---
 
-    def _read_segment(self, key: tuple[int, Platform], segment: Segment, details: pl.DataFrame) -> None:
+    def _read_segment(self, key: tuple[int, Platform], segment: Segment, details: pl.DataFrame, n_bytes: int) -> None:
         try:
             if self._bytes > self._max_bytes:
                 self._close_part(key)
@@ -448,12 +448,12 @@ class EarlyBooks:
             decoded = self._decode(
                 segment.platform, (answer for answer in Landing.iterate_answers(details) if answer.ok)
             )
-        except Exception:  # noqa: BLE001 - whoever reads the segment from the landing meets the same error, and says whose it is
+        except Exception:  # noqa: BLE001 - reading the segment from the landing later raises the same error
             self._close_part(key)
             return
         finally:
             with self._lock:
-                self._n_waiting -= 1
+                self._waiting_bytes -= n_bytes
         parts = self._parts.setdefault(key, [])
         if not parts or parts[-1].books is not None:
             parts.append(EarlyPart())
@@ -464,16 +464,19 @@ class EarlyBooks:
             self._normalise_part(key, part)
 
     def _close_part(self, key: tuple[int, Platform]) -> None:
-        """End the current part: a segment after it was not read, so the next one does not follow directly."""
+        """Normalise the current part and end it, because the segment that follows it was not decoded.
+
+        The segments of a part must follow each other without a gap.
+        """
         parts = self._parts.get(key)
         if parts and parts[-1].books is None:
             self._normalise_part(key, parts[-1])
 
     def _normalise_part(self, key: tuple[int, Platform], part: EarlyPart) -> None:
-        """Normalise the answers of a part, or drop the part when that fails or there is no room."""
+        """Normalise the answers of a part; drop the part if this fails or the cache is full."""
         try:
             part.books = self._normalise(part.decoded)
-        except Exception:  # noqa: BLE001 - see `_read`
+        except Exception:  # noqa: BLE001 - reading these segments later raises the same error
             self._parts[key].remove(part)
             return
         part.decoded = []

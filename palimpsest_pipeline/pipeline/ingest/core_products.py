@@ -1,6 +1,6 @@
-"""The products of core in the order of their derivation, with their functions and dependencies.
+"""The products of core in order of derivation, each with its function and the products it needs.
 
-Knows no Dagster.
+Imports no Dagster.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,9 +19,9 @@ from . import write_core
 
 @dataclass(frozen=True, slots=True)
 class CoreProduct:
-    """A product of core, with one function: for whole cycles or platform by platform.
+    """One product of core, with one function: for whole cycles, or for one platform of a cycle.
 
-    `needs` are products of the same cycle that must be derived earlier.
+    `needs` names products of the same cycle that must be derived before.
     """
 
     derive_cycle: DeriveProduct | None = None
@@ -41,7 +41,7 @@ CORE_PRODUCTS: Final[Mapping[str, CoreProduct]] = {
 
 
 def derive_product(pipeline: Pipeline, name: str, manifests: Sequence[Manifest]) -> DerivedCycles:
-    """Derive the product `name` for the cycles of `manifests`, as `derive_cycles` does."""
+    """Derive the product `name` for those cycles of `manifests` for which it is due (see `derive_cycles`)."""
     product = CORE_PRODUCTS[name]
     needs = make_core_needs(product.needs)
     if product.derive_cycle:

@@ -1,6 +1,6 @@
-"""The content of a landed cycle as the frames that storage takes.
+"""The content of a landed cycle as frames with the columns of the core tables.
 
-Reads the landing with the platforms' parsers, and writes nothing. Knows no Dagster.
+Reads the landing with the platforms' parsers, and writes nothing. Imports no Dagster.
 """
 
 from collections.abc import Iterator, Sequence
@@ -37,8 +37,8 @@ def read_answers(
 def read_cycle_facts(pipeline: Pipeline, manifest: Manifest) -> CycleFacts:
     """Return the cycle's row in core.
 
-    `as_of` is the instant of its last good discovery answer; without a discovery, of its last answer. Failed answers do
-    not count, because a platform that is down produces failures until long after the discovery of the others.
+    `as_of` is the instant of the cycle's last good discovery answer, or of its last good answer if it has no discovery.
+    Failed answers do not count: a platform that is down produces failures until long after the discovery of the others.
     """
     received = pipeline.landing.read_answers(manifest, columns=["kind", "received_at", "failure"])
     discovery = received.filter(pl.col("kind").is_in([str(k) for k in DISCOVERY_KINDS]), pl.col("failure").is_null())
@@ -58,7 +58,7 @@ def read_discoveries(
 ) -> dict[Platform, tuple[Discovery, datetime]]:
     """Return by platform the discovery of a full cycle and the instant of its last good discovery answer.
 
-    Empty for a cycle without discovery.
+    The result is empty for a cycle without discovery.
     """
     if manifest.scope is not Scope.FULL:
         return {}
@@ -80,7 +80,8 @@ def read_cycle_listings(
 ) -> pl.DataFrame:
     """Return the listings (`LISTING_SCHEMA`) in a cycle's `discoveries` and in its detail answers.
 
-    A detail answer that cannot be read, or shows a match in play, is left out: the derivation of the odds rejects it.
+    An answer that cannot be read, or whose match is in play, is left out here; the derivation of the odds records it as
+    refused.
     """
     discovered = frame_listings(list_discovered_listings(discoveries))
     return pl.concat([discovered, _read_detail_listings(pipeline, manifest, platforms)])
@@ -116,7 +117,7 @@ def read_cycle_books(pipeline: Pipeline, manifest: Manifest, platform: Platform,
 
 
 def list_discovered_listings(discoveries: dict[Platform, tuple[Discovery, datetime]]) -> list[ObservedListing]:
-    """Return the discovered listings without those in play, which are out of scope."""
+    """Return the discovered listings, without those whose match is in play."""
     return [
         ObservedListing(x, at, PayloadKind.LISTING)
         for discovery, at in discoveries.values()
@@ -126,7 +127,7 @@ def list_discovered_listings(discoveries: dict[Platform, tuple[Discovery, dateti
 
 
 def frame_manifest(discoveries: dict[Platform, tuple[Discovery, datetime]]) -> pl.DataFrame:
-    """Return rows of `listings.MANIFEST_SCHEMA`: one per tournament and one per platform's tree."""
+    """Return rows of `listings.MANIFEST_SCHEMA`: one per platform for all listings, one per tournament."""
     rows: list[tuple[str, str, int | None, int, str, str]] = []
     for platform, (discovery, _) in discoveries.items():
         tournaments = discovery.tournaments
@@ -147,9 +148,9 @@ def frame_manifest(discoveries: dict[Platform, tuple[Discovery, datetime]]) -> p
 
 
 def frame_tournaments(discoveries: dict[Platform, tuple[Discovery, datetime]], listings: pl.DataFrame) -> pl.DataFrame:
-    """Return rows of `storage.catalog.listings.TOURNAMENT_SCHEMA`.
+    """Return rows of `storage.catalog.listings.TOURNAMENT_SCHEMA`, one per tournament.
 
-    They come from the trees and from the tournaments named in the listings (`LISTING_SCHEMA`).
+    They contain the discovered tournaments and those that only listings (`LISTING_SCHEMA`) name.
     """
     declared = pl.DataFrame(
         [
@@ -188,10 +189,10 @@ def frame_tournaments(discoveries: dict[Platform, tuple[Discovery, datetime]], l
 def _read_parts(
     pipeline: Pipeline, manifest: Manifest, platform: Platform, read: Sequence[EarlyPart]
 ) -> Iterator[Books | Iterator[Answer]]:
-    """Yield a platform's detail answers in order of arrival: decoded books from `read`, or answers.
+    """Yield a platform's detail answers in order of arrival, as decoded books or as answers to decode.
 
-    Only the bodies of one segment are in memory at a time. Failed attempts are left out, because they contain nothing
-    about a listing.
+    `read` are the parts that were decoded during the scrape. Only the bodies of one segment are in memory at a time.
+    Failed attempts are left out, because they contain nothing about a listing.
     """
 
     segments = [segment for segment in manifest.segments if segment.platform == platform]
@@ -199,7 +200,7 @@ def _read_parts(
     del read
     unread: list[Segment] = []
     while segments:
-        part = early.pop(segments[0], None)  # popped, so that books can be freed after they are written
+        part = early.pop(segments[0], None)  # popped, so that the memory of books is freed once they are written
         if part is None or part.books is None or tuple(segments[: len(part.segments)]) != part.segments:
             unread.append(segments.pop(0))
             continue

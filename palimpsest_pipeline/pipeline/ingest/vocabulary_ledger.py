@@ -1,7 +1,7 @@
-"""The counts of mapped and unmapped markets in a batch of answers, as rows for storage.
+"""The counts of mapped and unmapped markets in a group of answers, as rows for storage.
 
 Pure functions of frames. Both functions take `answers` with the columns capture, platform, sport, listing_id and
-observed_at of the stored answers. The caller adds the cycle.
+observed_at of the stored answers. The caller adds the cycle's id.
 """
 
 from typing import Final
@@ -19,7 +19,7 @@ The id is part of the key, and Postgres refuses keys of some thousand characters
 
 
 def count_unmapped_markets(books: Books, answers: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows of core.unmapped_markets. The samples are those of the first specifier and answer."""
+    """Return the rows of core.unmapped_markets, with samples from the first specifier and answer."""
     return (
         books.unmapped.with_columns(
             pl.col("platform", "sport").cast(pl.String),

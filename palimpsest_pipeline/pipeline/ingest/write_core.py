@@ -1,6 +1,6 @@
 """The derivation of core from the landing: read, normalise, match, write.
 
-Each product of a cycle has one function, which runs inside the caller's transaction. Knows no Dagster.
+Each product of a cycle has one function, which runs inside the caller's transaction. Imports no Dagster.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -43,16 +43,16 @@ VOCABULARY_TABLES: Final = {
     "core.unmapped_markets": vocabulary_ledger.count_unmapped_markets,
     "core.mapping_counts": vocabulary_ledger.count_markets,
 }
-"""The tables with the vocabulary's results for a cycle, and the functions that build their rows."""
+"""The tables that count mapped and unmapped markets by cycle, and the functions that build their rows."""
 MIN_DOUBTFUL_ANSWERS: Final = 5
-"""Minimum number of answers in play or without a price that can prove a change of the platform.
+"""Minimum number of answers, in play or without a price, from which a changed format is concluded.
 
 Late at night a platform may list only a few matches, all of them in play.
 """
 ANSWERS_PER_BATCH: Final = 64
 """Number of answers that are read and written together, with their whole books in memory.
 
-No result depends on it.
+The number has no influence on the rows.
 """
 ANSWER_KEY_SCHEMA: Final[dict[str, pl.DataType]] = {"listing_id": pl.Int32(), "observed_at": INSTANT}
 """The columns that identify an answer of a platform."""
@@ -62,8 +62,8 @@ ANSWER_KEY_SCHEMA: Final[dict[str, pl.DataType]] = {"listing_id": pl.Int32(), "o
 class WrittenAnswers:
     """The result of writing a platform's answers of a cycle.
 
-    `answers` has the columns ANSWER_KEY_SCHEMA. `vocabulary_rows` has the rows of each of VOCABULARY_TABLES. `players`
-    are those that the answers name. The other fields are as in `Books`.
+    `answers` has the columns ANSWER_KEY_SCHEMA. `vocabulary_rows` maps each of VOCABULARY_TABLES to its rows. `players`
+    are the players that the answers name. The other fields are as in `Books`.
     """
 
     answers: pl.DataFrame
@@ -93,15 +93,15 @@ def derive_tournaments(pipeline: Pipeline, conn: psycopg.Connection, manifest: M
 
 
 def make_event_derivation(platforms_of: Callable[[Pipeline, Manifest], Sequence[Platform]]) -> DeriveProduct:
-    """Return a function that writes the listings of the platforms that `platforms_of` names.
+    """Return a function that writes a cycle's listings for the platforms that `platforms_of` returns.
 
-    They come from the discovery and from the listings' own answers.
+    The listings come from the cycle's discovery and from its detail answers.
     """
 
     def derive(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
         platforms = platforms_of(pipeline, manifest)
         cycle_listings = pipeline.seen_listings.take(manifest.cycle_id, manifest.digest, platforms)
-        if cycle_listings is None:  # another process, or an earlier run, has derived the tournaments
+        if cycle_listings is None:  # not in the cache: another process, or an earlier run, has derived the tournaments
             cycle_listings = cycle_frames.read_cycle_listings(
                 pipeline, manifest, cycle_frames.read_discoveries(pipeline, manifest, platforms), platforms
             )
@@ -124,8 +124,8 @@ derive_competitor_events = make_event_derivation(lambda pipeline, manifest: orde
 def make_odds_derivation(platform: Platform) -> DeriveProduct:
     """Return a function that writes a platform's detail answers and the changes of their markets.
 
-    It also counts the markets that the vocabulary does not know. Answers that an earlier derivation of the same cycle
-    wrote, and that the cycle no longer has, are removed.
+    The function also counts the markets that the vocabulary does not know. It removes answers that an earlier
+    derivation of the same cycle wrote and that the cycle does not have any more.
     """
 
     def derive(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
@@ -133,7 +133,7 @@ def make_odds_derivation(platform: Platform) -> DeriveProduct:
         history.lock_platform(conn, platform)
         partitions.hold_partitions(
             conn
-        )  # else retention might drop a day of the past between making it and writing to it
+        )  # without this lock, retention might drop the partition of a past day before it is written to
         _make_partitions(pipeline, manifest, platform)
         stale = history.read_answers_of_cycle(conn, cycle_id, platform)
         sizes = book_sizes.read_book_sizes_of_cycle(conn, cycle_id, platform)
@@ -151,7 +151,7 @@ def make_odds_derivation(platform: Platform) -> DeriveProduct:
         _note_refusals(pipeline, conn, manifest, platform, books.answers.height, refused, books.without_price)
         for table, frame in books.vocabulary_rows.items():
             cycle_marts.replace_rows(conn, table, cycle_id, frame, platform)
-        # From here on other platforms and cycles wait. Tables that all of them write to come last.
+        # From here on, other platforms and cycles wait for locks. Tables that all of them write to come last.
         listings.refresh_priced_counts(conn, sorted({*books.answers["listing_id"], *dropped_answers["listing_id"]}))
         players.write_players(conn, cycle_id, platform, books.players)
         _unmark_coverage(conn, cycle_id, sizes, book_sizes.read_book_sizes_of_cycle(conn, cycle_id, platform))
@@ -171,9 +171,9 @@ def _note_refusals(
 ) -> None:
     """Record in the ledger how many of the platform's answers could not be used.
 
-    `n_read` includes the answers `without_price`. A single match that begins early, or a single suspended book, does
-    not count as refused. If most answers of a full cycle are in play or without a price, the platform has changed its
-    answers, and they count as refused.
+    `n_read` includes the answers `without_price`. A single match that begins early, or a single book without a price,
+    does not count as refused. If most answers of a full cycle are in play or without a price, the platform has probably
+    changed its format; then these answers count as refused.
     """
     unread = [entry for entry in refused if not entry.is_in_play]
     doubtful = [*(entry for entry in refused if entry.is_in_play), *without_price]
@@ -196,9 +196,9 @@ def _note_refusals(
 
 
 def _unmark_coverage(conn: psycopg.Connection, cycle_id: int, before: pl.DataFrame, after: pl.DataFrame) -> None:
-    """Make coverage of later cycles due again if the sizes of the cycle's books changed.
+    """Make coverage of later cycles due again if the numbers of markets in this cycle's books changed.
 
-    The choice of primary listings depends on these sizes.
+    These numbers decide which of several listings is the primary listing of a platform.
     """
     columns = list(book_sizes.BOOK_SIZES_SCHEMA)
     changed = pl.concat([before.join(after, on=columns, how="anti"), after.join(before, on=columns, how="anti")])
@@ -213,8 +213,8 @@ def _unmark_coverage(conn: psycopg.Connection, cycle_id: int, before: pl.DataFra
 def _make_partitions(pipeline: Pipeline, manifest: Manifest, platform: Platform) -> None:
     """Create the partitions for the days of the answers, on a separate connection.
 
-    So the lock on the partitions is not held while the cycle is written. A past day whose rows are only in the archive
-    is restored first: otherwise the new rows would count as the whole day.
+    A separate transaction ends the lock on the partitions before the cycle is written. A past day whose rows are only
+    in the archive is restored first: otherwise the new rows would count as the whole day.
     """
     observed_at = pipeline.landing.read_answers(
         manifest, kinds=[PayloadKind.DETAIL], platforms=[platform], columns=["observed_at"]
@@ -235,7 +235,7 @@ def _make_partitions(pipeline: Pipeline, manifest: Manifest, platform: Platform)
 def _require_never_exported(pipeline: Pipeline, conn: psycopg.Connection, day: date) -> None:
     """Raise ArchiveError when the day was exported and the archive does not have it.
 
-    Rows written to it now would count as the whole day.
+    Otherwise new rows of the day would be taken for all its rows.
     """
     recorded = read_recorded_days(conn).get(day)
     if recorded is not None and recorded.n_captures:
@@ -249,7 +249,7 @@ def _require_never_exported(pipeline: Pipeline, conn: psycopg.Connection, day: d
 def _write_books(
     pipeline: Pipeline, conn: psycopg.Connection, cycle_id: int, platform: Platform, parts: Iterator[Books]
 ) -> WrittenAnswers:
-    """Write a platform's answers in batches, so that memory does not grow with the cycle."""
+    """Write a platform's answers in groups, so that memory does not grow with the size of the cycle."""
     batch_answers: list[pl.DataFrame] = []
     batch_books: list[Books] = []
     line_cache = LineCache()
@@ -262,7 +262,7 @@ def _write_books(
         batch_answers.append(answers)
         batch_books.append(
             replace(books, rows=EMPTY_BOOKS.rows)
-        )  # they are written by now; the rest is counted over the whole cycle, and is small
+        )  # the rows are written by now; only small counts are kept for the whole cycle
     if not batch_books:
         empty_rows = {
             table: pl.DataFrame(schema=cycle_marts.get_frame_schema(table)).drop("cycle_id")
@@ -288,7 +288,7 @@ def _write_books(
 
 
 def _batch_books(parts: Iterator[Books]) -> Iterator[Books]:
-    """Yield the books in batches of at least ANSWERS_PER_BATCH answers, including books without answers."""
+    """Yield the books joined to groups of at least ANSWERS_PER_BATCH answers; some books have no answers."""
     batch: list[Books] = []
     for part in parts:
         batch.append(part)
@@ -300,7 +300,7 @@ def _batch_books(parts: Iterator[Books]) -> Iterator[Books]:
 
 
 def _keep_last_answers(answers: pl.DataFrame) -> pl.DataFrame:
-    """Return the last of several answers about one listing at one instant."""
+    """Return, of several answers about one listing with one `observed_at`, only the last one."""
     return answers.sort("capture").unique(list(ANSWER_KEY_SCHEMA), keep="last", maintain_order=True)
 
 
@@ -313,7 +313,7 @@ def _write_batch(
     rows: pl.DataFrame,
     line_cache: LineCache,
 ) -> None:
-    """Write a batch of answers (ANSWER_SCHEMA and listing_id) to the history."""
+    """Write a group of answers (ANSWER_SCHEMA and listing_id) and their markets to the history."""
     captures = _keep_last_answers(answers).select("capture", *ANSWER_KEY_SCHEMA, *COUNT_COLUMNS)
     history.ingest_answers(
         conn,
@@ -328,11 +328,11 @@ def _write_batch(
 
 
 def derive_matched_events(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
-    """Match fixtures, tournaments and players again from all listings that concern the cycle's listings.
+    """Match fixtures, tournaments and players again, from all listings that may belong together.
 
     The result does not depend on the order in which listings arrived. Changed fixtures and their kickoff dates become
-    due. These tables show the present, so the home platform of the settings is trusted first, even if another one was
-    home when the cycle was scraped.
+    due. These tables show the current state, so the home platform of the settings is trusted first, even if another one
+    was home when the cycle was scraped.
     """
     cycle_listing_ids = known_listings.read_listings_of_cycle(conn, manifest.cycle_id)
     listings_to_match = matched.read_listings_to_match(conn, cycle_listing_ids)

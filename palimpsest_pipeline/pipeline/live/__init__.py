@@ -1,1 +1,1 @@
-"""A running cycle: its stages, ledger and kickoff minutes, and its recovery after its process died."""
+"""A live cycle: its stages and ledger, the minutes before kickoff, recovery after its process died."""

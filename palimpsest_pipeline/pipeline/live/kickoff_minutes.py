@@ -1,6 +1,6 @@
-"""The run of a slot of the kickoff cadence. Each of its minutes is one cycle.
+"""The run of one slot of the kickoff cadence. Each minute of the slot is one cycle.
 
-The cycle of a minute is landed, ingested and compared before the next minute. Knows no Dagster.
+The cycle of a minute is landed, ingested and its prices compared before the next minute. Imports no Dagster.
 """
 
 import logging
@@ -36,7 +36,7 @@ class BadSlot(PalimpsestError, ValueError):
 
 
 class NothingAsked(Exception):
-    """Fixtures were due in the slot, and no run requested any of them.
+    """Fixtures were due in the slot, and this run requested none of them.
 
     The message gives the reason for each minute.
     """
@@ -44,14 +44,14 @@ class NothingAsked(Exception):
 
 @dataclass(slots=True)
 class SlotRun:
-    """The result of the run of a slot."""
+    """The result of running one slot."""
 
     results: list[CycleResult] = field(default_factory=list)
-    """Results of its cycles, in order."""
+    """Results of the slot's cycles, in order."""
     left_out_minutes: dict[datetime, str] = field(default_factory=dict)
     """Minutes with due fixtures that this run did not request, with the reasons."""
     has_lost_minute: bool = False
-    """Whether no other run requested the fixtures of one of these minutes either."""
+    """Whether at least one of these minutes was requested by no other run either."""
 
     def describe(self) -> str:
         """Return the result in words."""
@@ -65,14 +65,14 @@ class SlotRun:
 
 @dataclass(frozen=True, slots=True)
 class _DueFixtures:
-    """The fixtures to request at a minute, soonest kickoff first, and the latest end of their cycle."""
+    """The fixtures to request at a minute, soonest kickoff first, and the time by which their cycle ends."""
 
     sr_ids: tuple[int, ...]
     ends_at: datetime
 
 
 def parse_slot(pipeline: Pipeline, text: str, day: date) -> datetime:
-    """Return the slot that begins at the instant `text`, of the UTC day `day`. Raises BadSlot."""
+    """Return the slot that starts at the instant `text` on the UTC day `day`. Raises BadSlot."""
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
@@ -106,12 +106,13 @@ def run_slot(
     wait: WaitUntil = wait_until,
     prices: PriceDerivation | None = None,
 ) -> SlotRun:
-    """Run one cycle at each due minute of the slot, and derive it before the next minute.
+    """Run one cycle at each due minute of the slot, and derive each before the next minute.
 
-    The due fixtures are read at each minute, so the minutes follow a kickoff that moves. No fixture is requested twice
-    for one minute, not even by different runs. A minute waits while another cycle requests the same fixtures, and is
-    left out if it ends during that wait. A failed platform, cycle or ingest does not stop the next minute: a cycle that
-    was not ingested stays due. `prices` counts the prices written by the minutes, even if this function raises.
+    The due fixtures are read again at each minute, so changed kickoffs are respected. A fixture is requested at most
+    once per minute, even by different runs. A minute waits while another cycle requests the same fixtures, and is left
+    out if it ends during that wait. A failed platform, cycle or ingest does not stop the next minute: the products of a
+    cycle that was not ingested stay due. `prices` counts the prices that the minutes wrote, even if this function
+    raises.
 
     Raises NotLive when the day is past, Skipped when other runs had requested all due fixtures, and NothingAsked when
     fixtures were due and no minute was requested. Raises at the end the first error that prevented a minute, or
@@ -155,9 +156,9 @@ def _run_minute(
     slot_run: SlotRun,
     prices: PriceDerivation,
 ) -> bool:
-    """Run the cycle of a minute.
+    """Run the cycle of a minute and return True; return False if the caller must try again.
 
-    Return False while another cycle requests some of its fixtures; the caller tries again.
+    It must try again while another cycle requests some of the minute's fixtures.
     """
     due, wait_reason = _find_due_fixtures(pipeline, at), slot_run.left_out_minutes.pop(at, None)
     if not due.sr_ids:
@@ -183,7 +184,8 @@ def _run_minute(
     slot_run.results.append(live_cycle.run_target_capture(pipeline, cycle, targets, observer, ends_at=due.ends_at))
     try:
         ingest_cycle(pipeline, cycle.cycle_id)
-        # Alerts need days of history and take longer than a minute. A later step of the slot's run derives them.
+        # Alerts to traders need days of history and take longer than a minute. A later step of the slot's run derives
+        # them.
         prices.add(derive_prices(pipeline, due.sr_ids, wait=False))
     except Exception:
         log.exception(
@@ -209,7 +211,9 @@ def _find_due_fixtures(pipeline: Pipeline, at: datetime) -> _DueFixtures:
 
 
 def _find_targets(pipeline: Pipeline, sr_ids: Sequence[int]) -> list[Target]:
-    """Return the targets of the fixtures, each with the oldest last answer among its platforms.
+    """Return one target for each fixture, with the earliest of its platforms' last answering cycles.
+
+    The field `answered_cycle_id` is 0 if one of the platforms has not answered recently.
 
     Raises UnknownFixture when no platform lists any of them.
     """

@@ -1,7 +1,7 @@
-"""The writer of a running cycle's ledger, which never blocks the scrape.
+"""A background writer of a running cycle's ledger, which never blocks the scrape.
 
-Every few seconds it writes a heartbeat, the progress of the platforms, the finished listings, and the state of hosts
-for other scrapes.
+Every few seconds it writes a heartbeat, the progress of the platforms, the finished listings, and the state of the
+hosts, which other scrapes read.
 """
 
 import threading
@@ -20,20 +20,20 @@ from palimpsest_pipeline.scrape.sinks import HostView, ScrapeObserver
 from palimpsest_pipeline.storage.ledger import cycle_ledger, host_state
 
 MAX_WAITING_OUTCOMES: Final = 20_000
-"""Maximum number of outcomes that wait while the database cannot be reached.
+"""Maximum number of listings' outcomes kept in memory while the database cannot be reached.
 
-Older ones are dropped, because closing the cycle writes all of them anyway.
+Older ones are dropped; they are not lost, because closing the cycle writes all outcomes again.
 """
 
 
 class LedgerWriter(ScrapeObserver):
-    """A scrape observer with its own thread and connection, as a context manager.
+    """A scrape observer with its own thread and database connection. Use it as a context manager.
 
-    An unreachable database causes only a warning; no answer is lost. `connect` opens a connection (raises
-    DatabaseUnreachable). `heartbeat_interval_s` is the time between two heartbeats. `read_platform_runs` returns the
-    progress of the platforms; it is called on the event loop, once between two heartbeats. `hosts` maps platforms to
-    their names in `host_state`, whose instants are those of `clock`. After the block, the thread only finishes the
-    write under way; the caller closes the cycle.
+    If the database cannot be reached, it only logs a warning, and no answer is lost. `connect` opens a connection
+    (raises DatabaseUnreachable). `heartbeat_interval_s` is the time between two heartbeats. `read_platform_runs`
+    returns the progress of the platforms; it is called on the event loop, once between two heartbeats. `hosts` maps
+    platforms to their names in `ops.host_state`, whose instants are those of `clock`. At the end of the block the
+    thread finishes its current write and stops; the caller closes the cycle.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class LedgerWriter(ScrapeObserver):
         self._hosts = hosts or {}
         self._clock = clock or Clock()
         self._host_changes: dict[str, tuple[HostView, float]] = {}
-        """Host name to its newest state and the start of that state by the monotonic clock."""
+        """Host name to its newest state, and the time of that state on the monotonic clock in seconds."""
         self._periodic_writer = PeriodicWriter(
             f"cycle {cycle.cycle_id}",
             connect,
@@ -84,9 +84,9 @@ class LedgerWriter(ScrapeObserver):
                 self._host_changes[self._hosts[platform]] = view, time.monotonic()
 
     def _write_ledger(self, conn: psycopg.Connection) -> str | None:
-        """Write the heartbeat and the progress, on the thread.
+        """Write the heartbeat and the progress; runs on the thread.
 
-        Return a warning if the cycle was closed meanwhile.
+        Return a warning if another process closed the cycle meanwhile, otherwise None.
         """
         with self._lock:
             outcomes, self._finished_outcomes = self._finished_outcomes, []
@@ -111,7 +111,7 @@ class LedgerWriter(ScrapeObserver):
         )
 
     def _write_host_states(self, conn: psycopg.Connection) -> None:
-        """Write the changed states of hosts for other scrapes, on the thread."""
+        """Write the changed states of hosts for other scrapes; runs on the thread."""
         with self._lock:
             changes, self._host_changes = self._host_changes, {}
         try:

@@ -1,6 +1,6 @@
 """A live cycle: opening it, discovery, capture, and continuing a cycle whose process died.
 
-Knows no Dagster.
+Imports no Dagster.
 """
 
 from collections import defaultdict
@@ -41,7 +41,7 @@ DISCOVERY_STAGE, CAPTURE_STAGE = "discovery", "capture"
 
 
 class NotLive(PalimpsestError):
-    """A past day cannot be scraped. The message names the alternative."""
+    """A cycle was requested for a past day, which cannot be scraped. The message names the alternative."""
 
 
 class UnknownFixture(PalimpsestError):
@@ -53,25 +53,25 @@ class NoPlatformAnswered(PalimpsestError):
 
 
 class Skipped(Exception):
-    """This run has nothing to do, and there is no error. The message gives the reason."""
+    """This run has nothing to do, which is no error. The message gives the reason."""
 
 
 class Overlaps(Skipped):
-    """Another cycle already requests the same. The message names it and says what to do."""
+    """Another running cycle already requests the same listings. The message names it and gives advice."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScrapeRequest:
-    """The request of a run for a cycle: its UTC day, trigger, run and fixtures."""
+    """A Dagster run's request for a cycle: its UTC day, trigger, run id and fixtures."""
 
     day: date
     trigger: Trigger
     run_id: str | None
     sr_ids: tuple[int, ...] = ()
     slot_at: datetime | None = None
-    """Minute of the kickoff cadence for which the run makes its requests."""
+    """Start of the slot of the kickoff cadence that the run requests; None for other runs."""
     repeats: tuple[str, ...] = ()
-    """Ids of the runs that this one repeats. They have ended."""
+    """Ids of the earlier runs, already ended, that this run repeats."""
 
 
 def check_day_is_live(day: date, now: datetime, grace_minutes: int) -> None:
@@ -89,7 +89,7 @@ def check_day_is_live(day: date, now: datetime, grace_minutes: int) -> None:
 def open_cycle(pipeline: Pipeline, request: ScrapeRequest, scope: Scope) -> Cycle:
     """Close the cycles whose process died, then open a new cycle in the ledger.
 
-    Raises NotLive for a past day, Overlaps.
+    Raises NotLive for a past day, and Overlaps when another cycle requests the same.
     """
     recovery.recover_dead_cycles(pipeline, request.repeats)
     now = pipeline.clock.now()
@@ -135,9 +135,9 @@ def _register_cycle(pipeline: Pipeline, conn: psycopg.Connection, cycle: Cycle) 
 def require_answers(result: CycleResult) -> CycleResult:
     """Return `result`; raise NoPlatformAnswered when no platform gave a usable answer.
 
-    Usable are a list, a book, and "not found" for the only requested fixture of the platform. "Not found" for several
-    fixtures is not usable, because an interface that has moved gives the same answers. `storage.ledger.kickoff_slots`
-    has the same rule.
+    Usable answers are a list of listings, a book, and "not found" if the platform was asked for one fixture only. "Not
+    found" for several fixtures is not usable, because a platform whose interface has moved answers the same way.
+    `storage.ledger.kickoff_slots` has the same rule.
     """
     if result.status is not RunStatus.FAILED or any(line.status is RunStatus.COMPLETED for line in result.outcomes):
         return result
@@ -158,9 +158,9 @@ def run_discovery(
 ) -> CycleResult:
     """Request the listings of all platforms at the same time; land every answer when it arrives.
 
-    Update the ledger. `has_capture_next` means that the same run captures afterwards. Then a platform without answers
-    for PALIMPSEST_DISCOVERY_PATIENCE_S is late: the capture continues its discovery, and the cycle's manifest in the
-    landing names it. Otherwise this function waits for every platform.
+    Updates the ledger. `has_capture_next` means that the same run captures afterwards. Then a platform that has not
+    finished within PALIMPSEST_DISCOVERY_PATIENCE_S counts as late: the cycle's manifest names it, and the capture
+    continues its discovery. Without `has_capture_next` this function waits for every platform.
     """
 
     async def work(engine: ScrapeEngine, at: Stage) -> CycleResult:
@@ -176,10 +176,10 @@ def run_discovery(
 def run_capture(pipeline: Pipeline, request: ScrapeRequest, observer: ScrapeObserver) -> CycleResult:
     """Request every target from all its platforms at the same time; land every answer when it arrives.
 
-    Update the ledger. The targets are those of the discovery in the same run, including its late platforms; without a
-    discovery, the requested fixtures, or all known upcoming ones. A run that repeats a dead run continues its cycle,
-    and skips listings with a landed good answer or known not to exist. Raises NotLive when that cycle's day is past,
-    UnknownFixture when no platform lists a requested fixture, Overlaps.
+    Updates the ledger. The targets are the listings discovered in the same run, including those of late platforms;
+    without a discovery, the requested fixtures, or all known upcoming ones. A run that repeats a dead run continues its
+    cycle, and skips listings that have a landed good answer or "not found". Raises NotLive when that cycle's day is
+    past, UnknownFixture when no platform lists a requested fixture, and Overlaps when another cycle requests the same.
     """
     unfinished = _find_unfinished_capture(pipeline, request)
     if unfinished is None:
@@ -193,9 +193,9 @@ def run_capture(pipeline: Pipeline, request: ScrapeRequest, observer: ScrapeObse
 
 
 def _find_unfinished_capture(pipeline: Pipeline, request: ScrapeRequest) -> tuple[Cycle, Manifest] | None:
-    """Return the newest cycle and manifest of the run, or of one it repeats, if its capture is unfinished.
+    """Return cycle and manifest of the newest unfinished capture of this run, or of a run that it repeats.
 
-    None without such a cycle.
+    Return None if there is none.
     """
     if request.repeats:
         recovery.recover_dead_cycles(pipeline, request.repeats)
@@ -224,7 +224,7 @@ def run_target_capture(
     *,
     ends_at: datetime | None = None,
 ) -> CycleResult:
-    """Capture the targets in an open cycle. A listing without an answer at `ends_at` fails."""
+    """Capture the targets in an open cycle. A listing without an answer at `ends_at` counts as failed."""
 
     async def work(engine: ScrapeEngine, at: Stage) -> CycleResult:
         return await capture_targets(cycle, targets, pipeline.adapters, engine, clock=pipeline.clock, tally=at.tally)
@@ -262,9 +262,9 @@ def _finish_capture(pipeline: Pipeline, cycle: Cycle, manifest: Manifest, progre
 
 
 class _UnfinishedCapture:
-    """The part of a cycle that is not captured yet, computed from its landed answers.
+    """The rest of a cycle's capture, computed from the answers that are already landed.
 
-    It sets the stage's tally to the state that the cycle has reached.
+    It sets the stage's counters to the state that the cycle has reached.
     """
 
     def __init__(self, at: Stage, manifest: Manifest) -> None:
@@ -283,7 +283,7 @@ class _UnfinishedCapture:
         self._note_discoveries()
 
     def list_targets(self) -> list[Target]:
-        """Return the cycle's targets with the listings without a landed good answer or "not found".
+        """Return the cycle's targets without the listings that have a landed good answer or "not found".
 
         The targets come from its discovery, or from earlier cycles if it has no discovery.
         """
@@ -305,7 +305,7 @@ class _UnfinishedCapture:
         return open_targets
 
     async def continue_discovery(self, engine: ScrapeEngine, ends_at: datetime, submit: TargetSubmitter) -> None:
-        """Continue the discovery of the late platforms until `ends_at`, and submit their listings as targets."""
+        """Continue the discovery of the late platforms until `ends_at`; pass their listings to `submit`."""
         pipeline = self._at.pipeline
 
         def submit_targets(discovery: Discovery) -> None:
@@ -333,7 +333,7 @@ class _UnfinishedCapture:
 
 
 def find_known_targets(pipeline: Pipeline, sr_ids: Sequence[int]) -> list[Target]:
-    """Return the upcoming targets that earlier cycles know: those of the given fixtures, or all.
+    """Return the upcoming targets that earlier cycles discovered: those of the given fixtures, or all.
 
     Raises UnknownFixture with the ids when none of the given fixtures is known.
     """

@@ -1,8 +1,8 @@
-"""The recovery of cycles whose process died: they are closed with their landed answers.
+"""Recovery of cycles whose process died: closing them with the answers that they landed.
 
-Knows no Dagster. A cycle counts as dead without heartbeats, or when its process on this machine is gone. Belongs here:
-closing such cycles in the landing and in the ledger. Does not belong here: deriving their landed answers, which is a
-replay of their day.
+Imports no Dagster. A process counts as dead if its heartbeats have stopped, or if it ran on this machine and is gone.
+Belongs here: closing such cycles in the landing and in the ledger. Does not belong here: deriving their landed answers,
+which is a replay of their day.
 """
 
 import logging
@@ -24,15 +24,15 @@ from ..landed_cycles import record_landed
 
 DIED_REASON = "its process died"
 MAX_WAIT_S: Final = 20.0
-"""Maximum wait for one more heartbeat of a silent cycle."""
+"""Maximum wait in seconds for one more heartbeat of a cycle that looks dead."""
 log = logging.getLogger(__name__)
 
 
 def recover_dead_cycles(pipeline: Pipeline, ended_run_ids: Sequence[str] = ()) -> list[Cycle]:
-    """Close every cycle whose process is dead, and the cycles of `ended_run_ids`.
+    """Close every cycle whose process is dead, and the cycles of the runs `ended_run_ids`; return them.
 
-    Return the closed cycles. A process is dead if it wrote no heartbeat for PALIMPSEST_SILENT_AFTER_S, or if it ran on
-    this machine and is gone. A silent process first gets the time of two more heartbeats. A closed cycle has the status
+    A process is dead if it wrote no heartbeat for PALIMPSEST_SILENT_AFTER_S, or if it ran on this machine and is gone.
+    In the first case this function waits for the time of two more heartbeats first. A closed cycle has the status
     `interrupted` and the outcomes that its landed answers prove. Cycles that another process is closing at the same
     time are not returned. Raises DatabaseUnreachable.
     """
@@ -46,8 +46,8 @@ def recover_dead_cycles(pipeline: Pipeline, ended_run_ids: Sequence[str] = ()) -
         silent = cycle_ledger.read_silent_cycles(conn, pipeline.settings.silent_after_s)
         conn.commit()
         if any(batch.cycle.run_id not in {*ended_run_ids, *gone_run_ids} for batch in silent):
-            # The database may have been unreachable, and after a crash nothing shows since when. A live process writes
-            # its next heartbeat during this wait.
+            # The database may have been unreachable, which looks the same as a dead process. A live process writes its
+            # next heartbeat during this wait.
             time.sleep(min(2 * pipeline.settings.heartbeat_s, MAX_WAIT_S))
         for batch in cycle_ledger.claim_dead_cycles(
             conn, pipeline.settings.silent_after_s, [*ended_run_ids, *gone_run_ids]
@@ -55,7 +55,7 @@ def recover_dead_cycles(pipeline: Pipeline, ended_run_ids: Sequence[str] = ()) -
             try:
                 with conn.transaction():
                     _close_cycle(pipeline, conn, batch)
-            except Exception as error:  # an error of one cycle must not keep the others open
+            except Exception as error:  # an error of one cycle must not prevent closing the others
                 if conn.closed:
                     raise
                 log.warning(
@@ -82,7 +82,7 @@ def describe_closed_cycle(cycle: Cycle) -> str:
 def _close_cycle(pipeline: Pipeline, conn: psycopg.Connection, batch: cycle_ledger.CycleRecord) -> None:
     """Close a cycle in the landing, then in the ledger.
 
-    If this process dies in between, the landing is closed again, which changes nothing.
+    If this process dies in between, the next recovery repeats the first step, which changes nothing.
     """
     cycle = batch.cycle
     record_landed(pipeline, conn, pipeline.landing.close_interrupted(cycle, batch.heartbeat_at))

@@ -1,6 +1,6 @@
 """The run of one stage of a live cycle, discovery or capture, with its engine, landing and ledger.
 
-Knows no Dagster.
+Imports no Dagster.
 """
 
 import asyncio
@@ -30,36 +30,36 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Stage:
-    """The state of a stage. It is consistent at any time, because the stage can be ended at any time."""
+    """The state of a running stage. It is always consistent, because a signal can end the stage any time."""
 
     pipeline: Pipeline
     cycle: Cycle
     name: str
-    """Name of the stage, discovery or capture.
+    """Name of the stage: discovery or capture.
 
-    The landing's manifest has it once the stage has ended normally.
+    A stage that ends normally is added under this name to the manifest in the landing.
     """
     tally: StageTally = field(default_factory=StageTally)
     earlier_result: CycleResult | None = None
     """Result of the cycle's previous stage."""
     ends_at: datetime | None = None
-    """Latest end of the stage. A request without an answer by then fails."""
+    """Latest end of the stage. A request that has no answer by then fails."""
     has_next_stage: bool = False
-    """Whether another stage of the cycle follows in this run, unless this one fails everywhere.
+    """Whether another stage of the cycle follows in this run, unless this one fails on every platform.
 
-    Until then the cycle counts as running, so that it is found if that stage never starts.
+    Between the two stages the cycle counts as running, so that recovery finds it if the next stage never starts.
     """
     late_platforms: Collection[Platform] = ()
     """Platforms whose discovery continues during the capture.
 
-    They are known when the discovery stage has ended.
+    They are known only when the discovery stage has ended.
     """
     engine: ScrapeEngine | None = None
     earlier_outcomes: dict[tuple[Platform, str], EventOutcome] = field(default_factory=dict)
-    """Outcomes of listings that a dead process had requested and that are requested again."""
+    """Outcomes of the listings that a dead process had requested and that this stage requests again."""
 
     def resume_from(self, so_far: StageTally) -> None:
-        """Continue from the tally of a dead process.
+        """Continue from the counters of a dead process.
 
         Listings with a good answer or "not found" are not requested again.
         """
@@ -72,7 +72,10 @@ class Stage:
                 self.earlier_outcomes[line.platform, line.external_id] = line
 
     def merge_earlier_outcomes(self, result: CycleResult) -> CycleResult:
-        """Return `result` with each outcome merged with the earlier outcome of a dead process."""
+        """Return `result` with the attempts that a process of this cycle made before it died.
+
+        Each listing keeps its newest result. Its attempts and its duration include those of the dead process.
+        """
         return replace(
             result,
             outcomes=[
@@ -86,7 +89,7 @@ class Stage:
         return build_running_runs(self.tally, self.pipeline.clock.now(), self.earlier_result)
 
     def build_broken_off_result(self, error: BaseException) -> CycleResult:
-        """Return the cycle's result after this stage broke off: failed after an error, or cancelled."""
+        """Return the cycle's result if this stage ends early: failed after an error, otherwise cancelled."""
         has_failed = isinstance(error, Exception)
         unfinished: list[EventOutcome] = self.engine.list_unfinished() if self.engine is not None else []
         return build_unfinished_result(
@@ -102,16 +105,16 @@ class Stage:
 
 
 StageWork = Callable[[ScrapeEngine, Stage], Awaitable[CycleResult]]
-"""The requests of a stage.
+"""A function that makes the requests of a stage.
 
-It counts in the stage's tally and sets `earlier_result` there before it begins.
+It counts in the stage's tally, and sets `earlier_result` of the stage before its first request.
 """
 
 
 def run_stage(stage: Stage, work: StageWork, observer: ScrapeObserver) -> CycleResult:
     """Run the stage, from opening the landing to closing the ledger, and return the cycle's result.
 
-    At any end, the answers that arrived are landed and the ledger has the status of the stage. Ctrl-C, SIGTERM and a
+    However the stage ends, the answers that arrived are landed and the ledger has its status. Ctrl-C, SIGTERM and a
     terminated run end it as `cancelled`; the exception is raised when everything is written, and a second signal has no
     effect. Raises the error by which the stage failed.
     """
@@ -161,7 +164,7 @@ def run_stage(stage: Stage, work: StageWork, observer: ScrapeObserver) -> CycleR
             log.warning("cycle %d: its end is not in the ledger: %s", cycle.cycle_id, lost)
             error = error or lost
     if isinstance(error, asyncio.CancelledError):
-        raise KeyboardInterrupt  # the signal that cancelled it must end the process
+        raise KeyboardInterrupt  # the process must end by the signal that cancelled the stage
     if error is not None:
         raise error from error.__cause__
     return result
@@ -179,10 +182,10 @@ async def _run_work(
 
 
 def _read_host_holds(pipeline: Pipeline, cycle_id: int, late: Collection[Platform] = ()) -> dict[Platform, HostHold]:
-    """Return the holds of hosts that other scrapes have recorded; empty when they cannot be read.
+    """Return the pauses of hosts that other scrapes have recorded; empty when they cannot be read.
 
-    A hold that this cycle's own discovery recorded for a late platform does not block it: the discovery continues and
-    waits for the host.
+    A pause that this cycle's own discovery recorded for one of the `late` platforms has `is_blocked` False, because
+    that discovery continues and waits for the host itself.
     """
     hosts = {pipeline.find_host_name(platform): platform for platform in pipeline.platforms}
     try:
@@ -209,7 +212,7 @@ def _merge_outcomes(before: EventOutcome | None, line: EventOutcome) -> EventOut
 
 
 def _find_first_error(error: BaseException) -> BaseException:
-    """Return the first error out of the groups in which concurrent tasks wrap it."""
+    """Return the first error inside the exception groups in which concurrent tasks wrap it."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error

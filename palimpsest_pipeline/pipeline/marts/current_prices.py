@@ -1,14 +1,13 @@
 """Price comparisons and availability gaps: updated for due fixtures, or computed as of an instant.
 
-The tables contain only fixtures that have not begun. Belongs here: reading, computing and writing a batch of fixtures.
-Does not belong here: the rules (`metrics`), assets, Dagster.
+The tables contain only fixtures whose kickoff is in the future. Belongs here: reading, computing and writing a group of
+fixtures. Does not belong here: the rules (`metrics`), assets, Dagster.
 """
 
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -31,6 +30,7 @@ from palimpsest_pipeline.storage.odds.reader import OddsHistoryReader
 
 from ..context import Pipeline
 from .fixture_attempts import FixtureAttempts
+from .fixture_shares import derive_shares
 from .vocabulary_frames import build_vocabulary_frames
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 FIXTURES_PER_BATCH: Final = 100
 """Number of fixtures that one transaction reads, compares and writes.
 
-Each has about 3,000 prices. No result depends on the number.
+Each has about 3,000 prices. The number has no influence on the rows.
 """
 PRICES_PRODUCT: Final = FixtureProduct.PRICES
 GAP_COLUMNS: Final = (
@@ -55,24 +55,24 @@ GAP_COLUMNS: Final = (
     ),
     "market_priority",
 )
-"""Stored columns of `metrics.prices.market_gaps.GAPS_SCHEMA`.
+"""The columns of `metrics.prices.market_gaps.GAPS_SCHEMA` that are stored.
 
-The others follow from these and from the instants at which the listings were seen.
+The other columns can be computed from these and from the instants at which the listings were observed.
 """
 
 
 @dataclass(slots=True)
 class PriceDerivation:
-    """The result of updating prices."""
+    """Counts of one update of the price tables."""
 
     rows_by_table: defaultdict[str, WriteCounts] = field(default_factory=lambda: defaultdict(WriteCounts))
-    """Rows written, by table."""
+    """Table name to its numbers of written rows."""
     n_fixtures: int = 0
     """Fixtures that were derived."""
     n_removed: int = 0
-    """Fixtures whose rows were removed because the fixtures have begun or are no longer known."""
+    """Fixtures whose rows were removed because their kickoff has passed or they are not known any more."""
     n_flips: int = 0
-    """Listings that became comparable with home's listing, or stopped being so."""
+    """Listings whose prices became comparable with home's prices, or stopped being so."""
     seconds: float = 0.0
 
     def add(self, part: "PriceDerivation") -> None:
@@ -87,12 +87,14 @@ class PriceDerivation:
 
 
 def derive_prices(pipeline: Pipeline, sr_ids: Sequence[int] | None = None, *, wait: bool = True) -> PriceDerivation:
-    """Update the rows of due fixtures, all or among `sr_ids`, and remove the rows of begun fixtures.
+    """Update the rows of due fixtures, all or those in `sr_ids`, and remove the rows of begun fixtures.
 
-    The soonest kickoffs come first. Each batch is one transaction. After it, the marks that it saw are deleted, except
-    those that were set again meanwhile. Finished batches stay written, however the function ends. Two halves of the
-    fixtures are derived at the same time. If another process derives, this one waits for it batch by batch; without
-    `wait`, the remaining fixtures stay due. Raises NotDerived at the end when a batch failed: its fixtures stay due.
+    The soonest kickoffs come first. The fixtures are split into two halves, which two threads derive 100 at a time.
+    Each group is one transaction. Afterwards its fixtures are no longer due, unless a cycle made them due again
+    meanwhile. If the function fails, finished groups stay written. If the caller is interrupted, each half finishes its
+    present group and starts no other. If another process derives the same half, this one waits before each group;
+    without `wait`, it stops and the remaining fixtures stay due. Raises NotDerived at the end when a group failed: its
+    fixtures stay due.
     """
     began, derivation, attempts = time.monotonic(), PriceDerivation(), FixtureAttempts(PRICES_PRODUCT)
     with pipeline.connect() as conn:
@@ -103,35 +105,37 @@ def derive_prices(pipeline: Pipeline, sr_ids: Sequence[int] | None = None, *, wa
         begun = sorted((current_prices.read_fixture_ids(conn) | due).difference(upcoming))
     fixtures = begun + [sr_id for sr_id in upcoming if sr_id in due]
     n = len(current_prices.FIXTURE_LOCKS)
-    with ThreadPoolExecutor(n) as pool:
-        parts = [
-            pool.submit(
-                _derive_share, pipeline, lock, [sr_id for sr_id in fixtures if sr_id % n == place], attempts, wait=wait
-            )
-            for place, lock in enumerate(current_prices.FIXTURE_LOCKS)
-        ]
-    for part in parts:
-        derivation.add(part.result())
+    batches_by_lock = {
+        lock: _batch_fixtures([sr_id for sr_id in fixtures if sr_id % n == place])
+        for place, lock in enumerate(current_prices.FIXTURE_LOCKS)
+    }
+    for share in derive_shares(
+        batches_by_lock, lambda lock, batches: _derive_share(pipeline, lock, batches, attempts, wait=wait)
+    ):
+        derivation.add(share)
     derivation.seconds = time.monotonic() - began
     attempts.raise_errors()
     return derivation
 
 
+def _batch_fixtures(sr_ids: Sequence[int]) -> list[Sequence[int]]:
+    return [sr_ids[place : place + FIXTURES_PER_BATCH] for place in range(0, len(sr_ids), FIXTURES_PER_BATCH)]
+
+
 def _derive_share(
-    pipeline: Pipeline, lock: int, sr_ids: Sequence[int], attempts: FixtureAttempts, *, wait: bool
+    pipeline: Pipeline, lock: int, batches: Iterator[Sequence[int]], attempts: FixtureAttempts, *, wait: bool
 ) -> PriceDerivation:
-    """Derive the fixtures of one lock in batches."""
+    """Derive the fixtures that the database lock `lock` covers, group by group."""
     derivation, cache = PriceDerivation(), LineCache()
     with pipeline.database.connect(autocommit=True) as conn:
-        for place in range(0, len(sr_ids), FIXTURES_PER_BATCH):
-            batch = sr_ids[place : place + FIXTURES_PER_BATCH]
+        for batch in batches:
             try:
                 with attempts.catch_error(batch), hold_lock(conn, lock, wait=wait):
                     derivation.add(_derive_batch(pipeline, conn, batch, cache))
             except Busy:
                 log.info(
                     "another process derives prices: %d fixtures stay due for the next derivation",
-                    len(sr_ids) - place,
+                    len(batch) + sum(map(len, batches)),
                 )
                 break
     return derivation
@@ -140,9 +144,10 @@ def _derive_share(
 def _derive_batch(
     pipeline: Pipeline, conn: psycopg.Connection, batch: Sequence[int], cache: LineCache
 ) -> PriceDerivation:
-    """Derive or remove the rows of a batch of fixtures from one snapshot.
+    """Derive or remove the rows of a group of fixtures, from one consistent read of the database.
 
-    The snapshot has the marks and the kickoffs, so a kickoff that moves meanwhile does not affect only a part.
+    The due fixtures and the kickoffs are part of this read, so a kickoff that moves meanwhile cannot affect only a part
+    of the rows.
     """
     derivation = PriceDerivation()
     with open_snapshot(conn):
@@ -151,7 +156,7 @@ def _derive_batch(
         if begun := [sr_id for sr_id in batch if sr_id not in upcoming]:
             derivation.n_removed = len(current_prices.read_fixture_ids(conn).intersection(begun))
             derivation.add_rows(current_prices.remove_rows(conn, begun).rows)
-        # A fixture without a mark was derived by another process meanwhile.
+        # A fixture that is not due any more was derived by another process meanwhile.
         due = [sr_id for sr_id in marks["sr_id"] if sr_id in upcoming]
         if due:
             frames = _compute_stored_rows(
@@ -165,10 +170,10 @@ def _derive_batch(
 
 
 def compute_prices_as_of(pipeline: Pipeline, sr_ids: Sequence[int], instant: datetime) -> dict[str, pl.DataFrame]:
-    """Return the rows of the two tables for these fixtures as of an instant, from their whole history.
+    """Return by table the rows of these fixtures as of an instant, computed from the history.
 
-    Fixtures that had begun by then, or that no platform had listed, have no rows. Raises the errors of
-    `OddsHistoryReader`.
+    The tables are price comparisons and availability gaps. Fixtures that had begun by then, or that no platform had
+    listed, have no rows. Raises the errors of `OddsHistoryReader`.
     """
     with pipeline.connect() as conn:
         state = current_prices.read_state_as_of(
@@ -186,9 +191,9 @@ def compute_prices_as_of(pipeline: Pipeline, sr_ids: Sequence[int], instant: dat
 
 
 def _compute_shown_rows(pipeline: Pipeline, state: FixtureState, suspects: Sequence[int]) -> dict[str, pl.DataFrame]:
-    """Return the rows as the views show them, by outcome and with instants (`current_prices.TABLE_VIEWS`).
+    """Return by table the rows with the columns of the views (`current_prices.TABLE_VIEWS`).
 
-    `suspects` are fixtures whose prices are not compared.
+    `suspects` are fixtures whose listings may be different bets, so that their prices are not compared.
     """
     limits, vocabulary_frames = _read_limits(pipeline), build_vocabulary_frames(pipeline.vocabulary)
     frames = {
@@ -201,7 +206,7 @@ def _compute_shown_rows(pipeline: Pipeline, state: FixtureState, suspects: Seque
 
 
 def _compute_stored_rows(pipeline: Pipeline, state: FixtureState, suspects: Sequence[int]) -> dict[str, pl.DataFrame]:
-    """Return the rows of the tables in the form that `current_prices.replace_rows` takes."""
+    """Return by table the rows with the stored columns, as `current_prices.replace_rows` takes them."""
     limits, vocabulary_frames = _read_limits(pipeline), build_vocabulary_frames(pipeline.vocabulary)
     gaps = find_availability_gaps(state.markets, state.listings, **limits, main_markets=pipeline.main_markets)
     return {

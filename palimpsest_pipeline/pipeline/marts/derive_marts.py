@@ -1,6 +1,6 @@
 """The derivation of a cycle's marts: read core as of the cycle, compute, replace the cycle's rows.
 
-Knows no Dagster.
+Imports no Dagster.
 """
 
 from typing import Final
@@ -35,13 +35,13 @@ from ..context import Pipeline
 from ..ingest import cycle_frames
 
 COVERAGE_SCOPES: Final = (Scope.FULL, Scope.RECORDED)
-"""Scopes of the cycles with coverage.
+"""Scopes of the cycles for which coverage is derived.
 
-A cycle for given fixtures knows nothing about the other fixtures.
+A cycle of given fixtures says nothing about other fixtures.
 """
 
 COVERAGE_PRODUCT: Final = derived_products.COVERAGE_PRODUCT
-"""Name of the product that consists of the three coverage tables."""
+"""Name of the product that writes the three coverage tables together."""
 
 RUN_QUALITY_PRODUCT: Final = "run_quality"
 MAPPING_COVERAGE_PRODUCT: Final = "mapping_coverage"
@@ -50,7 +50,7 @@ COVERAGE_TABLES: Final = ("coverage_fixture", "coverage_tournament", "match_rate
 
 
 class LawBroken(Exception):
-    """Derived rows contradict each other, which is a bug of this program. Nothing is written."""
+    """Derived rows contradict each other, which is a bug of this program. They are not written."""
 
 
 def read_universe(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> CoverageUniverse:
@@ -75,10 +75,10 @@ def read_universe(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manife
 
 
 def derive_coverage(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
-    """Write the three coverage tables of one cycle, from one read of the universe so that they add up.
+    """Write the three coverage tables of one cycle, all from one read so that their sums agree.
 
-    Later cycles that may carry over this cycle's discovery become due again, because a cycle that arrives late changes
-    their input.
+    A later cycle uses this cycle's discovery where its own is incomplete. So coverage of these later cycles becomes due
+    again.
     """
     coverage_universe = read_universe(pipeline, conn, manifest)
     rates = build_match_rate_platform(
@@ -108,7 +108,7 @@ def derive_coverage(pipeline: Pipeline, conn: psycopg.Connection, manifest: Mani
 def _read_completeness(
     pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest
 ) -> dict[Platform, Completeness]:
-    """Return the completeness of the cycle's discovery by platform. Recorded payloads are always partial."""
+    """Return by platform how complete the cycle's discovery is. Imported answers always count as partial."""
     if manifest.scope is Scope.RECORDED:
         return dict.fromkeys(pipeline.list_cycle_platforms(manifest), Completeness.PARTIAL)
     trees = cycle_marts.read_rows(conn, "core.discovery_manifest", manifest.cycle_id).filter(
@@ -118,9 +118,9 @@ def _read_completeness(
 
 
 def derive_run_quality(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
-    """Write the completeness and duration of each platform's stages, from the landing and from core.
+    """Write completeness and duration of each platform's stages in one cycle.
 
-    Later cycles that are compared with this cycle's numbers become due again when these numbers have changed.
+    If these numbers have changed, run quality of later cycles becomes due again, because it is compared with them.
     """
     cycle_id = manifest.cycle_id
     before = cycle_marts.read_rows(conn, "mart.run_quality", cycle_id)
@@ -162,9 +162,9 @@ def derive_mapping_coverage(pipeline: Pipeline, conn: psycopg.Connection, manife
 
 
 def refresh_unmapped_market(pipeline: Pipeline, conn: psycopg.Connection) -> int:
-    """Replace mart.unmapped_market from all cycles in core, by the current vocabulary.
+    """Replace all rows of mart.unmapped_market, from all cycles in core and by the current vocabulary.
 
-    Return the number of rows. It is not derived by cycle, because a market has one row over all cycles.
+    Return the number of rows. The table is not derived cycle by cycle, because a market has one row for all cycles.
     """
     vocabulary = pipeline.vocabulary
     mapping_ledger.lock_unmapped_markets(conn)

@@ -1,8 +1,6 @@
-"""Error handling for batches of fixtures.
+"""Error handling for derivations that work through groups of fixtures.
 
-A failed batch stays due and does not stop the others. Its error is raised at the end.
-
-Knows no Dagster.
+A failed group stays due and does not stop the others. Its error is raised at the end. Imports no Dagster.
 """
 
 import logging
@@ -23,7 +21,7 @@ class NotDerived(RuntimeError):
 
 
 class FixtureAttempts:
-    """The failed batches of a product's derivation. Threads may share an object."""
+    """The failed groups of fixtures of one derivation. Several threads may share an object."""
 
     def __init__(self, product: FixtureProduct) -> None:
         self._product = product
@@ -31,7 +29,7 @@ class FixtureAttempts:
 
     @contextmanager
     def catch_error(self, sr_ids: Sequence[int]) -> Iterator[None]:
-        """Store an error of the block for `raise_errors`, except Busy, which is raised at once."""
+        """Catch an error of the block and keep it for `raise_errors`; Busy is raised at once."""
         try:
             yield
         except Busy:
@@ -41,7 +39,7 @@ class FixtureAttempts:
             self._errors.append((sr_ids, error))
 
     def raise_errors(self) -> None:
-        """Raise NotDerived if a batch has failed."""
+        """Raise NotDerived if a group of fixtures has failed."""
         if self._errors:
             sr_ids, (_, first) = [sr_id for batch, _ in self._errors for sr_id in batch], self._errors[0]
             reason = str(first).strip().partition("\n")[0]

@@ -1,7 +1,7 @@
-"""Late marts and due fixtures, for the sensor `late_marts`. Knows no Dagster.
+"""The search for late marts and due fixtures, for the sensor `late_marts`. Imports no Dagster.
 
-A mart is late if it is due although core of its cycle is up to date. Belongs here: finding them, and the key that
-identifies each set of them. Does not belong here: when the sensor looks for them.
+A mart is late if it is due although core of its cycle is up to date. Belongs here: the search, and the key that
+identifies a set of late products. Does not belong here: when the sensor searches.
 """
 
 from collections import defaultdict
@@ -21,9 +21,9 @@ from ..context import Pipeline
 from ..due_products import list_due_products
 
 LOOK_BACK: Final = timedelta(hours=48)
-"""Age of the hours whose cycles are included. For older ones the user starts a backfill."""
+"""Age of the hours whose cycles are searched. For older ones the user starts a backfill."""
 HISTORY_CHECK: Final = "core/odds_snapshots:history_equals_current"
-"""The blocking check of core. Within a run it stops the derivation of the mart."""
+"""Name of the blocking check of core. If it fails in a run, the run derives no mart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +35,19 @@ class LateDay:
 
     @property
     def key(self) -> str:
-        """Return a key of the due products.
+        """A key that is the same for the same due products.
 
-        The same products have the same key, so that their run is requested only once.
+        So the sensor requests a run for them only once.
         """
         return hash_lines(f"{each.cycle_id} {each.product} {each.reason}" for each in self.due_products)
 
 
 def find_late_days(pipeline: Pipeline, now: datetime, live_runs: Sequence[str] = ()) -> list[LateDay]:
-    """Return the days with mart products to derive, in order.
+    """Return the days, in order, with mart products that are due and that no live run will derive.
 
-    Left out are running cycles, cycles of `live_runs` (ids of Dagster runs that are not over), cycles whose core is
-    due, cycles that failed `HISTORY_CHECK`, and products that failed before with the same content and versions.
+    Left out are running cycles, cycles of `live_runs` (ids of Dagster runs that are not over), cycles for which a core
+    product is due, cycles that failed `HISTORY_CHECK`, and products that failed before with the same content and
+    versions.
     """
     first = floor_to_hour(now - LOOK_BACK)
     end = now + HOUR
@@ -70,7 +71,8 @@ def find_late_days(pipeline: Pipeline, now: datetime, live_runs: Sequence[str] =
 def build_due_fixtures_key(pipeline: Pipeline) -> str | None:
     """Return a key of the fixtures whose prices or alerts are due; None without such fixtures.
 
-    None also if the newest cycle of core contradicts itself, because prices would be derived from it.
+    Also return None if the newest cycle of core failed `HISTORY_CHECK`, because prices would be derived from wrong
+    rows.
     """
     with pipeline.connect() as conn:
         if any(not verdict.has_passed for _, _, verdict in check_verdicts.read_newest_verdicts(conn, [HISTORY_CHECK])):

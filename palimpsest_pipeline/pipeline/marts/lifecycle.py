@@ -1,7 +1,7 @@
 """The life of the fixtures of a kickoff date, derived from the whole of their history.
 
-Belongs here: reading, computing and writing a date, and finding the dirty dates. Does not belong here: the rules
-(`metrics`), assets, runs.
+Belongs here: reading, computing and writing the rows of a date, and finding the dates to derive. Does not belong here:
+the rules (`metrics`), assets, runs.
 """
 
 from collections import Counter, defaultdict
@@ -31,35 +31,35 @@ from .vocabulary_frames import build_vocabulary_frames
 TABLES: Final = lifecycle.LIFECYCLE_TABLES
 AVAILABILITY, OPEN_CLOSE, LEAD_TIME, MARGINS, CURVES, GAPS = TABLES
 HOME_RELATIVE_TABLES: Final = (CURVES, GAPS)
-"""Tables with a column for the home platform for which they were computed."""
+"""Tables with a column that names the home platform for which the rows were computed."""
 JOB_NAME: Final = "fixture_life"
 NEAR_HORIZON: Final = timedelta(days=1)
-"""How far ahead dates are always derived when they are due."""
+"""How far ahead of today a due date is derived without waiting."""
 FAR_DATE_WAIT: Final = timedelta(days=1)
-"""How long dates beyond `NEAR_HORIZON` wait before they are derived.
+"""How long a due date beyond `NEAR_HORIZON` waits before it is derived.
 
-Every cycle changes the fixtures of the next week or two, and their life is useful only when kickoff is near.
+Every cycle changes the fixtures of the next one or two weeks, and users need their life only when kickoff is near.
 """
 
 
 @dataclass(slots=True)
 class DateDerivation:
-    """The result of deriving a date: rows by table, and figures of their content."""
+    """The result of deriving a date: numbers of rows by table, and counts of their content."""
 
     rows_by_table: Counter[str] = field(default_factory=Counter)
     n_fixtures: int = 0
     n_listings: int = 0
     n_marks: int = 0
-    """Cycles that had changed the date since its last derivation."""
+    """Number of cycles that changed fixtures of the date since its last derivation."""
     counts_by_table: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
-    """Counts by table: of open_close by quality (open_exact, close_late, ...), of margins by status, ..."""
+    """Table to the counts of its rows by kind, for example of open_close by quality (open_exact, ...)."""
 
 
 def derive_kickoff_date(pipeline: Pipeline, day: date) -> DateDerivation:
-    """Replace the rows of all fixtures with effective kickoff on the UTC date `day`, in one transaction.
+    """Replace the rows of all fixtures whose kickoff is on the UTC date `day`, in one transaction.
 
-    Then the marks seen before are deleted. A mark that is set meanwhile stays, so that the date is derived again. Two
-    callers run one after the other.
+    Afterwards the date is no longer due, unless a cycle changed one of its fixtures meanwhile. A second caller waits
+    until the first one has finished.
     """
     derivation = DateDerivation()
     with pipeline.database.connect(autocommit=True) as conn:
@@ -101,7 +101,7 @@ def _derive_tables(
     as_of: datetime,
     read_changes: Callable[[pl.DataFrame], pl.DataFrame],
 ) -> Iterator[tuple[str, pl.DataFrame]]:
-    """Yield the rows of the date's tables in parts, each with its table's name.
+    """Yield table name and rows, one group of listings at a time.
 
     `read_changes` returns the history of given listings.
     """
@@ -147,13 +147,13 @@ def _derive_tables(
 
 
 def _find_fixtures_of_last_tournament(listings: pl.DataFrame, tournaments: pl.DataFrame) -> pl.DataFrame:
-    """Return the sr_ids of the last listing's tournament. The next listings may belong to it too."""
+    """Return the sr_ids in the last listing's tournament, which the next group of listings may continue."""
     last = tournaments.filter(sr_id=listings["sr_id"][-1])
     return tournaments.join(last, on="tournament_key", how="semi").select("sr_id")
 
 
 def _count_rows(table: str, frame: pl.DataFrame) -> Counter[str]:
-    """Return the counts of a table's rows for the run's metadata."""
+    """Return the counts of a table's rows by kind, for the Dagster run's metadata."""
     if table == OPEN_CLOSE:
         qualities = (("open", OpenQuality), ("close", CloseQuality))
         return Counter(
@@ -191,9 +191,10 @@ def _count_value(frame: pl.DataFrame, column: str, value: StrEnum) -> int:
 
 
 def dirty_dates(pipeline: Pipeline, *, at_once: bool) -> list[date]:
-    """Return the dirty dates in order; those beyond `NEAR_HORIZON` only after `FAR_DATE_WAIT`.
+    """Return the kickoff dates to derive, in order; distant dates only if due for `FAR_DATE_WAIT`.
 
-    With `at_once`, return all of them, and also the dates that were derived under other settings.
+    A date is due when a cycle has changed something about its fixtures. With `at_once`, return all due dates without
+    the wait, and also the dates that were derived under other settings.
     """
     latest = (pipeline.clock.now() + NEAR_HORIZON).date()
     with pipeline.connect() as conn:

@@ -1,4 +1,4 @@
-"""Batches of listings that are computed together, so that memory stays limited. Knows no Dagster."""
+"""Groups of listings that are computed together, so that memory stays limited. Imports no Dagster."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -6,18 +6,18 @@ from typing import Final
 import polars as pl
 
 ROWS_PER_BATCH: Final = 500_000
-"""Maximum number of history rows in a batch. No result depends on it.
+"""Maximum number of history rows in a batch, or in those that are computed at the same time.
 
-Each row takes about 400 bytes at the peak, in addition to the observations of the whole date.
+No result depends on it. Each row takes about 400 bytes at the peak, in addition to the observations of the whole date.
 """
 
 
 def batch_listings(
     listings: pl.DataFrame, n_rows: pl.DataFrame, tournaments: pl.DataFrame, max_rows: int = ROWS_PER_BATCH
 ) -> Iterator[pl.DataFrame]:
-    """Yield `listings` in batches of at most `max_rows` rows of history, but at least one fixture.
+    """Yield `listings` in groups with at most `max_rows` rows of history, but at least one fixture.
 
-    `n_rows` has the columns listing_id and n_rows. All listings of a fixture are in the same batch, and the fixtures of
+    `n_rows` has the columns listing_id and n_rows. All listings of a fixture are in the same group, and the fixtures of
     a tournament follow one another.
     """
     fixtures = (

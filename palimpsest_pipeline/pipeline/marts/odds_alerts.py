@@ -1,13 +1,12 @@
 """Alerts to traders, updated for due fixtures and for fixtures that have begun.
 
-Belongs here: selecting the fixtures, and reading, computing and writing a batch of them. Does not belong here: the
+Belongs here: selecting the fixtures, and reading, computing and writing a group of them. Does not belong here: the
 rules (`metrics`), assets, Dagster.
 """
 
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -28,28 +27,29 @@ from palimpsest_pipeline.storage.odds.reader import OddsHistoryReader
 
 from ..context import Pipeline
 from .fixture_attempts import FixtureAttempts
-from .listing_batches import batch_listings
+from .fixture_shares import derive_shares
+from .listing_batches import ROWS_PER_BATCH, batch_listings
 from .vocabulary_frames import build_vocabulary_frames
 
 FIXTURES_PER_BATCH: Final = 100
-"""Number of fixtures that one transaction reads, computes and writes. No result depends on it."""
+"""Number of fixtures that one transaction reads, computes and writes. It has no influence on the rows."""
 PRODUCT: Final = FixtureProduct.ODDS_ALERTS
 
 
 @dataclass(slots=True)
 class AlertDerivation:
-    """The result of updating alerts."""
+    """Counts of one update of the alerts."""
 
     n_fixtures: int = 0
     """Fixtures whose rows were replaced."""
     n_watched: int = 0
-    """Fixtures among them whose history was examined because their kickoff is near enough."""
+    """Fixtures among them whose kickoff is near enough, so that alerts were computed from their history."""
     rows_by_type: Counter[str] = field(default_factory=Counter)
     """Rows written, by alert_type."""
     seconds: float = 0.0
 
     def add(self, part: "AlertDerivation") -> None:
-        """Add the counts of a part of the fixtures."""
+        """Add the counts of another part of the fixtures to these."""
         self.n_fixtures += part.n_fixtures
         self.n_watched += part.n_watched
         self.rows_by_type += part.rows_by_type
@@ -71,12 +71,13 @@ def build_rules(pipeline: Pipeline) -> OddsAlertRules:
 
 
 def derive_alerts(pipeline: Pipeline) -> AlertDerivation:
-    """Replace the rows of due fixtures and of begun fixtures with an open episode, by kickoff.
+    """Replace the alerts of due fixtures, and close open alerts of begun fixtures, soonest kickoff first.
 
-    Each batch is one transaction. After it, the marks that it saw are deleted, except those that were set again
-    meanwhile. Finished batches stay written, however the function ends. Two halves of the fixtures are derived at the
-    same time. Two callers wait for each other batch by batch. Raises NotDerived at the end when a batch failed: its
-    fixtures stay due.
+    The fixtures are split into two halves, which two threads derive in groups. Each group is one transaction.
+    Afterwards its fixtures are no longer due, unless a cycle made them due again meanwhile. If the function fails,
+    finished groups stay written. If the caller is interrupted, each half finishes its present group and starts no
+    other. If another process derives the same half, this one waits before each group. Raises NotDerived at the end when
+    a group failed: its fixtures stay due.
     """
     began, derivation, attempts = time.monotonic(), AlertDerivation(), FixtureAttempts(PRODUCT)
     rules = build_rules(pipeline)
@@ -90,20 +91,14 @@ def derive_alerts(pipeline: Pipeline) -> AlertDerivation:
             stored.remove_orphans(conn)
         due = stored.read_due_fixtures(conn, dirty_fixtures.read_marks(conn, PRODUCT)["sr_id"].to_list(), known_until)
     watched_until, n = known_until + rules.watch_before_kickoff, len(stored.FIXTURE_LOCKS)
-    with ThreadPoolExecutor(n) as pool:
-        parts = [
-            pool.submit(
-                _derive_share,
-                pipeline,
-                lock,
-                _batch_fixtures(due.filter(pl.col("sr_id") % n == place), watched_until),
-                rules,
-                attempts,
-            )
-            for place, lock in enumerate(stored.FIXTURE_LOCKS)
-        ]
-    for part in parts:
-        derivation.add(part.result())
+    batches_by_lock = {
+        lock: _batch_fixtures(due.filter(pl.col("sr_id") % n == place), watched_until)
+        for place, lock in enumerate(stored.FIXTURE_LOCKS)
+    }
+    for share in derive_shares(
+        batches_by_lock, lambda lock, batches: _derive_share(pipeline, lock, batches, rules, attempts)
+    ):
+        derivation.add(share)
     derivation.seconds = time.monotonic() - began
     attempts.raise_errors()
     return derivation
@@ -112,7 +107,7 @@ def derive_alerts(pipeline: Pipeline) -> AlertDerivation:
 def _derive_share(
     pipeline: Pipeline, lock: int, batches: Iterable[Sequence[int]], rules: OddsAlertRules, attempts: FixtureAttempts
 ) -> AlertDerivation:
-    """Derive the fixtures of one lock in batches."""
+    """Derive the fixtures that the database lock `lock` covers, group by group."""
     derivation = AlertDerivation()
     with pipeline.database.connect(autocommit=True) as conn:
         for batch in batches:
@@ -128,15 +123,15 @@ def _derive_batch(
     rules: OddsAlertRules,
     derivation: AlertDerivation,
 ) -> None:
-    """Derive a batch of fixtures from one snapshot, and add the counts to `derivation`.
+    """Derive the alerts of a group of fixtures from one consistent read; add the counts to `derivation`.
 
-    The snapshot has the marks and the kickoffs, so a kickoff that moves or passes meanwhile changes nothing in it.
+    The due fixtures and the kickoffs are part of this read, so a kickoff that moves or passes meanwhile has no effect.
     """
     with open_snapshot(conn):
         marks = dirty_fixtures.read_marks(conn, PRODUCT, batch)
         known_until = stored.read_known_until(conn)
         if known_until is None:
-            return  # all cycles were removed meanwhile, to be ingested again
+            return  # another process has removed all cycles meanwhile, to ingest them again
         due = stored.read_due_fixtures(conn, marks["sr_id"].to_list(), known_until, batch)
         near = due.filter(pl.col("kickoff_at") <= known_until + rules.watch_before_kickoff)
         days = near.group_by(pl.col("kickoff_at").dt.date(), maintain_order=True)
@@ -154,9 +149,9 @@ def _derive_batch(
 
 
 def _batch_fixtures(due: pl.DataFrame, watched_until: datetime) -> Iterator[list[int]]:
-    """Yield the fixtures in batches.
+    """Yield the fixtures in groups of FIXTURES_PER_BATCH.
 
-    Near kickoff, a batch has one UTC date, because most reads are by date.
+    Fixtures that kick off by `watched_until` are grouped by UTC date of kickoff, because most reads are by date.
     """
     day = pl.when(pl.col("kickoff_at") <= watched_until).then(pl.col("kickoff_at").dt.date())
     for _, fixtures in due.group_by(day.alias("day"), maintain_order=True):
@@ -177,7 +172,8 @@ def _compute_alerts(
     since = (get_day_start(day) - rules.lookback).date()
     inputs = lifecycle.read_lifecycle_inputs(conn, reader, day, pipeline.settings.home_platform, sr_ids, since)
     suspects, parts = read_suspects(conn, sr_ids), [pl.DataFrame(schema=ODDS_ALERTS_SCHEMA)]
-    for listings in batch_listings(inputs.listings, inputs.n_rows, inputs.tournaments):
+    max_rows = ROWS_PER_BATCH // len(stored.FIXTURE_LOCKS)  # as many batches are in memory at the same time
+    for listings in batch_listings(inputs.listings, inputs.n_rows, inputs.tournaments, max_rows):
         looks = inputs.looks.join(listings, on="listing_id", how="semi")
         changes = lifecycle.read_lifecycle_changes(conn, reader, listings, day, since, rules.markets)
         parts.append(

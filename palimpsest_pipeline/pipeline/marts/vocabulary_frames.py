@@ -1,4 +1,4 @@
-"""The vocabulary as the frames that the metrics of prices take. Knows no Dagster."""
+"""The vocabulary as the frames that the functions of `metrics.prices` take. Imports no Dagster."""
 
 from functools import cache
 

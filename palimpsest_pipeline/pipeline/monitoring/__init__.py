@@ -1,1 +1,1 @@
-"""Alerts and freshness: problems of the pipeline's data, and the messages about them."""
+"""Alerts and freshness: finding problems of the pipeline's data, and the messages about them."""

@@ -1,6 +1,6 @@
-"""The channels of alerts: the log, a webhook if its address is set, and classes from the settings.
+"""The channels that send alerts: the log, a webhook if it has an address, classes from the settings.
 
-A custom channel is a class with `name` and `send`, whose only argument is the settings:
+A custom channel is a class with `name` and `send`. Its constructor takes the settings as its only argument:
 `PALIMPSEST_ALERT_CHANNELS='["my_package.pager:Pager"]'`.
 """
 
@@ -14,11 +14,11 @@ from palimpsest_pipeline.settings import Settings
 from .alert_message import Message
 
 WEBHOOK_TIMEOUT_S: Final = 5.0
-"""Timeout of one attempt of the webhook. All channels together must finish well within a tick."""
+"""Timeout of one request of the webhook. All channels together must finish well within a sensor tick."""
 
 
 class ChannelFailed(Exception):
-    """A message could not be sent. The text gives the reason and contains no secret."""
+    """A channel could not send a message. The text gives the reason and contains no secret."""
 
 
 class Channel(Protocol):
@@ -27,12 +27,12 @@ class Channel(Protocol):
     name: str
 
     def send(self, message: Message) -> None:
-        """Send the message within seconds. Raises ChannelFailed; then the next tick tries again."""
+        """Send the message within seconds. Raises ChannelFailed; then the next sensor tick tries again."""
         ...
 
 
 class LogChannel:
-    """The channel to the log of the tick, which Dagster's UI shows, and to Python's log."""
+    """The channel that writes to the log of the sensor tick, shown in Dagster's UI, and to Python's log."""
 
     name = "log"
 
@@ -66,7 +66,7 @@ class WebhookChannel:
 
 
 class MissingChannel:
-    """A channel that the settings name and that cannot be made. Its messages wait until it can be made."""
+    """A channel in the settings that cannot be created. Its messages stay pending until it can be created."""
 
     def __init__(self, name: str, why: str) -> None:
         self.name = name

@@ -1,4 +1,4 @@
-"""The text of alerts: one message for all notices that are pending at a time. Pure functions."""
+"""The text of alerts: one message for all notices that are pending at the same time. Pure functions."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -12,9 +12,9 @@ MAX_LINES: Final = 20
 MAX_LINE_CHARACTERS: Final = 400
 """Maximum length of a line, because chat services refuse messages that are too long."""
 MAX_LISTED_ALERTS: Final = 100
-"""Maximum number of new and of closed alerts in the fields of a message.
+"""Maximum number of new alerts, and of closed ones, that the fields of a message contain.
 
-The counts include all alerts.
+The counts in the message include all alerts.
 """
 KIND_NOUNS: Final = {
     AlertKind.RUN: "job",

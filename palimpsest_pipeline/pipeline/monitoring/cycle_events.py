@@ -1,4 +1,4 @@
-"""Failures and recoveries of cycles in our own tables. Reads only.
+"""Failures and recoveries of cycles, read from the program's own tables. Writes nothing.
 
 Belongs here: products that could not be derived from cycles, and checks that judge cycles. Does not belong here: runs
 (`list_run_events`).
@@ -39,11 +39,11 @@ def list_cycle_events(
     latest_alerts: Iterable[Alert],
     now: datetime,
 ) -> Events:
-    """Return the new events of cycles: new bad cycles, and cycles that are good again.
+    """Return the new events of cycles: failed derivations and failed checks, and their recoveries.
 
-    `latest_alerts` holds the latest alert of each key; events that it already has are left out. `checks` maps the name
-    of each check that judges cycles to whether it blocks. If the check blocks, a bad cycle belongs to its alert until
-    the check has judged that cycle again and it passes. For any other check only the newest verdict counts.
+    `latest_alerts` contains the latest alert of each key; events that it already covers are left out. `checks` maps the
+    name of each check that judges cycles to whether it blocks. If the check blocks, a bad cycle belongs to its alert
+    until the check has judged that cycle again and it passes. For any other check only the newest verdict counts.
     """
     latest = {alert.alert_key: alert for alert in latest_alerts}
     lasting = [
@@ -80,7 +80,7 @@ def _list_failures(conn: psycopg.Connection, pipeline: Pipeline) -> Iterator[Occ
 
 
 def _list_bad_cycles(conn: psycopg.Connection, checks: list[str]) -> Iterator[Occurrence]:
-    """Yield an occurrence for each cycle that a check has found bad, by check and cycle."""
+    """Yield one occurrence for each cycle that a check has found bad, by check and cycle."""
     for check, at, verdict in check_verdicts.read_bad_verdicts_by_check(conn, checks):
         yield Occurrence(
             AlertKind.CHECK,
@@ -95,9 +95,9 @@ def _list_bad_cycles(conn: psycopg.Connection, checks: list[str]) -> Iterator[Oc
 
 
 def _list_occurrences(bad: Iterable[Occurrence], latest: Mapping[str, Alert]) -> Iterator[Occurrence]:
-    """Yield one occurrence for each key with bad cycles that its alert lacks, or that failed again.
+    """Yield one occurrence per alert key with cycles that its alert lacks, or that failed again.
 
-    `bad` has one occurrence per cycle and problem; those of a key are in the order of their cycles.
+    `bad` has one occurrence per cycle and problem; those of one key are in the order of their cycles.
     """
     by_key: defaultdict[str, list[Occurrence]] = defaultdict(list)
     for cycle in bad:
@@ -152,7 +152,7 @@ def _list_newest_verdicts(
 
 
 def _order_after(at: datetime, alert: Alert | None) -> datetime:
-    """Return `at`, or one tick after the alert's last change if that is later.
+    """Return `at`, or one microsecond after the alert's last change if that is later.
 
     Otherwise an event that is committed late would count as already known.
     """

@@ -1,8 +1,8 @@
-"""The age of the newest data of each family. Knows no Dagster.
+"""The age of the newest data of each family of data, such as answers or odds. Imports no Dagster.
 
 Before the first cycle no data is expected. From the first cycle on every family is expected: a family without data is
-as old as that cycle. The age does not depend on the cadence: data that is old because somebody switched the cadence off
-must be noticed.
+as old as that cycle. The age does not depend on whether the schedule is on: data that is old because somebody switched
+the schedule off must be noticed.
 """
 
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ from palimpsest_pipeline.storage.marts import data_freshness
 from ..context import Pipeline
 
 MAX_PROBED_DAYS: Final = 7
-"""Number of recent days that are looked up one by one.
+"""Number of recent days that are looked up one by one in the archive.
 
-If the archive has none of them, its catalogue is read.
+If the archive has none of them, its whole catalogue is read.
 """
 
 
@@ -28,9 +28,9 @@ class FamilyAge:
 
     family: FreshnessFamily
     platform: Platform | None
-    """None if the family is not measured by platform."""
+    """Platform that the age is about; None if the family is not measured by platform."""
     newest_at: datetime | None
-    """None without any data."""
+    """Instant of the newest data; None without any data."""
     age: timedelta
     """Time since `newest_at`, or since the first cycle without any data."""
 
@@ -45,9 +45,9 @@ class FamilyAge:
 
 
 def measure_ages(pipeline: Pipeline) -> list[FamilyAge]:
-    """Return the age of every family, of some by platform; empty before the first cycle.
+    """Return the age of every family, of some families by platform; empty before the first cycle.
 
-    Raises the error of a source that cannot be read.
+    Raises the error of a data store that cannot be read.
     """
     now = pipeline.clock.now()
     with pipeline.connect() as conn:

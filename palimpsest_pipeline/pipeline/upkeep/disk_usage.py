@@ -1,4 +1,4 @@
-"""The disk usage of Postgres, landing and archive, measured together. Knows no Dagster."""
+"""The disk usage of Postgres, landing and archive, measured together. Imports no Dagster."""
 
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -15,14 +15,14 @@ from ..context import Pipeline
 
 @dataclass(frozen=True, slots=True)
 class DiskUsage:
-    """One measurement of sizes."""
+    """One measurement of the sizes of tables, landing and archive."""
 
     sample: pl.DataFrame
     figures: storage_growth.Sizes
     payloads: pl.DataFrame
-    """Size of the landed answers by platform, from `summarise_answers`."""
+    """One row per platform: number, bytes and bytes per answer of the landed answers."""
     unreadable: tuple[UnreadableCycle, ...] = ()
-    """Landed cycles that cannot be read. No figure includes their sizes."""
+    """Landed cycles that cannot be read. Their sizes are in none of the figures."""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self.figures) | {
@@ -32,11 +32,12 @@ class DiskUsage:
 
 
 def measure_usage(pipeline: Pipeline, conn: psycopg.Connection) -> DiskUsage:
-    """Return the present sizes of tables, landing and archive.
+    """Return the current sizes of tables, landing and archive.
 
-    A damaged cycle is left out and named. Raises LandingError or ArchiveError when one of these cannot be read.
+    A damaged cycle is left out and listed in `unreadable`. Raises LandingError or ArchiveError when the landing or the
+    archive cannot be read.
     """
-    now = datetime.now(UTC)  # sizes are those of the real instant; the pipeline's clock may be shifted
+    now = datetime.now(UTC)  # sizes are those of now; the pipeline's clock may be shifted
     exported = [(e.day, e.n_rows, e.n_prices, e.bytes) for e in pipeline.archive.read_catalogue().values()]
     readable = pipeline.landing.list_readable_cycles()
     usage, unsized = pipeline.landing.measure_usage_of(readable.manifests)
@@ -61,7 +62,7 @@ def measure_usage(pipeline: Pipeline, conn: psycopg.Connection) -> DiskUsage:
 
 
 def record_usage(pipeline: Pipeline) -> DiskUsage:
-    """Measure the disk usage and store the sample, so that later measurements can show the growth."""
+    """Measure the disk usage and store the result, so that later measurements can show the growth."""
     with pipeline.connect() as conn:
         usage = measure_usage(pipeline, conn)
         storage_growth.write_sample(conn, usage.sample)
@@ -109,9 +110,9 @@ def summarise_answers(usage: pl.DataFrame, column: str = "platform") -> pl.DataF
 
 
 def summarise_tables(sample: pl.DataFrame) -> pl.DataFrame:
-    """Return one row per table, and for landing and archive: rows, heap and index bytes of all days.
+    """Return one row per table, and for landing and archive: rows, heap and index bytes over all days.
 
-    Largest first.
+    The largest comes first.
     """
     summed = sample.group_by("table_name").agg(
         pl.col("n_rows", "heap_bytes", "index_bytes").sum(),

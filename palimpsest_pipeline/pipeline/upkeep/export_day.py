@@ -1,6 +1,6 @@
-"""The export of ended days of the odds history: finding the due days, and exporting one.
+"""The export of ended days of the odds history: finding the days to export, and exporting one.
 
-Knows no Dagster.
+Imports no Dagster.
 """
 
 import time
@@ -31,11 +31,11 @@ NO_PARTITION_REASON: Final = (
 
 
 UNREADABLE_ERRORS: Final = (LandingError, ArchiveError, MissingPartitionError)
-"""Errors after which the state of a day is not known."""
+"""Errors after which it is unknown whether a day has to be exported."""
 
 
 class DayIsOpen(PalimpsestError):
-    """A day may still change and is not exported. The message gives the reason and the remedy."""
+    """A day may still change, so it is not exported. The message gives the reason and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +43,9 @@ class DayExport:
     """The result of exporting a day."""
 
     export_state: DayStatus
-    """State of the day before the export."""
+    """State of the day before this export."""
     entry: ExportedDay | None
-    """Entry of the day in the archive; None if no answer was observed on it."""
+    """The day's entry in the archive's catalogue; None if nothing was observed on the day."""
     seconds: float | None
     """Duration of the export; None if the day was not exported."""
 
@@ -60,16 +60,16 @@ class DayExport:
 
 @dataclass(frozen=True, slots=True)
 class DueDays:
-    """The days in Postgres that the archive lacks or has with different content."""
+    """The days in Postgres that the archive lacks or has with other content."""
 
     due_versions: dict[date, str]
     """Days to export, with the version of their content."""
     open_days: dict[date, str]
-    """Days that cannot be exported yet, with the reason."""
+    """Days that may still change, with the reason; they cannot be exported yet."""
     days_without_partition: list[date]
-    """Days that can never be exported."""
+    """Days before the first partition in Dagster; no run can export them."""
     unreadable_days: dict[date, str]
-    """Days whose state is not known because a file or table cannot be read, with the error and advice."""
+    """Days for which a file or table cannot be read, with the error and advice."""
 
 
 def export_day(pipeline: Pipeline, day: date, *, force: bool = False) -> DayExport:
@@ -119,7 +119,7 @@ def find_due_days(pipeline: Pipeline, has_partition: Callable[[date], bool]) -> 
 
 
 def read_export_state(pipeline: Pipeline, conn: psycopg.Connection, day: date, *, force: bool) -> DayStatus:
-    """Return the day's status.
+    """Return whether and how the archive's copy of the day differs from Postgres.
 
     With `force`, a day whose entry in the archive cannot be read counts as damaged.
     """
@@ -134,8 +134,8 @@ def read_export_state(pipeline: Pipeline, conn: psycopg.Connection, day: date, *
 def require_closed(pipeline: Pipeline, conn: psycopg.Connection, day: date) -> None:
     """Raise DayIsOpen if the day may still change.
 
-    It cannot change after the grace period, when every cycle that may have answers of it has ended and is derived.
-    Raises LandingError when the manifest of such a cycle cannot be read.
+    The day cannot change any more when the grace period after it is over, and every cycle that may have answers from it
+    has ended and is derived. Raises LandingError when the manifest of such a cycle cannot be read.
     """
     begins_at = get_day_start(day)
     ends_at = begins_at + timedelta(days=1)

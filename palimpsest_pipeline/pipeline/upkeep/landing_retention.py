@@ -1,7 +1,7 @@
-"""The retention of the landing: ended hours are compacted, and old hours without a use are removed.
+"""The retention of the landing: ended hours are compacted, and hours without further use are removed.
 
-Belongs here: judging whether an hour is needed, and the lock that lets one process at a time change landed hours. Does
-not belong here: compacting and removing files (`landing`), Dagster.
+Belongs here: judging whether an hour is needed, and the lock that lets only one process at a time change landed hours.
+Does not belong here: compacting and removing files (`landing`), Dagster.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,19 +38,19 @@ from ..due_products import list_due_products
 from ..landed_cycles import forget_cycles, record_landed
 
 INSTANT_SLACK: Final = timedelta(hours=1)
-"""How far an answer's instant may lie outside the span of its cycle's manifest.
+"""How far `observed_at` of an answer may lie outside the time span in its cycle's manifest.
 
 An answer may come from a cache, or arrive after the recorded end of the cycle.
 """
 
 
 class LandingInUse(LandingError):
-    """Another process compacts or expires the landing."""
+    """Another process is compacting the landing or removing hours from it."""
 
 
 @dataclass(frozen=True, slots=True)
 class HourClaims:
-    """The reasons to keep an hour: ids of cycles, and the status of each UTC day with their answers."""
+    """The reasons to keep an hour: ids of cycles, and the export status of the UTC days of their answers."""
 
     running_ids: Sequence[int] = ()
     unclosed_ids: Sequence[int] = ()
@@ -80,7 +80,7 @@ def explain_need(hour: datetime, claims: HourClaims) -> str | None:
 
 
 class HourJudge:
-    """The judge of whether hours are needed, based on landing, ledger, marks of products and archive.
+    """Decides whether an hour of the landing is needed, from ledger, derived products and archive.
 
     `conn` must be in autocommit mode.
     """
@@ -107,15 +107,15 @@ class HourJudge:
                 self._read_day_states(manifests),
             )
         except (LandingError, ArchiveError, partitions.MissingPartitionError) as error:
-            return str(error)  # the hour stays, because its claims are not known
+            return str(error)  # the hour is kept, because the reasons to keep it could not be read
         return explain_need(hour, claims)
 
     def _list_underived_cycles(self, manifests: Sequence[Manifest]) -> list[int]:
-        """Return the cycles with a product that is missing or derived from other content.
+        """Return the cycles with a product that is missing or was derived from other landed content.
 
-        A product of an older version is not a reason to keep the hour.
+        A product that was derived with an older version is no reason to keep the hour.
         """
-        for manifest in manifests:  # recorded again before a removal, because old records may be wrong
+        for manifest in manifests:  # The rows are corrected before a removal, because old ones may be wrong.
             record_landed(self._pipeline, self._conn, manifest)
         due = list_due_products(self._pipeline, self._conn, cycle_ids=[manifest.cycle_id for manifest in manifests])
         return sorted({each.cycle_id for each in due if each.reason in NEW_CONTENT_REASONS})
@@ -123,7 +123,7 @@ class HourJudge:
     def _read_day_states(self, manifests: Sequence[Manifest]) -> dict[date, DayStatus]:
         days = {day for manifest in manifests for day in _list_days(manifest)}
         for day in days - self._days.keys():
-            with self._conn.transaction():  # one per day, because other processes wait for a day that is read
+            with self._conn.transaction():  # one transaction per day: others wait for a day that is read
                 self._days[day] = retention.read_day_status(self._conn, self._pipeline.archive, day)
         return {day: self._days[day] for day in days}
 
@@ -131,7 +131,7 @@ class HourJudge:
 def compact_landing(pipeline: Pipeline, *, dry_run: bool = False) -> list[Compaction]:
     """Compact the hours that ended at least the grace period ago and have no running cycle.
 
-    The result of an hour that is not compacted has the reason. Raises LandingInUse, LandingError.
+    The result of an hour that is not compacted contains the reason. Raises LandingInUse, LandingError.
     """
     compactions = []
     with _lock_landing(pipeline) as conn:
@@ -150,10 +150,10 @@ def compact_landing(pipeline: Pipeline, *, dry_run: bool = False) -> list[Compac
 
 
 def expire_landing(pipeline: Pipeline, days: int | None = None, *, dry_run: bool = False) -> ExpiryResult:
-    """Remove the hours that ended more than `days` ago and are not needed.
+    """Remove the hours that ended more than `days` days ago and are not needed.
 
-    The default is PALIMPSEST_LANDING_RETENTION_DAYS. An hour whose state cannot be read stays. Raises LandingInUse,
-    LandingError when the store refuses.
+    The default is PALIMPSEST_LANDING_RETENTION_DAYS. An hour whose state cannot be read is kept. Raises LandingInUse,
+    and LandingError when files cannot be removed.
     """
     with _lock_landing(pipeline) as conn:
         judge = HourJudge(pipeline, conn)
@@ -161,7 +161,7 @@ def expire_landing(pipeline: Pipeline, days: int | None = None, *, dry_run: bool
         def explain_and_mark(hour: datetime) -> str | None:
             reason = judge.explain_need(hour)
             if reason is None and not dry_run:
-                # Before the files are removed: if this process dies halfway, the whole hour counts as gone.
+                # Recorded before the files are removed: if this process dies halfway, the whole hour counts as gone.
                 forget_cycles(conn, landed_cycles.mark_hour_gone(conn, hour))
             return reason
 
@@ -169,7 +169,7 @@ def expire_landing(pipeline: Pipeline, days: int | None = None, *, dry_run: bool
 
 
 def list_overdue_hours(pipeline: Pipeline, max_delay: timedelta) -> dict[datetime, str]:
-    """Return the hours that are in the landing `max_delay` after their retention, with the reasons."""
+    """Return the hours whose removal is more than `max_delay` late, with the reasons they are kept."""
     hours = list_expired_hours(pipeline.landing, _compute_cutoff(pipeline, None) - max_delay)
     with pipeline.connect() as conn:
         conn.autocommit = True
@@ -193,7 +193,7 @@ def _list_days(manifest: Manifest) -> list[date]:
 
 @contextmanager
 def _lock_landing(pipeline: Pipeline) -> Iterator[psycopg.Connection]:
-    """Yield a connection whose session holds the lock for compacting and expiring. Raises LandingInUse."""
+    """Yield a connection with the lock for compacting and removing landed hours. Raises LandingInUse."""
     with pipeline.connect() as conn:
         conn.autocommit = True
         row = conn.execute("select pg_try_advisory_lock(%s)", [AdvisoryLock.LANDING_RETENTION]).fetchone()

@@ -1,4 +1,4 @@
-"""The adapter of Bet9ja's dialect. Holds configuration only."""
+"""The adapter of Bet9ja's dialect. It contains configuration only."""
 
 from collections.abc import Sequence
 

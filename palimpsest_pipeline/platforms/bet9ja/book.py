@@ -148,13 +148,13 @@ def _split_price_key(key: str) -> tuple[str, str]:
 
 
 PRICE_KEY_PARTS: Final = Memo(_split_price_key, 1 << 16)
-"""The same few thousand keys make up every book."""
+"""Cached, because all books use the same few thousand keys."""
 
 
 def _build_prices(content: DetailContent, config: DialectConfig) -> tuple[RawPrices, list[str]]:
     """Return the book, and the malformed keys.
 
-    The feed has no order of its own. Sorted by key, the prices of one market and line form one row.
+    The feed has no defined order. After sorting by key, the prices of one market and line form one row.
     """
     keys, bad_keys = sorted(content.odds), []
     parts = list(map(PRICE_KEY_PARTS.__getitem__, keys))
@@ -213,4 +213,4 @@ def _read_market_names(descriptor: bytes) -> MarketNames | None:
 
 
 MARKET_NAMES: Final[Memo[bytes, MarketNames | None]] = Memo(_read_market_names, 1 << 12)
-"""Every event describes a market by the same bytes."""
+"""Cached, because every event describes a market by the same bytes."""

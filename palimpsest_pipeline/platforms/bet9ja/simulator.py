@@ -1,6 +1,6 @@
 """Bet9ja's answers: the tree of all sports, events of a group, event detail, and smaller endpoints.
 
-Values come from the books.
+The prices come from `book`. A group is Bet9ja's name for a competition.
 """
 
 from datetime import datetime
@@ -18,7 +18,7 @@ from palimpsest_pipeline.simulator.world import Listing
 PLATFORM = BET9JA
 LIST_MARKET_IDS = frozenset({"S_1X2", "S_DC", "S_OU", "S_1X21", "S_1X22"})
 PSEUDO_SPORTS = {
-    # pseudo-sports beside soccer, with their key and the one group they hold
+    # pseudo-sports in addition to soccer, with their key and their only group
     "990001": ("Soccer Antepost", "SA", 1),
     "990002": ("Soccer Players", "SP", 0),
     "990003": ("Zoom Soccer", "Z", 0),
@@ -51,14 +51,14 @@ class Bet9jaRenderer:
         self._labels = msgspec.Raw(msgspec.json.encode(load_bet9ja_labels()))
 
     def list_groups(self, now: datetime) -> dict[str, list[Listing]]:
-        """Return the listings by group id, antepost entries included."""
+        """Return the listings by group id, including entries for outrights (antepost)."""
         grouped: dict[str, list[Listing]] = {}
         for listing in [*self.timeline.list_upcoming(PLATFORM, now), *self.timeline.world.antepost_listings]:
             grouped.setdefault(listing.group_id, []).append(listing)
         return grouped
 
     def render_tree(self, now: datetime) -> dict[str, Any]:
-        """Return GetSports: soccer with its countries and groups, other sports empty, pseudo-sports."""
+        """Return the answer GetSports: soccer with its countries and groups, empty sports, pseudo-sports."""
         countries: dict[str, Any] = {}
         total = 0
         for group_id, listings in self.list_groups(now).items():
@@ -101,10 +101,10 @@ class Bet9jaRenderer:
         return antepost[0].fixture.kickoff_at if antepost else self.timeline.world.epoch
 
     def render_group(self, group_id: str, now: datetime) -> dict[str, Any]:
-        """Return GetEventsInGroupV2.
+        """Return the answer GetEventsInGroupV2.
 
-        An unknown group and a list of groups give an empty group. For a few groups E is keyed by slot instead of being
-        a list.
+        For an unknown group and for a list of groups it is empty. For a few groups `E` is an object with numbers as
+        keys instead of a list.
         """
         listings = self.list_groups(now).get(group_id, [])
         if not listings:
@@ -149,7 +149,7 @@ class Bet9jaRenderer:
         return int(listing.external_id) >= 990_000_000
 
     def render_header(self, listing: Listing, now: datetime, sport_field: str = "S") -> dict[str, Any]:
-        """Return an event without prices. A list names the sport in another field than a detail does."""
+        """Return an event without prices. In a list, the sport is in another field than in a detail."""
         fixture, country = listing.fixture, listing.fixture.tournament.country
         home, away = listing.teams
         antepost = self._is_antepost(listing)
@@ -186,14 +186,14 @@ class Bet9jaRenderer:
             sport_field: "Soccer",
         }
         if listing.quirk % 200 == 7:
-            # The older form, without the UTC fields.
+            # the older form of the answer, without the UTC fields
             del header["STARTDATEUTC"], header["ENDVISIBILITYDATEUTC"]
         if not ext_id and listing.quirk % 2:
             del header["EXTID"]
         return header
 
     def render_event(self, listing: Listing, now: datetime) -> dict[str, Any]:
-        """Return GetEvent: prices, lines, descriptors and tabs of the event, and labels of the whole sport."""
+        """Return the answer GetEvent: prices, lines, descriptors and tabs of the event, labels of the sport."""
         lines = self.books.list_lines(listing, now)
         event = self.render_header(listing, now)
         if event["PLAYER_EID"]:
@@ -215,9 +215,9 @@ class Bet9jaRenderer:
         return build_envelope(event)
 
     def _render_prices(self, listing: Listing, lines: list[OfferedLine]) -> dict[str, str]:
-        """Return the flat price map in random order.
+        """Return the prices as one object, in random order.
 
-        Suspended markets show "1" throughout; hopeless outcomes are missing.
+        Suspended markets have "1" as every price; very unlikely outcomes are missing.
         """
         prices = []
         for offered in lines:

@@ -1,4 +1,4 @@
-"""The adapter of BetPawa's dialect. Holds configuration only."""
+"""The adapter of BetPawa's dialect. It contains configuration only."""
 
 from collections.abc import Sequence
 

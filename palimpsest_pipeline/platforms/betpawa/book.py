@@ -39,7 +39,10 @@ _MARKET_DECODER = msgspec.json.Decoder(shapes.LooseMarket)
 
 @dataclass(slots=True)
 class DetailContent:
-    """The content of a detail answer: the event, its readable markets, and (path, reason) of each damage."""
+    """The content of a detail answer.
+
+    It has the event, its readable markets, and (path, reason) of each unreadable part.
+    """
 
     event: shapes.Event
     markets: Sequence[shapes.Market]

@@ -25,7 +25,7 @@ from . import parse_events
 from .endpoints import PAGE_SIZE, build_page_request, build_tree_request, parse_page
 
 EDGE_CACHE_S = 5.0
-"""The edge caches a tree for this long and a list for 3 s.
+"""Seconds for which the edge cache keeps a tree; it keeps a list for 3 s.
 
 A request within that time gets the same body.
 """
@@ -34,8 +34,7 @@ A request within that time gets the same body.
 def crawl(sport: Sport, config: DialectConfig) -> Crawl:
     """Return the crawl: the tree, the pages that its total promises, further pages, then repetitions.
 
-    Further pages follow one by one until a short one. The repetitions ask once more for answers that failed or fell
-    short.
+    Further pages follow one by one until one is not full. Repeated are requests that failed or had too few events.
     """
     answers = list((yield [build_tree_request(sport, config)]))
     if is_barred(answers):
@@ -56,9 +55,9 @@ def crawl(sport: Sport, config: DialectConfig) -> Crawl:
 def _list_repeated_requests(answers: Sequence[Answer], sport: Sport, config: DialectConfig) -> list[Request]:
     """Return the requests to repeat.
 
-    These are failed requests, pages that are short before the last one, and a tree that contradicts itself; or all
-    pages when events are missing for none of these reasons. An event that starts during the sweep moves the events
-    behind it up, and one of them across the border of two pages.
+    These are failed requests, pages before the last one that are not full, and a tree that contradicts itself. If
+    events are missing for none of these reasons, they are all pages: an event that starts meanwhile shifts all later
+    events, and one of them may move to a page that was already read.
     """
     repeated = list_retries(answers)
     tree, _ = read_last_tree(answers, parse_events.judge, lambda answer: parse_events.read_tree(answer, sport, config))

@@ -1,8 +1,8 @@
-"""BetPawa's answers in both wire generations: sports, category tree, event lists by query, details.
+"""BetPawa's answers in both API versions: sports, category tree, event lists by query, details.
 
-Values come from the books. The older generation (v3) sends every field, prices as `price`, counters as numbers and
-lines in quarter units; the newer one (v4) leaves out fields with their default value, sends prices as `odds` and
-counters as text.
+The prices come from `book`. The older version (v3) sends every field, prices as `price`, counters as numbers and lines
+in quarter units; the newer one (v4) leaves out fields with their default value, sends prices as `odds` and counters as
+text.
 """
 
 import base64
@@ -23,7 +23,7 @@ MAX_PAGE_SIZE = 100
 
 
 class QueryError(Exception):
-    """The server refuses the list query; the text goes to `serverMessage`."""
+    """The simulated server refuses a list query; the text is sent as `serverMessage`."""
 
 
 def _drop_defaults(fields: dict[str, Any], keep: Iterable[str] = ()) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def _make_opaque_text(price: PricedOutcome) -> str:
 
 
 class BetPawaRenderer:
-    """The renderer of BetPawa's answers at an instant in one wire generation ("v3" or "v4")."""
+    """The renderer of BetPawa's answers at an instant, in one API version ("v3" or "v4")."""
 
     def __init__(self, timeline: Timeline, books: BookGenerator, version: str = "v4") -> None:
         self.timeline = timeline
@@ -60,7 +60,7 @@ class BetPawaRenderer:
         self.is_old_version = version == "v3"
 
     def list_listings(self, now: datetime) -> list[Listing]:
-        """Return all listings in the football lists now, by kickoff."""
+        """Return all listings that are in the football lists now, by kickoff."""
         return sorted(
             self.timeline.list_upcoming(PLATFORM, now),
             key=lambda one: (self.timeline.find_kickoff(one.fixture, PLATFORM, now), int(one.external_id)),
@@ -95,7 +95,7 @@ class BetPawaRenderer:
         return {"onlyMeta": [football, *self._render_other_sports()]}
 
     def _render_other_sports(self) -> list[dict[str, Any]]:
-        """Return the sports beside football. They have no events; the day only completes the shape."""
+        """Return the sports other than football. They have no events and only complete the structure."""
         empty = self._render_counts([])
         day = {"day": self.timeline.world.epoch.date().isoformat(), "counts": empty}
         return [
@@ -157,7 +157,7 @@ class BetPawaRenderer:
     # Lists
 
     def render_query_lists(self, body: Any, now: datetime) -> dict[str, Any]:
-        """Return events/lists/by-queries. Raises QueryError with the server's message."""
+        """Return the answer events/lists/by-queries. Raises QueryError with the server's message."""
         queries = body.get("queries") if isinstance(body, dict) else None
         if not isinstance(queries, list) or not queries:
             raise QueryError("queries must not be empty")
@@ -222,7 +222,7 @@ class BetPawaRenderer:
     # Events
 
     def render_event(self, listing: Listing, now: datetime, only: frozenset[str] | None = None) -> dict[str, Any]:
-        """Return one event: the detail if `only` is None, else the list form with these market types."""
+        """Return one event: with all markets if `only` is None, else in the form of lists with these markets."""
         fixture, tournament = listing.fixture, listing.fixture.tournament
         home, away = listing.teams
         kickoff = self.timeline.find_kickoff(fixture, PLATFORM, now)
@@ -331,9 +331,9 @@ class BetPawaRenderer:
         }
 
     def _render_rows(self, listing: Listing, offered: OfferedLine, listed: bool) -> list[dict[str, Any]]:
-        """Return the prices of one line, in rows of as many prices as the market has columns.
+        """Return the prices of one line in rows, each with as many prices as the market has columns.
 
-        Only a line in one row has a row id.
+        A row has an id only if the line has a single row.
         """
         kind, size = offered.market.facts["kind"], offered.market.facts["columns"]
         first = load_betpawa_price_offsets()[offered.market.native_id, offered.line]
@@ -451,7 +451,7 @@ def _render_counters(offered: Sequence[Any]) -> dict[str, Any]:
 
 
 def _choose_unpriced_form(listing: Listing, offered: OfferedLine) -> str:
-    """Return 'null' or 'zero' where the whole market is listed without a usable price, else ''."""
+    """Return 'null' or 'zero' if the market is listed without usable prices, in one of two forms, else ''."""
     if offered.market.native_id not in {"4693", "3795"}:
         return ""
     draw = listing.quirk % 100
@@ -465,7 +465,7 @@ def _format_row_label(kind: str, line: float | None, old: bool) -> str | None:
 
 
 def _format_side(kind: str, outcome: str, line: float | None) -> str | None:
-    """Return the line as this side sees it: `2.5`, `-0.5` / `+0.5`, `Home -1` / `Away +1`."""
+    """Return the line as the outcome's side shows it: `2.5`, `-0.5` / `+0.5`, `Home -1` / `Away +1`."""
     if line is None or kind in {"", "NUMBER_SPECIFIER"}:
         return None
     if kind == "NORMAL":

@@ -1,4 +1,4 @@
-"""The adapter of SportyBet's dialect. Holds configuration only."""
+"""The adapter of SportyBet's dialect. It contains configuration only."""
 
 from collections.abc import Sequence
 

@@ -49,7 +49,7 @@ _MARKET_DECODER = msgspec.json.Decoder(shapes.LooseMarket)
 class DetailContent:
     """The content of a detail answer.
 
-    It holds the event, the products of all its markets, its readable markets, and (path, reason) of each damage.
+    It has the event, the products of all its markets, its readable markets, and (path, reason) of each unreadable part.
     """
 
     event: shapes.Event

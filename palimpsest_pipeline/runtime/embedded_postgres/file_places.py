@@ -1,6 +1,7 @@
-"""The places of the server's files: beside the caller's data, or in a private directory.
+"""Choose the places of the server's files: beside the caller's data, or in a private directory.
 
-Owner and mode are set only on directories that this module makes. Finding and running binaries do not belong here.
+Owner and permissions are set only on directories that this module creates. Does not belong here: finding and running
+binaries.
 """
 
 import hashlib
@@ -20,10 +21,10 @@ from .errors import EmbeddedPostgresError
 from .privilege import ServerUser
 
 POINTER_FILE: Final = "location"
-"""File in the data directory that names the place of the cluster when it is elsewhere."""
+"""File in the data directory that contains the path of the cluster if it is elsewhere."""
 UNFINISHED_PREFIX: Final = "cluster.new-"
 MAX_SOCKET_BYTES: Final = 100
-"""Longest path of a socket, bytes.
+"""Maximum length of a socket's path in bytes.
 
 The kernel's limit is 108 on Linux and 104 on macOS, including the final NUL.
 """
@@ -33,7 +34,7 @@ PLAIN_PATH_PATTERN: Final = re.compile(r"[\w./ @+-]*", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class ClusterHome:
-    """The directory of one cluster. Everything in it is private to the server's user."""
+    """The directory that contains one cluster. Only the server's user can access its content."""
 
     root: Path
 
@@ -42,14 +43,14 @@ class ClusterHome:
         return self.root / "cluster"
 
     def list_leftovers(self) -> list[Path]:
-        """Return the clusters whose creation was interrupted."""
+        """Return the directories of clusters whose creation was interrupted."""
         return list(self.root.glob(f"{UNFINISHED_PREFIX}*"))
 
     def build_unfinished_path(self) -> Path:
-        """Return a path for a cluster during its creation.
+        """Return a new path at which a cluster is created.
 
-        The directory is renamed when it is complete, so `cluster` is never incomplete. Each path is new, because the
-        initdb of a killed process may still write to its own.
+        The directory is renamed when it is complete, so `cluster` is never incomplete. Each path is different, because
+        the initdb of a killed process may still write to its own path.
         """
         return self.root / f"{UNFINISHED_PREFIX}{secrets.token_hex(4)}"
 
@@ -63,9 +64,9 @@ class ClusterHome:
 
 
 def find_home(data_dir: Path) -> ClusterHome:
-    """Return the home of `data_dir`: the directory itself, or the place that its pointer names.
+    """Return the home of `data_dir`: the directory itself, or the path in its pointer file.
 
-    Raises EmbeddedPostgresError if that place no longer exists.
+    Raises EmbeddedPostgresError if that path no longer exists.
     """
     pointer = data_dir / POINTER_FILE
     try:
@@ -85,7 +86,7 @@ def find_home(data_dir: Path) -> ClusterHome:
 
 
 def is_lost(data_dir: Path) -> bool:
-    """Return whether the place that the pointer names no longer exists, and with it the data."""
+    """Return whether the path in the pointer file no longer exists, so the data is lost."""
     pointer = data_dir / POINTER_FILE
     return pointer.is_file() and not Path(pointer.read_text().strip()).exists()
 
@@ -103,9 +104,9 @@ def find_owner(home: ClusterHome) -> int | None:
 
 
 def choose_home(data_dir: Path, user: ServerUser, fallback_dirs: tuple[Path, ...]) -> ClusterHome:
-    """Return the home of a new cluster: `data_dir` if the server's user can work there.
+    """Return the home of a new cluster: `data_dir` if the server's user can use it.
 
-    Otherwise it is a new private directory, and `data_dir` gets a pointer to it.
+    Otherwise a new private directory is created, and `data_dir` gets a pointer file to it.
     """
     if can_host(data_dir, user):
         return ClusterHome(data_dir)
@@ -123,10 +124,10 @@ def choose_home(data_dir: Path, user: ServerUser, fallback_dirs: tuple[Path, ...
 
 
 def can_host(directory: Path, user: ServerUser) -> bool:
-    """Return whether `user` can reach a private directory made in `directory`.
+    """Return whether `user` can access a private directory inside `directory`.
 
-    False below a parent that is closed to that user, and on file systems without owners and modes (some network and
-    host mounts).
+    False when the user may not enter a parent directory, and on file systems without owners and permissions (some
+    network and host mounts).
     """
     probe = directory / f".probe-{secrets.token_hex(4)}"
     try:
@@ -139,13 +140,13 @@ def can_host(directory: Path, user: ServerUser) -> bool:
 
 
 def make_private_directory(path: Path, user: ServerUser) -> None:
-    """Make `path` (its parent exists) a directory owned by `user` that no other user may enter.
+    """Make `path` a directory that is owned by `user` and that no other user may enter.
 
-    Raises OSError when that is impossible.
+    The parent must exist. Raises OSError when it is impossible.
     """
     with suppress(FileExistsError):
         path.mkdir(mode=0o700)
-        path.chmod(0o700)  # an unusual umask or a parent with setgid may have changed the mode
+        path.chmod(0o700)  # an unusual umask or a parent with setgid may have changed the permissions
         if user.needs_switch:
             os.chown(path, user.uid, user.gid, follow_symlinks=False)
     status = path.lstat()
@@ -154,7 +155,7 @@ def make_private_directory(path: Path, user: ServerUser) -> None:
 
 
 def claim_directory(path: Path, user: ServerUser) -> None:
-    """Make a directory private, as `make_private_directory` does. Raises EmbeddedPostgresError."""
+    """Make a directory private like `make_private_directory`, but raise EmbeddedPostgresError."""
     try:
         make_private_directory(path, user)
     except OSError as error:
@@ -164,7 +165,7 @@ def claim_directory(path: Path, user: ServerUser) -> None:
 
 
 def list_default_fallback_dirs() -> tuple[Path, ...]:
-    """Return the directories to try when the data directory cannot hold a cluster, best first."""
+    """Return directories to try, in order, when the data directory cannot contain a cluster."""
     temporary = Path(tempfile.gettempdir())
     if os.geteuid() == 0:
         return (
@@ -178,7 +179,10 @@ def list_default_fallback_dirs() -> tuple[Path, ...]:
 
 
 def make_shared_roots(user: ServerUser, fallback_dirs: tuple[Path, ...]) -> Iterator[Path]:
-    """Make `fallback_dirs`, and yield those that only we can write and that `user` can reach."""
+    """Create `fallback_dirs` and yield those that are safe and that `user` can access.
+
+    A directory is safe when no other user can write to it.
+    """
     for root in fallback_dirs:
         try:
             root.mkdir(mode=0o711, parents=True)
@@ -194,7 +198,7 @@ def make_shared_roots(user: ServerUser, fallback_dirs: tuple[Path, ...]) -> Iter
 
 
 def remove_home(home: ClusterHome) -> None:
-    """Delete the files that were made in the home, and the home itself if it is empty then."""
+    """Delete the server's files in the home, and the home itself if it is then empty."""
     for path in (home.cluster, *home.list_leftovers(), home.socket, home.log.parent):
         shutil.rmtree(path, ignore_errors=True)
     with suppress(OSError):
@@ -204,8 +208,8 @@ def remove_home(home: ClusterHome) -> None:
 def make_socket_directory(home: ClusterHome, user: ServerUser) -> Path:
     """Return a private directory for the server's socket.
 
-    It is in the home, or elsewhere with a short name if that path is too long for a socket. Raises
-    EmbeddedPostgresError when there is no place.
+    It is in the home, or in another place with a shorter path if the home's path is too long for a socket. Raises
+    EmbeddedPostgresError when there is no such place.
     """
     if can_hold_socket(home.socket):
         claim_directory(home.socket, user)
@@ -214,7 +218,8 @@ def make_socket_directory(home: ClusterHome, user: ServerUser) -> Path:
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     bases = [Path(base) for base in (runtime, tempfile.gettempdir(), "/tmp", "/var/tmp") if base]
     for base in bases:
-        # The plain name is the same after every restart; the random one is used if another user occupies it.
+        # The name without a random part is the same after every restart. The random one is used if another user has
+        # taken the name.
         for path in (base / name, base / f"{name}-{secrets.token_hex(4)}"):
             if not can_hold_socket(path):
                 continue
@@ -230,7 +235,7 @@ def make_socket_directory(home: ClusterHome, user: ServerUser) -> Path:
 
 
 def can_hold_socket(directory: Path) -> bool:
-    """Return whether the kernel, libpq and a URL accept the path of a socket in `directory` unchanged."""
+    """Return whether a socket in `directory` has a path that the kernel, libpq and a URL accept."""
     text = str(directory)
     return (
         len(os.fsencode(text)) + len(SOCKET_FILE) <= MAX_SOCKET_BYTES and PLAIN_PATH_PATTERN.fullmatch(text) is not None

@@ -1,4 +1,4 @@
-"""The running server as the operating system shows it: its pid file, its process, remains of a crash."""
+"""Find the running server by its pid file and process, and clean up after a crash."""
 
 import signal
 import subprocess
@@ -15,7 +15,7 @@ from .privilege import ServerUser
 
 @dataclass(frozen=True, slots=True)
 class Postmaster:
-    """A live server process.
+    """A running server process.
 
     `is_ready` is false while it starts, recovers or stops. `address` is None until its socket exists.
     """
@@ -26,7 +26,7 @@ class Postmaster:
 
     @property
     def required_address(self) -> ServerAddress:
-        """The server's address. Raises EmbeddedPostgresError while the server has no socket yet."""
+        """The server's address. Raises EmbeddedPostgresError while it has no socket."""
         if self.address is None:
             raise EmbeddedPostgresError(
                 f"the server (pid {self.pid}) is starting and takes no connections yet: try again in a few seconds"
@@ -35,35 +35,35 @@ class Postmaster:
 
 
 def find_postmaster(cluster: Path) -> Postmaster | None:
-    """Return the live server of `cluster`.
+    """Return the running server of `cluster`.
 
     None if its pid file is missing, incomplete, or left by a server that has ended.
     """
     lines = _read_pid_file(cluster)
     if lines is None or not is_server_of(lines[0], cluster):
         return None
-    # Postgres writes the folder of the socket after it has made the socket. Until then the line is empty.
+    # Postgres writes the socket's directory into the file after creating the socket. Until then the line is empty.
     address = ServerAddress(Path(lines[4]), int(lines[3])) if lines[4] else None
     return Postmaster(int(lines[0]), address, is_ready=lines[-1].strip() == "ready")
 
 
 def is_server_of(pid_text: str, cluster: Path) -> bool:
-    """Return whether the process is the Postgres of `cluster`.
+    """Return whether the process with this pid is the Postgres server of `cluster`.
 
-    After a crash or a reboot another process may have the same pid.
+    After a crash or a reboot another process may have the pid.
     """
     try:
         process = psutil.Process(abs(int(pid_text)))
         program, *arguments = process.cmdline() or [""]
         return Path(program).name == "postgres" and any(_names_cluster(argument, cluster) for argument in arguments)
     except psutil.AccessDenied:
-        return True  # not known; it is safer to treat a dead server as alive than the reverse
+        return True  # The answer is not known, and it is safer to treat a dead server as running than the reverse.
     except psutil.Error:
         return False
 
 
 def await_ready(cluster: Path, timeout_s: float) -> Postmaster | None:
-    """Return the server of `cluster` when it takes connections; None after an end or the timeout."""
+    """Wait until the server of `cluster` accepts connections; None if it ends or `timeout_s` passes."""
     deadline_s = time.monotonic() + timeout_s
     while (server := find_postmaster(cluster)) is not None and time.monotonic() < deadline_s:
         if server.is_ready:
@@ -73,10 +73,10 @@ def await_ready(cluster: Path, timeout_s: float) -> Postmaster | None:
 
 
 def clear_remains(cluster: Path, user: ServerUser, patience_s: float = 10.0) -> None:
-    """End the server processes that lost their parent in a crash, and drop a pid file that is wrong.
+    """End server processes that are left after a crash, and delete a wrong pid file.
 
-    The pid file is dropped if an unrelated process now has its pid. If no process has it, Postgres handles the file,
-    because its checks are better. Raises EmbeddedPostgresError when a process of the crashed server does not end.
+    The pid file is deleted if an unrelated process has its pid. If no process has it, the file stays, because Postgres
+    itself checks it better. Raises EmbeddedPostgresError when a process does not end within `patience_s` seconds.
     """
     orphans = [process for process in psutil.process_iter() if _works_in(process, cluster, user)]
     for process in orphans:
@@ -93,7 +93,7 @@ def clear_remains(cluster: Path, user: ServerUser, patience_s: float = 10.0) -> 
 
 
 def _read_pid_file(cluster: Path) -> list[str] | None:
-    """Return the lines of the pid file: pid, data directory, start, port, socket directory, and others."""
+    """Return the lines of the pid file: pid, data directory, start time, port, socket directory, and more."""
     try:
         lines = (cluster / "postmaster.pid").read_text().splitlines()
     except (FileNotFoundError, NotADirectoryError):
@@ -106,7 +106,7 @@ def _read_pid_file(cluster: Path) -> list[str] | None:
 
 
 def _names_cluster(argument: str, cluster: Path) -> bool:
-    """Return whether the argument is a path of the cluster, also through links."""
+    """Return whether the argument is a path of the cluster, also through symbolic links."""
     try:
         return argument.startswith("/") and cluster.samefile(argument)
     except OSError:
@@ -114,13 +114,13 @@ def _names_cluster(argument: str, cluster: Path) -> bool:
 
 
 def _works_in(process: psutil.Process, cluster: Path, user: ServerUser) -> bool:
-    """Return whether the process is a server process of the cluster, by its working directory."""
+    """Return whether the process belongs to the cluster's server, by its working directory."""
     try:
         if not process.name().startswith("postgres") or process.uids().effective != user.uid:
             return False
         try:
             directory = process.cwd()
-        except psutil.AccessDenied:  # root in a container may not read other users' processes; the user itself may
+        except psutil.AccessDenied:  # root in a container may not read other users' processes, but the user itself may
             directory = user.run(["readlink", f"/proc/{process.pid}/cwd"], timeout_s=10.0).stdout.strip()
         return Path(directory) == cluster.resolve()
     except (psutil.Error, OSError, subprocess.SubprocessError):

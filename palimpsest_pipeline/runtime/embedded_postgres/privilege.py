@@ -1,4 +1,4 @@
-"""The operating-system user that runs the server, and the execution of commands as that user.
+"""Choose the operating-system user that runs the server, and run commands as this user.
 
 Postgres refuses to run as root.
 """
@@ -21,7 +21,7 @@ PREFERRED_USERS: Final = ("postgres", "nobody")
 class ServerUser:
     """The user that owns the cluster and runs the server.
 
-    `needs_switch` is true when we are root and must switch to this user.
+    `needs_switch` is true when the current process runs as root and must switch to this user.
     """
 
     name: str
@@ -30,9 +30,9 @@ class ServerUser:
     needs_switch: bool
 
     def run(self, command: Sequence[str | Path], timeout_s: float = 120.0) -> "subprocess.CompletedProcess[str]":
-        """Run `command` as this user, without our terminal and working directory, and capture its output.
+        """Run `command` as this user and return its output.
 
-        Raises OSError when it cannot start.
+        It runs without this process's terminal and working directory. Raises OSError when it cannot be started.
         """
         switch: dict[str, Any] = {"user": self.uid, "group": self.gid, "extra_groups": []} if self.needs_switch else {}
         return subprocess.run(
@@ -44,26 +44,26 @@ class ServerUser:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            start_new_session=True,  # a Ctrl-C or hang-up of our terminal must not reach the server
+            start_new_session=True,  # Ctrl-C in this process's terminal, or closing it, must not reach the server
             timeout=timeout_s,
             check=False,
             **switch,
         )
 
     def succeeds(self, command: Sequence[str | Path]) -> bool:
-        """Return whether `command` can be started as this user and exits with 0."""
+        """Return whether `command`, run as this user, exits with 0."""
         try:
             return self.run(command, timeout_s=30.0).returncode == 0
         except (OSError, subprocess.SubprocessError):
             return False
 
     def can_enter(self, directory: Path) -> bool:
-        """Return whether this user can reach `directory`, including all its parents."""
+        """Return whether this user can access `directory` through all its parents."""
         return self.succeeds(["/bin/sh", "-c", 'cd "$1"', "sh", directory])
 
 
 def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment without PG* and locale variables, so that messages are English ASCII."""
+    """Return the environment without PG* and locale variables, so messages are in English."""
     removed_prefixes = ("PG", "LC_", "LANG")
     return {name: value for name, value in environment.items() if not name.startswith(removed_prefixes)} | {
         "LC_ALL": "C"
@@ -73,8 +73,8 @@ def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
 def find_server_user(owner_uid: int | None = None) -> ServerUser:
     """Return the user that runs the server.
 
-    A normal user is its own server user. Root switches to the owner of the existing cluster (`owner_uid`), and for a
-    new cluster to an existing unprivileged user. Raises EmbeddedPostgresError when there is none.
+    A normal user runs the server itself. Root switches to the owner of the existing cluster (`owner_uid`), or for a new
+    cluster to an existing user without privileges. Raises EmbeddedPostgresError when there is none.
     """
     uid = os.geteuid()
     if uid != 0:
@@ -94,7 +94,7 @@ def find_server_user(owner_uid: int | None = None) -> ServerUser:
 def rank_candidates(entries: Iterable[pwd.struct_passwd], wished_name: str | None) -> list[pwd.struct_passwd]:
     """Return the users to try, in order.
 
-    With `wished_name` only that user; otherwise `postgres`, `nobody`, then every other user except root. Raises
+    With `wished_name` only this user; otherwise `postgres`, `nobody`, then every other user except root. Raises
     EmbeddedPostgresError when the wished user is root or does not exist.
     """
     unprivileged = [entry for entry in entries if entry.pw_uid != 0]
@@ -107,7 +107,7 @@ def rank_candidates(entries: Iterable[pwd.struct_passwd], wished_name: str | Non
             )
         return wished_users
     rank_by_name = {name: place for place, name in enumerate(PREFERRED_USERS)}
-    # Service accounts follow in descending uid order, so that the low system ids (daemon, bin) come last.
+    # Service accounts follow in descending order of uid, so the low system ids (daemon, bin) come last.
     return sorted(unprivileged, key=lambda entry: (rank_by_name.get(entry.pw_name, len(rank_by_name)), -entry.pw_uid))
 
 

@@ -1,6 +1,6 @@
-"""The life of the embedded server: create the cluster, start, attach, stop, remove.
+"""The embedded server: create the cluster, start it, attach to it, stop it, remove it.
 
-`file_places` decides on the places of its files.
+`file_places` chooses the places of the files.
 """
 
 import fcntl
@@ -23,12 +23,12 @@ from .errors import EmbeddedPostgresError
 from .privilege import ServerUser, find_server_user
 
 START_TIMEOUT_S: Final = 300
-"""A failed start is noticed at once; this long limit is for a recovery after a crash."""
+"""Maximum seconds for a start. It is long, because a recovery after a crash may be slow."""
 INITDB_TIMEOUT_S: Final = 300
 STOP_TIMEOUT_S: Final = 60
 LOCK_FILE: Final = "lock"
 MAX_LOG_BYTES: Final = 10_000_000
-"""A server log larger than this is renamed at the next start; one older log is kept."""
+"""A server log that is larger than this is renamed at the next start. One older log is kept."""
 
 SERVER_SETTINGS: Final = {
     "listen_addresses": "",
@@ -51,7 +51,7 @@ host all all 127.0.0.1/32 scram-sha-256
 class ServerStatus:
     """Whether the server runs.
 
-    `pid` is None when it does not run. `version` (e.g. `18.4`) is also None while it starts or does not answer.
+    `pid` is None when it does not run. `version` (e.g. `18.4`) is None also while the server starts or does not answer.
     """
 
     running: bool
@@ -62,10 +62,11 @@ class ServerStatus:
 
 
 class EmbeddedPostgres:
-    """A Postgres whose files are in `data_dir`, and which only its user (and root) can reach.
+    """A Postgres server with files in `data_dir`, which only its user and root can access.
 
-    `start` attaches when the server already runs, also if another process started it. The server outlives this process
-    until `stop`. With `durable=False` a crash of the machine may destroy the cluster: for tests.
+    `start` attaches to a server that already runs, even if another process started it. The server keeps running after
+    this process ends, until `stop`. With `durable=False` a crash of the machine may destroy the cluster; use this for
+    tests.
     """
 
     def __init__(
@@ -76,10 +77,11 @@ class EmbeddedPostgres:
         fallback_dirs: Sequence[Path] | None = None,
         tcp_port: int | None = None,
     ) -> None:
-        """Describe a server; nothing is started.
+        """Set the properties of a server; nothing is started.
 
-        `fallback_dirs`: directories to use when the server's user cannot reach `data_dir`; by default the usual ones of
-        the system. `tcp_port`: a port on loopback for roles with a password, used when this object starts the server.
+        `fallback_dirs` are directories to use when the server's user cannot access `data_dir`; the default is a list of
+        usual system directories. `tcp_port` is a port on the loopback interface for roles with a password; it is used
+        when this object starts the server.
         """
         self.data_dir = Path(os.path.abspath(data_dir))  # noqa: PTH100 - resolve() would replace links that the user chose
         self.databases = tuple(databases)
@@ -88,10 +90,10 @@ class EmbeddedPostgres:
         self.fallback_dirs = file_places.list_default_fallback_dirs() if fallback_dirs is None else tuple(fallback_dirs)
 
     def start(self) -> ServerAddress:
-        """Start or attach, and create missing databases. Raises EmbeddedPostgresError with the remedy."""
+        """Start the server or attach to it, and create missing databases. Raises EmbeddedPostgresError."""
         self._make_data_dir()
         with self._hold_lock():
-            running = self._await_ready()  # another process may be starting or stopping it
+            running = self._await_ready()  # another process may be starting or stopping the server
             if running is None and self._find_postmaster() is None:
                 self._start_server()
                 running = self._await_ready()
@@ -104,7 +106,7 @@ class EmbeddedPostgres:
             return running.required_address
 
     def stop(self) -> None:
-        """Stop the server and wait for its end; open connections are closed.
+        """Stop the server and wait for its end. Open connections are closed.
 
         Does nothing when it is not running.
         """
@@ -144,7 +146,7 @@ class EmbeddedPostgres:
     def status(self) -> ServerStatus:
         """Return whether the server runs now.
 
-        A server that is starting, or does not answer, counts as running; only its version is unknown.
+        A server that starts or does not answer counts as running; its version is then None.
         """
         home = file_places.find_home(self.data_dir)
         running = self._find_postmaster()
@@ -163,7 +165,7 @@ class EmbeddedPostgres:
         return running.required_address
 
     def build_url(self, database: str, driver: Driver = "psycopg") -> str:
-        """Return the SQLAlchemy URL of `database`, for either driver.
+        """Return the SQLAlchemy URL of `database`.
 
         Raises EmbeddedPostgresError when the server is not running.
         """
@@ -194,9 +196,9 @@ class EmbeddedPostgres:
 
     @contextmanager
     def _hold_lock(self) -> Iterator[None]:
-        """Hold a file lock, so that one process at a time starts or stops the server.
+        """Hold a file lock, so that only one process at a time starts or stops the server.
 
-        The system releases the lock of a process that dies.
+        The operating system releases the lock of a process that dies.
         """
         path = self.data_dir / LOCK_FILE
         try:
@@ -254,7 +256,7 @@ class EmbeddedPostgres:
         if self.tcp_port is not None:
             rules = home.cluster / "hba_with_port.conf"
             rules.write_text(HBA_RULES_WITH_PORT)
-            rules.chmod(0o644)  # only the server's user can enter its folder
+            rules.chmod(0o644)  # the file may be readable, because only the server's user can enter its directory
             options |= {"listen_addresses": LOOPBACK_ADDRESS, "port": str(self.tcp_port), "hba_file": str(rules)}
         option_line = " ".join(
             shlex.quote(part) for name, value in options.items() for part in ("-c", f"{name}={value}")
@@ -281,9 +283,9 @@ class EmbeddedPostgres:
             )
 
     def _make_cluster(self, home: file_places.ClusterHome, user: ServerUser, programs: binaries.Binaries) -> None:
-        """Run initdb beside the final place, then rename the result.
+        """Create the cluster with initdb under another name, then rename it.
 
-        An interrupted start therefore leaves nothing that looks complete.
+        If it is interrupted, no incomplete cluster exists under the final name.
         """
         for leftover in home.list_leftovers():
             shutil.rmtree(leftover, ignore_errors=True)
@@ -339,7 +341,8 @@ def _create_database(address: ServerAddress, name: str) -> None:
     with _connect_as_administrator(address) as connection:
         if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
             return
-        # template0 allows no connections, which would block the copy. Another process may create the same database.
+        # template0 is used because nobody can connect to it; a connection would block the copy. Another process may
+        # create the same database at the same time.
         with suppress(errors.DuplicateDatabase, errors.UniqueViolation):
             connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
 
@@ -361,9 +364,9 @@ def _rotate_log(log: Path) -> None:
 def _run_command(
     user: ServerUser, command: Sequence[str | Path], timeout_s: float
 ) -> "subprocess.CompletedProcess[str]":
-    """Run a program that has its own time limit.
+    """Run a program that has its own time limit of `timeout_s` seconds.
 
-    Our limit is 30 s longer and ends a program that hangs.
+    It is killed 30 s after this limit if it hangs.
     """
     try:
         return user.run(command, timeout_s + 30.0)
@@ -374,7 +377,7 @@ def _run_command(
 
 
 def _read_log_tail(log: Path, start: int) -> str:
-    """Return the text that the log has gained since it was `start` bytes long."""
+    """Return the text that was added to the log after its first `start` bytes."""
     try:
         return log.read_bytes()[start:].decode(errors="replace")
     except OSError:
@@ -382,7 +385,7 @@ def _read_log_tail(log: Path, start: int) -> str:
 
 
 def _extract_reason(text: str) -> str:
-    """Return the line of an output that gives the reason: the last error line, otherwise the last line."""
+    """Return the line of a program's output that explains an error: the last error line or the last line."""
     lines = [line.strip() for line in text.splitlines() if line.strip()] or ["no output"]
     error_lines = [line for line in lines if "FATAL:" in line or "error:" in line]
     return error_lines[-1].split("FATAL:")[-1].strip() if error_lines else lines[-1]

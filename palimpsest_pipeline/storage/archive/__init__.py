@@ -1,21 +1,20 @@
-"""Closed days of the odds history as Parquet: written, verified, read, and restored into Postgres.
+"""The archive: closed UTC days of the odds history as Parquet files.
 
-A day is two files of a fixed name, which are each replaced in one step, so one line opens all days and shows each
-day once:
+This package writes, verifies and reads the files, and restores days into Postgres. Each day has two files with fixed
+names, and each file is replaced in one step. A glob over the files therefore reads each day exactly once:
 
     polars   Archive("export").prices(), a lazy frame with names; or the files: pl.scan_parquet("export/odds"),
              pl.scan_parquet("export/captures"), which are joined on date, listing_id, answer
     duckdb   .read export/open.sql    then e.g.    from prices where sr_id = 61301159 and market_key = 'match_result'
 
-`open.sql` has views with names, decimal odds and instants. DuckDB opens a file twice for one query, so a query at
-the very moment of a replacement may fail; run it again. It is never answered from half a file.
+`open.sql` has views with names, decimal odds and instants. DuckDB opens a file twice per query, so a query may fail
+while an export replaces the file; run it again. A query never reads a half-written file.
 
 The same works on an object store. Its settings come from the environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
-AWS_REGION, and AWS_ENDPOINT_URL for a private store. The store's fsspec package must be installed (s3fs, gcsfs,
-adlfs).
+AWS_REGION, and AWS_ENDPOINT_URL for a private store. The store's fsspec package must be installed (s3fs, gcsfs, adlfs).
 
-Belongs here: the files, their catalogue, and moving whole days between them and Postgres. Does not belong here: the
-time at which days are exported or dropped (retention), and questions over days in Postgres and days in the archive.
+Belongs here: the files, their catalogue, and moving whole days between them and Postgres. Does not belong here:
+deciding when days are exported or dropped (retention), and queries over both Postgres and the archive.
 """
 
 from .archive import Archive

@@ -1,4 +1,4 @@
-"""The archive as one object, which callers use. The modules beside it hold the implementation."""
+"""The class `Archive`, the public interface of this package."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime
@@ -35,16 +35,15 @@ from .file_store import FileStore
 from .restore_day import lock_day, restore_day
 
 PRICES_PER_PART: Final = 20_000_000
-"""Number of prices whose rows are in memory together while named prices are read."""
+"""Number of prices that are in memory at once while prices with names are read."""
 
 
 class Archive:
-    """Exported days of the odds history under one root.
+    """The exported days of the odds history in one folder or bucket.
 
-    The root is a local folder, or an object-store URL such as `s3://bucket/export`. With `requires_marker`, a root
-    without its marker file counts as one that cannot be seen, for example a folder that is not mounted. The archive
-    then raises ArchiveError instead of reporting that a day is missing, and instead of writing. Raises ArchiveError
-    when the store is unknown, or its package is not installed.
+    `root` is a local folder, or an object-store URL such as `s3://bucket/export`. With `requires_marker`, a root
+    without its marker file counts as not available, for example because its disk is not mounted; every read and write
+    then raises ArchiveError. Raises ArchiveError when the store is unknown or its package is not installed.
     """
 
     def __init__(self, root: str | Path, *, requires_marker: bool = False) -> None:
@@ -53,13 +52,13 @@ class Archive:
 
     @property
     def address(self) -> str:
-        """The root in the form of DuckDB and Polars."""
+        """The root's path or URL in the form that DuckDB and Polars accept."""
         return self._store.address
 
     def read_catalogue(self) -> dict[date, ExportedDay]:
-        """Return the catalogue, by day in order; empty when nothing was exported yet.
+        """Return the catalogue: entries by day, in order of days; empty when nothing was exported yet.
 
-        Raises ArchiveError when it cannot be read.
+        Raises ArchiveError when the catalogue cannot be read.
         """
         entries = [
             self._decode_entry(name, content)
@@ -70,7 +69,7 @@ class Archive:
         return {entry.day: entry for entry in entries}
 
     def read_entry(self, day: date) -> ExportedDay | None:
-        """Return the day's entry of the catalogue; None when the day was not exported."""
+        """Return the day's catalogue entry; None when the day was not exported."""
         name = catalogue.build_entry_path(day)
         content = self._store.read(name)
         if content is None:
@@ -83,11 +82,11 @@ class Archive:
         return root_marker.is_marked(self._store)
 
     def write_marker(self) -> None:
-        """Mark the root as the place of the export. Raises ArchiveError when it cannot be written."""
+        """Write the marker file into the root. Raises ArchiveError when it cannot be written."""
         root_marker.write_marker(self._store)
 
     def list_catalogued_days(self) -> list[date]:
-        """Return the days that the root's catalogue names, in order, whether the root is marked or not.
+        """Return the days that have a catalogue entry, in order, even if the marker file is missing.
 
         The entries themselves are not read.
         """
@@ -103,16 +102,15 @@ class Archive:
     def export(
         self, conn: psycopg.Connection[Any], day: date, *, exported_at: datetime, force: bool = False
     ) -> ExportedDay:
-        """Write a UTC day from Postgres, verify the files, and only then let readers see them.
+        """Export a UTC day from Postgres: write the files, verify them, then replace an earlier export.
 
-        The new files replace an earlier export of the day. `conn` must be outside a transaction: all rows are read
-        from one own snapshot, together with the day's version. The call waits for another export or restore of the
-        same day.
+        `conn` must be outside a transaction. All rows and the day's version are read in one repeatable-read
+        transaction. The call waits while another session exports or restores the same day.
 
-        Raises ExportMismatch when the files differ from Postgres, MissingPartitionError when Postgres does not have
-        the day, ArchiveError when the store cannot be used or belongs to another database. Also raises ArchiveError,
-        unless `force`, when exported data would be lost: CyclesMissing when the exported day has cycles that
-        Postgres lacks, EntryUnreadable when this cannot be determined.
+        Raises ExportMismatch when the files differ from Postgres, MissingPartitionError when Postgres does not have the
+        day, and ArchiveError when the store cannot be used or belongs to another database. Without `force` it also
+        raises CyclesMissing when the exported day has cycles that Postgres lacks, and EntryUnreadable when the entry of
+        the exported day cannot be read. `force` replaces the files in both cases.
         """
         with hold_day_lock(conn, day):
             self._require_marker()
@@ -129,9 +127,9 @@ class Archive:
     def restore(self, conn: psycopg.Connection[Any], day: date) -> int:
         """Restore an exported day into Postgres; other sessions see it after the caller's commit.
 
-        Empty partitions of the day are filled. Returns the number of rows of market_changes and captures written; 0
-        when Postgres has rows of the day, also when another session has just restored it. Raises ArchiveError when
-        the day is not in the catalogue, ArchiveDamaged when its files have changed since the export.
+        Missing partitions of the day are created, empty ones are filled. Returns the number of rows written to
+        market_changes and captures; 0 when Postgres already has rows of the day. Raises ArchiveError when the day is
+        not in the catalogue, and ArchiveDamaged when its files have changed since the export.
         """
         lock_day(conn, day)
         if partitions.find_days_with_rows(conn, [day]):
@@ -145,9 +143,9 @@ class Archive:
         return restore_day(conn, entry, captures, changes)
 
     def check_day(self, day: date) -> ExportedDay:
-        """Return the day's entry after checking its files.
+        """Check the day's files and return its catalogue entry.
 
-        Raises ArchiveDamaged when a file is missing or of another size, ArchiveError without an entry.
+        Raises ArchiveDamaged when a file is missing or has another size, and ArchiveError without an entry.
         """
         entry = require_entry(self._store, self.read_entry, day)
         check_files(self._store, entry)
@@ -156,22 +154,25 @@ class Archive:
     def require_same_database(self, conn: psycopg.Connection[Any]) -> None:
         """Raise ArchiveError when the archive was written from another database than this one.
 
-        Its numbers have another meaning there.
+        The ids of listings, lines and outcomes mean something else in another database.
         """
         dimensions.require_same_numbers(conn, self._store)
 
     def read_dimensions(self) -> Dimensions:
-        """Return the meaning of the numbers in its files. Raises ArchiveError when nothing was exported."""
+        """Return the names of the listing, line and outcome ids in the files.
+
+        Raises ArchiveError when nothing was exported.
+        """
         return dimensions.read_dimensions(self._store)
 
     def prices(
         self, sr_ids: Iterable[int] | None = None, first_day: date | None = None, last_day: date | None = None
     ) -> pl.LazyFrame:
-        """Return all exported days with names, one row per outcome and change.
+        """Return all exported prices with names, one row per outcome and change.
 
-        The shape is `named_export.NAMED_PRICES_SCHEMA`, the same as the view `prices` of open.sql. `sr_ids` and UTC
-        days (both included) restrict the rows. The files are read at collection, in their state at that time. Raises
-        ArchiveError when nothing was exported.
+        The columns are `named_export.NAMED_PRICES_SCHEMA`, as in the view `prices` of open.sql. `sr_ids` selects
+        fixtures; `first_day` and `last_day` (both included) select UTC days. The files are opened when the lazy frame
+        is collected. Raises ArchiveError when nothing was exported.
         """
         fixture_ids = None if sr_ids is None else sorted(set(sr_ids))
         self.read_dimensions()
@@ -190,7 +191,8 @@ class Archive:
                     yield self._read_prices(days, fixture_ids, lambda rows: _select_rows(rows, predicate, columns))
                 elif n_left > 0:
                     head = partial(pl.LazyFrame.head, n=n_left)
-                    rows = self._read_prices(days, fixture_ids, head)  # the first rows are counted before the filter
+                    # `n_rows` limits the rows before the filter is applied
+                    rows = self._read_prices(days, fixture_ids, head)
                     n_left -= rows.height
                     yield _select_rows(rows.lazy(), predicate, columns).collect()
 
@@ -201,7 +203,7 @@ class Archive:
     ) -> pl.DataFrame:
         """Return the rows that `select_rows` selects from the prices of these days.
 
-        The prices have `named_export.NAMED_PRICES_SCHEMA`. Reads again if an export replaces a file meanwhile.
+        The prices have the columns NAMED_PRICES_SCHEMA. The read is repeated when an export replaces a file meanwhile.
         """
         attempt = 1
         while True:
@@ -213,23 +215,23 @@ class Archive:
             except READ_ERRORS as error:
                 if attempt == MAX_READS:
                     for entry in entries:
-                        check_files(self._store, entry)  # names the file where one is missing or cut
+                        check_files(self._store, entry)  # raises the error that names a missing or shortened file
                     raise build_read_error(self._store, entries[0], error) from error
             attempt += 1
 
     def scan_changes(self, days: Iterable[date], listing_ids: Iterable[int] | None = None) -> pl.LazyFrame:
-        """Return rows of market_changes (CHANGE_SCHEMA) of exported days, of all listings or those given.
+        """Return rows of market_changes (CHANGE_SCHEMA) of exported days, of all or the given listings.
 
-        The rows are sorted by day, listing, line and instant. Collecting reads some listings at a time. Raises
-        ArchiveError at once for a day that is not in the catalogue, and ArchiveDamaged at collection for a day whose
-        files have changed since the export.
+        The rows are sorted by day, listing, line and instant. Collecting reads some listings at a time to save memory.
+        Raises ArchiveError at once for a day that is not in the catalogue, and ArchiveDamaged at collection when a file
+        has changed since the export.
         """
         return self._scan_rows(days, dict(CHANGE_SCHEMA), partial(read_changes, listing_ids=_sort_ids(listing_ids)))
 
     def scan_captures(self, days: Iterable[date], listing_ids: Iterable[int] | None = None) -> pl.LazyFrame:
-        """Return rows of core.captures with all its columns, by day, listing and instant.
+        """Return rows of core.captures with all columns, sorted by day, listing and instant.
 
-        Errors and laziness are those of `scan_changes`.
+        Errors and the time of reading are as in `scan_changes`.
         """
         return self._scan_rows(days, CAPTURE_SCHEMA, partial(read_captures, listing_ids=_sort_ids(listing_ids)))
 
@@ -257,7 +259,10 @@ class Archive:
             root_marker.require_marker(self._store)
 
     def _require_recorded_days(self, conn: psycopg.Connection[Any], day: date) -> None:
-        """Raise ArchiveError when another day that the database has recorded is not in the catalogue."""
+        """Raise ArchiveError when a day other than `day` is recorded as exported but not in the catalogue.
+
+        The record is the table ops.exported_days.
+        """
         if missing := sorted(read_recorded_days(conn).keys() - {*self.list_catalogued_days(), day}):
             raise ArchiveError(
                 f"the export at {self.address} lacks {len(missing)} days that were exported, e.g. {missing[-1]}: it is "
@@ -271,9 +276,9 @@ class Archive:
             raise EntryUnreadable(f"{self.address}/{name}", PurePosixPath(name).stem, str(error)) from error
 
     def _read_entry_to_replace(self, conn: psycopg.Connection[Any], day: date, *, force: bool) -> ExportedDay | None:
-        """Return the day's entry, None without one.
+        """Return the day's catalogue entry; None when there is none.
 
-        With `force` an unreadable entry counts as none, if Postgres has rows of the day.
+        With `force`, an entry that cannot be read also gives None, if Postgres has rows of the day.
         """
         try:
             return self.read_entry(day)
@@ -284,7 +289,7 @@ class Archive:
 
 
 def _split_into_parts(entries: Iterable[ExportedDay]) -> Iterator[list[date]]:
-    """Yield parts of the days that are read together, each of about PRICES_PER_PART prices."""
+    """Split the days into consecutive lists of about PRICES_PER_PART prices each."""
     days: list[date] = []
     n_prices = 0
     for entry in entries:

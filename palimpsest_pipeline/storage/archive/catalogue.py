@@ -1,4 +1,4 @@
-"""The catalogue: one file per exported day, so that several exports can run at once."""
+"""The catalogue of the archive: one JSON file per exported day, so several exports can run at once."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -9,51 +9,52 @@ import msgspec
 
 CATALOGUE_FOLDER: Final = "catalogue"
 STAGING_ROOT: Final = "staged"
-"""Folder of an exported day's new files until they also have the fixed names.
+"""Folder of a day's new files while they replace the files with the fixed names.
 
-Globs over odds and captures do not include it.
+Globs over the folders odds and captures do not include it.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class ExportedDay:
-    """A UTC day of the odds history in the archive, verified when it was written."""
+    """The catalogue entry of a UTC day: figures and files, verified when the day was exported."""
 
     day: date
     version: str
-    """The version of its inputs: `compute_day_version` in the snapshot of the export."""
+    """The digest of the day's inputs (`compute_day_version`) at the time of the export."""
     n_captures: int
     n_rows: int
-    """Rows of market_changes."""
+    """Number of rows of market_changes."""
     n_prices: int
-    """Prices in these rows, without nulls."""
+    """Number of prices in these rows, without nulls."""
     bytes: int
-    """The size of all its files."""
+    """Size of all files of the day in bytes."""
     digest: str
-    """Digest over the checksums of all listings, captures and changes.
+    """Digest over the checksums of all rows of captures and market_changes.
 
-    Equal digests mean equal facts.
+    Equal digests mean equal rows.
     """
     exported_at: datetime
     files: dict[str, int]
-    """Size in bytes by path below the root.
+    """Size in bytes by path, relative to the root.
 
-    The paths are the fixed names. While an export puts new files in place, they are the same files under STAGING_ROOT.
+    The paths are the fixed names (`build_odds_path`, `build_captures_path`). While an export replaces these files, the
+    paths point to copies below STAGING_ROOT.
     """
 
     @property
     def odds_path(self) -> str:
-        """Path of the day's prices below the root."""
+        """Path of the day's price file, relative to the root."""
         return self._find_path(build_odds_path(self.day))
 
     @property
     def captures_path(self) -> str:
-        """Path of the day's answers below the root."""
+        """Path of the day's file of captures, relative to the root."""
         return self._find_path(build_captures_path(self.day))
 
     @property
     def is_staged(self) -> bool:
-        """Whether the files do not have their fixed names yet, because an export runs or was interrupted."""
+        """Whether the entry points to copies below STAGING_ROOT, because an export runs or was interrupted."""
         return set(self.files) != {build_odds_path(self.day), build_captures_path(self.day)}
 
     def _find_path(self, fixed: str) -> str:
@@ -61,17 +62,17 @@ class ExportedDay:
 
 
 def build_odds_path(day: date) -> str:
-    """Return the path of a day's prices below the root."""
+    """Return the path of a day's price file, relative to the root."""
     return f"odds/date={day.isoformat()}/odds.parquet"
 
 
 def build_captures_path(day: date) -> str:
-    """Return the path of a day's answers below the root."""
+    """Return the path of a day's file of captures, relative to the root."""
     return f"captures/date={day.isoformat()}/captures.parquet"
 
 
 def build_staging_path(day: date) -> str:
-    """Return the path of the folder, below the root, in which the day's new files wait."""
+    """Return the path of the folder for a day's new files, relative to the root."""
     return f"{STAGING_ROOT}/date={day.isoformat()}"
 
 
@@ -80,15 +81,15 @@ def encode_entry(entry: ExportedDay) -> bytes:
 
 
 def decode_entry(content: bytes) -> ExportedDay:
-    """Return an entry. Raises msgspec.DecodeError (ValidationError included) on other content."""
+    """Decode a catalogue entry. Raises msgspec.DecodeError (or its subclass ValidationError)."""
     return msgspec.json.decode(content, type=ExportedDay)
 
 
 def parse_entry_day(name: str) -> date:
-    """Return the day of an entry's path."""
+    """Return the day that the path of a catalogue entry names."""
     return date.fromisoformat(PurePosixPath(name).stem)
 
 
 def build_entry_path(day: date) -> str:
-    """Return the path of a day's entry below the root."""
+    """Return the path of a day's catalogue entry, relative to the root."""
     return f"{CATALOGUE_FOLDER}/{day.isoformat()}.json"

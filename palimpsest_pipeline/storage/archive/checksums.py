@@ -1,6 +1,6 @@
-"""One checksum per listing of a day's rows, computed by Postgres and from frames.
+"""Compute one checksum per listing over its rows of a day, in Postgres and from frames.
 
-Equal checksums mean equal rows. Both sides write each row as the same text: its columns in order, instants as
+Equal checksums mean equal rows. Both sides write each row as the same text: the columns in order, instants as
 microseconds since 1970, arrays joined by commas, null as a dash.
 """
 
@@ -21,12 +21,12 @@ from .day_shapes import Schema
 
 NULL_TEXT: Final = "-"
 CHECKSUMS_SCHEMA: Final[Schema] = {"listing_id": pl.Int32, "n_rows": pl.Int64, "checksum": pl.String}
-"""One row per listing that has rows."""
+"""One row per listing that has rows on the day."""
 
 
 @dataclass(frozen=True, slots=True)
 class ComparedTable:
-    """A table of the history for the comparison: its columns, and the order of a listing's rows."""
+    """A history table to compare: its columns and the sort order of a listing's rows."""
 
     name: str
     schema: Schema
@@ -38,20 +38,20 @@ CAPTURES_TABLE: Final = ComparedTable("captures", CAPTURE_SCHEMA, ("observed_at"
 
 
 def build_day_bounds(day: date) -> dict[str, str]:
-    """Return the bounds of a UTC day as parameters of a statement: begins_at, and the exclusive ends_at."""
+    """Return the bounds of a UTC day as query parameters: begins_at (included) and ends_at (excluded)."""
     begins_at = f"{day.isoformat()} 00:00:00+00"
     return {"begins_at": begins_at, "ends_at": f"{date.fromordinal(day.toordinal() + 1).isoformat()} 00:00:00+00"}
 
 
 def build_select_list(table: ComparedTable) -> str:
-    """Return the table's columns in the form of a frame: a missing mask is 0."""
+    """Return the SELECT list that reads the table's columns as frames have them: a null mask becomes 0."""
     return ", ".join("coalesce(off_mask, 0) as off_mask" if name == "off_mask" else name for name in table.schema)
 
 
 def compute_postgres_checksums(
     conn: psycopg.Connection[Any], table: ComparedTable, day: date, first: int, last: int
 ) -> pl.DataFrame:
-    """Return the checksums (CHECKSUMS_SCHEMA) of the listings from `first` to `last`, by Postgres."""
+    """Return the checksums (CHECKSUMS_SCHEMA) of listing ids `first` to `last`, computed in Postgres."""
     text = ", ".join(_build_text_sql(name, kind) for name, kind in table.schema.items())
     query = f"""
     select listing_id, count(*) as n_rows, md5(string_agg(text collate "C", e'\\n'
@@ -87,7 +87,7 @@ def compute_frame_checksums(table: ComparedTable, rows: pl.DataFrame) -> pl.Data
 
 
 def compute_digest(changes: pl.DataFrame, captures: pl.DataFrame) -> str:
-    """Return one digest for all listings' checksums of both tables."""
+    """Return one digest over the checksums of all listings of both tables."""
     joined = captures.join(changes, on="listing_id", how="full", coalesce=True, suffix="_changes").sort("listing_id")
     return hashlib.sha256("\n".join("|".join(map(str, row)) for row in joined.iter_rows()).encode()).hexdigest()
 

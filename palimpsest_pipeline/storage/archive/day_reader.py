@@ -1,6 +1,6 @@
-"""Reading days from their files, as the rows of history that Postgres had.
+"""Read exported days from their files as rows of the odds history.
 
-A file that differs from the catalogue is an error, never an empty answer.
+A file that differs from the catalogue raises an error. It never gives an empty result.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -18,29 +18,28 @@ from .errors import ArchiveDamaged, ArchiveError
 from .file_store import FileStore
 
 CHUNK_ROWS: Final = 100_000
-"""Rows of market_changes that are in memory together, besides the answers of a day."""
+"""Rows of market_changes that are in memory at once, in addition to a day's captures."""
 MAX_READS: Final = 5
 """Maximum number of attempts to read a day.
 
-Each attempt reads the day's entry again. It fails only if another export has replaced the files meanwhile, or if they
-are damaged.
+Each attempt reads the day's catalogue entry again. An attempt fails only if another export has replaced the files
+meanwhile, or if the files are damaged.
 """
 READ_ERRORS: Final = (ArchiveError, pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
-"""Errors of reading a file that is replaced or removed at the same time.
+"""Errors that can occur when a file is replaced or removed during a read.
 
-Polars' panic is a BaseException.
+Polars's PanicException is a BaseException, so `except Exception` would miss it.
 """
 
 EntryReader = Callable[[date], ExportedDay | None]
 RowReader = Callable[[pl.LazyFrame, pl.LazyFrame], Iterator[pl.DataFrame]]
-"""A function from captures.parquet and odds.parquet of a day to the wanted rows."""
+"""A function that takes the rows of captures.parquet and odds.parquet and yields result frames."""
 
 
 def split_listing_ranges(weights: pl.DataFrame, max_rows: int = CHUNK_ROWS) -> list[tuple[int, int]]:
-    """Return ranges of listing ids, both ends included, each of about `max_rows` rows.
+    """Return ranges of listing ids (first, last), both included, each with about `max_rows` rows.
 
-    The ranges follow each other without a gap and cover all numbers. `weights` has listing_id and n (its rows), one
-    row per listing.
+    Consecutive ranges cover all possible ids. `weights` has one row per listing: listing_id and n, its number of rows.
     """
     ends = (
         weights.sort("listing_id")
@@ -54,16 +53,16 @@ def split_listing_ranges(weights: pl.DataFrame, max_rows: int = CHUNK_ROWS) -> l
 
 
 def count_rows_by_listing(captures: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows of market_changes by listing, according to the answers (listing_id, n)."""
+    """Return the number of market_changes rows per listing (listing_id, n), summed from `captures`."""
     return captures.group_by("listing_id").agg(n=pl.col("n_changed").cast(pl.Int64).sum())
 
 
 def read_changes(
     captures: pl.LazyFrame, odds: pl.LazyFrame, listing_ids: Collection[int] | None = None
 ) -> Iterator[pl.DataFrame]:
-    """Yield rows of history (CHANGE_SCHEMA) of a day's files, some listings at a time.
+    """Yield the rows of market_changes (CHANGE_SCHEMA) of a day's files, some listings at a time.
 
-    They are sorted by listing, line and instant.
+    They are sorted by listing, line and instant. `listing_ids` None means all listings.
     """
     is_selected = pl.lit(True) if listing_ids is None else pl.col("listing_id").is_in(listing_ids)
     numbers = captures.filter(is_selected).select(*ANSWER_NUMBERS_SCHEMA, "keyframe", "n_changed").collect()
@@ -76,7 +75,7 @@ def read_changes(
 def read_captures(
     captures: pl.LazyFrame, _odds: pl.LazyFrame, listing_ids: Collection[int] | None = None
 ) -> Iterator[pl.DataFrame]:
-    """Yield rows of core.captures of a day's files, by listing and instant."""
+    """Yield the rows of core.captures of a day's files, sorted by listing and instant."""
     is_selected = pl.lit(True) if listing_ids is None else pl.col("listing_id").is_in(listing_ids)
     yield captures.filter(is_selected).select(list(CAPTURE_SCHEMA)).collect()
 
@@ -84,15 +83,16 @@ def read_captures(
 def read_days(
     store: FileStore, read_entry: EntryReader, days: Sequence[date], read_rows: RowReader
 ) -> Iterator[pl.DataFrame]:
-    """Yield the rows that `read_rows` finds in each of the days."""
+    """Yield, day by day, the frames that `read_rows` makes from the day's two files."""
     for day in days:
         yield from _read_day(store, read_entry, day, read_rows)
 
 
 def _read_day(store: FileStore, entry: EntryReader, day: date, read: RowReader) -> Iterator[pl.DataFrame]:
-    """Yield the frames of the two files that one entry names.
+    """Yield the frames that `read` makes from the two files of the day's catalogue entry.
 
-    An export that replaces the files switches the entry first; then the new files are read.
+    An export first changes the entry and then replaces the files. If that happens during the read, the entry and the
+    new files are read.
     """
     has_yielded = False
     for attempt in range(1, MAX_READS + 1):
@@ -103,7 +103,7 @@ def _read_day(store: FileStore, entry: EntryReader, day: date, read: RowReader) 
                 _open_file(store, current, current.odds_path) as odds,
             ):
                 if require_entry(store, entry, day) != current:
-                    continue  # a file of the next export may have been opened
+                    continue  # the opened file may already be that of the next export
                 for frame in read(captures, odds):
                     has_yielded = True
                     yield frame
@@ -117,7 +117,7 @@ def _read_day(store: FileStore, entry: EntryReader, day: date, read: RowReader) 
 
 
 def build_read_error(store: FileStore, entry: ExportedDay, error: BaseException) -> ArchiveError:
-    """Return the error that explains why a day cannot be read."""
+    """Return an ArchiveError that explains why a day cannot be read."""
     if isinstance(error, ArchiveError):
         return error
     if isinstance(error, OSError):
@@ -128,7 +128,7 @@ def build_read_error(store: FileStore, entry: ExportedDay, error: BaseException)
 
 
 def require_entry(store: FileStore, read_entry: EntryReader, day: date) -> ExportedDay:
-    """Return the day's entry. Raises ArchiveError when there is none."""
+    """Return the day's catalogue entry. Raises ArchiveError when there is none."""
     entry = read_entry(day)
     if entry is None:
         raise ArchiveError(
@@ -138,10 +138,7 @@ def require_entry(store: FileStore, read_entry: EntryReader, day: date) -> Expor
 
 
 def check_files(store: FileStore, entry: ExportedDay) -> None:
-    """Raise ArchiveDamaged when a file of the day is missing or differs from the catalogue.
-
-    A file differs when it has another size, or does not have its fixed name.
-    """
+    """Raise ArchiveDamaged when a file of the day is missing, has another size or another name."""
     if entry.is_staged:
         raise ArchiveDamaged(
             entry.day, entry.odds_path, "does not have its fixed name: an export is running, or was interrupted"
@@ -159,7 +156,7 @@ def _require_size(entry: ExportedDay, file: str, actual_size: int | None, size: 
 
 @contextmanager
 def _open_file(store: FileStore, entry: ExportedDay, file: str) -> Iterator[pl.LazyFrame]:
-    """Yield the rows of a file that has the catalogue's size and a readable footer."""
+    """Open a file of the day after checking its size and its Parquet footer."""
     try:
         with store.scan_file(file) as (size, rows):
             _require_size(entry, file, size, entry.files[file])
@@ -170,16 +167,16 @@ def _open_file(store: FileStore, entry: ExportedDay, file: str) -> Iterator[pl.L
 
 
 def read_answer_numbers(store: FileStore, captures_path: str) -> pl.DataFrame:
-    """Return the number of each answer in the file of a day's answers (ANSWER_NUMBERS_SCHEMA).
+    """Return the number of each answer in a day's captures file (ANSWER_NUMBERS_SCHEMA).
 
-    The frame is empty when there is no such file, or it cannot be read.
+    The frame is empty when the file does not exist or cannot be read.
     """
     numbers = _read_columns(store, captures_path, list(ANSWER_NUMBERS_SCHEMA))
     return pl.DataFrame(schema=ANSWER_NUMBERS_SCHEMA) if numbers is None else numbers
 
 
 def read_archived_cycles(store: FileStore, captures_path: str) -> frozenset[int] | None:
-    """Return ids of the cycles in the file of a day's answers; None without a readable file."""
+    """Return the ids of the cycles in a day's captures file; None when the file cannot be read."""
     rows = _read_columns(store, captures_path, ["cycle_id"])
     return None if rows is None else frozenset(rows["cycle_id"])
 

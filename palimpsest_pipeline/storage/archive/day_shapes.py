@@ -1,8 +1,8 @@
-"""The rows of a day's files, and their conversion from and to rows of history. Frames in, frames out.
+"""Convert rows of the odds history to the rows of a day's Parquet files, and back.
 
-`odds.parquet` has one row per outcome, by listing, line and instant, so that a market's prices are adjacent. It
-names the answer by a number: an instant repeated in every row would take more than half of the file.
-`captures.parquet` has the answers with number and instant.
+All functions take and return frames. `odds.parquet` has one row per outcome, sorted by listing, line and instant, so
+the prices of a market are adjacent. A row refers to its answer by a number, because an instant in every row would take
+more than half of the file. `captures.parquet` maps the numbers to answers and instants.
 """
 
 from typing import Any, Final
@@ -18,8 +18,7 @@ Schema = dict[str, Any]
 CAPTURES_FILE_SCHEMA: Final[Schema] = {**CAPTURE_SCHEMA, "answer": pl.Int16}
 """Columns of captures.parquet.
 
-`answer` is the number of the answer among those of its listing and UTC day. A number never changes, even if other
-answers arrive later.
+`answer` numbers the answers of a listing on a UTC day. A number never changes, even if other answers arrive later.
 """
 ODDS_FILE_SCHEMA: Final[Schema] = {
     "listing_id": pl.Int32,
@@ -32,21 +31,22 @@ ODDS_FILE_SCHEMA: Final[Schema] = {
 }
 """Columns of odds.parquet.
 
-`ordinal` is the outcome's position in the vocabulary, from 1; 0 in the only row of a market without outcomes.
-`odds_milli` is null when the outcome has no price. `off` means that the outcome is in the answer but cannot be backed.
+`ordinal` is the outcome's position in the vocabulary, from 1. A market without outcomes has one row with ordinal 0.
+`odds_milli` is decimal odds x 1000, null when the outcome has no price. `off` is true when the answer contains the
+outcome but no bet on it is accepted.
 """
 ANSWER_NUMBERS_SCHEMA: Final[Schema] = {"listing_id": pl.Int32, "observed_at": INSTANT, "answer": pl.Int16}
-"""Columns of `captures` that map an answer to its number."""
+"""Columns of captures.parquet that map an answer to its number."""
 MAX_OUTCOMES: Final = 63
-"""Bits of a signed 64-bit mask."""
+"""Maximum number of outcomes of a market: the usable bits of a signed 64-bit mask."""
 
 
 def number_answers(captures: pl.DataFrame, previous_numbers: pl.DataFrame) -> pl.DataFrame:
-    """Return `captures` (CAPTURE_SCHEMA) with `answer`, sorted by listing and instant.
+    """Add the column `answer` to `captures` (CAPTURE_SCHEMA), sorted by listing and instant.
 
-    An answer in `previous_numbers` (ANSWER_NUMBERS_SCHEMA, the last export) keeps its number; other answers get the
-    next ones. So a reader who combines the odds of one export with the captures of the next never confuses two
-    instants.
+    An answer that the last export numbered (`previous_numbers`, ANSWER_NUMBERS_SCHEMA) keeps its number. Other answers
+    get the next free numbers. A reader that combines files of two exports therefore never takes one instant for
+    another.
     """
     numbered = captures.join(previous_numbers.select(list(ANSWER_NUMBERS_SCHEMA)), on=ANSWER_KEY, how="left").sort(
         ANSWER_KEY
@@ -63,9 +63,9 @@ def number_answers(captures: pl.DataFrame, previous_numbers: pl.DataFrame) -> pl
 
 
 def build_odds_rows(changes: pl.DataFrame, numbers: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows of odds.parquet for rows of history (CHANGE_SCHEMA).
+    """Convert rows of market_changes (CHANGE_SCHEMA) to rows of odds.parquet.
 
-    `answer` is null where `numbers` (ANSWER_NUMBERS_SCHEMA) does not have the answer.
+    `answer` is null for an answer that `numbers` (ANSWER_NUMBERS_SCHEMA) lacks.
     """
     keyed = changes.join(numbers, on=ANSWER_KEY, how="left").sort("listing_id", "line_id", "observed_at")
     places = pl.int_ranges(1, pl.col("odds_milli").list.len() + 1, dtype=pl.Int16)
@@ -75,13 +75,13 @@ def build_odds_rows(changes: pl.DataFrame, numbers: pl.DataFrame) -> pl.DataFram
 
 
 def build_change_rows(odds: pl.DataFrame, numbers: pl.DataFrame) -> pl.DataFrame:
-    """Return rows of history (CHANGE_SCHEMA) for rows of odds.parquet in the order of the file.
+    """Convert rows of odds.parquet, in the order of the file, to rows of market_changes (CHANGE_SCHEMA).
 
-    They are sorted by listing, line and instant. `numbers` has ANSWER_NUMBERS_SCHEMA and keyframe of their answers.
-    A row whose answer is not in `numbers` is left out.
+    The result is sorted by listing, line and instant. `numbers` has ANSWER_NUMBERS_SCHEMA and the column `keyframe` of
+    the answers. A row whose answer is not in `numbers` is left out.
     """
-    # A market's rows are adjacent and begin with its first outcome, so they need no grouping by key, which would take
-    # most of the time.
+    # A market's rows are adjacent and begin with its first outcome, so a running count identifies the market. Grouping
+    # by key would take most of the time.
     run = (pl.col("ordinal") <= 1).cum_sum().set_sorted()
     markets = (
         odds.with_columns(run=run, off_bit=pl.when("off").then(_build_outcome_bit()).otherwise(0))
@@ -105,5 +105,5 @@ def build_change_rows(odds: pl.DataFrame, numbers: pl.DataFrame) -> pl.DataFrame
 
 
 def _build_outcome_bit() -> pl.Expr:
-    """Return the mask with only the bit of this row's outcome."""
+    """Return an expression: the mask in which only the bit of the row's outcome is set."""
     return pl.lit(2, pl.Int64).pow((pl.col("ordinal").cast(pl.Int64) - 1).clip(0, MAX_OUTCOMES - 1))

@@ -1,7 +1,7 @@
-"""The meaning of the numbers in the archive: listings, lines and outcomes, in files beside the days.
+"""Write and read the dimension files: the names of listing, line and outcome ids.
 
-The files are complete, so that an export can be understood without the database. They contain every number of any
-exported day: a number is never used twice, and an export writes these files before its day becomes visible.
+The files make an export readable without the database. They contain every id of every exported day: an id is never used
+twice, and an export writes the dimension files before the day becomes visible.
 """
 
 import io
@@ -69,7 +69,7 @@ OUTCOMES_FILE: Final = "outcomes.parquet"
 
 @dataclass(frozen=True, slots=True)
 class Dimensions:
-    """The meaning of the numbers: frames of LISTINGS_SCHEMA, LINES_SCHEMA and OUTCOMES_SCHEMA."""
+    """The names of ids: frames of LISTINGS_SCHEMA, LINES_SCHEMA and OUTCOMES_SCHEMA."""
 
     listings: pl.DataFrame
     lines: pl.DataFrame
@@ -77,7 +77,7 @@ class Dimensions:
 
 
 def read_dimensions(store: FileStore) -> Dimensions:
-    """Return the newest dimensions.
+    """Read the newest dimension files.
 
     Raises ArchiveError when a file is missing: nothing was exported yet, or the folder is not an archive.
     """
@@ -92,9 +92,9 @@ def read_dimensions(store: FileStore) -> Dimensions:
 
 
 def require_same_numbers(conn: psycopg.Connection[Any], store: FileStore) -> None:
-    """Raise ArchiveError when a number of the archive has another or no meaning in this database.
+    """Raise ArchiveError when an id of the archive has another or no meaning in this database.
 
-    Then the archive belongs to another database.
+    Such an archive was written from another database.
     """
     for file, sql, schema, number, meaning in (
         (LISTINGS_FILE, LISTINGS_SQL, LISTINGS_SCHEMA, "listing_id", ("platform", "external_id")),
@@ -114,9 +114,9 @@ def require_same_numbers(conn: psycopg.Connection[Any], store: FileStore) -> Non
 
 
 def write_dimensions(conn: psycopg.Connection[Any], store: FileStore, workspace: Path) -> None:
-    """Write the current dimensions.
+    """Write the dimension files from the database.
 
-    `conn` must be outside a transaction. A listing that core no longer has keeps its last names.
+    `conn` must be outside a transaction. A listing that is no longer in core keeps its last names.
     """
     conn.execute("select pg_advisory_lock(%s)", [AdvisoryLock.EXPORT_DIMENSIONS])
     conn.commit()
@@ -126,8 +126,8 @@ def write_dimensions(conn: psycopg.Connection[Any], store: FileStore, workspace:
         if before is not None:
             named_listings = listings.filter(pl.col("home_team").is_not_null())
             remembered = before.join(named_listings, on="listing_id", how="anti")
-            # A listing that core no longer has stays primary only if core has no other primary one; otherwise there
-            # would be two.
+            # A listing that is no longer in core stays primary only if core has no other primary listing of the same
+            # platform and fixture.
             primary_listings = named_listings.filter("is_primary").select("platform", "sr_id", taken=pl.lit(True))
             stays_primary = pl.col("is_primary") & pl.col("taken").is_null()
             remembered = (

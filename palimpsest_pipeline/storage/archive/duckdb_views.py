@@ -1,4 +1,4 @@
-"""The SQL of DuckDB views over the archive with names, written beside the files."""
+"""Build the SQL script of DuckDB views (`open.sql`) that is stored beside the archive's files."""
 
 from typing import Final
 
@@ -41,5 +41,5 @@ left join outcomes u on u.market_id = n.market_id and u.ordinal = o.ordinal and 
 
 
 def build_views_sql(root: str) -> bytes:
-    """Return the file's content for an archive at `root`, a folder or URL."""
+    """Return the content of `open.sql` for an archive at `root`, a folder or URL."""
     return VIEWS_TEMPLATE.format(root=root, quoted=root.replace("'", "''")).encode()

@@ -1,4 +1,4 @@
-"""The errors of an archive, with their remedies."""
+"""The errors of an archive; each message contains a remedy."""
 
 import os
 from collections.abc import Sequence
@@ -9,9 +9,9 @@ from palimpsest_pipeline.domain.secrets import list_store_secrets, redact
 
 
 class ArchiveError(PalimpsestError):
-    """The error when the archive cannot be used as requested.
+    """The error when the archive cannot be used.
 
-    The message gives a remedy, and shows no credentials of the store.
+    The message contains a remedy and no credentials of the store.
     """
 
     def __init__(self, message: str) -> None:
@@ -40,7 +40,7 @@ class EntryUnreadable(ArchiveError):
 
 
 class CyclesMissing(ArchiveError):
-    """The error when the day in Postgres lacks cycles of the exported day. The archive is unchanged."""
+    """The error when Postgres lacks cycles that the exported day has. The archive is unchanged."""
 
     MAX_SHOWN_CYCLES = 3
 
@@ -62,7 +62,7 @@ class CyclesMissing(ArchiveError):
 class ExportMismatch(ArchiveError):
     """The error when the written files differ from Postgres. The archive is unchanged.
 
-    `listing_ids` are the listings that differ.
+    `listing_ids` are the listings whose rows differ.
     """
 
     MAX_SHOWN_LISTINGS = 10

@@ -1,4 +1,4 @@
-"""The export of a day: files are written from Postgres, verified against it, and then published."""
+"""Export a day: write the files from Postgres, verify them against Postgres, then publish them."""
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -37,9 +37,9 @@ from .file_store import FileStore
 from .version import compute_day_version
 
 ROW_GROUP_ROWS: Final = 100_000
-"""Number of rows in a row group.
+"""Number of rows in a Parquet row group.
 
-It is small enough to find a listing's rows without reading many others, and large enough to compress well.
+It is small enough to read one listing without many others, and large enough to compress well.
 """
 ZSTD_LEVEL: Final = 9
 ROW_COUNTS_SQL: Final = """
@@ -63,10 +63,10 @@ def export_day(
     *,
     force: bool = False,
 ) -> ExportedDay:
-    """Export a day; `previous_entry` is its current entry in the archive, None without one.
+    """Export a day. `previous_entry` is its catalogue entry before the export, or None.
 
-    The caller holds the day's lock. Raises CyclesMissing when the exported day has cycles that Postgres lacks,
-    unless `force`.
+    The caller holds the day's lock (`hold_day_lock`). Raises CyclesMissing when the exported day has cycles that
+    Postgres lacks, unless `force` is true.
     """
     with store.open_workspace(day.isoformat()) as workspace:
         with _open_snapshot(conn):
@@ -93,7 +93,7 @@ def export_day(
         dimensions.write_dimensions(conn, store, workspace)
         if previous_entry is not None:
             _stage_files(store, workspace, entry)
-        # Answers are published before odds: the new answers also serve a reader of the old odds.
+        # Captures are published before odds, because the new captures contain all answers of the old odds.
         for file in (entry.captures_path, entry.odds_path):
             store.publish(workspace / Path(file).name, file)
         _publish_bytes(store, workspace, duckdb_views.VIEWS_FILE, duckdb_views.build_views_sql(store.address))
@@ -103,9 +103,10 @@ def export_day(
 
 
 def _require_cycles(store: FileStore, before: ExportedDay, entry: ExportedDay, cycle_ids: set[int]) -> None:
-    """Raise when the new export of a day would lose cycles.
+    """Raise CyclesMissing when the new export would lose cycles of the earlier one.
 
-    The day may have been derived from only a part of the landed content.
+    This happens when Postgres was filled from only a part of the landed answers. Raises ArchiveError when the earlier
+    file cannot be read and has more answers.
     """
     archived = read_archived_cycles(store, before.captures_path)
     if archived is None and entry.n_captures < before.n_captures:
@@ -119,16 +120,16 @@ def _require_cycles(store: FileStore, before: ExportedDay, entry: ExportedDay, c
 
 
 def _stage_files(store: FileStore, workspace: Path, entry: ExportedDay) -> None:
-    """Point the day's entry to copies of the new files.
+    """Publish copies of the new files and let the day's catalogue entry point to them.
 
-    So a process that dies during the replacement of the fixed names leaves a day that can be read.
+    If the process dies while it replaces the files with fixed names, the day can still be read from the copies.
     """
     folder = f"{build_staging_path(entry.day)}/{uuid4().hex[:8]}"
     staged = replace(entry, files={f"{folder}/{PurePosixPath(file).name}": size for file, size in entry.files.items()})
     for file in staged.files:
         source = workspace / PurePosixPath(file).name
         copy = workspace / f"{source.name}.copy"
-        shutil.copyfile(source, copy)  # the file itself is published under its fixed name afterwards
+        shutil.copyfile(source, copy)  # the original is published under its fixed name afterwards
         store.publish(copy, file)
     _publish_bytes(store, workspace, catalogue.build_entry_path(entry.day), catalogue.encode_entry(staged))
 
@@ -141,9 +142,9 @@ def _publish_bytes(store: FileStore, workspace: Path, name: str, content: bytes)
 
 @contextmanager
 def hold_day_lock(conn: psycopg.Connection[Any], day: date) -> Iterator[None]:
-    """Block other exports and restores of the day in this block.
+    """Block other exports and restores of the day during the block.
 
-    `conn` is outside a transaction before and after.
+    `conn` must be outside a transaction. Raises ValueError otherwise.
     """
     if conn.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
         raise ValueError("an export needs a connection outside a transaction: commit or roll back first")
@@ -166,7 +167,7 @@ def _open_snapshot(conn: psycopg.Connection[Any]) -> Iterator[None]:
 
 
 def read_rows(conn: psycopg.Connection[Any], table: ComparedTable, day: date, first: int, last: int) -> pl.DataFrame:
-    """Return the table's rows of the day, of the listings from `first` to `last`."""
+    """Return the table's rows of a UTC day, for listing ids from `first` to `last`."""
     query = f"select {build_select_list(table)} from core.{table.name} where {DAY_AND_LISTINGS_SQL}"
     return read_frame(conn, query, {**build_day_bounds(day), "first": first, "last": last}, table.schema)
 
@@ -179,10 +180,10 @@ def _write_files(
     exported_at: datetime,
     last_answers: pl.DataFrame,
 ) -> ExportedDay:
-    """Write both files in the workspace and return their entry.
+    """Write both files of a day into `workspace`, verify them and return their catalogue entry.
 
-    Raises ExportMismatch when they differ from Postgres. `last_answers` (ANSWER_NUMBERS_SCHEMA) has the numbers of
-    answers that are already in the archive; these answers keep them.
+    `last_answers` (ANSWER_NUMBERS_SCHEMA) has the numbers of answers in the previous export, which stay the same.
+    Raises ExportMismatch when the files differ from Postgres.
     """
     parts = split_listing_ranges(
         read_frame(conn, ROW_COUNTS_SQL, build_day_bounds(day), {"listing_id": pl.Int32, "n": pl.Int64})
@@ -224,7 +225,7 @@ def _write_files(
 
 
 def _sink_frames(rows: Callable[[], Iterator[pl.DataFrame]], schema: Schema, path: Path) -> None:
-    """Write frames as one file while they are produced."""
+    """Write frames into one Parquet file while they are produced."""
 
     def source(
         columns: list[str] | None, _predicate: pl.Expr | None, _n_rows: int | None, _batch: int | None
@@ -240,9 +241,10 @@ def _sink_frames(rows: Callable[[], Iterator[pl.DataFrame]], schema: Schema, pat
 def _verify_files(
     conn: psycopg.Connection[Any], day: date, parts: Sequence[tuple[int, int]], captures_path: Path, odds_path: Path
 ) -> tuple[int, pl.DataFrame, pl.DataFrame]:
-    """Return the prices, and the checksums of both tables; raise when files and Postgres differ.
+    """Compare the files with Postgres. Return the number of prices and the checksums of both tables.
 
-    The checksums have CHECKSUMS_SCHEMA. Raises ExportMismatch.
+    The checksums are (CHECKSUMS_SCHEMA) frames of market_changes and captures. Raises ExportMismatch when files and
+    Postgres differ.
     """
     captures, odds = (
         pl.scan_parquet(captures_path, hive_partitioning=False),

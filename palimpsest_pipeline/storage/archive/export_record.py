@@ -1,9 +1,9 @@
-"""The database's own record of the exported days, which must be in the archive.
+"""The database's record of exported days: rows of ops.exported_days.
 
-The record is independent of the folder or bucket that is configured.
+The record stays correct when another folder or bucket is configured for the archive.
 
-Belongs here: the rows of ops.exported_days. Does not belong here: the archive's catalogue, which is written with the
-files.
+Belongs here: reading and writing ops.exported_days. Does not belong here: the archive's catalogue, which is written
+with the files.
 """
 
 from collections.abc import Collection, Iterable
@@ -18,7 +18,7 @@ from .catalogue import ExportedDay
 
 @dataclass(frozen=True, slots=True)
 class RecordedDay:
-    """A UTC day that was exported, in the record of the database."""
+    """A row of ops.exported_days: a UTC day that was exported."""
 
     day: date
     exported_at: datetime
@@ -26,12 +26,12 @@ class RecordedDay:
 
 
 def build_recorded_day(entry: ExportedDay) -> RecordedDay:
-    """Return the database's record of an entry of the catalogue."""
+    """Convert a catalogue entry to the row of ops.exported_days."""
     return RecordedDay(entry.day, entry.exported_at, entry.n_captures)
 
 
 def record_days(conn: psycopg.Connection[Any], days: Iterable[RecordedDay]) -> None:
-    """Record that these days are in the archive. Callers commit."""
+    """Write the rows of exported days. Callers commit."""
     with conn.cursor() as cursor:
         cursor.executemany(
             "insert into ops.exported_days (day, exported_at, n_captures) values (%s, %s, %s)"
@@ -41,11 +41,11 @@ def record_days(conn: psycopg.Connection[Any], days: Iterable[RecordedDay]) -> N
 
 
 def read_recorded_days(conn: psycopg.Connection[Any]) -> dict[date, RecordedDay]:
-    """Return the days that were exported, by day in order."""
+    """Return the exported days: rows by day, in order of days."""
     rows = conn.execute("select day, exported_at, n_captures from ops.exported_days order by day").fetchall()
     return {row[0]: RecordedDay(*row) for row in rows}
 
 
 def delete_recorded_days(conn: psycopg.Connection[Any], days: Collection[date]) -> None:
-    """Delete the record that these days were exported. Callers commit."""
+    """Delete the rows of these days. Callers commit."""
     conn.execute("delete from ops.exported_days where day = any(%s)", [list(days)])

@@ -1,6 +1,6 @@
-"""The place of the archive's files: a local folder, or an object store by URL.
+"""Read and write the archive's files in a local folder or an object store.
 
-A file is replaced in one step, and errors are reported in plain words.
+A file is replaced in one step. Errors of the store become ArchiveError with a plain message.
 
 Belongs here: bytes and paths. Does not belong here: the content of a file.
 """
@@ -22,18 +22,18 @@ from .errors import ArchiveError
 LOCAL_PROTOCOLS: Final = frozenset({"", "file", "local"})
 S3_PROTOCOLS: Final = frozenset({"s3", "s3a"})
 READABLE_PROTOCOLS: Final = LOCAL_PROTOCOLS | S3_PROTOCOLS | {"gs", "gcs", "az", "abfs", "abfss"}
-"""Stores that both fsspec and Polars support."""
+"""Protocols of stores that both fsspec and Polars support."""
 UNFINISHED_FOLDER: Final = ".unfinished"
-"""Folder below a local root for files that are still written. No glob of a reader includes it."""
+"""Folder below a local root for files that are not finished. Globs of readers do not include it."""
 
 
 class FileStore:
-    """The files below one root, by their path below it."""
+    """The files below one root. File names are paths relative to the root."""
 
     def __init__(self, root: str | Path) -> None:
         try:
             self.root = UPath(root)
-            self._fs = self.root.fs  # the first access creates it
+            self._fs = self.root.fs  # fsspec creates the file system at the first access
         except (ImportError, ValueError) as error:  # fsspec does not know the store, or its package is not installed
             raise ArchiveError(
                 f"no archive at {root}: {error}. Install that store's fsspec package, or set the export to another URL."
@@ -50,7 +50,7 @@ class FileStore:
 
     @property
     def address(self) -> str:
-        """The root in the form of DuckDB and Polars."""
+        """The root's path or URL in the form that DuckDB and Polars accept."""
         return self._path if self.is_local else f"{self.root.protocol}://{self._path}"
 
     def read(self, name: str) -> bytes | None:
@@ -63,9 +63,9 @@ class FileStore:
                 return None
 
     def read_all(self, folder: str, suffix: str) -> dict[str, bytes]:
-        """Return the content of the files of a folder that end in `suffix`, by path below the root, in order.
+        """Return the content of all files in `folder` that end in `suffix`, by sorted path.
 
-        A missing folder gives no files.
+        A missing folder gives an empty result.
         """
         paths = [self._build_path(name) for name in self.list_names(folder, suffix)]
         with self._translate_errors("read"):
@@ -73,7 +73,7 @@ class FileStore:
         return {f"{folder}/{path.rpartition('/')[2]}": contents[path] for path in sorted(contents)}
 
     def read_size_bytes(self, name: str) -> int | None:
-        """Return the file's size; None when there is no such file."""
+        """Return the file's size in bytes; None when there is no such file."""
         with self._translate_errors("read"):
             self._fs.invalidate_cache()
             try:
@@ -83,10 +83,10 @@ class FileStore:
 
     @contextmanager
     def scan_file(self, name: str) -> Iterator[tuple[int, pl.LazyFrame]]:
-        """Yield size and rows of a Parquet file in its current state.
+        """Open a Parquet file and yield its size in bytes and its rows.
 
-        A local file stays the same one in the block, also when it is replaced meanwhile. Raises FileNotFoundError
-        when it does not exist, Polars' errors when it is no Parquet file.
+        The block keeps reading the same local file, even if it is replaced meanwhile. Raises FileNotFoundError when the
+        file does not exist, and Polars's errors when it is not a Parquet file.
         """
         if self.is_local:
             with Path(self._build_path(name)).open("rb") as file:
@@ -103,7 +103,10 @@ class FileStore:
         )
 
     def scan_days(self, files: Sequence[str]) -> pl.LazyFrame:
-        """Return the rows of Parquet files with the `date` of their paths; collecting opens the files."""
+        """Return the rows of Parquet files as a lazy frame, with the column `date` from their paths.
+
+        The files are opened when the frame is collected.
+        """
         options = None if self.is_local else self._build_polars_options()
         return pl.scan_parquet(
             [f"{self.address}/{file}" for file in files], glob=False, hive_partitioning=True, storage_options=options
@@ -111,9 +114,9 @@ class FileStore:
 
     @contextmanager
     def open_workspace(self, name: str) -> Iterator[Path]:
-        """Yield an empty local folder of that name for unfinished files, and remove it afterwards.
+        """Yield an empty local folder for unfinished files, and remove it after the block.
 
-        For a local root it is on the root's file system.
+        For a local root the folder is on the root's file system, so files can be moved in one step.
         """
         with self._translate_errors("write to"):
             above = Path(self._path) / UNFINISHED_FOLDER if self.is_local else None
@@ -124,9 +127,9 @@ class FileStore:
             yield Path(path)
 
     def publish(self, source: Path, name: str) -> None:
-        """Move a finished local file to its place: readers see the old file or the whole new one.
+        """Move a finished local file to its place. A reader sees the old file or the complete new one.
 
-        `source` may no longer exist afterwards.
+        `source` may not exist afterwards.
         """
         with self._translate_errors("write to"):
             if not self.is_local:
@@ -134,23 +137,23 @@ class FileStore:
                 if (size := int(self._fs.info(self._build_path(name), refresh=True)["size"])) != source.stat().st_size:
                     raise OSError(f"{size} bytes of {source.stat().st_size} arrived at {name}")
                 return
-            # A day is dropped from Postgres because these files exist, so their names and those of their folders must
-            # survive a power failure too.
+            # A day is dropped from Postgres because these files exist, so their names and folders must survive a power
+            # failure.
             move_into_place(source, Path(self._build_path(name)))
 
     def remove(self, folder: str) -> None:
-        """Remove a folder with its content, if there is one."""
+        """Remove a folder and its content if it exists."""
         with self._translate_errors("write to"), suppress(FileNotFoundError, NotADirectoryError):
             self._fs.invalidate_cache()
             self._fs.rm(self._build_path(folder), recursive=True)
 
     def list_names(self, folder: str, suffix: str) -> list[str]:
-        """Return paths below the root of the files of a folder that end in `suffix`, in order.
+        """Return the sorted paths of all files in `folder` that end in `suffix`.
 
-        A missing folder gives no files.
+        A missing folder gives an empty list.
         """
         with self._translate_errors("read"):
-            self._fs.invalidate_cache()  # fsspec caches listings; other processes write here too
+            self._fs.invalidate_cache()  # fsspec caches listings, and other processes write files here
             try:
                 paths = self._fs.ls(self._build_path(folder), detail=False)
             except (FileNotFoundError, NotADirectoryError):
@@ -164,15 +167,15 @@ class FileStore:
     def _require_root(self) -> None:
         """Raise an error when the bucket of an object store does not exist.
 
-        Without its bucket, a missing file proves nothing.
+        A file that is missing in a missing bucket does not mean that the day was not exported.
         """
         if not self.is_local:
             self._fs.ls(self._path.partition("/")[0])
 
     def _build_polars_options(self) -> dict[str, Any] | None:
-        """Return the setting that Polars, unlike fsspec, does not read from the environment.
+        """Return the endpoint of a private store as Polars options; None when the default is used.
 
-        It is the endpoint of a private store.
+        Polars, unlike fsspec, does not read the endpoint from the environment.
         """
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") if self._s3 else None
         return (
@@ -185,7 +188,7 @@ class FileStore:
     def _translate_errors(self, verb: str) -> Iterator[None]:
         try:
             yield
-        except Exception as error:  # each store's package has its own errors
+        except Exception as error:  # each store's package raises its own errors
             reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
             remedy = (
                 "Make it readable and writable"

@@ -1,9 +1,8 @@
-"""The export with names, as one lazy frame for Polars.
+"""Read the export with names as one lazy Polars frame.
 
-Columns and rows are those of the DuckDB view `prices` of open.sql.
+Columns and rows equal those of the DuckDB view `prices` of open.sql.
 
-Belongs here: joining the files. Does not belong here: folding changes to a state at an instant
-(`storage.odds.export_reader`).
+Belongs here: joining the files. Does not belong here: computing the state at an instant (`storage.odds.export_reader`).
 """
 
 from collections.abc import Sequence
@@ -43,21 +42,21 @@ NAMED_PRICES_SCHEMA: Final[Schema] = {
     "ordinal": pl.Int16,
     "cycle_id": pl.Int64,
 }
-"""Columns of the named prices.
+"""Columns of the prices with names.
 
-`date` is the UTC day. `odds` is decimal, null without a price. `is_active` tells whether the outcome could be backed.
-`keyframe` means that the row was written because the day begins, not because of a change. `is_primary` tells whether
-the listing is the primary one of several of the platform for the fixture; it is false when that is not known. A price
-holds until the outcome's next row; the captures in between confirm it.
+`date` is the UTC day. `odds` is decimal, null without a price. `is_active` is true when bets on the outcome were
+accepted. `keyframe` is true when the row was written because the day began, not because of a change. `is_primary` is
+true for the primary listing of the platform for the fixture, and false when that is not known. A price is valid until
+the outcome's next row.
 """
 
 
 def scan_prices(
     store: FileStore, numbers: Dimensions, days: Sequence[ExportedDay], sr_ids: Sequence[int] | None
 ) -> pl.LazyFrame:
-    """Return rows of these exported days (NAMED_PRICES_SCHEMA), of the given fixtures or of all.
+    """Return the prices with names of these days (NAMED_PRICES_SCHEMA), of all or the given fixtures.
 
-    Filters on date and listing_id reach the files.
+    Filters on date and listing_id are applied while the files are read.
     """
     listings = numbers.listings if sr_ids is None else numbers.listings.filter(pl.col("sr_id").is_in(sr_ids))
     is_selected = pl.lit(value=True) if sr_ids is None else pl.col("listing_id").is_in(listings["listing_id"].to_list())
@@ -75,7 +74,8 @@ def scan_prices(
     )
     is_active = pl.col("odds_milli").is_not_null() & (pl.col("state") == MarketState.OFFERED.value) & ~pl.col("off")
     outcome = pl.when(pl.col("outcome") != "").then("outcome")
-    decimal_odds = (pl.col("odds_milli") / 1000).round(3)  # Polars divides by a literal through its inverse
+    # rounded, because Polars multiplies by the inverse of a literal divisor
+    decimal_odds = (pl.col("odds_milli") / 1000).round(3)
     is_primary = pl.col("is_primary").fill_null(value=False)
     return rows.with_columns(
         outcome_key=pl.coalesce("outcome_key", outcome), odds=decimal_odds, is_active=is_active, is_primary=is_primary

@@ -1,6 +1,6 @@
-"""The restore of a day: files are copied into new partitions, compared with the export, and attached.
+"""Restore a day: copy its files into new tables, compare them with the export, and attach them.
 
-Partitions that exist and are empty, for example after truncating core, are filled in place.
+Partitions that exist and are empty, for example after TRUNCATE, are filled in place.
 """
 
 from collections.abc import Iterator
@@ -24,13 +24,13 @@ ALL_LISTING_IDS: Final = (-(2**31), 2**31 - 1)
 def lock_day(conn: psycopg.Connection[Any], day: date) -> None:
     """Lock the day against other sessions until the transaction ends.
 
-    No other session exports or restores the day, creates or drops partitions, or writes to those of the day.
+    Other sessions cannot export or restore the day, create or drop partitions, or write rows of the day.
     """
     conn.execute("select pg_advisory_xact_lock(%s, %s)", [AdvisoryLock.EXPORTED_DAY, day.toordinal()])
     partitions.hold_partitions(conn)
     partitions.lock_partition_creation(conn)
     missing = partitions.find_missing_partitions(conn, [day])
-    # The order is that of writing the history. In another order this session and a writer would wait for each other.
+    # The order is that of the history writer. With another order the two sessions could deadlock.
     for table in ("market_changes", "captures"):
         if (table, day) not in missing:
             partitions.lock_day_against_writes(conn, table, day)
@@ -39,9 +39,9 @@ def lock_day(conn: psycopg.Connection[Any], day: date) -> None:
 def restore_day(
     conn: psycopg.Connection[Any], entry: ExportedDay, captures: Iterator[pl.DataFrame], changes: Iterator[pl.DataFrame]
 ) -> int:
-    """Fill the tables of the entry's day, creating missing ones; return the number of rows written.
+    """Write the entry's day into Postgres and return the number of rows written.
 
-    Call it under `lock_day`, when Postgres has no row of the day.
+    Missing partitions are created. Call it under `lock_day`, when Postgres has no row of the day.
     """
     day = entry.day
     missing = [table for table, _ in partitions.find_missing_partitions(conn, [day])]

@@ -1,8 +1,9 @@
-"""The file that marks a folder or bucket as the place of an export.
+"""The marker file, which identifies a folder or bucket as the root of an export.
 
-Without it an empty export looks the same as a folder that is not mounted.
+Without the file, an empty export looks the same as a disk that is not mounted.
 
-Belongs here: the file. Does not belong here: the time of writing it (`palimpsest_pipeline.operate.export_root`).
+Belongs here: reading and writing the file. Does not belong here: deciding when to write it
+(`palimpsest_pipeline.operate.export_root`).
 """
 
 from pathlib import Path
@@ -18,12 +19,12 @@ MARKER_CONTENT: Final = (
 
 
 def is_marked(store: FileStore) -> bool:
-    """Return whether the marker exists. Raises ArchiveError when the store cannot be read."""
+    """Return whether the marker file exists. Raises ArchiveError when the store cannot be read."""
     return store.read(MARKER_FILE) is not None
 
 
 def write_marker(store: FileStore) -> None:
-    """Mark the root as the place of the export. Raises ArchiveError when it cannot be written."""
+    """Write the marker file into the root. Raises ArchiveError when it cannot be written."""
     with store.open_workspace("marker") as workspace:
         file = Path(workspace) / MARKER_FILE
         file.write_bytes(MARKER_CONTENT)
@@ -31,7 +32,7 @@ def write_marker(store: FileStore) -> None:
 
 
 def require_marker(store: FileStore) -> None:
-    """Raise ArchiveError unless the root is marked."""
+    """Raise ArchiveError unless the root has the marker file."""
     if not is_marked(store):
         raise ArchiveError(
             f"the export cannot be seen at {store.address}: the file {MARKER_FILE} is missing there. The folder may "

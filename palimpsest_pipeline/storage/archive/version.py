@@ -1,4 +1,4 @@
-"""The version of a day of the odds history: a digest of its inputs."""
+"""Compute the version of a day of the odds history: a digest of its inputs."""
 
 from datetime import date
 from typing import Any, Final
@@ -20,11 +20,11 @@ left join core.cycle_products p on p.cycle_id = c.cycle_id and starts_with(p.pro
 
 
 def compute_day_version(conn: psycopg.Connection[Any], day: date) -> str:
-    """Return a digest over the marks of the odds of all cycles that have captures on that UTC day.
+    """Return a digest of the inputs of all cycles that have captures on the UTC day.
 
-    It changes when one of these cycles is derived again from other content or with other versions, is added or
-    removed. A day without captures has a version too. Raises MissingPartitionError when Postgres does not have the
-    day, because nothing is known about it then.
+    The inputs of a cycle are the digest of its landed answers and the versions of parser and mapping, as recorded in
+    core.cycle_products. The version changes when a cycle is added, removed, or derived from other inputs. A day without
+    captures also has a version. Raises MissingPartitionError when Postgres does not have the day.
     """
     partitions.require_partitions(conn, [day])
     row = conn.execute(VERSION_SQL, {"begins_at": f"{day.isoformat()} 00:00:00+00"}).fetchone()

@@ -1,1 +1,1 @@
-"""Listings, fixtures, tournaments and players, and the listings as of a cycle."""
+"""The catalog: listings, fixtures, tournaments and players, and the listings known at each cycle."""

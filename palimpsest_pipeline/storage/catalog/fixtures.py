@@ -1,6 +1,9 @@
-"""The input and output of matching: listings, fixtures, tournaments across platforms, and their links.
+"""Read the input of matching and write its result.
 
-Belongs here: reading and writing those rows. Does not belong here: the rules of matching. Callers commit.
+Matching assigns listings to fixtures, and links tournaments of different platforms.
+
+Belongs here: reading and writing listings, fixtures, tournaments and links. Does not belong here: the rules of
+matching. Callers commit.
 """
 
 from collections.abc import Sequence
@@ -23,7 +26,7 @@ from .universe import LISTINGS_SCHEMA
 
 
 class UnknownFixtureError(PalimpsestError, LookupError):
-    """The error for SportRadar ids of which no fixture is known."""
+    """The error for SportRadar ids without a fixture in the database."""
 
     def __init__(self, sr_ids: Sequence[int]) -> None:
         super().__init__(
@@ -33,14 +36,14 @@ class UnknownFixtureError(PalimpsestError, LookupError):
 
 
 def read_listings_to_match(conn: psycopg.Connection, listing_ids: Sequence[int]) -> pl.DataFrame:
-    """Return every match that must be matched together with these listings (`LISTINGS_SCHEMA`).
+    """Return all listings that must be matched together with the given ones (`LISTINGS_SCHEMA`).
 
-    They are the listings of their tournaments and of all tournaments that share fixtures with those, directly or
-    through others, so matching gives the same result for them as for all listings. They are sorted by platform and
-    external id. `book_sizes` reads the sizes of their books.
+    The result has every listing of the given listings' tournaments, and of all tournaments that share fixtures with
+    those, directly or through others. So matching these listings gives the same result as matching all. The rows are
+    sorted by platform and external id. The sizes of their books are read by `book_sizes`.
 
-    The call waits for other sessions that match, and blocks them until the transaction ends: the rows read here are
-    still valid when `write_matching` writes.
+    The call waits for other sessions that match, and blocks them until the transaction ends, so the rows are still
+    valid when `write_matching` writes.
     """
     conn.execute("select pg_advisory_xact_lock(%s)", [AdvisoryLock.LISTINGS])
     conn.execute("drop table if exists pg_temp.reached")
@@ -68,12 +71,12 @@ def write_matching(
     tournaments: pl.DataFrame,
     links: pl.DataFrame,
 ) -> set[int]:
-    """Write the result of matching for `identified_listings`; return the affected fixtures.
+    """Write the result of matching and return the SportRadar ids of the affected fixtures.
 
-    `identified_listings` has listing_id, fixture_sr_id, match_method and is_primary; the other frames have their
-    tables' columns. The affected fixtures are those that a listing left or joined, those with another primary
-    listing, and those that changed their tournament. Fixtures, links and tournaments without a listing are removed.
-    Unchanged rows are not written. Call it in the transaction of `read_listings_to_match`, whose lock it needs.
+    `identified_listings` has listing_id, fixture_sr_id, match_method and is_primary; the other frames have the columns
+    of their tables. A fixture is affected when a listing left or joined it, or when its primary listing or its
+    tournament changed. Fixtures, links and tournaments without a listing are deleted. Unchanged rows are not written.
+    Call it in the transaction of `read_listings_to_match`, which holds the lock.
     """
     copy_to_temp_table(
         conn,
@@ -124,9 +127,9 @@ def write_matching(
 
 
 def read_fixture(conn: psycopg.Connection, sr_id: int) -> dict[str, Any]:
-    """Return the fixture's names and kickoff. Raises UnknownFixtureError.
+    """Return names and kickoff of a fixture as a dict. Raises UnknownFixtureError.
 
-    The keys are sr_id, home_team, away_team, tournament_name and kickoff_at (aware).
+    The keys are sr_id, home_team, away_team, tournament_name and kickoff_at (with time zone).
     """
     with conn.cursor(row_factory=dict_row) as cursor:
         fixture = cursor.execute(
@@ -140,7 +143,7 @@ def read_fixture(conn: psycopg.Connection, sr_id: int) -> dict[str, Any]:
 
 
 def read_seen_span(conn: psycopg.Connection, sr_ids: Sequence[int]) -> tuple[datetime, datetime]:
-    """Return the first and last sighting of listings of these fixtures. Raises UnknownFixtureError."""
+    """Return when listings of these fixtures were first and last seen. Raises UnknownFixtureError."""
     query = "select min(first_seen_at), max(last_seen_at) from core.event_listings where fixture_sr_id = any(%s)"
     row = conn.execute(query, [list(sr_ids)]).fetchone()
     if row is None or row[0] is None:
@@ -149,7 +152,7 @@ def read_seen_span(conn: psycopg.Connection, sr_ids: Sequence[int]) -> tuple[dat
 
 
 def read_suspects(conn: psycopg.Connection, sr_ids: Sequence[int]) -> list[int]:
-    """Return those of these fixtures whose prices must not be compared, by the current matching."""
+    """Return the given fixtures whose prices must not be compared, because matching is not certain."""
     return [
         sr_id
         for (sr_id,) in conn.execute(

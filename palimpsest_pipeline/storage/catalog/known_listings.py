@@ -1,4 +1,4 @@
-"""Listings that earlier cycles know: those of a cycle, and the upcoming ones. Reads only."""
+"""Read the listings that a cycle affects, and the upcoming listings."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -35,15 +35,16 @@ LISTINGS_OF_CYCLE_SQL: Final = """
 def read_listings_of_cycle(conn: psycopg.Connection, cycle_id: int) -> list[int]:
     """Return the ids of the listings that a cycle affects.
 
-    They are those seen in it, and the upcoming ones that were last seen before it.
+    These are the listings that the cycle observed. For a full cycle, upcoming listings that were last seen before it
+    are added.
     """
     return [listing_id for (listing_id,) in conn.execute(LISTINGS_OF_CYCLE_SQL, {"cycle_id": cycle_id})]
 
 
 def read_upcoming_listings(conn: psycopg.Connection, now: datetime, sr_ids: Sequence[int] = ()) -> list[Listing]:
-    """Return the match listings that have not kicked off at `now`, of the fixtures given or all.
+    """Return the listings that have not kicked off at `now`, of all fixtures or the given ones.
 
-    `sr_id` is the fixture of each listing. The fixture's kickoff replaces one that was refused.
+    `sr_id` is the fixture of each listing. If a listing's own kickoff was rejected, the fixture's kickoff is used.
     """
     rows = conn.execute(UPCOMING_LISTINGS_SQL, {"now": now, "all": not sr_ids, "sr_ids": list(sr_ids)}).fetchall()
     return [

@@ -1,10 +1,10 @@
-"""The listings of platforms as each cycle saw them: the write side.
+"""Write cycles, discovery manifests, tournaments, listings, claims, observations and kickoffs.
 
-Every row is derived from observations and manifests, so the order of cycles does not matter.
+Every row is derived from observations and manifests, so the order in which cycles are written does not matter. A
+manifest counts the listings that each tournament declared and that were received.
 
-Belongs here: cycles, manifests, tournament and event listings, their claims, observations and kickoffs, soft
-deletes. Does not belong here: the identity of matches (`fixtures`), reading as of a cycle (`universe`). Callers
-commit.
+Belongs here: writing these rows, and setting the deletion time of listings. Does not belong here: the fixtures of
+listings (`fixtures`), reading listings as of a cycle (`universe`). Callers commit.
 """
 
 from collections.abc import Sequence
@@ -45,9 +45,9 @@ LISTING_SCHEMA: Final[FrameSchema] = {
     "observed_at": INSTANT,
     "seen_in": pl.String,
 }
-"""Input of `write_listings`: one row per listing and answer that shows it.
+"""Input of `write_listings`: one row per listing and answer that contains it.
 
-`seen_in` is listing or detail.
+`seen_in` is `listing` (a list of discovery) or `detail` (the listing's own answer).
 """
 MANIFEST_SCHEMA: Final[FrameSchema] = {
     "platform": pl.String,
@@ -59,7 +59,7 @@ MANIFEST_SCHEMA: Final[FrameSchema] = {
 }
 """Input of `write_discovery`: one row per platform and tournament.
 
-Each platform has one more row, with external_id '*'.
+An additional row per platform has the external_id '*' and stands for the whole platform.
 """
 TOURNAMENT_SCHEMA: Final[FrameSchema] = {
     "platform": pl.String,
@@ -71,23 +71,24 @@ TOURNAMENT_SCHEMA: Final[FrameSchema] = {
     "sr_tournament_id": pl.Int64,
     "seen_at": INSTANT,
 }
-"""Input of `write_discovery`: tournaments that the cycle's answers show.
+"""Input of `write_discovery`: the tournaments in the cycle's answers.
 
-Each has the instant of the answer.
+`seen_at` is the instant of the answer.
 """
 
 NULLABLE_CLAIM_COLUMNS: Final = ("country_raw", "sr_tournament_id", "kickoff_at", "sr_id", "genius_id")
-"""Parts of a claim that an answer may leave out.
+"""Columns of a claim that an answer may leave out.
 
-Within a cycle the last answer with a value counts. A missing value is not a claim.
+Within a cycle the last value that is not null counts. Null does not delete an earlier value.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class CycleFacts:
-    """The facts of a cycle in core.
+    """A row of core.cycles.
 
-    `as_of` is the instant that the cycle describes: the last discovery answer, otherwise the last answer.
+    `as_of` is the instant that the cycle describes: that of its last discovery answer, or of its last answer if it has
+    no discovery.
     """
 
     cycle_id: int
@@ -99,9 +100,9 @@ class CycleFacts:
 
 
 def write_cycle(conn: psycopg.Connection, cycle: CycleFacts) -> None:
-    """Write or correct the facts of a cycle.
+    """Insert or correct the row of a cycle in core.cycles.
 
-    Call it before its manifests and listings are written, because they refer to it.
+    Call it before writing manifests and listings of the cycle, which refer to this row.
     """
     conn.execute(
         """
@@ -116,9 +117,9 @@ def write_cycle(conn: psycopg.Connection, cycle: CycleFacts) -> None:
 
 
 def read_as_of(conn: psycopg.Connection, cycle_id: int) -> datetime:
-    """Return the instant that a cycle describes.
+    """Return `as_of` of a cycle: the instant that it describes.
 
-    Raises LookupError when core does not know the cycle.
+    Raises LookupError when core does not have the cycle.
     """
     row = conn.execute("select as_of from core.cycles where cycle_id = %s", [cycle_id]).fetchone()
     if row is None:
@@ -128,9 +129,9 @@ def read_as_of(conn: psycopg.Connection, cycle_id: int) -> datetime:
 
 
 def add_listing_ids(conn: psycopg.Connection, frame: pl.DataFrame) -> pl.DataFrame:
-    """Return `frame` (with platform, external_id) plus `listing_id` Int64.
+    """Add `listing_id` (Int64) to `frame`, which has platform and external_id.
 
-    Keys that were not seen before get new ids. An id is permanent.
+    New pairs of platform and external_id get new ids. An id never changes.
     """
     keys = frame.select("platform", "external_id").unique().sort("platform", "external_id")
     copy_to_temp_table(conn, "asked_keys", "ops.listing_ids", keys)
@@ -160,9 +161,9 @@ def write_discovery(
     tournaments: pl.DataFrame,
     platforms: Sequence[str],
 ) -> int:
-    """Replace the manifests of the cycle's discovery of `platforms`; return the number of rows.
+    """Replace the manifests of a cycle's discovery of `platforms`; return the number of rows.
 
-    The manifests have `MANIFEST_SCHEMA`. The tournaments (`TOURNAMENT_SCHEMA`) are updated too.
+    `manifests` has MANIFEST_SCHEMA. `tournaments` (TOURNAMENT_SCHEMA) are inserted or updated.
     """
     _lock_listings(conn)
     write_cycle(conn, cycle)
@@ -173,8 +174,8 @@ def write_discovery(
     rows = manifests.select(pl.lit(cycle.cycle_id, dtype=pl.Int64).alias("cycle_id"), *MANIFEST_SCHEMA)
     copy_rows(conn, "core.discovery_manifest", rows)
     _write_tournaments(conn, tournaments)
-    # Without the cycle's listings its manifests would mark them all as deleted. So a platform whose listings are not
-    # written yet is left out here, and `write_listings` does it.
+    # While the cycle's listings are not written, its manifests would mark all listings as deleted. Such a platform is
+    # left out here, and `write_listings` handles it later.
     ready = conn.execute(
         """
         select i.platform from core.listing_observations o join ops.listing_ids i using (listing_id)
@@ -189,10 +190,10 @@ def write_discovery(
 def write_listings(
     conn: psycopg.Connection, cycle_id: int, listings: pl.DataFrame, platforms: Sequence[str]
 ) -> pl.DataFrame:
-    """Replace the cycle's observations of `platforms` (`LISTING_SCHEMA`) and derive their listings again.
+    """Replace the cycle's observations of `platforms` and derive the affected listings again.
 
-    Returns one row per listing seen: listing_id Int64, platform, external_id, claim_hash Int64. Raises ValueError
-    when the cycle is unknown or the frame holds another platform's rows.
+    `listings` has LISTING_SCHEMA. Returns one row per listing: listing_id Int64, platform, external_id, claim_hash
+    Int64. Raises ValueError when the cycle is unknown or the frame has rows of another platform.
     """
     if conn.execute("select 1 from core.cycles where cycle_id = %s", [cycle_id]).fetchone() is None:
         raise ValueError(f"cycle {cycle_id} is unknown: write its facts before its listings")
@@ -208,7 +209,7 @@ def write_listings(
 
 
 def refresh_priced_counts(conn: psycopg.Connection, listing_ids: Sequence[int]) -> None:
-    """Set `event_listings.n_markets_priced` of these listings to the count of their latest answer.
+    """Set `event_listings.n_markets_priced` of these listings to the count in their latest answer.
 
     It is null when there is no answer.
     """
@@ -228,11 +229,12 @@ def refresh_priced_counts(conn: psycopg.Connection, listing_ids: Sequence[int]) 
 
 
 def merge_claims(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return one claim per listing of a cycle: that of its last answer.
+    """Merge the claims of a cycle into one per listing: the claim of its last answer.
 
-    Missing parts come from the last answer that has them. A listing's own answers count as later than lists, because a
-    listing is requested after a list has shown it. `observed_at` does not give the order: lists have the instant of
-    their platform's last one, and the lists of a late platform continue while its listings are requested.
+    Missing values come from the last answer that has them. A listing's own answer counts as later than the lists of
+    discovery, because a listing is requested after it appeared in a list. `observed_at` cannot be used for the order:
+    all lists of a platform have the instant of the platform's last list, and the discovery of a late platform continues
+    while its listings are requested.
     """
     is_detail = pl.col("seen_in") == "detail"
     ordered = rows.sort("listing_id", is_detail, "observed_at", *CLAIM_SCHEMA, nulls_last=False, maintain_order=False)
@@ -244,7 +246,7 @@ def merge_claims(rows: pl.DataFrame) -> pl.DataFrame:
             *parts,
             pl.col("n_markets_declared").drop_nulls().last(),
             pl.col("observed_at").last(),
-            # Only a listing that discovery showed counts as part of the discovery.
+            # A listing counts as part of the discovery only if a list of discovery contains it.
             seen_in=pl.when((pl.col("seen_in") == "listing").any()).then(pl.lit("listing")).otherwise(pl.lit("detail")),
         )
         .sort("listing_id")
@@ -252,10 +254,7 @@ def merge_claims(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def add_claim_hash(claims: pl.DataFrame) -> pl.DataFrame:
-    """Return `claims` plus `claim_hash` Int64 of their content.
-
-    The hash is the same in every process and on every machine.
-    """
+    """Add `claim_hash` (Int64), a hash of the claim's content that is the same on every machine."""
     columns = claims.select("platform", *CLAIM_SCHEMA).with_columns(pl.col("kickoff_at").dt.epoch("us"))
     hashes = [_hash_parts(row) for row in columns.iter_rows()]
     return claims.with_columns(claim_hash=pl.Series(hashes, dtype=pl.Int64))
@@ -271,9 +270,9 @@ def _lock_listings(conn: psycopg.Connection) -> None:
 
 
 def _write_tournaments(conn: psycopg.Connection, tournaments: pl.DataFrame) -> None:
-    """Write the latest claim of each tournament, for any order of the rows.
+    """Write the latest claim of each tournament, whatever the order of the rows.
 
-    An older claim only moves first_seen_at back, or fills in parts that the latest lacks.
+    An older claim can only set first_seen_at to an earlier time, or fill values that are null in the latest claim.
     """
     rows = (
         tournaments.sort(
@@ -323,7 +322,10 @@ def _write_tournaments(conn: psycopg.Connection, tournaments: pl.DataFrame) -> N
 def _replace_observations(
     conn: psycopg.Connection, cycle_id: int, new_claims: pl.DataFrame, platforms: Sequence[str]
 ) -> None:
-    """Replace the cycle's observations; `touched` then holds every listing of the old and new ones."""
+    """Replace the cycle's observations.
+
+    Afterwards the temporary table `touched` has every listing of the old and new observations.
+    """
     conn.execute("drop table if exists pg_temp.touched")
     conn.execute("create temporary table touched (listing_id integer primary key) on commit drop")
     conn.execute(
@@ -368,7 +370,7 @@ def _replace_observations(
 
 
 def _derive_event_listings(conn: psycopg.Connection) -> None:
-    """Derive the touched listings from their observations; the last observation counts.
+    """Derive the listings in `touched` from their observations; the last observation counts.
 
     A listing without an observation is deleted.
     """
@@ -416,14 +418,14 @@ def _derive_event_listings(conn: psycopg.Connection) -> None:
 
 
 MAX_KICKOFF_VERSION: Final = 2**15 - 1
-"""The largest value of the column.
+"""The largest value of the smallint column.
 
-Later versions of a listing share this number; `observed_from` keeps them in order.
+All later versions of a listing's kickoff have this number; `observed_from` keeps them in order.
 """
 
 
 def _derive_kickoffs(conn: psycopg.Connection) -> None:
-    """Derive each kickoff that the touched listings have claimed, from the answer that first showed it."""
+    """Derive the kickoffs that each listing in `touched` has claimed, with the first answer that did."""
     conn.execute("drop table if exists pg_temp.kickoffs")
     conn.execute(
         f"""
@@ -465,7 +467,7 @@ def _derive_kickoffs(conn: psycopg.Connection) -> None:
 def _refresh_deletions(conn: psycopg.Connection, cycle_id: int, platforms: Sequence[str]) -> None:
     """Derive deleted_at of the listings that the cycle may affect.
 
-    It is the instant of the first complete discovery after the last sighting that lacks the listing.
+    It is the instant of the first complete discovery that lacks the listing and is later than its last observation.
     """
     conn.execute("create temporary table if not exists touched (listing_id integer primary key) on commit drop")
     params = {"cycle_id": cycle_id, "platforms": list(platforms)}
@@ -487,9 +489,9 @@ FIRST_ABSENCE_SQL: Final = """
     order by c.as_of
     limit 1
 """
-"""SQL for the first complete discovery that lacks a listing `l`.
+"""SQL that selects the first complete discovery without the listing `l`.
 
-It is after the last sighting of the listing, and before its kickoff if it has one.
+The discovery is later than the last observation of the listing, and before its kickoff if that is known.
 """
 REFRESH_EVENT_DELETIONS_SQL: Final = f"""
     update core.event_listings e set deleted_at = n.deleted_at

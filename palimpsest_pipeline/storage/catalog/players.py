@@ -1,7 +1,9 @@
-"""Players that listings name, by cycle, and their proposed identities, by fixture. Callers commit.
+"""Write and read the players that listings name, and the proposed links between them.
 
-Belongs here: writing and reading those rows. Does not belong here: the rules of identity. The names of a cycle are
-replaced as a whole, so the order of cycles does not matter.
+A link says that players of different platforms are the same person in a fixture. The names of a cycle are replaced as a
+whole, so the order of cycles does not matter. Callers commit.
+
+Belongs here: writing and reading these rows. Does not belong here: the rules that find links.
 """
 
 from collections.abc import Sequence
@@ -23,7 +25,10 @@ PLAYER_SCHEMA: Final[Schema] = {
     "name": pl.String,
     "team": pl.String,
 }
-"""Input of `write_players`: one row per listing, player and spelling of the name; `team` may be null."""
+"""Input of `write_players`: one row per listing, player and spelling of the name.
+
+`team` may be null.
+"""
 NAMED_PLAYERS_SQL: Final = """
     select distinct e.fixture_sr_id, e.platform, p.external_player_id, p.name
     from core.event_listings e join core.player_lists p using (listing_id)
@@ -32,11 +37,11 @@ NAMED_PLAYERS_SQL: Final = """
 
 
 def write_players(conn: psycopg.Connection, cycle_id: int, platform: str, players: pl.DataFrame) -> int:
-    """Make `players` (`PLAYER_SCHEMA`) the names of the platform's answers in the cycle.
+    """Replace the player names of a platform's answers in a cycle by `players` (`PLAYER_SCHEMA`).
 
-    Lists that no cycle uses are removed. Returns the number of listings that name a player.
+    Lists of players that no cycle uses are deleted. Returns the number of listings that name a player.
     """
-    # A list must not be removed while another cycle starts to use it.
+    # Without the lock, this session could delete a list that another cycle starts to use.
     conn.execute("select pg_advisory_xact_lock(%s)", [AdvisoryLock.LISTINGS])
     lists = _add_list_hash(players.select(PLAYER_SCHEMA.keys()))
     observed = lists.select(pl.lit(cycle_id, pl.Int64).alias("cycle_id"), "listing_id", "list_hash").unique(
@@ -73,9 +78,9 @@ def read_players_of_fixtures(conn: psycopg.Connection, fixture_sr_ids: Sequence[
 
 
 def write_player_links(conn: psycopg.Connection, fixture_sr_ids: Sequence[int], links: pl.DataFrame) -> None:
-    """Make `links` (columns of core.player_links) those of the fixtures, which must exist.
+    """Replace the player links of these fixtures by `links` (columns of core.player_links).
 
-    Unchanged rows are not written.
+    The fixtures must exist. Unchanged rows are not written.
     """
     copy_to_temp_table(conn, "found_links", "core.player_links", links)
     conn.execute(
@@ -97,8 +102,8 @@ def write_player_links(conn: psycopg.Connection, fixture_sr_ids: Sequence[int], 
 def _add_list_hash(players: pl.DataFrame) -> pl.DataFrame:
     """Return distinct rows in the order of core.player_lists, with the hash of each listing's list.
 
-    `list_hash` (Int64) is the same in every process and for any order of rows. Names and teams are part of the
-    table's key, and are cut like a key.
+    `list_hash` (Int64) does not depend on the machine or the order of rows. Names and teams are part of the table's
+    key, so they are shortened to the maximum length of a key.
     """
     cut = (pl.Series(name, map(cut_key, players[name].fill_null("")), pl.String) for name in ("name", "team"))
     rows = players.with_columns(cut).unique().sort(pl.all())

@@ -1,8 +1,9 @@
-"""The listings as of a cycle, and the tournaments whose listings are not known.
+"""Read the listings as of a cycle, and the tournaments whose listings are not completely known.
 
-Coverage is computed from them.
+Coverage is computed from these two frames.
 
-Belongs here: reading observations and manifests as of a cycle. Does not belong here: classes, rates, matching.
+Belongs here: reading observations and manifests as of a cycle. Does not belong here: coverage classes and rates,
+matching.
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from ..db.copy_frames import read_frame
 from .listings import FrameSchema
 
 CARRY_LIMIT: Final = timedelta(hours=24)
-"""How long a complete discovery counts for a tournament that later cycles did not observe."""
+"""Maximum age of a complete discovery that is used for a tournament that later cycles did not observe."""
 
 LISTINGS_SCHEMA: Final[FrameSchema] = {
     "listing_id": pl.Int64,
@@ -43,11 +44,11 @@ UNIVERSE_SCHEMA: Final[FrameSchema] = {**LISTINGS_SCHEMA, "evidence": pl.String,
 
 
 class UnknownCycleError(LookupError):
-    """The error for a cycle that core has not read from the landing."""
+    """The error for a cycle that was not derived into core."""
 
 
 def read_as_of(conn: psycopg.Connection, cycle_id: int) -> datetime:
-    """Return the instant that the statements of a cycle are about. Raises UnknownCycleError."""
+    """Return `as_of` of a cycle: the instant that it describes. Raises UnknownCycleError."""
     row = conn.execute("select as_of from core.cycles where cycle_id = %s", [cycle_id]).fetchone()
     if row is None:
         raise UnknownCycleError(f"cycle {cycle_id} is not in core: it has not been derived from the landing yet")
@@ -60,16 +61,19 @@ def read_universe(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return these platforms' listings as of the cycle, and the tournaments that prove absences.
 
-    A complete discovery received all listings of a tournament. The first frame (`UNIVERSE_SCHEMA`) has, for each
-    platform and tournament, the listings of its last complete discovery at or before the cycle, and the listings that
-    this cycle itself saw. Claims are the latest at or before the cycle. `evidence` tells where a listing comes from.
-    `complete`: a complete discovery of this cycle. `carried`: only an older complete discovery, at most CARRY_LIMIT
-    old, whose instant is `stale_since`. `partial`: this cycle saw the listing, and none of its complete discoveries
-    did. A tournament that a later complete discovery of the platform lacks has no listings.
+    The first frame (`UNIVERSE_SCHEMA`) has, for each platform and tournament, the listings of its last complete
+    discovery at or before the cycle, and the listings that the cycle itself observed. Claims are the latest at or
+    before the cycle. The column `evidence` has three values:
+    - `complete`: a complete discovery of this cycle contains the listing.
+    - `carried`: only an older complete discovery contains it. Its instant is `stale_since`, at most CARRY_LIMIT ago.
+    - `partial`: this cycle observed the listing, but not in a complete discovery.
 
-    The second frame (`LOOKED_TOURNAMENTS`) has one row per platform tournament known within CARRY_LIMIT, and one row
-    per platform with tournament '*'. If its evidence is `partial`, a listing that is missing there may still exist.
-    Both frames are sorted by their keys. `book_sizes` reads the sizes of the listings' books. Raises UnknownCycleError.
+    A tournament that is missing in a later complete discovery of its platform has no listings.
+
+    The second frame (`LOOKED_TOURNAMENTS`) has one row per platform and tournament known within CARRY_LIMIT, and one
+    row per platform with the tournament '*'. If its evidence is `partial`, a listing that is missing in the first frame
+    may still exist. Both frames are sorted by their keys. The sizes of the listings' books are read by `book_sizes`.
+    Raises UnknownCycleError.
     """
     read_as_of(conn, cycle_id)
     params = {"cycle_id": cycle_id, "carry_limit": CARRY_LIMIT, "platforms": list(platforms)}

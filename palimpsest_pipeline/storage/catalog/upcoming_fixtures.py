@@ -1,4 +1,4 @@
-"""The known kickoffs of fixtures, and their history. Callers commit."""
+"""Read the kickoffs of fixtures and record their changes. Callers commit."""
 
 from datetime import datetime
 from typing import Final
@@ -38,9 +38,10 @@ RECORD_KICKOFFS_SQL: Final = f"""
 
 
 def read_kickoffs(conn: psycopg.Connection, after: datetime, until: datetime) -> list[tuple[int, datetime]]:
-    """Return SportRadar id and kickoff of the listed fixtures in a period, soonest first.
+    """Return (SportRadar id, kickoff) of the listed fixtures that kick off in a period, soonest first.
 
-    The kickoff is after `after` and at `until` at the latest. At least one platform lists the fixture.
+    The period excludes `after` and includes `until`. A fixture is listed when at least one platform has a listing of
+    it.
     """
     return conn.execute(KICKOFFS_SQL, {"after": after, "until": until}).fetchall()
 
@@ -48,25 +49,25 @@ def read_kickoffs(conn: psycopg.Connection, after: datetime, until: datetime) ->
 def read_kickoffs_and_next(
     conn: psycopg.Connection, after: datetime, until: datetime
 ) -> tuple[list[tuple[int, datetime]], datetime | None]:
-    """Return `read_kickoffs` and the first kickoff after `until`, None when none is known, in one query."""
+    """Return `read_kickoffs`, and the first kickoff after `until` (None when unknown), in one query."""
     kickoffs = conn.execute(KICKOFFS_AND_NEXT_SQL, {"after": after, "until": until}).fetchall()
     next_kickoff = kickoffs.pop()[1] if kickoffs and kickoffs[-1][1] > until else None
     return kickoffs, next_kickoff
 
 
 def record_kickoffs(conn: psycopg.Connection, now: datetime) -> int:
-    """Record the changes of known kickoffs after `now`; return the number of fixtures.
+    """Record the changes of kickoffs after `now`; return the number of fixtures.
 
-    It belongs at the end of every transaction that changes fixtures or their listings. The lock of such transactions
-    keeps the instants in order.
+    Call it at the end of every transaction that changes fixtures or listings. The lock of that transaction keeps the
+    recorded instants in order.
     """
     return conn.execute(RECORD_KICKOFFS_SQL, {"now": now}).rowcount
 
 
 def delete_old_kickoffs(conn: psycopg.Connection, before: datetime) -> int:
-    """Delete the known kickoffs of fixtures that ended before that instant; return the number of rows.
+    """Delete the recorded kickoffs of fixtures that ended before `before`; return the number of rows.
 
-    A fixture has ended when its last known kickoff was before the instant, or when no platform has listed it since
+    A fixture has ended when its last recorded kickoff was before the instant, or when no platform has listed it since
     then.
     """
     return conn.execute(

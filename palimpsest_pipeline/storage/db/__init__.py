@@ -1,1 +1,1 @@
-"""The database itself: connections, COPY, locks, migrations, roles and introspection."""
+"""Database infrastructure: connections, COPY, locks, migrations, roles and introspection."""

@@ -1,6 +1,7 @@
-"""Connections to Postgres: one address, checked once, and the two kinds of connection to it.
+"""Parse database URLs and open connections to Postgres.
 
-Belongs here: reading the address, opening connections. Does not belong here: any statement about our tables.
+Belongs here: parsing and checking the URL, opening psycopg and SQLAlchemy connections. Does not belong here: SQL about
+the product's tables.
 """
 
 import errno
@@ -24,32 +25,35 @@ URL_SCHEME: Final = "postgresql+psycopg"
 APPLICATION_NAME: Final = "palimpsest"
 CONNECT_TIMEOUT_S: Final = 10
 LOSS_TIMEOUT_S: Final = 8.5
-"""Seconds without a connection that count as a loss. A server restart takes less."""
+"""Seconds of failed connection attempts after which the database counts as lost.
+
+A server restart takes less.
+"""
 KEEPALIVE_PARAMETERS: Final = {
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 25_000,
 }
-"""Parameters of libpq that detect within half a minute that the network to the server is lost.
+"""libpq parameters that detect a broken network connection within half a minute.
 
-Without them a session that waits for the server would hang even after the server is back.
+Without them, a session that waits for the server would hang even after the server is back.
 """
 
 
 class DatabaseUrlError(PalimpsestError, ValueError):
-    """The error for an address that psycopg 3 cannot use.
+    """The error for a database URL that psycopg 3 cannot use.
 
-    The message gives the right form and never contains the password.
+    The message shows the right form and never contains the password.
     """
 
 
 def parse_url(url: str) -> URL:
-    """Return the parts of a Postgres address, whatever its driver. Raises DatabaseUrlError."""
+    """Parse a Postgres URL with any driver name. Raises DatabaseUrlError."""
     try:
         parsed = make_url(url)
         conninfo_to_dict(parsed.set(drivername="postgresql").render_as_string(hide_password=False))
-    except (ArgumentError, ValueError, psycopg.ProgrammingError):  # their messages may show a part of the password
+    except (ArgumentError, ValueError, psycopg.ProgrammingError):  # their messages may contain a part of the password
         raise DatabaseUrlError(
             "not a database address: write postgresql+psycopg://user:password@host:5432/database, with @ : / ? # % in "
             "the password percent-encoded (@ is %40), and after a ? only parameters that libpq knows"
@@ -60,24 +64,28 @@ def parse_url(url: str) -> URL:
 
 
 def redact_url(parsed: URL) -> str:
-    """Return the address without its password, and with only `PUBLIC_QUERY_PARAMETERS` of its query."""
+    """Return the URL without its password and without query parameters that may be secret.
+
+    The parameters in `PUBLIC_QUERY_PARAMETERS` stay.
+    """
     query = {name: value for name, value in parsed.query.items() if name in PUBLIC_QUERY_PARAMETERS}
     return parsed.set(query=query).render_as_string(hide_password=True)
 
 
 def explain_connection_error(error: Exception, parsed: URL) -> str:
-    """Return the first line of libpq's error about a connection, without any secret of the address.
+    """Return the first line of libpq's connection error, with all secrets of the URL removed.
 
-    `parsed` is the address of the connection.
+    `parsed` is the URL that the connection attempt used.
     """
     line = str(error).strip().partition("\n")[0].strip()
     return redact(line, *list_address_secrets(parsed.render_as_string(hide_password=False), user_is_secret=False))
 
 
 def normalise_url(url: str) -> str:
-    """Return a Postgres address as `postgresql+psycopg://...`; `postgresql://` gets the driver's name.
+    """Return a Postgres URL in the form `postgresql+psycopg://...`.
 
-    Raises DatabaseUrlError on any other address.
+    The driver name is added to `postgresql://`. Raises DatabaseUrlError for every other scheme, and for a URL without a
+    database name.
     """
     parsed = parse_url(url)
     if parsed.drivername not in {"postgresql", URL_SCHEME}:
@@ -91,19 +99,20 @@ def normalise_url(url: str) -> str:
 
 DISK_FULL_SQLSTATE: Final = "53100"
 CONNECTION_LOST_SQLSTATES: Final = ("08", "57P")
-"""Prefixes of the SQLSTATEs of a server that is stopping, starting, or gone."""
+"""SQLSTATE prefixes that mean that the server is stopping, starting or unreachable."""
 DRIVER_PACKAGES: Final = ("psycopg", "psycopg2")
 WRAPPER_PACKAGES: Final = (*DRIVER_PACKAGES, "sqlalchemy", "dagster", "palimpsest_pipeline")
-"""Packages whose errors describe the error that was handled when they were raised.
+"""Packages that wrap errors without `raise ... from`.
 
-Any other error raised there is a separate bug.
+When one of them raises an error while it handles another, the handled error counts as the cause. For other packages it
+does not.
 """
 
 
 def explain_loss(error: BaseException) -> str | None:
-    """Return a message for the user when a lost database or a full disk caused `error`; otherwise None.
+    """Return a message for the user if a lost database or a full disk caused `error`, otherwise None.
 
-    It follows the causes of the error too, and knows errors of SQLAlchemy and of either psycopg.
+    The chain of causes is searched. It may contain errors of SQLAlchemy, psycopg 3 and psycopg2.
     """
     for cause in _walk_causes(error):
         state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
@@ -121,7 +130,7 @@ def explain_loss(error: BaseException) -> str | None:
         )
         is_loss |= (
             type(cause).__name__ == "DatabaseError" and _get_package(cause) == "psycopg2" and state is None
-        )  # the server closed the connection
+        )  # psycopg2 raises it when the server closes the connection
         if (
             is_loss
             and _get_package(cause) in DRIVER_PACKAGES
@@ -135,16 +144,16 @@ def explain_loss(error: BaseException) -> str | None:
 
 
 def _walk_causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield the error and its causes, step by step.
+    """Yield the error, then its cause, then the cause of that, and so on.
 
-    An error that was only being handled counts for errors of WRAPPER_PACKAGES.
+    For errors raised by WRAPPER_PACKAGES, `__context__` also counts as a cause.
     """
     visited_ids: set[int] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in visited_ids:
         visited_ids.add(id(current))
         yield current
-        original: BaseException | None = getattr(current, "orig", None)  # SQLAlchemy's name for the driver's error
+        original: BaseException | None = getattr(current, "orig", None)  # SQLAlchemy keeps the driver's error in `orig`
         follows_context = not current.__suppress_context__ and _get_package(current) in WRAPPER_PACKAGES
         current = original or current.__cause__ or (current.__context__ if follows_context else None)
 
@@ -154,9 +163,9 @@ def _get_package(error: BaseException) -> str:
 
 
 class DatabaseGone(ConnectionError):
-    """The error when SQLAlchemy could not connect for a while.
+    """The error when SQLAlchemy could not connect for some seconds.
 
-    Its cause is the last refusal, for `explain_loss`.
+    Its `__cause__` is the last connection error, which `explain_loss` reads.
     """
 
 
@@ -164,9 +173,9 @@ class DatabaseGone(ConnectionError):
 def give_up_on_loss(limit_s: float = LOSS_TIMEOUT_S) -> Iterator[None]:
     """Raise DatabaseGone inside the block once SQLAlchemy could not connect for `limit_s` seconds.
 
-    Dagster tries each statement again for twelve seconds, and makes several more when a run has failed. It does not
-    retry after an error that is not SQLAlchemy's. A successful connection resets the count, so a server that restarts
-    in time does not count as lost.
+    Dagster retries each statement for twelve seconds when SQLAlchemy raises an error, and runs several statements after
+    a run has failed. It does not retry after DatabaseGone. A successful connection resets the time, so a quick restart
+    of the server does not count as a loss.
     """
     refused_since: float | None = None
 
@@ -191,24 +200,24 @@ def give_up_on_loss(limit_s: float = LOSS_TIMEOUT_S) -> Iterator[None]:
 
 
 def build_libpq_environment(conninfo: str) -> dict[str, str]:
-    """Return the address as the environment variables that every libpq client reads."""
+    """Return a connection string as libpq's environment variables, such as PGHOST and PGPASSWORD."""
     options = conninfo_to_dict(conninfo)
     variables = {option.keyword.decode(): option.envvar.decode() for option in Conninfo.get_defaults() if option.envvar}
     return {variables[name]: str(value) for name, value in options.items() if value is not None and name in variables}
 
 
 class DatabaseUnreachable(PalimpsestError, ConnectionError):
-    """The error when no connection could be made.
+    """The error when no connection could be opened.
 
-    The message names the address, without its password, and a remedy.
+    The message contains the URL without its password, and a remedy.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """One Postgres database.
+    """One Postgres database, given by its URL.
 
-    Sessions are in UTC whatever the server's setting, because instants are read as text in bulk.
+    Every psycopg session uses the time zone UTC, because bulk reads parse instants from text.
     """
 
     url: str
@@ -225,14 +234,14 @@ class Database:
 
     @property
     def conninfo(self) -> str:
-        """The address in libpq's form."""
+        """The URL in the form that libpq accepts: `postgresql://...`."""
         return self._parsed.set(drivername="postgresql").render_as_string(hide_password=False)
 
     def connect(self, *, autocommit: bool = False) -> psycopg.Connection:
-        """Open a psycopg connection (rows are tuples).
+        """Open a psycopg connection that returns rows as tuples.
 
-        As a context manager it commits on success, rolls back on error, and closes. Raises DatabaseUnreachable when
-        there is no server, database or access.
+        As a context manager it commits on success, rolls back on error, and closes. Raises DatabaseUnreachable when the
+        server, the database or the right to connect is missing.
         """
         address = conninfo_to_dict(self.conninfo)
         own_options = str(address.get("options") or "")
@@ -251,8 +260,8 @@ class Database:
             raise DatabaseUnreachable(
                 f"cannot reach {redact_url(self._parsed)}: {explain_connection_error(error, self._parsed)}. Check the "
                 "address (PALIMPSEST_DATABASE_URL) and that the server runs."
-            ) from None  # its own text may show a secret of the address
+            ) from None  # its text may contain a secret of the URL
 
     def sqlalchemy_engine(self) -> sa.Engine:
-        """Return an engine without a pool, for migrations and small statements. Prices never use it."""
+        """Return an SQLAlchemy engine without a pool, for migrations and small statements."""
         return sa.create_engine(self.url, poolclass=sa.NullPool, creator=self.connect)

@@ -1,9 +1,9 @@
-"""Frames to Postgres and back, in bulk, by COPY.
+"""Copy Polars frames to Postgres and back in bulk with COPY.
 
 This is the only module that knows how Polars and Postgres write values as text.
 
-Belongs here: moving a frame unchanged. Does not belong here: the meaning of any table, conflicts, transactions
-(callers commit).
+Belongs here: copying a frame without changing its values. Does not belong here: the meaning of any table, conflict
+handling, transactions (callers commit).
 """
 
 import io
@@ -19,20 +19,20 @@ QueryParams = Sequence[Any] | Mapping[str, Any] | None
 Schema = Mapping[str, pl.DataType | type[pl.DataType]]
 
 CHUNK_ROWS: Final = 200_000
-"""Rows per CSV buffer; it bounds the memory of a large copy."""
+"""Rows per CSV buffer. The limit keeps the memory of a large copy small."""
 
 
 def quote_identifier(table: str) -> sql.Identifier:
-    """Return `schema.table` or `table` as a quoted identifier."""
+    """Return `schema.table` or `table` as an identifier for psycopg's SQL composition."""
     return sql.Identifier(*table.split("."))
 
 
 def copy_rows(conn: psycopg.Connection, table: str, frame: pl.DataFrame) -> int:
-    """Append `frame` to `table` by COPY, columns by name; return the number of rows.
+    """Append `frame` to `table` with COPY and return the number of rows.
 
-    Lists become arrays. Structs and Python dicts become JSON; a struct's null fields are left out, because Polars
-    adds them to rows that lack the key. Null stays null and '' stays ''. Raises TypeError for a column without a
-    text form, and psycopg's errors when Postgres refuses a value.
+    Columns are matched by name. Lists become arrays. Structs and Python dicts become JSON. Null fields of a struct are
+    left out, because Polars adds such fields to rows without the key. Null stays null and '' stays ''. Raises TypeError
+    for a column type that cannot be written as text, and psycopg's errors when Postgres refuses a value.
     """
     texts = [_build_text_expr(name, dtype) for name, dtype in frame.schema.items()]
     if frame.is_empty():
@@ -49,10 +49,10 @@ def copy_rows(conn: psycopg.Connection, table: str, frame: pl.DataFrame) -> int:
 
 
 def copy_to_temp_table(conn: psycopg.Connection, name: str, template: str, frame: pl.DataFrame) -> None:
-    """Copy `frame` into a new temporary table `name`, which lasts until the transaction ends.
+    """Copy `frame` into a new temporary table `name`, which is dropped at the end of the transaction.
 
-    Its columns have the types of the table `template`. `template` may also be column definitions in parentheses:
-    "(platform text, external_id text)".
+    `template` is the table whose column types are used, or column definitions in parentheses: "(platform text,
+    external_id text)".
     """
     columns = sql.SQL(", ").join(map(sql.Identifier, frame.columns))
     conn.execute(sql.SQL("drop table if exists pg_temp.{}").format(sql.Identifier(name)))
@@ -73,8 +73,8 @@ def copy_to_temp_table(conn: psycopg.Connection, name: str, template: str, frame
 def read_frame(conn: psycopg.Connection, query: str, params: QueryParams, schema: Schema) -> pl.DataFrame:
     """Return the result of a SELECT as a frame with exactly the columns of `schema`, in that order.
 
-    The query must give its columns these names. Instants are Datetime("us", "UTC"); arrays of integers or text are
-    lists; JSON comes as text. Raises when a value does not fit its type.
+    The query must name its columns as in `schema`. Instants have the type Datetime("us", "UTC"), arrays of integers or
+    text become lists, and JSON comes as text. Raises an error when a value does not fit its type.
     """
     with psycopg.ClientCursor(conn) as cursor:
         bound = cursor.mogrify(query, params) if params is not None else query
@@ -84,8 +84,8 @@ def read_frame(conn: psycopg.Connection, query: str, params: QueryParams, schema
             else sql.Identifier(name)
             for name, dtype in schema.items()
         )
-        # Without the constant a row with one null column would be an empty line, which CSV readers skip. The line break
-        # is for a query that ends with a comment.
+        # The constant 1 is needed because a row with one null column would be an empty line, which CSV readers skip.
+        # The line break is needed when a query ends with a comment.
         statement = sql.SQL("copy (select {}, 1 from ({}\n) as q) to stdout (format csv)").format(
             selected, sql.SQL(bound)
         )
@@ -102,9 +102,9 @@ def read_frame(conn: psycopg.Connection, query: str, params: QueryParams, schema
 
 
 def build_array_text(name: str, inner: pl.DataType) -> pl.Expr:
-    """Return a list column (elements of type `inner`) as the text of a Postgres array.
+    """Return a list column (elements of type `inner`) as the text form of a Postgres array.
 
-    For numbers the text is exactly that of Postgres.
+    For numbers the text equals Postgres's own output.
     """
     column = pl.col(name)
     element = pl.element().cast(pl.String)
@@ -154,7 +154,7 @@ def _is_text_list(dtype: Any) -> bool:
 
 
 def _choose_csv_type(dtype: Any) -> pl.DataType:
-    """Return the CSV reader's type of a column: numbers as they are, everything else as text."""
+    """Return the type with which the CSV reader reads a column: numbers as they are, all else as text."""
     kind: pl.DataType = dtype() if isinstance(dtype, type) else dtype
     return kind if kind.is_numeric() and not kind.is_decimal() else pl.String()
 

@@ -1,6 +1,6 @@
-"""The comparison of a database with the models. Read only.
+"""Compare a database with the table definitions of `storage.tables`. Read only.
 
-Belongs here: the comparison and its wording. Does not belong here: any repair.
+Belongs here: the comparison and the text of its findings. Does not belong here: repairs.
 """
 
 import re
@@ -28,9 +28,9 @@ _QUOTED_PATTERN = re.compile(r"'([^']*)'")
 
 
 def find_drift(url: str) -> list[str]:
-    """Return the differences between the database and the models, as sentences; empty when there are none.
+    """Return the differences between the database and `storage.tables`, one sentence each.
 
-    Day partitions do not count.
+    Daily partitions are ignored.
     """
     with Database(url).sqlalchemy_engine().connect() as connection:
         revision = revisions.read_current_revision(connection)
@@ -58,10 +58,10 @@ def find_drift(url: str) -> list[str]:
 
 
 def find_column_drift(conn: psycopg.Connection) -> dict[str, list[str]]:
-    """Return per declared table the errors of its columns, as sentences; empty where there are none.
+    """Return the column errors of the declared tables: sentences by table name.
 
-    It is one cheap query of the catalogue. An undeclared column is an error too, because all columns of a table are
-    written.
+    A table without errors has an empty list. The check is one cheap query of the Postgres catalog. A column that is not
+    declared is also an error, because every insert writes all declared columns.
     """
     columns: defaultdict[str, dict[str, tuple[str, bool]]] = defaultdict(dict)
     for table, column, kind, not_null in conn.execute(COLUMNS_SQL, [list(SCHEMAS)]).fetchall():
@@ -86,13 +86,13 @@ def _describe_columns(table: sa.Table, present: dict[str, tuple[str, bool]] | No
 
 
 def _format_type(kind: sa.types.TypeEngine[Any]) -> str:
-    """Return a type as Postgres's own format_type writes it."""
+    """Return a column type in the text form of Postgres's `format_type`."""
     name = kind.compile(dialect=POSTGRES_DIALECT()).lower().replace("varchar", "character varying").replace(", ", ",")
     return "double precision" if name == "float" else name
 
 
 def _flatten_differences(differences: Iterable[Any]) -> Iterable[tuple[Any, ...]]:
-    """Yield the differences one by one: Alembic nests changes of one column in a list."""
+    """Yield the differences as a flat sequence; Alembic nests the changes of one column in a list."""
     for difference in differences:
         if isinstance(difference, list):
             yield from _flatten_differences(difference)
@@ -136,7 +136,7 @@ def _describe_side(kind: str) -> str:
 def _compare_checks(connection: sa.Connection) -> list[str]:
     """Return the differences of check constraints, which Alembic does not compare.
 
-    Names must agree, and vocabularies must hold the same words.
+    The names must be equal. A constraint that lists allowed words must list the same words.
     """
     query = """
         select n.nspname || '.' || t.relname, c.conname, pg_get_constraintdef(c.oid)
@@ -152,7 +152,7 @@ def _compare_checks(connection: sa.Connection) -> list[str]:
     declared: dict[tuple[str, str], set[str] | None] = {}
     for table in metadata.tables.values():
         for constraint in table.constraints:
-            # A native enum declares a constraint that is never created, because Postgres does not need it.
+            # SQLAlchemy declares a check constraint for a native enum, but never creates it.
             if isinstance(constraint, sa.CheckConstraint) and constraint.name is not None:
                 name = connection.dialect.identifier_preparer.format_constraint(constraint)
                 declared[table.fullname, str(name)] = None

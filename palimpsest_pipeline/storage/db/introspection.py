@@ -1,7 +1,9 @@
-"""Readable relations of the mart and the analysts' views, from the database's own catalogue.
+"""List and read the tables, views and functions of the schemas `palimpsest` and `mart`.
 
-Belongs here: listing and reading any table, view or function of these two schemas, whatever its meaning. Does not
-belong here: SQL for one particular table (`mart_reader`, `sql/views`).
+The definitions come from the Postgres catalog.
+
+Belongs here: listing and reading any relation of these two schemas. Does not belong here: SQL for one particular table
+(`mart_reader`, `sql/views`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,9 +23,9 @@ from palimpsest_pipeline.domain.schemas import INSTANT
 from .copy_frames import Schema, read_frame
 
 READABLE_SCHEMAS: Final = ("palimpsest", "mart")
-"""The schemas that readers use, in order.
+"""The schemas that analysts read, in order of precedence.
 
-A view takes precedence over the table of its name.
+If a view and a table have the same name, the view is read.
 """
 
 RELATIONS_SQL: Final = """
@@ -76,28 +78,28 @@ FRAME_TYPES: Final[Mapping[str, Any]] = {
     "_text": pl.List(pl.String),
     "_varchar": pl.List(pl.String),
 }
-"""Frame types of Postgres types; all other types, JSON among them, come as text."""
+"""Polars types by Postgres type. All other types, such as JSON, are read as text."""
 
 TYPE_NAMES_SQL: Final = "select oid::bigint as oid, typname::text as name from pg_type where oid = any(%(oids)s)"
 
 
 class UnknownName(PalimpsestError, LookupError):
-    """The error for a table, column or argument that does not exist. The message lists the existing ones."""
+    """The error for an unknown table, column or argument. The message lists the known ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """A table, view or function that can be read."""
+    """A table, view or function that the session may read."""
 
     schema: str
     name: str
     kind: str
-    """One of table, view, function."""
+    """One of `table`, `view` and `function`."""
     comment: str
     arguments: tuple[str, ...]
     """Argument names of a function."""
     columns: Mapping[str, tuple[str, str]]
-    """Postgres type and meaning by column name; the meaning is '' when the column has none of its own."""
+    """Column name -> (Postgres type, comment). The comment is '' when the column has none."""
 
     @property
     def full_name(self) -> str:
@@ -105,7 +107,10 @@ class Relation:
 
 
 def read_relations(conn: psycopg.Connection[Any], schemas: Sequence[str] = READABLE_SCHEMAS) -> list[Relation]:
-    """Return everything in these schemas that the session may read, by schema in their order, and name."""
+    """Return all relations of these schemas that the session may read.
+
+    They are sorted by schema, in the order of `schemas`, and by name.
+    """
     schema: Schema = dict.fromkeys(("schema", "name", "kind", "about", "arguments", "columns"), pl.String)
     rows = read_frame(conn, RELATIONS_SQL, {"schemas": list(schemas)}, schema)
     relations = [
@@ -129,11 +134,11 @@ def build_select(
     columns: Sequence[str] | None = None,
     limit: int | None = None,
 ) -> sql.Composed:
-    """Return the SELECT that reads `relation`, or `columns` of it.
+    """Return the SELECT that reads `relation`, or only `columns` of it.
 
-    `filters` holds arguments of a function by name, and columns with the value, or values (a list, a set, a series),
-    of the wanted rows; None means null. `where` is a condition in SQL. Raises UnknownName, and ValueError on a naive
-    instant.
+    `filters` maps a function's argument to its value, or a column to the wanted value or values (a list, set or
+    Series). None means null. `where` is an SQL condition. Raises UnknownName, and ValueError for an instant without a
+    time zone.
     """
     if unknown := [
         name for name in (*filters, *(columns or ())) if name not in relation.columns and name not in relation.arguments
@@ -161,7 +166,7 @@ def build_select(
 
 
 def read_query(conn: psycopg.Connection[Any], query: sql.Composable) -> pl.DataFrame:
-    """Return the result of a SELECT under its own names and with FRAME_TYPES.
+    """Return the result of a SELECT with its column names and the types of FRAME_TYPES.
 
     Raises Postgres's errors, and ValueError when two columns have one name.
     """

@@ -1,7 +1,7 @@
-"""The keys of all advisory locks, and a block that one session at a time can enter.
+"""Advisory locks: all keys, a context manager that holds a lock, and one that opens a snapshot.
 
-No table is named here. The caller decides which steps belong in one transaction: marks that other sessions set
-meanwhile are deleted outside a snapshot, because a snapshot does not show them.
+A snapshot is a transaction that sees the database as of its first query. Rows that other sessions write meanwhile are
+not visible in it, so work that must include them belongs outside the block.
 """
 
 from collections.abc import Iterator
@@ -12,56 +12,59 @@ import psycopg
 
 
 class AdvisoryLock(IntEnum):
-    """The key of every advisory lock. A value never changes.
+    """The keys of all advisory locks.
 
-    During an upgrade two versions may use one database.
+    A value must never change: during an upgrade, two versions of the pipeline may use one database.
     """
 
     PLATFORM_HISTORY = 7_015
     """The first half of a key; the second half is made of the key of the platform."""
     CYCLE_PRODUCT = 7_016
-    """The first half of a key; the second half is made of product and cycle."""
+    """First half of a two-part key; the second half is computed from product and cycle."""
     CYCLE_OPENING = 7_017
     EXPORTED_DAY = 7_018
-    """The first half of a key; the second half is the number of the day that is exported or restored."""
+    """First half of a two-part key; the second half is the ordinal of the exported or restored day."""
     HISTORY_PARTITIONS = 7_015_261_001
     KICKOFF_DATES = 7_017_000_001
-    """One key for all dates, so that two sessions never write a fixture that moves to another date."""
+    """Held while rows by kickoff date are written.
+
+    There is one key for all dates, so two sessions never write a fixture that moves from one date to another.
+    """
     ODDS_ALERTS_FIRST = 7_017_000_003
     ODDS_ALERTS_SECOND = 7_017_000_004
     CURRENT_PRICES_FIRST = 7_017_000_011
     CURRENT_PRICES_SECOND = 7_017_000_012
     COVERAGE_PAGE = 7_017_000_021
-    """Held while a page is read and written, so that the last page written has the newest data."""
+    """Held while a page of coverage is read and written, so the last page written has the newest data."""
     EXPORT_DIMENSIONS = 7_018_261_001
-    """Held while the dimensions are read and written, so that the last ones written are the newest."""
+    """Held while the archive's dimensions are read and written, so the last ones written are the newest."""
     LANDING_RETENTION = 7_019_000_001
     MIGRATION = 7_201_905_114
     LISTINGS = 7_201_905_115
     """Held by every session that derives rows from observations.
 
-    So two cycles that are written at once use each other's observations.
+    If two sessions write cycles at the same time, the second one sees the observations of the first.
     """
     DAGSTER_STORAGE = 7_201_905_115
-    """The same number, used in Dagster's own database.
+    """Held in Dagster's own database while its tables are created or upgraded.
 
-    Held while its tables are created or upgraded.
+    The value equals LISTINGS, but the lock is taken in another database.
     """
     MAPPING_LEDGER = 7_201_905_117
-    """Held while the ledger is replaced, so that older rows never replace newer ones."""
+    """Held while the mapping ledger is replaced, so older rows never replace newer ones."""
     ALERTS = 7_310_226_044
-    """Held while problems are searched. Two sessions at once would open the same alert twice."""
+    """Held while alerts are evaluated. Otherwise two sessions could open the same alert twice."""
 
 
 class Busy(RuntimeError):
-    """The error when another session has the lock and the caller does not wait for it."""
+    """The error when another session holds the lock and the caller does not wait."""
 
 
 @contextmanager
 def hold_lock(conn: psycopg.Connection, lock_key: int, *, wait: bool = True) -> Iterator[None]:
-    """Hold the advisory lock inside the block.
+    """Hold the advisory lock during the block.
 
-    Raises Busy when another session has it and `wait` is False.
+    If another session holds the lock, wait for it, or raise Busy when `wait` is False.
     """
     if not conn.autocommit:
         raise ValueError("the lock must be taken before a transaction begins: pass a connection in autocommit mode")
@@ -80,7 +83,7 @@ def hold_lock(conn: psycopg.Connection, lock_key: int, *, wait: bool = True) -> 
 def open_snapshot(conn: psycopg.Connection) -> Iterator[None]:
     """Run the block in one transaction that sees the database as of its first query.
 
-    A row that another session changes after that can be read, but not written.
+    A row that another session changes meanwhile can be read, but an attempt to write it raises an error.
     """
     with conn.transaction():
         conn.execute("set transaction isolation level repeatable read")

@@ -1,11 +1,11 @@
-"""Migration of a database to the models' state and back to empty, in one transaction under one lock.
+"""Upgrade a database to the current table definitions, or downgrade it, in one transaction.
 
-Migrations run first, then the views are created. Unchanged views are not created again: creating all of them takes a
-second, blocks their readers, and leaves thousands of dead rows in the catalog, and every command that writes begins
-with an upgrade.
+An advisory lock prevents two migrations at the same time. Migrations run first, then the views are created. Unchanged
+views are not created again: that takes a second, blocks readers of the views and leaves thousands of dead rows in the
+Postgres catalog, and every command that writes starts with an upgrade.
 
-Belongs here: the steps around Alembic. Does not belong here: the shape of any table (`tables`, `sql/migrations`), view
-or function (`sql/views`), the comparison (`drift`), reference rows (`reference_rows`).
+Belongs here: the steps around Alembic. Does not belong here: the definition of tables (`tables`, `sql/migrations`),
+views and functions (`sql/views`), the comparison (`drift`), reference rows (`reference_rows`).
 """
 
 from collections.abc import Iterator
@@ -50,15 +50,15 @@ __all__ = [
 ]
 
 LOCK_TIMEOUT_S: Final = 60
-"""Maximum wait for the lock of migrations and for table locks."""
+"""Maximum seconds to wait for the migration lock and for table locks."""
 
 
 class MigrationLockError(PalimpsestError, RuntimeError):
-    """The error when another migration runs, or a query holds a table that the migration needs."""
+    """The error when another migration runs, or a query locks a table that the migration changes."""
 
 
 STAMPED_TABLE: Final = f"{VERSION_SCHEMA}.alembic_version"
-"""Its comment is the stamp of the views (`_stamp_views`) at their creation."""
+"""The table whose SQL comment stores the digest of the views (`_stamp_views`)."""
 VIEW_DEFINITIONS_SQL: Final = """
 with ours as (
     select c.oid, 'pg_class'::regclass as catalog, c.relname as name, pg_get_viewdef(c.oid) as definition
@@ -77,10 +77,10 @@ from ours order by name, definition
 
 
 def upgrade(url: str, revision: str = "head", reference: ReferenceRows | None = None) -> None:
-    """Bring the database to `revision`, create changed views, and write `reference` rows.
+    """Upgrade the database to `revision`, create changed views, and write `reference` rows.
 
-    The upgrade is all or nothing, and safe to repeat. Raises MigrationLockError when another migration uses the
-    database, ReferenceConflictError when reference rows would change an id's meaning.
+    All changes are made in one transaction, and a repeated call is safe. Raises MigrationLockError when another
+    migration uses the database, and ReferenceConflictError when a reference row would change the meaning of an id.
     """
     with Database(url).sqlalchemy_engine().begin() as connection, hold_migration_lock(connection):
         if revision != "head" or not is_newest(connection):
@@ -91,16 +91,16 @@ def upgrade(url: str, revision: str = "head", reference: ReferenceRows | None = 
 
 
 def downgrade(url: str, revision: str = "base") -> None:
-    """Take the database back to `revision`; `base` leaves nothing of the product in it.
+    """Downgrade the database to `revision`; `base` removes every object of the product.
 
-    Raises when objects of others depend on the product's objects.
+    Raises an error when foreign objects depend on the product's objects.
     """
     with Database(url).sqlalchemy_engine().begin() as connection, guarded(connection):
         command.downgrade(build_alembic_config(connection), revision)
 
 
 def is_newest(connection: sa.Connection) -> bool:
-    """Return whether the database is at the newest Alembic revision and every view is as in its SQL file."""
+    """Return whether the database has the newest Alembic revision and every view equals its SQL file."""
     if read_current_revision(connection) != read_head_revision():
         return False
     conn = _get_psycopg_connection(connection)
@@ -110,9 +110,9 @@ def is_newest(connection: sa.Connection) -> bool:
 
 @contextmanager
 def hold_migration_lock(connection: sa.Connection) -> Iterator[None]:
-    """Hold the lock of migrations until the caller's transaction ends.
+    """Hold the migration lock until the caller's transaction ends.
 
-    Raises MigrationLockError when the lock, or a table, is not free in time.
+    Raises MigrationLockError when the lock or a table is not free within LOCK_TIMEOUT_S.
     """
     raw = _get_psycopg_connection(connection)
     try:
@@ -130,9 +130,10 @@ def hold_migration_lock(connection: sa.Connection) -> Iterator[None]:
 
 @contextmanager
 def guarded(connection: sa.Connection) -> Iterator[None]:
-    """Run a migration in the block: take the lock, drop the views before, and create them again after.
+    """Take the migration lock, drop the views, run the block, and create the views again.
 
-    The views are created only at the newest revision. `connection` must be in a transaction, which the caller commits.
+    The views are created only if the block reaches the newest revision. `connection` must be in a transaction, which
+    the caller commits.
     """
     raw = _get_psycopg_connection(connection)
     with hold_migration_lock(connection):
@@ -150,9 +151,9 @@ def guarded(connection: sa.Connection) -> Iterator[None]:
 
 
 def create_views(conn: psycopg.Connection) -> None:
-    """Create every view, and every function that is used like one, with its comments, and stamp them.
+    """Create all views and all functions of `sql/views` with their comments, and store their digest.
 
-    They must not exist yet.
+    None of them may exist yet.
     """
     for file in list_view_files():
         conn.execute(file.read_bytes())
@@ -160,9 +161,9 @@ def create_views(conn: psycopg.Connection) -> None:
 
 
 def drop_views(conn: psycopg.Connection) -> None:
-    """Drop every view and function of the product.
+    """Drop all views and functions of `sql/views`.
 
-    When a foreign view uses one of them, Postgres's own error stops the migration.
+    Raises Postgres's error when a foreign view depends on one of them.
     """
     present: dict[str, str] = dict(conn.execute(VIEWS_PRESENT_SQL).fetchall())
     for name in reversed([parse_view_name(file) for file in list_view_files()]):
@@ -171,9 +172,9 @@ def drop_views(conn: psycopg.Connection) -> None:
 
 
 def _read_view_grants(conn: psycopg.Connection) -> list[bytes]:
-    """Return the statements that restore the grants on our views and functions after they were dropped.
+    """Return GRANT and REVOKE statements that restore the rights on views and functions after a drop.
 
-    Everybody may call a new function, so a function with grants is first revoked from public.
+    Postgres lets everybody call a new function, so a function with grants is first revoked from public.
     """
     names = [parse_view_name(file) for file in list_view_files()]
     query = """
@@ -199,9 +200,9 @@ def _read_view_grants(conn: psycopg.Connection) -> list[bytes]:
 
 
 def _stamp_views(conn: psycopg.Connection) -> str:
-    """Return a digest of the views' files and of their definitions in the database.
+    """Return a digest of the view files and of the view definitions in the database.
 
-    It changes with either.
+    The digest changes when a file or a definition changes.
     """
     digest = md5(usedforsecurity=False)
     for file in list_view_files():
@@ -212,14 +213,14 @@ def _stamp_views(conn: psycopg.Connection) -> str:
 
 
 def _get_psycopg_connection(connection: sa.Connection) -> psycopg.Connection:
-    """Return the psycopg connection under SQLAlchemy's, in the same transaction."""
+    """Return the psycopg connection that SQLAlchemy uses, in the same transaction."""
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)
     return driver
 
 
 def _drop_remains(conn: psycopg.Connection) -> None:
-    """Drop Alembic's table and the then empty schemas after the last downgrade."""
+    """Drop Alembic's version table and the empty schemas after a downgrade to `base`."""
     conn.execute(f"drop table if exists {VERSION_SCHEMA}.alembic_version".encode())
     for schema in reversed(SCHEMAS):
         conn.execute(f"drop schema if exists {schema}".encode())

@@ -18,7 +18,7 @@ from .copy_frames import copy_to_temp_table, quote_identifier
 
 
 class ReferenceConflictError(PalimpsestError, ValueError):
-    """The error when a row would change the meaning of an id that the history uses.
+    """The error when a row would change the meaning of an id that history rows use.
 
     The message names the ids.
     """
@@ -26,7 +26,7 @@ class ReferenceConflictError(PalimpsestError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ReferenceRows:
-    """Rows to write, one frame per table with the table's columns; None leaves a table as it is."""
+    """Reference rows to write: one frame per table, or None to leave the table unchanged."""
 
     sports: pl.DataFrame | None = None
     markets: pl.DataFrame | None = None
@@ -49,10 +49,10 @@ TABLE_KINDS: Final = {
 
 
 def write_reference_rows(conn: psycopg.Connection, reference: ReferenceRows) -> dict[str, int]:
-    """Insert or correct the rows; return the number of changed rows per table.
+    """Insert or correct the rows and return the number of changed rows per table.
 
-    Rows that are missing in the frame stay: ids are append-only. Raises ReferenceConflictError when a market id or
-    an outcome ordinal would change its meaning.
+    Stored rows that the frame lacks stay. Raises ReferenceConflictError when a market id or an outcome ordinal would
+    change its meaning.
     """
     changed = {}
     for entry in fields(reference):

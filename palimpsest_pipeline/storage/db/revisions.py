@@ -1,6 +1,6 @@
-"""The revision of a database, the newest revision, and the paths of migrations, views and functions.
+"""Read the revision of a database and find the files of migrations, views and functions.
 
-Belongs here: the common parts of migrating and comparing. Nothing here changes a database.
+Belongs here: code that migrations and the comparison (`drift`) share. Nothing here changes a database.
 """
 
 import re
@@ -17,17 +17,14 @@ from ..tables import SCHEMAS, metadata
 
 VERSION_SCHEMA: Final = "ops"
 MigrationRefused = CommandError
-"""The error of a migration without a path from the database's revision.
-
-The revision may be ours or another package's.
-"""
+"""The error of Alembic when no migrations lead from the database's revision to the wanted one."""
 DAY_PARTITION_PATTERN: Final = re.compile(r"^(captures|market_changes)_\d{8}$")
 
 
 def sql_dir() -> Path:
-    """Return the folder with `migrations` and `views`.
+    """Return the folder that contains `migrations` and `views`.
 
-    It is inside the package in an installed wheel, and beside the package in a checkout.
+    In an installed wheel it is inside the package, in a checkout beside it.
     """
     package = Path(__file__).parents[2]
     installed = package / "_sql"
@@ -35,7 +32,7 @@ def sql_dir() -> Path:
 
 
 def alembic_options() -> dict[str, Any]:
-    """Return Alembic's options for our database, for migrations and for the comparison alike."""
+    """Return the Alembic options that migrations and the comparison share."""
     return {
         "target_metadata": metadata,
         "version_table_schema": VERSION_SCHEMA,
@@ -53,7 +50,7 @@ def read_head_revision() -> str:
 
 
 def read_current_revision(connection: sa.Connection) -> str | None:
-    """Return the revision of the database; None when it holds nothing of the product."""
+    """Return the Alembic revision of the database; None when the product is not installed in it."""
     return MigrationContext.configure(connection, opts={"version_table_schema": VERSION_SCHEMA}).get_current_revision()
 
 
@@ -65,20 +62,20 @@ VIEWS_PRESENT_SQL: Final = """
 
 
 def list_view_files() -> list[Path]:
-    """Return the files of views, and of functions that are used like views, in order of creation.
+    """Return the SQL files of views and functions, in order of creation.
 
-    A later one may use earlier ones.
+    A view may use views of earlier files.
     """
     return sorted((sql_dir() / "views").glob("*.sql"))
 
 
 def parse_view_name(file: Path) -> str:
-    """Return the name of the only view or function in a file: `tournaments` for `010_tournaments.sql`."""
+    """Return the view or function that a file creates: `tournaments` for `010_tournaments.sql`."""
     return file.stem.partition("_")[2]
 
 
 def build_alembic_config(connection: sa.Connection | None) -> Config:
-    """Return Alembic's configuration for a run inside this process; env.py will use `connection`."""
+    """Return Alembic's configuration for a run in this process; its env.py uses `connection`."""
     config = Config()
     config.set_main_option("script_location", str(sql_dir() / "migrations").replace("%", "%%"))
     config.attributes["connection"] = connection
@@ -86,9 +83,10 @@ def build_alembic_config(connection: sa.Connection | None) -> Config:
 
 
 def _is_ours(name: str | None, kind: str, _parents: Any) -> bool:
-    """Return whether Alembic must compare an object.
+    """Return whether Alembic compares an object.
 
-    The answer is yes for our schemas, without day partitions (created at run time) and Alembic's own table.
+    It compares the objects of the product's schemas, except daily partitions (created at run time) and Alembic's own
+    table.
     """
     if kind == "schema":
         return name in SCHEMAS

@@ -1,4 +1,4 @@
-"""The read-only role of analysts: its creation, its grants, and its excess rights on the server.
+"""Create the read-only role of analysts, grant its rights, and report rights that it should not have.
 
 Belongs here: running `sql/roles.sql` and `sql/grants.sql`, and checking the result. Does not belong here: the
 definition of the role (those files), logging in.
@@ -24,7 +24,10 @@ OPEN_DATABASES_SQL: Final = """
         and has_database_privilege('public', oid, 'connect')
         and exists (select from pg_roles where rolname = %(analyst)s)
 """
-"""Databases of the session's user that everybody may enter, on a server with the role."""
+"""Selects the databases of the session's user to which everybody may connect.
+
+It returns no rows on a server without the role.
+"""
 WRITABLE_SQL: Final = """
     select datname::text, has_database_privilege('public', oid, 'temporary') and pg_has_role(datdba, 'usage'),
         (select has_schema_privilege('public', n.oid, 'create') and pg_has_role(n.nspowner, 'usage')
@@ -39,7 +42,10 @@ LARGE_OBJECT_FUNCTIONS: Final = (
     "pg_catalog.lo_creat(integer)",
     "pg_catalog.lo_from_bytea(oid, bytea)",
 )
-"""The functions that create large objects. Without them a role has no large object to write to."""
+"""The Postgres functions that create large objects.
+
+A role that may not call them has no large object to write to.
+"""
 ADVISORY_LOCK_FUNCTIONS_SQL: Final = """
     select oid::regprocedure::text from pg_proc
     where pronamespace = 'pg_catalog'::regnamespace and proname ~ '^pg_(try_)?advisory_'
@@ -84,19 +90,19 @@ from analyst a cross join pg_database d where d.datname = any(%(closed)s)
 
 
 class RoleMissing(PalimpsestError, RuntimeError):
-    """The error when the role does not exist and the session's user may not create it.
+    """The error when the analysts' role does not exist and the session's user may not create it.
 
-    The message gives the command for an administrator.
+    The message contains the command for an administrator.
     """
 
 
 def role_exists(conn: psycopg.Connection) -> bool:
-    """Return whether the server has the role."""
+    """Return whether the server has the analysts' role."""
     return conn.execute("select from pg_roles where rolname = %s", [ANALYST]).fetchone() is not None
 
 
 def ensure_role(conn: psycopg.Connection) -> None:
-    """Create the role of `sql/roles.sql` if needed, and grant it reading of the product's objects.
+    """Create the role of `sql/roles.sql` if needed, and grant it read access to the product's objects.
 
     The call is safe to repeat; the caller commits. Raises RoleMissing.
     """
@@ -111,11 +117,11 @@ def ensure_role(conn: psycopg.Connection) -> None:
 
 
 def grant_reading(conn: psycopg.Connection) -> None:
-    """Grant the existing role reading of all objects of the product in the database.
+    """Grant the existing role read access to all objects of the product in the database.
 
     The call is safe to repeat; the caller commits.
     """
-    # Two sessions that grant on one table at the same time get an error.
+    # Postgres raises an error when two sessions grant rights on one table at the same time.
     conn.execute("select pg_advisory_xact_lock(%s)", [AdvisoryLock.MIGRATION])
     conn.execute((sql_dir() / "grants.sql").read_bytes())
 
@@ -123,8 +129,8 @@ def grant_reading(conn: psycopg.Connection) -> None:
 def forbid_writing(conn: psycopg.Connection) -> None:
     """Revoke from public the rights to create temporary tables, tables in `public` and large objects.
 
-    Roles that were granted these rights by name, and owners, keep them. Objects that the session's user does not own
-    stay unchanged; only a superuser can forbid large objects. The caller commits.
+    Owners, and roles that have these rights by name, keep them. Objects of other owners stay unchanged. Only a
+    superuser can revoke the creation of large objects. The caller commits.
     """
     for name, temporary, public, large_objects in conn.execute(
         WRITABLE_SQL, {"large_objects": list(LARGE_OBJECT_FUNCTIONS)}
@@ -138,31 +144,31 @@ def forbid_writing(conn: psycopg.Connection) -> None:
 
 
 def forbid_locking(conn: psycopg.Connection) -> None:
-    """Revoke advisory locks in this database from public.
+    """Revoke from public the right to take advisory locks in this database.
 
-    Superusers, and roles that were granted them by name, keep them. The pipeline uses advisory locks itself, so a
-    foreign session that holds one stops it. This is for a superuser of a server on which the pipeline runs as another
-    user; the caller commits.
+    The pipeline uses advisory locks, so a foreign session that holds one would block it. Superusers, and roles that
+    have the right by name, keep it. Use it as a superuser, and only when the pipeline's user is a superuser or has the
+    right by name. The caller commits.
     """
     for (function,) in conn.execute(ADVISORY_LOCK_FUNCTIONS_SQL).fetchall():
         conn.execute(f"revoke execute on function {function} from public".encode())
 
 
 def forbid_entering(conn: psycopg.Connection, databases: Sequence[str]) -> None:
-    """Revoke the right to connect to these databases of the server from public.
+    """Revoke from public the right to connect to these databases of the server.
 
-    Roles that were granted it by name, and owners, keep it. Databases of other owners stay unchanged, and so do all
-    on a server without the role. The caller commits.
+    Owners, and roles that have the right by name, keep it. Databases of other owners stay unchanged. On a server
+    without the analysts' role nothing changes. The caller commits.
     """
     for (name,) in conn.execute(OPEN_DATABASES_SQL, {"databases": list(databases), "analyst": ANALYST}).fetchall():
         conn.execute(sql.SQL("revoke connect on database {} from public").format(sql.Identifier(name)))
 
 
 def find_excess_rights(conn: psycopg.Connection, closed_databases: Sequence[str] = ()) -> list[str]:
-    """Return the rights of the role besides reading marts and views, as sentences.
+    """Return the rights that the role has beyond reading marts and views, one sentence each.
 
-    `closed_databases` are databases of the server that the role must not enter. Advisory locks are not included
-    (`may_lock`): on foreign servers everybody may use them.
+    `closed_databases` are databases to which the role must not connect. Advisory locks are not included (see
+    `may_lock`), because on foreign servers everybody may use them.
     """
     return [
         sentence
@@ -174,9 +180,9 @@ def find_excess_rights(conn: psycopg.Connection, closed_databases: Sequence[str]
 
 
 def may_lock(conn: psycopg.Connection) -> bool:
-    """Return whether the role may take advisory locks, and so block the pipeline during its session.
+    """Return whether the role may take advisory locks, and so block the pipeline.
 
-    This is not an error. Revoking the locks from public also revokes them from a pipeline whose user is not a
-    superuser, unless they are granted to it by name.
+    The right is not an error. Revoking it from public would also revoke it from a pipeline whose user is no superuser
+    and has no grant by name.
     """
     return conn.execute(MAY_LOCK_SQL, {"analyst": ANALYST}).fetchone() == (True,)

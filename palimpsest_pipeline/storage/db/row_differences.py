@@ -1,7 +1,7 @@
-"""Rows of a table made equal to a frame by writing only the differences. Callers commit.
+"""Make the rows of a table equal to a frame by writing only the differences. Callers commit.
 
-Belongs here: comparing a frame with stored rows by the table's key, and writing the difference. Does not belong
-here: the meaning of any table.
+Belongs here: comparing a frame with stored rows by the table's key, and writing the difference. Does not belong here:
+the meaning of any table.
 """
 
 from collections.abc import Sequence
@@ -15,19 +15,21 @@ from psycopg import sql
 from ..tables import metadata
 from .copy_frames import copy_rows, quote_identifier, read_frame
 
-# The table is created once per session and not analyzed: each new temporary table and its statistics would leave dead
-# rows in the catalog.
+# The temporary table is created once per session and never analyzed, because each new temporary table and its
+# statistics would leave dead rows in the Postgres catalog.
 CREATE_TEMP_TABLE_SQL: Final = "create temporary table if not exists {staged} (like {table}) on commit delete rows"
 READ_SQL: Final = "select {columns} from {table} where sr_id = any(%(sr_ids)s)"
-DELETE_SQL: Final = "delete from {table} t using pg_temp.{staged} n where {same_key}"
-# A key never changes and no other column has an index, so the new version of a row stays on its page where there is
-# room.
-UPDATE_SQL: Final = "update {table} t set {assignments} from pg_temp.{staged} n where {same_key}"
+# The fixtures are named so that Postgres uses the index: it has no statistics about the temporary table.
+DELETE_SQL: Final = "delete from {table} t using pg_temp.{staged} n where t.sr_id = any(%(sr_ids)s) and {same_key}"
+# The update changes no indexed column, so Postgres can store the new row version on the same page (a HOT update).
+UPDATE_SQL: Final = (
+    "update {table} t set {assignments} from pg_temp.{staged} n where t.sr_id = any(%(sr_ids)s) and {same_key}"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class WriteCounts:
-    """The numbers of rows written to a table."""
+    """The numbers of rows inserted, updated and deleted in a table."""
 
     inserted: int = 0
     updated: int = 0
@@ -40,9 +42,12 @@ class WriteCounts:
 def write_differences(
     conn: psycopg.Connection[Any], table: str, frame: pl.DataFrame, sr_ids: Sequence[int]
 ) -> WriteCounts:
-    """Make `frame` the rows of these fixtures in a table, and write only rows that differ.
+    """Make the table's rows of these fixtures equal to `frame`, writing only the rows that differ.
 
-    The table's key must begin with sr_id. Raises ValueError when the frame's columns differ from the table's.
+    `sr_ids` are the fixtures. The table's primary key must begin with sr_id. The caller holds the lock of the fixtures,
+    so that no other session writes their rows, and has an open snapshot (`locks.open_snapshot`), so that it changes the
+    rows that it has read. Raises ValueError when the columns of frame and table differ, and RuntimeError when a row to
+    be changed no longer exists.
     """
     declared = metadata.tables[table]
     if differing := sorted(set(frame.columns) ^ {column.name for column in declared.columns}):
@@ -54,23 +59,28 @@ def write_differences(
     stored = read_frame(conn, query, {"sr_ids": list(sr_ids)}, frame.schema)
     changed = _select_changed(frame, stored, key)
     deleted, inserted = stored.join(frame, on=key, how="anti"), frame.join(stored, on=key, how="anti")
-    _change_rows(conn, table, DELETE_SQL, deleted, key)
-    _change_rows(conn, table, UPDATE_SQL, changed, key)
+    _change_rows(conn, table, DELETE_SQL, deleted, key, sr_ids)
+    _change_rows(conn, table, UPDATE_SQL, changed, key, sr_ids)
     copy_rows(conn, table, inserted.sort(key))
     return WriteCounts(inserted.height, changed.height, deleted.height)
 
 
 def _select_changed(frame: pl.DataFrame, stored: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
-    """Return the rows of `frame` that are stored under the same key with any other value."""
+    """Return the rows of `frame` whose key is stored with other values."""
     differs = [pl.col(name).ne_missing(pl.col(f"{name}_stored")) for name in frame.columns if name not in key]
     pairs = frame.join(stored, on=key, suffix="_stored")
     return pairs.filter(pl.any_horizontal(differs)).select(frame.columns)
 
 
 def _change_rows(
-    conn: psycopg.Connection[Any], table: str, statement: str, frame: pl.DataFrame, key: Sequence[str]
+    conn: psycopg.Connection[Any],
+    table: str,
+    statement: str,
+    frame: pl.DataFrame,
+    key: Sequence[str],
+    sr_ids: Sequence[int],
 ) -> None:
-    """Apply a statement to the stored rows that have the keys of `frame`."""
+    """Run an UPDATE or DELETE on the stored rows of these fixtures that have the keys of `frame`."""
     if frame.is_empty():
         return
     staged = f"new_{table.partition('.')[2]}"
@@ -83,7 +93,9 @@ def _change_rows(
     for prepare in (CREATE_TEMP_TABLE_SQL, "delete from pg_temp.{staged}"):
         conn.execute(sql.SQL(prepare).format(**parts))
     copy_rows(conn, f"pg_temp.{staged}", frame)
-    conn.execute(sql.SQL(statement).format(**parts))
+    n_rows = conn.execute(sql.SQL(statement).format(**parts), {"sr_ids": list(sr_ids)}).rowcount
+    if n_rows != frame.height:
+        raise RuntimeError(f"{table}: {n_rows} of {frame.height} rows changed: another session has removed the others")
 
 
 def _join_names(form: str, names: Sequence[str], separator: str = ", ") -> sql.Composed:

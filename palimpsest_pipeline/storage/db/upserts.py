@@ -1,6 +1,6 @@
-"""The upsert statement, which writes only rows that differ.
+"""Build upsert statements that write only rows that differ.
 
-An unchanged row is locked, but gets no new version.
+Postgres locks an unchanged row but stores no new version of it.
 
 Belongs here: the statement. Does not belong here: the source of the new rows, and the meaning of a table.
 """
@@ -15,7 +15,7 @@ from .copy_frames import quote_identifier
 def build_upsert(table: str, columns: Sequence[str], key: Sequence[str], source: sql.Composable) -> sql.Composed:
     """Return a statement that inserts or updates the `columns` of `source` in `table` by `key`.
 
-    `source` is the text after FROM. An unchanged row is not written.
+    `source` is the text after FROM. Unchanged rows are not written.
     """
     values = [column for column in columns if column not in key]
 

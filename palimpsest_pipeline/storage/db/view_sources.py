@@ -1,4 +1,4 @@
-"""The tables that each analysts' view reads, parsed from the views' own files."""
+"""Find the tables that each view reads, and the views that read a table, from the SQL files."""
 
 import re
 from collections import defaultdict
@@ -12,9 +12,9 @@ TABLE_PATTERN: Final = re.compile(r"\b(?:from|join)\s+((?:core|mart|ops|palimpse
 
 
 def find_views(table: str) -> list[str]:
-    """Return the views that read `schema.table`, directly or through others, by name.
+    """Return the sorted names of all views that read `schema.table`, directly or through other views.
 
-    A name looks like `palimpsest.coverage_events`.
+    A name has the form `palimpsest.coverage_events`.
     """
     views: set[str] = set()
     pending = [table]
@@ -26,7 +26,7 @@ def find_views(table: str) -> list[str]:
 
 
 def find_tables(view: str) -> tuple[str, ...]:
-    """Return the tables, views and functions that a view or function reads directly, by name."""
+    """Return the sorted names of tables, views and functions that a view or function reads directly."""
     return tuple(sorted(table for table, readers in _map_readers().items() if view in readers))
 
 

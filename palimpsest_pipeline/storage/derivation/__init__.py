@@ -1,1 +1,1 @@
-"""The due products of each cycle, and the inputs of the derived ones."""
+"""Which products of each cycle are derived or due, and which fixtures are due."""

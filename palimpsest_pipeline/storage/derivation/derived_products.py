@@ -1,7 +1,9 @@
-"""The derived products of cycles, and their inputs. Callers commit, together with the rows.
+"""Record which products of a cycle were derived, from which content and with which versions.
+
+The caller commits these rows together with the product's rows.
 
 Belongs here: `core.cycle_products` and `mart.cycle_products`. Does not belong here: the definition of a product, and
-the choice of due ones (`due_products`).
+finding the due ones (`due_products`).
 """
 
 from collections.abc import Sequence
@@ -19,7 +21,7 @@ ODDS_PRODUCT: Final = "odds_snapshots"
 """A product that is derived platform by platform: see `name_platform_product`."""
 
 COVERAGE_PRODUCT: Final = "coverage"
-"""A product that depends on the primary listings as of a cycle, and so on answers of earlier cycles.
+"""The product of coverage. It depends on the primary listings, and so on answers of earlier cycles.
 
 See `mark_due_by_book_sizes`.
 """
@@ -31,9 +33,9 @@ def name_platform_product(product: str, platform: str) -> str:
 
 
 def claim_product(conn: psycopg.Connection, product: str, cycle_id: int) -> None:
-    """Wait until no other session derives this product of the cycle, and lock it for the transaction.
+    """Take the lock of a product of a cycle until the transaction ends, and wait for it if needed.
 
-    Call it before taking any other lock.
+    Only one session derives a product of a cycle at a time. Call it before taking any other lock.
     """
     conn.execute(
         "select pg_advisory_xact_lock(%s, hashtext(%s))", [AdvisoryLock.CYCLE_PRODUCT, f"{product} {cycle_id}"]
@@ -51,10 +53,10 @@ def mark_derived(
     mapping_version: str,
     n_rows: int,
 ) -> None:
-    """Record that the product of the cycle is derived.
+    """Record that the product of the cycle was derived.
 
-    Call it in the transaction that writes its rows, so that neither exists without the other. `n_rows` counts the
-    product's rows, whether they existed before or not; for odds it is more than 0 exactly when there are answers.
+    Call it in the transaction that writes the product's rows. `n_rows` counts all rows of the product, not only the new
+    ones. For the odds product it is more than 0 exactly when there are answers.
     """
     query = sql.SQL(
         """
@@ -69,7 +71,7 @@ def mark_derived(
 
 
 def mark_due(conn: psycopg.Connection, schema: ProductSchema, product: str, cycle_ids: Sequence[int]) -> None:
-    """Make products due again."""
+    """Make a product of these cycles due again, by deleting the record that it was derived."""
     query = sql.SQL("delete from {} where product = %s and cycle_id = any(%s)").format(
         sql.Identifier(schema, "cycle_products")
     )
@@ -79,7 +81,7 @@ def mark_due(conn: psycopg.Connection, schema: ProductSchema, product: str, cycl
 def mark_cycles_due(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> None:
     """Make every product of these cycles due again, in core and mart.
 
-    Their rows stay until they are replaced.
+    The rows of the products stay until they are replaced.
     """
     for schema in get_args(ProductSchema):
         conn.execute(
@@ -91,9 +93,10 @@ def mark_cycles_due(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> None:
 def mark_carrying_cycles_due(
     conn: psycopg.Connection, product: str, cycle_id: int, carry_limit: timedelta
 ) -> list[int]:
-    """Make a mart product due again for later cycles that may carry a discovery of `cycle_id`.
+    """Make a mart product of later cycles due again, because they may use a discovery of `cycle_id`.
 
-    It applies to a full cycle. Returns the ids of the later cycles.
+    A later cycle uses (carries) a complete discovery that is at most `carry_limit` old. The call has an effect only
+    when `cycle_id` is a full cycle. Returns the ids of the later cycles.
     """
     query = """
         delete from mart.cycle_products p using core.cycles late, core.cycles this
@@ -112,10 +115,10 @@ def mark_due_by_book_sizes(
     since: datetime,
     carry_limit: timedelta,
 ) -> list[int]:
-    """Make a mart product due again for other cycles that used the book sizes of `listing_ids`.
+    """Make a mart product of other cycles due again, because they used book sizes of `listing_ids`.
 
-    Returns the ids of these cycles. They are the cycles at or after `since` that may show one of the listings, if it
-    shares its fixture with another listing of its platform.
+    These are the cycles at or after `since` that may contain one of the listings. Only listings that share their
+    fixture with another listing of the same platform count. Returns the ids of the cycles.
     """
     query = """
         delete from mart.cycle_products p using core.cycles late
@@ -140,7 +143,7 @@ def mark_due_by_book_sizes(
 
 
 def read_marks(conn: psycopg.Connection, schema: ProductSchema, cycle_id: int) -> dict[str, int]:
-    """Return the derived products of a cycle, with their rows (`mark_derived`)."""
+    """Return the derived products of a cycle: number of rows by product name."""
     query = sql.SQL("select product, n_rows from {} where cycle_id = %s order by product").format(
         sql.Identifier(schema, "cycle_products")
     )

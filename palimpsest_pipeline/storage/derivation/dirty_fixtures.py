@@ -1,7 +1,9 @@
-"""The fixtures that are due for each product: `mart.dirty_fixtures`. Callers commit.
+"""Read and write due marks of fixtures: the table `mart.dirty_fixtures`. Callers commit.
 
-Belongs here: marking the fixtures that a cycle affects, reading marks, deleting them. Does not belong here:
-deriving. Dates of kickoff are marked in `storage.marts.lifecycle`.
+A due mark says that the rows of a product must be derived again for a fixture.
+
+Belongs here: marking the fixtures that a cycle affects, reading and deleting marks. Does not belong here: deriving the
+products. Kickoff dates are marked in `storage.marts.lifecycle`.
 """
 
 from collections.abc import Sequence
@@ -43,11 +45,11 @@ bears_on as (
     where this.cycle_id = %(cycle_id)s and this.scope = 'full'
 )
 """
-"""Fixtures that a cycle (`cycle_id`) affects.
+"""SQL for the fixtures that a cycle (`cycle_id`) affects.
 
-They are those that it observed, those whose kickoff has passed by it, and those that listings have left or joined or
-that changed their tournament (`moved`). A full cycle observes all fixtures that had not begun at the previous full
-cycle.
+A fixture is affected when the cycle observed it, when its kickoff has passed by the cycle's instant, or when it is in
+`moved`: a listing left or joined it, or its tournament changed. A full cycle observes all fixtures that had not kicked
+off at the previous full cycle.
 """
 
 MARK_SQL: Final = f"""
@@ -76,7 +78,7 @@ where f.effective_kickoff > %(now)s and (
 order by product, f.sr_id
 on conflict (product, sr_id) do nothing
 """
-# A mark that another session is setting again is locked and skipped, so it stays.
+# If another session is updating a mark, the mark is locked. It is skipped, so it stays.
 UNMARK_SQL: Final = """
 with taken as (
     select d.sr_id from mart.dirty_fixtures d
@@ -98,9 +100,10 @@ where product = %s
 
 
 def mark_fixtures(conn: psycopg.Connection, cycle_id: int, moved_sr_ids: Sequence[int]) -> None:
-    """Mark the fixtures that the cycle affects, for every product.
+    """Mark the fixtures that the cycle affects as due, for every product.
 
-    Call it in the transaction that matches. Fixtures that no longer exist at their derivation lose their marks then.
+    `moved_sr_ids` are fixtures that matching changed. Call it in the transaction that matches. If a fixture no longer
+    exists when it is derived, its marks are deleted then.
     """
     conn.execute(
         MARK_SQL,
@@ -109,32 +112,32 @@ def mark_fixtures(conn: psycopg.Connection, cycle_id: int, moved_sr_ids: Sequenc
 
 
 def mark_fixtures_of_other_home(conn: psycopg.Connection, home: Platform, now: datetime) -> int:
-    """Mark the upcoming fixtures whose rows were derived for another home platform.
+    """Mark upcoming fixtures as due if their rows were derived for another home platform.
 
-    Fixtures that are marked already stay as they are. While there is any such fixture, upcoming fixtures without
-    rows are marked too. Returns the number of marks set.
+    If there is such a fixture, upcoming fixtures without rows are marked too. Existing marks stay unchanged. Returns
+    the number of marks set.
     """
     params = {"home": home, "now": now, "products": [product.value for product in FixtureProduct]}
     return conn.execute(MARK_OTHER_HOME_SQL, params).rowcount
 
 
 def read_marks(conn: psycopg.Connection, product: FixtureProduct, sr_ids: Sequence[int] | None = None) -> pl.DataFrame:
-    """Return the due fixtures, of these or all (MARKS_SCHEMA), by sr_id."""
+    """Return the due marks of a product (MARKS_SCHEMA), of all or the given fixtures, by sr_id."""
     params = {"product": product.value, "sr_ids": None if sr_ids is None else list(sr_ids)}
     return read_frame(conn, MARKS_SQL, params, MARKS_SCHEMA).sort("sr_id")
 
 
 def unmark_fixtures(conn: psycopg.Connection, product: FixtureProduct, marks: pl.DataFrame) -> None:
-    """Delete these marks (MARKS_SCHEMA), without waiting for any other session.
+    """Delete these due marks (MARKS_SCHEMA) without waiting for other sessions.
 
-    A mark that was set again since then stays. Call it after the snapshot in which the marks were read, not inside:
-    a mark that was set again would cause an error there.
+    A mark that was set again after it was read stays. Call it after the repeatable-read transaction in which the marks
+    were read; inside it, deleting a mark that was set again would raise an error.
     """
     conn.execute(UNMARK_SQL, {"product": product.value, **{name: marks[name].to_list() for name in MARKS_SCHEMA}})
 
 
 def count_due_fixtures(conn: psycopg.Connection, product: FixtureProduct) -> tuple[int, float]:
-    """Return the number of due fixtures, and the age of the oldest mark in seconds; 0 without marks."""
+    """Return the number of due fixtures and the age of the oldest mark in seconds, 0 without marks."""
     row = conn.execute(COUNT_DUE_SQL, [product.value]).fetchone()
     n, waits_s = row or (0, None)
     return n, waits_s or 0.0

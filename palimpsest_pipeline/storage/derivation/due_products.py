@@ -1,4 +1,4 @@
-"""Due products of cycles, and the record of derivations that failed.
+"""Find the due products of cycles, and record derivations that failed.
 
 The SQL function `ops.due_products` returns the due products.
 
@@ -22,11 +22,11 @@ from .derived_products import ProductSchema
 DUE_SQL: Final = (
     "ops.due_products(%(versions)s::jsonb, %(products)s::jsonb, %(first)s, %(end)s, %(cycle_ids)s::bigint[])"
 )
-"""The function, for a FROM clause; its parameters are those of `DueQuery.build_params`."""
+"""The call of the function for a FROM clause. `DueQuery.build_params` returns its parameters."""
 
 
 class DueReason(StrEnum):
-    """The reason why a product of a cycle is due, in order of precedence."""
+    """Why a product of a cycle is due, in order of precedence."""
 
     MISSING = "not derived"
     CONTENT = "other content was landed"
@@ -35,12 +35,12 @@ class DueReason(StrEnum):
 
 
 NEW_CONTENT_REASONS: Final = (DueReason.MISSING, DueReason.CONTENT)
-"""Reasons which mean that landed content is missing in core or mart, in any version."""
+"""Reasons which mean that landed answers were never derived into core or mart, with any version."""
 
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """A product that is derived from each cycle of these scopes, with the name of its mark.
+    """A product that must be derived from each cycle with one of these scopes.
 
     `scopes` None means every cycle. `by_platform`: it has a mark `<name>/<platform>` for each platform of a cycle.
     """
@@ -96,7 +96,7 @@ def read_platform_sets(conn: psycopg.Connection) -> list[tuple[Platform, ...]]:
 
 @dataclass(frozen=True, slots=True)
 class DueProduct:
-    """A product of a cycle that is due."""
+    """A due product of a cycle."""
 
     cycle_id: int
     partition_hour: datetime
@@ -104,14 +104,14 @@ class DueProduct:
     product: str
     reason: DueReason
     can_be_derived: bool
-    """The cycle is in the landing, and complete."""
+    """True when the cycle is in the landing and its files are complete."""
     is_gone: bool
-    """The cycle is no longer in the landing.
+    """True when the cycle is no longer in the landing.
 
     If this and `can_be_derived` are both false, the cycle is in the landing but damaged.
     """
     has_failed: bool
-    """The derivation from this content with these versions has failed."""
+    """True when a derivation from the same content with the same versions has failed."""
 
 
 def read_due_products(
@@ -122,9 +122,9 @@ def read_due_products(
     end: datetime | None = None,
     cycle_ids: Iterable[int] | None = None,
 ) -> list[DueProduct]:
-    """Return the due products of the hours in [first, end), or of these cycles, by cycle.
+    """Return the due products of cycles in the hours [first, end), or of `cycle_ids`, by cycle.
 
-    Cycles that are gone or not complete are included.
+    Cycles that cannot be derived are included (`can_be_derived`).
     """
     statement = f"""
         select cycle_id, partition_hour, schema, product, reason, can_be_derived, is_gone, has_failed from {DUE_SQL}
@@ -138,9 +138,9 @@ def read_due_products(
 
 
 def read_due_hours(conn: psycopg.Connection, query: DueQuery, before: datetime) -> list[datetime]:
-    """Return the hours with a scraped cycle that has ended and has a due product.
+    """Return the hours with a due product of a scraped cycle that can be derived.
 
-    The cycle sent requests, got answers, ended before `before`, and is not gone.
+    A cycle counts when it sent requests, got answers, ended before `before`, and is still in the landing.
     """
     statement = f"""
         select d.partition_hour
@@ -155,9 +155,9 @@ def read_due_hours(conn: psycopg.Connection, query: DueQuery, before: datetime) 
 
 @dataclass(frozen=True, slots=True)
 class DueCycle:
-    """A cycle that has ended and was not derived from its present landed content.
+    """A cycle that has ended and has products that were not derived from its present landed content.
 
-    `run_id` is the Dagster run that scraped it.
+    `run_id` is the Dagster run that scraped the cycle.
     """
 
     cycle_id: int
@@ -165,14 +165,15 @@ class DueCycle:
     ended_at: datetime
     run_id: str | None
     ended_early: bool
-    """It was interrupted or cancelled, or it failed."""
+    """True when the cycle was interrupted, was cancelled or failed."""
 
 
 def read_due_cycles(conn: psycopg.Connection, query: DueQuery, first: datetime) -> list[DueCycle]:
-    """Return the scraped cycles from the hour `first` on that have ended and are due, by cycle.
+    """Return the scraped cycles since the hour `first` that have ended and are due, by cycle.
 
-    A cycle is due when it is complete in the landing and a product is due because of landed content. An older version
-    does not make a cycle due: the user starts a backfill for that. Cycles that were tried and failed are left out.
+    A cycle is due when it is complete in the landing and a product lacks its landed content. An older parser or mapping
+    version does not count, because the user starts a backfill for that. Cycles whose derivation has failed are left
+    out.
     """
     statement = f"""
         select d.cycle_id, d.partition_hour, coalesce(b.finished_at, b.heartbeat_at), b.run_id,
@@ -219,18 +220,18 @@ def record_failure(
 
 
 def delete_failure(conn: psycopg.Connection, product: str, cycle_id: int) -> None:
-    """Delete the failure of a product of a cycle that has been derived since."""
+    """Delete the failure of a product of a cycle, after the product was derived."""
     conn.execute("delete from ops.cycle_failures where cycle_id = %s and product = %s", [cycle_id, product])
 
 
 def delete_failures(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> None:
-    """Delete the failures of these cycles."""
+    """Delete all recorded failures of these cycles."""
     conn.execute("delete from ops.cycle_failures where cycle_id = any(%s)", [list(cycle_ids)])
 
 
 @dataclass(frozen=True, slots=True)
 class CycleFailure:
-    """A product of a cycle whose last derivation failed. `error` has class and message."""
+    """A product of a cycle whose last derivation failed. `error` has the error's class and message."""
 
     cycle_id: int
     product: str
@@ -239,9 +240,9 @@ class CycleFailure:
 
 
 def read_due_failures(conn: psycopg.Connection, query: DueQuery) -> list[CycleFailure]:
-    """Return the failures whose products are still due, by cycle and product."""
-    # The cycles are values, not a subquery: only then does Postgres inline the function and use its index (3.7 ms
-    # instead of 20 ms with 100,000 cycles).
+    """Return the failures of products that are still due, sorted by cycle and product."""
+    # The ids are passed as values instead of a subquery, because only then does Postgres inline the function and use
+    # its index (3.7 ms instead of 20 ms with 100,000 cycles).
     params = query.build_params(
         cycle_ids=[
             cycle_id for (cycle_id,) in conn.execute("select distinct cycle_id from ops.cycle_failures").fetchall()
@@ -258,9 +259,9 @@ def read_due_failures(conn: psycopg.Connection, query: DueQuery) -> list[CycleFa
 def read_failures(
     conn: psycopg.Connection, cycle_ids: Sequence[int], *, run_ids: Sequence[str] | None = None
 ) -> dict[tuple[int, str], str]:
-    """Return the errors of these cycles by cycle and product, in that order.
+    """Return error messages by (cycle id, product), in that order.
 
-    With `run_ids` only errors since the start of the first of these Dagster runs are returned.
+    With `run_ids`, only errors since the start of the earliest of these Dagster runs are returned.
     """
     statement = """
         select cycle_id, product, error from ops.cycle_failures

@@ -1,4 +1,4 @@
-"""The database's record of the cycles in the landing: the table `ops.landed_cycles`. Callers commit.
+"""Read and write the table `ops.landed_cycles`: the cycles in the landing. Callers commit.
 
 Belongs here: reading and writing that table. Does not belong here: reading the landing itself, and finding what is due
 (`due_products`).
@@ -31,7 +31,7 @@ KNOWN_CYCLES_SQL: Final = """
 
 @dataclass(frozen=True, slots=True)
 class LandedCycle:
-    """A closed cycle that is or was in the landing. The fields are the columns of `ops.landed_cycles`."""
+    """A row of `ops.landed_cycles`: a closed cycle that is or was in the landing."""
 
     cycle_id: int
     partition_hour: datetime
@@ -44,7 +44,7 @@ class LandedCycle:
 
 
 def read_cycles(conn: psycopg.Connection, first: datetime, end: datetime) -> list[LandedCycle]:
-    """Return the rows of the hours in [first, end), by cycle."""
+    """Return the rows of the hours from `first` (included) to `end` (excluded), by cycle."""
     query = (
         f"select {LANDED_COLUMNS} from ops.landed_cycles where partition_hour >= %s and partition_hour < %s "
         "order by cycle_id"
@@ -61,7 +61,10 @@ def read_cycle(conn: psycopg.Connection, cycle_id: int) -> LandedCycle | None:
 
 
 def is_complete(conn: psycopg.Connection) -> bool:
-    """Return whether the table has rows, and one for every cycle that `read_known_cycles` returns."""
+    """Return whether the table has a row for every cycle that `read_known_cycles` returns.
+
+    An empty table is not complete.
+    """
     query = f"""
         select exists (select from ops.landed_cycles) and not exists (
             select from ({KNOWN_CYCLES_SQL}) known
@@ -73,7 +76,7 @@ def is_complete(conn: psycopg.Connection) -> bool:
 
 
 def write_cycle(conn: psycopg.Connection, cycle: LandedCycle) -> None:
-    """Write the row of one cycle. If the cycle already has a row, replace it."""
+    """Insert or replace the row of one cycle."""
     conn.execute(
         f"""
         insert into ops.landed_cycles ({LANDED_COLUMNS}) values (%s, %s, %s, %s, %s, %s, %s, %s)
@@ -95,9 +98,10 @@ def mark_hour_gone(conn: psycopg.Connection, hour: datetime) -> list[int]:
 
 
 def read_known_cycles(conn: psycopg.Connection, first: datetime, end: datetime) -> list[LandedCycle]:
-    """Return the cycles of the hours in [first, end) that core or the ledger knows.
+    """Return the cycles of the hours [first, end) that are in core or in the ledger.
 
-    Those of the ledger ended with answers. Each is returned as gone, because the landing is not read here.
+    Cycles of the ledger count when they ended with answers. Every row says that the cycle is gone, because this
+    function does not read the landing.
     """
     return [
         LandedCycle(
@@ -110,9 +114,10 @@ def read_known_cycles(conn: psycopg.Connection, first: datetime, end: datetime) 
 def replace_cycles(
     conn: psycopg.Connection, old_cycles: Sequence[LandedCycle], new_cycles: Iterable[LandedCycle]
 ) -> int:
-    """Replace the rows `old_cycles` by `new_cycles`; return the number of rows that differ.
+    """Replace rows of `ops.landed_cycles` by `new_cycles`; return the number of rows that differ.
 
-    A row that another process has written since `old_cycles` was read stays.
+    `old_cycles` are the rows to replace, as they were read. A row that another process has changed since then is not
+    overwritten.
     """
     old, new = {cycle.cycle_id: cycle for cycle in old_cycles}, {cycle.cycle_id: cycle for cycle in new_cycles}
     vanished = [cycle for cycle_id, cycle in old.items() if cycle_id not in new]

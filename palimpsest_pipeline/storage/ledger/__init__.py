@@ -1,1 +1,1 @@
-"""The ledger: the cycles that ran, and the outcome for each platform, host and listing."""
+"""The ledger: cycles that ran, with the results for each platform, host and listing."""

@@ -1,4 +1,4 @@
-"""The storage of alerts between two evaluations. Few rows; callers commit."""
+"""Read and write alerts about the pipeline. Callers commit."""
 
 from collections.abc import Iterable
 from dataclasses import astuple, fields
@@ -13,7 +13,7 @@ from palimpsest_pipeline.domain.enums import Severity
 from ..db.locks import AdvisoryLock
 
 CLOSED_ALERT_RETENTION: Final = timedelta(days=90)
-"""How long closed alerts are kept."""
+"""Time after which closed alerts are deleted."""
 ALERT_COLUMNS: Final = tuple(field.name for field in fields(Alert))
 KEY_COLUMNS: Final = ("alert_key", "opened_at")
 LATEST_ALERTS_SQL: Final = (
@@ -41,27 +41,27 @@ WRITE_ALERTS_SQL: Final = f"""
 
 
 def lock_alerts(conn: psycopg.Connection) -> None:
-    """Block other evaluations until the transaction ends."""
+    """Block other evaluations of alerts until the transaction ends."""
     conn.execute("select pg_advisory_xact_lock(%s)", [AdvisoryLock.ALERTS])
 
 
 def read_latest_alerts(conn: psycopg.Connection) -> list[Alert]:
-    """Return the newest alert of each key, closed or not."""
+    """Return the newest alert of each key, open or closed."""
     return _read_alerts(conn, LATEST_ALERTS_SQL)
 
 
 def read_unnotified_alerts(conn: psycopg.Connection) -> list[Alert]:
-    """Return the alerts whose begin or end some channel may not have sent yet, oldest first."""
+    """Return alerts whose opening or closing was not sent by every channel, oldest first."""
     return _read_alerts(conn, UNNOTIFIED_ALERTS_SQL)
 
 
 def read_recent_alerts(conn: psycopg.Connection, since: datetime) -> list[Alert]:
-    """Return the open alerts, newest first, then those closed at `since` or later."""
+    """Return the open alerts, newest first, then the alerts that were closed at `since` or later."""
     return _read_alerts(conn, RECENT_ALERTS_SQL, since)
 
 
 def write_alerts(conn: psycopg.Connection, alerts: Iterable[Alert]) -> None:
-    """Write these alerts, new or changed.
+    """Insert or update these alerts.
 
     Closed alerts are written first, because only one alert per key may be open.
     """
@@ -75,10 +75,10 @@ def write_alerts(conn: psycopg.Connection, alerts: Iterable[Alert]) -> None:
 
 
 def write_notifications(conn: psycopg.Connection, alerts: Iterable[Alert]) -> None:
-    """Write the channels that have sent these alerts, and no other column.
+    """Write which channels have sent these alerts. Other columns stay unchanged.
 
-    Another evaluation may have changed the other columns meanwhile. An alert that is worse by now, or whose sent end
-    was wrong, stays unsent.
+    Another evaluation may have changed the other columns meanwhile. If the severity has increased since it was sent, or
+    the alert was sent as closed and is open again, it still counts as not sent.
     """
     rows = [{name: _to_storable(getattr(alert, name)) for name in ALERT_COLUMNS} for alert in alerts]
     if rows:
@@ -87,9 +87,9 @@ def write_notifications(conn: psycopg.Connection, alerts: Iterable[Alert]) -> No
 
 
 def _to_storable(value: object) -> object:
-    """Return `value` in a form that Postgres takes.
+    """Return `value` in a form that Postgres accepts.
 
-    NUL characters and lone surrogates in a text, for example in an error's message, become escapes.
+    NUL characters and lone surrogates in a text are replaced by escape sequences.
     """
     if isinstance(value, str):
         return value.replace("\0", "\\x00").encode(errors="backslashreplace").decode()
@@ -97,7 +97,7 @@ def _to_storable(value: object) -> object:
 
 
 def delete_old_alerts(conn: psycopg.Connection, now: datetime) -> int:
-    """Delete the alerts that were closed `CLOSED_ALERT_RETENTION` ago or earlier; return their number."""
+    """Delete the alerts that were closed at least CLOSED_ALERT_RETENTION ago; return their number."""
     return conn.execute("delete from ops.alerts where closed_at < %s", [now - CLOSED_ALERT_RETENTION]).rowcount
 
 

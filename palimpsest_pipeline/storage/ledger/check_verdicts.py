@@ -1,7 +1,9 @@
-"""The verdict of each check on each cycle: the table `ops.cycle_checks`. Callers commit.
+"""Read and write the results of checks on cycles: the table `ops.cycle_checks`. Callers commit.
 
-Belongs here: reading and writing verdicts, and finding cycles without an up-to-date one. Does not belong here: judging
-cycles.
+A verdict is the result of one check on one cycle.
+
+Belongs here: reading and writing verdicts, and finding cycles without a current one. Does not belong here: computing
+verdicts.
 """
 
 from collections.abc import Iterable, Sequence
@@ -55,7 +57,7 @@ NEWEST_VERDICTS_SQL: Final = """
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The verdict of a check on a cycle. The check has passed when there are no violations.
+    """The result of a check on a cycle. The check has passed when `violations` is 0.
 
     `description` names the problem and a remedy.
     """
@@ -73,10 +75,10 @@ class Verdict:
 def list_unjudged_cycles(
     conn: psycopg.Connection, check: str, cycle_ids: Sequence[int], schema: ProductSchema, product: str
 ) -> list[int]:
-    """Return the cycles without a good, up-to-date verdict of the check, ascending.
+    """Return the cycles for which the check must run again, ascending.
 
-    They are the cycles that the check found bad, and those that it has not judged since their `product` was last
-    derived.
+    The check must run when its last verdict on the cycle has violations, or when it has no verdict since `product` was
+    last derived.
     """
     query = sql.SQL(UNJUDGED_CYCLES_SQL).format(sql.Identifier(schema, "cycle_products"))
     return [
@@ -88,7 +90,7 @@ def list_unjudged_cycles(
 
 
 def write_verdicts(conn: psycopg.Connection, check: str, verdicts: Iterable[Verdict]) -> None:
-    """Write verdicts of a check; a later verdict on the same cycle replaces an earlier one."""
+    """Write verdicts of a check. A verdict replaces the earlier one on the same cycle."""
     rows = [
         (check, verdict.cycle_id, verdict.severity.value, verdict.violations, verdict.description)
         for verdict in verdicts
@@ -99,7 +101,7 @@ def write_verdicts(conn: psycopg.Connection, check: str, verdicts: Iterable[Verd
 
 
 def read_bad_verdicts(conn: psycopg.Connection, check: str, first: datetime, end: datetime) -> list[Verdict]:
-    """Return the verdicts with violations on cycles of the hours in [first, end), in order."""
+    """Return verdicts with violations on cycles of the hours [first, end), sorted by cycle."""
     rows = conn.execute(BAD_VERDICTS_SQL, [check, first, end]).fetchall()
     return [
         Verdict(cycle_id, Severity(severity), violations, description)
@@ -108,15 +110,15 @@ def read_bad_verdicts(conn: psycopg.Connection, check: str, first: datetime, end
 
 
 def read_bad_verdicts_by_check(conn: psycopg.Connection, checks: Sequence[str]) -> list[tuple[str, datetime, Verdict]]:
-    """Return the verdicts with violations of these checks, by check and cycle.
+    """Return the verdicts with violations of these checks, sorted by check and cycle.
 
-    Each entry has the check, the instant of its verdict, and the verdict.
+    Each tuple has the check's name, the time of the verdict, and the verdict.
     """
     return _read_verdicts_by_check(conn, BAD_VERDICTS_BY_CHECK_SQL, checks)
 
 
 def read_newest_verdicts(conn: psycopg.Connection, checks: Sequence[str]) -> list[tuple[str, datetime, Verdict]]:
-    """Return the last verdict of each of these checks: the check, the instant, the verdict."""
+    """Return the newest verdict of each check as tuples (check, time of the verdict, verdict)."""
     return _read_verdicts_by_check(conn, NEWEST_VERDICTS_SQL, checks)
 
 
@@ -130,5 +132,5 @@ def _read_verdicts_by_check(
 
 
 def delete_verdicts(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> None:
-    """Delete the verdicts on these cycles."""
+    """Delete all verdicts on these cycles."""
     conn.execute("delete from ops.cycle_checks where cycle_id = any(%s)", [list(cycle_ids)])

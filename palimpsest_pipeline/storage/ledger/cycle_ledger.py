@@ -1,9 +1,7 @@
-"""The ledger of cycles: opening, heartbeats and closing of a batch, and reading recent ones.
+"""Write and read the ledger of cycles: opening, heartbeats, progress and closing. Callers commit.
 
-Callers commit.
-
-Belongs here: reading and writing `ops.scrape_batches`, `scrape_runs`, `event_scrape_status`. Does not belong here: the
-decision that a batch is dead.
+Belongs here: reading and writing `ops.scrape_batches` (one row per cycle), `scrape_runs` (per platform),
+`event_scrape_status` (per listing). Does not belong here: the decision that the process of a cycle is dead.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,26 +30,26 @@ CYCLE_COLUMNS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class CycleRecord:
-    """One row of the ledger: the cycle and its status."""
+    """A row of ops.scrape_batches: a cycle and its status."""
 
     cycle: Cycle
     status: RunStatus
     heartbeat_at: datetime
     finished_at: datetime | None
     silent_since: datetime
-    """Time of its last heartbeat, or of the server's start if that is later.
+    """Time of the cycle's last heartbeat, or of the database server's start if that is later.
 
     While the server is down, no process can write a heartbeat.
     """
     silent_s: float = field(compare=False)
-    """Seconds since `silent_since`, by the server's clock, at the time of reading."""
+    """Seconds since `silent_since`, by the database server's clock, at the time of reading."""
 
 
 def open_cycle(conn: psycopg.Connection, cycle: Cycle) -> None:
-    """Write the batch as running.
+    """Write the cycle as running.
 
-    Opening it again (for its next stage, by a run that is resumed) sets it and its platforms' parts to running
-    again.
+    If the cycle exists (for its next stage, or when a run is resumed), the cycle and its platforms get the status
+    running again.
     """
     conn.execute(
         """
@@ -79,10 +77,11 @@ def open_cycle(conn: psycopg.Connection, cycle: Cycle) -> None:
 
 
 def record_heartbeat(conn: psycopg.Connection, cycle_id: int, run_id: str | None) -> bool:
-    """Record a heartbeat of the cycle that `run_id` executes, by the server's clock.
+    """Record a heartbeat of the cycle that the Dagster run `run_id` executes.
 
-    The same clock measures silence. A batch that was closed as interrupted while its run was alive is reopened. Returns
-    False when the batch has ended in another way, or when another run executes it now.
+    The time is that of the database server's clock, which also measures the silence. A cycle that was closed as
+    interrupted while its run was alive is opened again. Returns False when the cycle has ended in another way, or when
+    another run executes it now.
     """
     row = conn.execute(
         """
@@ -107,14 +106,14 @@ def record_heartbeat(conn: psycopg.Connection, cycle_id: int, run_id: str | None
 def record_progress(
     conn: psycopg.Connection, cycle: Cycle, runs: Sequence[PlatformRun], outcomes: Sequence[EventOutcome]
 ) -> bool:
-    """Write the current state of platforms and listings, replacing earlier records of them.
+    """Write the current state of platforms and listings, replacing earlier states.
 
-    Call it every few seconds, so that readers see rows during the cycle. Returns False, and writes nothing, for a
-    batch that is not running (any more) or that another run has taken over. Raises ValueError when it was never
-    opened.
+    Call it every few seconds, so readers see rows during the cycle. Returns False, and writes nothing, when the cycle
+    is not running or another run has taken it over. Raises ValueError when the cycle was never opened.
     """
     cycle_id = cycle.cycle_id
-    # Without the lock the batch could be closed during a late record, which would leave a platform running in it.
+    # Without the lock, the cycle could be closed during this call, which would leave a running platform in a closed
+    # cycle.
     row = conn.execute(
         "select status, run_id from ops.scrape_batches where cycle_id = %s for share", [cycle_id]
     ).fetchone()
@@ -127,11 +126,11 @@ def record_progress(
 
 
 def close_cycle(conn: psycopg.Connection, result: CycleResult) -> bool:
-    """Write the end of the cycle, per platform and per listing, replacing earlier records of them.
+    """Write the end of the cycle, per platform and per listing, replacing earlier states.
 
-    Platforms and listings that `result` does not contain stay. Closing it again with the same result changes
-    nothing. Returns False, and writes nothing, for a batch that another run has taken over. Raises ValueError when
-    the batch was never opened.
+    Platforms and listings that are not in `result` stay unchanged. A repeated call with the same result changes
+    nothing. Returns False, and writes nothing, when another run has taken over the cycle. Raises ValueError when the
+    cycle was never opened.
     """
     cycle_id = result.cycle.cycle_id
     closed = conn.execute(
@@ -146,15 +145,15 @@ def close_cycle(conn: psycopg.Connection, result: CycleResult) -> bool:
             raise ValueError(f"cycle {cycle_id} cannot be closed: it was never opened in the ledger")
         return False
     _write_progress(conn, cycle_id, result.runs, result.outcomes)
-    # A platform that the result does not contain has not completed, even if the others have.
+    # A platform without a result has not completed, even if the others have.
     _end_runs(conn, cycle_id, RunStatus.CANCELLED if result.status is RunStatus.CANCELLED else RunStatus.FAILED)
     return True
 
 
 MIN_READ_SHARE: Final = 0.05
-"""Minimum share of a platform's answers that core must be able to read.
+"""Minimum share of a platform's answers that core must be able to parse.
 
-With fewer, the platform's part of the cycle has failed.
+Below it, the platform's part of the cycle counts as failed.
 """
 
 
@@ -168,12 +167,12 @@ def record_refusals(
     example: str,
     max_refused_share: float,
 ) -> None:
-    """Write how many answers of a platform core refused, and update the status of run and batch.
+    """Record how many answers of a platform were rejected, and update the status of platform and cycle.
 
-    A run that came to its end is `partial` when more than `max_refused_share` of its answers were refused, and
-    `failed` when almost none could be read. `example` is the reason of one refusal. A later call with other numbers,
-    for example by a replay with a better parser, takes back the effect of the earlier one. Does nothing for a cycle
-    that is not in the ledger.
+    A platform that came to its end is `partial` when more than `max_refused_share` of its answers were rejected, and
+    `failed` when fewer than MIN_READ_SHARE could be parsed. `example` is the reason of one rejection. A later call with
+    other numbers, for example after a replay with a better parser, replaces the effect of the earlier call. Does
+    nothing for a cycle that is not in the ledger.
     """
     row = conn.execute(
         "select status, message, refused, refusal from ops.scrape_runs "
@@ -201,7 +200,8 @@ def record_refusals(
         [*after, cycle_id, platform],
     )
     if after[0] != before[0]:
-        # Platforms are derived in parallel: only a statement that begins under the lock sees the rows of the others.
+        # Platforms are derived in parallel. Only a statement that starts after the lock was taken sees the rows of the
+        # others.
         conn.execute("select from ops.scrape_batches where cycle_id = %s for update", [cycle_id])
         conn.execute(
             """
@@ -217,7 +217,7 @@ def record_refusals(
 
 
 def read_running_run_ids(conn: psycopg.Connection) -> list[str]:
-    """Return the Dagster runs whose batches are running, whether alive or dead."""
+    """Return the ids of Dagster runs with a cycle of status running, even if their process is dead."""
     return [
         run_id
         for (run_id,) in conn.execute(
@@ -227,11 +227,11 @@ def read_running_run_ids(conn: psycopg.Connection) -> list[str]:
 
 
 def interrupt_cycle(conn: psycopg.Connection, cycle_id: int, result: CycleResult) -> bool:
-    """Close a running batch whose process is dead, at the time of its last heartbeat.
+    """Close a running cycle whose process is dead, at the time of its last heartbeat.
 
-    `result` holds the outcomes that the landing proves. Listings recorded with requests that the landing does not know
-    are `interrupted`: their answers were lost with the process. Returns False, and writes nothing, for a batch that is
-    not running.
+    `result` is computed from the landing. Listings whose recorded request is not in the landing get the status
+    `interrupted`, because their answers were lost with the process. Returns False, and writes nothing, when the cycle
+    is not running.
     """
     ended = conn.execute(
         """
@@ -262,17 +262,17 @@ def interrupt_cycle(conn: psycopg.Connection, cycle_id: int, result: CycleResult
 
 
 def read_cycle(conn: psycopg.Connection, cycle_id: int) -> CycleRecord | None:
-    """Return the batch of a cycle, or None."""
+    """Return the ledger's row of a cycle, or None."""
     return _take_first(_read_cycles(conn, "where cycle_id = %s", [cycle_id]))
 
 
 def read_cycle_of_run(conn: psycopg.Connection, run_id: str) -> CycleRecord | None:
-    """Return the newest batch that a Dagster run has opened, or None."""
+    """Return the newest cycle that a Dagster run has opened, or None."""
     return _take_first(_read_cycles(conn, "where run_id = %s order by cycle_id desc limit 1", [run_id]))
 
 
 def read_cycles_of_runs(conn: psycopg.Connection, run_ids: Sequence[str]) -> list[int]:
-    """Return the ids of the cycles that these Dagster runs have executed, in order.
+    """Return the ids of the cycles that these Dagster runs execute or have executed, in order.
 
     A cycle that another run has taken over belongs only to that run.
     """
@@ -283,16 +283,16 @@ def read_cycles_of_runs(conn: psycopg.Connection, run_ids: Sequence[str]) -> lis
 
 
 def has_cycles(conn: psycopg.Connection) -> bool:
-    """Return whether any platform ever got a request. Imported payloads do not count."""
+    """Return whether any request was ever sent to a platform. Recorded answers do not count."""
     row = conn.execute("select exists (select from ops.scrape_batches where trigger <> 'import')").fetchone()
     assert row is not None
     return bool(row[0])
 
 
 def read_running_cycles(conn: psycopg.Connection, alive_within_s: float | None = None) -> list[CycleRecord]:
-    """Return the running batches with a heartbeat in the last `alive_within_s` seconds, oldest first.
+    """Return the running cycles with a heartbeat in the last `alive_within_s` seconds, oldest first.
 
-    With None all running batches are returned, including those of a dead process.
+    With None all running cycles are returned, including those of dead processes.
     """
     return _read_cycles(
         conn,
@@ -302,9 +302,9 @@ def read_running_cycles(conn: psycopg.Connection, alive_within_s: float | None =
 
 
 def read_silent_cycles(conn: psycopg.Connection, silent_after_s: float) -> list[CycleRecord]:
-    """Return the running batches without a heartbeat for `silent_after_s` seconds, oldest first.
+    """Return the running cycles without a heartbeat for `silent_after_s` seconds, oldest first.
 
-    The duration of their run does not matter.
+    How long their run has lasted does not matter.
     """
     return _read_cycles(
         conn, f"where status = 'running' and {IS_SILENT_SQL} order by cycle_id", {"silent_s": silent_after_s}
@@ -314,23 +314,26 @@ def read_silent_cycles(conn: psycopg.Connection, silent_after_s: float) -> list[
 def find_overlapping_cycle(
     conn: psycopg.Connection, scope: Scope, sr_ids: Sequence[int], silent_after_s: float
 ) -> CycleRecord | None:
-    """Return the oldest live running cycle that requests some of the same fixtures, or None.
+    """Return the oldest running cycle of the same scope that requests some of the same fixtures, or None.
 
-    Its scope is `scope`, and it shares a fixture with `sr_ids`; no `sr_ids` means all fixtures.
+    An empty `sr_ids` means all fixtures. A cycle without a heartbeat for `silent_after_s` seconds does not count.
     """
     return next(iter(_read_overlapping_cycles(conn, scope, sr_ids, silent_after_s)), None)
 
 
 def lock_opening(conn: psycopg.Connection) -> None:
-    """Block other sessions from opening a cycle until the transaction ends, for the choice of a free id."""
+    """Block other sessions from opening a cycle until the transaction ends.
+
+    It keeps a cycle id that the caller has found free.
+    """
     conn.execute("select pg_advisory_xact_lock(%s)", [AdvisoryLock.CYCLE_OPENING])
 
 
 def open_unless_overlapping(conn: psycopg.Connection, cycle: Cycle, silent_after_s: float) -> CycleRecord | None:
-    """Open the cycle with `open_cycle`, unless another cycle overlaps it.
+    """Open the cycle with `open_cycle`, unless a running cycle overlaps it (`find_overlapping_cycle`).
 
-    In that case nothing is written, and the other cycle is returned. Of two cycles that are opened at the same time,
-    one waits until the other has committed.
+    Returns the overlapping cycle, or None when the cycle was opened. Two sessions that open cycles at the same time
+    wait for each other.
     """
     lock_opening(conn)
     overlapping = [
@@ -347,10 +350,11 @@ def open_unless_overlapping(conn: psycopg.Connection, cycle: Cycle, silent_after
 def claim_dead_cycles(
     conn: psycopg.Connection, silent_after_s: float, run_ids: Sequence[str] = ()
 ) -> list[CycleRecord]:
-    """Return the silent batches and the running ones of `run_ids`, oldest first, locked for the caller.
+    """Lock and return the running cycles whose process is dead, oldest first.
 
-    The caller knows that the runs of `run_ids` have ended. The batches are locked until the transaction ends:
-    another session that asks meanwhile does not get them.
+    These are the cycles without a heartbeat for `silent_after_s` seconds, and the cycles of the Dagster runs `run_ids`.
+    The caller knows that these runs have ended. Another session that calls this before the transaction ends does not
+    get the same cycles.
     """
     return _read_cycles(
         conn,
@@ -389,20 +393,20 @@ def _write_progress(
 
 
 def _upsert_rows(conn: psycopg.Connection, table: str, key: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
-    """Write rows (column to value, all with the same columns) in one statement.
+    """Insert or update rows (dicts with the same columns) in one statement.
 
-    Of two rows with one key the later counts; an unchanged row is not written.
+    If two rows have the same key, the later one is used. Unchanged rows are not written.
     """
     last = {tuple(row[name] for name in key): row for row in rows}
     if not last:
         return
-    # The end of a cycle writes every listing again, and nearly all of them were written while it ran.
+    # The end of a cycle writes every listing again, and nearly all of them were already written while the cycle ran.
     source = sql.SQL("json_populate_recordset(null::{}, %s::json)").format(quote_identifier(table))
     conn.execute(build_upsert(table, list(rows[0]), key, source), [msgspec.json.encode(list(last.values())).decode()])
 
 
 def _end_runs(conn: psycopg.Connection, cycle_id: int, status: RunStatus) -> None:
-    """End the parts of platforms that still run in a batch that has ended."""
+    """Set the status of all running platforms in a cycle that has ended."""
     conn.execute(
         """
         update ops.scrape_runs set status = %s,
@@ -455,7 +459,7 @@ def _build_outcome_row(cycle_id: int, outcome: EventOutcome) -> dict[str, Any]:
 
 
 def _replace_nul(text: str) -> str:
-    """Replace NUL characters: Postgres refuses them, and the description of a bad answer may quote one."""
+    """Replace NUL characters, which Postgres refuses; a message may quote a broken answer."""
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 

@@ -1,4 +1,4 @@
-"""Reads of past cycles and their outcomes. Writes nothing."""
+"""Read past cycles and their results. Writes nothing."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -59,9 +59,9 @@ FIXTURES_OF_DAGSTER_RUN_SQL: Final = """
 """
 UNENDED_STATUSES_SQL: Final = "'running', 'cancelled', 'interrupted'"
 UNENDED_CYCLES_SQL: Final = f"select cycle_id from ops.scrape_batches where status in ({UNENDED_STATUSES_SQL})"
-"""Cycles that were stopped or interrupted, or that still run.
+"""SQL for the ids of cycles that were cancelled or interrupted, or that are running.
 
-Missing data in them does not show an error of a platform.
+Data that is missing in such a cycle does not mean that a platform failed.
 """
 FAILED_PLATFORMS_SQL: Final = f"""
     select r.cycle_id, r.platform, r.message from ops.scrape_runs r join ops.scrape_batches b using (cycle_id)
@@ -89,7 +89,7 @@ SKEW_QUANTILES_SQL: Final = f"""
 
 
 def read_result(conn: psycopg.Connection, batch: CycleRecord) -> CycleResult:
-    """Return the cycle's result so far: its platforms' runs, without the ledger lines of single listings."""
+    """Return the present result of the cycle: the results of its platforms, without single listings."""
     runs = [
         PlatformRun(Platform(platform), RunStatus(status), *values)
         for platform, status, *values in conn.execute(RUNS_SQL, [batch.cycle.cycle_id]).fetchall()
@@ -98,9 +98,9 @@ def read_result(conn: psycopg.Connection, batch: CycleRecord) -> CycleResult:
 
 
 def read_runs_of_dagster_run(conn: psycopg.Connection, run_id: str) -> pl.DataFrame:
-    """Return each platform's outcome in the cycle that a Dagster run scraped.
+    """Return one row per platform of the cycle that a Dagster run scraped.
 
-    The columns are `RUNS_OF_DAGSTER_RUN_SCHEMA`. The result is empty when the run scraped no cycle.
+    The columns are RUNS_OF_DAGSTER_RUN_SCHEMA. The frame is empty when the run scraped no cycle.
     """
     return read_frame(conn, RUNS_OF_DAGSTER_RUN_SQL, [run_id], RUNS_OF_DAGSTER_RUN_SCHEMA)
 
@@ -122,14 +122,14 @@ def read_failed_platforms(conn: psycopg.Connection, cycle_ids: Sequence[int]) ->
 
 
 def read_refusals(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> pl.DataFrame:
-    """Return the platforms' parts of these cycles of which core refused answers (`REFUSALS_SCHEMA`)."""
+    """Return the platforms of these cycles with rejected answers (`REFUSALS_SCHEMA`)."""
     return read_frame(conn, REFUSALS_SQL, [list(cycle_ids)], REFUSALS_SCHEMA)
 
 
 def read_clock_offsets_s(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> list[tuple[int, Platform, float]]:
-    """Return (cycle id, platform, seconds by which the host's clock was ahead of ours).
+    """Return (cycle id, platform, seconds by which the host's clock is ahead of the pipeline's clock).
 
-    Hosts that do not report their clock, and running, cancelled and interrupted cycles are left out.
+    Hosts that do not report their clock are left out, as are running, cancelled and interrupted cycles.
     """
     return [
         (cycle_id, Platform(platform), offset_s)
@@ -138,12 +138,15 @@ def read_clock_offsets_s(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> 
 
 
 def read_unended_cycles(conn: psycopg.Connection) -> list[int]:
-    """Return the cycles that were stopped or interrupted, or that still run (`UNENDED_CYCLES_SQL`)."""
+    """Return the ids of cycles that were cancelled or interrupted, or that are running."""
     return [cycle_id for (cycle_id,) in conn.execute(UNENDED_CYCLES_SQL).fetchall()]
 
 
 def read_skew_ms(conn: psycopg.Connection, cycle_id: int) -> pl.Series:
-    """Return per fixture answered by two platforms or more the span of its first good answers, in ms."""
+    """Return the skew of each fixture that at least two platforms answered, in milliseconds.
+
+    The skew is the latest minus the earliest of the platforms' first good answers.
+    """
     return read_frame(conn, SKEW_SQL, [[cycle_id]], {"skew_ms": pl.Float64})["skew_ms"]
 
 
@@ -159,7 +162,7 @@ def read_skew_quantiles_ms(conn: psycopg.Connection, cycle_ids: Sequence[int]) -
 def read_fixtures_of_slot(conn: psycopg.Connection, slot_at: datetime) -> set[int]:
     """Return the fixtures for which a cycle was started at this slot of the kickoff cadence.
 
-    The outcome of the cycle does not matter.
+    `slot_at` is the start of the slot. The result of the cycle does not matter.
     """
     rows = conn.execute("select unnest(sr_ids) from ops.scrape_batches where slot_at = %s", [slot_at])
     return {sr_id for (sr_id,) in rows}
@@ -168,9 +171,9 @@ def read_fixtures_of_slot(conn: psycopg.Connection, slot_at: datetime) -> set[in
 def find_last_answering_cycles(
     conn: psycopg.Connection, sr_ids: Sequence[int], since_cycle_id: int
 ) -> dict[tuple[int, Platform], int]:
-    """Return the newest cycle in which the host answered about each fixture, by fixture and platform.
+    """Return the newest cycle in which each platform answered about each fixture.
 
-    Only cycles from `since_cycle_id` on count.
+    The keys are (SportRadar id, platform). Cycles before `since_cycle_id` do not count.
     """
     rows = conn.execute(
         """

@@ -1,7 +1,7 @@
-"""Problems of hosts, which scrapes record for each other. Callers commit.
+"""Share problems of hosts between concurrent cycles: the table `ops.host_state`. Callers commit.
 
-Instants are by the pipeline's clock, which a simulated world shifts. Each cycle has a separate row for a host: the
-record of one cycle never shortens or ends that of another.
+Instants are by the pipeline's clock, which a simulation shifts. Each cycle has its own row per host, so no cycle
+shortens or ends the record of another.
 """
 
 from collections.abc import Sequence
@@ -12,19 +12,19 @@ from typing import Final
 import psycopg
 
 TROUBLE_MEMORY_S: Final = 120.0
-"""How long a problem is reported after its end if no scrape has seen it end.
+"""Seconds for which a problem is still reported after its end, unless a cycle has seen it end.
 
-The next scrape first sends one request.
+A cycle that reads such a problem first sends one request to test the host.
 """
 MAX_BLOCK_S: Final = 3600.0
-"""Maximum duration of a block of a host for one answer."""
+"""Maximum seconds without requests to a host after one answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """A problem of a host: the reason, the remaining seconds without requests, and the reporting cycle.
+    """A problem of a host that a cycle has recorded.
 
-    The seconds are 0 just after the end.
+    `for_s` is the number of seconds until requests may be sent again, 0 when the time has just passed.
     """
 
     reason: str
@@ -33,7 +33,7 @@ class Trouble:
 
 
 def read_troubles(conn: psycopg.Connection, hosts: Sequence[str], now: datetime) -> dict[str, Trouble]:
-    """Return the problem of each host that has one. The longest time counts."""
+    """Return the problem of each host that has one; of several, the one that lasts longest."""
     rows = conn.execute(
         """
         select distinct on (host) host, reason, blocked_until, cycle_id from ops.host_state
@@ -53,7 +53,7 @@ def block_host(
 ) -> None:
     """Record that this cycle sends no request to the host for `duration_s` seconds from `now`.
 
-    Of the cycle's own records the later end counts.
+    If the cycle already has a record for the host, the later end is kept.
     """
     conn.execute(
         """
@@ -71,7 +71,7 @@ def block_host(
 def clear_host(conn: psycopg.Connection, host: str, cycle_id: int, now: datetime) -> None:
     """Record that the host answers this cycle normally.
 
-    The cycle's own record, and expired records of others, are deleted.
+    The cycle's record and the expired records of other cycles are deleted.
     """
     conn.execute(
         "delete from ops.host_state where host = %s and (cycle_id = %s or blocked_until <= %s)", [host, cycle_id, now]

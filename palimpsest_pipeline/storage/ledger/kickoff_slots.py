@@ -1,7 +1,9 @@
-"""The slots of the kickoff cadence: known kickoffs, and the requested fixtures. Reads only.
+"""Read the ledger's data about the slots of the kickoff cadence. Reads only.
 
-Belongs here: the data of the ledger. Does not belong here: the slots of a kickoff, and the verdict on them
-(`metrics.coverage.kickoff_slots`).
+A slot is a period of some minutes, given by its start. One run of the cadence requests the fixtures that are due in it.
+
+Belongs here: known kickoffs and requested fixtures. Does not belong here: computing the slots of a kickoff and judging
+them (`metrics.coverage.kickoff_slots`).
 """
 
 from datetime import datetime, timedelta
@@ -54,29 +56,29 @@ ASKED_SLOTS_SQL: Final = """
 
 
 def read_known_kickoffs(conn: psycopg.Connection, begin: datetime, end: datetime, reach: timedelta) -> pl.DataFrame:
-    """Return the kickoffs known from `begin` until before `end`, in no order (`KNOWN_KICKOFFS`).
+    """Return the kickoffs that were known in the period [begin, end), unsorted (`KNOWN_KICKOFFS`).
 
-    They are those of fixtures that kick off at most `reach` after `end`. `known_until` is null for a kickoff that is
-    still known; a period in which no platform listed the fixture has no row.
+    Only kickoffs up to `reach` after `end` are returned. `known_until` is null for a kickoff that is still known. A
+    period in which no platform listed the fixture has no row.
     """
     return read_frame(conn, KNOWN_KICKOFFS_SQL, {"begin": begin, "end": end, "last": end + reach}, KNOWN_KICKOFFS)
 
 
 def read_asked_slots(conn: psycopg.Connection, begin: datetime, end: datetime) -> pl.DataFrame:
-    """Return each fixture at each slot at which a cycle requested it, in no order (`ASKED_SLOTS`).
+    """Return one row per fixture and slot in [begin, end) for which a cycle requested it (`ASKED_SLOTS`).
 
-    Slots are from `begin` until before `end`. `answered` means that at least one platform gave a good answer about the
-    fixture, or reported that its listing is gone; it is also true while the cycle runs.
+    The rows are unsorted. `answered` is true when at least one platform gave a good answer about the fixture or
+    reported that its listing is gone, and while the cycle is running.
 
-    A report that a listing is gone counts only for a platform that gave some book in the cycle, or got a request for
-    this one fixture only: when a platform has none of several fixtures, its interface has probably changed. If core
-    refused nearly all answers of a platform in the cycle, they do not count. `silent` lists the platforms with a
-    request and neither of these answers.
+    A report that a listing is gone does not always count. It counts if the platform returned odds of another fixture in
+    the cycle, or was requested for this fixture only; if a platform has none of several fixtures, its interface has
+    probably changed. If nearly all answers of a platform were rejected, its answers and reports do not count. `silent`
+    lists the platforms that got a request and gave neither answer nor report.
     """
     return read_frame(conn, ASKED_SLOTS_SQL, {"begin": begin, "end": end}, ASKED_SLOTS)
 
 
 def read_first_slot(conn: psycopg.Connection, since: datetime) -> datetime | None:
-    """Return the first slot from `since` on for which a cycle was started; None when there is none."""
+    """Return the first slot at `since` or later for which a cycle was started; None when there is none."""
     row = conn.execute("select min(slot_at) from ops.scrape_batches where slot_at >= %s", [since]).fetchone()
     return None if row is None else row[0]

@@ -1,4 +1,7 @@
-"""The refused answers, per cycle and kind: replaced when the answers are read again. Callers commit."""
+"""Write and count rejected answers per cycle and kind. Callers commit.
+
+The rows are replaced when the answers are parsed again.
+"""
 
 from collections.abc import Sequence
 
@@ -36,10 +39,10 @@ def replace_rejects(
     rejects: Sequence[tuple[PayloadKind, Reject, bool]],
     platforms: Sequence[Platform],
 ) -> int:
-    """Make `rejects` those of the cycle's answers of `kinds` from `platforms`; return the number of rows.
+    """Replace the rejected answers of a cycle, for these kinds and platforms; return the number of rows.
 
-    Each entry of `rejects` has the kind, the rejection, and whether the whole answer was refused. Texts longer than
-    a key are cut.
+    Each entry of `rejects` has the kind, the rejection, and whether the whole answer was rejected. Texts are shortened
+    to the maximum length of a key.
     """
     conn.execute(
         "delete from core.rejects where cycle_id = %s and kind = any(%s) and platform = any(%s)",
@@ -67,8 +70,9 @@ def replace_rejects(
 
 
 def count_rejects(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
-    """Return per platform and kind the refused answers and entries.
+    """Return the numbers of rejected answers and entries per platform and kind.
 
-    `n_answers` were refused whole; `n_entries` were refused inside readable answers.
+    `n_answers` counts answers that were rejected as a whole. `n_entries` counts rejected entries in answers that could
+    be parsed.
     """
     return read_frame(conn, REJECT_COUNTS_SQL, [cycle_id], REJECT_COUNTS)

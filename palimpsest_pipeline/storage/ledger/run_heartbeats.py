@@ -1,7 +1,8 @@
-"""Heartbeats of the runs that our code executes, `ops.run_heartbeats`. Callers commit.
+"""Write and read heartbeats of Dagster runs: the table `ops.run_heartbeats`. Callers commit.
 
-Belongs here: writing them, and finding silent runs, all by the server's clock. Does not belong here: the treatment of a
-run whose process died.
+All times are by the database server's clock.
+
+Belongs here: writing heartbeats, and finding silent runs. Does not belong here: ending a run whose process died.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,20 +13,21 @@ from typing import Any, Final
 import psycopg
 
 SILENT_SINCE_SQL: Final = "greatest(heartbeat_at, pg_postmaster_start_time())"
-"""SQL of any table with `heartbeat_at`: the start of the silence.
+"""SQL for a row with `heartbeat_at`: the start of the silence.
 
-While the server is down no process can write a heartbeat, so silence counts from the server's start at the earliest.
+Silence counts from the server's start at the earliest, because no process can write a heartbeat while the server is
+down.
 """
 IS_SILENT_SQL: Final = f"{SILENT_SINCE_SQL} < clock_timestamp() - make_interval(secs => %(silent_s)s)"
-"""SQL condition: there was no heartbeat for `silent_s` seconds."""
+"""SQL condition: the last heartbeat is more than `silent_s` seconds ago."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunProcess:
-    """A run and the process that executes it.
+    """A Dagster run and the process that executes it.
 
-    `machine` identifies the machine on which `pid` names one process. `first_day` is the first day of the partitions
-    that the process has loaded. Both are None when not known.
+    `machine` identifies the machine on which `pid` is valid. `first_day` is the first day of the partitions that the
+    process has loaded. Both may be None when they are not known.
     """
 
     run_id: str
@@ -38,7 +40,7 @@ class RunProcess:
 
 @dataclass(frozen=True, slots=True)
 class RunHeartbeat:
-    """A run, its last heartbeat, and whether its process reported the end of the run."""
+    """A run, the time of its last heartbeat, and whether its process has reported the end."""
 
     run: RunProcess
     last_sign_at: datetime
@@ -48,7 +50,7 @@ class RunHeartbeat:
 def write_heartbeat(conn: psycopg.Connection, run: RunProcess) -> None:
     """Record that the run is alive.
 
-    The first record marks its start; a process that takes the run over continues in the same row.
+    The first heartbeat sets the start of the run. A process that takes over the run updates the same row.
     """
     conn.execute(
         """
@@ -63,7 +65,7 @@ def write_heartbeat(conn: psycopg.Connection, run: RunProcess) -> None:
 
 
 def finish_heartbeat(conn: psycopg.Connection, run_id: str) -> None:
-    """Record that the process has ended the run, successfully or not."""
+    """Record that the process has reported the end of the run, successful or not."""
     conn.execute(
         "update ops.run_heartbeats set heartbeat_at = clock_timestamp(), finished_at = clock_timestamp() "
         "where run_id = %s",
@@ -76,8 +78,8 @@ def read_silent_runs(
 ) -> list[RunHeartbeat]:
     """Return the runs without a heartbeat for `silent_after_s` seconds, longest silence first.
 
-    With `run_ids` these runs are considered, whether ended or not; without, all runs that have not ended. A run that
-    never wrote a heartbeat is not included.
+    With `run_ids` these runs are searched, even if they have ended; otherwise all runs that have not ended. A run that
+    never wrote a heartbeat is not returned.
     """
     return _read_heartbeats(
         conn,
@@ -91,7 +93,7 @@ def read_silent_runs(
 
 
 def read_last_heartbeats(conn: psycopg.Connection, run_ids: Sequence[str]) -> list[RunHeartbeat]:
-    """Return the last heartbeat of each of these runs that ever wrote one, oldest first."""
+    """Return the last heartbeats of these runs, oldest first; runs without a heartbeat are left out."""
     return _read_heartbeats(conn, "run_id = any(%(run_ids)s::text[])", {"run_ids": list(run_ids)})
 
 
@@ -107,9 +109,9 @@ def _read_heartbeats(conn: psycopg.Connection, condition: str, params: Mapping[s
 
 
 def read_first_days(conn: psycopg.Connection, age: timedelta) -> list[tuple[str, date, datetime]]:
-    """Return the last run of each machine that executed one in the last `age`.
+    """Return (machine, first day of the loaded partitions, start) of each machine's last run.
 
-    Each entry has the machine, the first day that the run had loaded, and the start of the run.
+    Only runs with a heartbeat in the last `age` count.
     """
     rows = conn.execute(
         """
@@ -123,7 +125,7 @@ def read_first_days(conn: psycopg.Connection, age: timedelta) -> list[tuple[str,
 
 
 def find_known_runs(conn: psycopg.Connection, run_ids: Sequence[str]) -> set[str]:
-    """Return those of the runs that ever wrote a heartbeat."""
+    """Return those of the given runs that have written at least one heartbeat."""
     rows = conn.execute(
         "select run_id from ops.run_heartbeats where run_id = any(%s::text[])", [list(run_ids)]
     ).fetchall()
@@ -131,7 +133,7 @@ def find_known_runs(conn: psycopg.Connection, run_ids: Sequence[str]) -> set[str
 
 
 def server_started_at(conn: psycopg.Connection) -> datetime:
-    """Return the start of the database server. Before that no run could write a heartbeat."""
+    """Return the start time of the database server. No run could write a heartbeat just before it."""
     row = conn.execute("select pg_postmaster_start_time()").fetchone()
     assert row is not None
     started_at: datetime = row[0]
@@ -139,5 +141,5 @@ def server_started_at(conn: psycopg.Connection) -> datetime:
 
 
 def delete_old_heartbeats(conn: psycopg.Connection, age: timedelta) -> int:
-    """Delete the rows of runs without a heartbeat for so long; return their number."""
+    """Delete the rows of runs without a heartbeat for `age`; return their number."""
     return conn.execute("delete from ops.run_heartbeats where heartbeat_at < clock_timestamp() - %s", [age]).rowcount

@@ -1,1 +1,1 @@
-"""Writers and readers of derived tables, the data of the coverage page, and the data dictionary."""
+"""Write and read the mart tables, the data of the coverage page, and the data dictionary."""

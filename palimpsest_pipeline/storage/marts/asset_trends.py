@@ -1,11 +1,11 @@
-"""The values of figures over the last cycles, oldest first, for plots. Reads only."""
+"""Read figures of the last cycles for plots, oldest first. Reads only."""
 
 from typing import Final
 
 import psycopg
 
 MAX_CYCLES: Final = 30
-"""The number of past cycles that are read."""
+"""Maximum number of past cycles that are read."""
 LAST_CYCLES_SQL: Final = f"""
     with last as (
         select cycle_id from core.cycles where cycle_id <= %s and scope in ('full', 'recorded')
@@ -42,37 +42,38 @@ SCRAPE_FIGURES_SQL: Final = f"""
 """
 
 TrendValues = list[float | None]
-"""One value per cycle; None where the cycle has none."""
+"""One value per cycle; None for a cycle without a value."""
 
 
 def read_match_rates(conn: psycopg.Connection, cycle_id: int) -> TrendValues:
-    """Return the share of all upcoming fixtures that home and a competitor list, up to `cycle_id`.
+    """Return the match rate of all upcoming fixtures per full or recorded cycle, up to `cycle_id`.
 
-    There is one value for each full cycle.
+    The match rate is the share of fixtures that both home and a competitor list.
     """
     return [value for (value,) in conn.execute(MATCH_RATE_SQL, [cycle_id])]
 
 
 def read_mapped_rates(conn: psycopg.Connection, cycle_id: int) -> TrendValues:
-    """Return the share of the markets seen on all platforms that the vocabulary knows, up to `cycle_id`.
+    """Return the share of markets that the vocabulary knows, per full or recorded cycle.
 
-    There is one value for each full cycle.
+    The cycles end with `cycle_id`. All markets in the answers of all platforms count.
     """
     return [value for (value,) in conn.execute(MAPPED_RATE_SQL, [cycle_id])]
 
 
 def count_markets_changed(conn: psycopg.Connection, cycle_id: int) -> TrendValues:
-    """Return the number of markets that changed since the previous answer, in full cycles.
+    """Return the number of changed markets per full or recorded cycle, up to `cycle_id`.
 
-    The cycles end with `cycle_id`. First answers of a day do not count.
+    A market counts when it differs from the previous answer. Keyframes do not count.
     """
     return [value for (value,) in conn.execute(MARKETS_CHANGED_SQL, [cycle_id])]
 
 
 def read_scrape_figures(conn: psycopg.Connection, cycle_id: int) -> tuple[TrendValues, TrendValues, TrendValues]:
-    """Return listings fetched, seconds of the capture, and the minimum seconds that the budgets allow.
+    """Return three figures per cycle of the same scope, up to `cycle_id`, oldest first.
 
-    They are those of cycles of the same scope up to this one.
+    The figures are: listings fetched, seconds of the capture stage, and the minimum number of seconds that the request
+    budgets allow.
     """
     rows = conn.execute(SCRAPE_FIGURES_SQL, [cycle_id, cycle_id]).fetchall()
     return [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows]

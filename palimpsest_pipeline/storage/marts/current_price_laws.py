@@ -1,7 +1,7 @@
-"""Laws of current prices and gaps: statements that hold whatever the platforms answer.
+"""Check current prices and gaps against laws: conditions that every row must satisfy.
 
-Postgres evaluates all laws of a view in one pass, because the views are large. Columns that a view computes from stored
-columns alone need no law.
+A law must hold whatever the platforms answer. Postgres evaluates all laws of a view in one pass, because the views are
+large. A column that a view computes from stored columns needs no law.
 """
 
 from collections.abc import Mapping
@@ -71,9 +71,9 @@ LAWS: Final[Mapping[str, Mapping[str, str]]] = {
 
 
 def find_violations(conn: psycopg.Connection, table: str) -> pl.DataFrame:
-    """Return the laws that rows of the table break (VIOLATIONS_SCHEMA); empty when there is none.
+    """Return the laws that rows of `table` break (VIOLATIONS_SCHEMA); empty when there are none.
 
-    Each law comes with the number of rows that break it and the key of one of them.
+    Each row has the law, the key of one row that breaks it, and a sentence with the number of such rows.
     """
     laws = LAWS[table]
     view, names, _ = TABLE_VIEWS[table]
@@ -83,7 +83,7 @@ def find_violations(conn: psycopg.Connection, table: str) -> pl.DataFrame:
     counts_sql = ", ".join(
         f"count(*) filter (where breaks_{place}), min(key) filter (where breaks_{place})" for place in range(len(laws))
     )
-    # Nearly all rows are lawful. For these each law is computed once, and no key.
+    # Nearly all rows satisfy all laws. For them each law is evaluated once, and no key is computed.
     rows = (
         f"select {key} as key, {breaks_sql} from {view} left join core.fixtures f using (sr_id) "
         f"where ({is_lawful_sql}) is not true"

@@ -1,13 +1,13 @@
-"""Current prices of fixtures that have not begun: inputs of the comparison and its tables.
+"""Read the input of the price comparison and write its tables: prices of upcoming fixtures.
 
 Callers commit.
 
-Belongs here: reading the markets of fixtures as of now or as of an instant, in the shapes of
-`metrics.comparison_frames`; writing fixtures' rows. Does not belong here: the rules of the comparison (`metrics`), the
-choice of due fixtures (`dirty_fixtures`), the location of the days of the history (`reader`).
+Belongs here: reading the markets of fixtures now or as of an instant, in the schemas of `metrics.comparison_frames`;
+writing fixtures' rows. Does not belong here: the rules of the comparison (`metrics`), the choice of due fixtures
+(`dirty_fixtures`), finding out where the days of the history are stored (`reader`).
 
-The assignment of listings to fixtures is always the present one. A past instant decides only which listings and prices
-existed then, and so which listing is primary.
+Listings are always assigned to fixtures as matching assigns them now. A past instant decides only which listings and
+prices existed then, and so which listing was primary.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -33,15 +33,12 @@ COMPARISON_TABLE, GAP_TABLE = COMPARED_TABLES = ("mart.price_comparison", "mart.
 LISTING_TABLE: Final = "mart.compared_listing"
 STORED_TABLES: Final = (LISTING_TABLE, *COMPARED_TABLES)
 PRICES_VIEW, GAPS_VIEW = "palimpsest.compared_prices", "palimpsest.compared_gaps"
-"""The views show the rows of COMPARED_TABLES with names and instants instead of ids.
-
-Readers use the views.
-"""
+"""The views that show the rows of COMPARED_TABLES with names and instants instead of ids."""
 FIXTURE_LOCKS: Final = (AdvisoryLock.CURRENT_PRICES_FIRST, AdvisoryLock.CURRENT_PRICES_SECOND)
-"""Advisory locks for writing fixtures' rows, one for even and one for odd SportRadar ids.
+"""Advisory locks for writing rows of fixtures: one for even and one for odd SportRadar ids.
 
-So no fixture is written by two sessions at once, and two sessions can write at the same time: Postgres takes longer to
-store rows than the sessions take to compute them.
+No fixture is written by two sessions at once. Two locks let two sessions write at the same time, because Postgres needs
+longer to store rows than a session needs to compute them.
 """
 
 BOOKS_SCHEMA: Final[Schema] = {
@@ -66,8 +63,8 @@ LISTINGS_AS_OF_SCHEMA: Final[Schema] = {
 }
 """Columns of listings as of an instant.
 
-`kickoff_at` is the kickoff that the last answer stated, null when it was refused; `kickoff_in_force` is the last
-accepted kickoff.
+`kickoff_at` is the kickoff in the last answer, null when it was rejected. `kickoff_in_force` is the last accepted
+kickoff.
 """
 COMPARABLE_SCHEMA: Final[Schema] = {"sr_id": pl.Int64, "platform": pl.String, "comparable": pl.Boolean}
 MARKETS_SCHEMA: Final[Schema] = {"market_id": pl.Int16, "market_key": pl.String}
@@ -118,16 +115,16 @@ TABLE_VIEWS: Final[Mapping[str, tuple[str, tuple[str, ...], Schema]]] = {
         },
     ),
 }
-"""For each of COMPARED_TABLES: the view that shows its rows, their key, and their columns."""
+"""For each of COMPARED_TABLES: the view of its rows, the key columns, and the view's schema."""
 
 
 PrimaryChooser = Callable[[pl.DataFrame], pl.DataFrame]
-"""A function that selects the primary listings: `matching.primary_listings`."""
+"""A function that selects primary listings, such as `matching.primary_listings`."""
 
 
 @dataclass(frozen=True, slots=True)
 class FixtureState:
-    """The markets and listings of fixtures at an instant, in the shapes of `metrics.comparison_frames`."""
+    """Markets and listings of fixtures at an instant, with the schemas of `metrics.comparison_frames`."""
 
     markets: pl.DataFrame
     listings: pl.DataFrame
@@ -138,19 +135,19 @@ class WriteResult:
     """The counts of rows written for fixtures."""
 
     rows: dict[str, WriteCounts]
-    """Counts by table of STORED_TABLES."""
+    """Numbers of rows inserted, updated and deleted, by table of STORED_TABLES."""
     n_flips: int = 0
-    """Listings that became comparable with home's, or stopped being so."""
+    """Number of listings whose column `comparable` changed: prices may be compared with home's, or not."""
 
 
 def read_upcoming_fixtures(conn: psycopg.Connection, now: datetime, sr_ids: Sequence[int] | None = None) -> list[int]:
-    """Return the fixtures that have not begun, of these or all, soonest first."""
+    """Return the fixtures that kick off after `now`, of all or the given ones, soonest first."""
     params = {"now": now, "sr_ids": None if sr_ids is None else list(sr_ids)}
     return [sr_id for (sr_id,) in conn.execute(UPCOMING_SQL, params).fetchall()]
 
 
 def read_current_state(conn: psycopg.Connection, sr_ids: Sequence[int], cache: LineCache | None = None) -> FixtureState:
-    """Return the current state of these fixtures. `cache` is for a caller of many batches."""
+    """Return the current state of these fixtures. A caller that calls several times passes one `cache`."""
     params = {"sr_ids": list(sr_ids)}
     return FixtureState(
         _name_markets(conn, read_frame(conn, BOOKS_SQL, params, BOOKS_SCHEMA), cache),
@@ -166,7 +163,7 @@ def read_state_as_of(
     instant: datetime,
     choose_primary: PrimaryChooser,
 ) -> FixtureState:
-    """Return the state of these fixtures at an instant, from their whole history.
+    """Return the state of these fixtures at an instant, computed from the history.
 
     It uses the listings seen by then that `choose_primary` selects, and the kickoff that was in force then: that of
     the first platform of `trust`. Raises
@@ -207,11 +204,11 @@ def read_state_as_of(
 
 
 def fold_changes(changes: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
-    """Return the state of each market of each listing after all of this history.
+    """Return the state of each market after all of these changes.
 
-    The columns are listing_id, line_id, state, off_mask, odds_milli and state_since. `changes` and `answers`
-    (`storage.odds.change_rows.CHANGE_SCHEMA`, CAPTURE_SCHEMA) hold whole days, except for the last one. A market
-    that the first answer of a day lacks is withdrawn since that answer.
+    The columns are listing_id, line_id, state, off_mask, odds_milli and state_since. `changes` (CHANGE_SCHEMA) and
+    `answers` (CAPTURE_SCHEMA of `storage.odds.change_rows`) contain whole UTC days, except for the last day. A market
+    that is missing in the first answer of a day is withdrawn from that answer on.
     """
     line_key = ("listing_id", "line_id")
     days = (
@@ -246,10 +243,10 @@ def fold_changes(changes: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
 def replace_rows(
     conn: psycopg.Connection, sr_ids: Sequence[int], frames: dict[str, pl.DataFrame], cache: LineCache | None = None
 ) -> WriteResult:
-    """Make these frames the rows of these fixtures, and write only the differences.
+    """Replace the rows of these fixtures in STORED_TABLES, writing only the differences.
 
-    There is one frame for each of STORED_TABLES. Frames name their lines by market_key, specifier and outcome.
-    `cache` is for a caller of many batches. Raises ValueError when the columns of a frame differ from the table's.
+    `frames` has one frame per table. Lines are given by market_key, specifier and outcome. A caller that calls several
+    times passes one `cache`. Raises ValueError when the columns of a frame differ from the table's.
     """
     before = read_frame(conn, COMPARABLE_SQL, {"sr_ids": list(sr_ids)}, COMPARABLE_SCHEMA)
     pairs = before.join(frames[LISTING_TABLE], on=("sr_id", "platform"))
@@ -266,7 +263,7 @@ def replace_rows(
 
 
 def remove_rows(conn: psycopg.Connection, sr_ids: Sequence[int]) -> WriteResult:
-    """Remove the rows of these fixtures."""
+    """Delete the rows of these fixtures and return the counts."""
     statement = "delete from {} where sr_id = any(%s)"
     return WriteResult(
         {
@@ -279,16 +276,16 @@ def remove_rows(conn: psycopg.Connection, sr_ids: Sequence[int]) -> WriteResult:
 
 
 def read_fixture_ids(conn: psycopg.Connection) -> set[int]:
-    """Return the fixtures that have rows."""
+    """Return the SportRadar ids of all fixtures that have rows in mart.compared_listing."""
     return {sr_id for (sr_id,) in conn.execute("select distinct sr_id from mart.compared_listing").fetchall()}
 
 
 def read_figures(conn: psycopg.Connection, table: str) -> tuple[dict[str, float | None], list[float | None]]:
-    """Return the key figures of one of COMPARED_TABLES by name, and one figure for each day of kickoff.
+    """Return the key figures of one of COMPARED_TABLES by name, and one figure per date of kickoff.
 
-    `rows` is among the named figures. A figure is None when there is nothing to count. The figure by day is the share
-    of compared outcomes on which home alone has the best price, or, for gaps, the markets that a competitor offers and
-    home lacks, per fixture with any gap.
+    The figure `rows` is always among the key figures. None means that there is nothing to count. For prices, the figure
+    per date is the share of compared outcomes for which only home has the best price. For gaps, it is the number of
+    markets that a competitor offers and home lacks, per fixture with any gap.
     """
     cursor = conn.execute(FIGURES_SQL[table])
     (_, *total), *days = cursor.fetchall()
@@ -363,7 +360,7 @@ from (
     ) l
 ) seen
 """
-# The first row is for everything, then comes one row for each day of kickoff. A deleted fixture has no day.
+# The first row is the total, then comes one row per date of kickoff. A deleted fixture has no date.
 FIGURES_SQL: Final = {
     COMPARISON_TABLE: """
     with outcomes as (

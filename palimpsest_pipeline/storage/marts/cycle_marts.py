@@ -1,6 +1,6 @@
-"""Rows that are derived once per cycle: replaced by cycle id, read by cycle id. Callers commit.
+"""Replace and read rows of tables that have one set of rows per cycle. Callers commit.
 
-Belongs here: tables keyed by cycle, in the mart and in core. Does not belong here: computing any figure.
+Belongs here: tables in mart and core whose rows are keyed by cycle. Does not belong here: computing the rows.
 """
 
 from datetime import UTC, datetime
@@ -21,10 +21,11 @@ from ..tables import metadata
 def replace_rows(
     conn: psycopg.Connection, table: str, cycle_id: int, frame: pl.DataFrame, platform: str | None = None
 ) -> int:
-    """Make `frame` the rows of the cycle in `table` ("mart.coverage_fixture"), or those of one platform.
+    """Replace the rows of the cycle in `table`, or only those of one platform, by `frame`.
 
-    Returns the number of rows. A missing `computed_at` is filled in. Raises ValueError when the frame holds rows of
-    another cycle or platform, or when its columns differ from the table's.
+    `table` has the form "mart.coverage_fixture". A missing column `computed_at` is filled with the current time.
+    Returns the number of rows. Raises ValueError when the frame has rows of another cycle or platform, or when its
+    columns differ from the table's.
     """
     declared = metadata.tables[table].columns
     if "computed_at" in declared and "computed_at" not in frame.columns:
@@ -47,7 +48,7 @@ def replace_rows(
 
 
 def read_rows(conn: psycopg.Connection, table: str, cycle_id: int) -> pl.DataFrame:
-    """Return the rows of the cycle in `table`, in the order of its key; ratios are Float64, JSON is text."""
+    """Return the rows of the cycle in `table`, sorted by its key; ratios are Float64, JSON is text."""
     declared = metadata.tables[table]
     order = sql.SQL(", ").join(sql.Identifier(column.name) for column in declared.primary_key.columns)
     columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in declared.columns)
@@ -60,7 +61,7 @@ def read_rows(conn: psycopg.Connection, table: str, cycle_id: int) -> pl.DataFra
 
 
 def get_frame_schema(table: str) -> dict[str, Any]:
-    """Return the column types of a table in a frame."""
+    """Return the Polars types of a table's columns."""
     return {column.name: _find_frame_type(column.type) for column in metadata.tables[table].columns}
 
 

@@ -1,11 +1,9 @@
-"""The newest instant of each family of data, from the rows themselves.
+"""Read the instant of the newest row of each kind of data, for freshness checks.
 
-The module only reads, with a few index look-ups for each family.
+The module only reads, with a few index look-ups for each kind. None means that there is no row; a failed query raises
+an error. A backfill of past hours does not change the instants, because its rows have past instants.
 
-Belongs here: the instants. Does not belong here: the age that is too old, and the current time.
-
-A backfill of the past makes nothing newer, because its rows carry past instants. None means that there is no row; a
-failed query raises.
+Belongs here: the instants. Does not belong here: the maximum age, and the current time.
 """
 
 from datetime import date, datetime
@@ -29,9 +27,9 @@ DISCOVERY_SQL: Final = """
     where c.scope = 'full' and m.platform = %s and m.external_id = '*' and m.completeness <> 'failed'
     order by c.cycle_id desc limit 1
 """
-# The query goes from the newest cycles that stored rows of the platform to their captures, through the index, on the
-# days of the cycle only. It takes several cycles, because a long one may end after a short one that began later. Days
-# that have left Postgres have no captures; the cycle's own instant replaces them.
+# The query finds the newest cycles that stored rows of the platform, and looks up their captures through the index,
+# only on the days of the cycle. It reads several cycles, because a long cycle may end after a short one that started
+# later. Captures of dropped days are missing; the cycle's own instant is used instead.
 ODDS_SQL: Final = """
     with newest as materialized (
         select p.cycle_id, c.as_of
@@ -58,18 +56,18 @@ LIFECYCLE_SQL: Final = """
 
 
 def read_first_hour(conn: psycopg.Connection) -> datetime | None:
-    """Return the earliest partition hour of any cycle that is stored; None when there is none."""
+    """Return the earliest hour (UTC) of any cycle in core; None when there is none."""
     row = conn.execute(FIRST_HOUR_SQL).fetchone()
     return row[0] if row else None
 
 
 def read_first_cycle_start(conn: psycopg.Connection) -> datetime | None:
-    """Return the start of the first cycle in the ledger; None when there never was one."""
+    """Return the start of the first cycle in the ledger; None when there is none."""
     return _read_instant(conn, FIRST_CYCLE_SQL)
 
 
 def read_last_discovery(conn: psycopg.Connection, platform: Platform) -> datetime | None:
-    """Return the instant of the last full cycle that discovered the platform's offer, at least in part."""
+    """Return the instant of the last full cycle with a discovery of the platform, complete or not."""
     return _read_instant(conn, DISCOVERY_SQL, [platform])
 
 
@@ -80,14 +78,14 @@ def read_last_odds(conn: psycopg.Connection, platform: Platform) -> datetime | N
 
 
 def read_last_coverage(conn: psycopg.Connection) -> datetime | None:
-    """Return the instant of the newest cycle with coverage."""
+    """Return the instant of the newest cycle with derived coverage."""
     return _read_instant(conn, COVERAGE_SQL)
 
 
 def read_last_lifecycle(conn: psycopg.Connection, today: date) -> datetime | None:
-    """Return the instant up to which the lifecycle of the fixtures around today is derived.
+    """Return the instant up to which the lifecycle of fixtures near `today` is derived.
 
-    When there are none around today, it is that of all fixtures.
+    If no such fixture has rows, the instant is that of all fixtures.
     """
     return _read_instant(conn, LIFECYCLE_SQL, {"today": today})
 

@@ -1,10 +1,11 @@
-"""The lifecycle of a kickoff date's fixtures: its inputs, its tables, and the dates that are due.
+"""Read the input of the lifecycle, write its tables, and mark the kickoff dates that are due.
 
-Callers commit.
+The lifecycle of a fixture is its availability, opening and closing prices, lead times and margins. Rows are replaced by
+UTC date of kickoff. A due mark is a row that says that a date must be derived again. Callers commit.
 
-Belongs here: reading fixtures, looks and kickoffs of a UTC date of kickoff, replacing the date's rows, marking dates
-dirty. Does not belong here: the rules of a lifecycle (`metrics`), the location of the days of the odds history
-(`reader`).
+Belongs here: reading fixtures, looks and kickoffs of a kickoff date, replacing the date's rows, setting and deleting
+due marks. Does not belong here: the rules of the lifecycle (`metrics`), finding out where the days of the odds history
+are stored (`reader`).
 """
 
 from collections.abc import Sequence
@@ -33,9 +34,9 @@ LIFECYCLE_TABLES: Final = (
     "mart.margin_ttk_bucket",
     "mart.gap_count",
 )
-"""Tables that are replaced by kickoff date."""
+"""Tables whose rows are replaced by kickoff date."""
 FIXTURE_TABLES: Final = tuple(table for table in LIFECYCLE_TABLES if "sr_id" in metadata.tables[table].columns)
-"""Tables with rows of fixtures, which may move to another date; the others have rows of tournaments."""
+"""Tables with rows per fixture, which may move to another date. The others have rows per tournament."""
 
 KICKOFF_DATES_SCHEMA: Final[Schema] = {"sr_id": pl.Int64, "kickoff_date": pl.Date}
 MARKS_SCHEMA: Final[Schema] = {"kickoff_date": pl.Date, "cycle_id": pl.Int64, "marked_at": INSTANT}
@@ -71,7 +72,7 @@ KICKOFF_VERSIONS_SCHEMA: Final[Schema] = {
 
 
 class HistoryReader(Protocol):
-    """The odds history over all its days (`storage.odds.reader.OddsHistoryReader`)."""
+    """The interface of a reader of the odds history, such as `storage.odds.reader.OddsHistoryReader`."""
 
     def read_changes(
         self, listing_ids: Sequence[int], first_day: date, last_day: date, line_ids: Sequence[int] | None = None
@@ -82,10 +83,10 @@ class HistoryReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LifecycleInputs:
-    """The facts about a kickoff date's listings except their books, in the shapes that the metrics take.
+    """The input of the lifecycle metrics for one kickoff date, except the odds.
 
-    `as_of` is the latest instant of these facts; None when the date has no fixture. `n_rows` has the rows of history
-    per listing (listing_id, n_rows).
+    `as_of` is the latest instant of the data; None when the date has no fixture. `n_rows` has the number of history
+    rows per listing (listing_id, n_rows).
     """
 
     listings: pl.DataFrame
@@ -105,14 +106,14 @@ def read_lifecycle_inputs(
     sr_ids: Sequence[int] | None = None,
     since: date | None = None,
 ) -> LifecycleInputs:
-    """Return the facts about the primary listings of fixtures that kick off on the UTC date `day`.
+    """Return the lifecycle input of the primary listings of fixtures that kick off on the UTC date `day`.
 
-    The effective kickoff counts. `sr_ids` restricts the fixtures. With `since` the result has at least everything of
-    that UTC day and later ones.
+    The effective kickoff decides. `sr_ids` restricts the fixtures. `since` restricts the looks to that UTC day and
+    later; some earlier looks may be included.
 
-    A cycle counts once all its core products exist; an answer counts as soon as it is stored. Before a listing's
-    first sighting only two kinds of looks count: the last complete discovery that lacks the listing, and failures to
-    look after that. Other looks end at the kickoff, the listing's own or the fixture's; answers do not.
+    A cycle's discovery counts when all core products of the cycle exist. An answer counts as soon as it is stored.
+    Before a listing is first seen, only two kinds of looks count: the last complete discovery without the listing, and
+    failed looks after it. Looks other than answers end at the kickoff, of the listing or of the fixture.
     """
     params = {"day": day, "sr_ids": None if sr_ids is None else list(sr_ids)}
     listings = read_frame(conn, LIFECYCLE_LISTINGS_SQL, params, LIFECYCLE_LISTINGS_SCHEMA).sort("listing_id")
@@ -165,9 +166,9 @@ def read_lifecycle_changes(
     since: date | None = None,
     market_keys: Sequence[str] | None = None,
 ) -> pl.DataFrame:
-    """Return the rows of the odds history of these listings from `since` on, with markets by name.
+    """Return the history rows of these listings from `since` on, with names of markets.
 
-    The shape is `metrics.lifecycle_frames.CHANGES_SCHEMA`. `listings` has the shape of `LifecycleInputs.listings`.
+    The result has `metrics.lifecycle_frames.CHANGES_SCHEMA`. `listings` has the columns of `LifecycleInputs.listings`.
     `market_keys` restricts the markets; None means all.
     """
     line_ids = None if market_keys is None else read_lines_of_markets(conn, market_keys)
@@ -181,12 +182,12 @@ def read_lifecycle_changes(
 
 
 def derive_discovery_looks(listings: pl.DataFrame, discoveries: pl.DataFrame, listed: pl.DataFrame) -> pl.DataFrame:
-    """Return the looks (LISTING_LOOKS) of discoveries that do not show a listing: absent or unknown.
+    """Return the looks (LISTING_LOOKS) from discoveries that lack a listing, as absent or unknown.
 
-    `listings` has LIFECYCLE_LISTINGS_SCHEMA and `discoveries` has DISCOVERIES_SCHEMA. `listed` has the listing_id and
-    cycle_id of shown listings. A look is unknown when the discovery was incomplete. A platform that removes a match at
-    the kickoff that it stated itself has not dropped it. Before a listing was first seen, only looks after the last
-    proof of its absence count.
+    `listings` has LIFECYCLE_LISTINGS_SCHEMA, `discoveries` has DISCOVERIES_SCHEMA. `listed` has the pairs (listing_id,
+    cycle_id) of listings that a discovery contains. The look is unknown when the discovery was incomplete. Discoveries
+    after the kickoff that the platform stated do not count. Before a listing was first seen, only its last proven
+    absence and later looks count.
     """
     before = pl.col("at") < pl.col("first_listed_at")
     unseen = (
@@ -207,9 +208,9 @@ def derive_discovery_looks(listings: pl.DataFrame, discoveries: pl.DataFrame, li
 
 
 def keep_one_look_per_cycle(answers: pl.DataFrame, other_looks: pl.DataFrame) -> pl.DataFrame:
-    """Return all answers, and one other look per listing and cycle that has no answer (LISTING_LOOKS).
+    """Return all answers, and one other look per listing and cycle without an answer (LISTING_LOOKS).
 
-    The other look is the first by precedence.
+    Of several other looks, the first in the order of LookResult is kept.
     """
     rank = pl.col("look").cast(pl.Enum(LookResult))
     unanswered = other_looks.join(answers, on=["listing_id", "cycle_id"], how="anti")
@@ -220,7 +221,10 @@ def keep_one_look_per_cycle(answers: pl.DataFrame, other_looks: pl.DataFrame) ->
 
 
 def delete_rows_of_date(conn: psycopg.Connection, day: date, sr_ids: Sequence[int]) -> None:
-    """Delete the date's rows, and rows of its fixtures on other dates, which have moved here."""
+    """Delete the date's rows, and rows of the fixtures `sr_ids` on other dates.
+
+    A fixture has rows on another date when its kickoff was moved.
+    """
     for table in LIFECYCLE_TABLES:
         moved_condition = sql.SQL(" or sr_id = any(%(sr_ids)s)" if table in FIXTURE_TABLES else "")
         statement = sql.SQL("delete from {} where kickoff_date = %(day)s{}").format(
@@ -230,9 +234,9 @@ def delete_rows_of_date(conn: psycopg.Connection, day: date, sr_ids: Sequence[in
 
 
 def append_rows(conn: psycopg.Connection, table: str, frame: pl.DataFrame) -> int:
-    """Append rows to one of LIFECYCLE_TABLES; return their number.
+    """Append rows to one of LIFECYCLE_TABLES; return the number of rows.
 
-    Raises ValueError when the frame's columns differ from the table's.
+    Raises ValueError when the columns of frame and table differ.
     """
     if differing := sorted(set(frame.columns) ^ {column.name for column in metadata.tables[table].columns}):
         raise ValueError(f"{table}: the frame's columns and the table's differ in {', '.join(differing)}")
@@ -242,7 +246,7 @@ def append_rows(conn: psycopg.Connection, table: str, frame: pl.DataFrame) -> in
 def read_rows_of_date(
     conn: psycopg.Connection, table: str, day: date, columns: Sequence[str] | None = None
 ) -> pl.DataFrame:
-    """Return the date's rows of one of LIFECYCLE_TABLES, in the order of its key.
+    """Return the date's rows of one of LIFECYCLE_TABLES, sorted by its key.
 
     `columns` restricts the columns; None means all.
     """
@@ -256,9 +260,9 @@ def read_rows_of_date(
 
 
 def find_strays(conn: psycopg.Connection, day: date) -> pl.DataFrame:
-    """Return the fixtures and platforms with rows in a table but not in listing_lead_time (STRAYS_SCHEMA).
+    """Return pairs of fixture and platform that have rows, but none in listing_lead_time (STRAYS_SCHEMA).
 
-    They are those of the date, and of the date's fixtures on other dates.
+    Rows of the date and rows of the date's fixtures on other dates are searched. The result should be empty.
     """
     return pl.concat(
         [
@@ -270,33 +274,33 @@ def find_strays(conn: psycopg.Connection, day: date) -> pl.DataFrame:
 
 
 def read_due_dates(conn: psycopg.Connection) -> pl.DataFrame:
-    """Return the dirty dates, each with the age of its oldest mark in seconds (DUE_DATES_SCHEMA)."""
+    """Return the due dates, each with the age of its oldest mark in seconds (DUE_DATES_SCHEMA)."""
     return read_frame(conn, DUE_DATES_SQL, None, DUE_DATES_SCHEMA)
 
 
 def read_kickoff_dates(conn: psycopg.Connection, listing_ids: Sequence[int]) -> pl.DataFrame:
-    """Return the fixtures that these listings belong to, with their date (KICKOFF_DATES_SCHEMA)."""
+    """Return the fixtures of these listings with their kickoff dates (KICKOFF_DATES_SCHEMA)."""
     return read_frame(conn, KICKOFF_DATES_SQL, {"listings": list(listing_ids)}, KICKOFF_DATES_SCHEMA)
 
 
 def mark_dates(
     conn: psycopg.Connection, cycle_id: int, moved_sr_ids: Sequence[int], dates_before: pl.DataFrame
 ) -> None:
-    """Mark the dates on which the cycle changed fixtures.
+    """Mark the kickoff dates as due whose fixtures the cycle has changed.
 
-    They are the dates of the fixtures that the cycle observed or whose kickoff has passed by it, those of
-    `moved_sr_ids`, and those that fixtures of `dates_before` have left. `dates_before` comes from `read_kickoff_dates`
-    before the fixtures were matched again.
+    These are the dates of fixtures that the cycle observed, of fixtures whose kickoff has passed by the cycle's
+    instant, of `moved_sr_ids`, and the earlier dates of fixtures in `dates_before`. `dates_before` is the result of
+    `read_kickoff_dates` before the fixtures were matched again.
 
-    A full cycle observes all fixtures that had not begun at the previous full cycle. Call it in the transaction that
-    matches.
+    A full cycle observes all fixtures that had not kicked off at the previous full cycle. Call it in the transaction
+    that matches.
     """
     copy_to_temp_table(conn, "stood", "(sr_id bigint, kickoff_date date)", dates_before)
     conn.execute(MARK_SQL, {"cycle_id": cycle_id, "moved": list(moved_sr_ids)})
 
 
 def read_marks(conn: psycopg.Connection, day: date | None = None) -> pl.DataFrame:
-    """Return the marks of a date, or all (MARKS_SCHEMA), oldest first."""
+    """Return the due marks of one date, or of all dates (MARKS_SCHEMA), oldest first."""
     query = (
         "select kickoff_date, cycle_id, marked_at from mart.dirty_kickoff_dates "
         "where %(day)s::date is null or kickoff_date = %(day)s"
@@ -305,14 +309,14 @@ def read_marks(conn: psycopg.Connection, day: date | None = None) -> pl.DataFram
 
 
 def unmark_dates(conn: psycopg.Connection, marks: pl.DataFrame) -> None:
-    """Delete these marks (MARKS_SCHEMA). A mark that was set again since then stays."""
+    """Delete these due marks (MARKS_SCHEMA). A mark that was set again after it was read stays."""
     conn.execute(UNMARK_SQL, {name: marks[name].to_list() for name in MARKS_SCHEMA})
 
 
 def _find_day_range(listings: pl.DataFrame, day: date, since: date | None = None) -> tuple[date, date]:
-    """Return the first and last UTC day on which these listings may have been answered.
+    """Return the first and the last UTC day that may have answers of these listings.
 
-    The first day is `since` at the earliest.
+    The first day is not before `since`.
     """
     first, last = listings["first_listed_at"].min(), listings["last_seen_at"].max()
     begin = first.date() if isinstance(first, datetime) else day
@@ -320,7 +324,7 @@ def _find_day_range(listings: pl.DataFrame, day: date, since: date | None = None
 
 
 def _read_capture_looks(history: HistoryReader, listings: pl.DataFrame, day: date, since: date | None) -> pl.DataFrame:
-    """Return answers as looks, with n_changed."""
+    """Return the answers of these listings as looks, with the column n_changed."""
     rows = history.read_captures(listings["listing_id"].to_list(), *_find_day_range(listings, day, since))
     return rows.select(
         "listing_id",
@@ -334,7 +338,10 @@ def _read_capture_looks(history: HistoryReader, listings: pl.DataFrame, day: dat
 
 
 def _find_as_of(conn: psycopg.Connection, listings: pl.DataFrame, looks: pl.DataFrame) -> datetime | None:
-    """Return the latest full cycle up to the first one after all kickoffs of the date, or a later look."""
+    """Return the latest instant of the input: that of a cycle, a look or a first sighting.
+
+    Full cycles up to the first one after all kickoffs of the date count.
+    """
     if listings.is_empty():
         return None
     row = conn.execute(
@@ -354,15 +361,15 @@ TEMP_TABLE_COLUMNS: Final = {
     "tournament_external_id": "text",
     "effective_kickoff": "timestamptz",
 }
-"""The columns of LIFECYCLE_LISTINGS_SCHEMA that the queries below need, as a temporary table."""
+"""Columns of LIFECYCLE_LISTINGS_SCHEMA that the queries below read from a temporary table."""
 IS_IN_CORE_SQL: Final = (
     "exists (select from core.cycle_products p where p.cycle_id = c.cycle_id and p.product = 'matched_events')"
 )
-"""A condition on a cycle `c`: all its core products exist."""
+"""SQL condition on a cycle `c`: all its core products exist."""
 IS_NOT_BEFORE_SQL: Final = "(%(since)s::date is null or c.as_of >= %(since)s::date::timestamp at time zone 'UTC')"
-"""A condition on a cycle `c`: it began on that UTC day or later."""
+"""SQL condition on a cycle `c`: it started on the UTC day `since` or later."""
 MAX_CYCLE_DURATION: Final = timedelta(days=1)
-"""The observations of a cycle are no older than its start, and at most this much later."""
+"""Maximum duration of a cycle. Its observations are at most this much later than its start."""
 
 LIFECYCLE_LISTINGS_SQL: Final = """
 select e.listing_id, f.sr_id, e.platform, e.external_id, e.tournament_external_id, f.tournament_key,

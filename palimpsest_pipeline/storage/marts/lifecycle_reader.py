@@ -1,7 +1,7 @@
-"""Counts and comparisons of the tables of a fixture's lifecycle. Callers commit.
+"""Count and compare rows of the lifecycle tables in Postgres. Callers commit.
 
-Belongs here: counting in Postgres where reading the rows would be expensive. Does not belong here: rows of a date
-(`lifecycle`), the rules of a lifecycle (`metrics`).
+Belongs here: queries whose rows would be expensive to read. Does not belong here: reading the rows of a date
+(`lifecycle`), the rules of the lifecycle (`metrics`).
 """
 
 from collections.abc import Sequence
@@ -27,23 +27,24 @@ OTHER_HOME_REASON, DROPPED_MARKET_REASON, MISSING_MARGIN_REASON = (
     "named no longer",
     "without margins yet",
 )
-"""The reasons for which a date does not fit the current settings."""
+"""Reasons why the rows of a kickoff date do not fit the current settings."""
 
 
 def count_offered_markets(conn: psycopg.Connection, day: date, hours_before: Sequence[int]) -> pl.DataFrame:
-    """Return the markets of each fixture of a date that a platform offered at these hours before kickoff.
+    """Return how many markets each platform offered for each fixture, at given hours before kickoff.
 
-    The shape is OFFERED_COUNTS_SCHEMA. A count of 0 has no row.
+    The result has OFFERED_COUNTS_SCHEMA. A count of 0 has no row.
     """
     return read_frame(conn, OFFERED_COUNTS_SQL, {"day": day, "hours": list(hours_before)}, OFFERED_COUNTS_SCHEMA)
 
 
 def find_dates_of_other_settings(conn: psycopg.Connection, home: Platform, main_markets: Sequence[str]) -> pl.DataFrame:
-    """Return the dates derived under other settings (DATES_OF_OTHER_SETTINGS_SCHEMA), in order.
+    """Return the kickoff dates that were derived with other settings, in order.
 
-    `why` is one of three reasons. OTHER_HOME_REASON: the date has another home platform, which is `named`.
-    DROPPED_MARKET_REASON: it has margins of a market that is not among `main_markets`. MISSING_MARGIN_REASON: one of
-    these markets was offered before kickoff and has no margin.
+    The result has DATES_OF_OTHER_SETTINGS_SCHEMA; `why` is the reason:
+    - OTHER_HOME_REASON: the rows were derived for another home platform, whose name is in `named`.
+    - DROPPED_MARKET_REASON: there are margins of a market that is not in `main_markets`.
+    - MISSING_MARGIN_REASON: a market of `main_markets` was offered before kickoff and has no margin.
     """
     params = {
         "home": home,
@@ -67,8 +68,8 @@ where i.kickoff_date = %(day)s and i.market_key <> '*' and i.state = 'offered'
     and (i.valid_to is null or i.valid_to >= l.effective_kickoff - make_interval(hours => h.hours))
 group by i.sr_id, i.platform, h.hours
 """
-# A missing margin is looked up fixture by fixture through the tables' keys, up to the first fixture that has one: the
-# tables are large, and nearly every date has all margins.
+# A missing margin is searched fixture by fixture through the tables' keys, and the search stops at the first fixture,
+# because the tables are large and nearly every date has all margins.
 DATES_OF_OTHER_SETTINGS_SQL: Final = """
 select kickoff_date, %(other_home)s as why, home_platform as named from mart.gap_count where home_platform <> %(home)s
 union

@@ -1,6 +1,6 @@
-"""The ledger of markets that the vocabulary does not know, over all cycles and replaced as a whole.
+"""Read and replace the mapping ledger: the markets that the vocabulary does not know.
 
-Callers commit.
+It covers all cycles and is replaced as a whole. Callers commit.
 """
 
 from datetime import UTC, datetime
@@ -74,15 +74,16 @@ MAPPED_RATES_SQL: Final = f"""
 
 
 def read_matches_of_cycle(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
-    """Return listing_id and match of the listings seen in the cycle.
+    """Return the columns listing_id and match of the listings that the cycle observed.
 
-    Listings that state the same id in the cycle are one match. Other cycles do not influence the result.
+    `match` is equal for listings that state the same SportRadar id in this cycle. Other cycles do not influence the
+    result.
     """
     return read_frame(conn, MATCHES_SQL, [cycle_id], {"listing_id": pl.Int32, "match": pl.String})
 
 
 def lock_unmapped_markets(conn: psycopg.Connection) -> None:
-    """Lock the replacement of the ledger until the transaction ends.
+    """Block other sessions from replacing the mapping ledger until the transaction ends.
 
     Call it before `read_unmapped_markets`.
     """
@@ -90,16 +91,16 @@ def lock_unmapped_markets(conn: psycopg.Connection) -> None:
 
 
 def read_unmapped_markets(conn: psycopg.Connection) -> pl.DataFrame:
-    """Return every market of core.unmapped_markets once, over all cycles (`UNMAPPED_MARKETS_SCHEMA`).
+    """Return one row per market of core.unmapped_markets, over all cycles (`UNMAPPED_MARKETS_SCHEMA`).
 
-    `n_fixtures` uses the present fixtures of the listings.
+    `n_fixtures` counts the fixtures to which the listings belong now.
     """
     selected = ", ".join(UNMAPPED_MARKETS_SCHEMA)
     return read_frame(conn, f"select {selected} from ({UNMAPPED_MARKETS_SQL}) q", None, UNMAPPED_MARKETS_SCHEMA)
 
 
 def replace_unmapped_markets(conn: psycopg.Connection, frame: pl.DataFrame) -> int:
-    """Make `frame` the rows of mart.unmapped_market; return their number.
+    """Replace all rows of mart.unmapped_market by `frame`; return the number of rows.
 
     `frame` has the table's columns except `computed_at`.
     """
@@ -108,7 +109,7 @@ def replace_unmapped_markets(conn: psycopg.Connection, frame: pl.DataFrame) -> i
 
 
 def read_unmapped_ranking(conn: psycopg.Connection) -> pl.DataFrame:
-    """Return mart.unmapped_market, by platform and rank."""
+    """Return mart.unmapped_market, sorted by platform and rank."""
     schema = get_frame_schema("mart.unmapped_market")
     return read_frame(
         conn, f"select {', '.join(schema)} from mart.unmapped_market order by platform, impact_rank", None, schema
@@ -118,7 +119,7 @@ def read_unmapped_ranking(conn: psycopg.Connection) -> pl.DataFrame:
 def read_mapped_rates(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
     """Return cycle_id, platform and mapped_rate of the last two full cycles, oldest first.
 
-    Only cycles up to `cycle_id` that ended by themselves count.
+    Only cycles up to `cycle_id` count that were neither cancelled nor interrupted.
     """
     return read_frame(
         conn, MAPPED_RATES_SQL, [cycle_id], {"cycle_id": pl.Int64, "platform": pl.String, "mapped_rate": pl.Float64}

@@ -1,4 +1,4 @@
-"""Reads of the mart: the latest coverage, the rows of given cycles, totals. Writes nothing."""
+"""Read rows and figures of the mart: the latest coverage, the rows of given cycles, totals."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -43,23 +43,26 @@ TOTALS_SQL: Final = """
 
 
 def read_latest_cycle(conn: psycopg.Connection) -> int | None:
-    """Return the cycle of the latest coverage, the same as in the views.
+    """Return the id of the cycle with the latest coverage, as the views choose it.
 
-    It is the newest full cycle, or the newest recorded one if there is no full one.
+    It is the newest full cycle, or the newest cycle of recorded answers if there is no full one.
     """
     row = conn.execute(LATEST_CYCLE_SQL).fetchone()
     return row[0] if row else None
 
 
 def read_latest_rates(conn: psycopg.Connection) -> pl.DataFrame:
-    """Return mart.match_rate_platform of upcoming fixtures in the latest cycle; 'all' comes last."""
+    """Return mart.match_rate_platform of upcoming fixtures in the latest cycle.
+
+    The row of platform 'all' comes last.
+    """
     cycle_id = read_latest_cycle(conn)
     rows = read_rows(conn, "mart.match_rate_platform", cycle_id or 0).filter(~pl.col("include_started"))
     return rows.sort(pl.col("platform") == "all", "platform")
 
 
 def read_latest_tournaments(conn: psycopg.Connection, limit: int | None) -> pl.DataFrame:
-    """Return upcoming fixtures per tournament, over all competitors (`TOURNAMENTS_SCHEMA`), largest first.
+    """Return upcoming fixtures per tournament over all competitors (`TOURNAMENTS_SCHEMA`), largest first.
 
     `limit` None returns all tournaments.
     """
@@ -67,13 +70,13 @@ def read_latest_tournaments(conn: psycopg.Connection, limit: int | None) -> pl.D
 
 
 def read_totals(conn: psycopg.Connection) -> dict[str, int]:
-    """Return `n_cycles` finished, `last_cycle_id`, and `n_prices` that the last cycle captured."""
+    """Return totals: `n_cycles` that ended, `last_cycle_id`, and `n_prices` of the last cycle."""
     row = conn.execute(TOTALS_SQL).fetchone()
     return dict(zip(("n_cycles", "last_cycle_id", "n_prices"), (int(v or 0) for v in row or (0, 0, 0)), strict=True))
 
 
 def read_rows_of_cycles(conn: psycopg.Connection, table: str, cycle_ids: Sequence[int]) -> pl.DataFrame:
-    """Return the rows of a table for these cycles."""
+    """Return all rows of `table` that belong to these cycles."""
     schema = get_frame_schema(table)
     columns = sql.SQL(", ").join(map(sql.Identifier, schema))
     query = sql.SQL("select {} from {} where cycle_id = any(%s)")
@@ -81,12 +84,12 @@ def read_rows_of_cycles(conn: psycopg.Connection, table: str, cycle_ids: Sequenc
 
 
 def read_newest_rows(conn: psycopg.Connection, table: str, cycle_id: int) -> pl.DataFrame:
-    """Return the rows of a table for the last cycle up to `cycle_id` that has any."""
+    """Return the rows of `table` for the newest cycle, up to `cycle_id`, that has rows."""
     return read_rows_before(conn, table, cycle_id + 1)
 
 
 def count_rows(conn: psycopg.Connection, table: str, cycle_ids: Sequence[int]) -> int:
-    """Return the number of rows of a table that these cycles have."""
+    """Return the number of rows of `table` that belong to these cycles."""
     row = conn.execute(
         sql.SQL("select count(*) from {} where cycle_id = any(%s)").format(quote_identifier(table)), [list(cycle_ids)]
     ).fetchone()
@@ -94,16 +97,16 @@ def count_rows(conn: psycopg.Connection, table: str, cycle_ids: Sequence[int]) -
 
 
 def read_rows_before(conn: psycopg.Connection, table: str, cycle_id: int) -> pl.DataFrame:
-    """Return the rows of a mart table for the last cycle before `cycle_id` that has any."""
+    """Return the rows of `table` for the newest cycle before `cycle_id` that has rows."""
     query = sql.SQL("select coalesce(max(cycle_id), 0) from {} where cycle_id < %s").format(quote_identifier(table))
     row = conn.execute(query, [cycle_id]).fetchone()
     return read_rows(conn, table, row[0] if row else 0)
 
 
 def pick_headline(rates: pl.DataFrame) -> dict[str, Any]:
-    """Return the headline figures from rows of match_rate_platform.
+    """Return the main figures of the newest cycle in rows of match_rate_platform.
 
-    They are those of upcoming fixtures in the newest cycle of the rows.
+    They cover upcoming fixtures.
     """
     union = rates.filter((pl.col("platform") == "all") & ~pl.col("include_started")).sort("cycle_id").tail(1)
     if union.is_empty():
@@ -122,7 +125,7 @@ def pick_headline(rates: pl.DataFrame) -> dict[str, Any]:
 
 
 def compute_mapped_rates(coverage: pl.DataFrame) -> dict[str, float]:
-    """Return `mapped_rate_<platform>` of the newest cycle of each platform, from rows of mapping_coverage."""
+    """Return `mapped_rate_<platform>` of each platform's newest cycle in rows of mapping_coverage."""
     newest = coverage.filter(pl.col("cycle_id") == pl.col("cycle_id").max().over("platform"))
     rates = newest.group_by("platform").agg(pl.col("n_mapped").sum() / pl.col("n_markets_seen").sum()).sort("platform")
     return {f"mapped_rate_{platform}": round(rate, 6) for platform, rate in rates.iter_rows()}

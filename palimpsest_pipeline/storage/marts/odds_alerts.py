@@ -1,9 +1,10 @@
-"""Alerts to traders in `mart.odds_alert`, replaced fixture by fixture, and their acknowledgements.
+"""Write, acknowledge and list the alerts to traders in `mart.odds_alert`. Callers commit.
 
-Callers commit.
+A row is an episode: the time from the moment an alert's condition becomes true until it is false again. Rows are
+replaced fixture by fixture.
 
-Belongs here: the choice of due fixtures, replacing their rows, acknowledging, listing. Does not belong here: the
-rules of an alert (`metrics`), marks of fixtures (`dirty_fixtures`), alerts about the pipeline itself
+Belongs here: the choice of due fixtures, replacing their rows, acknowledging, listing. Does not belong here: the rules
+of an alert (`metrics`), due marks of fixtures (`dirty_fixtures`), alerts about the pipeline itself
 (`storage.ledger.alerts`).
 """
 
@@ -27,7 +28,7 @@ from .lifecycle import IS_IN_CORE_SQL
 
 ODDS_ALERT_TABLE: Final = "mart.odds_alert"
 FIXTURE_LOCKS: Final = (AdvisoryLock.ODDS_ALERTS_FIRST, AdvisoryLock.ODDS_ALERTS_SECOND)
-"""Advisory locks for writing fixtures' rows: for those with an even SportRadar id, and for the others.
+"""Advisory locks for writing rows of fixtures: one for even and one for odd SportRadar ids.
 
 No fixture is written by two sessions at once.
 """
@@ -36,13 +37,13 @@ ACKNOWLEDGED_SCHEMA: Final[Schema] = {"alert_id": pl.Int64, "is_acknowledged": p
 
 
 class NoSuchAlert(PalimpsestError, LookupError):
-    """The error for an id without an episode."""
+    """The error when no episode has the given id."""
 
 
 def read_known_until(conn: psycopg.Connection[Any]) -> datetime | None:
-    """Return the start of the latest cycle whose core products all exist; None without one.
+    """Return the start of the latest cycle whose core products all exist; None when there is none.
 
-    Kickoffs until then have happened.
+    A kickoff up to this instant counts as passed.
     """
     row = conn.execute(KNOWN_UNTIL_SQL).fetchone()
     return row[0] if row else None
@@ -54,10 +55,10 @@ def read_due_fixtures(
     known_until: datetime,
     sr_ids: Sequence[int] | None = None,
 ) -> pl.DataFrame:
-    """Return the due fixtures, of these or all (DUE_FIXTURES_SCHEMA), soonest first.
+    """Return the due fixtures, of all or the given ones (DUE_FIXTURES_SCHEMA), soonest first.
 
-    They are the marked fixtures, and the fixtures that began by `known_until` and still have an open episode. A
-    deleted fixture has no kickoff, and comes last.
+    A fixture is due when it is in `marked_sr_ids`, or when it kicked off by `known_until` and still has an open
+    episode. A deleted fixture has no kickoff and comes last.
     """
     params = {
         "marked": list(marked_sr_ids),
@@ -68,11 +69,10 @@ def read_due_fixtures(
 
 
 def replace_alerts(conn: psycopg.Connection[Any], sr_ids: Sequence[int], alerts: pl.DataFrame) -> int:
-    """Make `alerts` the rows of these fixtures; return the number of rows written.
+    """Replace the rows of these fixtures by `alerts`; return the number of rows written.
 
-    `alerts` has the columns of ODDS_ALERT_TABLE without status. An open episode that was acknowledged before is
-    acknowledged again. Call it under the locks of the fixtures (FIXTURE_LOCKS). Raises ValueError when the frame's
-    columns differ from the table's.
+    `alerts` has the columns of ODDS_ALERT_TABLE without status. An open episode keeps its acknowledgement. Call it
+    under the locks of the fixtures (FIXTURE_LOCKS). Raises ValueError when the columns of frame and table differ.
     """
     acknowledged = read_frame(conn, ACKNOWLEDGED_SQL, {"ids": alerts["alert_id"].to_list()}, ACKNOWLEDGED_SCHEMA)
     is_acknowledged = pl.col("is_acknowledged").fill_null(value=False)
@@ -94,31 +94,31 @@ def replace_alerts(conn: psycopg.Connection[Any], sr_ids: Sequence[int], alerts:
 
 
 def remove_orphans(conn: psycopg.Connection[Any]) -> None:
-    """Remove the rows of deleted fixtures. Call it under all of FIXTURE_LOCKS."""
+    """Delete the rows of deleted fixtures. Call it under all of FIXTURE_LOCKS."""
     conn.execute("delete from mart.odds_alert a where not exists (select from core.fixtures f where f.sr_id = a.sr_id)")
 
 
 def read_alerts(conn: psycopg.Connection[Any], first: date | None = None) -> pl.DataFrame:
-    """Return rows of ODDS_ALERT_TABLE by id, of fixtures that kick off on `first` or later, or of all.
+    """Return rows of ODDS_ALERT_TABLE, sorted by id.
 
-    `first` is a UTC date.
+    With `first`, only fixtures that kick off on this UTC date or later.
     """
     query = "select * from mart.odds_alert" + ("" if first is None else " where kickoff_date >= %(first)s")
     return read_frame(conn, query, {"first": first}, get_frame_schema(ODDS_ALERT_TABLE)).sort("alert_id")
 
 
 def read_begun_fixtures(conn: psycopg.Connection[Any], first: date) -> pl.DataFrame:
-    """Return the fixtures whose kickoff has passed, on that UTC date or later (sr_id)."""
+    """Return the fixtures that kicked off on the UTC date `first` or later, up to now (sr_id)."""
     return read_frame(
         conn, BEGUN_FIXTURES_SQL, {"first": first, "known_until": read_known_until(conn)}, {"sr_id": pl.Int64}
     )
 
 
 def read_open_after_kickoff(conn: psycopg.Connection[Any]) -> pl.DataFrame:
-    """Return the open rows of fixtures that had begun at the last full cycle and are not due, by id.
+    """Return open rows of fixtures that had kicked off at the last full cycle and are not due, by id.
 
-    One query reads everything, from one snapshot. The last full cycle counts, because later cycles that touched only
-    other fixtures also make passed kickoffs known.
+    The result should be empty. One query reads everything, so all data is of the same moment. The last full cycle
+    decides, because a later cycle of a few fixtures does not derive the others.
     """
     return read_frame(
         conn, OPEN_AFTER_KICKOFF_SQL, {"product": FixtureProduct.ODDS_ALERTS.value}, get_frame_schema(ODDS_ALERT_TABLE)
@@ -126,15 +126,15 @@ def read_open_after_kickoff(conn: psycopg.Connection[Any]) -> pl.DataFrame:
 
 
 def count_alerts(conn: psycopg.Connection[Any]) -> tuple[int, dict[str, int]]:
-    """Return the number of rows of ODDS_ALERT_TABLE, and the open episodes by severity."""
+    """Return the number of rows of ODDS_ALERT_TABLE, and the number of open episodes by severity."""
     counts = conn.execute(COUNTS_SQL).fetchall()
     return sum(n for _, n, _ in counts), {severity: n_open for severity, _, n_open in counts}
 
 
 def count_opened_by_hour(conn: psycopg.Connection[Any]) -> list[float | None]:
-    """Return the number of episodes opened in each of 48 hours, oldest first.
+    """Return the number of episodes that opened in each of 48 hours, oldest first.
 
-    The hours end with the last hour in which an episode opened.
+    The last hour is the newest hour in which an episode opened.
     """
     return [float(n) for (n,) in conn.execute(OPENED_BY_HOUR_SQL).fetchall()]
 
@@ -142,10 +142,10 @@ def count_opened_by_hour(conn: psycopg.Connection[Any]) -> list[float | None]:
 def acknowledge_alert(
     conn: psycopg.Connection[Any], alert_id: int, acknowledged_by: str, acknowledged_at: datetime
 ) -> None:
-    """Record that a person has acknowledged the episode; the first record stays. Raises NoSuchAlert.
+    """Record that a person has acknowledged the episode. Raises NoSuchAlert.
 
-    It waits for a session that is replacing rows: that session would not see the new acknowledgement, and could not
-    replace a row that changes at the same time.
+    A second acknowledgement does not replace the first. The call waits while another session replaces rows, because
+    that session would not see the acknowledgement, and could not replace a row that is changed at the same time.
     """
     for lock in FIXTURE_LOCKS:
         conn.execute("select pg_advisory_xact_lock(%s)", [lock])
@@ -162,7 +162,7 @@ def acknowledge_alert(
 
 
 def delete_orphan_acknowledgements(conn: psycopg.Connection[Any], before: date) -> None:
-    """Remove acknowledgements from before that UTC date whose episodes no longer exist."""
+    """Delete acknowledgements from before the UTC date `before` whose episodes no longer exist."""
     conn.execute(DELETE_ACKNOWLEDGEMENTS_SQL, {"before": before})
 
 
@@ -175,10 +175,10 @@ def list_alerts(
     sr_id: int | None,
     limit: int | None,
 ) -> tuple[list[dict[str, Any]], int]:
-    """Return episodes with the names of their fixtures, the last opened first, and their total number.
+    """Return episodes with the names of their fixtures, newest first, and their total number.
 
-    At most `limit` episodes are returned. None means all, for each filter. Open episodes are those that are not
-    closed, of fixtures that have not begun, and not acknowledged. The columns are those of the view.
+    At most `limit` episodes are returned; for each filter None means all. With `only_open`, episodes are left out that
+    are closed, acknowledged, or of fixtures that have kicked off. Each dict has the columns of the view.
     """
     keys = None if market_keys is None else list(market_keys)
     params = {
@@ -195,7 +195,7 @@ def list_alerts(
 
 
 def build_alert_frame(rows: Sequence[dict[str, Any]]) -> pl.DataFrame:
-    """Return rows of `list_alerts` as a frame, with all its columns when there are none."""
+    """Convert rows of `list_alerts` to a frame with LISTED_ALERTS_SCHEMA, even if there are no rows."""
     return pl.DataFrame(rows, schema=LISTED_ALERTS_SCHEMA, orient="row")
 
 
@@ -212,7 +212,7 @@ LISTED_ALERTS_SCHEMA: Final[Schema] = {
     **dict.fromkeys(("opened_at", "peak_at", "closed_at", "acknowledged_at"), INSTANT),
     "acknowledged_by": pl.String,
 }
-"""Columns of `list_alerts`."""
+"""Columns of the rows that `list_alerts` returns."""
 KNOWN_UNTIL_SQL: Final = f"select max(c.as_of) from core.cycles c where {IS_IN_CORE_SQL}"
 DUE_FIXTURES_SQL: Final = """
 select sr_id, f.effective_kickoff as kickoff_at

@@ -1,4 +1,4 @@
-"""Coverage as of one cycle, with its platforms, fixtures and listings. Reads only."""
+"""Read the coverage as of one cycle, with its platforms, fixtures and listings. Reads only."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,10 +22,10 @@ PLATFORMS_SCHEMA: Final[Schema] = {
     "message": pl.String,
     "looked_at": INSTANT,
 }
-"""One row per platform, in order of trust.
+"""One row per platform, the most trusted platform first.
 
-`status` and `message` are the outcome of its part of the cycle, null when it got no requests. `looked_at` is the
-instant of the last complete discovery of its whole offer; null when none is recent enough.
+`status` and `message` are the result of the platform's part of the cycle, null when it got no requests. `looked_at` is
+the instant of the last complete discovery of the whole platform; null when none is recent enough.
 """
 PLATFORMS_SQL: Final = """
     with this as (select as_of from core.cycles where cycle_id = %(cycle_id)s)
@@ -75,10 +75,10 @@ GAPS_SCHEMA: Final[Schema] = {
     "n_platform_missing": pl.Int32,
     "n_unknown": pl.Int32,
 }
-"""Columns of gaps per fixture and competitor.
+"""Numbers of gaps per fixture and competitor.
 
-`n_unknown` counts markets that were not compared, because home and the platform were not observed together, or because
-the settings have another home platform than the cycle.
+A gap is a market that only one of home and competitor offers. `n_unknown` counts markets that were not compared,
+because the two platforms were not observed together, or because the cycle had another home platform.
 """
 GAPS_SQL: Final = """
     select sr_id, case when platform = %(home)s then home_platform else platform end as platform,
@@ -97,9 +97,9 @@ COUNTRIES_SCHEMA: Final[Schema] = {
     "country": pl.String,
     "country_iso": pl.String,
 }
-"""The country under which each platform places a tournament, in its own spelling.
+"""The country of a tournament on each platform, as the platform writes it.
 
-`country_iso` is null when it is not a country.
+`country_iso` is null when the text is not a country.
 """
 COUNTRIES_SQL: Final = """
     select distinct l.tournament_key, t.platform, t.country_raw as country, t.country_iso
@@ -111,18 +111,19 @@ COUNTRIES_SQL: Final = """
 
 
 class NoCoverageError(PalimpsestError, LookupError):
-    """The error for a database without coverage of the cycle. The message says how to compute it."""
+    """The error when the database has no coverage of the cycle. The message contains a remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """Coverage as of one cycle.
+    """The coverage as of one cycle.
 
-    `rates`, `tournaments` and `fixtures` are its rows of mart.match_rate_platform, coverage_tournament and
-    coverage_fixture. `platforms` has PLATFORMS_SCHEMA. `listings` has LISTINGS_SCHEMA: the primary listing of each
-    platform that lists a fixture, with its current claims. `leads` has LEADS_SCHEMA, for the fixtures that only
-    competitors list. `gaps` has GAPS_SCHEMA: current markets, with a row for each fixture and competitor that has a
-    gap. `countries` has COUNTRIES_SCHEMA.
+    - `rates`, `tournaments`, `fixtures`: its rows of mart.match_rate_platform, coverage_tournament, coverage_fixture.
+    - `platforms`: PLATFORMS_SCHEMA.
+    - `listings` (LISTINGS_SCHEMA): the primary listing of each platform and fixture, with its current claims.
+    - `leads` (LEADS_SCHEMA): for the fixtures that only competitors list.
+    - `gaps` (GAPS_SCHEMA): current markets, one row for each fixture and competitor with a gap.
+    - `countries`: COUNTRIES_SCHEMA.
     """
 
     cycle_id: int
@@ -141,9 +142,9 @@ class Coverage:
 
 
 def read_coverage(conn: psycopg.Connection[Any], cycle_id: int | None) -> Coverage:
-    """Return all data about the coverage as of a cycle.
+    """Return the coverage as of a cycle.
 
-    Raises NoCoverageError for None, and for a cycle that has none.
+    Raises NoCoverageError when `cycle_id` is None or the cycle has no coverage.
     """
     cycle = None if cycle_id is None else conn.execute(CYCLE_SQL, [cycle_id]).fetchone()
     if cycle_id is None or cycle is None:

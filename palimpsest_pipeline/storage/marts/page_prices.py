@@ -1,7 +1,7 @@
-"""Price movements of chosen markets: stretches of one price and of one state. Reads only.
+"""Read the price movements of a market: periods of one price and periods of one state. Reads only.
 
-Both come from the lifecycle of fixtures, which is derived once an hour; their rows contain the time until which they
-are known. `read_current_prices` returns prices of the last cycle.
+The periods come from the lifecycle of fixtures, which is derived once an hour; each row has the time until which it is
+known. `read_current_prices` reads the prices of the last cycle.
 """
 
 from collections.abc import Sequence
@@ -25,9 +25,9 @@ STRETCHES_SCHEMA: Final[Schema] = {
     "ends_at": INSTANT,
     "odds_milli": pl.Int32,
 }
-"""One row per outcome and stretch in which the outcome could be backed at one price.
+"""One row per outcome and period in which bets on it were accepted at one price.
 
-`ends_at` is null when it still can, as of the last look.
+`ends_at` is null when the period had not ended at the last look.
 """
 # Every platform is named, so that all first columns of the keys are given: a fixture has some hundred other markets.
 STRETCHES_SQL: Final = """
@@ -62,9 +62,9 @@ STATES_SCHEMA: Final[Schema] = {
     "state": pl.String,
     "last_confirmed_at": INSTANT,
 }
-"""One row per market and interval of one state (AvailabilityState), without overlaps and gaps.
+"""One row per market and period of one state (AvailabilityState). Periods of a market are contiguous.
 
-`ends_at` is null when the state still holds, as of `last_confirmed_at`, the last look.
+`ends_at` is null when the state had not ended at the last look, `last_confirmed_at`.
 """
 STATES_SQL: Final = """
     select a.sr_id, a.market_key, a.specifier, a.platform, a.valid_from as begins_at, a.valid_to as ends_at,
@@ -88,8 +88,9 @@ CURRENT_PRICES_SCHEMA: Final[Schema] = {
 }
 """One row per outcome of a market in its current state.
 
-`odds_milli` is the price at which it can be backed, null when it cannot. `state` is the market's AvailabilityState.
-`changed_at` and `state_since` are the times at which they began; `last_confirmed_at` is the last look.
+`odds_milli` is decimal odds x 1000, null when no bets are accepted. `state` is the market's AvailabilityState.
+`changed_at` is the start of the present prices, `state_since` the start of the present state, and `last_confirmed_at`
+the last look.
 """
 CURRENT_PRICES_SQL: Final = """
     select e.fixture_sr_id as sr_id, k.market_key, n.specifier, e.platform, o.outcome_key,
@@ -129,17 +130,17 @@ MARKET_NAMES_SQL: Final = """
 
 
 def read_stretches(conn: psycopg.Connection[Any], market: str, sr_ids: Sequence[int], since: datetime) -> pl.DataFrame:
-    """Return the stretches of one price of a market of these fixtures (STRETCHES_SCHEMA).
+    """Return the periods of one price of a market of these fixtures (STRETCHES_SCHEMA).
 
-    They are the stretches that reach beyond `since`, and of each outcome the last one before.
+    The result has all periods that end after `since`, and the last earlier period of each outcome.
     """
     return read_frame(conn, STRETCHES_SQL, {"sr_ids": list(sr_ids), "market": market, "since": since}, STRETCHES_SCHEMA)
 
 
 def read_states(conn: psycopg.Connection[Any], market: str, sr_ids: Sequence[int], since: datetime) -> pl.DataFrame:
-    """Return the intervals of one state of a market of these fixtures (STATES_SCHEMA).
+    """Return the periods of one state of a market of these fixtures (STATES_SCHEMA).
 
-    They are the intervals that reach beyond `since`.
+    The result has all periods that end after `since`.
     """
     return read_frame(conn, STATES_SQL, {"sr_ids": list(sr_ids), "market": market, "since": since}, STATES_SCHEMA)
 
@@ -147,7 +148,7 @@ def read_states(conn: psycopg.Connection[Any], market: str, sr_ids: Sequence[int
 def read_current_prices(conn: psycopg.Connection[Any], market: str, sr_ids: Sequence[int]) -> pl.DataFrame:
     """Return the current prices of a market of these fixtures (CURRENT_PRICES_SCHEMA).
 
-    They come from the last answer of each platform's primary listing.
+    The prices come from the last answer of each platform's primary listing.
     """
     return read_frame(conn, CURRENT_PRICES_SQL, {"sr_ids": list(sr_ids), "market": market}, CURRENT_PRICES_SCHEMA)
 
@@ -155,6 +156,6 @@ def read_current_prices(conn: psycopg.Connection[Any], market: str, sr_ids: Sequ
 def read_market_names(conn: psycopg.Connection[Any], markets: Sequence[str]) -> pl.DataFrame:
     """Return the names of markets and of their outcomes (MARKET_NAMES_SCHEMA).
 
-    Markets are in the order given, outcomes in the vocabulary's order.
+    Markets have the order of `markets`, outcomes that of the vocabulary.
     """
     return read_frame(conn, MARKET_NAMES_SQL, [list(markets), list(markets)], MARKET_NAMES_SCHEMA)

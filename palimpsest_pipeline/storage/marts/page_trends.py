@@ -1,4 +1,4 @@
-"""Figures over time: match rates and skew by cycle, margins and gaps by kickoff date. Reads only."""
+"""Read figures over time: match rates and skew by cycle, margins and gaps by kickoff date."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +15,7 @@ from ..ledger.cycle_reader import read_skew_quantiles_ms
 MAX_SKEW_CYCLES: Final = 60
 """Maximum number of cycles whose skew is computed.
 
-The skew reads every answer of a cycle, some 10,000 rows of the ledger. With more cycles only every n-th cycle is used.
+The skew of a cycle reads some 10,000 ledger rows. If there are more cycles, only every n-th cycle is used.
 """
 RATES_SCHEMA: Final[Schema] = {
     "cycle_id": pl.Int64,
@@ -85,9 +85,9 @@ GAPS_SQL: Final = """
 class Trends:
     """Figures over time, oldest first.
 
-    `rates` has RATES_SCHEMA (upcoming fixtures, by cycle), `skews` has SKEWS_SCHEMA (by full cycle), `margins` and
-    `gaps` have MARGINS_SCHEMA and GAPS_SCHEMA (by kickoff date). `skew_every` n means that every n-th cycle has a
-    skew.
+    - `rates` (RATES_SCHEMA): match rates of upcoming fixtures by cycle.
+    - `skews` (SKEWS_SCHEMA): by full cycle; `skew_every` n means that only every n-th cycle has a skew.
+    - `margins` (MARGINS_SCHEMA), `gaps` (GAPS_SCHEMA): by kickoff date.
     """
 
     since: datetime
@@ -99,15 +99,16 @@ class Trends:
 
 
 def read_trends(conn: psycopg.Connection[Any], home: str, since: datetime, until: datetime) -> Trends:
-    """Return the figures of cycles and of kickoff dates after `since`.
+    """Return figures of cycles between `since` and `until`, and of kickoff dates after `since`.
 
-    Cycles end with `until`; kickoff dates are UTC dates after the date of `since`, including future kickoffs. Figures
-    that were computed for another home platform than `home` are left out.
+    Kickoff dates are UTC dates and may be in the future. Figures that were computed for another home platform than
+    `home` are left out.
     """
     span = {"since": since, "until": until, "home": home}
     cycles = read_frame(conn, CYCLES_SQL, span, {"cycle_id": pl.Int64, "as_of": INSTANT})
     step = max(1, -(-cycles.height // MAX_SKEW_CYCLES))
-    skew_cycles = cycles.reverse().gather_every(step).reverse()  # the newest is always among them
+    # the reversal makes sure that the newest cycle is included
+    skew_cycles = cycles.reverse().gather_every(step).reverse()
     skews = skew_cycles.join(
         read_skew_quantiles_ms(conn, skew_cycles["cycle_id"].to_list()),
         on="cycle_id",

@@ -1,4 +1,4 @@
-"""The inputs of quality: sightings and captures of a cycle, and figures of earlier cycles. Reads only."""
+"""Read the input of the quality checks: counts of a cycle and of earlier cycles. Reads only."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,7 +16,7 @@ from ..ledger.cycle_reader import UNENDED_CYCLES_SQL
 from ..odds.book_sizes import add_largest_books
 
 TRAILING_CYCLES: Final = 20
-"""The number of earlier cycles in the trailing median, per platform and stage."""
+"""Number of earlier cycles over which a median is computed, per platform and stage."""
 
 DISCOVERED_SQL: Final = """
     select c.platform, count(*) filter (where c.kind = 'match') as n_matches, count(*) as n_listings
@@ -114,7 +114,7 @@ MATCH_RATES_SCHEMA: Final = {
 
 
 def count_discovered_listings(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
-    """Return per platform the listings that discovery showed in the cycle.
+    """Return the numbers of listings in the cycle's discovery, per platform.
 
     `n_matches` counts matches, `n_listings` counts listings of any kind.
     """
@@ -132,9 +132,9 @@ def read_captures(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
 def read_fetched_medians(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
     """Return per platform and stage the median of `fetched` over earlier cycles of the same scope.
 
-    Only cycles that ended normally and were complete in this stage count, so that a bad hour does not change the
-    expected value. Imported cycles do not count, because the ledger does not have them. A cycle for given fixtures has
-    no median: each such cycle requests other fixtures, and another number of them.
+    Only cycles count that ended normally and were complete in the stage, so a bad hour does not change the median.
+    Cycles of recorded answers do not count, because they are not in the ledger. A cycle of scope `events` has no
+    median, because each such cycle requests other fixtures.
     """
     return read_frame(
         conn,
@@ -145,9 +145,10 @@ def read_fetched_medians(conn: psycopg.Connection, cycle_id: int) -> pl.DataFram
 
 
 def find_affected_cycles(conn: psycopg.Connection, cycle_id: int, parts: Sequence[tuple[str, str]]) -> list[int]:
-    """Return the later cycles whose median includes this cycle's count, or would include it.
+    """Return the later cycles whose median uses the count of this cycle, or would use it.
 
-    Only cycles with derived quality count. `parts` are pairs of platform and stage; one affected median is enough.
+    `parts` are pairs (platform, stage); a cycle is returned when at least one of these medians is affected. Only cycles
+    with derived quality are returned.
     """
     params = {
         "cycle_id": cycle_id,
@@ -176,16 +177,16 @@ def filter_ended_cycles(
 def read_incomplete_discovery(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
     """Return the incomplete rows of core.discovery_manifest in the cycle (`INCOMPLETE_DISCOVERY_SCHEMA`).
 
-    `external_id` '*' is a platform's whole tree.
+    The `external_id` '*' stands for the whole platform.
     """
     return read_frame(conn, INCOMPLETE_DISCOVERY_SQL, [cycle_id], INCOMPLETE_DISCOVERY_SCHEMA)
 
 
 def read_kickoff_claims(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
-    """Return the kickoffs that listings of the cycle stated with their own SportRadar id.
+    """Return the kickoffs of listings in the cycle that stated a SportRadar id themselves.
 
-    The rows (`KICKOFF_CLAIMS_SCHEMA`) hold the claims as they were; later matching does not matter. `n_markets` is
-    added: the largest book of each listing as of the cycle.
+    The rows (`KICKOFF_CLAIMS_SCHEMA`) are the claims of that time; later matching does not change them. `n_markets` is
+    the largest book of the listing as of the cycle.
     """
     claims = read_frame(conn, KICKOFF_CLAIMS_SQL, [cycle_id], KICKOFF_CLAIMS_SCHEMA)
     rivals = claims.filter(pl.struct("platform", "fixture_sr_id").is_duplicated())["listing_id"].to_list()
@@ -195,10 +196,10 @@ def read_kickoff_claims(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame
 
 
 def read_match_rates(conn: psycopg.Connection, cycle_id: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the match rates of upcoming fixtures in the cycle and in earlier full cycles.
+    """Return the match rates of upcoming fixtures in the cycle, and in earlier full cycles.
 
-    The second frame has up to TRAILING_CYCLES full cycles before it (both `MATCH_RATES_SCHEMA`). Each cycle has a
-    row per platform and one for all; `match_rate` is null where there was nothing to match.
+    The second frame has up to TRAILING_CYCLES earlier full cycles. Both have MATCH_RATES_SCHEMA, with one row per cycle
+    and platform and one for all platforms. `match_rate` is null when there was nothing to match.
     """
     rates = read_frame(conn, MATCH_RATES_SQL, [cycle_id, TRAILING_CYCLES + 1], MATCH_RATES_SCHEMA)
     is_this_cycle = pl.col("cycle_id") == cycle_id

@@ -1,1 +1,1 @@
-"""The odds history: changes, current markets, market lines, daily partitions and their readers."""
+"""The odds history: changes, current markets, line numbers, daily partitions and their readers."""

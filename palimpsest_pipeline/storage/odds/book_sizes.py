@@ -1,8 +1,10 @@
-"""The sizes of listings' books, in priced markets.
+"""Count the priced markets of listings' books.
 
-Belongs here: reading the largest book up to an instant, from the answers in Postgres and from the stored sizes of days
-that have left it, and storing the largest books of a day that leaves. Does not belong here: the choice of a platform's
-primary listing (`matching`), the odds themselves (`history`). Callers commit.
+A book is all markets of one listing in one answer.
+
+Belongs here: reading the largest book of a listing up to an instant, from the captures in Postgres and from the sizes
+stored for days that were dropped, and storing those sizes. Does not belong here: the choice of a platform's primary
+listing (`matching`), the odds themselves (`history`). Callers commit.
 """
 
 from collections.abc import Sequence
@@ -59,14 +61,14 @@ where not exists (
 on conflict (listing_id, observed_at) do update set cycle_id = excluded.cycle_id,
     n_markets_priced = excluded.n_markets_priced
 """
-# A cycle's own answers count as of its instant although they are later. So an answer makes a later one of another cycle
-# superfluous only if it is not later than that cycle's instant.
+# The answers of a cycle count even if they are later than its instant. So an answer makes a later answer of another
+# cycle redundant only if it is not later than that cycle's instant.
 
 
 def read_book_sizes_of_cycle(conn: psycopg.Connection[Any], cycle_id: int, platform: str) -> pl.DataFrame:
     """Return the number of priced markets of each stored answer of a platform in a cycle.
 
-    The columns are `BOOK_SIZES_SCHEMA`.
+    The result has the columns BOOK_SIZES_SCHEMA.
     """
     return read_frame(conn, CYCLE_BOOK_SIZES_SQL, [cycle_id, platform], BOOK_SIZES_SCHEMA)
 
@@ -79,11 +81,11 @@ def add_largest_books(
     until: datetime | None = None,
     cycle_id: int | None = None,
 ) -> pl.DataFrame:
-    """Return `listings` with n_markets, the largest number of markets that one answer of it priced.
+    """Add the column n_markets to `listings`: the largest number of markets that one answer priced.
 
-    `listings` has listing_id. `n_markets` is computed for the listings of `wanted_ids`. It counts the answers up to
-    `until` and those of the cycle, or all answers without `until`. It is null for listings without such an answer, and
-    for listings that are not in `wanted_ids`.
+    `listings` has the column listing_id. The value is computed for the listings in `wanted_ids` and null for the
+    others. It counts answers up to `until` and all answers of the cycle `cycle_id`; without `until` it counts all
+    answers. It is null for listings without such an answer.
     """
     params = {"listings": list(wanted_ids), "until": until, "cycle_id": cycle_id}
     largest = (
@@ -97,14 +99,14 @@ def add_largest_books(
 def save_largest_books(conn: psycopg.Connection[Any], day: date) -> None:
     """Store the answers of a UTC day that priced more markets than any earlier answer of their listing.
 
-    Call it in the transaction that removes the day from Postgres. An answer that an earlier day already surpassed is
-    not stored; it would only be needed again if old payloads were imported.
+    Call it in the transaction that drops the day from Postgres. An answer with a smaller book than an earlier day's is
+    not stored.
     """
     conn.execute(SAVE_LARGEST_BOOKS_SQL, _build_day_bounds(day))
 
 
 def delete_largest_books(conn: psycopg.Connection[Any], day: date) -> None:
-    """Delete the stored answers of a UTC day that is in Postgres again."""
+    """Delete the book sizes stored for a UTC day, because the day was restored into Postgres."""
     conn.execute(
         "delete from core.largest_books where observed_at >= %(from_at)s and observed_at < %(until)s",
         _build_day_bounds(day),

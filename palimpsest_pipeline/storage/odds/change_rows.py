@@ -1,10 +1,11 @@
-"""The rows of history that an answer produces: frames in, frames out, no database.
+"""Compute the history rows that an answer produces. Functions take and return frames.
 
-The rows of an answer depend only on its content and on the content of the previous answer. So the history does not
-depend on the order in which answers arrive. Reading those two books and writing the rows belongs to `history`.
+The rows of an answer depend only on its content and the content of the listing's previous answer. So the stored history
+does not depend on the order in which answers arrive. `history` reads the two books and writes the rows.
 
-A book is all markets of an answer for a listing, in the form that Postgres stores: a null mask when no outcome is off,
-prices as the text of an array. Stored and new books are therefore compared without parsing the prices.
+A book is all markets of a listing in one answer. Its columns have the form that Postgres stores: the mask is null when
+no outcome is off, and prices are the text of an array. Stored and new books are therefore compared without parsing the
+prices.
 """
 
 from typing import Final
@@ -19,7 +20,7 @@ from ..marts.cycle_marts import get_frame_schema
 
 ANSWER_KEY: Final = ("listing_id", "observed_at")
 LINE_KEY: Final = ("listing_id", "line_id")
-"""Key of a market in a frame that holds one book of each listing."""
+"""Key of a market in a frame that has at most one book per listing."""
 
 FACTS_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "state": pl.String,
@@ -34,9 +35,9 @@ CONTENT_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "outcome": pl.String,
     **FACTS_SCHEMA,
 }
-"""Content of answers as given to the writer: one row per market in an answer.
+"""Content of answers, the input of the history writer: one row per market and answer.
 
-Only single prices may be null.
+Only the prices inside an array may be null.
 """
 
 CHANGE_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
@@ -46,13 +47,13 @@ CHANGE_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     **FACTS_SCHEMA,
     "keyframe": pl.Boolean,
 }
-"""Rows of core.market_changes as given to readers.
+"""Rows of core.market_changes as readers get them.
 
-A mask is never null; 0 means that no outcome is off.
+`off_mask` is never null; 0 means that no outcome is off.
 """
 
 CAPTURE_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = dict(get_frame_schema("core.captures"))
-"""Rows of core.captures."""
+"""Columns of core.captures."""
 
 STORED_FACTS_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "state": pl.String,
@@ -64,7 +65,7 @@ BOOK_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "line_id": pl.Int32,
     **STORED_FACTS_SCHEMA,
 }
-"""Columns of books, one book of each listing. Withdrawn markets are in no book."""
+"""Columns of books, at most one book per listing. A book has no withdrawn markets."""
 
 ROW_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "listing_id": pl.Int32,
@@ -73,11 +74,11 @@ ROW_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     **STORED_FACTS_SCHEMA,
     "keyframe": pl.Boolean,
 }
-"""Rows of core.market_changes as they are written."""
+"""Columns of core.market_changes in the form that is written."""
 
 
 def encode_facts(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return `frame` (columns of FACTS_SCHEMA) with its facts in their stored form."""
+    """Convert the columns of FACTS_SCHEMA in `frame` to the form that Postgres stores."""
     return frame.with_columns(
         off_mask=pl.when(pl.col("off_mask") != 0).then("off_mask"),
         odds_milli=build_array_text("odds_milli", pl.Int32()),
@@ -85,7 +86,7 @@ def encode_facts(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def withdraw_markets(books: pl.DataFrame) -> pl.DataFrame:
-    """Return the same markets as withdrawn: no outcome off, no price, arrays of the same length."""
+    """Return the markets with the state withdrawn: null mask, null prices, arrays of the same length."""
     return books.with_columns(
         state=pl.lit(MarketState.WITHDRAWN.value),
         off_mask=pl.lit(None, pl.Int64),
@@ -94,10 +95,10 @@ def withdraw_markets(books: pl.DataFrame) -> pl.DataFrame:
 
 
 def diff_books(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows (BOOK_SCHEMA) in which books differ from the previous books, listing by listing.
+    """Return the rows (BOOK_SCHEMA) that differ between the books before and after, per listing.
 
-    New and changed markets have their new content; markets that disappeared are withdrawn. A listing without rows has
-    an empty book.
+    New and changed markets have their content of `after`. Markets that are missing in `after` are returned as
+    withdrawn. A listing without rows has an empty book.
     """
     changed = after.join(before, on=list(BOOK_SCHEMA), how="anti", nulls_equal=True)
     absent = before.join(after, on=LINE_KEY, how="anti")
@@ -105,10 +106,10 @@ def diff_books(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
 
 
 def build_history_rows(answers: pl.DataFrame, before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows of history (ROW_SCHEMA) of answers, one answer of each listing.
+    """Return the history rows (ROW_SCHEMA) of answers, at most one answer per listing.
 
-    `answers` has ANSWER_KEY and keyframe. `after` has their books; a keyframe writes its whole book. `before` has the
-    books of the previous answers of all answers that are not keyframes.
+    `answers` has ANSWER_KEY and keyframe. `after` has the books of the answers; a keyframe writes its whole book.
+    `before` has the books of the previous answers, for all answers that are not keyframes.
     """
     keyframes, later_answers = answers.filter("keyframe"), answers.filter(~pl.col("keyframe"))
     differences = diff_books(select_listings(before, later_answers), select_listings(after, later_answers))
@@ -120,12 +121,12 @@ def build_history_rows(answers: pl.DataFrame, before: pl.DataFrame, after: pl.Da
 
 
 def select_listings(books: pl.DataFrame, listings: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows of these listings (`listing_id`)."""
+    """Return the rows of `books` whose listing_id is in `listings`."""
     return books.join(listings, on="listing_id", how="semi")
 
 
 def find_differing_answers(rows: pl.DataFrame, other_rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the answer keys for which two frames of ROW_SCHEMA do not hold the same rows."""
+    """Return the keys of answers whose rows (ROW_SCHEMA) differ between two frames."""
     on = list(ROW_SCHEMA)
     only_rows, only_other_rows = (
         rows.join(other_rows, on=on, how="anti", nulls_equal=True),

@@ -1,11 +1,11 @@
-"""The current state of each market: `core.current_markets`, derived from the history.
+"""Write the current state of each market: the table `core.current_markets`, derived from the history.
 
 Belongs here: applying answers that are newer than all earlier ones, rebuilding listings for which answers arrived late,
 and the check that the table agrees with the history. Does not belong here: the history itself (`history`).
 
-`changed_at` is the first answer with the market's present state and prices, across days: a day's keyframe that repeats
-them does not change it. `state_since` is the first answer with its present state, whatever its prices. A market that
-disappears stays in the table as withdrawn, since the first answer without it.
+`changed_at` is the first answer with the market's present state and prices. A keyframe that repeats them on a later day
+does not change it. `state_since` is the first answer with the present state, whatever the prices. A market that
+disappears stays in the table with the state withdrawn, from the first answer without it.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from ..db.copy_frames import copy_rows, copy_to_temp_table, read_frame
 from .change_rows import BOOK_SCHEMA, LINE_KEY, withdraw_markets
 
 LISTINGS_PER_REBUILD: Final = 500
-"""Number of listings per statement of a rebuild. It limits the rows that Postgres sorts at a time."""
+"""Number of listings per statement of a rebuild. It limits the rows that Postgres sorts at once."""
 
 # A market whose state is unchanged keeps its `state_since`.
 ADVANCE_MARKETS_SQL: Final = """
@@ -51,8 +51,8 @@ set changed_at = excluded.changed_at, off_mask = excluded.off_mask, state = excl
     state_since = excluded.state_since
 """
 
-# Markets of a listing with the same state and mask come as one text, e.g. 12{2100,3400};17{1850,NULL}: fetching a row
-# costs more than parsing its content.
+# All markets of a listing with the same state and mask are returned as one text, e.g. 12{2100,3400};17{1850,NULL},
+# because fetching a row costs more than parsing its content.
 BOOKS_SQL: Final = """
 select listing_id, state, off_mask, string_agg(line_id::text || odds_milli::text, ';') as markets
 from core.current_markets where listing_id = any(%(listings)s::int[]) and state <> 'withdrawn'
@@ -64,10 +64,11 @@ select listing_id, line_id, state, off_mask, odds_milli, changed_at, state_since
 where listing_id = any(%(listings)s::int[])
 """
 
-# A row starts a new stretch when it differs from the market's previous row, or when the market was absent in between:
-# its previous row is of an earlier day, and the listing's next day did not begin with the market. A row enters its
-# state when the state differs from the previous row's, or after an absence. A begin that is older than the stored
-# history is taken from the current state, where that has the same state since before the first stored answer.
+# A period is the time in which a market keeps the same content. A row starts a new period when it differs from the
+# market's previous row, or when the market was absent in between: the previous row is of an earlier day, and the first
+# answer of the listing's next day lacked the market. A row starts a new period of its state when the state differs or
+# after an absence. If the period started before the stored history, its start is taken from the current state, provided
+# that it has the same state since before the first stored answer.
 REBUILD_SQL: Final = """
 create temporary table history_present on commit drop as
 with days as (
@@ -115,8 +116,8 @@ from latest l
 left join core.current_markets c using (listing_id, line_id)
 """
 
-# Two kinds of rows stay without a row in the history: markets withdrawn before the first stored answer, and listings
-# whose answers have all expired.
+# Rows without history stay in two cases: the market was withdrawn before the first stored answer, or all answers of its
+# listing have expired.
 DELETE_ABSENT_MARKETS_SQL: Final = """
 delete from core.current_markets c
 using (
@@ -165,8 +166,8 @@ where h.listing_id is null
 """
 
 
-# Only listings whose last answer belongs to one of the cycles are compared: rows since the first of these answers, or,
-# when a new day began after it, all rows since the begin of that day.
+# Only listings whose last answer belongs to one of the cycles are compared. The compared rows begin at the first answer
+# of these cycles, or at the start of the UTC day if a new day began after it.
 CHECK_CYCLES_SQL: Final = """
 with touched as (
     select listing_id, min(observed_at) as since from core.captures
@@ -210,26 +211,23 @@ from compared
 
 @dataclass(frozen=True, slots=True)
 class CurrentMarketsCheck:
-    """The agreement of the current state with the history, over the rows that cycles wrote."""
+    """The result of comparing the current state with the rows that some cycles wrote."""
 
     n_listings: int
-    """Listings whose last answer belongs to one of the cycles.
-
-    Listings answered since then belong to a later cycle.
-    """
+    """Number of listings whose last answer belongs to one of the cycles."""
     n_markets: int
-    """Markets of these listings with a row in the history since then."""
+    """Number of markets of these listings that have a history row since then."""
     violations: int
-    """Markets for which the current state and the history disagree."""
+    """Number of markets for which the current state and the history disagree."""
 
 
 def read_current_books(
     conn: psycopg.Connection[Any], listing_ids: Sequence[int], *, answered_ids: Sequence[int]
 ) -> pl.DataFrame:
-    """Return the books of the listings' last answers (BOOK_SCHEMA).
+    """Return the book of the last answer of each listing (BOOK_SCHEMA).
 
-    `answered_ids` are the listings with stored answers. Such a listing without a row in the table is rebuilt from its
-    history first: its days may have been dropped, its current state removed, and its days restored.
+    `answered_ids` are the listings that have stored answers. If such a listing has no row in core.current_markets, its
+    current state is first rebuilt from the history. This happens when its days were dropped and restored.
     """
     books = _read_stored_books(conn, listing_ids)
     missing_ids = sorted(set(answered_ids) - set(books.get_column("listing_id").unique()))
@@ -240,7 +238,7 @@ def read_current_books(
 
 
 def _read_stored_books(conn: psycopg.Connection[Any], listing_ids: Sequence[int]) -> pl.DataFrame:
-    """Return the markets of the table that are not withdrawn (BOOK_SCHEMA)."""
+    """Return the markets in core.current_markets that are not withdrawn (BOOK_SCHEMA)."""
     schema = {"listing_id": pl.Int32, "state": pl.String, "off_mask": pl.Int64, "markets": pl.String}
     markets = (
         read_frame(conn, BOOKS_SQL, {"listings": listing_ids}, schema)
@@ -253,7 +251,10 @@ def _read_stored_books(conn: psycopg.Connection[Any], listing_ids: Sequence[int]
 
 
 def advance_markets(conn: psycopg.Connection[Any], changed_markets: pl.DataFrame) -> None:
-    """Write the state of markets (BOOK_SCHEMA) since their newest answer, which is `changed_at`."""
+    """Write the new state of markets from their listing's newest answer.
+
+    `changed_markets` has BOOK_SCHEMA and changed_at, the instant of that answer.
+    """
     if changed_markets.is_empty():
         return
     listing_ids = changed_markets.get_column("listing_id").unique().to_list()
@@ -261,8 +262,8 @@ def advance_markets(conn: psycopg.Connection[Any], changed_markets: pl.DataFrame
         listing for (listing,) in conn.execute(LISTINGS_WITH_MARKETS_SQL, {"listings": listing_ids}).fetchall()
     ]
     is_known = pl.col("listing_id").is_in(known_ids)
-    # New listings have no rows to compare with. A plain copy takes 0.7 x the time of an upsert, and in a first cycle
-    # all listings are new.
+    # New listings have no rows to compare with. COPY takes 0.7 x the time of an upsert, and in a first cycle all
+    # listings are new.
     new = changed_markets.filter(~is_known).with_columns(state_since="changed_at").sort(LINE_KEY)
     copy_rows(conn, "core.current_markets", new)
     if known_ids:
@@ -273,12 +274,12 @@ def advance_markets(conn: psycopg.Connection[Any], changed_markets: pl.DataFrame
 def apply_late_answers(conn: psycopg.Connection[Any], answers: pl.DataFrame, books: pl.DataFrame) -> None:
     """Correct the current state after `history` has inserted or replaced answers that are not the newest.
 
-    `answers` has the columns of `history.read_neighbours`, with one answer of each listing. `books` are the books of
+    `answers` has the columns of `history.read_neighbours`, at most one answer per listing. `books` are the books of
     these answers.
 
-    The newest answer decides the current state. An older answer can only change `changed_at` and `state_since`. If such
-    an answer equals the current state and directly precedes its period, the period starts earlier. For an inserted
-    answer it starts at that answer. For a replaced one the start may be earlier still, and is read from the history.
+    The newest answer decides the current state. An older answer can only change `changed_at` and `state_since`: if it
+    equals the current state and directly precedes its period, the period starts earlier. After an insertion the period
+    starts at the inserted answer. After a replacement the start may be even earlier and is read from the history.
     """
     params = {"listings": answers.get_column("listing_id").to_list()}
     current_rows = read_frame(
@@ -316,9 +317,9 @@ def apply_late_answers(conn: psycopg.Connection[Any], answers: pl.DataFrame, boo
 
 
 def _shift_begin(begin: str, same: pl.Expr) -> pl.Expr:
-    """Return the start of a stretch after an answer was inserted within it or directly before it.
+    """Return the start of a period after an answer was inserted in it or directly before it.
 
-    `begin` is the column of the start. `same` tells whether the answer repeats the stretch.
+    `begin` is the column with the present start. `same` is true when the inserted answer has the content of the period.
     """
     in_stretch = (pl.col(begin) <= pl.col("observed_at")).fill_null(True) & pl.col("next_at").is_not_null()
     extends_stretch = _is_right_before(begin, same) & ~pl.col("stored")
@@ -330,7 +331,7 @@ def _is_right_before(begin: str, same: pl.Expr) -> pl.Expr:
 
 
 def _upsert_markets(conn: psycopg.Connection[Any], rows: pl.DataFrame) -> None:
-    """Write the state of markets (BOOK_SCHEMA) and its begin (changed_at, state_since)."""
+    """Write the state of markets (BOOK_SCHEMA) and the start of their periods (changed_at, state_since)."""
     if rows.height:
         copy_to_temp_table(conn, "history_moves", "core.current_markets", rows)
         conn.execute(UPSERT_MARKETS_SQL.format(source="history_moves"))
@@ -339,9 +340,9 @@ def _upsert_markets(conn: psycopg.Connection[Any], rows: pl.DataFrame) -> None:
 def rebuild_current_markets(
     conn: psycopg.Connection[Any], listing_ids: Sequence[int], line_ids: Sequence[int] | None = None
 ) -> None:
-    """Derive the current state of listings, or of these lines of theirs, from the stored history alone.
+    """Derive the current state of listings from the stored history, for all lines or for `line_ids`.
 
-    The order in which the answers arrived does not matter.
+    The result does not depend on the order in which the answers arrived.
     """
     ids = sorted(set(listing_ids))
     for start in range(0, len(ids), LISTINGS_PER_REBUILD):
@@ -356,21 +357,20 @@ def rebuild_current_markets(
 
 
 def reset_current_markets(conn: psycopg.Connection[Any], listing_ids: Sequence[int]) -> None:
-    """Rebuild the current state and discard facts without support in the stored history.
+    """Rebuild the current state from the stored history alone, and remove rows without history.
 
-    `rebuild_current_markets` keeps older facts. They may come from answers that were removed as wrong.
+    `rebuild_current_markets` keeps such rows. They may come from answers that were removed as wrong.
     """
     conn.execute("delete from core.current_markets where listing_id = any(%s::int[])", [sorted(set(listing_ids))])
     rebuild_current_markets(conn, listing_ids)
 
 
 def drop_expired_listings(conn: psycopg.Connection[Any], listing_ids: Sequence[int], since: datetime) -> int:
-    """Remove the current state that is known only from answers that have left Postgres.
+    """Delete the current state of the listings that have no stored answer since `since`.
 
-    It applies to those of the listings that have no stored answer since `since`. Use it when the answers of the day
-    before `since` are dropped and no other session can write. If still older answers are stored, they give the current
-    state again. A listing that returns later has no current state: its first answer is a change. Returns the number of
-    listings.
+    Call it when the answers of the day before `since` are dropped and no other session can write. If still older
+    answers are stored, the current state is rebuilt from them. When a deleted listing returns, all markets of its first
+    answer count as changes. Returns the number of listings deleted.
     """
     unanswered_ids = [
         listing
@@ -385,15 +385,15 @@ def drop_expired_listings(conn: psycopg.Connection[Any], listing_ids: Sequence[i
 def count_violations(
     conn: psycopg.Connection[Any], listing_ids: Sequence[int] | None = None, known_since: datetime | None = None
 ) -> int:
-    """Return the number of markets whose current state differs from their newest day; it must be 0.
+    """Return the number of markets whose current state differs from their listing's newest day.
 
-    A market that is not withdrawn must equal the last row of the listing's newest day, and the reverse; a market that
-    this day lacks must be withdrawn no later than the begin of the day. `changed_at` must be the instant of an answer,
-    and that of the last row if this row is a change.
+    The expected result is 0. A market that is not withdrawn must equal its last row of the newest day, and each such
+    row must have its market. A market without a row on that day must be withdrawn no later than the start of the day.
+    `changed_at` must be the instant of an answer; if the last row is a change, it must be the instant of this row.
 
-    All listings are checked, or those given. A listing whose days have all expired is not checked. A listing without
-    current rows and without an answer since `known_since` is not checked either: its current state was removed with its
-    days, and one of them was restored.
+    `listing_ids` None checks all listings. A listing whose days have all expired is not checked. A listing without
+    current rows and without an answer since `known_since` is not checked either: its current state was deleted, and one
+    of its days was restored.
     """
     params = {"listings": None if listing_ids is None else sorted(set(listing_ids)), "known_since": known_since}
     return int(read_frame(conn, VIOLATIONS_SQL, params, {"violations": pl.Int64}).item())
@@ -402,8 +402,8 @@ def count_violations(
 def check_cycles(conn: psycopg.Connection[Any], cycle_ids: Sequence[int]) -> CurrentMarketsCheck:
     """Compare the current state with the rows that these cycles wrote, in both directions.
 
-    Each market that the cycles changed is compared, and each market that changed then according to the current state.
-    With the first answer of a listing's day all its markets are compared, so each market is compared at least once a
+    The check covers each market with a row in the cycles, and each market whose `changed_at` lies in them. After the
+    first answer of a listing's day it covers all markets of the listing, so each market is compared at least once a
     day.
     """
     schema = {"n_listings": pl.Int64, "n_markets": pl.Int64, "violations": pl.Int64}

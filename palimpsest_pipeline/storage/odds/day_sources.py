@@ -1,7 +1,7 @@
-"""The two sources of the history, with the same methods: days in Postgres and days in the archive.
+"""Read history rows of given days, from Postgres and from the archive, with the same methods.
 
-Belongs here: reading rows of given days, by listing and line number. Does not belong here: the location of each day,
-and names (`reader`).
+Belongs here: reading rows of given days, by listing and line number. Does not belong here: finding out where each day
+is stored, and adding names (`reader`).
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from .change_rows import CAPTURE_SCHEMA, CHANGE_SCHEMA
 DAY: Final = timedelta(days=1)
 
 IdFilter = Sequence[int] | None
-"""Ids of listings, or numbers of lines; None selects all."""
+"""Ids of listings or lines to read; None reads all."""
 
 CHANGES_SQL: Final = """
 select listing_id, observed_at, line_id, state::text as state, coalesce(off_mask, 0) as off_mask, odds_milli, keyframe
@@ -71,9 +71,9 @@ BOOKS_SCHEMA: Final[Schema] = {
 
 
 class PostgresDays:
-    """The days in Postgres.
+    """The odds history of the days in Postgres.
 
-    A query reads everything between the first and the last of its days; the days between that are not in Postgres have
+    A query reads the whole range from the first to the last given day. Days of the range that are not in Postgres have
     no rows there.
     """
 
@@ -81,9 +81,9 @@ class PostgresDays:
         self._conn = conn
 
     def list_days(self, days: Sequence[date]) -> list[date]:
-        """Return those of the days that have rows in Postgres.
+        """Return the given days that have rows in Postgres.
 
-        Raises MissingPartitionError for a day that has only one of its tables.
+        Raises MissingPartitionError for a day for which only one of the two tables has a partition.
         """
         days_with_rows = partitions.find_days_with_rows(self._conn, days)
         partitions.require_partitions(self._conn, days_with_rows)
@@ -96,13 +96,16 @@ class PostgresDays:
         return read_frame(self._conn, CAPTURES_SQL, _build_span(days, ids), CAPTURE_SCHEMA)
 
     def read_last_answers(self, from_at: datetime, until: datetime, ids: IdFilter) -> pl.DataFrame:
-        """Return each listing's last answer between two instants of a day, both included (ANSWERS_SCHEMA)."""
+        """Return each listing's last answer between two instants of one UTC day, both included.
+
+        The result has ANSWERS_SCHEMA.
+        """
         return read_frame(
             self._conn, LAST_ANSWERS_SQL, {"from_at": from_at, "until": until, "listings": ids}, ANSWERS_SCHEMA
         )
 
     def read_books(self, day: date, answers: pl.DataFrame) -> pl.DataFrame:
-        """Return every market at these answers of a day, each with its valid row (BOOKS_SCHEMA).
+        """Return the valid row of every market at the given answers of a day (BOOKS_SCHEMA).
 
         `answers` has ANSWERS_SCHEMA.
         """
@@ -118,7 +121,7 @@ class PostgresDays:
 
 
 class ArchivedDays:
-    """The days in the archive, with the same methods as `PostgresDays`."""
+    """The odds history of the days in the archive, with the same methods as `PostgresDays`."""
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive

@@ -1,9 +1,9 @@
-"""The odds history from an export alone, for readers who have its files and no database.
+"""Read the odds history from an export alone, without a database.
 
 `ExportHistoryReader` has the methods of `OddsHistoryReader`, with the days and names of the export.
 
-An export knows only the days that it contains. It cannot tell whether other days have any answers, so a query of such a
-day raises an error. Its history begins with its first day: prices as of an instant use no earlier answers.
+An export cannot tell whether a day that it lacks had answers, so a query of such a day raises an error. Prices as of an
+instant use no answers before the first exported day.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,7 +23,7 @@ from .reader import OddsHistoryReader, format_days
 
 
 class ArchivedNames:
-    """Names from the files beside the exported days."""
+    """The names of listings, lines and outcomes from the archive's dimension files."""
 
     listings_source, markets_source, outcomes_source = "listings.parquet", "lines.parquet", "outcomes.parquet"
     remedy = "the file is older than the days; copy it again from where the export was made, along with them"
@@ -68,7 +68,7 @@ class ArchivedNames:
 
 
 class ExportHistoryReader(OddsHistoryReader):
-    """The `OddsHistoryReader` over the days that an export had at the first query."""
+    """An `OddsHistoryReader` over an export; its list of days is read once, at the first query."""
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
@@ -85,7 +85,10 @@ class ExportHistoryReader(OddsHistoryReader):
 
     @contextmanager
     def _split_by_source(self, first_day: date, last_day: date) -> Iterator[list[tuple[DaySource, list[date]]]]:
-        """Yield the archive with all of the days. Raises ArchiveError when a day is not exported."""
+        """Yield the archive with all days from `first_day` to `last_day`.
+
+        Raises ArchiveError when a day is not exported.
+        """
         exported = self._days
         days_asked = [first_day + n * DAY for n in range((last_day - first_day).days + 1)]
         missing = [day for day in days_asked if day not in exported]

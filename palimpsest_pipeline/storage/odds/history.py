@@ -1,15 +1,15 @@
-"""The writer of the odds history: captures and market_changes depend on the answers alone.
+"""Write the odds history: the tables core.captures and core.market_changes.
 
 Belongs here: the reads, comparisons and writes of `ingest_answers`. Does not belong here: the comparison itself
 (`change_rows`), the current state (`current_markets`), queries of readers (`reader`), partitions (`partitions`).
 
-The unit is (listing, UTC day). The first answer of a day writes every market (a keyframe). A later answer writes the
-markets that differ from the previous answer of that day. So an answer that arrives late, or again, changes only its own
-rows and those of the next answer.
+The history is written per listing and UTC day. The first answer of a day writes every market (a keyframe). A later
+answer writes only the markets that differ from the previous answer of that day. So an answer that arrives late, or
+again, changes only its own rows and those of the next answer.
 
-Answers are ingested in rounds with one answer of each listing. Nearly all answers are newer than all stored ones of
-their listing: the previous book is the current state, and the history is not read. For the others, the previous and the
-next book are computed from the rows of their day.
+Answers are ingested in rounds with at most one answer per listing. Nearly all answers are newer than all stored answers
+of their listing: for them the previous book is the current state, and the history is not read. For the others, the
+previous and the next book are computed from the rows of the day.
 """
 
 from collections.abc import Iterator
@@ -134,16 +134,16 @@ where c.listing_id = r.listing_id and c.observed_at = r.observed_at and c.observ
 
 @dataclass(frozen=True, slots=True)
 class IngestStats:
-    """The counts of one ingestion of answers."""
+    """The counts of one call of `ingest_answers`."""
 
     n_captures: int
-    """Ingested answers."""
+    """Number of ingested answers."""
     n_keyframes: int
-    """Ingested answers that are the first of their listing's UTC day."""
+    """Number of ingested answers that are the first of their listing on a UTC day."""
     n_changed_markets: int
-    """Markets that differ from the previous answer, over the answers that are not keyframes."""
+    """Number of markets that differ from the previous answer, summed over answers that are no keyframes."""
     n_rows_written: int
-    """Rows of history physically written, including those of repaired next answers.
+    """Number of history rows written, including corrected rows of the next answers.
 
     It is 0 when the same answers are ingested again.
     """
@@ -168,12 +168,12 @@ def ingest_answers(
     platform: str | None = None,
     line_cache: LineCache | None = None,
 ) -> IngestStats:
-    """Write answers into the history, in any order and any number of times.
+    """Write answers into the history. Answers may come in any order and repeatedly.
 
     The stored state is the same as if each answer had arrived once and in order.
 
-    `captures` has one row per answer (CAPTURE_INPUT_SCHEMA). `rows` has the markets of the answers (CONTENT_SCHEMA);
-    an answer without rows is an empty book. An answer that is already stored (same listing and instant) is replaced.
+    `captures` has one row per answer (CAPTURE_INPUT_SCHEMA). `rows` has the markets of the answers (CONTENT_SCHEMA); an
+    answer without rows has an empty book. A stored answer with the same listing and instant is replaced.
 
     All writes happen in the caller's transaction, which must be READ COMMITTED and is not committed here. With
     `platform` concurrent callers for the same platform wait for each other until it ends. `line_cache` is for a caller
@@ -200,7 +200,7 @@ def ingest_answers(
 
 
 def read_answers_of_cycle(conn: psycopg.Connection[Any], cycle_id: int, platform: str) -> pl.DataFrame:
-    """Return the stored answers (ANSWER_KEY) of a platform in a cycle, in no order."""
+    """Return the keys (ANSWER_KEY) of the stored answers of a platform in a cycle, unsorted."""
     return read_frame(
         conn,
         ANSWERS_OF_CYCLE_SQL,
@@ -210,9 +210,9 @@ def read_answers_of_cycle(conn: psycopg.Connection[Any], cycle_id: int, platform
 
 
 def count_rows_of_cycle(conn: psycopg.Connection[Any], cycle_id: int, platform: str) -> int:
-    """Return the number of rows of history that hold a platform's answers of a cycle.
+    """Return the number of history rows that come from a platform's answers of a cycle.
 
-    Each answer counts once, and each of its changes once. The time of writing does not matter.
+    It counts each answer and each of its changed markets once.
     """
     (n_rows,) = conn.execute(ROWS_OF_CYCLE_SQL, {"cycle_id": cycle_id, "platform": platform}).fetchone() or (0,)
     return int(n_rows)
@@ -221,8 +221,8 @@ def count_rows_of_cycle(conn: psycopg.Connection[Any], cycle_id: int, platform: 
 def remove_answers(conn: psycopg.Connection[Any], answers: pl.DataFrame, platform: str | None = None) -> None:
     """Remove stored answers (ANSWER_KEY) from the history, as if they had never arrived.
 
-    Transaction and lock are those of `ingest_answers`. The current state of their listings is derived again from the
-    remaining rows.
+    The requirements for the transaction and `lock_key` are those of `ingest_answers`. The current state of the listings
+    is derived again from the remaining rows.
     """
     if answers.is_empty():
         return
@@ -248,10 +248,10 @@ def lock_platform(conn: psycopg.Connection[Any], platform: str | None) -> None:
 
 
 def validate_input(captures: pl.DataFrame, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return both frames in their schemas.
+    """Check both inputs of `ingest_answers` and return them with their schemas.
 
-    Raises ValueError, which names the first offending key, on a null, a duplicate, a row without an answer or an
-    unknown state.
+    Raises ValueError, which names the first wrong key, for a null, a duplicate, a row without an answer or an unknown
+    state.
     """
     captures = captures.select(pl.col(name).cast(kind) for name, kind in CAPTURE_INPUT_SCHEMA.items())
     rows = rows.select(pl.col(name).cast(kind) for name, kind in CONTENT_SCHEMA.items())
@@ -272,14 +272,20 @@ def validate_input(captures: pl.DataFrame, rows: pl.DataFrame) -> tuple[pl.DataF
 
 
 def split_into_arrival_rounds(answers: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """Yield the answers (ANSWER_KEY and more) in order of time, one answer of each listing at a time."""
+    """Split answers into frames in order of time, with at most one answer per listing in each frame.
+
+    `answers` has ANSWER_KEY and may have more columns.
+    """
     numbered = answers.with_columns(turn=pl.col("observed_at").rank("ordinal").over("listing_id"))
     for number in range(1, int(numbered.select(pl.col("turn").max()).item()) + 1):
         yield numbered.filter(pl.col("turn") == number).drop("turn")
 
 
 def _ingest_round(conn: psycopg.Connection[Any], captures: pl.DataFrame, books: pl.DataFrame) -> IngestStats:
-    """Write answers, one of each listing: `captures` without keyframe and n_changed, and their books."""
+    """Write answers, at most one per listing, and return the counts.
+
+    `captures` lacks keyframe and n_changed, which are computed here. `books` are the books of the answers.
+    """
     newest = read_frame(conn, NEWEST_SQL, {"listings": captures.get_column("listing_id").to_list()}, NEWEST_SCHEMA)
     answers = captures.select(ANSWER_KEY).join(newest, on="listing_id", how="left")
     is_newest = (pl.col("observed_at") > pl.col("newest_at")).fill_null(True)
@@ -306,10 +312,10 @@ def append_newest(
     before: pl.DataFrame,
     after: pl.DataFrame,
 ) -> tuple[pl.DataFrame, int]:
-    """Write answers that are newer than all stored ones of their listing, and their changes.
+    """Write answers that are newer than all stored answers of their listing.
 
-    `answers` has ANSWER_KEY and newest_at. `before` is the current state of their listings. Returns the captures
-    written and the number of rows of history.
+    `answers` has ANSWER_KEY and newest_at. `before` has the current books of the listings, `after` those of the
+    answers. Returns the captures and the number of history rows written.
     """
     is_first = (pl.col("newest_at").dt.date() < pl.col("observed_at").dt.date()).fill_null(True)
     answers = answers.select(*ANSWER_KEY, keyframe=is_first)
@@ -324,9 +330,9 @@ def append_newest(
 def insert_late(
     conn: psycopg.Connection[Any], captures: pl.DataFrame, answers: pl.DataFrame, books: pl.DataFrame
 ) -> tuple[pl.DataFrame, int]:
-    """Write answers that arrived late or again, each between its neighbours, and their changes.
+    """Write answers that arrived late or again, and correct the rows of the next answers.
 
-    Returns the same as `append_newest`.
+    Returns the captures and the number of history rows written.
     """
     neighbours = read_neighbours(conn, answers)
     followers = neighbours.filter("followed").select("listing_id", observed_at="next_at", keyframe=pl.lit(False))
@@ -350,10 +356,10 @@ def insert_late(
 
 
 def read_neighbours(conn: psycopg.Connection[Any], answers: pl.DataFrame) -> pl.DataFrame:
-    """Return the answers with the stored answers around them (NEIGHBOURS_SCHEMA, keyframe, followed).
+    """Add the previous and the next stored answer to each answer (NEIGHBOURS_SCHEMA, keyframe, followed).
 
-    `previous_at` and `next_at` are the previous and the next stored answer, on any day. `keyframe` means that the day
-    has no earlier answer; `followed` means that the day has a later answer.
+    `previous_at` and `next_at` are the instants of these stored answers, on any day. `keyframe` is true when the day
+    has no earlier answer, `followed` when the day has a later answer.
     """
     day = pl.col("observed_at").dt.date()
     return read_frame(conn, NEIGHBOURS_SQL, build_answer_params(answers), NEIGHBOURS_SCHEMA).with_columns(
@@ -363,16 +369,16 @@ def read_neighbours(conn: psycopg.Connection[Any], answers: pl.DataFrame) -> pl.
 
 
 def read_books_at(conn: psycopg.Connection[Any], answers: pl.DataFrame) -> pl.DataFrame:
-    """Return the books (BOOK_SCHEMA) of stored answers, at most one answer of each listing."""
+    """Return the books (BOOK_SCHEMA) of stored answers, at most one answer per listing."""
     if answers.is_empty():
         return pl.DataFrame(schema=BOOK_SCHEMA)
     return read_frame(conn, BOOKS_SQL, build_answer_params(answers), BOOK_SCHEMA)
 
 
 def build_answer_params(answers: pl.DataFrame) -> dict[str, Any]:
-    """Return answer keys as statement parameters, with their range of instants.
+    """Return the keys of answers as query parameters, with their earliest and latest instant.
 
-    The range lets Postgres skip the partitions of other days.
+    The two instants let Postgres skip the partitions of other days.
     """
     return {
         "listings": answers.get_column("listing_id").to_list(),
@@ -383,9 +389,10 @@ def build_answer_params(answers: pl.DataFrame) -> dict[str, Any]:
 
 
 def rewrite_changes(conn: psycopg.Connection[Any], answers: pl.DataFrame, rows: pl.DataFrame) -> int:
-    """Make the history of stored answers (ANSWER_KEY) equal to `rows`; return the number of rows written.
+    """Make the stored rows of the answers (ANSWER_KEY) equal to `rows`; return the number of rows written.
 
-    `rows` (ROW_SCHEMA) may contain rows of other answers. Answers whose rows are already equal are not written.
+    `rows` (ROW_SCHEMA) may also contain rows of other answers, which are ignored. Answers whose rows are already equal
+    are not written.
     """
     if answers.is_empty():
         return 0
@@ -400,14 +407,17 @@ def rewrite_changes(conn: psycopg.Connection[Any], answers: pl.DataFrame, rows: 
 
 
 def write_captures(conn: psycopg.Connection[Any], captures: pl.DataFrame, change_counts: pl.DataFrame) -> pl.DataFrame:
-    """Append and return the captures that `change_counts` (ANSWER_KEY, keyframe, n_changed) names."""
+    """Append the captures whose keys are in `change_counts`, and return them.
+
+    `change_counts` has ANSWER_KEY, keyframe and n_changed.
+    """
     written = captures.join(change_counts, on=ANSWER_KEY)
     copy_rows(conn, "core.captures", written.sort(ANSWER_KEY))
     return written
 
 
 def add_change_counts(answers: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the answers (ANSWER_KEY, keyframe) with n_changed, the number of their rows."""
+    """Add n_changed to the answers (ANSWER_KEY, keyframe): the number of rows of each answer."""
     counts = rows.group_by(ANSWER_KEY).agg(n_changed=pl.len().cast(pl.Int32))
     return (
         answers.select(*ANSWER_KEY, "keyframe")
@@ -417,7 +427,7 @@ def add_change_counts(answers: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame
 
 
 def repair_captures(conn: psycopg.Connection[Any], change_counts: pl.DataFrame) -> None:
-    """Set keyframe and n_changed of stored captures to those of `change_counts`."""
+    """Set keyframe and n_changed of stored captures to the values in `change_counts`."""
     if change_counts.height:
         repair = {
             "keyframes": change_counts.get_column("keyframe").to_list(),

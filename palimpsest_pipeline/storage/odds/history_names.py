@@ -1,7 +1,7 @@
-"""Names of the listings, lines and outcomes that the odds history stores as numbers.
+"""Read the names of listings, lines and outcomes, which the odds history stores as ids.
 
-Belongs here: finding the listings of a query, and reading names for the numbers in its result, from the database. Does
-not belong here: the same from the files of an export (`export_reader`), or the meaning of a name (`markets`).
+Belongs here: finding the listings of a query, and reading names for the ids in its result, from the database. Does not
+belong here: the same from the files of an export (`export_reader`), or the meaning of a name (`markets`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -53,37 +53,37 @@ IdFilter = Sequence[int] | None
 
 
 class HistoryNames(Protocol):
-    """The source of names."""
+    """The interface of a source of names."""
 
     listings_source: str
-    """The place where listings are looked up, for messages."""
+    """Where listings are looked up, as text for error messages."""
     markets_source: str
-    """The place where markets are looked up, for messages."""
+    """Where markets are looked up, as text for error messages."""
     outcomes_source: str
-    """The place where outcomes are looked up, for messages."""
+    """Where outcomes are looked up, as text for error messages."""
     remedy: str
-    """The remedy for a missing name, for messages."""
+    """The remedy for a missing name, as text for error messages."""
 
     def find_listing_ids(
         self, sr_ids: IdFilter, tournament_keys: Sequence[str] | None, listing_ids: IdFilter
     ) -> list[int]:
-        """Return the listings of these fixtures, of these tournaments, and among these listings."""
+        """Return the ids of the listings that satisfy all given filters; None does not filter."""
 
     def add_market_names(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return `rows` with market_key, specifier and outcome in place of line_id.
 
-        `market_key` is null when the market has no name. Raises LookupError on an unknown line number.
+        `market_key` is null when the market has no name. Raises LookupError for an unknown line_id.
         """
 
     def read_listings(self, listing_ids: Iterable[int]) -> pl.DataFrame:
-        """Return those of the listings that are known (LISTINGS_SCHEMA)."""
+        """Return the known listings among the given ids (LISTINGS_SCHEMA)."""
 
     def read_outcomes(self, market_keys: Iterable[str]) -> pl.DataFrame:
-        """Return the vocabulary's outcomes of the markets (OUTCOME_NAMES)."""
+        """Return the outcomes of the given markets in the vocabulary (OUTCOME_NAMES)."""
 
 
 class PostgresNames:
-    """Names from the database that holds the history."""
+    """The names in the database that contains the history."""
 
     listings_source, markets_source, outcomes_source = "ops.listing_ids", "core.markets", "core.market_outcomes"
     remedy = "run `palimpsest db upgrade`, which writes the vocabulary"

@@ -1,8 +1,9 @@
-"""Line numbers: every row of the odds history names its market by a number of `ops.market_lines`.
+"""Create and read line numbers: the ids by which the odds history refers to lines.
+
+The table is `ops.market_lines`. A number is created once and never changes, so a replay or a dropped table cannot
+change the meaning of history rows.
 
 Belongs here: creating and resolving these numbers. Does not belong here: the meaning of a market (`markets`).
-
-A number is created once and never changes, so a replay or a dropped table cannot change the meaning of history rows.
 """
 
 from collections.abc import Sequence
@@ -18,9 +19,9 @@ LINE_KEY_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "specifier": pl.String,
     "outcome": pl.String,
 }
-"""Key of a line; never null. `outcome` is '' except for markets with open outcomes."""
+"""Key of a line, without nulls. `outcome` is '' except for markets with open outcomes (players)."""
 LINE_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {"line_id": pl.Int32, **LINE_KEY_SCHEMA}
-"""A line with its number."""
+"""The number of a line and its key."""
 
 NUMBERS_SQL: Final = """
 select l.line_id, l.market_id, l.specifier, l.outcome
@@ -44,25 +45,25 @@ on conflict do nothing
 
 
 class LineCache:
-    """The lines that a caller has numbered or named so far, so that each is read once.
+    """Lines that a caller has already read, so that each line is read only once.
 
-    A number never changes, so a cached line stays right. Not safe for several threads.
+    A line number never changes, so the cache is never outdated. It is not safe for several threads.
     """
 
     def __init__(self) -> None:
         self.lines = pl.DataFrame(schema=LINE_SCHEMA)
 
     def add(self, lines: pl.DataFrame) -> None:
-        """Add lines (LINE_SCHEMA) that the cache does not have."""
+        """Add lines (LINE_SCHEMA) that are not in the cache yet."""
         self.lines = pl.concat([self.lines, lines])
 
 
 def number_lines(conn: psycopg.Connection[Any], frame: pl.DataFrame, cache: LineCache | None = None) -> pl.DataFrame:
-    """Return `frame` with `line_id` Int32 in place of LINE_KEY_SCHEMA, rows in the same order.
+    """Replace the columns of LINE_KEY_SCHEMA by `line_id` (Int32), with rows in the same order.
 
-    New lines get new numbers. These are committed at once on a separate connection, because two long transactions that
-    need the same new lines would wait for each other. They are also read on that connection, because a transaction with
-    a fixed snapshot does not see them. `cache` saves reading the same lines again for the next frame.
+    New lines get new numbers. These are written on a separate connection and committed at once, because two long
+    transactions that create the same lines would wait for each other. They are also read on that connection, because a
+    transaction with a fixed snapshot would not see them. `cache` keeps the lines for the next call.
     """
     cache = cache or LineCache()
     keys = frame.select(pl.col(name).cast(kind) for name, kind in LINE_KEY_SCHEMA.items()).unique()
@@ -82,9 +83,9 @@ def number_lines(conn: psycopg.Connection[Any], frame: pl.DataFrame, cache: Line
 
 
 def name_lines(conn: psycopg.Connection[Any], frame: pl.DataFrame, cache: LineCache | None = None) -> pl.DataFrame:
-    """Return `frame` with the columns of LINE_KEY_SCHEMA in place of `line_id`, rows in the same order.
+    """Replace `line_id` by the columns of LINE_KEY_SCHEMA, with rows in the same order.
 
-    `cache` saves reading the same lines again for the next frame. Raises LookupError on an unknown number.
+    `cache` keeps the lines for the next call. Raises LookupError for an unknown number.
     """
     cache = cache or LineCache()
     ids = frame.select(pl.col("line_id").unique())
@@ -101,7 +102,7 @@ def name_lines(conn: psycopg.Connection[Any], frame: pl.DataFrame, cache: LineCa
 
 
 def read_lines_of_markets(conn: psycopg.Connection[Any], market_keys: Sequence[str]) -> list[int]:
-    """Return all line numbers of these markets, ascending."""
+    """Return the numbers of all lines of these markets, ascending."""
     query = (
         "select l.line_id from ops.market_lines l join core.markets m using (market_id) "
         "where m.market_key = any(%s) order by 1"
@@ -110,7 +111,7 @@ def read_lines_of_markets(conn: psycopg.Connection[Any], market_keys: Sequence[s
 
 
 def _read_numbers(conn: psycopg.Connection[Any], keys: pl.DataFrame) -> pl.DataFrame:
-    """Return the lines (LINE_SCHEMA) of those keys that have a number."""
+    """Return the lines (LINE_SCHEMA) of the keys that already have a number."""
     return read_frame(conn, NUMBERS_SQL, _build_params(keys), LINE_SCHEMA)
 
 

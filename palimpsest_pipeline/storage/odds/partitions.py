@@ -1,10 +1,10 @@
-"""Daily partitions of the odds history: listing them and creating the needed ones.
+"""List, create, lock and drop the daily partitions of the odds history.
 
 Belongs here: naming, creating, locking and dropping `core.captures_YYYYMMDD` and `core.market_changes_YYYYMMDD` (UTC
 days). Does not belong here: their rows (`history`) and how long they are kept (`retention`).
 
-There is no catch-all partition. Rows of a day that has no partition must fail loudly, and a catch-all that already
-holds such rows would block the creation of the real partition.
+There is no default partition. A row of a day without a partition must raise an error, and a default partition that
+already has such rows would prevent the creation of the right partition.
 """
 
 import time
@@ -27,9 +27,9 @@ PARTITIONED_TABLES: Final = ("captures", "market_changes")
 
 
 LOCK_WAIT_MS: Final = 200
-"""Maximum wait for an exclusive table lock.
+"""Maximum wait for an exclusive table lock, in milliseconds.
 
-It is well below the second after which Postgres searches for a deadlock.
+It is well below one second, after which Postgres searches for a deadlock.
 """
 
 PARTITIONS_SQL: Final = r"""
@@ -44,11 +44,11 @@ order by 1, 2
 
 
 class InUse(Exception):
-    """The error for a day that could not be locked exclusively, because a session uses the history."""
+    """The error when a day cannot be locked exclusively because another session uses the history."""
 
 
 class MissingPartitionError(PalimpsestError, LookupError):
-    """The error for rows of a day that has no partition. `days` are the UTC days."""
+    """The error when a day has no partition. `days` are the UTC days."""
 
     def __init__(self, days: Iterable[date]) -> None:
         self.days = tuple(sorted(set(days)))
@@ -61,18 +61,18 @@ class MissingPartitionError(PalimpsestError, LookupError):
 
 
 def build_partition_name(table: str, day: date) -> str:
-    """Return the name, without schema, of a table's partition of a UTC day."""
+    """Return the name of a table's partition of a UTC day, without its schema."""
     return f"{table}_{day:%Y%m%d}"
 
 
 def read_partitions(conn: psycopg.Connection[Any]) -> pl.DataFrame:
-    """Return the attached partitions: `table` String (without schema), `day` Date; sorted by both."""
+    """Return the attached partitions: `table` String (without schema), `day` Date, sorted by both."""
     rows = read_frame(conn, PARTITIONS_SQL, None, {"table": pl.String, "day": pl.String})
     return rows.with_columns(pl.col("day").str.to_date("%Y%m%d"))
 
 
 def hold_partitions(conn: psycopg.Connection[Any]) -> None:
-    """Lock the partitions so that no day is dropped until the transaction ends.
+    """Lock all partitions so that no day is dropped until the transaction ends.
 
     Readers, writers and sessions that create partitions are not blocked.
     """
@@ -80,9 +80,9 @@ def hold_partitions(conn: psycopg.Connection[Any]) -> None:
 
 
 def require_partitions(conn: psycopg.Connection[Any], days: Iterable[date]) -> None:
-    """Raise MissingPartitionError, which names the days, unless both tables have a partition for each day.
+    """Raise MissingPartitionError unless both tables have a partition for each of the days.
 
-    The partitions that exist are locked as in `hold_partitions`.
+    Existing partitions are then protected from being dropped (`hold_partitions`).
     """
     hold_partitions(conn)
     missing = find_missing_partitions(conn, days)
@@ -93,14 +93,15 @@ def require_partitions(conn: psycopg.Connection[Any], days: Iterable[date]) -> N
 def ensure_partitions(conn: psycopg.Connection[Any], days: Iterable[date]) -> list[str]:
     """Create the missing partitions of these UTC days and return the names of the created ones.
 
-    The call is idempotent and safe beside other callers. The lock is held until the caller's transaction ends, so
-    call it in a short transaction of its own.
+    Repeated and concurrent calls are safe. The lock is held until the caller's transaction ends, so use a short
+    transaction of its own.
     """
     sorted_days = sorted(set(days))
     if not find_missing_partitions(conn, sorted_days):
         return []
     lock_partition_creation(conn)
-    missing = find_missing_partitions(conn, sorted_days)  # another session may have created them during the wait
+    # another session may have created them while this one waited for the lock
+    missing = find_missing_partitions(conn, sorted_days)
     for table, day in missing:
         create_partition(conn, table, day)
     return [build_partition_name(table, day) for table, day in missing]
@@ -112,25 +113,22 @@ def lock_partition_creation(conn: psycopg.Connection[Any]) -> None:
 
 
 def ensure_days_ahead(conn: psycopg.Connection[Any], now: datetime, n_days: int = 7) -> list[str]:
-    """Ensure the partitions of the UTC day of `now` (aware) and of the next `n_days` days.
+    """Create the missing partitions of the UTC day of `now` and of the next `n_days` days.
 
-    Returns the names of the created partitions. Raises ValueError on a naive `now`.
+    Returns the names of the created partitions. Raises ValueError when `now` has no time zone.
     """
     today = floor_to_hour(now).date()
     return ensure_partitions(conn, [today + timedelta(days=n) for n in range(n_days + 1)])
 
 
 def find_missing_partitions(conn: psycopg.Connection[Any], days: Iterable[date]) -> list[tuple[str, date]]:
-    """Return (table, day) pairs without a partition, by day and table."""
+    """Return the pairs (table, day) without a partition, sorted by day and table."""
     existing = set(read_partitions(conn).iter_rows())
     return [(table, day) for day in sorted(set(days)) for table in PARTITIONED_TABLES if (table, day) not in existing]
 
 
 def find_days_with_rows(conn: psycopg.Connection[Any], days: Iterable[date]) -> list[date]:
-    """Return those of the UTC days that have a row in either table, sorted.
-
-    The other days have no partitions, or empty ones.
-    """
+    """Return the given UTC days that have a row in either table, sorted."""
     day_set = set(days)
     existing = [(table, day) for table, day in read_partitions(conn).iter_rows() if day in day_set]
     if not existing:
@@ -145,24 +143,25 @@ def find_days_with_rows(conn: psycopg.Connection[Any], days: Iterable[date]) -> 
 
 
 def create_partition(conn: psycopg.Connection[Any], table: str, day: date) -> None:
-    """Create one partition.
+    """Create the partition of a table for one UTC day.
 
-    Attaching a ready table does not block readers and writers of the parent; `create ... partition of` would.
+    A table is created first and then attached, because `create ... partition of` would block readers and writers of the
+    parent table.
     """
     create_day_table(conn, table, day)
     attach_day_table(conn, table, day)
 
 
 def create_day_table(conn: psycopg.Connection[Any], table: str, day: date) -> None:
-    """Create the table of a day without attaching it, so that it can be filled first."""
+    """Create the table for a UTC day without attaching it, so it can be filled first."""
     parent, name = sql.Identifier("core", table), sql.Identifier("core", build_partition_name(table, day))
     conn.execute(sql.SQL("create table {} (like {} including all)").format(name, parent))
 
 
 def attach_day_table(conn: psycopg.Connection[Any], table: str, day: date) -> None:
-    """Attach the table of a day as a partition.
+    """Attach the table of a UTC day as a partition.
 
-    Raises psycopg's CheckViolation when it holds rows of another day.
+    Raises psycopg's CheckViolation when it contains rows of another day.
     """
     parent, name = sql.Identifier("core", table), sql.Identifier("core", build_partition_name(table, day))
     conn.execute(
@@ -178,10 +177,10 @@ def attach_day_table(conn: psycopg.Connection[Any], table: str, day: date) -> No
 def lock_day_exclusively(conn: psycopg.Connection[Any], day: date, patience_s: float) -> None:
     """Lock the day's partitions exclusively until the transaction ends.
 
-    Raises InUse when the lock is not free within `patience_s`. Dropping a partition locks the parents too, so the lock
-    waits for every reader and writer of any day of the history. Each wait is short: other sessions queue behind a
-    session that waits for a table, and of two sessions that wait for each other one would lose its transaction. Call it
-    first in a transaction: the transaction is rolled back between two tries.
+    Raises InUse when the lock is not free within `patience_s` seconds. Dropping a partition also locks the parent
+    tables, so the call waits for every reader and writer of the history. Each attempt to lock is short, because other
+    sessions queue behind a waiting lock, and a deadlock would abort one of the transactions. The transaction is rolled
+    back between two attempts, so this must be its first call.
     """
     names = [sql.Identifier("core", build_partition_name(table, day)) for table in PARTITIONED_TABLES]
     parents = [sql.SQL("only ") + sql.Identifier("core", table) for table in PARTITIONED_TABLES]
@@ -202,7 +201,7 @@ def lock_day_exclusively(conn: psycopg.Connection[Any], day: date, patience_s: f
 
 
 def lock_day_against_writes(conn: psycopg.Connection[Any], table: str, day: date) -> None:
-    """Block other sessions from writing to the partition until the transaction ends.
+    """Block writes by other sessions to the partition until the transaction ends.
 
     Readers are not blocked.
     """
@@ -211,11 +210,10 @@ def lock_day_against_writes(conn: psycopg.Connection[Any], table: str, day: date
 
 
 def reindex_day(conn: psycopg.Connection[Any], day: date) -> int | None:
-    """Rebuild the indexes of a past day and return the bytes freed.
+    """Rebuild the indexes of a past day; return the bytes freed, or None if the day was in use.
 
-    Returns None when the day is in use; it was not touched then. Rows arrive listing by listing all day, so index
-    pages split in the middle and stay half empty. Run it in a transaction of its own: writers of the day wait until
-    it ends, and readers nearly as long.
+    During the day, rows arrive in the order of listings, so index pages are split and stay half empty. Run it in its
+    own transaction: writers of the day wait until it ends, and readers nearly as long.
     """
     freed = 0
     try:
@@ -238,6 +236,6 @@ def _read_index_bytes(conn: psycopg.Connection[Any], table: str) -> int:
 
 
 def drop_day(conn: psycopg.Connection[Any], day: date) -> None:
-    """Drop both partitions of a day, with their rows, in the transaction of `lock_day_exclusively`."""
+    """Drop both partitions of a day with their rows, in the transaction of `lock_day_exclusively`."""
     names = sql.SQL(", ").join(sql.Identifier("core", build_partition_name(table, day)) for table in PARTITIONED_TABLES)
     conn.execute(sql.SQL("drop table {}").format(names))

@@ -1,8 +1,9 @@
-"""The odds history with each change once: frames in, frames out.
+"""Compute each price change once from history rows. Functions take and return frames.
 
-Repetitions at the begin of a day are left out, and markets that disappeared overnight are added as withdrawn.
+Keyframe rows that repeat the last state of the previous day are left out. Markets that disappeared between two days are
+added as withdrawn.
 
-Belongs here: computing the changes of outcomes from rows of history. Does not belong here: reading the rows (`reader`),
+Belongs here: computing the changes of outcomes from history rows. Does not belong here: reading the rows (`reader`),
 names (`history_names`).
 """
 
@@ -28,7 +29,7 @@ OUTCOME_CHANGES_SCHEMA: Final[Schema] = {
 }
 """One row for each change of an outcome.
 
-`place` is the position of its price in the row's array, from 1. `previous_odds_milli` is null in an outcome's first
+`place` is the position of the price in the row's array, from 1. `previous_odds_milli` is null in an outcome's first
 row, and after a time without a price.
 """
 
@@ -37,10 +38,10 @@ _OUTCOME_KEY: Final = (*_LINE_KEY, "place")
 
 
 def explode_outcomes(markets: pl.DataFrame) -> pl.DataFrame:
-    """Return markets as one row per outcome, with `place` and `is_active`.
+    """Return markets as one row per outcome, with the columns `place` and `is_active`.
 
-    `markets` has the columns odds_milli (an array), state and off_mask. `is_active` says whether the outcome could
-    be backed.
+    `markets` has the columns odds_milli (an array), state and off_mask. `place` is the position in the array, from 1.
+    `is_active` is true when bets on the outcome were accepted.
     """
     price = pl.col("odds_milli")
     off = pl.col("off_mask") & pl.lit(2, pl.Int64).pow(pl.col("place") - 1) != 0
@@ -52,11 +53,11 @@ def explode_outcomes(markets: pl.DataFrame) -> pl.DataFrame:
 
 
 def derive_outcome_changes(changes: pl.DataFrame, captures: pl.DataFrame) -> pl.DataFrame:
-    """Return each change once (OUTCOME_CHANGES_SCHEMA), by listing, line, place and instant.
+    """Return each change once (OUTCOME_CHANGES_SCHEMA), sorted by listing, line, place and instant.
 
-    `changes` are rows of history (CHANGE_SCHEMA). `captures` are all answers of their listings on their days
-    (listing_id, observed_at, keyframe). The history has no row for a market that existed at the end of a day and is
-    missing when the next day begins; that row is created here, at the first answer without the market.
+    `changes` are history rows (CHANGE_SCHEMA). `captures` are all answers of the same listings and days (listing_id,
+    observed_at, keyframe). The history has no row for a market that exists at the end of a day and is missing in the
+    next day's first answer; this function adds a withdrawn row at that answer.
     """
     begins = captures.filter("keyframe").select("listing_id", "observed_at").unique().sort("listing_id", "observed_at")
     days = begins.select(

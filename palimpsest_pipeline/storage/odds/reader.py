@@ -1,13 +1,12 @@
-"""The reader of the whole odds history: recent days in Postgres and older days in the archive.
+"""Read the whole odds history: recent days from Postgres and older days from the archive.
 
-Belongs here: finding out which days are in Postgres and which are in the archive, sending both the same query, and
-adding names to the rows. Does not belong here: the queries of each side (`day_sources`), writing (`history`,
-`archive`), the meaning of a price (`metrics`).
+Belongs here: finding out which days are in Postgres and which are in the archive, sending the same query to both, and
+adding names to the rows. Does not belong here: the queries themselves (`day_sources`), writing (`history`, `archive`),
+the meaning of a price (`metrics`).
 
-A day is read from Postgres when Postgres has rows of it, and otherwise from the archive when the archive's catalogue
-has it. A day that is in neither was never observed. "As of" an instant means as of `observed_at`: all answers that had
-been observed by then. Such a query needs only one UTC day of each listing, because each day begins with the listing's
-whole book.
+A day is read from Postgres when Postgres has rows of it, otherwise from the archive. A day that is in neither must not
+have been observed. "As of" an instant means: using all answers with `observed_at` up to the instant. Such a query needs
+only one UTC day per listing, because the first answer of each day contains the listing's whole book.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,8 +28,8 @@ from .day_sources import ANSWERS_SCHEMA, BOOKS_SCHEMA, DAY, ArchivedDays, DaySou
 from .history_names import HistoryNames, PostgresNames
 from .price_changes import derive_outcome_changes, explode_outcomes
 
-# Cycles of the last hour of a day are excluded, because all their answers may fall on the next day. Recorded cycles
-# are excluded, because their answers may be of any day.
+# Cycles in the last hour of a day are excluded, because all their answers may belong to the next day. Cycles of
+# recorded answers are excluded, because their answers may belong to any day.
 OBSERVED_DAYS_SQL: Final = """
 select distinct (y.partition_hour at time zone 'UTC')::date as day
 from core.cycles y
@@ -58,10 +57,10 @@ MARKETS_SCHEMA: Final[Schema] = {
 }
 """Columns of `read_markets_as_of`: one row per market.
 
-`sr_id` is null for an unidentified listing. `outcome` is '' except for markets with one row per outcome. `odds_milli`
-is decimal odds x 1000 by outcome ordinal, null without a price; bit i-1 of `off_mask` means that outcome i cannot be
-backed. `observed_at` is the answer of the UTC day that began the market's state and prices; `last_confirmed_at` is the
-listing's last answer up to the instant.
+`sr_id` is null for a listing without a known fixture. `outcome` is '' except for markets with one row per outcome.
+`odds_milli` is an array of decimal odds x 1000 by outcome ordinal, null without a price. Bit i-1 of `off_mask` is set
+when no bets on outcome i are accepted. `observed_at` is the first answer of the UTC day with this state and these
+prices. `last_confirmed_at` is the listing's last answer up to the instant.
 """
 
 PRICES_SCHEMA: Final[Schema] = {
@@ -78,8 +77,9 @@ PRICES_SCHEMA: Final[Schema] = {
 }
 """Columns of `read_prices_as_of`: one row per outcome.
 
-`ordinal` is the outcome's position in the vocabulary, null for an open outcome (a player), whose `outcome_key` is the
-platform's own. `odds` is decimal odds, null without a price. `is_active` tells whether the outcome could be backed.
+`ordinal` is the outcome's position in the vocabulary. It is null for an open outcome (a player), and `outcome_key` is
+then the platform's own key. `odds` is decimal odds, null without a price. `is_active` is true when bets on the outcome
+were accepted.
 """
 
 PRICE_CHANGES_SCHEMA: Final[Schema] = {
@@ -89,8 +89,8 @@ PRICE_CHANGES_SCHEMA: Final[Schema] = {
 }
 """Columns of `read_price_changes`: one row for each change of an outcome.
 
-`observed_at` is the answer that showed the change. `previous_odds` is null in an outcome's first row, and after a time
-without a price.
+`observed_at` is the answer with the change. `previous_odds` is null in an outcome's first row, and after a time without
+a price.
 """
 
 MAX_SHOWN_DAYS: Final = 3
@@ -99,11 +99,11 @@ INSTANT_RESOLUTION: Final = timedelta(microseconds=1)
 
 
 class OddsHistoryReader:
-    """The odds history over the days in Postgres and the days in the archive.
+    """Read the odds history of the days in Postgres and in the archive.
 
-    `conn` is READ COMMITTED, in a transaction or not. A day that is in Postgres stays there until the query has ended,
-    or until the caller's transaction ends. Instants must be aware; a naive one raises ValueError. Errors of the archive
-    are raised, so a day that cannot be read is never an empty result.
+    `conn` must have the isolation level READ COMMITTED. A day that is in Postgres stays there until the query, or the
+    caller's transaction, has ended. Instants must have a time zone, otherwise ValueError is raised. A day that cannot
+    be read raises an error and never gives an empty result.
     """
 
     def __init__(self, conn: psycopg.Connection[Any], archive: Archive) -> None:
@@ -115,9 +115,9 @@ class OddsHistoryReader:
     def read_changes(
         self, listing_ids: Iterable[int] | None, first_day: date, last_day: date, line_ids: Iterable[int] | None = None
     ) -> pl.DataFrame:
-        """Return rows of history of UTC days, both included (CHANGE_SCHEMA), by listing, line and instant.
+        """Return history rows (CHANGE_SCHEMA) of UTC days, both included.
 
-        None means all listings, or all lines.
+        The rows are sorted by listing, line and instant. None selects all listings, or all lines.
         """
         ids, lines = _sort_ids(listing_ids), _sort_ids(line_ids)
         with self._split_by_source(first_day, last_day) as sides:
@@ -125,9 +125,9 @@ class OddsHistoryReader:
         return _concat_frames(frames, CHANGE_SCHEMA).sort("listing_id", "line_id", "observed_at")
 
     def read_captures(self, listing_ids: Iterable[int] | None, first_day: date, last_day: date) -> pl.DataFrame:
-        """Return answers of UTC days, both included (CAPTURE_SCHEMA), by listing and instant.
+        """Return captures (CAPTURE_SCHEMA) of UTC days, both included, sorted by listing and instant.
 
-        None means all listings.
+        None selects all listings.
         """
         ids = _sort_ids(listing_ids)
         with self._split_by_source(first_day, last_day) as sides:
@@ -145,13 +145,12 @@ class OddsHistoryReader:
     ) -> pl.DataFrame:
         """Return every market as of `instant` (MARKETS_SCHEMA), by listing, market, specifier and outcome.
 
-        Each given filter narrows the result; without a filter the result has everything.
+        Filters are combined with AND; without a filter all listings are returned.
 
-        Without `max_age` a listing's markets come from its last answer on the instant's UTC day, up to the instant. A
-        listing has no row before its first answer of that day; for its state of the evening before, use an instant of
-        that day. With `max_age` the markets come from the last answer up to the instant that is no older than
-        `max_age`, on any day. Markets that disappeared since the begin of the day of that answer are included, as
-        withdrawn.
+        Without `max_age`, a listing's markets come from its last answer up to `instant` on the same UTC day. A listing
+        without such an answer has no rows. With `max_age`, the markets come from the last answer that is at most
+        `max_age` older than `instant`, on any day. Markets that disappeared earlier on the day of that answer are
+        included as withdrawn.
         """
         instant = _to_utc(instant)
         earliest = self._find_earliest(instant, max_age)
@@ -183,7 +182,7 @@ class OddsHistoryReader:
     ) -> pl.DataFrame:
         """Return every outcome as of `instant` (PRICES_SCHEMA), in the vocabulary's order.
 
-        This is `read_markets_as_of` with one row per outcome.
+        The arguments are those of `read_markets_as_of`.
         """
         markets = self.read_markets_as_of(
             instant, sr_ids=sr_ids, tournament_keys=tournament_keys, listing_ids=listing_ids, max_age=max_age
@@ -202,11 +201,11 @@ class OddsHistoryReader:
         tournament_keys: Iterable[str] | None = None,
         listing_ids: Iterable[int] | None = None,
     ) -> pl.DataFrame:
-        """Return each change of a price or state on UTC days, both included, once (PRICE_CHANGES_SCHEMA).
+        """Return each change of a price or state on UTC days, both included (PRICE_CHANGES_SCHEMA).
 
-        Rows are sorted by listing, market, specifier, outcome and instant. Each given filter narrows the result;
-        without a filter the result has everything. A price that existed before the first day starts with its first
-        answer on these days.
+        Each change is returned once. Rows are sorted by listing, market, specifier, outcome and instant. Filters are
+        combined with AND; without a filter all listings are returned. A price that existed before the first day starts
+        with its first answer on these days.
         """
         ids = self._find_listing_ids(
             _sort_ids(sr_ids), None if tournament_keys is None else sorted(set(tournament_keys)), _sort_ids(listing_ids)
@@ -221,18 +220,18 @@ class OddsHistoryReader:
         return rows.sort(keys, nulls_last=True).select(*PRICE_CHANGES_SCHEMA)
 
     def _find_earliest(self, instant: datetime, max_age: timedelta | None) -> datetime:
-        """Return the earliest instant of an answer that counts for `instant`."""
+        """Return the earliest `observed_at` that an answer may have to count for `instant`."""
         return get_day_start(instant.date()) if max_age is None else instant - max_age
 
     @contextmanager
     def _split_by_source(self, first_day: date, last_day: date) -> Iterator[list[tuple[DaySource, list[date]]]]:
-        """Yield each source with its days, sorted; the assignment is valid within the block.
+        """Yield each source with its sorted days; these days stay in their source during the block.
 
-        Days that neither source has were never observed. Raises ArchiveError when they were observed.
+        A day that is in neither source is left out. Raises ArchiveError when such a day was observed.
         """
         days_asked = [first_day + n * DAY for n in range((last_day - first_day).days + 1)]
         with self._conn.transaction():
-            # The lock comes first: no day is dropped after it, and a day dropped before it is in the archive.
+            # The lock comes first: afterwards no day is dropped, and a day that was dropped before is in the archive.
             partitions.hold_partitions(self._conn)
             hot = self._hot.list_days(days_asked)
             cold = (
@@ -263,7 +262,7 @@ class OddsHistoryReader:
         return self._names.find_listing_ids(sr_ids, tournament_keys, listing_ids)
 
     def _add_names(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Return `rows` (listing_id, line_id) with the names of both.
+        """Add the names of listing and line to `rows` (listing_id, line_id).
 
         Raises LookupError when a name does not exist.
         """
@@ -275,17 +274,18 @@ class OddsHistoryReader:
         return named_rows
 
     def _name_markets(self, books: pl.DataFrame) -> pl.DataFrame:
-        """Return BOOKS_SCHEMA rows as MARKETS_SCHEMA."""
+        """Convert rows of BOOKS_SCHEMA to MARKETS_SCHEMA."""
         markets = self._add_names(books).with_columns(last_confirmed_at="answered_at").select(*MARKETS_SCHEMA)
         return markets.sort("listing_id", "market_key", "specifier", "outcome")
 
     def _add_outcomes(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Return `rows` of named outcomes (place, odds_milli) with outcome_key, ordinal and odds.
+        """Add outcome_key, ordinal and odds to `rows` (place, odds_milli), which have names.
 
-        Raises LookupError on an outcome without a name.
+        Raises LookupError for an outcome without a name.
         """
         vocabulary = self._names.read_outcomes(rows["market_key"].unique())
-        # A market with one row per outcome has only that outcome in its arrays, so its place is not the vocabulary's.
+        # A market with one row per outcome has only that outcome in its arrays, so `place` is not the ordinal of the
+        # vocabulary.
         named_rows = (
             rows.with_columns(by_place=pl.when(pl.col("outcome") == "").then("place"))
             .join(
@@ -309,7 +309,7 @@ class OddsHistoryReader:
 
 
 def format_days(days: Sequence[date]) -> str:
-    """Return the first few days by name, and the number of further days."""
+    """Return the first few days as text, and the number of further days."""
     return ", ".join(map(str, days[:MAX_SHOWN_DAYS])) + (
         f" and {len(days) - MAX_SHOWN_DAYS} days more" if len(days) > MAX_SHOWN_DAYS else ""
     )

@@ -1,8 +1,8 @@
-"""Retention: days leave Postgres when their time is over and they can be read elsewhere.
+"""Drop days from Postgres when they are old enough and stored in the archive.
 
-Belongs here: the status of a day of the odds history in Postgres and the archive, dropping days, removing the current
-state of listings without a stored answer, and deleting the lifecycle of old fixtures. Does not belong here: writing the
-archive (`archive`), creating or locking partitions (`partitions`).
+Belongs here: the status of a day in Postgres and the archive, dropping days, removing the current state of listings
+without a stored answer, and deleting the lifecycle of old fixtures. Does not belong here: writing the archive
+(`archive`), creating or locking partitions (`partitions`).
 """
 
 from collections.abc import Sequence
@@ -22,22 +22,22 @@ from ..marts import lifecycle, odds_alerts
 from . import book_sizes, current_markets, partitions
 
 PATIENCE_S: Final = 30.0
-"""How long to try for a day's exclusive lock. Sessions that use the history go first."""
+"""Seconds to try for a day's exclusive lock. Sessions that use the history have priority."""
 
 KICKOFF_DATE_TABLES: Final = (*lifecycle.LIFECYCLE_TABLES, odds_alerts.ODDS_ALERT_TABLE)
-"""Tables with a `kickoff_date`."""
+"""Tables with a column `kickoff_date`."""
 
 
 class DayStatus(StrEnum):
-    """The places where a UTC day of the odds history can be read.
+    """Where a UTC day of the odds history is stored.
 
-    If both Postgres and the archive have the day, the status tells whether they agree.
+    If both Postgres and the archive have the day, the status also tells whether they agree.
     """
 
     NOTHING = "no answer was observed on it"
-    """No row in Postgres, no entry in the archive."""
+    """No row in Postgres and no entry in the archive."""
     ARCHIVED = "it is only in the archive"
-    """The archive has the day; Postgres may have an empty partition for it."""
+    """The archive has the day. Postgres may have an empty partition for it."""
     EXPORTED = "it is the same in Postgres and in the archive"
     MISSING = "it is not exported yet"
     CHANGED = "it has changed since its export"
@@ -53,34 +53,31 @@ class RetentionResult:
     """The result of one retention run. Days are UTC days of the odds history."""
 
     dropped: list[date] = field(default_factory=list)
-    """Days that were exported before and had rows in Postgres."""
+    """Dropped days that had rows in Postgres. They were exported before."""
     unused: list[date] = field(default_factory=list)
-    """Days dropped without a row in Postgres."""
+    """Dropped days that had no row in Postgres."""
     kept_days: dict[date, str] = field(default_factory=dict)
-    """Days whose time is over but that stay, each with the reason."""
+    """Days that are old enough but were not dropped, each with the reason."""
     n_forgotten: int = 0
-    """Number of listings removed from the current state.
-
-    No stored answer of that day or later mentions them.
-    """
+    """Number of listings whose current state was deleted, because no stored answer is left for them."""
 
 
 def read_stored_days(conn: psycopg.Connection[Any]) -> list[date]:
-    """Return the days with a partition, in order, including days that have only one of the two."""
+    """Return the days for which at least one of the two tables has a partition, in order."""
     return sorted(set(partitions.read_partitions(conn).get_column("day").to_list()))
 
 
 def read_departed_days(conn: psycopg.Connection[Any], today: date) -> list[date]:
-    """Return the days before `today` that core has cycles of and no partition holds, in order.
+    """Return the days before `today` with cycles in core but without a partition, in order.
 
-    They were exported, or had no row of the history.
+    Such a day was exported and dropped, or had no row of the history.
     """
     query = "select distinct (partition_hour at time zone 'UTC')::date from core.cycles"
     return sorted({day for (day,) in conn.execute(query).fetchall() if day < today}.difference(read_stored_days(conn)))
 
 
 def read_hours_of_days(conn: psycopg.Connection[Any], days: Sequence[date]) -> list[datetime]:
-    """Return the hours of the cycles that have answers on these days, in order."""
+    """Return the hours (UTC) of the cycles that have answers on these days, in order."""
     if not days:
         return []
     query = """
@@ -93,11 +90,11 @@ def read_hours_of_days(conn: psycopg.Connection[Any], days: Sequence[date]) -> l
 
 
 def read_day_status(conn: psycopg.Connection[Any], archive: Archive, day: date) -> DayStatus:
-    """Return the status of the day: where it can be read.
+    """Return where the day is stored, and whether Postgres and the archive agree.
 
-    It compares the cycles of the day and its rows in Postgres with the catalogue, and checks the sizes of its files.
-    Raises ArchiveError when the archive, or the day's entry in it, cannot be read, MissingPartitionError when only one
-    of the day's tables exists.
+    The cycles and the number of rows in Postgres are compared with the catalogue, and the sizes of the day's files are
+    checked. Raises ArchiveError when the archive or the day's entry cannot be read, and MissingPartitionError when only
+    one of the day's tables exists.
     """
     entry = archive.read_entry(day)
     if day not in read_stored_days(conn):
@@ -107,7 +104,7 @@ def read_day_status(conn: psycopg.Connection[Any], archive: Archive, day: date) 
     if entry is None:
         return DayStatus.MISSING if any(rows) else DayStatus.NOTHING
     if not any(rows) and entry.n_captures:
-        return DayStatus.ARCHIVED  # an empty partition does not contradict the exported rows
+        return DayStatus.ARCHIVED  # an empty partition is consistent with an exported day
     if entry.version != version or rows != [entry.n_captures, entry.n_rows]:
         return DayStatus.CHANGED
     try:
@@ -120,12 +117,12 @@ def read_day_status(conn: psycopg.Connection[Any], archive: Archive, day: date) 
 def drop_exported_days(
     conn: psycopg.Connection[Any], archive: Archive, before: date, patience_s: float = PATIENCE_S
 ) -> RetentionResult:
-    """Drop the days before `before` that the archive has exactly as Postgres, and those without a row.
+    """Drop the days before `before` that are equal in the archive, and the days without rows.
 
-    `conn` must be outside a transaction; each day is committed on its own. The status of a day is read once without
-    a lock, and again when no other session can write to it. Then the day is dropped, together with the current state
-    of listings that no answer in Postgres mentions. A day that is in use for `patience_s` stays until the next run.
-    Raises ArchiveError when the archive cannot be read.
+    `conn` must be outside a transaction; each day is committed separately. The status of a day is read first without a
+    lock, and again when no other session can write to the day. Then the day is dropped, together with the current state
+    of listings without another stored answer. A day that stays in use for `patience_s` seconds is kept until the next
+    run. Raises ArchiveError when the archive cannot be read.
     """
     result = RetentionResult()
     days = read_stored_days(conn)
@@ -135,7 +132,8 @@ def drop_exported_days(
             _drop_day(conn, archive, day, patience_s, result)
         except partitions.InUse as error:
             result.kept_days[day] = str(error)
-            patience_s = 0.0  # the other session takes long: the remaining days are tried without a wait
+            # another session uses the history for long, so the remaining days are tried without a wait
+            patience_s = 0.0
         except (EntryUnreadable, partitions.MissingPartitionError) as error:
             result.kept_days[day] = str(error)
         except psycopg.errors.UndefinedTable:
@@ -146,7 +144,7 @@ def drop_exported_days(
 
 
 def delete_lifecycle(conn: psycopg.Connection[Any], before: date) -> int:
-    """Delete the lifecycle of fixtures that kicked off before that UTC date; return the number of rows.
+    """Delete the lifecycle rows of fixtures that kicked off before the UTC date; return their number.
 
     Callers commit.
     """
@@ -159,7 +157,7 @@ def delete_lifecycle(conn: psycopg.Connection[Any], before: date) -> int:
 
 
 def explain_day_status(day: date, status: DayStatus) -> str:
-    """Return the reason why a day is still in Postgres that should only be in the archive, and the remedy."""
+    """Return why a day is still in Postgres although it should only be in the archive, and the remedy."""
     return f"{status}: run `palimpsest export {day} {day}`"
 
 
@@ -176,7 +174,7 @@ def _drop_day(
             return
     listings = _read_listings(conn, day)
     if status is DayStatus.EXPORTED and (entry := archive.read_entry(day)) is not None:
-        # If the archive cannot be read later, only this record shows that the day is missing.
+        # If the archive cannot be read later, only this row shows that the day is missing there.
         record_days(conn, [build_recorded_day(entry)])
     book_sizes.save_largest_books(conn, day)
     partitions.drop_day(conn, day)

@@ -1,7 +1,7 @@
-"""Sizes of tables, of days of the odds history, and their growth since earlier measurements.
+"""Measure the sizes of tables and of days of the odds history, and their growth.
 
 Belongs here: measuring Postgres, storing samples in `ops.storage_samples`, and computing figures from them. Does not
-belong here: measuring the landing and the archive, whose sizes are passed in as rows of the same shape, and judging
+belong here: measuring the landing and the archive, whose sizes are passed in as rows with the same columns, and judging
 whether a size is too large.
 """
 
@@ -32,16 +32,16 @@ SAMPLE_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
 """Columns of ops.storage_samples."""
 LANDING_NAME: Final = "landing"
 EXPORT_NAME: Final = "export"
-"""The names of the files of the landing and of the archive in samples."""
+"""Values of `table_name` in samples for the files of the landing and of the archive."""
 HISTORY_TABLES: Final = tuple(f"core.{table}" for table in partitions.PARTITIONED_TABLES)
 
 SAMPLE_RETENTION: Final = timedelta(days=90)
 """The age at which samples are deleted."""
 GROWTH_WINDOW: Final = timedelta(days=7)
 MIN_GROWTH_WINDOW: Final = timedelta(hours=12)
-"""Minimum age of the sample from which growth is computed.
+"""Minimum age of the earlier sample with which growth is computed.
 
-It is the oldest sample of the window. With a younger one a single cycle would look like a trend.
+With a younger sample, the growth of a single cycle would look like a trend.
 """
 
 TABLES_SQL: Final = """
@@ -76,28 +76,28 @@ class Sizes:
     """
 
     total_bytes: int
-    """The sum of Postgres, landing and export."""
+    """Sum of Postgres, landing and export."""
     postgres_bytes: int
-    """The product's tables with their indexes, without Dagster's tables and the server's own files."""
+    """The product's tables with their indexes. Dagster's tables and the server's own files are excluded."""
     landing_bytes: int
     export_bytes: int
     n_prices_in_postgres: int
     n_prices_exported: int
     bytes_per_price: float | None
-    """Bytes per price of the odds history in Postgres: captures, changes and indexes of its days."""
+    """Bytes per price of the odds history in Postgres, including captures and indexes."""
     export_bytes_per_price: float | None
     growth_bytes_per_day: float | None
-    """The growth of the total; negative while it shrinks."""
+    """Growth of `total_bytes` per day; negative when it shrinks."""
     limit_bytes: int
     days_until_limit: float | None
-    """Days until the limit at that growth; 0 when past the limit.
+    """Days until `total_bytes` reaches the limit at the present growth; 0 when it is reached.
 
-    None while the total does not grow.
+    None when the total does not grow.
     """
 
 
 def read_database_bytes(conn: psycopg.Connection[Any]) -> int:
-    """Return the size of the whole database, including the catalog."""
+    """Return the size of the whole database in bytes, including the Postgres catalog."""
     ((n_bytes,),) = conn.execute("select pg_database_size(current_database())").fetchall()
     return int(n_bytes)
 
@@ -105,14 +105,15 @@ def read_database_bytes(conn: psycopg.Connection[Any]) -> int:
 def measure_postgres(conn: psycopg.Connection[Any], sampled_at: datetime) -> pl.DataFrame:
     """Return the sizes of all tables of the product and of each day of the odds history (SAMPLE_SCHEMA).
 
-    The rows and prices of each day are counted. No day is dropped during the measurement. Raises ValueError on a
-    naive `sampled_at`.
+    The rows and prices of each day are counted. No day is dropped during the measurement. Raises ValueError when
+    `sampled_at` has no time zone.
     """
     if sampled_at.tzinfo is None:
         raise ValueError(f"naive datetime {sampled_at!r}: give an instant with a time zone")
     partitions.hold_partitions(conn)
     tables = read_frame(conn, TABLES_SQL, {"schemas": list(SCHEMAS)}, TABLES_SCHEMA)
-    # The planner has no estimate of a table that was never analysed. Such a table is small or new, so it is counted.
+    # The planner has no row estimate of a table that was never analyzed. Such a table is small or new, so its rows are
+    # counted.
     row_counts = {
         name: _count_rows(conn, name) for name in tables.filter(pl.col("n_rows") < 0).get_column("table_name")
     }
@@ -134,9 +135,9 @@ def measure_postgres(conn: psycopg.Connection[Any], sampled_at: datetime) -> pl.
 def build_file_sample(
     name: str, rows: Sequence[tuple[date, int, int | None, int]], sampled_at: datetime
 ) -> pl.DataFrame:
-    """Return the sizes of files (LANDING_NAME, EXPORT_NAME) as SAMPLE_SCHEMA.
+    """Return a sample (SAMPLE_SCHEMA) of file sizes; `name` is LANDING_NAME or EXPORT_NAME.
 
-    `rows` are tuples of day, rows, prices and bytes.
+    `rows` are tuples (day, rows, prices, bytes).
     """
     schema = {"day": pl.Date, "n_rows": pl.Int64, "n_prices": pl.Int64, "heap_bytes": pl.Int64}
     files = pl.DataFrame(rows, schema=schema, orient="row")
@@ -148,14 +149,14 @@ def stamp_sample(frame: pl.DataFrame, sampled_at: datetime) -> pl.DataFrame:
 
 
 def write_sample(conn: psycopg.Connection[Any], sample: pl.DataFrame) -> None:
-    """Write a sample (SAMPLE_SCHEMA) and delete the samples that are too old. Callers commit."""
+    """Write a sample (SAMPLE_SCHEMA) and delete samples older than SAMPLE_RETENTION. Callers commit."""
     copy_rows(conn, "ops.storage_samples", sample)
     oldest_kept_at = max(sample.get_column("sampled_at").to_list()) - SAMPLE_RETENTION
     conn.execute("delete from ops.storage_samples where sampled_at < %s", [oldest_kept_at])
 
 
 def compute_sizes(conn: psycopg.Connection[Any], sample: pl.DataFrame, limit_bytes: int) -> Sizes:
-    """Return the figures of a sample (SAMPLE_SCHEMA), with its growth since earlier samples."""
+    """Return the figures of a sample (SAMPLE_SCHEMA), with the growth since earlier samples."""
     sized = sample.with_columns(bytes=pl.col("heap_bytes") + pl.col("index_bytes"))
     total = int(sized.get_column("bytes").sum())
     landing, export = (sized.filter(pl.col("table_name") == name) for name in (LANDING_NAME, EXPORT_NAME))
@@ -182,7 +183,7 @@ def compute_sizes(conn: psycopg.Connection[Any], sample: pl.DataFrame, limit_byt
 
 
 def read_latest_total(conn: psycopg.Connection[Any]) -> int | None:
-    """Return the bytes of the newest sample; None when there is none."""
+    """Return the total size in bytes of the newest sample; None when there is none."""
     row = conn.execute(LATEST_TOTAL_SQL).fetchone()
     return None if row is None or row[0] is None else int(row[0])
 
@@ -200,7 +201,7 @@ def _get_unstamped_schema() -> dict[str, Any]:
 
 
 def _measure_day(conn: psycopg.Connection[Any], table: str, day: date) -> tuple[str, date, int, int | None, int, int]:
-    """Return one row of a sample: a table's partition of a day."""
+    """Return one row of a sample: the sizes of a table's partition of a UTC day."""
     partition = sql.Identifier("core", partitions.build_partition_name(table, day))
     prices = sql.SQL(
         "coalesce(sum(cardinality(array_remove(odds_milli, null))), 0)" if table == "market_changes" else "null::bigint"

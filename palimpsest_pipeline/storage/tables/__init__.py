@@ -1,8 +1,8 @@
-"""The declarations of all tables: columns, keys, constraints and comments.
+"""The SQLAlchemy declarations of all tables: columns, keys, constraints and comments.
 
-The comments reach Postgres, Dagster and the analysts. `ops` is the ledger, `core` holds the content of the landing, and
-`mart` is derived from core. Every change here needs a migration; `palimpsest db check` fails when the database and the
-declarations differ.
+The comments are shown in Postgres and Dagster and to analysts. The schema `ops` has the ledger, `core` the content of
+the landing, and `mart` tables derived from core. Every change here needs a migration; `palimpsest db check` fails when
+the database and the declarations differ.
 """
 
 from . import core, current_prices, lifecycle, mart, ops, players

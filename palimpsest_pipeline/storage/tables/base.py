@@ -1,4 +1,4 @@
-"""The base of all tables: constraint names, column kinds with Postgres types, obligatory comments."""
+"""The base class of tables, names of constraints, column types and required comments."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.orm import DeclarativeBase, MappedColumn, mapped_column
 
 SCHEMAS: Final = ("ops", "core", "mart", "palimpsest")
-"""All schemas of the product in the order of their creation; `palimpsest` holds views only."""
+"""All schemas of the product, in the order of their creation. `palimpsest` contains views only."""
 
 Instant = Annotated[datetime, mapped_column(sa.TIMESTAMP(timezone=True))]
 Ratio = Annotated[Decimal, mapped_column(sa.Numeric(12, 8))]
@@ -28,7 +28,7 @@ PLATFORM: Final = sa.String(24)
 
 
 class Base(DeclarativeBase):
-    """The base class of all models."""
+    """The base class of all table declarations."""
 
     metadata = sa.MetaData(
         naming_convention={
@@ -42,7 +42,7 @@ class Base(DeclarativeBase):
 
 
 def column(comment: str, *, foreign_key: str | None = None, **options: Any) -> MappedColumn[Any]:
-    """Return a column with its comment; the annotation decides whether it is nullable."""
+    """Return a column with a comment. The annotation decides whether it may be null."""
     references = () if foreign_key is None else (sa.ForeignKey(foreign_key),)
     return mapped_column(*references, comment=comment, **options)
 
@@ -50,17 +50,17 @@ def column(comment: str, *, foreign_key: str | None = None, **options: Any) -> M
 def key(comment: str, **options: Any) -> MappedColumn[Any]:
     """Return a column of the primary key.
 
-    Writers provide its values; a sequence does so only with `autoincrement`.
+    Writers provide its values, unless the option `autoincrement` creates a sequence.
     """
     return column(comment, primary_key=True, **{"autoincrement": False, **options})
 
 
 def text_enum(vocabulary: type[StrEnum], name: str | None = None) -> sa.Enum:
-    """Return a text type that a check constraint restricts to a closed vocabulary.
+    """Return a text type with a check constraint that allows only the values of `vocabulary`.
 
-    `name` is the constraint's name without its table; the default is the class name of the vocabulary in lower case.
-    Give one if the constraint got its name before the class did, and for a table's second column of the same
-    vocabulary.
+    `name` is the constraint's name without the table name; the default is the vocabulary's class name in lower case.
+    Pass a name when the class was renamed after the constraint was created, and for a second column of the same table
+    with the same vocabulary.
     """
     return sa.Enum(
         vocabulary,
@@ -73,13 +73,13 @@ def text_enum(vocabulary: type[StrEnum], name: str | None = None) -> sa.Enum:
 
 
 def native_enum(vocabulary: type[StrEnum], name: str, schema: str) -> sa.Enum:
-    """Return a Postgres enum type for a closed vocabulary.
+    """Return a Postgres enum type with the values of `vocabulary`.
 
-    A value takes four bytes, which matters in large tables, and reads as a word in SQL.
+    A value takes only four bytes, which matters in large tables, and is readable in SQL.
     """
     return sa.Enum(vocabulary, values_callable=lambda members: [m.value for m in members], name=name, schema=schema)
 
 
 def ratio_checks(*columns: str) -> tuple[sa.CheckConstraint, ...]:
-    """Return check constraints that keep ratios in [0, 1]: a percentage in such a column is an error."""
+    """Return check constraints that restrict the columns to [0, 1], so a percentage raises an error."""
     return tuple(sa.CheckConstraint(f"{c} between 0 and 1", name=f"{c}_is_ratio") for c in columns)

@@ -1,8 +1,8 @@
-"""Core: the content of the landing, with the platform as a column, and the odds history.
+"""Tables of the schema core: the parsed content of the landing, and the odds history.
 
-There is one table per kind of fact. Everything except the reference rows can be dropped and derived again from the
-landing. The unit of odds history is (listing, UTC day): the first answer of a day writes every market (a keyframe), and
-later answers write only changes. Nothing reads an earlier day.
+Everything except the reference rows can be dropped and derived again from the landing. The odds history is written per
+listing and UTC day: the first answer of a day writes every market (a keyframe), and later answers write only changes.
+Reading a day therefore never needs an earlier day.
 """
 
 from typing import Final
@@ -41,9 +41,9 @@ from .base import (
 MARKET_STATE: Final = native_enum(MarketState, "market_state", "core")
 
 WRITTEN_OVER_EACH_CYCLE: Final = {"fillfactor": 50}
-"""The storage of tables in which every cycle updates the rows that it sees.
+"""Storage option of tables in which every cycle updates most rows.
 
-If the page has space for the new version of a row, no index needs an update.
+Free space on each page lets Postgres store the new version of a row on the same page, so no index changes.
 """
 
 
@@ -396,7 +396,8 @@ class Capture(Base):
         },
     )
 
-    # Widest columns first, because every row pays for alignment padding. The key has the order of its index.
+    # The widest columns come first, because every row pays for alignment padding. The key's columns have the order of
+    # its index.
     observed_at: Mapped[Instant] = column("Arrival time of the answer, less its age in the edge cache.")
     cycle_id: Mapped[BigInt] = column("Cycle.")
     ingested_at: Mapped[Instant] = column("When this row was written.")
@@ -449,9 +450,9 @@ class MarketChange(Base):
             "postgresql_partition_by": "RANGE (observed_at)",
         },
     )
-    # No primary key in Postgres: an index over the full key would take a third of the table's size. captures has one
-    # row per answer, and the rows of an answer are replaced together, so the writer cannot create duplicates. Widest
-    # columns first, because every row of the largest table pays for alignment padding.
+    # There is no primary key in Postgres, because an index over the full key would take a third of the table's size.
+    # The writer cannot create duplicates: captures has one row per answer, and the rows of an answer are replaced
+    # together. The widest columns come first, because every row of this largest table pays for alignment padding.
     observed_at: Mapped[Instant] = column("Time of the answer that showed the change.")
     off_mask: Mapped[BigInt | None] = column(
         "Bit i-1 is set when outcome i is in the answer but cannot be backed; null when there is no such outcome."
@@ -477,8 +478,8 @@ class CurrentMarket(Base):
         {
             "schema": "core",
             "comment": "Newest known state of each market of each listing. Its observed_at never decreases.",
-            # A cycle changes a few hundredths of the markets. If vacuum waited until a fifth of the rows is dead, the
-            # table would stay a fifth larger.
+            # A cycle changes a few hundredths of the markets. With the default, vacuum would start when a fifth of the
+            # rows is dead, and the table would stay a fifth larger.
             "postgresql_with": {"autovacuum_vacuum_scale_factor": 0.02},
         },
     )

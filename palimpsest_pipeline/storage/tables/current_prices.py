@@ -1,8 +1,8 @@
-"""Mart: comparisons of current prices of fixtures that have not begun, and alerts to traders.
+"""Tables of the schema mart: current price comparisons, gaps, and alerts to traders.
 
-Comparisons and gaps hold only values that change with prices and states. The times at which their listings were seen
-are in a table of their own, which every cycle updates. The analysts' views join both. Past comparisons are computed
-from the history and are not stored. Closed alert episodes are kept.
+They cover fixtures that have not kicked off. Comparisons and gaps have only columns that change with prices and states.
+The times at which listings were last seen are in a separate table, which every cycle updates; the analysts' views join
+both. Past comparisons are computed from the history and not stored. Closed alerts stay.
 """
 
 from datetime import date
@@ -43,9 +43,9 @@ class PlatformLabel(sa.types.UserDefinedType[str]):
 PLATFORM_LABEL: Final = PlatformLabel()
 STATE: Final = native_enum(AvailabilityState, "availability_state", "mart")
 VACUUMED_OFTEN: Final = {"autovacuum_vacuum_scale_factor": 0.05}
-"""The storage of large tables of which each cycle writes a part.
+"""Storage option of large tables of which each cycle writes a part.
 
-Frequent vacuuming reuses the space of old versions early, so pages need no free space from the start.
+Frequent vacuuming reuses the space of dead rows early.
 """
 
 AS_OF = (
@@ -70,8 +70,8 @@ class DirtyFixture(Base):
 
 class ComparedListing(Base):
     __tablename__ = "compared_listing"
-    # A cycle updates every row without changing its key. With half of each page empty, the new version fits on the page
-    # and the index stays unchanged.
+    # A cycle updates every row without changing its key. With half of each page free, the new version fits on the same
+    # page and the index does not change.
     __table_args__ = (
         {
             "schema": "mart",
@@ -110,6 +110,7 @@ class ComparedListing(Base):
 class PriceComparison(Base):
     __tablename__ = "price_comparison"
     __table_args__ = (
+        sa.Index(None, "line_id"),
         {
             "schema": "mart",
             "comment": "Current prices of home and each competitor per market and line, for markets that both list "
@@ -119,7 +120,7 @@ class PriceComparison(Base):
         },
     )
 
-    # Widest columns first, because every row pays for alignment padding.
+    # The widest columns come first, because every row pays for alignment padding.
     sr_id: Mapped[BigInt] = key("SportRadar id.")
     line_id: Mapped[int] = key("Line, which is a market with one specifier: ops.market_lines.")
     platform: Mapped[Platform] = key(COMPETITOR, type_=PLATFORM_LABEL)

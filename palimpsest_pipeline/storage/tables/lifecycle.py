@@ -1,7 +1,7 @@
-"""Mart: the lifecycle of a fixture on each platform, replaced by UTC date of kickoff.
+"""Tables of the schema mart: the lifecycle of fixtures, replaced by UTC date of kickoff.
 
-The rows of a date depend on the whole history of its fixtures. A separate job derives them for the dates that ingestion
-marks dirty.
+The rows of a date depend on the whole history of its fixtures. A separate job derives the dates that ingestion has
+marked as due.
 """
 
 from datetime import date

@@ -1,4 +1,4 @@
-"""Mart: tables derived from core, with one set of rows per cycle, replaced by cycle id."""
+"""Tables of the schema mart that have one set of rows per cycle and are replaced by cycle id."""
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped

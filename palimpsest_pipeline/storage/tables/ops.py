@@ -1,4 +1,4 @@
-"""Ops: the ledger of cycles and requests, per platform and listing, and the ids that replays keep."""
+"""Tables of the schema ops: the ledger of cycles and requests, and ids that a replay must keep."""
 
 from datetime import date
 

@@ -1,4 +1,4 @@
-"""Core: the players in the platforms' player markets, and proposals of their SportRadar ids."""
+"""Tables of the schema core: players in the platforms' player markets, and their proposed identities."""
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped
@@ -19,7 +19,7 @@ class PlayerList(Base):
         },
     )
 
-    # This order serves the view that looks up a player's name by listing and outcome.
+    # The key's column order serves the view that looks up a player's name by listing and outcome.
     listing_id: Mapped[int] = key("Listing.", foreign_key="ops.listing_ids.listing_id")
     external_player_id: Mapped[Text] = key("The platform's own id of the player: the outcome in its player markets.")
     name: Mapped[Text] = key("Name as the platform writes it. Several spellings have one row each.")

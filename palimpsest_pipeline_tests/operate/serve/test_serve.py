@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 
 from palimpsest_pipeline.operate.databases import open_databases
 from palimpsest_pipeline.operate.doctor import machine
-from palimpsest_pipeline.operate.serve import children, readiness, service_record, stop_runs_and_services, up
+from palimpsest_pipeline.operate.serve import readiness, restart_services, service_record, stop_runs_and_services, up
 from palimpsest_pipeline.operate.serve.down import StopResult, stop_home
 from palimpsest_pipeline.pipeline.context import make_embedded_server
 from palimpsest_pipeline.runtime.processes import KnownProcess
@@ -107,11 +107,11 @@ def test_how_long_to_wait_is_asked_once(tmp_path: Path):
 @given(st.lists(st.floats(0, 10_000), min_size=1, max_size=12).map(sorted))
 def test_pauses_grow_with_recent_deaths_up_to_the_longest_and_then_there_are_none(deaths: list[float]):
     now = deaths[-1]
-    recent = [died for died in deaths if died > now - children.DEATHS_WINDOW_S]
-    pause = children.compute_pause_s(deaths, now)
-    assert (pause is None) == (len(recent) >= children.MAX_DEATHS)
+    recent = [died for died in deaths if died > now - restart_services.DEATHS_WINDOW_S]
+    pause = restart_services.compute_pause_s(deaths, now)
+    assert (pause is None) == (len(recent) >= restart_services.MAX_DEATHS)
     if pause is not None:
-        assert pause == min(children.MAX_PAUSE_S, children.FIRST_PAUSE_S * 2 ** (len(recent) - 1))
+        assert pause == min(restart_services.MAX_PAUSE_S, restart_services.FIRST_PAUSE_S * 2 ** (len(recent) - 1))
 
 
 def install_command(folder: Path, name: str, code: str) -> None:
@@ -126,11 +126,11 @@ def install_command(folder: Path, name: str, code: str) -> None:
 def test_a_child_that_dies_again_and_again_ends_it_all_with_its_last_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(children, "FIRST_PAUSE_S", 0.0)
-    monkeypatch.setattr(children, "MAX_DEATHS", 2)
+    monkeypatch.setattr(restart_services, "FIRST_PAUSE_S", 0.0)
+    monkeypatch.setattr(restart_services, "MAX_DEATHS", 2)
     install_command(tmp_path, "dying", "def main():\n    raise SystemExit('no such luck')\n")
     said: list[str] = []
-    found = children.ChildProcesses(
+    found = restart_services.ChildProcesses(
         tmp_path, tmp_path, {"daemon": ("dying",)}, {"PYTHONPATH": str(tmp_path)}, tmp_path, said.append
     )
     (tmp_path / "code.sock").touch()
@@ -156,7 +156,7 @@ def listening(folder: Path) -> Any:
     return listener
 
 
-def until_dead(found: children.ChildProcesses) -> None:
+def until_dead(found: restart_services.ChildProcesses) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         found.start_due()
@@ -164,7 +164,7 @@ def until_dead(found: children.ChildProcesses) -> None:
 
 PARENT = """
 import os, subprocess, sys
-child = subprocess.Popen([sys.executable, "-m", "palimpsest_pipeline.operate.serve.child", str(os.getpid()), *sys.argv[1:]], start_new_session=True)
+child = subprocess.Popen([sys.executable, "-m", "palimpsest_pipeline.operate.serve.service_main", str(os.getpid()), *sys.argv[1:]], start_new_session=True)
 print(child.pid, flush=True)
 child.wait()
 """
@@ -207,10 +207,10 @@ def test_the_last_words_of_a_log_are_those_since_its_process_began(tmp_path: Pat
     log = tmp_path / "a.log"
     log.write_text("of an earlier one\n")
     start = log.stat().st_size
-    assert children.read_log_tail(log, start) == ""
+    assert restart_services.read_log_tail(log, start) == ""
     with log.open("a") as file:
         file.write("one\n\ntwo\nthree\nfour\n")
-    assert children.read_log_tail(log, start) == "two / three / four"
+    assert restart_services.read_log_tail(log, start) == "two / three / four"
 
 
 # --- what counts as up -------------------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Detail answers are decoded once in a live cycle, beside the scrape; and what is derived does not depend on it."""
 
 import json
+import threading
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
@@ -46,8 +47,10 @@ from palimpsest_pipeline_tests.platforms.test_details_in_two_ways import DETAILS
 
 AT = datetime(2026, 6, 26, 10, tzinfo=UTC)
 ADAPTERS = build_adapters()
-MANY = 1000
-"""Room for all segments of a test, however slow the machine is."""
+MANY = 2**40
+"""Room for the bodies of all segments of a test, however slow the machine is."""
+PATIENCE_S = 60
+"""For what comes in milliseconds: past it something hangs."""
 
 
 @dataclass
@@ -85,7 +88,7 @@ def test_a_live_cycle_decodes_each_detail_once_and_a_replay_gives_the_same_rows(
     start_simulator, make_pipeline: MakePipeline
 ) -> None:
     live = make_pipeline(start_simulator(24, 3))
-    live.__dict__["early_books"] = EarlyBooks(live.decode_books, live.normalise_books, max_waiting=MANY)
+    live.__dict__["early_books"] = EarlyBooks(live.decode_books, live.normalise_books, max_waiting_bytes=MANY)
     counting = counted(live)
     cycle_id = land_cycle(live)
     ingest_cycle(live, cycle_id)
@@ -157,7 +160,7 @@ def test_books_of_landed_segments_are_those_that_reading_them_gives(
 ) -> None:
     monkeypatch.setattr(books, "ANSWERS_PER_PART", 2)
     early, answers = (
-        EarlyBooks(decode, normalise, max_waiting=MANY),
+        EarlyBooks(decode, normalise, max_waiting_bytes=MANY),
         [given_answer(samples), given_answer(samples, 1), given_answer(samples)],
     )
     for number, each in enumerate(answers):
@@ -183,11 +186,34 @@ def test_recorded_answers_are_not_read_before_anybody_derives_them(samples: Path
     assert early.find_parts(1, BETPAWA) == []
 
 
-@pytest.mark.parametrize("limits", [{"max_bytes": 1}, {"max_waiting": 0}])
+@pytest.mark.parametrize("limits", [{"max_bytes": 1}, {"max_waiting_bytes": 1}])
 def test_what_is_kept_has_bounds(samples: Path, limits: dict[str, int]) -> None:
     early = EarlyBooks(decode, normalise, **limits)
     offer(early, 0, [given_answer(samples)])
     assert early.find_parts(1, BETPAWA) == []
+
+
+@pytest.mark.parametrize(("missing_bytes", "numbers"), [(0, [0, 1, 3]), (1, [0, 3])])
+def test_bodies_that_wait_have_room_by_their_size(samples: Path, missing_bytes: int, numbers: list[int]) -> None:
+    first, second = given_answer(samples), given_answer(samples, 1)
+    reading, go_on = threading.Event(), threading.Event()
+
+    def decode_late(platform: Platform, answers: Iterable[Answer]) -> DecodedAnswers:
+        reading.set()
+        go_on.wait(PATIENCE_S)
+        return decode(platform, answers)
+
+    room = len(first.body or b"") + len(second.body or b"") - missing_bytes
+    early = EarlyBooks(decode_late, normalise, max_waiting_bytes=room)
+    offer(early, 0, [first])
+    assert reading.wait(PATIENCE_S)
+    offer(early, 1, [second])
+    offer(early, 2, [second])
+    go_on.set()
+    early.find_parts(1, Platform.BETPAWA)
+    offer(early, 3, [first])
+    found = [segment for part in early.find_parts(1, Platform.BETPAWA) for segment in part.segments]
+    assert found == [segment_of(Platform.BETPAWA, number) for number in numbers]
 
 
 def test_an_error_of_reading_is_left_to_who_derives_and_ends_a_part(samples: Path) -> None:
@@ -199,7 +225,7 @@ def test_an_error_of_reading_is_left_to_who_derives_and_ends_a_part(samples: Pat
             raise RuntimeError("a defect")
         return decode(platform, given)
 
-    early = EarlyBooks(broken, normalise, max_waiting=MANY)
+    early = EarlyBooks(broken, normalise, max_waiting_bytes=MANY)
     for number, each in enumerate((good, bad, good)):
         offer(early, number, [each])
     assert [part.segments for part in early.find_parts(1, BETPAWA)] == [

@@ -5,6 +5,9 @@ Others have connections of their own. They come at the worst moment: when all is
 within a batch.
 """
 
+import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -38,6 +41,8 @@ DERIVE: Final[dict[FixtureProduct, Callable[[Pipeline], Any]]] = {
     PRICES: current_prices.derive_prices,
     ALERTS: odds_alerts.derive_alerts,
 }
+PATIENCE_S: Final = 60
+"""For what comes in milliseconds: past it something hangs."""
 MODULE: Final[dict[FixtureProduct, ModuleType]] = {PRICES: current_prices, ALERTS: odds_alerts}
 
 
@@ -62,14 +67,19 @@ def pipeline(database: Pipeline, now: datetime) -> Pipeline:
         conn.execute(
             "truncate mart.dirty_fixtures, mart.compared_listing, mart.odds_alert, ops.acknowledged_odds_alerts, ops.known_kickoffs"
         )
-        put_kickoffs(conn, now, {SOON: now + HOUR, LATER: now + 2 * HOUR})
-        conn.execute(
-            "insert into core.kickoff_versions (listing_id, version, observed_from, kickoff_at) select listing_id, 1, %s, kickoff_at"
-            " from core.event_listings",
-            [now],
-        )
+        list_fixtures(conn, now, {SOON: now + HOUR, LATER: now + 2 * HOUR})
         been(conn, now, "full")
     return database
+
+
+def list_fixtures(conn: psycopg.Connection, now: datetime, kickoffs: dict[int, datetime]) -> None:
+    """Fixtures with a listing each, whose kickoff has not changed."""
+    put_kickoffs(conn, now, kickoffs)
+    conn.execute(
+        "insert into core.kickoff_versions (listing_id, version, observed_from, kickoff_at) select listing_id, 1, %s, kickoff_at"
+        " from core.event_listings on conflict do nothing",
+        [now],
+    )
 
 
 def been(conn: psycopg.Connection, at: datetime, scope: str) -> None:
@@ -248,6 +258,41 @@ def test_a_batch_that_fails_stays_due_is_named_and_stops_no_other(
         DERIVE[product](pipeline)
     assert marked(pipeline, product) == [SOON]
     assert held(pipeline, product) == {SOON}, "what stood stands"
+
+
+@pytest.mark.parametrize("product", FixtureProduct)
+def test_who_is_interrupted_ends_both_halves_before_their_next_batch(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, now: datetime, product: FixtureProduct
+):
+    even = (GONE + 2, GONE + 4)
+    with pipeline.connect() as conn:
+        list_fixtures(conn, now, dict.fromkeys(even, now + HOUR))
+    mark(pipeline, SOON, LATER, *even)
+    begun: list[int] = []
+    both_began, interrupted = threading.Barrier(2), threading.Event()
+
+    def interrupt(*_: object) -> None:
+        interrupted.set()
+        raise KeyboardInterrupt
+
+    def send_interrupt(sr_ids: list[int]) -> None:
+        begun.extend(sr_ids)
+        if both_began.wait(PATIENCE_S) == 0 and not interrupted.is_set():
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        interrupted.wait(PATIENCE_S)
+        time.sleep(0.2)  # the other thread is told of it after the signal
+
+    monkeypatch.setattr(MODULE[product], "FIXTURES_PER_BATCH", 1)
+    within_a_batch(monkeypatch, product, send_interrupt)
+    earlier_threads, earlier_handler = set(threading.enumerate()), signal.signal(signal.SIGINT, interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            DERIVE[product](pipeline)
+    finally:
+        signal.signal(signal.SIGINT, earlier_handler)
+    assert set(threading.enumerate()) <= earlier_threads, "nobody writes any more"
+    assert sorted(sr_id % 2 for sr_id in begun) == [0, 1]
+    assert sorted([*begun, *marked(pipeline, product)]) == [SOON, LATER, *even]
 
 
 def test_a_fixture_that_is_no_more_leaves_neither_a_mark_nor_a_row(pipeline: Pipeline):

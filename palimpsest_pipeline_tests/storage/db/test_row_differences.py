@@ -6,6 +6,8 @@ import polars as pl
 import psycopg
 import pytest
 
+from palimpsest_pipeline.storage.db import row_differences
+from palimpsest_pipeline.storage.db.copy_frames import copy_rows
 from palimpsest_pipeline.storage.db.row_differences import WriteCounts, write_differences
 from palimpsest_pipeline.storage.marts.cycle_marts import get_frame_schema
 
@@ -61,3 +63,17 @@ def test_a_frame_with_other_columns_than_the_table_is_refused(conn: psycopg.Conn
         ValueError, match=r"mart\.price_comparison: the frame's columns and the table's differ in arb, extra"
     ):
         write_differences(conn, TABLE, frame(LINE).drop("arb").with_columns(extra=1), [7])
+
+
+def test_a_row_that_is_gone_when_it_is_written_is_an_error(
+    conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_differences(conn, TABLE, frame(LINE), [7])
+
+    def copy_late(conn: psycopg.Connection, table: str, rows: pl.DataFrame) -> int:
+        conn.execute(f"delete from {TABLE}".encode())
+        return copy_rows(conn, table, rows)
+
+    monkeypatch.setattr(row_differences, "copy_rows", copy_late)
+    with pytest.raises(RuntimeError, match=r"mart\.price_comparison: 0 of 1 rows changed"):
+        write_differences(conn, TABLE, frame({**LINE, "arb": True}), [7])

@@ -1,10 +1,9 @@
-"""The data dictionary: every table, view and function of the product with its columns, as one text.
+"""Build the data dictionary: all tables, views and functions with their columns, as one text.
 
 The text can be read without a database.
 
-Belongs here: the content of Postgres's own catalogue, and its rendering. Does not belong here: any definition (the
-comments of `tables` and of `sql/views`), the checks and tests that guard a table (callers pass them in), the path of
-the file.
+Belongs here: reading the Postgres catalog and rendering it. Does not belong here: any definition (the comments of
+`tables` and of `sql/views`), the checks and tests of a table (callers pass them in), the path of the file.
 """
 
 from .entries import Column, Entry, find_unit, read_entries

@@ -1,6 +1,6 @@
-"""The entries of the dictionary, read from a migrated database: names, keys, columns, types, comments.
+"""Read the dictionary's entries from a migrated database: names, keys, columns, types, comments.
 
-Only the units are worded here.
+Units are derived here from names and types; everything else comes from the database.
 """
 
 import re
@@ -14,7 +14,7 @@ from ...db.introspection import Relation, read_relations
 from ...db.view_sources import find_tables
 
 SCHEMA_ORDER: Final = ("palimpsest", "mart", "core", "ops")
-"""Schemas in the order in which readers look."""
+"""Schemas in the order of the dictionary: the ones that analysts read come first."""
 KEYS_SQL: Final = """
 select n.nspname || '.' || c.relname, array_agg(a.attname::text order by k.place)
 from pg_constraint p
@@ -39,11 +39,11 @@ from pg_proc p join pg_namespace n on n.oid = p.pronamespace
 where n.nspname = any(%s)
 """
 VIEW_KEY_PATTERN: Final = re.compile(r"\s*Key: ([\w, ]+)\.$")
-"""The end of a view's comment names the columns by which its rows differ."""
+"""Matches the end of a view's comment, which names the view's key columns."""
 EXCLUDED_NAMES_PATTERN: Final = re.compile(r"\d{8}$|^alembic_version$")
-"""Day partitions that are not attached, and Alembic's own table."""
+"""Matches tables that the dictionary leaves out: detached daily partitions and Alembic's table."""
 MEANING_PATTERN: Final = re.compile(r"(?:^|[.;] )(\w+(?:(?:, | and )\w+)*): (.+?)(?=[.;](?: |$))")
-"""In the comment of a function: an argument or a column of the result, and its meaning."""
+"""Matches, in a function's comment, the name of an argument or result column and its meaning."""
 UNIT_PATTERNS: Final = (
     (r"_milli$", "odds × 1000"),
     (r"(^|_)odds$|^odds_vector$", "decimal odds"),
@@ -70,14 +70,14 @@ class Column:
 
     name: str
     type: str
-    """The type as Postgres writes it, in its shorter form."""
+    """The type in the shorter of Postgres's notations."""
     is_nullable: bool
-    """Whether the column may be null; of views always False, because Postgres does not know."""
+    """Whether the column may be null. Always False for views, because Postgres does not know it."""
     meaning: str
     """The column's comment; '' when there is none.
 
-    For a column of a function it comes from the function's own comment, otherwise from the column of the same name in a
-    relation that the function reads, preferably a view.
+    For a result column of a function, the meaning comes from the function's comment. If it is not there, the comment of
+    a column with the same name is used, from a relation that the function reads, preferably a view.
     """
 
     @property
@@ -87,17 +87,17 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A table, view or function."""
+    """A table, view or function of the dictionary."""
 
     schema: str
     name: str
     kind: str
     comment: str
     key: tuple[str, ...]
-    """Columns by which rows differ; empty for a function, and for a table without a primary key."""
+    """Key columns; empty for a function, and for a table without a primary key."""
     columns: tuple[Column, ...]
     arguments: str
-    """Arguments of a function, with defaults."""
+    """Arguments of a function with their defaults, as text."""
     sources: tuple[str, ...]
     """Tables, views and functions that a view or function reads directly."""
 
@@ -107,7 +107,7 @@ class Entry:
 
 
 def find_unit(name: str, kind: str) -> str:
-    """Return the unit of a column, from its type and the end of its name; '' when it has none."""
+    """Return a column's unit, derived from its type and the end of its name; '' when it has none."""
     if kind.startswith("timestamp"):
         return "UTC"
     if kind in ("date", "boolean", "text", "jsonb", "interval") and not re.search(r"odds_vector$", name):
@@ -164,10 +164,7 @@ def _build_entry(
 
 
 def _parse_meanings(comment: str, arguments: Collection[str]) -> Mapping[str, str]:
-    """Return the meanings that a function's comment gives to names other than its arguments.
-
-    They are sentences.
-    """
+    """Return the meanings of result columns in a function's comment, by name, one sentence each."""
     pairs = [
         (re.split(", | and ", names), f"{meaning[0].upper()}{meaning[1:]}.")
         for names, meaning in MEANING_PATTERN.findall(comment)
@@ -190,7 +187,7 @@ def _add_meanings(entry: Entry, entries: Mapping[str, Entry]) -> Entry:
 
 
 def _format_arguments(arguments: str) -> str:
-    """Return arguments in the form of a call, without columns of the result and types of defaults."""
+    """Return a function's arguments as in a call, without result columns and without types of defaults."""
     inputs = [part.removeprefix("INOUT ") for part in arguments.split(", ") if not part.startswith("OUT ")]
     return re.sub(
         r"('[^']*'|NULL)::[a-z ]+", lambda match: match[1].replace("NULL", "null"), _shorten_type(", ".join(inputs))

@@ -1,4 +1,4 @@
-"""The dictionary as Markdown. Pure: entries and their guards in, text out."""
+"""Render the data dictionary as Markdown. This module reads neither files nor a database."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,21 +28,24 @@ SCHEMA_DESCRIPTIONS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Guards:
-    """The assets that fill a table, and the checks and tests that notice when it is wrong."""
+    """The asset checks, tests and example queries that belong to a table."""
 
     assets: Sequence[str] = ()
     blocking_checks: Sequence[str] = ()
-    """Asset checks that stop downstream assets when they fail."""
+    """Names of asset checks that stop downstream assets when they fail."""
     checks: Sequence[str] = ()
-    """Asset checks that do not stop anything."""
+    """Names of asset checks that do not stop downstream assets."""
     tests: Sequence[str] = ()
-    """Test files that name the table."""
+    """Paths of test files that name the table."""
     example_queries: Sequence[str] = ()
-    """Example queries that read the table."""
+    """Names of example queries that read the table."""
 
 
 def render_dictionary(entries: Sequence[Entry], guards: Mapping[str, Guards]) -> str:
-    """Return the whole text. `guards` is keyed by full name; an entry that is missing in it has none."""
+    """Return the dictionary as Markdown.
+
+    `guards` is keyed by full name (`schema.table`); an entry without a key has no guards.
+    """
     parts = [INTRODUCTION]
     entry_names = {entry.full_name for entry in entries}
     for schema, group in groupby(entries, key=lambda entry: entry.schema):

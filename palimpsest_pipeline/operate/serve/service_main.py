@@ -1,8 +1,9 @@
 """The entry point of the supervisor's children: it runs a console script such as `dagster-daemon`.
 
-Usage: `python -m palimpsest_pipeline.operate.serve.child PARENT HOME SOCKET COMMAND ARGUMENTS...`. Before the script it
-ensures three things. Termination signals are not ignored, even if the shell ignores them. The process ends when its
-parent has died. The command starts only when the code server listens at SOCKET. Knows no Dagster.
+Usage: `python -m palimpsest_pipeline.operate.serve.service_main PARENT HOME SOCKET COMMAND ARGUMENTS...`.
+
+Before the script it does three things. It stops ignoring termination signals that the shell ignores. It makes the
+process end after its parent has died. It waits until the code server listens at SOCKET. Imports no Dagster.
 """
 
 import os
@@ -25,18 +26,17 @@ MAX_ORPHAN_S: Final = 60.0
 
 def main() -> None:
     parent, home, socket_path, name, *arguments = sys.argv[1:]
-    # Dagster copies the handler of SIGINT to SIGTERM. A background job of a shell ignores SIGINT, and would then
+    # Dagster copies the handler of SIGINT to SIGTERM. A background job of a shell ignores SIGINT, and would therefore
     # ignore SIGTERM too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, args=(int(parent), name != CODE_SERVER_COMMAND), daemon=True).start()
     (command,) = entry_points(group="console_scripts", name=name)
-    run = command.load()  # takes seconds, therefore before the wait for the code server
+    run = command.load()  # loaded before the wait, because loading takes seconds
     if name != CODE_SERVER_COMMAND:
         _await_listener(socket_path)
     sys.argv = [name, *arguments]
-    # Runs live as long as the code server, even if its supervisor was killed: their database must not be stopped
-    # before they end.
+    # Runs live as long as the code server, even if its supervisor was killed, and need their database until they end.
     with mark_in_use(Path(home)) if name == CODE_SERVER_COMMAND else nullcontext():
         run()
 

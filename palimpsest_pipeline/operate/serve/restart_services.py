@@ -1,6 +1,6 @@
 """The supervisor's child processes: starting them, and restarting those that die.
 
-Knows of Dagster only the names of its commands.
+Imports no Dagster; only the names of its commands are used.
 """
 
 import os
@@ -25,7 +25,7 @@ load_from:
       location_name: {location}
 """
 MAX_LOG_BYTES: Final = 10_000_000
-"""A log larger than this is renamed when its process starts; one older log is kept."""
+"""Size in bytes above which a log is renamed when its process starts; one older log is kept."""
 FIRST_PAUSE_S: Final = 1.0
 MAX_PAUSE_S: Final = 30.0
 MAX_DEATHS: Final = 5
@@ -39,7 +39,7 @@ Say = Callable[[str], None]
 def build_commands(folder: Path, port: int, definitions: str = DEFINITIONS_MODULE) -> dict[str, tuple[str, ...]]:
     """Return the command of each child, with its arguments.
 
-    Also writes the workspace file, which names the code server's socket.
+    Also write the workspace file, which contains the path of the code server's socket.
     """
     socket_path = folder / "code.sock"
     workspace = folder / "workspace.yaml"
@@ -60,9 +60,9 @@ def build_commands(folder: Path, port: int, definitions: str = DEFINITIONS_MODUL
 
 
 def compute_pause_s(deaths: Sequence[float], now: float) -> float | None:
-    """Return the seconds to wait before a child that died is restarted; None: it must not be restarted.
+    """Return the seconds to wait before a dead child is restarted, or None if it must not be restarted.
 
-    `deaths`: the times of its deaths, seconds, including this one.
+    `deaths` are the times of its deaths in seconds, including the last one.
     """
     recent = sum(died > now - DEATHS_WINDOW_S for died in deaths)
     return None if recent >= MAX_DEATHS else min(FIRST_PAUSE_S * 2 ** (recent - 1), MAX_PAUSE_S)
@@ -70,7 +70,7 @@ def compute_pause_s(deaths: Sequence[float], now: float) -> float | None:
 
 @dataclass
 class Child:
-    """One child: its process, if it runs, and its history."""
+    """One child process: the process, if it runs, and the times of its earlier deaths."""
 
     name: str
     command: tuple[str, ...]
@@ -82,7 +82,7 @@ class Child:
 
 
 class ChildProcesses:
-    """All child processes. Call `start_due` often: it starts and restarts them."""
+    """All child processes. `start_due` starts and restarts them and must be called regularly."""
 
     def __init__(
         self,
@@ -122,7 +122,7 @@ class ChildProcesses:
         return started
 
     def describe_logs(self) -> str:
-        """Return the last log lines of each child, for a failed start."""
+        """Return the last log lines of each child, for the error message of a failed start."""
         return "; ".join(f"the {child.name} says: {self._quote_log(child)}" for child in self._children)
 
     def _start_child(self, child: Child) -> KnownProcess:
@@ -131,13 +131,19 @@ class ChildProcesses:
             child.log_start = log.tell()
             child_arguments = (str(os.getpid()), str(self._home), str(self._folder / "code.sock"))
             child.process = subprocess.Popen(
-                [sys.executable, "-m", "palimpsest_pipeline.operate.serve.child", *child_arguments, *child.command],
+                [
+                    sys.executable,
+                    "-m",
+                    "palimpsest_pipeline.operate.serve.service_main",
+                    *child_arguments,
+                    *child.command,
+                ],
                 env=self._environment,
                 cwd=self._cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # Ctrl-C must reach only the supervisor
+                start_new_session=True,  # only the supervisor handles Ctrl-C
             )
         return KnownProcess.from_pid(child.process.pid)
 
@@ -146,7 +152,7 @@ class ChildProcesses:
 
 
 def read_log_tail(log: Path, start: int = 0) -> str:
-    """Return the last lines that a log has gained since it was `start` bytes long."""
+    """Return the last lines written to a log since it was `start` bytes long."""
     with log.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(min(start, size), size - TAIL_BYTES))

@@ -1,6 +1,6 @@
 """The options `--csv FILE` and `--xlsx FILE` of the commands that print tables.
 
-The files hold the same rows as `--json`.
+The files contain the same rows as `--json`.
 """
 
 from collections.abc import Mapping
@@ -21,14 +21,14 @@ XlsxOption = Annotated[
     Path | None, typer.Option("--xlsx", metavar="FILE", help="Write the rows, with all columns, to this Excel file.")
 ]
 MAX_EXCEL_ROWS: Final = 1_048_575
-"""Rows of a worksheet, without the headings."""
+"""Maximum number of rows of an Excel worksheet, without the headings."""
 
 
 def write_files(tables: "Mapping[str, pl.DataFrame]", csv: Path | None, xlsx: Path | None) -> bool:
-    """Write `tables` to the given files, and return whether there was any.
+    """Write `tables` to the given files; return whether a file was given.
 
-    A CSV file gets the first table; an Excel file gets each table as a worksheet of its name. Raises typer.Exit when a
-    file cannot be written, or when a table has more rows than a worksheet.
+    A CSV file gets the first table; an Excel file gets one worksheet per table, with the table's name. Raises
+    typer.Exit when a file cannot be written, or when a table has more rows than a worksheet can have.
     """
     for path, write in ((csv, _write_csv), (xlsx, _write_xlsx)):
         if path is None:
@@ -42,18 +42,18 @@ def write_files(tables: "Mapping[str, pl.DataFrame]", csv: Path | None, xlsx: Pa
 
 
 def _write_csv(tables: "Mapping[str, pl.DataFrame]", path: Path) -> int:
-    from palimpsest_pipeline.report.spreadsheet import prepare_for_csv
+    from palimpsest_pipeline.report.spreadsheet_cells import prepare_for_csv
 
     frame = prepare_for_csv(next(iter(tables.values())))
     with path.open("wb") as file:
-        frame.write_csv(file, include_bom=True)  # without it Excel reads UTF-8 as the system's own encoding
+        frame.write_csv(file, include_bom=True)  # without a BOM, Excel does not read the file as UTF-8
     return frame.height
 
 
 def _write_xlsx(tables: "Mapping[str, pl.DataFrame]", path: Path) -> int:
     import xlsxwriter
 
-    from palimpsest_pipeline.report.spreadsheet import prepare_for_excel
+    from palimpsest_pipeline.report.spreadsheet_cells import prepare_for_excel
 
     if oversized := [name for name, frame in tables.items() if frame.height > MAX_EXCEL_ROWS]:
         raise ValueError(

@@ -1,7 +1,7 @@
 """Frames in a form that spreadsheets accept.
 
-There is one value per cell; instants have no time zone, and text is never a formula. Belongs here: the form, and a
-frame that is written in it. Does not belong here: the choice of rows and of the file.
+There is one value per cell; instants have no time zone, and text is never a formula. Belongs here: the form, and
+writing a frame in this form. Does not belong here: the choice of rows and of the file.
 """
 
 from typing import Any, Final
@@ -9,7 +9,10 @@ from typing import Any, Final
 import polars as pl
 
 FORMULA_PATTERN: Final = r"^[=@\t\r\n+-]"
-"""The first characters of text that a spreadsheet executes from a CSV file. Names come from outside."""
+"""The first characters of text that a spreadsheet executes from a CSV file.
+
+Names come from the platforms and may begin with any character.
+"""
 NUMBER_PATTERN: Final = r"^[+-]\d+(\.\d+)?$"
 
 
@@ -20,9 +23,9 @@ def join_lists(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def prepare_for_csv(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return `frame` with single values, and with text that cannot run as a formula.
+    """Return `frame` with one value per cell, and without text that a spreadsheet could execute.
 
-    A single quote (') stands before text that a spreadsheet would execute.
+    Such text gets a single quote (') in front.
     """
     flat = join_lists(frame)
     text_columns = [
@@ -39,7 +42,7 @@ def prepare_for_csv(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def prepare_for_excel(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return `frame` with single values, and with instants in UTC, which their headings state.
+    """Return `frame` with one value per cell; instants are in UTC, which their headings state.
 
     Excel has no time zones.
     """

@@ -11,8 +11,8 @@ import polars as pl
 import pytest
 import typer
 
-from palimpsest_pipeline.cli.files import write_files
-from palimpsest_pipeline.report.spreadsheet import Rows
+from palimpsest_pipeline.cli.csv_and_excel_files import write_files
+from palimpsest_pipeline.report.spreadsheet_cells import Rows
 
 ROWS = pl.DataFrame(
     {
