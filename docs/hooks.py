@@ -87,9 +87,10 @@ def _list_constants(module: ast.Module) -> Iterator[str]:
     """Yield the names in capitals that the module assigns at its top level, without private ones."""
     for statement in module.body:
         targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
-        for target in targets:
-            if isinstance(target, ast.Name) and target.id.isupper() and not target.id.startswith("_"):
-                yield target.id
+        names = [name for target in targets for name in (target.elts if isinstance(target, ast.Tuple) else [target])]
+        for name in names:
+            if isinstance(name, ast.Name) and name.id.isupper() and not name.id.startswith("_"):
+                yield name.id
 
 
 GENERATORS: dict[str, Callable[[], str]] = {
