@@ -4,6 +4,7 @@ A page names its generated part with a comment, such as `<!-- generated: setting
 makes sense to a reader who opens the file without building the site.
 """
 
+import ast
 import json
 import os
 import re
@@ -71,12 +72,38 @@ def render_queries() -> str:
     return "\n\n".join(sections)
 
 
+def render_modules() -> str:
+    """Return a table per folder of the package: its modules with their descriptions and constants."""
+    package, rows_by_folder = ROOT / "palimpsest_pipeline", dict[Path, list[tuple[str, str, str]]]()
+    for file in sorted(package.rglob("*.py"), key=lambda file: (file.parent.parts, file.name)):
+        module = ast.parse(file.read_text(encoding="utf-8"))
+        summary = (ast.get_docstring(module) or "").partition("\n")[0]
+        constants = ", ".join(f"`{name}`" for name in _list_constants(module))
+        if summary:
+            rows_by_folder.setdefault(file.parent, []).append((f"`{file.name}`", _cell(summary), constants))
+    return "\n\n".join(
+        f"## {folder.relative_to(ROOT)}\n\n{_table(['Module', 'Content', 'Constants'], rows)}"
+        for folder, rows in rows_by_folder.items()
+    )
+
+
+def _list_constants(module: ast.Module) -> Iterator[str]:
+    """Yield the names in capitals that the module assigns at its top level, without private ones."""
+    for statement in module.body:
+        targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+        names = [name for target in targets for name in (target.elts if isinstance(target, ast.Tuple) else [target])]
+        for name in names:
+            if isinstance(name, ast.Name) and name.id.isupper() and not name.id.startswith("_"):
+                yield name.id
+
+
 GENERATORS: dict[str, Callable[[], str]] = {
     "commands": render_commands,
     "settings": render_settings,
     "dictionary": render_dictionary,
     "vocabulary": render_vocabulary,
     "queries": render_queries,
+    "modules": render_modules,
 }
 
 

@@ -187,7 +187,7 @@ def alerts(
     if not alert_rows:
         out.print(
             f"no alert is open, and none ended in the last {hours:g} hours; the sensor `alerts` looks while"
-            " `palimpsest up` runs",
+            " Dagster runs (`palimpsest up`)",
             highlight=False,
             soft_wrap=True,
         )

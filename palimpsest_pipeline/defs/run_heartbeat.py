@@ -23,6 +23,11 @@ from .step_failures import raise_if_storage_failed
 
 log = logging.getLogger(__name__)
 RUNNING_STATUSES: Final = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
+POSSIBLY_DEAD_STATUSES: Final = (dg.DagsterRunStatus.NOT_STARTED, *RUNNING_STATUSES)
+"""The statuses of runs whose process may have died.
+
+A command writes a heartbeat, creates its run, and then starts it. If it is killed in between, the run is not started.
+"""
 
 
 def start_run_heartbeat(
@@ -54,7 +59,7 @@ def list_silent_runs(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[r
     The process can be checked only if it ran on this machine. A run that never wrote a heartbeat is not returned:
     Dagster's own run monitoring checks whether runs start in time. Raises DatabaseUnreachable.
     """
-    ids = [run.run_id for run in instance.get_runs(dg.RunsFilter(statuses=list(RUNNING_STATUSES)))]
+    ids = [run.run_id for run in instance.get_runs(dg.RunsFilter(statuses=list(POSSIBLY_DEAD_STATUSES)))]
     if not ids:
         return []
     with pipeline.connect() as conn:
@@ -78,7 +83,7 @@ def report_dead_runs(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[r
     for dead in list_silent_runs(instance, pipeline):
         try:
             run = instance.get_run_by_id(dead.run.run_id)  # read again, because it may have ended in the meantime
-            if run is None or run.status not in RUNNING_STATUSES:
+            if run is None or run.status not in POSSIBLY_DEAD_STATUSES:
                 continue
             report = (
                 instance.report_run_canceled

@@ -16,7 +16,7 @@ import psycopg
 
 from palimpsest_pipeline.domain.errors import PalimpsestError
 from palimpsest_pipeline.report.page import PageOrigin, render_page
-from palimpsest_pipeline.report.price_lines import PriceHistories, append_current
+from palimpsest_pipeline.report.price_lines import MAX_PRICE_BYTES, PriceHistories, append_current
 from palimpsest_pipeline.report.statements import list_offers
 from palimpsest_pipeline.storage.db.locks import AdvisoryLock, hold_lock, open_snapshot
 from palimpsest_pipeline.storage.marts import mart_reader, page_prices
@@ -25,8 +25,6 @@ from palimpsest_pipeline.storage.marts.page_trends import read_trends
 
 from .context import Pipeline
 
-MAX_PRICE_BYTES: Final = 5_000_000
-"""Maximum size of all price histories in the page together."""
 FIXTURES_PER_BATCH: Final = 300
 """Number of fixtures whose prices are read and encoded in one step."""
 

@@ -19,6 +19,8 @@ from palimpsest_pipeline.domain.schemas import INSTANT
 from .page_data import number_keys, pack_json, to_epoch_s, to_epoch_s_column
 
 MISSING_PRICE: Final = 0
+MAX_PRICE_BYTES: Final = 5_000_000
+"""Maximum size of all price histories in the page together."""
 MAX_LINES: Final = 3
 """Maximum number of lines (specifiers) of a market that the page shows per fixture."""
 UNSEEN_STATES: Final = (AvailabilityState.NOT_OBSERVED.value, AvailabilityState.CLOSED_AT_KICKOFF.value)

@@ -17,9 +17,10 @@ import typer
 from playwright.sync_api import Browser
 from rich.table import Table
 
-from palimpsest_pipeline.pipeline.coverage_page import FIXTURES_PER_BATCH, MAX_PRICE_BYTES
+from palimpsest_pipeline.pipeline.coverage_page import FIXTURES_PER_BATCH
 from palimpsest_pipeline.report.page import PageOrigin
 from palimpsest_pipeline.report.page import render_page as page_text
+from palimpsest_pipeline.report.price_lines import MAX_PRICE_BYTES
 from palimpsest_pipeline_tests.fixtures.chromium import chromium
 from palimpsest_pipeline_tests.report import worlds
 

@@ -128,6 +128,8 @@ def test_a_run_from_the_command_line_says_its_end_too_and_is_not_begun_anew(
         (Status.STARTED, False, MINUTE, Status.FAILURE),
         (Status.STARTED, True, MINUTE, Status.FAILURE),
         (Status.CANCELING, False, MINUTE, Status.CANCELED),
+        (Status.NOT_STARTED, False, MINUTE, Status.FAILURE),
+        (Status.NOT_STARTED, False, -MINUTE, Status.NOT_STARTED),
         (Status.STARTED, False, -MINUTE, Status.STARTED),
         (Status.STARTED, True, -MINUTE, Status.STARTED),
         (Status.SUCCESS, False, MINUTE, Status.SUCCESS),

@@ -95,7 +95,9 @@ def _change_rows(
     copy_rows(conn, f"pg_temp.{staged}", frame)
     n_rows = conn.execute(sql.SQL(statement).format(**parts), {"sr_ids": list(sr_ids)}).rowcount
     if n_rows != frame.height:
-        raise RuntimeError(f"{table}: {n_rows} of {frame.height} rows changed: another session has removed the others")
+        raise RuntimeError(
+            f"{table}: {n_rows} of {frame.height} rows changed: the others are gone, or the frame has a key twice"
+        )
 
 
 def _join_names(form: str, names: Sequence[str], separator: str = ", ") -> sql.Composed:

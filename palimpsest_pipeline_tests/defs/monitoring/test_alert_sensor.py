@@ -851,7 +851,7 @@ def test_the_command_lists_what_lasts_and_what_was_over_lately(world: World, mon
     settings = world.pipeline.settings
     monkeypatch.setattr("palimpsest_pipeline.cli.orchestration.load_settings", lambda: settings)
     assert CliRunner().invoke(app, ["alerts"]).stdout == (
-        "no alert is open, and none ended in the last 24 hours; the sensor `alerts` looks while `palimpsest up` runs\n"
+        "no alert is open, and none ended in the last 24 hours; the sensor `alerts` looks while Dagster runs (`palimpsest up`)\n"
     )
     world.run("refresh", error=INCOMPLETE)
     world.run("derive", error=ValueError("no such line"))

@@ -7,7 +7,6 @@ within a batch.
 
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -22,7 +21,7 @@ from palimpsest_pipeline.defs.mart.odds_alerts import begun_fixtures_have_no_ope
 from palimpsest_pipeline.domain.enums import FixtureProduct
 from palimpsest_pipeline.operate.run_job import run_unpartitioned
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.marts import current_prices, odds_alerts
+from palimpsest_pipeline.pipeline.marts import current_prices, fixture_shares, odds_alerts
 from palimpsest_pipeline.pipeline.marts.fixture_attempts import NotDerived
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.db.locks import hold_lock
@@ -270,21 +269,18 @@ def test_who_is_interrupted_ends_both_halves_before_their_next_batch(
     mark(pipeline, SOON, LATER, *even)
     begun: list[int] = []
     both_began, interrupted = threading.Barrier(2), threading.Event()
-
-    def interrupt(*_: object) -> None:
-        interrupted.set()
-        raise KeyboardInterrupt
+    monkeypatch.setattr(fixture_shares, "Event", lambda: interrupted)
 
     def send_interrupt(sr_ids: list[int]) -> None:
         begun.extend(sr_ids)
-        if both_began.wait(PATIENCE_S) == 0 and not interrupted.is_set():
+        if both_began.wait(PATIENCE_S) == 0:
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         interrupted.wait(PATIENCE_S)
-        time.sleep(0.2)  # the other thread is told of it after the signal
 
     monkeypatch.setattr(MODULE[product], "FIXTURES_PER_BATCH", 1)
     within_a_batch(monkeypatch, product, send_interrupt)
-    earlier_threads, earlier_handler = set(threading.enumerate()), signal.signal(signal.SIGINT, interrupt)
+    earlier_threads = set(threading.enumerate())
+    earlier_handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):
             DERIVE[product](pipeline)
