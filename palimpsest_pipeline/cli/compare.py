@@ -12,7 +12,7 @@ import typer
 from palimpsest_pipeline.settings import load_settings
 
 from .console import JsonOption, out, parse_instant, print_price_table, print_table
-from .files import CsvOption, XlsxOption, write_files
+from .csv_and_excel_files import CsvOption, XlsxOption, write_files
 from .fixture_options import AtOption, MarketOption, SrIdArgument, find_market_keys, print_fixture, resolve_instant
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from palimpsest_pipeline.platforms.packs import load_packs
 from palimpsest_pipeline.settings import load_settings
 
 from .console import JsonOption, PlatformOption, out, parse_instant, print_price_table
-from .files import CsvOption, XlsxOption, write_files
+from .csv_and_excel_files import CsvOption, XlsxOption, write_files
 from .fixture_options import AtOption, MarketOption, SrIdArgument, find_market_keys, print_fixture, resolve_instant
 
 if TYPE_CHECKING:

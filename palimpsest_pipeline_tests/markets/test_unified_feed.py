@@ -150,7 +150,9 @@ def test_prices_beside_another_book_differ_little(samples: Path) -> None:
 def test_a_players_name_is_told_from_the_team_beside_it(samples: Path) -> None:
     """MSport writes "Haaland, Erling (Norway)" where other books write the name alone."""
     batch = normalise(collect_raw_books([read(samples, "msport", "wc_nf.json")]), load_installed_vocabulary())
-    assert batch.players.filter(outcome="sr:player:991181").rows() == [(0, "sr:player:991181", "Haaland, Erling", "Norway")]
+    assert batch.players.filter(outcome="sr:player:991181").rows() == [
+        (0, "sr:player:991181", "Haaland, Erling", "Norway")
+    ]
     assert not batch.players["name"].str.contains("(", literal=True).any()
     assert set(batch.players["team"].drop_nulls()) == {"Norway", "France"}
 
