@@ -54,7 +54,7 @@ def is_server_left(home: Path) -> bool:
 
 
 def list_commands(home: Path) -> list[str]:
-    """Return the command lines and pids of other processes that use the server in `home`.
+    """Return the command lines and pids of other processes that use the embedded server in `home`.
 
     Empty when no process can be read.
     """

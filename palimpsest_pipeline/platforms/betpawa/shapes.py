@@ -91,7 +91,7 @@ class EventWithMarkets(Event, rename="camel"):
 
 
 class Price(msgspec.Struct, gc=False, rename="camel"):
-    """An outcome as the platform sends it; anything else is a `LoosePrice`."""
+    """An outcome with the usual JSON types. One with other types is decoded as a `LoosePrice`."""
 
     type_id: OutcomeId
     name: str | None = None
@@ -114,7 +114,7 @@ class MarketType(msgspec.Struct, gc=False, rename="camel"):
 
 
 class Market(msgspec.Struct, gc=False, rename="camel"):
-    """A market as the platform sends it; anything else is a `LooseMarket`."""
+    """A market with the usual JSON types. One with other types is decoded as a `LooseMarket`."""
 
     market_type: MarketType
     row: list[Row] = []

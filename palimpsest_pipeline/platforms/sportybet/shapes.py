@@ -96,7 +96,7 @@ class Outcome(msgspec.Struct, gc=False, rename="camel"):
 
 
 class Market(msgspec.Struct, gc=False):
-    """A market as the platform sends it; anything else is a `LooseMarket`."""
+    """A market with the usual JSON types. One with other types is decoded as a `LooseMarket`."""
 
     id: str
     specifier: str | None = None

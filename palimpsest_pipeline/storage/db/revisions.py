@@ -32,7 +32,7 @@ def sql_dir() -> Path:
 
 
 def alembic_options() -> dict[str, Any]:
-    """Return the Alembic options that migrations and the comparison share."""
+    """Return the Alembic options for migrations and for comparing the models with the database."""
     return {
         "target_metadata": metadata,
         "version_table_schema": VERSION_SCHEMA,
