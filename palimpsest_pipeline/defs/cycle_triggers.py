@@ -19,9 +19,9 @@ from palimpsest_pipeline.storage.catalog import upcoming_fixtures
 from palimpsest_pipeline.storage.ledger import cycle_ledger
 
 from .cycle_jobs import full_cycle_job, kickoff_window_job
-from .life.jobs import UNFINISHED_STATUSES
 from .monitoring.checks import KICKOFF_SENSOR
 from .partitions import format_day_key
+from .run_heartbeat import UNFINISHED_STATUSES
 
 SLOT_TAG: Final = "palimpsest/slot"
 """Run tag with the start of the slot of the kickoff cadence for which the run was requested."""

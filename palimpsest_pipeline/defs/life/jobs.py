@@ -5,7 +5,6 @@ A date is due when a cycle has changed something about its fixtures since its de
 
 from collections.abc import Iterator
 from datetime import date, datetime
-from typing import Final
 
 import dagster as dg
 
@@ -15,6 +14,7 @@ from palimpsest_pipeline.runtime import run_priorities
 
 from ..monitoring.jobs import PRESENT_STATE_CHECKS
 from ..partitions import format_day_key, kickoff_date_partitions
+from ..run_heartbeat import UNFINISHED_STATUSES
 
 fixture_life_job = dg.define_asset_job(
     lifecycle.JOB_NAME,
@@ -66,12 +66,3 @@ def list_due_dates(pipeline: Pipeline, *, include_far: bool) -> list[date]:
         for day in lifecycle.dirty_dates(pipeline, at_once=include_far)
         if kickoff_date_partitions.has_partition_key(format_day_key(day))
     ]
-
-
-UNFINISHED_STATUSES: Final = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]

@@ -15,8 +15,8 @@ from palimpsest_pipeline.runtime import run_priorities
 from palimpsest_pipeline.runtime.run_tags import LEAVES_FAILED_TAG
 
 from ..cycle_jobs import cycle_marts_job, full_cycle_job, kickoff_window_job, refresh_job, replay_job
-from ..life.jobs import UNFINISHED_STATUSES
 from ..partitions import day_partitions, format_day_key
+from ..run_heartbeat import UNFINISHED_STATUSES
 from .current_price_jobs import current_prices_job
 
 EVALUATION_INTERVAL_S: Final = 300

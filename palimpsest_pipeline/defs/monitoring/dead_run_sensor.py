@@ -19,7 +19,6 @@ from palimpsest_pipeline.storage.ledger import cycle_ledger
 
 from .. import run_heartbeat
 from ..cycle_jobs import replay_job
-from ..life.jobs import UNFINISHED_STATUSES
 from ..partitions import day_partitions, format_day_key
 
 MAX_WAIT_S: Final = 20.0
@@ -76,7 +75,9 @@ def _find_underived_days(
     ends_by_day: defaultdict[date, dict[int, datetime]] = defaultdict(dict)
     for cycle in cycles:
         run_status = status.get(cycle.run_id or "")
-        if run_status in BROKEN_OFF_STATUSES or (cycle.ended_early and run_status not in UNFINISHED_STATUSES):
+        if run_status in BROKEN_OFF_STATUSES or (
+            cycle.ended_early and run_status not in run_heartbeat.UNFINISHED_STATUSES
+        ):
             ends_by_day[cycle.partition_hour.date()][cycle.cycle_id] = cycle.ended_at
     for day in [day for day in ends_by_day if not day_partitions.has_partition_key(format_day_key(day))]:
         log.warning(

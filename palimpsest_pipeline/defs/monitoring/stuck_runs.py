@@ -12,7 +12,7 @@ from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.storage.ledger import cycle_ledger, run_heartbeats
 
 from ..dagster_private import TickStatus
-from ..run_heartbeat import RUNNING_STATUSES
+from ..run_heartbeat import RUNNING_STATUSES, UNFINISHED_STATUSES
 from ..step_failures import find_innermost_error
 
 MAX_SILENCES: Final = 4
@@ -36,7 +36,7 @@ def describe_stuck_runs(instance: dg.DagsterInstance, pipeline: Pipeline, now: d
     run executes.
     """
     latest = (now or datetime.now(UTC)) - timedelta(minutes=pipeline.settings.stuck_after_minutes)
-    records = instance.get_run_records(dg.RunsFilter(statuses=[*WAITING_STATUSES, *RUNNING_STATUSES]), limit=MAX_RUNS)
+    records = instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED_STATUSES), limit=MAX_RUNS)
     executing = [r for r in records if r.dagster_run.status in RUNNING_STATUSES]
     ids = [r.dagster_run.run_id for r in executing]
     with pipeline.connect() as conn:
