@@ -20,6 +20,7 @@ import msgspec
 import polars as pl
 from upath import UPath
 
+from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.enums import PayloadKind, Platform
 from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.instants import format_hour_key
@@ -305,6 +306,15 @@ class LandingReader(LandingFiles):
         folder = self._require_segments(manifest, platforms)
         segments = [segment for segment in manifest.segments if platforms is None or segment.platform in platforms]
         return self._read_frames(folder, manifest.cycle_id, segments, kinds, columns)
+
+    def iterate_segment(self, cycle: Cycle, segment: Segment, kinds: Collection[PayloadKind]) -> Iterator[Answer]:
+        """Yield the answers of the given kinds in one segment of a cycle, which need not be closed yet.
+
+        Raises LandingIncomplete when the segment is missing or has changed since it was written.
+        """
+        folder = self._cycle_folder(cycle.partition_hour, cycle.cycle_id)
+        frames = self._read_frames(folder, cycle.cycle_id, [segment], kinds, tuple(ANSWER_SCHEMA))
+        return itertools.chain.from_iterable(map(self.iterate_answers, frames))
 
     def _require_segments(self, manifest: Manifest, platforms: Collection[Platform] | None) -> UPath:
         """Return the cycle's folder. Raises LandingIncomplete when segments of the platforms are missing."""

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
-import polars as pl
 from upath import UPath
 
 from palimpsest_pipeline.domain.cycles import Cycle
@@ -28,7 +27,7 @@ from .errors import LandingError
 from .files import MANIFEST, SEGMENT_NAME_PATTERN
 from .manifest import Manifest, Segment, build_manifest, encode_manifest
 from .reader import LandingReader
-from .schema import OBSERVED_AT_EXPR, build_frame
+from .schema import build_frame
 
 FLUSH_ANSWERS: Final = 64
 FLUSH_BYTES: Final = 8 * 1024 * 1024
@@ -44,11 +43,8 @@ ZSTD_LEVEL: Final = 3
 
 Level 1 is a fifth faster, but does not detect similar answers, so files are up to three times as large.
 """
-SegmentListener = Callable[[Cycle, Segment, pl.DataFrame], None]
-"""A function that is called for each segment that was just landed.
-
-Its arguments are the cycle, the segment's manifest entry, and the answers as `Landing.read_answers` returns them.
-"""
+SegmentListener = Callable[[Cycle, Segment], None]
+"""A function that is called with the cycle and the manifest entry of each segment after landing it."""
 log = logging.getLogger(__name__)
 
 
@@ -308,7 +304,7 @@ class CycleWriter:
         )
         if self._landing._on_segment is not None:
             try:
-                self._landing._on_segment(self._cycle, segment, frame.with_columns(OBSERVED_AT_EXPR))
+                self._landing._on_segment(self._cycle, segment)
             except Exception:  # the segment is already landed, so the listener can read it later
                 log.warning("cycle %d: the listener failed for %s", self._cycle.cycle_id, name, exc_info=True)
         return segment

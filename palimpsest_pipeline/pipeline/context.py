@@ -4,7 +4,7 @@ Imports no Dagster.
 """
 
 import os
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,12 +13,13 @@ from pathlib import Path
 
 import psycopg
 
-from palimpsest_pipeline.domain.enums import WHOLE_LISTING_KEY, Platform, Scope
+from palimpsest_pipeline.domain.cycles import Cycle
+from palimpsest_pipeline.domain.enums import WHOLE_LISTING_KEY, PayloadKind, Platform, Scope
 from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.instants import Clock
 from palimpsest_pipeline.domain.proxy import Proxy
 from palimpsest_pipeline.domain.secrets import list_header_secrets
-from palimpsest_pipeline.landing import Landing
+from palimpsest_pipeline.landing import Landing, Segment
 from palimpsest_pipeline.markets import Vocabulary, load_vocabulary
 from palimpsest_pipeline.platforms.base import PlatformAdapter
 from palimpsest_pipeline.platforms.registry import build_adapters, join_parser_versions
@@ -99,11 +100,16 @@ class Pipeline:
     @cached_property
     def early_books(self) -> EarlyBooks:
         """A cache of the running cycle's books, which are decoded while other answers still arrive."""
-        return EarlyBooks(self.decode_books, self.normalise_books)
+        return EarlyBooks(self.read_details, self.decode_books, self.normalise_books)
 
     @cached_property
     def seen_listings(self) -> ListingCache:
         return ListingCache()
+
+    def read_details(self, cycle: Cycle, segment: Segment) -> Iterator[Answer]:
+        """Yield the usable detail answers in one landed segment of a cycle."""
+        answers = self.landing.iterate_segment(cycle, segment, [PayloadKind.DETAIL])
+        return (answer for answer in answers if answer.ok)
 
     def decode_books(self, platform: Platform, answers: Iterable[Answer]) -> DecodedAnswers:
         """Return the books in a platform's detail answers, with the platform's own market ids."""

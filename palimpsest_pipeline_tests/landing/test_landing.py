@@ -614,6 +614,22 @@ def test_one_segment_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert len(names) == 2, "the columns of the whole cycle have stayed in memory"
 
 
+def test_a_segment_is_offered_when_it_is_landed_and_can_be_read_before_the_manifest(tmp_path: Path) -> None:
+    offered: list[tuple[Cycle, Segment]] = []
+    landing = Landing(tmp_path, lambda *landed: offered.append(landed))
+    writer = landing.open_writer(cycle())
+    answers = [answer(1), answer(2, kind=PayloadKind.LISTING), answer(3)]
+    for each in answers:
+        writer.append(each)
+    writer.flush()
+    ((landed_cycle, segment),) = offered
+    assert landed_cycle == cycle()
+    assert list(landing.iterate_segment(cycle(), segment, [PayloadKind.DETAIL])) == [answers[0], answers[2]]
+    (tmp_path / next(path for path in tmp_path.rglob("seg-*.parquet"))).unlink()
+    with pytest.raises(LandingIncomplete, match="missing"):
+        list(landing.iterate_segment(cycle(), segment, [PayloadKind.DETAIL]))
+
+
 def test_an_answer_landed_with_an_absurd_instant_is_read_as_observed_when_it_arrived(tmp_path: Path) -> None:
     landing = Landing(tmp_path / "landing")
     absurd = replace(answer(1), observed_at=RECEIVED - timedelta(seconds=999_999_999))

@@ -26,7 +26,7 @@ from palimpsest_pipeline.domain.observations import (
     Reject,
 )
 from palimpsest_pipeline.domain.schemas import INSTANT
-from palimpsest_pipeline.landing import Landing, Segment
+from palimpsest_pipeline.landing import Segment
 from palimpsest_pipeline.markets import RawBooks, Vocabulary, build_market_rows, collect_raw_books, normalise
 from palimpsest_pipeline.markets.build_market_rows import MARKET_ROWS_SCHEMA
 from palimpsest_pipeline.markets.players import PLAYERS_SCHEMA
@@ -61,12 +61,6 @@ ANSWERS_PER_PART: Final = 64
 """Number of answers in one call of the vocabulary's normalisation.
 
 A call takes about 25 ms even for one answer. The decoded content of this many answers takes about ten megabytes.
-"""
-MAX_WAITING_BYTES: Final = 24 * 2**20
-"""Maximum size of the bodies that wait in memory to be decoded.
-
-Three of the largest segments have room, or a burst of small ones. A segment that finds no room is read again from the
-landing after the scrape, which delays the derived rows.
 """
 
 
@@ -354,49 +348,43 @@ class EarlyPart:
 
 
 class EarlyBooks:
-    """A cache of decoded books, filled by one thread that decodes each segment when it is landed.
+    """A cache of decoded books, filled by one thread that reads each segment when it is landed.
 
     Books stay in the cache until the cycle's odds are derived. Derived rows are the same with and without the cache.
-    Segments that are not in it (another process landed them, the memory was full, too many bodies were waiting) are
-    read from the landing by the same functions.
+    Segments that are not in it (another process landed them, or the memory was full) are read when the rows are
+    derived, by the same functions.
     """
 
     def __init__(
         self,
+        read_details: Callable[[Cycle, Segment], Iterable[Answer]],
         decode: Callable[[Platform, Iterable[Answer]], DecodedAnswers],
         normalise: Callable[[Sequence[DecodedAnswers]], Books],
         *,
         max_bytes: int = MAX_KEPT_BYTES,
-        max_waiting_bytes: int = MAX_WAITING_BYTES,
     ) -> None:
+        """Read a landed segment with `read_details`, which returns its usable detail answers."""
+        self._read_details = read_details
         self._decode = decode
         self._normalise = normalise
         self._max_bytes = max_bytes
-        self._max_waiting_bytes = max_waiting_bytes
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="books")
-        self._lock = threading.Lock()
-        self._waiting_bytes = 0
+        self._stopped_ids: set[int] = set()
         # Only the thread uses the attributes below.
         self._parts: dict[tuple[int, Platform], list[EarlyPart]] = {}
         self._bytes = 0
 
-    def offer(self, cycle: Cycle, segment: Segment, answers: pl.DataFrame) -> None:
-        """Queue a landed segment, so that its detail answers are decoded. Returns at once."""
-        if cycle.scope is Scope.RECORDED:  # an imported cycle may be derived much later
-            return
-        key = cycle.cycle_id, segment.platform
-        details = answers.filter(pl.col("kind") == PayloadKind.DETAIL.value)
-        n_bytes = int(details["bytes"].sum())
-        with self._lock:
-            has_room = self._waiting_bytes + n_bytes <= self._max_waiting_bytes
-            self._waiting_bytes += n_bytes if has_room else 0
-        if has_room:
-            self._pool.submit(self._read_segment, key, segment, details, n_bytes)
-        else:
-            self._pool.submit(self._close_part, key)
+    def offer(self, cycle: Cycle, segment: Segment) -> None:
+        """Queue a landed segment to be read. Returns at once."""
+        if cycle.scope is not Scope.RECORDED:  # an imported cycle may be derived much later
+            self._pool.submit(self._read_segment, cycle, segment)
+
+    def stop(self, cycle_id: int) -> None:
+        """Read no more segments of a cycle whose scrape has failed, so that the process can end at once."""
+        self._stopped_ids.add(cycle_id)
 
     def find_parts(self, cycle_id: int, platform: Platform) -> list[EarlyPart]:
-        """Return the decoded parts of a platform in order of arrival, after decoding all queued segments."""
+        """Return the decoded parts of a platform in order of arrival, after reading all queued segments."""
         return self._pool.submit(self._finish_parts, (cycle_id, platform)).result()
 
     def take_parts(self, cycle_id: int, platform: Platform) -> list[EarlyPart]:
@@ -405,20 +393,16 @@ class EarlyBooks:
 
     # --- the methods below run on the thread ---
 
-    def _read_segment(self, key: tuple[int, Platform], segment: Segment, details: pl.DataFrame, n_bytes: int) -> None:
+    def _read_segment(self, cycle: Cycle, segment: Segment) -> None:
+        key = cycle.cycle_id, segment.platform
         try:
-            if self._bytes > self._max_bytes:
+            if self._bytes > self._max_bytes or cycle.cycle_id in self._stopped_ids:
                 self._close_part(key)
                 return
-            decoded = self._decode(
-                segment.platform, (answer for answer in Landing.iterate_answers(details) if answer.ok)
-            )
-        except Exception:  # noqa: BLE001 - reading the segment from the landing later raises the same error
+            decoded = self._decode(segment.platform, self._read_details(cycle, segment))
+        except Exception:  # noqa: BLE001 - reading the segment again later raises the same error
             self._close_part(key)
             return
-        finally:
-            with self._lock:
-                self._waiting_bytes -= n_bytes
         parts = self._parts.setdefault(key, [])
         if not parts or parts[-1].books is not None:
             parts.append(EarlyPart())

@@ -316,10 +316,12 @@ select sr_id from core.fixtures
 where effective_kickoff > %(now)s and (%(sr_ids)s::bigint[] is null or sr_id = any(%(sr_ids)s::bigint[]))
 order by effective_kickoff, sr_id
 """
+# With `offset 0` Postgres reads each listing by the primary key; a plain join reads the whole table for each batch.
 BOOKS_SQL: Final = """
 select e.fixture_sr_id as sr_id, e.platform, c.line_id, c.state::text as state, coalesce(c.off_mask, 0) as off_mask,
     c.odds_milli, c.state_since
-from core.event_listings e join core.current_markets c using (listing_id)
+from core.event_listings e
+cross join lateral (select * from core.current_markets where listing_id = e.listing_id offset 0) c
 where e.fixture_sr_id = any(%(sr_ids)s::bigint[]) and e.is_primary
 """
 LISTINGS_SQL: Final = """

@@ -19,7 +19,6 @@ from palimpsest_pipeline.domain.enums import PayloadKind, Platform, Scope, Trigg
 from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.observations import Detail, Listing
 from palimpsest_pipeline.landing import Segment
-from palimpsest_pipeline.landing.schema import build_frame
 from palimpsest_pipeline.markets import load_vocabulary
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.ingest import books
@@ -47,8 +46,6 @@ from palimpsest_pipeline_tests.platforms.test_details_in_two_ways import DETAILS
 
 AT = datetime(2026, 6, 26, 10, tzinfo=UTC)
 ADAPTERS = build_adapters()
-MANY = 2**40
-"""Room for the bodies of all segments of a test, however slow the machine is."""
 PATIENCE_S = 60
 """For what comes in milliseconds: past it something hangs."""
 
@@ -88,7 +85,6 @@ def test_a_live_cycle_decodes_each_detail_once_and_a_replay_gives_the_same_rows(
     start_simulator, make_pipeline: MakePipeline
 ) -> None:
     live = make_pipeline(start_simulator(24, 3))
-    live.__dict__["early_books"] = EarlyBooks(live.decode_books, live.normalise_books, max_waiting_bytes=MANY)
     counting = counted(live)
     cycle_id = land_cycle(live)
     ingest_cycle(live, cycle_id)
@@ -108,7 +104,9 @@ def test_a_live_cycle_decodes_each_detail_once_and_a_replay_gives_the_same_rows(
 def test_where_there_is_no_room_the_landing_is_read(start_simulator, make_pipeline: MakePipeline) -> None:
     simulator = start_simulator(24, 3)
     small = make_pipeline(simulator)
-    small.__dict__["early_books"] = EarlyBooks(small.decode_books, small.normalise_books, max_bytes=1)
+    small.__dict__["early_books"] = EarlyBooks(
+        small.read_details, small.decode_books, small.normalise_books, max_bytes=1
+    )
     small.__dict__["seen_listings"] = ListingCache(max_rows=1)
     cycle_id = land_cycle(small)
     ingest_cycle(small, cycle_id)
@@ -144,9 +142,22 @@ def read(platform: Platform, answers: Iterable[Answer]) -> Books:
     return normalise([decode(platform, answers)])
 
 
-def offer(early: EarlyBooks, number: int, answers: Sequence[Answer], scope: Scope = Scope.FULL) -> None:
-    """Offer a segment with these answers of one platform."""
-    early.offer(cycle_of(scope), segment_of(answers[0].request.platform, number), build_frame(1, answers))
+@dataclass
+class LandedAnswers:
+    """The answers of landed segments, and the segments that were read, by name."""
+
+    by_segment: dict[str, Sequence[Answer]] = field(default_factory=dict)
+    read_names: list[str] = field(default_factory=list)
+
+    def offer(self, early: EarlyBooks, number: int, answers: Sequence[Answer], scope: Scope = Scope.FULL) -> None:
+        """Land a segment with these answers of one platform, and offer it."""
+        segment = segment_of(answers[0].request.platform, number)
+        self.by_segment[segment.name] = answers
+        early.offer(cycle_of(scope), segment)
+
+    def read(self, cycle: Cycle, segment: Segment) -> Sequence[Answer]:
+        self.read_names.append(segment.name)
+        return self.by_segment[segment.name]
 
 
 def assert_same(left: Books, right: Books) -> None:
@@ -159,13 +170,12 @@ def test_books_of_landed_segments_are_those_that_reading_them_gives(
     samples: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(books, "ANSWERS_PER_PART", 2)
-    early, answers = (
-        EarlyBooks(decode, normalise, max_waiting_bytes=MANY),
-        [given_answer(samples), given_answer(samples, 1), given_answer(samples)],
-    )
+    landed = LandedAnswers()
+    early = EarlyBooks(landed.read, decode, normalise)
+    answers = [given_answer(samples), given_answer(samples, 1), given_answer(samples)]
     for number, each in enumerate(answers):
-        offer(early, number, [each])
-    offer(early, 0, [given_answer(samples, 5)])
+        landed.offer(early, number, [each])
+    landed.offer(early, 0, [given_answer(samples, 5)])
     found = early.find_parts(1, Platform.BETPAWA)
     assert [part.segments for part in found] == [
         tuple(segment_of(Platform.BETPAWA, n) for n in numbers) for numbers in ((0, 1), (2,))
@@ -181,43 +191,40 @@ def test_books_of_landed_segments_are_those_that_reading_them_gives(
 
 
 def test_recorded_answers_are_not_read_before_anybody_derives_them(samples: Path) -> None:
-    early = EarlyBooks(decode, normalise)
-    offer(early, 0, [given_answer(samples)], Scope.RECORDED)
+    landed = LandedAnswers()
+    early = EarlyBooks(landed.read, decode, normalise)
+    landed.offer(early, 0, [given_answer(samples)], Scope.RECORDED)
+    assert early.find_parts(1, Platform.BETPAWA) == landed.read_names == []
+
+
+def test_books_are_kept_up_to_a_limit(samples: Path) -> None:
+    landed = LandedAnswers()
+    early = EarlyBooks(landed.read, decode, normalise, max_bytes=1)
+    landed.offer(early, 0, [given_answer(samples)])
     assert early.find_parts(1, Platform.BETPAWA) == []
 
 
-@pytest.mark.parametrize("limits", [{"max_bytes": 1}, {"max_waiting_bytes": 1}])
-def test_what_is_kept_has_bounds(samples: Path, limits: dict[str, int]) -> None:
-    early = EarlyBooks(decode, normalise, **limits)
-    offer(early, 0, [given_answer(samples)])
-    assert early.find_parts(1, Platform.BETPAWA) == []
-
-
-@pytest.mark.parametrize(("missing_bytes", "numbers"), [(0, [0, 1, 3]), (1, [0, 3])])
-def test_bodies_that_wait_have_room_by_their_size(samples: Path, missing_bytes: int, numbers: list[int]) -> None:
-    first, second = given_answer(samples), given_answer(samples, 1)
-    reading, go_on = threading.Event(), threading.Event()
+def test_segments_that_wait_are_not_read_after_their_scrape_has_failed(samples: Path) -> None:
+    begun, go_on, landed = threading.Event(), threading.Event(), LandedAnswers()
 
     def decode_late(platform: Platform, answers: Iterable[Answer]) -> DecodedAnswers:
-        reading.set()
-        go_on.wait(PATIENCE_S)
+        begun.set()
+        assert go_on.wait(PATIENCE_S)
         return decode(platform, answers)
 
-    room = len(first.body or b"") + len(second.body or b"") - missing_bytes
-    early = EarlyBooks(decode_late, normalise, max_waiting_bytes=room)
-    offer(early, 0, [first])
-    assert reading.wait(PATIENCE_S)
-    offer(early, 1, [second])
-    offer(early, 2, [second])
+    early = EarlyBooks(landed.read, decode_late, normalise)
+    landed.offer(early, 0, [given_answer(samples)])
+    assert begun.wait(PATIENCE_S)
+    landed.offer(early, 1, [given_answer(samples, 1)])
+    early.stop(1)
     go_on.set()
-    early.find_parts(1, Platform.BETPAWA)
-    offer(early, 3, [first])
-    found = [segment for part in early.find_parts(1, Platform.BETPAWA) for segment in part.segments]
-    assert found == [segment_of(Platform.BETPAWA, number) for number in numbers]
+    assert [part.segments for part in early.find_parts(1, Platform.BETPAWA)] == [(segment_of(Platform.BETPAWA, 0),)]
+    assert landed.read_names == [segment_of(Platform.BETPAWA, 0).name]
 
 
 def test_an_error_of_reading_is_left_to_who_derives_and_ends_a_part(samples: Path) -> None:
     good, bad = given_answer(samples), given_answer(samples, 1)
+    landed = LandedAnswers()
 
     def broken(platform: Platform, answers: Iterable[Answer]) -> DecodedAnswers:
         given = list(answers)
@@ -225,9 +232,9 @@ def test_an_error_of_reading_is_left_to_who_derives_and_ends_a_part(samples: Pat
             raise RuntimeError("a defect")
         return decode(platform, given)
 
-    early = EarlyBooks(broken, normalise, max_waiting_bytes=MANY)
+    early = EarlyBooks(landed.read, broken, normalise)
     for number, each in enumerate((good, bad, good)):
-        offer(early, number, [each])
+        landed.offer(early, number, [each])
     assert [part.segments for part in early.find_parts(1, Platform.BETPAWA)] == [
         (segment_of(Platform.BETPAWA, 0),),
         (segment_of(Platform.BETPAWA, 2),),
