@@ -31,4 +31,7 @@ class PipelineResource(dg.ConfigurableResource):
         if context.instance is not None:
             pool_connections(context.instance)
         with run_heartbeat.start_run_heartbeat(pipeline, context.run.run_id, context.run.job_name, FIRST_DAY):
-            yield pipeline
+            try:
+                yield pipeline
+            finally:
+                pipeline.early_books.drop_queue()

@@ -29,7 +29,7 @@ POSSIBLY_DEAD_STATUSES: Final = (dg.DagsterRunStatus.NOT_STARTED, *RUNNING_STATU
 A command writes a heartbeat, creates its run, and then starts it. If it is killed in between, the run is not started.
 """
 UNFINISHED_STATUSES: Final = [dg.DagsterRunStatus.QUEUED, *POSSIBLY_DEAD_STATUSES]
-"""The statuses of runs that wait or execute."""
+"""The statuses of runs that have not ended."""
 
 
 def start_run_heartbeat(

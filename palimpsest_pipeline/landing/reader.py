@@ -308,13 +308,18 @@ class LandingReader(LandingFiles):
         return self._read_frames(folder, manifest.cycle_id, segments, kinds, columns)
 
     def iterate_segment(self, cycle: Cycle, segment: Segment, kinds: Collection[PayloadKind]) -> Iterator[Answer]:
-        """Yield the answers of the given kinds in one segment of a cycle, which need not be closed yet.
+        """Yield a segment's answers of the given kinds, in order of arrival. The cycle may still be running.
 
         Raises LandingIncomplete when the segment is missing or has changed since it was written.
         """
-        folder = self._cycle_folder(cycle.partition_hour, cycle.cycle_id)
-        frames = self._read_frames(folder, cycle.cycle_id, [segment], kinds, tuple(ANSWER_SCHEMA))
-        return itertools.chain.from_iterable(map(self.iterate_answers, frames))
+        folder, columns = self._cycle_folder(cycle.partition_hour, cycle.cycle_id), list(ANSWER_SCHEMA)
+        if not self._local:
+            folder.fs.invalidate_cache()  # fsspec caches listings, which lack a file written after them
+        frame = self._read_segment(folder, cycle.cycle_id, segment, columns, _build_kind_filter(kinds))
+        frames = self._read_compacted(folder, cycle.cycle_id, [segment.name], columns) if frame is None else [frame]
+        for each in frames:
+            rows = each.filter(_build_kind_filter(kinds)).with_columns(OBSERVED_AT_EXPR)
+            yield from self.iterate_answers(rows)
 
     def _require_segments(self, manifest: Manifest, platforms: Collection[Platform] | None) -> UPath:
         """Return the cycle's folder. Raises LandingIncomplete when segments of the platforms are missing."""

@@ -4,7 +4,7 @@ They use the same jobs and the same instance as the daemon's runs, so the UI sho
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stderr
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -157,11 +157,14 @@ def _execute_run(
         resolved = resolved.get_subset(asset_selection=_select_group(resolved, group))
 
     @dg.resource
-    def pipeline_resource(context: dg.InitResourceContext) -> Pipeline:
-        """Return the pipeline. Dagster calls this before the first step, when no other code changes the run."""
+    def pipeline_resource(context: dg.InitResourceContext) -> Iterator[Pipeline]:
+        """Yield the pipeline. Dagster calls this before the first step, when no other code changes the run."""
         if context.instance is not None and context.run is not None:
             assign_repository(context.instance, context.run)
-        return pipeline
+        try:
+            yield pipeline
+        finally:
+            pipeline.early_books.drop_queue()
 
     startup_s, began, run_id = time.time() - psutil.Process().create_time(), time.monotonic(), str(uuid4())
     # Libraries write texts to standard error that are also in the run's log, or that do not help the user.

@@ -107,7 +107,7 @@ class Pipeline:
         return ListingCache()
 
     def read_details(self, cycle: Cycle, segment: Segment) -> Iterator[Answer]:
-        """Yield the usable detail answers in one landed segment of a cycle."""
+        """Yield the detail answers without a failure in one landed segment of a cycle."""
         answers = self.landing.iterate_segment(cycle, segment, [PayloadKind.DETAIL])
         return (answer for answer in answers if answer.ok)
 

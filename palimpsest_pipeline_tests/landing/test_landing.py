@@ -614,20 +614,29 @@ def test_one_segment_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert len(names) == 2, "the columns of the whole cycle have stayed in memory"
 
 
-def test_a_segment_is_offered_when_it_is_landed_and_can_be_read_before_the_manifest(tmp_path: Path) -> None:
-    offered: list[tuple[Cycle, Segment]] = []
-    landing = Landing(tmp_path, lambda *landed: offered.append(landed))
-    writer = landing.open_writer(cycle())
+def test_a_segment_can_be_read_as_soon_as_it_is_landed(tmp_path: Path) -> None:
+    found: list[Answer] = []
+    segments: list[Segment] = []
+
+    def read(landed_cycle: Cycle, segment: Segment) -> None:
+        segments.append(segment)
+        found.extend(landing.iterate_segment(landed_cycle, segment, [PayloadKind.DETAIL]))
+
+    landing = Landing(tmp_path, read)
     answers = [answer(1), answer(2, kind=PayloadKind.LISTING), answer(3)]
+    writer = landing.open_writer(cycle())
     for each in answers:
         writer.append(each)
     writer.flush()
-    ((landed_cycle, segment),) = offered
-    assert landed_cycle == cycle()
-    assert list(landing.iterate_segment(cycle(), segment, [PayloadKind.DETAIL])) == [answers[0], answers[2]]
-    (tmp_path / next(path for path in tmp_path.rglob("seg-*.parquet"))).unlink()
+    assert found == [answers[0], answers[2]]
+    writer.close(RunStatus.COMPLETED, RECEIVED)
+    path = next(tmp_path.rglob("seg-*.parquet"))
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    with pytest.raises(LandingIncomplete, match="not as it was written"):
+        list(landing.iterate_segment(cycle(), segments[0], [PayloadKind.DETAIL]))
+    path.unlink()
     with pytest.raises(LandingIncomplete, match="missing"):
-        list(landing.iterate_segment(cycle(), segment, [PayloadKind.DETAIL]))
+        list(landing.iterate_segment(cycle(), segments[0], [PayloadKind.DETAIL]))
 
 
 def test_an_answer_landed_with_an_absurd_instant_is_read_as_observed_when_it_arrived(tmp_path: Path) -> None:

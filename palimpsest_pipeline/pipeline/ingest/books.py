@@ -4,6 +4,7 @@ Uses no database and no landing. Belongs here: decoding answers, and caching the
 not belong here: selecting the answers (`cycle_frames`), writing the rows (`write_core`).
 """
 
+import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +34,8 @@ from palimpsest_pipeline.markets.players import PLAYERS_SCHEMA
 from palimpsest_pipeline.markets.unmapped_markets import COVERAGE_SCHEMA, UNMAPPED_SCHEMA
 from palimpsest_pipeline.platforms.base import PlatformAdapter
 from palimpsest_pipeline.storage.catalog.listings import LISTING_SCHEMA
+
+log = logging.getLogger(__name__)
 
 OUT_OF_SCOPE_REASON: Final = f"{IN_PLAY_REASON}: out of scope for prematch odds"
 NO_PRICE_REASON: Final = "the book has outcomes and no price"
@@ -348,11 +351,11 @@ class EarlyPart:
 
 
 class EarlyBooks:
-    """A cache of decoded books, filled by one thread that reads each segment when it is landed.
+    """A cache of decoded books: one thread reads each landed segment back from the landing and decodes it.
 
     Books stay in the cache until the cycle's odds are derived. Derived rows are the same with and without the cache.
-    Segments that are not in it (another process landed them, or the memory was full) are read when the rows are
-    derived, by the same functions.
+    Segments that are not in it (another process landed them, the cache was full, reading failed) are read when the rows
+    are derived, by the same functions.
     """
 
     def __init__(
@@ -363,25 +366,29 @@ class EarlyBooks:
         *,
         max_bytes: int = MAX_KEPT_BYTES,
     ) -> None:
-        """Read a landed segment with `read_details`, which returns its usable detail answers."""
+        """Create an empty cache of at most `max_bytes`.
+
+        `read_details` returns the detail answers without a failure in one landed segment.
+        """
         self._read_details = read_details
         self._decode = decode
         self._normalise = normalise
         self._max_bytes = max_bytes
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="books")
-        self._stopped_ids: set[int] = set()
+        self._queue_number = 0
         # Only the thread uses the attributes below.
         self._parts: dict[tuple[int, Platform], list[EarlyPart]] = {}
         self._bytes = 0
+        self._is_full = False
 
     def offer(self, cycle: Cycle, segment: Segment) -> None:
-        """Queue a landed segment to be read. Returns at once."""
+        """Queue a landed segment and return at once. Segments of recorded cycles are ignored."""
         if cycle.scope is not Scope.RECORDED:  # an imported cycle may be derived much later
-            self._pool.submit(self._read_segment, cycle, segment)
+            self._pool.submit(self._read_segment, self._queue_number, cycle, segment)
 
-    def stop(self, cycle_id: int) -> None:
-        """Read no more segments of a cycle whose scrape has failed, so that the process can end at once."""
-        self._stopped_ids.add(cycle_id)
+    def drop_queue(self) -> None:
+        """Skip the segments that wait, so that the process can end at once. Called at the end of a run."""
+        self._queue_number += 1
 
     def find_parts(self, cycle_id: int, platform: Platform) -> list[EarlyPart]:
         """Return the decoded parts of a platform in order of arrival, after reading all queued segments."""
@@ -393,14 +400,15 @@ class EarlyBooks:
 
     # --- the methods below run on the thread ---
 
-    def _read_segment(self, cycle: Cycle, segment: Segment) -> None:
+    def _read_segment(self, queue_number: int, cycle: Cycle, segment: Segment) -> None:
         key = cycle.cycle_id, segment.platform
         try:
-            if self._bytes > self._max_bytes or cycle.cycle_id in self._stopped_ids:
+            if self._is_full or queue_number != self._queue_number:
                 self._close_part(key)
                 return
             decoded = self._decode(segment.platform, self._read_details(cycle, segment))
-        except Exception:  # noqa: BLE001 - reading the segment again later raises the same error
+        except Exception:  # the derivation reads the segment again, and raises an error that is still there
+            log.info("cycle %d: %s will be read again", cycle.cycle_id, segment.name, exc_info=True)
             self._close_part(key)
             return
         parts = self._parts.setdefault(key, [])
@@ -430,7 +438,8 @@ class EarlyBooks:
             return
         part.decoded = []
         self._bytes += part.books.size_bytes
-        if self._bytes > self._max_bytes:
+        self._is_full = self._bytes > self._max_bytes
+        if self._is_full:
             self._bytes -= part.books.size_bytes
             self._parts[key].remove(part)
 
@@ -442,4 +451,5 @@ class EarlyBooks:
         parts = self._finish_parts(key)
         self._parts.pop(key, None)
         self._bytes -= sum(part.books.size_bytes for part in parts if part.books is not None)
+        self._is_full = False
         return parts

@@ -137,7 +137,6 @@ def run_stage(stage: Stage, work: StageWork, observer: ScrapeObserver) -> CycleR
                 writer.flush()
             except BaseException as raised:  # noqa: BLE001 - a signal to end is handled like an error
                 error = _find_first_error(raised)
-                pipeline.early_books.stop(cycle.cycle_id)
                 result = stage.build_broken_off_result(error)
             try:
                 if writer is not None:

@@ -316,7 +316,8 @@ select sr_id from core.fixtures
 where effective_kickoff > %(now)s and (%(sr_ids)s::bigint[] is null or sr_id = any(%(sr_ids)s::bigint[]))
 order by effective_kickoff, sr_id
 """
-# With `offset 0` Postgres reads each listing by the primary key; a plain join reads the whole table for each batch.
+# Because of `offset 0`, Postgres reads each listing by the primary key. A plain join would read the whole table for
+# each batch of fixtures.
 BOOKS_SQL: Final = """
 select e.fixture_sr_id as sr_id, e.platform, c.line_id, c.state::text as state, coalesce(c.off_mask, 0) as off_mask,
     c.odds_milli, c.state_since

@@ -4,7 +4,7 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
@@ -15,7 +15,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from palimpsest_pipeline.domain.cycles import Cycle
-from palimpsest_pipeline.domain.enums import PayloadKind, Platform, Scope, Trigger
+from palimpsest_pipeline.domain.enums import FailureClass, PayloadKind, Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.observations import Detail, Listing
 from palimpsest_pipeline.landing import Segment
@@ -101,6 +101,18 @@ def test_a_live_cycle_decodes_each_detail_once_and_a_replay_gives_the_same_rows(
     assert content_hashes(replay) == derived
 
 
+def test_failed_answers_of_a_segment_are_not_decoded(make_pipeline: MakePipeline, samples: Path) -> None:
+    pipeline, good = make_pipeline(), given_answer(samples)
+    failed = replace(good, body=None, status=None, failure=FailureClass.TIMEOUT)
+    with_listing = replace(good, request=replace(good.request, kind=PayloadKind.LISTING))
+    writer = pipeline.landing.open_writer(cycle_of())
+    for each in (failed, good, with_listing):
+        writer.append(each)
+    manifest = writer.close(RunStatus.COMPLETED, AT)
+    found = [each for segment in manifest.segments for each in pipeline.read_details(cycle_of(), segment)]
+    assert found == [good]
+
+
 def test_where_there_is_no_room_the_landing_is_read(start_simulator, make_pipeline: MakePipeline) -> None:
     simulator = start_simulator(24, 3)
     small = make_pipeline(simulator)
@@ -144,12 +156,14 @@ def read(platform: Platform, answers: Iterable[Answer]) -> Books:
 
 @dataclass
 class LandedAnswers:
-    """The answers of landed segments, and the segments that were read, by name."""
+    """A fake landing: the answers by segment name, and the names of the segments that were read."""
 
     by_segment: dict[str, Sequence[Answer]] = field(default_factory=dict)
     read_names: list[str] = field(default_factory=list)
 
-    def offer(self, early: EarlyBooks, number: int, answers: Sequence[Answer], scope: Scope = Scope.FULL) -> None:
+    def land_and_offer(
+        self, early: EarlyBooks, number: int, answers: Sequence[Answer], scope: Scope = Scope.FULL
+    ) -> None:
         """Land a segment with these answers of one platform, and offer it."""
         segment = segment_of(answers[0].request.platform, number)
         self.by_segment[segment.name] = answers
@@ -174,8 +188,8 @@ def test_books_of_landed_segments_are_those_that_reading_them_gives(
     early = EarlyBooks(landed.read, decode, normalise)
     answers = [given_answer(samples), given_answer(samples, 1), given_answer(samples)]
     for number, each in enumerate(answers):
-        landed.offer(early, number, [each])
-    landed.offer(early, 0, [given_answer(samples, 5)])
+        landed.land_and_offer(early, number, [each])
+    landed.land_and_offer(early, 0, [given_answer(samples, 5)])
     found = early.find_parts(1, Platform.BETPAWA)
     assert [part.segments for part in found] == [
         tuple(segment_of(Platform.BETPAWA, n) for n in numbers) for numbers in ((0, 1), (2,))
@@ -193,36 +207,47 @@ def test_books_of_landed_segments_are_those_that_reading_them_gives(
 def test_recorded_answers_are_not_read_before_anybody_derives_them(samples: Path) -> None:
     landed = LandedAnswers()
     early = EarlyBooks(landed.read, decode, normalise)
-    landed.offer(early, 0, [given_answer(samples)], Scope.RECORDED)
+    landed.land_and_offer(early, 0, [given_answer(samples)], Scope.RECORDED)
     assert early.find_parts(1, Platform.BETPAWA) == landed.read_names == []
 
 
-def test_books_are_kept_up_to_a_limit(samples: Path) -> None:
-    landed = LandedAnswers()
-    early = EarlyBooks(landed.read, decode, normalise, max_bytes=1)
-    landed.offer(early, 0, [given_answer(samples)])
-    assert early.find_parts(1, Platform.BETPAWA) == []
+def test_nothing_is_read_into_a_full_cache_until_its_books_are_taken(
+    samples: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(books, "ANSWERS_PER_PART", 1)
+    landed, given = LandedAnswers(), given_answer(samples)
+    room = normalise([decode(Platform.BETPAWA, [given])]).size_bytes
+    early = EarlyBooks(landed.read, decode, normalise, max_bytes=room)
+    for number in range(4):
+        landed.land_and_offer(early, number, [given])
+    first, second, *others = (segment_of(Platform.BETPAWA, number) for number in range(5))
+    assert [part.segments for part in early.take_parts(1, Platform.BETPAWA)] == [(first,)]
+    assert landed.read_names == [first.name, second.name], "the second one found the cache full"
+    landed.land_and_offer(early, 4, [given])
+    assert [part.segments for part in early.find_parts(1, Platform.BETPAWA)] == [(others[-1],)]
 
 
-def test_segments_that_wait_are_not_read_after_their_scrape_has_failed(samples: Path) -> None:
-    begun, go_on, landed = threading.Event(), threading.Event(), LandedAnswers()
+def test_segments_that_wait_when_a_run_ends_are_not_read(samples: Path) -> None:
+    decoding_started, go_on, landed = threading.Event(), threading.Event(), LandedAnswers()
 
     def decode_late(platform: Platform, answers: Iterable[Answer]) -> DecodedAnswers:
-        begun.set()
+        decoding_started.set()
         assert go_on.wait(PATIENCE_S)
         return decode(platform, answers)
 
     early = EarlyBooks(landed.read, decode_late, normalise)
-    landed.offer(early, 0, [given_answer(samples)])
-    assert begun.wait(PATIENCE_S)
-    landed.offer(early, 1, [given_answer(samples, 1)])
-    early.stop(1)
+    landed.land_and_offer(early, 0, [given_answer(samples)])
+    assert decoding_started.wait(PATIENCE_S)
+    landed.land_and_offer(early, 1, [given_answer(samples, 1)])
+    early.drop_queue()
+    landed.land_and_offer(early, 2, [given_answer(samples)])
     go_on.set()
-    assert [part.segments for part in early.find_parts(1, Platform.BETPAWA)] == [(segment_of(Platform.BETPAWA, 0),)]
-    assert landed.read_names == [segment_of(Platform.BETPAWA, 0).name]
+    first, second, third = (segment_of(Platform.BETPAWA, number) for number in range(3))
+    assert [part.segments for part in early.find_parts(1, Platform.BETPAWA)] == [(first,), (third,)]
+    assert landed.read_names == [first.name, third.name] and second.name in landed.by_segment
 
 
-def test_an_error_of_reading_is_left_to_who_derives_and_ends_a_part(samples: Path) -> None:
+def test_a_segment_that_cannot_be_decoded_is_left_out_and_ends_a_part(samples: Path) -> None:
     good, bad = given_answer(samples), given_answer(samples, 1)
     landed = LandedAnswers()
 
@@ -234,7 +259,7 @@ def test_an_error_of_reading_is_left_to_who_derives_and_ends_a_part(samples: Pat
 
     early = EarlyBooks(landed.read, broken, normalise)
     for number, each in enumerate((good, bad, good)):
-        landed.offer(early, number, [each])
+        landed.land_and_offer(early, number, [each])
     assert [part.segments for part in early.find_parts(1, Platform.BETPAWA)] == [
         (segment_of(Platform.BETPAWA, 0),),
         (segment_of(Platform.BETPAWA, 2),),

@@ -128,7 +128,6 @@ def test_a_capture_broken_off_keeps_every_answer_that_came_and_says_so(
     with pytest.raises(KeyboardInterrupt):
         live_cycle.run_capture(pipeline, begun(pipeline), progress)
     assert landed(pipeline, PayloadKind.DETAIL) >= progress.over >= 20
-    assert pipeline.early_books._stopped_ids == {cycle.cycle_id}, "nothing is decoded while the process ends"
     status, runs, messages = ledger_of(pipeline)
     assert (status, set(runs)) == (RunStatus.CANCELLED, set(Platform))
     assert "capture cancelled" in messages
