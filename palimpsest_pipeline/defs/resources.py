@@ -34,4 +34,4 @@ class PipelineResource(dg.ConfigurableResource):
             try:
                 yield pipeline
             finally:
-                pipeline.early_books.drop_queue()
+                pipeline.book_reader.drop_queue()

@@ -44,7 +44,7 @@ ZSTD_LEVEL: Final = 3
 Level 1 is a fifth faster, but does not detect similar answers, so files are up to three times as large.
 """
 SegmentListener = Callable[[Cycle, Segment], None]
-"""A function that is called after each segment is landed, with the cycle and the segment's manifest entry."""
+"""A function that is called after landing a segment, with the cycle and the segment's manifest entry."""
 log = logging.getLogger(__name__)
 
 

@@ -5,9 +5,8 @@ assign them to every price. Does not belong here: reading answers (platforms), s
 margins and alerts (metrics).
 """
 
-from .build_market_rows import build_market_rows
-from .normaliser import NormalisedBatch, normalise
-from .platform_books import RawBooks, collect_raw_books
+from .normaliser import NormalisedBatch, build_market_rows, normalise
+from .platform_books import RawBooks
 from .vocabulary import Vocabulary, VocabularyError, load_vocabulary, read_vocabulary
 
 __all__ = [
@@ -16,7 +15,6 @@ __all__ = [
     "Vocabulary",
     "VocabularyError",
     "build_market_rows",
-    "collect_raw_books",
     "load_vocabulary",
     "normalise",
     "read_vocabulary",

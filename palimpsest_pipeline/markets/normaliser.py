@@ -1,8 +1,11 @@
-"""The mapping of a platform's prices to canonical prices, by joins on the vocabulary.
+"""The mapping of platforms' prices to canonical prices and market rows, by joins on the vocabulary.
 
 Ids are joined, never labels or positions, and no loop runs over prices. An occurrence is one (capture, raw market, raw
 specifier). It is mapped when each of its outcomes is mapped to a canonical outcome. Otherwise it is reported as
 unmapped, with the reason and the unmapped outcomes, while its other outcomes keep their prices.
+
+A market row is one line of a market, with the prices of its outcomes as an array: the form in which the odds history
+stores them.
 """
 
 from dataclasses import dataclass
@@ -11,10 +14,11 @@ from typing import Final
 import polars as pl
 
 from palimpsest_pipeline.domain.enums import MarketState
+from palimpsest_pipeline.domain.price_numbers import MASK_BITS
 
 from . import outcome_targets, players, specifiers, unmapped_markets
 from .numbered_texts import SUSPENDED, EncodedBatch, encode_books
-from .platform_books import RawBooks
+from .platform_books import RawBooks, repeat_places
 from .vocabulary import Vocabulary
 
 PRICES_SCHEMA: Final[dict[str, pl.DataType]] = {
@@ -27,12 +31,28 @@ PRICES_SCHEMA: Final[dict[str, pl.DataType]] = {
     "odds_milli": pl.Int32(),
     "state": pl.String(),
 }
+MARKET_ROWS_SCHEMA: Final[dict[str, pl.DataType]] = {
+    "capture": pl.UInt32(),
+    "market_id": pl.Int16(),
+    "specifier": pl.String(),
+    "outcome": pl.String(),
+    "state": pl.String(),
+    "off_mask": pl.Int64(),
+    "odds_milli": pl.List(pl.Int32()),
+}
 MERGED_SCHEMA: Final[dict[str, pl.DataType]] = {"capture": pl.UInt32(), "n_prices": pl.Int32()}
 
 STATE_NAMES: Final = pl.Series(
     "state", [MarketState.OFFERED.value, MarketState.NO_PRICE.value, MarketState.SUSPENDED.value]
 )
 """Names of states, by the state numbers of `EncodedBatch`."""
+_ROW_KEY: Final = ("capture", "market_id", "specifier", "outcome")
+_BITS: Final = pl.Series([1 << n for n in range(MASK_BITS)], dtype=pl.Int64)
+"""Powers of two, because computed powers would be floats, which cannot hold the highest bits."""
+_STATES: Final = pl.Series(
+    "state", [MarketState.NO_PRICE.value, MarketState.SUSPENDED.value, MarketState.OFFERED.value]
+)
+"""States in ascending precedence: a row has the last of these states that one of its outcomes has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,4 +187,70 @@ def _find_displaced(contested: pl.DataFrame, batch: EncodedBatch, choices: pl.Da
             "position",
         )
         .filter(~pl.col("bet").is_first_distinct())["position"]
+    )
+
+
+def build_market_rows(prices: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
+    """Return rows of `MARKET_ROWS_SCHEMA`, sorted by (capture, market_id, specifier, outcome).
+
+    `odds_milli` has one element per outcome of the vocabulary: decimal odds x 1000, null without a price. For a market
+    of open outcomes (players) each row is one outcome and the array has one element. Bit i-1 of `off_mask` is set when
+    outcome i is listed but suspended. The state is offered when an outcome has a price and is open for bets; else
+    suspended when an outcome is suspended; else no_price.
+    """
+    sizes = vocabulary.outcomes.group_by("market_id").agg(n=pl.len().cast(pl.Int16))
+    outcome_rows = (
+        _split_large(prices, sizes, vocabulary)
+        .select(
+            *_ROW_KEY,
+            "odds_milli",
+            place=pl.col("ordinal").cast(pl.Int64) - 1,
+            off=pl.col("state") == MarketState.SUSPENDED,
+        )
+        .sort(*_ROW_KEY)
+        .with_columns(begins=pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift(1)) for name in _ROW_KEY))
+        .with_columns(row=pl.col("begins").cum_sum() - 1)
+    )
+    offers = pl.col("odds_milli").is_not_null() & ~pl.col("off")
+    rows = outcome_rows.filter("begins").select(_ROW_KEY)
+    facts = (
+        outcome_rows.select(
+            "row",
+            off_mask=pl.when("off").then(_BITS.gather(outcome_rows["place"])).otherwise(0),
+            state=pl.when(offers).then(2).otherwise("off"),
+        )
+        .group_by("row")
+        .agg(pl.col("off_mask").sum(), pl.col("state").max())
+        .sort("row")
+    )
+    # One series with the elements of all rows: each row has as many as its market has outcomes.
+    n_places = rows.join(sizes, on="market_id", how="left", maintain_order="left").select(
+        n=pl.when(pl.col("outcome") == "").then("n").otherwise(1).cast(pl.UInt32)
+    )["n"]
+    starts = n_places.cum_sum() - n_places
+    odds = pl.Series([None], dtype=pl.Int32).new_from_index(0, int(n_places.sum()))
+    odds = odds.scatter(starts.gather(outcome_rows["row"]) + outcome_rows["place"], outcome_rows["odds_milli"])
+    arrays = (
+        pl.DataFrame({"row": repeat_places(n_places), "odds_milli": odds})
+        .group_by("row", maintain_order=True)
+        .agg("odds_milli")
+    )
+    return rows.hstack([_STATES.gather(facts["state"]), facts["off_mask"], arrays["odds_milli"]]).select(
+        *MARKET_ROWS_SCHEMA
+    )
+
+
+def _split_large(prices: pl.DataFrame, sizes: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
+    """Return the prices, with markets of too many outcomes for the mask changed to one row per outcome.
+
+    The key of the outcome becomes its text, as for open outcomes.
+    """
+    large = sizes.filter(pl.col("n") > MASK_BITS)
+    if large.is_empty():
+        return prices
+    names = vocabulary.outcomes.join(large, on="market_id", how="semi").select("market_id", "ordinal", "outcome_key")
+    is_large = pl.col("outcome_key").is_not_null()
+    return prices.join(names, on=("market_id", "ordinal"), how="left").with_columns(
+        outcome=pl.when(is_large).then("outcome_key").otherwise("outcome"),
+        ordinal=pl.when(is_large).then(1).otherwise("ordinal"),
     )

@@ -4,7 +4,7 @@ Imports no Dagster.
 """
 
 import os
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,13 +13,11 @@ from pathlib import Path
 
 import psycopg
 
-from palimpsest_pipeline.domain.cycles import Cycle
-from palimpsest_pipeline.domain.enums import WHOLE_LISTING_KEY, PayloadKind, Platform, Scope
-from palimpsest_pipeline.domain.exchange import Answer
+from palimpsest_pipeline.domain.enums import WHOLE_LISTING_KEY, Platform, Scope
 from palimpsest_pipeline.domain.instants import Clock
 from palimpsest_pipeline.domain.proxy import Proxy
 from palimpsest_pipeline.domain.secrets import list_header_secrets
-from palimpsest_pipeline.landing import Landing, Segment
+from palimpsest_pipeline.landing import Landing
 from palimpsest_pipeline.markets import Vocabulary, load_vocabulary
 from palimpsest_pipeline.platforms.base import PlatformAdapter
 from palimpsest_pipeline.platforms.registry import build_adapters, join_parser_versions
@@ -35,7 +33,8 @@ from palimpsest_pipeline.storage.archive import Archive
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.wire import HostConfig
 
-from .ingest.books import Books, DecodedAnswers, EarlyBooks, ListingCache, decode_books, normalise_books
+from .ingest.book_reader import BookReader
+from .ingest.books import ListingCache
 
 DATABASE_NAMES = ("palimpsest", "dagster")
 """Names of the program's own database and of the database for Dagster's storage."""
@@ -95,29 +94,15 @@ class Pipeline:
 
     @cached_property
     def landing(self) -> Landing:
-        return Landing(self.settings.landing_root, self.early_books.offer)
+        return Landing(self.settings.landing_root, self.book_reader.offer)
 
     @cached_property
-    def early_books(self) -> EarlyBooks:
-        """A cache of the running cycle's books, which are decoded while other answers still arrive."""
-        return EarlyBooks(self.read_details, self.decode_books, self.normalise_books)
+    def book_reader(self) -> BookReader:
+        return BookReader(lambda: self.landing, self.adapters, lambda: self.vocabulary)
 
     @cached_property
     def seen_listings(self) -> ListingCache:
         return ListingCache()
-
-    def read_details(self, cycle: Cycle, segment: Segment) -> Iterator[Answer]:
-        """Yield the detail answers without a failure in one landed segment of a cycle."""
-        answers = self.landing.iterate_segment(cycle, segment, [PayloadKind.DETAIL])
-        return (answer for answer in answers if answer.ok)
-
-    def decode_books(self, platform: Platform, answers: Iterable[Answer]) -> DecodedAnswers:
-        """Return the books in a platform's detail answers, with the platform's own market ids."""
-        return decode_books(answers, self.adapters[platform])
-
-    def normalise_books(self, parts: Sequence[DecodedAnswers]) -> Books:
-        """Join several results of `decode_books`, with the vocabulary's keys instead of platforms' market ids."""
-        return normalise_books(parts, self.vocabulary)
 
     @cached_property
     def archive(self) -> Archive:

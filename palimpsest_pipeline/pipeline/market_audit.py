@@ -18,8 +18,9 @@ from palimpsest_pipeline.domain.observations import Detail, PayloadRejected
 from palimpsest_pipeline.landing import Landing, LandingError
 from palimpsest_pipeline.markets import Vocabulary
 from palimpsest_pipeline.markets.audit_occurrences import OCCURRENCES_SCHEMA, expand_counted_markets, list_occurrences
-from palimpsest_pipeline.markets.platform_books import collect_raw_books
 from palimpsest_pipeline.platforms.base import PlatformAdapter
+
+from .ingest.books import collect_raw_books
 
 ANSWERS_PER_BATCH: Final = 200
 """Number of answers that are normalised together."""

@@ -11,7 +11,8 @@ from rich.table import Table
 
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.domain.exchange import Answer
-from palimpsest_pipeline.markets import collect_raw_books, load_vocabulary, normalise
+from palimpsest_pipeline.markets import load_vocabulary, normalise
+from palimpsest_pipeline.pipeline.ingest.books import collect_raw_books
 from palimpsest_pipeline.platforms.base import PlatformAdapter
 from palimpsest_pipeline.platforms.registry import build_adapters
 from palimpsest_pipeline_tests.fixtures.samples import shared_path

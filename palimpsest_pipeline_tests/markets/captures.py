@@ -13,8 +13,9 @@ import polars as pl
 from palimpsest_pipeline.domain.enums import MarketState, PayloadKind, Platform, Sport
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.observations import Detail
-from palimpsest_pipeline.markets import RawBooks, Vocabulary, collect_raw_books, load_vocabulary, normalise
+from palimpsest_pipeline.markets import RawBooks, Vocabulary, load_vocabulary, normalise
 from palimpsest_pipeline.markets.platform_books import MARKETS_SCHEMA, OUTCOMES_SCHEMA
+from palimpsest_pipeline.pipeline.ingest.books import collect_raw_books
 from palimpsest_pipeline.platforms.registry import build_adapters
 
 CAPTURES: Final = {

@@ -7,8 +7,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from palimpsest_pipeline.markets import Vocabulary, build_market_rows, load_vocabulary, normalise, read_vocabulary
-from palimpsest_pipeline.markets.build_market_rows import MARKET_ROWS_SCHEMA
-from palimpsest_pipeline.markets.normaliser import PRICES_SCHEMA
+from palimpsest_pipeline.markets.normaliser import MARKET_ROWS_SCHEMA, PRICES_SCHEMA
 from palimpsest_pipeline.markets.vocabulary import FILE_COLUMNS
 
 from .captures import captured_books

@@ -10,7 +10,8 @@ import pytest
 
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.domain.exchange import Answer
-from palimpsest_pipeline.markets import collect_raw_books, load_vocabulary, normalise
+from palimpsest_pipeline.markets import load_vocabulary, normalise
+from palimpsest_pipeline.pipeline.ingest.books import collect_raw_books
 from palimpsest_pipeline.platforms.registry import build_adapters
 from palimpsest_pipeline.simulator.app import Simulator
 from palimpsest_pipeline.simulator.render_sportybet import build_envelope

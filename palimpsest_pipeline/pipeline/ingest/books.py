@@ -1,22 +1,20 @@
 """The content of detail answers as frames: listings, books with vocabulary keys, and refused answers.
 
-Uses no database and no landing. Belongs here: decoding answers, and caching the results while a cycle is scraped. Does
-not belong here: selecting the answers (`cycle_frames`), writing the rows (`write_core`).
+Uses no database and no landing. Belongs here: decoding answers. Does not belong here: selecting the answers
+(`book_reader`, `cycle_frames`), writing the rows (`write_core`).
 """
 
-import logging
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from itertools import accumulate
+from operator import attrgetter
 from typing import Final
 
 import polars as pl
 
-from palimpsest_pipeline.domain.cycles import Cycle
-from palimpsest_pipeline.domain.enums import PayloadKind, Platform, Scope
+from palimpsest_pipeline.domain.enums import PayloadKind, Platform
 from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.observations import (
     IN_PLAY_REASON,
@@ -27,15 +25,13 @@ from palimpsest_pipeline.domain.observations import (
     Reject,
 )
 from palimpsest_pipeline.domain.schemas import INSTANT
-from palimpsest_pipeline.landing import Segment
-from palimpsest_pipeline.markets import RawBooks, Vocabulary, build_market_rows, collect_raw_books, normalise
-from palimpsest_pipeline.markets.build_market_rows import MARKET_ROWS_SCHEMA
+from palimpsest_pipeline.markets import RawBooks, Vocabulary, build_market_rows, normalise
+from palimpsest_pipeline.markets.normaliser import MARKET_ROWS_SCHEMA
+from palimpsest_pipeline.markets.platform_books import MARKETS_SCHEMA, OUTCOMES_SCHEMA, repeat_places
 from palimpsest_pipeline.markets.players import PLAYERS_SCHEMA
 from palimpsest_pipeline.markets.unmapped_markets import COVERAGE_SCHEMA, UNMAPPED_SCHEMA
 from palimpsest_pipeline.platforms.base import PlatformAdapter
 from palimpsest_pipeline.storage.catalog.listings import LISTING_SCHEMA
-
-log = logging.getLogger(__name__)
 
 OUT_OF_SCOPE_REASON: Final = f"{IN_PLAY_REASON}: out of scope for prematch odds"
 NO_PRICE_REASON: Final = "the book has outcomes and no price"
@@ -51,19 +47,16 @@ OWNER_SCHEMA: Final[dict[str, pl.DataType]] = {
     "external_id": pl.String(),
     "observed_at": INSTANT,
 }
+_ANSWER_COLUMNS: Final = {name: MARKETS_SCHEMA[name] for name in ("capture", "platform", "sport")}
+_MARKET_COLUMNS: Final = {name: kind for name, kind in MARKETS_SCHEMA.items() if name not in _ANSWER_COLUMNS}
+IS_USABLE: Final = attrgetter("ok")
+"""Function that returns whether a request has succeeded, so that its answer may have content."""
 COUNT_COLUMNS: Final = ("n_markets_listed", "n_markets_mapped", "n_markets_priced", "n_prices", "n_prices_merged")
 ANSWER_SCHEMA: Final[dict[str, pl.DataType]] = {**OWNER_SCHEMA, **dict.fromkeys(COUNT_COLUMNS, pl.Int32())}
-MAX_KEPT_BYTES: Final = 96 * 2**20
-"""Maximum memory of the cached books: the frames of some 3,000 fixtures."""
 MAX_LISTING_ROWS: Final = 200_000
 """Maximum number of cached listings.
 
 This is enough for a day of full cycles with some hundred fixtures, or for one cycle with some ten thousand.
-"""
-ANSWERS_PER_PART: Final = 64
-"""Number of answers in one call of the vocabulary's normalisation.
-
-A call takes about 25 ms even for one answer. The decoded content of this many answers takes about ten megabytes.
 """
 
 
@@ -82,7 +75,7 @@ class Books:
 
     `capture` numbers the answers whose book could be read, in the order of the answers; it is a column of the frames
     below. `listings` has the columns LISTING_SCHEMA, and includes answers whose book was refused. `answers` has the
-    columns ANSWER_SCHEMA. `rows` has the columns `markets.build_market_rows.MARKET_ROWS_SCHEMA`. `unmapped`, `coverage`
+    columns ANSWER_SCHEMA. `rows` has the columns `markets.normaliser.MARKET_ROWS_SCHEMA`. `unmapped`, `coverage`
     and `players` are as in `NormalisedBatch`. `refused` is the input of `storage.ledger.rejected_answers`.
     `without_price` names the answers whose book has outcomes and no price.
     """
@@ -128,14 +121,17 @@ class DecodedAnswers:
 
 
 def decode_books(answers: Iterable[Answer], adapter: PlatformAdapter) -> DecodedAnswers:
-    """Decode detail answers of the adapter's platform, with one answer's body in memory at a time."""
+    """Decode the detail answers of the adapter's platform, with one answer's body in memory at a time.
+
+    Failed answers are left out, because they contain nothing about a listing.
+    """
     listings: list[ObservedListing] = []
     rejects: list[tuple[PayloadKind, Reject, bool]] = []
     without_price: list[Reject] = []
     owners: list[tuple[int, str, str, str, datetime]] = []
 
     def iterate_details() -> Iterable[Detail]:
-        for answer in answers:
+        for answer in filter(IS_USABLE, answers):
             try:
                 detail = adapter.read_detail(answer)
             except PayloadRejected as rejected:
@@ -175,6 +171,24 @@ def decode_books(answers: Iterable[Answer], adapter: PlatformAdapter) -> Decoded
         tuple(rejects),
         tuple(without_price),
     )
+
+
+def collect_raw_books(details: Iterable[Detail]) -> RawBooks:
+    """Return the books of several answers; `capture` is the answer's position in `details`.
+
+    Keeps only the columns of a detail: if `details` is a generator, the texts of only one answer are in memory at a
+    time.
+    """
+    owners = []
+    columns = {name: [pl.Series([], dtype=kind)] for name, kind in (_MARKET_COLUMNS | OUTCOMES_SCHEMA).items()}
+    for place, detail in enumerate(details):
+        owners.append((place, detail.listing.platform, detail.listing.sport, len(detail.prices.market_id)))
+        for name, parts in columns.items():
+            parts.append(pl.Series(getattr(detail.prices, name), dtype=parts[0].dtype))
+    batch = {name: pl.concat(parts).alias(name) for name, parts in columns.items()}
+    answers = pl.DataFrame(owners, schema={**_ANSWER_COLUMNS, "n_rows": pl.UInt32}, orient="row")
+    markets = answers.drop("n_rows")[repeat_places(answers["n_rows"])].hstack([batch[name] for name in _MARKET_COLUMNS])
+    return RawBooks(markets, pl.DataFrame([batch[name] for name in OUTCOMES_SCHEMA]))
 
 
 def normalise_books(parts: Sequence[DecodedAnswers], vocabulary: Vocabulary) -> Books:
@@ -226,10 +240,11 @@ def _count_markets(
 def read_listings(answers: Iterable[Answer], adapter: PlatformAdapter) -> list[ObservedListing]:
     """Return the listings that the detail answers describe.
 
-    An answer that cannot be read, or whose match is in play, is left out here; `decode_books` records it as refused.
+    Failed answers are left out. An answer that cannot be read, or whose match is in play, is left out too;
+    `decode_books` records it as refused.
     """
     listings = []
-    for answer in answers:
+    for answer in filter(IS_USABLE, answers):
         try:
             listing = adapter.read_listing(answer)
         except PayloadRejected:
@@ -335,121 +350,3 @@ class ListingCache:
             cached_frames = [self._listings.pop((cycle_id, digest, platform), None) for platform in platforms]
         frames = [frame for frame in cached_frames if frame is not None]
         return pl.concat(frames) if frames and len(frames) == len(cached_frames) else None
-
-
-@dataclass(slots=True)
-class EarlyPart:
-    """Consecutive segments of one platform, decoded; normalised when there are enough answers."""
-
-    segments: tuple[Segment, ...] = ()
-    decoded: list[DecodedAnswers] = field(default_factory=list)
-    books: Books | None = None
-
-    @property
-    def n_answers(self) -> int:
-        return sum(part.owners.height for part in self.decoded)
-
-
-class EarlyBooks:
-    """A cache of decoded books: one thread reads each landed segment back from the landing and decodes it.
-
-    Books stay in the cache until the cycle's odds are derived. Derived rows are the same with and without the cache.
-    Segments that are not in it (another process landed them, the cache was full, reading failed) are read when the rows
-    are derived, by the same functions.
-    """
-
-    def __init__(
-        self,
-        read_details: Callable[[Cycle, Segment], Iterable[Answer]],
-        decode: Callable[[Platform, Iterable[Answer]], DecodedAnswers],
-        normalise: Callable[[Sequence[DecodedAnswers]], Books],
-        *,
-        max_bytes: int = MAX_KEPT_BYTES,
-    ) -> None:
-        """Create an empty cache of at most `max_bytes`.
-
-        `read_details` returns the detail answers without a failure in one landed segment.
-        """
-        self._read_details = read_details
-        self._decode = decode
-        self._normalise = normalise
-        self._max_bytes = max_bytes
-        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="books")
-        self._queue_number = 0
-        # Only the thread uses the attributes below.
-        self._parts: dict[tuple[int, Platform], list[EarlyPart]] = {}
-        self._bytes = 0
-        self._is_full = False
-
-    def offer(self, cycle: Cycle, segment: Segment) -> None:
-        """Queue a landed segment and return at once. Segments of recorded cycles are ignored."""
-        if cycle.scope is not Scope.RECORDED:  # an imported cycle may be derived much later
-            self._pool.submit(self._read_segment, self._queue_number, cycle, segment)
-
-    def drop_queue(self) -> None:
-        """Skip the segments that wait, so that the process can end at once. Called at the end of a run."""
-        self._queue_number += 1
-
-    def find_parts(self, cycle_id: int, platform: Platform) -> list[EarlyPart]:
-        """Return the decoded parts of a platform in order of arrival, after reading all queued segments."""
-        return self._pool.submit(self._finish_parts, (cycle_id, platform)).result()
-
-    def take_parts(self, cycle_id: int, platform: Platform) -> list[EarlyPart]:
-        """Return the early parts as `find_parts` does, and remove them from the cache."""
-        return self._pool.submit(self._hand_over_parts, (cycle_id, platform)).result()
-
-    # --- the methods below run on the thread ---
-
-    def _read_segment(self, queue_number: int, cycle: Cycle, segment: Segment) -> None:
-        key = cycle.cycle_id, segment.platform
-        try:
-            if self._is_full or queue_number != self._queue_number:
-                self._close_part(key)
-                return
-            decoded = self._decode(segment.platform, self._read_details(cycle, segment))
-        except Exception:  # the derivation reads the segment again, and raises an error that is still there
-            log.info("cycle %d: %s will be read again", cycle.cycle_id, segment.name, exc_info=True)
-            self._close_part(key)
-            return
-        parts = self._parts.setdefault(key, [])
-        if not parts or parts[-1].books is not None:
-            parts.append(EarlyPart())
-        part = parts[-1]
-        part.segments += (segment,)
-        part.decoded.append(decoded)
-        if part.n_answers >= ANSWERS_PER_PART:
-            self._normalise_part(key, part)
-
-    def _close_part(self, key: tuple[int, Platform]) -> None:
-        """Normalise the current part and end it, because the segment that follows it was not decoded.
-
-        The segments of a part must follow each other without a gap.
-        """
-        parts = self._parts.get(key)
-        if parts and parts[-1].books is None:
-            self._normalise_part(key, parts[-1])
-
-    def _normalise_part(self, key: tuple[int, Platform], part: EarlyPart) -> None:
-        """Normalise the answers of a part; drop the part if this fails or the cache is full."""
-        try:
-            part.books = self._normalise(part.decoded)
-        except Exception:  # noqa: BLE001 - reading these segments later raises the same error
-            self._parts[key].remove(part)
-            return
-        part.decoded = []
-        self._bytes += part.books.size_bytes
-        self._is_full = self._bytes > self._max_bytes
-        if self._is_full:
-            self._bytes -= part.books.size_bytes
-            self._parts[key].remove(part)
-
-    def _finish_parts(self, key: tuple[int, Platform]) -> list[EarlyPart]:
-        self._close_part(key)
-        return list(self._parts.get(key, []))
-
-    def _hand_over_parts(self, key: tuple[int, Platform]) -> list[EarlyPart]:
-        parts = self._finish_parts(key)
-        self._parts.pop(key, None)
-        self._bytes -= sum(part.books.size_bytes for part in parts if part.books is not None)
-        self._is_full = False
-        return parts

@@ -3,23 +3,21 @@
 Reads the landing with the platforms' parsers, and writes nothing. Imports no Dagster.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from itertools import chain, islice
 from typing import Final
 
-import msgspec
 import polars as pl
 
 from palimpsest_pipeline.domain.enums import PayloadKind, Platform, Scope
 from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.observations import Discovery
-from palimpsest_pipeline.landing import Manifest, Segment
+from palimpsest_pipeline.landing import Manifest
 from palimpsest_pipeline.matching import find_country_iso
 from palimpsest_pipeline.storage.catalog.listings import LISTING_SCHEMA, MANIFEST_SCHEMA, TOURNAMENT_SCHEMA, CycleFacts
 
 from ..context import Pipeline
-from .books import Books, EarlyPart, ObservedListing, frame_listings, read_listings
+from .books import Books, ObservedListing, frame_listings, read_listings
 
 DISCOVERY_KINDS: Final = (PayloadKind.TREE, PayloadKind.LISTING)
 WHOLE_TREE_ID: Final = "*"
@@ -92,30 +90,12 @@ def read_cycle_listings(
 def _read_detail_listings(pipeline: Pipeline, manifest: Manifest, platforms: Sequence[Platform]) -> pl.DataFrame:
     frames = [pl.DataFrame(schema=LISTING_SCHEMA)]
     for platform in platforms:
-        for part in _read_parts(
-            pipeline, manifest, platform, pipeline.early_books.find_parts(manifest.cycle_id, platform)
-        ):
+        for part in pipeline.book_reader.iterate_parts(manifest, platform):
             if isinstance(part, Books):
                 frames.append(part.listings)
             else:
                 frames.append(frame_listings(read_listings(part, pipeline.adapters[platform])))
     return pl.concat(frames)
-
-
-def read_cycle_books(pipeline: Pipeline, manifest: Manifest, platform: Platform, batch_size: int) -> Iterator[Books]:
-    """Yield the books of all detail answers of a platform.
-
-    Books that were decoded during the scrape are reused. Other answers are read from the landing, `batch_size` at a
-    time.
-    """
-    for part in _read_parts(pipeline, manifest, platform, pipeline.early_books.take_parts(manifest.cycle_id, platform)):
-        if isinstance(part, Books):
-            yield part
-            continue
-        for first in part:  # an iterator, because a list would keep all bodies in memory at once
-            yield pipeline.normalise_books(
-                [pipeline.decode_books(platform, chain([first], islice(part, batch_size - 1)))]
-            )
 
 
 def list_discovered_listings(discoveries: dict[Platform, tuple[Discovery, datetime]]) -> list[ObservedListing]:
@@ -186,41 +166,6 @@ def frame_tournaments(discoveries: dict[Platform, tuple[Discovery, datetime]], l
         seen_at="observed_at",
     )
     return pl.concat([declared, claimed.select(*TOURNAMENT_SCHEMA)]).unique()
-
-
-def _read_parts(
-    pipeline: Pipeline, manifest: Manifest, platform: Platform, read: Sequence[EarlyPart]
-) -> Iterator[Books | Iterator[Answer]]:
-    """Yield a platform's detail answers in order of arrival, as decoded books or as answers to decode.
-
-    `read` are the parts that were decoded during the scrape. Only the bodies of one segment are in memory at a time.
-    Failed attempts are left out, because they contain nothing about a listing.
-    """
-
-    segments = [segment for segment in manifest.segments if segment.platform is platform]
-    early = {part.segments[0]: part for part in read}
-    del read
-    unread: list[Segment] = []
-    while segments:
-        part = early.pop(segments[0], None)  # popped, so that the memory of books is freed once they are written
-        if part is None or part.books is None or tuple(segments[: len(part.segments)]) != part.segments:
-            unread.append(segments.pop(0))
-            continue
-        if unread:
-            yield _read_landed_details(pipeline, manifest, unread)
-            unread = []
-        yield part.books
-        del segments[: len(part.segments)]
-    if unread:
-        yield _read_landed_details(pipeline, manifest, unread)
-
-
-def _read_landed_details(pipeline: Pipeline, manifest: Manifest, segments: Sequence[Segment]) -> Iterator[Answer]:
-    """Yield the landed detail answers of these segments of the cycle."""
-    frames = pipeline.landing.read_segments(
-        msgspec.structs.replace(manifest, segments=tuple(segments)), [PayloadKind.DETAIL]
-    )
-    return (answer for frame in frames for answer in pipeline.landing.iterate_answers(frame) if answer.ok)
 
 
 def _find_country_iso(country_raw: str | None) -> str | None:

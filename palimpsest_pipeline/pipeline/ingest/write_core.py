@@ -139,7 +139,7 @@ def make_odds_derivation(platform: Platform) -> DeriveProduct:
             conn,
             cycle_id,
             platform,
-            cycle_frames.read_cycle_books(pipeline, manifest, platform, ANSWERS_PER_BATCH),
+            pipeline.book_reader.read_books(manifest, platform, ANSWERS_PER_BATCH),
         )
         dropped_answers = stale.join(books.answers, on=list(ANSWER_KEY_SCHEMA), how="anti")
         history.remove_answers(conn, dropped_answers, lock_key)

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from palimpsest_pipeline.domain.enums import FailureClass, Platform, Sport
+from palimpsest_pipeline.domain.enums import Platform, Sport
 from palimpsest_pipeline.domain.exchange import Answer, Request
-from palimpsest_pipeline.domain.observations import Detail, Discovery, Listing
+from palimpsest_pipeline.domain.observations import Discovery
 
 from ..base import Crawl
 from . import book, discovery, endpoints, parse_events
@@ -19,6 +19,9 @@ class BetpawaAdapter:
 
     platform: Platform = Platform.BETPAWA
     parser_version: int = 3
+    read_listing = staticmethod(book.read_listing)
+    read_detail = staticmethod(book.read_detail)
+    judge = staticmethod(parse_events.judge)
 
     def __init__(
         self, api_version: str = "v4", brand: str = endpoints.BRANDS["ng"].header, max_lists: int = discovery.MAX_LISTS
@@ -42,12 +45,3 @@ class BetpawaAdapter:
 
     def build_detail_request(self, external_id: str, sr_id: int | None) -> Request:
         return endpoints.build_detail_request(self._version, external_id, sr_id)
-
-    def read_listing(self, answer: Answer) -> Listing:
-        return book.read_listing(answer)
-
-    def read_detail(self, answer: Answer) -> Detail:
-        return book.read_detail(answer)
-
-    def judge(self, answer: Answer) -> tuple[FailureClass, str] | None:
-        return parse_events.judge(answer)

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from palimpsest_pipeline.domain.enums import FailureClass, Platform, Sport
+from palimpsest_pipeline.domain.enums import Platform, Sport
 from palimpsest_pipeline.domain.exchange import Answer, Request
-from palimpsest_pipeline.domain.observations import Detail, Discovery, Listing
+from palimpsest_pipeline.domain.observations import Discovery
 
 from ..base import Crawl
 from . import book, discovery, endpoints, parse_events
@@ -15,6 +15,9 @@ class SportybetAdapter:
 
     platform: Platform = Platform.SPORTYBET
     parser_version: int = 3
+    read_listing = staticmethod(book.read_listing)
+    read_detail = staticmethod(book.read_detail)
+    judge = staticmethod(parse_events.judge)
 
     def __init__(self, country: str = "ng", max_lists: int = discovery.MAX_LISTS) -> None:
         self._country = country
@@ -33,12 +36,3 @@ class SportybetAdapter:
 
     def build_detail_request(self, external_id: str, sr_id: int | None) -> Request:
         return endpoints.build_detail_request(self._country, external_id, sr_id)
-
-    def read_listing(self, answer: Answer) -> Listing:
-        return book.read_listing(answer)
-
-    def read_detail(self, answer: Answer) -> Detail:
-        return book.read_detail(answer)
-
-    def judge(self, answer: Answer) -> tuple[FailureClass, str] | None:
-        return parse_events.judge(answer)

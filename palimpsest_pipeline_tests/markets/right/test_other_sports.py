@@ -16,8 +16,9 @@ import pytest
 from palimpsest_pipeline.domain.enums import PayloadKind, Platform
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.observations import Detail
-from palimpsest_pipeline.markets import collect_raw_books, load_vocabulary, normalise
+from palimpsest_pipeline.markets import load_vocabulary, normalise
 from palimpsest_pipeline.metrics import build_outcome_sets, compute_market_margins
+from palimpsest_pipeline.pipeline.ingest.books import collect_raw_books
 from palimpsest_pipeline.platforms.registry import build_adapters
 
 FILES: Final = {

@@ -3,31 +3,32 @@
 import json
 import threading
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
 from palimpsest_pipeline.domain.cycles import Cycle
-from palimpsest_pipeline.domain.enums import FailureClass, PayloadKind, Platform, RunStatus, Scope, Trigger
+from palimpsest_pipeline.domain.enums import FailureClass, PayloadKind, Platform, Scope, Trigger
 from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.observations import Detail, Listing
 from palimpsest_pipeline.landing import Segment
+from palimpsest_pipeline.landing.reader import LandingReader
 from palimpsest_pipeline.markets import load_vocabulary
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.ingest import books
+from palimpsest_pipeline.pipeline.ingest import book_reader
+from palimpsest_pipeline.pipeline.ingest.book_reader import MAX_KEPT_BYTES, BookReader
 from palimpsest_pipeline.pipeline.ingest.books import (
     EMPTY_BOOKS,
     FRAME_FIELDS,
     Books,
     DecodedAnswers,
-    EarlyBooks,
     ListingCache,
     concat_books,
     decode_books,
@@ -78,7 +79,7 @@ def counted(pipeline: Pipeline) -> list[Counting]:
 
 
 def kept_bytes(pipeline: Pipeline) -> int:
-    return pipeline.early_books._bytes
+    return pipeline.book_reader._bytes
 
 
 def test_a_live_cycle_decodes_each_detail_once_and_a_replay_gives_the_same_rows(
@@ -101,23 +102,20 @@ def test_a_live_cycle_decodes_each_detail_once_and_a_replay_gives_the_same_rows(
     assert content_hashes(replay) == derived
 
 
-def test_failed_answers_of_a_segment_are_not_decoded(make_pipeline: MakePipeline, samples: Path) -> None:
-    pipeline, good = make_pipeline(), given_answer(samples)
-    failed = replace(good, body=None, status=None, failure=FailureClass.TIMEOUT)
-    with_listing = replace(good, request=replace(good.request, kind=PayloadKind.LISTING))
-    writer = pipeline.landing.open_writer(cycle_of())
-    for each in (failed, good, with_listing):
-        writer.append(each)
-    manifest = writer.close(RunStatus.COMPLETED, AT)
-    found = [each for segment in manifest.segments for each in pipeline.read_details(cycle_of(), segment)]
-    assert found == [good]
+def test_failed_answers_tell_nothing(samples: Path) -> None:
+    good = given_answer(samples)
+    failed = replace(good, body=None, status=None, failure=FailureClass.BLOCKED)
+    assert_same(read(Platform.BETPAWA, [failed, good]), read(Platform.BETPAWA, [good]))
+    assert read_listings([failed, good], ADAPTERS[Platform.BETPAWA]) == read_listings(
+        [good], ADAPTERS[Platform.BETPAWA]
+    )
 
 
 def test_where_there_is_no_room_the_landing_is_read(start_simulator, make_pipeline: MakePipeline) -> None:
     simulator = start_simulator(24, 3)
     small = make_pipeline(simulator)
-    small.__dict__["early_books"] = EarlyBooks(
-        small.read_details, small.decode_books, small.normalise_books, max_bytes=1
+    small.__dict__["book_reader"] = BookReader(
+        lambda: small.landing, small.adapters, lambda: small.vocabulary, max_bytes=1
     )
     small.__dict__["seen_listings"] = ListingCache(max_rows=1)
     cycle_id = land_cycle(small)
@@ -160,18 +158,24 @@ class LandedAnswers:
 
     by_segment: dict[str, Sequence[Answer]] = field(default_factory=dict)
     read_names: list[str] = field(default_factory=list)
+    before_reading: Callable[[Segment], None] = lambda segment: None
 
     def land_and_offer(
-        self, early: EarlyBooks, number: int, answers: Sequence[Answer], scope: Scope = Scope.FULL
+        self, early: BookReader, number: int, answers: Sequence[Answer], scope: Scope = Scope.FULL
     ) -> None:
         """Land a segment with these answers of one platform, and offer it."""
         segment = segment_of(answers[0].request.platform, number)
         self.by_segment[segment.name] = answers
         early.offer(cycle_of(scope), segment)
 
-    def read(self, cycle: Cycle, segment: Segment) -> Sequence[Answer]:
+    def iterate_segment(self, cycle: Cycle, segment: Segment, kinds: Collection[PayloadKind]) -> Iterator[Answer]:
+        assert kinds == [PayloadKind.DETAIL]
         self.read_names.append(segment.name)
-        return self.by_segment[segment.name]
+        self.before_reading(segment)
+        return iter(self.by_segment[segment.name])
+
+    def make_reader(self, max_bytes: int = MAX_KEPT_BYTES) -> BookReader:
+        return BookReader(lambda: cast("LandingReader", self), ADAPTERS, load_vocabulary, max_bytes=max_bytes)
 
 
 def assert_same(left: Books, right: Books) -> None:
@@ -183,9 +187,9 @@ def assert_same(left: Books, right: Books) -> None:
 def test_books_of_landed_segments_are_those_that_reading_them_gives(
     samples: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(books, "ANSWERS_PER_PART", 2)
+    monkeypatch.setattr(book_reader, "ANSWERS_PER_PART", 2)
     landed = LandedAnswers()
-    early = EarlyBooks(landed.read, decode, normalise)
+    early = landed.make_reader()
     answers = [given_answer(samples), given_answer(samples, 1), given_answer(samples)]
     for number, each in enumerate(answers):
         landed.land_and_offer(early, number, [each])
@@ -206,7 +210,7 @@ def test_books_of_landed_segments_are_those_that_reading_them_gives(
 
 def test_recorded_answers_are_not_read_before_anybody_derives_them(samples: Path) -> None:
     landed = LandedAnswers()
-    early = EarlyBooks(landed.read, decode, normalise)
+    early = landed.make_reader()
     landed.land_and_offer(early, 0, [given_answer(samples)], Scope.RECORDED)
     assert early.find_parts(1, Platform.BETPAWA) == landed.read_names == []
 
@@ -214,10 +218,10 @@ def test_recorded_answers_are_not_read_before_anybody_derives_them(samples: Path
 def test_nothing_is_read_into_a_full_cache_until_its_books_are_taken(
     samples: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(books, "ANSWERS_PER_PART", 1)
+    monkeypatch.setattr(book_reader, "ANSWERS_PER_PART", 1)
     landed, given = LandedAnswers(), given_answer(samples)
     room = normalise([decode(Platform.BETPAWA, [given])]).size_bytes
-    early = EarlyBooks(landed.read, decode, normalise, max_bytes=room)
+    early = landed.make_reader(room)
     for number in range(4):
         landed.land_and_offer(early, number, [given])
     first, second, *others = (segment_of(Platform.BETPAWA, number) for number in range(5))
@@ -228,16 +232,16 @@ def test_nothing_is_read_into_a_full_cache_until_its_books_are_taken(
 
 
 def test_segments_that_wait_when_a_run_ends_are_not_read(samples: Path) -> None:
-    decoding_started, go_on, landed = threading.Event(), threading.Event(), LandedAnswers()
+    reading_started, go_on, landed = threading.Event(), threading.Event(), LandedAnswers()
 
-    def decode_late(platform: Platform, answers: Iterable[Answer]) -> DecodedAnswers:
-        decoding_started.set()
+    def wait(segment: Segment) -> None:
+        reading_started.set()
         assert go_on.wait(PATIENCE_S)
-        return decode(platform, answers)
 
-    early = EarlyBooks(landed.read, decode_late, normalise)
+    landed.before_reading = wait
+    early = landed.make_reader()
     landed.land_and_offer(early, 0, [given_answer(samples)])
-    assert decoding_started.wait(PATIENCE_S)
+    assert reading_started.wait(PATIENCE_S)
     landed.land_and_offer(early, 1, [given_answer(samples, 1)])
     early.drop_queue()
     landed.land_and_offer(early, 2, [given_answer(samples)])
@@ -247,19 +251,17 @@ def test_segments_that_wait_when_a_run_ends_are_not_read(samples: Path) -> None:
     assert landed.read_names == [first.name, third.name] and second.name in landed.by_segment
 
 
-def test_a_segment_that_cannot_be_decoded_is_left_out_and_ends_a_part(samples: Path) -> None:
-    good, bad = given_answer(samples), given_answer(samples, 1)
+def test_a_segment_that_cannot_be_read_is_left_out_and_ends_a_part(samples: Path) -> None:
     landed = LandedAnswers()
 
-    def broken(platform: Platform, answers: Iterable[Answer]) -> DecodedAnswers:
-        given = list(answers)
-        if given[0].body == bad.body:
+    def fail(segment: Segment) -> None:
+        if segment == segment_of(Platform.BETPAWA, 1):
             raise RuntimeError("a defect")
-        return decode(platform, given)
 
-    early = EarlyBooks(landed.read, broken, normalise)
-    for number, each in enumerate((good, bad, good)):
-        landed.land_and_offer(early, number, [each])
+    landed.before_reading = fail
+    early = landed.make_reader()
+    for number in range(3):
+        landed.land_and_offer(early, number, [given_answer(samples)])
     assert [part.segments for part in early.find_parts(1, Platform.BETPAWA)] == [
         (segment_of(Platform.BETPAWA, 0),),
         (segment_of(Platform.BETPAWA, 2),),

@@ -1,0 +1,203 @@
+"""The class `BookReader`: the books of a cycle's detail answers, read during the scrape or later.
+
+Belongs here: selecting the segments to read, and caching books while a cycle is scraped. Does not belong here: the
+content of an answer (`books`), writing the rows (`write_core`).
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from typing import Final
+
+import msgspec
+
+from palimpsest_pipeline.domain.cycles import Cycle
+from palimpsest_pipeline.domain.enums import PayloadKind, Platform, Scope
+from palimpsest_pipeline.domain.exchange import Answer
+from palimpsest_pipeline.landing import Manifest, Segment
+from palimpsest_pipeline.landing.reader import LandingReader
+from palimpsest_pipeline.markets import Vocabulary
+from palimpsest_pipeline.platforms.base import PlatformAdapter
+
+from .books import Books, DecodedAnswers, decode_books, normalise_books
+
+log = logging.getLogger(__name__)
+
+MAX_KEPT_BYTES: Final = 96 * 2**20
+"""Maximum memory of the cached books: the frames of some 3,000 fixtures."""
+ANSWERS_PER_PART: Final = 64
+"""Number of answers in one call of the vocabulary's normalisation.
+
+A call takes about 25 ms even for one answer. The decoded content of this many answers takes about ten megabytes.
+"""
+
+
+@dataclass(slots=True)
+class EarlyPart:
+    """Consecutive segments of one platform, decoded; normalised when there are enough answers."""
+
+    segments: tuple[Segment, ...] = ()
+    decoded: list[DecodedAnswers] = field(default_factory=list)
+    books: Books | None = None
+
+    @property
+    def n_answers(self) -> int:
+        return sum(part.owners.height for part in self.decoded)
+
+
+class BookReader:
+    """Reads the books of landed cycles, and reads ahead while this process scrapes a cycle.
+
+    While a cycle is scraped, one thread reads each landed segment back and decodes it. These books stay in a cache
+    until the cycle's odds are derived. Derived rows are the same with and without the cache: segments that are not in
+    it (another process landed them, the cache was full, reading failed) are read later by the same functions.
+    """
+
+    def __init__(
+        self,
+        get_landing: Callable[[], LandingReader],
+        adapters: Mapping[Platform, PlatformAdapter],
+        get_vocabulary: Callable[[], Vocabulary],
+        *,
+        max_bytes: int = MAX_KEPT_BYTES,
+    ) -> None:
+        """Create a reader with an empty cache of at most `max_bytes`."""
+        self._get_landing = get_landing
+        self._adapters = adapters
+        self._get_vocabulary = get_vocabulary
+        self._max_bytes = max_bytes
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="books")
+        self._queue_number = 0
+        # Only the thread uses the attributes below.
+        self._parts: dict[tuple[int, Platform], list[EarlyPart]] = {}
+        self._bytes = 0
+        self._is_full = False
+
+    def offer(self, cycle: Cycle, segment: Segment) -> None:
+        """Queue a landed segment and return at once. Segments of recorded cycles are ignored."""
+        if cycle.scope is not Scope.RECORDED:  # an imported cycle may be derived much later
+            self._pool.submit(self._read_segment, self._queue_number, cycle, segment)
+
+    def drop_queue(self) -> None:
+        """Skip the segments that wait, so that the process can end at once. Called at the end of a run."""
+        self._queue_number += 1
+
+    def find_parts(self, cycle_id: int, platform: Platform) -> list[EarlyPart]:
+        """Return the decoded parts of a platform in order of arrival, after reading all queued segments."""
+        return self._pool.submit(self._finish_parts, (cycle_id, platform)).result()
+
+    def take_parts(self, cycle_id: int, platform: Platform) -> list[EarlyPart]:
+        """Return the early parts as `find_parts` does, and remove them from the cache."""
+        return self._pool.submit(self._hand_over_parts, (cycle_id, platform)).result()
+
+    def read_books(self, manifest: Manifest, platform: Platform, batch_size: int) -> Iterator[Books]:
+        """Yield the books of all detail answers of a platform in a landed cycle.
+
+        Books in the cache are removed from it. Other answers are read from the landing, `batch_size` at a time.
+        """
+        for part in self._iterate_parts(manifest, platform, self.take_parts(manifest.cycle_id, platform)):
+            if isinstance(part, Books):
+                yield part
+                continue
+            for first in part:  # an iterator, because a list would keep all bodies in memory at once
+                answers = chain([first], islice(part, batch_size - 1))
+                yield normalise_books([decode_books(answers, self._adapters[platform])], self._get_vocabulary())
+
+    def iterate_parts(self, manifest: Manifest, platform: Platform) -> Iterator[Books | Iterator[Answer]]:
+        """Yield a platform's detail answers of a landed cycle, as cached books or as answers to decode.
+
+        They come in order of arrival. The books stay in the cache.
+        """
+        return self._iterate_parts(manifest, platform, self.find_parts(manifest.cycle_id, platform))
+
+    def _iterate_parts(
+        self, manifest: Manifest, platform: Platform, read: Sequence[EarlyPart]
+    ) -> Iterator[Books | Iterator[Answer]]:
+        """Yield a platform's detail answers in order of arrival, as decoded books or as answers to decode.
+
+        `read` are the parts that were decoded during the scrape. Only the bodies of one segment are in memory at a
+        time.
+        """
+        segments = [segment for segment in manifest.segments if segment.platform is platform]
+        early = {part.segments[0]: part for part in read}
+        del read
+        unread: list[Segment] = []
+        while segments:
+            part = early.pop(segments[0], None)  # popped, so that the memory of books is freed once they are written
+            if part is None or part.books is None or tuple(segments[: len(part.segments)]) != part.segments:
+                unread.append(segments.pop(0))
+                continue
+            if unread:
+                yield self._read_landed_details(manifest, unread)
+                unread = []
+            yield part.books
+            del segments[: len(part.segments)]
+        if unread:
+            yield self._read_landed_details(manifest, unread)
+
+    def _read_landed_details(self, manifest: Manifest, segments: Sequence[Segment]) -> Iterator[Answer]:
+        """Yield the landed detail answers of these segments of the cycle."""
+        landing = self._get_landing()
+        frames = landing.read_segments(
+            msgspec.structs.replace(manifest, segments=tuple(segments)), [PayloadKind.DETAIL]
+        )
+        return (answer for frame in frames for answer in landing.iterate_answers(frame))
+
+    # --- the methods below run on the thread ---
+
+    def _read_segment(self, queue_number: int, cycle: Cycle, segment: Segment) -> None:
+        key = cycle.cycle_id, segment.platform
+        try:
+            if self._is_full or queue_number != self._queue_number:
+                self._close_part(key)
+                return
+            answers = self._get_landing().iterate_segment(cycle, segment, [PayloadKind.DETAIL])
+            decoded = decode_books(answers, self._adapters[segment.platform])
+        except Exception:  # the derivation reads the segment again, and raises an error that is still there
+            log.info("cycle %d: %s will be read again", cycle.cycle_id, segment.name, exc_info=True)
+            self._close_part(key)
+            return
+        parts = self._parts.setdefault(key, [])
+        if not parts or parts[-1].books is not None:
+            parts.append(EarlyPart())
+        part = parts[-1]
+        part.segments += (segment,)
+        part.decoded.append(decoded)
+        if part.n_answers >= ANSWERS_PER_PART:
+            self._normalise_part(key, part)
+
+    def _close_part(self, key: tuple[int, Platform]) -> None:
+        """Normalise the current part and end it, because the segment that follows it was not decoded.
+
+        The segments of a part must follow each other without a gap.
+        """
+        parts = self._parts.get(key)
+        if parts and parts[-1].books is None:
+            self._normalise_part(key, parts[-1])
+
+    def _normalise_part(self, key: tuple[int, Platform], part: EarlyPart) -> None:
+        """Normalise the answers of a part; drop the part if this fails or the cache is full."""
+        try:
+            part.books = normalise_books(part.decoded, self._get_vocabulary())
+        except Exception:  # noqa: BLE001 - reading these segments later raises the same error
+            self._parts[key].remove(part)
+            return
+        part.decoded = []
+        self._bytes += part.books.size_bytes
+        self._is_full = self._bytes > self._max_bytes
+        if self._is_full:
+            self._bytes -= part.books.size_bytes
+            self._parts[key].remove(part)
+
+    def _finish_parts(self, key: tuple[int, Platform]) -> list[EarlyPart]:
+        self._close_part(key)
+        return list(self._parts.get(key, []))
+
+    def _hand_over_parts(self, key: tuple[int, Platform]) -> list[EarlyPart]:
+        parts = self._finish_parts(key)
+        self._parts.pop(key, None)
+        self._bytes -= sum(part.books.size_bytes for part in parts if part.books is not None)
+        self._is_full = False
+        return parts
