@@ -120,7 +120,7 @@ TABLE_VIEWS: Final[Mapping[str, tuple[str, tuple[str, ...], Schema]]] = {
 
 
 PrimaryChooser = Callable[[pl.DataFrame], pl.DataFrame]
-"""A function that selects primary listings, such as `matching.primary_listings`."""
+"""A function that selects primary listings, such as `matching.select_primary_listings`."""
 
 
 @dataclass(frozen=True, slots=True)
