@@ -34,4 +34,4 @@ class PipelineResource(dg.ConfigurableResource):
             try:
                 yield pipeline
             finally:
-                pipeline.book_reader.drop_queue()
+                pipeline.book_reader.drop_all()

@@ -49,7 +49,7 @@ STATE_NAMES: Final = pl.Series(
 _ROW_KEY: Final = ("capture", "market_id", "specifier", "outcome")
 _BITS: Final = pl.Series([1 << n for n in range(MASK_BITS)], dtype=pl.Int64)
 """Powers of two, because computed powers would be floats, which cannot hold the highest bits."""
-_STATES: Final = pl.Series(
+_STATES_BY_PRECEDENCE: Final = pl.Series(
     "state", [MarketState.NO_PRICE.value, MarketState.SUSPENDED.value, MarketState.OFFERED.value]
 )
 """States in ascending precedence: a row has the last of these states that one of its outcomes has."""
@@ -235,7 +235,7 @@ def build_market_rows(prices: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFr
         .group_by("row", maintain_order=True)
         .agg("odds_milli")
     )
-    return rows.hstack([_STATES.gather(facts["state"]), facts["off_mask"], arrays["odds_milli"]]).select(
+    return rows.hstack([_STATES_BY_PRECEDENCE.gather(facts["state"]), facts["off_mask"], arrays["odds_milli"]]).select(
         *MARKET_ROWS_SCHEMA
     )
 

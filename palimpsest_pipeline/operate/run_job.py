@@ -164,7 +164,7 @@ def _execute_run(
         try:
             yield pipeline
         finally:
-            pipeline.book_reader.drop_queue()
+            pipeline.book_reader.drop_all()
 
     startup_s, began, run_id = time.time() - psutil.Process().create_time(), time.monotonic(), str(uuid4())
     # Libraries write texts to standard error that are also in the run's log, or that do not help the user.

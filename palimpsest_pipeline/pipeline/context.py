@@ -98,7 +98,7 @@ class Pipeline:
 
     @cached_property
     def book_reader(self) -> BookReader:
-        return BookReader(lambda: self.landing, self.adapters, lambda: self.vocabulary)
+        return BookReader(lambda: self.landing, lambda: self.adapters, lambda: self.vocabulary)
 
     @cached_property
     def seen_listings(self) -> ListingCache:

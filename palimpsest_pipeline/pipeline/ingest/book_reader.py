@@ -35,7 +35,7 @@ A call takes about 25 ms even for one answer. The decoded content of this many a
 
 
 @dataclass(slots=True)
-class EarlyPart:
+class CachedPart:
     """Consecutive segments of one platform, decoded; normalised when there are enough answers."""
 
     segments: tuple[Segment, ...] = ()
@@ -58,20 +58,20 @@ class BookReader:
     def __init__(
         self,
         get_landing: Callable[[], LandingReader],
-        adapters: Mapping[Platform, PlatformAdapter],
+        get_adapters: Callable[[], Mapping[Platform, PlatformAdapter]],
         get_vocabulary: Callable[[], Vocabulary],
         *,
         max_bytes: int = MAX_KEPT_BYTES,
     ) -> None:
         """Create a reader with an empty cache of at most `max_bytes`."""
         self._get_landing = get_landing
-        self._adapters = adapters
+        self._get_adapters = get_adapters
         self._get_vocabulary = get_vocabulary
         self._max_bytes = max_bytes
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="books")
-        self._queue_number = 0
+        self._queue_number = 0  # raised by `drop_all`: a segment queued under an older number is skipped
         # Only the thread uses the attributes below.
-        self._parts: dict[tuple[int, Platform], list[EarlyPart]] = {}
+        self._parts: dict[tuple[int, Platform], list[CachedPart]] = {}
         self._bytes = 0
         self._is_full = False
 
@@ -80,16 +80,17 @@ class BookReader:
         if cycle.scope is not Scope.RECORDED:  # an imported cycle may be derived much later
             self._pool.submit(self._read_segment, self._queue_number, cycle, segment)
 
-    def drop_queue(self) -> None:
-        """Skip the segments that wait, so that the process can end at once. Called at the end of a run."""
+    def drop_all(self) -> None:
+        """Skip the queued segments and empty the cache, so that a process can end after its run."""
         self._queue_number += 1
+        self._pool.submit(self._empty_cache)
 
-    def find_parts(self, cycle_id: int, platform: Platform) -> list[EarlyPart]:
+    def find_parts(self, cycle_id: int, platform: Platform) -> list[CachedPart]:
         """Return the decoded parts of a platform in order of arrival, after reading all queued segments."""
         return self._pool.submit(self._finish_parts, (cycle_id, platform)).result()
 
-    def take_parts(self, cycle_id: int, platform: Platform) -> list[EarlyPart]:
-        """Return the early parts as `find_parts` does, and remove them from the cache."""
+    def take_parts(self, cycle_id: int, platform: Platform) -> list[CachedPart]:
+        """Return the cached parts as `find_parts` does, and remove them from the cache."""
         return self._pool.submit(self._hand_over_parts, (cycle_id, platform)).result()
 
     def read_books(self, manifest: Manifest, platform: Platform, batch_size: int) -> Iterator[Books]:
@@ -103,7 +104,7 @@ class BookReader:
                 continue
             for first in part:  # an iterator, because a list would keep all bodies in memory at once
                 answers = chain([first], islice(part, batch_size - 1))
-                yield normalise_books([decode_books(answers, self._adapters[platform])], self._get_vocabulary())
+                yield normalise_books([decode_books(answers, self._get_adapters()[platform])], self._get_vocabulary())
 
     def iterate_parts(self, manifest: Manifest, platform: Platform) -> Iterator[Books | Iterator[Answer]]:
         """Yield a platform's detail answers of a landed cycle, as cached books or as answers to decode.
@@ -113,19 +114,19 @@ class BookReader:
         return self._iterate_parts(manifest, platform, self.find_parts(manifest.cycle_id, platform))
 
     def _iterate_parts(
-        self, manifest: Manifest, platform: Platform, read: Sequence[EarlyPart]
+        self, manifest: Manifest, platform: Platform, cached_parts: Sequence[CachedPart]
     ) -> Iterator[Books | Iterator[Answer]]:
         """Yield a platform's detail answers in order of arrival, as decoded books or as answers to decode.
 
-        `read` are the parts that were decoded during the scrape. Only the bodies of one segment are in memory at a
-        time.
+        `cached_parts` were decoded during the scrape. Only the bodies of one segment are in memory at a time.
         """
         segments = [segment for segment in manifest.segments if segment.platform is platform]
-        early = {part.segments[0]: part for part in read}
-        del read
+        parts_by_first_segment = {part.segments[0]: part for part in cached_parts}
+        del cached_parts
         unread: list[Segment] = []
         while segments:
-            part = early.pop(segments[0], None)  # popped, so that the memory of books is freed once they are written
+            # Taken out, so that the memory of the books is freed once they are written.
+            part = parts_by_first_segment.pop(segments[0], None)
             if part is None or part.books is None or tuple(segments[: len(part.segments)]) != part.segments:
                 unread.append(segments.pop(0))
                 continue
@@ -148,20 +149,22 @@ class BookReader:
     # --- the methods below run on the thread ---
 
     def _read_segment(self, queue_number: int, cycle: Cycle, segment: Segment) -> None:
+        if queue_number != self._queue_number:
+            return
         key = cycle.cycle_id, segment.platform
         try:
-            if self._is_full or queue_number != self._queue_number:
+            if self._is_full:
                 self._close_part(key)
                 return
             answers = self._get_landing().iterate_segment(cycle, segment, [PayloadKind.DETAIL])
-            decoded = decode_books(answers, self._adapters[segment.platform])
-        except Exception:  # the derivation reads the segment again, and raises an error that is still there
+            decoded = decode_books(answers, self._get_adapters()[segment.platform])
+        except Exception:  # the derivation reads the segment again, and raises the error if it persists
             log.info("cycle %d: %s will be read again", cycle.cycle_id, segment.name, exc_info=True)
             self._close_part(key)
             return
         parts = self._parts.setdefault(key, [])
         if not parts or parts[-1].books is not None:
-            parts.append(EarlyPart())
+            parts.append(CachedPart())
         part = parts[-1]
         part.segments += (segment,)
         part.decoded.append(decoded)
@@ -169,15 +172,16 @@ class BookReader:
             self._normalise_part(key, part)
 
     def _close_part(self, key: tuple[int, Platform]) -> None:
-        """Normalise the current part and end it, because the segment that follows it was not decoded.
+        """Normalise the current part and end it.
 
-        The segments of a part must follow each other without a gap.
+        The segments of a part must follow each other without a gap, so a part ends before a segment that is not
+        decoded.
         """
         parts = self._parts.get(key)
         if parts and parts[-1].books is None:
             self._normalise_part(key, parts[-1])
 
-    def _normalise_part(self, key: tuple[int, Platform], part: EarlyPart) -> None:
+    def _normalise_part(self, key: tuple[int, Platform], part: CachedPart) -> None:
         """Normalise the answers of a part; drop the part if this fails or the cache is full."""
         try:
             part.books = normalise_books(part.decoded, self._get_vocabulary())
@@ -185,17 +189,20 @@ class BookReader:
             self._parts[key].remove(part)
             return
         part.decoded = []
-        self._bytes += part.books.size_bytes
-        self._is_full = self._bytes > self._max_bytes
-        if self._is_full:
-            self._bytes -= part.books.size_bytes
+        if self._bytes + part.books.size_bytes > self._max_bytes:
+            self._is_full = True
             self._parts[key].remove(part)
+        else:
+            self._bytes += part.books.size_bytes
 
-    def _finish_parts(self, key: tuple[int, Platform]) -> list[EarlyPart]:
+    def _finish_parts(self, key: tuple[int, Platform]) -> list[CachedPart]:
         self._close_part(key)
         return list(self._parts.get(key, []))
 
-    def _hand_over_parts(self, key: tuple[int, Platform]) -> list[EarlyPart]:
+    def _empty_cache(self) -> None:
+        self._parts, self._bytes, self._is_full = {}, 0, False
+
+    def _hand_over_parts(self, key: tuple[int, Platform]) -> list[CachedPart]:
         parts = self._finish_parts(key)
         self._parts.pop(key, None)
         self._bytes -= sum(part.books.size_bytes for part in parts if part.books is not None)

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from itertools import accumulate
-from operator import attrgetter
 from typing import Final
 
 import polars as pl
@@ -47,10 +46,8 @@ OWNER_SCHEMA: Final[dict[str, pl.DataType]] = {
     "external_id": pl.String(),
     "observed_at": INSTANT,
 }
-_ANSWER_COLUMNS: Final = {name: MARKETS_SCHEMA[name] for name in ("capture", "platform", "sport")}
-_MARKET_COLUMNS: Final = {name: kind for name, kind in MARKETS_SCHEMA.items() if name not in _ANSWER_COLUMNS}
-IS_USABLE: Final = attrgetter("ok")
-"""Function that returns whether a request has succeeded, so that its answer may have content."""
+_BOOK_COLUMNS: Final = {name: MARKETS_SCHEMA[name] for name in ("capture", "platform", "sport")}
+_MARKET_COLUMNS: Final = {name: kind for name, kind in MARKETS_SCHEMA.items() if name not in _BOOK_COLUMNS}
 COUNT_COLUMNS: Final = ("n_markets_listed", "n_markets_mapped", "n_markets_priced", "n_prices", "n_prices_merged")
 ANSWER_SCHEMA: Final[dict[str, pl.DataType]] = {**OWNER_SCHEMA, **dict.fromkeys(COUNT_COLUMNS, pl.Int32())}
 MAX_LISTING_ROWS: Final = 200_000
@@ -131,7 +128,9 @@ def decode_books(answers: Iterable[Answer], adapter: PlatformAdapter) -> Decoded
     owners: list[tuple[int, str, str, str, datetime]] = []
 
     def iterate_details() -> Iterable[Detail]:
-        for answer in filter(IS_USABLE, answers):
+        for answer in answers:
+            if not answer.ok:
+                continue
             try:
                 detail = adapter.read_detail(answer)
             except PayloadRejected as rejected:
@@ -186,7 +185,7 @@ def collect_raw_books(details: Iterable[Detail]) -> RawBooks:
         for name, parts in columns.items():
             parts.append(pl.Series(getattr(detail.prices, name), dtype=parts[0].dtype))
     batch = {name: pl.concat(parts).alias(name) for name, parts in columns.items()}
-    answers = pl.DataFrame(owners, schema={**_ANSWER_COLUMNS, "n_rows": pl.UInt32}, orient="row")
+    answers = pl.DataFrame(owners, schema={**_BOOK_COLUMNS, "n_rows": pl.UInt32}, orient="row")
     markets = answers.drop("n_rows")[repeat_places(answers["n_rows"])].hstack([batch[name] for name in _MARKET_COLUMNS])
     return RawBooks(markets, pl.DataFrame([batch[name] for name in OUTCOMES_SCHEMA]))
 
@@ -244,7 +243,9 @@ def read_listings(answers: Iterable[Answer], adapter: PlatformAdapter) -> list[O
     `decode_books` records it as refused.
     """
     listings = []
-    for answer in filter(IS_USABLE, answers):
+    for answer in answers:
+        if not answer.ok:
+            continue
         try:
             listing = adapter.read_listing(answer)
         except PayloadRejected:

@@ -174,11 +174,11 @@ def run_discovery(
 def run_capture(pipeline: Pipeline, request: ScrapeRequest, observer: ScrapeObserver) -> CycleResult:
     """Request every target from all its platforms at the same time; land every answer when it arrives.
 
-    Updates the ledger. The targets are the listings discovered in the same run, including those of late platforms: the
-    cycle that its discovery has left unfinished is continued. Without a discovery, they are the requested fixtures, or
-    all known upcoming ones. A run that repeats a dead run continues its cycle, and skips listings that have a landed
-    good answer or "not found". Raises NotLive when that cycle's day is past, UnknownFixture when no platform lists a
-    requested fixture, and Overlaps when another cycle requests the same.
+    Updates the ledger. The capture continues the cycle of the run's discovery; its targets are the listings found
+    there, including those of late platforms. Without a discovery, they are the requested fixtures, or all known
+    upcoming ones. A run that repeats a dead run continues its cycle, and skips listings that have a landed good answer
+    or "not found". Raises NotLive when that cycle's day is past, UnknownFixture when no platform lists a requested
+    fixture, and Overlaps when another cycle requests the same.
     """
     unfinished = _find_unfinished_capture(pipeline, request)
     if unfinished is None:

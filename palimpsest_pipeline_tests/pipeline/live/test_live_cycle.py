@@ -24,6 +24,7 @@ from palimpsest_pipeline.domain.enums import PayloadKind, Platform, RunStatus, S
 from palimpsest_pipeline.landing import LandingError
 from palimpsest_pipeline.operate.run_job import CANCELLED_MESSAGE
 from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.pipeline.ingest.book_reader import BookReader
 from palimpsest_pipeline.pipeline.live import live_cycle
 from palimpsest_pipeline.pipeline.live.recovery import recover_dead_cycles
 from palimpsest_pipeline.runtime import heartbeat
@@ -138,12 +139,21 @@ def test_a_capture_broken_off_keeps_every_answer_that_came_and_says_so(
     assert lines == {**dict.fromkeys(lines, "cancelled"), **dict.fromkeys(answered(pipeline), "completed")}
 
 
-def test_a_run_that_is_interrupted_says_so_in_plain_words(start_simulator: Start, make_pipeline: MakePipeline) -> None:
+def test_a_run_that_is_interrupted_says_so_in_plain_words(
+    start_simulator: Start, make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dropped: list[BookReader] = []
+
+    def drop_all(reader: BookReader) -> None:
+        dropped.append(reader)
+
+    monkeypatch.setattr(BookReader, "drop_all", drop_all)
     pipeline = make_pipeline(start_simulator(40, 3))
     outcome = run_here(replace(pipeline, progress=InterruptedAfter(50)), "full_cycle")
     assert (outcome.success, outcome.error) == (False, CANCELLED_MESSAGE)
     assert ledger_of(pipeline)[0] is RunStatus.CANCELLED
     assert landed(pipeline, PayloadKind.TREE) == len(Platform)
+    assert len(dropped) == 1, "the process ends without reading what waits"
 
 
 def test_a_discovery_broken_off_keeps_every_answer_and_concludes_nothing(
