@@ -22,6 +22,8 @@ class Cycle:
     """The fixtures to request when the scope is `kickoff` or `events`."""
     slot_at: datetime | None = None
     """Start of the slot of the kickoff cadence for which the cycle runs; None in other scopes."""
+    platforms: tuple[Platform, ...] = ()
+    """The platforms that it covers; empty in cycles of versions that knew three."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -230,7 +230,7 @@ class LandingReader(LandingFiles):
             for segment in manifest.segments:
                 place = index.places.get((manifest.cycle_id, segment.name))
                 size = segment.bytes if place is None else place[1].bytes
-                rows.append((hour, manifest.cycle_id, manifest.scope.value, segment.platform.value, segment.rows, size))
+                rows.append((hour, manifest.cycle_id, manifest.scope.value, segment.platform, segment.rows, size))
         listed = pl.DataFrame(rows, schema=USAGE_SCHEMA, orient="row")
         return listed.group_by("hour", "cycle_id", "scope", "platform", maintain_order=True).agg(
             pl.col("n_answers", "bytes").sum()

@@ -9,32 +9,33 @@ from datetime import datetime
 
 import psycopg
 
-from palimpsest_pipeline.storage.derivation.due_products import DueProduct, DueQuery, Product, read_due_products
+from palimpsest_pipeline.storage.derivation.due_products import (
+    DueProduct,
+    DueQuery,
+    Product,
+    read_due_products,
+    read_platform_sets,
+)
 
 from .context import Pipeline
-from .ingest.core_products import CORE_PRODUCTS, list_marks
+from .ingest.core_products import CORE_PRODUCTS
 from .marts import derive_marts
 
 
-def make_due_query(pipeline: Pipeline, products: Iterable[Product] | None = None) -> DueQuery:
+def make_due_query(pipeline: Pipeline, conn: psycopg.Connection, products: Iterable[Product] | None = None) -> DueQuery:
     """Return the argument of `read_due_products`: `products` (default: all) and their current versions."""
+    versions = (pipeline.find_cycle_versions(platforms) for platforms in read_platform_sets(conn))
     return DueQuery(
-        pipeline.parser_version,
-        pipeline.vocabulary.version,
-        tuple(list_products(pipeline) if products is None else products),
+        tuple(cycle_versions for cycle_versions in versions if cycle_versions is not None),
+        tuple(list_products() if products is None else products),
     )
 
 
-def list_products(pipeline: Pipeline) -> list[Product]:
-    """Return every product that is derived cycle by cycle.
-
-    A product that is derived platform by platform has one entry per platform.
-    """
-    core = [Product("core", name) for name in list_marks(CORE_PRODUCTS, pipeline.platforms)]
-    coverage = Product("mart", derive_marts.COVERAGE_PRODUCT, derive_marts.COVERAGE_SCOPES)
+def list_products() -> list[Product]:
+    """Return every marked product of a cycle."""
     return [
-        *core,
-        coverage,
+        *(Product("core", name, by_platform=each.derive_cycle is None) for name, each in CORE_PRODUCTS.items()),
+        Product("mart", derive_marts.COVERAGE_PRODUCT, derive_marts.COVERAGE_SCOPES),
         Product("mart", derive_marts.RUN_QUALITY_PRODUCT),
         Product("mart", derive_marts.MAPPING_COVERAGE_PRODUCT),
     ]
@@ -55,4 +56,4 @@ def list_due_products(
     cycle_ids: Iterable[int] | None = None,
 ) -> list[DueProduct]:
     """Return the due products of the hours in [first, end), or of the given cycles."""
-    return read_due_products(conn, make_due_query(pipeline), first=first, end=end, cycle_ids=cycle_ids)
+    return read_due_products(conn, make_due_query(pipeline, conn), first=first, end=end, cycle_ids=cycle_ids)

@@ -10,7 +10,9 @@ from typing import Final
 
 import psycopg
 
+from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.landing import Landing, LandingIncomplete, LandingUnreadable, Manifest
+from palimpsest_pipeline.settings import DEFAULT_PLATFORMS
 from palimpsest_pipeline.storage.derivation import landed_cycles
 from palimpsest_pipeline.storage.derivation.due_products import delete_failures
 from palimpsest_pipeline.storage.derivation.landed_cycles import LandedCycle
@@ -34,13 +36,25 @@ class RescanResult:
     """Ids of cycles whose files in the landing are incomplete or unreadable, with the reason."""
 
 
+def list_platforms(manifest: Manifest | None) -> tuple[Platform, ...]:
+    """Return the platforms that a cycle covers, by their keys.
+
+    Manifests of versions that knew three platforms do not name them.
+    """
+    return tuple(sorted((manifest.platforms if manifest else ()) or DEFAULT_PLATFORMS))
+
+
 def record_closed(conn: psycopg.Connection, manifest: Manifest) -> None:
     """Record a cycle whose segments and manifest were just written, without checking that the files exist.
 
     The caller commits.
     """
     landed_cycles.write_cycle(
-        conn, LandedCycle(manifest.cycle_id, manifest.partition_hour, manifest.scope, manifest.digest, is_whole=True)
+        conn,
+        LandedCycle(
+            *(manifest.cycle_id, manifest.partition_hour, manifest.scope, list_platforms(manifest), manifest.digest),
+            is_whole=True,
+        ),
     )
 
 
@@ -93,7 +107,10 @@ def rescan_landing(pipeline: Pipeline, first: datetime | None = None, end: datet
     with pipeline.connect() as conn:
         # Read before the landing is listed, so that a cycle that is closed in between does not count as gone.
         before = landed_cycles.read_cycles(conn, first, end)
-        known_cycles = landed_cycles.read_known_cycles(conn, first, end)
+        known_cycles = [
+            replace(cycle, platforms=cycle.platforms or list_platforms(None))
+            for cycle in landed_cycles.read_known_cycles(conn, first, end)
+        ]
         conn.commit()
         landed = {cycle.cycle_id: cycle for cycle in _list_cycles(pipeline.landing, first, end)}
         cycles = [*landed.values(), *(cycle for cycle in known_cycles if cycle.cycle_id not in landed)]
@@ -121,7 +138,9 @@ def fill_if_incomplete(pipeline: Pipeline) -> RescanResult | None:
 def _list_cycles(landing: Landing, first: datetime, end: datetime) -> list[LandedCycle]:
     cycles = landing.list_readable_cycles(first, end)
     unreadable = (
-        LandedCycle(cycle.cycle_id, cycle.hour, None, None, is_whole=False, problem=cycle.sentence)
+        LandedCycle(
+            cycle.cycle_id, cycle.hour, None, list_platforms(None), None, is_whole=False, problem=cycle.sentence
+        )
         for cycle in cycles.unreadable
     )
     return [*(_build_landed_cycle(landing, manifest) for manifest in cycles.manifests), *unreadable]
@@ -139,6 +158,7 @@ def _build_landed_cycle(landing: Landing, manifest: Manifest) -> LandedCycle:
         manifest.cycle_id,
         manifest.partition_hour,
         manifest.scope,
+        list_platforms(manifest),
         manifest.digest,
         is_whole=not problem,
         problem=problem,

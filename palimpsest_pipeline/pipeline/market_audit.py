@@ -19,6 +19,7 @@ from palimpsest_pipeline.landing import Landing, LandingError
 from palimpsest_pipeline.markets import Vocabulary
 from palimpsest_pipeline.markets.audit_occurrences import OCCURRENCES_SCHEMA, expand_counted_markets, list_occurrences
 from palimpsest_pipeline.platforms.base import PlatformAdapter
+from palimpsest_pipeline.platforms.packs import load_packs
 
 from .ingest.books import collect_raw_books
 
@@ -205,7 +206,7 @@ def _read_recorded_answer(file: Path, adapters: Adapters, audit_filter: AuditFil
 
 def _decode_answer(answer: Answer, adapters: Adapters, where: str) -> Detail | LeftOutInput:
     try:
-        detail = adapters[answer.request.platform].read_detail(answer)
+        detail = adapters[answer.request.platform].read_detail([answer])
     except PayloadRejected as rejected:
         return LeftOutInput(
             where, rejected.reason if rejected.reason.startswith("in play") else f"{rejected.path}: {rejected.reason}"
@@ -231,7 +232,7 @@ def _read_counts(file: Path, audit_filter: AuditFilter) -> pl.DataFrame | LeftOu
         if frame.is_empty():
             return LeftOutInput(str(file), f"has no source {audit_filter.source!r}; it has {', '.join(sources)}")
     invalid_rows = frame.filter(
-        ~pl.col("platform").is_in([p.value for p in Platform])
+        ~pl.col("platform").is_in([str(platform) for platform in load_packs().platforms])
         | pl.col("occurrences").cast(pl.Int64, strict=False).is_null()
     )
     if invalid_rows.height:

@@ -27,6 +27,7 @@ from palimpsest_pipeline.storage.ledger import check_verdicts
 from palimpsest_pipeline.storage.ledger.check_verdicts import Verdict
 from palimpsest_pipeline_tests.fixtures.landed import land_answer, make_cycle
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
+from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS
 from palimpsest_pipeline_tests.fixtures.recordings import write_recordings
 from palimpsest_pipeline_tests.storage.table_rows import insert
 
@@ -99,7 +100,9 @@ def told(code: int, *words: str) -> dict[str, Any]:
 def test_a_table_that_lost_its_rows_is_rebuilt_equal_and_what_is_damaged_is_named(pipeline: Pipeline) -> None:
     whole, torn, unreadable, gone = (land(pipeline, hour) for hour in range(4))
     kept = rows(pipeline)
-    assert kept[whole.cycle_id] == LandedCycle(whole.cycle_id, HOUR, Scope.FULL, whole.digest, is_whole=True)
+    assert kept[whole.cycle_id] == LandedCycle(
+        whole.cycle_id, HOUR, Scope.FULL, tuple(sorted(PLATFORMS)), whole.digest, is_whole=True
+    )
     assert rescan_landing(pipeline).n_corrected == 0, (
         "what was recorded when a cycle was closed is what the landing says"
     )
@@ -122,9 +125,9 @@ def test_a_table_that_lost_its_rows_is_rebuilt_equal_and_what_is_damaged_is_name
     assert rows(pipeline) == now
     assert told(3)["corrected"] == 0
     with pipeline.connect() as conn:
-        assert [failure.cycle_id for failure in read_due_failures(conn, make_due_query(pipeline))] == [torn.cycle_id], (
-            "what nobody can mend is forgotten"
-        )
+        assert [failure.cycle_id for failure in read_due_failures(conn, make_due_query(pipeline, conn))] == [
+            torn.cycle_id
+        ], "what nobody can mend is forgotten"
         assert [verdict.cycle_id for _, _, verdict in check_verdicts.read_bad_verdicts_by_check(conn, [CHECK])] == [
             torn.cycle_id
         ]
@@ -166,7 +169,12 @@ def test_a_scrape_is_known_as_landed_when_its_last_stage_has_closed(
     manifest = pipeline.landing.read_manifest(cycle.cycle_id)
     assert rows(pipeline) == {
         cycle.cycle_id: LandedCycle(
-            cycle.cycle_id, manifest.partition_hour, Scope.FULL, manifest.digest, is_whole=True
+            cycle.cycle_id,
+            manifest.partition_hour,
+            Scope.FULL,
+            tuple(sorted(PLATFORMS)),
+            manifest.digest,
+            is_whole=True,
         ),
     }
     assert rescan_landing(pipeline).n_corrected == 0

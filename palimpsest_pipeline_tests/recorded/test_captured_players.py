@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
 from palimpsest_pipeline_tests.fixtures.landed import import_recorded
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, run_here
@@ -40,7 +39,7 @@ def test_players_and_links_are_the_same_in_any_order_of_hours_and_when_replayed(
     samples: Path, tmp_path: Path, make_pipeline: MakePipeline
 ) -> None:
     pipeline = make_pipeline()
-    manifests = import_recorded(pipeline, write_hours(samples, tmp_path / "hours"), Platform.BETPAWA)
+    manifests = import_recorded(pipeline, write_hours(samples, tmp_path / "hours"), BETPAWA)
     assert [m.partition_hour for m in manifests] == HOURS
 
     def derived(order: list[datetime]) -> dict[str, tuple[int, str]]:

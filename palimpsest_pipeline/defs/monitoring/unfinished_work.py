@@ -78,13 +78,13 @@ def find_unfinished_work(
     with pipeline.connect() as conn:
         suspected = set(
             read_due_hours(
-                conn, make_due_query(pipeline), now - timedelta(minutes=pipeline.settings.stuck_after_minutes)
+                conn, make_due_query(pipeline, conn), now - timedelta(minutes=pipeline.settings.stuck_after_minutes)
             )
         )
         if failed:
             suspected.update(
                 hour
-                for hour in read_due_hours(conn, make_due_query(pipeline), now)
+                for hour in read_due_hours(conn, make_due_query(pipeline, conn), now)
                 if format_day_key(hour.date()) in failed
             )
     hours = sorted(suspected & landed, reverse=True)

@@ -85,7 +85,7 @@ def build_run_quality(
     medians: pl.DataFrame,
     as_of: datetime,
     scope: Scope,
-    platforms: Sequence[Platform | str],
+    platforms: Sequence[Platform],
 ) -> pl.DataFrame:
     """Return one row per platform and stage, columns `RUN_QUALITY_SCHEMA`, sorted by these.
 

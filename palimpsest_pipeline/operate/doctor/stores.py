@@ -32,8 +32,8 @@ from palimpsest_pipeline.storage.odds.retention import read_departed_days
 from .findings import Finding
 from .machine import explain_unwritable
 
-BYTES_PER_FULL_CYCLE: Final = 170 * 2**20
-"""Landed bytes of a full cycle of the real platforms: some 4,500 bodies of 15-77 KB compressed."""
+BYTES_PER_PLATFORM: Final = 57 * 2**20
+"""Landed bytes of a platform in a full cycle, at full size (some 1,500 bodies of 15-77 KB compressed)."""
 MIN_SERVER_VERSION: Final = 150000
 CLOCK_TOLERANCE: Final = timedelta(seconds=2)
 NOT_RUNNING_DETAIL: Final = "not checked while the embedded Postgres does not run"
@@ -189,7 +189,7 @@ def check_derived_products(settings: Settings) -> Finding:
     pipeline = Pipeline(settings)
     try:
         with pipeline.connect() as conn:
-            query = make_due_query(pipeline)
+            query = make_due_query(pipeline, conn)
             hours = read_due_hours(conn, query, pipeline.clock.now() - timedelta(minutes=settings.stuck_after_minutes))
             failed = read_due_failures(conn, query)
     except (DatabaseUrlError, DatabaseUnreachable, psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction):
@@ -225,9 +225,13 @@ def check_landing(settings: Settings) -> Finding:
         .agg(pl.col("bytes").sum())["bytes"]
         .to_list()
     )
-    bytes_per_cycle = sum(full) / len(full) if full else BYTES_PER_FULL_CYCLE
+    bytes_per_cycle = sum(full) / len(full) if full else BYTES_PER_PLATFORM * len(settings.platforms)
     forecast = 24 * 60 / settings.full_cycle_minutes * bytes_per_cycle * settings.landing_retention_days / 2**30
-    basis = f"full cycles like the {len(full)} that are landed" if full else "full-size platforms"
+    basis = (
+        f"full cycles like the {len(full)} that are landed"
+        if full
+        else f"{len(settings.platforms)} full-size platforms"
+    )
     return Finding(
         "landing",
         True,

@@ -102,7 +102,8 @@ def open_cycle(pipeline: Pipeline, request: ScrapeRequest, scope: Scope) -> Cycl
         home = pipeline.settings.home_platform
         hour = clamp_hour_to_day(request.day, now)
         cycle = Cycle(
-            cycle_id, request.trigger, scope, home, hour, now, request.run_id, request.sr_ids, request.slot_at
+            *(cycle_id, request.trigger, scope, home, hour, now, request.run_id, request.sr_ids, request.slot_at),
+            platforms=pipeline.platforms,
         )
         _register_cycle(pipeline, conn, cycle)
     return cycle
@@ -114,6 +115,7 @@ def _register_cycle(pipeline: Pipeline, conn: psycopg.Connection, cycle: Cycle) 
     Raises Overlaps, and SettingsError when simulated and real data would be mixed.
     """
     require_same_source(pipeline.settings, pipeline.landing, has_cycles=cycle_ledger.has_cycles(conn))
+    pipeline.record_platforms(conn, cycle.platforms)
     other = cycle_ledger.open_unless_overlapping(conn, cycle, pipeline.settings.silent_after_s)
     if other is not None:
         cycle, run_id, settings = other.cycle, other.cycle.run_id, pipeline.settings
@@ -289,7 +291,7 @@ class _UnfinishedCapture:
         pipeline, cycle = self._at.pipeline, self._at.cycle
         if cycle.scope is Scope.FULL:
             listings = [listing for discovery in self._discoveries.values() for listing in discovery.listings]
-            targets = build_targets(listings, cycle.home_platform, pipeline.clock.now())
+            targets = build_targets(listings, pipeline.platforms, cycle.home_platform, pipeline.clock.now())
         else:
             targets = find_known_targets(pipeline, cycle.sr_ids)
         open_targets = []
@@ -338,10 +340,11 @@ def find_known_targets(pipeline: Pipeline, sr_ids: Sequence[int]) -> list[Target
     """
     now = pipeline.clock.now()
     with pipeline.connect() as conn:
-        listings = read_upcoming_listings(conn, now, sr_ids)
+        upcoming = read_upcoming_listings(conn, now, sr_ids)
+    listings = [listing for listing in upcoming if listing.platform in pipeline.platforms]
     if sr_ids and not listings:
         raise UnknownFixture(
             f"no upcoming listing is known for SportRadar id {', '.join(map(str, sorted(sr_ids)))}: run a full cycle"
             " first, or check the id"
         )
-    return build_targets(listings, pipeline.settings.home_platform, now)
+    return build_targets(listings, pipeline.platforms, pipeline.settings.home_platform, now)

@@ -16,7 +16,6 @@ import polars as pl
 import psycopg
 
 from palimpsest_pipeline.domain.enums import FixtureProduct
-from palimpsest_pipeline.domain.platform_trust import order_by_trust
 from palimpsest_pipeline.matching import select_primary_listings
 from palimpsest_pipeline.metrics.prices.market_gaps import find_availability_gaps
 from palimpsest_pipeline.metrics.prices.price_comparison import build_price_comparison, compare_lines, compare_listings
@@ -181,7 +180,7 @@ def compute_prices_as_of(pipeline: Pipeline, sr_ids: Sequence[int], instant: dat
             conn,
             OddsHistoryReader(conn, pipeline.archive),
             sr_ids,
-            pipeline.settings.home_platform,
+            pipeline.compared_platforms,
             instant,
             select_primary_listings,
         )
@@ -221,14 +220,12 @@ def _compute_stored_rows(pipeline: Pipeline, state: FixtureState, suspects: Sequ
 
 def _read_limits(pipeline: Pipeline) -> dict[str, Any]:
     """Return the compared platforms, home first, and the maximum time between their answers."""
-    settings = pipeline.settings
-    platforms = [platform.value for platform in order_by_trust(settings.home_platform, pipeline.platforms)]
-    return {"platforms": platforms, "max_skew_s": settings.max_skew_s}
+    return {"platforms": list(pipeline.compared_platforms), "max_skew_s": pipeline.settings.max_skew_s}
 
 
 def _build_stamps(pipeline: Pipeline) -> dict[str, pl.Expr]:
     return {
-        "home_platform": pl.lit(pipeline.settings.home_platform.value),
+        "home_platform": pl.lit(pipeline.settings.home_platform),
         "mapping_version": pl.lit(pipeline.vocabulary.version),
         "computed_at": pl.lit(datetime.now(UTC)),
     }

@@ -26,14 +26,13 @@ from palimpsest_pipeline.operate.backfill.backfill import BackfillReport, list_l
 from palimpsest_pipeline.operate.backfill.hour_spans import split_into_spans
 from palimpsest_pipeline.operate.run_job import run_job
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.due_products import list_products
 from palimpsest_pipeline.pipeline.replay_plan import PlannedHour, plan_hours
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.derivation.due_products import DueReason
 from palimpsest_pipeline.storage.marts import data_freshness
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
-from palimpsest_pipeline_tests.fixtures.landed import land_hours
+from palimpsest_pipeline_tests.fixtures.landed import land_hours, list_marks
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
 from palimpsest_pipeline_tests.fixtures.vocabularies import without
 
@@ -130,7 +129,7 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def test_what_is_marked_is_what_the_plan_expects(world: World):
-    products = list_products(world.pipeline)
+    products = list_marks()
     assert len({m.scope for m in world.pipeline.landing.list_cycles()} | {Scope.FULL}) == 1
     expected = {
         (p.schema, m.partition_hour, m.cycle_id, p.name) for m in world.pipeline.landing.list_cycles() for p in products

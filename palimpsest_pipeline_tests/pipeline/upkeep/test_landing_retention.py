@@ -11,13 +11,12 @@ from typer.testing import CliRunner
 
 from palimpsest_pipeline.cli.__main__ import app
 from palimpsest_pipeline.cli.console import EXIT_PARTIAL
-from palimpsest_pipeline.domain.enums import PayloadKind, Platform, RunStatus
+from palimpsest_pipeline.domain.enums import PayloadKind, RunStatus
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.instants import floor_to_hour, format_hour_key
 from palimpsest_pipeline.landing import Manifest
 from palimpsest_pipeline.operate import doctor
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.due_products import list_products
 from palimpsest_pipeline.pipeline.landed_cycles import ALL_HOURS
 from palimpsest_pipeline.pipeline.replay_plan import plan_hours
 from palimpsest_pipeline.pipeline.upkeep import export_day, landing_retention
@@ -31,8 +30,9 @@ from palimpsest_pipeline.storage.odds import partitions
 from palimpsest_pipeline.storage.odds.retention import DayStatus
 from palimpsest_pipeline_tests.defs.upkeep.test_assets import NOON, ago, checks, cycle, metadata, upkeep
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
-from palimpsest_pipeline_tests.fixtures.landed import land_cycle
+from palimpsest_pipeline_tests.fixtures.landed import land_cycle, list_marks
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines, run_here
+from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS
 from palimpsest_pipeline_tests.storage.answered_days import answered
 
 HOUR = datetime(2026, 6, 26, 10, tzinfo=UTC)
@@ -53,7 +53,7 @@ def landed(pipeline: Pipeline, when: datetime, n: int = 20) -> Manifest:
     made = cycle(when)
     writer = pipeline.landing.open_writer(made)
     for number in range(n):
-        request = Request(list(Platform)[number % 3], PayloadKind.DETAIL, f"/event/{number}", external_id=str(number))
+        request = Request(list(PLATFORMS)[number % 3], PayloadKind.DETAIL, f"/event/{number}", external_id=str(number))
         writer.append(Answer(request, 1, when, when, when, 200, {}, f'{{"n": {number}}}'.encode()))
         writer.flush()
     return writer.close(RunStatus.COMPLETED, when, ("capture",))
@@ -62,7 +62,7 @@ def landed(pipeline: Pipeline, when: datetime, n: int = 20) -> Manifest:
 def derived(pipeline: Pipeline, manifest: Manifest, versions: str = "old") -> None:
     marked = {"landing_digest": manifest.digest, "parser_version": versions, "mapping_version": versions}
     with pipeline.connect() as conn:
-        for product in list_products(pipeline):
+        for product in list_marks():
             derived_products.mark_derived(conn, product.schema, product.name, manifest.cycle_id, **marked, n_rows=0)
 
 
@@ -144,7 +144,7 @@ def test_a_night_removes_what_nobody_needs_and_compacts_the_rest(
     }
     assert all(pipeline.landing.read_answers(manifest).height == 20 for manifest in there.values())
     sized = metadata(result, "upkeep", "storage_report")
-    assert all(sized[f"landing_bytes_per_answer_{platform}"] > 0 for platform in Platform)
+    assert all(sized[f"landing_bytes_per_answer_{platform}"] > 0 for platform in PLATFORMS)
     parquet = sum(path.stat().st_size for path in (pipeline.settings.home / "landing").rglob("*.parquet"))
     assert sized["landing_bytes"] == parquet
 

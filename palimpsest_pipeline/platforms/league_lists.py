@@ -1,0 +1,129 @@
+"""The discovery of sites that count nothing: a tree of leagues, then a list of each league.
+
+No answer proves that a list is whole, so a league is complete when its list has ended by itself. Pure.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from palimpsest_pipeline.domain.enums import Completeness, PayloadKind, Platform, Sport
+from palimpsest_pipeline.domain.exchange import Answer, Request
+from palimpsest_pipeline.domain.observations import Discovery
+
+from .answer_checks import Verdict
+from .base import Crawl
+from .collect_discovery import (
+    Judgement,
+    ListingCollection,
+    TournamentTree,
+    assemble_discovery,
+    is_barred,
+    list_retries,
+    read_last_tree,
+    select_latest_answers,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ListPage:
+    """One answer to a league's list: the number of its entries, and whether more may follow."""
+
+    n_entries: int
+    has_next: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LeagueLists:
+    """How a platform lists the leagues of a sport and their matches.
+
+    An entry of a league's list is named by its place; `first_place` is that of the first one. `build_list_request`
+    takes a league and the place to begin with, and `parse_list` returns both of such a request, None of any other.
+    `read_list` adds the listings of an answer to a collection; it returns None when the answer cannot be read.
+    """
+
+    platform: Platform
+    sport: Sport
+    max_lists: int
+    first_place: int
+    tree_request: Request
+    judge: Callable[[Answer], Verdict | None]
+    read_tree: Callable[[Answer], TournamentTree]
+    build_list_request: Callable[[str, int], Request]
+    parse_list: Callable[[Request], tuple[str, int] | None]
+    read_list: Callable[[Answer, ListingCollection], ListPage | None]
+
+
+def crawl_leagues(lists: LeagueLists) -> Crawl:
+    """Return the crawl: the tree, a list of each league, further pages, and failed requests once more."""
+    answers = list((yield [lists.tree_request]))
+    if (retries := list_retries(answers)) and not is_barred(answers):
+        answers += yield retries
+    tree, _ = read_last_tree(answers, lists.judge, lists.read_tree)
+    league_ids = tree.tournaments if tree is not None else ()
+    requests = [lists.build_list_request(league_id, lists.first_place) for league_id in league_ids]
+    n_left, has_retried = lists.max_lists, False
+    while requests and n_left > 0 and not is_barred(answers):
+        requests = requests[:n_left]
+        n_left -= len(requests)
+        latest = yield requests
+        answers += latest
+        if len(latest) < len(requests):
+            return
+        requests = _list_next_pages(latest, lists)
+        if not requests and not has_retried:
+            requests = [request for request in list_retries(answers) if request.kind is PayloadKind.LISTING]
+            n_left, has_retried = max(n_left, len(requests)), True
+
+
+def _list_next_pages(answers: Iterable[Answer], lists: LeagueLists) -> list[Request]:
+    requests = []
+    for answer in answers:
+        place = lists.parse_list(answer.request)
+        if place is None or lists.judge(answer) is not None:
+            continue
+        page = lists.read_list(answer, ListingCollection(lists.platform))
+        if page is not None and page.has_next:
+            requests.append(lists.build_list_request(place[0], place[1] + page.n_entries))
+    return requests
+
+
+def read_league_discovery(answers: Sequence[Answer], lists: LeagueLists) -> Discovery:
+    """Return the content of one cycle's discovery answers: any subset, in any order, with repetitions."""
+    tree, tree_reason = read_last_tree(answers, lists.judge, lists.read_tree)
+    collection = ListingCollection(lists.platform)
+    pages: dict[str, dict[int, ListPage | str]] = {}
+    for latest in select_latest_answers(answers, PayloadKind.LISTING, lists.judge):
+        page = lists.read_list(latest.answer, collection) if latest.failure is None else None
+        place = lists.parse_list(latest.answer.request)
+        if place is not None:
+            failure = (
+                "cannot be read" if latest.failure is None else f"failed: {latest.failure[0]}: {latest.failure[1]}"
+            )
+            pages.setdefault(place[0], {})[place[1]] = page or failure
+
+    failures = [page for league_pages in pages.values() for page in league_pages.values() if isinstance(page, str)]
+
+    def judge_league(league_id: str, _declared: int | None, _received: int) -> Judgement:
+        gap = _describe_gap(pages.get(league_id, {}), lists.first_place)
+        return (Completeness.PARTIAL, gap) if gap else (Completeness.COMPLETE, "")
+
+    return assemble_discovery(
+        lists.platform,
+        lists.sport,
+        tree=tree,
+        tree_reason=tree_reason,
+        collection=collection,
+        gaps=[f"{len(failures)} lists {failures[0]}"] if failures else [],
+        judge_tournament=judge_league,
+    )
+
+
+def _describe_gap(pages: dict[int, ListPage | str], place: int) -> str:
+    """Return why a league's list is not whole, in words; "" when it is."""
+    while True:
+        page = pages.get(place, "was not requested")
+        if isinstance(page, str):
+            return f"the list from entry {place} on {page}"
+        if not page.has_next:
+            return ""
+        place += page.n_entries
