@@ -25,8 +25,8 @@ FAILED: Reply = (500, {}, b"")
 class Site:
     """So many events in each tournament, in pages of `page_size` that cut tournaments.
 
-    `failing` pages fail so often. `end` is what follows the last event: "empty" (a page without tournaments), "same" (the last page again, its cursor
-    unchanged), or "none" (a last page without a cursor).
+    `failing` pages fail so often. `end` is what follows the last event: "empty" (a page without tournaments), "same"
+    (the last page again, its cursor unchanged), or "none" (a last page without a cursor).
     """
 
     template: dict[str, Any]
@@ -41,8 +41,7 @@ class Site:
         events = []
         for n, (tournament, size) in enumerate(self.sizes.items()):
             for i in range(size):
-                event = copy.deepcopy(self.template)
-                del event["markets"]
+                event = copy.deepcopy({name: value for name, value in self.template.items() if name != "markets"})
                 event.update(eventId=f"sr:match:{70000000 + n * 1000 + i}", tournamentId=tournament)
                 event.update(tournament=f"League {tournament}")
                 if self.is_bare:
