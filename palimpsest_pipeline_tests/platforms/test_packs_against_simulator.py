@@ -65,6 +65,26 @@ def test_discovery_finds_every_match_with_its_kickoff_and_teams(simulator: Simul
         assert sum(tournament.n_declared for tournament in discovery.tournaments) == len(listed)
 
 
+def test_a_match_that_begins_between_two_pages_hides_none_of_the_others(simulator: Simulator) -> None:
+    """MSport's cursor is a match, and the list does not know it any more after its kickoff."""
+    renderer, adapter = render(simulator, "msport"), ADAPTERS["msport"]
+    cursor = renderer.list_listings(NOW)[99]
+    later = renderer.feed.find_kickoff(cursor, NOW) + timedelta(minutes=1)
+    instants = iter([NOW])
+
+    def server(request: Request) -> Reply:
+        return serve(renderer, next(instants, later))(request)
+
+    answers, batches = crawl(adapter, Sport.FOOTBALL, server)
+    assert batches[1][0].params["lastEventId"] == f"sr:match:{cursor.fixture.sr_id}"
+    assert "lastEventId" not in batches[2][0].params, "the first page once more"
+    discovery = adapter.read_discovery(answers, Sport.FOOTBALL)
+    assert (discovery.completeness, discovery.reason) == (Completeness.COMPLETE, "")
+    assert {listing.sr_id for listing in discovery.listings} == {
+        listing.fixture.sr_id for listing in renderer.list_listings(later)
+    }
+
+
 @pytest.mark.parametrize("pack", PACKS)
 def test_every_price_of_a_book_arrives_under_its_canonical_name(simulator: Simulator, pack: str) -> None:
     renderer, adapter, words = render(simulator, pack), ADAPTERS[pack], load_installed_vocabulary()

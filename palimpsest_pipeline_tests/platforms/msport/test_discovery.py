@@ -26,7 +26,8 @@ class Site:
     """So many events in each tournament, in pages of `page_size` that cut tournaments.
 
     `failing` pages fail so often. `end` is what follows the last event: "empty" (a page without tournaments), "same"
-    (the last page again, its cursor unchanged), or "none" (a last page without a cursor).
+    (the last page again, its cursor unchanged), or "none" (a last page without a cursor). `gone_after` holds, by the
+    number of requests after which they leave the list, the numbers of events; an unknown cursor gives an empty page.
     """
 
     template: dict[str, Any]
@@ -36,6 +37,8 @@ class Site:
     failure: Reply = FAILED
     end: str = "empty"
     is_bare: bool = False
+    gone_after: dict[int, set[int]] = field(default_factory=dict)
+    n_requests: int = 0
 
     def events(self) -> list[tuple[str, dict[str, Any]]]:
         events = []
@@ -57,9 +60,13 @@ class Site:
         if self.failing.get(cursor, 0) > 0:
             self.failing[cursor] -= 1
             return self.failure
-        events = self.events()
+        gone = {
+            f"sr:match:{70000000 + n}" for after, ns in self.gone_after.items() if after <= self.n_requests for n in ns
+        }
+        self.n_requests += 1
+        events = [entry for entry in self.events() if entry[1]["eventId"] not in gone]
         ids = [event["eventId"] for _, event in events]
-        start = ids.index(cursor) + 1 if cursor else 0
+        start = 0 if not cursor else ids.index(cursor) + 1 if cursor in ids else len(ids)
         if start >= len(events) and self.end == "same":
             start = max(len(events) - self.page_size, 0)
         page = events[start : start + self.page_size]
@@ -124,6 +131,96 @@ def test_a_page_that_stays_away_ends_the_walk_and_proves_nothing_absent(template
     assert discovery.completeness is Completeness.PARTIAL
     assert "the page after sr:match:70000099: transient" in discovery.reason
     assert {t.completeness for t in discovery.tournaments} == {Completeness.PARTIAL}
+
+
+def cursors(batches: list[list[Request]]) -> list[str]:
+    return [batch[0].params.get("lastEventId", "")[-3:] for batch in batches]
+
+
+def test_a_cursor_that_begins_before_the_next_page_does_not_end_the_walk(template: dict[str, Any]) -> None:
+    site = Site(template, {A: 230}, gone_after={1: {3, 99}})
+    answers, batches = crawl(ADAPTER, Sport.FOOTBALL, site)
+    assert cursors(batches) == ["", "099", "", "101", "201", "229"]
+    discovery = read(answers)
+    assert (discovery.completeness, discovery.reason, len(discovery.listings)) == (Completeness.COMPLETE, "", 228)
+
+
+def test_several_cursors_that_begin_one_after_the_other_are_stepped_over(template: dict[str, Any]) -> None:
+    """The page before is empty itself when its own cursor has gone too: then the one before that is requested."""
+    site = Site(template, {A: 330}, gone_after={2: {99, 199}, 5: {100}})
+    answers, batches = crawl(ADAPTER, Sport.FOOTBALL, site)
+    assert cursors(batches) == ["", "099", "199", "099", "", "100", "", "101", "202", "302", "329"]
+    discovery = read(answers)
+    assert (discovery.completeness, discovery.reason) == (Completeness.COMPLETE, "")
+    assert len(discovery.listings) >= 327
+
+
+def test_an_end_after_a_full_page_is_confirmed_by_that_page(template: dict[str, Any]) -> None:
+    answers, batches = crawl(ADAPTER, Sport.FOOTBALL, Site(template, {A: 200}))
+    assert cursors(batches) == ["", "099", "199", "099"]
+    discovery = read(answers)
+    assert (discovery.completeness, discovery.reason, len(discovery.listings)) == (Completeness.COMPLETE, "", 200)
+
+
+@pytest.mark.parametrize("page_size", [50, 97])
+def test_pages_of_another_size_than_requested_are_doubted_too(template: dict[str, Any], page_size: int) -> None:
+    """A page may hold whole tournaments, and the site may limit it further."""
+    site = Site(template, {A: 2 * page_size + 1}, page_size=page_size, gone_after={1: {page_size - 1}})
+    answers, batches = crawl(ADAPTER, Sport.FOOTBALL, site)
+    assert len(batches) == 6
+    assert (read(answers).completeness, len(read(answers).listings)) == (Completeness.COMPLETE, 2 * page_size)
+
+
+def test_without_the_page_before_once_more_an_empty_page_proves_no_end(template: dict[str, Any]) -> None:
+    site = Site(template, {A: 230}, gone_after={1: {99}})
+    answers, _ = crawl(ADAPTER, Sport.FOOTBALL, site)
+    discovery = read(answers[:2])
+    assert (discovery.completeness, len(discovery.listings)) == (Completeness.PARTIAL, 100)
+    assert "the page after sr:match:70000099 shows nothing new" in discovery.reason
+    assert {t.completeness for t in discovery.tournaments} == {Completeness.PARTIAL}
+
+
+def test_a_page_before_that_cannot_be_had_again_leaves_the_walk_partial(template: dict[str, Any]) -> None:
+    site = Site(template, {A: 230}, gone_after={1: {99}})
+
+    def serve(request: Request) -> Reply:
+        return FAILED if site.n_requests > 1 and "lastEventId" not in request.params else site(request)
+
+    answers, batches = crawl(ADAPTER, Sport.FOOTBALL, serve)
+    assert cursors(batches) == ["", "099", "", ""]
+    assert (read(answers).completeness, len(read(answers).listings)) == (Completeness.PARTIAL, 100)
+
+
+def test_a_repeated_page_that_is_empty_takes_nothing_away(template: dict[str, Any]) -> None:
+    site = Site(template, {A: 330}, gone_after={2: {99, 199}})
+    answers, batches = crawl(ADAPTER, Sport.FOOTBALL, site)
+    assert cursors(batches)[:4] == ["", "099", "199", "099"]
+    discovery = read(answers[:4])
+    assert (discovery.completeness, len(discovery.listings)) == (Completeness.PARTIAL, 200)
+
+
+def test_a_site_whose_cursors_all_go_is_left_after_some_steps_back(template: dict[str, Any]) -> None:
+    gone = {2 * n + 1: {99 + n} for n in range(50)}
+    answers, batches = crawl(ADAPTER, Sport.FOOTBALL, Site(template, {A: 330}, gone_after=gone))
+    assert len(batches) < 30
+    assert read(answers).completeness is Completeness.PARTIAL
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_whatever_begins_when_a_complete_walk_has_all_that_stayed(
+    template: dict[str, Any], data: st.DataObject
+) -> None:
+    gone = data.draw(st.dictionaries(st.integers(1, 12), st.sets(st.integers(0, 29), max_size=4), max_size=6))
+    size = data.draw(st.integers(1, 30))
+    site = Site(template, {A: size}, page_size=data.draw(st.integers(1, 10)), gone_after=gone)
+    answers, _ = crawl(ADAPTER, Sport.FOOTBALL, site)
+    discovery = read(answers)
+    stayed = set(range(size)) - {n for ns in gone.values() for n in ns}
+    read_ids = {int(listing.external_id[-3:]) for listing in discovery.listings}
+    if discovery.completeness is Completeness.COMPLETE:
+        assert stayed <= read_ids
+    assert read(list(reversed(answers))) == discovery
 
 
 def test_without_any_page_the_discovery_has_failed(template: dict[str, Any]) -> None:
