@@ -26,9 +26,9 @@ from .collect_discovery import (
 
 @dataclass(frozen=True, slots=True)
 class ListPage:
-    """One answer to a league's list: the number of its entries, and whether more may follow."""
+    """One answer to a league's list: the ids of its entries, readable or not, and whether more may follow."""
 
-    n_entries: int
+    entry_ids: Sequence[str]
     has_next: bool
 
 
@@ -61,6 +61,7 @@ def crawl_leagues(lists: LeagueLists) -> Crawl:
     tree, _ = read_last_tree(answers, lists.judge, lists.read_tree)
     league_ids = tree.tournaments if tree is not None else ()
     requests = [lists.build_list_request(league_id, lists.first_place) for league_id in league_ids]
+    walks = {league_id: _ListWalk(lists.first_place) for league_id in league_ids}
     n_left, has_retried = lists.max_lists, False
     while requests and n_left > 0 and not is_barred(answers):
         requests = requests[:n_left]
@@ -69,21 +70,44 @@ def crawl_leagues(lists: LeagueLists) -> Crawl:
         answers += latest
         if len(latest) < len(requests):
             return
-        requests = _list_next_pages(latest, lists)
+        requests = _list_next_pages(latest, lists, walks)
         if not requests and not has_retried:
             requests = [request for request in list_retries(answers) if request.kind is PayloadKind.LISTING]
             n_left, has_retried = max(n_left, len(requests)), True
 
 
-def _list_next_pages(answers: Iterable[Answer], lists: LeagueLists) -> list[Request]:
+class _ListWalk:
+    """The state of a walk along one league's list.
+
+    It knows the place of the next page, and whether the walk has ended. A page without a new entry ends it, but not the
+    list: the site may send the same entries whatever place is requested.
+    """
+
+    def __init__(self, first_place: int) -> None:
+        self.place = first_place
+        self.entry_ids: set[str] = set()
+        self.has_ended = False
+        self.is_stuck = False
+
+    def add_page(self, page: ListPage) -> None:
+        self.is_stuck = self.entry_ids.issuperset(page.entry_ids) and (page.has_next or bool(page.entry_ids))
+        self.has_ended = self.is_stuck or not page.has_next
+        if not self.has_ended:
+            self.place += len(page.entry_ids)
+        self.entry_ids.update(page.entry_ids)
+
+
+def _list_next_pages(answers: Iterable[Answer], lists: LeagueLists, walks: dict[str, _ListWalk]) -> list[Request]:
     requests = []
     for answer in answers:
         place = lists.parse_list(answer.request)
         if place is None or lists.judge(answer) is not None:
             continue
-        page = lists.read_list(answer, ListingCollection(lists.platform))
-        if page is not None and page.has_next:
-            requests.append(lists.build_list_request(place[0], place[1] + page.n_entries))
+        page, walk = lists.read_list(answer, ListingCollection(lists.platform)), walks[place[0]]
+        if page is not None and place[1] == walk.place and not walk.has_ended:
+            walk.add_page(page)
+            if not walk.has_ended:
+                requests.append(lists.build_list_request(place[0], walk.place))
     return requests
 
 
@@ -118,12 +142,12 @@ def read_league_discovery(answers: Sequence[Answer], lists: LeagueLists) -> Disc
     )
 
 
-def _describe_gap(pages: dict[int, ListPage | str], place: int) -> str:
+def _describe_gap(pages: dict[int, ListPage | str], first_place: int) -> str:
     """Return why a league's list is not whole, in words; "" when it is."""
-    while True:
-        page = pages.get(place, "was not requested")
+    walk = _ListWalk(first_place)
+    while not walk.has_ended:
+        page = pages.get(walk.place, "was not requested")
         if isinstance(page, str):
-            return f"the list from entry {place} on {page}"
-        if not page.has_next:
-            return ""
-        place += page.n_entries
+            return f"the list from entry {walk.place} on {page}"
+        walk.add_page(page)
+    return f"the list does not move on: from entry {walk.place} on it shows nothing new" if walk.is_stuck else ""

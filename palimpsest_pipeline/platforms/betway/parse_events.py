@@ -118,7 +118,7 @@ def read_list(
     except UnreadableError as error:
         collection.add_reject(None, error.path, error.reason, answer.request.tournament_external_id)
         return None
-    listings = []
+    listings, event_ids = [], []
     for n, raw in enumerate(page.events):
         path = f"$.events[{n}]"
         event_id = None
@@ -128,11 +128,12 @@ def read_list(
             listings.append(build_listing(event, path, config))
         except UnreadableError as error:
             collection.add_reject(event_id, error.path, error.reason, answer.request.tournament_external_id)
+        event_ids.append(event_id or path)
     collection.add_listings(collect_discovery.deduplicate_listings(listings))
-    n_events, is_final = len(page.events), page.is_final_page
+    is_final = page.is_final_page
     if not isinstance(is_final, bool):
-        is_final = n_events < LIST_SIZE
-    return ListPage(n_events, has_next=n_events > 0 and not is_final)
+        is_final = len(event_ids) < LIST_SIZE
+    return ListPage(event_ids, has_next=bool(event_ids) and not is_final)
 
 
 def read_tree(answer: Answer, sport: Sport, config: DialectConfig) -> collect_discovery.TournamentTree:

@@ -13,7 +13,7 @@ from . import book, discovery, endpoints, parse_events
 class SportpesaAdapter:
     """The adapter of SportPesa."""
 
-    parser_version: int = 1
+    parser_version: int = 2
 
     def __init__(self, config: DialectConfig) -> None:
         self._config = config

@@ -144,7 +144,7 @@ def read_list(
     except UnreadableError as error:
         collection.add_reject(None, error.path, error.reason, answer.request.tournament_external_id)
         return None
-    listings = []
+    listings, game_ids = [], []
     for n, raw in enumerate(raws):
         game_id = None
         try:
@@ -153,8 +153,9 @@ def read_list(
             listings.append(build_listing(game, f"$[{n}]", config, answer.observed_at))
         except UnreadableError as error:
             collection.add_reject(game_id, error.path, error.reason, answer.request.tournament_external_id)
+        game_ids.append(game_id or f"$[{n}]")
     collection.add_listings(collect_discovery.deduplicate_listings(listings))
-    return ListPage(len(raws), has_next=len(raws) >= LIST_SIZE)
+    return ListPage(game_ids, has_next=len(game_ids) >= LIST_SIZE)
 
 
 def read_tree(answer: Answer, sport: Sport, config: DialectConfig) -> collect_discovery.TournamentTree:

@@ -99,6 +99,19 @@ def test_a_site_with_smaller_pages_is_followed_as_long_as_it_says_there_is_more(
     assert len(read(answers).listings) == 130
 
 
+def test_a_list_that_does_not_move_on_is_left_and_partial(template: dict[str, Any]) -> None:
+    """It says that there is more, and shows the same matches whatever offset is requested."""
+
+    class Stuck(Site):
+        def events(self, league: str) -> list[dict[str, Any]]:
+            return super().events(league)[:100] * 7
+
+    answers, batches = crawl(ADAPTER, Sport.FOOTBALL, Stuck(template, {A: 700, B: 3}))
+    assert [len(batch) for batch in batches] == [1, 2, 1]
+    by_league = {t.external_id: t.completeness for t in read(answers).tournaments}
+    assert by_league == {A: Completeness.PARTIAL, B: Completeness.COMPLETE}
+
+
 def test_lists_ask_for_the_market_of_their_own_sport(template: dict[str, Any]) -> None:
     _, batches = crawl(ADAPTER, Sport.FOOTBALL, Site(template, {A: 1}))
     assert batches[1][0].params["marketTypes"] == "[Win/Draw/Win]"

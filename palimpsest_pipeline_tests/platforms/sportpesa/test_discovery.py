@@ -16,12 +16,16 @@ from .support import ADAPTER, SPORTPESA, game_of
 
 @dataclass
 class Site:
-    """So many games in each league. `failing` names the requests (league id and first number) that always fail."""
+    """So many games in each league. `failing` names the requests (league id and first number) that always fail.
+
+    With `ignores_place` every list begins with its first game, whatever number is requested.
+    """
 
     template: dict[str, Any]
     sizes: dict[str, int]
     failing: set[tuple[str, str]] = field(default_factory=set)
     failure: Reply = (500, {}, b"")
+    ignores_place: bool = False
 
     def __call__(self, request: Request) -> Reply:
         if request.kind is PayloadKind.TREE:
@@ -36,7 +40,8 @@ class Site:
             self.template | {"id": 1000 * int(league) + n, "competition": {"id": int(league), "name": "x"}}
             for n in range(self.sizes[league])
         ]
-        return reply(games[int(first) - 1 : int(first) - 1 + int(request.params["pag_count"])])
+        start = 0 if self.ignores_place else int(first) - 1
+        return reply(games[start : start + int(request.params["pag_count"])])
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +75,17 @@ def test_a_league_whose_list_fails_is_partial(template: dict[str, Any]) -> None:
     answers, _ = crawl(ADAPTER, Sport.FOOTBALL, Site(template, {"7": 130, "8": 3}, failing={("7", "101")}))
     by_league = {t.external_id: t.completeness for t in read(answers).tournaments}
     assert by_league == {"7": Completeness.PARTIAL, "8": Completeness.COMPLETE}
+
+
+def test_a_list_that_begins_anew_on_every_page_is_left_and_partial(template: dict[str, Any]) -> None:
+    answers, batches = crawl(ADAPTER, Sport.FOOTBALL, Site(template, {"7": 130, "8": 3}, ignores_place=True))
+    assert [[request.params.get("pag_min") for request in batch] for batch in batches] == [[None], ["1", "1"], ["101"]]
+    discovery = read(answers)
+    assert (discovery.completeness, len(discovery.listings)) == (Completeness.PARTIAL, 103)
+    by_league = {t.external_id: (t.completeness, t.missing_reason) for t in discovery.tournaments}
+    reason = "the list does not move on: from entry 101 on it shows nothing new"
+    assert by_league == {"7": (Completeness.PARTIAL, reason), "8": (Completeness.COMPLETE, "")}
+    assert read(list(reversed(answers))) == discovery
 
 
 def test_an_expired_cookie_ends_the_crawl_at_once(template: dict[str, Any]) -> None:
