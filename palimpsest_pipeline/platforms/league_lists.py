@@ -1,10 +1,12 @@
 """The discovery of sites that count nothing: a tree of leagues, then a list of each league.
 
-No answer proves that a list is whole, so a league is complete when its list has ended by itself. Pure.
+No answer proves that a list is whole, so a league is complete when its list has ended by itself. Only when the lists of
+all leagues are empty, they prove nothing: a wrong parameter gives that too. Pure.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from palimpsest_pipeline.domain.enums import Completeness, PayloadKind, Platform, Sport
 from palimpsest_pipeline.domain.exchange import Answer, Request
@@ -22,6 +24,8 @@ from .collect_discovery import (
     read_last_tree,
     select_latest_answers,
 )
+
+_NO_ENTRY_REASON: Final = "no list shows a match, though the tree shows leagues"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +129,17 @@ def read_league_discovery(answers: Sequence[Answer], lists: LeagueLists) -> Disc
             )
             pages.setdefault(place[0], {})[place[1]] = page or failure
 
-    failures = [page for league_pages in pages.values() for page in league_pages.values() if isinstance(page, str)]
+    all_pages = [page for league_pages in pages.values() for page in league_pages.values()]
+    failures = [page for page in all_pages if isinstance(page, str)]
+    has_entries = any(isinstance(page, ListPage) and page.entry_ids for page in all_pages)
+    gaps = [f"{len(failures)} lists {failures[0]}"] if failures else []
+    if all_pages and not has_entries:
+        gaps.append(_NO_ENTRY_REASON)
 
     def judge_league(league_id: str, _declared: int | None, _received: int) -> Judgement:
         gap = _describe_gap(pages.get(league_id, {}), lists.first_place)
+        if not gap and not has_entries:
+            gap = _NO_ENTRY_REASON
         return (Completeness.PARTIAL, gap) if gap else (Completeness.COMPLETE, "")
 
     return assemble_discovery(
@@ -137,7 +148,7 @@ def read_league_discovery(answers: Sequence[Answer], lists: LeagueLists) -> Disc
         tree=tree,
         tree_reason=tree_reason,
         collection=collection,
-        gaps=[f"{len(failures)} lists {failures[0]}"] if failures else [],
+        gaps=gaps,
         judge_tournament=judge_league,
     )
 

@@ -117,6 +117,22 @@ def test_lists_ask_for_the_market_of_their_own_sport(template: dict[str, Any]) -
     assert batches[1][0].params["marketTypes"] == "[Win/Draw/Win]"
 
 
+def test_lists_that_are_all_empty_prove_nothing_absent(template: dict[str, Any]) -> None:
+    """A market's name that the site does not know gives that, without an error."""
+    answers, _ = crawl(ADAPTER, Sport.FOOTBALL, Site(template, {A: 0, B: 0}))
+    discovery = read(answers)
+    assert (discovery.completeness, discovery.listings) == (Completeness.PARTIAL, [])
+    reason = "no list shows a match, though the tree shows leagues"
+    assert discovery.reason.startswith(reason)
+    assert {(t.completeness, t.missing_reason) for t in discovery.tournaments} == {(Completeness.PARTIAL, reason)}
+
+
+def test_one_league_with_a_match_is_enough_to_believe_the_empty_ones(template: dict[str, Any]) -> None:
+    answers, _ = crawl(ADAPTER, Sport.FOOTBALL, Site(template, {A: 0, B: 1}))
+    discovery = read(answers)
+    assert (discovery.completeness, len(discovery.tournaments)) == (Completeness.COMPLETE, 2)
+
+
 def test_a_request_that_failed_once_is_asked_for_again(template: dict[str, Any]) -> None:
     site = Site(template, {A: 230, B: 3}, failing={("tree", ""): 1, (A, "100"): 1, (B, "0"): 1})
     answers, batches = crawl(ADAPTER, Sport.FOOTBALL, site)

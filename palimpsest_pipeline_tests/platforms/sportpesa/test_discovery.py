@@ -88,6 +88,15 @@ def test_a_list_that_begins_anew_on_every_page_is_left_and_partial(template: dic
     assert read(list(reversed(answers))) == discovery
 
 
+def test_lists_that_are_all_empty_prove_nothing_absent(template: dict[str, Any]) -> None:
+    answers, batches = crawl(ADAPTER, Sport.FOOTBALL, Site(template, {"7": 0, "8": 0}))
+    assert [len(batch) for batch in batches] == [1, 2]
+    discovery = read(answers)
+    assert (discovery.completeness, discovery.listings) == (Completeness.PARTIAL, [])
+    assert discovery.reason.startswith("no list shows a match, though the tree shows leagues")
+    assert {t.completeness for t in discovery.tournaments} == {Completeness.PARTIAL}
+
+
 def test_an_expired_cookie_ends_the_crawl_at_once(template: dict[str, Any]) -> None:
     site = Site(template, {"7": 130, "8": 3}, failing={("8", "1")}, failure=(403, HTML, b"<html>denied</html>"))
     answers, batches = crawl(ADAPTER, Sport.FOOTBALL, site)
