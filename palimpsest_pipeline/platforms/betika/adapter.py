@@ -13,7 +13,7 @@ from . import book, discovery, endpoints, parse_events
 class BetikaAdapter:
     """The adapter of Betika."""
 
-    parser_version: int = 1
+    parser_version: int = 2
     judge = staticmethod(parse_events.judge)
 
     def __init__(self, config: DialectConfig) -> None:

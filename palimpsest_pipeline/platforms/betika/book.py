@@ -5,7 +5,7 @@ failure or its bad markets. Both paths end in the same types.
 """
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import msgspec
@@ -71,7 +71,8 @@ def read_detail(answer: Answer, config: DialectConfig) -> Detail:
     )
     listing = _build_listing(answer, content, config)
     if listing.is_in_play:
-        raise PayloadRejected(config.platform, "$", "in play: a running match, or markets of the in-play feed")
+        reason = f"in play: kickoff {listing.kickoff_at.isoformat()}, a running match, or markets of the in-play feed"
+        raise PayloadRejected(config.platform, "$", reason)
     rejects = [Reject(config.platform, listing.external_id, *damage) for damage in content.damage]
     return Detail(listing, _build_prices(content, config), rejects)
 
@@ -141,15 +142,20 @@ def _build_market_prices(market: shapes.LooseMarket, path: str, damage: list[tup
 
 
 def _build_listing(answer: Answer, content: DetailContent, config: DialectConfig) -> Listing:
+    """Return the listing of a detail answer; also in play when its kickoff has passed, whatever the match shows.
+
+    Raises PayloadRejected.
+    """
     try:
-        listing = build_listing(content.match, "$.meta", config, has_live_markets=content.has_live_markets)
+        listing = build_listing(content.match, "$.meta", config)
     except UnreadableError as error:
         raise PayloadRejected(config.platform, error.path, error.reason) from error
     requested_id = answer.request.external_id
     if requested_id is not None and requested_id != listing.external_id:
         reason = f"the answer is about {listing.external_id}, asked was {requested_id}"
         raise PayloadRejected(config.platform, "$.meta.parent_match_id", reason)
-    return listing
+    has_begun = content.has_live_markets or listing.kickoff_at <= answer.observed_at
+    return replace(listing, is_in_play=True) if has_begun else listing
 
 
 def _build_prices(content: DetailContent, config: DialectConfig) -> RawPrices:

@@ -81,8 +81,12 @@ def make_tournament_key(category: Any, competition: Any, path: str) -> str:
     return read_key_text("/".join(name or "" for name in names), path)
 
 
-def build_listing(match: shapes.Match, path: str, config: DialectConfig, *, has_live_markets: bool = False) -> Listing:
-    """Return the listing of a match. Raises UnreadableError."""
+def build_listing(match: shapes.Match, path: str, config: DialectConfig) -> Listing:
+    """Return the listing of a match. Raises UnreadableError.
+
+    It is in play when the match shows that it has begun. The kickoff is left to the reader of details: the tree counts
+    a match as long as the lists show it, some seconds longer.
+    """
     sport_id = read_text(match.sport_id)
     sport = config.find_sport(sport_id)
     if sport is None:
@@ -112,7 +116,7 @@ def build_listing(match: shapes.Match, path: str, config: DialectConfig, *, has_
         sr_tournament_id=None,
         # `side_bets` counts neither markets nor lines, so it declares nothing.
         n_markets_declared=None,
-        is_in_play=has_live_markets or _has_begun(match),
+        is_in_play=_has_begun(match),
     )
 
 

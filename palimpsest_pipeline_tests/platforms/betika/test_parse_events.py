@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from palimpsest_pipeline.domain.enums import FailureClass, ListingKind, PayloadKind, Sport
+from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.observations import PayloadRejected
 from palimpsest_pipeline.platforms.betika import BetikaAdapter
 
 from ..more_support import configure, load_more
-from ..support import answer, columns, milli
+from ..support import AT, answer, answer_to, columns, milli, reply
 
 CONFIG = configure("betika")
 ADAPTER: Any = BetikaAdapter(CONFIG)
@@ -26,14 +27,20 @@ ZOOM = "2026-08-09_match_528657_zoom_soccer.json"
 LIVE = "2026-08-09_live_match_4921987_football.json"
 ROWS = ("prematch.json", "markets.json", "basketball.json", "tennis.json")
 """Lists of one match, recorded before answers had a provider."""
+BEFORE_ROWS = datetime(2026, 5, 12, tzinfo=UTC)
+"""An instant before the kickoffs of these matches."""
 
 
-def detail_of(body: Any, **request: Any) -> Any:
-    return ADAPTER.read_detail([answer(BETIKA, PayloadKind.DETAIL, body, **request)])
+def recorded(body: Any, at: datetime = AT, **request: Any) -> list[Answer]:
+    return [answer_to(Request(BETIKA, PayloadKind.DETAIL, "/recorded", **request), reply(body), at=at)]
 
 
-def listing_of(body: Any, **request: Any) -> Any:
-    return ADAPTER.read_listing([answer(BETIKA, PayloadKind.DETAIL, body, **request)])
+def detail_of(body: Any, at: datetime = AT, **request: Any) -> Any:
+    return ADAPTER.read_detail(recorded(body, at, **request))
+
+
+def listing_of(body: Any, at: datetime = AT, **request: Any) -> Any:
+    return ADAPTER.read_listing(recorded(body, at, **request))
 
 
 def as_detail(samples: Path, name: str) -> dict[str, Any]:
@@ -115,7 +122,7 @@ def test_only_sportradars_provider_gives_a_sportradar_id(samples: Path, provider
 def test_answers_without_a_provider_are_read(samples: Path, name: str) -> None:
     body = as_detail(samples, name)
     assert listing_of(body).sr_id == int(body["meta"]["parent_match_id"])
-    assert columns(detail_of(body)) == independent(body)
+    assert columns(detail_of(body, BEFORE_ROWS)) == independent(body)
 
 
 def test_a_running_match_is_recognised_and_its_book_refused(samples: Path) -> None:
@@ -138,6 +145,31 @@ def test_a_clock_or_a_score_is_in_play(samples: Path, change: dict[str, Any]) ->
     body = load_more(samples, "betika", FOOTBALL)
     body["meta"].update(change)
     assert listing_of(body).is_in_play
+
+
+@pytest.mark.parametrize(("seconds", "is_in_play"), [(-1, False), (0, True), (3600, True)])
+def test_a_match_is_in_play_from_its_kickoff_on_whatever_it_shows(
+    samples: Path, seconds: int, is_in_play: bool
+) -> None:
+    body = load_more(samples, "betika", FOOTBALL)
+    at = listing_of(body).kickoff_at + timedelta(seconds=seconds)
+    assert listing_of(body, at).is_in_play is is_in_play
+    if is_in_play:
+        with pytest.raises(PayloadRejected, match="in play: kickoff 2026-08-09T15:15:00"):
+            detail_of(body, at)
+    else:
+        assert len(detail_of(body, at).prices) == 206
+
+
+def test_a_list_that_still_shows_a_match_at_its_kickoff_is_complete(samples: Path) -> None:
+    """The tree counts such a match too."""
+    page = load_more(samples, "betika", "2026-08-09_matches_football_sort2_period9_p1.json")
+    kickoff = datetime.fromisoformat(page["data"][0]["start_time"]).replace(tzinfo=UTC) - timedelta(hours=3)
+    request = Request(BETIKA, PayloadKind.LISTING, "/v1/uo/matches")
+    given_answer = answer_to(request, reply(page), at=kickoff + timedelta(seconds=10))
+    listings = ADAPTER.read_discovery([given_answer], Sport.FOOTBALL).listings
+    assert len(listings) == len(page["data"])
+    assert not any(listing.is_in_play for listing in listings)
 
 
 @pytest.mark.parametrize("change", [{"is_esport": True}, {"is_srl": 1}, {"home_team": "A SRL", "away_team": "B SRL"}])
