@@ -98,7 +98,8 @@ class PlatformAdapter(Protocol):
         """Return the requests that one listing's whole book still needs; none when it is whole.
 
         `answers` are the good answers so far, in any order and perhaps repeated; without any, the result is what to
-        request first. Raises PayloadRejected when they do not tell.
+        request first. Raises PayloadRejected when they do not tell, with the class of the book's failure: `transient`
+        for answers that do not fit together because the book has changed between them.
         """
         ...
 

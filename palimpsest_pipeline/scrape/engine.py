@@ -17,6 +17,7 @@ from palimpsest_pipeline.domain.cycles import EventOutcome
 from palimpsest_pipeline.domain.enums import FailureClass, Platform
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.instants import Clock
+from palimpsest_pipeline.domain.observations import PayloadRejected
 from palimpsest_pipeline.wire.failures import parse_retry_after_s
 from palimpsest_pipeline.wire.retry_rules import FAILURE_RULES, HostSignal
 
@@ -479,6 +480,10 @@ class ScrapeEngine:
         first = book.open_requests[0].request
         try:
             missing = list_missing(first, book.held_answers)
+        except PayloadRejected as rejected:
+            log.warning("%s: the book of listing %s: %s", first.platform, first.external_id, describe_error(rejected))
+            book.failure = rejected.failure, f"the book's rest is unknown: {describe_error(rejected)}"
+            return
         except Exception as error:
             log.exception("%s: the rest of listing %s could not be found", first.platform, first.external_id)
             book.failure = FailureClass.CONTRACT_BROKEN, f"the book's rest is unknown: {describe_error(error)}"

@@ -49,9 +49,9 @@ def test_a_recorded_book_without_one_page_is_refused_and_its_match_known(
     samples: Path, tmp_path: Path, make_pipeline: MakePipeline
 ) -> None:
     pipeline = make_pipeline(platforms=PLATFORMS)
-    entries = [entry for entry in write_betway_book(samples, tmp_path) if entry["params"].get("skip") != "100"]
+    entries = [entry for entry in write_betway_book(samples, tmp_path) if entry["params"].get("skip") != "99"]
     ingest(pipeline, tmp_path, entries)
     assert rows(pipeline, COUNTS) == []
     ((reason,),) = rows(pipeline, "select reason from core.rejects")
-    assert reason == "the markets from 100 on are missing"
+    assert reason == "the markets from 99 on are missing"
     assert rows(pipeline, "select sr_id from core.fixtures") == [(66457014,)]

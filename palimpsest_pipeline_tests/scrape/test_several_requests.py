@@ -12,6 +12,7 @@ import pytest
 from palimpsest_pipeline.domain.cycles import CycleResult, EventOutcome, Target
 from palimpsest_pipeline.domain.enums import FailureClass, RunStatus
 from palimpsest_pipeline.domain.exchange import Answer, Request
+from palimpsest_pipeline.domain.observations import PayloadRejected
 from palimpsest_pipeline.landing import Landing
 from palimpsest_pipeline.scrape import StageTally, capture_targets, rebuild_outcomes
 from palimpsest_pipeline.scrape.engine import MAX_BOOK_REQUESTS
@@ -176,6 +177,26 @@ async def test_a_dialect_that_always_asks_for_more_or_repeats_itself_is_ended() 
         outcome = outcome_of(result, external_id)
         assert (outcome.failure, outcome.failure_detail) == (FailureClass.CONTRACT_BROKEN, reason)
     assert not any(answer.ok for answer in world.sink.answers)
+
+
+@pytest.mark.parametrize("failure", [FailureClass.TRANSIENT, FailureClass.CONTRACT_BROKEN])
+async def test_a_book_whose_answers_do_not_fit_together_fails_as_its_dialect_says(failure: FailureClass) -> None:
+    class Moving(Paged):
+        def list_detail_requests(
+            self, external_id: str, sr_id: int | None, answers: Sequence[Answer]
+        ) -> Sequence[Request]:
+            if len(answers) == 3:
+                raise PayloadRejected(S, "$", "the book has moved", failure)
+            return super().list_detail_requests(external_id, sr_id, answers)
+
+    async with open_world(platforms=[S]) as world:
+        world.adapters[S] = Moving(S)
+        pages(world.hosts[S], "s1", 3)
+        result = await captured(world, Target(1, LATER, {S: ("s1",)}))
+    outcome = outcome_of(result, "s1")
+    assert (outcome.status, outcome.failure) == (RunStatus.FAILED, failure)
+    assert "the book has moved" in outcome.failure_detail
+    assert {answer.failure for answer in world.sink.answers} == {failure}
 
 
 async def test_a_match_that_kicks_off_between_two_requests_is_not_found() -> None:

@@ -1,16 +1,18 @@
 """The reader of Betway's detail answers: the match, and its book from one or more pages of markets.
 
-A book is complete with the match and all pages up to one that is not full. The outcomes name their line themselves: the
-market that they are listed under is a header over all lines of a kind.
+A book is complete with the match and all pages up to one that is not full. Each page begins with the last market of the
+one before, so no market can move between them unseen. The outcomes name their line themselves: the market that they are
+listed under is a header over all lines of a kind.
 """
 
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
+from palimpsest_pipeline.domain.enums import FailureClass
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.observations import Detail, Listing, PayloadRejected, RawPrices, Reject
 
@@ -33,10 +35,13 @@ from .endpoints import build_event_request, build_markets_request, parse_markets
 from .parse_events import DETAIL_DECODER, EVENT_DECODER, build_listing, judge
 
 _MARKET_DECODER = msgspec.json.Decoder(shapes.Market)
+_MARKET_ID_DECODER = msgspec.json.Decoder(shapes.MarketId)
 _OUTCOME_DECODER = msgspec.json.Decoder(shapes.Outcome)
 _PRICE_DECODER = msgspec.json.Decoder(shapes.Price)
 
 _LIVE_PRODUCER: Final = 1
+PAGE_OVERLAP: Final = 1
+"""The markets that a page shares with the one before."""
 MAX_PAGES: Final = 20
 """A limit for a book that finds no end: more than six times the largest one seen."""
 PLAYER_MARKETS: Final = frozenset({38, 39, 40, *range(1404, 1416), 1575, 1596, 1597})
@@ -54,6 +59,8 @@ class _Parts:
     """Pages of markets by their offset."""
     next_skip: int | None = 0
     """The first page that is missing; None when the last one is there."""
+    gap_skip: int | None = None
+    """The first page that does not show the last market of the one before; None without such a page."""
 
 
 def _sort_answers(answers: Iterable[Answer], config: DialectConfig) -> _Parts:
@@ -71,11 +78,42 @@ def _sort_answers(answers: Iterable[Answer], config: DialectConfig) -> _Parts:
         if detail.markets_in_group is not None:
             skip, size = parse_markets_page(answer.request)
             parts.pages[skip], sizes[skip] = (answer, detail), size
-    while parts.next_skip in parts.pages:
-        size = sizes[parts.next_skip]
-        n_markets = len(parts.pages[parts.next_skip][1].markets_in_group or ())
-        parts.next_skip = None if size is None or n_markets < size else parts.next_skip + size
+    _follow_pages(parts, sizes)
     return parts
+
+
+def _follow_pages(parts: _Parts, sizes: dict[int, int | None]) -> None:
+    """Set the first page that is missing, and the first one with a gap before it."""
+    skip = 0
+    while skip in parts.pages:
+        markets, size = parts.pages[skip][1].markets_in_group or [], sizes[skip]
+        if size is None or len(markets) < size:
+            parts.next_skip = None
+            return
+        next_skip = skip + max(size - PAGE_OVERLAP, 1)
+        if next_skip in parts.pages:
+            next_markets = parts.pages[next_skip][1].markets_in_group or ()
+            has_gap = _read_market_id(markets[-1]) not in map(_read_market_id, next_markets)
+            if has_gap and parts.gap_skip is None:
+                parts.gap_skip = next_skip
+        elif skip + size in parts.pages:
+            # Answers that were recorded elsewhere have pages without an overlap.
+            next_skip = skip + size
+        skip = next_skip
+    parts.next_skip = skip
+
+
+def _read_market_id(raw: msgspec.Raw) -> Any:
+    try:
+        return _MARKET_ID_DECODER.decode(raw).market_id
+    except BROKEN_JSON:
+        return None  # rejected when the book is read
+
+
+def _require_no_gap(parts: _Parts, config: DialectConfig) -> None:
+    if parts.gap_skip is not None:
+        reason = f"the markets from {parts.gap_skip} on do not begin where the ones before end: the list has moved"
+        raise PayloadRejected(config.platform, "$", reason, FailureClass.TRANSIENT)
 
 
 def list_missing_requests(
@@ -83,9 +121,11 @@ def list_missing_requests(
 ) -> list[Request]:
     """Return the requests for the match and the next page of its markets, where `answers` lack them.
 
-    Raises PayloadRejected when an answer cannot be read, and when the book has no end.
+    Raises PayloadRejected when an answer cannot be read, when the book has no end, and when a market may have moved
+    between two pages.
     """
     parts = _sort_answers(answers, config)
+    _require_no_gap(parts, config)
     if len(parts.pages) >= MAX_PAGES and parts.next_skip is not None:
         raise PayloadRejected(config.platform, "$", f"the book has no end after {len(parts.pages)} pages")
     requests = []
@@ -104,7 +144,8 @@ def read_listing(answers: Sequence[Answer], config: DialectConfig) -> Listing:
 def read_detail(answers: Sequence[Answer], config: DialectConfig) -> Detail:
     """Return the listing and the book of a match's answers.
 
-    Raises PayloadRejected, also when a page is missing, and when the match is in play or the book is the live one.
+    Raises PayloadRejected, also when a page is missing or a market may have moved between two, and when the match is in
+    play or the book is the live one.
     """
     parts = _sort_answers(answers, config)
     listing, event = _build_listing(parts, config)
@@ -112,6 +153,7 @@ def read_detail(answers: Sequence[Answer], config: DialectConfig) -> Detail:
         raise PayloadRejected(config.platform, "$", "in play: the match is live or over, or the book is the live one")
     if parts.next_skip is not None:
         raise PayloadRejected(config.platform, "$", f"the markets from {parts.next_skip} on are missing")
+    _require_no_gap(parts, config)
     book = _Book(listing.external_id)
     for skip in sorted(parts.pages):
         book.add_page(parts.pages[skip][1], "$" if len(parts.pages) == 1 else f"$(markets from {skip})")
@@ -161,7 +203,7 @@ class _Line:
 
 @dataclass(slots=True)
 class _Book:
-    """The markets, outcomes and prices of all pages, each once: pages overlap when the list moved."""
+    """The markets, outcomes and prices of all pages, each once: pages overlap."""
 
     event_id: str
     markets: dict[str, shapes.Market] = field(default_factory=dict)

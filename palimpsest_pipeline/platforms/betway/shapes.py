@@ -58,6 +58,12 @@ class AdditionalInfo(msgspec.Struct, gc=False, rename="pascal"):
     producer: Any = None
 
 
+class MarketId(msgspec.Struct, gc=False, rename="camel"):
+    """The id of a market, to find it on another page."""
+
+    market_id: Any = None
+
+
 class Market(msgspec.Struct, gc=False, rename="camel"):
     market_id: str
     subscription_id: int

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,15 +88,24 @@ def test_three_pages_and_the_match_are_requested_at_once_and_one_after_the_other
     assert all((request.external_id, request.sr_id) == (MATCH, 66457014) for request in first)
     assert [request.params["eventId"] for request in first] == [MATCH, MATCH], "the bare number"
     answers = answers_of(body)
-    assert [answer.request.params.get("skip") for answer in answers] == ["0", None, "100", "200"]
+    assert [answer.request.params.get("skip") for answer in answers] == ["0", None, "99", "198"]
     assert ADAPTER.list_detail_requests(MATCH, None, answers) == []
 
 
 def test_a_page_that_is_just_full_is_not_the_last_one(samples: Path) -> None:
+    """No field of a page says that it is the last one."""
     body = shortened(with_event(samples, "wc_nf.json"), range(MARKETS_SIZE))
     answers = answers_of(body)
-    assert [answer.request.params.get("skip") for answer in answers] == ["0", None, "100"]
+    assert [answer.request.params.get("skip") for answer in answers] == ["0", None, "99"]
     assert len(ADAPTER.read_detail(answers).prices.market_id) > 80
+
+
+@pytest.mark.parametrize(
+    ("n_markets", "n_pages"), [(0, 1), (1, 1), (99, 1), (100, 2), (198, 2), (199, 3), (200, 3), (233, 3)]
+)
+def test_a_book_needs_about_one_page_for_a_hundred_markets(samples: Path, n_markets: int, n_pages: int) -> None:
+    answers = answers_of(shortened(with_event(samples, "wc_nf.json"), range(n_markets)))
+    assert len(answers) == n_pages + 1
 
 
 def test_a_book_without_end_is_refused(samples: Path) -> None:
@@ -115,7 +125,7 @@ def test_a_recorded_answer_with_everything_is_a_whole_book(samples: Path) -> Non
     assert columns(ADAPTER.read_detail([whole])) == columns(detail_of(body))
 
 
-@pytest.mark.parametrize("left_out", ["0", "100", "200", None])
+@pytest.mark.parametrize("left_out", ["0", "99", "198", None])
 def test_a_missing_answer_is_never_a_smaller_book(samples: Path, left_out: str | None) -> None:
     answers = [a for a in answers_of(with_event(samples, "wc_nf.json")) if a.request.params.get("skip") != left_out]
     missing = ADAPTER.list_detail_requests(MATCH, None, answers)
@@ -128,10 +138,41 @@ def test_a_market_that_moved_onto_the_next_page_is_there_once(samples: Path) -> 
     body = with_event(samples, "wc_nf.json")
     answers = answers_of(body)
     moved = copy.deepcopy(body)
-    moved["marketsInGroup"].insert(100, moved["marketsInGroup"][99])
+    moved["marketsInGroup"].insert(98, moved["marketsInGroup"][97])
     answers[2] = serve(moved, answers[2].request)
     answers[3] = serve(moved, answers[3].request)
     assert columns(ADAPTER.read_detail(answers)) == columns(detail_of(body))
+
+
+@pytest.mark.parametrize(("place", "n_pages"), [(40, 1), (99, 1), (150, 2)])
+def test_a_market_that_closes_between_two_pages_hides_none_of_the_others(
+    samples: Path, place: int, n_pages: int
+) -> None:
+    """The others move up, one of them onto the page that was read already: the list is read anew later."""
+    body = with_event(samples, "wc_nf.json")
+    answers = answers_of(body)
+    del body["marketsInGroup"][place]
+    later = [serve(body, given.request) if n > n_pages else given for n, given in enumerate(answers)]
+    for read in (ADAPTER.read_detail, lambda given: ADAPTER.list_detail_requests(MATCH, None, given)):
+        with pytest.raises(PayloadRejected, match="the list has moved") as rejected:
+            read(later)
+        assert rejected.value.failure is FailureClass.TRANSIENT
+    assert ADAPTER.read_listing(later).external_id == MATCH
+
+
+def test_pages_that_were_recorded_without_an_overlap_are_a_whole_book(samples: Path) -> None:
+    body = with_event(samples, "wc_nf.json")
+    first, event = answers_of(body)[:2]
+    answers = [first, event]
+    for skip in ("100", "200"):
+        assert ADAPTER.list_detail_requests(MATCH, None, answers) != []
+        request = replace(first.request, params={**first.request.params, "skip": skip})
+        answers.append(serve(body, request))
+    assert ADAPTER.list_detail_requests(MATCH, None, answers) == []
+    assert columns(ADAPTER.read_detail(answers)) == columns(detail_of(body))
+    just_full = shortened(body, range(MARKETS_SIZE))
+    answers = [serve(just_full, answer.request) for answer in answers[:3]]
+    assert len(ADAPTER.read_detail(answers).prices.market_id) > 80
 
 
 def test_the_line_is_the_one_the_outcome_names_and_not_the_header_it_stands_under(samples: Path) -> None:
