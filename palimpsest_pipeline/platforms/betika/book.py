@@ -142,9 +142,9 @@ def _build_market_prices(market: shapes.LooseMarket, path: str, damage: list[tup
 
 
 def _build_listing(answer: Answer, content: DetailContent, config: DialectConfig) -> Listing:
-    """Return the listing of a detail answer; also in play when its kickoff has passed, whatever the match shows.
+    """Return the listing of a detail answer. Raises PayloadRejected.
 
-    Raises PayloadRejected.
+    It is in play from its kickoff on, whatever the match shows.
     """
     try:
         listing = build_listing(content.match, "$.meta", config)
