@@ -37,7 +37,7 @@ def render_commands() -> str:
 
 
 def render_settings() -> str:
-    """Return the common settings, those of a platform, and each pack's defaults, as tables."""
+    """Return tables of the common settings, the settings of a platform, and each pack's defaults."""
     pack_headings = ["Platform", "Other countries", "`…__MAX_IN_FLIGHT`", "`…__MIN_GAP_S` + `…__JITTER_S`"]
     parts = ["## Common settings", _table(["Setting", "Default", "Meaning"], _common_rows())]
     parts += [
@@ -45,7 +45,7 @@ def render_settings() -> str:
         "Put the platform's key in place of `<KEY>`, with `_` for `-`.",
         _table(["Setting", "Default", "Meaning"], _platform_rows()),
         "## Defaults of the packs",
-        "A pack's platforms have the same limits. Other countries are platforms of their own, such as `sportybet-gh`.",
+        "All platforms of a pack have the same limits. Each other country is a platform, such as `sportybet-gh`.",
         _table([*pack_headings, "Its own settings"], _pack_rows()),
     ]
     return "\n\n".join(parts)
@@ -117,10 +117,10 @@ def _common_rows() -> Iterator[tuple[str, str, str]]:
 
 
 def _platform_rows() -> Iterator[tuple[str, str, str]]:
-    of_pack = {"base_url", *msgspec.structs.asdict(next(iter(load_packs().packs.values())).content.limits)}
+    pack_settings = {"base_url", *msgspec.structs.asdict(next(iter(load_packs().packs.values())).content.limits)}
     for name, field in PlatformSettings.model_fields.items():
         if name != "params":
-            default = "the pack's" if name in of_pack else _cell(_default(field.default))
+            default = "the pack's" if name in pack_settings else _cell(_default(field.default))
             yield (
                 f"`{ENV_PREFIX}PLATFORM__<KEY>__{name.upper()}`".replace("<", "&lt;"),
                 default,

@@ -191,7 +191,7 @@ class PlatformSettings(BaseModel):
     max_body_bytes: int = Field(
         default=8 * 2**20, ge=1024, description="Largest body of an answer after decompression, bytes"
     )
-    params: dict[str, str] = Field(default={}, description="The platform's own values, by the names of its pack")
+    params: dict[str, str] = Field(default={}, description="The params of its pack, by name")
 
 
 def name_platform_variable(platform: Platform, name: str = "") -> str:
@@ -203,7 +203,7 @@ def name_platform_variable(platform: Platform, name: str = "") -> str:
 def fill_platform_settings(pack_platform: PackPlatform, changed: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values for `PlatformSettings`: those of `changed`, else those of the pack.
 
-    Raises ValueError for a value of the pack's own that is not one of its choices.
+    Raises ValueError for a param whose value is not one of its choices.
     """
     limits = pack_platform.pack.content.limits
     own_names = pack_platform.pack.content.params.keys()
@@ -219,7 +219,7 @@ def fill_platform_settings(pack_platform: PackPlatform, changed: Mapping[str, An
 class _PlatformVariables(PydanticBaseSettingsSource):
     """The variables of platforms in the environment or the file, as `{"platform": {key: {name: value}}}`.
 
-    `PALIMPSEST_<KEY>__<NAME>`, without `PLATFORM__`, is the older way to write them.
+    The older form of their names, `PALIMPSEST_<KEY>__<NAME>` without `PLATFORM__`, is read too.
     """
 
     def __init__(self, settings_cls: type[BaseSettings], source: PydanticBaseSettingsSource) -> None:
@@ -255,10 +255,10 @@ JSON_PLATFORM_SETTINGS: Final = ("headers", "params")
 
 
 def parse_platform_variable(name: str) -> tuple[str, str] | None:
-    """Return the platform's key and the setting that a variable is about; None for any other variable.
+    """Return the platform's key and the setting that a variable sets; None for any other variable.
 
-    The setting is empty where the variable holds a whole platform; then the key too, where it holds them all. It is
-    `headers__<name>` for a single header.
+    The setting is `headers__<name>` for a single header. It is empty for a variable with all settings of a platform.
+    The key is empty too for a variable with all platforms.
     """
     head, *rest = name.lower().removeprefix(ENV_PREFIX.lower()).split("__")
     if not name.lower().startswith(ENV_PREFIX.lower()):
@@ -318,8 +318,8 @@ class Settings(BaseSettings):
     platforms: Annotated[list[Platform], NoDecode] = Field(
         default=list(DEFAULT_PLATFORMS),
         min_length=2,
-        description="Platforms to request, separated by commas. The key of a platform is the name of its pack, and "
-        "-<country> where that is not the pack's default country; `palimpsest platforms list` shows all",
+        description="Platforms to request, separated by commas. The key of a platform is the name of its pack, "
+        "followed by -<country> outside the pack's default country; `palimpsest platforms list` shows all",
     )
     home_platform: Platform = Field(
         default=DEFAULT_PLATFORMS[0], description="Platform with which the other platforms are compared"
@@ -566,9 +566,9 @@ class Settings(BaseSettings):
     def _check_platforms(cls, keys: list[Platform]) -> list[Platform]:
         for key in keys:
             if not PLATFORM_PATTERN.fullmatch(key):
-                raise ValueError(f"{key!r} is no key of a platform; `palimpsest platforms list` shows them")
+                raise ValueError(f"{key!r} is not the key of a platform; `palimpsest platforms list` shows all keys")
             if keys.count(key) > 1:
-                raise ValueError(f"{key} is there twice")
+                raise ValueError(f"{key} appears twice")
         return keys
 
     @field_validator("home_platform")
@@ -582,9 +582,9 @@ class Settings(BaseSettings):
     @field_validator("platform", mode="before")
     @classmethod
     def _fill_platforms(cls, changed: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
-        """Return the values of every active platform, and of every other one that has a variable.
+        """Return the settings of every active platform, and of every other platform that has a variable.
 
-        A platform without an installed pack has no settings.
+        A platform without an installed pack is left out.
         """
         installed = load_packs().platforms
         keys = dict.fromkeys((*info.data.get("platforms", ()), *map(Platform, changed)))
@@ -730,7 +730,7 @@ class Settings(BaseSettings):
         return self.database_url is None
 
     def get_platform(self, platform: Platform) -> PlatformSettings:
-        """Return the settings of a platform, else those of its pack. Raises PackError without a pack."""
+        """Return the settings of a platform, or the defaults of its pack. Raises PackError without a pack."""
         if platform in self.platform:
             return self.platform[platform]
         return PlatformSettings.model_validate(fill_platform_settings(load_packs().require(platform), {}))
@@ -861,7 +861,7 @@ def _identify_database(url: str) -> tuple[str, str, str]:
 def load_settings(**overrides: Any) -> Settings:
     """Return the settings of the environment and `.env`.
 
-    Raises SettingsError that names each bad setting, or the bad line of the file, or two packs of one name.
+    Raises SettingsError that names each bad setting, the bad line of the file, or two packs with the same name.
     """
     dotenv = _parse_dotenv(Path(DOTENV_FILE))
     try:
@@ -869,7 +869,7 @@ def load_settings(**overrides: Any) -> Settings:
     except ValidationError as error:
         lines = []
         for item in error.errors(include_url=False, include_input=False):
-            # Pydantic adds "[key]" to the location when a key is wrong itself.
+            # Pydantic adds "[key]" to the location when the key itself is invalid.
             parts = [str(part).upper().replace("-", "_") for part in item["loc"] if part != "[key]"]
             name = ENV_PREFIX + "__".join(parts) if parts else "settings"
             lines.append(f"{name}: {item['msg'].removeprefix('Value error, ')}")
@@ -878,7 +878,7 @@ def load_settings(**overrides: Any) -> Settings:
         # Pydantic's message names the field and not the variable, and its cause contains the value, which may be
         # secret.
         raise SettingsError("; ".join(_list_settings_not_json(dotenv)) or f"settings cannot be read: {error}") from None
-    except PackError as error:  # which platforms there are is not certain
+    except PackError as error:  # two packs have the same name, so the set of platforms is not known
         raise SettingsError(str(error)) from error
 
 

@@ -166,7 +166,7 @@ def demo(
     seed: Annotated[int, typer.Option(help="Seed of the simulated world.")] = 7,
     platforms: Annotated[
         str | None,
-        typer.Option(metavar="KEYS", help="Platforms to simulate, separated by commas; five unless you say others."),
+        typer.Option(metavar="KEYS", help="Platforms to simulate, separated by commas; by default five."),
     ] = None,
     ui: Annotated[bool, typer.Option("--ui/--no-ui", help="End with Dagster's UI on loopback.")] = True,
     port: Annotated[int | None, typer.Option(help="Port of the UI.")] = None,

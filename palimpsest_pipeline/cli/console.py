@@ -35,7 +35,7 @@ def _check_platform(platform: Platform | None) -> Platform | None:
 
     if platform is not None and platform not in load_packs().platforms:
         raise typer.BadParameter(
-            f"{platform!r} is no platform with an installed pack; `palimpsest platforms list` shows them"
+            f"no installed pack has the platform {platform!r}; `palimpsest platforms list` shows those that do"
         )
     return platform
 
@@ -53,7 +53,7 @@ def say(message: str) -> None:
 def format_command(arguments: str, home: Path, platforms: Sequence[Platform] = ()) -> str:
     """Return a `palimpsest` command that uses this home folder when pasted into another terminal.
 
-    The terminal must be in the same working directory. `platforms` become the active ones.
+    The terminal must be in the same working directory. With `platforms`, the command makes these the active platforms.
     """
     # uv sets the variable UV for the commands it runs. Without `uv run`, `palimpsest` is then not on the PATH.
     command = "uv run palimpsest" if "UV" in os.environ else "palimpsest"
@@ -137,9 +137,9 @@ PLATFORM_HEADING: Final = "platform"
 
 
 def print_table(title: str, columns: Sequence[tuple[str, bool]], rows: Iterable[Sequence[Any]]) -> None:
-    """Print rows under `columns`, each a heading and whether its values are numbers.
+    """Print a table. A column is its heading, and whether its values are numbers.
 
-    A text that does not fit is folded, never cut. A platform's key stays whole, so that it can be copied.
+    A text that does not fit is wrapped, never cut. A platform's key stays on one line, so that it can be copied.
     """
     table = Table(title=title, title_justify="left", header_style="bold")
     for name, is_numeric in columns:
@@ -152,11 +152,11 @@ def print_table(title: str, columns: Sequence[tuple[str, bool]], rows: Iterable[
 
 
 MAX_PLATFORM_COLUMNS: Final = 6
-"""With more platforms, side by side their prices would be broken into pieces."""
+"""Maximum number of platforms side by side. With more, their prices would be wrapped."""
 
 
 def print_price_table(title: str, platforms: Sequence[str], prices: Mapping[str, Mapping[str, str | None]]) -> None:
-    """Print the texts of `prices`, by outcome and platform, with a column per platform.
+    """Print `prices` (outcome to platform to text) as a table with a column per platform.
 
     With many platforms and few outcomes, each platform has a row instead. With many of both, there are several tables.
     """

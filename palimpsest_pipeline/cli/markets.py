@@ -179,7 +179,9 @@ def audit(
         raise typer.BadParameter("it selects rows of a CSV file, but no CSV file is given", param_hint="--source")
     pipeline = Pipeline(load_settings())
     audit_filter = AuditFilter(platform, source, parse_hour(hour) if hour else None)
-    result = audit_markets(paths or [], pipeline.landing, pipeline.adapters, pipeline.vocabulary, audit_filter)
+    # A platform that is named need not be active.
+    adapters = pipeline.adapters if platform is None else {platform: pipeline.get_adapter(platform)}
+    result = audit_markets(paths or [], pipeline.landing, adapters, pipeline.vocabulary, audit_filter)
     if result.occurrences.is_empty() and len(result.left_out) == 1:
         raise fail(f"nothing to audit: {result.left_out[0].where}: {result.left_out[0].reason}")
     _print_left_out(result.left_out)

@@ -1,6 +1,6 @@
-"""The `palimpsest platforms` commands: list the platforms, check packs, begin a new pack.
+"""The `palimpsest platforms` commands: list the platforms, check packs, create a new pack.
 
-Exit codes as in `cli/__main__.py`; `check` ends with 1 when a pack is not sound.
+Exit codes as in `cli/__main__.py`; `check` ends with 1 when a pack has a fault.
 """
 
 import json
@@ -14,7 +14,7 @@ from palimpsest_pipeline.settings import PLATFORMS_VARIABLE, load_settings
 
 from .console import JsonOption, escape_markup, out, print_table, say
 
-platforms_app = typer.Typer(no_args_is_help=True, help="The platforms and their packs: list, check, begin a new one.")
+platforms_app = typer.Typer(no_args_is_help=True, help="The platforms and their packs: list, check, create a new one.")
 
 
 @platforms_app.command("list")
@@ -24,7 +24,7 @@ def list_command(
 ) -> None:
     """List the platforms of all installed packs: a pack has one in each of its countries.
 
-    Packs that cannot be read are named. The last answer is shown when the database runs.
+    Packs that cannot be read are named. The last answer is shown if the database is running.
     """
     from palimpsest_pipeline.operate.packs.platform_list import list_platforms
     from palimpsest_pipeline.platforms.packs import load_packs
@@ -34,8 +34,8 @@ def list_command(
         rows = [platform.as_dict() for platform in platforms]
         out.print_json(json.dumps({"platforms": rows, "problems": dict(load_packs().problems)}, default=str))
         return
-    headings = [("platform", False), ("part", False), ("name", False), ("dialect", False), ("country", False)]
-    headings += [("trust", True), ("from", False), ("last answer", False)]
+    headings = [("platform", False), ("role", False), ("name", False), ("dialect", False), ("country", False)]
+    headings += [("trust", True), ("package", False), ("last answer", False)]
     print_table(
         f"{len(platforms)} platforms",
         headings,
@@ -50,7 +50,7 @@ def list_command(
     for name, problem in load_packs().problems.items():
         say(f"the pack {name} cannot be read: {problem}")
     if not active:
-        say(f"{PLATFORMS_VARIABLE} chooses which of them are requested, e.g. betpawa,sportybet,sportybet-gh")
+        say(f"{PLATFORMS_VARIABLE} selects the platforms that are requested, e.g. betpawa,sportybet,sportybet-gh")
 
 
 @platforms_app.command("check")
@@ -61,19 +61,19 @@ def check_command(
     recorded: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of recorded answers with a manifest.json as `landing import` reads it, for packs that have "
-            "none in their own folder `recorded`."
+            help="Folder of recorded answers with a manifest.json as `landing import` reads it. Used for packs without "
+            "answers in their own folder `recorded`."
         ),
     ] = None,
     min_share: Annotated[
-        float, typer.Option(min=0, max=1, help="Least share of the recorded lines that must be mapped.")
+        float, typer.Option(min=0, max=1, help="Minimum share of the recorded lines that must be mapped.")
     ] = 0.9,
     as_json: JsonOption = False,
 ) -> None:
-    """Check packs, each fault with its place.
+    """Check packs, and print the place of each fault.
 
-    The checks are of pack.toml, dialect, vocabulary, recorded answers, and what the parser reads from a simulated site.
-    Starts a simulated site on loopback for each pack. Sends nothing to real sites.
+    Checks pack.toml, the dialect, the vocabulary, the recorded answers, and the answers of a simulated site. Starts a
+    simulated site on loopback for each pack. Sends nothing to real sites.
     """
     from palimpsest_pipeline.operate.packs.check_packs import check_packs
 
@@ -91,17 +91,19 @@ def check_command(
 
 @platforms_app.command("new")
 def new_command(
-    name: Annotated[str, typer.Argument(help="Name of the pack: small letters and digits, e.g. lionbet.")],
+    name: Annotated[str, typer.Argument(help="Name of the pack: lowercase letters and digits, e.g. lionbet.")],
     like: Annotated[
         str | None,
         typer.Option(
-            metavar="PACK", help="A pack whose dialect the site speaks: then the new pack has no Python at all."
+            metavar="PACK", help="An installed pack whose dialect the site uses. The new pack then has no Python."
         ),
     ] = None,
-    country: Annotated[str | None, typer.Option(metavar="CC", help="Two-letter code of its country.")] = None,
+    country: Annotated[
+        str | None, typer.Option(metavar="CC", help="Two-letter code of the pack's default country.")
+    ] = None,
     folder: Annotated[Path, typer.Option(help="Folder in which the package is written.")] = Path(),
 ) -> None:
-    """Begin a pack in a package of its own, which can be installed and whose check passes."""
+    """Create a package with a new pack. It can be installed as it is, and passes `check`."""
     from palimpsest_pipeline.operate.packs.new_pack import create_pack
 
     created = create_pack(name, folder, like=like, country=country)

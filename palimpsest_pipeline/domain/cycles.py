@@ -23,7 +23,7 @@ class Cycle:
     slot_at: datetime | None = None
     """Start of the slot of the kickoff cadence for which the cycle runs; None in other scopes."""
     platforms: tuple[Platform, ...] = ()
-    """The platforms that it covers; empty in cycles of versions that knew three."""
+    """The platforms that the cycle covers. Empty for cycles of older versions, which had three platforms."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ WHOLE_LISTING_KEY: Final = "*"
 Platform = NewType("Platform", str)
 """The key of a platform, which is a bookmaker in one country.
 
-It is the name of its pack, and `-<country>` where that is not the pack's default country, e.g. `msport` or
-`msport-gh`. The set of platforms is open: packs bring them.
+It is the name of its pack, followed by `-<country>` outside the pack's default country, e.g. `msport` or `msport-gh`.
+The set of platforms is not fixed: installed packs define it.
 """
 PLATFORM_PATTERN: Final = re.compile(r"[a-z][a-z0-9]{0,20}(-[a-z]{2})?")
 
@@ -101,7 +101,7 @@ class FailureClass(StrEnum):
     BLOCKED = "blocked"
     """Status 403, a block page, HTML instead of JSON, or an empty 202. Requests to the host must stop."""
     SESSION_EXPIRED = "session_expired"
-    """The site answers only with a browser's cookie, and the one in the settings is missing or expired."""
+    """The site requires a browser's cookie, and the one in the settings is missing or has expired."""
     NOT_FOUND = "not_found"
     """The listing no longer exists."""
     CONTRACT_BROKEN = "contract_broken"

@@ -6,7 +6,7 @@ from .enums import Platform
 
 
 def put_home_first(home: Platform, platforms: Sequence[Platform]) -> tuple[Platform, ...]:
-    """Return `platforms`, which are in order of trust, with home first.
+    """Return `platforms`, which are in order of trust, with home moved to the front.
 
     Raises ValueError when home is not in `platforms`.
     """

@@ -35,8 +35,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """The facts of a landed cycle and the list of its segments.
 
     `stages` are the finished stages of the cycle, in order, e.g. discovery, capture. `late` are the platforms whose
-    discovery had not ended when the stage ended. `platforms` are the covered ones; earlier versions, which knew three,
-    did not write them. `torn` names files that should be segments and cannot be read because
+    discovery had not ended when the stage ended. `platforms` are those that the cycle covers; older versions, which
+    had only three platforms, did not write them. `torn` names files that should be segments and cannot be read because
     writing them broke off; they are ignored.
     """
 

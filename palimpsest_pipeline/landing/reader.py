@@ -39,7 +39,8 @@ log = logging.getLogger(__name__)
 EVERY_ROW: Final = pl.lit(True)
 KEPT_COLUMNS: Final = frozenset(
     (
-        *("platform", "kind", "external_id", "attempt", "status", "failure", "headers", "bytes"),
+        *("platform", "kind", "path", "params", "external_id", "attempt", "status", "failure", "failure_detail"),
+        *("headers", "bytes"),
         *("requested_at", "received_at", "observed_at"),
     )
 )

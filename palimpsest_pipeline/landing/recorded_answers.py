@@ -10,8 +10,8 @@ Recorded answers prove that a listing existed, never that it was absent. No requ
 Required: file (relative to the folder), platform, kind (tree, listing, detail) and received_at (with time zone);
 external_id too for kind detail.
 Optional: path, params, method, json_body (the request), tournament_external_id, sr_id, status (200 only), headers,
-observed_at (within an hour of received_at), book (any text that the answers of one book share, where the platform
-answers it in several parts; then path and params tell the parts apart).
+observed_at (within an hour of received_at), book (any text, equal for all answers of one book, if the platform
+sends a book in several parts; path and params then identify the part).
 """
 
 from collections import defaultdict
@@ -71,9 +71,9 @@ def import_payloads(
 ) -> list[Manifest]:
     """Import the folder and return the new cycles' manifests: one per UTC hour with new answers.
 
-    `platforms` are the active ones, home first: the cycles cover them and those that the answers are of. An answer that
-    the hour already has (same request, instant and body) is left out. Raises RecordedPayloadError before anything is
-    written, also for an answer of a platform that is not in `installed`.
+    `platforms` are the active ones, home first. A cycle covers these and the platforms of its answers. An answer
+    that the hour already has (same request, instant and body) is left out. Raises RecordedPayloadError before anything
+    is written, also for an answer of a platform that is not in `installed`.
     """
     by_hour: dict[datetime, list[list[Answer]]] = defaultdict(list)
     for book in read_recorded_books(directory, installed, clock.now()):
@@ -102,6 +102,13 @@ def read_recorded_books(directory: Path, installed: Collection[Platform], now: d
         book = books[
             (number,) if entry.book is None else (request.platform, request.kind, request.external_id, entry.book)
         ]
+        for earlier_file, earlier_answer in zip(book.files, book.answers, strict=True):
+            if earlier_answer.request.key == request.key:
+                raise RecordedPayloadError(
+                    f"{directory / 'manifest.json'}, entry {number} ({entry.file}): the same request as"
+                    f" {earlier_file} in the book {entry.book!r}. Add the path and params of each, which tell its"
+                    " parts apart."
+                )
         book.files.append(entry.file)
         book.answers.append(answer)
     return list(books.values())

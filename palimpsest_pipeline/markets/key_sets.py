@@ -1,8 +1,8 @@
-"""The keys of a platform: which of its markets and outcomes stand for which canonical ones.
+"""The keys of a platform: they map its markets and outcomes to canonical ones.
 
-Every pack has a folder of CSV files with its own rows. A set of rows that several packs speak, such as the unified feed
-of SportRadar, is written once in a folder of the vocabulary; a pack names it, or another pack whose keys it shares, and
-adds, replaces or removes rows.
+Every pack has a folder of CSV files with its own rows. Rows that several packs use, such as those of SportRadar's
+unified feed, are a shared set: they are written once, in a folder of the vocabulary. A pack names a shared set, or
+another pack whose keys it uses, and its own rows add to them, replace or remove them.
 """
 
 import re
@@ -33,11 +33,9 @@ KEY_FILE_COLUMNS: Final = {
     "feeds.csv": ("sport", "market_key", "external_market_id"),
     "triage.csv": ("sport", "external_market_id", "status", "reason"),
 }
-"""The files of a set of keys and their columns. A file without rows may be left out."""
+"""The files of a set of keys, and the columns of each. A file without rows may be left out."""
 SET_FILE: Final = "set.toml"
-"""The file beside them that says how a set's texts are read.
-
-A pack without it reads them as its shared set does.
+"""The file with the `TextRules` of a set of keys. A pack without it has the rules of its shared set.
 """
 PACK_FILE: Final = "pack.toml"
 
@@ -61,8 +59,8 @@ MarketId = tuple[str, str]
 class KeySource:
     """The place of a pack's keys.
 
-    `folder` holds the files of `KEY_FILE_COLUMNS`. `shares` names the keys that the pack shares, '' for none: a shared
-    set, or another pack, which is `shared_pack` then.
+    `folder` holds the files of `KEY_FILE_COLUMNS`. `shares` is the name of the shared set or of the other pack whose
+    keys the pack uses, '' for none. `shared_pack` is the place of that other pack's keys.
     """
 
     name: str
@@ -134,10 +132,11 @@ class KeyRows:
 
 @dataclass(slots=True)
 class PackKeys:
-    """All packs' keys, checked. Key ids count over all packs, in the order of the packs and of their rows.
+    """The checked keys of all packs.
 
+    Key ids are numbered across packs, in the order of the packs and of their rows.
     text_rules: by pack. outcome_keys: (key_id, external outcome id, ordinal). feeds: (key_id, place). triage:
-    (platform, sport, external_market_id, status, reason). rows: each pack's rows, those of its shared set included.
+    (platform, sport, external_market_id, status, reason). rows: each pack's rows, including those of its shared set.
     """
 
     keys: list[Key] = field(default_factory=list)
@@ -160,7 +159,7 @@ def read_pack_keys(folder: Path, sources: Sequence[KeySource], markets: Markets,
 
 
 def _read_pack_rows(source: KeySource, shared_sets: Mapping[str, KeyRows]) -> KeyRows:
-    """Return a pack's rows, with those of the set or the pack that it shares."""
+    """Return a pack's rows, merged with those of its shared set or of the pack whose keys it uses."""
     rows = _read_key_rows(source.name, source.folder)
     if not source.shares:
         return rows
@@ -199,15 +198,15 @@ def _get_market_id(row: Row) -> MarketId:
 
 
 def _is_reference(row: Row) -> bool:
-    """Return whether a row of keys.csv names a market only, so that the shared rows take its place."""
+    """Return whether a row of keys.csv has only sport and market id. Shared rows are moved to its place."""
     return not any(row[column] for column in KEY_FILE_COLUMNS["keys.csv"][2:])
 
 
 def _merge_rows(pack_rows: KeyRows, shared: KeyRows) -> KeyRows:
     """Return a pack's rows: the shared ones first, then its own.
 
-    Own keys of a market replace the shared ones with their outcomes, and a triage row removes them. A row that names a
-    market only moves the shared keys to its place.
+    The pack's keys of a market replace the shared keys and their outcomes. A triage row removes the shared keys. A row
+    with only sport and market id moves the shared keys of that market to its place.
     """
     references = {_get_market_id(row) for row in pack_rows.files["keys.csv"] if _is_reference(row)}
     replaced = {_get_market_id(row) for row in pack_rows.files["keys.csv"] if not _is_reference(row)}
@@ -243,14 +242,14 @@ def _merge_rows(pack_rows: KeyRows, shared: KeyRows) -> KeyRows:
 
 
 def _keep_feeds(shared: Sequence[Row], pack_rows: Sequence[Row], keys: Sequence[Row]) -> list[Row]:
-    """Return the shared order of feeds of markets that keep several feeds and have no own order."""
+    """Return the shared rows of feeds.csv of markets that still have several feeds and no row in the pack."""
 
     def find_market(row: Row) -> MarketId:
         return row["sport"], row["market_key"]
 
     ordered = set(map(find_market, pack_rows))
-    sold = {(*find_market(row), row["external_market_id"]) for row in keys}
-    remaining = [row for row in shared if (*find_market(row), row["external_market_id"]) in sold]
+    pack_markets = {(*find_market(row), row["external_market_id"]) for row in keys}
+    remaining = [row for row in shared if (*find_market(row), row["external_market_id"]) in pack_markets]
     n_feeds = Counter(map(find_market, remaining))
     return [row for row in remaining if find_market(row) not in ordered and n_feeds[find_market(row)] > 1]
 

@@ -36,7 +36,7 @@ _INSTANCE_KEY_COLUMNS: Final = ("instance", "key_id")
 def split_parts(instances: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
     """Return instance, part, value (null when the part has none).
 
-    The specifiers of some packs have named parts; those of the others are one line.
+    The specifiers of some packs have named parts. Those of the others have one part, `line`.
     """
     named_packs = [pack for pack, rules in vocabulary.text_rules.items() if rules.has_named_parts]
     has_named_parts = extract_pack(pl.col("platform")).is_in(named_packs)

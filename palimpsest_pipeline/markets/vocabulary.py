@@ -57,7 +57,7 @@ class Vocabulary:
     triage: platform, sport, external_market_id, status (acknowledged, ignored), reason: platform markets that are
     knowingly not mapped.
     text_rules: by pack, how its specifiers and players are read.
-    version: the version of all; pack_versions: by pack, the version of what its prices are mapped by.
+    version: of the whole vocabulary; pack_versions: by pack, of the rows that map its prices.
     """
 
     markets: pl.DataFrame
@@ -112,7 +112,7 @@ def read_vocabulary(folder: Path, sources: Sequence[KeySource]) -> Vocabulary:
 
 
 def _encode_keys(rows: KeyRows) -> bytes:
-    """Return everything in a pack's rows and rules that decides how its prices are mapped."""
+    """Return the rows and rules of a pack that decide how its prices are mapped, for its version."""
     files = [
         [list(row.values.values()) for row in rows.files[name]]
         for name in KEY_FILE_COLUMNS

@@ -1,4 +1,4 @@
-"""The vocabulary's CSV files as rows that know their place, and the error that names it."""
+"""The vocabulary's CSV files as rows with file and line, and the error that names both."""
 
 import csv
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ class Row:
         return self.values[column]
 
     def require(self, is_valid: bool, message: str) -> None:
-        """Raise VocabularyError with the row's place when a condition does not hold."""
+        """Raise VocabularyError with the row's file and line when `is_valid` is False."""
         if not is_valid:
             raise VocabularyError(f"{self.file}:{self.line}: {message}")
 

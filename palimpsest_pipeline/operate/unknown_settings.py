@@ -101,10 +101,10 @@ class _KnownNames:
         self._entries = tuple(f"{name}__" for name in mappings)
 
     def __call__(self, name: str) -> bool:
-        return name in self.names or name.startswith(self._entries) or self._is_of_platform(name)
+        return name in self.names or name.startswith(self._entries) or self._is_platform_variable(name)
 
-    def _is_of_platform(self, name: str) -> bool:
-        """Return whether the name is a platform's, also in its older form, or a whole platform's."""
+    def _is_platform_variable(self, name: str) -> bool:
+        """Return whether the variable sets a value of a platform, in either form, or a whole platform."""
         if (parsed := parse_platform_variable(name)) is None:
             return False
         key, setting = Platform(parsed[0].replace("_", "-")), parsed[1].partition("__")[0]

@@ -216,15 +216,24 @@ class Pipeline:
     def parser_version(self) -> str:
         return join_parser_versions(self.adapters.values())
 
-    def find_cycle_versions(self, platforms: Sequence[Platform]) -> CycleVersions | None:
-        """Return the versions by which cycles that cover these platforms are derived.
+    def list_unusable_platforms(self, platforms: Iterable[Platform]) -> tuple[Platform, ...]:
+        """Return those of the platforms whose pack is missing or cannot be loaded, in their order."""
+        unusable = []
+        for platform in platforms:
+            try:
+                self.get_adapter(platform)
+            except PackError:
+                unusable.append(platform)
+        return tuple(unusable)
 
-        None when the pack of one of them is missing.
+    def find_cycle_versions(self, platforms: Sequence[Platform]) -> CycleVersions | None:
+        """Return the versions of parsers and vocabulary for cycles that cover these platforms.
+
+        None when the pack of one of them cannot be used.
         """
-        try:
-            adapters = [self.get_adapter(platform) for platform in load_packs().order_by_trust(platforms)]
-        except PackError:
+        if self.list_unusable_platforms(platforms):
             return None
+        adapters = [self.get_adapter(platform) for platform in load_packs().order_by_trust(platforms)]
         mappings = [f"{name}{version}" for name, version in self._list_mapping_versions(platforms)]
         return CycleVersions(tuple(sorted(platforms)), join_parser_versions(adapters), ".".join(mappings))
 

@@ -89,9 +89,14 @@ def find_source(settings: Settings, landing: Landing) -> DataSource | None:
 
 
 def describe_conflict(settings: Settings, source: DataSource) -> str | None:
-    """Return why these settings must not add answers to data of this origin, with advice, or None."""
-    for platform, platform_settings in settings.platform.items():
-        url = platform_settings.base_url
+    """Return why these settings must not add answers to data of this origin, with advice, or None.
+
+    Only active platforms with a pack count, because no other one is ever requested.
+    """
+    for platform in settings.platforms:
+        if platform not in settings.platform:
+            continue  # its pack is missing
+        url = settings.platform[platform].base_url
         if classify_url(url) is source:
             continue
         variable = name_platform_variable(platform, "base_url")

@@ -43,12 +43,12 @@ def list_key_sources() -> tuple[KeySource, ...]:
     return tuple(find_key_source(pack, packs) for pack in by_trust)
 
 
-def find_key_source(pack: Pack, packs: Mapping[str, Pack], sharing: frozenset[str] = frozenset()) -> KeySource:
-    """Return the place of a pack's keys, and that of the pack among `packs` whose keys it shares.
+def find_key_source(pack: Pack, packs: Mapping[str, Pack], dependents: frozenset[str] = frozenset()) -> KeySource:
+    """Return the place of a pack's keys, with the place of the pack whose keys it uses.
 
-    `sharing` are packs that share this pack's keys: they have none to share with it.
+    `dependents` are the packs that use this pack's keys. It cannot use theirs, which prevents an endless recursion.
     """
-    shares, sharing = pack.content.market_keys or "", sharing | {pack.name}
-    shared = packs[shares] if shares in packs and shares not in sharing else None
-    shared_pack = find_key_source(shared, packs, sharing) if shared else None
+    shares, dependents = pack.content.market_keys or "", dependents | {pack.name}
+    shared = packs[shares] if shares in packs and shares not in dependents else None
+    shared_pack = find_key_source(shared, packs, dependents) if shared else None
     return KeySource(pack.name, pack.folder / "vocabulary", shares, shared_pack)

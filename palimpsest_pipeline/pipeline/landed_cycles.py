@@ -36,12 +36,12 @@ class RescanResult:
     """Ids of cycles whose files in the landing are incomplete or unreadable, with the reason."""
 
 
-def list_platforms(manifest: Manifest | None) -> tuple[Platform, ...]:
-    """Return the platforms that a cycle covers, by their keys.
+def list_platforms(manifest: Manifest) -> tuple[Platform, ...]:
+    """Return the platforms that a cycle covers, sorted by key.
 
-    Manifests of versions that knew three platforms do not name them.
+    Manifests of older versions, which had only three platforms, do not name them.
     """
-    return tuple(sorted((manifest.platforms if manifest else ()) or DEFAULT_PLATFORMS))
+    return tuple(sorted(manifest.platforms or DEFAULT_PLATFORMS))
 
 
 def record_closed(conn: psycopg.Connection, manifest: Manifest) -> None:
@@ -99,21 +99,22 @@ def forget_cycles(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> None:
 def rescan_landing(pipeline: Pipeline, first: datetime | None = None, end: datetime | None = None) -> RescanResult:
     """Correct the rows of the hours in [first, end) from the landing's manifests, and commit.
 
-    A cycle that is in core or the ledger but not in the landing is recorded as gone. The row of a cycle that is in none
-    of them is deleted. Rows that other processes write meanwhile are kept. Raises LandingError when the landing cannot
-    be listed.
+    A cycle that is in core or the ledger but not in the landing is recorded as gone. Where its manifest cannot be read,
+    its platforms are those of the ledger, else those of its row. The row of a cycle that is in none of them is deleted.
+    Rows that other processes write meanwhile are kept. Raises LandingError when the landing cannot be listed.
     """
     first, end = first or ALL_HOURS[0], end or ALL_HOURS[1]
     with pipeline.connect() as conn:
         # Read before the landing is listed, so that a cycle that is closed in between does not count as gone.
         before = landed_cycles.read_cycles(conn, first, end)
-        known_cycles = [
-            replace(cycle, platforms=cycle.platforms or list_platforms(None))
-            for cycle in landed_cycles.read_known_cycles(conn, first, end)
-        ]
+        known_cycles = landed_cycles.read_known_cycles(conn, first, end)
         conn.commit()
         landed = {cycle.cycle_id: cycle for cycle in _list_cycles(pipeline.landing, first, end)}
-        cycles = [*landed.values(), *(cycle for cycle in known_cycles if cycle.cycle_id not in landed)]
+        platforms = {cycle.cycle_id: cycle.platforms for cycle in (*before, *known_cycles) if cycle.platforms}
+        cycles = [
+            replace(cycle, platforms=cycle.platforms or tuple(sorted(platforms.get(cycle.cycle_id, DEFAULT_PLATFORMS))))
+            for cycle in (*landed.values(), *(cycle for cycle in known_cycles if cycle.cycle_id not in landed))
+        ]
         n_corrected = landed_cycles.replace_cycles(conn, before, cycles)
         forget_cycles(conn, [cycle.cycle_id for cycle in (*before, *known_cycles) if cycle.cycle_id not in landed])
     return RescanResult(
@@ -138,9 +139,7 @@ def fill_if_incomplete(pipeline: Pipeline) -> RescanResult | None:
 def _list_cycles(landing: Landing, first: datetime, end: datetime) -> list[LandedCycle]:
     cycles = landing.list_readable_cycles(first, end)
     unreadable = (
-        LandedCycle(
-            cycle.cycle_id, cycle.hour, None, list_platforms(None), None, is_whole=False, problem=cycle.sentence
-        )
+        LandedCycle(cycle.cycle_id, cycle.hour, None, (), None, is_whole=False, problem=cycle.sentence)
         for cycle in cycles.unreadable
     )
     return [*(_build_landed_cycle(landing, manifest) for manifest in cycles.manifests), *unreadable]

@@ -95,11 +95,11 @@ class PlatformAdapter(Protocol):
         ...
 
     def list_detail_requests(self, external_id: str, sr_id: int | None, answers: Sequence[Answer]) -> Sequence[Request]:
-        """Return the requests that one listing's whole book still needs; none when it is whole.
+        """Return the requests that one listing's book still needs; none when the book is complete.
 
-        `answers` are the good answers so far, in any order and perhaps repeated; without any, the result is what to
-        request first. Raises PayloadRejected when they do not tell, with the class of the book's failure: `transient`
-        for answers that do not fit together because the book has changed between them.
+        `answers` are the good answers so far, in any order and perhaps repeated. Without any, the result is the first
+        requests. Raises PayloadRejected when the answers do not show what is missing, with the class of the book's
+        failure: `transient` when the book has changed between two answers.
         """
         ...
 
@@ -107,7 +107,7 @@ class PlatformAdapter(Protocol):
         """Return the listing in the detail answers of one attempt, without reading the book.
 
         `is_in_play` is set when the match has started. Raises PayloadRejected when an answer cannot be read; its
-        reason begins with "in play" for another feed's answer about a running match.
+        reason begins with "in play" when the answer comes from the in-play feed.
         """
         ...
 
@@ -115,8 +115,8 @@ class PlatformAdapter(Protocol):
         """Return the listing and the whole book of the detail answers of one attempt.
 
         `answers` may be in any order and repeated. A single bad entry becomes a Reject. Raises PayloadRejected when an
-        answer cannot be read or is missing, and with a reason that begins with "in play" when the match has started:
-        part of a book, or in-play prices, are never returned as a prematch book.
+        answer cannot be read or is missing, and with a reason that begins with "in play" when the match has started.
+        A part of a book, or in-play prices, are never returned as a prematch book.
         """
         ...
 

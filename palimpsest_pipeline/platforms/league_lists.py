@@ -1,7 +1,7 @@
-"""The discovery of sites that count nothing: a tree of leagues, then a list of each league.
+"""The discovery of sites whose answers have no counts: a tree of leagues, then a list of each.
 
-No answer proves that a list is whole, so a league is complete when its list has ended by itself. Only when the lists of
-all leagues are empty, they prove nothing: a wrong parameter gives that too. Pure.
+No total proves that a list is complete, so a league is complete when its pages were followed to the last one. But if
+the lists of all leagues are empty, no league is complete: a wrong parameter has the same effect. Pure.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -40,9 +40,9 @@ class ListPage:
 class LeagueLists:
     """How a platform lists the leagues of a sport and their matches.
 
-    An entry of a league's list is named by its place; `first_place` is that of the first one. `build_list_request`
-    takes a league and the place to begin with, and `parse_list` returns both of such a request, None of any other.
-    `read_list` adds the listings of an answer to a collection; it returns None when the answer cannot be read.
+    A place is the number of an entry in a league's list. The first entry has `first_place`. `build_list_request` takes
+    a league and the place to begin at. `parse_list` returns both from such a request, and None for any other request.
+    `read_list` adds the listings of an answer to a collection, and returns None when the answer cannot be read.
     """
 
     platform: Platform
@@ -154,7 +154,7 @@ def read_league_discovery(answers: Sequence[Answer], lists: LeagueLists) -> Disc
 
 
 def _describe_gap(pages: dict[int, ListPage | str], first_place: int) -> str:
-    """Return why a league's list is not whole, in words; "" when it is."""
+    """Return the reason why a league's list is not complete; "" when it is complete."""
     walk = _ListWalk(first_place)
     while not walk.has_ended:
         page = pages.get(walk.place, "was not requested")

@@ -34,7 +34,7 @@ _LINE_PATTERN: Final = re.compile(r"line (\d+)")
 _TABLE_PATTERN: Final = re.compile(r"\s*\[+([^\[\]]+)\]+\s*(#.*)?$")
 _KEY_PATTERN: Final = re.compile(r"\s*([\w\-\"'. ]+?)\s*=")
 _PLACE_PATTERN: Final = re.compile(r"`\$\.?([^`]*)`$")
-_UNKNOWNNAME_PATTERN: Final = re.compile(r"unknown field `([^`]+)`")
+_UNKNOWN_FIELD_PATTERN: Final = re.compile(r"unknown field `([^`]+)`")
 
 
 class PackError(PalimpsestError):
@@ -42,7 +42,10 @@ class PackError(PalimpsestError):
 
 
 class Param(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A value of the dialect's own that settings may change. Without a default every country must set it."""
+    """A value that only this dialect has. Settings may change it.
+
+    Without a default every country must set it.
+    """
 
     description: str
     default: str | None = None
@@ -73,21 +76,21 @@ class PackFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The content of a `pack.toml`."""
 
     name: str
-    """Name for people."""
+    """The display name."""
     dialect: str
     """The class that builds requests and reads answers: `package.module:Class`."""
     default_country: str
     trust: int
-    """The lower, the more trusted in names, country and kickoff; home is trusted first."""
+    """The pack with the lowest number is trusted first for names, country and kickoff, after home."""
     sports: dict[Sport, str]
     """The platform's own id of each sport that it covers."""
     limits: Limits
     countries: dict[str, Country]
     params: dict[str, Param] = {}
     market_keys: str | None = None
-    """The market keys that it shares: a shared set of the vocabulary, or another pack.
+    """The shared set of market keys, or the other pack, whose keys it uses.
 
-    Its own vocabulary rows add to them, replace or remove them.
+    Its own vocabulary rows add to these keys, replace or remove them.
     """
     simulator: str | None = None
     """The class that renders its answers for the simulator: `package.module:Class`."""
@@ -125,12 +128,12 @@ class PackPlatform:
 
     @property
     def name(self) -> str:
-        """Name for people; in a country other than the default one with its code."""
+        """The display name. Outside the default country it ends with the country's code."""
         is_default = self.country_code == self.pack.content.default_country
         return self.pack.content.name if is_default else f"{self.pack.content.name} {self.country_code.upper()}"
 
     def fill_params(self, changed: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
-        """Return the dialect's own values: those of `changed`, else the country's, else the defaults.
+        """Return the value of each param: from `changed`, else from the country, else the default.
 
         Raises ValueError for a value that is not one of its choices, and for an unknown name.
         """
@@ -150,7 +153,7 @@ class PackPlatform:
 
 @dataclass(frozen=True)
 class InstalledPacks:
-    """All packs that could be read, by name, and the reason why others could not."""
+    """All packs that can be read, by name, and the reason why others cannot."""
 
     packs: Mapping[str, Pack]
     problems: Mapping[str, str]
@@ -250,7 +253,9 @@ def read_pack(name: str, folder: Path, distribution: str = "") -> Pack:
         raise PackError(f"{file}:{lines.find(keys)}: {problem}") from error
     pack = Pack(name, folder, distribution, content)
     if not NAME_PATTERN.fullmatch(name):
-        raise PackError(f"{name!r} is no name of a pack: write at most 21 small letters and digits, a letter first")
+        raise PackError(
+            f"{name!r} is not a valid pack name: use at most 21 lowercase letters and digits, a letter first"
+        )
     for keys, problem in _find_problems(pack):
         raise PackError(f"{file}:{lines.find(keys)}: {problem}")
     return pack
@@ -270,7 +275,7 @@ class _KeyLines:
                 self._lines.append(((*table, *_split_key(key[1])), number))
 
     def find(self, keys: Sequence[str]) -> int:
-        """Return the line that sets the longest beginning of these keys; the first line when there is none."""
+        """Return the line that sets the longest prefix of these keys; the first line when there is none."""
         places = [(len(path), -number) for path, number in self._lines if path == tuple(keys[: len(path)])]
         return -max(places)[1] if places else 1
 
@@ -299,12 +304,12 @@ def _split_error(error: msgspec.ValidationError) -> tuple[list[str], str]:
     text = str(error)
     place = _PLACE_PATTERN.search(text)
     keys = [key for key in (place[1] if place else "").split(".") if key and not key.startswith("[")]
-    name = _UNKNOWNNAME_PATTERN.search(text)
+    name = _UNKNOWN_FIELD_PATTERN.search(text)
     return [*keys, *([name[1]] if name else [])], text
 
 
 def _find_problems(pack: Pack) -> Iterator[tuple[list[str], str]]:
-    """Yield the keys of each fault that the types do not show, and its text."""
+    """Yield the keys and the text of each fault that decoding by types does not find."""
     content = pack.content
     if content.default_country not in content.countries:
         yield ["default_country"], f"default_country {content.default_country!r} is not one of countries"
@@ -318,7 +323,7 @@ def _find_problems(pack: Pack) -> Iterator[tuple[list[str], str]]:
         if not _COUNTRY_PATTERN.fullmatch(code):
             yield (
                 ["countries", code],
-                f"countries.{code}: the key of a country is its two-letter code in small letters",
+                f"countries.{code}: the key of a country is its two-letter code in lowercase letters",
             )
         if not _BASE_URL_PATTERN.fullmatch(country.base_url):
             yield (

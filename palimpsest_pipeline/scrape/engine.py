@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from palimpsest_pipeline.domain.cycles import EventOutcome
 from palimpsest_pipeline.domain.enums import FailureClass, Platform
-from palimpsest_pipeline.domain.exchange import Answer, Request
+from palimpsest_pipeline.domain.exchange import INCOMPLETE_BOOK_PREFIX, Answer, Request
 from palimpsest_pipeline.domain.instants import Clock
 from palimpsest_pipeline.domain.observations import PayloadRejected
 from palimpsest_pipeline.wire.failures import parse_retry_after_s
@@ -37,7 +37,7 @@ _HOST_FAULT_SIGNALS: Final = (HostSignal.ERROR, HostSignal.BLOCK, HostSignal.PAU
 MAX_BOOK_REQUESTS: Final = 40
 """Maximum number of requests for one listing's book.
 
-It ends a dialect that always asks for another page.
+It stops a dialect that always requests another page.
 """
 
 RequestLister = Callable[[Request, Sequence[Answer]], Sequence[Request]]
@@ -461,13 +461,13 @@ class ScrapeEngine:
             now = self._clock.now()
             return Answer(request, attempt, requested_at, now, now, None, {}, None, *failure)
 
-    def _land(self, answers: Sequence[Answer]) -> None:
-        """Give the sink answers that belong together, then the observers."""
+    def _land(self, answers: Sequence[Answer], observed_answers: Sequence[Answer] | None = None) -> None:
+        """Give the sink answers that belong together; then the observers these, or `observed_answers`."""
         if len(answers) == 1:
             self._sink.append(answers[0])
         else:
             self._sink.append_together(answers)
-        for answer in answers:
+        for answer in answers if observed_answers is None else observed_answers:
             self.observers.on_answer(answer)
 
     def _hold_answer(self, request_key: int, answer: Answer, list_missing: RequestLister) -> None:
@@ -485,12 +485,12 @@ class ScrapeEngine:
             book.failure = rejected.failure, f"the book's rest is unknown: {describe_error(rejected)}"
             return
         except Exception as error:
-            log.exception("%s: the rest of listing %s could not be found", first.platform, first.external_id)
-            book.failure = FailureClass.CONTRACT_BROKEN, f"the book's rest is unknown: {describe_error(error)}"
+            log.exception("%s: further requests for listing %s could not be built", first.platform, first.external_id)
+            book.failure = FailureClass.CONTRACT_BROKEN, f"further requests could not be built: {describe_error(error)}"
             return
         requested_keys = {open_request.request.key for open_request in book.open_requests}
         new_requests = [request for request in missing if request.key not in requested_keys]
-        # The number of unfinished requests cannot tell: the scheduler reports the end of a request a little later.
+        # `n_unfinished` does not show this yet: the scheduler reports the end of a request a little later.
         is_last_answer = not any(
             open_request.outcome is None or open_request.outcome.failure is not None
             for open_request in book.open_requests
@@ -506,7 +506,7 @@ class ScrapeEngine:
             book.held_answers = []
 
     def _request_more(self, job_key: int, book: _OpenBook, requests: Sequence[Request]) -> None:
-        """Submit further requests of a book, before everything that has not begun."""
+        """Submit further requests of a book. They go before all jobs that have not begun."""
         job = self._jobs[job_key]
         if job.end is not None:
             book.failure = job.end
@@ -516,7 +516,7 @@ class ScrapeEngine:
             return
         self._n_further_jobs += 1
         scheduler_key, scheduled_requests = self._next_key(), self._make_scheduled_requests(requests)
-        # A job of its own: in one gang with a retry of another platform, each would wait for the other.
+        # A scheduler job of its own: in one job with a retry for another platform, each would wait for the other.
         self._scheduler.add_job(
             RequestJob(scheduler_key, (-1, self._n_further_jobs), scheduled_requests), self._loop.time()
         )
@@ -525,11 +525,19 @@ class ScrapeEngine:
             self._add_request(job_key, book, scheduled, request)
 
     def _land_incomplete_book(self, book: _OpenBook, failure: FailureClass, reason: str) -> None:
-        """Land the good answers of a book that has failed, as failed: they are no whole book."""
-        if book.held_answers:
-            detail = f"its book is not complete: {reason}"
-            self._land([replace(answer, failure=failure, failure_detail=detail) for answer in book.held_answers])
-            book.held_answers = []
+        """Land the good answers of a failed book as failed answers, because they are only a part of the book.
+
+        Observers get them as good ones, because their attempts did not fail. If no attempt failed at all, the last
+        answer counts as the failure.
+        """
+        answers, book.held_answers = book.held_answers, []
+        if not answers:
+            return
+        detail = f"{INCOMPLETE_BOOK_PREFIX}{reason}"
+        failed_answers = [replace(answer, failure=failure, failure_detail=detail) for answer in answers]
+        if book.failure is not None:
+            answers[-1] = failed_answers[-1] = replace(answers[-1], failure=failure, failure_detail=reason)
+        self._land(failed_answers, answers)
 
     def _record_answer(self, key: int, open_request: _OpenRequest, answer: Answer) -> None:
         """Pass an answer to the ledger line and the scheduler."""

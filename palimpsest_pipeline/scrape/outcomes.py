@@ -14,7 +14,7 @@ import polars as pl
 
 from palimpsest_pipeline.domain.cycles import Cycle, CycleResult, EventOutcome, PlatformRun
 from palimpsest_pipeline.domain.enums import Completeness, FailureClass, PayloadKind, Platform, RunStatus
-from palimpsest_pipeline.domain.exchange import Answer, Request
+from palimpsest_pipeline.domain.exchange import INCOMPLETE_BOOK_PREFIX, Answer, Request
 from palimpsest_pipeline.domain.observations import Discovery
 
 from .host_budget import HostBudget
@@ -274,7 +274,9 @@ def rebuild_tallies(landed_answers: pl.DataFrame) -> tuple[StageTally, StageTall
         if answer.request.kind is not PayloadKind.DETAIL or external_id is None:
             discovery.counts_by_platform[platform].add_attempt(answer, row["n_bytes"])
             continue
-        capture.counts_by_platform[platform].add_attempt(answer, row["n_bytes"])
+        is_good_part = answer.failure_detail.startswith(INCOMPLETE_BOOK_PREFIX)
+        counted_answer = replace(answer, failure=None) if is_good_part else answer
+        capture.counts_by_platform[platform].add_attempt(counted_answer, row["n_bytes"])
         outcomes, request = outcomes_by_listing[platform, external_id], (row["path"], row["params"])
         outcomes[request] = _add_answer(outcomes.get(request), answer, row["n_bytes"])
     for outcomes in outcomes_by_listing.values():

@@ -52,7 +52,10 @@ class ScrapeObserver(Protocol):
         return
 
     def on_answer(self, answer: Answer) -> None:
-        """Handle the answer of one attempt, after it was stored."""
+        """Handle the answer of one attempt, after it was stored.
+
+        A good answer of a book that failed is good here, and stored as failed.
+        """
         return
 
     def on_outcomes(self, outcomes: Sequence[EventOutcome]) -> None:

@@ -1,8 +1,8 @@
 """The web server: the routes of all platforms, each under its own prefix, and `/_sim` controls.
 
 The packs render answers. This module reads requests, refuses the requests that the platforms refuse, counts, and caches
-rendered details. Platforms in a dialect of the world's own three have routes here; those of any other pack are in
-`pack_sites`.
+rendered details. Platforms with the dialect of one of the world's three platforms have routes here; the
+others have theirs in `pack_sites`.
 """
 
 import gzip
@@ -104,7 +104,7 @@ class Simulator:
             for platform in platforms
             if (world_platform := find_world_platform(platform)) is not None
         }
-        """The platforms in a dialect of the world's own ones, to the one whose listings and prices they show."""
+        """Platform to the platform of the world that has the same dialect, and whose listings it shows."""
         self.renderers: dict[Platform, SiteRenderer] = {
             platform: build_renderer(platform, self.timeline, self.books)
             for platform in platforms
@@ -421,22 +421,22 @@ class Simulator:
     # Other packs
 
     def _make_site_handler(self, renderer: SiteRenderer) -> Handler:
-        kept_answers: dict[str, bytes] = {}
-        kept_for: tuple[datetime, int] | None = None
+        cached_answers: dict[str, bytes] = {}
+        cached_state: tuple[datetime, int] | None = None
 
         async def answer(request: Request) -> Response:
-            nonlocal kept_for
-            now, question = self.now(), f"{request.url.path}?{request.url.query}"
-            if kept_for != (now, self.timeline.n_manual_changes):
-                kept_answers.clear()
-            kept_for = now, self.timeline.n_manual_changes
-            if (packed := kept_answers.get(question)) is not None:
+            nonlocal cached_state
+            now, url = self.now(), f"{request.url.path}?{request.url.query}"
+            if cached_state != (now, self.timeline.n_manual_changes):
+                cached_answers.clear()
+            cached_state = now, self.timeline.n_manual_changes
+            if (packed := cached_answers.get(url)) is not None:
                 return _make_packed_response(request, packed)
             status, body = renderer.answer(f"/{request.path_params['path']}", request.query_params, now)
             if self.stopped_at is not None and status == 200 and body is not None:
-                # The clock stands still, as in a measurement, which the simulator's own work would distort.
-                kept_answers[question] = gzip.compress(msgspec.json.encode(body), GZIP_LEVEL, mtime=0)
-                return _make_packed_response(request, kept_answers[question])
+                # The clock is stopped for a measurement, which the time for rendering would distort.
+                cached_answers[url] = gzip.compress(msgspec.json.encode(body), GZIP_LEVEL, mtime=0)
+                return _make_packed_response(request, cached_answers[url])
             return Response(b"", status) if body is None else _make_json_response(request, body, status)
 
         return answer

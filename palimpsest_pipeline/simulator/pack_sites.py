@@ -39,10 +39,10 @@ def find_world_platform(platform: Platform) -> Platform | None:
 
 
 class SiteRenderer(Protocol):
-    """The rendering of a platform's answers.
+    """The renderer of a platform's answers.
 
-    Its class takes the timeline, the books, and a platform of the world. The matches, and the lines that both know, are
-    those of that platform.
+    Its class takes the timeline, the books, and a platform of the world, the source. It shows the source's matches, and
+    those of the source's lines that the site also sells.
     """
 
     endpoints: Mapping[str, str]

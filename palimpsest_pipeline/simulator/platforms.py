@@ -1,4 +1,4 @@
-"""The platforms that the simulator has: its world, its prices and its answers are theirs."""
+"""The platforms of the simulated world, and those of the demo."""
 
 from typing import Final
 
@@ -8,7 +8,7 @@ BETPAWA: Final = Platform("betpawa")
 SPORTYBET: Final = Platform("sportybet")
 BET9JA: Final = Platform("bet9ja")
 PLATFORMS: Final = (BETPAWA, SPORTYBET, BET9JA)
-"""The platforms of the world itself: its listings and prices are theirs."""
+"""The platforms of the simulated world, which has listings and prices for each of them."""
 RENDERED_SOURCE: Final = SPORTYBET
-"""The platform of the world whose listings and prices the other packs render in their own forms."""
+"""The platform of the world whose listings other packs render, in their form and at their prices."""
 DEMO_PLATFORMS: Final = (*PLATFORMS, Platform("msport"), Platform("betway"))

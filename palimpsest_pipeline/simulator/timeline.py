@@ -55,7 +55,7 @@ class Timeline:
     removals: dict[int, list[Removal]] = field(default_factory=dict)
     added_listings: list[tuple[datetime, Listing]] = field(default_factory=list)
     n_manual_changes: int = 0
-    """How often the world was changed by hand: what was computed for an instant before is no longer so."""
+    """Number of changes made by hand. Each one outdates the results computed for an instant."""
     _kickoff_shift: dict[Platform, timedelta] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -157,7 +157,7 @@ def _judge_answer(answer: Answer, read_failure: failures.Verdict | None, judge: 
     verdict = failures.classify_status(answer.status, answer.headers, answer.request.kind, answer.body) or read_failure
     if verdict is None or verdict[0] is not FailureClass.BLOCKED:
         return verdict
-    # Only the dialect knows what a refusal of its site's edge means.
+    # A block may have a more specific meaning, such as an expired session, that only the dialect knows.
     own_verdict = judge(answer)
     return own_verdict if own_verdict is not None and own_verdict[0] is not FailureClass.BLOCKED else verdict
 

@@ -1,7 +1,7 @@
 """How a cycle grows with the number of platforms: its capture, its cost, and a whole `palimpsest scrape`.
 
-All packs come first, then further countries of them. The first run at a number of platforms is not counted: the
-simulator renders the answers of some sites then, and keeps them.
+All packs come first, then further countries of them. For each number of platforms the first run is not counted,
+because the simulator renders and caches the answers of some sites during it.
 """
 
 import json
@@ -35,9 +35,12 @@ from .scrape import Bench, Run, find_gap_s, find_slots, percentile, start_simula
 LATER_PACKS: Final = ("msport", "betway", "betika", "sportpesa")
 PACKS_WITH_COUNTRIES: Final = ("betpawa", "sportybet", "msport", "betway")
 CPU_FACTOR: Final = 1.25
-"""A cycle may take so many times its own CPU seconds, where they exceed the floor."""
+"""A cycle may take this many times its own CPU seconds, where that is longer than the floor."""
 POLL_S: Final = 0.2
 DATABASES: Final = ("ours", "dagster")
+CORE_STEPS: Final = ("core__",)
+MART_STEPS: Final = ("mart__", "present_prices", "coverage", "odds_alerts_are_lawful")
+"""How the names of the steps begin that derive each layer and check it; a step of several tables has its own name."""
 STEPS_SQL: Final = """
     select step_key, max(timestamp) filter (where dagster_event_type in ('STEP_SUCCESS', 'STEP_FAILURE'))
         - min(timestamp) filter (where dagster_event_type = 'STEP_START')
@@ -61,7 +64,7 @@ def list_platforms(n: int) -> tuple[Platform, ...]:
 
 
 def measure_growth(numbers: Sequence[int], fixtures: int, scale: float, rounds: int, seed: int) -> dict[str, Any]:
-    """Return the figures by number of platforms. Times in seconds where the name says nothing else."""
+    """Return the figures by number of platforms. Times are in seconds unless the name has another unit."""
     load = os.getloadavg()
     growth = {}
     for n in sorted(set(numbers)):
@@ -74,7 +77,7 @@ def measure_growth(numbers: Sequence[int], fixtures: int, scale: float, rounds: 
 
 
 def measure_capture(bench: Bench, rounds: int) -> dict[str, Any]:
-    """Return the figures of the run whose wall time is the median, after one that is not counted."""
+    """Return the figures of the run with the median wall time, after a first run that is not counted."""
     bench.run("ours", bench.targets)
     runs = sorted((bench.run("ours", bench.targets) for _ in range(rounds)), key=lambda run: run.wall_s)
     return describe_capture(bench, runs[len(runs) // 2])
@@ -111,7 +114,7 @@ def describe_capture(bench: Bench, run: Run) -> dict[str, Any]:
 
 @dataclass
 class PeakMemory:
-    """The greatest memory of a process and its children, but for Postgres, in millions of bytes."""
+    """The peak memory of a process and its children without Postgres, in millions of bytes."""
 
     pid: int
     mb: float = 0.0
@@ -173,7 +176,7 @@ def measure_cycle(simulator: SimulatorProcess, scale: float) -> dict[str, Any]:
             }
         with psycopg.connect(server.build_libpq_url("ours")) as conn:
             ((n_prices,),) = conn.execute(PRICES_SQL, [report["cycle_id"]]).fetchall()
-    core_s, mart_s = (sum(s for step, s in steps_s.items() if step.startswith(layer)) for layer in ("core", "mart"))
+    core_s, mart_s = (sum(s for step, s in steps_s.items() if step.startswith(of)) for of in (CORE_STEPS, MART_STEPS))
     return {
         "success": report["success"],
         "statuses": {row["platform"]: row["status"] for row in report["platforms"]},

@@ -36,8 +36,8 @@ P50_MS, P95_MS = 250.0, 700.0
 SLOTS: Final = {BETPAWA: 50, SPORTYBET: 50, BET9JA: 15}
 GAPS_S: Final = {BETPAWA: 0.0, SPORTYBET: 0.0, BET9JA: 0.025}
 """The limits of the scraper that went before; our own defaults are politer."""
-SLOTS_OF_OTHERS: Final = 50
-"""Of platforms that came later: their interfaces were seen to bear as many."""
+DEFAULT_SLOTS: Final = 50
+"""Slots of all other platforms; their interfaces were seen to tolerate as many."""
 SIZES: Final = (0.2, 2.0)
 """Other worlds for the memory, as shares of `fixtures`."""
 
@@ -142,8 +142,8 @@ class Bench:
 
 
 def find_slots(platform: Platform) -> int:
-    """Return how many requests a platform may have under way; a country of a brand has its brand's."""
-    return SLOTS.get(Platform(platform.partition("-")[0]), SLOTS_OF_OTHERS)
+    """Return how many requests a platform may have in flight, equal for all countries of a brand."""
+    return SLOTS.get(Platform(platform.partition("-")[0]), DEFAULT_SLOTS)
 
 
 def find_gap_s(platform: Platform) -> float:

@@ -132,6 +132,19 @@ def test_a_faulty_entry_is_one_line_that_names_the_file_and_nothing_lands(
     assert landing.list_cycles() == []
 
 
+def test_answers_of_one_book_to_the_same_request_are_refused(tmp_path: Path) -> None:
+    landing = Landing(tmp_path / "landing")
+    first, second = {**DETAIL, "book": "first"}, {**DETAIL, "file": "b.json", "book": "first"}
+    message = "entry 2 (b.json): the same request as a.json in the book 'first'. Add the path and params of each"
+    with pytest.raises(RecordedPayloadError, match=re.escape(message)):
+        imported(landing, folder(tmp_path / "in", first, second))
+    assert landing.list_cycles() == []
+    other_book = {**second, "book": "second", "received_at": "2026-06-26T10:26:00Z"}
+    other_page = {**second, "file": "c.json", "params": {"page": "2"}}
+    (manifest,) = imported(landing, folder(tmp_path / "in", first, other_book, other_page))
+    assert manifest.rows == 3
+
+
 def test_files_that_are_missing_or_no_json_are_named(tmp_path: Path) -> None:
     landing = Landing(tmp_path / "landing")
     (tmp_path / "empty").mkdir()

@@ -21,7 +21,7 @@ from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_voc
 from palimpsest_pipeline.platforms.betika import BetikaAdapter
 from palimpsest_pipeline.platforms.msport import MsportAdapter
 from palimpsest_pipeline_tests.fixtures.platforms import build_adapters
-from palimpsest_pipeline_tests.platforms.more_support import configure, load_more
+from palimpsest_pipeline_tests.platforms.pack_support import configure, load_pack_sample
 
 RECEIVED_AT: Final = datetime(2026, 5, 1, 10, tzinfo=UTC)
 ADAPTERS: Final[dict[str, Any]] = {
@@ -41,7 +41,7 @@ SHARES: Final = [
 
 
 def read(samples: Path, pack: str, name: str) -> Detail:
-    adapter, body = ADAPTERS[pack], json.dumps(load_more(samples, pack, name)).encode()
+    adapter, body = ADAPTERS[pack], json.dumps(load_pack_sample(samples, pack, name)).encode()
     detail: Detail = adapter.read_detail([make_answer(adapter.platform, body)])
     return detail
 
@@ -96,7 +96,7 @@ def test_what_is_not_mapped_of_the_largest_book_is_known(samples: Path) -> None:
 
 
 def test_every_price_of_the_largest_book_is_counted_by_other_means(samples: Path) -> None:
-    body = load_more(samples, "msport", "wc_nf.json")
+    body = load_pack_sample(samples, "msport", "wc_nf.json")
     markets = body["data"]["markets"]
     outcomes = [o for m in markets for o in m["outcomes"]]
     assert (len(markets), len(outcomes)) == (631, 4603)
@@ -125,7 +125,7 @@ def test_early_payouts_are_what_their_names_say(samples: Path) -> None:
             assert one_up < two_up < result
 
 
-def test_prices_beside_another_book_differ_little(samples: Path) -> None:
+def test_prices_differ_little_from_those_of_another_book(samples: Path) -> None:
     """Differences of implied probability over 0.12 are known one by one."""
     body = (samples / "sportybet" / "event_prematch_football_norway_france_974_markets.json").read_bytes()
     sportybet = Platform("sportybet")
@@ -148,7 +148,7 @@ def test_prices_beside_another_book_differ_little(samples: Path) -> None:
     assert far["apart"].max() < 0.14
 
 
-def test_a_players_name_is_told_from_the_team_beside_it(samples: Path) -> None:
+def test_a_players_name_is_read_without_the_team(samples: Path) -> None:
     """MSport writes "Haaland, Erling (Norway)" where other books write the name alone."""
     batch = normalise(collect_raw_books([read(samples, "msport", "wc_nf.json")]), load_installed_vocabulary())
     assert batch.players.filter(outcome="sr:player:991181").rows() == [
@@ -167,14 +167,14 @@ def test_a_line_of_an_exact_number_of_goals_keeps_its_top(samples: Path) -> None
 
 
 def test_betika_lists_markets_that_it_does_not_offer(samples: Path) -> None:
-    """`market_groups` names every market of the site, `side_bets` of a list counts what nobody sees: both are ignored."""
-    body = load_more(samples, "betika", "2026-08-09_match_72230652_football.json")
+    """`market_groups` names every market of the site, `side_bets` of a list counts neither markets nor lines: both are ignored."""
+    body = load_pack_sample(samples, "betika", "2026-08-09_match_72230652_football.json")
     detail = read(samples, "betika", "2026-08-09_match_72230652_football.json")
     offered = {market["sub_type_id"] for market in body["data"]}
     named = {number for group in body["market_groups"] for number in group["markets"]}
     assert named - offered
     assert set(detail.prices.market_id) == offered
-    matches = load_more(samples, "betika", "2026-08-09_matches_football_sort2_period9_p1.json")["data"]
+    matches = load_pack_sample(samples, "betika", "2026-08-09_matches_football_sort2_period9_p1.json")["data"]
     (n_side_bets,) = [int(match["side_bets"]) for match in matches if match["parent_match_id"] == "72230652"]
     assert n_side_bets not in (len(offered), len(set(detail.prices.market_id)), len(detail.prices.market_id))
     assert detail.listing.n_markets_declared is None

@@ -406,7 +406,7 @@ def test_packs_that_speak_one_feed_share_its_keys() -> None:
 
 
 def test_no_row_is_written_twice() -> None:
-    """A pack's row of a market of its shared set replaces the shared one: an equal one would be a copy."""
+    """A pack's row replaces the shared row of the market, so an equal row would be a needless copy."""
     for name in ("keys.csv", "outcome_keys.csv"):
         shared = {tuple(row.values()) for row in facts(VOCABULARY_FOLDER / "uof" / name)}
         for source in list_key_sources():

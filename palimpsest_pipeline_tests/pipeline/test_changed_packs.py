@@ -11,9 +11,10 @@ import pytest
 
 from palimpsest_pipeline.pipeline import context
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.due_products import list_due_products
+from palimpsest_pipeline.pipeline.due_products import list_cycles_without_pack, list_due_products
 from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
 from palimpsest_pipeline.platforms.packs import InstalledPacks, load_packs
+from palimpsest_pipeline.storage.derivation.derived_products import mark_cycles_due
 from palimpsest_pipeline.storage.derivation.due_products import DueReason
 from palimpsest_pipeline_tests.fixtures.all_recordings import write_all_recordings
 from palimpsest_pipeline_tests.fixtures.landed import import_recorded
@@ -86,3 +87,16 @@ def test_cycles_of_a_missing_pack_are_never_due(
     versions = dict.fromkeys(pipeline.vocabulary.pack_versions, "3+changed")
     pipeline.__dict__["vocabulary"] = replace(pipeline.vocabulary, pack_versions=versions)
     assert list_due(pipeline) == {three: {DueReason.MAPPING}}
+
+
+def test_cycles_of_a_broken_pack_are_named_while_they_are_not_derived(
+    world: tuple[Pipeline, int, int], make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, three, four = world
+    monkeypatch.setattr(context, "find_vocabulary_problems", lambda: {"msport": "keys.csv:2: no such market"})
+    pipeline = make_pipeline(platforms=INSIDE)
+    with pipeline.connect() as conn:
+        assert list_cycles_without_pack(pipeline, conn) == []
+        mark_cycles_due(conn, [three, four])
+        named = list_cycles_without_pack(pipeline, conn)
+    assert [(cycle.cycle_id, cycle.platforms) for cycle in named] == [(four, ("msport",))]

@@ -73,6 +73,17 @@ def test_one_platform_of_the_other_kind_is_refused_too(tmp_path: Path):
     assert read_noted_source(tmp_path) is None
 
 
+def test_a_variable_of_a_platform_that_is_not_active_is_no_conflict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PALIMPSEST_PLATFORM__SPORTPESA__HEADERS", '{"cookie": "a-session"}')
+    settings = at(tmp_path, platform=SIMULATOR)
+    assert "sportpesa" in settings.platform, "the variable is read"
+    require(settings)
+    assert read_noted_source(tmp_path) is DataSource.SIMULATED
+    active = at(tmp_path, platform=SIMULATOR, platforms=[*PLATFORMS, "sportpesa"])
+    with pytest.raises(SettingsError, match=r"PALIMPSEST_PLATFORM__SPORTPESA__BASE_URL leads to the real site"):
+        require(active)
+
+
 def test_a_note_that_says_neither_is_named(tmp_path: Path):
     (tmp_path / NOTE_FILE).write_text("perhaps")
     with pytest.raises(SettingsError, match="must hold the word `real` or `simulated`"):

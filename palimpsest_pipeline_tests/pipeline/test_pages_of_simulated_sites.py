@@ -78,7 +78,9 @@ def test_every_book_arrives_whole(start_simulator: Start, make_pipeline: MakePip
 
 
 @pytest.mark.parametrize("share", [0.2, 0.6])
-def test_what_fails_in_part_fails_whole(start_simulator: Start, make_pipeline: MakePipeline, share: float) -> None:
+def test_a_book_with_a_failed_answer_fails_as_a_whole(
+    start_simulator: Start, make_pipeline: MakePipeline, share: float
+) -> None:
     pipeline, cycle_id = scrape(start_simulator, make_pipeline, mode="error", share=share, endpoint="detail")
     ledger = check_cycle(pipeline, cycle_id)
     by_status = defaultdict(int)

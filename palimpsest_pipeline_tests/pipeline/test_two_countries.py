@@ -66,7 +66,7 @@ def test_one_line_of_settings_adds_a_country(monkeypatch: pytest.MonkeyPatch, tm
     assert next(adapter.discover(Sport.FOOTBALL))[0].path.startswith("/api/gh/")
 
 
-def test_each_country_is_asked_at_its_own_path(world: tuple[Pipeline, SimulatorProcess]) -> None:
+def test_each_country_is_requested_at_its_own_path(world: tuple[Pipeline, SimulatorProcess]) -> None:
     requests = world[1].fetch_log()["requests"]
     details = {platform: requests[f"{platform}.detail"] for platform in ACTIVE}
     assert details[GHANA] == details[SPORTYBET] > 10

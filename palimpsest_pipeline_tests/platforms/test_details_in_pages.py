@@ -80,10 +80,10 @@ def test_any_answers_in_any_order_are_the_whole_book_or_refused(samples: Path, p
 @PACKS
 @settings(max_examples=60, deadline=None)
 @given(random=st.randoms(use_true_random=False))
-def test_attempts_of_many_listings_are_told_apart_and_broken_ones_stay_alone(
+def test_attempts_of_many_listings_are_separated_and_incomplete_ones_stay_alone(
     samples: Path, pack: str, random: Random
 ) -> None:
-    """As they lie in the landing: side by side, whole ones in any order of their answers, broken ones in part."""
+    """The answers of an attempt are side by side, as in the landing; some attempts lack answers."""
     adapter, answers = ADAPTERS[pack], whole_book(samples, pack)
     attempts = []
     for _ in range(random.randint(1, 5)):

@@ -22,7 +22,7 @@ from palimpsest_pipeline.platforms.betika import book as betika_book
 from palimpsest_pipeline.platforms.msport import MsportAdapter
 from palimpsest_pipeline.platforms.msport import book as msport_book
 
-from .more_support import configure, load_more
+from .pack_support import configure, load_pack_sample
 from .support import answer
 from .test_damaged_answers import NUL, damage
 from .test_details_in_two_ways import MARK, UNBOUNDED
@@ -74,7 +74,7 @@ def same_both_ways(pack: str, body: bytes) -> Any:
 
 
 def recorded(samples: Path, pack: str, name: str) -> bytes:
-    return json.dumps(load_more(samples, pack, name)).encode()
+    return json.dumps(load_pack_sample(samples, pack, name)).encode()
 
 
 @pytest.mark.parametrize(("pack", "name"), DETAILS)
@@ -100,7 +100,7 @@ def test_an_answer_in_play_is_refused_alike_both_ways(samples: Path, pack: str, 
 @cache
 def _shorten(samples: Path, pack: str, name: str) -> str:
     """A recorded answer with some of its markets, so that many examples take little time."""
-    body = load_more(samples, pack, name)
+    body = load_pack_sample(samples, pack, name)
     if pack == "msport":
         body["data"]["markets"] = body["data"]["markets"][:3] + body["data"]["markets"][-3:]
     else:
@@ -155,7 +155,7 @@ def test_no_reading_shows_a_nul(samples: Path, pack: str, name: str, random: Ran
 def test_damaged_lists_and_trees_are_read_over_and_never_complete(
     samples: Path, pack: str, kind: PayloadKind, name: str, random: Random, n: int
 ) -> None:
-    body = load_more(samples, pack, name)
+    body = load_pack_sample(samples, pack, name)
     for _ in range(n):
         damage(body, random)
     adapter = ADAPTERS[pack]

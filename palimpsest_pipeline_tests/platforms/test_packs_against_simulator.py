@@ -1,4 +1,4 @@
-"""Dialects against the simulator renderings of their packs: what is written is what is read."""
+"""Dialects against the simulated sites of their packs: they read exactly what the renderer writes."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ from palimpsest_pipeline.platforms.msport import MsportAdapter
 from palimpsest_pipeline.platforms.msport.simulator import MsportRenderer
 from palimpsest_pipeline.simulator.app import Simulator
 
-from .more_support import configure
+from .pack_support import configure
 from .support import Reply, answer_to, crawl, judged, reply
 
 EPOCH = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)

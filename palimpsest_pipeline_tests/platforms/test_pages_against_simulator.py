@@ -1,4 +1,4 @@
-"""The dialects whose books come in several answers against their own simulator rendering."""
+"""The dialects whose books come in several answers, against the simulated sites of their packs."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ from palimpsest_pipeline.platforms.sportpesa import SportpesaAdapter
 from palimpsest_pipeline.platforms.sportpesa.simulator import SportpesaRenderer
 from palimpsest_pipeline.simulator.app import Simulator
 
-from .more_support import configure
+from .pack_support import configure
 from .support import Reply, answer_to, crawl, judged, reply
 
 EPOCH = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)

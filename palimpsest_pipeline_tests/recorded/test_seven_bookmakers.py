@@ -79,6 +79,11 @@ def test_every_mart_of_a_fixtures_life_has_all_platforms(imported: Pipeline, tab
     assert found == BOOKS.keys()
 
 
+def test_every_book_that_was_read_is_stored_however_many_answers_it_has(imported: Pipeline) -> None:
+    query = "select distinct platform::text, completeness from mart.run_quality where stage = 'storage'"
+    assert set(rows(imported, query)) == {(platform, "complete") for platform in BOOKS}
+
+
 def test_coverage_has_every_platform(imported: Pipeline) -> None:
     query = "select distinct platform from mart.match_rate_platform"
     assert {platform for (platform,) in rows(imported, query)} == {"all", *BOOKS}

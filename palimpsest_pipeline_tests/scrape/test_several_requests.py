@@ -27,7 +27,7 @@ ONE_BY_ONE = replace(QUICK, max_in_flight=1)
 
 
 class Paged(Dialect):
-    """A book is `/detail/ID`, `/head/ID` beside it, and as many `/detail/ID/N` as the first page says."""
+    """A dialect whose book is `/detail/ID`, `/head/ID`, and as many `/detail/ID/N` as the first page says."""
 
     def request(self, path: str, external_id: str, sr_id: int | None) -> Request:
         (first,) = super().list_detail_requests(external_id, sr_id, ())
@@ -43,7 +43,7 @@ class Paged(Dialect):
 
 @dataclass
 class Segments(Kept):
-    """A sink that also keeps which answers came together."""
+    """A sink that also records which answers were landed together."""
 
     def __post_init__(self) -> None:
         self.together: list[list[str]] = []
@@ -147,6 +147,27 @@ async def test_a_missing_answer_fails_the_whole_book(missing: str, responder: Re
     assert {answer.failure for answer in whole} <= {failure}
 
 
+async def test_only_attempts_that_failed_count_as_failed_and_again_from_the_landing(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    landing = Landing(tmp_path_factory.mktemp("landing"))
+    async with open_world(platforms=[S]) as world:
+        world.adapters[S] = Paged(S)
+        pages(world.hosts[S], "s1", 3)
+        world.hosts[S].script("/detail/s1/2", answering(403))
+        writer, tally = landing.open_writer(cycle()), StageTally()
+        async with world.engine(writer) as engine:
+            target = Target(1, LATER, {S: ("s1",)})
+            result = await capture_targets(cycle(), [target], world.adapters, engine, clock=world.clock, tally=tally)
+        manifest = writer.close(result.status, result.finished_at)
+    (run,) = result.runs
+    assert (run.requests, run.errors_by_class) == (4, {"blocked": 1})
+    landed = landing.read_landed_listings(manifest.cycle_id)
+    assert landed["failure"].to_list() == ["blocked"] * 4
+    (again,) = rebuild_outcomes(landed)[1]
+    assert (again.requests, again.errors_by_class) == (4, {"blocked": 1})
+
+
 async def test_a_dialect_that_always_asks_for_more_or_repeats_itself_is_ended() -> None:
     class Endless(Dialect):
         def list_detail_requests(
@@ -169,7 +190,7 @@ async def test_a_dialect_that_always_asks_for_more_or_repeats_itself_is_ended() 
             host.otherwise = answering()
         result = await captured(world, Target(1, LATER, {P: ("p1",), S: ("again", "more")}))
     said = {
-        "p1": "the book's rest is unknown: IndexError: no page",
+        "p1": "further requests could not be built: IndexError: no page",
         "again": "the book is not complete, and nothing is left to request",
         "more": f"the book has no end after {MAX_BOOK_REQUESTS} requests",
     }
@@ -177,6 +198,8 @@ async def test_a_dialect_that_always_asks_for_more_or_repeats_itself_is_ended() 
         outcome = outcome_of(result, external_id)
         assert (outcome.failure, outcome.failure_detail) == (FailureClass.CONTRACT_BROKEN, reason)
     assert not any(answer.ok for answer in world.sink.answers)
+    errors = {run.platform: run.errors_by_class for run in result.runs}
+    assert errors == {P: {"contract_broken": 1}, S: {"contract_broken": 2}}, "one for each book"
 
 
 @pytest.mark.parametrize("failure", [FailureClass.TRANSIENT, FailureClass.CONTRACT_BROKEN])

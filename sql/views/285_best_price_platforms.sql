@@ -24,5 +24,5 @@ comment on column palimpsest.best_price_platforms.specifier is 'Canonical specif
 comment on column palimpsest.best_price_platforms.outcome_key is 'Outcome of the vocabulary, or the outcome''s own name where a market has open outcomes.';
 comment on column palimpsest.best_price_platforms.platform is 'Platform, home or a competitor.';
 comment on column palimpsest.best_price_platforms.odds is 'Decimal odds.';
-comment on column palimpsest.best_price_platforms.is_best is 'No platform offers more.';
+comment on column palimpsest.best_price_platforms.is_best is 'True when its odds are best_odds of best_prices. A price above them does not count: its answer is too far in time from another platform''s.';
 comment on column palimpsest.best_price_platforms.home_platform is 'Home platform it was computed for.';

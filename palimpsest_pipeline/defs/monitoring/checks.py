@@ -61,7 +61,7 @@ def _build_spec(asset: dg.AssetKey | Sequence[str], name: str, description: str)
     )
 
 
-# The active platforms are read once, as the first day is: Dagster shows the checks that were defined at its start.
+# The active platforms are read only once, like the first day: Dagster shows the checks that exist when it starts.
 FRESHNESS_SPECS: Final[Mapping[tuple[FreshnessFamily, Platform | None], dg.AssetCheckSpec]] = {
     (FreshnessFamily.DISCOVERY, None): _build_spec(
         ("landing", "discovery_payloads"),

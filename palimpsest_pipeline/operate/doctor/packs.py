@@ -1,4 +1,4 @@
-"""The check of the packs: whether each active platform has a pack that can be used.
+"""The check of packs: whether each active platform has a pack that can be used.
 
 Knows no Dagster.
 """
@@ -11,9 +11,9 @@ from .findings import Finding
 
 
 def check_packs(settings: Settings) -> Finding:
-    """Return whether the active platforms can be asked.
+    """Return whether the active platforms can be scraped.
 
-    The finding names those that are left out, and packs that cannot be read.
+    The finding names the platforms that are left out, and the packs that cannot be read.
     """
     pipeline, problems = Pipeline(settings), dict(load_packs().problems)
     for platform in settings.platforms:
@@ -23,5 +23,5 @@ def check_packs(settings: Settings) -> Finding:
             problems[platform] = str(error)
     if problems:
         text = "; ".join(problems[name] for name in sorted(problems))
-        return Finding("packs", False, f"{text}. Mend or uninstall the pack, or correct PALIMPSEST_PLATFORMS")
-    return Finding("packs", True, f"{', '.join(settings.platforms)} can be asked")
+        return Finding("packs", False, f"{text}. Repair or uninstall the pack, or correct PALIMPSEST_PLATFORMS")
+    return Finding("packs", True, f"{', '.join(settings.platforms)} can be scraped")

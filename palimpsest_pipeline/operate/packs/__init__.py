@@ -1,1 +1,1 @@
-"""What a person does with packs: list platforms, check packs, begin a new one. Knows no Dagster."""
+"""The work of the `platforms` commands: list platforms, check packs, create a pack. Knows no Dagster."""

@@ -1,7 +1,7 @@
-"""`palimpsest platforms check`: whether packs are sound, each fault with its place.
+"""`palimpsest platforms check`: whether packs can be used, and the place of each fault.
 
-Belongs here: the checks of a pack's files and code. The checks of its readings are in `recorded_answers` and
-`simulated_answers`.
+Belongs here: the checks of a pack's files and code. Does not belong here: the checks of how it reads answers
+(`recorded_answers`, `simulated_answers`).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -29,7 +29,7 @@ EXAMPLE_LISTING: Final = "1"
 
 @dataclass(frozen=True, slots=True)
 class PackFinding:
-    """The result of one check of one pack. `detail` names the place when it is not ok."""
+    """The result of one check of one pack. `detail` names the place of the fault when `ok` is False."""
 
     pack: str
     check: str
@@ -45,14 +45,14 @@ class UnknownPack(PalimpsestError):
 
 
 Check = Callable[[Pack], str]
-"""A check of a pack: it returns what it found good, and raises PalimpsestError for a fault."""
+"""A check of a pack. It returns a summary, and raises PalimpsestError for a fault."""
 
 
 def check_packs(names: Sequence[str], *, recorded: Path | None, min_share: float) -> list[PackFinding]:
     """Return the findings of these packs, or of all installed ones.
 
-    `recorded` is a folder of recorded answers, with a manifest as `landing import` reads it, for the packs that have
-    none of their own. `min_share` is the least share of their lines that must be mapped. Raises UnknownPack.
+    `recorded` is a folder of recorded answers, with a manifest as `landing import` reads it, for packs without recorded
+    answers of their own. `min_share` is the minimum share of lines that must be mapped. Raises UnknownPack.
     """
     packs = load_packs()
     names_in_use = packs.packs.keys() | packs.problems.keys()
@@ -91,22 +91,22 @@ def _run(pack: Pack, name: str, check: Check) -> PackFinding:
 
 
 def _check_dialect(pack: Pack) -> str:
-    """Build the adapter of every country, and look at its first requests."""
+    """Build the adapter of every country, and check its first requests."""
     for platform in pack.countries:
         adapter = build_adapter(platform)
         dialect = pack.content.dialect
         if missing := [name for name in ADAPTER_METHODS if not callable(getattr(adapter, name, None))]:
             raise PackError(f"{dialect} lacks {', '.join(missing)}")
         if not isinstance(adapter.parser_version, int) or adapter.parser_version < 1:
-            raise PackError(f"{dialect}: parser_version {adapter.parser_version!r} is no number from 1")
+            raise PackError(f"{dialect}: parser_version {adapter.parser_version!r} is not a whole number from 1")
         if adapter.platform != platform:
-            raise PackError(f"{dialect}: the platform is {adapter.platform!r}, not that of its configuration")
+            raise PackError(f"{dialect}: the platform is {adapter.platform!r}, and not the one of its configuration")
         try:
             requests = _list_first_requests(pack, adapter)
         except Exception as error:
             raise PackError(f"{dialect} in {platform}: {type(error).__name__}: {error}") from error
         if strange := [request.path for request in requests if request.platform != platform or request.path[:1] != "/"]:
-            raise PackError(f"{dialect}: {strange[0]!r} is no request of {platform} with a path below its host")
+            raise PackError(f"{dialect}: {strange[0]!r} is not a request to {platform} with a path on its host")
     return f"{dialect}, parser version {adapter.parser_version}"
 
 
@@ -131,5 +131,5 @@ def _check_vocabulary(pack: Pack) -> str:
 
 def _check_notes(pack: Pack) -> str:
     if not (pack.folder / NOTES_FILE).exists():
-        raise PackError(f"{pack.folder / NOTES_FILE} is missing: write down there what the site does unexpectedly")
+        raise PackError(f"{pack.folder / NOTES_FILE} is missing: describe in it the known traps of the site")
     return NOTES_FILE

@@ -1,7 +1,7 @@
-"""`palimpsest platforms new`: a package with a pack that works, to be changed for a real bookmaker.
+"""`palimpsest platforms new`: a package with a working pack, for the user to adapt to a real site.
 
-In a dialect of its own it has a made-up site, whose answers its simulator renders and its adapter reads. In the dialect
-of another pack it is files of settings and vocabulary only.
+A pack with its own dialect describes a made-up site: its simulator renders the answers, and its adapter reads them. A
+pack with the dialect of another pack has only a `pack.toml`, vocabulary files and notes.
 """
 
 import json
@@ -18,14 +18,14 @@ from palimpsest_pipeline.platforms.packs import NAME_PATTERN, Pack, load_packs, 
 TEMPLATE: Final = files(__package__) / "template"
 PROJECT_FILE: Final = "pyproject.toml"
 SUFFIX: Final = ".txt"
-"""End of the names of the template's files: so that no tool takes them for the product's own."""
+"""Suffix of the template's files, so that no tool treats them as files of this package."""
 SHARED_FILES: Final = (PROJECT_FILE, "GOTCHAS.md")
-"""Files of the template that a pack in another's dialect has too."""
+"""Template files that a pack with the dialect of another pack has too."""
 TRUST_BEHIND_ALL: Final = 10
 
 
 class NewPackError(PalimpsestError):
-    """A pack that cannot be begun."""
+    """A new pack that cannot be created."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +40,17 @@ class NewPack:
 def create_pack(name: str, parent: Path, *, like: str | None, country: str | None) -> NewPack:
     """Write the package `palimpsest-<name>` into `parent`, and return it.
 
-    `like` names a pack whose dialect and market keys it has; without one it gets a dialect of its own. `country` is its
-    default country; without one that of `like`, else Nigeria. Raises NewPackError, and PackError when a pack of this
-    country cannot be read.
+    `like` names the pack whose dialect and market keys the new pack uses; None gives it a dialect of its own. `country`
+    is its default country; None means that of `like`, or Nigeria. Raises NewPackError, and PackError when the values
+    give no valid pack.toml.
     """
     packs = load_packs()
     if not NAME_PATTERN.fullmatch(name):
-        raise NewPackError(f"{name!r} is no name of a pack: write at most 21 small letters and digits, a letter first")
+        raise NewPackError(
+            f"{name!r} is not a valid pack name: use at most 21 lowercase letters and digits, a letter first"
+        )
     if name in packs.packs.keys() | packs.problems.keys():
-        raise NewPackError(f"there is a pack {name} already")
+        raise NewPackError(f"a pack {name} is already installed")
     if like is not None and like not in packs.packs:
         raise NewPackError(f"no installed pack is called {like}; there are {', '.join(packs.packs)}")
     folder, package = parent / f"palimpsest-{name}", f"palimpsest_{name}"
@@ -73,7 +75,7 @@ def create_pack(name: str, parent: Path, *, like: str | None, country: str | Non
         texts["vocabulary/keys.csv"] = ",".join(KEY_FILE_COLUMNS["keys.csv"]) + "\n"
         texts["vocabulary/outcome_keys.csv"] = ",".join(KEY_FILE_COLUMNS["outcome_keys.csv"]) + "\n"
         texts["GOTCHAS.md"] = texts["GOTCHAS.md"].partition("1. ")[0] + (
-            f"1. **It speaks the dialect of {base.name}**, and sells its markets until `vocabulary` says otherwise.\n"
+            f"1. **The site has the dialect and market keys of {base.name}.** `vocabulary` has only the differences.\n"
         )
     written = []
     for file, text in sorted(texts.items()):
@@ -100,7 +102,7 @@ def _fill_template(folder: Traversable, values: dict[str, str], prefix: str = ""
 
 
 def _write_pack_file(base: Pack, values: dict[str, str]) -> str:
-    """Return a pack.toml in the dialect of `base`, with the values of its default country as an example."""
+    """Return a pack.toml with the dialect of `base`, and the values of its default country as an example."""
     content = base.content
     country = content.countries[content.default_country]
     lines = [
@@ -110,7 +112,7 @@ def _write_pack_file(base: Pack, values: dict[str, str]) -> str:
         *([f"simulator = {json.dumps(content.simulator)}"] if content.simulator else []),
         f'market_keys = "{base.name}"',
         f'default_country = "{values["country"]}"',
-        f"trust = {values['trust']}  # the lower, the more trusted in names, country and kickoff",
+        f"trust = {values['trust']}  # the lowest number is trusted first for names, country and kickoff",
         f"sports = {_write_table({str(sport): own_id for sport, own_id in content.sports.items()})}",
         "",
         "[limits]",

@@ -1,4 +1,4 @@
-"""The list of platforms that the installed packs bring, with their part in this installation.
+"""The platforms of all installed packs, with their role in this installation.
 
 Belongs here: the rows of `palimpsest platforms list`. Does not belong here: finding packs (`platforms.packs`).
 """
@@ -19,7 +19,7 @@ from palimpsest_pipeline.storage.ledger.platforms import read_last_answers
 
 @dataclass(frozen=True, slots=True)
 class ListedPlatform:
-    """One platform. `last_answer_at` is when it last gave a book; None when that is not known."""
+    """One platform. `last_answer_at` is the end of its last run with a usable book, None if not known."""
 
     platform: Platform
     name: str
@@ -39,7 +39,7 @@ class ListedPlatform:
 def list_platforms(settings: Settings) -> list[ListedPlatform]:
     """Return the platforms of all packs: home, the other active ones, the rest, each in order of trust.
 
-    The database is asked only when it runs; nothing is started.
+    The database is queried only if it is running; nothing is started.
     """
     packs, last_answers = load_packs(), _read_last_answers(settings)
     active = {settings.home_platform, *settings.platforms}
@@ -63,7 +63,10 @@ def list_platforms(settings: Settings) -> list[ListedPlatform]:
 
 
 def _read_last_answers(settings: Settings) -> dict[Platform, datetime]:
-    """Return when each platform last gave a book; nothing without a database that runs and has our tables."""
+    """Return the end of each platform's last run with a usable book.
+
+    The result is empty when the database is not running or not migrated.
+    """
     url = find_database_url(settings)
     if url is None:
         return {}

@@ -1,4 +1,4 @@
-"""The check of recorded answers: they are read whole and mapped, and no price is on a wrong line.
+"""The check of recorded answers: they are read completely and mapped, and no price is on a wrong line.
 
 Recorded answers are in the pack's folder `recorded`, or in any other folder, with a `manifest.json` as `palimpsest
 landing import` reads it.
@@ -28,17 +28,20 @@ MANIFEST_FILE: Final = "manifest.json"
 MIN_BOOK_SUM, MAX_BOOK_SUM = 0.95, 2.2
 """Bounds of the sum of inverse prices of a complete line, as shares of its fair sum.
 
-Real books have 1.02 to 1.3, and up to 2.1 where many outcomes are nearly certain or nearly impossible. When prices of
-two lines are exchanged, one of the lines is outside.
+Real books have 1.02 to 1.3, and up to 2.1 where many outcomes are nearly certain or nearly impossible. If one
+outcome's prices of two lines are exchanged, one of the lines is outside.
 """
-MAX_FALL: Final = 0.98
-"""Odds on `over` are at least this share of those on a lower line of the same answer."""
+MIN_LADDER_RATIO: Final = 0.98
+"""Odds on `over` are at least this share of those on the next lower line.
+
+A higher line is harder to reach, so its odds should be higher.
+"""
 MAX_STRANGE_SHARE: Final = 0.01
-"""Share of lines with prices that cannot be; the site itself makes mistakes too."""
+"""Maximum share of lines with impossible prices. Not 0, because sites make mistakes themselves."""
 
 
 def check_recorded_answers(pack: Pack, folder: Path | None, min_share: float) -> str:
-    """Return what was read from the pack's recorded answers. Raises PalimpsestError."""
+    """Return a summary of the pack's recorded answers. Raises PalimpsestError for a fault in them."""
     pack_recordings = pack.folder / RECORDED_FOLDER
     place = pack_recordings if (pack_recordings / MANIFEST_FILE).exists() or folder is None else folder
     if not (place / MANIFEST_FILE).exists():
@@ -88,7 +91,7 @@ def _read_book(adapter: PlatformAdapter, book: RecordedBook) -> Detail:
 
 
 def _read_list(pack: Pack, adapter: PlatformAdapter, book: RecordedBook) -> None:
-    """Read a tree or a list. Raises PayloadRejected when no sport of the pack finds anything in it."""
+    """Read a tree or a list. Raises PayloadRejected when it has no match of any sport of the pack."""
     [answer] = book.answers
     if (verdict := adapter.judge(answer)) is not None:
         raise PayloadRejected(adapter.platform, "$", f"{verdict[0]}: {verdict[1]}")
@@ -97,7 +100,7 @@ def _read_list(pack: Pack, adapter: PlatformAdapter, book: RecordedBook) -> None
         if all(each.completeness is Completeness.FAILED for each in discoveries):
             raise PayloadRejected(adapter.platform, "$", discoveries[0].reason)
     elif not any(each.listings for each in discoveries):
-        raise PayloadRejected(adapter.platform, "$", "no match of a sport of the pack is in it")
+        raise PayloadRejected(adapter.platform, "$", "it has no match of a sport of the pack")
 
 
 def _check_books(details: dict[str, Detail], min_share: float) -> str:
@@ -112,7 +115,9 @@ def _check_books(details: dict[str, Detail], min_share: float) -> str:
     ]
     n_priced = batch.prices.select("capture", "market_id", "specifier").n_unique()
     if strange.height > MAX_STRANGE_SHARE * n_priced:
-        raise UnsoundAnswers(f"{strange.height} of {n_priced} lines have prices of another line: {'; '.join(examples)}")
+        raise UnsoundAnswers(
+            f"{strange.height} of {n_priced} lines have prices that cannot belong to them: {'; '.join(examples)}"
+        )
     if n_mapped < min_share * n_lines:
         raise UnsoundAnswers(
             f"{n_mapped} of {n_lines} lines are mapped ({n_mapped / n_lines:.1%}, at least {min_share:.0%} must be): "
@@ -124,7 +129,7 @@ def _check_books(details: dict[str, Detail], min_share: float) -> str:
 
 
 def count_lines(batch: NormalisedBatch) -> tuple[int, int]:
-    """Return the number of lines in a batch, and of those that are mapped whole."""
+    """Return the number of lines in a batch, and the number of those that are mapped completely."""
     coverage = batch.coverage
     return int(coverage["n_markets"].sum()), int(coverage.filter(error_class="")["n_markets"].sum())
 
@@ -137,8 +142,8 @@ def _name_unmapped(batch: NormalisedBatch, files: Sequence[str]) -> str:
 def find_strange_lines(prices: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
     """Return capture, market_key, specifier and problem of lines whose prices cannot belong together.
 
-    The inverse prices of a complete line add up to its fair sum and a margin, and more goals than a higher line pay
-    more.
+    Two rules apply. The inverse prices of a complete line add up to its fair sum plus a margin. The odds on `over` rise
+    from line to line.
     """
     offered = prices.filter(pl.col("state") == "offered", pl.col("outcome") == "", pl.col("odds_milli").is_not_null())
     sizes = vocabulary.outcomes.group_by("market_id").agg(n_outcomes=pl.len())
@@ -160,10 +165,8 @@ def find_strange_lines(prices: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataF
         .filter(pl.col("specifier").str.contains(r"^total=[\d.]+$"))
         .sort("capture", "market_id", "line")
         .with_columns(before=pl.col("odds_milli").shift().over("capture", "market_id"))
-        .filter(pl.col("odds_milli") < MAX_FALL * pl.col("before"))
-        .with_columns(
-            problem=pl.format("over pays {} and {} on the line before", pl.col("odds_milli"), pl.col("before"))
-        )
+        .filter(pl.col("odds_milli") < MIN_LADDER_RATIO * pl.col("before"))
+        .with_columns(problem=pl.format("odds x 1000 on over are {}, and {} on the lower line", "odds_milli", "before"))
         .join(fair, on="market_id")
     )
     columns = ["capture", "market_key", "specifier", "problem"]

@@ -1,7 +1,7 @@
-"""The check of a pack against its simulator rendering: what the site shows is what the dialect reads.
+"""The check of a pack against its simulated site: the dialect must read exactly what the site shows.
 
-The truth is the simulated world's own: its fixtures, its kickoffs and its books. A pack of another dialect renders the
-matches and lines of one platform of that world at prices of its own, which are near the source's.
+The expected fixtures, kickoffs and books come from the simulated world. It has three platforms. A pack with another
+dialect renders the matches and lines of one of them, its source, at prices of its own near the source's prices.
 """
 
 import urllib.error
@@ -36,17 +36,17 @@ TIMEOUT_S: Final = 30
 MAX_BATCHES: Final = 500
 MAX_REQUESTS_PER_BOOK: Final = 50
 MAX_DISTANCE: Final = 0.12
-"""Most difference of implied probability between the source's price and the pack's."""
+"""Maximum difference of implied probability between the source's price and the pack's."""
 
-Ask = Callable[[Request], Answer]
+SendRequest = Callable[[Request], Answer]
 Truth = Mapping[tuple[str, tuple[str, ...], str], list[float | None]]
 """Odds by market key, values of the line, and outcome key; None where the source quotes nothing."""
 
 
 def check_simulated_answers(pack: Pack) -> str:
-    """Return what was read from the simulated site of the pack's default country.
+    """Return a summary of the answers read from the simulated site of the pack's default country.
 
-    Raises UnsoundAnswers for what differs from the simulated world, and SimulatorError when the site cannot be served.
+    Raises UnsoundAnswers for a difference from the simulated world, and SimulatorError when the site cannot be served.
     """
     default = pack.content.default_country
     platform = next(one for one, country in pack.countries.items() if country == default)
@@ -58,20 +58,20 @@ def check_simulated_answers(pack: Pack) -> str:
     adapter = build_adapter(platform)
     with SimulatorProcess(N_FIXTURES, SEED, platforms=[platform]) as simulator:
         simulator.set_clock(0, stopped=True)
-        ask = _ask_over_http(simulator.base_urls[platform], adapter)
-        return _compare(simulator, adapter, ask, world_platform or RENDERED_SOURCE)
+        send = _build_http_sender(simulator.base_urls[platform], adapter)
+        return _compare(simulator, adapter, send, world_platform or RENDERED_SOURCE)
 
 
-def _ask_over_http(base_url: str, adapter: PlatformAdapter) -> Ask:
+def _build_http_sender(base_url: str, adapter: PlatformAdapter) -> SendRequest:
     """Return a function that sends a request and returns the answer with the adapter's verdict."""
 
-    def ask(request: Request) -> Answer:
+    def send(request: Request) -> Answer:
         query = urllib.parse.urlencode(request.params)
         url = f"{base_url}{request.path}{f'?{query}' if query else ''}"
         sent = urllib.request.Request(
             url, data=request.json_body, headers=adapter.build_headers(), method=request.method
         )
-        begun = datetime.now(UTC)
+        requested_at = datetime.now(UTC)
         try:
             with urllib.request.urlopen(sent, timeout=TIMEOUT_S) as response:
                 status, headers, body = response.status, response.headers, response.read()
@@ -79,19 +79,19 @@ def _ask_over_http(base_url: str, adapter: PlatformAdapter) -> Ask:
             status, headers, body = error.code, error.headers, error.read()
         now = datetime.now(UTC)
         lower = {name.lower(): value for name, value in headers.items()}
-        answer = Answer(request, 1, begun, now, now, status, lower, body)
+        answer = Answer(request, 1, requested_at, now, now, status, lower, body)
         verdict = adapter.judge(answer)
         return answer if verdict is None else replace(answer, failure=verdict[0], failure_detail=verdict[1])
 
-    return ask
+    return send
 
 
-def _compare(simulator: SimulatorProcess, adapter: PlatformAdapter, ask: Ask, source: Platform) -> str:
+def _compare(simulator: SimulatorProcess, adapter: PlatformAdapter, send: SendRequest, source: Platform) -> str:
     truth = simulator.fetch_truth()
     fixtures = {fixture["sr_id"]: fixture for fixture in truth["fixtures"] if source in fixture["platforms"]}
-    listings = _discover(adapter, ask)
+    listings = _discover(adapter, send)
     identified = {listing.sr_id: listing for listing in listings if listing.sr_id is not None}
-    faults = [f"{sr_id} is no match of the simulated world" for sr_id in identified.keys() - fixtures.keys()]
+    faults = [f"{sr_id} is not a match of the simulated world" for sr_id in identified.keys() - fixtures.keys()]
     for sr_id in identified.keys() & fixtures.keys():
         kickoff = datetime.fromisoformat(fixtures[sr_id]["kickoffs"][source])
         if identified[sr_id].kickoff_at != kickoff:
@@ -104,7 +104,7 @@ def _compare(simulator: SimulatorProcess, adapter: PlatformAdapter, ask: Ask, so
     in_order = sorted(identified.items())
     for sr_id, listing in in_order[:: max(len(in_order) // N_BOOKS, 1)][:N_BOOKS]:
         try:
-            detail = _fetch_book(adapter, ask, listing)
+            detail = _fetch_book(adapter, send, listing)
         except PayloadRejected as rejected:
             faults.append(f"book of {listing.external_id}: {rejected.path}: {rejected.reason}")
             continue
@@ -118,7 +118,7 @@ def _compare(simulator: SimulatorProcess, adapter: PlatformAdapter, ask: Ask, so
 
 
 def _read_truth(simulator: SimulatorProcess, source: Platform, fixture: Mapping[str, Any]) -> Truth:
-    """Return the source's books of the fixture; a match may be listed there twice."""
+    """Return the source's books of the fixture. There are two if the source lists the match twice."""
     truth: dict[tuple[str, tuple[str, ...], str], list[float | None]] = defaultdict(list)
     for external_id in fixture["platforms"][source]:
         for line in simulator.fetch_book(source, external_id):
@@ -127,14 +127,14 @@ def _read_truth(simulator: SimulatorProcess, source: Platform, fixture: Mapping[
     return truth
 
 
-def _discover(adapter: PlatformAdapter, ask: Ask) -> list[Listing]:
+def _discover(adapter: PlatformAdapter, send: SendRequest) -> list[Listing]:
     answers: list[Answer] = []
     crawl = adapter.discover(Sport.FOOTBALL)
     batch = next(crawl, None)
     for _ in range(MAX_BATCHES):
         if batch is None:
             break
-        latest = [ask(request) for request in batch]
+        latest = [send(request) for request in batch]
         answers += latest
         try:
             batch = crawl.send(latest)
@@ -149,18 +149,18 @@ def _discover(adapter: PlatformAdapter, ask: Ask) -> list[Listing]:
     return [one for one in discovery.listings if one.kind is ListingKind.MATCH and not one.is_in_play]
 
 
-def _fetch_book(adapter: PlatformAdapter, ask: Ask, listing: Listing) -> Detail:
+def _fetch_book(adapter: PlatformAdapter, send: SendRequest, listing: Listing) -> Detail:
     """Return a listing's book. Raises PayloadRejected."""
     answers: list[Answer] = []
     while requests := adapter.list_detail_requests(listing.external_id, listing.sr_id, answers):
-        latest = [ask(request) for request in requests]
+        latest = [send(request) for request in requests]
         for answer in latest:
             if answer.failure is not None:
                 reason = f"{answer.request.path}: {answer.failure}: {answer.failure_detail}"
                 raise PayloadRejected(adapter.platform, "$", reason)
         answers += latest
         if len(answers) > MAX_REQUESTS_PER_BOOK:
-            raise PayloadRejected(adapter.platform, "$", f"not whole after {len(answers)} requests")
+            raise PayloadRejected(adapter.platform, "$", f"not complete after {len(answers)} requests")
     detail = adapter.read_detail(answers)
     if detail.rejects:
         raise PayloadRejected(adapter.platform, detail.rejects[0].path, detail.rejects[0].reason)
@@ -170,10 +170,10 @@ def _fetch_book(adapter: PlatformAdapter, ask: Ask, listing: Listing) -> Detail:
 
 
 def _compare_prices(detail: Detail, truth: Truth, world_keys: Set[str]) -> tuple[int, list[str]]:
-    """Return the number of canonical prices, and those that the true book does not have on that line.
+    """Return the number of canonical prices, and a text for each that differs from the true book.
 
-    Prices of players are left out, because the world names players by number only, and so are markets that the world
-    has as filler only, without a canonical key.
+    Two kinds of prices are left out: those of players, because the world names players by number only, and those of
+    filler markets, which have no canonical key in the world.
     """
     vocabulary = load_installed_vocabulary()
     keys = dict(vocabulary.markets.select("market_id", "market_key").iter_rows())

@@ -25,8 +25,8 @@ from .books import Books, DecodedAnswers, decode_books, group_details, normalise
 
 log = logging.getLogger(__name__)
 
-MAX_KEPT_BYTES: Final = 96 * 2**20
-"""Maximum memory of the cached books: the frames of some 3,000 fixtures."""
+MAX_KEPT_BYTES: Final = 256 * 2**20
+"""Maximum memory of the cached books: the frames of some 15 million prices."""
 ANSWERS_PER_PART: Final = 64
 """Number of answers in one call of the vocabulary's normalisation.
 
@@ -105,8 +105,8 @@ class BookReader:
             adapter = self._get_adapter(platform)
             attempts = group_details(part, adapter)
             for first in attempts:  # an iterator, because a list would keep all bodies in memory at once
-                answers = chain(first, chain.from_iterable(islice(attempts, batch_size - 1)))
-                yield normalise_books([decode_books(answers, adapter)], self._get_vocabulary())
+                batch = chain([first], islice(attempts, batch_size - 1))
+                yield normalise_books([decode_books(batch, adapter)], self._get_vocabulary())
 
     def iterate_parts(self, manifest: Manifest, platform: Platform) -> Iterator[Books | Iterator[Answer]]:
         """Yield a platform's detail answers of a landed cycle, as cached books or as answers to decode.
@@ -159,7 +159,8 @@ class BookReader:
                 self._close_part(key)
                 return
             answers = self._get_landing().iterate_segment(cycle, segment, [PayloadKind.DETAIL])
-            decoded = decode_books(answers, self._get_adapter(segment.platform))
+            adapter = self._get_adapter(segment.platform)
+            decoded = decode_books(group_details(answers, adapter), adapter)
         except Exception:  # the derivation reads the segment again, and raises the error if it persists
             log.info("cycle %d: %s will be read again", cycle.cycle_id, segment.name, exc_info=True)
             self._close_part(key)

@@ -150,11 +150,10 @@ def _is_complete(attempt: Sequence[Answer], adapter: PlatformAdapter) -> bool:
         return True  # reading the book fails for the same reason
 
 
-def decode_books(answers: Iterable[Answer], adapter: PlatformAdapter) -> DecodedAnswers:
-    """Decode the detail answers of the adapter's platform, with one book's answers in memory at a time.
+def decode_books(attempts: Iterable[Sequence[Answer]], adapter: PlatformAdapter) -> DecodedAnswers:
+    """Decode the detail answers of the adapter's platform, grouped by `group_details`.
 
-    Failed answers are left out, because they contain nothing about a listing. A book is observed at its earliest
-    answer.
+    Only one book's answers are in memory at a time. A book is observed at its earliest answer.
     """
     listings: list[ObservedListing] = []
     rejects: list[tuple[PayloadKind, Reject, bool]] = []
@@ -162,7 +161,7 @@ def decode_books(answers: Iterable[Answer], adapter: PlatformAdapter) -> Decoded
     owners: list[tuple[int, str, str, str, datetime]] = []
 
     def iterate_details() -> Iterable[Detail]:
-        for attempt in group_details(answers, adapter):
+        for attempt in attempts:
             try:
                 detail = adapter.read_detail(attempt)
             except PayloadRejected as rejected:
@@ -266,13 +265,12 @@ def _count_markets(
     return counted.select(*OWNER_SCHEMA, *(pl.col(name).fill_null(0).cast(pl.Int32) for name in COUNT_COLUMNS))
 
 
-def read_listings(answers: Iterable[Answer], adapter: PlatformAdapter) -> list[ObservedListing]:
-    """Return the listings that the detail answers describe.
+def read_listings(attempts: Iterable[Sequence[Answer]], adapter: PlatformAdapter) -> list[ObservedListing]:
+    """Return the listings that detail answers describe, grouped by `group_details`.
 
-    Failed answers are left out. An answer that cannot be read, or whose match is in play, is left out too;
-    `decode_books` records it as refused.
+    An attempt that cannot be read, or whose match is in play, is left out; `decode_books` records it as refused.
     """
-    return [listing for attempt in group_details(answers, adapter) for listing in _read_listing(attempt, adapter)]
+    return [listing for attempt in attempts for listing in _read_listing(attempt, adapter)]
 
 
 def _read_listing(attempt: Sequence[Answer], adapter: PlatformAdapter) -> list[ObservedListing]:

@@ -17,7 +17,7 @@ from palimpsest_pipeline.matching import find_country_iso
 from palimpsest_pipeline.storage.catalog.listings import LISTING_SCHEMA, MANIFEST_SCHEMA, TOURNAMENT_SCHEMA, CycleFacts
 
 from ..context import Pipeline
-from .books import Books, ObservedListing, frame_listings, read_listings
+from .books import Books, ObservedListing, frame_listings, group_details, read_listings
 
 DISCOVERY_KINDS: Final = (PayloadKind.TREE, PayloadKind.LISTING)
 WHOLE_TREE_ID: Final = "*"
@@ -92,7 +92,8 @@ def _read_detail_listings(pipeline: Pipeline, manifest: Manifest, platforms: Seq
             if isinstance(part, Books):
                 frames.append(part.listings)
             else:
-                frames.append(frame_listings(read_listings(part, pipeline.get_adapter(platform))))
+                adapter = pipeline.get_adapter(platform)
+                frames.append(frame_listings(read_listings(group_details(part, adapter), adapter)))
     return pl.concat(frames)
 
 

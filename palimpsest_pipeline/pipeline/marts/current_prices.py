@@ -35,10 +35,11 @@ from .vocabulary_frames import build_vocabulary_frames
 
 log = logging.getLogger(__name__)
 
-FIXTURES_PER_BATCH: Final = 100
-"""Number of fixtures that one transaction reads, compares and writes.
+LISTINGS_PER_BATCH: Final = 300
+"""Number of listings that one transaction reads, compares and writes.
 
-Each has about 3,000 prices. The number has no influence on the rows.
+There are more if platforms list a fixture twice, and fewer if some lack it. Each has about 1,000 prices. The number
+has no influence on the rows.
 """
 PRICES_PRODUCT: Final = FixtureProduct.PRICES
 GAP_COLUMNS: Final = (
@@ -89,7 +90,7 @@ class PriceDerivation:
 def derive_prices(pipeline: Pipeline, sr_ids: Sequence[int] | None = None, *, wait: bool = True) -> PriceDerivation:
     """Update the rows of due fixtures, all or those in `sr_ids`, and remove the rows of begun fixtures.
 
-    The soonest kickoffs come first. The fixtures are split into two halves, which two threads derive 100 at a time.
+    The soonest kickoffs come first. The fixtures are split into two halves, which two threads derive in groups.
     Each group is one transaction. Afterwards its fixtures are no longer due, unless a cycle made them due again
     meanwhile. If the function fails, finished groups stay written. If the caller is interrupted, each half finishes its
     present group and starts no other. If another process derives the same half, this one waits before each group;
@@ -105,8 +106,9 @@ def derive_prices(pipeline: Pipeline, sr_ids: Sequence[int] | None = None, *, wa
         begun = sorted((current_prices.read_fixture_ids(conn) | due).difference(upcoming))
     fixtures = begun + [sr_id for sr_id in upcoming if sr_id in due]
     n = len(current_prices.FIXTURE_LOCKS)
+    per_batch = max(1, LISTINGS_PER_BATCH // len(pipeline.compared_platforms))
     batches_by_lock = {
-        lock: _batch_fixtures([sr_id for sr_id in fixtures if sr_id % n == place])
+        lock: _batch_fixtures([sr_id for sr_id in fixtures if sr_id % n == place], per_batch)
         for place, lock in enumerate(current_prices.FIXTURE_LOCKS)
     }
     for share in derive_shares(
@@ -118,8 +120,9 @@ def derive_prices(pipeline: Pipeline, sr_ids: Sequence[int] | None = None, *, wa
     return derivation
 
 
-def _batch_fixtures(sr_ids: Sequence[int]) -> list[Sequence[int]]:
-    return [sr_ids[place : place + FIXTURES_PER_BATCH] for place in range(0, len(sr_ids), FIXTURES_PER_BATCH)]
+def _batch_fixtures(sr_ids: Sequence[int], n: int) -> list[Sequence[int]]:
+    """Return the fixtures in groups of `n`."""
+    return [sr_ids[place : place + n] for place in range(0, len(sr_ids), n)]
 
 
 def _derive_share(

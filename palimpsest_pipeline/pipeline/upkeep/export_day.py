@@ -23,7 +23,7 @@ from palimpsest_pipeline.storage.odds.partitions import MissingPartitionError
 from palimpsest_pipeline.storage.odds.retention import DayStatus
 
 from ..context import Pipeline
-from ..due_products import make_due_query
+from ..due_products import list_cycles_without_pack, make_due_query
 
 NO_PARTITION_REASON: Final = (
     "it cannot be exported: it lies before the first partition, because its answers came with a wrong instant"
@@ -165,3 +165,5 @@ def require_closed(pipeline: Pipeline, conn: psycopg.Connection, day: date) -> N
             f"{day}: {len(underived)} cycles are landed and not derived, e.g. {min(underived)}: run `palimpsest"
             f" backfill {keys[0]} {keys[1]}`"
         )
+    if cycles := list_cycles_without_pack(pipeline, conn, first=first_hour, end=ends_at):
+        raise DayIsOpen(f"{day}: {len(cycles)} cycles are landed and not derived: {cycles[0].sentence}")

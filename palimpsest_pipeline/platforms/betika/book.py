@@ -83,7 +83,7 @@ def decode_whole(answer: Answer, decoder: msgspec.json.Decoder[T]) -> T | None:
 
 
 def _has_live_markets(markets: Iterable[shapes.Market | shapes.MarketState]) -> bool:
-    """Return whether a market says that it is open or not: only those of the in-play feed do."""
+    """Return whether any market has an open/closed flag: only markets of the in-play feed have one."""
     return any(market.market_active is not None for market in markets)
 
 

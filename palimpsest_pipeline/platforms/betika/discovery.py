@@ -28,7 +28,7 @@ def crawl(sport: Sport, config: DialectConfig) -> Crawl:
 
     Further pages follow one by one until a short one. The repetitions ask once more for answers that failed; and for
     the tree and all pages when competitions are short of their counts, because a match that begins during the sweep
-    moves the matches behind it up, and one of them across the border of two pages.
+    leaves the list, and a match behind it may then move to a page that was already read.
     """
     tree_request = build_tree_request(sport, config)
     answers = list((yield [tree_request]))
@@ -54,11 +54,11 @@ def crawl(sport: Sport, config: DialectConfig) -> Crawl:
 def _is_full(answer: Answer, config: DialectConfig) -> bool:
     if parse_events.judge(answer) is not None:
         return False
-    return len(parse_events.read_page(answer, ListingCollection(config.platform), config).match_ids) >= PAGE_SIZE
+    return parse_events.read_page(answer, ListingCollection(config.platform), config) >= PAGE_SIZE
 
 
 def _is_short(discovery: Discovery) -> bool:
-    """Return whether more matches are missing than entries could not be read."""
+    """Return whether matches are missing that unreadable entries do not explain."""
     missing = sum(max((tournament.n_declared or 0) - tournament.n_received, 0) for tournament in discovery.tournaments)
     return missing > len(discovery.rejects)
 
@@ -101,12 +101,12 @@ def _read_pages(
     sizes: dict[int, int] = {}
     failed: dict[int, str] = {}
     for latest in latest_answers:
-        page = parse_events.read_page(latest.answer, collection, config) if latest.ok else None
+        n_matches = parse_events.read_page(latest.answer, collection, config) if latest.ok else None
         number = parse_page(latest.answer.request, sport, config)
         if number is None:
             continue
-        if page is not None:
-            sizes[number] = len(page.match_ids)
+        if n_matches is not None:
+            sizes[number] = n_matches
         elif latest.failure is not None:
             failed[number] = f"page {number}: {latest.failure[0]}: {latest.failure[1]}"
     gaps = [gap for number, gap in sorted(failed.items()) if number not in sizes]

@@ -9,7 +9,7 @@ from ..base import USER_AGENT, DialectConfig
 from ..json_values import read_integer
 
 PAGE_SIZE: Final = 100
-"""The most matches per page that is known to work."""
+"""The largest number of matches per page that is known to work."""
 _ALL_COMPETITIONS: Final = "1000"
 _LIST_PATH: Final = "/v1/uo/matches"
 _ALL_DAYS: Final = "9"

@@ -3,7 +3,6 @@
 Sends nothing and knows no order of pages.
 """
 
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -71,7 +70,7 @@ def _get_zone(name: str) -> ZoneInfo:
 
 
 def make_tournament_key(category: Any, competition: Any, path: str) -> str:
-    """Return the id of a competition: the names of its category and its own. Raises UnreadableError.
+    """Return the id of a competition: the name of its category and its own name. Raises UnreadableError.
 
     The platform's number is in lists and in the tree, but not in details.
     """
@@ -124,37 +123,23 @@ def _has_begun(match: shapes.Match) -> bool:
     return bool(match.match_time or match.event_status or match.current_score or match.match_status)
 
 
-@dataclass(slots=True)
-class PageContent:
-    """The content of a page.
-
-    It holds the number of all matches that the page declares, and the ids of its own matches, readable or not.
-    """
-
-    n_matches: int | None = None
-    match_ids: list[str] = field(default_factory=list)
-
-
-def read_page(answer: Answer, collection: collect_discovery.ListingCollection, config: DialectConfig) -> PageContent:
-    """Add the listings of a page to `collection` and return the page's content."""
-    page = PageContent()
+def read_page(answer: Answer, collection: collect_discovery.ListingCollection, config: DialectConfig) -> int:
+    """Add the listings of a page to `collection` and return the number of its matches, readable or not."""
     try:
         content = decode(_ANSWER_DECODER, read_json_body(answer), "$")
     except UnreadableError as error:
         collection.add_reject(None, error.path, error.reason, None)
-        return page
-    page.n_matches = read_count(read_object(content.meta).get("total"))
+        return 0
     listings: list[Listing] = []
     for m, raw in enumerate(content.data):
         path = f"$.data[{m}]"
         match_id, tournament = _read_ids(raw)
-        page.match_ids.append(match_id or path)
         try:
             listings.append(build_listing(decode(MATCH_DECODER, raw, path), path, config))
         except UnreadableError as error:
             collection.add_reject(match_id, error.path, error.reason, tournament)
     collection.add_listings(collect_discovery.deduplicate_listings(listings))
-    return page
+    return len(content.data)
 
 
 def _read_ids(raw: msgspec.Raw) -> tuple[str | None, str | None]:

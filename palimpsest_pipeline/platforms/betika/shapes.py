@@ -67,7 +67,6 @@ class Price(msgspec.Struct, gc=False):
     special_bet_value: str | None = None
     display: str | None = None
     odd_key: str | None = None
-    odd_active: Any = None
 
 
 class Market(msgspec.Struct, gc=False):

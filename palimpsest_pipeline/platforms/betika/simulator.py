@@ -1,7 +1,7 @@
 """Betika's answers for the simulator: the tree with counts, pages of upcoming matches, details.
 
-Betika speaks the unified feed. The world's `source` platform does too: the matches and the feed's lines are taken from
-there, at prices of Betika's own.
+Betika uses the unified feed, and so does one platform of the world, `source`. The matches and the feed's lines are
+taken from `source`, at prices of Betika's own.
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,8 @@
 """The reader of Betway's detail answers: the match, and its book from one or more pages of markets.
 
 A book is complete with the match and all pages up to one that is not full. Each page begins with the last market of the
-one before, so no market can move between them unseen. The outcomes name their line themselves: the market that they are
-listed under is a header over all lines of a kind.
+one before, so no market can move between two pages unseen. An outcome names its line itself, because the market that it
+is listed under may be a header over several lines.
 """
 
 import re
@@ -43,7 +43,7 @@ _LIVE_PRODUCER: Final = 1
 PAGE_OVERLAP: Final = 1
 """The markets that a page shares with the one before."""
 MAX_PAGES: Final = 20
-"""A limit for a book that finds no end: more than six times the largest one seen."""
+"""A limit for a book without a last page: more than six times the largest book seen."""
 PLAYER_MARKETS: Final = frozenset({38, 39, 40, *range(1404, 1416), 1575, 1596, 1597})
 """Markets whose outcomes are players, written as bare numbers."""
 NO_GOAL_OUTCOME: Final = "1716"
@@ -64,7 +64,7 @@ class _Parts:
 
 
 def _sort_answers(answers: Iterable[Answer], config: DialectConfig) -> _Parts:
-    """Return the answers by their place in the book. Raises PayloadRejected when one cannot be read."""
+    """Return the answers sorted into match and pages. Raises PayloadRejected when one cannot be read."""
     parts = _Parts()
     sizes: dict[int, int | None] = {}
     for answer in sorted(answers, key=lambda answer: (answer.received_at, answer.body or b"")):
@@ -244,7 +244,7 @@ class _Book:
     def _build_lines(self) -> dict[str, _Line]:
         """Return the lines by the id of their market.
 
-        A header has no line of its own. A line whose market is not listed stands under its header, and is hidden.
+        A header has no line of its own. A line whose market is not in the answer takes its state from its header.
         """
         lines: dict[str, _Line] = {}
         for market_id, market in self.markets.items():

@@ -21,9 +21,9 @@ LIST_MARKETS: Final = {
     Sport.BASKETBALL: "[Basketball Win/Draw/Win]",
     Sport.TENNIS: "[Match Winner]",
 }
-"""The market to embed in lists: without any name all markets come.
+"""The market to embed in lists. Without a name the site embeds all markets.
 
-A name of another sport gives an empty list."""
+The name of a market of another sport gives an empty list."""
 _REGION_PARAM: Final = "RegionAndLeagueIds[0].regionId"
 _LEAGUE_PARAM: Final = "RegionAndLeagueIds[0].leagueId"
 _LEAGUE_SEPARATOR: Final = "::"
@@ -83,7 +83,7 @@ def parse_list(request: Request, sport_id: str) -> tuple[str, int] | None:
 
 
 def build_event_request(config: DialectConfig, external_id: str, sr_id: int | None) -> Request:
-    """Return the request for one match without its markets. The id has no prefix."""
+    """Return the request for one match without its markets. The id has no `sr:match:` prefix."""
     return Request(
         platform=config.platform,
         kind=PayloadKind.DETAIL,

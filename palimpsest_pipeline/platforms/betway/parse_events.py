@@ -39,12 +39,12 @@ EVENT_DECODER = msgspec.json.Decoder(shapes.Event)
 _ENVELOPE_DECODER = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 _SIMULATED_REGIONS: Final = frozenset({"esoccer", "ebasketball", "etennis"})
-"""Regions of electronic matches: they lie inside the sport and have no flag."""
+"""Regions of electronic matches, which are listed in the same sport and have no flag."""
 _REQUIRED_LISTS: Final = {PayloadKind.TREE: "regions", PayloadKind.LISTING: "events"}
 
 
 def judge(answer: Answer) -> answer_checks.Verdict | None:
-    """Return the failure of an answer: an error in words, or an object of another kind than requested."""
+    """Return the failure of an answer: an error message, or an object of another kind than requested."""
     verdict = answer_checks.judge_http(answer)
     if verdict is not None:
         return verdict

@@ -1,7 +1,7 @@
 """Betway's answers for the simulator: leagues, lists of a league, one match, pages of its markets.
 
-Betway speaks the unified feed. The world's `source` platform does too: the matches and the feed's lines are taken from
-there, at prices of Betway's own.
+Betway uses the unified feed, and so does one platform of the world, `source`. The matches and the feed's lines are
+taken from `source`, at prices of Betway's own.
 """
 
 import re
@@ -22,7 +22,7 @@ from .endpoints import join_league
 SPORT: Final = "soccer"
 UP_MARKET: Final = "1601"
 UP_SPECIFIERS: Final = {"60200": "xup=1", "60100": "xup=2"}
-"""The early payouts: the source's ids, and the specifiers of Betway's one market."""
+"""The early-payout markets: the source's ids, and the specifiers of Betway's single market for them."""
 _SLUG_PATTERN: Final = re.compile(r"[^a-z0-9]+")
 
 
@@ -133,7 +133,7 @@ class BetwayRenderer:
     def render_markets(self, listing: Listing | None, now: datetime, skip: int, take: int) -> dict[str, Any]:
         """Return a page of markets with their outcomes and prices; nothing for an unknown match.
 
-        The lines of a total or handicap stand together under a header, which counts as a market.
+        The lines of a total or handicap follow a header, which counts as a market.
         """
         if listing is None:
             return {"marketGroupNames": [], "marketsInGroup": [], "outcomes": [], "prices": []}

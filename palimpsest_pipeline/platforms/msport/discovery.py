@@ -46,12 +46,12 @@ class _Step:
 
 
 class _Walk:
-    """The state of a walk along the pages.
+    """The state of a walk from page to page.
 
-    It knows the cursor of the next page, and whether the walk has ended: at a page without a new event, or without a
-    cursor that leads on. A cursor is an event, and one that the list does not have any more leads to an empty page too.
-    So the page before it is doubted, unless it is short as only a last page is, or shows that the cursor was still
-    there after that.
+    It holds the cursor of the next page, and whether the walk has ended by itself: at a page without a new event, or
+    without a new cursor. A cursor is an event. When the list has lost that event, the next page is empty too. So the
+    page before an empty one is doubted, unless it is short, as only a last page is, or shows a later state than the
+    empty one.
     """
 
     def __init__(self) -> None:
@@ -92,9 +92,9 @@ class _Walk:
 def crawl(sport: Sport, config: DialectConfig) -> Crawl:
     """Return the crawl: page after page until the walk ends by itself.
 
-    Nothing says how many events there are, and only a page tells the cursor of the next one. So a page that failed is
-    requested once more at once, and a second failure ends the crawl. A doubted page is requested once more too: if its
-    cursor is another one now, the walk goes on from there, and if it is the same, the walk has ended.
+    No answer has the number of events, and only a page has the cursor of the next one. So a failed page is requested
+    once more at once, and a second failure ends the crawl. A doubted page is requested once more too. If its cursor is
+    another one now, the walk continues with that cursor; if it is the same, the walk has ended.
     """
     walk = _Walk()
     end_cursors: set[str] = set()

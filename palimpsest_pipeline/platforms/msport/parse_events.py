@@ -42,7 +42,7 @@ OK_CODE: Final = 10000
 _INVALID_CODE: Final = 19000
 _NO_SUCH_RESOURCE_CODE: Final = 19001
 _WRONG_OPERATOR: Final = "operid"
-"""The word in the message of a refusal because country and operator's number do not belong together."""
+"""The word in the error message when the operator's number does not fit the country."""
 
 MATCH_ID_PREFIX: Final = "sr:match:"
 _SIMULATED_CATEGORY_IDS: Final = ("sr:category:2123", "sr:category:1033")
@@ -54,9 +54,9 @@ _LIVE_PRODUCT_NUMBER: Final = int(LIVE_PRODUCT_ID)
 
 
 def judge(answer: Answer) -> answer_checks.Verdict | None:
-    """Return the failure of MSport's envelope.
+    """Return the failure that MSport's envelope shows.
 
-    Failures are business codes that come with a good status, and success without data.
+    It is a business code, which comes with a good status, or success without data.
     """
     verdict = answer_checks.judge_http(answer)
     if verdict is not None:

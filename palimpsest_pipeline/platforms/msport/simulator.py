@@ -1,7 +1,7 @@
 """MSport's answers for the simulator: pages of all upcoming events by cursor, and details.
 
-MSport speaks the unified feed. The world's `source` platform does too: the matches and the feed's lines are taken from
-there, at prices of MSport's own.
+MSport uses the unified feed, and so does one platform of the world, `source`. The matches and the feed's lines are
+taken from `source`, at prices of MSport's own.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from .endpoints import LIVE_PRODUCT_ID, PREMATCH_PRODUCT_ID
 
 SPORT_ID: Final = "sr:sport:1"
 OWN_MARKETS: Final = {"60200": "5000002", "60100": "5000001"}
-"""The early payouts: the source's ids, and MSport's, which run the other way."""
+"""The early-payout markets: the source's ids, and MSport's ids, which are in the reverse order."""
 OWN_MARKET_IDS: Final = frozenset(OWN_MARKETS.values())
 PREFIX: Final = "sr:match:"
 DEFAULT_PAGE_SIZE: Final = 50

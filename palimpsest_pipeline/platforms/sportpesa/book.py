@@ -1,4 +1,4 @@
-"""The reader of SportPesa's detail answers: one tells of the game, another holds its book."""
+"""The reader of SportPesa's detail answers: one describes the game, another holds its book."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -86,8 +86,8 @@ def list_missing_requests(
 ) -> list[Request]:
     """Return the requests for the game and its book, where `answers` lack them.
 
-    The game is looked for in one sport after the other: its id does not tell. Raises PayloadRejected when an answer
-    cannot be read.
+    The game is requested in one sport after the other, because its id does not show the sport. Raises PayloadRejected
+    when an answer cannot be read.
     """
     parts = _sort_answers(answers, config)
     requests = []

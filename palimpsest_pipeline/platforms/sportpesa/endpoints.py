@@ -34,7 +34,7 @@ def build_tree_request(config: DialectConfig) -> Request:
 def build_list_request(config: DialectConfig, sport: Sport, league_id: str, first: int) -> Request:
     """Return the request for the games of one league, from the one numbered `first`, which counts from 1.
 
-    Without a league at most 100 games of the next day come.
+    Without a league the answer has at most 100 games of the next day.
     """
     return Request(
         platform=config.platform,

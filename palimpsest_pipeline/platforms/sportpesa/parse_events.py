@@ -43,10 +43,10 @@ N_TEAMS: Final = 2
 
 
 def judge(answer: Answer, config: DialectConfig) -> answer_checks.Verdict | None:
-    """Return the failure of SportPesa's answer.
+    """Return the failure that an answer shows.
 
-    Every refusal of the site's edge means that the cookie is missing or has expired. A game that no sport has is not
-    found.
+    Every refusal by the site's edge means that the cookie is missing or has expired. A game is not found when the last
+    sport lacks it.
     """
     verdict = answer_checks.judge_http(answer)
     if verdict is not None and verdict[0] is FailureClass.BLOCKED:
@@ -93,7 +93,7 @@ def read_books(answer: Answer) -> dict[str, msgspec.Raw]:
 def build_listing(game: shapes.Game, path: str, config: DialectConfig, seen_at: datetime) -> Listing:
     """Return the listing of a game as of `seen_at`. Raises UnreadableError.
 
-    No field tells that a match has begun: only its kickoff does.
+    No field shows that a match has begun. It counts as in play from its kickoff.
     """
     sport_id = read_text(read_object(game.sport).get("id"))
     sport = config.find_sport(sport_id)

@@ -1,7 +1,7 @@
 """SportPesa's answers for the simulator: leagues, lists of a league, one game, the book of a game.
 
-SportPesa has market ids of its own. The matches are those of the world's `source` platform, and the book holds those of
-its lines that the pack's own market keys can name, at prices of its own.
+SportPesa has market ids of its own. The matches are those of one platform of the world, `source`. A book holds the
+lines of `source` for which the pack has market keys, at prices of its own.
 """
 
 import csv
@@ -23,7 +23,7 @@ PRICE_FACTOR: Final = 0.97
 MAX_ODDS: Final = 101.0
 FIRST_GAME_ID: Final = 8_800_000
 UNIDENTIFIED_EVERY: Final = 12
-"""Every so many games have no SportRadar id."""
+"""One of this many games has no SportRadar id."""
 _VOCABULARY: Final = Path(__file__).parent / "vocabulary"
 
 

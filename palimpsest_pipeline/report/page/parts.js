@@ -25,7 +25,7 @@ const colour = (name) => getComputedStyle(document.documentElement).getPropertyV
 const MANY_PLATFORMS = 6;
 const PLATFORM_COLOURS = 8;
 
-// The line of a platform in every chart: home has a colour of its own. When the colours are used up, they return thinner.
+// The line of a platform in every chart. Home has a colour of its own. When all other colours are used, they repeat as thinner lines.
 const platformLine = (platforms, p) => ({
   name: platforms[p].name, colour: `--p${p && 1 + (p - 1) % (PLATFORM_COLOURS - 1)}`, width: p === 0 ? 3 : p < PLATFORM_COLOURS ? 2 : 1,
 });

@@ -18,7 +18,7 @@ from ..db.locks import AdvisoryLock
 ProductSchema = Literal["core", "mart"]
 
 ODDS_PRODUCT: Final = "odds_snapshots"
-"""A product that is derived platform by platform: see `name_platform_product`."""
+"""The product of prices. It is derived platform by platform: see `name_platform_product`."""
 
 COVERAGE_PRODUCT: Final = "coverage"
 """The product of coverage. It depends on the primary listings, and so on answers of earlier cycles.

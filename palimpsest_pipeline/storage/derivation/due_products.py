@@ -53,7 +53,7 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class CycleVersions:
-    """The versions of parsers and vocabulary by which cycles that cover these platforms are derived."""
+    """The versions of parsers and vocabulary for cycles that cover exactly these platforms."""
 
     platforms: tuple[Platform, ...]
     """In the order of their keys."""
@@ -65,7 +65,7 @@ class CycleVersions:
 class DueQuery:
     """The input of `ops.due_products`: the products that must exist, and the versions they must be of.
 
-    Cycles whose platforms are not in `versions` are never due: a pack of theirs is missing.
+    Cycles with a set of platforms that is not in `versions` are never due, because one of their packs is missing.
     """
 
     versions: tuple[CycleVersions, ...]

@@ -37,6 +37,7 @@ class LandedCycle:
     partition_hour: datetime
     scope: Scope | None
     platforms: tuple[Platform, ...]
+    """In the order of their keys, by which `ops.due_products` finds their versions."""
     digest: str | None
     is_whole: bool
     is_gone: bool = False
@@ -101,11 +102,11 @@ def read_known_cycles(conn: psycopg.Connection, first: datetime, end: datetime) 
     """Return the cycles of the hours [first, end) that are in core or in the ledger.
 
     Cycles of the ledger count when they ended with answers. Every row says that the cycle is gone, because this
-    function does not read the landing.
+    function does not read the landing. Imported cycles are not in the ledger, so their rows have no platforms.
     """
     return [
         LandedCycle(
-            *(cycle_id, hour, Scope(scope), tuple(map(Platform, platforms)), None), is_whole=False, is_gone=True
+            *(cycle_id, hour, Scope(scope), tuple(sorted(map(Platform, platforms))), None), is_whole=False, is_gone=True
         )
         for cycle_id, hour, scope, platforms in conn.execute(KNOWN_CYCLES_SQL, [first, end]).fetchall()
     ]

@@ -28,8 +28,12 @@ class PlatformRow:
 def write_platforms(conn: psycopg.Connection, rows: Sequence[PlatformRow]) -> None:
     """Insert the platforms, or correct their names and trust.
 
-    The transaction itself can write them into no column of the type `mart.platform`.
+    Rows that are already right are only read. To write them would lock them until the transaction ends, also where
+    nothing changes, and another cycle could not be opened meanwhile. Columns of the type `mart.platform` accept a new
+    platform only after the transaction is committed.
     """
+    stored_rows = {PlatformRow(*row) for row in conn.execute("select platform, name, trust_rank from ops.platforms")}
+    rows = [row for row in rows if row not in stored_rows]
     labels = {label for (label,) in conn.execute(LABELS_SQL).fetchall()}
     for row in rows:
         if row.platform not in labels:
@@ -38,9 +42,8 @@ def write_platforms(conn: psycopg.Connection, rows: Sequence[PlatformRow]) -> No
     with conn.cursor() as cursor:
         cursor.executemany(
             """
-            insert into ops.platforms as p (platform, name, trust_rank) values (%s, %s, %s)
+            insert into ops.platforms (platform, name, trust_rank) values (%s, %s, %s)
             on conflict (platform) do update set name = excluded.name, trust_rank = excluded.trust_rank
-            where (p.name, p.trust_rank) is distinct from (excluded.name, excluded.trust_rank)
             """,
             [astuple(row) for row in rows],
         )

@@ -29,7 +29,7 @@ from .lifecycle import COMPUTED, KICKOFF_DATE, VERSION
 
 
 class PlatformLabel(sa.types.UserDefinedType[str]):
-    """The enum `mart.platform`, to which a platform is added when the database first knows it.
+    """The enum `mart.platform`. `write_platforms` adds a value for each new platform.
 
     A value takes four bytes, which matters in large tables.
     """

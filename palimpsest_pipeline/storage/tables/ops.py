@@ -15,14 +15,14 @@ class PlatformRow(Base):
     __table_args__ = (
         {
             "schema": "ops",
-            "comment": "The platforms, also those that are no longer asked. After the home platform the one with the "
-            "lowest trust_rank is trusted first in names, country and kickoff.",
+            "comment": "The platforms, including those that are no longer scraped. After the home platform the one "
+            "with the lowest trust_rank is trusted first in names, country and kickoff.",
         },
     )
 
     platform: Mapped[Platform] = key("Platform.", type_=PLATFORM)
     name: Mapped[Text] = column("Display name.")
-    trust_rank: Mapped[SmallInt] = column("Trust by its pack: the lower, the more.")
+    trust_rank: Mapped[SmallInt] = column("Number of trust in its pack; the lowest is trusted first.")
 
 
 class ScrapeBatch(Base):
@@ -56,7 +56,7 @@ class ScrapeBatch(Base):
         "Home platform in the settings at that time.", type_=PLATFORM, foreign_key="ops.platforms.platform"
     )
     platforms: Mapped[TextArray] = column(
-        "Platforms that it covers; empty in cycles of versions that knew three.", server_default="{}"
+        "Platforms that the cycle covers; empty in cycles of older versions, which had three.", server_default="{}"
     )
     partition_hour: Mapped[Instant] = column("UTC hour (Dagster partition) of the cycle.")
     run_id: Mapped[Text | None] = column("Dagster run that scraped it.")
@@ -178,7 +178,7 @@ class LandedCycle(Base):
     scope: Mapped[Scope | None] = column(
         "Scope of the cycle; null when its manifest cannot be read.", type_=text_enum(Scope)
     )
-    platforms: Mapped[TextArray] = column("Platforms that it covers.")
+    platforms: Mapped[TextArray] = column("Platforms that the cycle covers.")
     digest: Mapped[Text | None] = column(
         "Digest of its landing manifest; null when the cycle is gone or its manifest cannot be read."
     )

@@ -22,7 +22,10 @@ class Files:
     folder: Path
 
     def change(self, name: str, rewrite: Callable[[Row], Row | None]) -> None:
-        """Every row of the files of a name through `rewrite`; None drops it. One file must change."""
+        """Apply `rewrite` to every row of all files with this name. None drops a row.
+
+        At least one file must change.
+        """
         is_changed = False
         for path in self.paths(name):
             columns, rows = self._read(path)

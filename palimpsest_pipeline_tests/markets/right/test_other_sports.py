@@ -22,7 +22,7 @@ from palimpsest_pipeline.pipeline.ingest.books import collect_raw_books
 from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 from palimpsest_pipeline.platforms.msport import MsportAdapter
 from palimpsest_pipeline_tests.fixtures.platforms import SPORTYBET, build_adapters
-from palimpsest_pipeline_tests.platforms.more_support import configure, load_more
+from palimpsest_pipeline_tests.platforms.pack_support import configure, load_pack_sample
 
 FILES: Final = {
     "betpawa_tennis": "samples_more/betpawa/tennis.json",
@@ -175,7 +175,7 @@ def test_every_market_of_tennis_and_basketball_has_a_fair_sum_as_the_books_own_p
         details.append(_read(SPORTYBET, answer))
     msport = MsportAdapter(configure("msport"))
     for name in ("tennis.json", "basketball.json"):
-        answer = load_more(samples, "msport", name)
+        answer = load_pack_sample(samples, "msport", name)
         for market in answer["data"]["markets"]:
             for outcome in market["outcomes"]:
                 outcome["odds"] = f"{2 + float(outcome['probability']):.3f}"

@@ -10,7 +10,7 @@ from palimpsest_pipeline_tests.fixtures.outside_packs import SOUND, list_search_
 
 
 def find_packs(palimpsest: Command, site: Path, **settings: str) -> tuple[bool, str]:
-    """What doctor finds of packs."""
+    """Return doctor's finding about packs."""
     done = palimpsest("doctor", "--json", PYTHONPATH=list_search_path(site), **settings)
     (found,) = [found for found in json.loads(done.stdout) if found["name"] == "packs"]
     return found["ok"], found["detail"]
@@ -50,14 +50,14 @@ def test_doctor_and_check_name_the_fault_and_its_line(
     assert says in detail
 
 
-def test_a_pack_whose_code_fails_is_left_out_and_home_must_not_be_one(palimpsest: Command, tmp_path: Path) -> None:
+def test_a_pack_whose_code_fails_is_left_out_and_cannot_be_home(palimpsest: Command, tmp_path: Path) -> None:
     folder = write_pack(tmp_path, "lion", SOUND.replace("palimpsest_pipeline.platforms.msport", "palimpsest_lion.code"))
     (folder / "code.py").write_text("raise ValueError('not today')\n")
     env = {"PYTHONPATH": list_search_path(tmp_path), "PALIMPSEST_PLATFORMS": "betpawa,sportybet,lion"}
     says = "the pack lion cannot be loaded: dialect palimpsest_lion.code:MsportAdapter: ValueError: not today"
     assert find_packs(palimpsest, tmp_path, PALIMPSEST_PLATFORMS=env["PALIMPSEST_PLATFORMS"]) == (
         False,
-        f"{says}. Mend or uninstall the pack, or correct PALIMPSEST_PLATFORMS",
+        f"{says}. Repair or uninstall the pack, or correct PALIMPSEST_PLATFORMS",
     )
     checked = json.loads(palimpsest("platforms", "check", "lion", "--json", **env).stdout)
     assert {found["check"]: found["ok"] for found in checked} == {

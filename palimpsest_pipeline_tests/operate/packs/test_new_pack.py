@@ -9,7 +9,7 @@ from palimpsest_pipeline.operate.packs.new_pack import NewPackError, create_pack
 from palimpsest_pipeline.platforms.packs import load_packs, read_pack
 
 
-def test_a_pack_of_its_own_dialect_is_whole_python(tmp_path: Path) -> None:
+def test_a_pack_with_its_own_dialect_has_all_python_files(tmp_path: Path) -> None:
     pack = create_pack("lionbet", tmp_path, like=None, country="ke")
     assert pack.folder == tmp_path / "palimpsest-lionbet"
     names = {str(file.relative_to(pack.folder)) for file in pack.files}
@@ -25,7 +25,7 @@ def test_a_pack_of_its_own_dialect_is_whole_python(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("like", sorted(load_packs().packs))
-def test_a_pack_in_the_dialect_of_another_has_its_values_and_no_python(tmp_path: Path, like: str) -> None:
+def test_a_pack_with_the_dialect_of_another_has_its_values_and_no_python(tmp_path: Path, like: str) -> None:
     pack = create_pack("tigerbet", tmp_path, like=like, country=None)
     assert not [file for file in pack.files if file.suffix == ".py"]
     new, base = read_pack("tigerbet", pack.folder / "palimpsest_tigerbet").content, load_packs().packs[like].content
@@ -42,13 +42,13 @@ def test_a_pack_in_the_dialect_of_another_has_its_values_and_no_python(tmp_path:
 @pytest.mark.parametrize(
     ("name", "like", "says"),
     [
-        ("Lion", None, "'Lion' is no name of a pack"),
-        ("betika", None, "there is a pack betika already"),
+        ("Lion", None, "'Lion' is not a valid pack name"),
+        ("betika", None, "a pack betika is already installed"),
         ("lion", "nobody", "no installed pack is called nobody"),
         ("lion", None, "exists already"),
     ],
 )
-def test_what_cannot_be_begun_is_refused(tmp_path: Path, name: str, like: str | None, says: str) -> None:
+def test_a_pack_that_cannot_be_created_is_refused(tmp_path: Path, name: str, like: str | None, says: str) -> None:
     if says == "exists already":
         create_pack(name, tmp_path, like=None, country=None)
     with pytest.raises(NewPackError, match=says):

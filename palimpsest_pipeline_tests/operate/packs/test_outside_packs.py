@@ -1,6 +1,6 @@
-"""Bookmakers that nobody here knows, in packages of their own: from their pack to prices on the page, and back.
+"""Packs outside the checkout: installed, scraped, shown on the page, and removed again.
 
-One speaks the dialect of MSport and is TOML and CSV only; one has a dialect of its own.
+One has the dialect of MSport and is TOML and CSV only; one has a dialect of its own.
 """
 
 import json
@@ -24,7 +24,7 @@ KNOWN, OWN = Platform("tigerbet"), Platform("lionbet")
 OUTSIDE = (KNOWN, OWN)
 INSIDE = (Platform("betpawa"), Platform("sportybet"))
 NOT_SOLD = "29"
-"""A market of the shared keys (both teams to score) that one of the bookmakers does not sell, by a row of its own."""
+"""A market of the shared keys (both teams to score) that a row of one of the packs removes."""
 PRICES = """
     select platform, count(*), md5(string_agg(line, E'\\n' order by line))
     from (
@@ -128,7 +128,9 @@ def test_packs_of_other_packages_are_sound_and_listed(site: Path, tmp_path: Path
     assert listed["problems"] == {}
 
 
-def test_they_go_from_discovery_to_the_page_and_their_history_outlives_them(installation: Installation) -> None:
+def test_outside_packs_go_from_discovery_to_the_page_and_their_history_outlives_them(
+    installation: Installation,
+) -> None:
     scraped = json.loads(installation.run("scrape", "--json").stdout)
     by_platform = {row["platform"]: row for row in scraped["platforms"]}
     assert by_platform.keys() == {*INSIDE, *OUTSIDE}

@@ -1,4 +1,4 @@
-"""What the how-to pages say of packs holds: their files make a pack that is sound, and a country that can be read."""
+"""The files on the how-to pages about packs: they make a pack without a fault, and a country."""
 
 import json
 import subprocess

@@ -10,7 +10,7 @@ from palimpsest_pipeline.operate.packs.recorded_answers import check_recorded_an
 from palimpsest_pipeline.operate.packs.unsound_answers import UnsoundAnswers
 from palimpsest_pipeline.platforms.packs import load_packs
 from palimpsest_pipeline_tests.fixtures.all_recordings import write_all_recordings
-from palimpsest_pipeline_tests.platforms.more_support import load_more
+from palimpsest_pipeline_tests.platforms.pack_support import load_pack_sample
 
 FOUND = {
     "bet9ja": "3 books, 765 of 765 lines mapped (100.0%), 2421 prices, 0 strange lines",
@@ -21,7 +21,7 @@ FOUND = {
     "sportpesa": "1 books, 59 of 59 lines mapped (100.0%), 196 prices, 0 strange lines",
     "sportybet": "3 books, 1380 of 1380 lines mapped (100.0%), 6215 prices, 0 strange lines",
 }
-"""What the check says of each pack."""
+"""The output of the check for each pack."""
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def write_betika(samples: Path, folder: Path, body: Any) -> Path:
 
 
 def recording(samples: Path) -> Any:
-    return load_more(samples, "betika", "2026-08-09_match_72230652_football.json")
+    return load_pack_sample(samples, "betika", "2026-08-09_match_72230652_football.json")
 
 
 def check(folder: Path, min_share: float = 0.9) -> str:
@@ -81,11 +81,13 @@ def test_prices_on_a_wrong_line_are_noticed(samples: Path, tmp_path: Path) -> No
     swapped = dict(zip(lines, reversed(lines), strict=True))
     for price in totals["odds"]:
         price["special_bet_value"] = swapped[price["special_bet_value"]]
-    with pytest.raises(UnsoundAnswers, match=r"lines have prices of another line: a\.json: total_goals total="):
+    with pytest.raises(
+        UnsoundAnswers, match=r"lines have prices that cannot belong to them: a\.json: total_goals total="
+    ):
         check(write_betika(samples, tmp_path / "in", body))
 
 
-def test_exchanged_sides_of_one_line_are_noticed(samples: Path, tmp_path: Path) -> None:
+def test_prices_of_one_outcome_exchanged_between_lines_are_noticed(samples: Path, tmp_path: Path) -> None:
     body = recording(samples)
     totals = next(market for market in body["data"] if str(market["sub_type_id"]) == "18")
     low, *_, high = sorted({price["special_bet_value"] for price in totals["odds"]})

@@ -22,6 +22,7 @@ from palimpsest_pipeline.pipeline.ingest.books import (
     concat_books,
     decode_books,
     frame_listings,
+    group_details,
     normalise_books,
     read_listings,
 )
@@ -39,7 +40,7 @@ def test_failed_answers_tell_nothing(samples: Path) -> None:
     good = given_answer(samples)
     failed = replace(good, body=None, status=None, failure=FailureClass.BLOCKED)
     assert_same(read(BETPAWA, [failed, good]), read(BETPAWA, [good]))
-    listings = read_listings([failed, good], ADAPTERS[BETPAWA])
+    listings = read_listings(group_details([failed, good], ADAPTERS[BETPAWA]), ADAPTERS[BETPAWA])
     assert [each.listing.external_id for each in listings] == [read(BETPAWA, [good]).listings["external_id"].item()]
 
 
@@ -49,7 +50,7 @@ def given_answer(samples: Path, n: int = 0) -> Answer:
 
 
 def decode(platform: Platform, answers: Iterable[Answer]) -> DecodedAnswers:
-    return decode_books(answers, ADAPTERS[platform])
+    return decode_books(group_details(answers, ADAPTERS[platform]), ADAPTERS[platform])
 
 
 def normalise(parts: Sequence[DecodedAnswers]) -> Books:
@@ -74,7 +75,8 @@ def test_a_book_tells_its_listing_as_the_listing_alone_is_read(samples: Path, pl
         random, body = Random(f"{name} {seed}"), json.loads(whole)
         damage(body, random)
         answers.append(answer(platform, PayloadKind.DETAIL, body))
-    assert_frame_equal(read(platform, answers).listings, frame_listings(read_listings(answers, ADAPTERS[platform])))
+    listings = read_listings(group_details(answers, ADAPTERS[platform]), ADAPTERS[platform])
+    assert_frame_equal(read(platform, answers).listings, frame_listings(listings))
 
 
 def test_books_put_together_are_those_of_one_batch(samples: Path) -> None:

@@ -1,4 +1,4 @@
-"""Books that come in several answers, from the landing: whole ones are read as when they came, however it is laid out."""
+"""Books of several answers are read from the landing as they arrived, in any layout of the landing."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +13,7 @@ from polars.testing import assert_frame_equal
 
 from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.enums import FailureClass, PayloadKind, Platform, RunStatus, Scope, Trigger
-from palimpsest_pipeline.domain.exchange import Answer
+from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.landing import Landing, Manifest
 from palimpsest_pipeline.landing.compaction import compact_hour
 from palimpsest_pipeline.landing.files import GROUP_ROWS
@@ -23,6 +23,7 @@ from palimpsest_pipeline.pipeline.ingest.books import (
     FRAME_FIELDS,
     Books,
     decode_books,
+    group_details,
     normalise_books,
     read_listings,
 )
@@ -76,7 +77,7 @@ def iterate_landed(landing: Landing, manifest: Manifest) -> Iterator[Answer]:
 
 
 def read_books(answers: Iterable[Answer]) -> Books:
-    return normalise_books([decode_books(answers, ADAPTER)], load_installed_vocabulary())
+    return normalise_books([decode_books(group_details(answers, ADAPTER), ADAPTER)], load_installed_vocabulary())
 
 
 def assert_same(left: Books, right: Books) -> None:
@@ -99,7 +100,7 @@ def test_books_from_the_landing_are_those_of_the_answers_as_they_came(
     sizes = [frame.height for frame in landing.read_segments(manifest)]
     assert max(sizes) == GROUP_ROWS < sum(sizes), "groups of rows cut through the answers of a book"
     assert_same(read_books(iterate_landed(landing, manifest)), came)
-    listings = read_listings(iterate_landed(landing, manifest), ADAPTER)
+    listings = read_listings(group_details(iterate_landed(landing, manifest), ADAPTER), ADAPTER)
     assert [shown.observed_at for shown in listings] == earliest
 
 
@@ -112,6 +113,24 @@ def test_each_segment_holds_whole_books(tmp_path: Path, attempts: list[list[Answ
     parts = [part.books for part in reader.find_parts(CYCLE.cycle_id, PLATFORM)]
     assert sum(part.answers.height for part in parts if part is not None) == N_LISTINGS
     assert all(part is not None and part.refused == () for part in parts)
+
+
+def test_answers_are_grouped_once(tmp_path: Path, attempts: list[list[Answer]]) -> None:
+    grouped: list[str] = []
+
+    class Counting(BetwayAdapter):
+        def list_detail_requests(
+            self, external_id: str, sr_id: int | None, answers: Sequence[Answer]
+        ) -> Sequence[Request]:
+            grouped.append(external_id)
+            return super().list_detail_requests(external_id, sr_id, answers)
+
+    adapter = Counting(replace(betway.CONFIG, platform=PLATFORM))
+    landing, manifest = land(tmp_path, attempts)
+    reader = BookReader(lambda: landing, {PLATFORM: adapter}.__getitem__, load_installed_vocabulary)
+    books = list(reader.read_books(manifest, PLATFORM, 8))
+    assert sum(part.answers.height for part in books) == N_LISTINGS
+    assert len(grouped) == sum(map(len, attempts))
 
 
 def test_a_book_that_lacks_an_answer_is_refused_and_the_others_are_read(attempts: list[list[Answer]]) -> None:

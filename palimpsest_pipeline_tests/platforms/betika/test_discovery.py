@@ -15,7 +15,7 @@ from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.platforms.betika import BetikaAdapter
 from palimpsest_pipeline.platforms.betika.endpoints import build_page_request
 
-from ..more_support import configure, load_more
+from ..pack_support import configure, load_pack_sample
 from ..support import AT, HTML, Reply, answer_to, crawl, judged, reply
 
 CONFIG = configure("betika")
@@ -25,9 +25,10 @@ FAILED: Reply = (500, {}, b"")
 
 @dataclass
 class Site:
-    """So many matches in each competition, in pages of `limit`. `declared` replaces counts of the tree.
+    """A site with `sizes` matches in each competition. `declared` replaces counts of the tree.
 
-    `moved` matches leave the list after that many list requests, and all others move up. `failing` pages fail so often.
+    After `gone_after` list requests the first match leaves the list, and all others move up. `failing` has pages (or
+    `tree`) and how often each fails. `n_competitions` replaces the tree's number of competitions.
     """
 
     template: dict[str, Any]
@@ -72,7 +73,7 @@ class Site:
 
 @pytest.fixture(scope="module")
 def template(samples: Path) -> dict[str, Any]:
-    body = load_more(samples, "betika", "2026-08-09_matches_football_sort2_period9_p1.json")
+    body = load_pack_sample(samples, "betika", "2026-08-09_matches_football_sort2_period9_p1.json")
     match: dict[str, Any] = copy.deepcopy(body["data"][0])
     del match["odds"]
     return match
@@ -83,10 +84,10 @@ def read(answers: list[Answer], sport: Sport = Sport.FOOTBALL) -> Any:
 
 
 def recorded(samples: Path, name: str, request: Request) -> Answer:
-    return answer_to(request, reply(load_more(samples, "betika", name)))
+    return answer_to(request, reply(load_pack_sample(samples, "betika", name)))
 
 
-def test_recorded_pages_and_the_recorded_tree_are_one_offer(samples: Path) -> None:
+def test_recorded_pages_fit_the_recorded_tree(samples: Path) -> None:
     crawled = ADAPTER.discover(Sport.FOOTBALL)
     [tree_request] = next(crawled)
     pages = crawled.send([recorded(samples, "2026-08-09_sport_14_tree.json", tree_request)])
@@ -137,7 +138,9 @@ def test_a_full_last_page_is_followed(template: dict[str, Any]) -> None:
     assert (read(answers).completeness, len(read(answers).listings)) == (Completeness.COMPLETE, 230)
 
 
-def test_a_match_that_begins_moves_another_across_a_border_and_the_sweep_is_repeated(template: dict[str, Any]) -> None:
+def test_a_match_that_begins_moves_another_to_a_page_already_read_and_the_sweep_is_repeated(
+    template: dict[str, Any],
+) -> None:
     site = Site(template, {"A": 1, "B": 150}, gone_after=1)
     answers, batches = crawl(ADAPTER, Sport.FOOTBALL, site)
     assert [len(batch) for batch in batches] == [1, 2, 3]
@@ -160,7 +163,7 @@ def test_failed_requests_are_asked_once_more(template: dict[str, Any]) -> None:
     assert read(answers).completeness is Completeness.COMPLETE
 
 
-def test_a_page_that_stays_away_is_named(template: dict[str, Any]) -> None:
+def test_a_page_that_fails_twice_is_named(template: dict[str, Any]) -> None:
     answers, _ = crawl(ADAPTER, Sport.FOOTBALL, Site(template, {"A": 150}, failing={"2": 9}))
     discovery = read(answers)
     assert discovery.completeness is Completeness.PARTIAL

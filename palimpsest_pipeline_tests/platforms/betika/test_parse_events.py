@@ -14,7 +14,7 @@ from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.observations import PayloadRejected
 from palimpsest_pipeline.platforms.betika import BetikaAdapter
 
-from ..more_support import configure, load_more
+from ..pack_support import configure, load_pack_sample
 from ..support import AT, answer, answer_to, columns, milli, reply
 
 CONFIG = configure("betika")
@@ -45,7 +45,7 @@ def listing_of(body: Any, at: datetime = AT, **request: Any) -> Any:
 
 def as_detail(samples: Path, name: str) -> dict[str, Any]:
     """The match of a list as a detail: its embedded markets have the same shape."""
-    [row] = load_more(samples, "betika", name)["data"]
+    [row] = load_pack_sample(samples, "betika", name)["data"]
     return {"data": row["odds"], "meta": row}
 
 
@@ -62,7 +62,7 @@ def independent(body: dict[str, Any]) -> list[tuple[str, str, str, int | None, b
 def test_every_price_of_a_detail_is_read_as_the_json_says(
     samples: Path, name: str, n_lines: int, n_prices: int
 ) -> None:
-    body = load_more(samples, "betika", name)
+    body = load_pack_sample(samples, "betika", name)
     detail = detail_of(body)
     assert columns(detail) == independent(body)
     assert (len(detail.prices.market_id), len(detail.prices)) == (n_lines, n_prices)
@@ -70,8 +70,8 @@ def test_every_price_of_a_detail_is_read_as_the_json_says(
     assert detail.rejects == []
 
 
-def test_a_match_is_read_exactly_and_its_clock_is_nairobis(samples: Path) -> None:
-    listing = listing_of(load_more(samples, "betika", FOOTBALL))
+def test_a_match_is_read_exactly_and_its_kickoff_is_nairobi_time(samples: Path) -> None:
+    listing = listing_of(load_pack_sample(samples, "betika", FOOTBALL))
     assert (listing.external_id, listing.sr_id) == ("72230652", 72230652)
     assert listing.kickoff_at.isoformat() == "2026-08-09T15:15:00+00:00"
     assert (listing.home_team, listing.away_team) == ("Bruk-Bet Termalica Nieciecza", "Warta Poznan")
@@ -96,16 +96,16 @@ def test_kickoffs_are_those_that_other_books_show(samples: Path, name: str, kick
     ("name", "sport"), [(TENNIS, Sport.TENNIS), (BASKETBALL, Sport.BASKETBALL), (FOOTBALL, Sport.FOOTBALL)]
 )
 def test_sports_are_told_by_their_ids(samples: Path, name: str, sport: Sport) -> None:
-    assert listing_of(load_more(samples, "betika", name)).sport is sport
+    assert listing_of(load_pack_sample(samples, "betika", name)).sport is sport
 
 
 def test_zoom_is_another_sport(samples: Path) -> None:
     with pytest.raises(PayloadRejected, match="sport 139 is not covered"):
-        detail_of(load_more(samples, "betika", ZOOM))
+        detail_of(load_pack_sample(samples, "betika", ZOOM))
 
 
 def test_the_ids_of_another_provider_are_no_sportradar_ids(samples: Path) -> None:
-    body = load_more(samples, "betika", ZOOM)
+    body = load_pack_sample(samples, "betika", ZOOM)
     body["meta"]["sport_id"] = "14"
     listing = listing_of(body)
     assert (listing.external_id, listing.sr_id, listing.kind) == ("528657", None, ListingKind.SIMULATED)
@@ -113,7 +113,7 @@ def test_the_ids_of_another_provider_are_no_sportradar_ids(samples: Path) -> Non
 
 @pytest.mark.parametrize(("provider", "sr_id"), [("sr", 72230652), (None, 72230652), ("zm", None), ("bg", None)])
 def test_only_sportradars_provider_gives_a_sportradar_id(samples: Path, provider: Any, sr_id: int | None) -> None:
-    body = load_more(samples, "betika", FOOTBALL)
+    body = load_pack_sample(samples, "betika", FOOTBALL)
     body["meta"]["provider"] = provider
     assert listing_of(body).sr_id == sr_id
 
@@ -126,7 +126,7 @@ def test_answers_without_a_provider_are_read(samples: Path, name: str) -> None:
 
 
 def test_a_running_match_is_recognised_and_its_book_refused(samples: Path) -> None:
-    body = load_more(samples, "betika", LIVE)
+    body = load_pack_sample(samples, "betika", LIVE)
     assert listing_of(body).is_in_play
     with pytest.raises(PayloadRejected, match="in play"):
         detail_of(body)
@@ -135,14 +135,14 @@ def test_a_running_match_is_recognised_and_its_book_refused(samples: Path) -> No
 
 
 def test_markets_of_the_live_feed_are_in_play_whatever_the_match_says(samples: Path) -> None:
-    body = load_more(samples, "betika", FOOTBALL)
+    body = load_pack_sample(samples, "betika", FOOTBALL)
     body["data"][3]["market_active"] = 0
     assert listing_of(body).is_in_play
 
 
 @pytest.mark.parametrize("change", [{"match_time": "12:10"}, {"event_status": "1st half"}, {"current_score": "0:0"}])
 def test_a_clock_or_a_score_is_in_play(samples: Path, change: dict[str, Any]) -> None:
-    body = load_more(samples, "betika", FOOTBALL)
+    body = load_pack_sample(samples, "betika", FOOTBALL)
     body["meta"].update(change)
     assert listing_of(body).is_in_play
 
@@ -151,7 +151,7 @@ def test_a_clock_or_a_score_is_in_play(samples: Path, change: dict[str, Any]) ->
 def test_a_match_is_in_play_from_its_kickoff_on_whatever_it_shows(
     samples: Path, seconds: int, is_in_play: bool
 ) -> None:
-    body = load_more(samples, "betika", FOOTBALL)
+    body = load_pack_sample(samples, "betika", FOOTBALL)
     at = listing_of(body).kickoff_at + timedelta(seconds=seconds)
     assert listing_of(body, at).is_in_play is is_in_play
     if is_in_play:
@@ -163,7 +163,7 @@ def test_a_match_is_in_play_from_its_kickoff_on_whatever_it_shows(
 
 def test_a_list_that_still_shows_a_match_at_its_kickoff_is_complete(samples: Path) -> None:
     """The tree counts such a match too."""
-    page = load_more(samples, "betika", "2026-08-09_matches_football_sort2_period9_p1.json")
+    page = load_pack_sample(samples, "betika", "2026-08-09_matches_football_sort2_period9_p1.json")
     kickoff = datetime.fromisoformat(page["data"][0]["start_time"]).replace(tzinfo=UTC) - timedelta(hours=3)
     request = Request(BETIKA, PayloadKind.LISTING, "/v1/uo/matches")
     given_answer = answer_to(request, reply(page), at=kickoff + timedelta(seconds=10))
@@ -173,14 +173,14 @@ def test_a_list_that_still_shows_a_match_at_its_kickoff_is_complete(samples: Pat
 
 
 @pytest.mark.parametrize("change", [{"is_esport": True}, {"is_srl": 1}, {"home_team": "A SRL", "away_team": "B SRL"}])
-def test_simulated_matches_are_told(samples: Path, change: dict[str, Any]) -> None:
-    body = load_more(samples, "betika", FOOTBALL)
+def test_simulated_matches_are_recognised(samples: Path, change: dict[str, Any]) -> None:
+    body = load_pack_sample(samples, "betika", FOOTBALL)
     body["meta"].update(change)
     assert listing_of(body).kind is ListingKind.SIMULATED
 
 
 def test_ids_as_numbers_are_read_as_text(samples: Path) -> None:
-    body = load_more(samples, "betika", FOOTBALL)
+    body = load_pack_sample(samples, "betika", FOOTBALL)
     known, prices = listing_of(body), columns(detail_of(body))
     body["meta"]["parent_match_id"], body["meta"]["sport_id"] = 72230652, 14
     for market in body["data"]:
@@ -203,7 +203,7 @@ def test_ids_as_numbers_are_read_as_text(samples: Path) -> None:
 def test_a_match_that_lacks_what_a_listing_needs_is_rejected_by_path(
     samples: Path, change: dict[str, Any], path: str
 ) -> None:
-    body = load_more(samples, "betika", FOOTBALL)
+    body = load_pack_sample(samples, "betika", FOOTBALL)
     body["meta"].update(change)
     with pytest.raises(PayloadRejected) as rejected:
         detail_of(body)
@@ -211,7 +211,7 @@ def test_a_match_that_lacks_what_a_listing_needs_is_rejected_by_path(
 
 
 def test_one_bad_market_or_price_is_rejected_by_path_and_the_rest_is_read(samples: Path) -> None:
-    body = load_more(samples, "betika", FOOTBALL)
+    body = load_pack_sample(samples, "betika", FOOTBALL)
     markets = body["data"]
     lost = len(markets[2]["odds"]) + 2
     markets[2] = "gone"
@@ -223,8 +223,8 @@ def test_one_bad_market_or_price_is_rejected_by_path_and_the_rest_is_read(sample
 
 
 def test_an_answer_about_another_match_is_refused(samples: Path) -> None:
-    """The site answers requests by another id with another match of the same number."""
-    body = load_more(samples, "betika", FOOTBALL)
+    """The site can answer a request by `match_id` with another match that has the same number."""
+    body = load_pack_sample(samples, "betika", FOOTBALL)
     assert listing_of(body, external_id="72230652").sr_id == 72230652
     with pytest.raises(PayloadRejected, match="asked was 11075853"):
         listing_of(body, external_id="11075853")
@@ -233,7 +233,7 @@ def test_an_answer_about_another_match_is_refused(samples: Path) -> None:
 @settings(max_examples=10, deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_the_order_of_markets_and_prices_changes_nothing(samples: Path, random: Any) -> None:
-    body = copy.deepcopy(load_more(samples, "betika", FOOTBALL))
+    body = copy.deepcopy(load_pack_sample(samples, "betika", FOOTBALL))
     expected = columns(detail_of(body))
     random.shuffle(body["data"])
     for market in body["data"]:
@@ -267,16 +267,16 @@ def test_recorded_answers_are_judged_good(samples: Path) -> None:
     folder = samples.parent / "samples_more" / "betika"
     for path in sorted(folder.glob("2026-08-09_*.json")):
         kind = next(kind for part, kind in kinds.items() if part in path.name)
-        assert ADAPTER.judge(answer(BETIKA, kind, load_more(samples, "betika", path.name))) is None
+        assert ADAPTER.judge(answer(BETIKA, kind, load_pack_sample(samples, "betika", path.name))) is None
 
 
-def test_a_detail_is_asked_for_by_the_match_that_all_books_share() -> None:
+def test_a_detail_is_requested_by_the_id_that_all_platforms_share() -> None:
     [request] = ADAPTER.list_detail_requests("72230652", 72230652, [])
     assert (request.path, request.params) == ("/v1/uo/match", {"parent_match_id": "72230652"})
 
 
 def test_a_kickoff_is_three_hours_before_its_text_in_utc(samples: Path) -> None:
-    body = load_more(samples, "betika", FOOTBALL)
+    body = load_pack_sample(samples, "betika", FOOTBALL)
     for text in ("2026-01-15 00:30:00", "2026-07-15 00:30:00"):
         body["meta"]["start_time"] = text
         assert listing_of(body).kickoff_at == datetime.fromisoformat(text).replace(tzinfo=UTC) - timedelta(hours=3)

@@ -9,7 +9,7 @@ from typing import Any, Final
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.platforms.betway import BetwayAdapter
 
-from ..more_support import configure, load_more
+from ..pack_support import configure, load_pack_sample
 from ..support import AT, answer_to, reply
 
 CONFIG: Final = configure("betway")
@@ -21,9 +21,9 @@ MATCH: Final = "66457014"
 
 def with_event(samples: Path, name: str, sport: str = "soccer") -> dict[str, Any]:
     """A recorded book with its match; a made-up match where the recording has none."""
-    body: dict[str, Any] = load_more(samples, "betway", name)
+    body: dict[str, Any] = load_pack_sample(samples, "betway", name)
     if "sportEvent" not in body:
-        event = load_more(samples, "betway", "prematch.json")["sportEvent"]
+        event = load_pack_sample(samples, "betway", "prematch.json")["sportEvent"]
         body["sportEvent"] = event | {"eventId": body["marketsInGroup"][0]["eventId"], "sportId": sport}
     return body
 

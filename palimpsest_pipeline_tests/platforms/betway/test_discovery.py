@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from palimpsest_pipeline.domain.enums import Completeness, PayloadKind, Sport
 from palimpsest_pipeline.domain.exchange import Request
 
-from ..more_support import load_more
+from ..pack_support import load_pack_sample
 from ..support import HTML, Reply, crawl, ids, reply
 from .support import ADAPTER
 
@@ -23,7 +23,10 @@ A, B = "soccer::japan::j1-league", "soccer::england::premier-league"
 
 @dataclass
 class Site:
-    """So many matches in each league. `failing` names the requests (league id and offset) that fail so often."""
+    """A site with `sizes` matches in each league.
+
+    `failing` has the requests (league id, offset) and how often each fails.
+    """
 
     template: dict[str, Any]
     sizes: dict[str, int]
@@ -65,7 +68,7 @@ class Site:
 
 @pytest.fixture(scope="module")
 def template(samples: Path) -> dict[str, Any]:
-    event: dict[str, Any] = load_more(samples, "betway", "prematch.json")["sportEvent"]
+    event: dict[str, Any] = load_pack_sample(samples, "betway", "prematch.json")["sportEvent"]
     return event
 
 

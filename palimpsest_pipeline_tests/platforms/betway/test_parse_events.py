@@ -15,7 +15,7 @@ from palimpsest_pipeline.pipeline.ingest.books import collect_raw_books
 from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 from palimpsest_pipeline.platforms.betway.endpoints import MARKETS_SIZE
 
-from ..more_support import load_more
+from ..pack_support import load_pack_sample
 from ..support import HTML, answer, answer_to, columns, milli
 from .support import ADAPTER, BETWAY, MATCH, answers_of, detail_of, serve, shortened, with_event
 
@@ -27,7 +27,7 @@ def recorded(body: Any, **request: Any) -> Any:
 
 
 def independent(body: dict[str, Any]) -> list[tuple[str, str, str, int | None, bool]]:
-    """Every outcome by the rule of the ids: event, market, specifier, outcome, each as long as the part before."""
+    """Every outcome, its id split by length into event, market, specifier and outcome."""
     event = str(body["sportEvent"]["eventId"])
     markets = {market["marketId"]: market for market in body["marketsInGroup"]}
     prices = {price["outcomeId"]: price["priceDecimal"] for price in body["prices"]}
@@ -78,7 +78,7 @@ def test_norway_against_france_is_read_exactly(samples: Path) -> None:
     assert (listing.kind, listing.sport, listing.is_in_play) == (ListingKind.MATCH, Sport.FOOTBALL, False)
 
 
-def test_three_pages_and_the_match_are_requested_at_once_and_one_after_the_other(samples: Path) -> None:
+def test_the_first_page_and_the_match_are_requested_together_and_further_pages_in_turn(samples: Path) -> None:
     body = with_event(samples, "wc_nf.json")
     first = ADAPTER.list_detail_requests(MATCH, 66457014, ())
     assert [(request.path.rpartition("/")[2], request.params.get("skip")) for request in first] == [
@@ -175,7 +175,7 @@ def test_pages_that_were_recorded_without_an_overlap_are_a_whole_book(samples: P
     assert len(ADAPTER.read_detail(answers).prices.market_id) > 80
 
 
-def test_the_line_is_the_one_the_outcome_names_and_not_the_header_it_stands_under(samples: Path) -> None:
+def test_the_line_of_an_outcome_is_its_own_and_not_that_of_its_header(samples: Path) -> None:
     body = with_event(samples, "wc_nf.json")
     header = next(market for market in body["marketsInGroup"] if market["isSquashedParent"])
     assert header["handicap"] == 0
@@ -256,7 +256,7 @@ def test_a_price_is_off_when_match_market_or_outcome_is_closed(
     assert sum(off for *_, off in columns(detail_of(body))) == (1 if where == "outcome" else 3)
 
 
-def test_a_price_of_nought_is_none_and_a_hundred_and_one_is_one(samples: Path) -> None:
+def test_0_is_no_price_and_101_is_a_price(samples: Path) -> None:
     body = shortened(with_event(samples, "wc_nf.json"), [0])
     body["prices"][0]["priceDecimal"], body["prices"][1]["priceDecimal"] = 0, 101
     del body["prices"][2]
@@ -265,7 +265,7 @@ def test_a_price_of_nought_is_none_and_a_hundred_and_one_is_one(samples: Path) -
 
 def test_a_running_match_and_the_live_book_are_refused(samples: Path) -> None:
     body = with_event(samples, "wc_nf.json")
-    live = load_more(samples, "betway", "live.json")
+    live = load_pack_sample(samples, "betway", "live.json")
     assert ADAPTER.read_listing([recorded(live)]).is_in_play
     for change in ({"isLive": True}, {"isFinished": True}):
         with pytest.raises(PayloadRejected) as rejected:
@@ -278,7 +278,7 @@ def test_a_running_match_and_the_live_book_are_refused(samples: Path) -> None:
         ADAPTER.read_detail(answers)
 
 
-def test_the_producer_of_the_match_tells_nothing(samples: Path) -> None:
+def test_the_producer_of_the_match_is_not_read(samples: Path) -> None:
     body = with_event(samples, "wc_nf.json")
     assert body["sportEvent"]["sportSpecificProperties"]["Producer"] == "1"
     assert not ADAPTER.read_listing(answers_of(body)).is_in_play
@@ -293,7 +293,7 @@ def test_the_producer_of_the_match_tells_nothing(samples: Path) -> None:
         ({"isOutright": True, "homeTeam": None, "awayTeam": None}, ListingKind.ANTEPOST, None),
     ],
 )
-def test_electronic_matches_and_outrights_lie_inside_the_sport(
+def test_electronic_matches_and_outrights_of_the_sport_are_recognised(
     samples: Path, change: dict[str, Any], kind: ListingKind, sr_id: int | None
 ) -> None:
     body = with_event(samples, "wc_nf.json")
@@ -313,7 +313,7 @@ def test_electronic_matches_and_outrights_lie_inside_the_sport(
         ({"eventId": 1}, "$.sportEvent.eventId"),
     ],
 )
-def test_a_match_that_lacks_what_names_it_is_rejected(samples: Path, change: dict[str, Any], path: str) -> None:
+def test_a_match_without_its_identifying_fields_is_rejected(samples: Path, change: dict[str, Any], path: str) -> None:
     event = with_event(samples, "wc_nf.json")["sportEvent"] | change
     with pytest.raises(PayloadRejected) as rejected:
         ADAPTER.read_listing([recorded({"sportEvent": event}, external_id=MATCH)])
@@ -351,7 +351,7 @@ def test_entries_that_do_not_fit_together_are_rejects_of_their_own(samples: Path
         (PayloadKind.LISTING, (200, {}, b'{"events": []}'), None),
     ],
 )
-def test_what_an_answer_says_of_itself(
+def test_an_answer_is_judged_by_its_content(
     kind: PayloadKind, sent: tuple[int, dict[str, str], bytes], failure: FailureClass | None
 ) -> None:
     status, headers, body = sent

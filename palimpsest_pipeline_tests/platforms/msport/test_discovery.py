@@ -13,7 +13,7 @@ from palimpsest_pipeline.domain.enums import Completeness, PayloadKind, Sport
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.platforms.msport import MsportAdapter
 
-from ..more_support import configure, load_more
+from ..pack_support import configure, load_pack_sample
 from ..support import AT, HTML, Reply, answer_to, crawl, judged, reply
 
 CONFIG = configure("msport")
@@ -23,11 +23,12 @@ FAILED: Reply = (500, {}, b"")
 
 @dataclass
 class Site:
-    """So many events in each tournament, in pages of `page_size` that cut tournaments.
+    """A site with `sizes` events in each tournament. A page of `page_size` may end inside a tournament.
 
-    `failing` pages fail so often. `end` is what follows the last event: "empty" (a page without tournaments), "same"
-    (the last page again, its cursor unchanged), or "none" (a last page without a cursor). `gone_after` holds, by the
-    number of requests after which they leave the list, the numbers of events; an unknown cursor gives an empty page.
+    `failing` has pages and how often each fails. `end` is what follows the last event: "empty" (a page without
+    tournaments), "same" (the last page again, its cursor unchanged), or "none" (a last page without a cursor).
+    `gone_after` has the numbers of events, by the number of requests after which they leave the list. An unknown cursor
+    gives an empty page.
     """
 
     template: dict[str, Any]
@@ -85,7 +86,7 @@ A, B, C = "sr:tournament:17", "sr:tournament:18", "sr:tournament:24"
 
 @pytest.fixture(scope="module")
 def template(samples: Path) -> dict[str, Any]:
-    event: dict[str, Any] = load_more(samples, "msport", "prematch.json")["data"]
+    event: dict[str, Any] = load_pack_sample(samples, "msport", "prematch.json")["data"]
     return event
 
 
@@ -106,7 +107,7 @@ def test_the_cursor_is_followed_to_the_walks_own_end(template: dict[str, Any], e
     }
 
 
-def test_an_event_without_its_own_tournament_has_the_one_around_it(template: dict[str, Any]) -> None:
+def test_an_event_without_its_own_tournament_has_the_enclosing_one(template: dict[str, Any]) -> None:
     answers, _ = crawl(ADAPTER, Sport.FOOTBALL, Site(template, {A: 2, B: 1}, is_bare=True))
     listings = read(answers).listings
     assert [(x.tournament_external_id, x.tournament_name, x.country_raw) for x in listings] == [
@@ -123,7 +124,7 @@ def test_a_page_that_failed_once_is_asked_for_again_at_once(template: dict[str, 
     assert (read(answers).completeness, len(read(answers).listings)) == (Completeness.COMPLETE, 250)
 
 
-def test_a_page_that_stays_away_ends_the_walk_and_proves_nothing_absent(template: dict[str, Any]) -> None:
+def test_a_page_that_fails_twice_ends_the_walk_and_proves_nothing_absent(template: dict[str, Any]) -> None:
     site = Site(template, {A: 100, B: 100}, failing={"sr:match:70000099": 9})
     answers, batches = crawl(ADAPTER, Sport.FOOTBALL, site)
     assert len(batches) == 3

@@ -12,7 +12,7 @@ from palimpsest_pipeline.domain.enums import FailureClass, ListingKind, PayloadK
 from palimpsest_pipeline.domain.observations import PayloadRejected
 from palimpsest_pipeline.platforms.msport import MsportAdapter
 
-from ..more_support import configure, load_more
+from ..pack_support import configure, load_pack_sample
 from ..support import answer, columns, milli
 
 CONFIG = configure("msport")
@@ -40,7 +40,7 @@ def independent(body: dict[str, Any]) -> list[tuple[str, str, str, int | None, b
 
 @pytest.mark.parametrize(("name", "n_markets"), DETAILS.items())
 def test_every_price_of_a_detail_is_read_as_the_json_says(samples: Path, name: str, n_markets: int) -> None:
-    body = load_more(samples, "msport", name)
+    body = load_pack_sample(samples, "msport", name)
     detail = detail_of(body)
     assert columns(detail) == independent(body)
     assert len(detail.prices.market_id) == len(body["data"]["markets"]) == n_markets
@@ -48,7 +48,7 @@ def test_every_price_of_a_detail_is_read_as_the_json_says(samples: Path, name: s
 
 
 def test_norway_against_france_is_read_exactly(samples: Path) -> None:
-    listing = listing_of(load_more(samples, "msport", "wc_nf.json"))
+    listing = listing_of(load_pack_sample(samples, "msport", "wc_nf.json"))
     assert (listing.external_id, listing.sr_id, listing.genius_id) == ("sr:match:66457014", 66457014, None)
     assert listing.kickoff_at.isoformat() == "2026-06-26T19:00:00+00:00"
     assert (listing.home_team, listing.away_team) == ("Norway", "France")
@@ -59,11 +59,11 @@ def test_norway_against_france_is_read_exactly(samples: Path) -> None:
 
 @pytest.mark.parametrize(("name", "sport"), [("tennis.json", Sport.TENNIS), ("basketball.json", Sport.BASKETBALL)])
 def test_other_sports_are_told_by_their_ids(samples: Path, name: str, sport: Sport) -> None:
-    assert listing_of(load_more(samples, "msport", name)).sport is sport
+    assert listing_of(load_pack_sample(samples, "msport", name)).sport is sport
 
 
 def test_a_running_match_is_recognised_and_its_book_refused(samples: Path) -> None:
-    body = load_more(samples, "msport", "live.json")
+    body = load_pack_sample(samples, "msport", "live.json")
     assert listing_of(body).is_in_play
     with pytest.raises(PayloadRejected, match="in play"):
         detail_of(body)
@@ -74,27 +74,27 @@ def test_a_running_match_is_recognised_and_its_book_refused(samples: Path) -> No
     [{"status": 1}, {"status": 4}, {"status": "1"}, {"playedTime": "12'"}, {"scoreOfWholeMatch": "0:0"}],
 )
 def test_a_status_a_clock_or_a_score_is_in_play(samples: Path, change: dict[str, Any]) -> None:
-    body = load_more(samples, "msport", "prematch.json")
+    body = load_pack_sample(samples, "msport", "prematch.json")
     body["data"].update(change)
     assert listing_of(body).is_in_play
 
 
 def test_a_market_or_a_request_of_the_live_product_is_in_play(samples: Path) -> None:
-    body = load_more(samples, "msport", "prematch.json")
+    body = load_pack_sample(samples, "msport", "prematch.json")
     assert listing_of(body, params={"productId": "1"}).is_in_play
     body["data"]["markets"][7]["product"] = 1
     assert listing_of(body).is_in_play
 
 
-def test_early_payout_markets_are_swapped_ids_under_their_own_names(samples: Path) -> None:
-    prices = detail_of(load_more(samples, "msport", "wc_nf.json")).prices
+def test_early_payout_markets_keep_their_names_though_their_ids_are_swapped(samples: Path) -> None:
+    prices = detail_of(load_pack_sample(samples, "msport", "wc_nf.json")).prices
     names = dict(zip(prices.market_id, prices.market_name, strict=True))
     assert (names["5000002"], names["5000001"]) == ("1x2 - 1UP", "1x2 - 2UP")
 
 
 @pytest.mark.parametrize(("where", "field", "value"), [("market", "status", 1), ("outcome", "isActive", 0)])
 def test_a_price_is_off_when_market_or_outcome_is_closed(samples: Path, where: str, field: str, value: Any) -> None:
-    body = load_more(samples, "msport", "prematch.json")
+    body = load_pack_sample(samples, "msport", "prematch.json")
     market = body["data"]["markets"][0]
     body["data"]["markets"] = [market]
     assert [off for *_, off in columns(detail_of(body))] == [False] * 3
@@ -114,7 +114,7 @@ def test_a_price_is_off_when_market_or_outcome_is_closed(samples: Path, where: s
 def test_only_sportradars_ids_join_a_fixture(
     samples: Path, event_id: str, sr_id: int | None, kind: ListingKind
 ) -> None:
-    body = load_more(samples, "msport", "prematch.json")
+    body = load_pack_sample(samples, "msport", "prematch.json")
     body["data"]["eventId"] = event_id
     listing = listing_of(body)
     assert (listing.external_id, listing.sr_id, listing.kind) == (event_id, sr_id, kind)
@@ -124,14 +124,14 @@ def test_only_sportradars_ids_join_a_fixture(
     "change",
     [{"categoryId": "sr:category:2123"}, {"tournament": "Premier League SRL"}, {"category": "Electronic Leagues"}],
 )
-def test_simulated_leagues_inside_football_are_told(samples: Path, change: dict[str, Any]) -> None:
-    body = load_more(samples, "msport", "prematch.json")
+def test_simulated_leagues_inside_football_are_recognised(samples: Path, change: dict[str, Any]) -> None:
+    body = load_pack_sample(samples, "msport", "prematch.json")
     body["data"].update(change)
     assert listing_of(body).kind is ListingKind.SIMULATED
 
 
 def test_optional_fields_may_be_absent_or_odd(samples: Path) -> None:
-    body = load_more(samples, "msport", "prematch.json")
+    body = load_pack_sample(samples, "msport", "prematch.json")
     known, prices = listing_of(body), columns(detail_of(body))
     wanted = ("eventId", "startTime", "sportId", "tournamentId", "tournament", "category", "homeTeam", "awayTeam")
     bare = {"bizCode": 10000, "data": {name: body["data"][name] for name in (*wanted, "markets")} | {"novelty": [{}]}}
@@ -157,7 +157,7 @@ def test_optional_fields_may_be_absent_or_odd(samples: Path) -> None:
 def test_an_event_that_lacks_what_a_listing_needs_is_rejected_by_path(
     samples: Path, change: dict[str, Any], path: str
 ) -> None:
-    body = load_more(samples, "msport", "prematch.json")
+    body = load_pack_sample(samples, "msport", "prematch.json")
     body["data"].update(change)
     with pytest.raises(PayloadRejected) as rejected:
         detail_of(body)
@@ -165,7 +165,7 @@ def test_an_event_that_lacks_what_a_listing_needs_is_rejected_by_path(
 
 
 def test_one_bad_market_or_outcome_is_rejected_by_path_and_the_rest_is_read(samples: Path) -> None:
-    body = load_more(samples, "msport", "prematch.json")
+    body = load_pack_sample(samples, "msport", "prematch.json")
     markets = body["data"]["markets"]
     before = len(detail_of(body).prices)
     lost = len(markets[3]["outcomes"]) + 1
@@ -177,7 +177,7 @@ def test_one_bad_market_or_outcome_is_rejected_by_path_and_the_rest_is_read(samp
 
 
 def test_an_answer_about_another_event_is_refused(samples: Path) -> None:
-    body = load_more(samples, "msport", "prematch.json")
+    body = load_pack_sample(samples, "msport", "prematch.json")
     assert listing_of(body, external_id="sr:match:68995116").sr_id == 68995116
     with pytest.raises(PayloadRejected, match="asked was sr:match:1"):
         listing_of(body, external_id="sr:match:1")
@@ -186,7 +186,7 @@ def test_an_answer_about_another_event_is_refused(samples: Path) -> None:
 @settings(max_examples=10, deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_the_order_of_markets_and_outcomes_changes_nothing(samples: Path, random: Any) -> None:
-    body = copy.deepcopy(load_more(samples, "msport", "prematch.json"))
+    body = copy.deepcopy(load_pack_sample(samples, "msport", "prematch.json"))
     expected = columns(detail_of(body))
     random.shuffle(body["data"]["markets"])
     for market in body["data"]["markets"]:
@@ -218,7 +218,7 @@ def test_failures_that_come_with_a_good_status_are_judged(kind: PayloadKind, bod
 
 def test_recorded_answers_are_judged_good(samples: Path) -> None:
     for name in (*DETAILS, "live.json"):
-        assert ADAPTER.judge(answer(MSPORT, PayloadKind.DETAIL, load_more(samples, "msport", name))) is None
+        assert ADAPTER.judge(answer(MSPORT, PayloadKind.DETAIL, load_pack_sample(samples, "msport", name))) is None
 
 
 def test_a_country_is_a_path_and_an_operators_number() -> None:
@@ -234,5 +234,5 @@ def test_a_country_is_a_path_and_an_operators_number() -> None:
 
 
 def test_one_answer_is_the_whole_book(samples: Path) -> None:
-    given_answer = answer(MSPORT, PayloadKind.DETAIL, load_more(samples, "msport", "prematch.json"))
+    given_answer = answer(MSPORT, PayloadKind.DETAIL, load_pack_sample(samples, "msport", "prematch.json"))
     assert ADAPTER.list_detail_requests("sr:match:68995116", 68995116, [given_answer]) == ()

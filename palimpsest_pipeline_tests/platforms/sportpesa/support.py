@@ -7,7 +7,7 @@ from typing import Any, Final
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.platforms.sportpesa import SportpesaAdapter
 
-from ..more_support import configure, load_more
+from ..pack_support import configure, load_pack_sample
 from ..support import Reply, answer_to, judged, reply
 
 CONFIG: Final = configure("sportpesa")
@@ -20,12 +20,12 @@ GAME: Final = "8887261"
 
 def game_of(samples: Path, **change: Any) -> dict[str, Any]:
     """The recorded game whose book is recorded too."""
-    game: dict[str, Any] = load_more(samples, "sportpesa", "prematch.json")[0]
+    game: dict[str, Any] = load_pack_sample(samples, "sportpesa", "prematch.json")[0]
     return game | change
 
 
 def book_of(samples: Path, name: str = "markets.json") -> dict[str, Any]:
-    book: dict[str, Any] = load_more(samples, "sportpesa", name)
+    book: dict[str, Any] = load_pack_sample(samples, "sportpesa", name)
     return book
 
 

@@ -9,16 +9,17 @@ import pytest
 from palimpsest_pipeline.domain.enums import Completeness, PayloadKind, Sport
 from palimpsest_pipeline.domain.exchange import Request
 
-from ..more_support import load_more
+from ..pack_support import load_pack_sample
 from ..support import HTML, Reply, answer, crawl, reply
 from .support import ADAPTER, SPORTPESA, game_of
 
 
 @dataclass
 class Site:
-    """So many games in each league. `failing` names the requests (league id and first number) that always fail.
+    """A site with `sizes` games in each league.
 
-    With `ignores_place` every list begins with its first game, whatever number is requested.
+    `failing` has the requests (league id, first number) that always fail. With `ignores_place`, every list begins with
+    its first game, whatever number is requested.
     """
 
     template: dict[str, Any]
@@ -46,7 +47,7 @@ class Site:
 
 @pytest.fixture(scope="module")
 def template(samples: Path) -> dict[str, Any]:
-    """A game after the instants at which the crawl's answers come."""
+    """A game with a kickoff after the crawl."""
     return game_of(samples, dateTimestamp=1782500400000)
 
 
@@ -105,15 +106,17 @@ def test_an_expired_cookie_ends_the_crawl_at_once(template: dict[str, Any]) -> N
 
 
 def test_a_recorded_list_is_read(samples: Path) -> None:
-    games = load_more(samples, "sportpesa", "games_upcoming.json")
+    games = load_pack_sample(samples, "sportpesa", "games_upcoming.json")
     given = answer(SPORTPESA, PayloadKind.LISTING, games, params={"sportId": "1", "leagueId": "1", "pag_min": "1"})
     listings = read([given]).listings
     assert {int(x.external_id): x.sr_id for x in listings} == {game["id"]: game["betradarId"] for game in games}
     assert all(x.is_in_play for x in listings), "these matches had begun when the test's answers came"
 
 
-def test_the_numbers_of_the_live_interface_are_others(samples: Path) -> None:
-    live = {sport["name"]: sport["id"] for sport in load_more(samples, "sportpesa", "sports_live.json")["sports"]}
+def test_the_live_interface_has_other_sport_numbers(samples: Path) -> None:
+    live = {
+        sport["name"]: sport["id"] for sport in load_pack_sample(samples, "sportpesa", "sports_live.json")["sports"]
+    }
     assert live["Tennis"] == 4
     assert next(ADAPTER.discover(Sport.TENNIS))[0].path == "/api/navigation"
     game = game_of(samples, sport={"id": 4, "name": "Tennis"})

@@ -12,7 +12,7 @@ from palimpsest_pipeline.markets import normalise
 from palimpsest_pipeline.pipeline.ingest.books import collect_raw_books
 from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 
-from ..more_support import load_more
+from ..pack_support import load_pack_sample
 from ..support import HTML, answer, answer_to, columns, milli
 from .support import ADAPTER, GAME, SEEN_AT, SPORTPESA, answers_of, book_of, detail_of, game_of
 
@@ -85,7 +85,7 @@ def test_numbers_that_the_unified_feed_has_too_keep_their_own_meaning(samples: P
     }
 
 
-def test_lines_are_the_home_sides_own(samples: Path) -> None:
+def test_lines_are_from_the_view_of_the_home_side(samples: Path) -> None:
     prices = canonical(samples, "markets.json")
     assert ("european_handicap_3way", "hcp=-1", "home") in prices
     assert ("asian_handicap", "hcp=-2.75", "away") in prices
@@ -137,7 +137,7 @@ def test_a_game_of_another_sport_is_looked_for_in_one_sport_after_the_other(samp
 
 
 def test_a_game_that_no_sport_has_is_not_found(samples: Path) -> None:
-    assert load_more(samples, "sportpesa", "basketball.json") == []
+    assert load_pack_sample(samples, "sportpesa", "basketball.json") == []
     for sport_id, failure in (("1", None), ("2", None), ("5", FailureClass.NOT_FOUND)):
         verdict = ADAPTER.judge(answer(SPORTPESA, PayloadKind.DETAIL, [], params={"gameId": GAME, "sportId": sport_id}))
         assert (verdict and verdict[0]) is failure
@@ -159,7 +159,7 @@ def test_a_book_of_other_games_is_no_book(samples: Path) -> None:
 
 
 def test_a_recorded_game_with_its_whole_book_needs_no_other_answer(samples: Path) -> None:
-    game = load_more(samples, "sportpesa", "odds-kenya_game_8534383.json")
+    game = load_pack_sample(samples, "sportpesa", "odds-kenya_game_8534383.json")
     whole = answer(SPORTPESA, PayloadKind.DETAIL, game, external_id="8534383")
     early = answer_to(whole.request, (200, {}, whole.body), at=SEEN_AT - timedelta(days=90))
     assert ADAPTER.list_detail_requests("8534383", None, [early]) == []
@@ -175,7 +175,7 @@ def test_the_one_market_that_a_game_shows_is_not_its_book(samples: Path, market:
 
 
 def test_only_the_clock_tells_that_a_match_has_begun(samples: Path) -> None:
-    live = load_more(samples, "sportpesa", "live.json")[0]
+    live = load_pack_sample(samples, "sportpesa", "live.json")[0]
     assert live["state"] == {}
     kickoff = SEEN_AT + timedelta(minutes=90)
     game, book = game_of(samples), book_of(samples)
@@ -203,7 +203,7 @@ def test_the_kickoff_is_utc_whatever_the_sites_zone(samples: Path) -> None:
         ({"competitors": [{"name": "Champion"}]}, ListingKind.ANTEPOST),
     ],
 )
-def test_other_entries_are_told_from_matches(samples: Path, change: dict[str, Any], kind: ListingKind) -> None:
+def test_entries_that_are_not_matches_are_recognised(samples: Path, change: dict[str, Any], kind: ListingKind) -> None:
     listing = ADAPTER.read_listing(answers_of(game_of(samples, **change), book_of(samples)))
     assert (listing.kind, listing.sr_id) == (kind, None)
 
@@ -247,7 +247,7 @@ def test_a_refusal_of_the_edge_is_a_session_that_has_expired(sent: tuple[int, di
         (PayloadKind.DETAIL, (503, HTML, b"<html>busy</html>"), FailureClass.TRANSIENT),
     ],
 )
-def test_what_an_answer_says_of_itself(
+def test_an_answer_is_judged_by_its_content(
     kind: PayloadKind, sent: tuple[int, dict[str, str], bytes], failure: FailureClass | None
 ) -> None:
     status, headers, body = sent

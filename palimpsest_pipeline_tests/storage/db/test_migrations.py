@@ -980,7 +980,7 @@ def test_alerts_of_cycles_and_days_are_of_hours_after_a_downgrade_or_end_untold(
     assert open_alerts(migrated_database_url)[f"check/{BAD_CHECK}/CheckFailed"] == "12"
 
 
-def test_platforms_become_rows_and_cycles_of_before_cover_the_three_that_were_known(at_revision: AtRevision) -> None:
+def test_platforms_become_rows_and_earlier_cycles_cover_the_three_known_ones(at_revision: AtRevision) -> None:
     database_url = at_revision("0027")
     with Database(database_url).connect() as conn:
         conn.execute("insert into core.bookmakers values ('betpawa', 'BetPawa', 1), ('sportybet', 'SportyBet', 2)")

@@ -1,4 +1,4 @@
-"""Platforms are rows of a table: any number of them, and a cycle names those that it covers."""
+"""Platforms become rows of a table, and a cycle names the platforms that it covers."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -40,7 +40,7 @@ CHECKS = {
     "ops.event_scrape_status": {"platform": "platform"},
     "ops.scrape_runs": {"platform": "platform"},
 }
-"""Tables with a column of platforms: name of the check constraint, without the table's, to the column."""
+"""By table: the check constraints on platforms (without prefix and table name), each with its column."""
 REFERENCES = {
     "core.player_links": "platform",
     "core.tournament_links": "platform",
@@ -50,14 +50,14 @@ REFERENCES = {
     "ops.scrape_batches": "home_platform",
     "ops.scrape_runs": "platform",
 }
-"""Tables of identities and of the ledger, with the column that names a platform."""
+"""The tables of identities and of the ledger, with the column that gets a foreign key to `ops.platforms`."""
 TABLE_COMMENT = (
-    "The platforms, also those that are no longer asked. After the home platform the one with the lowest trust_rank is trusted first in names, "
-    "country and kickoff."
+    "The platforms, including those that are no longer scraped. After the home platform the one with the lowest trust_rank is trusted first in "
+    "names, country and kickoff."
 )
 OLD_TABLE_COMMENT = "The platforms, in order of trust in names, country and kickoff (after the home platform)."
-COVERED_COMMENT = "Platforms that it covers; empty in cycles of versions that knew three."
-LANDED_COMMENT = "Platforms that it covers."
+COVERED_COMMENT = "Platforms that the cycle covers; empty in cycles of older versions, which had three."
+LANDED_COMMENT = "Platforms that the cycle covers."
 
 ARGUMENTS = "jsonb, jsonb, timestamptz, timestamptz, bigint[]"
 OLD_ARGUMENTS = "text, text, jsonb, timestamptz, timestamptz, bigint[]"
@@ -159,12 +159,14 @@ def upgrade() -> None:
     op.execute("alter table ops.bookmakers rename constraint pk_bookmakers to pk_platforms")
     op.execute("alter table ops.bookmakers rename to platforms")
     op.execute(f"comment on table ops.platforms is '{TABLE_COMMENT}'")
-    op.execute("comment on column ops.platforms.trust_rank is 'Trust by its pack: the lower, the more.'")
+    op.execute(
+        "comment on column ops.platforms.trust_rank is 'Number of trust in its pack; the lowest is trusted first.'"
+    )
     for table, checks in CHECKS.items():
         for name in checks:
             op.execute(f"alter table {table} drop constraint ck_{table.partition('.')[2]}_{name}")
     for table, column in REFERENCES.items():
-        # A database whose reference rows were never written has rows of platforms without them.
+        # Where the reference rows were never written, rows may name platforms that the table lacks.
         op.execute(
             "insert into ops.platforms (platform, name, trust_rank) "
             f"select distinct {column}, {column}, 100 from {table} on conflict do nothing"
@@ -182,7 +184,7 @@ def upgrade() -> None:
     for table, comment in (("scrape_batches", COVERED_COMMENT), ("landed_cycles", LANDED_COMMENT)):
         column = sa.Column("platforms", pg.ARRAY(sa.Text()), nullable=False, server_default="{}", comment=comment)
         op.add_column(table, column, schema="ops")
-    op.execute(f"update ops.landed_cycles set platforms = array{sorted(KNOWN_PLATFORMS)}")  # by key, as cycles are
+    op.execute(f"update ops.landed_cycles set platforms = array{sorted(KNOWN_PLATFORMS)}")  # sorted, as in new cycles
     op.execute("alter table ops.landed_cycles alter column platforms drop default")
     op.execute(f"drop function ops.due_products({OLD_ARGUMENTS})")
     op.execute(DUE_PRODUCTS)
@@ -197,16 +199,16 @@ def downgrade() -> None:
         op.drop_column(table, "platforms", schema="ops")
     for table, column in REFERENCES.items():
         op.execute(f"alter table {table} drop constraint fk_{table.partition('.')[2]}_{column}")
-    words = ", ".join(f"'{platform}'" for platform in KNOWN_PLATFORMS)
+    known_list = ", ".join(f"'{platform}'" for platform in KNOWN_PLATFORMS)
     for table, checks in CHECKS.items():
         for name, column in checks.items():
             op.execute(
-                f"alter table {table} add constraint ck_{table.partition('.')[2]}_{name} check ({column} in ({words}))"
+                f"alter table {table} add constraint ck_{table.partition('.')[2]}_{name} check ({column} in ({known_list}))"
             )
-    op.execute(f"delete from ops.platforms where platform not in ({words})")
+    op.execute(f"delete from ops.platforms where platform not in ({known_list})")
     op.execute("alter table ops.platforms rename to bookmakers")
     op.execute("alter table ops.bookmakers rename constraint pk_platforms to pk_bookmakers")
     op.execute("alter table ops.bookmakers set schema core")
-    op.execute(f"alter table core.bookmakers add constraint ck_bookmakers_platform check (platform in ({words}))")
+    op.execute(f"alter table core.bookmakers add constraint ck_bookmakers_platform check (platform in ({known_list}))")
     op.execute(f"comment on table core.bookmakers is '{OLD_TABLE_COMMENT}'")
     op.execute("comment on column core.bookmakers.trust_rank is '1 is trusted first.'")

@@ -1,4 +1,4 @@
-"""Dialects configured by their pack.toml, and recorded answers of the second lot."""
+"""Dialects as their pack.toml configures them, and recorded answers of the four later packs."""
 
 import json
 import tomllib
@@ -13,7 +13,7 @@ PACKS: Final = Path(platforms.__file__).parent
 
 
 def configure(pack: str, country: str | None = None) -> DialectConfig:
-    """The configuration of a pack in a country, or in its default country, as pack.toml has it."""
+    """Return the configuration by pack.toml for a country, or for the pack's default country."""
     content = tomllib.loads((PACKS / pack / "pack.toml").read_text(encoding="utf-8"))
     code = country or content["default_country"]
     site = content["countries"][code]
@@ -30,7 +30,7 @@ def configure(pack: str, country: str | None = None) -> DialectConfig:
     )
 
 
-def load_more(samples: Path, pack: str, name: str) -> Any:
-    """A recorded answer of the second lot as plain JSON values, without a recording's wrapper."""
+def load_pack_sample(samples: Path, pack: str, name: str) -> Any:
+    """Return a recorded answer of a pack as plain JSON values, without the wrapper of the recording."""
     body = json.loads((samples.parent / "samples_more" / pack / name).read_bytes())
     return body["body"] if isinstance(body, dict) and "body" in body else body
