@@ -219,7 +219,8 @@ def fill_platform_settings(pack_platform: PackPlatform, changed: Mapping[str, An
 class _PlatformVariables(PydanticBaseSettingsSource):
     """The variables of platforms in the environment or the file, as `{"platform": {key: {name: value}}}`.
 
-    The older form of their names, `PALIMPSEST_<KEY>__<NAME>` without `PLATFORM__`, is read too.
+    The older form of their names, `PALIMPSEST_<KEY>__<NAME>` without `PLATFORM__`, is read too. If several variables
+    set one value, the newer form wins, then the variable with the longer name. Headers and params are merged.
     """
 
     def __init__(self, settings_cls: type[BaseSettings], source: PydanticBaseSettingsSource) -> None:
@@ -231,23 +232,68 @@ class _PlatformVariables(PydanticBaseSettingsSource):
 
     def __call__(self) -> dict[str, Any]:
         variables = cast(MutableMapping[str, str | None], dict(self._source.env_vars))
-        platforms: dict[str, dict[str, Any]] = {}
-        for name in [name for name in variables if parse_platform_variable(name) is not None]:
-            key, setting = parse_platform_variable(name) or ("", "")
-            content: Any = variables.pop(name)
-            if not setting or setting in JSON_PLATFORM_SETTINGS:
-                try:
-                    content = json.loads(content or "{}")
-                except ValueError as error:
-                    raise pydantic_settings.SettingsError(f"{name} is not JSON") from error
-            for platform, values in ({key: content} if key else content).items():
-                platform_values = platforms.setdefault(platform.lower().replace("_", "-"), {})
-                if setting.startswith("headers__"):
-                    platform_values.setdefault("headers", {})[setting.removeprefix("headers__")] = values
-                else:
-                    platform_values.update({setting: values} if setting else values)
+        parsed = {name: place for name in variables if (place := parse_platform_variable(name)) is not None}
+        platforms: dict[Platform, dict[str, Any]] = {}
+        for name in sorted(parsed, key=lambda name: (*_rank_platform_variable(name, parsed[name]), name)):
+            try:
+                by_platform = _read_platform_variable(parsed[name], variables.pop(name))
+            except ValueError as error:
+                raise pydantic_settings.SettingsError(f"{name} {error}") from error
+            for key, values in by_platform.items():
+                platform = Platform(key.lower().replace("_", "-"))
+                platforms[platform] = _merge_platform_values(platform, platforms.get(platform, {}), values)
         self._source.env_vars = variables
         return {"platform": platforms} if platforms else {}
+
+
+def _rank_platform_variable(name: str, place: tuple[str, str]) -> tuple[bool, int]:
+    """Return the place of a variable among those of platforms; a later one wins."""
+    key, setting = place
+    is_new = name.lower().removeprefix(ENV_PREFIX.lower()).partition("__")[0] == "platform"
+    return is_new, 0 if not key else 1 if not setting else 2 if setting in JSON_PLATFORM_SETTINGS else 3
+
+
+def _read_platform_variable(place: tuple[str, str], text: str | None) -> dict[str, dict[str, Any]]:
+    """Return the values that a platform's variable holds, by platform and name.
+
+    `place` is the variable's parsed name. Where it is expected to be JSON, raises ValueError for other text, and for
+    JSON of another shape.
+    """
+    key, setting = place
+    if setting.startswith("headers__"):
+        return {key: {"headers": {setting.removeprefix("headers__"): text}}}
+    if setting and setting not in JSON_PLATFORM_SETTINGS:
+        return {key: {setting: text}}
+    content = _read_json(text or "{}")
+    by_platform = {key: {setting: content} if setting else content} if key else content
+    if not _has_platform_shape(by_platform):
+        raise ValueError("is not a JSON object of the right shape")
+    return cast(dict[str, dict[str, Any]], by_platform)
+
+
+def _has_platform_shape(by_platform: Any) -> bool:
+    return isinstance(by_platform, dict) and all(
+        isinstance(values, dict) and all(isinstance(values.get(name, {}), dict) for name in JSON_PLATFORM_SETTINGS)
+        for values in by_platform.values()
+    )
+
+
+def _merge_platform_values(platform: Platform, values: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a platform's values with those of `changed`, which wins.
+
+    Values of the pack's own are in `params`.
+    """
+    pack_platform = load_packs().platforms.get(platform)
+    own_names = pack_platform.pack.content.params.keys() if pack_platform is not None else ()
+    own_values = {name: value for name, value in changed.items() if name in own_names}
+    # Names of headers have no case, and variables have none either.
+    headers = {name.lower(): value for name, value in changed.get("headers", {}).items()}
+    merged = {
+        "headers": {**values.get("headers", {}), **headers},
+        "params": {**values.get("params", {}), **changed.get("params", {}), **own_values},
+    }
+    plain_values = {name: value for name, value in changed.items() if name not in own_names and name not in merged}
+    return {**values, **plain_values, **{name: value for name, value in merged.items() if value}}
 
 
 JSON_PLATFORM_SETTINGS: Final = ("headers", "params")
@@ -877,13 +923,18 @@ def load_settings(**overrides: Any) -> Settings:
     except pydantic_settings.SettingsError as error:
         # Pydantic's message names the field and not the variable, and its cause contains the value, which may be
         # secret.
-        raise SettingsError("; ".join(_list_settings_not_json(dotenv)) or f"settings cannot be read: {error}") from None
+        raise SettingsError(
+            "; ".join(_list_unreadable_settings(dotenv)) or f"settings cannot be read: {error}"
+        ) from None
     except PackError as error:  # two packs have the same name, so the set of platforms is not known
         raise SettingsError(str(error)) from error
 
 
-def _list_settings_not_json(dotenv: Sequence[Binding]) -> list[str]:
-    """Return a line for each setting that must be JSON and is not: its name, its place, an example."""
+def _list_unreadable_settings(dotenv: Sequence[Binding]) -> list[str]:
+    """Return a line for each setting that must be JSON and is not, or is of another shape.
+
+    The line has its name, its place, an example.
+    """
     defaults = dict(_iterate_values(Settings.model_construct(platform={})))
     in_file = {
         binding.key: (f"{DOTENV_FILE}, line {_find_line(binding)}: ", binding.value)
@@ -893,23 +944,35 @@ def _list_settings_not_json(dotenv: Sequence[Binding]) -> list[str]:
     places = {**in_file, **{name: ("", value) for name, value in os.environ.items()}}
     lines = []
     for name, (place, value) in places.items():
-        default = defaults.get(name.upper())
-        if (platform_variable := parse_platform_variable(name)) is not None:
-            default = {} if platform_variable[1] in ("", *JSON_PLATFORM_SETTINGS) else None
-        if not value or name.upper() == PLATFORMS_VARIABLE or not isinstance(default, dict | list | tuple):
+        if not value or name.upper() == PLATFORMS_VARIABLE:
             continue
+        platform_variable = parse_platform_variable(name)
+        default = defaults.get(name.upper()) if platform_variable is None else {}
         try:
-            json.loads(value)
-        except ValueError:
+            if platform_variable is not None:
+                _read_platform_variable(platform_variable, value)
+            elif isinstance(default, dict | list | tuple):
+                _read_json(value)
+        except ValueError as error:
             example = (
                 json.dumps(default)
                 if default
                 else '["first", "second"]'
                 if isinstance(default, list)
+                else '{"sportybet": {"max_in_flight": 2}}'
+                if platform_variable == ("", "")
                 else '{"name": "value"}'
             )
-            lines.append(f"{place}{name} is not JSON; write it like {example}")
+            lines.append(f"{place}{name} {error}; write it like {example}")
     return lines
+
+
+def _read_json(text: str) -> Any:
+    """Return the value. Raises ValueError without the text, which may be secret."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise ValueError("is not JSON") from None
 
 
 def _parse_dotenv(file: Path) -> list[Binding]:

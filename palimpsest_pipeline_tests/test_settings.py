@@ -196,6 +196,86 @@ def test_the_older_names_of_a_platforms_variables_still_work(monkeypatch: pytest
     assert found.get_platform(BETPAWA).params == {"brand": "betpawa-ghana", "api_version": "v3"}
 
 
+ONE_PLATFORM = {
+    "PALIMPSEST_SPORTYBET__HEADERS__X-A": "old, single",
+    "PALIMPSEST_SPORTYBET": '{"headers": {"x-a": "old", "x-b": "old"}, "max_in_flight": 7, "country": "gh"}',
+    "PALIMPSEST_PLATFORM": '{"sportybet": {"headers": {"x-b": "all", "X-C": "all", "x-d": "all"}, "min_gap_s": 7}}',
+    "PALIMPSEST_PLATFORM__SPORTYBET": '{"headers": {"x-c": "whole"}, "params": {"country": "ke"}, "min_gap_s": 5}',
+    "PALIMPSEST_PLATFORM__SPORTYBET__HEADERS": '{"x-d": "JSON", "Cookie": "JSON", "x-e": "JSON"}',
+    "PALIMPSEST_PLATFORM__SPORTYBET__HEADERS__COOKIE": "single",
+    "PALIMPSEST_PLATFORM__SPORTYBET__PARAMS": '{"country": "tz"}',
+    "PALIMPSEST_PLATFORM__SPORTYBET__COUNTRY": "zm",
+}
+"""Variables about one platform, the weaker one first."""
+
+
+@pytest.mark.parametrize("order", [1, -1, 3, 5])
+def test_the_order_of_variables_decides_nothing_and_headers_are_merged(
+    monkeypatch: pytest.MonkeyPatch, order: int
+) -> None:
+    names = list(ONE_PLATFORM)
+    for place in range(len(names)):
+        name = names[place * order % len(names)]
+        monkeypatch.setenv(name, ONE_PLATFORM[name])
+    found = load_settings().get_platform(SPORTYBET)
+    assert {name: value.get_secret_value() for name, value in found.headers.items()} == {
+        "x-a": "old, single",
+        "x-b": "all",
+        "x-c": "whole",
+        "x-d": "JSON",
+        "x-e": "JSON",
+        "cookie": "single",
+    }
+    assert (found.max_in_flight, found.min_gap_s, found.params) == (7, 5, {"country": "zm"})
+    assert "single" in load_settings().list_secrets()
+
+
+def test_a_cookie_stays_beside_headers_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PALIMPSEST_PLATFORM__SPORTPESA__HEADERS__COOKIE", "session=a")
+    monkeypatch.setenv("PALIMPSEST_PLATFORM__SPORTPESA__HEADERS", '{"x-y": "1"}')
+    assert load_settings().get_platform(Platform("sportpesa")).headers.keys() == {"cookie", "x-y"}
+
+
+def test_the_environment_wins_over_the_file_key_by_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text(
+        'PALIMPSEST_PLATFORM__SPORTYBET__COUNTRY=gh\nPALIMPSEST_PLATFORM__SPORTYBET__HEADERS={"Cookie": "a", "x-y": "1"}\n'
+    )
+    monkeypatch.setenv("PALIMPSEST_PLATFORM__SPORTYBET__PARAMS", '{"country": "ke"}')
+    monkeypatch.setenv("PALIMPSEST_SPORTYBET__HEADERS__COOKIE", "b")
+    found = load_settings().get_platform(SPORTYBET)
+    assert found.params == {"country": "ke"}
+    assert {name: value.get_secret_value() for name, value in found.headers.items()} == {"cookie": "b", "x-y": "1"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PALIMPSEST_PLATFORM", '["sportpesa"]'),
+        ("PALIMPSEST_PLATFORM", '{"sportpesa": ["secret"]}'),
+        ("PALIMPSEST_PLATFORM", '{"sportpesa": {"headers": "secret"}}'),
+        ("PALIMPSEST_PLATFORM__SPORTPESA", '"secret"'),
+        ("PALIMPSEST_PLATFORM__SPORTPESA", "[1]"),
+        ("PALIMPSEST_PLATFORM__SPORTPESA", "null"),
+        ("PALIMPSEST_PLATFORM__SPORTPESA__PARAMS", '["gh"]'),
+        ("PALIMPSEST_PLATFORM__SPORTPESA__HEADERS", '"secret"'),
+        ("PALIMPSEST_SPORTYBET", "7"),
+    ],
+)
+def test_json_of_a_wrong_shape_is_one_clear_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv("PALIMPSEST_PLATFORM__SPORTPESA__HEADERS__COOKIE", "secret")
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as refused:
+        load_settings()
+    assert str(refused.value).startswith(f"{name} is not a JSON object of the right shape; write it like {{")
+    assert "secret" not in str(refused.value)
+    monkeypatch.delenv(name)
+    (tmp_path / ".env").write_text(f"\n{name}='{value}'\n")
+    with pytest.raises(SettingsError, match=rf"^\.env, line 2: {name} is not a JSON object"):
+        load_settings()
+
+
 def test_a_country_of_a_known_platform_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     ghana = Platform("sportybet-gh")
     monkeypatch.setenv("PALIMPSEST_PLATFORMS", "betpawa, sportybet,sportybet-gh")

@@ -39,7 +39,7 @@ def landing_import(
     with open_databases(load_settings()) as pipeline:
         upgrade_schema(pipeline)
         manifests = import_payloads(
-            pipeline.landing, folder, pipeline.compared_platforms, pipeline.installed_platforms, pipeline.clock
+            pipeline.landing, folder, pipeline.import_platforms, pipeline.installed_platforms, pipeline.clock
         )
         with pipeline.connect() as conn:
             for manifest in manifests:

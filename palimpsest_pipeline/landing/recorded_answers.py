@@ -71,7 +71,7 @@ def import_payloads(
 ) -> list[Manifest]:
     """Import the folder and return the new cycles' manifests: one per UTC hour with new answers.
 
-    `platforms` are the active ones, home first. A cycle covers these and the platforms of its answers. An answer
+    A cycle covers `platforms`, home first, and the platforms of its answers: only these make it due. An answer
     that the hour already has (same request, instant and body) is left out. Raises RecordedPayloadError before anything
     is written, also for an answer of a platform that is not in `installed`.
     """

@@ -16,7 +16,7 @@ from typing import Final
 from palimpsest_pipeline.domain.enums import Sport
 
 from .canonical_markets import SPECIFIER_PARTS, CanonicalMarket, Markets, Outcomes
-from .vocabulary_files import Row, VocabularyError, read_rows
+from .vocabulary_files import Row, VocabularyError, read_rows, read_text
 
 KEY_FILE_COLUMNS: Final = {
     "keys.csv": (
@@ -188,9 +188,12 @@ def _read_text_rules(path: Path, file: str) -> TextRules | None:
     if not path.exists():
         return None
     try:
-        return TextRules(**tomllib.loads(path.read_text(encoding="utf-8")))
+        rules = TextRules(**tomllib.loads(read_text(path, file)))
     except (tomllib.TOMLDecodeError, TypeError) as error:
         raise VocabularyError(f"{file}:1: {error}") from error
+    if not (isinstance(rules.has_named_parts, bool) and isinstance(rules.player_prefix, str)):
+        raise VocabularyError(f"{file}:1: has_named_parts is true or false, and player_prefix a text")
+    return rules
 
 
 def _get_market_id(row: Row) -> MarketId:

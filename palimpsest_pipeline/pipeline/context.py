@@ -212,6 +212,18 @@ class Pipeline:
         """The active platforms: home first, then the most trusted."""
         return put_home_first(self.settings.home_platform, self.platforms)
 
+    @property
+    def import_platforms(self) -> tuple[Platform, ...]:
+        """The platforms that every imported cycle covers, home first; it also covers those of its answers.
+
+        They are the active ones of the default platforms, which imported cycles have always covered.
+        """
+        return tuple(
+            platform
+            for platform in self.compared_platforms
+            if platform == self.settings.home_platform or platform in DEFAULT_PLATFORMS
+        )
+
     @cached_property
     def parser_version(self) -> str:
         return join_parser_versions(self.adapters.values())

@@ -7,6 +7,8 @@ in the others.
 Belongs here: finding packs and reading their `pack.toml`. Does not belong here: importing their code (`registry`).
 """
 
+import hashlib
+import json
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,7 +18,8 @@ from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -27,6 +30,8 @@ from palimpsest_pipeline.domain.errors import PalimpsestError
 ENTRY_POINT_GROUP: Final = "palimpsest.platforms"
 PACK_FILE: Final = "pack.toml"
 NAME_PATTERN: Final = re.compile(r"[a-z][a-z0-9]{0,20}")
+MAX_TRUST: Final = 32767
+"""The highest number that the column of the database takes."""
 _COUNTRY_PATTERN: Final = re.compile(r"[a-z]{2}")
 _CLASS_PATTERN: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _BASE_URL_PATTERN: Final = re.compile(r"https?://[\w.-]+(:\d+)?")
@@ -35,6 +40,10 @@ _TABLE_PATTERN: Final = re.compile(r"\s*\[+([^\[\]]+)\]+\s*(#.*)?$")
 _KEY_PATTERN: Final = re.compile(r"\s*([\w\-\"'. ]+?)\s*=")
 _PLACE_PATTERN: Final = re.compile(r"`\$\.?([^`]*)`$")
 _UNKNOWN_FIELD_PATTERN: Final = re.compile(r"unknown field `([^`]+)`")
+
+
+PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
 
 
 class PackError(PalimpsestError):
@@ -53,13 +62,13 @@ class Param(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The default limits on requests, by the names of the settings."""
+    """The default limits on requests, by the names of the settings, which refuse other values too."""
 
-    max_in_flight: int
-    min_gap_s: float = 0
-    jitter_s: float = 0
-    max_discovery_lists: int = 200
-    max_body_bytes: int = 8 * 2**20
+    max_in_flight: PositiveInt
+    min_gap_s: Seconds = 0
+    jitter_s: Seconds = 0
+    max_discovery_lists: PositiveInt = 200
+    max_body_bytes: Annotated[int, msgspec.Meta(ge=1024)] = 8 * 2**20
 
 
 class Country(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,6 +79,11 @@ class Country(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The zone of local times in its answers."""
     headers: dict[str, str] = {}
     params: dict[str, str] = {}
+    first_digest: str = ""
+    """The `reading_digest` of cycles that were derived before versions had one.
+
+    While the digest is the same, it is left out of the version, so that these cycles are not due.
+    """
 
 
 class PackFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,7 +94,7 @@ class PackFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dialect: str
     """The class that builds requests and reads answers: `package.module:Class`."""
     default_country: str
-    trust: int
+    trust: Annotated[int, msgspec.Meta(ge=0, le=MAX_TRUST)]
     """The pack with the lowest number is trusted first for names, country and kickoff, after home."""
     sports: dict[Sport, str]
     """The platform's own id of each sport that it covers."""
@@ -131,6 +145,13 @@ class PackPlatform:
         """The display name. Outside the default country it ends with the country's code."""
         is_default = self.country_code == self.pack.content.default_country
         return self.pack.content.name if is_default else f"{self.pack.content.name} {self.country_code.upper()}"
+
+    @property
+    def reading_digest(self) -> str:
+        """Six hex digits of the values in `pack.toml` that decide how answers are read."""
+        content, country = self.pack.content, self.country
+        values = [content.dialect, list(content.sports.items()), country.time_zone, sorted(country.params.items())]
+        return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:6]
 
     def fill_params(self, changed: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
         """Return the value of each param: from `changed`, else from the country, else the default.
@@ -222,11 +243,11 @@ def read_packs(points: Iterable[EntryPoint]) -> InstalledPacks:
 
 
 def find_folder(module: str) -> Path:
-    """Return the folder of a package without importing it. Raises PackError."""
+    """Return the folder of a package without importing the package itself. Raises PackError."""
     try:
         spec = find_spec(module)
-    except (ImportError, ValueError) as error:
-        raise PackError(f"{module} cannot be found: {error}") from error
+    except Exception as error:  # a package above it is imported, and may raise anything
+        raise PackError(f"{module} cannot be found: {type(error).__name__}: {error}") from error
     if spec is None or not spec.submodule_search_locations:
         raise PackError(f"{module} is no package with a folder")
     return Path(next(iter(spec.submodule_search_locations)))
@@ -308,6 +329,14 @@ def _split_error(error: msgspec.ValidationError) -> tuple[list[str], str]:
     return [*keys, *([name[1]] if name else [])], text
 
 
+def _is_base_url(url: str) -> bool:
+    try:
+        _ = urlsplit(url).port  # raises ValueError for a bad port
+    except ValueError:
+        return False
+    return _BASE_URL_PATTERN.fullmatch(url) is not None
+
+
 def _find_problems(pack: Pack) -> Iterator[tuple[list[str], str]]:
     """Yield the keys and the text of each fault that decoding by types does not find."""
     content = pack.content
@@ -325,14 +354,14 @@ def _find_problems(pack: Pack) -> Iterator[tuple[list[str], str]]:
                 ["countries", code],
                 f"countries.{code}: the key of a country is its two-letter code in lowercase letters",
             )
-        if not _BASE_URL_PATTERN.fullmatch(country.base_url):
+        if not _is_base_url(country.base_url):
             yield (
                 ["countries", code, "base_url"],
                 f"countries.{code}.base_url: {country.base_url!r} is not scheme and host, e.g. https://www.example.com",
             )
         try:
             ZoneInfo(country.time_zone)
-        except (ZoneInfoNotFoundError, ValueError):
+        except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: the folder of a continent
             yield (
                 ["countries", code, "time_zone"],
                 f"countries.{code}.time_zone: {country.time_zone!r} is no time zone",

@@ -3,12 +3,17 @@
 from collections.abc import Iterable, Mapping
 from importlib import import_module
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 from palimpsest_pipeline.domain.enums import Platform
 
 from .base import DialectConfig, PlatformAdapter
 from .packs import PackError, PackPlatform, load_packs
+
+ADAPTER_METHODS: Final = (
+    *("build_headers", "discover", "read_discovery", "list_detail_requests"),
+    *("read_listing", "read_detail", "judge"),
+)
 
 
 def build_adapter(
@@ -17,11 +22,33 @@ def build_adapter(
     """Return the adapter of an installed platform.
 
     `params` replaces values of the dialect, `max_lists` the pack's limit on the lists of one discovery. Raises
-    PackError when the platform has no pack, or the pack's code cannot be imported.
+    PackError when the platform has no pack, or the pack's code cannot be used.
     """
     pack_platform = load_packs().require(platform)
-    adapter: PlatformAdapter = import_class(pack_platform, "dialect")(_build_config(pack_platform, params, max_lists))
+    config = _build_config(pack_platform, params, max_lists)
+    dialect = import_class(pack_platform, "dialect")
+    try:
+        adapter: PlatformAdapter = dialect(config)
+        problem = _find_problem(adapter, platform)
+    except Exception as error:
+        raise PackError(f"{_describe_load(pack_platform, 'dialect')}: {type(error).__name__}: {error}") from error
+    if problem:
+        raise PackError(f"{_describe_load(pack_platform, 'dialect')}: {problem}")
     return adapter
+
+
+def _find_problem(adapter: PlatformAdapter, platform: Platform) -> str:
+    """Return what the adapter lacks of `PlatformAdapter`; empty when it has everything.
+
+    Raises whatever its own code raises.
+    """
+    if missing := [name for name in ADAPTER_METHODS if not callable(getattr(adapter, name, None))]:
+        return f"it lacks {', '.join(missing)}"
+    if not isinstance(adapter.parser_version, int) or adapter.parser_version < 1:
+        return f"parser_version {adapter.parser_version!r} is no number from 1"
+    return (
+        "" if adapter.platform == platform else f"the platform is {adapter.platform!r}, not that of its configuration"
+    )
 
 
 def build_adapters(platforms: Iterable[Platform]) -> dict[Platform, PlatformAdapter]:
@@ -38,9 +65,11 @@ def import_class(pack_platform: PackPlatform, key: str) -> Any:
     try:
         return getattr(import_module(module), attribute)
     except Exception as error:
-        raise PackError(
-            f"the pack {pack_platform.pack.name} cannot be loaded: {key} {name}: {type(error).__name__}: {error}"
-        ) from error
+        raise PackError(f"{_describe_load(pack_platform, key)}: {type(error).__name__}: {error}") from error
+
+
+def _describe_load(pack_platform: PackPlatform, key: str) -> str:
+    return f"the pack {pack_platform.pack.name} cannot be loaded: {key} {getattr(pack_platform.pack.content, key)}"
 
 
 def _build_config(pack_platform: PackPlatform, params: Mapping[str, str], max_lists: int | None) -> DialectConfig:
@@ -57,5 +86,13 @@ def _build_config(pack_platform: PackPlatform, params: Mapping[str, str], max_li
 
 
 def join_parser_versions(adapters: Iterable[PlatformAdapter]) -> str:
-    """Return the version of these platforms' parsers together, e.g. `betpawa2.sportybet2`."""
-    return ".".join(f"{adapter.platform}{adapter.parser_version}" for adapter in adapters)
+    """Return the version of these platforms' parsers together, e.g. `betpawa3.msport1+5d41aa`."""
+    return ".".join(f"{adapter.platform}{adapter.parser_version}{_find_suffix(adapter)}" for adapter in adapters)
+
+
+def _find_suffix(adapter: PlatformAdapter) -> str:
+    """Return what tells readings by one parser with other values in `pack.toml` apart."""
+    pack_platform = load_packs().platforms.get(adapter.platform)
+    if pack_platform is None or pack_platform.reading_digest == pack_platform.country.first_digest:
+        return ""
+    return f"+{pack_platform.reading_digest}"

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from palimpsest_pipeline.pipeline import context
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.due_products import list_cycles_without_pack, list_due_products
 from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
+from palimpsest_pipeline.platforms import registry
 from palimpsest_pipeline.platforms.packs import InstalledPacks, load_packs
 from palimpsest_pipeline.storage.derivation.derived_products import mark_cycles_due
 from palimpsest_pipeline.storage.derivation.due_products import DueReason
@@ -21,6 +23,7 @@ from palimpsest_pipeline_tests.fixtures.landed import import_recorded
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
 
 INSIDE = "betpawa,sportybet,bet9ja"
+GHANA = "sportybet-gh"
 
 
 def keep(folder: Path, target: Path, platforms: Sequence[str]) -> Path:
@@ -42,6 +45,16 @@ def world(samples: Path, tmp_path: Path, make_pipeline: MakePipeline) -> tuple[P
     for manifest in (three, four):
         ingest_cycle(pipeline, manifest.cycle_id)
     return pipeline, three.cycle_id, four.cycle_id
+
+
+def test_an_imported_cycle_covers_no_other_platform_that_is_active(
+    samples: Path, tmp_path: Path, make_pipeline: MakePipeline
+) -> None:
+    """A pack without an answer in it must neither make it due nor freeze it."""
+    recorded = write_all_recordings(samples, tmp_path / "all")
+    pipeline = make_pipeline(platforms=f"betpawa,bet9ja,betway,betika,{GHANA}", home_platform="betway")
+    (manifest,) = import_recorded(pipeline, keep(recorded, tmp_path / "msport", ["msport"]))
+    assert manifest.platforms == ("bet9ja", "betpawa", "betway", "msport")
 
 
 def list_due(pipeline: Pipeline) -> dict[int, set[DueReason]]:
@@ -73,6 +86,21 @@ def test_only_cycles_of_a_changed_pack_are_due(
     newer = make_pipeline(platforms=INSIDE)
     monkeypatch.setattr(type(newer.get_adapter(load_packs().require("msport").platform)), "parser_version", 9)
     assert list_due(newer) == {four: {DueReason.PARSER}}
+
+
+def test_cycles_are_due_when_a_value_of_the_pack_changes_their_reading(
+    world: tuple[Pipeline, int, int], make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has to raise a number when a time zone was wrong."""
+    _, _, four = world
+    packs = load_packs()
+    msport = packs.packs["msport"]
+    nigeria = structs.replace(msport.content.countries["ng"], time_zone="Africa/Lagos")
+    content = structs.replace(msport.content, countries={**msport.content.countries, "ng": nigeria})
+    changed = InstalledPacks({**packs.packs, "msport": replace(msport, content=content)}, {})
+    for module in (context, registry):
+        monkeypatch.setattr(module, "load_packs", lambda: changed)
+    assert list_due(make_pipeline(platforms=INSIDE)) == {four: {DueReason.PARSER}}
 
 
 def test_cycles_of_a_missing_pack_are_never_due(

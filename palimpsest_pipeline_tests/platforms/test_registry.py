@@ -1,8 +1,16 @@
 """The set of dialects and their configuration."""
 
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
 import pytest
+from msgspec import structs
 
 from palimpsest_pipeline.domain.enums import Platform, Sport
+from palimpsest_pipeline.platforms import registry
+from palimpsest_pipeline.platforms.packs import InstalledPacks, load_packs
 from palimpsest_pipeline.platforms.registry import build_adapter, join_parser_versions
 from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET, build_adapters
 
@@ -13,6 +21,39 @@ def test_every_platform_has_its_adapter() -> None:
 
 def test_the_parser_version_names_every_platform() -> None:
     assert join_parser_versions(build_adapters().values()) == "betpawa3.sportybet3.bet9ja3"
+
+
+@pytest.mark.parametrize("name", ["betpawa", "sportybet", "bet9ja", "betika"])
+def test_values_by_which_answers_are_read_are_part_of_the_parser_version(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    packs, platform = load_packs(), Platform(name)
+    pack = packs.packs[name]
+    code = pack.content.default_country
+
+    def find_version(*, country: Mapping[str, Any] = MappingProxyType({}), **changed: Any) -> str:
+        countries = {**pack.content.countries, code: structs.replace(pack.content.countries[code], **country)}
+        content = structs.replace(pack.content, countries=countries, **changed)
+        other = InstalledPacks({**packs.packs, name: replace(pack, content=content)}, {})
+        with monkeypatch.context() as patched:
+            patched.setattr(registry, "load_packs", lambda: other)
+            return join_parser_versions(build_adapters([platform]).values())
+
+    version = find_version()
+    assert ("+" in version) == (name == "betika")
+    limits = structs.replace(pack.content.limits, max_in_flight=1)
+    for same in (
+        {"limits": limits, "trust": 99, "name": "Another"},
+        {"country": {"base_url": "https://www.example.com", "headers": {"x-a": "b"}}},
+    ):
+        assert find_version(**same) == version
+    params = pack.content.countries[code].params
+    versions = [
+        find_version(country={"time_zone": "Asia/Tokyo"}),
+        find_version(sports={**pack.content.sports, Sport.TENNIS: "999"}),
+        *([find_version(country={"params": dict.fromkeys(params, "other")})] if params else []),
+    ]
+    assert len({version, *versions}) == 1 + len(versions)
 
 
 def test_configuration_reaches_the_requests() -> None:

@@ -13,7 +13,7 @@ from typing import Final
 
 from palimpsest_pipeline.domain.errors import PalimpsestError
 from palimpsest_pipeline.markets.key_sets import KEY_FILE_COLUMNS
-from palimpsest_pipeline.platforms.packs import NAME_PATTERN, Pack, load_packs, read_pack
+from palimpsest_pipeline.platforms.packs import MAX_TRUST, NAME_PATTERN, Pack, load_packs, read_pack
 
 TEMPLATE: Final = files(__package__) / "template"
 PROJECT_FILE: Final = "pyproject.toml"
@@ -56,7 +56,7 @@ def create_pack(name: str, parent: Path, *, like: str | None, country: str | Non
     folder, package = parent / f"palimpsest-{name}", f"palimpsest_{name}"
     if folder.exists():
         raise NewPackError(f"{folder} exists already")
-    trust = max(pack.content.trust for pack in packs.packs.values()) + TRUST_BEHIND_ALL
+    trust = min(MAX_TRUST, max(pack.content.trust for pack in packs.packs.values()) + TRUST_BEHIND_ALL)
     base = packs.packs[like] if like is not None else None
     code = country or (base.content.default_country if base else "ng")
     values = {
