@@ -45,10 +45,11 @@ def _find_problem(adapter: PlatformAdapter, platform: Platform) -> str:
     if missing := [name for name in ADAPTER_METHODS if not callable(getattr(adapter, name, None))]:
         return f"it lacks {', '.join(missing)}"
     if not isinstance(adapter.parser_version, int) or adapter.parser_version < 1:
-        return f"parser_version {adapter.parser_version!r} is no number from 1"
-    return (
-        "" if adapter.platform == platform else f"the platform is {adapter.platform!r}, not that of its configuration"
-    )
+        return f"parser_version {adapter.parser_version!r} is not a whole number from 1"
+    if adapter.platform != platform:
+        return f"the platform is {adapter.platform!r}, and not the one of its configuration"
+    adapter.build_headers()  # a value that they need and the pack does not have must show here, and not in a scrape
+    return ""
 
 
 def build_adapters(platforms: Iterable[Platform]) -> dict[Platform, PlatformAdapter]:

@@ -115,6 +115,13 @@ FAULTS: Final[dict[str, tuple[Callable[[Path], object], str]]] = {
         ),
         "the pack lion cannot be loaded: dialect palimpsest_lion.code:Lion: it lacks build_headers, discover",
     ),
+    "a class whose headers fail": (
+        lambda folder: (folder / "code.py").write_text(
+            "from palimpsest_pipeline.platforms.msport import MsportAdapter\n"
+            "class Lion(MsportAdapter):\n    def build_headers(self):\n        return {}['operid']\n"
+        ),
+        "the pack lion cannot be loaded: dialect palimpsest_lion.code:Lion: KeyError: 'operid'",
+    ),
     "limits out of range": (
         lambda folder: (folder / "pack.toml").write_text(SOUND.lstrip().replace("flight = 2", "flight = 0")),
         "pack.toml:7: Expected `int` >= 1 - at `$.limits.max_in_flight`",
