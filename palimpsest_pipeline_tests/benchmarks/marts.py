@@ -21,7 +21,7 @@ import typer
 from polars.testing import assert_frame_equal
 from rich.table import Table
 
-from palimpsest_pipeline.pipeline.marts.current_prices import LISTINGS_PER_BATCH
+from palimpsest_pipeline.pipeline.marts.current_prices import FIXTURES_PER_BATCH
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.db.copy_frames import copy_rows
@@ -36,8 +36,6 @@ from ._marts_world import PARTITION_PRICES, MartsWorld
 ENGINES: Final = ("ours", "duckdb", "pandas", "postgres")
 TABLES: Final = tuple(INPUTS)
 OURS: Final = "ours"
-FIXTURES_PER_BATCH: Final = LISTINGS_PER_BATCH // 3
-"""The tables have three platforms."""
 NEVER_LEFT_OUT: Final = (OURS, "duckdb")
 CANNOT: Final = {"market_margin": ("pandas",)}
 """Engines in which a table was not written."""

@@ -35,11 +35,11 @@ from .vocabulary_frames import build_vocabulary_frames
 
 log = logging.getLogger(__name__)
 
-LISTINGS_PER_BATCH: Final = 300
-"""Number of listings that one transaction reads, compares and writes.
+FIXTURES_PER_BATCH: Final = 100
+LISTINGS_PER_BATCH: Final = 500
+"""Maximum numbers that one transaction reads, compares and writes. The rows do not depend on them.
 
-There are more if platforms list a fixture twice, and fewer if some lack it. Each has about 1,000 prices. The number
-has no influence on the rows.
+A fixture counts as one listing of each active platform. A listing has about 1,000 prices.
 """
 PRICES_PRODUCT: Final = FixtureProduct.PRICES
 GAP_COLUMNS: Final = (
@@ -106,7 +106,7 @@ def derive_prices(pipeline: Pipeline, sr_ids: Sequence[int] | None = None, *, wa
         begun = sorted((current_prices.read_fixture_ids(conn) | due).difference(upcoming))
     fixtures = begun + [sr_id for sr_id in upcoming if sr_id in due]
     n = len(current_prices.FIXTURE_LOCKS)
-    per_batch = max(1, LISTINGS_PER_BATCH // len(pipeline.compared_platforms))
+    per_batch = min(FIXTURES_PER_BATCH, max(1, LISTINGS_PER_BATCH // len(pipeline.compared_platforms)))
     batches_by_lock = {
         lock: _batch_fixtures([sr_id for sr_id in fixtures if sr_id % n == place], per_batch)
         for place, lock in enumerate(current_prices.FIXTURE_LOCKS)

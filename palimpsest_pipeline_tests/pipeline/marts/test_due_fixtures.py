@@ -43,7 +43,6 @@ DERIVE: Final[dict[FixtureProduct, Callable[[Pipeline], Any]]] = {
 PATIENCE_S: Final = 60
 """For what comes in milliseconds: past it something hangs."""
 MODULE: Final[dict[FixtureProduct, ModuleType]] = {PRICES: current_prices, ALERTS: odds_alerts}
-BATCH_SIZE: Final = {PRICES: "LISTINGS_PER_BATCH", ALERTS: "FIXTURES_PER_BATCH"}
 
 
 @pytest.fixture(scope="module")
@@ -248,7 +247,7 @@ def test_a_batch_that_fails_stays_due_is_named_and_stops_no_other(
         if SOON in sr_ids:
             raise LookupError("no such day")
 
-    monkeypatch.setattr(MODULE[product], BATCH_SIZE[product], 1)
+    monkeypatch.setattr(MODULE[product], "FIXTURES_PER_BATCH", 1)
     within_a_batch(monkeypatch, product, fail)
     hold(pipeline, SOON)
     mark(pipeline, SOON, LATER)
@@ -278,7 +277,7 @@ def test_who_is_interrupted_ends_both_halves_before_their_next_batch(
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         interrupted.wait(PATIENCE_S)
 
-    monkeypatch.setattr(MODULE[product], BATCH_SIZE[product], 1)
+    monkeypatch.setattr(MODULE[product], "FIXTURES_PER_BATCH", 1)
     within_a_batch(monkeypatch, product, send_interrupt)
     earlier_threads = set(threading.enumerate())
     earlier_handler = signal.signal(signal.SIGINT, signal.default_int_handler)
