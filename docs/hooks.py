@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from pydantic import BaseModel, SecretStr
-from pydantic.fields import FieldInfo
+import msgspec
+from pydantic import SecretStr
 
+from palimpsest_pipeline.platforms.packs import load_packs
 from palimpsest_pipeline.settings import ENV_PREFIX, PlatformSettings, Settings
 
 ROOT = Path(__file__).parents[1]
@@ -36,13 +37,16 @@ def render_commands() -> str:
 
 
 def render_settings() -> str:
-    """Return a table of the common settings, and one of the platforms' settings: a column of defaults per platform."""
+    """Return tables of the common settings, the settings of a platform, and each pack's defaults."""
+    pack_headings = ["Platform", "Other countries", "`…__MAX_IN_FLIGHT`", "`…__MIN_GAP_S` + `…__JITTER_S`"]
     parts = ["## Common settings", _table(["Setting", "Default", "Meaning"], _common_rows())]
-    platforms = {name: field.annotation for name, field in Settings.model_fields.items() if _is_platform(field)}
     parts += [
         "## Settings of a platform",
-        f"Put the platform's name in place of `PLATFORM`: {', '.join(f'`{name.upper()}`' for name in platforms)}.",
-        _table(["Setting", *(f"Default: {name}" for name in platforms), "Meaning"], _platform_rows(platforms)),
+        "Put the platform's key in place of `<KEY>`, with `_` for `-`.",
+        _table(["Setting", "Default", "Meaning"], _platform_rows()),
+        "## Defaults of the packs",
+        "All platforms of a pack have the same limits. Each other country is a platform, such as `sportybet-gh`.",
+        _table([*pack_headings, "Its own settings"], _pack_rows()),
     ]
     return "\n\n".join(parts)
 
@@ -108,21 +112,29 @@ def _common_rows() -> Iterator[tuple[str, str, str]]:
     with patch.dict(os.environ, {name: "" for name in os.environ if name.startswith(ENV_PREFIX)}):
         defaults = Settings(_env_file=None)
     for name, field in Settings.model_fields.items():
-        if not _is_platform(field):
+        if name != "platform":
             yield f"`{ENV_PREFIX}{name.upper()}`", _cell(_default(getattr(defaults, name))), _cell(field.description)
 
 
-def _platform_rows(platforms: dict[str, Any]) -> Iterator[tuple[str, ...]]:
-    names = dict.fromkeys(name for model in (PlatformSettings, *platforms.values()) for name in model.model_fields)
-    for name in names:
-        fields = [model.model_fields.get(name) for model in platforms.values()]
-        defaults = ("—" if field is None else _cell(_default(field.default)) for field in fields)
-        described = PlatformSettings.model_fields.get(name) or next(field for field in fields if field is not None)
-        yield f"`{ENV_PREFIX}PLATFORM__{name.upper()}`", *defaults, _cell(described.description)
+def _platform_rows() -> Iterator[tuple[str, str, str]]:
+    pack_settings = {"base_url", *msgspec.structs.asdict(next(iter(load_packs().packs.values())).content.limits)}
+    for name, field in PlatformSettings.model_fields.items():
+        if name != "params":
+            default = "the pack's" if name in pack_settings else _cell(_default(field.default))
+            yield (
+                f"`{ENV_PREFIX}PLATFORM__<KEY>__{name.upper()}`".replace("<", "&lt;"),
+                default,
+                _cell(field.description),
+            )
 
 
-def _is_platform(field: FieldInfo) -> bool:
-    return isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+def _pack_rows() -> Iterator[tuple[str, ...]]:
+    for name, pack in load_packs().packs.items():
+        content, limits = pack.content, pack.content.limits
+        others = ", ".join(code for code in sorted(content.countries) if code != content.default_country)
+        params = "; ".join(f"`{param.upper()}`: {_cell(one.description)}" for param, one in content.params.items())
+        gap = f"{limits.min_gap_s:g} + {limits.jitter_s:g} s"
+        yield f"`{name}` ({content.default_country})", others, str(limits.max_in_flight), gap, params
 
 
 def _default(value: Any) -> str:

@@ -30,7 +30,7 @@ from psycopg import sql
 from palimpsest_pipeline.domain.enums import WHOLE_LISTING_KEY
 from palimpsest_pipeline.domain.errors import PalimpsestError
 from palimpsest_pipeline.domain.instants import Clock, get_day_start
-from palimpsest_pipeline.markets import Vocabulary, load_vocabulary
+from palimpsest_pipeline.markets import Vocabulary
 from palimpsest_pipeline.markets.describe_market import UnknownMarket, find_markets
 from palimpsest_pipeline.report.spreadsheet_cells import Rows
 from palimpsest_pipeline.storage.archive import Archive
@@ -341,7 +341,10 @@ class Readable:
             if isinstance(wanted_keys, Iterable)
             else []
         )
-        vocabulary = load_vocabulary()
+        # Imported here because most notebooks need no market's name, and the pipeline is large.
+        from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary  # noqa: PLC0415
+
+        vocabulary = load_installed_vocabulary()
         for key in keys:
             if key in (None, WHOLE_LISTING_KEY) or key in vocabulary.markets[MARKET_KEY_COLUMN]:
                 continue

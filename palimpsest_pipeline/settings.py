@@ -1,18 +1,18 @@
 """The settings: read from `PALIMPSEST_*` variables, a `.env` file, or the defaults in this file.
 
-Names of settings contain the unit. Nested settings use a double underscore: `PALIMPSEST_BETPAWA__BASE_URL`. Secrets are
-never printed: `to_masked_dict` hides them. Other packages take plain values; `defs`, `operate` and `cli` pass the
-settings to them.
+Every name carries its unit. The settings of a platform are named `PALIMPSEST_PLATFORM__<KEY>__<NAME>`, with `_` for
+the `-` of a key. Their defaults come from the platform's pack. Secrets are never printed: `to_masked_dict` hides them.
+Other packages take plain values; `defs`, `operate` and `cli` translate the settings into them.
 """
 
 import io
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Self, cast
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 import pydantic_settings
@@ -28,9 +28,16 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
-from palimpsest_pipeline.domain.enums import FreshnessFamily, Platform, Severity, Sport
+from palimpsest_pipeline.domain.enums import PLATFORM_PATTERN, FreshnessFamily, Platform, Severity, Sport
 from palimpsest_pipeline.domain.errors import PalimpsestError
 from palimpsest_pipeline.domain.proxy import Proxy
 from palimpsest_pipeline.domain.secrets import (
@@ -41,6 +48,7 @@ from palimpsest_pipeline.domain.secrets import (
     list_store_secrets,
     redact,
 )
+from palimpsest_pipeline.platforms.packs import PackError, PackPlatform, load_packs
 
 
 class SettingsError(PalimpsestError):
@@ -115,6 +123,7 @@ UNMASKED_WORDS: Final = frozenset({"dagster", "guest", "palimpsest", "password",
 
 A password that is one of these words is not hidden, because hiding it would spoil the messages and protect nothing.
 """
+DEFAULT_PLATFORMS: Final = (Platform("betpawa"), Platform("sportybet"), Platform("bet9ja"))
 DEFAULT_STALE_AFTER_MINUTES: Final[dict[FreshnessFamily, tuple[int, int]]] = {
     FreshnessFamily.DISCOVERY: (100, 190),
     FreshnessFamily.ODDS: (100, 190),
@@ -142,7 +151,7 @@ class PlatformSettings(BaseModel):
         default=None, description="Proxy URL; the sites block addresses of data centres"
     )
     max_in_flight: int = Field(ge=1, description="Maximum number of requests at the same time")
-    min_gap_s: float = Field(ge=0, description="Minimum time between two starts, seconds")
+    min_gap_s: float = Field(default=0, ge=0, description="Minimum time between two starts, seconds")
     jitter_s: float = Field(
         default=0, ge=0, description="Random extra time on top of each gap, from 0 up to this, seconds"
     )
@@ -177,53 +186,136 @@ class PlatformSettings(BaseModel):
     max_discovery_lists: int = Field(
         default=200,
         ge=1,
-        description="Most lists (pages; for Bet9ja competitions) that one discovery requests; with more lists it "
-        "is partial",
+        description="Most lists (pages or competitions) that one discovery requests; with more lists it is partial",
     )
     max_body_bytes: int = Field(
         default=8 * 2**20, ge=1024, description="Largest body of an answer after decompression, bytes"
     )
+    params: dict[str, str] = Field(default={}, description="The params of its pack, by name")
 
 
-class BetpawaSettings(PlatformSettings):
-    """BetPawa's settings. The host and the brand (header `x-pawa-brand`) must fit together."""
+def name_platform_variable(platform: Platform, name: str = "") -> str:
+    """Return the variable of a platform's setting; without `name`, the one for the whole platform."""
+    key = f"{ENV_PREFIX}PLATFORM__{platform.upper().replace('-', '_')}"
+    return f"{key}__{name.upper()}" if name else key
 
-    base_url: HttpUrl = Field(
-        default="https://www.betpawa.ng", description="Address of the site: scheme and host, without a path"
+
+def fill_platform_settings(pack_platform: PackPlatform, changed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values for `PlatformSettings`: those of `changed`, else those of the pack.
+
+    Raises ValueError for a param whose value is not one of its choices.
+    """
+    limits = pack_platform.pack.content.limits
+    own_names = pack_platform.pack.content.params.keys()
+    own_values = {**changed.get("params", {}), **{name: value for name, value in changed.items() if name in own_names}}
+    return {
+        "base_url": pack_platform.country.base_url,
+        **{name: getattr(limits, name) for name in limits.__struct_fields__},
+        **{name: value for name, value in changed.items() if name not in own_names},
+        "params": pack_platform.fill_params(own_values),
+    }
+
+
+class _PlatformVariables(PydanticBaseSettingsSource):
+    """The variables of platforms in the environment or the file, as `{"platform": {key: {name: value}}}`.
+
+    The older form of their names, `PALIMPSEST_<KEY>__<NAME>` without `PLATFORM__`, is read too. If several variables
+    set one value, the newer form wins, then the variable with the longer name. Headers and params are merged.
+    """
+
+    def __init__(self, settings_cls: type[BaseSettings], source: PydanticBaseSettingsSource) -> None:
+        super().__init__(settings_cls)
+        self._source = cast(EnvSettingsSource, source)
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        variables = cast(MutableMapping[str, str | None], dict(self._source.env_vars))
+        parsed = {name: place for name in variables if (place := parse_platform_variable(name)) is not None}
+        platforms: dict[Platform, dict[str, Any]] = {}
+        for name in sorted(parsed, key=lambda name: (*_rank_platform_variable(name, parsed[name]), name)):
+            try:
+                by_platform = _read_platform_variable(parsed[name], variables.pop(name))
+            except ValueError as error:
+                raise pydantic_settings.SettingsError(f"{name} {error}") from error
+            for key, values in by_platform.items():
+                platform = Platform(key.lower().replace("_", "-"))
+                platforms[platform] = _merge_platform_values(platform, platforms.get(platform, {}), values)
+        self._source.env_vars = variables
+        return {"platform": platforms} if platforms else {}
+
+
+def _rank_platform_variable(name: str, place: tuple[str, str]) -> tuple[bool, int]:
+    """Return the place of a variable among those of platforms; a later one wins."""
+    key, setting = place
+    is_new = name.lower().removeprefix(ENV_PREFIX.lower()).partition("__")[0] == "platform"
+    return is_new, 0 if not key else 1 if not setting else 2 if setting in JSON_PLATFORM_SETTINGS else 3
+
+
+def _read_platform_variable(place: tuple[str, str], text: str | None) -> dict[str, dict[str, Any]]:
+    """Return the values that a platform's variable holds, by platform and name.
+
+    `place` is the variable's parsed name. Where it is expected to be JSON, raises ValueError for other text, and for
+    JSON of another shape.
+    """
+    key, setting = place
+    if setting.startswith("headers__"):
+        return {key: {"headers": {setting.removeprefix("headers__"): text}}}
+    if setting and setting not in JSON_PLATFORM_SETTINGS:
+        return {key: {setting: text}}
+    content = _read_json(text or "{}")
+    by_platform = {key: {setting: content} if setting else content} if key else content
+    if not _has_platform_shape(by_platform):
+        raise ValueError("is not a JSON object of the right shape")
+    return cast(dict[str, dict[str, Any]], by_platform)
+
+
+def _has_platform_shape(by_platform: Any) -> bool:
+    return isinstance(by_platform, dict) and all(
+        isinstance(values, dict) and all(isinstance(values.get(name, {}), dict) for name in JSON_PLATFORM_SETTINGS)
+        for values in by_platform.values()
     )
-    brand: str = Field(
-        default="betpawa-nigeria", description="Header x-pawa-brand; it must name the country of base_url"
-    )
-    api_version: Literal["v3", "v4"] = Field(default="v4", description="Version of the site's interface to use")
-    max_in_flight: int = Field(default=16, ge=1)
-    min_gap_s: float = Field(default=0, ge=0)
 
 
-class SportybetSettings(PlatformSettings):
-    """SportyBet's settings. One host serves all countries; the path contains the country."""
+def _merge_platform_values(platform: Platform, values: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a platform's values with those of `changed`, which wins.
 
-    base_url: HttpUrl = Field(
-        default="https://www.sportybet.com", description="Address of the site: scheme and host, without a path"
-    )
-    country: str = Field(default="ng", description="Country code in the path of every request")
-    max_in_flight: int = Field(default=5, ge=1)
-    min_gap_s: float = Field(default=0.1, ge=0)
-    jitter_s: float = Field(default=0.02, ge=0)
+    Values of the pack's own are in `params`.
+    """
+    pack_platform = load_packs().platforms.get(platform)
+    own_names = pack_platform.pack.content.params.keys() if pack_platform is not None else ()
+    own_values = {name: value for name, value in changed.items() if name in own_names}
+    # Names of headers have no case, and variables have none either.
+    headers = {name.lower(): value for name, value in changed.get("headers", {}).items()}
+    merged = {
+        "headers": {**values.get("headers", {}), **headers},
+        "params": {**values.get("params", {}), **changed.get("params", {}), **own_values},
+    }
+    plain_values = {name: value for name, value in changed.items() if name not in own_names and name not in merged}
+    return {**values, **plain_values, **{name: value for name, value in merged.items() if value}}
 
 
-class Bet9jaSettings(PlatformSettings):
-    """Bet9ja's settings."""
+JSON_PLATFORM_SETTINGS: Final = ("headers", "params")
+"""The settings of a platform that are written as JSON."""
 
-    base_url: HttpUrl = Field(
-        default="https://sports.bet9ja.com", description="Address of the site: scheme and host, without a path"
-    )
-    cache_version: str = Field(
-        default="1.301.2.225", description="Value of the parameter v_cache_version in every request"
-    )
-    max_discovery_lists: int = Field(default=1_200, ge=1)
-    max_in_flight: int = Field(default=12, ge=1)
-    min_gap_s: float = Field(default=0.025, ge=0)
-    jitter_s: float = Field(default=0.005, ge=0)
+
+def parse_platform_variable(name: str) -> tuple[str, str] | None:
+    """Return the platform's key and the setting that a variable sets; None for any other variable.
+
+    The setting is `headers__<name>` for a single header. It is empty for a variable with all settings of a platform.
+    The key is empty too for a variable with all platforms.
+    """
+    head, *rest = name.lower().removeprefix(ENV_PREFIX.lower()).split("__")
+    if not name.lower().startswith(ENV_PREFIX.lower()):
+        return None
+    if head == "platform":
+        key, *rest = rest or [""]
+    elif head in Settings.model_fields or head.replace("_", "-") not in load_packs().platforms:
+        return None
+    else:
+        key = head
+    return (key, "__".join(rest)) if len(rest) < 2 or rest[0] == "headers" else None
 
 
 DOTENV_ENCODING: Final = "utf-8-sig"
@@ -269,13 +361,19 @@ class Settings(BaseSettings):
     export_url: StoreUrl | None = Field(
         default=None, description="Folder or object-store URL of the exported odds history; unset: <home_dir>/export"
     )
+    platforms: Annotated[list[Platform], NoDecode] = Field(
+        default=list(DEFAULT_PLATFORMS),
+        min_length=2,
+        description="Platforms to request, separated by commas. The key of a platform is the name of its pack, "
+        "followed by -<country> outside the pack's default country; `palimpsest platforms list` shows all",
+    )
     home_platform: Platform = Field(
-        default=Platform.BETPAWA, description="Platform with which the other platforms are compared"
+        default=DEFAULT_PLATFORMS[0], description="Platform with which the other platforms are compared"
     )
     sport: Sport = Field(default=Sport.FOOTBALL, description="Sport to scrape")
-    betpawa: BetpawaSettings = BetpawaSettings()
-    sportybet: SportybetSettings = SportybetSettings()
-    bet9ja: Bet9jaSettings = Bet9jaSettings()
+    platform: dict[Platform, PlatformSettings] = Field(
+        default={}, validate_default=True, description="Settings of single platforms, by their keys"
+    )
     full_cycle_minutes: int = Field(
         default=30, ge=1, le=60, description="Minutes between two scheduled full cycles; must divide 60"
     )
@@ -485,6 +583,65 @@ class Settings(BaseSettings):
         default=True, description="False makes the embedded Postgres faster but not crash-safe; for demo and tests"
     )
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (
+            init_settings,
+            _PlatformVariables(settings_cls, env_settings),
+            env_settings,
+            _PlatformVariables(settings_cls, dotenv_settings),
+            dotenv_settings,
+        )
+
+    @field_validator("platforms", mode="before")
+    @classmethod
+    def _split_platforms(cls, keys: Any) -> Any:
+        if isinstance(keys, str):
+            keys = json.loads(keys) if keys.strip().startswith("[") else keys.split(",")
+        return [key.strip() if isinstance(key, str) else key for key in keys]
+
+    @field_validator("platforms")
+    @classmethod
+    def _check_platforms(cls, keys: list[Platform]) -> list[Platform]:
+        for key in keys:
+            if not PLATFORM_PATTERN.fullmatch(key):
+                raise ValueError(f"{key!r} is not the key of a platform; `palimpsest platforms list` shows all keys")
+            if keys.count(key) > 1:
+                raise ValueError(f"{key} appears twice")
+        return keys
+
+    @field_validator("home_platform")
+    @classmethod
+    def _check_home(cls, home: Platform, info: ValidationInfo) -> Platform:
+        platforms = info.data.get("platforms", [home])
+        if home not in platforms:
+            raise ValueError(f"{home!r} is not one of PALIMPSEST_PLATFORMS ({', '.join(platforms)})")
+        return home
+
+    @field_validator("platform", mode="before")
+    @classmethod
+    def _fill_platforms(cls, changed: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        """Return the settings of every active platform, and of every other platform that has a variable.
+
+        A platform without an installed pack is left out.
+        """
+        installed = load_packs().platforms
+        keys = dict.fromkeys((*info.data.get("platforms", ()), *map(Platform, changed)))
+        return {
+            key: values
+            if isinstance(values := changed.get(key, {}), PlatformSettings)
+            else fill_platform_settings(installed[key], values)
+            for key in keys
+            if key in installed
+        }
+
     @field_validator("stale_after_minutes")
     @classmethod
     def _check_stale_limits(
@@ -618,13 +775,15 @@ class Settings(BaseSettings):
     def is_embedded(self) -> bool:
         return self.database_url is None
 
-    def platform(self, platform: Platform) -> PlatformSettings:
-        settings: PlatformSettings = getattr(self, platform.value)
-        return settings
+    def get_platform(self, platform: Platform) -> PlatformSettings:
+        """Return the settings of a platform, or the defaults of its pack. Raises PackError without a pack."""
+        if platform in self.platform:
+            return self.platform[platform]
+        return PlatformSettings.model_validate(fill_platform_settings(load_packs().require(platform), {}))
 
     def to_masked_dict(self) -> dict[str, Any]:
         """Return every setting as `{environment variable: value}`, with passwords and proxies hidden."""
-        return {name: _mask_value(name, value) for name, value in _iterate_values("PALIMPSEST", self)}
+        return {name: _mask_value(name, value) for name, value in _iterate_values(self)}
 
     def list_secrets(self) -> list[str]:
         """Return the strings that must not appear in messages and logs.
@@ -639,7 +798,7 @@ class Settings(BaseSettings):
         secrets = [secret for url in databases for secret in list_address_secrets(url, user_is_secret=False)]
         secrets += [secret for url in brokers for secret in list_address_secrets(url)]
         secrets += [secret for url in links for secret in list_link_secrets(url)]
-        for platform in map(self.platform, Platform):
+        for platform in self.platform.values():
             secrets += Proxy.from_url(platform.proxy.get_secret_value()).secrets if platform.proxy else ()
             secrets += list_header_secrets({name: value.get_secret_value() for name, value in platform.headers.items()})
         return [secret for secret in secrets + list_store_secrets(os.environ) if secret.lower() not in UNMASKED_WORDS]
@@ -649,17 +808,36 @@ class Settings(BaseSettings):
 
         They are for child processes, so that these read exactly these settings.
         """
-        return {name: _format_for_environment(value) for name, value in _iterate_values("PALIMPSEST", self)}
+        return {name: _format_for_environment(name, value) for name, value in _iterate_values(self)}
 
 
-def _iterate_values(prefix: str, model: BaseModel, separator: str = "_") -> Iterator[tuple[str, Any]]:
-    for name in type(model).model_fields:
-        value = getattr(model, name)
-        full = f"{prefix}{separator}{name.upper()}"
-        if isinstance(value, BaseModel):
-            yield from _iterate_values(full, value, separator="__")
+def _iterate_values(settings: Settings) -> Iterator[tuple[str, Any]]:
+    for name in Settings.model_fields:
+        if name == "platform":
+            for platform, values in settings.platform.items():
+                yield from _iterate_platform_values(platform, values)
         else:
-            yield full, value
+            yield f"{ENV_PREFIX}{name.upper()}", getattr(settings, name)
+
+
+def _iterate_platform_values(platform: Platform, values: PlatformSettings) -> Iterator[tuple[str, Any]]:
+    for name in PlatformSettings.model_fields:
+        if name != "params":
+            yield name_platform_variable(platform, name), getattr(values, name)
+    for name, value in values.params.items():
+        yield name_platform_variable(platform, name), value
+
+
+def list_setting_names() -> list[str]:
+    """Return the variables of all settings, with those of every installed platform."""
+    names = [f"{ENV_PREFIX}{name.upper()}" for name in Settings.model_fields if name != "platform"]
+    own_names = [name for name in PlatformSettings.model_fields if name != "params"]
+    for platform, pack_platform in load_packs().platforms.items():
+        names += [name_platform_variable(platform, name) for name in (*own_names, *pack_platform.pack.content.params)]
+    return names
+
+
+PLATFORMS_VARIABLE: Final = f"{ENV_PREFIX}PLATFORMS"
 
 
 def _mask_value(name: str, value: Any) -> Any:
@@ -670,6 +848,8 @@ def _mask_value(name: str, value: Any) -> Any:
             if name.endswith("WEBHOOK_URL")
             else mask_url(value.get_secret_value(), show_user=not name.endswith("PROXY"))
         )
+    if name == PLATFORMS_VARIABLE:
+        return ",".join(value)
     if isinstance(value, list | tuple):
         return json.dumps(value)
     if isinstance(value, dict):
@@ -677,11 +857,13 @@ def _mask_value(name: str, value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def _format_for_environment(value: Any) -> str:
+def _format_for_environment(name: str, value: Any) -> str:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
+    if name == PLATFORMS_VARIABLE:
+        return ",".join(value)
     if isinstance(value, dict | list | tuple):
-        return json.dumps(value, default=_format_for_environment)
+        return json.dumps(value, default=lambda item: _format_for_environment("", item))
     return "" if value is None else str(value)
 
 
@@ -725,7 +907,7 @@ def _identify_database(url: str) -> tuple[str, str, str]:
 def load_settings(**overrides: Any) -> Settings:
     """Return the settings of the environment and `.env`.
 
-    Raises SettingsError that names each bad setting, or the bad line of the file.
+    Raises SettingsError that names each bad setting, the bad line of the file, or two packs with the same name.
     """
     dotenv = _parse_dotenv(Path(DOTENV_FILE))
     try:
@@ -734,25 +916,26 @@ def load_settings(**overrides: Any) -> Settings:
         lines = []
         for item in error.errors(include_url=False, include_input=False):
             # Pydantic adds "[key]" to the location when the key itself is invalid.
-            parts = [str(part).upper() for part in item["loc"] if part != "[key]"]
+            parts = [str(part).upper().replace("-", "_") for part in item["loc"] if part != "[key]"]
             name = ENV_PREFIX + "__".join(parts) if parts else "settings"
             lines.append(f"{name}: {item['msg'].removeprefix('Value error, ')}")
         raise SettingsError("; ".join(lines)) from None  # without the cause, which contains the values
     except pydantic_settings.SettingsError as error:
         # Pydantic's message names the field and not the variable, and its cause contains the value, which may be
         # secret.
-        raise SettingsError("; ".join(_list_settings_not_json(dotenv)) or f"settings cannot be read: {error}") from None
+        raise SettingsError(
+            "; ".join(_list_unreadable_settings(dotenv)) or f"settings cannot be read: {error}"
+        ) from None
+    except PackError as error:  # two packs have the same name, so the set of platforms is not known
+        raise SettingsError(str(error)) from error
 
 
-def _list_settings_not_json(dotenv: Sequence[Binding]) -> list[str]:
-    """Return a line for each setting that must be JSON and is not: its name, its place, an example."""
-    unset = Settings.model_construct()
-    whole_platforms: dict[str, Any] = {
-        f"{ENV_PREFIX}{name.upper()}": {}
-        for name in Settings.model_fields
-        if isinstance(getattr(unset, name), BaseModel)
-    }
-    defaults = whole_platforms | dict(_iterate_values("PALIMPSEST", unset))
+def _list_unreadable_settings(dotenv: Sequence[Binding]) -> list[str]:
+    """Return a line for each setting that must be JSON and is not, or is of another shape.
+
+    The line has its name, its place, an example.
+    """
+    defaults = dict(_iterate_values(Settings.model_construct(platform={})))
     in_file = {
         binding.key: (f"{DOTENV_FILE}, line {_find_line(binding)}: ", binding.value)
         for binding in dotenv
@@ -761,21 +944,35 @@ def _list_settings_not_json(dotenv: Sequence[Binding]) -> list[str]:
     places = {**in_file, **{name: ("", value) for name, value in os.environ.items()}}
     lines = []
     for name, (place, value) in places.items():
-        default = defaults.get(name.upper())
-        if not value or not isinstance(default, dict | list | tuple):
+        if not value or name.upper() == PLATFORMS_VARIABLE:
             continue
+        platform_variable = parse_platform_variable(name)
+        default = defaults.get(name.upper()) if platform_variable is None else {}
         try:
-            json.loads(value)
-        except ValueError:
+            if platform_variable is not None:
+                _read_platform_variable(platform_variable, value)
+            elif isinstance(default, dict | list | tuple):
+                _read_json(value)
+        except ValueError as error:
             example = (
                 json.dumps(default)
                 if default
                 else '["first", "second"]'
                 if isinstance(default, list)
+                else '{"sportybet": {"max_in_flight": 2}}'
+                if platform_variable == ("", "")
                 else '{"name": "value"}'
             )
-            lines.append(f"{place}{name} is not JSON; write it like {example}")
+            lines.append(f"{place}{name} {error}; write it like {example}")
     return lines
+
+
+def _read_json(text: str) -> Any:
+    """Return the value. Raises ValueError without the text, which may be secret."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise ValueError("is not JSON") from None
 
 
 def _parse_dotenv(file: Path) -> list[Binding]:

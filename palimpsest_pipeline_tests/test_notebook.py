@@ -32,7 +32,7 @@ from palimpsest_pipeline.storage.db.revisions import sql_dir
 from palimpsest_pipeline.storage.marts.cycle_marts import get_frame_schema
 from palimpsest_pipeline.storage.odds import partitions
 from palimpsest_pipeline.storage.odds.reader import PRICE_CHANGES_SCHEMA, PRICES_SCHEMA
-from palimpsest_pipeline_tests.fixtures.postgres import create_database, drop_database
+from palimpsest_pipeline_tests.fixtures.postgres import create_database, drop_database, upgrade_with_platforms
 from palimpsest_pipeline_tests.storage.history_worlds import DAYS, INGESTED_AT
 from palimpsest_pipeline_tests.storage.layer_worlds import LISTINGS, answers, tell
 
@@ -64,7 +64,7 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
     hot, half = f"notebook_{uuid4().hex[:12]}", f"notebook_{uuid4().hex[:12]}"
     role, export = f"reader_{uuid4().hex[:12]}", tmp_path_factory.mktemp("export")
     create_database(postgres, hot)
-    migrate.upgrade(postgres.build_url(hot))
+    upgrade_with_platforms(postgres.build_url(hot))
     with Database(postgres.build_url(hot)).connect() as conn:
         partitions.ensure_partitions(conn, DAYS)
         tell(conn, WORLD)

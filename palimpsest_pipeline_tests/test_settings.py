@@ -6,6 +6,7 @@ import pytest
 
 from palimpsest_pipeline.domain.enums import FreshnessFamily, Platform
 from palimpsest_pipeline.settings import DEFAULT_STALE_AFTER_MINUTES, SettingsError, load_settings
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET
 
 
 @pytest.fixture(autouse=True)
@@ -21,19 +22,19 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path):
 def test_defaults_point_at_the_real_sites_and_the_embedded_server():
     found = load_settings()
     assert found.is_embedded
-    assert {p: found.platform(p).base_url for p in Platform} == {
-        Platform.BETPAWA: "https://www.betpawa.ng",
-        Platform.SPORTYBET: "https://www.sportybet.com",
-        Platform.BET9JA: "https://sports.bet9ja.com",
+    assert {p: found.get_platform(p).base_url for p in PLATFORMS} == {
+        BETPAWA: "https://www.betpawa.ng",
+        SPORTYBET: "https://www.sportybet.com",
+        BET9JA: "https://sports.bet9ja.com",
     }
 
 
 def test_one_nested_value_leaves_the_others_at_their_defaults(monkeypatch):
     monkeypatch.setenv("PALIMPSEST_BET9JA__MAX_IN_FLIGHT", "3")
     found = load_settings()
-    assert found.bet9ja.max_in_flight == 3
-    assert found.bet9ja.min_gap_s == 0.025
-    assert found.bet9ja.base_url == "https://sports.bet9ja.com"
+    assert found.platform[BET9JA].max_in_flight == 3
+    assert found.platform[BET9JA].min_gap_s == 0.025
+    assert found.platform[BET9JA].base_url == "https://sports.bet9ja.com"
 
 
 def test_a_family_that_is_named_leaves_the_others_as_old_as_by_default(monkeypatch):
@@ -55,9 +56,13 @@ def test_an_empty_variable_is_no_value(monkeypatch):
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
-        ("PALIMPSEST_BETPAWA__BASE_URL", "nonsense", "is not an http(s) URL"),
-        ("PALIMPSEST_BETPAWA__MAX_IN_FLIGHT", "0", "greater than or equal to 1"),
-        ("PALIMPSEST_HOME_PLATFORM", "betway", "'betpawa', 'sportybet' or 'bet9ja'"),
+        ("PALIMPSEST_PLATFORM__BETPAWA__BASE_URL", "nonsense", "is not an http(s) URL"),
+        ("PALIMPSEST_PLATFORM__BETPAWA__MAX_IN_FLIGHT", "0", "greater than or equal to 1"),
+        ("PALIMPSEST_HOME_PLATFORM", "betway", "'betway' is not one of PALIMPSEST_PLATFORMS (betpawa, "),
+        ("PALIMPSEST_PLATFORMS", "betpawa,Bet9ja", "'Bet9ja' is not the key of a platform"),
+        ("PALIMPSEST_PLATFORMS", "betpawa,bet9ja,betpawa", "betpawa appears twice"),
+        ("PALIMPSEST_PLATFORMS", "betpawa", "at least 2 items"),
+        ("PALIMPSEST_PLATFORM", '{"betpawa": {"api_version": "v5"}}', "'v5' is not one of v3, v4"),
         ("PALIMPSEST_UI_PORT", "99999", "less than or equal to 65535"),
         ("PALIMPSEST_FULL_CYCLE_MINUTES", "45", "does not divide the hour"),
         ("PALIMPSEST_FIRST_DAY", "yesterday", "valid date"),
@@ -177,3 +182,114 @@ def test_a_dotenv_with_a_byte_order_mark_is_read_whole(tmp_path: Path, monkeypat
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".env").write_text("PALIMPSEST_UI_PORT=3456\nPALIMPSEST_REPORT_DAYS=9\n", encoding="utf-8-sig")
     assert (load_settings().ui_port, load_settings().report_days) == (3456, 9)
+
+
+def test_the_older_names_of_a_platforms_variables_still_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PALIMPSEST_SPORTYBET__COUNTRY", "gh")
+    monkeypatch.setenv("PALIMPSEST_SPORTYBET__HEADERS__COOKIE", "a=b")
+    monkeypatch.setenv("PALIMPSEST_BETPAWA", '{"max_in_flight": 2, "brand": "betpawa-ghana"}')
+    monkeypatch.setenv("PALIMPSEST_PLATFORM__BETPAWA__API_VERSION", "v3")
+    found = load_settings()
+    assert found.get_platform(SPORTYBET).params == {"country": "gh"}
+    assert found.get_platform(SPORTYBET).headers["cookie"].get_secret_value() == "a=b"
+    assert found.get_platform(BETPAWA).max_in_flight == 2
+    assert found.get_platform(BETPAWA).params == {"brand": "betpawa-ghana", "api_version": "v3"}
+
+
+ONE_PLATFORM = {
+    "PALIMPSEST_SPORTYBET__HEADERS__X-A": "old, single",
+    "PALIMPSEST_SPORTYBET": '{"headers": {"x-a": "old", "x-b": "old"}, "max_in_flight": 7, "country": "gh"}',
+    "PALIMPSEST_PLATFORM": '{"sportybet": {"headers": {"x-b": "all", "X-C": "all", "x-d": "all"}, "min_gap_s": 7}}',
+    "PALIMPSEST_PLATFORM__SPORTYBET": '{"headers": {"x-c": "whole"}, "params": {"country": "ke"}, "min_gap_s": 5}',
+    "PALIMPSEST_PLATFORM__SPORTYBET__HEADERS": '{"x-d": "JSON", "Cookie": "JSON", "x-e": "JSON"}',
+    "PALIMPSEST_PLATFORM__SPORTYBET__HEADERS__COOKIE": "single",
+    "PALIMPSEST_PLATFORM__SPORTYBET__PARAMS": '{"country": "tz"}',
+    "PALIMPSEST_PLATFORM__SPORTYBET__COUNTRY": "zm",
+}
+"""Variables about one platform, the weaker one first."""
+
+
+@pytest.mark.parametrize("order", [1, -1, 3, 5])
+def test_the_order_of_variables_decides_nothing_and_headers_are_merged(
+    monkeypatch: pytest.MonkeyPatch, order: int
+) -> None:
+    names = list(ONE_PLATFORM)
+    for place in range(len(names)):
+        name = names[place * order % len(names)]
+        monkeypatch.setenv(name, ONE_PLATFORM[name])
+    found = load_settings().get_platform(SPORTYBET)
+    assert {name: value.get_secret_value() for name, value in found.headers.items()} == {
+        "x-a": "old, single",
+        "x-b": "all",
+        "x-c": "whole",
+        "x-d": "JSON",
+        "x-e": "JSON",
+        "cookie": "single",
+    }
+    assert (found.max_in_flight, found.min_gap_s, found.params) == (7, 5, {"country": "zm"})
+    assert "single" in load_settings().list_secrets()
+
+
+def test_a_cookie_stays_beside_headers_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PALIMPSEST_PLATFORM__SPORTPESA__HEADERS__COOKIE", "session=a")
+    monkeypatch.setenv("PALIMPSEST_PLATFORM__SPORTPESA__HEADERS", '{"x-y": "1"}')
+    assert load_settings().get_platform(Platform("sportpesa")).headers.keys() == {"cookie", "x-y"}
+
+
+def test_the_environment_wins_over_the_file_key_by_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text(
+        'PALIMPSEST_PLATFORM__SPORTYBET__COUNTRY=gh\nPALIMPSEST_PLATFORM__SPORTYBET__HEADERS={"Cookie": "a", "x-y": "1"}\n'
+    )
+    monkeypatch.setenv("PALIMPSEST_PLATFORM__SPORTYBET__PARAMS", '{"country": "ke"}')
+    monkeypatch.setenv("PALIMPSEST_SPORTYBET__HEADERS__COOKIE", "b")
+    found = load_settings().get_platform(SPORTYBET)
+    assert found.params == {"country": "ke"}
+    assert {name: value.get_secret_value() for name, value in found.headers.items()} == {"cookie": "b", "x-y": "1"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PALIMPSEST_PLATFORM", '["sportpesa"]'),
+        ("PALIMPSEST_PLATFORM", '{"sportpesa": ["secret"]}'),
+        ("PALIMPSEST_PLATFORM", '{"sportpesa": {"headers": "secret"}}'),
+        ("PALIMPSEST_PLATFORM__SPORTPESA", '"secret"'),
+        ("PALIMPSEST_PLATFORM__SPORTPESA", "[1]"),
+        ("PALIMPSEST_PLATFORM__SPORTPESA", "null"),
+        ("PALIMPSEST_PLATFORM__SPORTPESA__PARAMS", '["gh"]'),
+        ("PALIMPSEST_PLATFORM__SPORTPESA__HEADERS", '"secret"'),
+        ("PALIMPSEST_SPORTYBET", "7"),
+    ],
+)
+def test_json_of_a_wrong_shape_is_one_clear_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv("PALIMPSEST_PLATFORM__SPORTPESA__HEADERS__COOKIE", "secret")
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as refused:
+        load_settings()
+    assert str(refused.value).startswith(f"{name} is not a JSON object of the right shape; write it like {{")
+    assert "secret" not in str(refused.value)
+    monkeypatch.delenv(name)
+    (tmp_path / ".env").write_text(f"\n{name}='{value}'\n")
+    with pytest.raises(SettingsError, match=rf"^\.env, line 2: {name} is not a JSON object"):
+        load_settings()
+
+
+def test_a_country_of_a_known_platform_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    ghana = Platform("sportybet-gh")
+    monkeypatch.setenv("PALIMPSEST_PLATFORMS", "betpawa, sportybet,sportybet-gh")
+    found = load_settings()
+    assert (found.platforms, list(found.platform)) == ([BETPAWA, SPORTYBET, ghana],) * 2
+    assert found.get_platform(ghana).params == {"country": "gh"}
+    assert found.get_platform(ghana).max_in_flight == found.get_platform(SPORTYBET).max_in_flight == 5
+    monkeypatch.setenv("PALIMPSEST_PLATFORM__SPORTYBET_GH__MAX_IN_FLIGHT", "2")
+    assert load_settings().get_platform(ghana).max_in_flight == 2
+    assert load_settings().to_masked_dict()["PALIMPSEST_PLATFORM__SPORTYBET_GH__COUNTRY"] == "gh"
+
+
+def test_a_platform_without_a_pack_has_no_settings_and_hinders_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PALIMPSEST_PLATFORMS", "betpawa,bet9ja,nobody")
+    monkeypatch.setenv("PALIMPSEST_PLATFORM__NOBODY__MAX_IN_FLIGHT", "2")
+    found = load_settings()
+    assert (found.platforms, list(found.platform)) == ([BETPAWA, BET9JA, "nobody"], [BETPAWA, BET9JA])

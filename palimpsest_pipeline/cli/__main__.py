@@ -22,10 +22,17 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.domain.errors import PalimpsestError
 from palimpsest_pipeline.operate.unknown_settings import find_unknown_settings
 from palimpsest_pipeline.runtime.terminal import log_to_terminal
-from palimpsest_pipeline.settings import Settings, SettingsError, load_settings
+from palimpsest_pipeline.settings import (
+    PLATFORMS_VARIABLE,
+    Settings,
+    SettingsError,
+    load_settings,
+    name_platform_variable,
+)
 
 from .compare import compare_app
 from .console import (
@@ -49,6 +56,7 @@ from .landing import landing_app
 from .markets import markets_app
 from .odds_alerts import odds_alerts_app
 from .orchestration import orchestration_app
+from .platforms import platforms_app
 from .prices import prices_app
 from .report import report_app
 from .sql import sql_app
@@ -58,6 +66,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.add_typer(landing_app, name="landing")
 app.add_typer(db_app, name="db")
 app.add_typer(markets_app, name="markets")
+app.add_typer(platforms_app, name="platforms")
 app.add_typer(compare_app)
 app.add_typer(odds_alerts_app, name="odds-alerts")
 app.add_typer(orchestration_app)
@@ -69,7 +78,7 @@ app.add_typer(storage_app)
 
 @app.callback()
 def begin(context: typer.Context) -> None:
-    """Scrape, match and compare three bookmakers."""
+    """Scrape, match and compare bookmakers."""
     if context.invoked_subcommand == "doctor":  # doctor reports unknown settings itself
         return
     try:
@@ -155,6 +164,10 @@ def warn_about_source_conflict(settings: Settings) -> None:
 def demo(
     size: Annotated[int, typer.Option(min=10, help="Fixtures in the simulated world.")] = 120,
     seed: Annotated[int, typer.Option(help="Seed of the simulated world.")] = 7,
+    platforms: Annotated[
+        str | None,
+        typer.Option(metavar="KEYS", help="Platforms to simulate, separated by commas; by default five."),
+    ] = None,
     ui: Annotated[bool, typer.Option("--ui/--no-ui", help="End with Dagster's UI on loopback.")] = True,
     port: Annotated[int | None, typer.Option(help="Port of the UI.")] = None,
     as_json: JsonOption = False,
@@ -163,11 +176,20 @@ def demo(
     from palimpsest_pipeline.operate import demo as world
     from palimpsest_pipeline.operate.serve.service_record import check_port
     from palimpsest_pipeline.pipeline.context import Pipeline
+    from palimpsest_pipeline.simulator.platforms import DEMO_PLATFORMS
 
     configured = load_settings(**({} if port is None else {"ui_port": port}))
+    demo_platforms: Sequence[Platform] = DEMO_PLATFORMS
+    if platforms is not None:
+        keys = [Platform(key.strip()) for key in platforms.split(",")]
+        home = world.choose_home_platform(configured.home_platform, keys)
+        demo_platforms = load_settings(platforms=keys, home_platform=home).platforms
     if ui:
         check_port(configured.ui_port)
-    with world.run_demo(configured, size=size, seed=seed, say=say) as (demo_settings, summary):
+    with world.run_demo(configured, size=size, seed=seed, say=say, platforms=demo_platforms) as (
+        demo_settings,
+        summary,
+    ):
         if as_json:
             out.print_json(json.dumps(summary.as_dict()))
         else:
@@ -184,7 +206,7 @@ def demo(
             serve_until_stopped(demo_settings, demo_settings.to_environment(), demo_settings.home)
     say(
         f"The demo's data stay in {world.locate_demo_home(configured)}; look again with: "
-        f"{format_command('coverage', world.locate_demo_home(configured))}"
+        f"{format_command('coverage', world.locate_demo_home(configured), demo_platforms)}"
     )
 
 
@@ -607,15 +629,17 @@ def simulate(
         faults = [parse_fault(text) for text in failures or []]
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--fail") from None
-    with SimulatorProcess(size=size, seed=seed, port=port) as simulator:
+    configured = load_settings()
+    with SimulatorProcess(size=size, seed=seed, port=port, platforms=configured.platforms) as simulator:
         for platform, fault in faults:
             simulator.set_fault(platform, **asdict(fault))
-        home = load_settings().home
-        if home.name != "simulated":  # the user may have pasted these lines into this terminal already
+        home = configured.home
+        if home.name != "simulated":  # the terminal may already use the lines that this command printed before
             home /= "simulated"
         out.print(f"export PALIMPSEST_HOME_DIR={shlex.quote(str(home))}", highlight=False, soft_wrap=True)
+        out.print(f"export {PLATFORMS_VARIABLE}={','.join(simulator.base_urls)}", highlight=False)
         for platform, url in simulator.base_urls.items():
-            out.print(f"export PALIMPSEST_{platform.value.upper()}__BASE_URL={url}", highlight=False)
+            out.print(f"export {name_platform_variable(platform, 'base_url')}={url}", highlight=False)
         say("paste these lines into another terminal; commands in that terminal ask the simulator")
         say(
             f'switch a failure on: curl -d \'{{"platform": "bet9ja", "mode": "down"}}\' {simulator.url}/_sim/faults; '

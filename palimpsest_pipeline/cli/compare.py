@@ -11,7 +11,7 @@ import typer
 
 from palimpsest_pipeline.settings import load_settings
 
-from .console import JsonOption, out, parse_instant, print_table
+from .console import JsonOption, out, parse_instant, print_price_table, print_table
 from .csv_and_excel_files import CsvOption, XlsxOption, write_files
 from .fixture_options import AtOption, MarketOption, SrIdArgument, find_market_keys, print_fixture, resolve_instant
 
@@ -48,14 +48,12 @@ def compare(
     for (key, specifier), outcomes in rows.group_by("market_key", "specifier", maintain_order=True):
         home = outcomes["home_platform"][0]
         sellers = outcomes["platform"].unique(maintain_order=True).to_list()
-        headings = [("outcome", False), (home, True), *((name, True) for name in sellers)]
-        lines = []
+        prices = {}
         for (outcome,), sides in outcomes.group_by("outcome_key", maintain_order=True):
             cells = {side["platform"]: _format_price(side, "platform") for side in sides.iter_rows(named=True)}
-            lines.append(
-                [outcome, _format_price(sides.row(0, named=True), "home"), *(cells.get(name) for name in sellers)]
-            )
-        print_table(" ".join(part for part in (key, specifier, _format_margins(outcomes)) if part), headings, lines)
+            prices[str(outcome)] = {home: _format_price(sides.row(0, named=True), "home"), **cells}
+        title = " ".join(part for part in (key, specifier, _format_margins(outcomes)) if part)
+        print_price_table(title, [home, *sellers], prices)
     if rows.height:
         out.print(
             f"{BEST_PRICE_MARK} best   * cannot be backed   (in a competitor's column: home's price against it)",

@@ -6,16 +6,18 @@ Results go to standard output and everything else to standard error. Results are
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.table import Table
 
+from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.domain.printable_text import escape_controls
 from palimpsest_pipeline.runtime.terminal import PrintableConsole, find_output_width
+from palimpsest_pipeline.settings import PLATFORMS_VARIABLE
 
 EXIT_PARTIAL = 3
 """Exit code when only a part succeeded."""
@@ -28,19 +30,35 @@ err = PrintableConsole(stderr=True, width=find_output_width(sys.stderr))
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on standard output.")]
 
 
+def _check_platform(platform: Platform | None) -> Platform | None:
+    from palimpsest_pipeline.platforms.packs import load_packs
+
+    if platform is not None and platform not in load_packs().platforms:
+        raise typer.BadParameter(
+            f"no installed pack has the platform {platform!r}; `palimpsest platforms list` shows those that do"
+        )
+    return platform
+
+
+PlatformOption = Annotated[
+    Platform | None, typer.Option(metavar="PLATFORM", callback=_check_platform, help="Only this platform.")
+]
+
+
 def say(message: str) -> None:
     """Print a line of progress on standard error, so that scripts can read standard output."""
     err.print(message, style="dim", markup=False, highlight=False, soft_wrap=True)
 
 
-def format_command(arguments: str, home: Path) -> str:
-    """Return a `palimpsest` command for pasting into another terminal, with this home folder.
+def format_command(arguments: str, home: Path, platforms: Sequence[Platform] = ()) -> str:
+    """Return a `palimpsest` command that uses this home folder when pasted into another terminal.
 
-    The terminal must be in the same working directory.
+    The terminal must be in the same working directory. With `platforms`, the command makes these the active platforms.
     """
     # uv sets the variable UV for the commands it runs. Without `uv run`, `palimpsest` is then not on the PATH.
     command = "uv run palimpsest" if "UV" in os.environ else "palimpsest"
-    return f"PALIMPSEST_HOME_DIR={shlex.quote(str(home))} {command} {arguments}"
+    active = f"{PLATFORMS_VARIABLE}={','.join(platforms)} " if platforms else ""
+    return f"PALIMPSEST_HOME_DIR={shlex.quote(str(home))} {active}{command} {arguments}"
 
 
 def fail(message: str, code: int = 1) -> typer.Exit:
@@ -115,17 +133,45 @@ def print_frame(title: str, frame: Any) -> None:
     print_table(title, [(name, bool(frame.schema[name].is_numeric())) for name in frame.columns], frame.iter_rows())
 
 
-def print_table(title: str, columns: Sequence[tuple[str, bool]], rows: Iterable[Sequence[Any]]) -> None:
-    """Print rows under `columns`, each a heading and whether its values are numbers.
+PLATFORM_HEADING: Final = "platform"
 
-    A text that does not fit is broken into lines, never cut.
+
+def print_table(title: str, columns: Sequence[tuple[str, bool]], rows: Iterable[Sequence[Any]]) -> None:
+    """Print a table. A column is its heading, and whether its values are numbers.
+
+    A text that does not fit is wrapped, never cut. A platform's key stays on one line, so that it can be copied.
     """
     table = Table(title=title, title_justify="left", header_style="bold")
     for name, is_numeric in columns:
-        table.add_column(name, justify="right" if is_numeric else "left", overflow="fold")
+        table.add_column(
+            name, justify="right" if is_numeric else "left", overflow="fold", no_wrap=name == PLATFORM_HEADING
+        )
     for row in rows:
         table.add_row(*(escape_markup(_format_cell(v)) for v in row))
     out.print(table)
+
+
+MAX_PLATFORM_COLUMNS: Final = 6
+"""Maximum number of platforms side by side. With more, their prices would be wrapped."""
+
+
+def print_price_table(title: str, platforms: Sequence[str], prices: Mapping[str, Mapping[str, str | None]]) -> None:
+    """Print `prices` (outcome to platform to text) as a table with a column per platform.
+
+    With many platforms and few outcomes, each platform has a row instead. With many of both, there are several tables.
+    """
+    if len(platforms) > MAX_PLATFORM_COLUMNS and len(prices) <= MAX_PLATFORM_COLUMNS:
+        headings = [(PLATFORM_HEADING, False), *((outcome, True) for outcome in prices)]
+        rows = [[platform, *(cells.get(platform) for cells in prices.values())] for platform in platforms]
+        print_table(title, headings, rows)
+        return
+    for first in range(0, len(platforms), MAX_PLATFORM_COLUMNS):
+        columns = platforms[first : first + MAX_PLATFORM_COLUMNS]
+        print_table(
+            title,
+            [("outcome", False), *((platform, True) for platform in columns)],
+            [[outcome, *(cells.get(platform) for platform in columns)] for outcome, cells in prices.items()],
+        )
 
 
 def _format_cell(value: Any) -> str:

@@ -25,11 +25,11 @@ def resolve_instant(requested_instant: datetime | None, now: datetime) -> dateti
 
 def find_market_keys(text: str) -> list[str]:
     """Return the keys of the markets that `--market` names. Raises typer.BadParameter for an unknown one."""
-    from palimpsest_pipeline.markets import load_vocabulary
     from palimpsest_pipeline.markets.describe_market import UnknownMarket, find_markets
+    from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 
     try:
-        return [market.market_key for market in find_markets(text, load_vocabulary())]
+        return [market.market_key for market in find_markets(text, load_installed_vocabulary())]
     except UnknownMarket as unknown:
         raise typer.BadParameter(f"{unknown}", param_hint="--market") from unknown
 

@@ -38,7 +38,9 @@ def landing_import(
 
     with open_databases(load_settings()) as pipeline:
         upgrade_schema(pipeline)
-        manifests = import_payloads(pipeline.landing, folder, pipeline.settings.home_platform, pipeline.clock)
+        manifests = import_payloads(
+            pipeline.landing, folder, pipeline.import_platforms, pipeline.installed_platforms, pipeline.clock
+        )
         with pipeline.connect() as conn:
             for manifest in manifests:
                 record_closed(conn, manifest)

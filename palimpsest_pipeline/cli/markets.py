@@ -8,10 +8,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from palimpsest_pipeline.domain.enums import Platform, Sport
+from palimpsest_pipeline.domain.enums import Sport
 from palimpsest_pipeline.settings import load_settings
 
-from .console import EXIT_PARTIAL, JsonOption, escape_markup, fail, out, parse_hour, print_frame, print_table, say
+from .console import (
+    EXIT_PARTIAL,
+    JsonOption,
+    PlatformOption,
+    escape_markup,
+    fail,
+    out,
+    parse_hour,
+    print_frame,
+    print_table,
+    say,
+)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -25,8 +36,6 @@ MAX_LEFT_OUT_LINES = 20
 
 markets_app = typer.Typer(no_args_is_help=True, help="The vocabulary of markets: look up, list, audit.")
 
-PlatformOption = Annotated[Platform | None, typer.Option(help="Only this platform.")]
-
 
 @markets_app.command("show")
 def show(
@@ -37,14 +46,14 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show one market across platforms: its meaning, and its ids, outcomes and specifiers on each."""
-    from palimpsest_pipeline.markets import load_vocabulary
     from palimpsest_pipeline.markets.describe_market import UnknownMarket, find_markets, select_markets
+    from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 
     try:
-        markets = find_markets(key, load_vocabulary())
+        markets = find_markets(key, load_installed_vocabulary())
     except UnknownMarket as unknown:
-        # The user may have typed a word of the market's name, which is neither a key nor an id.
-        n_matches = select_markets(load_vocabulary(), search=key).height if key else 0
+        # The user may have typed a word of the market's name, which is in neither the key nor an id.
+        n_matches = select_markets(load_installed_vocabulary(), search=key).height if key else 0
         hint = (
             f"; `palimpsest markets list --search '{key}'` lists {n_matches} markets with this text"
             if n_matches
@@ -73,21 +82,21 @@ def _print_market(market: "Market") -> None:
             f"complete sets: {', '.join(f'{name} ({n} outcomes)' for name, n in market.complete_sets.items())}",
             highlight=False,
         )
-    for platform in Platform:
+    sellers = list(dict.fromkeys(k.platform for k in market.keys))
+    for platform in sellers:
         feeds = sorted(
             (k.feed, k.external_market_id) for k in market.keys if k.platform == platform and k.feed is not None
         )
         if feeds:
             in_order = ", ".join(market_id for _, market_id in feeds)
             out.print(
-                f"{platform.value} lists it from several feeds; the first one in an answer counts: {in_order}",
+                f"{platform} lists it from several feeds; the first one in an answer counts: {in_order}",
                 highlight=False,
             )
     keys = [(k.platform, k.external_market_id, "\n".join(k.specifier) or "none", k.open_outcomes) for k in market.keys]
     has_open_outcomes = any(k.open_outcomes for k in market.keys)
     headings = ["platform", "market id", "specifier", *(["open outcome ids"] if has_open_outcomes else [])]
     print_table("Sold as", [(name, False) for name in headings], [row[: len(headings)] for row in keys])
-    sellers = [p.value for p in Platform if any(k.platform == p for k in market.keys)]
     rows = [
         (o.ordinal, o.outcome_key, o.name, *(_format_outcome_ids(o.ids.get(p, {})) for p in sellers))
         for o in market.outcomes
@@ -121,10 +130,10 @@ def list_markets(
     as_json: JsonOption = False,
 ) -> None:
     """List the markets of the vocabulary, with their ids on each platform."""
-    from palimpsest_pipeline.markets import load_vocabulary
     from palimpsest_pipeline.markets.describe_market import select_markets
+    from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 
-    markets = select_markets(load_vocabulary(), sport, platform, family, search)
+    markets = select_markets(load_installed_vocabulary(), sport, platform, family, search)
     if as_json:
         out.print_json(json.dumps({"markets": markets.to_dicts()}))
     elif markets.is_empty():
@@ -164,18 +173,23 @@ def audit(
     from palimpsest_pipeline.markets.audit_occurrences import count_by_platform, rank_unmapped
     from palimpsest_pipeline.pipeline.context import Pipeline
     from palimpsest_pipeline.pipeline.market_audit import AuditFilter, audit_markets
+    from palimpsest_pipeline.platforms.packs import load_packs
 
     if source is not None and not any(path.lower().endswith(".csv") for path in paths or []):
         raise typer.BadParameter("it selects rows of a CSV file, but no CSV file is given", param_hint="--source")
     pipeline = Pipeline(load_settings())
     audit_filter = AuditFilter(platform, source, parse_hour(hour) if hour else None)
-    result = audit_markets(paths or [], pipeline.landing, pipeline.adapters, pipeline.vocabulary, audit_filter)
+    # A platform that is named need not be active.
+    adapters = pipeline.adapters if platform is None else {platform: pipeline.get_adapter(platform)}
+    result = audit_markets(paths or [], pipeline.landing, adapters, pipeline.vocabulary, audit_filter)
     if result.occurrences.is_empty() and len(result.left_out) == 1:
         raise fail(f"nothing to audit: {result.left_out[0].where}: {result.left_out[0].reason}")
     _print_left_out(result.left_out)
     if result.occurrences.is_empty():
         raise fail("nothing to audit: the input holds no markets")
     shares, unmapped = count_by_platform(result.occurrences), rank_unmapped(result.occurrences, pipeline.vocabulary)
+    order = load_packs().order_by_trust(shares["platform"])
+    shares = shares[[shares["platform"].to_list().index(platform) for platform in order]]
     if as_json:
         unmapped = unmapped if top is None else unmapped.group_by("platform", maintain_order=True).head(top)
         share_rows = {row.pop("platform"): row for row in shares.to_dicts()}

@@ -5,14 +5,15 @@ Exit codes as in `cli/__main__.py`.
 
 import json
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
-from palimpsest_pipeline.domain.enums import MarketState, Platform
+from palimpsest_pipeline.domain.enums import MarketState
+from palimpsest_pipeline.platforms.packs import load_packs
 from palimpsest_pipeline.settings import load_settings
 
-from .console import JsonOption, out, parse_instant, print_table
+from .console import JsonOption, PlatformOption, out, parse_instant, print_price_table
 from .csv_and_excel_files import CsvOption, XlsxOption, write_files
 from .fixture_options import AtOption, MarketOption, SrIdArgument, find_market_keys, print_fixture, resolve_instant
 
@@ -36,7 +37,7 @@ def prices(
     sr_id: SrIdArgument,
     at: AtOption = None,
     market: MarketOption = None,
-    platform: Annotated[Platform | None, typer.Option(help="Only this platform.")] = None,
+    platform: PlatformOption = None,
     as_json: JsonOption = False,
     csv: CsvOption = None,
     xlsx: XlsxOption = None,
@@ -85,22 +86,14 @@ def _print_prices(fixture: "dict[str, Any]", instant: datetime, rows: "pl.DataFr
         out.print("no prices: no answer in the 24 hours before, or none with the market or platform you chose")
         return
     answered = dict(rows.select("platform", "last_confirmed_at").unique().iter_rows())
-    sellers = [p.value for p in Platform if p.value in answered]
+    sellers = load_packs().order_by_trust(answered)
     for name in sellers:
         out.print(f"{name}: last answer {answered[name]:%Y-%m-%d %H:%M:%S} UTC", highlight=False)
     for (key, specifier), outcomes in rows.group_by("market_key", "specifier", maintain_order=True):
         cells: dict[str, dict[str, str]] = {}
         for row in outcomes.sort("ordinal", "outcome_key", nulls_last=True).iter_rows(named=True):
             cells.setdefault(row["outcome_key"], {})[row["platform"]] = _format_price(row)
-        headings = [("outcome", False), *((name, True) for name in sellers)]
-        print_table(
-            f"{key} {specifier}".rstrip(),
-            headings,
-            [
-                [outcome, *(prices_by_platform.get(name) for name in sellers)]
-                for outcome, prices_by_platform in cells.items()
-            ],
-        )
+        print_price_table(f"{key} {specifier}".rstrip(), sellers, cells)
     out.print(f"{INACTIVE_MARK} cannot be backed", highlight=False)
 
 

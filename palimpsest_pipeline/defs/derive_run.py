@@ -92,19 +92,19 @@ class RunDerivation:
         )
 
 
-def find_products(pipeline: Pipeline, name: str) -> list[Product]:
-    """Return the products with this name: one, or one per platform if it is derived platform by platform."""
-    return [each for each in list_products(pipeline) if each.name.partition("/")[0] == name]
+def find_product(name: str) -> Product:
+    """Return the product of this name."""
+    return next(each for each in list_products() if each.name == name)
 
 
 def derive_run(
     pipeline: Pipeline,
     run: dg.DagsterRun,
     cycles: RunCycles,
-    products: Sequence[Product],
+    product: Product,
     derive: Callable[[Sequence[Manifest]], DerivedCycles],
 ) -> RunDerivation:
-    """Call `derive` for the run's cycles for which one of the `products` is due, oldest first.
+    """Call `derive` for the run's cycles for which the product is due, oldest first.
 
     Deriving a cycle may make the product of later cycles due again; these cycles are derived again. If a cycle fails,
     its error is added to the result's `errors`, and the other cycles are derived. A replay that a sensor requested
@@ -117,8 +117,8 @@ def derive_run(
     with pipeline.connect() as conn:
 
         def read_due(cycle_ids: Collection[int]) -> list[DueProduct]:
-            due = read_due_products(conn, make_due_query(pipeline, products), cycle_ids=cycle_ids)
-            conn.commit()  # end the transaction, so that nothing is locked while `derive` works
+            due = read_due_products(conn, make_due_query(pipeline, conn, [product]), cycle_ids=cycle_ids)
+            conn.commit()  # nothing is locked while `derive` works
             return [each for each in due if not each.is_gone]
 
         while True:
@@ -135,10 +135,10 @@ def derive_run(
             if not hour_by_cycle:
                 break
             tried |= hour_by_cycle.keys()
-            manifests, errors = _read_manifests(pipeline, conn, products, hour_by_cycle)
+            manifests, errors = _read_manifests(pipeline, conn, due, hour_by_cycle)
             derivation.gone_ids |= hour_by_cycle.keys() - errors.keys() - {manifest.cycle_id for manifest in manifests}
             if errors:
-                derivation.errors.append(CyclesFailed(products[0].name.partition("/")[0], errors))
+                derivation.errors.append(CyclesFailed(product.name, errors))
             try:
                 derive(manifests)
             except CyclesFailed as error:
@@ -147,9 +147,8 @@ def derive_run(
         derivation.failed_ids = {each.cycle_id for each in still_due if each.has_failed}
         derivation.waiting_ids = {each.cycle_id for each in still_due} - derivation.failed_ids
         derivation.derived_ids = tried - derivation.failed_ids - derivation.waiting_ids - derivation.gone_ids
-        names = [each.name for each in products]
-        derivation.n_rows_written = count_rows(conn, products[0].schema, names, sorted(derivation.derived_ids))
-        derivation.n_rows = count_rows(conn, products[0].schema, names, cycles.cycle_ids)
+        derivation.n_rows_written = count_rows(conn, product.schema, product.name, sorted(derivation.derived_ids))
+        derivation.n_rows = count_rows(conn, product.schema, product.name, cycles.cycle_ids)
     return derivation
 
 
@@ -176,16 +175,15 @@ def raise_for_failed_cycles(pipeline: Pipeline, run: dg.DagsterRun, cycles: RunC
 
 
 def _read_manifests(
-    pipeline: Pipeline, conn: psycopg.Connection, products: Sequence[Product], hours: Mapping[int, datetime]
+    pipeline: Pipeline, conn: psycopg.Connection, due: Sequence[DueProduct], hours: Mapping[int, datetime]
 ) -> tuple[list[Manifest], dict[int, Exception]]:
     """Return the manifests of the cycles in `hours` (cycle id to hour), and the errors of unreadable ones.
 
-    A cycle that is no longer in the landing is in neither result. Missing and unreadable cycles are recorded in
-    `ops.landed_cycles`. Raises LandingError if the landing cannot be reached.
+    `due` are the due products. A cycle that is no longer in the landing is in neither. Missing and unreadable cycles
+    are recorded. Raises LandingError if the landing cannot be reached.
     """
     manifests: list[Manifest] = []
     errors: dict[int, Exception] = {}
-    versions = {"parser_version": pipeline.parser_version, "mapping_version": pipeline.vocabulary.version}
     for cycle_id, hour in sorted(hours.items()):
         try:
             manifests.append(pipeline.landing.read_manifest(cycle_id, hour))
@@ -195,7 +193,16 @@ def _read_manifests(
             errors[cycle_id] = error
             record_unreadable(conn, cycle_id, error)
             message = redact(f"{type(error).__name__}: {error}", *pipeline.settings.list_secrets())
-            for product in products:
-                record_failure(conn, product.name, cycle_id, landing_digest=None, error=message, **versions)
+            row = landed_cycles.read_cycle(conn, cycle_id)
+            versions = pipeline.find_cycle_versions(row.platforms) if row else None
+            for each in due:
+                if each.cycle_id == cycle_id and versions:
+                    record_failure(
+                        *(conn, each.product, cycle_id),
+                        landing_digest=None,
+                        parser_version=versions.parser,
+                        mapping_version=versions.mapping,
+                        error=message,
+                    )
     conn.commit()
     return manifests, errors

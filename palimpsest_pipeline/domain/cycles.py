@@ -22,6 +22,8 @@ class Cycle:
     """The fixtures to request when the scope is `kickoff` or `events`."""
     slot_at: datetime | None = None
     """Start of the slot of the kickoff cadence for which the cycle runs; None in other scopes."""
+    platforms: tuple[Platform, ...] = ()
+    """The platforms that the cycle covers. Empty for cycles of older versions, which had three platforms."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,22 +1,20 @@
-"""Enums whose values are stored in columns, printed in logs and shared between packages."""
+"""Closed vocabularies, and the key of a platform: the values that columns, logs and packages share."""
 
+import re
 from enum import StrEnum
-from typing import Final
+from typing import Final, NewType
 
 WHOLE_LISTING_KEY: Final = "*"
 """Market key in rows about a listing as a whole."""
 
 
-class Platform(StrEnum):
-    """A bookmaker's site.
+Platform = NewType("Platform", str)
+"""The key of a platform, which is a bookmaker in one country.
 
-    The order of the members is the order of trust in names, country and kickoff; the home platform comes before all of
-    them.
-    """
-
-    BETPAWA = "betpawa"
-    SPORTYBET = "sportybet"
-    BET9JA = "bet9ja"
+It is the name of its pack, followed by `-<country>` outside the pack's default country, e.g. `msport` or `msport-gh`.
+The set of platforms is not fixed: installed packs define it.
+"""
+PLATFORM_PATTERN: Final = re.compile(r"[a-z][a-z0-9]{0,20}(-[a-z]{2})?")
 
 
 class Sport(StrEnum):
@@ -102,6 +100,8 @@ class FailureClass(StrEnum):
     """Status 429, sometimes with Retry-After."""
     BLOCKED = "blocked"
     """Status 403, a block page, HTML instead of JSON, or an empty 202. Requests to the host must stop."""
+    SESSION_EXPIRED = "session_expired"
+    """The site requires a browser's cookie, and the one in the settings is missing or has expired."""
     NOT_FOUND = "not_found"
     """The listing no longer exists."""
     CONTRACT_BROKEN = "contract_broken"

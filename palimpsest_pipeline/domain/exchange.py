@@ -13,6 +13,8 @@ MAX_CACHE_AGE: Final = timedelta(hours=1)
 
 The caches store content for some seconds. A longer age means a wrong header, which would assign prices to a wrong day.
 """
+INCOMPLETE_BOOK_PREFIX: Final = "its book is not complete: "
+"""Start of `failure_detail` of a good answer that is stored as failed because its book failed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from itertools import chain, repeat
 from typing import Final, TypeVar
 
-from .enums import Completeness, ListingKind, Platform, Sport
+from .enums import Completeness, FailureClass, ListingKind, Platform, Sport
 
 T = TypeVar("T")
 
@@ -33,13 +33,19 @@ Such an answer is correct, but it has no odds from before kickoff.
 
 
 class PayloadRejected(Exception):
-    """The error when a body does not have the expected format. `path` is the place in the JSON."""
+    """The error when a body does not have the expected format. `path` is the place in the JSON.
 
-    def __init__(self, platform: Platform, path: str, reason: str) -> None:
+    `failure` is the class of a book's failure when its requests end with this error.
+    """
+
+    def __init__(
+        self, platform: Platform, path: str, reason: str, failure: FailureClass = FailureClass.CONTRACT_BROKEN
+    ) -> None:
         super().__init__(f"{platform}: {path}: {reason}")
         self.platform = platform
         self.path = path
         self.reason = reason
+        self.failure = failure
 
 
 @dataclass(frozen=True, slots=True)

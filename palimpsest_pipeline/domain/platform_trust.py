@@ -5,12 +5,11 @@ from collections.abc import Sequence
 from .enums import Platform
 
 
-def order_by_trust(home: Platform | str, platforms: Sequence[Platform | str] = tuple(Platform)) -> tuple[Platform, ...]:
-    """Return `platforms` in order of trust: home first, then in the order of `Platform`.
+def put_home_first(home: Platform, platforms: Sequence[Platform]) -> tuple[Platform, ...]:
+    """Return `platforms`, which are in order of trust, with home moved to the front.
 
     Raises ValueError when home is not in `platforms`.
     """
-    compared = {Platform(p) for p in platforms}
-    if Platform(home) not in compared:
-        raise ValueError(f"home platform {home} is not among the platforms compared: {', '.join(sorted(compared))}")
-    return (Platform(home), *(p for p in Platform if p in compared and p != home))
+    if home not in platforms:
+        raise ValueError(f"home platform {home} is not among the platforms compared: {', '.join(sorted(platforms))}")
+    return (home, *(platform for platform in platforms if platform != home))

@@ -10,7 +10,7 @@ from .errors import LandingError, LandingIncomplete, LandingUnreadable
 from .expiry import ExpiryResult, expire_hours, list_expired_hours
 from .manifest import Manifest, Segment
 from .reader import USAGE_SCHEMA, LandedCycles, UnreadableCycle, describe_unreadable
-from .recorded_answers import RecordedPayloadError, import_payloads
+from .recorded_answers import RecordedBook, RecordedPayloadError, import_payloads, read_recorded_books
 from .schema import ANSWER_SCHEMA
 from .writer import CycleWriter, Landing
 
@@ -26,6 +26,7 @@ __all__ = [
     "LandingIncomplete",
     "LandingUnreadable",
     "Manifest",
+    "RecordedBook",
     "RecordedPayloadError",
     "Segment",
     "UnreadableCycle",
@@ -35,4 +36,5 @@ __all__ = [
     "import_payloads",
     "list_compactable_hours",
     "list_expired_hours",
+    "read_recorded_books",
 ]

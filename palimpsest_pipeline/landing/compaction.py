@@ -130,7 +130,7 @@ def _group_by_platform(manifests: Sequence[Manifest]) -> dict[Platform, list[_Pa
     for manifest in manifests:
         for platform in dict.fromkeys(segment.platform for segment in manifest.segments):
             parts_by_platform.setdefault(platform, []).append(
-                _Part(manifest, [s for s in manifest.segments if s.platform is platform])
+                _Part(manifest, [s for s in manifest.segments if s.platform == platform])
             )
     return dict(sorted(parts_by_platform.items()))
 
@@ -151,7 +151,7 @@ def _build_hour_file(
         with path.open("rb") as content:
             sha = hashlib.file_digest(content, "sha256").hexdigest()
         file = HourFile(
-            name=f"platform={platform.value}/hour-{sha[:16]}.parquet",
+            name=f"platform={platform}/hour-{sha[:16]}.parquet",
             platform=platform,
             bytes=size,
             sha=sha,
@@ -246,7 +246,7 @@ def _remove_replaced_files(
             if name in segment_names:
                 landing._remove(of_cycle / name)
         for platform in {segment.platform for segment in manifest.segments}:
-            landing._remove_empty(of_cycle / f"platform={platform.value}")
+            landing._remove_empty(of_cycle / f"platform={platform}")
     for name in sorted(landing._list_hour_files(folder) - {file.name for file in files}):
         landing._remove(folder / name)
     landing._remove_empty(folder / UNFINISHED_FOLDER)

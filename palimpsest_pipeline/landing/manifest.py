@@ -34,9 +34,10 @@ class Segment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """The facts of a landed cycle and the list of its segments.
 
-    `stages` are the completed stages of the cycle in order, e.g. discovery, capture. `late` are the platforms whose
-    discovery had not ended when the discovery stage ended. `torn` are the names of segments that cannot be read because
-    the writer died while writing them; readers ignore these files.
+    `stages` are the finished stages of the cycle, in order, e.g. discovery, capture. `late` are the platforms whose
+    discovery had not ended when the stage ended. `platforms` are those that the cycle covers; older versions, which
+    had only three platforms, did not write them. `torn` names files that should be segments and cannot be read because
+    writing them broke off; they are ignored.
     """
 
     cycle_id: int
@@ -53,6 +54,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     segments: tuple[Segment, ...]
     torn: tuple[str, ...] = ()
     late: tuple[Platform, ...] = ()
+    platforms: tuple[Platform, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -89,6 +91,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
             started_at=self.started_at,
             run_id=self.run_id,
             sr_ids=self.sr_ids,
+            platforms=self.platforms,
         )
 
 
@@ -117,6 +120,7 @@ def build_manifest(
         segments=tuple(sorted(segments, key=lambda segment: segment.name)),
         torn=tuple(sorted(torn)),
         late=tuple(dict.fromkeys(late)),
+        platforms=cycle.platforms,
     )
 
 

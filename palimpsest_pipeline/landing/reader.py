@@ -39,7 +39,8 @@ log = logging.getLogger(__name__)
 EVERY_ROW: Final = pl.lit(True)
 KEPT_COLUMNS: Final = frozenset(
     (
-        *("platform", "kind", "external_id", "attempt", "status", "failure", "headers", "bytes"),
+        *("platform", "kind", "path", "params", "external_id", "attempt", "status", "failure", "failure_detail"),
+        *("headers", "bytes"),
         *("requested_at", "received_at", "observed_at"),
     )
 )
@@ -230,7 +231,7 @@ class LandingReader(LandingFiles):
             for segment in manifest.segments:
                 place = index.places.get((manifest.cycle_id, segment.name))
                 size = segment.bytes if place is None else place[1].bytes
-                rows.append((hour, manifest.cycle_id, manifest.scope.value, segment.platform.value, segment.rows, size))
+                rows.append((hour, manifest.cycle_id, manifest.scope.value, segment.platform, segment.rows, size))
         listed = pl.DataFrame(rows, schema=USAGE_SCHEMA, orient="row")
         return listed.group_by("hour", "cycle_id", "scope", "platform", maintain_order=True).agg(
             pl.col("n_answers", "bytes").sum()

@@ -7,14 +7,16 @@ Recorded answers prove that a listing existed, never that it was absent. No requ
     {"file": "paris.json", "platform": "betpawa", "kind": "detail", "external_id": "35429065",
      "received_at": "2026-06-26T10:25:00Z"}
 
-- Required: file (relative to the folder), platform, kind (tree, listing, detail) and received_at (with time zone);
-  external_id too for kind detail.
-- Optional: path, params, method, json_body (the request), tournament_external_id, sr_id, status (200 only), headers,
-  observed_at (within an hour of received_at).
+Required: file (relative to the folder), platform, kind (tree, listing, detail) and received_at (with time zone);
+external_id too for kind detail.
+Optional: path, params, method, json_body (the request), tournament_external_id, sr_id, status (200 only), headers,
+observed_at (within an hour of received_at), book (any text, equal for all answers of one book, if the platform
+sends a book in several parts; path and params then identify the part).
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -61,20 +63,59 @@ class _Entry(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     status: int = 200
     headers: dict[str, str] = {}
     observed_at: datetime | None = None
+    book: str | None = None
 
 
-def import_payloads(landing: Landing, directory: Path, home_platform: Platform, clock: Clock) -> list[Manifest]:
+def import_payloads(
+    landing: Landing, directory: Path, platforms: Sequence[Platform], installed: Collection[Platform], clock: Clock
+) -> list[Manifest]:
     """Import the folder and return the new cycles' manifests: one per UTC hour with new answers.
 
-    An answer is skipped if the hour already has one with the same request, instant and body. Raises
-    RecordedPayloadError before anything is written.
+    A cycle covers `platforms`, home first, and the platforms of its answers: only these make it due. An answer
+    that the hour already has (same request, instant and body) is left out. Raises RecordedPayloadError before anything
+    is written, also for an answer of a platform that is not in `installed`.
     """
-    by_hour: dict[datetime, list[Answer]] = defaultdict(list)
-    for number, raw in enumerate(_read_entries(directory), start=1):
-        answer = _build_answer(directory, number, raw, clock.now())
-        by_hour[floor_to_hour(answer.received_at)].append(answer)
-    manifests = [_import_hour(landing, hour, by_hour[hour], home_platform) for hour in sorted(by_hour)]
+    by_hour: dict[datetime, list[list[Answer]]] = defaultdict(list)
+    for book in read_recorded_books(directory, installed, clock.now()):
+        by_hour[floor_to_hour(_find_start(book.answers))].append(book.answers)
+    manifests = [_import_hour(landing, hour, by_hour[hour], platforms) for hour in sorted(by_hour)]
     return [manifest for manifest in manifests if manifest is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedBook:
+    """The recorded answers of one book, or a single answer of another kind, with the files that hold them."""
+
+    files: list[str] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
+
+
+def read_recorded_books(directory: Path, installed: Collection[Platform], now: datetime) -> list[RecordedBook]:
+    """Return the answers of a folder, those of one book together, in the order of its manifest.
+
+    Raises RecordedPayloadError for a faulty entry, also of a platform that is not in `installed`.
+    """
+    books: dict[tuple[object, ...], RecordedBook] = defaultdict(RecordedBook)
+    for number, raw in enumerate(_read_entries(directory), start=1):
+        answer, entry = _build_answer(directory, number, raw, installed, now)
+        request = answer.request
+        book = books[
+            (number,) if entry.book is None else (request.platform, request.kind, request.external_id, entry.book)
+        ]
+        for earlier_file, earlier_answer in zip(book.files, book.answers, strict=True):
+            if earlier_answer.request.key == request.key:
+                raise RecordedPayloadError(
+                    f"{directory / 'manifest.json'}, entry {number} ({entry.file}): the same request as"
+                    f" {earlier_file} in the book {entry.book!r}. Add the path and params of each, which tell its"
+                    " parts apart."
+                )
+        book.files.append(entry.file)
+        book.answers.append(answer)
+    return list(books.values())
+
+
+def _find_start(answers: Sequence[Answer]) -> datetime:
+    return min(answer.received_at for answer in answers)
 
 
 def _read_entries(directory: Path) -> list[msgspec.Raw]:
@@ -90,7 +131,10 @@ def _read_entries(directory: Path) -> list[msgspec.Raw]:
         raise RecordedPayloadError(f"{path}: not a JSON list of entries ({error}). Correct it.") from error
 
 
-def _build_answer(directory: Path, number: int, raw: msgspec.Raw, now: datetime) -> Answer:
+def _build_answer(
+    directory: Path, number: int, raw: msgspec.Raw, installed: Collection[Platform], now: datetime
+) -> tuple[Answer, _Entry]:
+    """Return the answer of an entry, and the entry."""
     where = f"{directory / 'manifest.json'}, entry {number}"
     try:
         entry = msgspec.json.decode(raw, type=_Entry)
@@ -98,11 +142,15 @@ def _build_answer(directory: Path, number: int, raw: msgspec.Raw, now: datetime)
         name = _find_named_file(raw)
         raise RecordedPayloadError(f"{where}{f' ({name})' if name else ''}: {error}. Correct the entry.") from error
     where = f"{where} ({entry.file})"
-    for field in ("received_at", "observed_at"):
-        instant = getattr(entry, field)
+    if entry.platform not in installed:
+        raise RecordedPayloadError(
+            f"{where}: no installed pack has the platform {entry.platform!r}. Correct it, or install its package."
+        )
+    for name in ("received_at", "observed_at"):
+        instant = getattr(entry, name)
         if instant is not None and instant.tzinfo is None:
             raise RecordedPayloadError(
-                f"{where}: {field} {instant.isoformat()} has no time zone. Write it with one, e.g."
+                f"{where}: {name} {instant.isoformat()} has no time zone. Write it with one, e.g."
                 f" {instant.isoformat()}Z."
             )
     if entry.received_at > now:
@@ -138,7 +186,8 @@ def _build_answer(directory: Path, number: int, raw: msgspec.Raw, now: datetime)
         sr_id=entry.sr_id,
     )
     observed_at = received_at if entry.observed_at is None else entry.observed_at.astimezone(UTC)
-    return Answer(request, 1, received_at, received_at, observed_at, entry.status, entry.headers, body)
+    answer = Answer(request, 1, received_at, received_at, observed_at, entry.status, entry.headers, body)
+    return answer, entry
 
 
 def _find_named_file(raw: msgspec.Raw) -> str | None:
@@ -167,35 +216,43 @@ def _read_body(where: str, path: Path) -> bytes:
     return body
 
 
-def _import_hour(landing: Landing, hour: datetime, answers: list[Answer], home_platform: Platform) -> Manifest | None:
+def _import_hour(
+    landing: Landing, hour: datetime, books: list[list[Answer]], platforms: Sequence[Platform]
+) -> Manifest | None:
     there = landing.list_cycles(hour=hour)
     taken_ids = {manifest.cycle_id for manifest in there}
-    begun = min(answer.received_at for answer in answers)
+    begun = min(map(_find_start, books))
     while make_cycle_id(begun) in taken_ids:
         begun += timedelta(milliseconds=1)
     cycle_id = make_cycle_id(begun)
     if cycle_id in landing.list_unclosed_cycles(hour=hour):
-        # An earlier import of these answers died before it wrote the manifest. Its segments are used, so nothing is
-        # written twice.
-        landing.close_interrupted(
-            Cycle(cycle_id, Trigger.IMPORT, Scope.RECORDED, home_platform, hour, begun), finished_at=begun
-        )
-        return _import_hour(landing, hour, answers, home_platform)
+        # An import of these answers died before its manifest. Its segments count, so that nothing is written twice.
+        landing.close_interrupted(_make_cycle(cycle_id, hour, begun, books, platforms), finished_at=begun)
+        return _import_hour(landing, hour, books, platforms)
     known_identities = {identity for manifest in there for identity in _read_identities(landing, manifest)}
-    new: list[Answer] = []
-    for answer in sorted(answers, key=lambda answer: answer.received_at):
-        identity = (answer.request.key, answer.received_at, hash_body(answer.body))
-        if identity not in known_identities:
-            known_identities.add(identity)
-            new.append(answer)
+    new: list[list[Answer]] = []
+    for answers in sorted(books, key=_find_start):
+        identities = {(answer.request.key, answer.received_at, hash_body(answer.body)) for answer in answers}
+        if not identities <= known_identities:
+            known_identities |= identities
+            new.append(answers)
     if not new:
         return None
-    writer = landing.open_writer(
-        Cycle(cycle_id, Trigger.IMPORT, Scope.RECORDED, home_platform, hour, new[0].received_at)
+    writer = landing.open_writer(_make_cycle(cycle_id, hour, _find_start(new[0]), new, platforms))
+    for answers in new:
+        writer.append_together(answers)
+    last = max(answer.received_at for answers in new for answer in answers)
+    return writer.close(RunStatus.COMPLETED, last, (RECORDED_STAGE,))
+
+
+def _make_cycle(
+    cycle_id: int, hour: datetime, begun: datetime, books: Sequence[Sequence[Answer]], platforms: Sequence[Platform]
+) -> Cycle:
+    covered = {*platforms, *(answers[0].request.platform for answers in books)}
+    return Cycle(
+        *(cycle_id, Trigger.IMPORT, Scope.RECORDED, platforms[0], hour, begun),
+        platforms=tuple(sorted(covered)),
     )
-    for answer in new:
-        writer.append(answer)
-    return writer.close(RunStatus.COMPLETED, new[-1].received_at, (RECORDED_STAGE,))
 
 
 def _read_identities(landing: Landing, manifest: Manifest) -> Iterator[AnswerIdentity]:

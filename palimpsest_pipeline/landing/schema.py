@@ -52,11 +52,8 @@ Earlier versions trusted any `Age` header. If `observed_at` differs from the arr
 the arrival time is used.
 """
 LISTING_COLUMNS: Final[dict[str, str]] = {
-    **{
-        name: name
-        for name in ("platform", "kind", "external_id", "sr_id", "attempt", "status", "failure", "failure_detail")
-    },
-    **{name: name for name in ("requested_at", "received_at", "observed_at")},
+    **{name: name for name in ("platform", "kind", "path", "params", "external_id", "sr_id", "attempt", "status")},
+    **{name: name for name in ("failure", "failure_detail", "requested_at", "received_at", "observed_at")},
     "n_bytes": "bytes",
 }
 """Columns of landed answers without their bodies: new name -> column of `ANSWER_SCHEMA`."""
@@ -77,7 +74,7 @@ def build_frame(cycle_id: int, answers: Sequence[Answer]) -> pl.DataFrame:
     bodies = [answer.body for answer in answers]
     columns: dict[str, Sequence[Any]] = {
         "cycle_id": [cycle_id] * len(answers),
-        "platform": [request.platform.value for request in requests],
+        "platform": [request.platform for request in requests],
         "kind": [request.kind.value for request in requests],
         "method": [request.method for request in requests],
         "path": [request.path for request in requests],

@@ -200,20 +200,25 @@ class CycleWriter:
 
         Raises LandingError when an earlier answer could not be written.
         """
-        platform = answer.request.platform
+        self.append_together([answer])
+
+    def append_together(self, answers: Sequence[Answer]) -> None:
+        """Queue answers of one platform for the same segment, side by side. Otherwise as `append`."""
+        platform = answers[0].request.platform
         with self._changed:
             self._raise_error()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="landing", daemon=True)
                 self._thread.start()
+            is_first = platform not in self._waiting_answers
             platform_answers = self._waiting_answers.setdefault(platform, _WaitingAnswers(time.monotonic()))
-            platform_answers.answers.append(answer)
-            platform_answers.bytes += len(answer.body or b"")
+            platform_answers.answers.extend(answers)
+            platform_answers.bytes += sum(len(answer.body or b"") for answer in answers)
             if len(platform_answers.answers) >= self._flush_answers or platform_answers.bytes >= self._flush_bytes:
                 self._changed.wait_for(lambda: len(self._pending) < PENDING_SEGMENTS)
                 self._start_segment(platform)
-            elif len(platform_answers.answers) == 1:
-                self._changed.notify_all()  # wakes the thread, which then measures how long the answer waits
+            elif is_first:
+                self._changed.notify_all()  # the thread must start to measure its waiting time
 
     def flush(self) -> None:
         """Block until all answers appended so far are in the store."""
@@ -293,7 +298,7 @@ class CycleWriter:
     def _write(self, platform: Platform, answers: Sequence[Answer]) -> Segment:
         number = self._next.get(platform, 0)
         self._next[platform] = number + 1
-        name = f"platform={platform.value}/seg-{number:04d}-{self._tag}.parquet"
+        name = f"platform={platform}/seg-{number:04d}-{self._tag}.parquet"
         buffer = io.BytesIO()
         frame = build_frame(self._cycle.cycle_id, answers)
         frame.write_parquet(buffer, compression="zstd", compression_level=ZSTD_LEVEL, statistics=False)

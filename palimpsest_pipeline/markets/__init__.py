@@ -5,15 +5,19 @@ assign them to every price. Does not belong here: reading answers (platforms), s
 margins and alerts (metrics).
 """
 
+from .key_sets import KeySource
 from .normaliser import NormalisedBatch, build_market_rows, normalise
 from .platform_books import RawBooks
-from .vocabulary import Vocabulary, VocabularyError, load_vocabulary, read_vocabulary
+from .vocabulary import Vocabulary, assign_to_platforms, load_vocabulary, read_vocabulary
+from .vocabulary_files import VocabularyError
 
 __all__ = [
+    "KeySource",
     "NormalisedBatch",
     "RawBooks",
     "Vocabulary",
     "VocabularyError",
+    "assign_to_platforms",
     "build_market_rows",
     "load_vocabulary",
     "normalise",

@@ -8,11 +8,11 @@ from typing import Final
 
 import polars as pl
 
-from palimpsest_pipeline.domain.enums import MappingError, Platform, Sport
+from palimpsest_pipeline.domain.enums import MappingError, Sport
 
 from .normaliser import normalise
 from .platform_books import RawBooks
-from .vocabulary import Vocabulary
+from .vocabulary import Vocabulary, assign_to_platforms
 
 OCCURRENCES_SCHEMA: Final[dict[str, pl.DataType]] = {
     "platform": pl.String(),
@@ -82,7 +82,11 @@ def expand_counted_markets(
     keys = vocabulary.keys.filter(pl.col("sport") == sport).join(
         _select_shared_markets(vocabulary).with_columns(shared=pl.lit(value=True)), on="market_id", how="left"
     )
-    known_markets = keys.group_by("platform", "external_market_id").agg(comparable=pl.col("shared").any())
+    known_markets = (
+        assign_to_platforms(keys, counted_markets["platform"])
+        .group_by("platform", "external_market_id")
+        .agg(comparable=pl.col("shared").any())
+    )
     return (
         counted_markets.select(COUNTED_COLUMNS)
         .join(known_markets, on=("platform", "external_market_id"), how="left", maintain_order="left")
@@ -109,13 +113,13 @@ def _select_shared_markets(vocabulary: Vocabulary) -> pl.DataFrame:
 
 
 def count_by_platform(occurrences: pl.DataFrame) -> pl.DataFrame:
-    """Return one row per platform, in the order of `Platform`.
+    """Return one row per platform, by its key.
 
     Columns: platform, occurrences, mapped, comparable, mapped_share, comparable_share.
     """
     count = pl.col("occurrences")
     return (
-        occurrences.group_by(pl.col("platform").cast(pl.Enum([p.value for p in Platform])))
+        occurrences.group_by("platform")
         .agg(
             count.sum(),
             mapped=count.filter(pl.col("error_class") == "").sum(),
@@ -124,7 +128,6 @@ def count_by_platform(occurrences: pl.DataFrame) -> pl.DataFrame:
         .filter(count > 0)
         .with_columns(mapped_share=pl.col("mapped") / count, comparable_share=pl.col("comparable") / count)
         .sort("platform")
-        .with_columns(pl.col("platform").cast(pl.String))
     )
 
 
@@ -135,7 +138,9 @@ def rank_unmapped(occurrences: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataF
     the number of occurrences, and `triage`: the status in the vocabulary's list of knowingly unmapped markets, or ''.
     """
     identity = ("platform", "sport", "external_market_id")
-    triage = vocabulary.triage.select(*identity, pl.col("status").alias("triage"))
+    triage = assign_to_platforms(vocabulary.triage, occurrences["platform"]).select(
+        *identity, pl.col("status").alias("triage")
+    )
     return (
         occurrences.filter(pl.col("error_class") != "")
         .sort(*identity, "specifier", "name")

@@ -9,7 +9,8 @@ from rapidfuzz import fuzz, process
 from palimpsest_pipeline.domain.enums import Platform, Sport
 from palimpsest_pipeline.domain.errors import PalimpsestError
 
-from .vocabulary import SPECIFIER_PARTS, Vocabulary
+from .canonical_markets import SPECIFIER_PARTS
+from .vocabulary import Vocabulary
 
 MAX_SUGGESTIONS: Final = 5
 MIN_LIKENESS_PERCENT: Final = 50
@@ -22,6 +23,7 @@ CONVERSION_EXAMPLES: Final = {
     "score": ("0:1", "-1"),
     "text": ("2:1", "2:1"),
     "top": ("sr:exact_goals:6+", "6"),
+    "at_least": ("2", "1.5"),
 }
 HALF_STEP_PARTS: Final = {"total", "hcp"}
 """Parts of specifiers whose numbers usually end with .5; the numbers of other parts are counts."""
@@ -128,22 +130,19 @@ def select_markets(
     Columns: market_key, name, sport, family, line_kind, and per platform its market ids, joined by a space ('' when the
     platform does not have the market). `search` is a part of a key, name or id, in any case.
     """
+    platforms = vocabulary.keys["platform"].unique(maintain_order=True).to_list()
     sold = vocabulary.keys.group_by("market_id").agg(
-        pl.col("external_market_id")
-        .filter(pl.col("platform") == p)
-        .unique(maintain_order=True)
-        .str.join(" ")
-        .alias(p.value)
-        for p in Platform
+        pl.col("external_market_id").filter(pl.col("platform") == p).unique(maintain_order=True).str.join(" ").alias(p)
+        for p in platforms
     )
     markets = vocabulary.markets.join(sold, on="market_id", how="left", maintain_order="left").with_columns(
-        pl.col(p.value).fill_null("") for p in Platform
+        pl.col(p).fill_null("") for p in platforms
     )
-    columns = ("market_key", "name", "sport", "family", "line_kind", *(p.value for p in Platform))
+    columns = ("market_key", "name", "sport", "family", "line_kind", *platforms)
     if sport is not None:
         markets = markets.filter(pl.col("sport") == sport)
     if platform is not None:
-        markets = markets.filter(pl.col(platform.value) != "")
+        markets = markets.filter(pl.col(platform) != "") if platform in platforms else markets.clear()
     if family is not None:
         markets = markets.filter(pl.col("family") == family)
     if search is not None:

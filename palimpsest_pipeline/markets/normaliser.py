@@ -84,7 +84,7 @@ def normalise(raw: RawBooks, vocabulary: Vocabulary) -> NormalisedBatch:
     Unknown markets, specifiers and outcomes raise no error; they are reported in `unmapped`.
     """
     batch = encode_books(raw)
-    given_parts = specifiers.split_parts(batch.instances)
+    given_parts = specifiers.split_parts(batch.instances, vocabulary)
     candidates = specifiers.find_candidate_keys(batch.instances, given_parts, vocabulary)
     verdicts = specifiers.judge_instances(batch.instances, candidates, vocabulary)
     choices, places, player_texts = outcome_targets.resolve_outcomes(batch, candidates, vocabulary)

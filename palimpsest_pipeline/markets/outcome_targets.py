@@ -9,20 +9,12 @@ from typing import Final
 
 import polars as pl
 
-from palimpsest_pipeline.domain.enums import Platform
-
 from .numbered_texts import EncodedBatch, pack_numbers, unpack_numbers
-from .specifiers import OUTCOME_VALUE_MARK, extract_line
+from .specifiers import OUTCOME_VALUE_MARK, convert_at_least, extract_line
 from .vocabulary import Vocabulary
 
 LADDER_OUTCOME_PATTERN: Final = r"^\d+:(\d{6})(\d{2})$"
-"""SportyBet's outcome id in ladder markets: market, team, and the n of "n or more"."""
-PLAYER_PREFIX: Final = {Platform.SPORTYBET: "sr:player:"}
-"""Prefix of the text of a player, for platforms whose outcome ids have only the player's number.
-
-BetPawa's number is used as text without a prefix.
-"""
-
+"""An outcome id of ladder markets: market, team, and the n of "n or more"."""
 TARGET_COLUMNS: Final = ("market_id", "specifier", "outcome", "ordinal")
 _MEANING_SCHEMA: Final[dict[str, pl.DataType]] = {
     "ordinal": pl.Int16(),
@@ -70,7 +62,7 @@ def resolve_outcomes(
         [
             _read_listed_ids(batch.outcome_ids, vocabulary),
             _read_ladder_ids(batch.outcome_ids, vocabulary),
-            _read_open_ids(outcome_readings, forms, batch.outcome_ids),
+            _read_open_ids(outcome_readings, forms, batch.outcome_ids, vocabulary),
         ]
     )
     meanings = readings.group_by(*_MEANING_SCHEMA).agg("rule_and_code").with_row_index("meaning")
@@ -138,13 +130,15 @@ def _read_ladder_ids(ids: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
             "ordinal",
             outcome=pl.lit(""),
             player=pl.lit(""),
-            total=_convert_total(pl.col("2")),
+            total=convert_at_least(pl.col("2")).fill_null(""),
         )
         .filter(pl.col("total") != "")
     )
 
 
-def _read_open_ids(offered: pl.DataFrame, forms: pl.DataFrame, ids: pl.DataFrame) -> pl.DataFrame:
+def _read_open_ids(
+    offered: pl.DataFrame, forms: pl.DataFrame, ids: pl.DataFrame, vocabulary: Vocabulary
+) -> pl.DataFrame:
     """Return the meaning of outcome ids that match a template, as rows of `_RULE_MEANING_SCHEMA`.
 
     One regex is applied at a time, because there are few.
@@ -155,9 +149,8 @@ def _read_open_ids(offered: pl.DataFrame, forms: pl.DataFrame, ids: pl.DataFrame
     readings = [pl.DataFrame(schema=_RULE_MEANING_SCHEMA)]
     for number, platform, pattern in forms.select("rule", "platform", "open_pattern").iter_rows():
         groups = re.compile(pattern).groupindex
-        player = (
-            pl.lit(PLAYER_PREFIX.get(Platform(platform), "")) + pl.col("player") if "player" in groups else pl.lit("")
-        )
+        prefix = pl.lit(vocabulary.text_rules[platform].player_prefix)
+        player = prefix + pl.col("player") if "player" in groups else pl.lit("")
         readings.append(
             open_outcomes.filter(pl.col("rule") == number)
             .select("rule_and_code", pl.col("outcome_id").str.extract_groups(pattern).alias("groups"))
@@ -167,16 +160,10 @@ def _read_open_ids(offered: pl.DataFrame, forms: pl.DataFrame, ids: pl.DataFrame
                 ordinal=pl.lit(1, pl.Int16),
                 outcome=player if "player" in groups else "outcome",
                 player=player,
-                total=_convert_total(pl.col("at_least")) if "at_least" in groups else pl.lit(""),
+                total=convert_at_least(pl.col("at_least")).fill_null("") if "at_least" in groups else pl.lit(""),
             )
         )
     return pl.concat(readings).filter(pl.col("outcome") != "")
-
-
-def _convert_total(at_least: pl.Expr) -> pl.Expr:
-    """Return the total for "n or more", which is n - 0.5 as text; '' when n is less than one."""
-    n = at_least.cast(pl.Int64, strict=False)
-    return pl.when(n > 0).then((n - 1).cast(pl.String) + ".5").otherwise(pl.lit(""))
 
 
 def _split_number(number: str, *names: str) -> list[pl.Expr]:

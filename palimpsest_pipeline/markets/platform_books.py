@@ -5,11 +5,11 @@ from typing import Final
 
 import polars as pl
 
-from palimpsest_pipeline.domain.enums import Platform, Sport
+from palimpsest_pipeline.domain.enums import Sport
 
 MARKETS_SCHEMA: Final[dict[str, pl.DataType]] = {
     "capture": pl.UInt32(),
-    "platform": pl.Enum(Platform),
+    "platform": pl.Categorical(),
     "sport": pl.Enum(Sport),
     "market_id": pl.String(),
     "market_name": pl.String(),

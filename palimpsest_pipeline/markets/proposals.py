@@ -12,7 +12,8 @@ from typing import Final
 import polars as pl
 from rapidfuzz import fuzz, process
 
-from .vocabulary import SPECIFIER_PARTS, Vocabulary
+from .canonical_markets import SPECIFIER_PARTS
+from .vocabulary import Vocabulary, assign_to_platforms
 
 UNMAPPED_KEY: Final = ["platform", "sport", "external_market_id", "specifier_schema"]
 PROPOSALS_SCHEMA: Final[dict[str, pl.DataType]] = {
@@ -64,7 +65,8 @@ def propose_mappings(unmapped: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataF
     markets_to_propose = unmapped.select(*UNMAPPED_KEY, "name").sort(UNMAPPED_KEY)
     markets = vocabulary.markets.select("market_id", "market_key")
     first_keys = (
-        vocabulary.keys.sort("key_id")
+        assign_to_platforms(vocabulary.keys, markets_to_propose["platform"])
+        .sort("key_id")
         .unique(UNMAPPED_KEY[:3], keep="first", maintain_order=True)
         .join(markets, on="market_id")
     )

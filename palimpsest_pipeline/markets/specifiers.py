@@ -8,9 +8,9 @@ from typing import Final
 
 import polars as pl
 
-from palimpsest_pipeline.domain.enums import MappingError, Platform
+from palimpsest_pipeline.domain.enums import MappingError
 
-from .vocabulary import Vocabulary
+from .vocabulary import Vocabulary, extract_pack
 
 ERROR_CLASS_TYPE: Final = pl.Enum(["", *MappingError])
 """The reason why an occurrence is unmapped; '' when it is mapped."""
@@ -28,17 +28,18 @@ Only ASCII digits: the regex class for digits matches digits of all scripts, whi
 TEXT_PATTERN: Final = r"^[^\x00|]{1,64}$"
 """Text that is copied unchanged, such as a score."""
 TOP_LIST_PATTERN: Final = r"^sr:[a-z_]+:([0-9]{1,3})\+$"
-"""SportyBet's name of a list of outcomes that ends with "n or more", such as `sr:exact_goals:6+`."""
+"""The unified feed's name of a list of outcomes that ends with "n or more": `sr:exact_goals:6+`."""
 REFUSED_COUNT: Final = -1000
 _INSTANCE_KEY_COLUMNS: Final = ("instance", "key_id")
 
 
-def split_parts(instances: pl.DataFrame) -> pl.DataFrame:
-    """Return one row per part of a specifier: instance, part, value (null when the part has none).
+def split_parts(instances: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
+    """Return instance, part, value (null when the part has none).
 
-    SportyBet's specifiers have named parts; those of the other platforms are one line.
+    The specifiers of some packs have named parts. Those of the others have one part, `line`.
     """
-    has_named_parts = pl.col("platform") == Platform.SPORTYBET
+    named_packs = [pack for pack, rules in vocabulary.text_rules.items() if rules.has_named_parts]
+    has_named_parts = extract_pack(pl.col("platform")).is_in(named_packs)
     with_specifier = instances.filter(pl.col("specifier") != "")
     lines = with_specifier.filter(~has_named_parts).select(
         "instance", pl.lit("line").alias("part"), pl.col("specifier").alias("value")
@@ -66,12 +67,13 @@ def build_schemas(given_parts: pl.DataFrame) -> pl.DataFrame:
 def find_candidate_keys(instances: pl.DataFrame, given_parts: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
     """Return the keys of the vocabulary that each instance satisfies.
 
-    Columns: instance, key_id, platform, market_id, ladder, open_pattern, family and `text`, the canonical specifier.
+    Columns: instance, key_id, platform (the pack's name), market_id, ladder, open_pattern, family and `text`, the
+    canonical specifier.
     """
-    keyed = instances.select("instance", "platform", "sport", external_market_id="market_id").join(
-        _load_keys(vocabulary), on=("platform", "sport", "external_market_id")
-    )
-    # A repeated part has no clear value, so it must not count in place of a missing part.
+    keyed = instances.select(
+        "instance", "sport", platform=extract_pack(pl.col("platform")), external_market_id="market_id"
+    ).join(_load_keys(vocabulary), on=("platform", "sport", "external_market_id"))
+    # A repeated part has no clear value: it must not count in place of a missing part.
     is_unique = pl.struct("instance", "part").is_unique()
     used_parts = _apply_keys(keyed, given_parts.with_columns(value=pl.when(is_unique).then("value")), vocabulary)
     n_met = used_parts.group_by(_INSTANCE_KEY_COLUMNS).agg(n_met=pl.col("counts").sum())
@@ -156,6 +158,8 @@ def _convert_value() -> pl.Expr:
     number = (
         pl.when(conversion == "number")
         .then(_convert_number(value))
+        .when(conversion == "at_least")
+        .then(convert_at_least(value.str.extract("^([0-9]{1,7})$")))
         .when(conversion == "quarters")
         .then(_convert_quarters(value))
         .otherwise(_convert_score(value))
@@ -185,6 +189,12 @@ def _convert_quarters(value: pl.Expr) -> pl.Expr:
     size = units.abs()
     fraction = (size % 4).replace_strict([0, 1, 2, 3], ["", ".25", ".5", ".75"], return_dtype=pl.String)
     return pl.when(units < 0).then(pl.lit("-")).otherwise(pl.lit("")) + (size // 4).cast(pl.String) + fraction
+
+
+def convert_at_least(n: pl.Expr) -> pl.Expr:
+    """Return the total that "n or more" stands for, n - 0.5; null when n is no number above zero."""
+    number = n.cast(pl.Int64, strict=False)
+    return pl.when(number > 0).then((number - 1).cast(pl.String) + ".5")
 
 
 def _convert_score(value: pl.Expr) -> pl.Expr:
@@ -221,7 +231,8 @@ def judge_instances(instances: pl.DataFrame, satisfied: pl.DataFrame, vocabulary
         satisfied.sort("key_id").unique("instance", keep="first", maintain_order=True).select("instance", "family")
     )
     return (
-        instances.join(_select_first_keys(vocabulary), on=market, how="left")
+        instances.with_columns(extract_pack(pl.col("platform")))
+        .join(_select_first_keys(vocabulary), on=market, how="left")
         .join(satisfied_families, on="instance", how="left")
         .select(
             "instance",

@@ -10,6 +10,7 @@ from typing import Final
 import polars as pl
 
 from palimpsest_pipeline.domain.enums import ListingKind, Platform
+from palimpsest_pipeline.domain.platform_trust import put_home_first
 
 from .identify_listings import make_id_sort_keys
 
@@ -31,16 +32,16 @@ _TOURNAMENT_ID_COLUMNS: Final = ["platform", "external_id"]
 
 
 def build_crosswalk(
-    identified: pl.DataFrame, trust: Sequence[Platform | str] = tuple(Platform)
+    identified: pl.DataFrame, platforms: Sequence[Platform], home: Platform
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return `(tournaments, links)` of all platform tournaments that list a match.
 
-    The columns are `TOURNAMENTS_SCHEMA` and `LINKS_SCHEMA`, as in core.
+    Their columns are `TOURNAMENTS_SCHEMA` and `LINKS_SCHEMA`, as in core. `platforms` are in order of trust.
 
-    A platform tournament with a SportRadar id has the key `sr:<id>`. One without joins the tournament that has most of
-    its fixtures on other platforms. If none of these has a SportRadar id, the key is that of the first platform in the
-    order of `Platform` (`<platform>:<external id>`). A platform tournament that mixes matches of several tournaments
-    stays alone. Keys do not depend on `trust`, which only chooses the displayed name and country.
+    A platform tournament with SportRadar's id has the key `sr:<id>`. One without joins the tournament that holds most
+    of its fixtures on other platforms. Tournaments without any link to a SportRadar id join the one on the most
+    trusted platform (`<platform>:<external id>`), and a group that mixes several tournaments stays alone. Keys do not
+    depend on `home`, whose name and country are displayed first.
 
     `n_votes` counts fixtures shared with other platforms under the same key; `confidence` is their share of all shared
     fixtures, a number in [0, 1]. It is 1 for a tournament with its own SportRadar id and for one without shared
@@ -56,7 +57,8 @@ def build_crosswalk(
     votes = shared.join(mixed_groups, on=_TOURNAMENT_ID_COLUMNS, how="anti").join(
         other_groups, on=["platform_other", "external_id_other"], how="anti"
     )
-    keys = _assign_keys(platform_tournaments, votes)
+    keys = _assign_keys(platform_tournaments, votes, platforms)
+    trust = put_home_first(home, platforms)
     return _build_tournaments(platform_tournaments, keys, trust), _build_links(platform_tournaments, shared, keys)
 
 
@@ -125,7 +127,9 @@ def _find_mixed_groups(shared: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _assign_keys(platform_tournaments: pl.DataFrame, shared: pl.DataFrame) -> pl.DataFrame:
+def _assign_keys(
+    platform_tournaments: pl.DataFrame, shared: pl.DataFrame, platforms: Sequence[Platform]
+) -> pl.DataFrame:
     """Return the key of every platform tournament.
 
     A fixture that is also in another platform's tournament is a vote for that tournament's key. Votes are counted in
@@ -135,7 +139,7 @@ def _assign_keys(platform_tournaments: pl.DataFrame, shared: pl.DataFrame) -> pl
         *_TOURNAMENT_ID_COLUMNS, tournament_key=pl.lit("sr:") + pl.col("sr_tournament_id").cast(pl.String)
     )
     keys = own_keys.filter(pl.col("tournament_key").is_not_null())
-    for platform in (None, *_list_platforms(platform_tournaments)):
+    for platform in (None, *_list_platforms(platform_tournaments, platforms)):
         open_tournaments = own_keys.join(keys, on=_TOURNAMENT_ID_COLUMNS, how="anti").select(_TOURNAMENT_ID_COLUMNS)
         if platform is not None:  # no SportRadar id: its own id becomes the key
             unlinked = open_tournaments.filter(pl.col("platform") == platform)
@@ -210,7 +214,7 @@ def _build_links(platform_tournaments: pl.DataFrame, shared: pl.DataFrame, keys:
 
 
 def _build_tournaments(
-    platform_tournaments: pl.DataFrame, keys: pl.DataFrame, trust: Sequence[Platform | str]
+    platform_tournaments: pl.DataFrame, keys: pl.DataFrame, trust: Sequence[Platform]
 ) -> pl.DataFrame:
     """Return each tournament with name and country from the most trusted platform.
 
@@ -218,7 +222,7 @@ def _build_tournaments(
     the one with more matches is used.
     """
     ranks = pl.DataFrame(
-        {"platform": [str(p) for p in trust], "rank": range(len(trust))},
+        {"platform": list(trust), "rank": range(len(trust))},
         schema={"platform": pl.String, "rank": pl.Int32},
     )
     rows = (
@@ -241,8 +245,8 @@ def _build_tournaments(
     return rows.select(pl.col(name).cast(dtype) for name, dtype in TOURNAMENTS_SCHEMA.items())
 
 
-def _list_platforms(platform_tournaments: pl.DataFrame) -> list[str]:
-    order = [p.value for p in Platform]
+def _list_platforms(platform_tournaments: pl.DataFrame, platforms: Sequence[Platform]) -> list[str]:
+    order = list(platforms)
     return sorted(
         platform_tournaments["platform"].unique(), key=lambda p: (order.index(p) if p in order else len(order), p)
     )

@@ -9,12 +9,12 @@ from contextlib import ExitStack, contextmanager, suppress
 
 import polars as pl
 
-from palimpsest_pipeline.domain.enums import FixtureProduct, Platform, Sport
+from palimpsest_pipeline.domain.enums import FixtureProduct, Sport
 from palimpsest_pipeline.domain.errors import PalimpsestError
-from palimpsest_pipeline.markets import load_vocabulary
 from palimpsest_pipeline.pipeline import analyst_role
 from palimpsest_pipeline.pipeline.context import Pipeline, make_embedded_server, make_home
 from palimpsest_pipeline.pipeline.first_day import settle_first_day
+from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 from palimpsest_pipeline.pipeline.landed_cycles import fill_if_incomplete
 from palimpsest_pipeline.runtime.server_sharing import mark_in_use
 from palimpsest_pipeline.runtime.signals import DeferredSignals
@@ -28,8 +28,6 @@ from palimpsest_pipeline.storage.odds import partitions
 from .export_root import mark_complete_root
 
 log = logging.getLogger(__name__)
-
-PLATFORM_NAMES = {Platform.BETPAWA: "BetPawa", Platform.SPORTYBET: "SportyBet", Platform.BET9JA: "Bet9ja"}
 
 
 class SchemaOutOfDate(PalimpsestError):
@@ -72,22 +70,17 @@ def upgrade_schema(pipeline: Pipeline) -> None:
     emptied the current prices, they are derived. If the home folder has no first day, one is written. Raises
     LandingError when the landing cannot be read.
     """
-    vocabulary = load_vocabulary()
+    vocabulary = load_installed_vocabulary()
     migrate.upgrade(
         pipeline.database.url,
         reference=ReferenceRows(
             sports=pl.DataFrame({"sport": [s.value for s in Sport], "name": [s.value.capitalize() for s in Sport]}),
-            bookmakers=pl.DataFrame(
-                {
-                    "platform": [p.value for p in Platform],
-                    "name": [PLATFORM_NAMES[p] for p in Platform],
-                    "trust_rank": list(range(1, len(Platform) + 1)),
-                }
-            ),
             markets=vocabulary.markets,
             outcomes=vocabulary.outcomes,
         ),
     )
+    with pipeline.connect() as conn:
+        pipeline.record_platforms(conn, pipeline.platforms)
     analyst_role.grant_analyst_access(pipeline)
     mark_complete_root(pipeline)
     fill_if_incomplete(pipeline)

@@ -6,7 +6,7 @@ The result are the numbers of the last cycle.
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from palimpsest_pipeline.pipeline.coverage_page import write_page
 from palimpsest_pipeline.pipeline.data_source import DataSource, note_source
 from palimpsest_pipeline.runtime.server_sharing import is_in_use
 from palimpsest_pipeline.settings import Settings, load_settings
+from palimpsest_pipeline.simulator.platforms import DEMO_PLATFORMS
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.ledger import cycle_reader
 from palimpsest_pipeline.storage.marts import mart_reader
@@ -59,10 +60,17 @@ def locate_demo_home(settings: Settings) -> Path:
     return settings.home / "demo"
 
 
-def build_demo_settings(home: Path, base_urls: dict[Platform, str], clock_offset_s: float, ui_port: int) -> Settings:
+def choose_home_platform(configured: Platform, platforms: Sequence[Platform]) -> Platform:
+    """Return the configured home platform if the demo has it, else its first platform."""
+    return configured if configured in platforms else platforms[0]
+
+
+def build_demo_settings(
+    home: Path, base_urls: dict[Platform, str], clock_offset_s: float, configured: Settings
+) -> Settings:
     """Return settings with an embedded server, the simulator for every platform, and no request gaps."""
     platforms = {
-        p.value: {"base_url": url, "proxy": None, "max_in_flight": 16, "min_gap_s": 0, "jitter_s": 0}
+        p: {"base_url": url, "proxy": None, "max_in_flight": 16, "min_gap_s": 0, "jitter_s": 0}
         for p, url in base_urls.items()
     }
     return load_settings(
@@ -76,17 +84,21 @@ def build_demo_settings(home: Path, base_urls: dict[Platform, str], clock_offset
         clock_offset_s=clock_offset_s,
         first_day=None,
         embedded_durable=False,
-        urgent_share=0,  # no urgent cycle runs at the same time
-        ui_port=ui_port,
-        **platforms,
+        urgent_share=0,  # no other cycle runs at the same time
+        ui_port=configured.ui_port,
+        platforms=list(base_urls),
+        home_platform=choose_home_platform(configured.home_platform, list(base_urls)),
+        platform=platforms,
     )
 
 
 @contextmanager
-def run_demo(settings: Settings, *, size: int, seed: int, say: Say) -> Iterator[tuple[Settings, DemoSummary]]:
-    """Run the demo, and yield its settings and numbers with server and simulator still running.
+def run_demo(
+    settings: Settings, *, size: int, seed: int, say: Say, platforms: Sequence[Platform] = DEMO_PLATFORMS
+) -> Iterator[tuple[Settings, DemoSummary]]:
+    """Run the demo of these platforms, and yield its settings and a summary.
 
-    They are stopped after the block. The data stay in the demo's home folder.
+    Its server and simulator run inside the block and are stopped after it. The data stay in the demo's home folder.
     """
     began = time.monotonic()
     home = locate_demo_home(settings)
@@ -94,10 +106,16 @@ def run_demo(settings: Settings, *, size: int, seed: int, say: Say) -> Iterator[
     now = Pipeline(settings).clock.now()
     # Both cycles must be on today's UTC day: a past day cannot be scraped.
     offset_s = -min(60.0 * MINUTES_BETWEEN_CYCLES, 3600.0 * now.hour + 60.0 * now.minute + now.second)
-    say(f"Simulated platforms: {size} fixtures, seed {seed}")
-    with SimulatorProcess(size=size, seed=seed, clock_offset_s=offset_s, log_path=home / "simulator.log") as simulator:
-        first = build_demo_settings(home, simulator.base_urls, offset_s, settings.ui_port)
-        second = build_demo_settings(home, simulator.base_urls, 0, settings.ui_port)
+    say(f"Simulated platforms: {', '.join(platforms)}; {size} fixtures, seed {seed}")
+    with SimulatorProcess(
+        size=size,
+        seed=seed,
+        clock_offset_s=offset_s,
+        log_path=home / "simulator.log",
+        platforms=platforms,
+    ) as simulator:
+        first = build_demo_settings(home, simulator.base_urls, offset_s, settings)
+        second = build_demo_settings(home, simulator.base_urls, 0, settings)
         say("Embedded Postgres and its schema")
         with open_databases(first) as first_pipeline:
             prepare_schema(first_pipeline)

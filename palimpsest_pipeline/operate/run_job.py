@@ -213,10 +213,10 @@ def read_refresh_result(
     not_listed_run = {"status": NOT_LISTED_STATUS, "targets": 0, "fetched": 0, "capture_s": None, "message": ""}
     rows = []
     for platform in pipeline.platforms:
-        run = runs.get(platform.value, not_listed_run)
+        run = runs.get(platform, not_listed_run)
         ms = None if run["capture_s"] is None else round(run["capture_s"] * 1000)
         row = {
-            "platform": platform.value,
+            "platform": platform,
             "status": run["status"],
             "listings": run["targets"],
             "fetched": run["fetched"],

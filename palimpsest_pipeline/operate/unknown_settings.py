@@ -12,9 +12,19 @@ from pathlib import Path
 from typing import Final
 
 from dotenv import dotenv_values
-from pydantic import BaseModel
 
-from palimpsest_pipeline.settings import DOTENV_ENCODING, DOTENV_FILE, ENV_PREFIX, SERVICE_ADDRESS_PATTERN, Settings
+from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline.platforms.packs import load_packs
+from palimpsest_pipeline.settings import (
+    DOTENV_ENCODING,
+    DOTENV_FILE,
+    ENV_PREFIX,
+    SERVICE_ADDRESS_PATTERN,
+    Settings,
+    list_setting_names,
+    name_platform_variable,
+    parse_platform_variable,
+)
 
 SERVER_USER_VARIABLE: Final = "PALIMPSEST_PG_USER"
 """A variable that the embedded Postgres reads itself; it is not a field of the settings."""
@@ -86,15 +96,21 @@ class _KnownNames:
     def __init__(self) -> None:
         unset = Settings.model_construct()
         fields = {f"{ENV_PREFIX}{name.upper()}": getattr(unset, name) for name in Settings.model_fields}
-        self.names = set(unset.to_masked_dict()) | {SERVER_USER_VARIABLE}
-        self._models = {name for name, value in fields.items() if isinstance(value, BaseModel)}
-        mappings = {name for name, value in fields.items() if isinstance(value, dict)} | {
-            name for name in self.names if name.endswith("__HEADERS")
-        }
+        self.names = {*list_setting_names(), SERVER_USER_VARIABLE}
+        mappings = {name for name, value in fields.items() if isinstance(value, dict)} - {f"{ENV_PREFIX}PLATFORM"}
         self._entries = tuple(f"{name}__" for name in mappings)
 
     def __call__(self, name: str) -> bool:
-        return name in self.names | self._models or name.startswith(self._entries)
+        return name in self.names or name.startswith(self._entries) or self._is_platform_variable(name)
+
+    def _is_platform_variable(self, name: str) -> bool:
+        """Return whether the variable sets a value of a platform, in either form, or a whole platform."""
+        if (parsed := parse_platform_variable(name)) is None:
+            return False
+        key, setting = Platform(parsed[0].replace("_", "-")), parsed[1].partition("__")[0]
+        if not setting:
+            return not key or key in load_packs().platforms
+        return key in load_packs().platforms and name_platform_variable(key, setting) in self.names
 
 
 def _find_nearest(name: str, known_names: set[str]) -> str | None:

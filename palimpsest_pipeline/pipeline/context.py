@@ -3,8 +3,9 @@
 Imports no Dagster.
 """
 
+import logging
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,12 +16,14 @@ import psycopg
 
 from palimpsest_pipeline.domain.enums import WHOLE_LISTING_KEY, Platform, Scope
 from palimpsest_pipeline.domain.instants import Clock
+from palimpsest_pipeline.domain.platform_trust import put_home_first
 from palimpsest_pipeline.domain.proxy import Proxy
 from palimpsest_pipeline.domain.secrets import list_header_secrets
-from palimpsest_pipeline.landing import Landing
-from palimpsest_pipeline.markets import Vocabulary, load_vocabulary
+from palimpsest_pipeline.landing import Landing, Manifest
+from palimpsest_pipeline.markets import Vocabulary
 from palimpsest_pipeline.platforms.base import PlatformAdapter
-from palimpsest_pipeline.platforms.registry import build_adapters, join_parser_versions
+from palimpsest_pipeline.platforms.packs import PackError, load_packs
+from palimpsest_pipeline.platforms.registry import build_adapter, join_parser_versions
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.runtime.server_sharing import LOCK_FILE
 from palimpsest_pipeline.scrape import ScrapeEngine, build_host_setups
@@ -28,13 +31,18 @@ from palimpsest_pipeline.scrape.engine import HostHold
 from palimpsest_pipeline.scrape.host_budget import BreakerRule, HostBudget
 from palimpsest_pipeline.scrape.kickoff_cadence import Cadence
 from palimpsest_pipeline.scrape.sinks import AnswerSink, ScrapeObserver
-from palimpsest_pipeline.settings import Settings, SettingsError
+from palimpsest_pipeline.settings import DEFAULT_PLATFORMS, Settings, SettingsError
 from palimpsest_pipeline.storage.archive import Archive
 from palimpsest_pipeline.storage.db.connection import Database
+from palimpsest_pipeline.storage.derivation.due_products import CycleVersions
+from palimpsest_pipeline.storage.ledger.platforms import PlatformRow, write_platforms
 from palimpsest_pipeline.wire import HostConfig
 
 from .ingest.book_reader import BookReader
 from .ingest.books import ListingCache
+from .installed_vocabulary import find_vocabulary_problems, load_installed_vocabulary
+
+log = logging.getLogger(__name__)
 
 DATABASE_NAMES = ("palimpsest", "dagster")
 """Names of the program's own database and of the database for Dagster's storage."""
@@ -98,7 +106,7 @@ class Pipeline:
 
     @cached_property
     def book_reader(self) -> BookReader:
-        return BookReader(lambda: self.landing, lambda: self.adapters, lambda: self.vocabulary)
+        return BookReader(lambda: self.landing, self.get_adapter, lambda: self.vocabulary)
 
     @cached_property
     def seen_listings(self) -> ListingCache:
@@ -110,7 +118,7 @@ class Pipeline:
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        return load_vocabulary()
+        return load_installed_vocabulary()
 
     @cached_property
     def main_markets(self) -> tuple[str, ...]:
@@ -151,22 +159,104 @@ class Pipeline:
 
     @cached_property
     def adapters(self) -> Mapping[Platform, PlatformAdapter]:
-        s = self.settings
-        return build_adapters(
-            betpawa_api_version=s.betpawa.api_version,
-            betpawa_brand=s.betpawa.brand,
-            sportybet_country=s.sportybet.country,
-            bet9ja_cache_version=s.bet9ja.cache_version,
-            max_lists={platform: s.platform(platform).max_discovery_lists for platform in Platform},
-        )
+        """The adapters of the active platforms, most trusted first.
+
+        A platform whose pack cannot be used is left out, and `doctor` names it. Raises SettingsError when home is such
+        a platform.
+        """
+        adapters = {}
+        for platform in load_packs().order_by_trust(self.settings.platforms):
+            try:
+                adapters[platform] = self.get_adapter(platform)
+            except PackError as error:
+                log.warning("%s is left out: %s", platform, error)
+        if self.settings.home_platform not in adapters:
+            raise SettingsError(f"PALIMPSEST_HOME_PLATFORM: {self.settings.home_platform} has no pack that can be used")
+        return adapters
+
+    @cached_property
+    def _installed_adapters(self) -> dict[Platform, PlatformAdapter]:
+        return {}
+
+    def get_adapter(self, platform: Platform) -> PlatformAdapter:
+        """Return the adapter of an installed platform, active or not. Raises PackError."""
+        if platform not in self._installed_adapters:
+            name = load_packs().require(platform).pack.name
+            if (problem := find_vocabulary_problems().get(name)) is not None:
+                raise PackError(f"the vocabulary of the pack {name} cannot be read: {problem}")
+            platform_settings = self.settings.get_platform(platform)
+            self._installed_adapters[platform] = build_adapter(
+                platform, platform_settings.params, platform_settings.max_discovery_lists
+            )
+        return self._installed_adapters[platform]
 
     @property
     def platforms(self) -> tuple[Platform, ...]:
+        """The active platforms, most trusted first."""
         return tuple(self.adapters)
+
+    def list_cycle_platforms(self, manifest: Manifest) -> tuple[Platform, ...]:
+        """Return the platforms that a cycle covers, home among them, most trusted first.
+
+        Cycles of versions that did not write them cover the default ones.
+        """
+        return load_packs().order_by_trust((manifest.home_platform, *(manifest.platforms or DEFAULT_PLATFORMS)))
+
+    @property
+    def installed_platforms(self) -> tuple[Platform, ...]:
+        """All platforms with an installed pack, active or not, most trusted first."""
+        return load_packs().order_by_trust(load_packs().platforms)
+
+    @property
+    def compared_platforms(self) -> tuple[Platform, ...]:
+        """The active platforms: home first, then the most trusted."""
+        return put_home_first(self.settings.home_platform, self.platforms)
+
+    @property
+    def import_platforms(self) -> tuple[Platform, ...]:
+        """The platforms that every imported cycle covers, home first; it also covers those of its answers.
+
+        They are the active ones of the default platforms, which imported cycles have always covered.
+        """
+        return tuple(
+            platform
+            for platform in self.compared_platforms
+            if platform == self.settings.home_platform or platform in DEFAULT_PLATFORMS
+        )
 
     @cached_property
     def parser_version(self) -> str:
-        return join_parser_versions()
+        return join_parser_versions(self.adapters.values())
+
+    def list_unusable_platforms(self, platforms: Iterable[Platform]) -> tuple[Platform, ...]:
+        """Return those of the platforms whose pack is missing or cannot be loaded, in their order."""
+        unusable = []
+        for platform in platforms:
+            try:
+                self.get_adapter(platform)
+            except PackError:
+                unusable.append(platform)
+        return tuple(unusable)
+
+    def find_cycle_versions(self, platforms: Sequence[Platform]) -> CycleVersions | None:
+        """Return the versions of parsers and vocabulary for cycles that cover these platforms.
+
+        None when the pack of one of them cannot be used.
+        """
+        if self.list_unusable_platforms(platforms):
+            return None
+        adapters = [self.get_adapter(platform) for platform in load_packs().order_by_trust(platforms)]
+        mappings = [f"{name}{version}" for name, version in self._list_mapping_versions(platforms)]
+        return CycleVersions(tuple(sorted(platforms)), join_parser_versions(adapters), ".".join(mappings))
+
+    def _list_mapping_versions(self, platforms: Iterable[Platform]) -> list[tuple[str, str]]:
+        names = dict.fromkeys(load_packs().require(p).pack.name for p in load_packs().order_by_trust(platforms))
+        return [(name, self.vocabulary.pack_versions[name]) for name in names]
+
+    def record_platforms(self, conn: psycopg.Connection, platforms: Iterable[Platform]) -> None:
+        """Write names and trust of these platforms into the database. The caller commits. Raises PackError."""
+        rows = [load_packs().require(platform) for platform in platforms]
+        write_platforms(conn, [PlatformRow(row.platform, row.name, row.pack.content.trust) for row in rows])
 
     def connect(self) -> psycopg.Connection:
         return self.database.connect()
@@ -225,10 +315,10 @@ class Pipeline:
 
     def find_host_name(self, platform: Platform) -> str:
         """Return the key under which scrapes store and read the state of the platform's host."""
-        return self.settings.platform(platform).base_url.partition("://")[2]
+        return self.settings.get_platform(platform).base_url.partition("://")[2]
 
     def _build_budget(self, platform: Platform) -> HostBudget:
-        s = self.settings.platform(platform)
+        s = self.settings.get_platform(platform)
         return HostBudget(
             max_in_flight=s.max_in_flight,
             min_gap_s=s.min_gap_s,
@@ -242,7 +332,7 @@ class Pipeline:
 
     def build_host_config(self, platform: Platform) -> HostConfig:
         """Return the address, headers, proxy and limits of a platform's host."""
-        s = self.settings.platform(platform)
+        s = self.settings.get_platform(platform)
         our_headers = {"user-agent": s.user_agent} if s.user_agent else {}
         user_headers = {name: value.get_secret_value() for name, value in s.headers.items()}
         return HostConfig(

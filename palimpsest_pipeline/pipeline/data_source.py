@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 
 import polars as pl
 
-from palimpsest_pipeline.domain.enums import Platform, Trigger
+from palimpsest_pipeline.domain.enums import Trigger
 from palimpsest_pipeline.domain.files import replace_text
 from palimpsest_pipeline.landing import Landing, LandingError
-from palimpsest_pipeline.settings import Settings, SettingsError
+from palimpsest_pipeline.settings import Settings, SettingsError, name_platform_variable
 
 from .context import make_home
 
@@ -89,12 +89,17 @@ def find_source(settings: Settings, landing: Landing) -> DataSource | None:
 
 
 def describe_conflict(settings: Settings, source: DataSource) -> str | None:
-    """Return why these settings must not add answers to data of this origin, with advice, or None."""
-    for platform in Platform:
-        url = settings.platform(platform).base_url
+    """Return why these settings must not add answers to data of this origin, with advice, or None.
+
+    Only active platforms with a pack count, because no other one is ever requested.
+    """
+    for platform in settings.platforms:
+        if platform not in settings.platform:
+            continue  # its pack is missing
+        url = settings.platform[platform].base_url
         if classify_url(url) is source:
             continue
-        variable = f"PALIMPSEST_{platform.value.upper()}__BASE_URL"
+        variable = name_platform_variable(platform, "base_url")
         if source is DataSource.SIMULATED:
             return (
                 f"{settings.home} holds simulated data, and {variable} leads to the real site {url}: start `palimpsest"
@@ -117,7 +122,7 @@ def require_same_source(settings: Settings, landing: Landing, *, has_cycles: boo
     source = find_source(settings, landing)
     if source is None and has_cycles:
         return
-    source = source or classify_url(settings.platform(next(iter(Platform))).base_url)
+    source = source or classify_url(settings.get_platform(settings.home_platform).base_url)
     if conflict := describe_conflict(settings, source):
         raise SettingsError(conflict)
     if read_noted_source(settings.home) is None:

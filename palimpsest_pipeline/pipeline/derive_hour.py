@@ -27,7 +27,7 @@ from palimpsest_pipeline.storage.derivation.due_products import (
 from palimpsest_pipeline.storage.odds import partitions
 
 from .context import Pipeline
-from .landed_cycles import record_gone, record_landed, record_unreadable
+from .landed_cycles import list_platforms, record_gone, record_landed, record_unreadable
 
 log = logging.getLogger(__name__)
 
@@ -84,13 +84,13 @@ def derive_platforms(
     product: str,
     derive: Callable[[Platform], DeriveProduct],
     *,
-    needs: Sequence[str] = (),
+    needs: Sequence[Product] = (),
 ) -> DerivedCycles:
     """Derive a core product platform by platform, for several platforms at the same time.
 
-    Each platform has its own connection and its own call of `derive_cycles`. An error of one platform does not stop the
-    others; it is raised at the end. When the caller is interrupted, the cycles under way are finished and no other
-    cycle begins.
+    Each platform is derived by `derive_cycles` on its own connection, for the cycles that cover it. An error of one
+    platform does not stop the others; it is raised at the end. When the caller is interrupted, the current cycles are
+    finished and no other cycle begins.
     """
     interrupted = Event()
 
@@ -103,14 +103,19 @@ def derive_platforms(
         return derive_cycle
 
     with ThreadPoolExecutor(max_workers=MAX_PARALLEL_PLATFORMS) as pool:
-        names = dict(
-            zip(pipeline.platforms, derived_products.list_platform_products(product, pipeline.platforms), strict=True)
-        )
+        manifests_by_platform: dict[Platform, list[Manifest]] = {}
+        for manifest in manifests:
+            if pipeline.find_cycle_versions(list_platforms(manifest)) is not None:
+                for platform in pipeline.list_cycle_platforms(manifest):
+                    manifests_by_platform.setdefault(platform, []).append(manifest)
         running = [
             pool.submit(
-                derive_cycles, pipeline, manifests, "core", name, stop_if_interrupted(derive(platform)), needs=needs
+                derive_cycles,
+                *(pipeline, covering, "core", derived_products.name_platform_product(product, platform)),
+                stop_if_interrupted(derive(platform)),
+                needs=needs,
             )
-            for platform, name in names.items()
+            for platform, covering in manifests_by_platform.items()
         ]
         try:
             wait(running)
@@ -131,14 +136,15 @@ def derive_cycles(
     product: str,
     derive: DeriveProduct,
     *,
-    needs: Sequence[str] = (),
+    needs: Sequence[Product] = (),
 ) -> DerivedCycles:
     """Derive `product` for every cycle of `manifests` for which it is due, oldest first.
 
-    `storage.derivation.due_products` defines when a product is due. Each cycle is one transaction, which writes the
-    rows and records in `cycle_products` that the product is derived. A repeated call skips recorded cycles. If another
-    process derives the same cycle, this one waits and accepts its result. A cycle for which a core product in `needs`
-    is due is not derived: another run has just landed the cycle, and derives its products in order.
+    `storage.derivation.due_products` defines when a product is due; it never is for a cycle that covers a platform
+    whose pack is missing. Each cycle is one transaction, which writes the rows and records in `cycle_products` that the
+    product is derived. A repeated call skips recorded cycles. If another process derives the same cycle, this one waits
+    and accepts its result. A cycle for which a core product in `needs` is due is not derived: another run has just
+    landed the cycle, and derives its products in order.
 
     When a cycle fails, its earlier rows stay, its error is recorded, and the next cycle is derived. At the end
     CyclesFailed names all failed cycles. An error that no cycle has caused (`OUTAGE_ERRORS`) is raised at once.
@@ -167,13 +173,15 @@ def _derive_cycle(
     schema: derived_products.ProductSchema,
     product: str,
     derive: DeriveProduct,
-    needs: Sequence[str],
+    needs: Sequence[Product],
     derived: DerivedCycles,
 ) -> None:
     """Derive the product of one cycle if it is due, and add the result to `derived`."""
     cycle_id = manifest.cycle_id
-    versions = {"parser_version": pipeline.parser_version, "mapping_version": pipeline.vocabulary.version}
-    query = DueQuery(**versions, products=(Product(schema, product), *(Product("core", name) for name in needs)))
+    versions = pipeline.find_cycle_versions(list_platforms(manifest))
+    if versions is None:
+        return
+    query = DueQuery((versions,), (Product(schema, product), *needs))
 
     def read_due_names() -> set[str]:
         return {each.product for each in read_due_products(conn, query, cycle_ids=[cycle_id])}
@@ -189,12 +197,16 @@ def _derive_cycle(
         due_names = read_due_names()
         if product not in due_names:
             return
-        if not due_names.isdisjoint(needs):
+        if due_names != {product}:
             derived.waiting_cycles.append(cycle_id)
             return
         rows = derive(pipeline, conn, manifest)
         derived_products.mark_derived(
-            conn, schema, product, cycle_id, landing_digest=manifest.digest, n_rows=rows, **versions
+            *(conn, schema, product, cycle_id),
+            landing_digest=manifest.digest,
+            parser_version=versions.parser,
+            mapping_version=versions.mapping,
+            n_rows=rows,
         )
         delete_failure(conn, product, cycle_id)
     derived.cycles.append(cycle_id)
@@ -211,6 +223,7 @@ def _record_failure(
     pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest, product: str, error: Exception
 ) -> None:
     """Record the error of a cycle with its landed digest, and update its row in `ops.landed_cycles`."""
+    versions = pipeline.find_cycle_versions(list_platforms(manifest))
     log.warning("cycle %d: %s could not be derived", manifest.cycle_id, product, exc_info=error)
     try:
         manifest = pipeline.landing.reread_manifest(manifest)
@@ -227,8 +240,8 @@ def _record_failure(
         product,
         manifest.cycle_id,
         landing_digest=digest,
-        parser_version=pipeline.parser_version,
-        mapping_version=pipeline.vocabulary.version,
+        parser_version=versions.parser if versions else "",
+        mapping_version=versions.mapping if versions else "",
         error=redact(f"{type(error).__name__}: {error}", *pipeline.settings.list_secrets()),
     )
     conn.commit()

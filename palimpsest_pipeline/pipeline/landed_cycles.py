@@ -10,7 +10,9 @@ from typing import Final
 
 import psycopg
 
+from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.landing import Landing, LandingIncomplete, LandingUnreadable, Manifest
+from palimpsest_pipeline.settings import DEFAULT_PLATFORMS
 from palimpsest_pipeline.storage.derivation import landed_cycles
 from palimpsest_pipeline.storage.derivation.due_products import delete_failures
 from palimpsest_pipeline.storage.derivation.landed_cycles import LandedCycle
@@ -34,13 +36,25 @@ class RescanResult:
     """Ids of cycles whose files in the landing are incomplete or unreadable, with the reason."""
 
 
+def list_platforms(manifest: Manifest) -> tuple[Platform, ...]:
+    """Return the platforms that a cycle covers, sorted by key.
+
+    Manifests of older versions, which had only three platforms, do not name them.
+    """
+    return tuple(sorted(manifest.platforms or DEFAULT_PLATFORMS))
+
+
 def record_closed(conn: psycopg.Connection, manifest: Manifest) -> None:
     """Record a cycle whose segments and manifest were just written, without checking that the files exist.
 
     The caller commits.
     """
     landed_cycles.write_cycle(
-        conn, LandedCycle(manifest.cycle_id, manifest.partition_hour, manifest.scope, manifest.digest, is_whole=True)
+        conn,
+        LandedCycle(
+            *(manifest.cycle_id, manifest.partition_hour, manifest.scope, list_platforms(manifest), manifest.digest),
+            is_whole=True,
+        ),
     )
 
 
@@ -85,9 +99,9 @@ def forget_cycles(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> None:
 def rescan_landing(pipeline: Pipeline, first: datetime | None = None, end: datetime | None = None) -> RescanResult:
     """Correct the rows of the hours in [first, end) from the landing's manifests, and commit.
 
-    A cycle that is in core or the ledger but not in the landing is recorded as gone. The row of a cycle that is in none
-    of them is deleted. Rows that other processes write meanwhile are kept. Raises LandingError when the landing cannot
-    be listed.
+    A cycle that is in core or the ledger but not in the landing is recorded as gone. Where its manifest cannot be read,
+    its platforms are those of the ledger, else those of its row. The row of a cycle that is in none of them is deleted.
+    Rows that other processes write meanwhile are kept. Raises LandingError when the landing cannot be listed.
     """
     first, end = first or ALL_HOURS[0], end or ALL_HOURS[1]
     with pipeline.connect() as conn:
@@ -96,7 +110,11 @@ def rescan_landing(pipeline: Pipeline, first: datetime | None = None, end: datet
         known_cycles = landed_cycles.read_known_cycles(conn, first, end)
         conn.commit()
         landed = {cycle.cycle_id: cycle for cycle in _list_cycles(pipeline.landing, first, end)}
-        cycles = [*landed.values(), *(cycle for cycle in known_cycles if cycle.cycle_id not in landed)]
+        platforms = {cycle.cycle_id: cycle.platforms for cycle in (*before, *known_cycles) if cycle.platforms}
+        cycles = [
+            replace(cycle, platforms=cycle.platforms or tuple(sorted(platforms.get(cycle.cycle_id, DEFAULT_PLATFORMS))))
+            for cycle in (*landed.values(), *(cycle for cycle in known_cycles if cycle.cycle_id not in landed))
+        ]
         n_corrected = landed_cycles.replace_cycles(conn, before, cycles)
         forget_cycles(conn, [cycle.cycle_id for cycle in (*before, *known_cycles) if cycle.cycle_id not in landed])
     return RescanResult(
@@ -121,7 +139,7 @@ def fill_if_incomplete(pipeline: Pipeline) -> RescanResult | None:
 def _list_cycles(landing: Landing, first: datetime, end: datetime) -> list[LandedCycle]:
     cycles = landing.list_readable_cycles(first, end)
     unreadable = (
-        LandedCycle(cycle.cycle_id, cycle.hour, None, None, is_whole=False, problem=cycle.sentence)
+        LandedCycle(cycle.cycle_id, cycle.hour, None, (), None, is_whole=False, problem=cycle.sentence)
         for cycle in cycles.unreadable
     )
     return [*(_build_landed_cycle(landing, manifest) for manifest in cycles.manifests), *unreadable]
@@ -139,6 +157,7 @@ def _build_landed_cycle(landing: Landing, manifest: Manifest) -> LandedCycle:
         manifest.cycle_id,
         manifest.partition_hour,
         manifest.scope,
+        list_platforms(manifest),
         manifest.digest,
         is_whole=not problem,
         problem=problem,

@@ -6,6 +6,7 @@ Writes nothing.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Final
 
@@ -19,8 +20,9 @@ from palimpsest_pipeline.landing import Landing, LandingError
 from palimpsest_pipeline.markets import Vocabulary
 from palimpsest_pipeline.markets.audit_occurrences import OCCURRENCES_SCHEMA, expand_counted_markets, list_occurrences
 from palimpsest_pipeline.platforms.base import PlatformAdapter
+from palimpsest_pipeline.platforms.packs import load_packs
 
-from .ingest.books import collect_raw_books
+from .ingest.books import collect_raw_books, group_details
 
 ANSWERS_PER_BATCH: Final = 200
 """Number of answers that are normalised together."""
@@ -28,6 +30,11 @@ CSV_COLUMNS: Final = {"platform": "platform", "raw_market_id": "external_market_
 """Required columns of a CSV with counted market ids, and their names here."""
 MANIFEST_FILE: Final = "manifest.json"
 """Name of the file that describes the recorded answers in its folder. It contains no answer."""
+FILE_INSTANT: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""The instant of an answer from a file, which names none.
+
+Before any kickoff: some platforms' matches count as begun by the clock alone.
+"""
 
 Adapters = Mapping[Platform, PlatformAdapter]
 
@@ -173,39 +180,63 @@ def read_landed_details(
             except LandingError as error:
                 yield LeftOutInput(str(landing.root), str(error))
                 continue
-            for answer in landing.iterate_answers(frame.reverse()):
-                listing = (answer.request.platform, answer.request.external_id)
-                if answer.ok and listing not in audited_listings:
-                    item = _decode_answer(answer, adapters, f"cycle {manifest.cycle_id}, {listing[0]} {listing[1]}")
+            adapter = adapters[segment.platform]
+            answers = (answer for answer in landing.iterate_answers(frame) if answer.ok)
+            # An audited listing's answers are dropped before they are decoded.
+            attempts = [
+                (external_id, attempt)
+                for external_id, listing_answers in groupby(answers, lambda answer: answer.request.external_id)
+                if (segment.platform, external_id) not in audited_listings
+                for attempt in group_details(listing_answers, adapter)
+            ]
+            for external_id, attempt in reversed(attempts):
+                listing = (segment.platform, external_id)
+                if listing not in audited_listings:
+                    item = _read_book(attempt, adapter, f"cycle {manifest.cycle_id}, {listing[0]} {listing[1]}")
                     if isinstance(item, Detail):
                         audited_listings.add(listing)
                     yield item
 
 
 def _read_recorded_answer(file: Path, adapters: Adapters, audit_filter: AuditFilter) -> Detail | LeftOutInput:
-    """Return the content of a file as a detail answer of its platform."""
+    """Return the content of a file as a detail answer of its platform.
+
+    Platforms may have the same envelope. Its platform is the first one that can read a book in it.
+    """
     try:
         body = file.read_bytes()
     except OSError as error:
         return LeftOutInput(str(file), f"cannot be read: {error.strerror or error}")
-    now = datetime.now(UTC)
     candidates = tuple(adapters) if audit_filter.platform is None else (audit_filter.platform,)
-    answers = {
-        p: Answer(Request(p, PayloadKind.DETAIL, file.name), 1, now, now, now, 200, {}, body) for p in candidates
-    }
+    at = FILE_INSTANT
+    answers = {p: Answer(Request(p, PayloadKind.DETAIL, file.name), 1, at, at, at, 200, {}, body) for p in candidates}
     verdicts = {p: adapters[p].judge(answer) for p, answer in answers.items()}
-    accepted = [p for p, verdict in verdicts.items() if verdict is None]
-    if accepted:
-        return _decode_answer(answers[accepted[0]], adapters, str(file))
+    items = {p: _read_book([answers[p]], adapters[p], str(file)) for p, verdict in verdicts.items() if verdict is None}
+    if items:
+        return _select_item(items)
     if len(candidates) == 1:
         (verdict,) = verdicts.values()
         return LeftOutInput(str(file), f"no detail answer of {candidates[0]}: {verdict[1] if verdict else ''}")
     return LeftOutInput(str(file), f"no detail answer of {', '.join(candidates)}")
 
 
-def _decode_answer(answer: Answer, adapters: Adapters, where: str) -> Detail | LeftOutInput:
+def _select_item(items: Mapping[Platform, Detail | LeftOutInput]) -> Detail | LeftOutInput:
+    """Return the first book that platforms read in one file; without one, the reason why it is left out."""
+    failures: dict[Platform, LeftOutInput] = {}
+    for platform, item in items.items():
+        if isinstance(item, Detail):
+            return item
+        failures[platform] = item
+    decisive = [failure for failure in failures.values() if failure.is_in_play or len(failures) == 1]
+    if decisive:
+        return decisive[0]
+    reason = "; ".join(f"{platform}: {failure.reason}" for platform, failure in failures.items())
+    return LeftOutInput(next(iter(failures.values())).where, reason)
+
+
+def _read_book(attempt: Sequence[Answer], adapter: PlatformAdapter, where: str) -> Detail | LeftOutInput:
     try:
-        detail = adapters[answer.request.platform].read_detail(answer)
+        detail = adapter.read_detail(attempt)
     except PayloadRejected as rejected:
         return LeftOutInput(
             where, rejected.reason if rejected.reason.startswith("in play") else f"{rejected.path}: {rejected.reason}"
@@ -231,7 +262,7 @@ def _read_counts(file: Path, audit_filter: AuditFilter) -> pl.DataFrame | LeftOu
         if frame.is_empty():
             return LeftOutInput(str(file), f"has no source {audit_filter.source!r}; it has {', '.join(sources)}")
     invalid_rows = frame.filter(
-        ~pl.col("platform").is_in([p.value for p in Platform])
+        ~pl.col("platform").is_in([str(platform) for platform in load_packs().platforms])
         | pl.col("occurrences").cast(pl.Int64, strict=False).is_null()
     )
     if invalid_rows.height:

@@ -16,7 +16,7 @@ from palimpsest_pipeline.storage.derivation.due_products import DueReason
 from palimpsest_pipeline.storage.derivation.landed_cycles import LandedCycle
 
 from .context import Pipeline
-from .due_products import list_due_products
+from .due_products import list_cycles_without_pack, list_due_products
 from .landed_cycles import ALL_HOURS, rescan_landing
 
 
@@ -31,7 +31,7 @@ class CycleProduct:
 
 @dataclass(frozen=True, slots=True)
 class LostCycle:
-    """A cycle some of whose answers are missing in the landing."""
+    """A cycle that cannot be derived: answers are missing in the landing, or a pack cannot be used."""
 
     cycle_id: int
     sentence: str
@@ -49,6 +49,8 @@ class PlannedHour:
     gone_cycles: tuple[LostCycle, ...] = ()
     damaged_cycles: tuple[LostCycle, ...] = ()
     """Cycles of `landed_cycles` with missing segments. The other cycles of the hour can be derived."""
+    cycles_without_pack: tuple[LostCycle, ...] = ()
+    """Cycles of `landed_cycles` that were not derived, and cannot be until a pack is mended."""
 
     @property
     def key(self) -> str:
@@ -56,7 +58,7 @@ class PlannedHour:
 
     @property
     def lost_cycles(self) -> tuple[LostCycle, ...]:
-        return (*self.gone_cycles, *self.damaged_cycles)
+        return (*self.gone_cycles, *self.damaged_cycles, *self.cycles_without_pack)
 
     @property
     def can_be_derived(self) -> bool:
@@ -89,6 +91,7 @@ def plan_hours(
     with pipeline.connect() as conn:
         cycles = landed_cycles.read_cycles(conn, begin, end)
         due = list_due_products(pipeline, conn, first=begin, end=end)
+        without_pack = list_cycles_without_pack(pipeline, conn, first=begin, end=end)
     cycles_by_hour: defaultdict[datetime, list[LandedCycle]] = defaultdict(list)
     for cycle in cycles:
         cycles_by_hour[cycle.partition_hour].append(cycle)
@@ -105,6 +108,11 @@ def plan_hours(
             tuple(_build_gone_cycle(cycle, cycle.cycle_id in stale) for cycle in cycles_by_hour[at] if cycle.is_gone),
             tuple(
                 _build_damaged_cycle(cycle, cycle.cycle_id in stale) for cycle in cycles_by_hour[at] if cycle.problem
+            ),
+            tuple(
+                LostCycle(cycle.cycle_id, cycle.sentence, is_stale=True)
+                for cycle in without_pack
+                if cycle.partition_hour == at
             ),
         )
         for at in (list_hours(first, last) if first and last else sorted(cycles_by_hour))

@@ -1,4 +1,4 @@
-"""The dialects of the three bookmakers: for each site, how to build requests and read answers.
+"""The bookmakers: packs, each with a dialect that builds requests and reads answers.
 
 Pure functions: no network, no frames, no clock.
 """

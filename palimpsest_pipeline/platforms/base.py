@@ -3,7 +3,8 @@
 Dialects do no I/O: they build requests and read answers. The scrape sends the requests.
 """
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from palimpsest_pipeline.domain.enums import FailureClass, Platform, Sport
@@ -14,6 +15,28 @@ USER_AGENT: Final = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
 )
 """A full browser identification; some edges refuse bare product tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class DialectConfig:
+    """The values that make a dialect the adapter of one platform: from its `pack.toml` and its settings.
+
+    `base_url` is the site's own address, whatever host the requests go to. `time_zone` is the zone of local times in
+    its answers. `params` are the dialect's own values. `max_lists` limits the lists (pages, competitions) that one
+    discovery requests.
+    """
+
+    platform: Platform
+    base_url: str
+    time_zone: str
+    headers: Mapping[str, str]
+    sport_ids: Mapping[Sport, str]
+    params: Mapping[str, str]
+    max_lists: int
+
+    def find_sport(self, external_id: str | None) -> Sport | None:
+        """Return the sport that the platform calls by this id; None for any other."""
+        return next((sport for sport, own_id in self.sport_ids.items() if own_id == external_id), None)
 
 
 class DelayedBatch(list[Request]):
@@ -36,7 +59,7 @@ has an answer too, with attempt 0 and the reason.
 
 
 class PlatformAdapter(Protocol):
-    """The dialect of one platform."""
+    """The dialect of one platform. Its class takes a `DialectConfig` alone."""
 
     @property
     def platform(self) -> Platform: ...
@@ -71,23 +94,29 @@ class PlatformAdapter(Protocol):
         """
         ...
 
-    def build_detail_request(self, external_id: str, sr_id: int | None) -> Request:
-        """Return the request for one listing's whole book."""
-        ...
+    def list_detail_requests(self, external_id: str, sr_id: int | None, answers: Sequence[Answer]) -> Sequence[Request]:
+        """Return the requests that one listing's book still needs; none when the book is complete.
 
-    def read_listing(self, answer: Answer) -> Listing:
-        """Return the listing in a detail answer, without reading the book.
-
-        `is_in_play` is set when the match has started. Raises PayloadRejected when the answer cannot be read; its
-        reason begins with "in play" for another feed's answer about a running match.
+        `answers` are the good answers so far, in any order and perhaps repeated. Without any, the result is the first
+        requests. Raises PayloadRejected when the answers do not show what is missing, with the class of the book's
+        failure: `transient` when the book has changed between two answers.
         """
         ...
 
-    def read_detail(self, answer: Answer) -> Detail:
-        """Return the listing and the whole book of a detail answer. A single bad entry becomes a Reject.
+    def read_listing(self, answers: Sequence[Answer]) -> Listing:
+        """Return the listing in the detail answers of one attempt, without reading the book.
 
-        Raises PayloadRejected when the answer cannot be read, and with a reason that begins with "in play" when the
-        match has started: in-play prices are never returned as prematch ones.
+        `is_in_play` is set when the match has started. Raises PayloadRejected when an answer cannot be read; its
+        reason begins with "in play" when the answer comes from the in-play feed.
+        """
+        ...
+
+    def read_detail(self, answers: Sequence[Answer]) -> Detail:
+        """Return the listing and the whole book of the detail answers of one attempt.
+
+        `answers` may be in any order and repeated. A single bad entry becomes a Reject. Raises PayloadRejected when an
+        answer cannot be read or is missing, and with a reason that begins with "in play" when the match has started.
+        A part of a book, or in-play prices, are never returned as a prematch book.
         """
         ...
 

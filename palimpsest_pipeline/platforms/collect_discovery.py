@@ -4,11 +4,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from palimpsest_pipeline.domain.enums import Completeness, FailureClass, PayloadKind, Platform, Sport
+from palimpsest_pipeline.domain.enums import Completeness, PayloadKind, Platform, Sport
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.observations import Discovery, Listing, Reject, TournamentManifest
 from palimpsest_pipeline.domain.printable_text import escape_controls
-from palimpsest_pipeline.wire.retry_rules import FAILURE_RULES
+from palimpsest_pipeline.wire.retry_rules import FAILURE_RULES, HostSignal
 
 from .answer_checks import Verdict
 from .json_values import UnreadableError
@@ -68,7 +68,11 @@ def is_barred(answers: Iterable[Answer]) -> bool:
 
     Then the crawl does not wait and repeats nothing.
     """
-    return any(answer.failure is FailureClass.BLOCKED or not answer.attempt for answer in answers)
+    return any(
+        not answer.attempt
+        or (answer.failure is not None and FAILURE_RULES[answer.failure].host_signal is HostSignal.BLOCK)
+        for answer in answers
+    )
 
 
 def _rank_answer(latest: LatestAnswer) -> tuple[object, ...]:

@@ -263,6 +263,22 @@ def parse_epoch_ms(value: Any) -> datetime | None:
         return None
 
 
+def decode_items(
+    decoder: msgspec.json.Decoder[T],
+    raws: Sequence[msgspec.Raw] | None,
+    path: str,
+    damage: list[tuple[str, str]],
+) -> list[T]:
+    """Return the entries of a list; (path, reason) of each unreadable one goes to `damage`."""
+    items = []
+    for n, raw in enumerate(raws or ()):
+        try:
+            items.append(decoder.decode(raw))
+        except BROKEN_JSON as error:
+            damage.append((f"{path}[{n}]", str(error)))
+    return items
+
+
 def iterate_items(collection: Any) -> Iterator[tuple[str, Any]]:
     """Yield the pairs of an object, or (index, value) of a list; nothing for any other type.
 

@@ -173,7 +173,11 @@ class PriceHistories:
         return self.size_bytes >= self.budget_bytes
 
     def add(self, market: str, stretches: pl.DataFrame, states: pl.DataFrame, outcomes: Sequence[str]) -> None:
-        """Add the lines of a market of some fixtures. Fixtures without a price in it get no line."""
+        """Add the lines of a market of some fixtures. Fixtures without a price in it get no line.
+
+        Rows of platforms that are not on the page are ignored, such as those of a platform that is no longer active.
+        """
+        stretches, states = (rows.filter(pl.col("platform").is_in(self.platforms)) for rows in (stretches, states))
         lines = rank_main_lines(filter_priced_since(stretches, self.since))
         main_stretches = stretches.join(lines, on=["sr_id", "specifier"], how="semi")
         turns = compute_turning_points(

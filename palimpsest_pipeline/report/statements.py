@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import polars as pl
 
-from palimpsest_pipeline.domain.enums import Completeness, PresenceEvidence, Scope
-from palimpsest_pipeline.domain.platform_trust import order_by_trust
+from palimpsest_pipeline.domain.enums import Completeness, Platform, PresenceEvidence, Scope
+from palimpsest_pipeline.domain.platform_trust import put_home_first
 from palimpsest_pipeline.storage.marts.page_coverage import Coverage
 
 ALL_PLATFORMS: Final = "all"
@@ -95,7 +95,7 @@ def list_offers(coverage: Coverage) -> list[PlatformOffer]:
     }
     return [
         _build_offer(rows[key], coverage, completeness_by_platform[key])
-        for key in map(str, order_by_trust(coverage.home_platform, list(rows)))
+        for key in put_home_first(Platform(coverage.home_platform), [Platform(key) for key in rows])
     ]
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from palimpsest_pipeline.domain.cycles import Cycle, CycleResult, Target
 from palimpsest_pipeline.domain.enums import FailureClass, PayloadKind, Platform
-from palimpsest_pipeline.domain.exchange import Request
+from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.instants import Clock
 from palimpsest_pipeline.platforms.base import PlatformAdapter
 
@@ -48,11 +48,11 @@ async def capture_targets(
 ) -> CycleResult:
     """Request every listing of every target, the most urgent targets first.
 
-    Listings of platforms without an adapter or client are skipped. All listings of a fixture start together if the
-    limits of their hosts allow it. Ranks are recomputed every `rerank_interval_s` seconds. A target that kicks off
-    while it waits is not requested; its listings count as not found. A listing that `source` submits is requested
-    together with the waiting listings of its fixture, otherwise alone. The capture lasts at least as long as `source`
-    runs.
+    Listings of platforms without adapter or host are left out. All listings of a fixture start together if their hosts
+    allow it. A waiting target moves up when it becomes urgent; a target that kicks off while it waits is not requested,
+    and counts as not found. Where a book needs several requests, the further ones follow at once; if one of them fails,
+    the listing has failed. A listing that `source` finds joins the others of its fixture while these wait, and is
+    requested alone otherwise; the capture lasts at least as long as the source.
 
     `tally` counts the outcomes as they arrive, so the caller can also summarise a cancelled capture.
     `read_earlier_result` is called at the end and returns the result of the cycle's discovery; the result covers both
@@ -155,7 +155,7 @@ class _Capture:
                 self._open_jobs[future] = job, whole_target, rank
                 return future
         rank = rank_target(new_part, self._home, now)
-        submitted = self._engine.submit(rank, requests)
+        submitted = self._engine.submit(rank, requests, list_missing=self._list_missing_requests)
         self._open_jobs[submitted.results] = submitted.job_key, new_part, rank
         return submitted.results
 
@@ -169,22 +169,23 @@ class _Capture:
                 self._open_jobs[future] = job, target, new_rank
 
     def _build_requests(self, target: Target) -> list[Request]:
-        requests = []
-        for platform, external_ids in target.listings.items():
-            if platform in self._adapters and platform in self._engine.hosts:
-                built_requests = (
-                    self._build_request(platform, external_id, target.sr_id) for external_id in external_ids
-                )
-                requests += [request for request in built_requests if request is not None]
-        return requests
+        return [
+            request
+            for platform, external_ids in target.listings.items()
+            if platform in self._adapters and platform in self._engine.hosts
+            for external_id in external_ids
+            for request in self._build_first_requests(platform, external_id, target.sr_id)
+        ]
 
-    def _build_request(self, platform: Platform, external_id: str, sr_id: int | None) -> Request | None:
-        """Build the request for a listing; None when the platform's adapter cannot build one.
+    def _build_first_requests(self, platform: Platform, external_id: str, sr_id: int | None) -> Sequence[Request]:
+        """Return the first requests for a listing.
 
-        In that case the listing is finished.
+        Return none when the dialect cannot build one; the listing is then finished.
         """
         try:
-            return self._adapters[platform].build_detail_request(external_id, sr_id)
+            if requests := self._adapters[platform].list_detail_requests(external_id, sr_id, ()):
+                return requests
+            raise ValueError("the dialect has no request for it")
         except Exception as error:
             log.exception("%s: no request for listing %s", platform, external_id)
             request = Request(platform, PayloadKind.DETAIL, "", external_id=external_id, sr_id=sr_id)
@@ -192,7 +193,10 @@ class _Capture:
             answer = build_unasked_answer(request, FailureClass.PERMANENT, f"not asked: {describe_error(error)}", now)
             self._engine.observers.on_planned(platform, 1, request.kind)
             self._engine.observers.on_outcomes([build_outcome(answer, now)])
-            return None
+            return ()
+
+    def _list_missing_requests(self, first: Request, answers: Sequence[Answer]) -> Sequence[Request]:
+        return self._adapters[first.platform].list_detail_requests(first.external_id or "", first.sr_id, answers)
 
 
 async def _run_source(source: TargetSource | None, submit_targets: TargetSubmitter) -> None:

@@ -14,7 +14,7 @@ import polars as pl
 
 from palimpsest_pipeline.domain.cycles import Cycle, CycleResult, EventOutcome, PlatformRun
 from palimpsest_pipeline.domain.enums import Completeness, FailureClass, PayloadKind, Platform, RunStatus
-from palimpsest_pipeline.domain.exchange import Answer, Request
+from palimpsest_pipeline.domain.exchange import INCOMPLETE_BOOK_PREFIX, Answer, Request
 from palimpsest_pipeline.domain.observations import Discovery
 
 from .host_budget import HostBudget
@@ -51,6 +51,31 @@ def build_outcome(last_answer: Answer, first_at: datetime) -> EventOutcome:
         bytes=len(last_answer.body or b""),
         duration_ms=_measure_ms(first_at, last_answer.received_at),
         observed_at=last_answer.observed_at if last_answer.ok else None,
+    )
+
+
+def combine_outcomes(outcomes: Sequence[EventOutcome], failure: tuple[FailureClass, str] | None = None) -> EventOutcome:
+    """Return the ledger line of a listing from the lines of its requests.
+
+    One failed request fails the listing; of several the last one decides. `failure` is the class and description of a
+    failure that none of the requests shows. A good line is observed at its earliest answer.
+    """
+    last = max(outcomes, key=lambda outcome: (outcome.failure is not None, outcome.received_at))
+    if failure is not None:
+        last = replace(last, status=RunStatus.FAILED, failure=failure[0], failure_detail=failure[1])
+    if len(outcomes) == 1 and failure is None:
+        return last
+    requested_at = min(outcome.requested_at for outcome in outcomes)
+    received_at = max(outcome.received_at for outcome in outcomes)
+    instants = [outcome.observed_at for outcome in outcomes if outcome.observed_at is not None]
+    return replace(
+        last,
+        attempts=sum(outcome.attempts for outcome in outcomes),
+        requested_at=requested_at,
+        received_at=received_at,
+        bytes=sum(outcome.bytes for outcome in outcomes),
+        duration_ms=_measure_ms(requested_at, received_at),
+        observed_at=min(instants) if instants and last.failure is None else None,
     )
 
 
@@ -143,7 +168,7 @@ def build_running_runs(
     """
     runs = []
     for platform, counts in tally.counts_by_platform.items():
-        platform_outcomes = [outcome for outcome in tally.outcomes if outcome.platform is platform]
+        platform_outcomes = [outcome for outcome in tally.outcomes if outcome.platform == platform]
         runs.append(
             _build_run(
                 platform,
@@ -208,17 +233,16 @@ def rebuild_outcomes(
 ) -> tuple[list[EventOutcome], list[PlatformRun]]:
     """Compute ledger lines and runs of a cycle whose process died, from its landed answers.
 
-    `landed_answers` has the columns platform, kind, external_id, sr_id, attempt, status (HTTP), failure,
-    failure_detail, requested_at, received_at, observed_at, n_bytes (of the uncompressed body). It needs no bodies, and
-    its order does not matter. Every run gets `status` and `message`. `n_discovered` is the number of listings that each
-    platform's discovery found, if known.
+    Columns: platform, kind, path, params, external_id, sr_id, attempt, status (HTTP), failure, failure_detail,
+    requested_at, received_at, observed_at, n_bytes (of the body, unpacked). Answers of every kind are used; bodies are
+    not needed.
+    Every run gets `status` and `message`. `n_discovered` is the number of listings that each platform's discovery
+    found, if it is known. The result does not depend on the order of the rows.
     """
     discovery, capture = rebuild_tallies(landed_answers)
     discovered_counts, runs = n_discovered or {}, []
-    for platform in sorted(
-        discovery.counts_by_platform.keys() | capture.counts_by_platform.keys(), key=list(Platform).index
-    ):
-        platform_outcomes = [outcome for outcome in capture.outcomes if outcome.platform is platform]
+    for platform in sorted(discovery.counts_by_platform.keys() | capture.counts_by_platform.keys()):
+        platform_outcomes = [outcome for outcome in capture.outcomes if outcome.platform == platform]
         stage_runs = [
             _build_run(platform, tally.counts_by_platform[platform], landed_answers["received_at"].max(), status=status)  # type: ignore[arg-type]
             for tally in (discovery, capture)
@@ -242,7 +266,7 @@ def rebuild_tallies(landed_answers: pl.DataFrame) -> tuple[StageTally, StageTall
 
     The columns are those of `rebuild_outcomes`.
     """
-    outcome_by_listing: dict[tuple[Platform, str], EventOutcome] = {}
+    outcomes_by_listing: dict[tuple[Platform, str], dict[tuple[str, str], EventOutcome]] = defaultdict(dict)
     discovery, capture = StageTally(counts_details=False), StageTally(counts_discovery=False)
     for row in landed_answers.sort("requested_at", "attempt", "received_at").iter_rows(named=True):
         answer = _rebuild_answer(row)
@@ -250,11 +274,15 @@ def rebuild_tallies(landed_answers: pl.DataFrame) -> tuple[StageTally, StageTall
         if answer.request.kind is not PayloadKind.DETAIL or external_id is None:
             discovery.counts_by_platform[platform].add_attempt(answer, row["n_bytes"])
             continue
-        capture.counts_by_platform[platform].add_attempt(answer, row["n_bytes"])
-        outcome_by_listing[platform, external_id] = _add_answer(
-            outcome_by_listing.get((platform, external_id)), answer, row["n_bytes"]
-        )
-    capture.outcomes.extend(outcome_by_listing.values())
+        is_good_part = answer.failure_detail.startswith(INCOMPLETE_BOOK_PREFIX)
+        counted_answer = replace(answer, failure=None) if is_good_part else answer
+        capture.counts_by_platform[platform].add_attempt(counted_answer, row["n_bytes"])
+        outcomes, request = outcomes_by_listing[platform, external_id], (row["path"], row["params"])
+        outcomes[request] = _add_answer(outcomes.get(request), answer, row["n_bytes"])
+    for outcomes in outcomes_by_listing.values():
+        # A book lands good answers only when it is complete, so one good answer proves all of them.
+        good_outcomes = [outcome for outcome in outcomes.values() if outcome.failure is None]
+        capture.outcomes.append(combine_outcomes(good_outcomes or list(outcomes.values())))
     return discovery, capture
 
 

@@ -10,12 +10,17 @@ from palimpsest_pipeline.domain.exchange import Answer
 
 
 class AnswerSink(Protocol):
-    """Receives every answer of every attempt, immediately and in the order of arrival.
+    """Receives every answer of every attempt, in order of arrival.
 
-    An error that it raises stops the scrape, so no answer is fetched that cannot be stored.
+    An answer comes at once; the answers of one book come when the book is complete or has failed. Its errors end the
+    scrape: no answer is fetched that cannot be stored.
     """
 
     def append(self, answer: Answer) -> None: ...
+
+    def append_together(self, answers: Sequence[Answer]) -> None:
+        """Receive the answers of one book, which must be stored together."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +46,16 @@ class ScrapeObserver(Protocol):
     def on_planned(self, platform: Platform, n: int, kind: PayloadKind) -> None:
         """Handle `n` more planned requests of this kind to this platform.
 
-        A negative `n` removes planned requests that will not be sent.
+        All requests for one listing count as one. A negative `n` takes back requests that were planned and will not be
+        sent.
         """
         return
 
     def on_answer(self, answer: Answer) -> None:
-        """Handle the answer of one attempt, after it was stored."""
+        """Handle the answer of one attempt, after it was stored.
+
+        A good answer of a book that failed is good here, and stored as failed.
+        """
         return
 
     def on_outcomes(self, outcomes: Sequence[EventOutcome]) -> None:

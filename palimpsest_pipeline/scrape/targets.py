@@ -8,6 +8,7 @@ from typing import Any, Final
 from palimpsest_pipeline.domain.cycles import Target
 from palimpsest_pipeline.domain.enums import ListingKind, Platform
 from palimpsest_pipeline.domain.observations import MIN_RELISTING_GAP, Listing
+from palimpsest_pipeline.domain.platform_trust import put_home_first
 
 URGENCY_TIERS: Final = (timedelta(minutes=30), timedelta(minutes=120))
 """Limits of the time to kickoff that divide fixtures into groups.
@@ -16,17 +17,18 @@ Fixtures that kick off within the first limit come first, then those within the 
 """
 
 
-def build_targets(listings: Iterable[Listing], home: Platform, now: datetime) -> list[Target]:
-    """Return the fixtures that have not kicked off, in the order in which to request them.
+def build_targets(
+    listings: Iterable[Listing], platforms: Sequence[Platform], home: Platform, now: datetime
+) -> list[Target]:
+    """Return the fixtures that have not kicked off yet, in the order in which to request them.
 
     Only matches count, and none that is in play. The listings of a fixture have the same SportRadar id. A listing
     without one joins a fixture through its Genius id, or is a target of its own.
 
-    The kickoff is that of the most trusted platform (home first, then the order of Platform). If this platform has
-    several listings, the one with the most markets decides. A kickoff that is not credible is ignored, and a fixture
-    without a credible kickoff is not a target. If a platform has listed the match again with a kickoff more than
-    `MIN_RELISTING_GAP` later, the older listing's kickoff is ignored, and the older listing is not requested after that
-    kickoff.
+    The kickoff is the claim of the most trusted platform (home, then in the order of `platforms`); of several listings
+    there, the one with most markets. A kickoff that is not credible is ignored, and a fixture without any credible
+    kickoff is not a target. A kickoff more than `MIN_RELISTING_GAP` before the latest one of its platform is ignored
+    too: the match was listed again, and the old listing is not requested once its kickoff has passed.
 
     The result does not depend on the order of `listings` or on duplicates.
     """
@@ -40,7 +42,8 @@ def build_targets(listings: Iterable[Listing], home: Platform, now: datetime) ->
     for listing in matches:
         sr_id = listing.sr_id if listing.sr_id is not None else fixture_of_genius.get(listing.genius_id)
         groups[sr_id, "" if sr_id is not None else f"{listing.platform} {listing.external_id}"].append(listing)
-    targets = (_build_target(sr_id, group, home, now) for (sr_id, _), group in groups.items())
+    trust = put_home_first(home, platforms)
+    targets = (_build_target(sr_id, group, trust, now) for (sr_id, _), group in groups.items())
     return order_targets((target for target in targets if target is not None), home, now)
 
 
@@ -95,7 +98,9 @@ def _map_genius_ids(matches: Iterable[Listing]) -> dict[int | None, int]:
     return {genius_id: min(sr_ids) for genius_id, sr_ids in claims.items() if len(sr_ids) == 1}
 
 
-def _build_target(sr_id: int | None, group: Sequence[Listing], home: Platform, now: datetime) -> Target | None:
+def _build_target(
+    sr_id: int | None, group: Sequence[Listing], trust: Sequence[Platform], now: datetime
+) -> Target | None:
     claims = [listing for listing in group if listing.has_credible_kickoff(now)]
     if not claims:
         return None
@@ -108,7 +113,6 @@ def _build_target(sr_id: int | None, group: Sequence[Listing], home: Platform, n
     for listing in group:
         if listing not in outdated or listing.kickoff_at > now:
             by_platform[listing.platform].append(listing)
-    trust = [home, *(platform for platform in Platform if platform is not home)]
     ids = {
         platform: tuple(sorted((x.external_id for x in by_platform[platform]), key=_make_id_sort_key))
         for platform in trust

@@ -1,5 +1,5 @@
-"""A simulation of the three bookmakers' sites from one deterministic world, in its own process.
+"""A simulation of the sites of any packs' platforms, from one deterministic world, in its own process.
 
-It is used by tests, demonstrations and work without a network. It imports only the domain package; only the command
-line and the tests import it.
+It is used by tests, demonstrations and work without a network. It imports only the domain and the packs; only the
+commands, the packs' renderings and the tests import it.
 """

@@ -15,8 +15,12 @@ from datetime import UTC, datetime, timedelta
 
 import uvicorn
 
+from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline.platforms.packs import PackError
+
 from .app import REAL_BODIES, RENDERED_BODIES, Simulator, build_app
 from .latency import Latency
+from .platforms import PLATFORMS
 
 PARENT_CHECK_INTERVAL_S = 1.0
 
@@ -25,7 +29,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m palimpsest_pipeline.simulator", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0 picks a free port")
-    parser.add_argument("--size", type=int, default=120, help="fixtures in the union of the three platforms")
+    parser.add_argument("--size", type=int, default=120, help="fixtures in the union of the platforms")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--epoch", help="ISO instant at which the world starts; default: now, floored to the minute")
     parser.add_argument(
@@ -46,6 +50,7 @@ def _parse_arguments() -> argparse.Namespace:
         help=f"{RENDERED_BODIES} (default): details rendered on request; {REAL_BODIES}: details of real size, packed "
         "at the start; or a folder of captured answers",
     )
+    parser.add_argument("--platforms", default=",".join(PLATFORMS), help="platforms to serve, separated by commas")
     parser.add_argument("--parent-pid", type=int, help="exit when this process has ended")
     return parser.parse_args()
 
@@ -107,8 +112,9 @@ def main() -> None:
             strict=arguments.strict,
             latency=_parse_latencies(arguments.latency),
             bodies=arguments.bodies,
+            platforms=[Platform(key) for key in arguments.platforms.split(",")],
         )
-    except ValueError as error:
+    except (PackError, ValueError) as error:
         raise SystemExit(str(error)) from None
     try:
         bound_socket = socket.create_server((arguments.host, arguments.port), backlog=512)

@@ -1,12 +1,13 @@
-"""The web server: the routes of the three platforms, each under its own prefix, and `/_sim` controls.
+"""The web server: the routes of all platforms, each under its own prefix, and `/_sim` controls.
 
-The `render_*` modules build the answers. This module parses requests, refuses those that the real platforms refuse,
-counts requests, and caches details.
+The packs render answers. This module reads requests, refuses the requests that the platforms refuse, counts, and caches
+rendered details. Platforms with the dialect of one of the world's three platforms have routes here; the
+others have theirs in `pack_sites`.
 """
 
 import gzip
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,15 +19,17 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline.platforms.bet9ja.simulator import Bet9jaRenderer
+from palimpsest_pipeline.platforms.betpawa.simulator import BetPawaRenderer, QueryError
+from palimpsest_pipeline.platforms.sportybet.simulator import SportyBetRenderer, build_envelope, build_refusal
+from palimpsest_pipeline.simulator.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET
 
 from .bodies import PackedDetails, load_captured, pad_details
 from .book import BookGenerator
 from .damaged_answers import BOMB_MB, FAR_PAGE, build_bomb, remove_tournament
 from .faults import Fault, FaultBoard
 from .latency import Latency, LatencyTable
-from .render_bet9ja import Bet9jaRenderer
-from .render_betpawa import BetPawaRenderer, QueryError
-from .render_sportybet import SportyBetRenderer, build_envelope, build_refusal
+from .pack_sites import SiteRenderer, SiteRoute, build_renderer, find_world_platform
 from .route import Endpoint, Handler, SimulatorControls, get_request_faults
 from .script import apply_script
 from .timeline import Timeline
@@ -49,7 +52,7 @@ def _make_json_response(
     request: Request, body: Any, status: int = 200, headers: dict[str, str] | None = None
 ) -> Response:
     raw = msgspec.json.encode(body)
-    if len(raw) >= MIN_GZIP_BYTES and _accepts_gzip(request):
+    if status == 200 and len(raw) >= MIN_GZIP_BYTES and _accepts_gzip(request):
         return _make_packed_response(request, gzip.compress(raw, GZIP_LEVEL, mtime=0), headers)
     return Response(raw, status, headers, media_type="application/json")
 
@@ -84,7 +87,9 @@ class Simulator:
         strict: bool = False,
         latency: Mapping[str, Latency] | None = None,
         bodies: str = RENDERED_BODIES,
+        platforms: Sequence[Platform] = PLATFORMS,
     ) -> None:
+        """Build the world and the sites. Raises PackError for a platform whose pack has no rendering."""
         self.clock_offset_s = clock_offset_s
         self.stopped_at: datetime | None = None
         self.betpawa_version = betpawa_version
@@ -94,6 +99,17 @@ class Simulator:
         self.betpawa = BetPawaRenderer(self.timeline, self.books, betpawa_version)
         self.sportybet = SportyBetRenderer(self.timeline, self.books)
         self.bet9ja = Bet9jaRenderer(self.timeline, self.books)
+        self.world_platforms = {
+            platform: world_platform
+            for platform in platforms
+            if (world_platform := find_world_platform(platform)) is not None
+        }
+        """Platform to the platform of the world that has the same dialect, and whose listings it shows."""
+        self.renderers: dict[Platform, SiteRenderer] = {
+            platform: build_renderer(platform, self.timeline, self.books)
+            for platform in platforms
+            if platform not in self.world_platforms
+        }
         self.board = SimulatorControls(self.timeline, LatencyTable(seed, latency), FaultBoard(seed))
         self._details: OrderedDict[tuple[Any, ...], bytes] = OrderedDict()
         self._listing_by_id = {
@@ -118,14 +134,14 @@ class Simulator:
             books = load_captured(samples)
         else:
             books = {
-                platform: pad_details(platform, self._render_richest(platform, now), seed) for platform in Platform
+                platform: pad_details(platform, self._render_richest(platform, now), seed) for platform in PLATFORMS
             }
         packed_details = PackedDetails(seed, books)
         only_head: frozenset[str] = frozenset()
-        for platform in Platform:
+        for platform in PLATFORMS:
             for listing in [
                 *self.timeline.list_upcoming(platform, now),
-                *(self.timeline.list_simulated(now) if platform is Platform.SPORTYBET else ()),
+                *(self.timeline.list_simulated(now) if platform == SPORTYBET else ()),
             ]:
                 packed_details.add_detail(
                     listing,
@@ -143,9 +159,9 @@ class Simulator:
 
     def _render_detail(self, listing: Listing, now: datetime, only: frozenset[str] | None = None) -> dict[str, Any]:
         """Return a detail without its JSON envelope; `only` limits it to these market ids."""
-        if listing.platform is Platform.BETPAWA:
+        if listing.platform == BETPAWA:
             return self.betpawa.render_event(listing, now, only)
-        if listing.platform is Platform.SPORTYBET:
+        if listing.platform == SPORTYBET:
             return self.sportybet.render_event(listing, now, only)
         detail: dict[str, Any] = (
             self.bet9ja.render_event(listing, now)["D"] if only is None else self.bet9ja.render_header(listing, now)
@@ -235,7 +251,7 @@ class Simulator:
         now = self.now()
         body = self.betpawa.render_sports(now) if category == "all" else self.betpawa.render_tree(now, category)
         return _make_json_response(
-            request, self._remove_tournament(request, Platform.BETPAWA, body), headers=self._build_betpawa_headers(5)
+            request, self._remove_tournament(request, BETPAWA, body), headers=self._build_betpawa_headers(5)
         )
 
     async def betpawa_list(self, request: Request) -> Response:
@@ -251,7 +267,7 @@ class Simulator:
             return _make_json_response(request, {"error": "BAD_REQUEST", "serverMessage": str(error)}, 400)
         return _make_json_response(
             request,
-            self._remove_tournament(request, Platform.BETPAWA, body),
+            self._remove_tournament(request, BETPAWA, body),
             headers=self._build_betpawa_headers(LISTS_MAX_AGE_S),
         )
 
@@ -273,7 +289,7 @@ class Simulator:
         refusal = self._refuse_betpawa(request)
         if refusal:
             return refusal
-        listing = self.find_listing(Platform.BETPAWA, request.path_params["event"])
+        listing = self.find_listing(BETPAWA, request.path_params["event"])
         # Some answers come from the edge cache, up to two seconds old.
         age_s = int(request.path_params["event"]) % 3 if request.path_params["event"].isdigit() else 0
         now = self.now() - timedelta(seconds=age_s)
@@ -296,7 +312,7 @@ class Simulator:
 
     async def sportybet_tree(self, request: Request) -> Response:
         return self._refuse_sportybet(request) or _make_json_response(
-            request, self._remove_tournament(request, Platform.SPORTYBET, self.sportybet.render_tree(self.now()))
+            request, self._remove_tournament(request, SPORTYBET, self.sportybet.render_tree(self.now()))
         )
 
     async def sportybet_upcoming(self, request: Request) -> Response:
@@ -316,7 +332,7 @@ class Simulator:
         body = self.sportybet.render_upcoming(
             self.now(), markets, page, min(int(sizes[1]), 100), params.get("option", "2")
         )
-        return _make_json_response(request, self._remove_tournament(request, Platform.SPORTYBET, body))
+        return _make_json_response(request, self._remove_tournament(request, SPORTYBET, body))
 
     async def sportybet_events(self, request: Request) -> Response:
         refusal = self._refuse_sportybet(request)
@@ -335,7 +351,7 @@ class Simulator:
         if refusal:
             return refusal
         params, now = request.query_params, self.now()
-        listing = self.find_listing(Platform.SPORTYBET, params.get("eventId", ""))
+        listing = self.find_listing(SPORTYBET, params.get("eventId", ""))
         product = int(params.get("productId") or 3) if params.get("productId", "3").isdigit() else 0
         if (
             listing is None
@@ -367,7 +383,7 @@ class Simulator:
 
     async def bet9ja_tree(self, request: Request) -> Response:
         return self._refuse_bet9ja(request) or _make_json_response(
-            request, self._remove_tournament(request, Platform.BET9JA, self.bet9ja.render_tree(self.now()))
+            request, self._remove_tournament(request, BET9JA, self.bet9ja.render_tree(self.now()))
         )
 
     async def bet9ja_group(self, request: Request) -> Response:
@@ -382,7 +398,7 @@ class Simulator:
         """Return whether an active failure makes this group empty: a removed tournament or a missing page."""
         request_faults = get_request_faults(request)
         removal, missing_page = request_faults.faults.get("tournament_gone"), request_faults.faults.get("page_missing")
-        if removal and group == self._find_gone_tournament(removal.tournament, Platform.BET9JA):
+        if removal and group == self._find_gone_tournament(removal.tournament, BET9JA):
             return request_faults.meet_fault(removal.mode) is not None
         return (
             missing_page is not None
@@ -395,17 +411,40 @@ class Simulator:
         if refusal:
             return refusal
         now = self.now()
-        listing = self.find_listing(Platform.BET9JA, request.query_params.get("EVENTID", ""))
+        listing = self.find_listing(BET9JA, request.query_params.get("EVENTID", ""))
         if listing is None or not self.timeline.is_up(listing, now):
             return _make_json_response(request, {"R": "E", "D": False})
         return _make_packed_response(
             request, self._load_detail(listing, now, "", lambda: self.bet9ja.render_event(listing, now))
         )
 
+    # Other packs
+
+    def _make_site_handler(self, renderer: SiteRenderer) -> Handler:
+        cached_answers: dict[str, bytes] = {}
+        cached_state: tuple[datetime, int] | None = None
+
+        async def answer(request: Request) -> Response:
+            nonlocal cached_state
+            now, url = self.now(), f"{request.url.path}?{request.url.query}"
+            if cached_state != (now, self.timeline.n_manual_changes):
+                cached_answers.clear()
+            cached_state = now, self.timeline.n_manual_changes
+            if (packed := cached_answers.get(url)) is not None:
+                return _make_packed_response(request, packed)
+            status, body = renderer.answer(f"/{request.path_params['path']}", request.query_params, now)
+            if self.stopped_at is not None and status == 200 and body is not None:
+                # The clock is stopped for a measurement, which the time for rendering would distort.
+                cached_answers[url] = gzip.compress(msgspec.json.encode(body), GZIP_LEVEL, mtime=0)
+                return _make_packed_response(request, cached_answers[url])
+            return Response(b"", status) if body is None else _make_json_response(request, body, status)
+
+        return answer
+
     # Controls
 
     async def control_truth(self, request: Request) -> Response:
-        home = Platform(request.query_params.get("home", Platform.BETPAWA))
+        home = Platform(request.query_params.get("home", BETPAWA))
         return _make_json_response(request, collect_truth(self.timeline, self.now(), home))
 
     async def control_book(self, request: Request) -> Response:
@@ -413,7 +452,7 @@ class Simulator:
         listing = self.find_listing(platform, request.query_params["external_id"])
         if listing is None:
             return _make_json_response(request, {"error": "no such listing"}, 404)
-        version = self.betpawa_version if platform is Platform.BETPAWA else ""
+        version = self.betpawa_version if platform == BETPAWA else ""
         return _make_json_response(
             request,
             {"now": self.now().isoformat(), "lines": collect_book_truth(self.books, listing, self.now(), version)},
@@ -436,7 +475,7 @@ class Simulator:
             self.board.faults.switch_fault(platform, fault)
         except (ValueError, TypeError, KeyError) as error:
             return _make_json_response(request, {"error": str(error)}, 400)
-        return _make_json_response(request, {"platform": platform.value, "mode": settings.get("mode", "none")})
+        return _make_json_response(request, {"platform": platform, "mode": settings.get("mode", "none")})
 
     async def control_prices(self, request: Request) -> Response:
         settings = await request.json()
@@ -477,33 +516,42 @@ class Simulator:
 
     def build_routes(self) -> list[Route]:
         """Return the routes of all platforms under their prefixes, and the controls."""
-        paws, sporty, nine = (
-            "/betpawa/api/sportsbook/{version}",
-            "/sportybet/api/{country}/factsCenter",
-            "/bet9ja/{site}/feapi/PalimpsestAjax",
-        )
-        platform_routes: list[tuple[Platform, str, str, Handler, str]] = [
-            (Platform.BETPAWA, "tree", f"{paws}/categories/list", self.betpawa_tree, "GET"),
-            (Platform.BETPAWA, "tree", f"{paws}/categories/list/{{category}}", self.betpawa_tree, "GET"),
-            (Platform.BETPAWA, "listing", f"{paws}/events/lists/by-queries", self.betpawa_list, "GET"),
-            (Platform.BETPAWA, "detail", f"{paws}/events/{{event}}", self.betpawa_event, "GET"),
-            (Platform.SPORTYBET, "tree", f"{sporty}/popularAndSportList", self.sportybet_tree, "GET"),
-            (Platform.SPORTYBET, "listing", f"{sporty}/pcUpcomingEvents", self.sportybet_upcoming, "GET"),
-            (Platform.SPORTYBET, "listing", f"{sporty}/pcEvents", self.sportybet_events, "POST"),
-            (Platform.SPORTYBET, "detail", f"{sporty}/event", self.sportybet_event, "GET"),
-            (Platform.SPORTYBET, "unknown", f"{sporty}/{{rest:path}}", self.sportybet_unknown, "GET"),
-            (Platform.BET9JA, "tree", f"{nine}/GetSports", self.bet9ja_tree, "GET"),
-            (Platform.BET9JA, "listing", f"{nine}/GetEventsInGroupV2", self.bet9ja_group, "GET"),
-            (Platform.BET9JA, "listing", f"{nine}/GetEventsInGroup", self.bet9ja_group, "GET"),
-            (Platform.BET9JA, "detail", f"{nine}/GetEvent", self.bet9ja_event, "GET"),
-        ]
+        own_routes: dict[Platform, list[tuple[str, str, Handler, str]]] = {
+            BETPAWA: [
+                ("tree", "/api/sportsbook/{version}/categories/list", self.betpawa_tree, "GET"),
+                ("tree", "/api/sportsbook/{version}/categories/list/{category}", self.betpawa_tree, "GET"),
+                ("listing", "/api/sportsbook/{version}/events/lists/by-queries", self.betpawa_list, "GET"),
+                ("detail", "/api/sportsbook/{version}/events/{event}", self.betpawa_event, "GET"),
+            ],
+            SPORTYBET: [
+                ("tree", "/api/{country}/factsCenter/popularAndSportList", self.sportybet_tree, "GET"),
+                ("listing", "/api/{country}/factsCenter/pcUpcomingEvents", self.sportybet_upcoming, "GET"),
+                ("listing", "/api/{country}/factsCenter/pcEvents", self.sportybet_events, "POST"),
+                ("detail", "/api/{country}/factsCenter/event", self.sportybet_event, "GET"),
+                ("unknown", "/api/{country}/factsCenter/{rest:path}", self.sportybet_unknown, "GET"),
+            ],
+            BET9JA: [
+                ("tree", "/{site}/feapi/PalimpsestAjax/GetSports", self.bet9ja_tree, "GET"),
+                ("listing", "/{site}/feapi/PalimpsestAjax/GetEventsInGroupV2", self.bet9ja_group, "GET"),
+                ("listing", "/{site}/feapi/PalimpsestAjax/GetEventsInGroup", self.bet9ja_group, "GET"),
+                ("detail", "/{site}/feapi/PalimpsestAjax/GetEvent", self.bet9ja_event, "GET"),
+            ],
+        }
         controls = [("truth", self.control_truth), ("book", self.control_book), ("log", self.control_log)]
         switches = [("clock", self.control_clock), ("faults", self.control_faults), ("script", self.control_script)]
         switches += [("latency", self.control_latency), ("log", self.control_log), ("prices", self.control_prices)]
         return [
             *(
-                Route(path, Endpoint(platform, endpoint, handler, self.board), methods=[method])
-                for platform, endpoint, path, handler, method in platform_routes
+                Route(f"/{platform}{path}", Endpoint(platform, endpoint, handler, self.board), methods=[method])
+                for platform, world_platform in self.world_platforms.items()
+                for endpoint, path, handler, method in own_routes[world_platform]
+            ),
+            *(
+                Route(
+                    f"/{platform}/{{path:path}}",
+                    SiteRoute(platform, renderer, self._make_site_handler(renderer), self.board),
+                )
+                for platform, renderer in self.renderers.items()
             ),
             *(Route(f"/_sim/{name}", handler, methods=["GET"]) for name, handler in controls),
             *(Route(f"/_sim/{name}", handler, methods=["POST"]) for name, handler in switches),

@@ -16,15 +16,14 @@ from typing import Any, Final
 import msgspec
 
 from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline.simulator.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET
 
 from .latency import draw_share
 from .world import Listing
 
 IDENTITY_MEMBERS: Final[Mapping[Platform, frozenset[str]]] = {
-    Platform.BETPAWA: frozenset(
-        ("id", "name", "widgets", "participants", "startTime", "category", "region", "competition")
-    ),
-    Platform.SPORTYBET: frozenset(
+    BETPAWA: frozenset(("id", "name", "widgets", "participants", "startTime", "category", "region", "competition")),
+    SPORTYBET: frozenset(
         (
             "eventId",
             "estimateStartTime",
@@ -38,19 +37,19 @@ IDENTITY_MEMBERS: Final[Mapping[Platform, frozenset[str]]] = {
             "eventSource",
         )
     ),
-    Platform.BET9JA: frozenset(("ID", "DS", "GID", "GN", "SGID", "SG", "SID", "EXTID", "STARTDATE", "STARTDATEUTC")),
+    BET9JA: frozenset(("ID", "DS", "GID", "GN", "SGID", "SG", "SID", "EXTID", "STARTDATE", "STARTDATEUTC")),
 }
 """Members of the JSON that identify the listing; all other members are the book."""
 
 ENVELOPE_BYTES: Final = {
-    Platform.BETPAWA: (b"", b""),
-    Platform.SPORTYBET: (b'{"bizCode":10000,"message":"0#0","data":', b"}"),
-    Platform.BET9JA: (b'{"R":"OK","D":', b"}"),
+    BETPAWA: (b"", b""),
+    SPORTYBET: (b'{"bizCode":10000,"message":"0#0","data":', b"}"),
+    BET9JA: (b'{"R":"OK","D":', b"}"),
 }
 PADDED_BYTES: Final = {
-    Platform.BETPAWA: (93_000, 150_000, 215_000, 394_000),
-    Platform.SPORTYBET: (220_000, 332_000, 450_000, 1_310_000),
-    Platform.BET9JA: (248_000, 280_000, 311_000),
+    BETPAWA: (93_000, 150_000, 215_000, 394_000),
+    SPORTYBET: (220_000, 332_000, 450_000, 1_310_000),
+    BET9JA: (248_000, 280_000, 311_000),
 }
 """Sizes in bytes of JSON to which rendered books are padded."""
 
@@ -146,12 +145,12 @@ def _group_prices(platform: Platform, detail: dict[str, Any]) -> list[list[tuple
     Each price is given as the JSON object that contains it, and the name of its member.
     """
     markets: dict[Any, list[tuple[dict[str, Any], str]]] = {}
-    if platform is Platform.BETPAWA:
+    if platform == BETPAWA:
         for market in detail["markets"]:
             for row in market.get("row", ()):  # a line with many outcomes has several rows
                 prices = markets.setdefault((market["marketType"]["id"], row.get("handicap")), [])
                 prices += [(price, name) for price in row["prices"] for name in ("price", "odds") if name in price]
-    elif platform is Platform.SPORTYBET:
+    elif platform == SPORTYBET:
         for market in detail["markets"]:
             prices = markets.setdefault((market["id"], market.get("specifier")), [])
             prices += [(outcome, "odds") for outcome in market["outcomes"]]
@@ -190,7 +189,7 @@ def load_captured(folder: Path) -> dict[Platform, list[dict[str, Any]]]:
     Raises ValueError when a platform has none.
     """
     details_by_platform: dict[Platform, list[dict[str, Any]]] = {}
-    for platform in Platform:
+    for platform in PLATFORMS:
         answers = [msgspec.json.decode(path.read_bytes()) for path in sorted((folder / platform).glob("*.json"))]
         details_by_platform[platform] = [
             detail
@@ -207,16 +206,16 @@ def _extract_detail(platform: Platform, answer: Any) -> dict[str, Any] | None:
     """Return the detail of a football event before kickoff, without envelope; None for any other answer."""
     detail = (
         answer
-        if platform is Platform.BETPAWA or not isinstance(answer, dict)
+        if platform == BETPAWA or not isinstance(answer, dict)
         else answer.get({"sportybet": "data", "bet9ja": "D"}[platform])
     )
     if not isinstance(detail, dict):
         return None
-    if platform is Platform.BETPAWA:
+    if platform == BETPAWA:
         is_prematch_football = (
             bool(detail.get("markets")) and detail["category"]["id"] == "2" and not detail["additionalInfo"].get("live")
         )
-    elif platform is Platform.SPORTYBET:
+    elif platform == SPORTYBET:
         markets = detail.get("markets") or [{}]
         is_prematch_football = markets[0].get("product") == 3 and detail["sport"]["id"] == "sr:sport:1"
     else:
@@ -229,7 +228,7 @@ def pad_details(platform: Platform, details: Sequence[dict[str, Any]], seed: int
 
     The padding repeats their own prices with other decimals.
     """
-    member = "MK" if platform is Platform.BET9JA else "markets"
+    member = "MK" if platform == BET9JA else "markets"
     padded = []
     for size, detail in zip(PADDED_BYTES[platform], details, strict=False):
         encoded = msgspec.json.encode(detail[member])

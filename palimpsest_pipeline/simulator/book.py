@@ -12,6 +12,7 @@ from random import Random
 from zlib import crc32
 
 from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline.simulator.platforms import BET9JA, BETPAWA, SPORTYBET
 
 from .catalogue import Market, Outcome, list_first_pairs
 from .names import invent_player_name
@@ -19,8 +20,8 @@ from .pricing import Chance, ExpectedCounts, MatchModel
 from .timeline import SUSPENDED_SHARE, Timeline
 from .world import Fixture, Listing
 
-MARGIN_BY_PLATFORM = {Platform.BETPAWA: 0.065, Platform.SPORTYBET: 0.05, Platform.BET9JA: 0.075}
-MAX_ODDS = {Platform.BETPAWA: 100.0, Platform.SPORTYBET: 250.0, Platform.BET9JA: 220.0}
+MARGIN_BY_PLATFORM = {BETPAWA: 0.065, SPORTYBET: 0.05, BET9JA: 0.075}
+MAX_ODDS = {BETPAWA: 100.0, SPORTYBET: 250.0, BET9JA: 220.0}
 WITHDRAWN_SHARE = 0.005
 MAX_QUOTED_CHANCE = 0.992
 """Highest implied chance for which a book has a price."""
@@ -232,7 +233,7 @@ def quote_odds(platform: Platform, chance: Chance) -> float | None:
         return None
     odds = min(1 / implied, MAX_ODDS[platform]) if implied > 0 else MAX_ODDS[platform]
     odds = max(odds, 1.01)
-    return _round_to_bet9ja_grid(odds) if platform is Platform.BET9JA else round(odds, 2)
+    return _round_to_bet9ja_grid(odds) if platform == BET9JA else round(odds, 2)
 
 
 def _round_to_bet9ja_grid(odds: float) -> float:

@@ -13,15 +13,16 @@ from importlib.resources import files
 from typing import Any
 
 from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline.simulator.platforms import BET9JA, BETPAWA, SPORTYBET
 
 from .names import make_help_text
 
 LINE_DISTANCE_PLACES = 9.0
 """How many places in the order of popularity a line loses per line of distance from the middle line."""
 UNKNOWN_MARKETS = {
-    Platform.BETPAWA: ("28000999", "Goal in stoppage time - FT"),
-    Platform.SPORTYBET: ("909999", "Goal in Stoppage Time"),
-    Platform.BET9JA: ("S_STOPGOAL", "Goal In Stoppage Time"),
+    BETPAWA: ("28000999", "Goal in stoppage time - FT"),
+    SPORTYBET: ("909999", "Goal in Stoppage Time"),
+    BET9JA: ("S_STOPGOAL", "Goal In Stoppage Time"),
 }
 
 
@@ -98,13 +99,7 @@ def _build_market(number: int, entry: dict[str, Any]) -> Market:
 
 def _build_unknown_market(platform: Platform, number: int) -> Market:
     native, name = UNKNOWN_MARKETS[platform]
-    yes, no = (
-        ("Y", "N")
-        if platform is Platform.BET9JA
-        else ("74", "76")
-        if platform is Platform.SPORTYBET
-        else ("28001000", "28001001")
-    )
+    yes, no = ("Y", "N") if platform == BET9JA else ("74", "76") if platform == SPORTYBET else ("28001000", "28001001")
     outcomes = (Outcome("", yes, "Yes", 0.22, "Yes"), Outcome("", no, "No", 0.78, "No"))
     facts: dict[str, Any] = {
         "rank": 12.0,
@@ -138,7 +133,7 @@ def _build_unknown_market(platform: Platform, number: int) -> Market:
 @lru_cache(maxsize=3)
 def list_markets(platform: Platform) -> tuple[Market, ...]:
     """Return every market of the platform, most popular first, one of them unknown to the vocabulary."""
-    markets = [_build_market(number, entry) for number, entry in enumerate(_load_catalogue()[platform.value])]
+    markets = [_build_market(number, entry) for number, entry in enumerate(_load_catalogue()[platform])]
     return (*markets, _build_unknown_market(platform, len(markets)))
 
 
@@ -165,7 +160,7 @@ def list_first_pairs(platform: Platform, count: int, version: str = "") -> tuple
 def load_betpawa_price_offsets() -> dict[tuple[str, str], int]:
     """Return the first price number inside an event by (market id, line)."""
     offsets, offset = {}, 0
-    for market in list_markets(Platform.BETPAWA):
+    for market in list_markets(BETPAWA):
         for line in market.lines:
             offsets[market.native_id, line] = offset
             offset += max(market.outcome_count, 30)

@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline.simulator.platforms import BET9JA, BETPAWA, SPORTYBET
 
 from .bodies import GZIP_HEADER, deflate
 from .faults import Fault
@@ -125,9 +126,9 @@ def cut_json_response(response: Response) -> Response:
 def remove_tournament(platform: Platform, body: Any, tournament: str) -> Any:
     """Return a tree or a list without one tournament and with unchanged counts, like a site's mistake."""
     {
-        Platform.BETPAWA: _remove_from_betpawa,
-        Platform.SPORTYBET: _remove_from_sportybet,
-        Platform.BET9JA: _remove_from_bet9ja,
+        BETPAWA: _remove_from_betpawa,
+        SPORTYBET: _remove_from_sportybet,
+        BET9JA: _remove_from_bet9ja,
     }[platform](body, tournament)
     return body
 

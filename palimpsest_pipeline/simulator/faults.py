@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline.platforms.packs import load_packs
 
 from .latency import ANY_PLACE, ENDPOINTS, draw_share
 
@@ -96,9 +97,10 @@ def parse_fault(text: str) -> tuple[Platform, Fault]:
     """
     platform, separator, description = text.partition("=")
     mode, *settings = description.split(",")
-    if platform not in list(Platform) or not separator or not mode:
+    if platform not in load_packs().platforms or not separator or not mode:
         raise ValueError(
-            f"{text!r} names no failure: write PLATFORM=MODE, e.g. bet9ja=down; platforms are {', '.join(Platform)}"
+            f"{text!r} names no failure: write PLATFORM=MODE, e.g. bet9ja=down; platforms are those of "
+            "`palimpsest platforms list`"
         )
     values = dict(setting.partition("=")[::2] for setting in settings)
     known_settings = [field.name for field in fields(Fault) if field.name != "mode"]

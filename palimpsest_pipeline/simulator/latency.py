@@ -10,7 +10,7 @@ from math import exp, log
 from statistics import NormalDist
 from typing import Final
 
-from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline.platforms.packs import load_packs
 
 ENDPOINTS: Final = ("tree", "listing", "detail")
 ANY_PLACE: Final = "*"
@@ -45,7 +45,7 @@ class Latency:
 def parse_place(text: str) -> tuple[str, str]:
     """Return platform and endpoint of `bet9ja.detail`, `bet9ja`, `*.detail` or `*`. Raises ValueError."""
     platform, _, endpoint = text.partition(".")
-    if platform not in {ANY_PLACE, *Platform} or endpoint not in {"", ANY_PLACE, *ENDPOINTS}:
+    if platform not in {ANY_PLACE, *load_packs().platforms} or endpoint not in {"", ANY_PLACE, *ENDPOINTS}:
         raise ValueError(f"{text!r} names no platform and endpoint: like 'bet9ja.detail', 'bet9ja', '*.detail' or '*'")
     return platform, endpoint or ANY_PLACE
 

@@ -6,6 +6,7 @@ Does not belong here: fixtures, ids.
 from random import Random
 
 from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline.simulator.platforms import BETPAWA, SPORTYBET
 
 COUNTRIES: tuple[tuple[str, str | None, str, str, str], ...] = (
     # BetPawa's name, its ISO code (None where BetPawa sends none), SportyBet's name, Bet9ja's name, parent region at
@@ -133,9 +134,9 @@ def spell_team(name: str, platform: Platform, quirk: int) -> str:
 
     `quirk` (0..99) selects one of the platform's ways of writing.
     """
-    if platform is Platform.BETPAWA:
+    if platform == BETPAWA:
         return f"{name} FC" if quirk < 35 else name
-    if platform is Platform.SPORTYBET:
+    if platform == SPORTYBET:
         return f"FC {name}" if quirk < 12 else name
     short = name.replace("United", "Utd").replace("Athletic", "Ath.").replace("Wanderers", "Wand.")
     return short.removesuffix(" Town") if quirk > 90 else short

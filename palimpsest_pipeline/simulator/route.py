@@ -113,7 +113,17 @@ def get_request_faults(request: Request) -> RequestFaults:
 class Endpoint:
     """The ASGI application of one route."""
 
-    def __init__(self, platform: Platform, endpoint: str, handler: Handler, board: SimulatorControls) -> None:
+    def __init__(
+        self,
+        platform: Platform,
+        endpoint: str,
+        handler: Handler,
+        board: SimulatorControls,
+        *,
+        has_id_param: bool = True,
+    ) -> None:
+        """`has_id_param`: a detail is one request, which names its listing."""
+        self._has_id_param = has_id_param
         self._platform = platform
         self._endpoint = endpoint
         self._handler = handler
@@ -183,7 +193,7 @@ class Endpoint:
 
     def _identify_question(self, request: Request) -> tuple[str, str | None]:
         """Return the identity of the request, and the listing if a detail is requested."""
-        if self._endpoint == "detail":
+        if self._endpoint == "detail" and self._has_id_param:
             params = request.query_params
             external_id = request.path_params.get("event") or next(
                 (params[name] for name in _ID_PARAMS if name in params), None

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline.simulator.platforms import BET9JA, BETPAWA, SPORTYBET
 
 from .timeline import Postponement, Removal, Timeline
 from .world import Fixture, Listing
@@ -40,6 +41,7 @@ def apply_script(timeline: Timeline, instruction: Mapping[str, Any], now: dateti
         if platform is None:
             raise ValueError("listing a fixture needs a platform")
         timeline.added_listings.append((now, _build_late_listing(fixture, platform)))
+    timeline.n_manual_changes += 1
     return {"done": action, "sr_id": fixture.sr_id, "at": now.isoformat()}
 
 
@@ -47,9 +49,9 @@ def _build_late_listing(fixture: Fixture, platform: Platform) -> Listing:
     if platform in fixture.platforms:
         raise ValueError(f"{platform} lists it already")
     ids = {
-        Platform.BETPAWA: str(39_000_000 + fixture.number),
-        Platform.SPORTYBET: f"sr:match:{fixture.sr_id}",
-        Platform.BET9JA: str(880_000_000 + fixture.number),
+        BETPAWA: str(39_000_000 + fixture.number),
+        SPORTYBET: f"sr:match:{fixture.sr_id}",
+        BET9JA: str(880_000_000 + fixture.number),
     }
     tournament = fixture.tournament
     return Listing(

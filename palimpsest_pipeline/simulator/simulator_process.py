@@ -8,7 +8,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from queue import Empty, Queue
@@ -19,6 +19,7 @@ import msgspec
 
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.domain.errors import PalimpsestError
+from palimpsest_pipeline.simulator.platforms import BETPAWA, PLATFORMS
 
 from .request_log import RequestLine
 
@@ -35,10 +36,10 @@ class SimulatorError(PalimpsestError, RuntimeError):
 class SimulatorProcess:
     """A running simulator. As a context manager it starts on construction and stops on exit.
 
-    `size` is the number of fixtures on all platforms together; `clock_offset_s` shifts the world's current time, in
-    seconds; `log_path` receives the error output. `latency` gives median and 95th percentile in ms by platform and
-    endpoint (`{"*": (250, 700), "bet9ja.detail": (200, 900)}`). `bodies` is `rendered`, `real` (details of real size,
-    compressed beforehand) or a folder with captured answers whose books these details have.
+    `size` is the number of fixtures in the union of the platforms; `clock_offset_s` shifts its present; `log_path`
+    receives its error output. `latency` is p50 and p95 in ms by platform and endpoint (`{"*": (250, 700),
+    "bet9ja.detail": (200, 900)}`). `bodies` is `rendered`, `real` (details of real size, packed beforehand) or a folder
+    with captured answers whose books these details have. `platforms` are the served ones.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class SimulatorProcess:
         port: int = 0,
         latency: Mapping[str, tuple[float, float]] | None = None,
         bodies: str | Path = "rendered",
+        platforms: Sequence[Platform] = PLATFORMS,
     ) -> None:
         command = [
             sys.executable,
@@ -77,7 +79,8 @@ class SimulatorProcess:
         command += ["--epoch", epoch.isoformat()] if epoch else []
         command += ["--strict"] if strict else []
         command += [f"--latency={at}={p50:g}/{p95:g}" for at, (p50, p95) in (latency or {}).items()] + [
-            f"--bodies={bodies}"
+            f"--bodies={bodies}",
+            f"--platforms={','.join(platforms)}",
         ]
         self._stderr: deque[str] = deque(maxlen=MAX_STDERR_LINES)
         self._log_path = log_path
@@ -101,7 +104,7 @@ class SimulatorProcess:
             reader.start()
         self.port: int = self._wait_until_ready()["port"]
         self.url = f"http://127.0.0.1:{self.port}"
-        self.base_urls: dict[Platform, str] = {platform: f"{self.url}/{platform.value}" for platform in Platform}
+        self.base_urls: dict[Platform, str] = {platform: f"{self.url}/{platform}" for platform in platforms}
 
     @property
     def pid(self) -> int:
@@ -152,15 +155,13 @@ class SimulatorProcess:
         except OSError as error:
             raise SimulatorError(f"/_sim/{path}: {error}\n{''.join(self._stderr)}") from None
 
-    def fetch_truth(self, home: Platform = Platform.BETPAWA) -> dict[str, Any]:
+    def fetch_truth(self, home: Platform = BETPAWA) -> dict[str, Any]:
         """Return the true state of the world now, as `truth.collect_truth` describes it."""
-        return self._control(f"truth?home={home.value}")
+        return self._control(f"truth?home={home}")
 
     def fetch_book(self, platform: Platform, external_id: str) -> list[dict[str, Any]]:
         """Return the listing's book now with canonical keys, as `truth.collect_book_truth` describes it."""
-        lines: list[dict[str, Any]] = self._control(f"book?platform={platform.value}&external_id={external_id}")[
-            "lines"
-        ]
+        lines: list[dict[str, Any]] = self._control(f"book?platform={platform}&external_id={external_id}")["lines"]
         return lines
 
     def fetch_log(self) -> dict[str, Any]:
@@ -200,7 +201,7 @@ class SimulatorProcess:
 
         `faults.Fault` describes modes and settings.
         """
-        self._control("faults", {"platform": platform.value, "mode": mode, **settings})
+        self._control("faults", {"platform": platform, "mode": mode, **settings})
 
     def run_script(self, action: str, sr_id: int, **settings: Any) -> dict[str, Any]:
         """Drop, postpone or list a fixture manually; see `script.apply_script`."""

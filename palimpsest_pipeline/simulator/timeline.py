@@ -12,6 +12,7 @@ from math import pi, sin
 from random import Random
 
 from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline.simulator.platforms import BET9JA, BETPAWA, SPORTYBET
 
 from .pricing import ExpectedCounts
 from .world import Fixture, Listing, World, is_only_genius_at_sportybet
@@ -20,13 +21,13 @@ SUSPENDED_SHARE = 0.015
 SUSPENSION_WINDOW_S = 900
 MATCH_DURATION = timedelta(hours=2)
 PUBLISH_DELAY = {
-    Platform.BETPAWA: timedelta(0),
-    Platform.SPORTYBET: timedelta(minutes=2),
-    Platform.BET9JA: timedelta(minutes=4),
+    BETPAWA: timedelta(0),
+    SPORTYBET: timedelta(minutes=2),
+    BET9JA: timedelta(minutes=4),
 }
 """How much later than the first platform each platform publishes a changed kickoff."""
-STEP_LENGTH_FACTORS = {Platform.BETPAWA: 1.0, Platform.SPORTYBET: 0.7, Platform.BET9JA: 1.4}
-GOALS_FACTORS = {Platform.BETPAWA: (1.0, 1.0), Platform.SPORTYBET: (1.02, 0.985), Platform.BET9JA: (0.985, 1.01)}
+STEP_LENGTH_FACTORS = {BETPAWA: 1.0, SPORTYBET: 0.7, BET9JA: 1.4}
+GOALS_FACTORS = {BETPAWA: (1.0, 1.0), SPORTYBET: (1.02, 0.985), BET9JA: (0.985, 1.01)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,8 @@ class Timeline:
     postponements: dict[int, list[Postponement]] = field(default_factory=dict)
     removals: dict[int, list[Removal]] = field(default_factory=dict)
     added_listings: list[tuple[datetime, Listing]] = field(default_factory=list)
+    n_manual_changes: int = 0
+    """Number of changes made by hand. Each one outdates the results computed for an instant."""
     _kickoff_shift: dict[Platform, timedelta] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -96,9 +99,11 @@ class Timeline:
     def shift_kickoffs(self, platform: Platform, delay: timedelta) -> Iterator[None]:
         """Delay every kickoff of the platform inside the block, as a site does that sends local time as UTC."""
         self._kickoff_shift[platform] = delay
+        self.n_manual_changes += bool(delay)
         try:
             yield
         finally:
+            self.n_manual_changes += bool(delay)
             del self._kickoff_shift[platform]
 
     def is_dropped(self, listing: Listing, now: datetime) -> bool:
@@ -119,10 +124,14 @@ class Timeline:
 
     def list_upcoming(self, platform: Platform, now: datetime) -> list[Listing]:
         """Return the listings of matches that are active now, in the order of the world."""
+        return [listing for listing in self.list_known(platform, now) if self.is_up(listing, now)]
+
+    def list_known(self, platform: Platform, now: datetime) -> list[Listing]:
+        """Return the listings that the platform has had up to now, up or not, in the order of the world."""
         added = [
-            listing for added_at, listing in self.added_listings if listing.platform is platform and now >= added_at
+            listing for added_at, listing in self.added_listings if listing.platform == platform and now >= added_at
         ]
-        return [listing for listing in [*self.world.listings[platform], *added] if self.is_up(listing, now)]
+        return [*self.world.listings[platform], *added]
 
     def list_simulated(self, now: datetime) -> list[Listing]:
         """Return SportyBet's simulated matches that are active now."""

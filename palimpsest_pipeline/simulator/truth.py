@@ -7,46 +7,46 @@ from datetime import datetime
 from typing import Any
 
 from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline.simulator.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET
 
 from .book import BookGenerator
 from .timeline import Timeline
 from .world import Listing
 
 
-def collect_truth(timeline: Timeline, now: datetime, home: Platform = Platform.BETPAWA) -> dict[str, Any]:
+def collect_truth(timeline: Timeline, now: datetime, home: Platform = BETPAWA) -> dict[str, Any]:
     """Return all active listings by fixture, with the numbers of fixtures per coverage class.
 
     The classes are matched, home only and competitor only.
     """
     by_fixture: dict[int, dict[str, list[Listing]]] = {}
     unidentified = []
-    tournaments: dict[str, dict[str, dict[str, Any]]] = {platform.value: {} for platform in Platform}
-    for platform in Platform:
+    tournaments: dict[str, dict[str, dict[str, Any]]] = {platform: {} for platform in PLATFORMS}
+    for platform in PLATFORMS:
         for listing in timeline.list_upcoming(platform, now):
-            _count_listing(tournaments[platform.value], listing)
+            _count_listing(tournaments[platform], listing)
             if listing.fixture.sr_id is None:
-                unidentified.append({"platform": platform.value, "external_id": listing.external_id})
+                unidentified.append({"platform": platform, "external_id": listing.external_id})
             else:
-                by_fixture.setdefault(listing.fixture.sr_id, {}).setdefault(platform.value, []).append(listing)
+                by_fixture.setdefault(listing.fixture.sr_id, {}).setdefault(platform, []).append(listing)
     simulated, antepost = timeline.list_simulated(now), timeline.world.antepost_listings
     for listing in [*simulated, *antepost]:
-        _count_listing(tournaments[listing.platform.value], listing, is_match=False)
+        _count_listing(tournaments[listing.platform], listing, is_match=False)
     fixtures = [_describe_fixture(timeline, listings, now, home) for _, listings in sorted(by_fixture.items())]
     return {
         "now": now.isoformat(),
-        "home": home.value,
+        "home": home,
         "fixtures": fixtures,
         "unidentified": unidentified,
         "excluded": {
-            Platform.BETPAWA.value: 0,
-            Platform.SPORTYBET.value: len(simulated),
-            Platform.BET9JA.value: len(antepost),
+            BETPAWA: 0,
+            SPORTYBET: len(simulated),
+            BET9JA: len(antepost),
         },
         "tournaments": tournaments,
         "counts": _count_classes(by_fixture, home),
         "listings": {
-            platform.value: sum(len(listings.get(platform.value, ())) for listings in by_fixture.values())
-            for platform in Platform
+            platform: sum(len(listings.get(platform, ())) for listings in by_fixture.values()) for platform in PLATFORMS
         },
     }
 
@@ -65,27 +65,27 @@ def _describe_fixture(
     timeline: Timeline, listings: dict[str, list[Listing]], now: datetime, home: Platform
 ) -> dict[str, Any]:
     """Return one fixture as its most trusted platform shows it: home first, then platform order."""
-    trusted_platform = next(platform for platform in [home, *Platform] if platform.value in listings)
-    primary = listings[trusted_platform.value][0]
+    trusted_platform = next(platform for platform in [home, *PLATFORMS] if platform in listings)
+    primary = listings[trusted_platform][0]
     fixture, (home_team, away_team) = primary.fixture, primary.teams
     kickoffs = {name: timeline.find_kickoff(fixture, Platform(name), now).isoformat() for name in listings}
     return {
         "sr_id": fixture.sr_id,
-        "kickoff_at": kickoffs[trusted_platform.value],
+        "kickoff_at": kickoffs[trusted_platform],
         "kickoffs": kickoffs,
         "tournament": fixture.tournament.names[trusted_platform],
         "tournament_rank": fixture.tournament.rank,
         "country": fixture.tournament.country.names[trusted_platform],
         "home_team": home_team.names[trusted_platform],
         "away_team": away_team.names[trusted_platform],
-        "rotated_on": fixture.rotated_on.value if fixture.rotated_on else None,
+        "rotated_on": fixture.rotated_on,
         "platforms": {name: [listing.external_id for listing in entries] for name, entries in listings.items()},
         "groups": sorted({(name, listing.group_id) for name, entries in listings.items() for listing in entries}),
     }
 
 
 def _count_classes(by_fixture: dict[int, dict[str, list[Listing]]], home: Platform) -> dict[str, int]:
-    at_home = [listings for listings in by_fixture.values() if home.value in listings]
+    at_home = [listings for listings in by_fixture.values() if home in listings]
     matched = sum(len(listings) > 1 for listings in at_home)
     counts = {
         "union": len(by_fixture),
@@ -94,8 +94,7 @@ def _count_classes(by_fixture: dict[int, dict[str, list[Listing]]], home: Platfo
         "competitor_only": len(by_fixture) - len(at_home),
     }
     return counts | {
-        f"on_{platform.value}": sum(platform.value in listings for listings in by_fixture.values())
-        for platform in Platform
+        f"on_{platform}": sum(platform in listings for listings in by_fixture.values()) for platform in PLATFORMS
     }
 
 

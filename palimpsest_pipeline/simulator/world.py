@@ -9,18 +9,19 @@ from datetime import datetime, timedelta
 from random import Random
 
 from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline.simulator.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET
 
 from .names import COUNTRIES, invent_team_names, list_competition_names, spell_team
 from .pricing import ExpectedCounts
 
 FIXTURES_BY_PLATFORM_SET: tuple[tuple[frozenset[Platform], int], ...] = (
-    (frozenset({Platform.BETPAWA, Platform.SPORTYBET, Platform.BET9JA}), 1535),
-    (frozenset({Platform.BETPAWA, Platform.SPORTYBET}), 133),
-    (frozenset({Platform.BETPAWA, Platform.BET9JA}), 20),
-    (frozenset({Platform.SPORTYBET, Platform.BET9JA}), 300),
-    (frozenset({Platform.BETPAWA}), 530),
-    (frozenset({Platform.SPORTYBET}), 292),
-    (frozenset({Platform.BET9JA}), 159),
+    (frozenset({BETPAWA, SPORTYBET, BET9JA}), 1535),
+    (frozenset({BETPAWA, SPORTYBET}), 133),
+    (frozenset({BETPAWA, BET9JA}), 20),
+    (frozenset({SPORTYBET, BET9JA}), 300),
+    (frozenset({BETPAWA}), 530),
+    (frozenset({SPORTYBET}), 292),
+    (frozenset({BET9JA}), 159),
 )
 """Number of fixtures that each set of platforms lists, of 2,969 fixtures on all platforms."""
 
@@ -28,10 +29,10 @@ LISTINGS_PER_BET9JA_FIXTURE = 1.53
 FIXTURES_PER_TOURNAMENT = 5
 TOURNAMENT_TIERS = ((0.12, "top"), (0.45, "middle"), (1.0, "small"))
 PRICED_PAIRS_BY_TIER = {
-    # mean number of (market, line) pairs by popularity of the tournament
-    Platform.BETPAWA: {"top": 115, "middle": 55, "small": 27},
-    Platform.SPORTYBET: {"top": 480, "middle": 210, "small": 95},
-    Platform.BET9JA: {"top": 295, "middle": 178, "small": 88},
+    # mean number of (market, line) pairs by tier
+    BETPAWA: {"top": 115, "middle": 55, "small": 27},
+    SPORTYBET: {"top": 480, "middle": 210, "small": 95},
+    BET9JA: {"top": 295, "middle": 178, "small": 88},
 }
 
 
@@ -101,13 +102,13 @@ class Listing:
     @property
     def expected(self) -> ExpectedCounts:
         """The expected counts from this listing's home side."""
-        return self.fixture.expected.swap_sides() if self.fixture.rotated_on is self.platform else self.fixture.expected
+        return self.fixture.expected.swap_sides() if self.fixture.rotated_on == self.platform else self.fixture.expected
 
     @property
     def teams(self) -> tuple[Team, Team]:
         """Home and away team as this platform shows them."""
         pair = (self.fixture.home, self.fixture.away)
-        return pair[::-1] if self.fixture.rotated_on is self.platform else pair
+        return pair[::-1] if self.fixture.rotated_on == self.platform else pair
 
 
 @dataclass(slots=True)
@@ -130,7 +131,7 @@ class World:
 
 def is_only_genius_at_sportybet(fixture: Fixture) -> bool:
     """Return whether SportyBet has only the Genius id of a match for which BetPawa has both ids."""
-    on_both = {Platform.BETPAWA, Platform.SPORTYBET} <= fixture.platforms
+    on_both = {BETPAWA, SPORTYBET} <= fixture.platforms
     return on_both and fixture.genius_id is not None and fixture.number % 40 in {7, 29}
 
 
@@ -150,11 +151,11 @@ def _build_countries(rng: Random) -> list[Country]:
     for number, (name, iso, sporty, bet9ja, parent) in enumerate(COUNTRIES):
         is_international = name == "International"
         ids = {
-            Platform.BETPAWA: "1" if is_international else str(100 + number * 4 + rng.randrange(4)),
-            Platform.SPORTYBET: "sr:category:4" if is_international else f"sr:category:{10 + number * 7}",
-            Platform.BET9JA: "11463" if is_international else str(11500 + number * 31 + rng.randrange(30)),
+            BETPAWA: "1" if is_international else str(100 + number * 4 + rng.randrange(4)),
+            SPORTYBET: "sr:category:4" if is_international else f"sr:category:{10 + number * 7}",
+            BET9JA: "11463" if is_international else str(11500 + number * 31 + rng.randrange(30)),
         }
-        names = {Platform.BETPAWA: name, Platform.SPORTYBET: sporty, Platform.BET9JA: bet9ja}
+        names = {BETPAWA: name, SPORTYBET: sporty, BET9JA: bet9ja}
         countries.append(Country(names, ids, iso, parent))
     return countries
 
@@ -167,12 +168,12 @@ def _build_tournaments(rng: Random, count: int) -> list[Tournament]:
         paws, sporty, bet9ja = list_competition_names(level)
         is_simple = level >= 6 and rng.random() < 0.3
         ids = {
-            Platform.BETPAWA: str(11900 + rank * 3 + rng.randrange(3)),
-            Platform.SPORTYBET: f"sr:{'simple_' if is_simple else ''}tournament:{17 + rank * 9 + rng.randrange(9)}",
-            Platform.BET9JA: str(170880 + rank * 101 + rng.randrange(100)),
+            BETPAWA: str(11900 + rank * 3 + rng.randrange(3)),
+            SPORTYBET: f"sr:{'simple_' if is_simple else ''}tournament:{17 + rank * 9 + rng.randrange(9)}",
+            BET9JA: str(170880 + rank * 101 + rng.randrange(100)),
         }
         tier = next(name for share, name in TOURNAMENT_TIERS if rank < max(1, share * count) or share == 1.0)
-        names = {Platform.BETPAWA: paws, Platform.SPORTYBET: sporty, Platform.BET9JA: bet9ja}
+        names = {BETPAWA: paws, SPORTYBET: sporty, BET9JA: bet9ja}
         tournaments.append(Tournament(countries[place], names, ids, tier, rank))
     return tournaments
 
@@ -202,7 +203,7 @@ def _draw_expected_counts(rng: Random) -> ExpectedCounts:
 
 def _build_team(name: str, number: int, rng: Random) -> Team:
     quirk = rng.randrange(100)
-    return Team({platform: spell_team(name, platform, quirk) for platform in Platform}, number)
+    return Team({platform: spell_team(name, platform, quirk) for platform in PLATFORMS}, number)
 
 
 class _WorldBuilder:
@@ -227,7 +228,7 @@ class _WorldBuilder:
         world.fixtures = self._build_fixtures()
         world.listings = {
             platform: [self._build_listing(f, platform) for f in world.fixtures if platform in f.platforms]
-            for platform in Platform
+            for platform in PLATFORMS
         }
         self._add_duplicates()
         self._add_others()
@@ -250,7 +251,7 @@ class _WorldBuilder:
 
     def _draw_unidentified_platforms(self) -> list[Platform]:
         n_each = max(1, self.world.size // 70)
-        return [platform for platform in Platform for _ in range(n_each)]
+        return [platform for platform in PLATFORMS for _ in range(n_each)]
 
     def _build_fixtures(self) -> list[Fixture]:
         world, rng = self.world, self.make_rng("fixtures")
@@ -270,9 +271,7 @@ class _WorldBuilder:
             )
             genius = 13_000_000 + self.offset * 9_000 + number * 3 + rng.randrange(3) if rng.random() < 0.55 else None
             rotated_on = (
-                Platform.BET9JA
-                if is_identified and len(platforms) > 1 and Platform.BET9JA in platforms and number % 150 == 37
-                else None
+                BET9JA if is_identified and len(platforms) > 1 and BET9JA in platforms and number % 150 == 37 else None
             )
             fixtures.append(
                 Fixture(
@@ -295,9 +294,9 @@ class _WorldBuilder:
 
     def _make_external_id(self, fixture: Fixture, platform: Platform) -> str:
         step = self.ids.randrange(7)
-        if platform is Platform.BETPAWA:
+        if platform == BETPAWA:
             return str(36_000_000 + self.offset * 20_000 + fixture.number * 7 + step)
-        if platform is Platform.BET9JA:
+        if platform == BET9JA:
             return str(782_000_000 + self.offset * 300_000 + fixture.number * 70 + step)
         if fixture.sr_id is None:
             # No SportRadar id: either a match with only a Genius id, or the platform's own text.
@@ -332,18 +331,18 @@ class _WorldBuilder:
 
     def _add_duplicates(self) -> None:
         """Add second listings of some fixtures on Bet9ja, in another group of the country, with fewer markets."""
-        rng, listings = self.make_rng("duplicates"), self.world.listings[Platform.BET9JA]
+        rng, listings = self.make_rng("duplicates"), self.world.listings[BET9JA]
         identified = [listing for listing in listings if listing.fixture.sr_id is not None]
         n_extra = round((LISTINGS_PER_BET9JA_FIXTURE - 1) * len(identified))
         for original in sorted(
             rng.sample(identified, min(n_extra, len(identified))), key=lambda listing: listing.fixture.number
         ):
             number = original.fixture.number
-            region = int(original.fixture.tournament.country.ids[Platform.BET9JA])
+            region = int(original.fixture.tournament.country.ids[BET9JA])
             coupon = number % 2
             listings.append(
                 Listing(
-                    platform=Platform.BET9JA,
+                    platform=BET9JA,
                     external_id=str(831_000_000 + self.offset * 300_000 + number * 50 + rng.randrange(50)),
                     fixture=original.fixture,
                     group_id=str(2_300_000 + region * 2 + coupon),
@@ -364,7 +363,7 @@ class _WorldBuilder:
             names = invent_team_names(rng, 2)
             home, away = _build_team(names[0], 2 * number, rng), _build_team(names[1], 2 * number + 1, rng)
             is_srl = number < first + simulated
-            platform = Platform.SPORTYBET if is_srl else Platform.BET9JA
+            platform = SPORTYBET if is_srl else BET9JA
             kickoff = _draw_kickoff(rng, world.epoch) if is_srl else world.epoch + timedelta(days=200)
             fixture = Fixture(
                 number, None, None, tournament, home, away, kickoff, frozenset({platform}), _draw_expected_counts(rng)

@@ -132,7 +132,7 @@ class PlatformClient:
         If-None-Match and If-Modified-Since are never sent: a 304 answer has no body, and the landed answers of a cycle
         must be readable without those of another cycle.
         """
-        if request.platform is not self.platform:
+        if request.platform != self.platform:
             raise ValueError(f"a request to {request.platform} given to the client of {self.platform}")
         if not request.path.startswith("/"):
             raise ValueError(f"path {request.path!r} must begin with '/': requests never leave the platform's own host")
@@ -153,8 +153,13 @@ def _judge_answer(answer: Answer, read_failure: failures.Verdict | None, judge: 
         return read_failure
     if read_failure is None and answer.body and failures.is_success(answer.status):
         return judge(answer)
-    # The status decides, even if the body could not be read.
-    return failures.classify_status(answer.status, answer.headers, answer.request.kind, answer.body) or read_failure
+    # The status decides, even when the body could not be read.
+    verdict = failures.classify_status(answer.status, answer.headers, answer.request.kind, answer.body) or read_failure
+    if verdict is None or verdict[0] is not FailureClass.BLOCKED:
+        return verdict
+    # A block may have a more specific meaning, such as an expired session, that only the dialect knows.
+    own_verdict = judge(answer)
+    return own_verdict if own_verdict is not None and own_verdict[0] is not FailureClass.BLOCKED else verdict
 
 
 def _build_headers(header_values: Mapping[str, str]) -> httpx.Headers:

@@ -61,6 +61,7 @@ FAILURE_RULES: Final[Mapping[FailureClass, FailureRule]] = {
     FailureClass.TRANSIENT: FailureRule(True, RetryWait.BACKOFF, HostSignal.ERROR, Fault.HOST),
     FailureClass.RATE_LIMITED: FailureRule(True, RetryWait.RETRY_AFTER, HostSignal.PAUSE, Fault.US),
     FailureClass.BLOCKED: FailureRule(False, RetryWait.NONE, HostSignal.BLOCK, Fault.US),
+    FailureClass.SESSION_EXPIRED: FailureRule(False, RetryWait.NONE, HostSignal.BLOCK, Fault.US),
     FailureClass.NOT_FOUND: FailureRule(False, RetryWait.NONE, HostSignal.GOOD, Fault.NOBODY),
     FailureClass.CONTRACT_BROKEN: FailureRule(False, RetryWait.NONE, HostSignal.NOTHING, Fault.CHANGED),
     FailureClass.PERMANENT: FailureRule(False, RetryWait.NONE, HostSignal.NOTHING, Fault.US),

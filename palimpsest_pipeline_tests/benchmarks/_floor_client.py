@@ -15,7 +15,7 @@ import zstandard
 from isal import isal_zlib
 
 from palimpsest_pipeline.domain.enums import Platform
-from palimpsest_pipeline.platforms.registry import build_adapters
+from palimpsest_pipeline_tests.fixtures.platforms import build_adapters
 
 from ._child import Meter, Task, Usage, tell, the_task
 
@@ -38,7 +38,7 @@ class Floor(msgspec.Struct):
 
 def questions(task: Task, platform: Platform) -> list[bytes]:
     """Every detail of the platform, as it goes out."""
-    adapter, base = build_adapters()[platform], urlsplit(task.base_urls[platform])
+    adapter, base = build_adapters([platform])[platform], urlsplit(task.base_urls[platform])
     headers = {
         "host": base.netloc,
         "accept": "*/*",
@@ -49,7 +49,7 @@ def questions(task: Task, platform: Platform) -> list[bytes]:
     wanted = [
         (external_id, target.sr_id) for target in task.targets for external_id in target.listings.get(platform, ())
     ]
-    asked = [adapter.build_detail_request(*listing) for listing in wanted]
+    asked = [adapter.list_detail_requests(*listing, ())[0] for listing in wanted]
     paths = [
         base.path + request.path + (f"?{urlencode(request.params)}" if request.params else "") for request in asked
     ]

@@ -14,8 +14,8 @@ import polars as pl
 
 from palimpsest_pipeline.domain.enums import LookResult, MarketState
 from palimpsest_pipeline.domain.schemas import LISTING_LOOKS
-from palimpsest_pipeline.markets import load_vocabulary
 from palimpsest_pipeline.metrics import lifecycle_frames
+from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 
 from ._marts_files import HISTORY_AS_OF, HOME_FIRST, MAIN_MARKETS
 
@@ -40,7 +40,7 @@ class HistoryWorld:
     """
 
     def __init__(self, seed: int, partition_prices: int) -> None:
-        words = load_vocabulary()
+        words = load_installed_vocabulary()
         keys = words.markets.filter(pl.col("market_key").is_in(MAIN_MARKETS)).select(
             "market_id", "market_key", "fair_sum"
         )

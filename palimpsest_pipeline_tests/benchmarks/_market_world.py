@@ -13,8 +13,8 @@ import polars as pl
 
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.domain.schemas import INSTANT
+from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS
 
-PLATFORMS: Final = tuple(Platform)
 SIZES: Final = ((2, 50), (3, 50), (6, 13))
 """(outcomes of a market, how many such markets a listing has): 113 markets, 328 prices."""
 MARKETS: Final = sum(n for _, n in SIZES)

@@ -14,12 +14,13 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from palimpsest_pipeline.domain.enums import MarketState, Platform
+from palimpsest_pipeline.domain.enums import MarketState
 from palimpsest_pipeline.domain.schemas import COMPARED_LISTINGS
-from palimpsest_pipeline.markets import Vocabulary, load_vocabulary
+from palimpsest_pipeline.markets import Vocabulary
 from palimpsest_pipeline.metrics import build_outcome_sets, comparison_frames
+from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
+from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS
 
-PLATFORMS: Final = tuple(platform.value for platform in Platform)
 PARTITION_PRICES: Final = 1_000_000
 MARKETS: Final = 200
 """Different markets with outcomes of the vocabulary; totals among them on several lines.
@@ -81,7 +82,7 @@ class MartsWorld:
     """Partitions of fixtures, each with the frames that the metrics of prices side by side take."""
 
     def __init__(self, seed: int, partition_prices: int = PARTITION_PRICES) -> None:
-        words = load_vocabulary()
+        words = load_installed_vocabulary()
         self._lines, self._players, self._seed = lines(words), player_markets(words), seed
         a_listing = sum(line.n_outcomes for line in self._lines) * (
             1 - SHARES[LACKS] - SHARES[WITHDRAWN] - SHARES[NO_PRICE]

@@ -8,17 +8,18 @@ from typing import Final
 
 from palimpsest_pipeline.domain.enums import PayloadKind, Platform
 from palimpsest_pipeline.domain.exchange import Answer, Request
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, SPORTYBET
 
 CAPTURED: Final = {
-    Platform.BETPAWA: (
+    BETPAWA: (
         "detail_football_113_markets_v3_2026-06-26.json",
         "detail_football_59_markets_v4_2026-08-21.json",
     ),
-    Platform.SPORTYBET: (
+    SPORTYBET: (
         "event_prematch_football_norway_france_974_markets.json",
         "event_prematch_football_360_markets.json",
     ),
-    Platform.BET9JA: ("getevent_soccer_norway_france.json", "getevent_soccer_qatar_sudan_suspended_prices.json"),
+    BET9JA: ("getevent_soccer_norway_france.json", "getevent_soccer_qatar_sudan_suspended_prices.json"),
 }
 """Prematch details of football."""
 
@@ -27,14 +28,14 @@ SPREAD: Final = 0.1
 """Odds move by at most this share."""
 
 _ODDS: Final = {
-    Platform.BETPAWA: re.compile(rb'("(?:price|odds)":\s*)(\d+(?:\.\d+)?)'),
-    Platform.SPORTYBET: re.compile(rb'("odds":\s*")(\d+\.\d+)'),
-    Platform.BET9JA: re.compile(rb'("[A-Z]+_[^"_]+_[^"]+":\s*")(\d+(?:\.\d+)?)(?=")'),
+    BETPAWA: re.compile(rb'("(?:price|odds)":\s*)(\d+(?:\.\d+)?)'),
+    SPORTYBET: re.compile(rb'("odds":\s*")(\d+\.\d+)'),
+    BET9JA: re.compile(rb'("[A-Z]+_[^"_]+_[^"]+":\s*")(\d+(?:\.\d+)?)(?=")'),
 }
 _EVENT_ID: Final = {
-    Platform.BETPAWA: re.compile(rb'"id":\s*"(\d+)"'),
-    Platform.SPORTYBET: re.compile(rb'"eventId":\s*"sr:match:(\d+)"'),
-    Platform.BET9JA: re.compile(rb'"ID":\s*(\d+)'),
+    BETPAWA: re.compile(rb'"id":\s*"(\d+)"'),
+    SPORTYBET: re.compile(rb'"eventId":\s*"sr:match:(\d+)"'),
+    BET9JA: re.compile(rb'"ID":\s*(\d+)'),
 }
 """The first match is the event's own id."""
 _PRICES_BY_KEY: Final = re.compile(rb'"O":\s*\{[^}]*\}')
@@ -63,6 +64,6 @@ def perturbed(platform: Platform, body: bytes, number: int, random: Random) -> b
     if event_id is None:
         raise ValueError(f"{platform}: no event id in the captured answer")
     body = body.replace(event_id[1], b"%d" % (int(event_id[1]) + 1 + number))
-    if platform is Platform.BET9JA:
+    if platform == BET9JA:
         return _PRICES_BY_KEY.sub(lambda prices: _ODDS[platform].sub(moved, prices[0]), body, count=1)
     return _ODDS[platform].sub(moved, body)

@@ -18,7 +18,6 @@ from palimpsest_pipeline.domain.enums import Platform, RunStatus, Scope, Sport, 
 from palimpsest_pipeline.domain.exchange import Request
 from palimpsest_pipeline.domain.instants import Clock, floor_to_hour, make_cycle_id
 from palimpsest_pipeline.landing import CycleWriter, Landing
-from palimpsest_pipeline.platforms.registry import build_adapters
 from palimpsest_pipeline.scrape import (
     HostSetup,
     ScrapeEngine,
@@ -31,10 +30,11 @@ from palimpsest_pipeline.scrape import (
 from palimpsest_pipeline.scrape.host_budget import HostBudget
 from palimpsest_pipeline.wire import HostConfig
 from palimpsest_pipeline.wire.client import PlatformClient
+from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA, build_adapters
 
 from ._child import Meter, Task, Usage, peak_rss_mb, tell, the_task
 
-HOME: Final = Platform.BETPAWA
+HOME: Final = BETPAWA
 FAR: Final = timedelta(minutes=30)
 """Fixtures that kick off sooner are left out: all schemes ask for the same ones, however long the others took."""
 
@@ -63,6 +63,8 @@ class Fetched(msgspec.Struct):
     landed: list[Landed]
     targets: list[Target] = []
     """What discovery found, of a discovery."""
+    mb: float = 0.0
+    """Of bodies, unpacked; millions of bytes."""
 
 
 @dataclass(frozen=True)
@@ -76,19 +78,19 @@ class World:
     clock: Clock
 
     def requests(self, target: Target) -> list[Request]:
-        spoken = build_adapters()
+        spoken = build_adapters(self.task.base_urls)
         return [
-            spoken[platform].build_detail_request(one, target.sr_id)
+            spoken[platform].list_detail_requests(one, target.sr_id, ())[0]
             for platform, ids in target.listings.items()
             for one in ids
         ]
 
     async def ours(self, wanted: Sequence[Target]) -> None:
         async with ScrapeEngine(self.hosts, self.writer, clock=self.clock) as engine:
-            await capture_targets(self.cycle, wanted, build_adapters(), engine, clock=self.clock)
+            await capture_targets(self.cycle, wanted, build_adapters(self.task.base_urls), engine, clock=self.clock)
 
     async def platform_by_platform(self, wanted: Sequence[Target]) -> None:
-        for platform in Platform:
+        for platform in self.task.base_urls:
             await self.ours(
                 [
                     replace(one, listings={platform: one.listings[platform]})
@@ -120,9 +122,10 @@ class World:
 
     async def discovery(self) -> list[Target]:
         async with ScrapeEngine(self.hosts, self.writer, clock=self.clock) as engine:
-            found = await discover(build_adapters(), engine, sport=Sport.FOOTBALL, tally=StageTally())
+            adapters = build_adapters(self.task.base_urls)
+            found = await discover(adapters, engine, sport=Sport.FOOTBALL, tally=StageTally())
         listings = [listing for discovery in found.discoveries.values() for listing in discovery.listings]
-        return build_targets(listings, HOME, self.clock.now() + FAR)
+        return build_targets(listings, tuple(adapters), HOME, self.clock.now() + FAR)
 
 
 SCHEMES: Final[Mapping[str, Callable[[World, Sequence[Target]], Awaitable[None]]]] = {
@@ -134,7 +137,7 @@ SCHEMES: Final[Mapping[str, Callable[[World, Sequence[Target]], Awaitable[None]]
 
 async def run(task: Task) -> Fetched:
     """The scheme, or the discovery, that the task names."""
-    spoken, clock, landing = build_adapters(), Clock(), Landing(task.folder)
+    spoken, clock, landing = build_adapters(task.base_urls), Clock(), Landing(task.folder)
     now = clock.now()
     cycle = Cycle(make_cycle_id(now), Trigger.MANUAL, Scope.FULL, HOME, floor_to_hour(now), now)
     writer = landing.open_writer(cycle)
@@ -163,7 +166,7 @@ async def run(task: Task) -> Fetched:
         Landed(r["platform"], r["external_id"], r["requested_at"].timestamp(), r["received_at"].timestamp())
         for r in good.iter_rows(named=True)
     ]
-    return Fetched(usage, peak, frame.height, landed, found)
+    return Fetched(usage, peak, frame.height, landed, found, int(frame["n_bytes"].sum()) / 1e6)
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def ingest(task: Write) -> Callable[[], int]:
                     cycle_id=task.cycle_id,
                     mapping_version="1",
                     ingested_at=datetime.now(UTC),
-                    lock_key=number,
+                    platform=str(number),
                 ).n_rows_written
                 for own, said in batches
             )

@@ -186,7 +186,7 @@ def landed(hours: int, cycles_per_hour: int, fixtures: int, seed: int) -> Iterat
             step = timedelta(hours=1) / cycles_per_hour
             instants = [end - timedelta(hours=hours) + (n + 0.5) * step for n in range(hours * cycles_per_hour)]
             with SimulatorProcess(fixtures, seed, epoch=instants[0] - timedelta(hours=1)) as simulator:
-                platforms = {p.value: {"base_url": url, **QUICK} for p, url in simulator.base_urls.items()}
+                platforms = {p: {"base_url": url, **QUICK} for p, url in simulator.base_urls.items()}
                 own = {
                     "home_dir": folder / "home",
                     "database_url": server.build_url("landed"),

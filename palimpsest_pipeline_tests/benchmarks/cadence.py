@@ -24,9 +24,8 @@ from palimpsest_pipeline.pipeline.kickoff_slots import CadenceMoment, report_slo
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.settings import load_settings
 from palimpsest_pipeline.storage.catalog import upcoming_fixtures
-from palimpsest_pipeline.storage.db import migrate
 from palimpsest_pipeline_tests.fixtures.kickoffs import put_kickoffs
-from palimpsest_pipeline_tests.fixtures.postgres import create_database
+from palimpsest_pipeline_tests.fixtures.postgres import create_database, upgrade_with_platforms
 
 DATABASE: Final = "cadence"
 AT: Final = datetime(2026, 6, 26, 12, 0, 10, tzinfo=UTC)
@@ -117,7 +116,7 @@ def world(folder: Path, fixtures: int) -> Iterator[Pipeline]:
     postgres.start()
     try:
         create_database(postgres, DATABASE)
-        migrate.upgrade(postgres.build_url(DATABASE))
+        upgrade_with_platforms(postgres.build_url(DATABASE))
         pipeline = Pipeline(
             load_settings(
                 home_dir=folder,

@@ -28,6 +28,7 @@ from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.simulator.request_log import RequestLine
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline_tests.fixtures.commands import PALIMPSEST, environment
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, PLATFORMS
 
 from ._postgres_cost import MeasuredServer, Size, Wal, Written, start_measured_server
 from .scrape import GAPS_S, SLOTS
@@ -48,7 +49,7 @@ UNTIL_FIRST_KICKOFF: Final = timedelta(hours=12)
 """No match begins while the cycles go on."""
 BEGIN_OF_DAY: Final = timedelta(minutes=5)
 """The pipeline's clock at the first cycle: at midnight a day of history begins, which writes every market again."""
-DOWN: Final = Platform.BET9JA
+DOWN: Final = BET9JA
 """The platform that answers 500."""
 TABLE_FIGURES: Final = ("heap_mb", "indexes_mb", "toast_mb", "written_rows", "written_mb", "dead_rows")
 SHOWN_TABLES: Final = 12
@@ -72,7 +73,7 @@ class Command:
 
     def first_detail_s(self, platforms: Iterable[Platform]) -> float:
         """Return the seconds from the first request to the first one for odds of these platforms."""
-        names = {platform.value for platform in platforms}
+        names = set(platforms)
         details = [
             request.arrived_at
             for request in self.requests
@@ -200,7 +201,7 @@ class World:
         """Return the seconds to the others' first request for odds while one platform answers 500, and while none
         does.
         """
-        others = [platform for platform in Platform if platform is not DOWN]
+        others = [platform for platform in PLATFORMS if platform is not DOWN]
         healthy_s = self.run_command().first_detail_s(others)
         self._simulator.set_fault(DOWN, "error")
         return self.run_command().first_detail_s(others), healthy_s

@@ -9,12 +9,12 @@ import orjson
 import typer
 from rich.table import Table
 
-from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.domain.exchange import Answer
-from palimpsest_pipeline.markets import load_vocabulary, normalise
+from palimpsest_pipeline.markets import normalise
 from palimpsest_pipeline.pipeline.ingest.books import collect_raw_books
+from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 from palimpsest_pipeline.platforms.base import PlatformAdapter
-from palimpsest_pipeline.platforms.registry import build_adapters
+from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA, PLATFORMS, build_adapters
 from palimpsest_pipeline_tests.fixtures.samples import shared_path
 
 from ._perturbed import answers
@@ -42,7 +42,7 @@ class Cost:
 def canonical_prices(adapter: PlatformAdapter, batch: Sequence[Answer]) -> int:
     """The production path of one platform's answers; returns the number of prices."""
     return normalise(
-        collect_raw_books(adapter.read_detail(answer) for answer in batch), load_vocabulary()
+        collect_raw_books(adapter.read_detail([answer]) for answer in batch), load_installed_vocabulary()
     ).prices.height
 
 
@@ -58,9 +58,9 @@ def measure(
     """
     samples = shared_path("platforms/samples")
     spoken = build_adapters()
-    batches = {platform: answers(samples, platform, bodies // len(Platform), seed) for platform in Platform}
+    batches = {platform: answers(samples, platform, bodies // len(PLATFORMS), seed) for platform in PLATFORMS}
     costs = {platform: Cost(len(batch), sum(len(a.body or b"") for a in batch)) for platform, batch in batches.items()}
-    canonical_prices(spoken[Platform.BETPAWA], batches[Platform.BETPAWA][:1])
+    canonical_prices(spoken[BETPAWA], batches[BETPAWA][:1])
     for _ in range(repetitions):
         for platform, batch in batches.items():
             cost = costs[platform]
@@ -76,7 +76,7 @@ def measure(
         **whole.figures(),
         "n_bodies": whole.n_bodies,
         "n_prices": whole.n_prices,
-        "platforms": {platform.value: cost.figures() for platform, cost in costs.items()},
+        "platforms": {platform: cost.figures() for platform, cost in costs.items()},
     }
 
 

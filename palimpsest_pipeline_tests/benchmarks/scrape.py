@@ -2,7 +2,7 @@
 a process of its own.
 
 The capture is measured from the first request until everything is landed; discovery apart. Latencies are those that the
-simulator drew.
+simulator drew. With `--platforms` the growth over numbers of platforms is measured instead: see `_growth`.
 """
 
 import os
@@ -11,7 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median, quantiles
 from tempfile import TemporaryDirectory
+from types import ModuleType
 from typing import Annotated, Any, Final
+from urllib.parse import parse_qsl
 
 import typer
 from rich.table import Table
@@ -22,6 +24,7 @@ from palimpsest_pipeline.scrape.host_budget import HostBudget
 from palimpsest_pipeline.scrape.shortest_duration import compute_floors_s
 from palimpsest_pipeline.simulator.request_log import RequestLine
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET, build_adapters
 
 from ._child import Task, run
 from ._floor_client import Floor
@@ -30,9 +33,11 @@ from ._schemes import SCHEMES, Fetched, Landed
 from ._schemes import __name__ as schemes
 
 P50_MS, P95_MS = 250.0, 700.0
-SLOTS: Final = {Platform.BETPAWA: 50, Platform.SPORTYBET: 50, Platform.BET9JA: 15}
-GAPS_S: Final = {Platform.BETPAWA: 0.0, Platform.SPORTYBET: 0.0, Platform.BET9JA: 0.025}
+SLOTS: Final = {BETPAWA: 50, SPORTYBET: 50, BET9JA: 15}
+GAPS_S: Final = {BETPAWA: 0.0, SPORTYBET: 0.0, BET9JA: 0.025}
 """The limits of the scraper that went before; our own defaults are politer."""
+DEFAULT_SLOTS: Final = 50
+"""Slots of all other platforms; their interfaces were seen to tolerate as many."""
 SIZES: Final = (0.2, 2.0)
 """Other worlds for the memory, as shares of `fixtures`."""
 
@@ -70,9 +75,11 @@ class Bench:
     """One simulated world, its discovered targets, and runs against it."""
 
     def __init__(self, simulator: SimulatorProcess, scale: float) -> None:
+        platforms = tuple(simulator.base_urls)
         self._simulator = simulator
-        self._gaps_s = {platform: gap_s * scale for platform, gap_s in GAPS_S.items()}
-        self._budgets = {platform: HostBudget(SLOTS[platform], gap_s) for platform, gap_s in self._gaps_s.items()}
+        self._slots = {platform: find_slots(platform) for platform in platforms}
+        self._gaps_s = {platform: find_gap_s(platform) * scale for platform in platforms}
+        self._budgets = {platform: HostBudget(self._slots[platform], gap_s) for platform, gap_s in self._gaps_s.items()}
         simulator.set_clock(0.0, stopped=True)
         self.discovery = self.run("discovery")
         self.targets = self.discovery.fetched.targets
@@ -80,9 +87,23 @@ class Bench:
             (p, one): n for n, target in enumerate(self.targets) for p, ids in target.listings.items() for one in ids
         }
         """Which target a listing belongs to."""
+        adapters = build_adapters(platforms)
+        self._first_questions = {
+            _make_key(platform, f"/{platform}{request.path}", request.params.items()): one
+            for platform, one in self.fixtures
+            for request in adapters[platform].list_detail_requests(one, None, ())
+        }
+        """The listing of each request that begins a book."""
 
     def _task(self, do: str, folder: str, targets: Sequence[Target]) -> Task:
-        return Task(do, self._simulator.base_urls, SLOTS, self._gaps_s, folder, list(targets))
+        return Task(do, self._simulator.base_urls, self._slots, self._gaps_s, folder, list(targets))
+
+    def _find_listing(self, line: RequestLine) -> str | None:
+        """Return the listing whose book the request begins."""
+        if line.external_id is not None or line.endpoint != "detail":
+            return line.external_id
+        path, _, query = line.question.partition("?")
+        return self._first_questions.get(_make_key(line.platform, path, parse_qsl(query, keep_blank_values=True)))
 
     def run(self, scheme: str, targets: Sequence[Target] = ()) -> Run:
         self._simulator.clear_log()
@@ -111,13 +132,28 @@ class Bench:
         """
         return _spreads_ms(
             (
-                self.fixtures[Platform(line.platform), line.external_id],
-                line.external_id if of_all else line.platform,
+                self.fixtures[Platform(line.platform), one],
+                f"{line.platform} {one}" if of_all else line.platform,
                 line.drawn_s,
             )
             for line in log
-            if line.status == 200 and line.external_id
+            if line.status == 200 and (one := self._find_listing(line)) is not None
         )
+
+
+def find_slots(platform: Platform) -> int:
+    """Return how many requests a platform may have in flight, equal for all countries of a brand."""
+    return SLOTS.get(Platform(platform.partition("-")[0]), DEFAULT_SLOTS)
+
+
+def find_gap_s(platform: Platform) -> float:
+    return GAPS_S.get(Platform(platform.partition("-")[0]), 0.0)
+
+
+def _make_key(
+    platform: str, path: str, params: Iterable[tuple[str, str]]
+) -> tuple[str, str, tuple[tuple[str, str], ...]]:
+    return platform, path, tuple(sorted(params))
 
 
 def _spreads_ms(seen: Iterable[tuple[int, str, float]]) -> list[float]:
@@ -129,7 +165,7 @@ def _spreads_ms(seen: Iterable[tuple[int, str, float]]) -> list[float]:
     return [(max(mine.values()) - min(mine.values())) * 1000 for mine in first.values() if len(mine) > 1]
 
 
-def _percentile(values: Sequence[float], percent: int) -> float:
+def percentile(values: Sequence[float], percent: int) -> float:
     return quantiles(values, n=100, method="inclusive")[percent - 1] if len(values) > 1 else 0.0
 
 
@@ -143,13 +179,19 @@ def measure(
     ] = 3,
     seed: Annotated[int, typer.Option(help="Chooses the simulated world and its latencies.")] = 7,
     memory: Annotated[bool, typer.Option(help="Peak memory in a smaller and in a larger world, too.")] = True,
+    platforms: Annotated[
+        list[int] | None,
+        typer.Option(min=2, help="Growth over numbers of platforms instead; may be given several times."),
+    ] = None,
 ) -> dict[str, Any]:
     """Runs everything; ratios are to the floor of the latencies drawn in the same run.
 
     Takes minutes at the real size.
     """
+    if platforms:
+        return _growth().measure_growth(platforms, fixtures, scale, rounds, seed)
     load = os.getloadavg()
-    with _simulator(fixtures, scale, seed) as simulator:
+    with start_simulator(fixtures, scale, seed) as simulator:
         bench = Bench(simulator, scale)
         took_turns = [(bench.run("ours", bench.targets), bench.floor_client()) for _ in range(rounds)]
         ours = sorted((run for run, _ in took_turns), key=lambda run: run.wall_ratio)
@@ -190,12 +232,21 @@ def measure(
     }
 
 
-def _simulator(fixtures: int, scale: float, seed: int) -> SimulatorProcess:
-    return SimulatorProcess(fixtures, seed, latency={"*": (P50_MS * scale, P95_MS * scale)}, bodies="real")
+def _growth() -> ModuleType:
+    from . import _growth as growth  # it builds on this module
+
+    return growth
+
+
+def start_simulator(
+    fixtures: int, scale: float, seed: int, platforms: Sequence[Platform] = PLATFORMS
+) -> SimulatorProcess:
+    latency = {"*": (P50_MS * scale, P95_MS * scale)}
+    return SimulatorProcess(fixtures, seed, latency=latency, bodies="real", platforms=platforms)
 
 
 def _peak_mb(fixtures: int, scale: float, seed: int) -> float:
-    with _simulator(fixtures, scale, seed) as simulator:
+    with start_simulator(fixtures, scale, seed) as simulator:
         bench = Bench(simulator, scale)
         return bench.run("ours", bench.targets).fetched.peak_rss_mb
 
@@ -215,12 +266,11 @@ def _scheme(bench: Bench, run: Run) -> dict[str, float]:
         "wall_s": run.wall_s,
         "wall_ratio_to_floor": run.wall_ratio,
         "events_per_s": len(bench.targets) / run.wall_s,
-        "skew_p50_ms": _percentile(skews_ms, 50),
-        "skew_p95_ms": _percentile(skews_ms, 95),
-        "skew_p99_ms": _percentile(skews_ms, 99),
-        "skew_p95_ratio": _percentile(skews_ms, 95) / _percentile(drawn_ms, 95),
-        "skew_p95_ratio_to_all_drawn": _percentile(skews_ms, 95)
-        / _percentile(bench.drawn_ms(run.log, of_all=True), 95),
+        "skew_p50_ms": percentile(skews_ms, 50),
+        "skew_p95_ms": percentile(skews_ms, 95),
+        "skew_p99_ms": percentile(skews_ms, 99),
+        "skew_p95_ratio": percentile(skews_ms, 95) / percentile(drawn_ms, 95),
+        "skew_p95_ratio_to_all_drawn": percentile(skews_ms, 95) / percentile(bench.drawn_ms(run.log, of_all=True), 95),
         "failed": run.fetched.requests - len(run.fetched.landed),
     }
 
@@ -231,9 +281,12 @@ def _floors(run: Run) -> dict[str, dict[str, Any]]:
     """
     found = {}
     for platform, drawn_s in run.drawn_s.items():
-        slots_s, gaps_s = sum(drawn_s) / SLOTS[platform], (len(drawn_s) - 1) * run.budgets[platform].min_gap_s
+        slots_s, gaps_s = (
+            sum(drawn_s) / run.budgets[platform].max_in_flight,
+            (len(drawn_s) - 1) * run.budgets[platform].min_gap_s,
+        )
         arrived = sorted(line.arrived_at for line in run.log if line.platform == platform)
-        found[platform.value] = {
+        found[platform] = {
             "floor_s": run.floors_s[platform],
             "requests": len(drawn_s),
             "latencies_s": sum(drawn_s),
@@ -249,13 +302,16 @@ def _simulators_part(run: Run) -> dict[str, float]:
     late_ms = [(line.sent_at - line.arrived_at - line.drawn_s) * 1000 for line in run.log if line.sent_at is not None]
     return {
         "cpu_share_of_a_core": run.simulator_cpu_s / run.wall_s,
-        "late_p50_ms": _percentile(late_ms, 50),
-        "late_p95_ms": _percentile(late_ms, 95),
+        "late_p50_ms": percentile(late_ms, 50),
+        "late_p95_ms": percentile(late_ms, 95),
     }
 
 
 def table(found: dict[str, Any]) -> Table:
-    """A row per scheme; floors, costs and the machine's part below."""
+    """A row per scheme, or per number of platforms; floors, costs and the machine's part below."""
+    if "growth" in found:
+        shown: Table = _growth().table(found)
+        return shown
     floors = ", ".join(
         f"{name} {floor['floor_s']:.2f} s ({floor['requests']} latencies of {floor['latencies_s']:.0f} s, {floor['binds']} bind)"
         for name, floor in found["floor"].items()

@@ -22,12 +22,11 @@ from rich.table import Table
 
 from palimpsest_pipeline.domain.schemas import INSTANT
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
-from palimpsest_pipeline.storage.db import migrate
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.db.copy_frames import copy_rows
 from palimpsest_pipeline.storage.odds import current_markets, partitions
 from palimpsest_pipeline.storage.odds.market_lines import number_lines
-from palimpsest_pipeline_tests.fixtures.postgres import create_database
+from palimpsest_pipeline_tests.fixtures.postgres import create_database, upgrade_with_platforms
 
 from ._child import run
 from ._layouts import reference_layouts
@@ -110,7 +109,7 @@ def server(folder: Path) -> Iterator[Callable[[str], Filled]]:
 
     def make(name: str) -> Filled:
         create_database(postgres, name)
-        migrate.upgrade(postgres.build_url(name))
+        upgrade_with_platforms(postgres.build_url(name))
         with Database(postgres.build_url(name)).connect() as conn:
             conn.execute(TABLES)
         return Filled(postgres.build_url(name))

@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.domain.exchange import Answer
-from palimpsest_pipeline.platforms.registry import build_adapters
+from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS, build_adapters
 
-from . import backfill, cadence, cycle_cost, instance, marts, page, scrape, storage
+from . import _growth, backfill, cadence, cycle_cost, instance, marts, page, scrape, storage
 from . import normalise as benchmark
 from .__main__ import app
 from ._perturbed import CAPTURED, answers
@@ -23,7 +23,7 @@ def test_the_figures_are_of_the_whole_path_over_every_platform(samples: Path) ->
     spoken = build_adapters()
     assert found["n_bodies"] == 6
     assert found["n_prices"] == sum(
-        benchmark.canonical_prices(spoken[one], answers(samples, one, 2, seed=1)) for one in Platform
+        benchmark.canonical_prices(spoken[one], answers(samples, one, 2, seed=1)) for one in PLATFORMS
     )
     assert found["n_prices"] > 6_000
     assert found["platforms"].keys() == {"betpawa", "sportybet", "bet9ja"}
@@ -34,17 +34,17 @@ def test_the_figures_are_of_the_whole_path_over_every_platform(samples: Path) ->
     assert benchmark.table(found).row_count == 4
 
 
-@pytest.mark.parametrize("platform", Platform)
+@pytest.mark.parametrize("platform", PLATFORMS)
 def test_perturbed_answers_have_the_captured_books_with_other_odds_and_ids(samples: Path, platform: Platform) -> None:
     read = build_adapters()[platform].read_detail
     batch = answers(samples, platform, 4, seed=1)
     assert [a.body for a in batch] == [a.body for a in answers(samples, platform, 4, seed=1)]
     assert len({a.body for a in batch} | {a.body for a in answers(samples, platform, 4, seed=2)}) == 8
-    details = [read(a) for a in batch]
+    details = [read([a]) for a in batch]
     assert len({d.listing.external_id for d in details}) == 4
     assert all(d.rejects == [] for d in details)
     for name, detail, given in zip(CAPTURED[platform] * 2, details, batch, strict=True):
-        captured = read(as_captured(samples, platform, name, given))
+        captured = read([as_captured(samples, platform, name, given)])
         for column in ("market_id", "n_outcomes"):
             assert getattr(detail.prices, column) == getattr(captured.prices, column)
         assert detail.prices.off == captured.prices.off
@@ -104,6 +104,38 @@ def test_the_scrape_is_measured_beside_other_schemes_and_the_floor_client() -> N
     assert sum(floor["requests"] for floor in found["floor"].values()) == found["requests"], "each listing once"
     assert found["peak_rss_mb_by_fixtures"].keys() == {"20"}
     assert scrape.table(found).row_count == 3
+
+
+@pytest.mark.slow
+def test_growth_is_measured_over_numbers_of_platforms() -> None:
+    options = ["--fixtures", "20", "--scale", "0.05", "--rounds", "1", "--platforms", "3", "--platforms", "8"]
+    ran = CliRunner().invoke(app, ["scrape", "--json", *options])
+    assert ran.exit_code == 0, ran.output
+    found = json.loads(ran.output)
+    assert found["growth"].keys() == {"3", "8"}
+    names = found["growth"]["8"]["names"]
+    assert names == [*PLATFORMS, "msport", "betway", "betika", "sportpesa", "betpawa-gh"]
+    for figures in found["growth"].values():
+        assert all(figures[name] > 0 for name in ("wall_ratio", "skew_p95_ratio", "cpu_ms_per_request", "peak_rss_mb"))
+        assert figures["failed"] == 0
+        assert figures["wall_s"] >= figures["floor_s"], "a floor is a floor"
+        cycle = figures["cycle"]
+        assert set(cycle["statuses"].values()) == {"completed"}
+        assert all(cycle[name] > 0 for name in ("wall_s", "peak_rss_mb", "core_us_per_price", "mart_us_per_price"))
+    few, many = found["growth"].values()
+    assert few["requests"] < many["requests"]
+    assert few["cycle"]["prices"] < many["cycle"]["prices"]
+    assert scrape.table(found).row_count == 2
+
+
+def test_platforms_of_a_growing_world_are_packs_first_and_then_countries() -> None:
+    twelve = _growth.list_platforms(12)
+    assert len(set(twelve)) == 12
+    assert twelve[:7] == (*PLATFORMS, "msport", "betway", "betika", "sportpesa")
+    assert twelve[7:] == ("betpawa-gh", "sportybet-gh", "msport-gh", "betway-gh", "betpawa-ke")
+    assert _growth.list_platforms(3) == twelve[:3]
+    with pytest.raises(ValueError, match=r"there are \d+ platforms, not 500"):
+        _growth.list_platforms(500)
 
 
 @pytest.mark.slow

@@ -34,6 +34,7 @@ from palimpsest_pipeline_tests.fixtures.commands import (
     free_port,
     ours,
 )
+from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS
 from palimpsest_pipeline_tests.fixtures.recordings import write_recordings
 
 
@@ -197,7 +198,7 @@ def test_a_simulator_fails_from_the_start_as_told_and_prints_settings_that_point
     ) as process:
         assert process.stdout is not None
         try:
-            printed = dict(process.stdout.readline().removeprefix("export ").strip().split("=", 1) for _ in range(4))
+            printed = dict(process.stdout.readline().removeprefix("export ").strip().split("=", 1) for _ in range(5))
             groups = "desktop/feapi/PalimpsestAjax/GetSports?DISP=0&v_cache_version=1"
             statuses = {
                 name: status_of(f"{url}/{groups}") for name, url in printed.items() if name.endswith("BASE_URL")
@@ -206,9 +207,9 @@ def test_a_simulator_fails_from_the_start_as_told_and_prints_settings_that_point
             process.send_signal(signal.SIGINT)
     assert printed["PALIMPSEST_HOME_DIR"] == str(folder / "home" / "simulated")
     assert statuses == {
-        "PALIMPSEST_BETPAWA__BASE_URL": 404,
-        "PALIMPSEST_SPORTYBET__BASE_URL": 404,
-        "PALIMPSEST_BET9JA__BASE_URL": 503,
+        "PALIMPSEST_PLATFORM__BETPAWA__BASE_URL": 404,
+        "PALIMPSEST_PLATFORM__SPORTYBET__BASE_URL": 404,
+        "PALIMPSEST_PLATFORM__BET9JA__BASE_URL": 503,
     }
 
 
@@ -223,7 +224,7 @@ def status_of(url: str) -> int:
 def test_a_bad_setting_is_one_clear_line(palimpsest: Command):
     assert_one_clear_line(
         palimpsest("settings", PALIMPSEST_BETPAWA__BASE_URL="nonsense"),
-        "PALIMPSEST_BETPAWA__BASE_URL",
+        "PALIMPSEST_PLATFORM__BETPAWA__BASE_URL",
         "is not an http(s) URL",
     )
 
@@ -291,7 +292,7 @@ def test_a_refresh_tells_per_platform_how_it_went_and_names_ids_that_nobody_list
 
 
 def sorted_by_platform(listings: dict[str, list[str]]) -> list[tuple[str, list[str]]]:
-    return sorted(listings.items(), key=lambda item: list(Platform).index(Platform(item[0])))
+    return sorted(listings.items(), key=lambda item: list(PLATFORMS).index(Platform(item[0])))
 
 
 NOWHERE = {f"PALIMPSEST_{platform}__BASE_URL": "http://127.0.0.1:9" for platform in ("BETPAWA", "SPORTYBET", "BET9JA")}

@@ -163,3 +163,22 @@ def test_warnings_of_this_product_are_one_line_each_and_libraries_are_silent(
     first, second = told.err.splitlines()
     assert (told.out, first) == ("", "warning: cycle 7: not written down [for now]")
     assert second == "warning: team Bayern\\u001b[2J\\u001b]0;title\\u0007\\u009b31m error: gone \\u202eM\u00fcnchen"
+
+
+@pytest.mark.parametrize(
+    ("n_platforms", "n_outcomes", "first"), [(3, 3, "outcome"), (12, 3, "platform"), (12, 30, "outcome")]
+)
+def test_prices_of_many_platforms_stand_below_each_other(
+    n_platforms: int, n_outcomes: int, first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(console, "out", PrintableConsole(file=stream, width=80))
+    platforms = [f"platform-{n}" for n in range(n_platforms)]
+    prices = {f"o{n}": dict.fromkeys(platforms, f"{n + 1}.50") for n in range(n_outcomes)}
+    console.print_price_table("prices", platforms, prices)
+    lines = [line.replace("┃", "│").strip("│ ") for line in stream.getvalue().splitlines()]
+    assert [line for line in lines if line.startswith(first)]
+    assert stream.getvalue().count(" 1.50 ") == n_platforms, "no price is broken into pieces"
+    if first == "platform":
+        assert [line.split("│")[0].strip() for line in lines if line.startswith("platform-")] == platforms
+        assert [cell.strip() for cell in lines[-2].split("│")] == ["platform-11", "1.50", "2.50", "3.50"]

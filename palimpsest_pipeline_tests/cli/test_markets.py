@@ -35,11 +35,11 @@ def test_a_market_is_shown_with_its_ids_and_readings_on_every_platform(palimpses
 def test_a_market_sold_in_several_grids_says_which_sets_are_complete(palimpsest: Command):
     (market,) = json.loads(palimpsest("markets", "show", "correct_score", "--json").stdout)["markets"]
     assert market["complete_sets"] == {"up_to_4_4": 26, "28_scores": 29}
-    assert market["outcomes"][0]["ids"] == {
+    assert {
         "betpawa": {"4429": ["4430"], "28000869": ["28000870"]},
         "sportybet": {"45": ["274"]},
         "bet9ja": {"S_CSFT": ["0:0"]},
-    }
+    }.items() <= market["outcomes"][0]["ids"].items()
 
 
 def test_what_to_know_of_a_market_and_the_order_of_its_feeds_are_shown(palimpsest: Command):

@@ -15,9 +15,8 @@ from palimpsest_pipeline.cli import console
 from palimpsest_pipeline.cli.__main__ import app
 from palimpsest_pipeline.runtime import terminal
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
-from palimpsest_pipeline.storage.db import migrate
 from palimpsest_pipeline.storage.db.connection import Database
-from palimpsest_pipeline_tests.fixtures.postgres import create_database, drop_database
+from palimpsest_pipeline_tests.fixtures.postgres import create_database, drop_database, upgrade_with_platforms
 from palimpsest_pipeline_tests.storage.table_rows import AT, insert
 
 TO_COME = datetime(2096, 5, 1, 18, tzinfo=UTC)
@@ -58,7 +57,7 @@ Alerts = Callable[..., Any]
 def database(postgres: EmbeddedPostgres) -> Iterator[str]:
     name = f"odds_alerts_{uuid4().hex[:12]}"
     create_database(postgres, name)
-    migrate.upgrade(postgres.build_url(name))
+    upgrade_with_platforms(postgres.build_url(name))
     yield postgres.build_url(name)
     drop_database(postgres, name)
 

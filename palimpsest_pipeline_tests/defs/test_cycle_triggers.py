@@ -34,6 +34,7 @@ from palimpsest_pipeline.storage.ledger import cycle_ledger, kickoff_slots
 from palimpsest_pipeline_tests.fixtures.kickoffs import put_kickoffs
 from palimpsest_pipeline_tests.fixtures.ledger import read_latest_cycles
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA
 
 NOON = datetime(2026, 6, 26, 12, tzinfo=UTC)
 MIDNIGHT = 12 * 60
@@ -92,7 +93,7 @@ def asked(pipeline: Pipeline, slot_at: datetime, *sr_ids: int) -> None:
         make_cycle_id(slot_at),
         Trigger.SENSOR,
         Scope.KICKOFF,
-        Platform.BETPAWA,
+        BETPAWA,
         floor_to_hour(slot_at),
         slot_at,
         "run",
@@ -157,7 +158,7 @@ def test_a_full_cycle_is_skipped_while_a_run_of_its_job_is_unfinished(pipeline: 
 def test_a_full_cycle_is_skipped_while_one_from_a_terminal_is_alive(
     scope: Scope, is_skipped: bool, pipeline: Pipeline, instance: dg.DagsterInstance
 ):
-    cycle = Cycle(make_cycle_id(m(3)), Trigger.MANUAL, scope, Platform.BETPAWA, NOON, m(3), "run")
+    cycle = Cycle(make_cycle_id(m(3)), Trigger.MANUAL, scope, BETPAWA, NOON, m(3), "run")
     with pipeline.connect() as conn:
         cycle_ledger.open_cycle(conn, cycle)
     found = request_full_cycle(pipeline, instance, m(30))
@@ -522,7 +523,7 @@ def test_a_slot_is_kept_when_one_platform_answered_and_lost_when_none_did(
 ):
     put(pipeline, {1: m(10), 2: m(10), 3: m(10)}, known_from=m(-600))
     transient, gone = FailureClass.TRANSIENT, FailureClass.NOT_FOUND
-    home, other = Platform.BETPAWA, Platform.BET9JA
+    home, other = BETPAWA, BET9JA
     minutes = {
         m(0): [line(home, 1, m(0), transient), line(other, 1, m(0)), line(home, 2, m(0), gone), line(home, 3, m(0))],
         m(1): [line(p, sr_id, m(1), transient) for p in (home, other) for sr_id in (1, 2, 3)],
@@ -554,7 +555,7 @@ def test_a_listing_that_is_gone_keeps_a_slot_only_where_its_platform_gave_a_book
     pipeline: Pipeline,
 ) -> None:
     put(pipeline, {1: m(10), 2: m(10), 3: m(10)}, known_from=m(-600))
-    gone, home, other = FailureClass.NOT_FOUND, Platform.BETPAWA, Platform.BET9JA
+    gone, home, other = FailureClass.NOT_FOUND, BETPAWA, BET9JA
     minutes = {
         m(0): [line(p, sr_id, m(0), gone) for p in (home, other) for sr_id in (1, 2, 3)],
         m(1): [
@@ -589,7 +590,7 @@ def platform_run(platform: Platform, at: datetime) -> PlatformRun:
 
 def test_a_slot_whose_answers_core_refused_is_lost(pipeline: Pipeline, instance: dg.DagsterInstance):
     put(pipeline, {1: m(10)}, known_from=m(-600))
-    home, other = Platform.BETPAWA, Platform.BET9JA
+    home, other = BETPAWA, BET9JA
     refused = {m(0): [home, other], m(1): [other], m(2): []}
     for at, platforms in refused.items():
         asked(pipeline, at, 1)

@@ -18,7 +18,7 @@ import pytest
 from palimpsest_pipeline.defs.cycle_triggers import kickoff_sensor
 from palimpsest_pipeline.defs.partitions import parse_day_key
 from palimpsest_pipeline.domain.cycles import Cycle, CycleResult, EventOutcome
-from palimpsest_pipeline.domain.enums import Platform, RunStatus, Scope, Trigger
+from palimpsest_pipeline.domain.enums import RunStatus, Scope, Trigger
 from palimpsest_pipeline.domain.instants import floor_to_hour, make_cycle_id
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.kickoff_slots import report_slots
@@ -27,6 +27,7 @@ from palimpsest_pipeline.storage.catalog import upcoming_fixtures
 from palimpsest_pipeline.storage.ledger import cycle_ledger
 from palimpsest_pipeline_tests.fixtures.kickoffs import put_kickoffs
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
+from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA
 
 BEGIN = datetime(2026, 6, 26, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -167,7 +168,7 @@ class Runs:
                 make_cycle_id(at),
                 Trigger.SENSOR,
                 Scope.KICKOFF,
-                Platform.BETPAWA,
+                BETPAWA,
                 floor_to_hour(at),
                 at,
                 "run",
@@ -178,7 +179,7 @@ class Runs:
             answered_at = at + timedelta(seconds=20)
             answers = [
                 EventOutcome(
-                    Platform.BETPAWA,
+                    BETPAWA,
                     str(sr_id),
                     sr_id,
                     RunStatus.COMPLETED,

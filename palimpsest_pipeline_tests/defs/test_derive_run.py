@@ -14,7 +14,7 @@ from palimpsest_pipeline.pipeline.due_products import list_due_products
 from palimpsest_pipeline.pipeline.landed_cycles import record_closed
 from palimpsest_pipeline.storage.derivation import derived_products
 from palimpsest_pipeline.storage.derivation.due_products import Product
-from palimpsest_pipeline_tests.fixtures.landed import land_answer, make_cycle
+from palimpsest_pipeline_tests.fixtures.landed import find_versions, land_answer, make_cycle
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
 
 HOUR = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -45,10 +45,10 @@ def test_a_cycle_that_an_earlier_one_makes_due_again_is_derived_again(make_pipel
         return derive_cycles(pipeline, manifests, PRODUCT.schema, PRODUCT.name, one)
 
     with pipeline.connect() as conn:
-        versions = {"parser_version": pipeline.parser_version, "mapping_version": pipeline.vocabulary.version}
+        versions = find_versions(pipeline)
         digest = pipeline.landing.read_manifest(second).digest
         derived_products.mark_derived(conn, "core", PRODUCT.name, second, landing_digest=digest, n_rows=1, **versions)
-    done = derive_run(pipeline, RUN, RunCycles(cycle_ids, is_own=False), [PRODUCT], derive)
+    done = derive_run(pipeline, RUN, RunCycles(cycle_ids, is_own=False), PRODUCT, derive)
     assert derived == [first, third, second, third]
     assert (done.derived_ids, done.waiting_ids, done.failed_ids, done.n_up_to_date) == (set(cycle_ids), set(), set(), 0)
     assert (done.n_rows_written, done.n_rows) == (15, 15)
@@ -78,7 +78,7 @@ def test_a_cycle_that_fails_or_is_gone_or_cannot_be_read_is_tried_once_and_told_
 
         return derive_cycles(pipeline, manifests, PRODUCT.schema, PRODUCT.name, one)
 
-    done = derive_run(pipeline, RUN, RunCycles(cycle_ids, is_own=False), [PRODUCT], derive)
+    done = derive_run(pipeline, RUN, RunCycles(cycle_ids, is_own=False), PRODUCT, derive)
     assert tried == [bad, good]
     assert (done.derived_ids, done.failed_ids, done.gone_ids, done.waiting_ids) == (
         {good},

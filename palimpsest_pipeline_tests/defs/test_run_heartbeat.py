@@ -17,7 +17,7 @@ from palimpsest_pipeline.defs.monitoring.dead_run_sensor import dead_runs
 from palimpsest_pipeline.defs.partitions import format_day_key
 from palimpsest_pipeline.defs.resources import PipelineResource
 from palimpsest_pipeline.domain.cycles import Cycle, CycleResult
-from palimpsest_pipeline.domain.enums import Platform, RunStatus, Scope, Trigger
+from palimpsest_pipeline.domain.enums import RunStatus, Scope, Trigger
 from palimpsest_pipeline.domain.instants import floor_to_hour, make_cycle_id
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.landed_cycles import rescan_landing
@@ -28,6 +28,7 @@ from palimpsest_pipeline.runtime.processes import identify_machine
 from palimpsest_pipeline.storage.db.connection import DatabaseUnreachable
 from palimpsest_pipeline.storage.ledger import cycle_ledger, run_heartbeats
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines, run_here
+from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA
 
 ROWS = (
     "select job, pid > 0, heartbeat_at >= started_at, finished_at is not null from ops.run_heartbeats where run_id = %s"
@@ -292,7 +293,7 @@ def test_only_what_was_landed_is_derived_once_for_its_day_and_not_when_it_is_old
 
     def ended_early(hour: datetime, minute: int, *, landed: bool) -> int:
         at = hour + minute * MINUTE
-        cycle = Cycle(make_cycle_id(at), Trigger.SENSOR, Scope.KICKOFF, Platform.BETPAWA, hour, at, "run", (1,), at)
+        cycle = Cycle(make_cycle_id(at), Trigger.SENSOR, Scope.KICKOFF, BETPAWA, hour, at, "run", (1,), at)
         with pipeline.connect() as conn:
             cycle_ledger.open_cycle(conn, cycle)
             cycle_ledger.close_cycle(conn, CycleResult(cycle, RunStatus.FAILED, at, ()))

@@ -11,6 +11,7 @@ from palimpsest_pipeline.domain.enums import Completeness, FailureClass, Platfor
 from palimpsest_pipeline.scrape.host_budget import BreakerRule, HostBudget
 from palimpsest_pipeline.simulator.request_log import RequestLine
 from palimpsest_pipeline.wire.retry_rules import FAILURE_RULES
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, PLATFORMS, SPORTYBET
 
 TRANSIENT, BLOCKED, BROKEN = FailureClass.TRANSIENT, FailureClass.BLOCKED, FailureClass.CONTRACT_BROKEN
 COMPLETED, PARTIAL, FAILED = RunStatus.COMPLETED, RunStatus.PARTIAL, RunStatus.FAILED
@@ -98,7 +99,7 @@ class FaultRun:
     """Modes and their settings, all on at once."""
     run: RunStatus
     """Of each platform that they befall; the others are completed, whatever happens."""
-    on: tuple[Platform, ...] = (Platform.SPORTYBET,)
+    on: tuple[Platform, ...] = (SPORTYBET,)
     discovery: Completeness = Completeness.COMPLETE
     tried_again: bool = False
     """Some listing was asked for more than once; else none was."""
@@ -141,9 +142,7 @@ def blocking(mode: str) -> tuple[FaultRun, ...]:
 
 def shared(mode: str, share: float = 0.1) -> FaultRun:
     """Some answers of every kind are lost: all are had in the end."""
-    return FaultRun(
-        f"{mode} now and then", ((mode, {"share": share}),), COMPLETED, on=(Platform.BET9JA,), tried_again=True
-    )
+    return FaultRun(f"{mode} now and then", ((mode, {"share": share}),), COMPLETED, on=(BET9JA,), tried_again=True)
 
 
 def outage(for_s: float, rule: HostBudget) -> FaultRun:
@@ -152,7 +151,7 @@ def outage(for_s: float, rule: HostBudget) -> FaultRun:
         f"total outage of {for_s:g} s",
         detail("outage", from_request=15, for_s=for_s),
         COMPLETED,
-        on=tuple(Platform),
+        on=tuple(PLATFORMS),
         tried_again=True,
         budget=rule,
     )
@@ -215,7 +214,7 @@ def incomplete(mode: str, platform: Platform, says: str, **settings: Any) -> Fau
     )
 
 
-GONE: Final = tuple(incomplete("tournament_gone", platform, "contradicts itself") for platform in Platform)
+GONE: Final = tuple(incomplete("tournament_gone", platform, "contradicts itself") for platform in PLATFORMS)
 PAGE_MISSING: Final = tuple(
-    incomplete("page_missing", platform, "tournaments incomplete", page=2) for platform in Platform
+    incomplete("page_missing", platform, "tournaments incomplete", page=2) for platform in PLATFORMS
 )

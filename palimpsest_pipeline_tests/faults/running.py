@@ -23,6 +23,7 @@ from palimpsest_pipeline.simulator.request_log import RequestLine
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.wire import HostConfig
 from palimpsest_pipeline.wire.client import PlatformClient
+from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS
 from palimpsest_pipeline_tests.fixtures.whole_cycle import WholeCycle, run_whole_cycle
 
 from .expected import ELSEWHERE, FaultRun, Line, Listing
@@ -91,7 +92,7 @@ class Stage:
             for platform, adapter in pipeline.adapters.items():
                 config = HostConfig(platform, self.simulator.base_urls[platform], adapter.build_headers(), **limits)  # type: ignore[arg-type]
                 clients[platform] = await stack.enter_async_context(PlatformClient(config, clock))
-            asked = build_host_setups(pipeline.adapters, clients, dict.fromkeys(Platform, run.budget))
+            asked = build_host_setups(pipeline.adapters, clients, dict.fromkeys(PLATFORMS, run.budget))
             engine = await stack.enter_async_context(ScrapeEngine(asked, writer, clock=clock))
             found = await run_whole_cycle(cycle, pipeline.adapters, engine, clock=clock)
         manifest = writer.close(found.result.status, found.result.finished_at, ["discovery", "capture"])

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from palimpsest_pipeline.domain.enums import Completeness, PayloadKind, Platform, RunStatus
+from palimpsest_pipeline.domain.enums import Completeness, PayloadKind, RunStatus
 from palimpsest_pipeline.platforms.betpawa import discovery as betpawa_discovery
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline_tests.fixtures.loopback import Loopback
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
+from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS
 
 from .expected import (
     GONE,
@@ -96,13 +97,13 @@ def check_runs(seen: Seen, run: FaultRun) -> None:
     for platform, part in seen.runs.items():
         mine = seen.log_of(platform)
         failures = Counter(str(failure) for line in mine if (failure := failure_of(line)))
-        spared = sum(line.attempts == 0 for (of, _), line in seen.lines.items() if of is platform)
+        spared = sum(line.attempts == 0 for (of, _), line in seen.lines.items() if of == platform)
         failures.update({str(run.spared): spared} if spared else {})
         assert part.status is (run.run if platform in run.on else RunStatus.COMPLETED), part.message
         assert part.requests == len(mine)
         assert part.errors_by_class == failures
         assert part.fetched == sum(
-            line.status is RunStatus.COMPLETED for (of, _), line in seen.lines.items() if of is platform
+            line.status is RunStatus.COMPLETED for (of, _), line in seen.lines.items() if of == platform
         )
         assert seen.scraped.discoveries[platform].completeness is (
             run.discovery if platform in run.on else Completeness.COMPLETE
@@ -135,7 +136,7 @@ def check_landing(seen: Seen) -> None:
         if line.sent_at is not None:
             assert landed[key]["status"] == line.status
         assert (landed[key]["n_bytes"] > 0) >= (failure_of(line) is None)
-    for platform in Platform:
+    for platform in PLATFORMS:
         rest = seen.landed.filter(
             seen.landed["platform"] == platform, seen.landed["external_id"].is_null(), seen.landed["attempt"] > 0
         )

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from upath import UPath
 
-from palimpsest_pipeline.domain.enums import PayloadKind, Platform, RunStatus
+from palimpsest_pipeline.domain.enums import PayloadKind, RunStatus
 from palimpsest_pipeline.landing import (
     CycleWriter,
     Landing,
@@ -28,6 +28,7 @@ from palimpsest_pipeline.landing import (
 )
 from palimpsest_pipeline.landing.files import GROUP_ROWS, INDEX_FILE
 from palimpsest_pipeline_tests.fixtures.object_store import s3_bucket
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, PLATFORMS
 
 from .test_landing import HOUR, RECEIVED, answer, cycle, land
 
@@ -40,7 +41,7 @@ def land_many(landing: Landing, cycle_id: int, numbers: range, flush_answers: in
     writer = CycleWriter(landing, cycle(cycle_id), flush_answers=flush_answers)
     for number in numbers:
         writer.append(
-            answer(number, list(Platform)[number % 3], body=None if number % 7 == 6 else f'{{"n": {number}}}'.encode())
+            answer(number, list(PLATFORMS)[number % 3], body=None if number % 7 == 6 else f'{{"n": {number}}}'.encode())
         )
     writer.close(RunStatus.COMPLETED, RECEIVED, (stage,))
 
@@ -101,7 +102,7 @@ def test_a_compacted_hour_has_one_file_per_platform_and_reads_as_before(tmp_path
     done = compact_hour(landing, HOUR)
     parquet = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.parquet"))
     assert [path.parent.as_posix() for path in parquet] == [
-        f"date=2026-06-26/hour=10/platform={p}" for p in sorted(Platform)
+        f"date=2026-06-26/hour=10/platform={p}" for p in sorted(PLATFORMS)
     ]
     assert (done.left_alone, done.bytes_before) == (None, sum(m.bytes for m in manifests))
     assert done.bytes_after == sum((tmp_path / path).stat().st_size for path in parquet) < done.bytes_before
@@ -123,9 +124,9 @@ def test_parts_of_a_compacted_cycle_are_read_without_the_rest(tmp_path: Path) ->
     two_cycles(landing)
     land(landing, answer(5000, kind=PayloadKind.TREE), of=cycle(IDS[0]), stages=("discovery",))
     [first, second] = landing.list_cycles()
-    wanted = landing.read_answers(second, platforms=[Platform.BET9JA], columns=["external_id", "body"])
+    wanted = landing.read_answers(second, platforms=[BET9JA], columns=["external_id", "body"])
     compact_hour(landing, HOUR)
-    assert landing.read_answers(second, platforms=[Platform.BET9JA], columns=["external_id", "body"]).equals(wanted)
+    assert landing.read_answers(second, platforms=[BET9JA], columns=["external_id", "body"]).equals(wanted)
     assert landing.read_answers(first, kinds=[PayloadKind.TREE])["external_id"].to_list() == ["5000"]
     pieces = list(landing.read_segments(second))
     assert max(piece.height for piece in pieces) <= GROUP_ROWS
@@ -147,7 +148,7 @@ def test_compaction_that_breaks_off_anywhere_loses_nothing_and_is_finished_by_th
             compact_hour(Mortal(root, left, before), HOUR)
         except Killed:
             assert same(read_all(Landing(root)), expected), left
-            assert list_compactable_hours(Landing(root), NEXT) == [HOUR] or len(files_of(root)) == len(Platform) + 1, (
+            assert list_compactable_hours(Landing(root), NEXT) == [HOUR] or len(files_of(root)) == len(PLATFORMS) + 1, (
                 left
             )
             compact_hour(Landing(root), HOUR)
@@ -155,7 +156,7 @@ def test_compaction_that_breaks_off_anywhere_loses_nothing_and_is_finished_by_th
         else:
             finished = True
         assert same(read_all(Landing(root)), expected), left
-        assert len(files_of(root)) == len(Platform) + 1, left  # theirs, and the index
+        assert len(files_of(root)) == len(PLATFORMS) + 1, left  # theirs, and the index
         assert list_compactable_hours(Landing(root), NEXT) == [], left
         if finished:
             break
@@ -242,7 +243,7 @@ def test_a_cycle_that_goes_on_after_its_hour_was_compacted_keeps_both_parts(tmp_
     held = files_of(tmp_path)
     compact_hour(landing, HOUR)
     assert landing.read_answers(manifest).equals(mixed)
-    assert len(files_of(tmp_path)) == len(Platform) + 1
+    assert len(files_of(tmp_path)) == len(PLATFORMS) + 1
     assert files_of(tmp_path) - held  # other content, another name
 
 
@@ -332,7 +333,7 @@ def test_a_file_of_an_hour_that_was_tampered_with_or_is_gone_is_named(tmp_path: 
     path.write_bytes(content[:100] + b"x" + content[101:])
     with pytest.raises(LandingIncomplete, match=rf"{path.name} .* not as it was written"):
         landing.read_answers(manifest)
-    assert landing.read_answers(manifest, platforms=[Platform.BETPAWA]).height > 0
+    assert landing.read_answers(manifest, platforms=[BETPAWA]).height > 0
     path.unlink()
     assert all(name.startswith("platform=sportybet/") for name in landing.find_missing_segments(manifest))
     with pytest.raises(LandingIncomplete, match=r"missing .*platform=sportybet/seg-0000"):
@@ -348,7 +349,7 @@ def test_a_file_is_hashed_once_and_not_once_per_cycle(tmp_path: Path, monkeypatc
     monkeypatch.setattr(hashlib, "file_digest", lambda file, name: hashed.append(file.name) or digest(file, name))
     fresh = Landing(tmp_path)
     assert sum(frame.height for frame in read_all(fresh).values()) == 12 * 9
-    assert len(hashed) == len(Platform)
+    assert len(hashed) == len(PLATFORMS)
 
 
 def test_a_broken_index_is_named(tmp_path: Path) -> None:
@@ -380,7 +381,9 @@ def test_an_object_store_is_as_good_as_a_folder(store: str, request: pytest.Fixt
     land_many(landing, IDS[0], range(400, 430))
     compact_hour(landing, HOUR)
     assert read_all(Landing(url))[IDS[0]].height == 430
-    assert len([name for name in landing.root.fs.find(landing.root.path) if name.endswith(".parquet")]) == len(Platform)
+    assert len([name for name in landing.root.fs.find(landing.root.path) if name.endswith(".parquet")]) == len(
+        PLATFORMS
+    )
     assert expire_hours(landing, NEXT, lambda _: None).removed == [HOUR]
     assert (landing.list_cycles(), list_expired_hours(landing, NEXT)) == ([], [])
 
@@ -410,7 +413,7 @@ class Sequences(RuleBasedStateMachine):
         names = []
         for _ in range(answers):
             self.number += 1
-            self.open[key].append(answer(self.number, list(Platform)[self.number % 2]))
+            self.open[key].append(answer(self.number, list(PLATFORMS)[self.number % 2]))
             names.append(str(self.number))
         self.open[key].flush()
         self.appended.setdefault(key, []).extend(names)

@@ -38,6 +38,7 @@ from palimpsest_pipeline.landing.manifest import build_manifest
 from palimpsest_pipeline.landing.schema import LISTING_COLUMNS, build_answers, build_frame
 from palimpsest_pipeline.landing.writer import PENDING_SEGMENTS
 from palimpsest_pipeline_tests.fixtures.object_store import s3_bucket
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET
 
 HOUR = datetime(2026, 6, 26, 10, tzinfo=UTC)
 RECEIVED = datetime(2026, 6, 26, 10, 25, 3, 123456, tzinfo=UTC)
@@ -47,14 +48,12 @@ PATIENCE_S = 60
 
 
 def cycle(cycle_id: int = 20260626102500000, hour: datetime = HOUR) -> Cycle:
-    return Cycle(
-        cycle_id, Trigger.SCHEDULED, Scope.FULL, Platform.BETPAWA, hour, hour + timedelta(minutes=25), "run-1", ()
-    )
+    return Cycle(cycle_id, Trigger.SCHEDULED, Scope.FULL, BETPAWA, hour, hour + timedelta(minutes=25), "run-1", ())
 
 
 def answer(
     number: int,
-    platform: Platform = Platform.BETPAWA,
+    platform: Platform = BETPAWA,
     kind: PayloadKind = PayloadKind.DETAIL,
     body: bytes | None = b"{}",
     attempt: int = 1,
@@ -92,7 +91,7 @@ instants = st.datetimes(datetime(2020, 1, 1), datetime(2035, 1, 1), timezones=st
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
 requests = st.builds(
     Request,
-    platform=st.sampled_from(Platform),
+    platform=st.sampled_from(PLATFORMS),
     kind=st.sampled_from(PayloadKind),
     path=texts,
     params=st.dictionaries(texts, texts, max_size=3),
@@ -128,7 +127,7 @@ def test_any_answer_survives_the_frame_unchanged(given_answers: list[Answer]) ->
 def test_answers_come_back_byte_for_byte_with_null_bodies_and_failures(tmp_path: Path) -> None:
     refused = Answer(
         Request(
-            Platform.BET9JA,
+            BET9JA,
             PayloadKind.LISTING,
             "/group",
             method="POST",
@@ -197,7 +196,7 @@ LANDING_CALLS: dict[str, Callable[[Landing], object]] = {
     "put": lambda landing: landing._replace_file(landing.root / "file", b""),
     "publish": lambda landing: landing._publish(Path(__file__), landing.root / "file"),
     "remove": lambda landing: landing._remove(landing.root / "file"),
-    "examine": lambda landing: landing._examine_segment(landing.root, Platform.BET9JA, "file"),
+    "examine": lambda landing: landing._examine_segment(landing.root, BET9JA, "file"),
     "open": lambda landing: landing._open_verified(landing.root / "file", "sha"),
 }
 
@@ -318,7 +317,7 @@ def test_a_torn_segment_is_named_and_takes_no_other_with_it(
 def test_what_is_landed_is_listed_without_bodies_while_the_cycle_runs(tmp_path: Path) -> None:
     landing = Landing(tmp_path)
     assert landing.read_landed_listings(cycle().cycle_id).is_empty()
-    land(landing, answer(1, Platform.BET9JA, PayloadKind.TREE), stages=("discovery",))
+    land(landing, answer(1, BET9JA, PayloadKind.TREE), stages=("discovery",))
     writer = landing.open_writer(cycle())
     good, bad = (
         answer(2, body=b"{...}"),
@@ -330,10 +329,10 @@ def test_what_is_landed_is_listed_without_bodies_while_the_cycle_runs(tmp_path: 
     listed = landing.read_landed_listings(cycle().cycle_id)
     assert dict(listed.schema) == {name: ANSWER_SCHEMA[source] for name, source in LISTING_COLUMNS.items()}
     assert listed.columns == [
-        *("platform", "kind", "external_id", "sr_id", "attempt", "status", "failure", "failure_detail"),
-        *("requested_at", "received_at", "observed_at", "n_bytes"),
+        *("platform", "kind", "path", "params", "external_id", "sr_id", "attempt", "status"),
+        *("failure", "failure_detail", "requested_at", "received_at", "observed_at", "n_bytes"),
     ]
-    assert listed.sort("external_id").rows()[1:] == [
+    assert listed.drop("path", "params").sort("external_id").rows()[1:] == [
         (
             "betpawa",
             "detail",
@@ -475,7 +474,7 @@ def test_memory_does_not_grow_with_the_cycle(tmp_path: Path) -> None:
         writer = CycleWriter(Landing(tmp_path / name), cycle(), flush_bytes=flush_bytes)
         tracemalloc.start()
         for number in range(count):
-            writer.append(answer(number, list(Platform)[number % 3], body=noise.randbytes(size)))
+            writer.append(answer(number, list(PLATFORMS)[number % 3], body=noise.randbytes(size)))
         writer.flush()
         highest = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
@@ -483,7 +482,7 @@ def test_memory_does_not_grow_with_the_cycle(tmp_path: Path) -> None:
         return highest
 
     # A segment in the making per platform, two that wait, one being written and its file.
-    bound = (len(Platform) + 2 + 1 + 1) * flush_bytes + 500_000
+    bound = (len(PLATFORMS) + 2 + 1 + 1) * flush_bytes + 500_000
     assert max(peak(150, "short"), peak(600, "long")) < bound < 150 * size
 
 
@@ -491,7 +490,7 @@ def test_capture_extends_the_manifest_of_discovery_and_changes_the_digest(tmp_pa
     landing = Landing(tmp_path)
     land(landing, answer(1, kind=PayloadKind.TREE), stages=("discovery",))
     discovered = landing.read_manifest(cycle().cycle_id)
-    land(landing, answer(2), answer(3, Platform.SPORTYBET), stages=("capture",))
+    land(landing, answer(2), answer(3, SPORTYBET), stages=("capture",))
     captured = landing.read_manifest(cycle().cycle_id)
     assert captured.stages == ("discovery", "capture")
     assert set(discovered.segments) < set(captured.segments)
@@ -504,10 +503,10 @@ def test_late_platforms_of_a_stage_stay_in_the_manifest(tmp_path: Path) -> None:
     landing = Landing(tmp_path)
     writer = landing.open_writer(cycle())
     writer.append(answer(1, kind=PayloadKind.TREE))
-    writer.close(RunStatus.PARTIAL, RECEIVED, ("discovery",), [Platform.SPORTYBET])
+    writer.close(RunStatus.PARTIAL, RECEIVED, ("discovery",), [SPORTYBET])
     landing.close_interrupted(cycle(), RECEIVED)
     land(landing, answer(2), stages=("capture",))
-    assert landing.read_manifest(cycle().cycle_id).late == (Platform.SPORTYBET,)
+    assert landing.read_manifest(cycle().cycle_id).late == (SPORTYBET,)
 
 
 def test_the_digest_speaks_of_the_content_only(tmp_path: Path) -> None:
@@ -534,14 +533,14 @@ def test_a_segment_is_written_when_enough_answers_or_bytes_wait_and_none_is_ever
 
 def test_a_missing_segment_is_named_and_nothing_is_read(tmp_path: Path) -> None:
     landing = Landing(tmp_path)
-    land(landing, answer(1), answer(2, Platform.SPORTYBET), answer(3, Platform.BET9JA))
+    land(landing, answer(1), answer(2, SPORTYBET), answer(3, BET9JA))
     [manifest] = landing.list_cycles()
     next(tmp_path.rglob("platform=sportybet/seg-0000-*.parquet")).unlink()
     with pytest.raises(LandingIncomplete, match=r"missing .*platform=sportybet/seg-0000-[0-9a-f]{8}\.parquet$"):
         landing.read_segments(manifest)
     with pytest.raises(LandingIncomplete):
         landing.read_answers(manifest)
-    assert landing.read_answers(manifest, platforms=[Platform.BETPAWA])["external_id"].to_list() == ["1"]
+    assert landing.read_answers(manifest, platforms=[BETPAWA])["external_id"].to_list() == ["1"]
 
 
 def test_a_segment_that_was_tampered_with_is_refused(tmp_path: Path) -> None:
@@ -555,12 +554,12 @@ def test_a_segment_that_was_tampered_with_is_refused(tmp_path: Path) -> None:
 
 def test_reading_selects_kinds_and_platforms(tmp_path: Path) -> None:
     landing = Landing(tmp_path)
-    land(landing, answer(1, kind=PayloadKind.TREE), answer(2), answer(3, Platform.BET9JA))
+    land(landing, answer(1, kind=PayloadKind.TREE), answer(2), answer(3, BET9JA))
     [manifest] = landing.list_cycles()
     assert landing.read_answers(manifest, kinds=[PayloadKind.DETAIL])["external_id"].sort().to_list() == ["2", "3"]
-    assert landing.read_answers(manifest, kinds=[PayloadKind.DETAIL], platforms=[Platform.BET9JA])[
-        "external_id"
-    ].to_list() == ["3"]
+    assert landing.read_answers(manifest, kinds=[PayloadKind.DETAIL], platforms=[BET9JA])["external_id"].to_list() == [
+        "3"
+    ]
     assert landing.read_answers(manifest, kinds=[PayloadKind.LISTING]).height == 0
 
 
@@ -585,7 +584,7 @@ def test_copies_of_segments_under_the_names_of_another_writer_are_read(tmp_path:
 def test_columns_that_do_not_stay_in_memory_are_read_from_the_segments(tmp_path: Path) -> None:
     landing = Landing(tmp_path)
     land(landing, answer(1, kind=PayloadKind.TREE), stages=("discovery",))
-    land(landing, answer(2), answer(3, Platform.BET9JA))
+    land(landing, answer(2), answer(3, BET9JA))
     manifest = landing.read_manifest(cycle().cycle_id)
     details = landing.read_answers(manifest, kinds=[PayloadKind.DETAIL])
     for name in ANSWER_SCHEMA:
@@ -672,7 +671,7 @@ def test_an_object_store_url_serves_as_well_as_a_folder() -> None:
     landing = Landing(f"memory://{uuid.uuid4().hex}/landing")
     assert landing.list_cycles() == []
     land(landing, answer(1), stages=("discovery",))
-    land(landing, answer(2, Platform.SPORTYBET), stages=("capture",))
+    land(landing, answer(2, SPORTYBET), stages=("capture",))
     [manifest] = landing.list_cycles()
     assert manifest.stages == ("discovery", "capture")
     assert sorted(a.request.external_id or "" for a in landing.iterate_answers(landing.read_answers(manifest))) == [
@@ -854,3 +853,21 @@ def test_what_fails_beside_the_landing_costs_no_answer(tmp_path: Path) -> None:
         writer.append(answer(number))
     manifest = writer.close(RunStatus.COMPLETED, RECEIVED)
     assert landing.read_answers(manifest).height == 5
+
+
+@settings(max_examples=40, deadline=None)
+@given(sizes=st.lists(st.integers(1, 7), min_size=1, max_size=12), flush_answers=st.integers(1, 5))
+def test_answers_that_belong_together_are_side_by_side_in_one_segment(
+    tmp_path_factory: pytest.TempPathFactory, sizes: list[int], flush_answers: int
+) -> None:
+    landing = Landing(tmp_path_factory.mktemp("landing"))
+    writer = CycleWriter(landing, cycle(), flush_answers=flush_answers, flush_age_s=86_400)
+    groups = [[answer(n, attempt=place + 1) for place in range(size)] for n, size in enumerate(sizes)]
+    for group in groups:
+        writer.append_together(group)
+    manifest = writer.close(RunStatus.COMPLETED, RECEIVED + timedelta(minutes=5))
+    frames = list(landing.read_segments(manifest))
+    landed = [(row["external_id"], row["attempt"]) for frame in frames for row in frame.iter_rows(named=True)]
+    assert landed == [(str(n), place + 1) for n, size in enumerate(sizes) for place in range(size)]
+    for n, size in enumerate(sizes):
+        assert [frame.filter(external_id=str(n)).height for frame in frames].count(size) == 1

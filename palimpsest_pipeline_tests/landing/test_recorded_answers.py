@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from palimpsest_pipeline.domain.enums import PayloadKind, Platform, RunStatus, Scope, Trigger
+from palimpsest_pipeline.domain.enums import PayloadKind, RunStatus, Scope, Trigger
 from palimpsest_pipeline.domain.instants import Clock
 from palimpsest_pipeline.landing import Landing, Manifest, RecordedPayloadError, import_payloads
+from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS
 
 DETAIL: dict[str, Any] = {
     "file": "a.json",
@@ -30,7 +31,7 @@ def folder(path: Path, *entries: dict[str, Any], body: str = '{"id": 1}') -> Pat
 
 
 def imported(landing: Landing, directory: Path) -> list[Manifest]:
-    return import_payloads(landing, directory, Platform.BETPAWA, Clock())
+    return import_payloads(landing, directory, PLATFORMS, PLATFORMS, Clock())
 
 
 def test_recorded_payloads_become_one_cycle_per_hour(tmp_path: Path) -> None:
@@ -99,7 +100,7 @@ def test_an_import_that_died_before_its_manifest_is_finished_not_doubled(tmp_pat
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"platform": "bet365"}, "entry 1 (a.json): Invalid enum value 'bet365'"),
+        ({"platform": "bet365"}, "entry 1 (a.json): no installed pack has the platform 'bet365'"),
         ({"kind": "odds"}, "entry 1 (a.json): Invalid enum value 'odds'"),
         ({"received_at": "2026-06-26T10:25:00"}, "entry 1 (a.json): received_at 2026-06-26T10:25:00 has no time zone"),
         ({"received_at": "yesterday"}, "entry 1 (a.json): Invalid RFC3339 encoded datetime"),
@@ -129,6 +130,19 @@ def test_a_faulty_entry_is_one_line_that_names_the_file_and_nothing_lands(
         imported(landing, directory)
     assert "\n" not in str(refused.value)
     assert landing.list_cycles() == []
+
+
+def test_answers_of_one_book_to_the_same_request_are_refused(tmp_path: Path) -> None:
+    landing = Landing(tmp_path / "landing")
+    first, second = {**DETAIL, "book": "first"}, {**DETAIL, "file": "b.json", "book": "first"}
+    message = "entry 2 (b.json): the same request as a.json in the book 'first'. Add the path and params of each"
+    with pytest.raises(RecordedPayloadError, match=re.escape(message)):
+        imported(landing, folder(tmp_path / "in", first, second))
+    assert landing.list_cycles() == []
+    other_book = {**second, "book": "second", "received_at": "2026-06-26T10:26:00Z"}
+    other_page = {**second, "file": "c.json", "params": {"page": "2"}}
+    (manifest,) = imported(landing, folder(tmp_path / "in", first, other_book, other_page))
+    assert manifest.rows == 3
 
 
 def test_files_that_are_missing_or_no_json_are_named(tmp_path: Path) -> None:
@@ -173,3 +187,22 @@ def test_json_that_is_nested_too_deeply_is_one_line_that_names_the_file(tmp_path
         imported(Landing(tmp_path / "landing"), directory)
     assert "\n" not in str(raised.value)
     assert not (tmp_path / "landing").exists()
+
+
+def test_the_answers_of_one_book_are_landed_side_by_side_in_the_hour_of_the_first(tmp_path: Path) -> None:
+    def part(name: str, minute: str, external_id: str = "1", **entry: Any) -> dict[str, Any]:
+        received_at = f"2026-06-26T{minute}Z"
+        return {**DETAIL, "file": name, "external_id": external_id, "received_at": received_at, "path": name, **entry}
+
+    directory = folder(
+        tmp_path / "in",
+        part("page-2", "11:00:00", book="first"),
+        part("other", "10:59:30", "2"),
+        part("page-1", "10:59:00", book="first"),
+        part("again", "10:59:45", book="second"),
+    )
+    landing = Landing(tmp_path / "landing")
+    (manifest,) = imported(landing, directory)
+    assert manifest.partition_hour.hour == 10
+    assert landing.read_answers(manifest)["path"].to_list() == ["page-2", "page-1", "other", "again"]
+    assert imported(landing, directory) == []

@@ -10,27 +10,28 @@ from typing import Final
 
 import polars as pl
 
-from palimpsest_pipeline.domain.enums import MarketState, PayloadKind, Platform, Sport
+from palimpsest_pipeline.domain.enums import MarketState, PayloadKind, Sport
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.observations import Detail
-from palimpsest_pipeline.markets import RawBooks, Vocabulary, load_vocabulary, normalise
+from palimpsest_pipeline.markets import RawBooks, Vocabulary, normalise
 from palimpsest_pipeline.markets.platform_books import MARKETS_SCHEMA, OUTCOMES_SCHEMA
 from palimpsest_pipeline.pipeline.ingest.books import collect_raw_books
-from palimpsest_pipeline.platforms.registry import build_adapters
+from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, SPORTYBET, build_adapters
 
 CAPTURES: Final = {
-    "betpawa_norway_france": (Platform.BETPAWA, Sport.FOOTBALL, "detail_football_113_markets_v3_2026-06-26.json"),
-    "betpawa_v4": (Platform.BETPAWA, Sport.FOOTBALL, "detail_football_59_markets_v4_2026-08-21.json"),
+    "betpawa_norway_france": (BETPAWA, Sport.FOOTBALL, "detail_football_113_markets_v3_2026-06-26.json"),
+    "betpawa_v4": (BETPAWA, Sport.FOOTBALL, "detail_football_59_markets_v4_2026-08-21.json"),
     "sportybet_norway_france": (
-        Platform.SPORTYBET,
+        SPORTYBET,
         Sport.FOOTBALL,
         "event_prematch_football_norway_france_974_markets.json",
     ),
-    "sportybet_360": (Platform.SPORTYBET, Sport.FOOTBALL, "event_prematch_football_360_markets.json"),
-    "sportybet_tennis": (Platform.SPORTYBET, Sport.TENNIS, "event_prematch_tennis.json"),
-    "bet9ja_norway_france": (Platform.BET9JA, Sport.FOOTBALL, "getevent_soccer_norway_france.json"),
-    "bet9ja_qatar_sudan": (Platform.BET9JA, Sport.FOOTBALL, "getevent_soccer_qatar_sudan_suspended_prices.json"),
-    "bet9ja_basketball": (Platform.BET9JA, Sport.BASKETBALL, "getevent_basketball_bonn_wurzburg.json"),
+    "sportybet_360": (SPORTYBET, Sport.FOOTBALL, "event_prematch_football_360_markets.json"),
+    "sportybet_tennis": (SPORTYBET, Sport.TENNIS, "event_prematch_tennis.json"),
+    "bet9ja_norway_france": (BET9JA, Sport.FOOTBALL, "getevent_soccer_norway_france.json"),
+    "bet9ja_qatar_sudan": (BET9JA, Sport.FOOTBALL, "getevent_soccer_qatar_sudan_suspended_prices.json"),
+    "bet9ja_basketball": (BET9JA, Sport.BASKETBALL, "getevent_basketball_bonn_wurzburg.json"),
 }
 """Name to platform, sport, file. The three of Norway against France are one fixture."""
 
@@ -51,9 +52,9 @@ def detail(samples: Path, name: str) -> Detail:
     platform, _, file = CAPTURES[name]
     received_at = datetime(2026, 6, 26, 10, tzinfo=UTC)
     request = Request(platform, PayloadKind.DETAIL, "/")
-    body = (samples / platform.value / file).read_bytes()
+    body = (samples / platform / file).read_bytes()
     return build_adapters()[platform].read_detail(
-        Answer(request, 1, received_at, received_at, received_at, 200, {}, body)
+        [Answer(request, 1, received_at, received_at, received_at, 200, {}, body)]
     )
 
 
@@ -89,9 +90,9 @@ def canonical(samples: Path, words: Vocabulary | None = None) -> pl.DataFrame:
     """All captured prices in the vocabulary's words: capture (name), platform, sport, market_key, specifier,
     outcome, odds_milli, backable.
     """
-    words = words or load_vocabulary()
+    words = words or load_installed_vocabulary()
     names = pl.DataFrame(
-        [(INDEX[name], name, platform.value, sport.value) for name, (platform, sport, _) in CAPTURES.items()],
+        [(INDEX[name], name, platform, sport.value) for name, (platform, sport, _) in CAPTURES.items()],
         schema={"index": pl.UInt32, "name": pl.String, "platform": pl.String, "sport": pl.String},
         orient="row",
     )

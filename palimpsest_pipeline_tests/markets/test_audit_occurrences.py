@@ -11,10 +11,10 @@ import pytest
 
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.landing import Landing
-from palimpsest_pipeline.markets import load_vocabulary
 from palimpsest_pipeline.markets.audit_occurrences import count_by_platform, rank_unmapped
+from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 from palimpsest_pipeline.pipeline.market_audit import AuditFilter, AuditResult, audit_markets
-from palimpsest_pipeline.platforms.registry import build_adapters
+from palimpsest_pipeline_tests.fixtures.platforms import SPORTYBET, build_adapters
 
 FOOTBALL = {
     "betpawa/detail_football_113_markets_v3_2026-06-26.json": 0.98,
@@ -40,7 +40,9 @@ DECLARED = {
 
 @cache
 def audited(*places: str, source: str | None = None, platform: Platform | None = None) -> AuditResult:
-    return audit_markets(places, Landing("nowhere"), build_adapters(), load_vocabulary(), AuditFilter(platform, source))
+    return audit_markets(
+        places, Landing("nowhere"), build_adapters(), load_installed_vocabulary(), AuditFilter(platform, source)
+    )
 
 
 def figures(found: AuditResult) -> dict[str, dict[str, float]]:
@@ -54,14 +56,14 @@ def test_a_captured_book_is_known(file: str, least: float, samples: Path):
     ((platform, book),) = figures(found).items()
     assert platform == Path(file).parent.name
     assert book["occurrences"] == DECLARED.get(file, book["occurrences"]) > 20
-    assert book["mapped_share"] >= least, rank_unmapped(found.occurrences, load_vocabulary())
+    assert book["mapped_share"] >= least, rank_unmapped(found.occurrences, load_installed_vocabulary())
 
 
 @pytest.mark.parametrize("file", [*FOOTBALL, *OTHERS])
 def test_every_market_that_is_not_known_is_listed(file: str, samples: Path):
     found = audited(str(samples / file))
     ((_, book),) = figures(found).items()
-    missing = rank_unmapped(found.occurrences, load_vocabulary())
+    missing = rank_unmapped(found.occurrences, load_installed_vocabulary())
     assert missing["occurrences"].sum() == book["occurrences"] - book["mapped"]
     assert missing.filter(
         (pl.col("external_market_id") == "") | (pl.col("name") == "") | (pl.col("error_class") == "")
@@ -78,7 +80,9 @@ def test_every_line_of_the_recorded_basketball_of_betpawa_is_known(samples: Path
     file.write_text(json.dumps(answer))
     found = audited(str(file))
     assert found.left_out == []
-    assert figures(found)["betpawa"]["mapped_share"] == 1.0, rank_unmapped(found.occurrences, load_vocabulary())
+    assert figures(found)["betpawa"]["mapped_share"] == 1.0, rank_unmapped(
+        found.occurrences, load_installed_vocabulary()
+    )
 
 
 def test_what_was_counted_on_two_hundred_events_is_known(market_facts: Path):
@@ -118,7 +122,7 @@ def test_comparable_is_mapped_and_sold_by_two_platforms(samples: Path):
 
 def test_a_platform_that_is_asked_for_reads_its_own_answers_only(samples: Path):
     file = str(samples / "bet9ja/getevent_soccer_norway_france.json")
-    found = audited(file, platform=Platform.SPORTYBET)
+    found = audited(file, platform=SPORTYBET)
     assert found.occurrences.is_empty()
     assert [(x.where, x.reason.startswith("no detail answer of sportybet")) for x in found.left_out] == [(file, True)]
 

@@ -13,11 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from palimpsest_pipeline.domain.enums import Platform
-from palimpsest_pipeline.markets import NormalisedBatch, load_vocabulary, normalise
+from palimpsest_pipeline.markets import NormalisedBatch, normalise
 from palimpsest_pipeline.markets.normaliser import MERGED_SCHEMA, PRICES_SCHEMA
 from palimpsest_pipeline.markets.players import PLAYERS_SCHEMA
 from palimpsest_pipeline.markets.unmapped_markets import COVERAGE_SCHEMA, UNMAPPED_SCHEMA
+from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
+from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS
 
 from .captures import CAPTURES, FOOTBALL, INDEX, MarketRow, books, captured_books, market_rows_of
 
@@ -35,7 +36,7 @@ def raw(
 
 
 def normal(*rows: MarketRow) -> NormalisedBatch:
-    return normalise(books(rows), load_vocabulary())
+    return normalise(books(rows), load_installed_vocabulary())
 
 
 def assert_same(left: NormalisedBatch, right: NormalisedBatch) -> None:
@@ -45,7 +46,7 @@ def assert_same(left: NormalisedBatch, right: NormalisedBatch) -> None:
 
 def named(result: NormalisedBatch) -> pl.DataFrame:
     """Prices with market and outcome keys instead of numbers."""
-    package = load_vocabulary()
+    package = load_installed_vocabulary()
     return result.prices.join(package.markets.select("market_id", "market_key"), on="market_id").join(
         package.outcomes.select("market_id", "ordinal", "outcome_key"), on=("market_id", "ordinal"), how="left"
     )
@@ -58,7 +59,7 @@ def facts(result: NormalisedBatch) -> set[tuple[Any, ...]]:
 
 @pytest.fixture(scope="module")
 def captured(samples: Path) -> NormalisedBatch:
-    return normalise(captured_books(samples), load_vocabulary())
+    return normalise(captured_books(samples), load_installed_vocabulary())
 
 
 def price(captured: NormalisedBatch, capture: str, market_key: str, specifier: str) -> dict[str, int | None]:
@@ -344,7 +345,7 @@ def test_a_ladder_of_two_teams_gives_way_for_the_team_that_another_feed_lists() 
 
 
 def test_every_market_that_a_platform_has_as_a_ladder_and_otherwise_has_its_feeds_in_order() -> None:
-    package = load_vocabulary()
+    package = load_installed_vocabulary()
     ladders = package.keys.filter("ladder").select("platform", "market_id")
     otherwise = (
         package.keys.filter(~pl.col("ladder"))
@@ -431,8 +432,8 @@ def test_each_list_of_one_answer_is_a_line_of_its_own_by_where_it_ends(
     assert facts(result) == expected
     assert result.unmapped.is_empty()
     assert result.merged.is_empty()
-    complete = load_vocabulary().complete_sets.join(
-        load_vocabulary().markets.filter(market_key=market_key), on="market_id", how="semi"
+    complete = load_installed_vocabulary().complete_sets.join(
+        load_installed_vocabulary().markets.filter(market_key=market_key), on="market_id", how="semi"
     )
     sizes = complete.group_by("set").len()["len"].to_list()
     assert {len(LISTS[variant]) for variant in variants} <= set(sizes)
@@ -558,7 +559,7 @@ some_outcomes = st.tuples(
 market_rows = st.builds(
     MarketRow,
     st.integers(0, 2),
-    st.sampled_from(list(Platform)).map(str),
+    st.sampled_from(list(PLATFORMS)).map(str),
     st.sampled_from(["football", "tennis"]),
     texts | st.sampled_from(["3743", "5000", "38", "S_HAOU", "775"]),
     texts | st.none(),

@@ -9,10 +9,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from palimpsest_pipeline.markets import load_vocabulary
 from palimpsest_pipeline.markets.proposals import UNMAPPED_KEY, propose_mappings
+from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 
-WORDS = load_vocabulary()
+WORDS = load_installed_vocabulary()
 BY_NAME = replace(WORDS, keys=WORDS.keys.clear())
 """The vocabulary with no platform's ids in it: only names are left to go by."""
 

@@ -8,8 +8,8 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palimpsest_pipeline.markets import load_vocabulary
 from palimpsest_pipeline.markets.specifiers import build_schemas, extract_line, find_candidate_keys, split_parts
+from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 
 numbers = st.decimals(-99_999, 99_999, places=2).map(str) | st.integers(-999, 999).map(str)
 
@@ -30,7 +30,9 @@ def resolved(*instances: tuple[str, str, str]) -> pl.DataFrame:
         },
         orient="row",
     )
-    return find_candidate_keys(frame, split_parts(frame), load_vocabulary()).sort("instance", "key_id")
+    return find_candidate_keys(
+        frame, split_parts(frame, load_installed_vocabulary()), load_installed_vocabulary()
+    ).sort("instance", "key_id")
 
 
 @settings(max_examples=50, deadline=None)
@@ -65,7 +67,8 @@ def test_parts_of_a_specifier_are_what_it_is_written_of(pairs: list[tuple[str, s
     given_parts = split_parts(
         pl.DataFrame(
             {"instance": [0], "platform": ["sportybet"], "specifier": [text]}, schema_overrides={"instance": pl.UInt32}
-        )
+        ),
+        load_installed_vocabulary(),
     )
     assert given_parts.select("part", "value").rows() == pairs
     assert build_schemas(given_parts)["specifier_schema"].to_list() == ["|".join(sorted({name for name, _ in pairs}))]

@@ -27,7 +27,7 @@ def assert_as_by_sql(pipeline: Pipeline, table: str, day: date) -> int:
     """The date's rows of one of `TABLES` are those that the SQL computes; returns how many."""
     params = {
         "day": day,
-        "home": pipeline.settings.home_platform.value,
+        "home": pipeline.settings.home_platform,
         "main_markets": list(pipeline.main_markets),
         "silence_minutes": int(pipeline.settings.not_observed_after_minutes),
     }

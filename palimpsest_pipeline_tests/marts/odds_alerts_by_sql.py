@@ -39,7 +39,7 @@ def assert_alerts_as_by_sql(pipeline: Pipeline) -> Counter[str]:
     names = [*KEY, *FIGURES, *FIGURES_OF_OTHER]
     with pipeline.connect() as conn:
         params = {
-            "home": pipeline.settings.home_platform.value,
+            "home": pipeline.settings.home_platform,
             "known_until": stored.read_known_until(conn),
             "main_markets": list(asked.main_markets),
             **dict(zip(("low", "medium", "high"), asked.levels, strict=True)),

@@ -10,7 +10,6 @@ import polars as pl
 import psycopg
 from polars.testing import assert_frame_equal
 
-from palimpsest_pipeline.domain.platform_trust import order_by_trust
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.storage.db.copy_frames import copy_to_temp_table, read_frame
 from palimpsest_pipeline.storage.marts import current_prices
@@ -32,9 +31,9 @@ def assert_as_by_sql(pipeline: Pipeline, table: str) -> int:
     settings = pipeline.settings
     params = {
         "now": pipeline.clock.now(),
-        "home": settings.home_platform.value,
+        "home": settings.home_platform,
         "max_skew_s": settings.max_skew_s,
-        "platforms": [platform.value for platform in order_by_trust(settings.home_platform, pipeline.platforms)],
+        "platforms": list(pipeline.compared_platforms),
         "main_markets": settings.main_markets,
     }
     query = (FOLDER / f"{table.partition('.')[2]}.sql").read_text()

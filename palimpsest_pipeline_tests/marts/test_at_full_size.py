@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import pytest
 
-from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
 from palimpsest_pipeline.pipeline.marts import lifecycle
@@ -20,6 +19,7 @@ from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.marts import lifecycle as stored_lives
 from palimpsest_pipeline_tests.fixtures.landed import land_at
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines, run_here
+from palimpsest_pipeline_tests.fixtures.platforms import SPORTYBET
 from palimpsest_pipeline_tests.fixtures.truth import check_against_truth
 
 from . import life_by_sql, present_by_sql
@@ -56,7 +56,7 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
         assert outcome.success, outcome.error
         truth = simulator.fetch_truth()
         for number, offset_s in enumerate(OFFSETS_S[1:], 1):
-            simulator.set_fault(Platform.SPORTYBET, "block" if number == BLOCKED else "none")
+            simulator.set_fault(SPORTYBET, "block" if number == BLOCKED else "none")
             ingest_cycle(make(simulator), land_at(make, simulator, offset_s))
         pipeline = make(simulator)
         with pipeline.connect() as conn:

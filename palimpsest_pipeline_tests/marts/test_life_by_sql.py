@@ -12,7 +12,7 @@ import pytest
 
 from palimpsest_pipeline.defs.life.checks import dates_follow_the_settings
 from palimpsest_pipeline.defs.life.jobs import list_due_dates
-from palimpsest_pipeline.domain.enums import FixtureProduct, OddsAlertType, Platform
+from palimpsest_pipeline.domain.enums import FixtureProduct, OddsAlertType
 from palimpsest_pipeline.metrics.alerts import odds_alert_laws
 from palimpsest_pipeline.metrics.lifecycle import lifecycle_laws
 from palimpsest_pipeline.operate.run_job import run_job
@@ -27,6 +27,7 @@ from palimpsest_pipeline.storage.marts import odds_alerts as stored_alerts
 from palimpsest_pipeline.storage.odds import retention
 from palimpsest_pipeline_tests.fixtures.landed import land_cycle
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, PLATFORMS
 
 from .life_by_sql import TABLES, assert_as_by_sql
 from .odds_alerts_by_sql import assert_alerts_as_by_sql
@@ -61,9 +62,9 @@ def world(
         for number, minutes in enumerate(MINUTES):
             offset_s = (began + timedelta(minutes=minutes, seconds=5) - datetime.now(UTC)).total_seconds()
             simulator.set_clock(offset_s, stopped=True)
-            simulator.set_fault(Platform.BET9JA, "block" if number == BLOCKED else "none")
+            simulator.set_fault(BET9JA, "block" if number == BLOCKED else "none")
             if number == DROPPED:
-                there = [f for f in simulator.fetch_truth()["fixtures"] if len(f["platforms"]) == len(Platform)]
+                there = [f for f in simulator.fetch_truth()["fixtures"] if len(f["platforms"]) == len(PLATFORMS)]
                 simulator.run_script("drop", min(there, key=lambda f: f["kickoff_at"])["sr_id"], platform="sportybet")
             land_cycle(make(simulator, clock_offset_s=offset_s))
         pipeline = make(simulator, odds_alert_levels=(0.01, 0.02, 0.04), odds_alert_markets=["*"])
@@ -161,7 +162,7 @@ def test_another_setting_replaces_the_margins_of_a_date_and_until_then_it_is_tol
 
 def test_dates_of_another_home_platform_are_told_of_and_derived_anew(world: World) -> None:
     pipeline, peak, dates = world
-    elsewhere = Pipeline(pipeline.settings.model_copy(update={"home_platform": Platform.BET9JA}))
+    elsewhere = Pipeline(pipeline.settings.model_copy(update={"home_platform": BET9JA}))
     told = dates_follow_the_settings(elsewhere)
     assert not told.passed
     assert f"Another home platform: betpawa on {len(dates)} dates" in (told.description or "")

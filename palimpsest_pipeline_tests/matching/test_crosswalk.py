@@ -6,10 +6,10 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.matching import build_crosswalk, identify_listings
 from palimpsest_pipeline.matching.crosswalk import LINKS_SCHEMA, TOURNAMENTS_SCHEMA
 from palimpsest_pipeline.storage.tables import metadata
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, PLATFORMS
 
 from .world import frame, listing, random_listings, random_worlds
 
@@ -21,7 +21,7 @@ def season(platform: str, tournament: str, sr_ids: range, **claim: Any) -> Rows:
 
 
 def links_of(rows: Rows) -> dict[tuple[str, str], tuple[str, str, int, float]]:
-    _, links = build_crosswalk(identify_listings(frame(rows)))
+    _, links = build_crosswalk(identify_listings(frame(rows)), PLATFORMS, BETPAWA)
     return {(p, e): (k, m, n, c) for p, e, k, m, n, c in links.iter_rows()}
 
 
@@ -100,21 +100,23 @@ def test_the_name_shown_is_the_most_trusted_platforms_and_the_key_does_not_depen
         *season("betpawa", "p", range(1, 4), tournament_name="Pawa"),
     ]
     identified = identify_listings(frame(rows))
-    ours, links = build_crosswalk(identified, [Platform.BETPAWA, Platform.BET9JA])
-    theirs, same_links = build_crosswalk(identified, [Platform.BET9JA, Platform.BETPAWA])
+    ours, links = build_crosswalk(identified, PLATFORMS, BETPAWA)
+    theirs, same_links = build_crosswalk(identified, PLATFORMS, BET9JA)
     assert ours.rows() == [("betpawa:p", "football", "Nigeria", "Pawa")]
     assert theirs.rows() == [("betpawa:p", "football", "Nigeria", "Nine")]
     assert links.equals(same_links)
 
 
 def test_simulated_listings_make_no_tournament() -> None:
-    tournaments, links = build_crosswalk(identify_listings(frame([listing("betpawa", "a", 1, kind="simulated")])))
+    tournaments, links = build_crosswalk(
+        identify_listings(frame([listing("betpawa", "a", 1, kind="simulated")])), PLATFORMS, BETPAWA
+    )
     assert tournaments.is_empty()
     assert links.is_empty()
 
 
 def test_the_columns_are_those_of_the_tables_also_without_listings() -> None:
-    tournaments, links = build_crosswalk(identify_listings(frame([])))
+    tournaments, links = build_crosswalk(identify_listings(frame([])), PLATFORMS, BETPAWA)
     assert dict(tournaments.schema) == TOURNAMENTS_SCHEMA
     assert dict(links.schema) == LINKS_SCHEMA
     assert set(TOURNAMENTS_SCHEMA) == set(metadata.tables["core.tournaments"].columns.keys())
@@ -126,8 +128,8 @@ def test_the_columns_are_those_of_the_tables_also_without_listings() -> None:
 def test_order_changes_nothing_and_every_tournament_has_exactly_one_key(rows: Rows, random: Any) -> None:
     shuffled = list(rows)
     random.shuffle(shuffled)
-    tournaments, links = build_crosswalk(identify_listings(frame(rows)))
-    again_tournaments, again_links = build_crosswalk(identify_listings(frame(shuffled)))
+    tournaments, links = build_crosswalk(identify_listings(frame(rows)), PLATFORMS, BETPAWA)
+    again_tournaments, again_links = build_crosswalk(identify_listings(frame(shuffled)), PLATFORMS, BETPAWA)
     assert tournaments.equals(again_tournaments)
     assert links.equals(again_links)
     listed = {(r["platform"], r["tournament_external_id"]) for r in rows if r["kind"] == "match"}
@@ -145,8 +147,8 @@ def test_further_listings_of_a_match_change_no_key(rows: Rows, data: st.DataObje
         for i, r in enumerate(data.draw(st.lists(st.sampled_from(rows), max_size=5)))
         if r["sr_id"]
     ]
-    _, links = build_crosswalk(identify_listings(frame(rows)))
-    _, again = build_crosswalk(identify_listings(frame(rows + doubled)))
+    _, links = build_crosswalk(identify_listings(frame(rows)), PLATFORMS, BETPAWA)
+    _, again = build_crosswalk(identify_listings(frame(rows + doubled)), PLATFORMS, BETPAWA)
     assert links.equals(again)
 
 

@@ -8,21 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palimpsest_pipeline.domain.enums import Platform
-from palimpsest_pipeline.domain.platform_trust import order_by_trust
+from palimpsest_pipeline.domain.platform_trust import put_home_first
 from palimpsest_pipeline.matching import build_crosswalk, build_fixtures, identify_listings
 from palimpsest_pipeline.matching.fixtures import FIXTURES_SCHEMA
 from palimpsest_pipeline.storage.tables import metadata
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET
 
-from .world import PLATFORMS, frame, listing, random_listings, random_worlds
+from .world import frame, listing, random_listings, random_worlds
 
 Rows = list[dict[str, Any]]
 
 
 def fixtures_of(rows: Rows, home: str = "betpawa") -> dict[int, dict[str, Any]]:
     identified = identify_listings(frame(rows))
-    trust = order_by_trust(home)
-    _, links = build_crosswalk(identified, trust)
+    trust = put_home_first(home, PLATFORMS)
+    _, links = build_crosswalk(identified, PLATFORMS, home)
     return {row["sr_id"]: row for row in build_fixtures(identified, links, trust).iter_rows(named=True)}
 
 
@@ -49,18 +49,18 @@ def test_any_platform_may_be_home() -> None:
     rows = [listing("bet9ja", "b1", 1, home_team="Nine"), listing("betpawa", "p1", 1, home_team="Pawa")]
     found = fixtures_of(rows, home="bet9ja")[1]
     assert (found["home_team"], found["platforms"]) == ("Nine", ["bet9ja", "betpawa"])
-    assert order_by_trust("bet9ja") == (Platform.BET9JA, Platform.BETPAWA, Platform.SPORTYBET)
+    assert put_home_first(BET9JA, PLATFORMS) == (BET9JA, BETPAWA, SPORTYBET)
 
 
 def test_home_must_be_among_the_platforms() -> None:
     with pytest.raises(ValueError, match="not among the platforms"):
-        order_by_trust("bet9ja", ["betpawa", "sportybet"])
+        put_home_first(BET9JA, [BETPAWA, SPORTYBET])
 
 
 def test_a_platform_without_a_place_in_the_order_of_trust_is_refused() -> None:
     identified = identify_listings(frame([listing("bet9ja", "b", 1)]))
     with pytest.raises(ValueError, match="bet9ja"):
-        build_fixtures(identified, build_crosswalk(identified)[1], ["betpawa", "sportybet"])
+        build_fixtures(identified, build_crosswalk(identified, PLATFORMS, BETPAWA)[1], ["betpawa", "sportybet"])
 
 
 def test_only_the_primary_listing_speaks_and_the_others_are_counted() -> None:
@@ -136,8 +136,8 @@ def test_one_match_under_two_sportradar_ids_on_one_platform_is_flagged_on_both_a
 
 def test_the_columns_are_those_of_the_table_also_without_listings() -> None:
     identified = identify_listings(frame([]))
-    tournaments_links = build_crosswalk(identified)[1]
-    assert dict(build_fixtures(identified, tournaments_links, order_by_trust("betpawa")).schema) == FIXTURES_SCHEMA
+    tournaments_links = build_crosswalk(identified, PLATFORMS, BETPAWA)[1]
+    assert dict(build_fixtures(identified, tournaments_links, PLATFORMS).schema) == FIXTURES_SCHEMA
     assert set(FIXTURES_SCHEMA) == set(metadata.tables["core.fixtures"].columns.keys())
 
 

@@ -9,11 +9,10 @@ import polars as pl
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.matching import LISTINGS_SCHEMA
+from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS
 
 NOON = datetime(2026, 6, 26, 12, tzinfo=UTC)
-PLATFORMS = [p.value for p in Platform]
 random_worlds = settings(deadline=None, max_examples=60, derandomize=True)
 """A machine shared with others says nothing by its time; the same worlds in every run say what broke them."""
 

@@ -7,11 +7,13 @@ from typing import Any
 import polars as pl
 from hypothesis import strategies as st
 
-from palimpsest_pipeline.domain.platform_trust import order_by_trust
+from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline.domain.platform_trust import put_home_first
 from palimpsest_pipeline.domain.schemas import INSTANT, LOOKED_TOURNAMENTS
 from palimpsest_pipeline.matching import build_crosswalk, build_fixtures, identify_listings
 from palimpsest_pipeline.metrics import CoverageUniverse
-from palimpsest_pipeline_tests.matching.world import NOON, PLATFORMS, frame
+from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA, PLATFORMS
+from palimpsest_pipeline_tests.matching.world import NOON, frame
 
 Look = tuple[str, str, str, datetime | None]
 ALL_SEEN: tuple[Look, ...] = tuple((p, "*", "complete", None) for p in PLATFORMS)
@@ -23,8 +25,8 @@ def universe_of(
     rows: Sequence[dict[str, Any]],
     looked: Iterable[Look] = ALL_SEEN,
     *,
-    home: str = "betpawa",
-    platforms: Sequence[str] = PLATFORMS,
+    home: Platform = BETPAWA,
+    platforms: Sequence[Platform] = PLATFORMS,
 ) -> CoverageUniverse:
     """`rows` may carry `evidence` and `stale_since`; else they were seen in a complete discovery. As of noon."""
     claims = frame([{k: v for k, v in row.items() if k not in ("evidence", "stale_since")} for row in rows])
@@ -33,9 +35,8 @@ def universe_of(
         pl.Series("stale_since", [row.get("stale_since") for row in rows], dtype=INSTANT),
     )
     identified = identify_listings(sightings)
-    trust = order_by_trust(home, platforms)
-    tournaments, links = build_crosswalk(identified, trust)
-    found = build_fixtures(identified, links, trust)
+    tournaments, links = build_crosswalk(identified, platforms, home)
+    found = build_fixtures(identified, links, put_home_first(home, platforms))
     seen = pl.DataFrame(list(looked), schema=LOOKED_TOURNAMENTS, orient="row")
     return CoverageUniverse.build(
         identified, found, seen, links, tournaments, as_of=NOON, home=home, platforms=platforms

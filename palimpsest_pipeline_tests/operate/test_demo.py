@@ -77,7 +77,7 @@ def test_the_real_sites_are_not_asked_into_the_folder_of_the_demo(demo: Demo):
     assert_one_clear_line(
         demo.palimpsest("scrape"),
         "holds simulated data",
-        "PALIMPSEST_BETPAWA__BASE_URL leads to the real site https://www.betpawa.ng",
+        "PALIMPSEST_PLATFORM__BETPAWA__BASE_URL leads to the real site https://www.betpawa.ng",
     )
     shown = demo.palimpsest("settings")
     assert shown.returncode == 0

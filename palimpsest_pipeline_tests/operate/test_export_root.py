@@ -15,7 +15,6 @@ from pydantic import SecretStr
 
 from palimpsest_pipeline import definitions  # noqa: F401 - it reads the settings, and an opened instance names its storage among them
 from palimpsest_pipeline.defs.instance import open_instance
-from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.landing import Manifest
 from palimpsest_pipeline.operate.databases import upgrade_schema
 from palimpsest_pipeline.operate.doctor import check_export as look_at_export
@@ -29,6 +28,7 @@ from palimpsest_pipeline.storage.archive import MARKER_NAME, ArchiveError, read_
 from palimpsest_pipeline.storage.odds import partitions, retention
 from palimpsest_pipeline_tests.fixtures.landed import import_recorded
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines
+from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA
 from palimpsest_pipeline_tests.fixtures.postgres import create_database, drop_database
 from palimpsest_pipeline_tests.storage.answered_days import answered, cycle_at, noon
 
@@ -189,7 +189,7 @@ def imported(make_pipeline: MakePipeline, tmp_path: Path, samples: Path) -> tupl
     folder.mkdir()
     shutil.copy(capture, folder)
     (folder / "manifest.json").write_text(json.dumps([entry]))
-    [manifest] = import_recorded(pipeline, folder, Platform.BETPAWA)
+    [manifest] = import_recorded(pipeline, folder, BETPAWA)
     return pipeline, manifest
 
 
@@ -203,7 +203,7 @@ def record(pipeline: Pipeline, day: date, n_captures: int) -> None:
 
 def derive(pipeline: Pipeline, manifest: Manifest) -> int:
     with pipeline.connect() as conn:
-        return write_core.make_odds_derivation(Platform.BETPAWA)(pipeline, conn, manifest)
+        return write_core.make_odds_derivation(BETPAWA)(pipeline, conn, manifest)
 
 
 def test_nothing_is_ingested_into_an_exported_day_that_the_archive_does_not_have(

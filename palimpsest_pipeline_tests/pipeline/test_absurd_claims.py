@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 
-from palimpsest_pipeline.domain.enums import Platform, Sport
+from palimpsest_pipeline.domain.enums import Sport
 from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.observations import Detail, Discovery, Listing
 from palimpsest_pipeline.pipeline.context import Pipeline
@@ -21,7 +21,8 @@ from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.catalog import known_listings
 from palimpsest_pipeline_tests.fixtures.content import drop_derived
 from palimpsest_pipeline_tests.fixtures.landed import land_cycle
-from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
+from palimpsest_pipeline_tests.fixtures.pipeline import pipelines, replace_adapters
+from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA, PLATFORMS
 
 ABSURD: Final = (
     datetime(1, 1, 1, tzinfo=UTC),
@@ -51,11 +52,11 @@ class WithKickoffs:
         found = self.own.read_discovery(answers, sport)
         return replace(found, listings=[self.changed(listing) for listing in found.listings])
 
-    def read_listing(self, answer: Answer) -> Listing:
-        return self.changed(self.own.read_listing(answer))
+    def read_listing(self, answers: Sequence[Answer]) -> Listing:
+        return self.changed(self.own.read_listing(answers))
 
-    def read_detail(self, answer: Answer) -> Detail:
-        found = self.own.read_detail(answer)
+    def read_detail(self, answers: Sequence[Answer]) -> Detail:
+        found = self.own.read_detail(answers)
         return replace(found, listing=self.changed(found.listing))
 
 
@@ -109,9 +110,9 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
         absurd = {query(pipeline, primary, *choice)[0]: choice[0] for choice in chosen}
         kickoffs = dict(zip((external_id for _, external_id in absurd), (*ABSURD, ABSURD[-1]), strict=True))
         corrupted = make(simulator)
-        corrupted.__dict__["adapters"] = {
-            platform: WithKickoffs(adapter, kickoffs) for platform, adapter in pipeline.adapters.items()
-        }
+        replace_adapters(
+            corrupted, {platform: WithKickoffs(adapter, kickoffs) for platform, adapter in pipeline.adapters.items()}
+        )
         drop_derived(corrupted)
         derive(corrupted, cycle_id)
         yield World(corrupted, absurd, alone, before)
@@ -170,7 +171,7 @@ def test_a_fixture_is_asked_for_by_all_its_listings(world: World) -> None:
         listings = known_listings.read_upcoming_listings(conn, now)
     asked = {
         (str(p), external_id)
-        for target in build_targets(listings, Platform.BETPAWA, now)
+        for target in build_targets(listings, PLATFORMS, BETPAWA, now)
         for p, ids in target.listings.items()
         for external_id in ids
     }

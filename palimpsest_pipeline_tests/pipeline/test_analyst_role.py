@@ -22,6 +22,7 @@ from palimpsest_pipeline.pipeline import analyst_role
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
 from palimpsest_pipeline.pipeline.marts import lifecycle
+from palimpsest_pipeline.platforms.packs import load_packs
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.settings import load_settings
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
@@ -49,7 +50,7 @@ COLUMNS: Final = {
         "skew_s",
     ],
     "best_prices_of_the_next_fixture": [
-        *("home_team", "away_team", "kickoff", "outcome", "betpawa_odds", "sportybet_odds", "bet9ja_odds"),
+        *("home_team", "away_team", "kickoff", "outcome", "platform", "odds"),
         *("best_platform", "best_odds", "best_confirmed_at"),
     ],
     "coverage_now": [
@@ -232,9 +233,7 @@ COLUMNS: Final = {
             "tournament",
             "total",
             "competitor_only",
-            "betpawa",
-            "sportybet",
-            "bet9ja",
+            "fixtures_by_platform",
             "listed_by_home_rate",
             "next_missing_kickoff",
         ),
@@ -358,6 +357,19 @@ def test_every_example_is_a_question_and_one_statement_over_views_and_marts() ->
         assert statement.count(";") == 1, name
         assert "core." not in statement, name
         assert "ops." not in statement, name
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_no_example_is_about_given_platforms(name: str) -> None:
+    assert not [platform for platform in load_packs().platforms if platform in QUERIES[name]]
+
+
+def test_the_example_of_best_prices_shows_home_and_its_competitors(analyst: psycopg.Connection) -> None:
+    prices = rows(analyst, QUERIES["best_prices_of_the_next_fixture"])
+    assert {row["outcome"]: row["best_odds"] for row in prices} == {
+        row["outcome"]: row["odds"] for row in prices if row["platform"] == row["best_platform"]
+    }
+    assert len({row["platform"] for row in prices}) > 1
 
 
 @pytest.mark.parametrize("name", QUERIES)

@@ -16,7 +16,6 @@ import pytest
 from typer.testing import CliRunner
 
 from palimpsest_pipeline.cli.__main__ import app
-from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.operate.run_due import rebuild_dirty_dates
 from palimpsest_pipeline.pipeline import coverage_page as report_page
 from palimpsest_pipeline.pipeline.context import Pipeline
@@ -34,6 +33,7 @@ from palimpsest_pipeline.storage.marts import cycle_marts, mart_reader, page_pri
 from palimpsest_pipeline.storage.marts.page_coverage import NoCoverageError, read_coverage
 from palimpsest_pipeline.storage.marts.page_trends import read_trends
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines, run_here
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA
 
 
 def data_of(page: str) -> tuple[dict[str, Any], list[Any]]:
@@ -54,7 +54,7 @@ def derive_lives(pipeline: Pipeline) -> None:
 def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     """A full cycle in which a platform failed, and the lives of its fixtures."""
     with SimulatorProcess(12, 5) as simulator, pipelines(postgres, tmp_path_factory.mktemp("world")) as make:
-        simulator.set_fault(Platform.BET9JA, "down")
+        simulator.set_fault(BET9JA, "down")
         pipeline = make(simulator, bet9ja={"give_up_s": 0.1})
         outcome = run_here(pipeline, "full_cycle")
         assert outcome.success, outcome.error
@@ -123,7 +123,7 @@ def test_trends_go_over_cycles_and_an_earlier_look_is_named(start_simulator, mak
     simulator = start_simulator(12, 5, clock_offset_s=-600)
     assert run_here(make_pipeline(simulator, clock_offset_s=-600), "full_cycle").success
     simulator.set_clock(0)
-    simulator.set_fault(Platform.BET9JA, "down")
+    simulator.set_fault(BET9JA, "down")
     pipeline = make_pipeline(simulator)
     assert run_here(pipeline, "full_cycle").success
     text = pipeline.settings.report_path.read_text()

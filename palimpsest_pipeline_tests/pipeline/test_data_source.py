@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from palimpsest_pipeline.domain.cycles import Cycle
-from palimpsest_pipeline.domain.enums import Platform, RunStatus, Scope, Trigger
+from palimpsest_pipeline.domain.enums import RunStatus, Scope, Trigger
 from palimpsest_pipeline.landing import Landing
 from palimpsest_pipeline.operate.doctor import check_data_source
 from palimpsest_pipeline.pipeline.data_source import (
@@ -22,8 +22,9 @@ from palimpsest_pipeline.settings import Settings, SettingsError, load_settings
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.ledger import cycle_ledger
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, run_here
+from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA, PLATFORMS
 
-SIMULATOR = {platform.value: {"base_url": f"http://127.0.0.1:8400/{platform.value}"} for platform in Platform}
+SIMULATOR = {platform: {"base_url": f"http://127.0.0.1:8400/{platform}"} for platform in PLATFORMS}
 
 
 @pytest.mark.parametrize(
@@ -51,25 +52,36 @@ def require(settings: Settings, *, has_cycles: bool = False) -> None:
 
 def test_a_new_folder_remembers_the_first_platforms_that_were_asked_and_refuses_the_others(tmp_path: Path):
     require(at(tmp_path / "real"))
-    require(at(tmp_path / "simulated", **SIMULATOR))
+    require(at(tmp_path / "simulated", platform=SIMULATOR))
     assert read_noted_source(tmp_path / "real") is DataSource.REAL
     assert read_noted_source(tmp_path / "simulated") is DataSource.SIMULATED
     with pytest.raises(
         SettingsError,
-        match=r"holds data of the real sites, and PALIMPSEST_BETPAWA__BASE_URL leads to a simulator at .*8400/betpawa",
+        match=r"holds data of the real sites, and PALIMPSEST_PLATFORM__BETPAWA__BASE_URL leads to a simulator at .*8400/betpawa",
     ):
-        require(at(tmp_path / "real", **SIMULATOR))
+        require(at(tmp_path / "real", platform=SIMULATOR))
     with pytest.raises(
         SettingsError,
-        match=r"holds simulated data, and PALIMPSEST_BETPAWA__BASE_URL leads to the real site https://www\.betpawa\.ng",
+        match=r"holds simulated data, and PALIMPSEST_PLATFORM__BETPAWA__BASE_URL leads to the real site https://www\.betpawa\.ng",
     ):
         require(at(tmp_path / "simulated"))
 
 
 def test_one_platform_of_the_other_kind_is_refused_too(tmp_path: Path):
-    with pytest.raises(SettingsError, match=r"PALIMPSEST_BET9JA__BASE_URL leads to a simulator"):
-        require(at(tmp_path, bet9ja=SIMULATOR["bet9ja"]))
+    with pytest.raises(SettingsError, match=r"PALIMPSEST_PLATFORM__BET9JA__BASE_URL leads to a simulator"):
+        require(at(tmp_path, platform={"bet9ja": SIMULATOR["bet9ja"]}))
     assert read_noted_source(tmp_path) is None
+
+
+def test_a_variable_of_a_platform_that_is_not_active_is_no_conflict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PALIMPSEST_PLATFORM__SPORTPESA__HEADERS", '{"cookie": "a-session"}')
+    settings = at(tmp_path, platform=SIMULATOR)
+    assert "sportpesa" in settings.platform, "the variable is read"
+    require(settings)
+    assert read_noted_source(tmp_path) is DataSource.SIMULATED
+    active = at(tmp_path, platform=SIMULATOR, platforms=[*PLATFORMS, "sportpesa"])
+    with pytest.raises(SettingsError, match=r"PALIMPSEST_PLATFORM__SPORTPESA__BASE_URL leads to the real site"):
+        require(active)
 
 
 def test_a_note_that_says_neither_is_named(tmp_path: Path):
@@ -86,7 +98,7 @@ def test_a_folder_without_a_note_is_taken_for_what_its_landed_answers_show(
     assert find_landed_source(pipeline.landing) is read_noted_source(tmp_path) is DataSource.SIMULATED
     (tmp_path / NOTE_FILE).unlink()
     later = datetime(2100, 1, 1, tzinfo=UTC)
-    damaged = Cycle(21000101000000000, Trigger.MANUAL, Scope.FULL, Platform.BETPAWA, later, later, None)
+    damaged = Cycle(21000101000000000, Trigger.MANUAL, Scope.FULL, BETPAWA, later, later, None)
     pipeline.landing.open_writer(damaged).close(RunStatus.COMPLETED, later)
     next((tmp_path / "landing" / "date=2100-01-01").rglob("manifest.json")).write_text("{")
     assert find_landed_source(pipeline.landing) is DataSource.SIMULATED, "what cannot be read is passed over"
@@ -108,7 +120,7 @@ def test_a_folder_whose_answers_are_gone_is_asked_about_by_the_doctor(make_pipel
     with pipeline.connect() as conn:
         cycle_ledger.open_cycle(
             conn,
-            Cycle(20260626180500000, Trigger.MANUAL, Scope.FULL, Platform.BETPAWA, now.replace(minute=0), now, None),
+            Cycle(20260626180500000, Trigger.MANUAL, Scope.FULL, BETPAWA, now.replace(minute=0), now, None),
         )
         conn.commit()
         assert cycle_ledger.has_cycles(conn)

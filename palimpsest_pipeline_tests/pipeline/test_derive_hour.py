@@ -22,9 +22,12 @@ from palimpsest_pipeline.pipeline.derive_hour import (
     derive_platforms,
 )
 from palimpsest_pipeline.pipeline.due_products import list_due_products
+from palimpsest_pipeline.pipeline.ingest.core_products import make_core_needs
 from palimpsest_pipeline.storage.derivation import derived_products, due_products
+from palimpsest_pipeline.storage.derivation.due_products import Product
 from palimpsest_pipeline_tests.fixtures.landed import land_answer, make_cycle
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
+from palimpsest_pipeline_tests.fixtures.platforms import SPORTYBET
 
 HOUR = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
@@ -40,7 +43,7 @@ def derive_hour(
     schema: derived_products.ProductSchema,
     product: str,
     derive: DeriveProduct,
-    needs: Sequence[str] = (),
+    needs: Sequence[Product] = (),
 ) -> DerivedCycles:
     return derive_cycles(pipeline, pipeline.landing.list_cycles(hour=hour), schema, product, derive, needs=needs)
 
@@ -150,10 +153,12 @@ def test_a_cycle_that_another_run_has_just_landed_is_left_to_that_run(make_pipel
 
     assert derive_hour(pipeline, HOUR, "core", "tournaments", derive).cycles == [mine]
     other = land(pipeline, 30)
-    done = derive_hour(pipeline, HOUR, "core", "home_events", derive, needs=["tournaments"])
+    done = derive_hour(pipeline, HOUR, "core", "home_events", derive, needs=make_core_needs(["tournaments"]))
     assert (done.cycles, done.waiting_cycles) == ([mine], [other])
     assert derive_hour(pipeline, HOUR, "core", "tournaments", derive).cycles == [other]
-    assert derive_hour(pipeline, HOUR, "core", "home_events", derive, needs=["tournaments"]).cycles == [other]
+    assert derive_hour(
+        pipeline, HOUR, "core", "home_events", derive, needs=make_core_needs(["tournaments"])
+    ).cycles == [other]
 
 
 def test_platforms_stand_one_by_one_and_what_stops_one_leaves_only_its_own_part_due(
@@ -170,7 +175,7 @@ def test_platforms_stand_one_by_one_and_what_stops_one_leaves_only_its_own_part_
                 "insert into core.cycle_products values (%s, %s, '', '', '', 1, now())",
                 [cycle_id, f"half of {platform}"],
             )
-            if platform is broken:
+            if platform == broken:
                 raise ConnectionError("gone in the middle")
             return 2
 
@@ -185,13 +190,13 @@ def test_platforms_stand_one_by_one_and_what_stops_one_leaves_only_its_own_part_
             pipeline,
             pipeline.landing.list_cycles(hour=HOUR),
             "odds_snapshots",
-            lambda platform: derive(platform, Platform.SPORTYBET),
+            lambda platform: derive(platform, SPORTYBET),
         )
     assert sorted(derived) == ["bet9ja", "betpawa", "sportybet"]
     assert marks() == ["half of bet9ja", "half of betpawa", "odds_snapshots/bet9ja", "odds_snapshots/betpawa"]
 
     def downstream() -> DerivedCycles:
-        needs = derived_products.list_platform_products(derived_products.ODDS_PRODUCT, pipeline.platforms)
+        needs = make_core_needs([derived_products.ODDS_PRODUCT])
         return derive_hour(pipeline, HOUR, "core", "matched_events", lambda *_: 1, needs=needs)
 
     assert downstream().waiting_cycles == [cycle_id]

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,11 @@ import pytest
 from typer.testing import CliRunner
 
 from palimpsest_pipeline.cli.__main__ import app
-from palimpsest_pipeline.domain.enums import Scope, Severity, Trigger
+from palimpsest_pipeline.domain.enums import Platform, Scope, Severity, Trigger
 from palimpsest_pipeline.landing import Manifest
 from palimpsest_pipeline.operate.databases import upgrade_schema
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.due_products import make_due_query
+from palimpsest_pipeline.pipeline.due_products import list_due_products, make_due_query
 from palimpsest_pipeline.pipeline.landed_cycles import ALL_HOURS, record_closed, rescan_landing
 from palimpsest_pipeline.pipeline.live import live_cycle
 from palimpsest_pipeline.scrape.sinks import ObserverGroup
@@ -23,10 +24,11 @@ from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.derivation import landed_cycles
 from palimpsest_pipeline.storage.derivation.due_products import read_due_failures, record_failure
 from palimpsest_pipeline.storage.derivation.landed_cycles import LandedCycle
-from palimpsest_pipeline.storage.ledger import check_verdicts
+from palimpsest_pipeline.storage.ledger import check_verdicts, cycle_ledger
 from palimpsest_pipeline.storage.ledger.check_verdicts import Verdict
 from palimpsest_pipeline_tests.fixtures.landed import land_answer, make_cycle
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
+from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA, PLATFORMS
 from palimpsest_pipeline_tests.fixtures.recordings import write_recordings
 from palimpsest_pipeline_tests.storage.table_rows import insert
 
@@ -34,10 +36,10 @@ CHECK = "core/tournaments:are_good"
 HOUR = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
-def land(pipeline: Pipeline, hour: int) -> Manifest:
+def land(pipeline: Pipeline, hour: int, platforms: tuple[Platform, ...] = ()) -> Manifest:
     """Land a cycle with one answer, and record it in ops.landed_cycles and core.cycles."""
     at = HOUR + timedelta(hours=hour)
-    manifest = land_answer(pipeline, make_cycle(at))
+    manifest = land_answer(pipeline, replace(make_cycle(at), platforms=platforms))
     with pipeline.connect() as conn:
         record_closed(conn, manifest)
         row = {
@@ -99,7 +101,9 @@ def told(code: int, *words: str) -> dict[str, Any]:
 def test_a_table_that_lost_its_rows_is_rebuilt_equal_and_what_is_damaged_is_named(pipeline: Pipeline) -> None:
     whole, torn, unreadable, gone = (land(pipeline, hour) for hour in range(4))
     kept = rows(pipeline)
-    assert kept[whole.cycle_id] == LandedCycle(whole.cycle_id, HOUR, Scope.FULL, whole.digest, is_whole=True)
+    assert kept[whole.cycle_id] == LandedCycle(
+        whole.cycle_id, HOUR, Scope.FULL, tuple(sorted(PLATFORMS)), whole.digest, is_whole=True
+    )
     assert rescan_landing(pipeline).n_corrected == 0, (
         "what was recorded when a cycle was closed is what the landing says"
     )
@@ -122,12 +126,44 @@ def test_a_table_that_lost_its_rows_is_rebuilt_equal_and_what_is_damaged_is_name
     assert rows(pipeline) == now
     assert told(3)["corrected"] == 0
     with pipeline.connect() as conn:
-        assert [failure.cycle_id for failure in read_due_failures(conn, make_due_query(pipeline))] == [torn.cycle_id], (
-            "what nobody can mend is forgotten"
-        )
+        assert [failure.cycle_id for failure in read_due_failures(conn, make_due_query(pipeline, conn))] == [
+            torn.cycle_id
+        ], "what nobody can mend is forgotten"
         assert [verdict.cycle_id for _, _, verdict in check_verdicts.read_bad_verdicts_by_check(conn, [CHECK])] == [
             torn.cycle_id
         ]
+
+
+def test_a_gone_cycle_of_the_ledger_is_due_by_the_versions_of_its_platforms(pipeline: Pipeline) -> None:
+    whole, gone = land(pipeline, 0), land(pipeline, 1)
+    with pipeline.connect() as conn:
+        cycle_ledger.open_cycle(conn, replace(gone.cycle, platforms=PLATFORMS))  # in the order of trust
+    shutil.rmtree(folder(pipeline, gone).parent)
+    assert rescan_landing(pipeline).n_gone == 1
+    assert rows(pipeline)[gone.cycle_id].platforms == tuple(sorted(PLATFORMS))
+    with pipeline.connect() as conn:
+        assert {each.cycle_id for each in list_due_products(pipeline, conn)} == {whole.cycle_id, gone.cycle_id}
+
+
+def test_platforms_in_two_orders_make_nothing_due_twice(pipeline: Pipeline) -> None:
+    land(pipeline, 0)
+    with pipeline.connect() as conn:
+        landed_cycles.write_cycle(conn, LandedCycle(1, HOUR, Scope.FULL, PLATFORMS, None, is_whole=False, is_gone=True))
+        due = list_due_products(pipeline, conn)
+    assert due
+    assert len(due) == len(set(due))
+
+
+def test_a_cycle_that_is_not_in_the_ledger_keeps_the_platforms_that_its_manifest_named(pipeline: Pipeline) -> None:
+    covered = (BETPAWA, Platform("msport"))
+    gone, unreadable = land(pipeline, 0, covered), land(pipeline, 1, covered)
+    shutil.rmtree(folder(pipeline, gone).parent)
+    (folder(pipeline, unreadable) / "manifest.json").write_text("[]")
+    rescan_landing(pipeline)
+    assert {cycle_id: cycle.platforms for cycle_id, cycle in rows(pipeline).items()} == {
+        gone.cycle_id: covered,
+        unreadable.cycle_id: covered,
+    }
 
 
 def test_an_upgrade_fills_a_table_that_is_empty_or_lacks_a_known_cycle(pipeline: Pipeline) -> None:
@@ -166,7 +202,12 @@ def test_a_scrape_is_known_as_landed_when_its_last_stage_has_closed(
     manifest = pipeline.landing.read_manifest(cycle.cycle_id)
     assert rows(pipeline) == {
         cycle.cycle_id: LandedCycle(
-            cycle.cycle_id, manifest.partition_hour, Scope.FULL, manifest.digest, is_whole=True
+            cycle.cycle_id,
+            manifest.partition_hour,
+            Scope.FULL,
+            tuple(sorted(PLATFORMS)),
+            manifest.digest,
+            is_whole=True,
         ),
     }
     assert rescan_landing(pipeline).n_corrected == 0

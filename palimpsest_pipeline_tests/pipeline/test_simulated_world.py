@@ -10,7 +10,6 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.metrics.alerts.odds_alerts import find_odds_alerts as odds_alerts_of
 from palimpsest_pipeline.operate.run_due import derive_due_fixtures, rebuild_dirty_dates
 from palimpsest_pipeline.pipeline.context import Pipeline
@@ -27,6 +26,7 @@ from palimpsest_pipeline.storage.odds.reader import OddsHistoryReader
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
 from palimpsest_pipeline_tests.fixtures.landed import land_cycle
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines, run_here
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA
 from palimpsest_pipeline_tests.fixtures.truth import check_against_truth, latest, truth_classes
 from palimpsest_pipeline_tests.marts import life_by_sql
 from palimpsest_pipeline_tests.marts.odds_alerts_by_sql import assert_alerts_as_by_sql
@@ -165,7 +165,7 @@ def alerts_by_default(
         for (day,) in conn.execute(
             "select distinct (effective_kickoff at time zone 'UTC')::date from core.fixtures"
         ).fetchall():
-            found = stored_life.read_lifecycle_inputs(conn, layers, day, Platform.BETPAWA)
+            found = stored_life.read_lifecycle_inputs(conn, layers, day, BETPAWA)
             changes = plant(stored_life.read_lifecycle_changes(conn, layers, found.listings, day))
             parts.append(
                 odds_alerts_of(
@@ -263,7 +263,7 @@ def test_one_platform_down_leaves_the_others_whole_and_concludes_nothing(
 ):
     simulator = start_simulator(20, 3)
     pipeline = make_pipeline(simulator, bet9ja={"give_up_s": 0.1})
-    simulator.set_fault(Platform.BET9JA, mode)
+    simulator.set_fault(BET9JA, mode)
     outcome = run_here(pipeline, "full_cycle")
     assert outcome.success, outcome.error
     with pipeline.connect() as conn:
@@ -290,7 +290,7 @@ def test_a_platform_that_goes_down_is_carried_and_says_since_when(start_simulato
     simulator = start_simulator(40, 3)
     pipeline = make_pipeline(simulator)
     assert run_here(pipeline, "full_cycle").success
-    simulator.set_fault(Platform.BET9JA, "down")
+    simulator.set_fault(BET9JA, "down")
     assert run_here(pipeline, "full_cycle").success
     fixtures = latest(pipeline, "coverage_fixture").filter(~pl.col("started"))
     assert dict(fixtures.select("sr_id", "fixture_class").iter_rows()) == truth_classes(simulator.fetch_truth())

@@ -40,7 +40,7 @@ def answer(
 
 
 def sample(samples: Path, platform: Platform, name: str) -> bytes:
-    return (samples / platform.value / name).read_bytes()
+    return (samples / platform / name).read_bytes()
 
 
 def loaded(samples: Path, platform: Platform, name: str) -> Any:

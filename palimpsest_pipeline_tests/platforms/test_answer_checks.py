@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from palimpsest_pipeline.domain.enums import FailureClass, PayloadKind, Platform, Sport
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.observations import PayloadRejected
-from palimpsest_pipeline.platforms.registry import build_adapters
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET, build_adapters
 
 from .support import AT, HTML, answer
 
 ADAPTERS = build_adapters()
-EVERY = [(platform, kind) for platform in Platform for kind in PayloadKind]
+EVERY = [(platform, kind) for platform in PLATFORMS for kind in PayloadKind]
 
 
 @pytest.mark.parametrize(("platform", "kind"), EVERY)
@@ -55,7 +55,7 @@ def test_what_is_no_answer_is_judged_alike_everywhere(
     assert verdict[1]
 
 
-@pytest.mark.parametrize("platform", Platform)
+@pytest.mark.parametrize("platform", PLATFORMS)
 @pytest.mark.parametrize("status", [404, 410])
 def test_not_found_means_gone_for_an_event_and_a_retired_route_elsewhere(platform: Platform, status: int) -> None:
     judge = ADAPTERS[platform].judge
@@ -64,17 +64,17 @@ def test_not_found_means_gone_for_an_event_and_a_retired_route_elsewhere(platfor
     assert judge(answer(platform, PayloadKind.TREE, b"", status))[0] is FailureClass.CONTRACT_BROKEN  # type: ignore[index]
 
 
-@pytest.mark.parametrize("platform", Platform)
+@pytest.mark.parametrize("platform", PLATFORMS)
 def test_an_answer_that_failed_before_keeps_its_failure(platform: Platform) -> None:
     request = Request(platform, PayloadKind.DETAIL, "/recorded")
     failed = Answer(request, 1, AT, AT, AT, None, {}, None, FailureClass.TRANSIENT, "timed out")
     assert ADAPTERS[platform].judge(failed) == (FailureClass.TRANSIENT, "timed out")
     for read in (ADAPTERS[platform].read_listing, ADAPTERS[platform].read_detail):
         with pytest.raises(PayloadRejected, match="timed out"):
-            read(failed)
+            read([failed])
 
 
-@pytest.mark.parametrize("platform", Platform)
+@pytest.mark.parametrize("platform", PLATFORMS)
 def test_discovery_without_any_answer_is_failed_in_words(platform: Platform) -> None:
     discovery = ADAPTERS[platform].read_discovery([], Sport.FOOTBALL)
     assert discovery.completeness == "failed"
@@ -83,24 +83,24 @@ def test_discovery_without_any_answer_is_failed_in_words(platform: Platform) -> 
 
 
 ENVELOPES = {
-    Platform.BETPAWA: b'{"id": "1", "startTime": "%s", "category": {"id": "2"}, "competition": {"id": "1"}}',
-    Platform.SPORTYBET: b'{"bizCode": 10000, "data": {"eventId": "sr:match:1", "homeTeamName": "%s"}}',
-    Platform.BET9JA: b'{"R": "OK", "D": {"ID": 1, "DS": "%s"}}',
+    BETPAWA: b'{"id": "1", "startTime": "%s", "category": {"id": "2"}, "competition": {"id": "1"}}',
+    SPORTYBET: b'{"bizCode": 10000, "data": {"eventId": "sr:match:1", "homeTeamName": "%s"}}',
+    BET9JA: b'{"R": "OK", "D": {"ID": 1, "DS": "%s"}}',
 }
 LISTS = {
-    Platform.BETPAWA: b'{"responses": [{"responses": [%s]}]}',
-    Platform.SPORTYBET: b'{"bizCode": 10000, "data": {"totalNum": 1, "tournaments": [{"events": [%s]}]}}',
-    Platform.BET9JA: b'{"R": "OK", "D": {"E": [%s]}}',
+    BETPAWA: b'{"responses": [{"responses": [%s]}]}',
+    SPORTYBET: b'{"bizCode": 10000, "data": {"totalNum": 1, "tournaments": [{"events": [%s]}]}}',
+    BET9JA: b'{"R": "OK", "D": {"E": [%s]}}',
 }
 
 
-@pytest.mark.parametrize("platform", Platform)
+@pytest.mark.parametrize("platform", PLATFORMS)
 @pytest.mark.parametrize("name", [b"\xff\xfe", b"\xc3"])
 def test_text_that_is_not_utf8_is_a_rejection_and_no_crash(platform: Platform, name: bytes) -> None:
     adapter = ADAPTERS[platform]
     event = ENVELOPES[platform] % name
     with pytest.raises(PayloadRejected):
-        adapter.read_listing(answer(platform, PayloadKind.DETAIL, event))
+        adapter.read_listing([answer(platform, PayloadKind.DETAIL, event)])
     assert (
         adapter.judge(
             answer(platform, PayloadKind.DETAIL, b'{"bizCode": "%s", "R": "%s", "id": "%s"}' % (name, name, name))
@@ -113,14 +113,14 @@ def test_text_that_is_not_utf8_is_a_rejection_and_no_crash(platform: Platform, n
     assert not discovery.listings
 
 
-@pytest.mark.parametrize("platform", Platform)
+@pytest.mark.parametrize("platform", PLATFORMS)
 @pytest.mark.parametrize("kind", PayloadKind)
 def test_json_nested_without_end_is_judged_and_no_crash(platform: Platform, kind: PayloadKind) -> None:
     nested = b'{"id": %s, "bizCode": %s, "R": %s, "D": 1}' % ((b"[" * 5000 + b"]" * 5000,) * 3)
     assert ADAPTERS[platform].judge(answer(platform, kind, nested)) is not None
 
 
-@pytest.mark.parametrize("platform", Platform)
+@pytest.mark.parametrize("platform", PLATFORMS)
 def test_a_reason_shows_no_nul(platform: Platform) -> None:
     for status, body in (
         (500, b"\0 out of order \0"),
@@ -134,13 +134,13 @@ def test_a_reason_shows_no_nul(platform: Platform) -> None:
 
 
 WHOLE = {
-    Platform.BETPAWA: b'{"id": "1", "startTime": "2026-06-26T19:00:00Z", "odds": [1.5e3, -2, true, null], "name": "%s"}',
-    Platform.SPORTYBET: b'{"bizCode": 10000, "data": {"eventId": "sr:match:1", "odds": [1.5e3, -2, true, null], "homeTeamName": "%s"}}',
-    Platform.BET9JA: b'{"R": "OK", "D": {"ID": 1, "odds": [1.5e3, -2, true, null], "DS": "%s"}}',
+    BETPAWA: b'{"id": "1", "startTime": "2026-06-26T19:00:00Z", "odds": [1.5e3, -2, true, null], "name": "%s"}',
+    SPORTYBET: b'{"bizCode": 10000, "data": {"eventId": "sr:match:1", "odds": [1.5e3, -2, true, null], "homeTeamName": "%s"}}',
+    BET9JA: b'{"R": "OK", "D": {"ID": 1, "odds": [1.5e3, -2, true, null], "DS": "%s"}}',
 }
 
 
-@pytest.mark.parametrize("platform", Platform)
+@pytest.mark.parametrize("platform", PLATFORMS)
 @pytest.mark.parametrize(
     "name",
     [b"\\ud83d", b"\\ud83d x", b"\\ude00", b"\\ud83d\\u0041", b"\\ud83d\\n", b'say "hello" to', b"tab\there", b"\\x41"],
@@ -155,7 +155,7 @@ def test_a_name_that_is_malformed_for_good_is_not_asked_for_again(platform: Plat
     assert verdict[1].startswith("malformed JSON: ")
 
 
-@pytest.mark.parametrize("platform", Platform)
+@pytest.mark.parametrize("platform", PLATFORMS)
 @given(data=st.data())
 def test_an_answer_that_is_cut_off_anywhere_is_worth_another_try(platform: Platform, data: st.DataObject) -> None:
     names = st.text(st.characters(codec="utf-8"), max_size=6)

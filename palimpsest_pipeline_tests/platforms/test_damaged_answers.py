@@ -12,24 +12,24 @@ import pytest
 
 from palimpsest_pipeline.domain.enums import PayloadKind, Platform, Sport
 from palimpsest_pipeline.domain.observations import PayloadRejected
-from palimpsest_pipeline.platforms.registry import build_adapters
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, SPORTYBET, build_adapters
 
 from .support import answer, loaded
 
 ADAPTERS = build_adapters()
 ODD = [None, True, False, -1, 0, 3.7, 10**30, "", "x", "-", [], {}, [[]], {"a": {}}, [None], ["x", {}]]
 SAMPLES = [
-    (Platform.BETPAWA, PayloadKind.DETAIL, "detail_football_59_markets_v4_2026-08-21.json"),
-    (Platform.BETPAWA, PayloadKind.LISTING, "list_v4_excerpt_2_of_65_events_2026-09-08.json"),
-    (Platform.BETPAWA, PayloadKind.LISTING, "list_multiquery_6blocks_v3_2025-09-27.json"),
-    (Platform.BETPAWA, PayloadKind.TREE, "categories_football_v3_2025-09-27.json"),
-    (Platform.SPORTYBET, PayloadKind.DETAIL, "event_prematch_tennis.json"),
-    (Platform.SPORTYBET, PayloadKind.LISTING, "list_genius_and_srl_example.json"),
-    (Platform.SPORTYBET, PayloadKind.LISTING, "list_pcEvents_epl_1x2_ou_ah.json"),
-    (Platform.SPORTYBET, PayloadKind.TREE, "tournament_tree_example.json"),
-    (Platform.BET9JA, PayloadKind.DETAIL, "getevent_basketball_bonn_wurzburg.json"),
-    (Platform.BET9JA, PayloadKind.LISTING, "geteventsingroupv2_full_envelope_example.json"),
-    (Platform.BET9JA, PayloadKind.TREE, "getsports_example.json"),
+    (BETPAWA, PayloadKind.DETAIL, "detail_football_59_markets_v4_2026-08-21.json"),
+    (BETPAWA, PayloadKind.LISTING, "list_v4_excerpt_2_of_65_events_2026-09-08.json"),
+    (BETPAWA, PayloadKind.LISTING, "list_multiquery_6blocks_v3_2025-09-27.json"),
+    (BETPAWA, PayloadKind.TREE, "categories_football_v3_2025-09-27.json"),
+    (SPORTYBET, PayloadKind.DETAIL, "event_prematch_tennis.json"),
+    (SPORTYBET, PayloadKind.LISTING, "list_genius_and_srl_example.json"),
+    (SPORTYBET, PayloadKind.LISTING, "list_pcEvents_epl_1x2_ou_ah.json"),
+    (SPORTYBET, PayloadKind.TREE, "tournament_tree_example.json"),
+    (BET9JA, PayloadKind.DETAIL, "getevent_basketball_bonn_wurzburg.json"),
+    (BET9JA, PayloadKind.LISTING, "geteventsingroupv2_full_envelope_example.json"),
+    (BET9JA, PayloadKind.TREE, "getsports_example.json"),
 ]
 SHALLOW_SHARE = 0.5
 """Share of damage done near the root, where most of what is read stands."""
@@ -67,7 +67,7 @@ def test_damage_is_rejected_or_read_over(samples: Path, platform: Platform, kind
         if kind is PayloadKind.DETAIL:
             for read in (adapter.read_listing, adapter.read_detail):
                 try:
-                    read(damaged)
+                    read([damaged])
                 except PayloadRejected as rejected:
                     assert rejected.reason, seed
         else:
@@ -94,7 +94,7 @@ def texts_read(platform: Platform, kind: PayloadKind, body: Any) -> str:
     readings: list[Any] = [adapter.judge(given), adapter.read_discovery([given], Sport.FOOTBALL)]
     for read in (adapter.read_listing, adapter.read_detail) if kind is PayloadKind.DETAIL else ():
         try:
-            readings.append(read(given))
+            readings.append(read([given]))
         except PayloadRejected as rejected:
             readings.append((rejected.path, rejected.reason))
     return msgspec.json.encode(readings).decode()

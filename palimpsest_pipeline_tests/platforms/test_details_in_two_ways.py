@@ -3,7 +3,7 @@ from good bodies and from bad.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -20,28 +20,28 @@ from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.observations import PayloadRejected
 from palimpsest_pipeline.platforms.bet9ja import book as bet9ja
 from palimpsest_pipeline.platforms.betpawa import book as betpawa
-from palimpsest_pipeline.platforms.registry import build_adapters
 from palimpsest_pipeline.platforms.sportybet import book as sportybet
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET, build_adapters
 
 from .support import answer, loaded, sample
 from .test_damaged_answers import damage
 
 ADAPTERS = build_adapters()
-BOOKS: dict[Platform, Any] = {Platform.BETPAWA: betpawa, Platform.SPORTYBET: sportybet, Platform.BET9JA: bet9ja}
+BOOKS: dict[Platform, Any] = {BETPAWA: betpawa, SPORTYBET: sportybet, BET9JA: bet9ja}
 DETAILS = [
-    (Platform.BETPAWA, "detail_football_113_markets_v3_2026-06-26.json"),
-    (Platform.BETPAWA, "detail_football_59_markets_v4_2026-08-21.json"),
-    (Platform.SPORTYBET, "event_prematch_football_norway_france_974_markets.json"),
-    (Platform.SPORTYBET, "event_prematch_football_360_markets.json"),
-    (Platform.SPORTYBET, "event_prematch_tennis.json"),
-    (Platform.BET9JA, "getevent_soccer_norway_france.json"),
-    (Platform.BET9JA, "getevent_soccer_qatar_sudan_suspended_prices.json"),
-    (Platform.BET9JA, "getevent_basketball_bonn_wurzburg.json"),
+    (BETPAWA, "detail_football_113_markets_v3_2026-06-26.json"),
+    (BETPAWA, "detail_football_59_markets_v4_2026-08-21.json"),
+    (SPORTYBET, "event_prematch_football_norway_france_974_markets.json"),
+    (SPORTYBET, "event_prematch_football_360_markets.json"),
+    (SPORTYBET, "event_prematch_tennis.json"),
+    (BET9JA, "getevent_soccer_norway_france.json"),
+    (BET9JA, "getevent_soccer_qatar_sudan_suspended_prices.json"),
+    (BET9JA, "getevent_basketball_bonn_wurzburg.json"),
 ]
 OTHERS = [
-    (Platform.SPORTYBET, "event_inplay_product1_no_markets.json"),
-    (Platform.SPORTYBET, "event_product1_before_kickoff_all_suspended.json"),
-    (Platform.BET9JA, "getliveevent_soccer_all_suspended.json"),
+    (SPORTYBET, "event_inplay_product1_no_markets.json"),
+    (SPORTYBET, "event_product1_before_kickoff_all_suspended.json"),
+    (BET9JA, "getliveevent_soccer_all_suspended.json"),
 ]
 UNBOUNDED = {
     "400 digits": "9" * 400,
@@ -73,10 +73,10 @@ def part_by_part(platform: Platform) -> Iterator[None]:
         yield
 
 
-def outcome(read: Callable[[Answer], Any], given_answer: Answer) -> Any:
+def outcome(read: Callable[[Sequence[Answer]], Any], given_answer: Answer) -> Any:
     """What reading gives, or where and why it is refused."""
     try:
-        return read(given_answer)
+        return read([given_answer])
     except PayloadRejected as rejected:
         assert rejected.path.startswith("$")
         assert rejected.reason
@@ -102,7 +102,7 @@ def test_a_captured_answer_is_read_whole_in_one_pass_and_alike_part_by_part(
     assert detail.rejects == []
     assert len(detail.prices) == sum(detail.prices.n_outcomes)
     with patch.object(BOOKS[platform], "decode_in_parts", side_effect=AssertionError("a good answer needs one pass")):
-        assert ADAPTERS[platform].read_detail(answer(platform, PayloadKind.DETAIL, body)) == detail
+        assert ADAPTERS[platform].read_detail([answer(platform, PayloadKind.DETAIL, body)]) == detail
 
 
 @pytest.mark.parametrize(("platform", "name"), OTHERS)
@@ -122,12 +122,12 @@ def _shortened(samples: Path, platform: Platform, name: str) -> str:
     read.
     """
     body = loaded(samples, platform, name)
-    if platform is Platform.BET9JA:
+    if platform == BET9JA:
         body["D"]["O"] = dict(list(body["D"]["O"].items())[:40])
         body["D"]["MK"] = body["D"]["MK"][:10]
         body["D"].pop("TRANS", None)
     else:
-        event = body["data"] if platform is Platform.SPORTYBET else body
+        event = body["data"] if platform == SPORTYBET else body
         event["markets"] = event["markets"][:3] + event["markets"][-3:]
     return json.dumps(body)
 
@@ -182,7 +182,7 @@ def test_bytes_changed_anywhere_are_read_over_or_rejected(
 
 @settings(max_examples=200, deadline=None)
 @given(
-    platform=st.sampled_from(Platform),
+    platform=st.sampled_from(PLATFORMS),
     body=st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
         lambda inside: (

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palimpsest_pipeline.domain.enums import PayloadKind, Platform
+from palimpsest_pipeline.domain.enums import PayloadKind
 from palimpsest_pipeline.platforms import json_values
+from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA
 
 from .support import answer
 
@@ -211,6 +212,6 @@ def test_odds_by_memo_are_the_odds(value: json_values.Odds) -> None:
 def test_a_nul_becomes_the_character_for_what_is_no_character(text: str, ensure_ascii: bool) -> None:
     body = json.dumps({text: [text]}, ensure_ascii=ensure_ascii).encode()
     shown = text.replace("\0", "\ufffd")
-    given_answer = answer(Platform.BETPAWA, PayloadKind.DETAIL, body)
+    given_answer = answer(BETPAWA, PayloadKind.DETAIL, body)
     assert json.loads(json_values.read_json_body(given_answer)) == {shown: [shown]}
     assert given_answer.body == body

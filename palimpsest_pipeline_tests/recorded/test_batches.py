@@ -11,13 +11,13 @@ from typing import Any, Final
 
 import pytest
 
-from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.ingest import write_core
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
 from palimpsest_pipeline_tests.fixtures.landed import import_recorded
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines, run_here
+from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA
 from palimpsest_pipeline_tests.fixtures.recordings import DETAILS, listing_id_in
 from palimpsest_pipeline_tests.fixtures.vocabularies import without
 
@@ -72,7 +72,7 @@ def landed(samples: Path, postgres: EmbeddedPostgres, tmp_path_factory: pytest.T
     with pipelines(postgres, tmp_path_factory.mktemp("batches")) as make:
         pipeline = make()
         pipeline.__dict__["vocabulary"] = without(LACKING, tmp_path_factory.mktemp("lacking") / "vocabulary")
-        import_recorded(pipeline, write_hour(samples, tmp_path_factory.mktemp("hour") / "folder"), Platform.BETPAWA)
+        import_recorded(pipeline, write_hour(samples, tmp_path_factory.mktemp("hour") / "folder"), BETPAWA)
         yield pipeline
 
 

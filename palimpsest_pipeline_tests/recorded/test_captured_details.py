@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline_tests.fixtures.landed import import_recorded
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines, run_here
+from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA
 from palimpsest_pipeline_tests.fixtures.recordings import DETAILS, REFUSED, write_recordings
 from palimpsest_pipeline_tests.matching import norway_france
 
@@ -35,7 +35,7 @@ def imported(
     """A pipeline into which all captured details were imported and their days derived. The tests only read it."""
     with pipelines(postgres, tmp_path_factory.mktemp("imported")) as make:
         pipeline = make()
-        manifests = import_recorded(pipeline, recordings, Platform.BETPAWA)
+        manifests = import_recorded(pipeline, recordings, BETPAWA)
         for day in sorted({m.partition_hour.date() for m in manifests}):
             outcome = run_here(pipeline, "replay", day)
             assert outcome.success, outcome.error
@@ -204,5 +204,5 @@ def test_details_alone_conclude_no_absence(imported: Pipeline):
 
 def test_importing_twice_changes_nothing(imported: Pipeline, recordings: Path):
     before = {m.cycle_id: m.digest for m in imported.landing.list_cycles()}
-    assert import_recorded(imported, recordings, Platform.BETPAWA) == []
+    assert import_recorded(imported, recordings, BETPAWA) == []
     assert {m.cycle_id: m.digest for m in imported.landing.list_cycles()} == before

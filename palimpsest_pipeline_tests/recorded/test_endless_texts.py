@@ -21,21 +21,22 @@ from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.landed_cycles import rescan_landing
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines, run_here
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET
 from palimpsest_pipeline_tests.platforms.support import answer_to, loaded, reply
 
 pytestmark = pytest.mark.slow
 
 BEGIN: Final = datetime(2026, 6, 26, 10, tzinfo=UTC)
 ANSWERS: Final = {
-    (Platform.BETPAWA, PayloadKind.TREE): "categories_football_v3_2025-09-27.json",
-    (Platform.BETPAWA, PayloadKind.LISTING): "list_v4_excerpt_2_of_65_events_2026-09-08.json",
-    (Platform.BETPAWA, PayloadKind.DETAIL): "detail_football_59_markets_v4_2026-08-21.json",
-    (Platform.SPORTYBET, PayloadKind.TREE): "tournament_tree_example.json",
-    (Platform.SPORTYBET, PayloadKind.LISTING): "list_genius_and_srl_example.json",
-    (Platform.SPORTYBET, PayloadKind.DETAIL): "event_prematch_football_360_markets.json",
-    (Platform.BET9JA, PayloadKind.TREE): "getsports_example.json",
-    (Platform.BET9JA, PayloadKind.LISTING): "geteventsingroupv2_full_envelope_example.json",
-    (Platform.BET9JA, PayloadKind.DETAIL): "getevent_soccer_norway_france.json",
+    (BETPAWA, PayloadKind.TREE): "categories_football_v3_2025-09-27.json",
+    (BETPAWA, PayloadKind.LISTING): "list_v4_excerpt_2_of_65_events_2026-09-08.json",
+    (BETPAWA, PayloadKind.DETAIL): "detail_football_59_markets_v4_2026-08-21.json",
+    (SPORTYBET, PayloadKind.TREE): "tournament_tree_example.json",
+    (SPORTYBET, PayloadKind.LISTING): "list_genius_and_srl_example.json",
+    (SPORTYBET, PayloadKind.DETAIL): "event_prematch_football_360_markets.json",
+    (BET9JA, PayloadKind.TREE): "getsports_example.json",
+    (BET9JA, PayloadKind.LISTING): "geteventsingroupv2_full_envelope_example.json",
+    (BET9JA, PayloadKind.DETAIL): "getevent_soccer_norway_france.json",
 }
 SCORERS: Final = 12
 """Of many markets alike, some; players' are among them, whose outcomes are keys of the database."""
@@ -95,16 +96,14 @@ def spoilt(body: Any) -> list[Any]:
 
 
 def listing_id(platform: Platform, body: Any) -> str:
-    for key in {Platform.BETPAWA: ("id",), Platform.SPORTYBET: ("data", "eventId"), Platform.BET9JA: ("D", "ID")}[
-        platform
-    ]:
+    for key in {BETPAWA: ("id",), SPORTYBET: ("data", "eventId"), BET9JA: ("D", "ID")}[platform]:
         body = body[key]
     return str(body)
 
 
 def scorers_of(samples: Path) -> Any:
     """An answer of SportyBet's with players among its outcomes, short."""
-    body = loaded(samples, Platform.SPORTYBET, "event_prematch_football_norway_france_974_markets.json")
+    body = loaded(samples, SPORTYBET, "event_prematch_football_norway_france_974_markets.json")
     markets = body["data"]["markets"]
     body["data"]["markets"] = [m for m in markets if any("player" in str(o["id"]) for o in m["outcomes"])][:SCORERS]
     assert body["data"]["markets"]
@@ -144,16 +143,14 @@ def world(samples: Path, postgres: EmbeddedPostgres, tmp_path_factory: pytest.Te
     """
     whole = {key: loaded(samples, key[0], name) for key, name in ANSWERS.items()}
     bodies = {key: spoilt(body) for key, body in whole.items()}
-    bodies[Platform.SPORTYBET, PayloadKind.DETAIL] += endless_players(scorers_of(samples))
+    bodies[SPORTYBET, PayloadKind.DETAIL] += endless_players(scorers_of(samples))
     n_cycles = max(len(found) for (_, kind), found in bodies.items() if kind is PayloadKind.TREE)
     with pipelines(postgres, tmp_path_factory.mktemp("endless")) as make:
         pipeline = make()
         cycles = []
         for n in range(n_cycles):
             begun = BEGIN + timedelta(minutes=n)
-            cycle = Cycle(
-                make_cycle_id(begun), Trigger.MANUAL, Scope.FULL, Platform.BETPAWA, floor_to_hour(begun), begun
-            )
+            cycle = Cycle(make_cycle_id(begun), Trigger.MANUAL, Scope.FULL, BETPAWA, floor_to_hour(begun), begun)
             writer = pipeline.landing.open_writer(cycle)
             for answer in answers_of(whole, bodies, n, n_cycles, begun):
                 writer.append(answer)
@@ -211,8 +208,8 @@ def test_what_is_not_spoilt_is_as_it_was(world: World) -> None:
         join ops.listing_ids i using (listing_id) where i.external_id = any(array[{}]) order by c.cycle_id, c.listing_id, c.observed_at desc"""
     ids = ", ".join(f"'{external_id}'" for external_id in world.whole.values())
     found = query(world, last.format(ids))
-    assert len(found) == len(world.cycles) * len(Platform)
-    assert len(set(found)) == len(Platform), "the last answer of every cycle says the same"
+    assert len(found) == len(world.cycles) * len(PLATFORMS)
+    assert len(set(found)) == len(PLATFORMS), "the last answer of every cycle says the same"
     assert all(n_prices > 100 for *_, n_prices in found)
 
 
@@ -221,7 +218,7 @@ def test_what_is_too_long_is_rejected_and_what_is_kept_as_a_key_is_short(world: 
         world,
         "select distinct platform, regexp_replace(reason, ' of .*', '') from core.rejects where reason like '%at most 200 are read'",
     )
-    assert set(reasons) >= {(platform, "an id") for platform in Platform} | {
+    assert set(reasons) >= {(platform, "an id") for platform in PLATFORMS} | {
         ("betpawa", "an outcome id"),
         ("sportybet", "an outcome id"),
     }

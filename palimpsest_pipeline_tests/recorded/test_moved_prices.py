@@ -16,7 +16,6 @@ import dagster as dg
 import pytest
 from rich.console import Console
 
-from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.operate.backfill.backfill import BackfillReport, run_backfill
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.replay_plan import plan_hours
@@ -24,6 +23,7 @@ from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.derivation.due_products import DueReason
 from palimpsest_pipeline_tests.fixtures.landed import import_recorded
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines, run_here
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA
 from palimpsest_pipeline_tests.fixtures.recordings import listing_id_in
 from palimpsest_pipeline_tests.fixtures.vocabularies import edited
 
@@ -117,7 +117,7 @@ def moved(samples: Path, postgres: EmbeddedPostgres, tmp_path_factory: pytest.Te
     with pipelines(postgres, tmp_path_factory.mktemp("moved")) as make:
         now, old = make(), make()
         old.__dict__["vocabulary"] = edited(tmp_path_factory.mktemp("before") / "vocabulary", _as_before)
-        import_recorded(now, folder, Platform.BET9JA)
+        import_recorded(now, folder, BET9JA)
         for hour in (EXPIRED, LANDED):
             outcome = run_here(old, "replay", hour.date(), hours=(hour, hour))
             assert outcome.success, outcome.error

@@ -11,11 +11,11 @@ from typing import Any, Final
 
 import pytest
 
-from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline_tests.fixtures.landed import import_recorded
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines, run_here
+from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA
 from palimpsest_pipeline_tests.fixtures.recordings import write_recordings
 
 HOUR: Final = datetime(2026, 6, 26, 10, tzinfo=UTC)
@@ -67,7 +67,7 @@ def derived(samples: Path, postgres: EmbeddedPostgres, tmp_path_factory: pytest.
     (folder / "manifest.json").write_text(json.dumps(entries))
     with pipelines(postgres, tmp_path_factory.mktemp("nul")) as make:
         pipeline = make()
-        import_recorded(pipeline, folder, Platform.BETPAWA)
+        import_recorded(pipeline, folder, BETPAWA)
         outcome = run_here(pipeline, "replay", HOUR.date())
         assert outcome.success, outcome.error
         yield pipeline

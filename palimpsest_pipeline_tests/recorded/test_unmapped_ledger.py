@@ -10,13 +10,13 @@ from typing import Any, Final
 
 import pytest
 
-from palimpsest_pipeline.domain.enums import Platform
-from palimpsest_pipeline.markets import load_vocabulary
 from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
 from palimpsest_pipeline_tests.fixtures.landed import import_recorded
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines, run_here
+from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA, PLATFORMS
 from palimpsest_pipeline_tests.fixtures.recordings import write_recordings
 from palimpsest_pipeline_tests.fixtures.vocabularies import without
 
@@ -95,7 +95,7 @@ def replay(pipeline: Pipeline, *hours: datetime) -> None:
 @pytest.fixture(scope="module")
 def story(samples: Path, postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     recordings = write_recordings(samples, tmp_path_factory.mktemp("recordings") / "folder")
-    words = load_vocabulary()
+    words = load_installed_vocabulary()
     known = words.keys.join(
         words.markets.filter(words.markets["market_key"].is_in(list(LACKING))).select("market_id"), on="market_id"
     )
@@ -109,7 +109,7 @@ def story(samples: Path, postgres: EmbeddedPostgres, tmp_path_factory: pytest.Te
     with pipelines(postgres, tmp_path_factory.mktemp("ledger")) as make:
         whole, lacking = make(), make()
         lacking.__dict__["vocabulary"] = without(LACKING, tmp_path_factory.mktemp("lacking") / "vocabulary")
-        import_recorded(whole, recordings, Platform.BETPAWA)
+        import_recorded(whole, recordings, BETPAWA)
         stages: list[Callable[[], None]] = [
             lambda: replay(lacking, *HOURS),
             lambda: replay(whole, HOURS[0]),
@@ -130,7 +130,7 @@ def coverage(told: Told, hour: datetime = HOURS[0]) -> dict[tuple[str, str], dic
 
 def test_what_the_vocabulary_lacks_is_in_the_ledger_with_all_that_is_needed_to_map_it(story: Story):
     found = {(row["platform"], row["external_market_id"]): row for row in story.lacking.ledger}
-    assert {platform for platform, _ in found} == set(Platform)
+    assert {platform for platform, _ in found} == set(PLATFORMS)
     assert set(found) <= set(story.ids)
     assert not story.lacking.priced
     for (platform, market), row in found.items():
@@ -144,7 +144,7 @@ def test_what_the_vocabulary_lacks_is_in_the_ledger_with_all_that_is_needed_to_m
         assert row["proposed_market_key"] in {None, *LACKING}, (platform, market)
     assert sum(row["proposed_market_key"] is not None for row in found.values()) >= 4
     with_lines = [row for row in found.values() if row["sample_specifier"]]
-    assert {row["platform"] for row in with_lines} == set(Platform)
+    assert {row["platform"] for row in with_lines} == set(PLATFORMS)
 
 
 def test_a_market_of_two_cycles_has_one_row_that_spans_both(story: Story):
@@ -158,7 +158,7 @@ def test_a_market_of_two_cycles_has_one_row_that_spans_both(story: Story):
 
 def test_coverage_counts_what_is_lacking_as_unknown(story: Story):
     by_family, whole = coverage(story.lacking), coverage(story.whole)
-    for platform in Platform:
+    for platform in PLATFORMS:
         unknown = by_family[platform, "unknown"]
         lacking = sum(row["occurrences"] for row in story.lacking.ledger if row["platform"] == platform)
         assert unknown["n_mapped"] == 0
@@ -178,20 +178,20 @@ def test_after_a_replay_of_one_hour_what_is_left_is_known_to_be_mapped(story: St
     assert {row["platform"] for row in left} == {"betpawa"}
     assert {(row["status"], row["n_cycles"]) for row in left} == {("mapped", 1)}
     assert {row["proposed_market_key"] for row in left} <= set(LACKING)
-    assert {platform for platform, _, _ in story.half.priced} == set(Platform)
+    assert {platform for platform, _, _ in story.half.priced} == set(PLATFORMS)
 
 
 def test_after_a_replay_of_all_hours_the_prices_are_there_and_the_ledger_is_rid_of_them(story: Story):
     assert story.whole.ledger == []
     assert {(platform, key) for platform, key, _ in story.whole.priced} == {
-        (p, key) for p in Platform for key in LACKING
+        (p, key) for p in PLATFORMS for key in LACKING
     }
-    now = load_vocabulary().version
+    now = load_installed_vocabulary().version
     assert now != story.lacking_version
     assert {row["mapping_version"] for row in story.whole.coverage} == {now}
     assert {row["mapping_version"] for row in story.lacking.coverage} == {story.lacking_version}
     by_family = coverage(story.whole)
-    for platform in Platform:
+    for platform in PLATFORMS:
         for family in ("result", "corners"):
             row = by_family[platform, family]
             assert row["n_mapped"] == row["n_markets_seen"] > 0

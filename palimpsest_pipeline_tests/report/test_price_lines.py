@@ -294,3 +294,14 @@ def test_histories_are_packed_until_there_is_no_room_and_say_who_was_left_out():
     (shard,) = made.shards
     begin = int(BEGIN.timestamp())
     assert unpacked(shard) == {"1": [["", 0, [begin, 7200, 3600], [[2100, 2200, 2200]]]]}
+
+
+def test_a_platform_that_is_not_on_the_page_has_no_line():
+    gone = (*OFFER[:3], "msport")
+    priced = pl.concat([stretches(("1", 0, None, 2100)), stretches(("1", 0, None, 2300), offer=gone)])
+    known = pl.concat([states(("offered", 0, None, 3)), states(("offered", 0, None, 4), offer=gone)])
+    made = PriceHistories(budget_bytes=1000, since=SINCE, platforms=["betpawa"])
+    made.add("match_result", priced, known, ["1"])
+    (shard,) = made.shards
+    assert [place for _, place, *_ in unpacked(shard)["1"]] == [0]
+    assert made.last_confirmed_at == at(3)

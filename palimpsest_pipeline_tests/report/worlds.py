@@ -11,7 +11,6 @@ from typing import Any
 
 import polars as pl
 
-from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.report.price_lines import PriceHistories
 from palimpsest_pipeline.storage.marts.cycle_marts import get_frame_schema
 from palimpsest_pipeline.storage.marts.page_coverage import GAPS_SCHEMA as GAPS_NOW
@@ -24,6 +23,7 @@ from palimpsest_pipeline.storage.marts.page_trends import (
     SKEWS_SCHEMA,
     Trends,
 )
+from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS
 
 AS_OF = datetime(2026, 11, 22, 6, 0, 12, tzinfo=UTC)
 CYCLE_ID = 20261122055003123
@@ -246,7 +246,7 @@ def trends(n_cycles: int = 40, seed: int = 1) -> Trends:
         evidence = "partial" if n == n_cycles // 2 else "carried" if n == n_cycles // 3 else "complete"
         union, matched = 2000 + 3 * n + draw.randrange(20), 1650 + 2 * n + draw.randrange(30)
         for platform in ("all", *PLATFORM_NAMES):
-            rate = (matched + {"all": 0, "betpawa": 90, "sportybet": 200, "bet9ja": 120}[platform]) / union
+            rate = (matched + {"all": 0, "betpawa": 90, "sportybet": 200}.get(platform, 120)) / union
             rates.append(
                 (
                     n,
@@ -341,7 +341,7 @@ def histories(
     most: int | None = None,
 ) -> PriceHistories:
     """Price lines of markets of upcoming fixtures, of all or of the next ones, until there is no more room."""
-    made = PriceHistories(budget_bytes, AS_OF - timedelta(days=DAYS), [HOME, *(str(p) for p in Platform if p != HOME)])
+    made = PriceHistories(budget_bytes, AS_OF - timedelta(days=DAYS), [HOME, *(str(p) for p in PLATFORMS if p != HOME)])
     ids = (
         found.fixtures.filter(~pl.col("started"))
         .sort("effective_kickoff", "sr_id")

@@ -21,9 +21,10 @@ from palimpsest_pipeline.scrape.host_budget import HostBudget
 from palimpsest_pipeline.scrape.outcomes import build_capture_result, build_outcome, build_unasked_answer
 from palimpsest_pipeline.scrape.sinks import HostView, ObserverGroup, ScrapeObserver
 from palimpsest_pipeline.scrape.stage_tally import StageTally
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, SPORTYBET
 
 AT = datetime(2026, 6, 26, 19, tzinfo=UTC)
-CYCLE = Cycle(1, Trigger.ON_DEMAND, Scope.EVENTS, Platform.BETPAWA, AT, AT, sr_ids=(7, 8, 9))
+CYCLE = Cycle(1, Trigger.ON_DEMAND, Scope.EVENTS, BETPAWA, AT, AT, sr_ids=(7, 8, 9))
 
 
 class Scrape:
@@ -70,40 +71,40 @@ def scrape() -> Scrape:
 
 def test_discovery_and_capture_of_a_platform_are_rows_of_their_own(scrape: Scrape):
     board = Board(scrape.now)
-    board.on_planned(Platform.BET9JA, 1, PayloadKind.TREE)
-    scrape.over(board, scrape.answer(Platform.BET9JA))
-    board.on_planned(Platform.BET9JA, 3, PayloadKind.LISTING)
-    scrape.over(board, scrape.answer(Platform.BET9JA))
-    board.on_planned(Platform.BET9JA, 5, PayloadKind.DETAIL)
-    scrape.over(board, scrape.answer(Platform.BET9JA, 7))
-    rows = {phase: board.select_phase(phase)[Platform.BET9JA] for phase in Phase}
+    board.on_planned(BET9JA, 1, PayloadKind.TREE)
+    scrape.over(board, scrape.answer(BET9JA))
+    board.on_planned(BET9JA, 3, PayloadKind.LISTING)
+    scrape.over(board, scrape.answer(BET9JA))
+    board.on_planned(BET9JA, 5, PayloadKind.DETAIL)
+    scrape.over(board, scrape.answer(BET9JA, 7))
+    rows = {phase: board.select_phase(phase)[BET9JA] for phase in Phase}
     assert (rows[Phase.DISCOVERY].n_done, rows[Phase.DISCOVERY].n_planned) == (2, 4)
     assert (rows[Phase.CAPTURE].n_done, rows[Phase.CAPTURE].n_planned) == (1, 5)
 
 
 def test_a_discovery_that_goes_on_beside_the_capture_has_its_own_row_and_words(scrape: Scrape):
     board = Board(scrape.now)
-    board.on_planned(Platform.BET9JA, 2, PayloadKind.LISTING)
-    scrape.over(board, scrape.answer(Platform.BET9JA))
+    board.on_planned(BET9JA, 2, PayloadKind.LISTING)
+    scrape.over(board, scrape.answer(BET9JA))
     assert board.describe().startswith("discovery: bet9ja 1/2")
-    board.on_planned(Platform.BET9JA, 1, PayloadKind.DETAIL)
-    board.on_planned(Platform.BETPAWA, 2, PayloadKind.DETAIL)
-    scrape.over(board, scrape.answer(Platform.BETPAWA, 7))
+    board.on_planned(BET9JA, 1, PayloadKind.DETAIL)
+    board.on_planned(BETPAWA, 2, PayloadKind.DETAIL)
+    scrape.over(board, scrape.answer(BETPAWA, 7))
     assert board.describe().startswith("discovery: bet9ja 1/2")
     assert "; capture: betpawa 1/2" in board.describe()
-    board.on_planned(Platform.BET9JA, -1, PayloadKind.LISTING)
+    board.on_planned(BET9JA, -1, PayloadKind.LISTING)
     assert board.describe().startswith("capture: betpawa 1/2")
-    scrape.over(board, scrape.answer(Platform.BET9JA, 7))
+    scrape.over(board, scrape.answer(BET9JA, 7))
     assert "bet9ja 1/1" in board.describe()
 
 
 def test_rate_and_time_left_are_those_of_the_last_seconds(scrape: Scrape):
     board = Board(scrape.now)
-    board.on_planned(Platform.BETPAWA, 100, PayloadKind.DETAIL)
+    board.on_planned(BETPAWA, 100, PayloadKind.DETAIL)
     for n in range(60):
         scrape.now_s = 0.1 * n  # ten a second, each under way for half a second: five at a time
-        scrape.over(board, scrape.answer(Platform.BETPAWA, n))
-    row = board.select_phase(Phase.CAPTURE)[Platform.BETPAWA]
+        scrape.over(board, scrape.answer(BETPAWA, n))
+    row = board.select_phase(Phase.CAPTURE)[BETPAWA]
     assert row.compute_rate_per_s(scrape.now()) == pytest.approx(10, rel=0.05)
     assert row.compute_in_flight(scrape.now()) == pytest.approx(5, rel=0.05)
     assert row.estimate_left_s(scrape.now()) == pytest.approx(4, rel=0.05)
@@ -115,17 +116,15 @@ def test_rate_and_time_left_are_those_of_the_last_seconds(scrape: Scrape):
 
 def test_what_failed_was_retried_or_never_asked_is_told_apart(scrape: Scrape):
     board = Board(scrape.now)
-    board.on_planned(Platform.SPORTYBET, 3, PayloadKind.DETAIL)
-    board.on_answer(scrape.answer(Platform.SPORTYBET, 7, failure=FailureClass.TRANSIENT))
-    scrape.over(board, scrape.answer(Platform.SPORTYBET, 7, attempt=2))
-    scrape.over(board, scrape.answer(Platform.SPORTYBET, 8, failure=FailureClass.BLOCKED))
+    board.on_planned(SPORTYBET, 3, PayloadKind.DETAIL)
+    board.on_answer(scrape.answer(SPORTYBET, 7, failure=FailureClass.TRANSIENT))
+    scrape.over(board, scrape.answer(SPORTYBET, 7, attempt=2))
+    scrape.over(board, scrape.answer(SPORTYBET, 8, failure=FailureClass.BLOCKED))
     scrape.over(
         board,
-        build_unasked_answer(
-            scrape.answer(Platform.SPORTYBET, 9).request, FailureClass.BLOCKED, "not asked: blocked", AT
-        ),
+        build_unasked_answer(scrape.answer(SPORTYBET, 9).request, FailureClass.BLOCKED, "not asked: blocked", AT),
     )
-    row = board.select_phase(Phase.CAPTURE)[Platform.SPORTYBET]
+    row = board.select_phase(Phase.CAPTURE)[SPORTYBET]
     assert (row.n_done, row.n_failed, row.n_retried, row.counts.requests) == (3, 2, 1, 3)
     assert row.counts.failures == {FailureClass.TRANSIENT: 1, FailureClass.BLOCKED: 2}
     assert "2 failed, 1 retried" in board.describe()
@@ -140,11 +139,11 @@ def shown(board: Board) -> str:
 
 def test_a_host_that_is_not_asked_is_red_with_its_reason_until_it_is_asked_again(scrape: Scrape):
     board = Board(scrape.now)
-    board.on_planned(Platform.BET9JA, 2, PayloadKind.DETAIL)
-    scrape.over(board, scrape.answer(Platform.BET9JA, 7))
-    board.on_host_change(Platform.BET9JA, HostView(0, 1, "open", "asked to wait 2 s"))
+    board.on_planned(BET9JA, 2, PayloadKind.DETAIL)
+    scrape.over(board, scrape.answer(BET9JA, 7))
+    board.on_host_change(BET9JA, HostView(0, 1, "open", "asked to wait 2 s"))
     assert "\x1b[1;31mpaused: asked to wait 2 s\x1b[0m" in shown(board)
-    board.on_host_change(Platform.BET9JA, HostView(0, 1, "closed"))
+    board.on_host_change(BET9JA, HostView(0, 1, "closed"))
     assert "asked to wait" not in shown(board)
     assert "1/2" in shown(board)
 
@@ -160,12 +159,13 @@ BARS_WHILE_STDERR_IS_TAKEN = """
 import os
 from palimpsest_pipeline.runtime.progress import Board, open_terminal, show_bars
 from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, SPORTYBET
 from palimpsest_pipeline_tests.runtime.test_progress import Scrape
 
 scrape, board = Scrape(), Board()
 with open_terminal() as console, show_bars(board, console):
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    scrape.over(board, scrape.answer(Platform.BETPAWA, 7))
+    scrape.over(board, scrape.answer(BETPAWA, 7))
 """
 
 
@@ -210,10 +210,10 @@ def test_the_log_has_a_line_though_nothing_is_answered():
 def test_the_log_has_a_line_at_each_change_of_a_host_and_at_the_end(scrape: Scrape):
     log = Log()
     with LogBoard(log, interval_s=3600, now=scrape.now) as board:
-        board.on_planned(Platform.BETPAWA, 1, PayloadKind.DETAIL)
-        board.on_host_change(Platform.BETPAWA, HostView(0, 1, "open", "no answer for 10 s"))
-        board.on_host_change(Platform.BETPAWA, HostView(0, 1, "closed"))
-        scrape.over(board, scrape.answer(Platform.BETPAWA, 7))
+        board.on_planned(BETPAWA, 1, PayloadKind.DETAIL)
+        board.on_host_change(BETPAWA, HostView(0, 1, "open", "no answer for 10 s"))
+        board.on_host_change(BETPAWA, HostView(0, 1, "closed"))
+        scrape.over(board, scrape.answer(BETPAWA, 7))
     assert log.lines[:2] == ["betpawa is paused: no answer for 10 s", "betpawa is used as usual again"]
     assert log.lines[2].startswith("capture: betpawa 1/1")
     assert len(log.lines) == 3
@@ -224,21 +224,21 @@ def test_a_log_that_cannot_be_written_ends_no_scrape(scrape: Scrape):
         raise OSError("no database")
 
     with LogBoard(broken, interval_s=3600, now=scrape.now) as board:
-        board.on_host_change(Platform.BETPAWA, HostView(0, 1, "open"))
-        scrape.over(board, scrape.answer(Platform.BETPAWA, 7))
-    assert board.select_phase(Phase.CAPTURE)[Platform.BETPAWA].n_done == 1
+        board.on_host_change(BETPAWA, HostView(0, 1, "open"))
+        scrape.over(board, scrape.answer(BETPAWA, 7))
+    assert board.select_phase(Phase.CAPTURE)[BETPAWA].n_done == 1
 
 
 def test_metadata_are_numbers_under_the_same_names_whatever_happened(scrape: Scrape):
     tally, board = StageTally(), Board(scrape.now)
     both = ObserverGroup([tally, board])
-    budgets = {platform: HostBudget(max_in_flight=1) for platform in (Platform.BETPAWA, Platform.BET9JA)}
+    budgets = {platform: HostBudget(max_in_flight=1) for platform in (BETPAWA, BET9JA)}
     for sr_id in (7, 8):
         scrape.now_s += 1
-        scrape.over(both, scrape.answer(Platform.BETPAWA, sr_id))
+        scrape.over(both, scrape.answer(BETPAWA, sr_id))
         scrape.now_s += 0.25
-        scrape.over(both, scrape.answer(Platform.BET9JA, sr_id))
-    both.on_answer(scrape.answer(Platform.BET9JA, 8, failure=FailureClass.RATE_LIMITED))
+        scrape.over(both, scrape.answer(BET9JA, sr_id))
+    both.on_answer(scrape.answer(BET9JA, 8, failure=FailureClass.RATE_LIMITED))
     result = build_capture_result(CYCLE, tally, budgets, AT)
     found = build_stage_metadata(4, result, board.select_phase(Phase.CAPTURE), budgets)
     numbers = {f"errors_{failure}": 0 for failure in FailureClass} | {

@@ -12,6 +12,7 @@ from random import Random
 from palimpsest_pipeline.domain.enums import FailureClass, Platform
 from palimpsest_pipeline.scrape.host_budget import HostBudget
 from palimpsest_pipeline.scrape.scheduler import RequestJob, ScheduledRequest, Scheduler, StartRequest
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, SPORTYBET
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Trace:
     ended_at: float = 0.0
 
     def of(self, host: Platform) -> list[Attempt]:
-        return [attempt for attempt in self.attempts if attempt.ask.platform is host]
+        return [attempt for attempt in self.attempts if attempt.ask.platform == host]
 
     def tries(self, ask: int) -> list[Attempt]:
         return [attempt for attempt in self.attempts if attempt.ask.key == ask]
@@ -134,7 +135,7 @@ def job(key: int, *hosts: Platform, rank: int | None = None) -> RequestJob:
     )
 
 
-PAWA, SPORTY, BET9JA = Platform.BETPAWA, Platform.SPORTYBET, Platform.BET9JA
+PAWA, SPORTY = BETPAWA, SPORTYBET
 SHARES: Mapping[tuple[Platform, ...], int] = {
     (PAWA, SPORTY, BET9JA): 1535,
     (PAWA, SPORTY): 133,
@@ -156,7 +157,7 @@ def fixtures(n: int, rng: Random) -> list[RequestJob]:
         listed = [
             host
             for host in who
-            for _ in range(1 + (rng.random() < 0.45) + (rng.random() < 0.08) if host is BET9JA else 1)
+            for _ in range(1 + (rng.random() < 0.45) + (rng.random() < 0.08) if host == BET9JA else 1)
         ]
         jobs.append(
             RequestJob(number, (number,), tuple(ScheduledRequest(key + i, host) for i, host in enumerate(listed)))

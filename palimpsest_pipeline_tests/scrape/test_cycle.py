@@ -27,11 +27,12 @@ from palimpsest_pipeline.scrape import (
 from palimpsest_pipeline.scrape.host_budget import BreakerRule
 from palimpsest_pipeline.scrape.sinks import AnswerSink, HostView, ScrapeObserver
 from palimpsest_pipeline_tests.fixtures.loopback import Responder, after, answering, silence
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET
 from palimpsest_pipeline_tests.fixtures.whole_cycle import WholeCycle, run_whole_cycle
 
-from .world import NOW, QUICK, Dialect, World, cycle, open_world
+from .world import NOW, QUICK, Dialect, Kept, World, cycle, open_world
 
-P, S, B = Platform.BETPAWA, Platform.SPORTYBET, Platform.BET9JA
+P, S, B = BETPAWA, SPORTYBET, BET9JA
 LATER = NOW + timedelta(hours=3)
 
 
@@ -71,7 +72,7 @@ def when_all_are_here(together: asyncio.Barrier) -> Responder:
 
 
 def run_of(result: CycleResult, platform: Platform) -> PlatformRun:
-    (run,) = [run for run in result.runs if run.platform is platform]
+    (run,) = [run for run in result.runs if run.platform == platform]
     return run
 
 
@@ -117,7 +118,7 @@ async def test_a_whole_cycle_lands_every_answer_and_accounts_for_every_listing()
     assert all(skew >= 0 for skew in result.skew_ms)
     requests = {platform: len(host.requests) for platform, host in world.hosts.items()}
     assert requests == {P: 1 + 2 + 3, S: 1 + 2 + 3, B: 1 + 1 + 2}
-    for platform in Platform:
+    for platform in PLATFORMS:
         run = run_of(result, platform)
         assert run.requests == len(world.sink.of(platform)) == requests[platform]
         assert run.bytes == sum(len(answer.body or b"") for answer in world.sink.of(platform))
@@ -206,7 +207,7 @@ class CannotJudge(Dialect):
 
 
 class CannotAsk(Dialect):
-    def build_detail_request(self, external_id: str, sr_id: int | None) -> Request:
+    def list_detail_requests(self, external_id: str, sr_id: int | None, answers: Sequence[Answer]) -> Sequence[Request]:
         raise ValueError("not a number")
 
 
@@ -231,7 +232,7 @@ async def test_a_dialect_that_stumbles_over_a_listing_costs_that_listing(
 
 
 async def test_a_sink_that_cannot_keep_ends_the_scrape() -> None:
-    class Full:
+    class Full(Kept):
         def append(self, answer: Answer) -> None:
             raise OSError("no space left")
 
@@ -246,13 +247,13 @@ async def test_the_requests_of_one_fixture_are_under_way_on_all_its_platforms_at
     async with open_world(lambda _: replace(QUICK, max_in_flight=1)) as world:
         targets = []
         for n in range(4):
-            for platform in Platform:
+            for platform in PLATFORMS:
                 world.hosts[platform].script(f"/detail/{n}", when_all_are_here(together))
-            targets.append(Target(n + 1, LATER, {platform: (str(n),) for platform in Platform}))
+            targets.append(Target(n + 1, LATER, {platform: (str(n),) for platform in PLATFORMS}))
         result = await captured(world, *targets)
     assert result.status is RunStatus.COMPLETED
     assert len(result.skew_ms) == 4
-    assert [o.sr_id for o in result.outcomes if o.platform is P] == [1, 2, 3, 4]
+    assert [o.sr_id for o in result.outcomes if o.platform == P] == [1, 2, 3, 4]
 
 
 async def test_fixtures_that_do_not_need_a_slow_host_are_not_kept_waiting_by_it() -> None:
@@ -282,10 +283,10 @@ async def test_budgets_hold_per_host_and_are_used() -> None:
     async with open_world(lambda platform: replace(QUICK, max_in_flight=budgets[platform])) as world:
         targets = []
         for n in range(12):
-            for platform in Platform:
+            for platform in PLATFORMS:
                 world.hosts[platform].script(f"/detail/{n}", after(0.003, answering()))
             targets.append(
-                Target(n + 1, LATER, {platform: (str(n),) for platform in Platform if n % 3 or platform is P})
+                Target(n + 1, LATER, {platform: (str(n),) for platform in PLATFORMS if n % 3 or platform == P})
             )
         await captured(world, *targets)
     assert world.hosts[S].most_in_flight <= 2
@@ -302,7 +303,7 @@ async def test_several_listings_of_a_fixture_on_one_platform_are_asked_together_
             world.hosts[P].script(f"/detail/{external_id}", when_all_are_here(together))
         world.hosts[B].script("/detail/b", answering(Age="2"))
         result = await captured(world, Target(1, LATER, {P: ("a", "b", "c"), B: ("b",)}))
-    assert sorted(o.external_id for o in result.outcomes if o.platform is P) == ["a", "b", "c"]
+    assert sorted(o.external_id for o in result.outcomes if o.platform == P) == ["a", "b", "c"]
     first = {p: min(a.observed_at for a in world.sink.of(p)) for p in (P, B)}
     assert result.skew_ms == (pytest.approx((first[P] - first[B]).total_seconds() * 1000),)
     assert result.skew_ms[0] > 1900
@@ -356,7 +357,7 @@ async def test_a_blocked_platform_is_asked_no_more_and_every_listing_of_it_is_ac
         "and once more to see whether it still blocks"
     )
     assert run_of(result, S).errors_by_class == {"blocked": 10}
-    assert sum(o.platform is S and o.attempts == 0 and o.failure is FailureClass.BLOCKED for o in result.outcomes) == 7
+    assert sum(o.platform == S and o.attempts == 0 and o.failure is FailureClass.BLOCKED for o in result.outcomes) == 7
     assert (run_of(result, P).status, run_of(result, P).fetched) == (RunStatus.COMPLETED, 10)
     assert len(world.sink.of(S)) == 10
     assert result.skew_ms == ()
@@ -398,7 +399,7 @@ class Relisting(Dialect):
 
 async def test_a_match_listed_anew_after_it_was_postponed_is_asked_for_everywhere_by_its_new_listing() -> None:
     async with open_world() as world:
-        world.adapters = {platform: Relisting(platform) for platform in Platform}
+        world.adapters = {platform: Relisting(platform) for platform in PLATFORMS}
         world.lists(P, {"old-1": 7, "new-1": 7})
         world.lists(S, {"s-1": 7})
         world.lists(B, {"b-1": 7})
@@ -553,7 +554,7 @@ async def test_pace_and_breakers_of_the_discovery_hold_for_the_capture() -> None
         scraped = await scraped_whole(world)
     assert scraped.discoveries[S].completeness is Completeness.PARTIAL
     assert world.hosts[S].asked("/detail/s1") == 0, "blocked in the discovery, not asked again in the capture"
-    (line,) = [o for o in scraped.result.outcomes if o.platform is S]
+    (line,) = [o for o in scraped.result.outcomes if o.platform == S]
     assert (line.attempts, line.failure) == (0, FailureClass.BLOCKED)
     assert {run.platform: run.status for run in scraped.result.runs} == {
         P: RunStatus.COMPLETED,

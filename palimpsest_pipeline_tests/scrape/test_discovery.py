@@ -20,10 +20,11 @@ from palimpsest_pipeline.scrape import StageTally, capture_targets, continue_dis
 from palimpsest_pipeline.scrape.discovery import TIME_OVER_REASON, DiscoveryRound, _Crawl
 from palimpsest_pipeline.scrape.sinks import ScrapeObserver
 from palimpsest_pipeline_tests.fixtures.loopback import after, answering, gated, silence
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET
 
 from .world import NOW, QUICK, Dialect, World, cycle, open_world
 
-P, S, B = Platform.BETPAWA, Platform.SPORTYBET, Platform.BET9JA
+P, S, B = BETPAWA, SPORTYBET, BET9JA
 IMPATIENT_S = 0.5
 """Longer than an answer on loopback takes, and shorter than a test may last."""
 Ask = Callable[[Sequence[Target]], None]
@@ -58,7 +59,7 @@ class Planned(ScrapeObserver):
     """A Watch that counts what is about to be asked."""
 
     def __init__(self) -> None:
-        self.n = dict.fromkeys(Platform, 0)
+        self.n = dict.fromkeys(PLATFORMS, 0)
 
     def on_planned(self, platform: Platform, n: int, kind: PayloadKind) -> None:
         self.n[platform] += n

@@ -17,10 +17,11 @@ from palimpsest_pipeline.scrape.engine import HostHold, RequestResult, Submitted
 from palimpsest_pipeline.scrape.host_budget import BreakerRule
 from palimpsest_pipeline.scrape.sinks import HostView
 from palimpsest_pipeline_tests.fixtures.loopback import Responder, answering, gated, hang_up, silence
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET
 
 from .world import QUICK, open_world
 
-P, S, B = Platform.BETPAWA, Platform.SPORTYBET, Platform.BET9JA
+P, S, B = BETPAWA, SPORTYBET, BET9JA
 ONE_BY_ONE = replace(QUICK, max_in_flight=1)
 HASTY = BreakerRule(stall_s=0.1, pause_s=0.02, pause_max_s=0.02, give_up_s=0.2, block_pause_s=0.05)
 
@@ -38,6 +39,9 @@ class Diary:
 
     def append(self, answer: Answer) -> None:
         self.lines.append(f"landed {answer.request.external_id} {answer.attempt}")
+
+    def append_together(self, answers: Sequence[Answer]) -> None:
+        self.lines.append("landed " + " ".join(answer.request.path for answer in answers))
 
     def on_planned(self, platform: Platform, n: int, kind: PayloadKind) -> None:
         self.lines.append(f"planned {platform} {n}")
@@ -60,7 +64,7 @@ async def all_of(*submitted: SubmittedJob) -> list[RequestResult]:
 
 async def test_each_request_is_answered_in_its_place_and_bodies_are_kept_only_where_wanted() -> None:
     async with open_world() as world, world.engine() as engine:
-        for platform in Platform:
+        for platform in PLATFORMS:
             world.hosts[platform].script("/detail/1", answering(body=f'"{platform}"'.encode()))
         requests = [detail(platform, 1) for platform in (B, P, S)]
         with_bodies, without = engine.submit((1,), requests, keeps_bodies=True), engine.submit((2,), requests)
@@ -299,6 +303,9 @@ async def test_thousands_of_fixtures_are_neither_tasks_nor_bodies_in_memory() ->
             if self.n == 300:
                 self.bodies = sum(isinstance(it, Answer) and it.body is not None for it in gc.get_objects())
 
+        def append_together(self, answers: Sequence[Answer]) -> None:
+            raise AssertionError("every request stands alone")
+
     async with open_world(lambda _: replace(QUICK, max_in_flight=8)) as world:
         world.hosts[P].otherwise = answering(body=b"[" + b"1," * 500 + b"1]")
         sink = Counting()
@@ -337,12 +344,12 @@ async def test_whatever_one_host_does_the_others_lose_nothing_and_it_is_asked_no
             await world.hosts[S].close()
         async with world.engine(watch=diary) as engine:
             asked = await all_of(
-                *(engine.submit((n,), [detail(platform, n, n) for platform in Platform]) for n in range(40))
+                *(engine.submit((n,), [detail(platform, n, n) for platform in PLATFORMS]) for n in range(40))
             )
             assert engine.view_host(S).state == "shut"
     outcomes = [one.outcome for one in asked]
     assert all(o.status is RunStatus.COMPLETED and o.attempts == 1 for o in outcomes if o.platform is not S)
-    lost = [o for o in outcomes if o.platform is S]
+    lost = [o for o in outcomes if o.platform == S]
     assert len(lost) == 40
     assert {o.failure for o in lost} == {failure}
     unasked = {o.external_id for o in lost if not o.attempts}
@@ -378,13 +385,13 @@ async def test_a_host_that_comes_back_gets_every_request_and_none_is_lost() -> N
         lambda _: replace(QUICK, breaker=replace(HASTY, give_up_s=60, max_failed_in_window=4, window=8), max_attempts=4)
     ) as world:
         diary = Diary()
-        for platform in Platform:
+        for platform in PLATFORMS:
             world.hosts[platform].otherwise = answering()
         for n in range(6):
             world.hosts[S].script(f"/detail/{n}", answering(500), answering(500), answering())
         async with world.engine(watch=diary) as engine:
             asked = await all_of(
-                *(engine.submit((n,), [detail(platform, n, n) for platform in Platform]) for n in range(20))
+                *(engine.submit((n,), [detail(platform, n, n) for platform in PLATFORMS]) for n in range(20))
             )
     assert {one.outcome.status for one in asked} == {RunStatus.COMPLETED}
     assert len(asked) == 60

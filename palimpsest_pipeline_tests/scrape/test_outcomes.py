@@ -1,5 +1,6 @@
 """Ledger lines, runs and skews: from answers as they come, and from answers as they were landed."""
 
+import json
 import random
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -22,11 +23,12 @@ from palimpsest_pipeline.scrape.outcomes import (
     build_unasked_answer,
     compute_skews_ms,
 )
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET
 
 from .world import NOW, cycle
 
-P, S, B = Platform.BETPAWA, Platform.SPORTYBET, Platform.BET9JA
-BUDGETS = {platform: HostBudget(max_in_flight=2, min_gap_s=0.1) for platform in Platform}
+P, S, B = BETPAWA, SPORTYBET, BET9JA
+BUDGETS = {platform: HostBudget(max_in_flight=2, min_gap_s=0.1) for platform in PLATFORMS}
 
 
 def at(seconds: float) -> datetime:
@@ -70,7 +72,7 @@ def tally_of(*answers: Answer, settled: Sequence[EventOutcome] = ()) -> StageTal
 
 
 def run_of(runs: Sequence[PlatformRun], platform: Platform) -> PlatformRun:
-    (run,) = [run for run in runs if run.platform is platform]
+    (run,) = [run for run in runs if run.platform == platform]
     return run
 
 
@@ -78,6 +80,8 @@ def landed(*answers: Answer) -> pl.DataFrame:
     schema = {
         "platform": pl.String,
         "kind": pl.String,
+        "path": pl.String,
+        "params": pl.String,
         "external_id": pl.String,
         "sr_id": pl.Int64,
         "attempt": pl.Int16,
@@ -93,6 +97,8 @@ def landed(*answers: Answer) -> pl.DataFrame:
         (
             str(a.request.platform),
             str(a.request.kind),
+            a.request.path,
+            json.dumps(dict(a.request.params)),
             a.request.external_id,
             a.request.sr_id,
             a.attempt,

@@ -150,7 +150,7 @@ def test_a_slow_host_costs_the_others_nothing_before_the_end(
     drawn = Random(seed)
 
     def fate_of(ask: ScheduledRequest, attempt: int, now: float) -> Fate:
-        latency_s = slow_s if ask.platform is B else lognormal(0.3, 0.8, drawn)
+        latency_s = slow_s if ask.platform == B else lognormal(0.3, 0.8, drawn)
         return Fate(latency_s) if now + latency_s < 50.0 else Fate(50.0 - now, TRANSIENT)
 
     trace = play(it, [(0.0, job(n, *hosts)) for n, hosts in enumerate(listed)], fate_of)
@@ -290,7 +290,7 @@ def test_a_host_that_answers_nothing_delays_the_others_no_longer_than_it_is_wait
     rng = Random(seed)
 
     def fate_of(ask: ScheduledRequest, attempt: int, now: float) -> Fate:
-        if ask.platform is A:
+        if ask.platform == A:
             return Fate(45.0 if hangs else 0.01, TRANSIENT)
         return Fate(lognormal(0.25, 0.7, rng))
 
@@ -332,7 +332,7 @@ def test_a_host_that_refuses_for_a_while_is_asked_once_a_round_and_no_request_lo
     allowed = {A: HostBudget(10), B: HostBudget(10)}
 
     def fate_of(ask: ScheduledRequest, attempt: int, now: float) -> Fate:
-        return Fate(0.2, LIMITED, 2.0) if ask.platform is B and 5 <= now < 25 else Fate(0.2)
+        return Fate(0.2, LIMITED, 2.0) if ask.platform == B and 5 <= now < 25 else Fate(0.2)
 
     trace = play(Scheduler(allowed, rng=rng), [(0.0, job(key, A, B)) for key in range(400)], fate_of)
     assert {shown(trace.tries(10 * key + 1))[-1][1] for key in range(400)} == {None}

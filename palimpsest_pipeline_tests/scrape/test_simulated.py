@@ -10,12 +10,12 @@ import pytest
 
 from palimpsest_pipeline.domain.enums import Completeness, FailureClass, ListingKind, Platform, RunStatus
 from palimpsest_pipeline.domain.instants import Clock
-from palimpsest_pipeline.platforms.registry import build_adapters
 from palimpsest_pipeline.scrape import ScrapeEngine, build_host_setups
 from palimpsest_pipeline.scrape.host_budget import HostBudget
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.wire import HostConfig
 from palimpsest_pipeline.wire.client import PlatformClient
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET, build_adapters
 from palimpsest_pipeline_tests.fixtures.whole_cycle import WholeCycle, run_whole_cycle
 
 from .world import QUICK, Kept, cycle
@@ -42,7 +42,7 @@ async def open_engine(
             )
             for platform, adapter in build_adapters().items()
         }
-        asked = build_host_setups(build_adapters(), clients, dict.fromkeys(Platform, budget))
+        asked = build_host_setups(build_adapters(), clients, dict.fromkeys(PLATFORMS, budget))
         yield await stack.enter_async_context(ScrapeEngine(asked, sink, clock=Clock()))
 
 
@@ -80,12 +80,12 @@ async def test_a_cycle_finds_and_captures_exactly_what_the_platforms_list(start_
     before = simulator.fetch_truth()
     found = await scraped(simulator, sink)
     after = simulator.fetch_truth()
-    for platform in Platform:
+    for platform in PLATFORMS:
         assert found.discoveries[platform].completeness is Completeness.COMPLETE, found.discoveries[platform].reason
         stable = true_matches(before, platform) & true_matches(after, platform)
         assert stable <= matches(found, platform) <= true_matches(before, platform) | true_matches(after, platform)
         lasting = well_before_kickoff(before, platform) & well_before_kickoff(after, platform)
-        asked = {outcome.external_id for outcome in found.result.outcomes if outcome.platform is platform}
+        asked = {outcome.external_id for outcome in found.result.outcomes if outcome.platform == platform}
         assert lasting <= asked <= matches(found, platform)
     fixtures = {(outcome.platform, outcome.external_id): outcome.sr_id for outcome in found.result.outcomes}
     for fixture in before["fixtures"]:
@@ -101,8 +101,10 @@ async def test_a_cycle_finds_and_captures_exactly_what_the_platforms_list(start_
     for platform, adapter in build_adapters().items():
         details = [a for a in sink.of(platform) if a.request.external_id and a.ok]
         assert details
-        assert all(adapter.read_detail(answer).listing.external_id == answer.request.external_id for answer in details)
-        assert sum(run.requests for run in found.result.runs if run.platform is platform) == len(sink.of(platform))
+        assert all(
+            adapter.read_detail([answer]).listing.external_id == answer.request.external_id for answer in details
+        )
+        assert sum(run.requests for run in found.result.runs if run.platform == platform) == len(sink.of(platform))
 
 
 @pytest.mark.parametrize(
@@ -120,30 +122,30 @@ async def test_a_cycle_finds_and_captures_exactly_what_the_platforms_list(start_
 async def test_whatever_befalls_one_platform_the_others_are_complete(
     small_world: SimulatorProcess, mode: str, failure: FailureClass
 ) -> None:
-    small_world.set_fault(Platform.SPORTYBET, mode, retry_after_s=0)
+    small_world.set_fault(SPORTYBET, mode, retry_after_s=0)
     try:
         found = await scraped(small_world, Kept())
     finally:
-        small_world.set_fault(Platform.SPORTYBET, "none")
+        small_world.set_fault(SPORTYBET, "none")
     runs = {run.platform: run for run in found.result.runs}
-    assert found.discoveries[Platform.SPORTYBET].completeness is Completeness.FAILED
-    assert not found.discoveries[Platform.SPORTYBET].listings
-    assert runs[Platform.SPORTYBET].status is RunStatus.FAILED
-    assert runs[Platform.SPORTYBET].errors_by_class.keys() == {str(failure)}
-    assert runs[Platform.SPORTYBET].message != ""
-    for platform in (Platform.BETPAWA, Platform.BET9JA):
+    assert found.discoveries[SPORTYBET].completeness is Completeness.FAILED
+    assert not found.discoveries[SPORTYBET].listings
+    assert runs[SPORTYBET].status is RunStatus.FAILED
+    assert runs[SPORTYBET].errors_by_class.keys() == {str(failure)}
+    assert runs[SPORTYBET].message != ""
+    for platform in (BETPAWA, BET9JA):
         assert runs[platform].status is RunStatus.COMPLETED
         assert runs[platform].fetched > 0
     assert found.result.status is RunStatus.PARTIAL
 
 
 async def test_a_platform_that_fails_now_and_then_is_still_captured_whole(small_world: SimulatorProcess) -> None:
-    small_world.set_fault(Platform.BET9JA, "error", share=0.3)
+    small_world.set_fault(BET9JA, "error", share=0.3)
     try:
         found = await scraped(small_world, Kept(), replace(BUDGET, max_attempts=20))
     finally:
-        small_world.set_fault(Platform.BET9JA, "none")
-    (run,) = [run for run in found.result.runs if run.platform is Platform.BET9JA]
+        small_world.set_fault(BET9JA, "none")
+    (run,) = [run for run in found.result.runs if run.platform == BET9JA]
     assert found.result.status is RunStatus.COMPLETED
     assert set(run.errors_by_class) <= {"transient", "not_found"}
     assert run.errors_by_class["transient"] > 0

@@ -1,22 +1,29 @@
 """Which fixtures are asked for, and in which order."""
 
+from collections.abc import Iterable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from palimpsest_pipeline import scrape
+from palimpsest_pipeline.domain.cycles import Target
 from palimpsest_pipeline.domain.enums import ListingKind, Platform
 from palimpsest_pipeline.domain.observations import Listing
-from palimpsest_pipeline.scrape import build_targets
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET
 
 from .world import NOW, listing
 
-P, S, B = Platform.BETPAWA, Platform.SPORTYBET, Platform.BET9JA
+P, S, B = BETPAWA, SPORTYBET, BET9JA
 
 
 def in_minutes(minutes: float) -> dict[str, object]:
     return {"kickoff_at": NOW + timedelta(minutes=minutes)}
+
+
+def build_targets(listings: Iterable[Listing], home: Platform, now: datetime) -> list[Target]:
+    return scrape.build_targets(listings, PLATFORMS, home, now)
 
 
 def ids(listings: list[Listing], home: Platform = P) -> list[str]:
@@ -140,7 +147,7 @@ many = st.lists(
             is_in_play=in_play,
             **in_minutes(minutes),
         ),
-        st.sampled_from(Platform),
+        st.sampled_from(PLATFORMS),
         st.integers(1, 6),
         st.none() | st.integers(1, 4),
         st.none() | st.integers(1, 3),
@@ -153,7 +160,7 @@ many = st.lists(
 
 
 @settings(deadline=None)  # a busy machine is no failure
-@given(many, st.sampled_from(Platform), st.randoms(use_true_random=False))
+@given(many, st.sampled_from(PLATFORMS), st.randoms(use_true_random=False))
 def test_order_and_repetition_of_the_listings_change_nothing(
     listings: list[Listing], home: Platform, chance: object
 ) -> None:
@@ -163,7 +170,7 @@ def test_order_and_repetition_of_the_listings_change_nothing(
 
 
 @settings(deadline=None)  # a busy machine is no failure
-@given(many, st.sampled_from(Platform))
+@given(many, st.sampled_from(PLATFORMS))
 def test_each_listing_is_asked_for_at_most_once_and_only_before_kickoff(
     listings: list[Listing], home: Platform
 ) -> None:

@@ -30,6 +30,7 @@ from palimpsest_pipeline.scrape.sinks import AnswerSink, ScrapeObserver
 from palimpsest_pipeline.wire import HostConfig
 from palimpsest_pipeline.wire.client import PlatformClient
 from palimpsest_pipeline_tests.fixtures.loopback import Loopback, Responder, answering
+from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA, PLATFORMS
 
 NOW = datetime.now(UTC)
 QUICK = HostBudget(
@@ -97,16 +98,17 @@ class Dialect:
             reason="" if whole else "a page is missing",
         )
 
-    def build_detail_request(self, external_id: str, sr_id: int | None) -> Request:
-        return Request(
-            self.platform, PayloadKind.DETAIL, f"/detail/{external_id}", external_id=external_id, sr_id=sr_id
+    def list_detail_requests(self, external_id: str, sr_id: int | None, answers: Sequence[Answer]) -> Sequence[Request]:
+        path = f"/detail/{external_id}"
+        return (
+            () if answers else [Request(self.platform, PayloadKind.DETAIL, path, external_id=external_id, sr_id=sr_id)]
         )
 
-    def read_listing(self, answer: Answer) -> Listing:
-        return listing(self.platform, answer.request.external_id or "", answer.request.sr_id)
+    def read_listing(self, answers: Sequence[Answer]) -> Listing:
+        return listing(self.platform, answers[0].request.external_id or "", answers[0].request.sr_id)
 
-    def read_detail(self, answer: Answer) -> Detail:
-        return Detail(self.read_listing(answer), RawPrices())
+    def read_detail(self, answers: Sequence[Answer]) -> Detail:
+        return Detail(self.read_listing(answers), RawPrices())
 
     def judge(self, answer: Answer) -> tuple[FailureClass, str] | None:
         return (FailureClass.BLOCKED, "HTML in place of JSON") if (answer.body or b"").startswith(b"<") else None
@@ -121,8 +123,11 @@ class Kept:
     def append(self, answer: Answer) -> None:
         self.answers.append(answer)
 
+    def append_together(self, answers: Sequence[Answer]) -> None:
+        self.answers += answers
+
     def of(self, platform: Platform) -> list[Answer]:
-        return [answer for answer in self.answers if answer.request.platform is platform]
+        return [answer for answer in self.answers if answer.request.platform == platform]
 
 
 @dataclass
@@ -161,7 +166,7 @@ class World:
 @asynccontextmanager
 async def open_world(
     budget: Callable[[Platform], HostBudget] = lambda _: QUICK,
-    platforms: Sequence[Platform] = tuple(Platform),
+    platforms: Sequence[Platform] = tuple(PLATFORMS),
     **limits: float,
 ) -> AsyncIterator[World]:
     """`limits` are the clients' own, as in `HostConfig`."""
@@ -178,4 +183,4 @@ async def open_world(
 
 
 def cycle(scope: Scope = Scope.FULL) -> Cycle:
-    return Cycle(make_cycle_id(NOW), Trigger.MANUAL, scope, Platform.BETPAWA, floor_to_hour(NOW), NOW)
+    return Cycle(make_cycle_id(NOW), Trigger.MANUAL, scope, BETPAWA, floor_to_hour(NOW), NOW)

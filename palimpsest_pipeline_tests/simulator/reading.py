@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, SPORTYBET
 
 HEADERS = {
     "accept": "application/json",
@@ -62,7 +63,7 @@ def betpawa_list(simulator: SimulatorProcess, version: str = "v4", **query: Any)
             **query,
         }
         path = f"/api/sportsbook/{version}/events/lists/by-queries?q={quote(json.dumps({'queries': [asked]}))}"
-        page = get(simulator, Platform.BETPAWA, path)["responses"][0].get("responses", [])
+        page = get(simulator, BETPAWA, path)["responses"][0].get("responses", [])
         events += page
         if len(page) < 100:
             return events
@@ -75,7 +76,7 @@ def sportybet_list(
     events: list[dict[str, Any]] = []
     for page in range(1, 200):
         path = f"/api/ng/factsCenter/pcUpcomingEvents?sportId=sr:sport:1&marketId={market_ids}&pageSize=100&pageNum={page}&option={option}"
-        data = get(simulator, Platform.SPORTYBET, path)["data"]
+        data = get(simulator, SPORTYBET, path)["data"]
         if not data["tournaments"]:
             return data["totalNum"], events
         events += [event for tournament in data["tournaments"] for event in tournament["events"]]
@@ -84,7 +85,7 @@ def sportybet_list(
 
 def bet9ja_groups(simulator: SimulatorProcess) -> dict[str, int]:
     """Soccer groups of the tree with the number of entries each declares."""
-    tree = get(simulator, Platform.BET9JA, "/desktop/feapi/PalimpsestAjax/GetSports?DISP=0")
+    tree = get(simulator, BET9JA, "/desktop/feapi/PalimpsestAjax/GetSports?DISP=0")
     return {
         group: node["NUM"] for country in tree["D"]["PAL"]["1"]["SG"].values() for group, node in country["G"].items()
     }
@@ -94,7 +95,7 @@ def bet9ja_list(simulator: SimulatorProcess, group: str) -> list[dict[str, Any]]
     """Entries of one Bet9ja group, whether they come as a list or by slot."""
     entries = get(
         simulator,
-        Platform.BET9JA,
+        BET9JA,
         f"/desktop/feapi/PalimpsestAjax/GetEventsInGroupV2?GROUPID={group}&DISP=0&GROUPMARKETID=1",
     )["D"]["E"]
     return list(entries.values()) if isinstance(entries, dict) else entries
@@ -107,9 +108,9 @@ def detail(simulator: SimulatorProcess, platform: Platform, external_id: str, ve
 
 def detail_path(platform: Platform, external_id: str, version: str = "v4") -> str:
     paths = {
-        Platform.BETPAWA: f"/api/sportsbook/{version}/events/{external_id}",
-        Platform.SPORTYBET: f"/api/ng/factsCenter/event?eventId={external_id}&productId=3",
-        Platform.BET9JA: f"/desktop/feapi/PalimpsestAjax/GetEvent?EVENTID={external_id}",
+        BETPAWA: f"/api/sportsbook/{version}/events/{external_id}",
+        SPORTYBET: f"/api/ng/factsCenter/event?eventId={external_id}&productId=3",
+        BET9JA: f"/desktop/feapi/PalimpsestAjax/GetEvent?EVENTID={external_id}",
     }
     return paths[platform]
 

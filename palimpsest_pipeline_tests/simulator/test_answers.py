@@ -13,16 +13,16 @@ from urllib.parse import quote
 import psutil
 import pytest
 
-from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.simulator.simulator_process import SimulatorError, SimulatorProcess
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, SPORTYBET
 
 from .reading import HEADERS, ask, detail_path, get, sportybet_list
 
 Start = Callable[..., SimulatorProcess]
 TREES = {
-    Platform.BETPAWA: "/api/sportsbook/v4/categories/list/2",
-    Platform.SPORTYBET: "/api/ng/factsCenter/popularAndSportList?sportId=sr:sport:1&productId=3",
-    Platform.BET9JA: "/desktop/feapi/PalimpsestAjax/GetSports?DISP=0",
+    BETPAWA: "/api/sportsbook/v4/categories/list/2",
+    SPORTYBET: "/api/ng/factsCenter/popularAndSportList?sportId=sr:sport:1&productId=3",
+    BET9JA: "/desktop/feapi/PalimpsestAjax/GetSports?DISP=0",
 }
 
 
@@ -33,51 +33,46 @@ def by_queries(query: object) -> str:
 def test_betpawa_refuses_what_the_real_one_refuses(start_simulator: Start) -> None:
     simulator = start_simulator(20)
     without_brand = {name: value for name, value in HEADERS.items() if name != "x-pawa-brand"}
-    assert ask(simulator, Platform.BETPAWA, TREES[Platform.BETPAWA], without_brand)[0] == 400
+    assert ask(simulator, BETPAWA, TREES[BETPAWA], without_brand)[0] == 400
     query = {"query": {"eventType": "UPCOMING", "categories": ["2"], "zones": {}}, "skip": 0, "take": 101}
-    status, _, body = ask(simulator, Platform.BETPAWA, by_queries({"queries": [query]}))
+    status, _, body = ask(simulator, BETPAWA, by_queries({"queries": [query]}))
     assert status == 400
     assert "100" in json.loads(body)["serverMessage"]
-    assert ask(simulator, Platform.BETPAWA, by_queries({"queries": [{"query": query["query"]}]}))[0] == 400
-    told = ask(
-        simulator, Platform.BETPAWA, by_queries({"queries": [query | {"take": 5}]}), HEADERS | {"accept": "*/*"}
-    )[1]
+    assert ask(simulator, BETPAWA, by_queries({"queries": [{"query": query["query"]}]}))[0] == 400
+    told = ask(simulator, BETPAWA, by_queries({"queries": [query | {"take": 5}]}), HEADERS | {"accept": "*/*"})[1]
     assert told["content-type"].startswith("application/x-protobuf")
-    assert ask(simulator, Platform.BETPAWA, "/api/sportsbook/v3/categories/list/2")[0] == 404
-    assert ask(simulator, Platform.BETPAWA, "/api/sportsbook/v4/events/1")[0] == 404
+    assert ask(simulator, BETPAWA, "/api/sportsbook/v3/categories/list/2")[0] == 404
+    assert ask(simulator, BETPAWA, "/api/sportsbook/v4/events/1")[0] == 404
 
 
 def test_sportybet_refuses_what_the_real_one_refuses(start_simulator: Start) -> None:
     simulator = start_simulator(20)
     path = "/api/ng/factsCenter/pcUpcomingEvents?sportId=sr:sport:1&pageSize=100&pageNum=1&option=2"
-    assert get(simulator, Platform.SPORTYBET, path)["bizCode"] == 19000
-    assert get(simulator, Platform.SPORTYBET, detail_path(Platform.SPORTYBET, "sr:match:1"))["bizCode"] == 19000
-    status, _, body = ask(simulator, Platform.SPORTYBET, "/api/ng/factsCenter/publicEvents")
+    assert get(simulator, SPORTYBET, path)["bizCode"] == 19000
+    assert get(simulator, SPORTYBET, detail_path(SPORTYBET, "sr:match:1"))["bizCode"] == 19000
+    status, _, body = ask(simulator, SPORTYBET, "/api/ng/factsCenter/publicEvents")
     assert (status, json.loads(body)["bizCode"]) == (404, 19001)
-    assert ask(simulator, Platform.SPORTYBET, "/api/ca/factsCenter/popularAndSportList")[0] == 502
+    assert ask(simulator, SPORTYBET, "/api/ca/factsCenter/popularAndSportList")[0] == 502
     assert (
-        get(simulator, Platform.SPORTYBET, f"{path}&marketId=1".replace("pageNum=1", "pageNum=50"))["data"][
-            "tournaments"
-        ]
-        == []
+        get(simulator, SPORTYBET, f"{path}&marketId=1".replace("pageNum=1", "pageNum=50"))["data"]["tournaments"] == []
     )
 
 
 def test_sportybet_before_kickoff_shows_the_live_book_suspended(start_simulator: Start) -> None:
     simulator = start_simulator(20)
     _, events = sportybet_list(simulator)
-    path = detail_path(Platform.SPORTYBET, events[0]["eventId"]).replace("productId=3", "productId=1")
-    markets = get(simulator, Platform.SPORTYBET, path)["data"]["markets"]
+    path = detail_path(SPORTYBET, events[0]["eventId"]).replace("productId=3", "productId=1")
+    markets = get(simulator, SPORTYBET, path)["data"]["markets"]
     assert markets
     assert {(market["product"], market["status"]) for market in markets} == {(1, 1)}
 
 
 def test_sportybet_serves_events_of_tournaments_asked_for_in_one_call(start_simulator: Start) -> None:
     simulator = start_simulator(20)
-    sports = get(simulator, Platform.SPORTYBET, TREES[Platform.SPORTYBET])["data"]["sportList"]
+    sports = get(simulator, SPORTYBET, TREES[SPORTYBET])["data"]["sportList"]
     wanted = [one for category in sports[0]["categories"] for one in category["tournaments"]][:2]
     asked = [{"sportId": "sr:sport:1", "marketId": "1,18", "tournamentId": [[one["id"] for one in wanted]]}]
-    status, _, body = ask(simulator, Platform.SPORTYBET, "/api/ng/factsCenter/pcEvents", body=asked)
+    status, _, body = ask(simulator, SPORTYBET, "/api/ng/factsCenter/pcEvents", body=asked)
     assert status == 200
     assert [(one["id"], len(one["events"])) for one in json.loads(body)["data"]] == [
         (one["id"], one["eventSize"]) for one in wanted
@@ -86,9 +81,9 @@ def test_sportybet_serves_events_of_tournaments_asked_for_in_one_call(start_simu
 
 def test_bet9ja_answers_unknown_things_as_the_real_one_does(start_simulator: Start) -> None:
     simulator = start_simulator(20)
-    assert get(simulator, Platform.BET9JA, detail_path(Platform.BET9JA, "1")) == {"R": "E", "D": False}
+    assert get(simulator, BET9JA, detail_path(BET9JA, "1")) == {"R": "E", "D": False}
     for group in ("1", "170880,170881"):
-        answer = get(simulator, Platform.BET9JA, f"/desktop/feapi/PalimpsestAjax/GetEventsInGroupV2?GROUPID={group}")
+        answer = get(simulator, BET9JA, f"/desktop/feapi/PalimpsestAjax/GetEventsInGroupV2?GROUPID={group}")
         assert answer == {"R": "OK", "D": {"E": []}}
 
 
@@ -100,46 +95,46 @@ def test_a_fault_replaces_the_answer_of_one_platform_only_until_it_is_switched_o
     start_simulator: Start, mode: str, status: int
 ) -> None:
     simulator = start_simulator(10)
-    simulator.set_fault(Platform.BET9JA, mode)
-    got, told, body = ask(simulator, Platform.BET9JA, TREES[Platform.BET9JA])
+    simulator.set_fault(BET9JA, mode)
+    got, told, body = ask(simulator, BET9JA, TREES[BET9JA])
     assert got == status
     assert not body.startswith(b'{"R"')
     assert mode != "ratelimit" or told["retry-after"] == "1"
-    assert ask(simulator, Platform.SPORTYBET, TREES[Platform.SPORTYBET])[0] == 200
-    simulator.set_fault(Platform.BET9JA, "none")
-    assert get(simulator, Platform.BET9JA, TREES[Platform.BET9JA])["R"] == "OK"
+    assert ask(simulator, SPORTYBET, TREES[SPORTYBET])[0] == 200
+    simulator.set_fault(BET9JA, "none")
+    assert get(simulator, BET9JA, TREES[BET9JA])["R"] == "OK"
 
 
 def test_a_truncated_answer_ends_before_its_announced_length(start_simulator: Start) -> None:
     simulator = start_simulator(10)
-    simulator.set_fault(Platform.BETPAWA, "truncate")
+    simulator.set_fault(BETPAWA, "truncate")
     with pytest.raises(IncompleteRead):
-        ask(simulator, Platform.BETPAWA, TREES[Platform.BETPAWA])
+        ask(simulator, BETPAWA, TREES[BETPAWA])
 
 
 def test_latency_and_hanging_hold_the_answer_back(start_simulator: Start) -> None:
     simulator = start_simulator(10)
-    simulator.set_fault(Platform.SPORTYBET, "latency", latency_ms=300, sigma=0.01)
+    simulator.set_fault(SPORTYBET, "latency", latency_ms=300, sigma=0.01)
     began = time.monotonic()
-    assert ask(simulator, Platform.SPORTYBET, TREES[Platform.SPORTYBET])[0] == 200
+    assert ask(simulator, SPORTYBET, TREES[SPORTYBET])[0] == 200
     assert time.monotonic() - began > 0.25
-    simulator.set_fault(Platform.SPORTYBET, "hang")
+    simulator.set_fault(SPORTYBET, "hang")
     with pytest.raises(TimeoutError):
-        ask(simulator, Platform.SPORTYBET, TREES[Platform.SPORTYBET], timeout_s=0.5)
+        ask(simulator, SPORTYBET, TREES[SPORTYBET], timeout_s=0.5)
 
 
 def test_a_fault_can_befall_a_share_of_the_requests_to_one_kind_of_endpoint(start_simulator: Start) -> None:
     simulator = start_simulator(10)
-    simulator.set_fault(Platform.BET9JA, "error", share=0.5, endpoint="detail")
-    assert [ask(simulator, Platform.BET9JA, TREES[Platform.BET9JA])[0] for _ in range(10)] == [200] * 10
-    statuses = [ask(simulator, Platform.BET9JA, detail_path(Platform.BET9JA, "1"))[0] for _ in range(60)]
+    simulator.set_fault(BET9JA, "error", share=0.5, endpoint="detail")
+    assert [ask(simulator, BET9JA, TREES[BET9JA])[0] for _ in range(10)] == [200] * 10
+    statuses = [ask(simulator, BET9JA, detail_path(BET9JA, "1"))[0] for _ in range(60)]
     assert 10 < statuses.count(500) < 50
 
 
 def test_a_wrong_fault_is_refused_by_name(start_simulator: Start) -> None:
     simulator = start_simulator(10)
     with pytest.raises(SimulatorError, match="unknown mode 'gone'"):
-        simulator.set_fault(Platform.BET9JA, "gone")
+        simulator.set_fault(BET9JA, "gone")
 
 
 def test_the_clock_takes_fixtures_off_at_kickoff(start_simulator: Start) -> None:
@@ -159,10 +154,8 @@ def test_a_match_in_play_says_so_and_leaves_the_lists(start_simulator: Start) ->
     simulator.set_clock(7000)
     gone = first["sr_id"] not in {fixture["sr_id"] for fixture in simulator.fetch_truth()["fixtures"]}
     assert gone
-    paws = get(simulator, Platform.BETPAWA, detail_path(Platform.BETPAWA, first["platforms"]["betpawa"][0]))
-    sporty = get(simulator, Platform.SPORTYBET, detail_path(Platform.SPORTYBET, first["platforms"]["sportybet"][0]))[
-        "data"
-    ]
+    paws = get(simulator, BETPAWA, detail_path(BETPAWA, first["platforms"]["betpawa"][0]))
+    sporty = get(simulator, SPORTYBET, detail_path(SPORTYBET, first["platforms"]["sportybet"][0]))["data"]
     assert paws["additionalInfo"]["live"] is True
     assert sporty["status"] == 1
     assert all(market["id"].startswith("800") for market in sporty["markets"])
@@ -180,7 +173,7 @@ def test_the_script_drops_postpones_and_lists_fixtures(start_simulator: Start) -
     assert set(after[three[0]]["platforms"]) == {"betpawa", "sportybet"}
     assert after[three[1]]["kickoff_at"] > fixtures[three[1]]["kickoff_at"]
     assert set(after[lone]["platforms"]) == {"betpawa", "sportybet"}
-    assert get(simulator, Platform.SPORTYBET, detail_path(Platform.SPORTYBET, f"sr:match:{lone}"))["bizCode"] == 10000
+    assert get(simulator, SPORTYBET, detail_path(SPORTYBET, f"sr:match:{lone}"))["bizCode"] == 10000
 
 
 def test_the_log_counts_requests_per_platform_and_endpoint(start_simulator: Start) -> None:
@@ -193,10 +186,8 @@ def test_the_log_counts_requests_per_platform_and_endpoint(start_simulator: Star
 
 def test_answers_are_compressed_only_for_clients_that_accept_it(start_simulator: Start) -> None:
     simulator = start_simulator(10)
-    path = TREES[Platform.BET9JA]
-    plain, packed = (
-        ask(simulator, Platform.BET9JA, path, HEADERS | extra) for extra in ({}, {"accept-encoding": "gzip"})
-    )
+    path = TREES[BET9JA]
+    plain, packed = (ask(simulator, BET9JA, path, HEADERS | extra) for extra in ({}, {"accept-encoding": "gzip"}))
     assert "content-encoding" not in plain[1]
     assert packed[1]["content-encoding"] == "gzip"
     assert packed[2] == plain[2]
@@ -204,14 +195,14 @@ def test_answers_are_compressed_only_for_clients_that_accept_it(start_simulator:
 
 def test_clients_that_hang_up_before_their_answer_do_no_harm(start_simulator: Start) -> None:
     simulator = start_simulator(40)
-    question = f"GET /bet9ja{TREES[Platform.BET9JA]} HTTP/1.1\r\nhost: simulator\r\nreferer: x\r\n\r\n".encode()
+    question = f"GET /bet9ja{TREES[BET9JA]} HTTP/1.1\r\nhost: simulator\r\nreferer: x\r\n\r\n".encode()
     for _ in range(3):
         callers = [socket.create_connection(("127.0.0.1", simulator.port)) for _ in range(30)]
         for caller in callers:
             caller.sendall(question)
         for caller in callers:
             caller.close()
-    assert get(simulator, Platform.BET9JA, TREES[Platform.BET9JA])["R"] == "OK"
+    assert get(simulator, BET9JA, TREES[BET9JA])["R"] == "OK"
 
 
 def test_stopping_ends_the_process(start_simulator: Start) -> None:

@@ -21,13 +21,14 @@ from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.simulator.damaged_answers import BOMB_MB, build_bomb
 from palimpsest_pipeline.simulator.faults import Fault, FaultBoard, parse_fault
 from palimpsest_pipeline.simulator.simulator_process import SimulatorError, SimulatorProcess
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET
 
 from .reading import HEADERS, ask, bet9ja_groups, bet9ja_list, betpawa_list, detail, detail_path, get, sportybet_list
 from .test_answers import TREES
 
 Start = Callable[..., SimulatorProcess]
 HUNG_UP = (RemoteDisconnected, ConnectionResetError)
-NINE = TREES[Platform.BET9JA]
+NINE = TREES[BET9JA]
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(1, 3)), unique=True), st.floats(0, 1))
@@ -100,35 +101,33 @@ def test_a_failure_that_would_befall_nothing_is_refused_with_what_is_known(asked
 
 def test_a_simulator_that_runs_refuses_an_endpoint_that_it_lacks(start_simulator: Start) -> None:
     with pytest.raises(SimulatorError, match="unknown endpoint 'details'"):
-        start_simulator(10).set_fault(Platform.SPORTYBET, "error", endpoint="details")
+        start_simulator(10).set_fault(SPORTYBET, "error", endpoint="details")
 
 
 def test_a_challenge_is_a_page_of_the_edge_with_its_headers(start_simulator: Start) -> None:
     simulator = start_simulator(10)
-    simulator.set_fault(Platform.BET9JA, "challenge503")
-    status, told, body = ask(simulator, Platform.BET9JA, NINE)
+    simulator.set_fault(BET9JA, "challenge503")
+    status, told, body = ask(simulator, BET9JA, NINE)
     assert (status, told["cf-mitigated"], told["content-type"]) == (503, "challenge", "text/html; charset=utf-8")
     assert b"Just a moment" in body
 
 
 def test_a_redirect_names_another_host(start_simulator: Start) -> None:
     simulator = start_simulator(10)
-    simulator.set_fault(Platform.BET9JA, "redirect", to="http://127.0.0.1:9/there")
-    status, told, _ = ask(simulator, Platform.BET9JA, NINE)
+    simulator.set_fault(BET9JA, "redirect", to="http://127.0.0.1:9/there")
+    status, told, _ = ask(simulator, BET9JA, NINE)
     assert (status, told["location"]) == (302, "http://127.0.0.1:9/there")
 
 
 def test_a_clock_that_is_ahead_shows_in_the_date_and_in_retry_after(start_simulator: Start) -> None:
     simulator = start_simulator(10)
-    simulator.set_fault(Platform.BET9JA, "clock", offset_s=3600)
-    ahead = parsedate_to_datetime(ask(simulator, Platform.BET9JA, NINE)[1]["date"]) - datetime.now(UTC)
+    simulator.set_fault(BET9JA, "clock", offset_s=3600)
+    ahead = parsedate_to_datetime(ask(simulator, BET9JA, NINE)[1]["date"]) - datetime.now(UTC)
     assert timedelta(minutes=59) < ahead < timedelta(minutes=61)
-    own = parsedate_to_datetime(
-        ask(simulator, Platform.SPORTYBET, TREES[Platform.SPORTYBET])[1]["date"]
-    ) - datetime.now(UTC)
+    own = parsedate_to_datetime(ask(simulator, SPORTYBET, TREES[SPORTYBET])[1]["date"]) - datetime.now(UTC)
     assert abs(own) < timedelta(minutes=1)
-    simulator.set_fault(Platform.BET9JA, "ratelimit", retry_after_s=2, as_date=True)
-    status, told, _ = ask(simulator, Platform.BET9JA, NINE)
+    simulator.set_fault(BET9JA, "ratelimit", retry_after_s=2, as_date=True)
+    status, told, _ = ask(simulator, BET9JA, NINE)
     assert status == 429
     wait = parsedate_to_datetime(told["retry-after"]) - parsedate_to_datetime(told["date"])
     assert timedelta(seconds=2) <= wait <= timedelta(seconds=4)
@@ -137,31 +136,29 @@ def test_a_clock_that_is_ahead_shows_in_the_date_and_in_retry_after(start_simula
 @pytest.mark.parametrize("mode", ["outage", "reset"])
 def test_a_connection_is_broken_off_without_an_answer(start_simulator: Start, mode: str) -> None:
     simulator = start_simulator(10)
-    simulator.set_fault(Platform.BET9JA, mode)
+    simulator.set_fault(BET9JA, mode)
     with pytest.raises(HUNG_UP):
-        ask(simulator, Platform.BET9JA, NINE)
-    assert ask(simulator, Platform.SPORTYBET, TREES[Platform.SPORTYBET])[0] == 200
+        ask(simulator, BET9JA, NINE)
+    assert ask(simulator, SPORTYBET, TREES[SPORTYBET])[0] == 200
     (broken, _) = simulator.list_requests()
     assert (broken.faults, broken.status, broken.sent_at, broken.bytes) == ([mode], None, None, 0)
 
 
 def test_an_outage_takes_the_answers_under_way_with_it_and_passes(start_simulator: Start) -> None:
     simulator = start_simulator(10, latency={"bet9ja.detail": (1500, 1500)})
-    simulator.set_fault(Platform.BET9JA, "outage", from_request=2, for_s=2.5)
-    question = (
-        f"GET /bet9ja{detail_path(Platform.BET9JA, '1')} HTTP/1.1\r\nhost: simulator\r\nreferer: x\r\n\r\n".encode()
-    )
+    simulator.set_fault(BET9JA, "outage", from_request=2, for_s=2.5)
+    question = f"GET /bet9ja{detail_path(BET9JA, '1')} HTTP/1.1\r\nhost: simulator\r\nreferer: x\r\n\r\n".encode()
     with socket.create_connection(("127.0.0.1", simulator.port)) as slow:
         slow.sendall(question)
         while not simulator.fetch_log()["requests"]:
             pass
         with pytest.raises(HUNG_UP):
-            ask(simulator, Platform.BET9JA, NINE)
+            ask(simulator, BET9JA, NINE)
         assert slow.recv(1) == b""
     deadline = time.monotonic() + 20
     while True:
         try:
-            assert ask(simulator, Platform.BET9JA, NINE)[0] == 200
+            assert ask(simulator, BET9JA, NINE)[0] == 200
             break
         except HUNG_UP:
             assert time.monotonic() < deadline
@@ -170,21 +167,21 @@ def test_an_outage_takes_the_answers_under_way_with_it_and_passes(start_simulato
 
 def test_a_hanging_answer_ends_when_the_client_hangs_up(start_simulator: Start) -> None:
     simulator = start_simulator(10)
-    simulator.set_fault(Platform.BET9JA, "hang")
+    simulator.set_fault(BET9JA, "hang")
     with pytest.raises(TimeoutError):
-        ask(simulator, Platform.BET9JA, NINE, timeout_s=0.2)
-    simulator.set_fault(Platform.BET9JA, "none")
-    assert ask(simulator, Platform.BET9JA, NINE)[0] == 200
+        ask(simulator, BET9JA, NINE, timeout_s=0.2)
+    simulator.set_fault(BET9JA, "none")
+    assert ask(simulator, BET9JA, NINE)[0] == 200
     assert [(one.faults, one.sent_at is None) for one in simulator.list_requests()] == [(["hang"], True), ([], False)]
     assert simulator.fetch_log()["most_in_flight"]["bet9ja"] <= 2
 
 
 def test_cut_json_is_whole_as_http_goes(start_simulator: Start) -> None:
     simulator = start_simulator(10)
-    whole = ask(simulator, Platform.BET9JA, NINE)[2]
-    simulator.set_fault(Platform.BET9JA, "cut_json")
+    whole = ask(simulator, BET9JA, NINE)[2]
+    simulator.set_fault(BET9JA, "cut_json")
     for headers in (HEADERS, HEADERS | {"accept-encoding": "gzip"}):
-        status, told, body = ask(simulator, Platform.BET9JA, NINE, headers)
+        status, told, body = ask(simulator, BET9JA, NINE, headers)
         assert (status, told["content-type"]) == (200, "application/json")
         assert body == whole[: len(whole) // 2]
         with pytest.raises(json.JSONDecodeError):
@@ -193,8 +190,8 @@ def test_cut_json_is_whole_as_http_goes(start_simulator: Start) -> None:
 
 def test_a_bomb_is_small_valid_and_bursts(start_simulator: Start) -> None:
     simulator = start_simulator(10)
-    simulator.set_fault(Platform.BET9JA, "bomb", size_mb=50)
-    status, told, body = ask(simulator, Platform.BET9JA, NINE)
+    simulator.set_fault(BET9JA, "bomb", size_mb=50)
+    status, told, body = ask(simulator, BET9JA, NINE)
     assert status == 200
     assert int(told["content-length"]) < 100_000
     assert len(body) == 50_000_000 + len('{"padding":""}')
@@ -208,8 +205,8 @@ def test_a_bomb_is_small_valid_and_bursts(start_simulator: Start) -> None:
 
 def test_a_huge_body_is_streamed_without_a_length(start_simulator: Start) -> None:
     simulator = start_simulator(10)
-    simulator.set_fault(Platform.BET9JA, "huge", size_mb=3)
-    status, told, body = ask(simulator, Platform.BET9JA, NINE)
+    simulator.set_fault(BET9JA, "huge", size_mb=3)
+    status, told, body = ask(simulator, BET9JA, NINE)
     assert (status, told["transfer-encoding"]) == (200, "chunked")
     assert "content-length" not in told
     assert len(json.loads(body)["padding"]) == 3_000_000
@@ -218,22 +215,20 @@ def test_a_huge_body_is_streamed_without_a_length(start_simulator: Start) -> Non
 def test_kickoffs_of_one_platform_can_be_an_hour_off(start_simulator: Start) -> None:
     simulator = start_simulator(40)
     fixture = next(one for one in simulator.fetch_truth()["fixtures"] if {"betpawa", "bet9ja"} <= set(one["platforms"]))
-    ids = {platform: fixture["platforms"][platform][0] for platform in (Platform.BETPAWA, Platform.BET9JA)}
+    ids = {platform: fixture["platforms"][platform][0] for platform in (BETPAWA, BET9JA)}
     before = {platform: detail(simulator, platform, external_id) for platform, external_id in ids.items()}
-    simulator.set_fault(Platform.BETPAWA, "kickoffs", offset_s=3600)
+    simulator.set_fault(BETPAWA, "kickoffs", offset_s=3600)
     after = {platform: detail(simulator, platform, external_id) for platform, external_id in ids.items()}
-    shift = datetime.fromisoformat(after[Platform.BETPAWA]["startTime"]) - datetime.fromisoformat(
-        before[Platform.BETPAWA]["startTime"]
-    )
+    shift = datetime.fromisoformat(after[BETPAWA]["startTime"]) - datetime.fromisoformat(before[BETPAWA]["startTime"])
     assert shift == timedelta(hours=1)
-    assert after[Platform.BET9JA]["D"]["STARTDATE"] == before[Platform.BET9JA]["D"]["STARTDATE"]
+    assert after[BET9JA]["D"]["STARTDATE"] == before[BET9JA]["D"]["STARTDATE"]
     listed = {event["id"]: event["startTime"] for event in betpawa_list(simulator)}
-    assert listed[ids[Platform.BETPAWA]] == after[Platform.BETPAWA]["startTime"]
+    assert listed[ids[BETPAWA]] == after[BETPAWA]["startTime"]
     assert fixture in simulator.fetch_truth()["fixtures"]
 
 
 def page(simulator: SimulatorProcess, platform: Platform, number: int) -> Any:
-    if platform is Platform.BETPAWA:
+    if platform == BETPAWA:
         query = {
             "query": {"eventType": "UPCOMING", "categories": ["2"], "zones": {}},
             "skip": 5 * (number - 1),
@@ -241,7 +236,7 @@ def page(simulator: SimulatorProcess, platform: Platform, number: int) -> Any:
         }
         path = f"/api/sportsbook/v4/events/lists/by-queries?q={quote(json.dumps({'queries': [query]}))}"
         return get(simulator, platform, path)["responses"][0].get("responses", [])
-    if platform is Platform.SPORTYBET:
+    if platform == SPORTYBET:
         path = (
             f"/api/ng/factsCenter/pcUpcomingEvents?sportId=sr:sport:1&marketId=1&pageSize=8&pageNum={number}&option=2"
         )
@@ -249,7 +244,7 @@ def page(simulator: SimulatorProcess, platform: Platform, number: int) -> Any:
     return bet9ja_list(simulator, list(bet9ja_groups(simulator))[number - 1])
 
 
-@pytest.mark.parametrize("platform", Platform)
+@pytest.mark.parametrize("platform", PLATFORMS)
 def test_one_page_of_a_list_can_be_empty(start_simulator: Start, platform: Platform) -> None:
     simulator = start_simulator(40)
     assert page(simulator, platform, 2)
@@ -260,7 +255,7 @@ def test_one_page_of_a_list_can_be_empty(start_simulator: Start, platform: Platf
     assert page(simulator, platform, 3)
 
 
-@pytest.mark.parametrize("platform", Platform)
+@pytest.mark.parametrize("platform", PLATFORMS)
 def test_a_tournament_can_be_gone_from_tree_and_lists_while_the_totals_still_count_it(
     start_simulator: Start, platform: Platform
 ) -> None:
@@ -271,9 +266,9 @@ def test_a_tournament_can_be_gone_from_tree_and_lists_while_the_totals_still_cou
     after = tree_of(simulator, platform)
     assert after["total"] == before["total"] == sum(after["tournaments"].values()) + count
     assert before["tournaments"].keys() - after["tournaments"].keys() == {tournament}
-    if platform is Platform.BETPAWA:
+    if platform == BETPAWA:
         assert len(betpawa_list(simulator)) == before["total"] - count
-    elif platform is Platform.SPORTYBET:
+    elif platform == SPORTYBET:
         total, events = sportybet_list(simulator)
         assert (total, len(events)) == (before["total"], before["total"] - count)
     else:
@@ -282,12 +277,12 @@ def test_a_tournament_can_be_gone_from_tree_and_lists_while_the_totals_still_cou
 
 def tree_of(simulator: SimulatorProcess, platform: Platform) -> dict[str, Any]:
     tree = get(simulator, platform, TREES[platform])
-    if platform is Platform.BETPAWA:
+    if platform == BETPAWA:
         sport = tree["withRegions"][0]
         nodes = [node for region in sport["regions"] for node in region["competitions"]]
         counts = {node["competition"]["id"]: int(node["eventCounts"]["upcoming"]) for node in nodes}
         return {"total": int(sport["eventCounts"]["upcoming"]), "tournaments": counts}
-    if platform is Platform.SPORTYBET:
+    if platform == SPORTYBET:
         sport = tree["data"]["sportList"][0]
         counts = {node["id"]: node["eventSize"] for category in sport["categories"] for node in category["tournaments"]}
         return {"total": sport["eventSize"], "tournaments": counts}
@@ -300,10 +295,10 @@ def tree_of(simulator: SimulatorProcess, platform: Platform) -> dict[str, Any]:
 
 def test_several_failures_at_once_over_http(start_simulator: Start) -> None:
     simulator = start_simulator(10)
-    simulator.set_fault(Platform.BET9JA, "clock", offset_s=-7200)
-    simulator.set_fault(Platform.BET9JA, "latency", latency_ms=5)
-    simulator.set_fault(Platform.BET9JA, "error", tries=1)
-    assert [ask(simulator, Platform.BET9JA, NINE)[0] for _ in range(2)] == [500, 200]
+    simulator.set_fault(BET9JA, "clock", offset_s=-7200)
+    simulator.set_fault(BET9JA, "latency", latency_ms=5)
+    simulator.set_fault(BET9JA, "error", tries=1)
+    assert [ask(simulator, BET9JA, NINE)[0] for _ in range(2)] == [500, 200]
     first, second = simulator.list_requests()
     assert set(first.faults) == {"clock", "latency", "error"}
     assert set(second.faults) == {"clock", "latency"}
@@ -313,4 +308,4 @@ def test_several_failures_at_once_over_http(start_simulator: Start) -> None:
 def test_unknown_settings_of_a_failure_are_refused_by_name(start_simulator: Start) -> None:
     simulator = start_simulator(10)
     with pytest.raises(SimulatorError, match="unknown fields"):
-        simulator.set_fault(Platform.BET9JA, "error", probability=1)
+        simulator.set_fault(BET9JA, "error", probability=1)

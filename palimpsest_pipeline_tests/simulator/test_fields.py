@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 import pytest
 
-from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, SPORTYBET
 
 from .reading import bet9ja_groups, bet9ja_list, betpawa_list, detail, get, paths, sportybet_list
 
@@ -69,7 +69,7 @@ def test_every_field_of_a_captured_betpawa_detail_is_served(
         if event.get("neutralVenue") or event["name"].endswith("(n)")
     ][:1]
     found: set[str] = set().union(
-        *(paths(detail(simulator, Platform.BETPAWA, event["id"], version)) for event in [*top, *neutral])
+        *(paths(detail(simulator, BETPAWA, event["id"], version)) for event in [*top, *neutral])
     )
     assert missing(paths(captured(samples, sample)), found) == []
 
@@ -77,7 +77,7 @@ def test_every_field_of_a_captured_betpawa_detail_is_served(
 def test_every_field_of_the_captured_betpawa_tree_is_served(
     simulators: Callable[[str], SimulatorProcess], samples: Path
 ) -> None:
-    found = paths(get(simulators("v3"), Platform.BETPAWA, "/api/sportsbook/v3/categories/list/2"))
+    found = paths(get(simulators("v3"), BETPAWA, "/api/sportsbook/v3/categories/list/2"))
     assert missing(paths(captured(samples, "betpawa/categories_football_v3_2025-09-27.json")), found) == []
 
 
@@ -108,7 +108,7 @@ def test_every_field_of_the_captured_betpawa_lists_is_served_in_the_older_genera
         }
     ]
     path = "/api/sportsbook/v3/events/lists/by-queries?q=" + quote(json.dumps({"queries": queries}))
-    found = paths(get(simulator, Platform.BETPAWA, path))
+    found = paths(get(simulator, BETPAWA, path))
     assert missing(paths(odd) | paths(several), found) == []
 
 
@@ -136,7 +136,7 @@ def test_every_field_of_a_captured_sportybet_detail_is_served(
     simulator = simulators("v4")
     _, events = sportybet_list(simulator)
     top = sorted(events, key=lambda event: -event["totalMarketSize"])[:4]
-    found: set[str] = set().union(*(paths(detail(simulator, Platform.SPORTYBET, event["eventId"])) for event in top))
+    found: set[str] = set().union(*(paths(detail(simulator, SPORTYBET, event["eventId"])) for event in top))
     assert missing(paths(captured(samples, f"sportybet/{sample}.json")), found) == []
 
 
@@ -145,7 +145,7 @@ def test_every_field_of_the_captured_sportybet_lists_is_served(
 ) -> None:
     simulator = simulators("v4")
     path = "/api/ng/factsCenter/pcUpcomingEvents?sportId=sr:sport:1&marketId=1,18,16&pageSize=100&pageNum=1&option=2"
-    upcoming = get(simulator, Platform.SPORTYBET, path)
+    upcoming = get(simulator, SPORTYBET, path)
     assert missing(paths(captured(samples, "sportybet/list_pcUpcomingEvents_football.json")), paths(upcoming)) == []
     of_tournaments = {"data": upcoming["data"]["tournaments"], "bizCode": 10000, "message": "0#0"}
     assert missing(paths(captured(samples, "sportybet/list_pcEvents_epl_1x2_ou_ah.json")), paths(of_tournaments)) == []
@@ -162,9 +162,7 @@ def test_every_field_of_a_captured_bet9ja_detail_is_served(
         for entry in bet9ja_list(simulator, group)
         if " - " in entry["DS"]
     ]
-    found: set[str] = set().union(
-        *(paths(detail(simulator, Platform.BET9JA, str(entry["ID"]))) for entry in entries[:12])
-    )
+    found: set[str] = set().union(*(paths(detail(simulator, BET9JA, str(entry["ID"]))) for entry in entries[:12]))
     assert missing(paths(captured(samples, f"bet9ja/{sample}.json")), found) == []
 
 

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 
 from palimpsest_pipeline.domain.enums import PayloadKind, Platform
 from palimpsest_pipeline.domain.exchange import Answer, Request
-from palimpsest_pipeline.platforms.registry import build_adapters
 from palimpsest_pipeline.simulator.bodies import PADDED_BYTES
 from palimpsest_pipeline.simulator.latency import Latency, LatencyTable, draw_share
 from palimpsest_pipeline.simulator.request_log import RequestLine
 from palimpsest_pipeline.simulator.simulator_process import SimulatorError, SimulatorProcess
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET, build_adapters
 
 from .reading import HEADERS, ask, detail_path, get
 from .test_answers import TREES
@@ -68,7 +68,7 @@ def test_no_answer_is_out_before_the_latency_drawn_for_it_and_after_forgetting_t
     rounds = []
     for _ in range(2):
         simulator.clear_log()
-        for path in [*TREES.items(), *TREES.items(), (Platform.BET9JA, detail_path(Platform.BET9JA, "1"))]:
+        for path in [*TREES.items(), *TREES.items(), (BET9JA, detail_path(BET9JA, "1"))]:
             ask(simulator, *path)
         rounds.append(simulator.list_requests())
     first, second = (
@@ -110,12 +110,10 @@ def test_the_latency_can_be_set_while_it_runs_and_a_wrong_one_is_refused_by_name
 def test_an_answer_that_nobody_waited_for_is_not_logged_as_sent(start_simulator: Start) -> None:
     simulator = start_simulator(10, latency={"bet9ja": (1000, 1000)})
     with socket.create_connection(("127.0.0.1", simulator.port)) as impatient:
-        impatient.sendall(
-            f"GET /bet9ja{TREES[Platform.BET9JA]} HTTP/1.1\r\nhost: simulator\r\nreferer: x\r\n\r\n".encode()
-        )
+        impatient.sendall(f"GET /bet9ja{TREES[BET9JA]} HTTP/1.1\r\nhost: simulator\r\nreferer: x\r\n\r\n".encode())
         while not simulator.fetch_log()["requests"]:
             pass
-    ask(simulator, Platform.BET9JA, TREES[Platform.BET9JA])
+    ask(simulator, BET9JA, TREES[BET9JA])
     first, second = simulator.list_requests()
     assert (first.status, first.bytes, first.sent_at) == (None, 0, None)
     assert second.sent_at is not None
@@ -127,7 +125,7 @@ def test_one_line_per_request_as_json_over_http(start_simulator: Start) -> None:
         ask(simulator, *path)
     with urllib.request.urlopen(f"{simulator.url}/_sim/log?detail=1") as answer:
         lines = [json.loads(line) for line in answer.read().splitlines()]
-    assert [line["platform"] for line in lines] == [platform.value for platform in TREES]
+    assert [line["platform"] for line in lines] == list(TREES)
     assert lines[0].keys() == set(RequestLine.__struct_fields__)
 
 
@@ -142,7 +140,7 @@ def detail_of(simulator: SimulatorProcess, platform: Platform, external_id: str)
 
 def check_details(simulator: SimulatorProcess) -> dict[Platform, list[int]]:
     """Asks for every listing, through the dialect; the sizes of the bodies, unpacked."""
-    sizes: dict[Platform, list[int]] = {platform: [] for platform in Platform}
+    sizes: dict[Platform, list[int]] = {platform: [] for platform in PLATFORMS}
     truth = simulator.fetch_truth()
     tournaments = truth["tournaments"]
     for fixture in truth["fixtures"]:
@@ -151,7 +149,7 @@ def check_details(simulator: SimulatorProcess) -> dict[Platform, list[int]]:
             for external_id in external_ids:
                 answer = detail_of(simulator, platform, external_id)
                 assert build_adapters()[platform].judge(answer) is None
-                listing = build_adapters()[platform].read_listing(answer)
+                listing = build_adapters()[platform].read_listing([answer])
                 assert listing.external_id == external_id
                 assert listing.kickoff_at == datetime.fromisoformat(fixture["kickoffs"][name])
                 assert listing.sr_id in {fixture["sr_id"], None}
@@ -170,11 +168,11 @@ def test_details_of_real_size_are_the_listings_own_and_the_dialects_take_them(st
 def test_captured_answers_lend_their_books_to_every_listing(start_simulator: Start, samples: Path) -> None:
     simulator = start_simulator(15, bodies=samples)
     sizes = check_details(simulator)
-    assert min(sizes[Platform.SPORTYBET]) > 300_000
-    assert min(sizes[Platform.BET9JA]) > 200_000
+    assert min(sizes[SPORTYBET]) > 300_000
+    assert min(sizes[BET9JA]) > 200_000
     fixture = next(one for one in simulator.fetch_truth()["fixtures"] if "bet9ja" in one["platforms"])
-    answer = detail_of(simulator, Platform.BET9JA, fixture["platforms"]["bet9ja"][0])
-    book = build_adapters()[Platform.BET9JA].read_detail(answer)
+    answer = detail_of(simulator, BET9JA, fixture["platforms"]["bet9ja"][0])
+    book = build_adapters()[BET9JA].read_detail([answer])
     assert len(book.prices.market_id) > 100
     assert book.listing.sr_id == fixture["sr_id"]
 
@@ -182,17 +180,17 @@ def test_captured_answers_lend_their_books_to_every_listing(start_simulator: Sta
 def test_a_kickoff_that_moved_is_shown_by_a_detail_of_real_size_too(start_simulator: Start) -> None:
     simulator = start_simulator(15, bodies="real")
     fixture = next(one for one in simulator.fetch_truth()["fixtures"] if "betpawa" in one["platforms"])
-    path = detail_path(Platform.BETPAWA, fixture["platforms"]["betpawa"][0])
-    before = get(simulator, Platform.BETPAWA, path)["startTime"]
+    path = detail_path(BETPAWA, fixture["platforms"]["betpawa"][0])
+    before = get(simulator, BETPAWA, path)["startTime"]
     simulator.run_script("postpone", fixture["sr_id"], minutes=45)
-    assert get(simulator, Platform.BETPAWA, path)["startTime"] > before
+    assert get(simulator, BETPAWA, path)["startTime"] > before
 
 
 def read_markets(
     simulator: SimulatorProcess, platform: Platform, external_id: str
 ) -> dict[tuple[str, str], list[tuple[str, int | None]]]:
     """Return the prices of a detail by market and specifier."""
-    prices = build_adapters()[platform].read_detail(detail_of(simulator, platform, external_id)).prices
+    prices = build_adapters()[platform].read_detail([detail_of(simulator, platform, external_id)]).prices
     markets: dict[tuple[str, str], list[tuple[str, int | None]]] = defaultdict(list)
     keys = zip(prices.repeat_per_outcome(prices.market_id), prices.repeat_per_outcome(prices.specifier), strict=True)
     for key, outcome in zip(keys, zip(prices.outcome_id, prices.odds_milli, strict=True), strict=True):

@@ -10,22 +10,23 @@ import pytest
 
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.domain.exchange import Answer
-from palimpsest_pipeline.markets import load_vocabulary, normalise
+from palimpsest_pipeline.markets import normalise
 from palimpsest_pipeline.pipeline.ingest.books import collect_raw_books
-from palimpsest_pipeline.platforms.registry import build_adapters
+from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
+from palimpsest_pipeline.platforms.sportybet.simulator import build_envelope
 from palimpsest_pipeline.simulator.app import Simulator
-from palimpsest_pipeline.simulator.render_sportybet import build_envelope
 from palimpsest_pipeline.simulator.truth import collect_book_truth
 from palimpsest_pipeline.simulator.world import Listing
+from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA, PLATFORMS, SPORTYBET, build_adapters
 
 EPOCH = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 NOW = EPOCH + timedelta(minutes=1)
 
 
 def rendered(simulator: Simulator, listing: Listing) -> bytes:
-    if listing.platform is Platform.BETPAWA:
+    if listing.platform == BETPAWA:
         return msgspec.json.encode(simulator.betpawa.render_event(listing, NOW))
-    if listing.platform is Platform.SPORTYBET:
+    if listing.platform == SPORTYBET:
         return msgspec.json.encode(build_envelope(simulator.sportybet.render_event(listing, NOW)))
     return msgspec.json.encode(simulator.bet9ja.render_event(listing, NOW))
 
@@ -35,10 +36,10 @@ def line_values(specifier: str) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("version", ["v3", "v4"])
-@pytest.mark.parametrize("platform", list(Platform))
+@pytest.mark.parametrize("platform", list(PLATFORMS))
 def test_every_price_of_the_book_arrives_under_its_canonical_name(platform: Platform, version: str) -> None:
     simulator = Simulator(7, 40, EPOCH, betpawa_version=version)
-    words = load_vocabulary()
+    words = load_installed_vocabulary()
     keys = dict(words.markets.select("market_id", "market_key").iter_rows())
     names = {
         (market, ordinal): name
@@ -47,16 +48,16 @@ def test_every_price_of_the_book_arrives_under_its_canonical_name(platform: Plat
     adapter = build_adapters()[platform]
     compared = 0
     for listing in simulator.timeline.list_upcoming(platform, NOW)[:10]:
-        request = adapter.build_detail_request(listing.external_id, listing.fixture.sr_id)
+        request = adapter.list_detail_requests(listing.external_id, listing.fixture.sr_id, ())[0]
         answer = Answer(request, 1, NOW, NOW, NOW, 200, {}, rendered(simulator, listing))
-        normal = normalise(collect_raw_books([adapter.read_detail(answer)]), words).prices
+        normal = normalise(collect_raw_books([adapter.read_detail([answer])]), words).prices
         arrived: dict[tuple[str, str], list[tuple[tuple[str, ...], int | None]]] = defaultdict(list)
         for market, specifier, outcome, ordinal, odds in normal.select(
             "market_id", "specifier", "outcome", "ordinal", "odds_milli"
         ).iter_rows():
             if not outcome:
                 arrived[keys[market], names[market, ordinal]].append((line_values(specifier), odds))
-        for line in collect_book_truth(simulator.books, listing, NOW, version if platform is Platform.BETPAWA else ""):
+        for line in collect_book_truth(simulator.books, listing, NOW, version if platform == BETPAWA else ""):
             if line["suspended"]:
                 continue
             wanted = tuple(sorted(filter(None, line["line"].split("|"))))

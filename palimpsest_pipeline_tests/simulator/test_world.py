@@ -11,6 +11,7 @@ from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.simulator.timeline import Timeline
 from palimpsest_pipeline.simulator.truth import collect_truth
 from palimpsest_pipeline.simulator.world import FIXTURES_BY_PLATFORM_SET, apportion_fixtures, build_world
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET
 
 from .reading import ask, bet9ja_groups, bet9ja_list, betpawa_list, detail_path, get, sportybet_list
 
@@ -36,17 +37,17 @@ def test_each_set_of_platforms_lists_exactly_its_share_of_the_fixtures() -> None
 
 def test_bet9ja_has_one_and_a_half_listings_per_fixture_and_every_platform_two_hundred_tournaments() -> None:
     world = build_world(7, 1500, EPOCH)
-    bet9ja = [listing for listing in world.listings[Platform.BET9JA] if listing.fixture.sr_id]
+    bet9ja = [listing for listing in world.listings[BET9JA] if listing.fixture.sr_id]
     assert len(bet9ja) / len({listing.fixture.number for listing in bet9ja}) == pytest.approx(1.53, abs=0.001)
-    for platform in Platform:
+    for platform in PLATFORMS:
         assert len({listing.group_id for listing in world.listings[platform]}) > 200
-    assert sum(tournament.names[Platform.BETPAWA] == "Premier League" for tournament in world.tournaments) > 10
+    assert sum(tournament.names[BETPAWA] == "Premier League" for tournament in world.tournaments) > 10
 
 
 def test_a_duplicate_shares_the_kickoff_and_offers_fewer_markets() -> None:
     world = build_world(7, 300, EPOCH)
-    originals = {one.fixture.number: one for one in world.listings[Platform.BET9JA] if not one.is_duplicate}
-    duplicates = [one for one in world.listings[Platform.BET9JA] if one.is_duplicate]
+    originals = {one.fixture.number: one for one in world.listings[BET9JA] if not one.is_duplicate}
+    duplicates = [one for one in world.listings[BET9JA] if one.is_duplicate]
     assert duplicates
     for one in duplicates:
         assert one.group_id != originals[one.fixture.number].group_id
@@ -56,7 +57,7 @@ def test_a_duplicate_shares_the_kickoff_and_offers_fewer_markets() -> None:
 def test_ids_are_unique_on_each_platform() -> None:
     world = build_world(7, 1500, EPOCH)
     assert len({fixture.sr_id for fixture in world.fixtures if fixture.sr_id}) == 1500
-    for platform in Platform:
+    for platform in PLATFORMS:
         ids = [listing.external_id for listing in world.listings[platform]]
         assert len(ids) == len(set(ids))
 
@@ -117,15 +118,15 @@ def test_lists_hold_what_the_trees_declare_and_what_the_truth_says(start_simulat
     simulator = start_simulator(60, betpawa_version=version)
     told = simulator.fetch_truth()
     expected = {
-        platform: {i for fixture in told["fixtures"] for i in fixture["platforms"].get(platform.value, ())}
-        for platform in Platform
+        platform: {i for fixture in told["fixtures"] for i in fixture["platforms"].get(platform, ())}
+        for platform in PLATFORMS
     }
     for one in told["unidentified"]:
         expected[Platform(one["platform"])].add(one["external_id"])
 
     paws = betpawa_list(simulator, version)
-    tree = get(simulator, Platform.BETPAWA, f"/api/sportsbook/{version}/categories/list/2")["withRegions"][0]
-    assert {event["id"] for event in paws} == expected[Platform.BETPAWA]
+    tree = get(simulator, BETPAWA, f"/api/sportsbook/{version}/categories/list/2")["withRegions"][0]
+    assert {event["id"] for event in paws} == expected[BETPAWA]
     assert len(paws) == int(tree["eventCounts"]["upcoming"])
     declared = {
         one["competition"]["id"]: int(one["eventCounts"]["upcoming"])
@@ -136,19 +137,19 @@ def test_lists_hold_what_the_trees_declare_and_what_the_truth_says(start_simulat
     assert declared == {number: node["declared"] for number, node in told["tournaments"]["betpawa"].items()}
 
     total, events = sportybet_list(simulator)
-    sports = get(
-        simulator, Platform.SPORTYBET, "/api/ng/factsCenter/popularAndSportList?sportId=sr:sport:1&productId=3"
-    )["data"]["sportList"]
+    sports = get(simulator, SPORTYBET, "/api/ng/factsCenter/popularAndSportList?sportId=sr:sport:1&productId=3")[
+        "data"
+    ]["sportList"]
     assert total == len(events) == sports[0]["eventSize"]
     matches = {event["eventId"] for event in events if event["sport"]["category"]["id"] != "sr:category:2123"}
-    assert matches == expected[Platform.SPORTYBET]
+    assert matches == expected[SPORTYBET]
     assert total - len(matches) == told["excluded"]["sportybet"] > 0
 
     groups = bet9ja_groups(simulator)
     entries = {group: bet9ja_list(simulator, group) for group in groups}
     assert groups == {group: len(found) for group, found in entries.items()}
     everything = [entry for found in entries.values() for entry in found]
-    assert {str(entry["ID"]) for entry in everything if " - " in entry["DS"]} == expected[Platform.BET9JA]
+    assert {str(entry["ID"]) for entry in everything if " - " in entry["DS"]} == expected[BET9JA]
     assert sum(" - " not in entry["DS"] for entry in everything) == told["excluded"]["bet9ja"] > 0
 
 
@@ -156,11 +157,11 @@ def test_matches_without_sportradar_id_are_listed_on_every_platform(start_simula
     simulator = start_simulator(120)
     unidentified = {
         platform: [one["external_id"] for one in simulator.fetch_truth()["unidentified"] if one["platform"] == platform]
-        for platform in Platform
+        for platform in PLATFORMS
     }
     assert all(unidentified.values())
     paws = {event["id"]: event for event in betpawa_list(simulator)}
-    for external_id in unidentified[Platform.BETPAWA]:
+    for external_id in unidentified[BETPAWA]:
         assert all(widget["type"] != "SPORTRADAR" for widget in paws[external_id].get("widgets", []))
     genius = [event for event in sportybet_list(simulator)[1] if event["eventId"].startswith("sr:match:1111111")]
     carried = {

@@ -78,7 +78,7 @@ def take_in(conn: psycopg.Connection, answers: Sequence[Said], **changed: Any) -
         "cycle_id": CYCLE_ID,
         "mapping_version": "1",
         "ingested_at": INGESTED_AT,
-        "lock_key": 1,
+        "platform": "betpawa",
     }
     return history.ingest_answers(conn, capture_frame(answers), row_frame(answers), **{**constants, **changed})
 

@@ -9,12 +9,13 @@ import psycopg
 from palimpsest_pipeline.domain.enums import Platform, Scope, Trigger
 from palimpsest_pipeline.domain.instants import floor_to_hour, make_cycle_id
 from palimpsest_pipeline.storage.catalog import listings as store
+from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA, PLATFORMS
 
 START = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 KICKOFF = datetime(2026, 5, 3, 18, 0, tzinfo=UTC)
 
 
-def cycle(minutes: int, scope: Scope = Scope.FULL, home: Platform = Platform.BETPAWA) -> store.CycleFacts:
+def cycle(minutes: int, scope: Scope = Scope.FULL, home: Platform = BETPAWA) -> store.CycleFacts:
     """A cycle so many minutes after START; its discovery ends one minute later."""
     begun = START + timedelta(minutes=minutes)
     return store.CycleFacts(
@@ -87,11 +88,11 @@ def write(
     )
 
     def discovery() -> None:
-        store.write_discovery(conn, facts, manifest_frame(manifests), tournament_frame(at, shown))
+        store.write_discovery(conn, facts, manifest_frame(manifests), tournament_frame(at, shown), PLATFORMS)
 
     store.write_cycle(conn, facts)
     if manifests_first:
         discovery()
-    store.write_listings(conn, facts.cycle_id, frame)
+    store.write_listings(conn, facts.cycle_id, frame, PLATFORMS)
     if not manifests_first:
         discovery()

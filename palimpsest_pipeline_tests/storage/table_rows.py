@@ -10,6 +10,9 @@ import sqlalchemy as sa
 from palimpsest_pipeline.storage.db.copy_frames import copy_rows
 from palimpsest_pipeline.storage.marts.cycle_marts import get_frame_schema
 from palimpsest_pipeline.storage.tables import metadata
+from palimpsest_pipeline.storage.tables.base import PLATFORM
+from palimpsest_pipeline.storage.tables.current_prices import PLATFORM_LABEL
+from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA
 
 AT: Final = datetime(2026, 5, 1, 12, tzinfo=UTC)
 PLAIN: Final[tuple[tuple[type[Any], Any], ...]] = (
@@ -46,6 +49,8 @@ def _plain(column: sa.Column[Any], kind: Any) -> Any:
         return None
     if isinstance(column.type, sa.Enum):
         return column.type.enums[0]
+    if column.type in (PLATFORM, PLATFORM_LABEL):
+        return BETPAWA
     if isinstance(column.type, sa.dialects.postgresql.JSONB):
         return "{}"
     return next((value for plain, value in PLAIN if kind == plain or isinstance(kind, plain)), 0)

@@ -7,8 +7,9 @@ import polars as pl
 import psycopg
 import pytest
 
-from palimpsest_pipeline.domain.enums import Platform, SuspectCode
+from palimpsest_pipeline.domain.enums import SuspectCode
 from palimpsest_pipeline.storage.odds import market_lines
+from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS, SPORTYBET
 
 from .listing_worlds import KICKOFF, cycle, listing, write
 
@@ -91,13 +92,10 @@ def conn(conn: psycopg.Connection) -> psycopg.Connection:
         listing("b3", "bet9ja", sr_id=8),
         listing("b4", "bet9ja", sr_id=9, kind="simulated"),
     ]
-    manifests = [(platform, tournament, "complete") for platform in Platform for tournament in ("*", "t1")]
+    manifests = [(platform, tournament, "complete") for platform in PLATFORMS for tournament in ("*", "t1")]
     write(conn, cycle(0), rows, manifests)
     conn.execute(
         "update core.event_listings set fixture_sr_id = sr_id, is_primary = external_id in ('1', 's1', 'b1', 'b3') where kind = 'match'"
-    )
-    conn.execute(
-        "insert into core.bookmakers values ('betpawa', 'BetPawa', 1), ('sportybet', 'SportyBet', 2), ('bet9ja', 'Bet9ja', 3)"
     )
     for table in ("captures", "market_changes"):
         for day in (1, 2):
@@ -194,7 +192,7 @@ def test_each_bookmaker_lists_an_event_once(conn: psycopg.Connection) -> None:
 
 
 def test_another_home_platform_turns_the_views_round(conn: psycopg.Connection) -> None:
-    later = cycle(30, home=Platform.SPORTYBET)
+    later = cycle(30, home=SPORTYBET)
     write(conn, later, [])
     assert rows(conn, "select id from palimpsest.events") == [(listing_id(conn, "s1"),)]
     assert rows(
@@ -386,7 +384,7 @@ def test_keys_have_one_name_in_every_view(conn: psycopg.Connection) -> None:
         assert [view for view, columns in views.items() if other in columns and key not in columns] == []
     of_tournaments, under_keys_alone = (
         {"tournaments", "competitor_tournaments", "event_scrape_status"},
-        {"compared_prices", "compared_gaps"},
+        {"compared_prices", "compared_gaps", "best_price_platforms"},
     )
     of_fixtures = {view for view, columns in views.items() if "sr_id" in columns} - of_tournaments - under_keys_alone
     assert {"events", "coverage_events", "price_changes", "open_close", "lead_time"} < of_fixtures

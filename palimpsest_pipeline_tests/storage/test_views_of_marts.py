@@ -28,11 +28,6 @@ def conn(conn: psycopg.Connection) -> psycopg.Connection:
     """Fixtures 7 and 8 of one tournament, and three markets: the result, of which one outcome wins, double chance, of
     which two do, and the score, which has a line an outcome."""
     insert(
-        conn,
-        "core.bookmakers",
-        *({"platform": p, "name": p, "trust_rank": n} for n, p in enumerate(("betpawa", "sportybet", "bet9ja"), 1)),
-    )
-    insert(
         conn, "core.tournaments", {"tournament_key": "sr:17", "display_name": "Premier League", "country": "England"}
     )
     named = {

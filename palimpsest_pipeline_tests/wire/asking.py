@@ -1,15 +1,16 @@
 """Shorthands of the wire's tests: a request, a judge, a client that does not wait long, one attempt."""
 
-from palimpsest_pipeline.domain.enums import FailureClass, PayloadKind, Platform
+from palimpsest_pipeline.domain.enums import FailureClass, PayloadKind
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.instants import Clock
 from palimpsest_pipeline.domain.proxy import Proxy
 from palimpsest_pipeline.wire import HostConfig
 from palimpsest_pipeline.wire.client import PlatformClient
+from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA
 
 
 def request(path: str = "/events", **fields: object) -> Request:
-    return Request(Platform.BETPAWA, PayloadKind.DETAIL, path, **fields)  # type: ignore[arg-type]
+    return Request(BETPAWA, PayloadKind.DETAIL, path, **fields)  # type: ignore[arg-type]
 
 
 def html_is_a_block(answer: Answer) -> tuple[FailureClass, str] | None:
@@ -22,7 +23,7 @@ def client(
 ) -> PlatformClient:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     config = HostConfig(
-        Platform.BETPAWA,
+        BETPAWA,
         base_url,
         named,
         Proxy.from_url(proxy) if proxy else None,

@@ -7,12 +7,13 @@ from datetime import timedelta
 
 import pytest
 
-from palimpsest_pipeline.domain.enums import FailureClass, PayloadKind, Platform
-from palimpsest_pipeline.domain.exchange import Request
+from palimpsest_pipeline.domain.enums import FailureClass, PayloadKind
+from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.instants import Clock
 from palimpsest_pipeline.wire import HostConfig
 from palimpsest_pipeline.wire.client import PlatformClient
 from palimpsest_pipeline_tests.fixtures.loopback import Loopback, answering, hang_up, silence
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA
 
 from .asking import ask, client, html_is_a_block, request
 
@@ -25,7 +26,7 @@ async def host() -> AsyncIterator[Loopback]:
 
 async def test_of_two_spellings_of_a_header_only_the_later_is_sent(host: Loopback) -> None:
     host.script("/events", answering())
-    config = HostConfig(Platform.BETPAWA, host.base_url, {"user-agent": "ours", "User-Agent": "theirs"})
+    config = HostConfig(BETPAWA, host.base_url, {"user-agent": "ours", "User-Agent": "theirs"})
     async with PlatformClient(config, Clock()) as asking:
         await ask(asking)
     assert host.requests[0].headers.getall("user-agent") == ["theirs"]
@@ -97,7 +98,7 @@ async def test_a_path_cannot_leave_the_host(host: Loopback, path: str) -> None:
 async def test_a_request_to_another_platform_is_refused(host: Loopback) -> None:
     async with client(host.base_url) as asking:
         with pytest.raises(ValueError, match="bet9ja"):
-            await asking.send(Request(Platform.BET9JA, PayloadKind.TREE, "/events"), 1, html_is_a_block)
+            await asking.send(Request(BET9JA, PayloadKind.TREE, "/events"), 1, html_is_a_block)
 
 
 async def test_an_answer_says_which_attempt_it_is(host: Loopback) -> None:
@@ -124,4 +125,17 @@ async def test_an_attempt_that_is_cancelled_leaves_the_client_usable(host: Loopb
 )
 def test_a_client_that_could_never_have_an_answer_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must be"):
-        HostConfig(Platform.BETPAWA, "http://127.0.0.1", {}, **wrong)  # type: ignore[arg-type]
+        HostConfig(BETPAWA, "http://127.0.0.1", {}, **wrong)  # type: ignore[arg-type]
+
+
+async def test_the_dialect_says_what_a_refusal_of_its_sites_edge_means(host: Loopback) -> None:
+    def judge(answer: Answer) -> tuple[FailureClass, str] | None:
+        return (FailureClass.SESSION_EXPIRED, "renew it") if answer.status == 403 else None
+
+    host.script("/events", answering(403, b"<html>denied</html>", "text/html"), answering(503, b"<html>busy</html>"))
+    async with client(host.base_url) as asking:
+        answers = [await asking.send(request(), attempt, judge) for attempt in (1, 2)]
+    assert [(answer.failure, answer.failure_detail) for answer in answers] == [
+        (FailureClass.SESSION_EXPIRED, "renew it"),
+        (FailureClass.TRANSIENT, "HTTP 503"),
+    ]

@@ -11,10 +11,10 @@ import pytest
 from palimpsest_pipeline.domain.enums import FailureClass, PayloadKind, Platform
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.instants import Clock
-from palimpsest_pipeline.platforms.registry import build_adapters
 from palimpsest_pipeline.wire import HostConfig
 from palimpsest_pipeline.wire.client import PlatformClient
 from palimpsest_pipeline_tests.fixtures.loopback import Loopback, Responder, answering
+from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS, build_adapters
 
 F, K = FailureClass, PayloadKind
 ADAPTERS = build_adapters()
@@ -40,7 +40,7 @@ async def asked(host: Loopback, platform: Platform, kind: PayloadKind, responder
         return await client.send(Request(platform, kind, "/question"), 1, ADAPTERS[platform].judge)
 
 
-@pytest.mark.parametrize("platform", Platform)
+@pytest.mark.parametrize("platform", PLATFORMS)
 @pytest.mark.parametrize(
     ("kind", "responder", "failure"),
     [
@@ -92,7 +92,7 @@ async def test_live_and_from_what_is_kept_it_is_the_same_failure(
     assert host.asked("/question") == 1
 
 
-@pytest.mark.parametrize("platform", Platform)
+@pytest.mark.parametrize("platform", PLATFORMS)
 @pytest.mark.parametrize(
     ("responder", "failure", "said"),
     [
@@ -122,7 +122,7 @@ async def test_a_body_that_cannot_be_had_is_typed_by_its_status_first(
     assert said in live.failure_detail
 
 
-@pytest.mark.parametrize("platform", Platform)
+@pytest.mark.parametrize("platform", PLATFORMS)
 async def test_the_user_agent_of_the_settings_replaces_the_dialects_own(host: Loopback, platform: Platform) -> None:
     host.script("/question", answering())
     for name in ("user-agent", "User-Agent"):

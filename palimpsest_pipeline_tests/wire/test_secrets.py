@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.domain.proxy import Proxy
 from palimpsest_pipeline.domain.secrets import list_store_secrets, redact
 from palimpsest_pipeline.landing.schema import build_frame
 from palimpsest_pipeline.wire import HostConfig
 from palimpsest_pipeline_tests.fixtures.loopback import Loopback, answering
+from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA
 
 from .asking import Clock, PlatformClient, ask
 
@@ -45,7 +45,7 @@ def client(base_url: str, place: str) -> PlatformClient:
     proxy = Proxy.from_url(f"http://{CREDENTIALS}@{place}")
     headers = {"cookie": "session=marker-cookie", "accept": "*/*"}
     return PlatformClient(
-        HostConfig(Platform.BETPAWA, base_url, headers, proxy, 2, 2, 5, 100_000, ("session=marker-cookie",)), Clock()
+        HostConfig(BETPAWA, base_url, headers, proxy, 2, 2, 5, 100_000, ("session=marker-cookie",)), Clock()
     )
 
 
@@ -162,7 +162,7 @@ async def test_an_answer_s_json_stays_as_it_came_even_where_it_holds_a_secret() 
             answering(body=b'{"name":"marker-cookie"}'),
             answering(status=500, body=b"you sent marker-cookie"),
         )
-        config = HostConfig(Platform.BETPAWA, host.base_url, {}, None, 2, 2, 5, 100_000, ("marker-cookie",))
+        config = HostConfig(BETPAWA, host.base_url, {}, None, 2, 2, 5, 100_000, ("marker-cookie",))
         async with PlatformClient(config, Clock()) as asking:
             assert (await ask(asking)).body == b'{"name":"marker-cookie"}'
             assert (await ask(asking)).body == b"you sent ***"

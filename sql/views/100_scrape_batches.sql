@@ -19,7 +19,7 @@ select
                 order by r.platform <> b.home_platform, k.trust_rank nulls last, r.platform
             )
             from ops.scrape_runs r
-            left join core.bookmakers k using (platform)
+            left join ops.platforms k using (platform)
             where r.cycle_id = b.cycle_id
         ),
         b.status

@@ -21,7 +21,7 @@ cross join lateral (
     from (
         select e.platform, e.external_id from core.event_listings e where e.fixture_sr_id = f.sr_id and e.is_primary and e.deleted_at is null
     ) p
-    left join core.bookmakers k using (platform)
+    left join ops.platforms k using (platform)
 ) l
 where l.at_home and l.n_platforms > 1;
 

@@ -2,30 +2,14 @@ create view palimpsest.coverage_tournaments as
 with latest as (
     select c.cycle_id from palimpsest.coverage_cycles c where c.is_latest
 ),
-seen as (
-    select
-        t.tournament_key,
-        t.platform,
-        -- A count is 0 or null: null when the platform could not be observed. Without a fixture of home, the platform's discovery as a whole decides.
-        case when t.n_platform > 0 or (case when t.n_home > 0 then t.n_undetermined = 0 else r.evidence <> 'partial' end) then t.n_platform end as n
-    from mart.coverage_tournament t
-    join latest using (cycle_id)
-    join mart.match_rate_platform r using (cycle_id, platform, include_started)
-    where not t.include_started
-    union all
-    select t.tournament_key, t.home_platform, case when t.n_home > 0 or t.n_undetermined = 0 then t.n_home end
-    from mart.coverage_tournament t
-    join latest using (cycle_id)
-    where t.platform = 'any' and not t.include_started
-),
 by_platform as (
     select
         tournament_key,
-        max(n) filter (where platform = 'betpawa') as betpawa,
-        max(n) filter (where platform = 'sportybet') as sportybet,
-        max(n) filter (where platform = 'bet9ja') as bet9ja,
-        array_agg(platform order by platform) filter (where n is null) as not_looked_at
-    from seen
+        max(fixtures) filter (where platform = 'betpawa') as betpawa,
+        max(fixtures) filter (where platform = 'sportybet') as sportybet,
+        max(fixtures) filter (where platform = 'bet9ja') as bet9ja,
+        array_agg(platform order by platform) filter (where fixtures is null) as not_looked_at
+    from palimpsest.coverage_tournament_platforms
     group by tournament_key
 )
 select
@@ -58,7 +42,7 @@ join latest using (cycle_id)
 join by_platform b using (tournament_key)
 where t.platform = 'any' and not t.include_started;
 
-comment on view palimpsest.coverage_tournaments is 'Coverage of upcoming fixtures by tournament, with a column per platform, as of the latest cycle in coverage_cycles. Key: tournament_key.';
+comment on view palimpsest.coverage_tournaments is 'Coverage of upcoming fixtures by tournament, with a column for each of three platforms, as of the latest cycle in coverage_cycles; coverage_tournament_platforms has all platforms. Key: tournament_key.';
 comment on column palimpsest.coverage_tournaments.tournament_key is 'Tournament across platforms.';
 comment on column palimpsest.coverage_tournaments.sport is 'Sport.';
 comment on column palimpsest.coverage_tournaments.country is 'Country; null when no platform gives one.';
@@ -71,7 +55,7 @@ comment on column palimpsest.coverage_tournaments.undetermined is 'Fixtures whos
 comment on column palimpsest.coverage_tournaments.betpawa is 'Fixtures on BetPawa; null when it could not be observed.';
 comment on column palimpsest.coverage_tournaments.sportybet is 'Fixtures on SportyBet; null when it could not be observed.';
 comment on column palimpsest.coverage_tournaments.bet9ja is 'Fixtures on Bet9ja; null when it could not be observed.';
-comment on column palimpsest.coverage_tournaments.not_looked_at is 'Platforms whose column is null because they could not be observed; usually none.';
+comment on column palimpsest.coverage_tournaments.not_looked_at is 'Platforms that could not be observed; usually none.';
 comment on column palimpsest.coverage_tournaments.unidentified_listings is 'Listings of all platforms without a SportRadar id. No other count includes them.';
 comment on column palimpsest.coverage_tournaments.listed_by_home_rate is 'Fixtures on home / total, in [0, 1]: the share of the tournament that home lists.';
 comment on column palimpsest.coverage_tournaments.home_covered_rate is 'matched / fixtures on home, in [0, 1]; null when home has none. It is the share of home''s fixtures that a competitor also has, and does not show how many home lacks.';

@@ -48,7 +48,7 @@ comment on column palimpsest.competitor_only_events.sport is 'Sport.';
 comment on column palimpsest.competitor_only_events.country is 'Country; null when no platform gives one.';
 comment on column palimpsest.competitor_only_events.tournament_key is 'Tournament across platforms.';
 comment on column palimpsest.competitor_only_events.tournament is 'Tournament name: home''s, otherwise the most trusted platform''s.';
-comment on column palimpsest.competitor_only_events.metadata_source is 'Platform whose claim was chosen: by trust, SportyBet before Bet9ja.';
+comment on column palimpsest.competitor_only_events.metadata_source is 'Platform whose claim was chosen: the most trusted one.';
 comment on column palimpsest.competitor_only_events.platform is 'Platform that lists it.';
 comment on column palimpsest.competitor_only_events.external_id is 'The platform''s own event id (of its primary listing, if it has several).';
 comment on column palimpsest.competitor_only_events.platform_name is 'Both sides as the platform writes them, home side first.';

@@ -20,10 +20,14 @@ select
     s.sportybet * 0.001 as sportybet_odds,
     s.bet9ja * 0.001 as bet9ja_odds,
     b.home_platform::text as home_platform,
+    b.home_odds_milli[r.place] * 0.001 as home_odds,
     b.rank_home[r.place] = 1 and not r.is_tied as home_is_best,
     case when b.rank_home[r.place] is not null then r.is_tied end as home_tied_best,
     b.rank_home[r.place] as rank_home,
-    (num_nonnulls(s.betpawa, s.sportybet, s.bet9ja) - 1)::smallint as n_compared,
+    (
+        select count(*)::smallint from generate_subscripts(b.compared_milli, 1) k
+        where b.compared_milli[k][r.place] is not null and (b.compared_off_masks[k] >> (r.place - 1)) & 1 = 0
+    ) as n_compared,
     case when b.fair_sum ~ '^\d+$' then b.fair_sum::smallint end as winners_k,
     b.cross_book_sum_inverse,
     b.arb,
@@ -47,6 +51,9 @@ from (
         max(p.cross_book_sum_inverse) as cross_book_sum_inverse,
         bool_or(p.arb) as arb,
         max(c.as_of) as as_of,
+        array_agg(p.platform_odds_milli order by p.platform) filter (where c.comparable and p.platform_odds_milli is not null) as compared_milli,
+        array_agg(coalesce(p.platform_off_mask, 0) order by p.platform)
+            filter (where c.comparable and p.platform_odds_milli is not null) as compared_off_masks,
         max(p.platform_odds_milli) filter (where p.platform = 'betpawa' and c.comparable) as betpawa_milli,
         max(p.platform_off_mask) filter (where p.platform = 'betpawa') as betpawa_off_mask,
         max(p.platform_odds_milli) filter (where p.platform = 'sportybet' and c.comparable) as sportybet_milli,
@@ -89,7 +96,7 @@ cross join lateral (
 join mart.compared_listing c on c.sr_id = b.sr_id and c.platform = r.best_platform
 where r.best_platform is not null;
 
-comment on view palimpsest.best_prices is 'Best current price of each outcome that home sells, with a column per platform, of fixtures that have not begun. An outcome that home does not list, or that cannot be backed there, is not in this view, even if others offer it: see gaps. Key: sr_id, market_key, specifier, outcome_key.';
+comment on view palimpsest.best_prices is 'Best current price of each outcome that home sells, with a column for each of three platforms (best_price_platforms has all), of fixtures that have not begun. An outcome that home does not list, or that cannot be backed there, is not in this view, even if others offer it: see gaps. Key: sr_id, market_key, specifier, outcome_key.';
 comment on column palimpsest.best_prices.sr_id is 'SportRadar id.';
 comment on column palimpsest.best_prices.home_team is 'Home side in the chosen claim.';
 comment on column palimpsest.best_prices.away_team is 'Away side in the chosen claim.';
@@ -110,6 +117,7 @@ comment on column palimpsest.best_prices.betpawa_odds is 'Decimal odds on BetPaw
 comment on column palimpsest.best_prices.sportybet_odds is 'Decimal odds on SportyBet; null when the outcome cannot be backed there, or not be compared with home.';
 comment on column palimpsest.best_prices.bet9ja_odds is 'Decimal odds on Bet9ja; null when the outcome cannot be backed there, or not be compared with home.';
 comment on column palimpsest.best_prices.home_platform is 'Home platform for which it was computed.';
+comment on column palimpsest.best_prices.home_odds is 'Decimal odds on home.';
 comment on column palimpsest.best_prices.home_is_best is 'True when home alone has the best price; null when home is comparable with none.';
 comment on column palimpsest.best_prices.home_tied_best is 'True when home shares the best price with another platform; null like home_is_best.';
 comment on column palimpsest.best_prices.rank_home is 'Rank of home: 1 + the number of comparable competitors with a better price; null like home_is_best.';

@@ -22,7 +22,7 @@ from palimpsest_pipeline.storage.odds import current_markets
 
 from ..asset_metadata import build_metadata, build_table_metadata
 from ..cycle_checks import make_cycle_check
-from ..derive_run import derive_run, find_products, raise_for_failed_cycles
+from ..derive_run import derive_run, find_product, raise_for_failed_cycles
 from ..landing.assets import discovery_payloads, odds_payloads
 from ..partitions import day_partitions
 from ..plots import draw_plots
@@ -47,7 +47,7 @@ def _materialize(
         pipeline,
         context.run,
         cycles,
-        find_products(pipeline, product),
+        find_product(product),
         lambda manifests: derive_product(pipeline, product, manifests),
     )
     context.log.info(f"{product}: {derivation.describe()}")

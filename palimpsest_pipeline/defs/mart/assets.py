@@ -9,14 +9,14 @@ from palimpsest_pipeline.domain.enums import TriageStatus
 from palimpsest_pipeline.landing import Manifest
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.derive_hour import DerivedCycles, DeriveProduct, derive_cycles
-from palimpsest_pipeline.pipeline.ingest.core_products import list_marks
+from palimpsest_pipeline.pipeline.ingest.core_products import make_core_needs
 from palimpsest_pipeline.pipeline.marts import derive_marts
 from palimpsest_pipeline.storage.derivation import derived_products
 from palimpsest_pipeline.storage.marts import asset_trends, mapping_ledger, mart_reader
 
 from ..asset_metadata import build_metadata, build_table_metadata, stringify_values
 from ..core.assets import matched_events, odds_snapshots
-from ..derive_run import RunDerivation, derive_run, find_products, raise_for_failed_cycles
+from ..derive_run import RunDerivation, derive_run, find_product, raise_for_failed_cycles
 from ..partitions import day_partitions
 from ..plots import draw_plots
 from ..run_cycles import find_cycles_or_skip
@@ -55,12 +55,11 @@ def _derive_product(
     cycles = find_cycles_or_skip(context, pipeline)
     if cycles is None:
         return None
-    marks = list_marks(needs, pipeline.platforms)
 
     def derive_manifests(manifests: Sequence[Manifest]) -> DerivedCycles:
-        return derive_cycles(pipeline, manifests, "mart", product, derive_cycle, needs=marks)
+        return derive_cycles(pipeline, manifests, "mart", product, derive_cycle, needs=make_core_needs(needs))
 
-    derivation = derive_run(pipeline, context.run, cycles, find_products(pipeline, product), derive_manifests)
+    derivation = derive_run(pipeline, context.run, cycles, find_product(product), derive_manifests)
     derivation.raise_errors()
     return derivation
 

@@ -15,6 +15,7 @@ from palimpsest_pipeline.domain.enums import FreshnessFamily, Platform
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.kickoff_slots import LOOK_BACK, report_slots
 from palimpsest_pipeline.pipeline.monitoring.freshness import FamilyAge, measure_ages
+from palimpsest_pipeline.settings import load_settings
 from palimpsest_pipeline.storage.db import drift
 
 from ..asset_metadata import list_written_tables
@@ -60,6 +61,7 @@ def _build_spec(asset: dg.AssetKey | Sequence[str], name: str, description: str)
     )
 
 
+# The active platforms are read only once, like the first day: Dagster shows the checks that exist when it starts.
 FRESHNESS_SPECS: Final[Mapping[tuple[FreshnessFamily, Platform | None], dg.AssetCheckSpec]] = {
     (FreshnessFamily.DISCOVERY, None): _build_spec(
         ("landing", "discovery_payloads"),
@@ -69,10 +71,10 @@ FRESHNESS_SPECS: Final[Mapping[tuple[FreshnessFamily, Platform | None], dg.Asset
     **{
         (FreshnessFamily.ODDS, platform): _build_spec(
             ODDS_ASSET,
-            f"odds_of_{platform}_are_fresh",
+            f"odds_of_{platform.replace('-', '_')}_are_fresh",
             f"The newest answer of {platform} in the history is not too old.",
         )
-        for platform in Platform
+        for platform in load_settings().platforms
     },
     (FreshnessFamily.COVERAGE, None): _build_spec(
         ("mart", "match_rate_platform"),

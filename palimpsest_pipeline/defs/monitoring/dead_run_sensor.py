@@ -65,9 +65,9 @@ def _find_underived_days(
 
     A cycle that is not in the landing (its writes failed, or its hour was removed) is left out: it cannot be derived.
     """
-    core = make_due_query(pipeline, [product for product in list_products(pipeline) if product.schema == "core"])
     first = pipeline.clock.now() - timedelta(days=pipeline.settings.landing_retention_days)
     with pipeline.connect() as conn:
+        core = make_due_query(pipeline, conn, [product for product in list_products() if product.schema == "core"])
         cycles = read_due_cycles(conn, core, first)
     run_ids = [cycle.run_id for cycle in cycles if cycle.run_id]
     runs = instance.get_runs(dg.RunsFilter(run_ids=run_ids)) if run_ids else []

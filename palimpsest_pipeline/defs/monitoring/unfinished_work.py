@@ -12,7 +12,7 @@ from typing import Final
 import dagster as dg
 
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.due_products import make_due_query
+from palimpsest_pipeline.pipeline.due_products import list_cycles_without_pack, make_due_query
 from palimpsest_pipeline.pipeline.replay_plan import plan_hours
 from palimpsest_pipeline.storage.derivation.due_products import read_due_hours
 
@@ -78,13 +78,14 @@ def find_unfinished_work(
     with pipeline.connect() as conn:
         suspected = set(
             read_due_hours(
-                conn, make_due_query(pipeline), now - timedelta(minutes=pipeline.settings.stuck_after_minutes)
+                conn, make_due_query(pipeline, conn), now - timedelta(minutes=pipeline.settings.stuck_after_minutes)
             )
         )
+        suspected.update(cycle.partition_hour for cycle in list_cycles_without_pack(pipeline, conn))
         if failed:
             suspected.update(
                 hour
-                for hour in read_due_hours(conn, make_due_query(pipeline), now)
+                for hour in read_due_hours(conn, make_due_query(pipeline, conn), now)
                 if format_day_key(hour.date()) in failed
             )
     hours = sorted(suspected & landed, reverse=True)
@@ -93,8 +94,8 @@ def find_unfinished_work(
         (plan,) = plan_hours(pipeline, hour, hour)
         if plan.can_be_derived:
             due[plan.key] = plan.why()
-        elif plan.due:
-            refused[plan.key] = "; ".join(cycle.sentence for cycle in plan.damaged_cycles)
+        elif cycles := (*(plan.damaged_cycles if plan.due else ()), *plan.cycles_without_pack):
+            refused[plan.key] = "; ".join(cycle.sentence for cycle in cycles)
     return UnfinishedWork(due, refused, failed, len(hours[MAX_PLANNED_HOURS:]))
 
 

@@ -167,7 +167,7 @@ def divide_or_null(numerator: str, denominator: str) -> pl.Expr:
 
 def build_constant_columns(universe: CoverageUniverse) -> tuple[pl.Expr, pl.Expr]:
     """Return the columns with equal values in all rows of a universe: as_of and home_platform."""
-    return pl.lit(universe.as_of, INSTANT).alias("as_of"), pl.lit(universe.home.value).alias("home_platform")
+    return pl.lit(universe.as_of, INSTANT).alias("as_of"), pl.lit(universe.home).alias("home_platform")
 
 
 def _build_missing_columns() -> tuple[pl.Expr, pl.Expr]:

@@ -104,7 +104,7 @@ def _count_fixtures(universe: CoverageUniverse) -> pl.DataFrame:
     A competitor's row compares the competitor with home. The row `all` counts the fixtures of all platforms. Home's row
     counts those of them that home lists.
     """
-    home = universe.home.value
+    home = universe.home
     union_pairs = universe.pairs.filter(pl.col("platform") == ANY_COMPETITOR)
     home_pairs = union_pairs.filter("on_home").with_columns(platform=pl.lit(home), on_platform=pl.lit(value=True))
     all_pairs = union_pairs.with_columns(platform=pl.lit(ALL_PLATFORMS), on_platform=pl.lit(value=True))
@@ -177,9 +177,8 @@ def _find_weakest_evidence(universe: CoverageUniverse) -> pl.DataFrame:
         "platform", rank=rank_evidence(pl.col("evidence"))
     )
     ranks = dict(platform_ranks.iter_rows())
-    rank_by_platform = {
-        p.value: max(ranks.get(p.value, PARTIAL_RANK), ranks.get(universe.home.value, PARTIAL_RANK))
-        for p in universe.platforms
+    rank_by_platform: dict[str, int] = {
+        p: max(ranks.get(p, PARTIAL_RANK), ranks.get(universe.home, PARTIAL_RANK)) for p in universe.platforms
     }
     rank_by_platform[ALL_PLATFORMS] = max(rank_by_platform.values())
     frame = pl.DataFrame(
@@ -192,7 +191,9 @@ def _find_weakest_evidence(universe: CoverageUniverse) -> pl.DataFrame:
 def _build_completeness(
     universe: CoverageUniverse, completeness_by_platform: Mapping[Platform, Completeness]
 ) -> pl.DataFrame:
-    completeness = {p.value: completeness_by_platform.get(p, Completeness.FAILED).value for p in universe.platforms}
+    completeness: dict[str, str] = {
+        p: completeness_by_platform.get(p, Completeness.FAILED).value for p in universe.platforms
+    }
     values = set(completeness.values())
     completeness[ALL_PLATFORMS] = values.pop() if len(values) == 1 else Completeness.PARTIAL.value
     return pl.DataFrame(

@@ -10,6 +10,7 @@ from typing import Final
 import polars as pl
 
 from palimpsest_pipeline.domain.enums import Completeness, FailureClass, PayloadKind, Platform, Scope
+from palimpsest_pipeline.domain.exchange import INCOMPLETE_BOOK_PREFIX
 from palimpsest_pipeline.domain.schemas import INSTANT
 
 DISCOVERY, CAPTURE, STORAGE = "discovery", "capture", "storage"
@@ -40,10 +41,13 @@ RUN_QUALITY_SCHEMA: Final[dict[str, pl.DataType]] = {
 ANSWERS_SCHEMA: Final[dict[str, pl.DataType]] = {
     "platform": pl.String(),
     "kind": pl.String(),
+    "path": pl.String(),
+    "params": pl.String(),
     "external_id": pl.String(),
     "attempt": pl.Int16(),
     "status": pl.Int16(),
     "failure": pl.String(),
+    "failure_detail": pl.String(),
     "requested_at": INSTANT,
     "received_at": INSTANT,
     "observed_at": INSTANT,
@@ -85,7 +89,7 @@ def build_run_quality(
     medians: pl.DataFrame,
     as_of: datetime,
     scope: Scope,
-    platforms: Sequence[Platform | str],
+    platforms: Sequence[Platform],
 ) -> pl.DataFrame:
     """Return one row per platform and stage, columns `RUN_QUALITY_SCHEMA`, sorted by these.
 
@@ -138,7 +142,7 @@ def _add_stage(answers: pl.DataFrame) -> pl.DataFrame:
     """Return the attempts with their stage, result, duration, and whether their Age header was ignored.
 
     Attempt 0 is a request that was not sent, to spare the host: it is an error without a duration. An Age header was
-    ignored when it did not move `observed_at`.
+    ignored when it did not move `observed_at`. A good answer of a book that failed is no error, and not usable.
     """
     is_usable = pl.col("failure").is_null()
     is_unsent = pl.col("attempt") == 0
@@ -146,6 +150,7 @@ def _add_stage(answers: pl.DataFrame) -> pl.DataFrame:
     return answers.with_columns(
         stage=pl.when(pl.col("kind") == PayloadKind.DETAIL.value).then(pl.lit(CAPTURE)).otherwise(pl.lit(DISCOVERY)),
         usable=is_usable,
+        is_error=~is_usable & ~pl.col("failure_detail").fill_null("").str.starts_with(INCOMPLETE_BOOK_PREFIX),
         settled=is_usable | (pl.col("failure") == FailureClass.NOT_FOUND.value),
         age_ignored=(pl.col("headers").str.json_path_match("$.age") != "0")
         & (pl.col("observed_at") == pl.col("received_at")),
@@ -170,8 +175,8 @@ def _build_grid(staged: pl.DataFrame, manifests: pl.DataFrame, names: list[str],
 def _count_requests(staged: pl.DataFrame) -> pl.DataFrame:
     """Return the numbers of answers and listings, and the times, per platform and stage.
 
-    Usable answers, requested listings and completed listings are counted. The storage stage has the numbers of the
-    capture stage, without bytes, ignored Age headers and times.
+    Usable answers, requested listings and completed listings are counted; the answers of one book count as one. The
+    storage stage has the numbers of the capture stage, without bytes, ignored Age headers and times.
     """
     counted = staged.group_by(_STAGE_KEY).agg(
         pl.col("usable").sum().alias("n_usable"),
@@ -183,6 +188,9 @@ def _count_requests(staged: pl.DataFrame) -> pl.DataFrame:
         pl.col("bytes").sum(),
         (pl.col("received_at").max() - pl.col("requested_at").min()).dt.total_seconds(fractional=True).alias("wall_s"),
     )
+    counted = counted.join(_count_books(staged), on=_STAGE_KEY, how="left").select(
+        pl.exclude("n_usable", "n_books"), n_usable=pl.coalesce("n_books", "n_usable")
+    )
     nothing_sent = (
         pl.lit(None, pl.Float64).alias("p50_ms"),
         pl.lit(None, pl.Float64).alias("p95_ms"),
@@ -193,10 +201,27 @@ def _count_requests(staged: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([counted, storage])
 
 
+def _count_books(staged: pl.DataFrame) -> pl.DataFrame:
+    """Return the number of books in the usable answers, per platform and stage.
+
+    A book may have several answers. Each book of a listing has an answer to its first request, and none twice.
+    """
+    book_key = [*_STAGE_KEY, "external_id"]
+    return (
+        staged.filter("usable", pl.col("stage") == CAPTURE)
+        .group_by(*book_key, "path", "params")
+        .agg(n_books=pl.len())
+        .group_by(book_key)
+        .agg(pl.col("n_books").max())
+        .group_by(_STAGE_KEY)
+        .agg(pl.col("n_books").sum())
+    )
+
+
 def _count_errors(staged: pl.DataFrame) -> pl.DataFrame:
     entry = pl.lit('"') + pl.col("failure") + pl.lit('":') + pl.col("n").cast(pl.String)
     return (
-        staged.filter(~pl.col("usable"))
+        staged.filter("is_error")
         .group_by(*_STAGE_KEY, "failure")
         .agg(pl.len().alias("n"))
         .sort(*_STAGE_KEY, "failure")

@@ -11,7 +11,7 @@ from typing import Final
 import polars as pl
 
 from palimpsest_pipeline.domain.enums import ListingKind, Platform, PresenceEvidence
-from palimpsest_pipeline.domain.platform_trust import order_by_trust
+from palimpsest_pipeline.domain.platform_trust import put_home_first
 from palimpsest_pipeline.domain.schemas import INSTANT
 
 ANY_COMPETITOR: Final = "any"
@@ -69,13 +69,13 @@ class CoverageUniverse:
         tournaments: pl.DataFrame,
         *,
         as_of: datetime,
-        home: Platform | str,
-        platforms: Sequence[Platform | str],
+        home: Platform,
+        platforms: Sequence[Platform],
     ) -> "CoverageUniverse":
         """Return the universe of the listings `identified` as of an instant.
 
         `identified` has `evidence` and `stale_since`. `fixtures`, `links` and `tournaments` are the result of matching
-        these listings with home as the most trusted platform. `looked_tournaments` has the columns
+        these listings with home first in trust. `platforms` are in order of trust. `looked_tournaments` has the columns
         `domain.schemas.LOOKED_TOURNAMENTS`.
 
         Raises ValueError on a naive `as_of`, when home is not among the platforms, without a competitor, and on
@@ -123,8 +123,8 @@ def rank_evidence(evidence: pl.Expr) -> pl.Expr:
     return evidence.replace_strict(_RANK_BY_EVIDENCE, return_dtype=pl.Int8)
 
 
-def _order_platforms(home: Platform | str, platforms: Sequence[Platform | str]) -> tuple[Platform, ...]:
-    order = order_by_trust(home, platforms)
+def _order_platforms(home: Platform, platforms: Sequence[Platform]) -> tuple[Platform, ...]:
+    order = put_home_first(home, platforms)
     if len(order) == 1:
         raise ValueError(f"coverage compares {home} with competitors: give at least one")
     return order

@@ -116,9 +116,15 @@ class BackfillReport:
 def mark_due(pipeline: Pipeline, hours: Iterable[PlannedHour]) -> None:
     """Make all products of these hours' cycles due again.
 
-    Cycles that are damaged in the landing are left out and keep their rows, because they cannot be derived again.
+    Cycles that are damaged in the landing, and cycles of a pack that cannot be used, are left out and keep their rows,
+    because they cannot be derived again.
     """
-    cycle_ids = [cycle.cycle_id for hour in hours for cycle in hour.landed_cycles if cycle.is_whole]
+    cycle_ids = [
+        cycle.cycle_id
+        for hour in hours
+        for cycle in hour.landed_cycles
+        if cycle.is_whole and not pipeline.list_unusable_platforms(cycle.platforms)
+    ]
     with pipeline.connect() as conn:
         derived_products.mark_cycles_due(conn, cycle_ids)
 

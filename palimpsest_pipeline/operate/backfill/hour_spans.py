@@ -84,12 +84,11 @@ def _collect_errors(pipeline: Pipeline, span: HourSpan, run_error: str, checks: 
     An hour gets the errors of its cycles, or the run's error `run_error` if no cycle has one. `checks` are the blocking
     checks that stopped the run. When no product is due and no cycle is bad, every hour gets the error of the run.
     """
-    due_query = make_due_query(
-        pipeline, [product for product in list_products(pipeline) if product.schema == span.stage]
-    )
     first, end_at = span.hours[0], span.hours[-1] + HOUR
     messages_by_hour: dict[datetime, dict[str, None]] = {}
     with pipeline.connect() as conn:
+        products = [product for product in list_products() if product.schema == span.stage]
+        due_query = make_due_query(pipeline, conn, products)
         due = [
             product for product in read_due_products(conn, due_query, first=first, end=end_at) if not product.is_gone
         ]

@@ -10,7 +10,7 @@ from typing import Final
 from palimpsest_pipeline.domain.enums import PayloadKind, Platform
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.settings import Settings
+from palimpsest_pipeline.settings import Settings, name_platform_variable
 from palimpsest_pipeline.wire.client import PlatformClient
 
 from .findings import Finding
@@ -30,7 +30,7 @@ def check_platforms(settings: Settings) -> list[Finding]:
 async def _probe_platforms(pipeline: Pipeline) -> list[Finding]:
     answers = await asyncio.gather(*(_probe_platform(pipeline, platform) for platform in pipeline.platforms))
     return [
-        judge_answer(platform, pipeline.settings.platform(platform).base_url, answer)
+        judge_answer(platform, pipeline.settings.get_platform(platform).base_url, answer)
         for platform, answer in zip(pipeline.platforms, answers, strict=True)
     ]
 
@@ -48,7 +48,7 @@ async def _probe_platform(pipeline: Pipeline, platform: Platform) -> Answer:
 
 def judge_answer(platform: Platform, base_url: str, answer: Answer) -> Finding:
     """Return the finding for one answer to a request for the base URL."""
-    name = f"platform {platform.value}"
+    name = f"platform {platform}"
     if answer.status is None:
         return Finding(
             name,
@@ -61,7 +61,7 @@ def judge_answer(platform: Platform, base_url: str, answer: Answer) -> Finding:
             name,
             False,
             f"{text}: the platform refuses this address, as it commonly does for data centres. The API may behave "
-            f"differently, but probably refuses it too: set PALIMPSEST_{platform.value.upper()}__PROXY, and the "
+            f"differently, but probably refuses it too: set {name_platform_variable(platform, 'proxy')}, and the "
             "headers that a browser sends",
         )
     if answer.status == 429 or answer.status >= 500:

@@ -16,7 +16,7 @@ from palimpsest_pipeline.domain.instants import Clock, format_hour_key
 from palimpsest_pipeline.landing import Landing, LandingError
 from palimpsest_pipeline.pipeline.context import DATABASE_NAMES, Pipeline, make_embedded_server
 from palimpsest_pipeline.pipeline.data_source import NOTE_FILE, describe_conflict, find_source
-from palimpsest_pipeline.pipeline.due_products import make_due_query
+from palimpsest_pipeline.pipeline.due_products import list_cycles_without_pack, make_due_query
 from palimpsest_pipeline.pipeline.first_day import read_first_day, read_note_time
 from palimpsest_pipeline.pipeline.live.recovery import describe_closed_cycle, recover_dead_cycles
 from palimpsest_pipeline.pipeline.monitoring.alert_channels import LogChannel, MissingChannel, make_channels
@@ -32,8 +32,8 @@ from palimpsest_pipeline.storage.odds.retention import read_departed_days
 from .findings import Finding
 from .machine import explain_unwritable
 
-BYTES_PER_FULL_CYCLE: Final = 170 * 2**20
-"""Landed bytes of a full cycle of the real platforms: some 4,500 bodies of 15-77 KB compressed."""
+BYTES_PER_PLATFORM: Final = 57 * 2**20
+"""Landed bytes of a platform in a full cycle, at full size (some 1,500 bodies of 15-77 KB compressed)."""
 MIN_SERVER_VERSION: Final = 150000
 CLOCK_TOLERANCE: Final = timedelta(seconds=2)
 NOT_RUNNING_DETAIL: Final = "not checked while the embedded Postgres does not run"
@@ -189,13 +189,15 @@ def check_derived_products(settings: Settings) -> Finding:
     pipeline = Pipeline(settings)
     try:
         with pipeline.connect() as conn:
-            query = make_due_query(pipeline)
+            query = make_due_query(pipeline, conn)
             hours = read_due_hours(conn, query, pipeline.clock.now() - timedelta(minutes=settings.stuck_after_minutes))
             failed = read_due_failures(conn, query)
+            without_pack = list_cycles_without_pack(pipeline, conn)
     except (DatabaseUrlError, DatabaseUnreachable, psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction):
         return Finding("derived", True, SEE_DATABASE_DETAIL)
+    pack_text = f"{len(without_pack)} cycles are not derived: {without_pack[0].sentence}" if without_pack else ""
     if not hours:
-        return Finding("derived", True, "everything that was landed")
+        return Finding("derived", not pack_text, pack_text or "everything that was landed")
     first, last = format_hour_key(hours[0]), format_hour_key(hours[-1])
     text = f"products of {len(hours)} hours are due, from {first} to {last}"
     if failed:
@@ -206,7 +208,8 @@ def check_derived_products(settings: Settings) -> Finding:
     return Finding(
         "derived",
         False,
-        f"{text}. Run `palimpsest backfill {first} {last}`, which names the cycles that it cannot derive",
+        f"{text}. Run `palimpsest backfill {first} {last}`, which names the cycles that it cannot derive"
+        f"{f'; {pack_text}' if pack_text else ''}",
     )
 
 
@@ -225,9 +228,13 @@ def check_landing(settings: Settings) -> Finding:
         .agg(pl.col("bytes").sum())["bytes"]
         .to_list()
     )
-    bytes_per_cycle = sum(full) / len(full) if full else BYTES_PER_FULL_CYCLE
+    bytes_per_cycle = sum(full) / len(full) if full else BYTES_PER_PLATFORM * len(settings.platforms)
     forecast = 24 * 60 / settings.full_cycle_minutes * bytes_per_cycle * settings.landing_retention_days / 2**30
-    basis = f"full cycles like the {len(full)} that are landed" if full else "full-size platforms"
+    basis = (
+        f"full cycles like the {len(full)} that are landed"
+        if full
+        else f"{len(settings.platforms)} full-size platforms"
+    )
     return Finding(
         "landing",
         True,

@@ -5,7 +5,7 @@ content of an answer (`books`), writing the rows (`write_core`).
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -21,12 +21,12 @@ from palimpsest_pipeline.landing.reader import LandingReader
 from palimpsest_pipeline.markets import Vocabulary
 from palimpsest_pipeline.platforms.base import PlatformAdapter
 
-from .books import Books, DecodedAnswers, decode_books, normalise_books
+from .books import Books, DecodedAnswers, decode_books, group_details, normalise_books
 
 log = logging.getLogger(__name__)
 
-MAX_KEPT_BYTES: Final = 96 * 2**20
-"""Maximum memory of the cached books: the frames of some 3,000 fixtures."""
+MAX_KEPT_BYTES: Final = 256 * 2**20
+"""Maximum memory of the cached books: the frames of some 15 million prices."""
 ANSWERS_PER_PART: Final = 64
 """Number of answers in one call of the vocabulary's normalisation.
 
@@ -58,14 +58,14 @@ class BookReader:
     def __init__(
         self,
         get_landing: Callable[[], LandingReader],
-        get_adapters: Callable[[], Mapping[Platform, PlatformAdapter]],
+        get_adapter: Callable[[Platform], PlatformAdapter],
         get_vocabulary: Callable[[], Vocabulary],
         *,
         max_bytes: int = MAX_KEPT_BYTES,
     ) -> None:
         """Create a reader with an empty cache of at most `max_bytes`."""
         self._get_landing = get_landing
-        self._get_adapters = get_adapters
+        self._get_adapter = get_adapter
         self._get_vocabulary = get_vocabulary
         self._max_bytes = max_bytes
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="books")
@@ -96,15 +96,17 @@ class BookReader:
     def read_books(self, manifest: Manifest, platform: Platform, batch_size: int) -> Iterator[Books]:
         """Yield the books of all detail answers of a platform in a landed cycle.
 
-        Books in the cache are removed from it. Other answers are read from the landing, `batch_size` at a time.
+        Books in the cache are removed from it. Other books are read from the landing, `batch_size` at a time.
         """
         for part in self._iterate_parts(manifest, platform, self.take_parts(manifest.cycle_id, platform)):
             if isinstance(part, Books):
                 yield part
                 continue
-            for first in part:  # an iterator, because a list would keep all bodies in memory at once
-                answers = chain([first], islice(part, batch_size - 1))
-                yield normalise_books([decode_books(answers, self._get_adapters()[platform])], self._get_vocabulary())
+            adapter = self._get_adapter(platform)
+            attempts = group_details(part, adapter)
+            for first in attempts:  # an iterator, because a list would keep all bodies in memory at once
+                batch = chain([first], islice(attempts, batch_size - 1))
+                yield normalise_books([decode_books(batch, adapter)], self._get_vocabulary())
 
     def iterate_parts(self, manifest: Manifest, platform: Platform) -> Iterator[Books | Iterator[Answer]]:
         """Yield a platform's detail answers of a landed cycle, as cached books or as answers to decode.
@@ -120,7 +122,7 @@ class BookReader:
 
         `cached_parts` were decoded during the scrape. Only the bodies of one segment are in memory at a time.
         """
-        segments = [segment for segment in manifest.segments if segment.platform is platform]
+        segments = [segment for segment in manifest.segments if segment.platform == platform]
         parts_by_first_segment = {part.segments[0]: part for part in cached_parts}
         del cached_parts
         unread: list[Segment] = []
@@ -157,7 +159,8 @@ class BookReader:
                 self._close_part(key)
                 return
             answers = self._get_landing().iterate_segment(cycle, segment, [PayloadKind.DETAIL])
-            decoded = decode_books(answers, self._get_adapters()[segment.platform])
+            adapter = self._get_adapter(segment.platform)
+            decoded = decode_books(group_details(answers, adapter), adapter)
         except Exception:  # the derivation reads the segment again, and raises the error if it persists
             log.info("cycle %d: %s will be read again", cycle.cycle_id, segment.name, exc_info=True)
             self._close_part(key)

@@ -5,7 +5,7 @@ Uses no database and no landing. Belongs here: decoding answers. Does not belong
 """
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from itertools import accumulate
@@ -117,10 +117,43 @@ class DecodedAnswers:
     without_price: tuple[Reject, ...]
 
 
-def decode_books(answers: Iterable[Answer], adapter: PlatformAdapter) -> DecodedAnswers:
-    """Decode the detail answers of the adapter's platform, with one answer's body in memory at a time.
+def group_details(answers: Iterable[Answer], adapter: PlatformAdapter) -> Iterator[list[Answer]]:
+    """Yield the answers of each attempt at a listing's book, from landed answers in their order.
 
-    Failed answers are left out, because they contain nothing about a listing.
+    Failed answers are left out. The answers of an attempt are side by side. An attempt ends when its book is complete,
+    and where another listing or a repeated request begins: then its book lacks an answer, and the dialect rejects it.
+    """
+    attempt: list[Answer] = []
+    for answer in answers:
+        if not answer.ok:
+            continue
+        first = attempt[0].request if attempt else None
+        if first is not None and (
+            answer.request.external_id != first.external_id
+            or any(answer.request.key == earlier.request.key for earlier in attempt)
+        ):
+            yield attempt
+            attempt = []
+        attempt.append(answer)
+        if _is_complete(attempt, adapter):
+            yield attempt
+            attempt = []
+    if attempt:
+        yield attempt
+
+
+def _is_complete(attempt: Sequence[Answer], adapter: PlatformAdapter) -> bool:
+    request = attempt[0].request
+    try:
+        return not adapter.list_detail_requests(request.external_id or "", request.sr_id, attempt)
+    except PayloadRejected:
+        return True  # reading the book fails for the same reason
+
+
+def decode_books(attempts: Iterable[Sequence[Answer]], adapter: PlatformAdapter) -> DecodedAnswers:
+    """Decode the detail answers of the adapter's platform, grouped by `group_details`.
+
+    Only one book's answers are in memory at a time. A book is observed at its earliest answer.
     """
     listings: list[ObservedListing] = []
     rejects: list[tuple[PayloadKind, Reject, bool]] = []
@@ -128,28 +161,26 @@ def decode_books(answers: Iterable[Answer], adapter: PlatformAdapter) -> Decoded
     owners: list[tuple[int, str, str, str, datetime]] = []
 
     def iterate_details() -> Iterable[Detail]:
-        for answer in answers:
-            if not answer.ok:
-                continue
+        for attempt in attempts:
             try:
-                detail = adapter.read_detail(answer)
+                detail = adapter.read_detail(attempt)
             except PayloadRejected as rejected:
                 rejects.append(
                     (
                         PayloadKind.DETAIL,
-                        Reject(adapter.platform, answer.request.external_id, rejected.path, rejected.reason),
+                        Reject(adapter.platform, attempt[0].request.external_id, rejected.path, rejected.reason),
                         True,
                     )
                 )
-                listings.extend(read_listings([answer], adapter))
+                listings.extend(_read_listing(attempt, adapter))
                 continue
-            listing = detail.listing
+            listing, observed_at = detail.listing, _find_observed_at(attempt)
             if listing.is_in_play:
                 rejects.append(
                     (PayloadKind.DETAIL, Reject(adapter.platform, listing.external_id, "$", OUT_OF_SCOPE_REASON), True)
                 )
                 continue
-            observed_listing = ObservedListing(listing, answer.observed_at, PayloadKind.DETAIL)
+            observed_listing = ObservedListing(listing, observed_at, PayloadKind.DETAIL)
             listings.append(observed_listing)
             rejects.extend(
                 (PayloadKind.DETAIL, reject, False)
@@ -157,9 +188,7 @@ def decode_books(answers: Iterable[Answer], adapter: PlatformAdapter) -> Decoded
             )
             if len(detail.prices) and not any(detail.prices.odds_milli):
                 without_price.append(Reject(adapter.platform, listing.external_id, "$", NO_PRICE_REASON))
-            owners.append(
-                (len(owners), listing.platform.value, listing.sport.value, listing.external_id, answer.observed_at)
-            )
+            owners.append((len(owners), listing.platform, listing.sport.value, listing.external_id, observed_at))
             yield detail
 
     raw = collect_raw_books(iterate_details())
@@ -236,23 +265,24 @@ def _count_markets(
     return counted.select(*OWNER_SCHEMA, *(pl.col(name).fill_null(0).cast(pl.Int32) for name in COUNT_COLUMNS))
 
 
-def read_listings(answers: Iterable[Answer], adapter: PlatformAdapter) -> list[ObservedListing]:
-    """Return the listings that the detail answers describe.
+def read_listings(attempts: Iterable[Sequence[Answer]], adapter: PlatformAdapter) -> list[ObservedListing]:
+    """Return the listings that detail answers describe, grouped by `group_details`.
 
-    Failed answers are left out. An answer that cannot be read, or whose match is in play, is left out too;
-    `decode_books` records it as refused.
+    An attempt that cannot be read, or whose match is in play, is left out; `decode_books` records it as refused.
     """
-    listings = []
-    for answer in answers:
-        if not answer.ok:
-            continue
-        try:
-            listing = adapter.read_listing(answer)
-        except PayloadRejected:
-            continue
-        if not listing.is_in_play:
-            listings.append(ObservedListing(listing, answer.observed_at, PayloadKind.DETAIL))
-    return listings
+    return [listing for attempt in attempts for listing in _read_listing(attempt, adapter)]
+
+
+def _read_listing(attempt: Sequence[Answer], adapter: PlatformAdapter) -> list[ObservedListing]:
+    try:
+        listing = adapter.read_listing(attempt)
+    except PayloadRejected:
+        return []
+    return [] if listing.is_in_play else [ObservedListing(listing, _find_observed_at(attempt), PayloadKind.DETAIL)]
+
+
+def _find_observed_at(attempt: Sequence[Answer]) -> datetime:
+    return min(answer.observed_at for answer in attempt)
 
 
 def concat_books(parts: Sequence[Books]) -> Books:
@@ -339,8 +369,7 @@ class ListingCache:
         """Add the listings that the platforms' answers of a cycle with this landed digest describe."""
         with self._lock:
             self._listings |= {
-                (cycle_id, digest, platform): listings.filter(pl.col("platform") == platform.value)
-                for platform in platforms
+                (cycle_id, digest, platform): listings.filter(pl.col("platform") == platform) for platform in platforms
             }
             while sum(frame.height for frame in self._listings.values()) > self._max_rows:
                 del self._listings[next(iter(self._listings))]

@@ -10,6 +10,7 @@ from typing import Final
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.landing import Manifest
 from palimpsest_pipeline.storage.derivation import derived_products
+from palimpsest_pipeline.storage.derivation.due_products import Product
 
 from ..context import Pipeline
 from ..derive_hour import DerivedCycles, DeriveProduct, derive_cycles, derive_platforms
@@ -39,28 +40,19 @@ CORE_PRODUCTS: Final[Mapping[str, CoreProduct]] = {
 }
 
 
-def list_marks(names: Iterable[str], platforms: Sequence[Platform]) -> list[str]:
-    """Return the names under which these products are recorded as derived in `core.cycle_products`.
-
-    A product that is derived platform by platform has one name per platform.
-    """
-    return [
-        mark
-        for name in names
-        for mark in (
-            [name] if CORE_PRODUCTS[name].derive_cycle else derived_products.list_platform_products(name, platforms)
-        )
-    ]
-
-
 def derive_product(pipeline: Pipeline, name: str, manifests: Sequence[Manifest]) -> DerivedCycles:
     """Derive the product `name` for those cycles of `manifests` for which it is due (see `derive_cycles`)."""
     product = CORE_PRODUCTS[name]
-    needs = list_marks(product.needs, pipeline.platforms)
+    needs = make_core_needs(product.needs)
     if product.derive_cycle:
         return derive_cycles(pipeline, manifests, "core", name, product.derive_cycle, needs=needs)
     assert product.make_platform_derivation is not None
     return derive_platforms(pipeline, manifests, name, product.make_platform_derivation, needs=needs)
+
+
+def make_core_needs(names: Iterable[str]) -> tuple[Product, ...]:
+    """Return these products of core."""
+    return tuple(Product("core", name, by_platform=CORE_PRODUCTS[name].derive_cycle is None) for name in names)
 
 
 def ingest_cycle(pipeline: Pipeline, cycle_id: int) -> None:

@@ -17,7 +17,7 @@ from palimpsest_pipeline.matching import find_country_iso
 from palimpsest_pipeline.storage.catalog.listings import LISTING_SCHEMA, MANIFEST_SCHEMA, TOURNAMENT_SCHEMA, CycleFacts
 
 from ..context import Pipeline
-from .books import Books, ObservedListing, frame_listings, read_listings
+from .books import Books, ObservedListing, frame_listings, group_details, read_listings
 
 DISCOVERY_KINDS: Final = (PayloadKind.TREE, PayloadKind.LISTING)
 WHOLE_TREE_ID: Final = "*"
@@ -65,7 +65,7 @@ def read_discoveries(
     for platform in platforms:
         platform_answers = [a for a in answers if a.request.platform == platform]
         at = max((a.observed_at for a in platform_answers if a.ok), default=manifest.started_at)
-        discovery = pipeline.adapters[platform].read_discovery(platform_answers, pipeline.settings.sport)
+        discovery = pipeline.get_adapter(platform).read_discovery(platform_answers, pipeline.settings.sport)
         discoveries[platform] = (discovery, at)
     return discoveries
 
@@ -74,7 +74,7 @@ def read_cycle_listings(
     pipeline: Pipeline,
     manifest: Manifest,
     discoveries: dict[Platform, tuple[Discovery, datetime]],
-    platforms: Sequence[Platform] | None = None,
+    platforms: Sequence[Platform],
 ) -> pl.DataFrame:
     """Return the listings (`LISTING_SCHEMA`) in a cycle's `discoveries` and in its detail answers.
 
@@ -82,9 +82,7 @@ def read_cycle_listings(
     refused.
     """
     discovered = frame_listings(list_discovered_listings(discoveries))
-    return pl.concat(
-        [discovered, _read_detail_listings(pipeline, manifest, pipeline.platforms if platforms is None else platforms)]
-    )
+    return pl.concat([discovered, _read_detail_listings(pipeline, manifest, platforms)])
 
 
 def _read_detail_listings(pipeline: Pipeline, manifest: Manifest, platforms: Sequence[Platform]) -> pl.DataFrame:
@@ -94,7 +92,8 @@ def _read_detail_listings(pipeline: Pipeline, manifest: Manifest, platforms: Seq
             if isinstance(part, Books):
                 frames.append(part.listings)
             else:
-                frames.append(frame_listings(read_listings(part, pipeline.adapters[platform])))
+                adapter = pipeline.get_adapter(platform)
+                frames.append(frame_listings(read_listings(group_details(part, adapter), adapter)))
     return pl.concat(frames)
 
 

@@ -13,7 +13,7 @@ import psycopg
 
 from palimpsest_pipeline.domain.enums import PayloadKind, Platform, Scope
 from palimpsest_pipeline.domain.observations import Reject
-from palimpsest_pipeline.domain.platform_trust import order_by_trust
+from palimpsest_pipeline.domain.platform_trust import put_home_first
 from palimpsest_pipeline.domain.schemas import INSTANT
 from palimpsest_pipeline.landing import Manifest
 from palimpsest_pipeline.matching import (
@@ -23,6 +23,7 @@ from palimpsest_pipeline.matching import (
     link_players,
     list_rival_listings,
 )
+from palimpsest_pipeline.platforms.packs import load_packs
 from palimpsest_pipeline.storage.archive import ArchiveError, read_recorded_days
 from palimpsest_pipeline.storage.catalog import fixtures as matched
 from palimpsest_pipeline.storage.catalog import known_listings, listings, players, universe, upcoming_fixtures
@@ -74,18 +75,20 @@ class WrittenAnswers:
 
 def derive_tournaments(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
     """Write the cycle's row, its numbers of declared and received listings, and the tournaments."""
-    discoveries = cycle_frames.read_discoveries(pipeline, manifest, pipeline.platforms)
-    cycle_listings = cycle_frames.read_cycle_listings(pipeline, manifest, discoveries)
-    pipeline.seen_listings.keep(manifest.cycle_id, manifest.digest, pipeline.platforms, cycle_listings)
+    platforms = pipeline.list_cycle_platforms(manifest)
+    pipeline.record_platforms(conn, platforms)
+    discoveries = cycle_frames.read_discoveries(pipeline, manifest, platforms)
+    cycle_listings = cycle_frames.read_cycle_listings(pipeline, manifest, discoveries, platforms)
+    pipeline.seen_listings.keep(manifest.cycle_id, manifest.digest, platforms, cycle_listings)
     tournaments = cycle_frames.frame_tournaments(discoveries, cycle_listings)
     facts = cycle_frames.read_cycle_facts(pipeline, manifest)
-    listings.write_discovery(conn, facts, cycle_frames.frame_manifest(discoveries), tournaments, pipeline.platforms)
+    listings.write_discovery(conn, facts, cycle_frames.frame_manifest(discoveries), tournaments, platforms)
     discovery_rejects = [entry for discovery, _ in discoveries.values() for entry in discovery.rejects]
     rejects = [
         (PayloadKind.LISTING, entry, False)
         for entry in (*discovery_rejects, *refuse_kickoffs(cycle_frames.list_discovered_listings(discoveries)))
     ]
-    rejected_answers.replace_rejects(conn, manifest.cycle_id, cycle_frames.DISCOVERY_KINDS, rejects)
+    rejected_answers.replace_rejects(conn, manifest.cycle_id, cycle_frames.DISCOVERY_KINDS, rejects, platforms)
     return tournaments.height
 
 
@@ -111,7 +114,7 @@ def make_event_derivation(platforms_of: Callable[[Pipeline, Manifest], Sequence[
 
 def order_platforms(pipeline: Pipeline, manifest: Manifest) -> tuple[Platform, ...]:
     """Return the platforms of the cycle, its home platform first, then by trust in their claims."""
-    return order_by_trust(manifest.home_platform, pipeline.platforms)
+    return put_home_first(manifest.home_platform, pipeline.list_cycle_platforms(manifest))
 
 
 derive_home_events = make_event_derivation(lambda pipeline, manifest: order_platforms(pipeline, manifest)[:1])
@@ -126,8 +129,8 @@ def make_odds_derivation(platform: Platform) -> DeriveProduct:
     """
 
     def derive(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
-        cycle_id, lock_key = manifest.cycle_id, list(Platform).index(platform)
-        history.lock_platform(conn, lock_key)
+        cycle_id = manifest.cycle_id
+        history.lock_platform(conn, platform)
         partitions.hold_partitions(
             conn
         )  # without this lock, retention might drop the partition of a past day before it is written to
@@ -142,7 +145,7 @@ def make_odds_derivation(platform: Platform) -> DeriveProduct:
             pipeline.book_reader.read_books(manifest, platform, ANSWERS_PER_BATCH),
         )
         dropped_answers = stale.join(books.answers, on=list(ANSWER_KEY_SCHEMA), how="anti")
-        history.remove_answers(conn, dropped_answers, lock_key)
+        history.remove_answers(conn, dropped_answers, platform)
         rejected_answers.replace_rejects(conn, cycle_id, [PayloadKind.DETAIL], books.refused, [platform])
         refused = [entry for _, entry, whole in books.refused if whole]
         _note_refusals(pipeline, conn, manifest, platform, books.answers.height, refused, books.without_price)
@@ -319,7 +322,7 @@ def _write_batch(
         cycle_id=cycle_id,
         mapping_version=pipeline.vocabulary.version,
         ingested_at=pipeline.clock.now(),
-        lock_key=list(Platform).index(platform),
+        platform=platform,
         line_cache=line_cache,
     )
 
@@ -331,14 +334,15 @@ def derive_matched_events(pipeline: Pipeline, conn: psycopg.Connection, manifest
     due. These tables show the current state, so the home platform of the settings is trusted first, even if another one
     was home when the cycle was scraped.
     """
-    trust = order_by_trust(pipeline.settings.home_platform, pipeline.platforms)
     cycle_listing_ids = known_listings.read_listings_of_cycle(conn, manifest.cycle_id)
     listings_to_match = matched.read_listings_to_match(conn, cycle_listing_ids)
     identified = identify_listings(
         book_sizes.add_largest_books(conn, listings_to_match, list_rival_listings(listings_to_match))
     )
-    tournaments, links = build_crosswalk(identified, trust)
-    fixtures = build_fixtures(identified, links, trust)
+    home = pipeline.settings.home_platform
+    platforms = load_packs().order_by_trust((home, *identified["platform"].unique()))
+    tournaments, links = build_crosswalk(identified, platforms, home)
+    fixtures = build_fixtures(identified, links, put_home_first(home, platforms))
     old_kickoff_dates = lifecycle.read_kickoff_dates(conn, identified["listing_id"].to_list())
     affected_fixtures = matched.write_matching(conn, identified, fixtures, tournaments, links)
     upcoming_fixtures.record_kickoffs(conn, pipeline.clock.now())

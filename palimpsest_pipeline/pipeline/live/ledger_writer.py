@@ -6,7 +6,7 @@ hosts, which other scrapes read.
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Final, Self
 
@@ -32,8 +32,9 @@ class LedgerWriter(ScrapeObserver):
     If the database cannot be reached, it only logs a warning, and no answer is lost. `connect` opens a connection
     (raises DatabaseUnreachable). `heartbeat_interval_s` is the time between two heartbeats. `read_platform_runs`
     returns the progress of the platforms; it is called on the event loop, once between two heartbeats. `hosts` maps
-    platforms to their names in `ops.host_state`, whose instants are those of `clock`. At the end of the block the
-    thread finishes its current write and stops; the caller closes the cycle.
+    platforms to the names of their hosts in `ops.host_state`, whose instants are those of `clock`; several platforms
+    may share a host. At the end of the block the thread finishes its current write and stops; the caller closes the
+    cycle.
     """
 
     def __init__(
@@ -52,8 +53,10 @@ class LedgerWriter(ScrapeObserver):
         self._finished_outcomes: list[EventOutcome] = []
         self._hosts = hosts or {}
         self._clock = clock or Clock()
-        self._host_changes: dict[str, tuple[HostView, float]] = {}
-        """Host name to its newest state, and the time of that state on the monotonic clock in seconds."""
+        self._host_views: dict[Platform, tuple[HostView, float]] = {}
+        """The newest state of each platform's host, and its time on the monotonic clock in seconds."""
+        self._changed_platforms: set[Platform] = set()
+        """Platforms whose newest state is not written yet."""
         self._periodic_writer = PeriodicWriter(
             f"cycle {cycle.cycle_id}",
             connect,
@@ -81,7 +84,8 @@ class LedgerWriter(ScrapeObserver):
     def on_host_change(self, platform: Platform, view: HostView) -> None:
         if platform in self._hosts and view.state != "probing":
             with self._lock:
-                self._host_changes[self._hosts[platform]] = view, time.monotonic()
+                self._host_views[platform] = view, time.monotonic()
+                self._changed_platforms.add(platform)
 
     def _write_ledger(self, conn: psycopg.Connection) -> str | None:
         """Write the heartbeat and the progress; runs on the thread.
@@ -113,16 +117,33 @@ class LedgerWriter(ScrapeObserver):
     def _write_host_states(self, conn: psycopg.Connection) -> None:
         """Write the changed states of hosts for other scrapes; runs on the thread."""
         with self._lock:
-            changes, self._host_changes = self._host_changes, {}
+            changed, self._changed_platforms = self._changed_platforms, set()
+            views = dict(self._host_views)
         try:
             with conn.transaction():
-                for host, (view, since) in changes.items():
-                    if view.state == "closed":
-                        host_state.clear_host(conn, host, self._cycle.cycle_id, self._clock.now())
-                    else:
-                        left_s = max(0.0, view.remaining_s - (time.monotonic() - since))
-                        host_state.block_host(conn, host, self._cycle.cycle_id, view.reason, self._clock.now(), left_s)
+                for host in sorted({self._hosts[platform] for platform in changed}):
+                    on_host = {platform: views[platform] for platform in views if self._hosts[platform] == host}
+                    self._write_host_state(conn, host, on_host, changed)
         except psycopg.Error:
             with self._lock:
-                self._host_changes = changes | self._host_changes
+                self._changed_platforms |= changed
             raise
+
+    def _write_host_state(
+        self,
+        conn: psycopg.Connection,
+        host: str,
+        views: Mapping[Platform, tuple[HostView, float]],
+        changed: Collection[Platform],
+    ) -> None:
+        """Write the state of one host, of which `views` has the state of each of its platforms.
+
+        A good answer for one platform ends the record, but for the time that another platform still has to wait.
+        """
+        is_answering = any(view.state == "closed" and platform in changed for platform, (view, _) in views.items())
+        if is_answering:
+            host_state.clear_host(conn, host, self._cycle.cycle_id, self._clock.now())
+        for view, since in views.values():
+            left_s = max(0.0, view.remaining_s - (time.monotonic() - since))
+            if view.state != "closed" and (left_s > 0 or not is_answering):
+                host_state.block_host(conn, host, self._cycle.cycle_id, view.reason, self._clock.now(), left_s)

@@ -102,7 +102,8 @@ def open_cycle(pipeline: Pipeline, request: ScrapeRequest, scope: Scope) -> Cycl
         home = pipeline.settings.home_platform
         hour = clamp_hour_to_day(request.day, now)
         cycle = Cycle(
-            cycle_id, request.trigger, scope, home, hour, now, request.run_id, request.sr_ids, request.slot_at
+            *(cycle_id, request.trigger, scope, home, hour, now, request.run_id, request.sr_ids, request.slot_at),
+            platforms=pipeline.platforms,
         )
         _register_cycle(pipeline, conn, cycle)
     return cycle
@@ -114,6 +115,7 @@ def _register_cycle(pipeline: Pipeline, conn: psycopg.Connection, cycle: Cycle) 
     Raises Overlaps, and SettingsError when simulated and real data would be mixed.
     """
     require_same_source(pipeline.settings, pipeline.landing, has_cycles=cycle_ledger.has_cycles(conn))
+    pipeline.record_platforms(conn, cycle.platforms)
     other = cycle_ledger.open_unless_overlapping(conn, cycle, pipeline.settings.silent_after_s)
     if other is not None:
         cycle, run_id, settings = other.cycle, other.cycle.run_id, pipeline.settings
@@ -232,7 +234,10 @@ def run_target_capture(
 
 
 def _finish_capture(pipeline: Pipeline, cycle: Cycle, manifest: Manifest, progress: ScrapeObserver) -> CycleResult:
-    """Finish the capture of an open cycle, and at the same time the discovery of its late platforms."""
+    """Finish the capture of an open cycle, and at the same time the discovery of its late platforms.
+
+    Requests only platforms that the cycle covers and that are still active.
+    """
     ends_at = cycle.started_at + timedelta(seconds=pipeline.settings.discovery_limit_s)
     late = (
         [platform for platform in manifest.late if platform in pipeline.platforms]
@@ -270,8 +275,10 @@ class _UnfinishedCapture:
         pipeline = at.pipeline
         self._at = at
         self._manifest = manifest
+        self._platforms = pipeline.list_cycle_platforms(manifest)
+        active_platforms = [platform for platform in self._platforms if platform in pipeline.platforms]
         self._discoveries = {
-            platform: each for platform, (each, _) in read_discoveries(pipeline, manifest, pipeline.platforms).items()
+            platform: each for platform, (each, _) in read_discoveries(pipeline, manifest, active_platforms).items()
         }
         self._discovery_tally, so_far = rebuild_tallies(pipeline.landing.read_landed_listings(manifest.cycle_id))
         at.resume_from(so_far)
@@ -289,9 +296,9 @@ class _UnfinishedCapture:
         pipeline, cycle = self._at.pipeline, self._at.cycle
         if cycle.scope is Scope.FULL:
             listings = [listing for discovery in self._discoveries.values() for listing in discovery.listings]
-            targets = build_targets(listings, cycle.home_platform, pipeline.clock.now())
+            targets = build_targets(listings, self._platforms, cycle.home_platform, pipeline.clock.now())
         else:
-            targets = find_known_targets(pipeline, cycle.sr_ids)
+            targets = find_known_targets(pipeline, cycle.sr_ids, self._manifest)
         open_targets = []
         for target in targets:
             open_listings = {
@@ -331,17 +338,22 @@ class _UnfinishedCapture:
         )
 
 
-def find_known_targets(pipeline: Pipeline, sr_ids: Sequence[int]) -> list[Target]:
+def find_known_targets(pipeline: Pipeline, sr_ids: Sequence[int], manifest: Manifest | None = None) -> list[Target]:
     """Return the upcoming targets that earlier cycles discovered: those of the given fixtures, or all.
 
-    Raises UnknownFixture with the ids when none of the given fixtures is known.
+    They have listings on active platforms; for an open cycle with this manifest, only on those that it covers. Raises
+    UnknownFixture with the ids when none of the given fixtures is known.
     """
-    now = pipeline.clock.now()
+    now, home, platforms = pipeline.clock.now(), pipeline.settings.home_platform, pipeline.platforms
+    if manifest is not None:
+        home, platforms = manifest.home_platform, pipeline.list_cycle_platforms(manifest)
     with pipeline.connect() as conn:
-        listings = read_upcoming_listings(conn, now, sr_ids)
+        upcoming = read_upcoming_listings(conn, now, sr_ids)
+    requested_platforms = {*platforms} & {*pipeline.platforms}
+    listings = [listing for listing in upcoming if listing.platform in requested_platforms]
     if sr_ids and not listings:
         raise UnknownFixture(
             f"no upcoming listing is known for SportRadar id {', '.join(map(str, sorted(sr_ids)))}: run a full cycle"
             " first, or check the id"
         )
-    return build_targets(listings, pipeline.settings.home_platform, now)
+    return build_targets(listings, platforms, home, now)

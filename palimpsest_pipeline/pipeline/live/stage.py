@@ -184,18 +184,19 @@ async def _run_work(
 def _read_host_holds(pipeline: Pipeline, cycle_id: int, late: Collection[Platform] = ()) -> dict[Platform, HostHold]:
     """Return the pauses of hosts that other scrapes have recorded; empty when they cannot be read.
 
-    A pause that this cycle's own discovery recorded for one of the `late` platforms has `is_blocked` False, because
-    that discovery continues and waits for the host itself.
+    Every platform of a host gets its pause. A pause that this cycle's own discovery recorded for a host of one of the
+    `late` platforms has `is_blocked` False there, because that discovery continues and waits for the host itself.
     """
-    hosts = {pipeline.find_host_name(platform): platform for platform in pipeline.platforms}
+    host_names = {platform: pipeline.find_host_name(platform) for platform in pipeline.platforms}
     try:
         with pipeline.connect() as conn:
-            troubles = host_state.read_troubles(conn, list(hosts), pipeline.clock.now())
+            troubles = host_state.read_troubles(conn, sorted({*host_names.values()}), pipeline.clock.now())
             return {
-                hosts[host]: HostHold(
-                    trouble.reason, trouble.for_s, is_blocked=hosts[host] not in late or trouble.cycle_id != cycle_id
+                platform: HostHold(
+                    trouble.reason, trouble.for_s, is_blocked=platform not in late or trouble.cycle_id != cycle_id
                 )
-                for host, trouble in troubles.items()
+                for platform, host in host_names.items()
+                if (trouble := troubles.get(host)) is not None
             }
     except (DatabaseUnreachable, psycopg.Error) as lost:
         log.warning("the states of hosts that other scrapes recorded cannot be read: %s", lost)

@@ -16,7 +16,6 @@ import polars as pl
 import psycopg
 
 from palimpsest_pipeline.domain.enums import FixtureProduct
-from palimpsest_pipeline.domain.platform_trust import order_by_trust
 from palimpsest_pipeline.matching import select_primary_listings
 from palimpsest_pipeline.metrics.prices.market_gaps import find_availability_gaps
 from palimpsest_pipeline.metrics.prices.price_comparison import build_price_comparison, compare_lines, compare_listings
@@ -37,9 +36,10 @@ from .vocabulary_frames import build_vocabulary_frames
 log = logging.getLogger(__name__)
 
 FIXTURES_PER_BATCH: Final = 100
-"""Number of fixtures that one transaction reads, compares and writes.
+LISTINGS_PER_BATCH: Final = 500
+"""Maximum numbers that one transaction reads, compares and writes. The rows do not depend on them.
 
-Each has about 3,000 prices. The number has no influence on the rows.
+A fixture counts as one listing of each active platform. A listing has about 1,000 prices.
 """
 PRICES_PRODUCT: Final = FixtureProduct.PRICES
 GAP_COLUMNS: Final = (
@@ -90,7 +90,7 @@ class PriceDerivation:
 def derive_prices(pipeline: Pipeline, sr_ids: Sequence[int] | None = None, *, wait: bool = True) -> PriceDerivation:
     """Update the rows of due fixtures, all or those in `sr_ids`, and remove the rows of begun fixtures.
 
-    The soonest kickoffs come first. The fixtures are split into two halves, which two threads derive 100 at a time.
+    The soonest kickoffs come first. The fixtures are split into two halves, which two threads derive in groups.
     Each group is one transaction. Afterwards its fixtures are no longer due, unless a cycle made them due again
     meanwhile. If the function fails, finished groups stay written. If the caller is interrupted, each half finishes its
     present group and starts no other. If another process derives the same half, this one waits before each group;
@@ -106,8 +106,9 @@ def derive_prices(pipeline: Pipeline, sr_ids: Sequence[int] | None = None, *, wa
         begun = sorted((current_prices.read_fixture_ids(conn) | due).difference(upcoming))
     fixtures = begun + [sr_id for sr_id in upcoming if sr_id in due]
     n = len(current_prices.FIXTURE_LOCKS)
+    per_batch = min(FIXTURES_PER_BATCH, max(1, LISTINGS_PER_BATCH // len(pipeline.compared_platforms)))
     batches_by_lock = {
-        lock: _batch_fixtures([sr_id for sr_id in fixtures if sr_id % n == place])
+        lock: _batch_fixtures([sr_id for sr_id in fixtures if sr_id % n == place], per_batch)
         for place, lock in enumerate(current_prices.FIXTURE_LOCKS)
     }
     for share in derive_shares(
@@ -119,8 +120,9 @@ def derive_prices(pipeline: Pipeline, sr_ids: Sequence[int] | None = None, *, wa
     return derivation
 
 
-def _batch_fixtures(sr_ids: Sequence[int]) -> list[Sequence[int]]:
-    return [sr_ids[place : place + FIXTURES_PER_BATCH] for place in range(0, len(sr_ids), FIXTURES_PER_BATCH)]
+def _batch_fixtures(sr_ids: Sequence[int], n: int) -> list[Sequence[int]]:
+    """Return the fixtures in groups of `n`."""
+    return [sr_ids[place : place + n] for place in range(0, len(sr_ids), n)]
 
 
 def _derive_share(
@@ -181,7 +183,7 @@ def compute_prices_as_of(pipeline: Pipeline, sr_ids: Sequence[int], instant: dat
             conn,
             OddsHistoryReader(conn, pipeline.archive),
             sr_ids,
-            pipeline.settings.home_platform,
+            pipeline.compared_platforms,
             instant,
             select_primary_listings,
         )
@@ -221,14 +223,12 @@ def _compute_stored_rows(pipeline: Pipeline, state: FixtureState, suspects: Sequ
 
 def _read_limits(pipeline: Pipeline) -> dict[str, Any]:
     """Return the compared platforms, home first, and the maximum time between their answers."""
-    settings = pipeline.settings
-    platforms = [platform.value for platform in order_by_trust(settings.home_platform, pipeline.platforms)]
-    return {"platforms": platforms, "max_skew_s": settings.max_skew_s}
+    return {"platforms": list(pipeline.compared_platforms), "max_skew_s": pipeline.settings.max_skew_s}
 
 
 def _build_stamps(pipeline: Pipeline) -> dict[str, pl.Expr]:
     return {
-        "home_platform": pl.lit(pipeline.settings.home_platform.value),
+        "home_platform": pl.lit(pipeline.settings.home_platform),
         "mapping_version": pl.lit(pipeline.vocabulary.version),
         "computed_at": pl.lit(datetime.now(UTC)),
     }

@@ -9,7 +9,9 @@ import polars as pl
 import psycopg
 
 from palimpsest_pipeline.domain.enums import Completeness, Platform, Scope
+from palimpsest_pipeline.domain.platform_trust import put_home_first
 from palimpsest_pipeline.landing import Manifest
+from palimpsest_pipeline.markets import assign_to_platforms
 from palimpsest_pipeline.markets.proposals import propose_mappings
 from palimpsest_pipeline.matching import build_crosswalk, build_fixtures, identify_listings, list_rival_listings
 from palimpsest_pipeline.metrics import (
@@ -31,7 +33,6 @@ from palimpsest_pipeline.storage.odds import book_sizes
 
 from ..context import Pipeline
 from ..ingest import cycle_frames
-from ..ingest.write_core import order_platforms
 
 COVERAGE_SCOPES: Final = (Scope.FULL, Scope.RECORDED)
 """Scopes of the cycles for which coverage is derived.
@@ -54,22 +55,22 @@ class LawBroken(Exception):
 
 def read_universe(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> CoverageUniverse:
     """Return what is known about every fixture on every platform as of a cycle."""
-    trust = order_platforms(pipeline, manifest)
-    claims, looked_tournaments = universe.read_universe(conn, manifest.cycle_id)
+    home, platforms = manifest.home_platform, pipeline.list_cycle_platforms(manifest)
+    claims, looked_tournaments = universe.read_universe(conn, manifest.cycle_id, platforms)
     as_of = universe.read_as_of(conn, manifest.cycle_id)
     identified = identify_listings(
         book_sizes.add_largest_books(conn, claims, list_rival_listings(claims), until=as_of, cycle_id=manifest.cycle_id)
     )
-    tournaments, links = build_crosswalk(identified, trust)
+    tournaments, links = build_crosswalk(identified, platforms, home)
     return CoverageUniverse.build(
         identified,
-        build_fixtures(identified, links, trust),
+        build_fixtures(identified, links, put_home_first(home, platforms)),
         looked_tournaments,
         links,
         tournaments,
         as_of=as_of,
-        home=manifest.home_platform,
-        platforms=trust,
+        home=home,
+        platforms=platforms,
     )
 
 
@@ -109,7 +110,7 @@ def _read_completeness(
 ) -> dict[Platform, Completeness]:
     """Return by platform how complete the cycle's discovery is. Imported answers always count as partial."""
     if manifest.scope is Scope.RECORDED:
-        return dict.fromkeys(pipeline.platforms, Completeness.PARTIAL)
+        return dict.fromkeys(pipeline.list_cycle_platforms(manifest), Completeness.PARTIAL)
     trees = cycle_marts.read_rows(conn, "core.discovery_manifest", manifest.cycle_id).filter(
         pl.col("external_id") == cycle_frames.WHOLE_TREE_ID
     )
@@ -132,7 +133,7 @@ def derive_run_quality(pipeline: Pipeline, conn: psycopg.Connection, manifest: M
         medians=quality_inputs.read_fetched_medians(conn, cycle_id),
         as_of=universe.read_as_of(conn, cycle_id),
         scope=manifest.scope,
-        platforms=pipeline.platforms,
+        platforms=pipeline.list_cycle_platforms(manifest),
     )
     written = cycle_marts.replace_rows(
         conn, "mart.run_quality", cycle_id, frame.with_columns(mapping_version=pl.lit(pipeline.vocabulary.version))
@@ -168,5 +169,6 @@ def refresh_unmapped_market(pipeline: Pipeline, conn: psycopg.Connection) -> int
     vocabulary = pipeline.vocabulary
     mapping_ledger.lock_unmapped_markets(conn)
     ledger = mapping_ledger.read_unmapped_markets(conn)
-    frame = build_unmapped_market(ledger, vocabulary.keys, vocabulary.triage, propose_mappings(ledger, vocabulary))
+    keys, triage = (assign_to_platforms(rows, ledger["platform"]) for rows in (vocabulary.keys, vocabulary.triage))
+    frame = build_unmapped_market(ledger, keys, triage, propose_mappings(ledger, vocabulary))
     return mapping_ledger.replace_unmapped_markets(conn, frame.with_columns(mapping_version=pl.lit(vocabulary.version)))

@@ -80,7 +80,7 @@ def derive_kickoff_date(pipeline: Pipeline, day: date) -> DateDerivation:
                     "mapping_version": pl.lit(pipeline.vocabulary.version),
                     "computed_at": pl.lit(datetime.now(UTC)),
                 }
-                home_stamp = {**date_stamp, "home_platform": pl.lit(pipeline.settings.home_platform.value)}
+                home_stamp = {**date_stamp, "home_platform": pl.lit(pipeline.settings.home_platform)}
                 for table, frame in _derive_tables(
                     pipeline,
                     inputs,

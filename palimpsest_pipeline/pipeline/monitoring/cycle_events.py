@@ -62,11 +62,10 @@ def list_cycle_events(
 
 def _list_failures(conn: psycopg.Connection, pipeline: Pipeline) -> Iterator[Occurrence]:
     """Yield one occurrence for each product and cycle whose derivation failed, in the order of cycles."""
-    assets = {product.name: name_asset(product) for product in list_products(pipeline)}
-    for failure in read_due_failures(conn, make_due_query(pipeline)):
-        if failure.product in assets:  # skips platforms that are no longer in the settings
+    assets = {product.name: name_asset(product) for product in list_products()}
+    for failure in read_due_failures(conn, make_due_query(pipeline, conn)):
+        if (subject := assets.get(failure.product.partition("/")[0])) is not None:
             error_class, _, message = failure.error.partition(": ")
-            subject = assets[failure.product]
             at, cycle = failure.failed_at, str(failure.cycle_id)
             yield Occurrence(
                 AlertKind.CYCLE,

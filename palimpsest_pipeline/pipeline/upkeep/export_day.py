@@ -23,7 +23,7 @@ from palimpsest_pipeline.storage.odds.partitions import MissingPartitionError
 from palimpsest_pipeline.storage.odds.retention import DayStatus
 
 from ..context import Pipeline
-from ..due_products import make_due_query
+from ..due_products import list_cycles_without_pack, make_due_query
 
 NO_PARTITION_REASON: Final = (
     "it cannot be exported: it lies before the first partition, because its answers came with a wrong instant"
@@ -146,13 +146,7 @@ def require_closed(pipeline: Pipeline, conn: psycopg.Connection, day: date) -> N
     running = [batch.cycle for batch in cycle_ledger.read_running_cycles(conn)]
     if here := [cycle for cycle in running if first_hour <= cycle.partition_hour < ends_at]:
         raise DayIsOpen(f"{day}: cycle {here[0].cycle_id} is running; export the day when it has ended")
-    odds = make_due_query(
-        pipeline,
-        [
-            Product("core", name)
-            for name in derived_products.list_platform_products(derived_products.ODDS_PRODUCT, pipeline.platforms)
-        ],
-    )
+    odds = make_due_query(pipeline, conn, [Product("core", derived_products.ODDS_PRODUCT, by_platform=True)])
     due = read_due_products(conn, odds, first=first_hour, end=ends_at)
     if underived := {
         each.cycle_id: each.partition_hour for each in due if each.reason in NEW_CONTENT_REASONS and not each.is_gone
@@ -171,3 +165,5 @@ def require_closed(pipeline: Pipeline, conn: psycopg.Connection, day: date) -> N
             f"{day}: {len(underived)} cycles are landed and not derived, e.g. {min(underived)}: run `palimpsest"
             f" backfill {keys[0]} {keys[1]}`"
         )
+    if cycles := list_cycles_without_pack(pipeline, conn, first=first_hour, end=ends_at):
+        raise DayIsOpen(f"{day}: {len(cycles)} cycles are landed and not derived: {cycles[0].sentence}")

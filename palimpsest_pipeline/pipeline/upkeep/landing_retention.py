@@ -34,7 +34,7 @@ from palimpsest_pipeline.storage.odds import partitions, retention
 from palimpsest_pipeline.storage.odds.retention import DayStatus
 
 from ..context import Pipeline
-from ..due_products import list_due_products
+from ..due_products import CycleWithoutPack, list_cycles_without_pack, list_due_products
 from ..landed_cycles import forget_cycles, record_landed
 
 INSTANT_SLACK: Final = timedelta(hours=1)
@@ -55,6 +55,7 @@ class HourClaims:
     running_ids: Sequence[int] = ()
     unclosed_ids: Sequence[int] = ()
     underived_ids: Sequence[int] = ()
+    cycles_without_pack: Sequence[CycleWithoutPack] = ()
     day_states: Mapping[date, DayStatus] | None = None
 
 
@@ -73,6 +74,8 @@ def explain_need(hour: datetime, claims: HourClaims) -> str | None:
             f"{len(claims.underived_ids)} cycles are not fully derived, e.g. {claims.underived_ids[0]}: run"
             f" `palimpsest backfill {key} {key}`"
         )
+    if claims.cycles_without_pack:
+        return claims.cycles_without_pack[0].sentence
     for day, status in sorted((claims.day_states or {}).items()):
         if status.needs_export:
             return f"{day}, which has answers of it, is not in the archive: {retention.explain_day_status(day, status)}"
@@ -104,6 +107,9 @@ class HourJudge:
                 self.list_running_cycles(hour),
                 landing.list_unclosed_cycles(hour),
                 self._list_underived_cycles(manifests),
+                list_cycles_without_pack(
+                    self._pipeline, self._conn, cycle_ids=[manifest.cycle_id for manifest in manifests]
+                ),
                 self._read_day_states(manifests),
             )
         except (LandingError, ArchiveError, partitions.MissingPartitionError) as error:

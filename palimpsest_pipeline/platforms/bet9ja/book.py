@@ -11,12 +11,12 @@ from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
-from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.observations import Detail, Listing, PayloadRejected, RawPrices, Reject
 from palimpsest_pipeline.domain.text_limits import MAX_KEY_CHARS
 
 from .. import answer_checks
+from ..base import DialectConfig
 from ..json_values import (
     BROKEN_JSON,
     MILLI_BY_ODDS,
@@ -34,8 +34,6 @@ from ..json_values import (
 )
 from . import shapes
 from .parse_events import DETAIL_KIND_DECODER, ENVELOPE_DECODER, EVENT_DECODER, GOOD_RESULTS, build_listing, judge
-
-BET9JA = Platform.BET9JA
 
 T = TypeVar("T")
 E = TypeVar("E", bound=shapes.Head)
@@ -69,25 +67,28 @@ class DetailContent:
     descriptors: Iterable[msgspec.Raw]
 
 
-def read_listing(answer: Answer) -> Listing:
+def read_listing(answer: Answer, config: DialectConfig) -> Listing:
     """Return the listing of a detail answer.
 
     Raises PayloadRejected, also for answers of the in-play feed, whose ids are another series.
     """
-    return _build_listing(answer, decode_whole(answer, _HEAD_DECODER) or _decode_event(answer, EVENT_DECODER))
+    event = decode_whole(answer, _HEAD_DECODER) or _decode_event(answer, EVENT_DECODER, config)
+    return _build_listing(answer, event, config)
 
 
-def read_detail(answer: Answer) -> Detail:
+def read_detail(answer: Answer, config: DialectConfig) -> Detail:
     """Return the listing and the book of a detail answer.
 
     Raises PayloadRejected, also for answers of the in-play feed.
     """
     book = decode_whole(answer, _BOOK_DECODER)
-    content = DetailContent(book, book.O, book.MK) if book else decode_in_parts(answer)
-    listing = _build_listing(answer, content.event)
-    prices, bad_keys = _build_prices(content)
+    content = DetailContent(book, book.O, book.MK) if book else decode_in_parts(answer, config)
+    listing = _build_listing(answer, content.event, config)
+    prices, bad_keys = _build_prices(content, config)
     return Detail(
-        listing, prices, [Reject(BET9JA, listing.external_id, f'$.D.O["{key}"]', _BAD_KEY_REASON) for key in bad_keys]
+        listing,
+        prices,
+        [Reject(config.platform, listing.external_id, f'$.D.O["{key}"]', _BAD_KEY_REASON) for key in bad_keys],
     )
 
 
@@ -99,11 +100,11 @@ def decode_whole(answer: Answer, decoder: msgspec.json.Decoder[shapes.DetailAnsw
     return detail.D
 
 
-def decode_in_parts(answer: Answer) -> DetailContent:
+def decode_in_parts(answer: Answer, config: DialectConfig) -> DetailContent:
     """Return the event and book of any answer with a prematch event. Raises PayloadRejected."""
-    event = _decode_event(answer, _LOOSE_BOOK_DECODER)
+    event = _decode_event(answer, _LOOSE_BOOK_DECODER, config)
     if isinstance(event.O, list) and event.O:
-        raise PayloadRejected(BET9JA, "$.D.O", "a filled list in place of prices by key")
+        raise PayloadRejected(config.platform, "$.D.O", "a filled list in place of prices by key")
     odds = {
         key: read_odds(value.get("v") if isinstance(value, dict) else value)
         for key, value in read_object(event.O).items()
@@ -111,25 +112,27 @@ def decode_in_parts(answer: Answer) -> DetailContent:
     return DetailContent(event, odds, [raw for _, raw in iterate_items(event.MK)])
 
 
-def _decode_event(answer: Answer, decoder: msgspec.json.Decoder[T]) -> T:
-    body = require_body(BET9JA, answer, judge(answer))
+def _decode_event(answer: Answer, decoder: msgspec.json.Decoder[T], config: DialectConfig) -> T:
+    body = require_body(config.platform, answer, judge(answer))
     data = ENVELOPE_DECODER.decode(body).D
     try:
         if bytes(decode(DETAIL_KIND_DECODER, data, "$.D").AA):
             raise UnreadableError("$.D.AA", "in play: an answer of the in-play feed")
         return decode(decoder, data, "$.D")
     except UnreadableError as error:
-        raise PayloadRejected(BET9JA, error.path, error.reason) from error
+        raise PayloadRejected(config.platform, error.path, error.reason) from error
 
 
-def _build_listing(answer: Answer, event: shapes.Event) -> Listing:
+def _build_listing(answer: Answer, event: shapes.Event, config: DialectConfig) -> Listing:
     try:
-        listing = build_listing(event, "$.D")
+        listing = build_listing(event, "$.D", config)
     except UnreadableError as error:
-        raise PayloadRejected(BET9JA, error.path, error.reason) from error
+        raise PayloadRejected(config.platform, error.path, error.reason) from error
     requested_id = answer.request.external_id
     if requested_id is not None and requested_id != listing.external_id:
-        raise PayloadRejected(BET9JA, "$.D.ID", f"the answer is about {listing.external_id}, asked was {requested_id}")
+        raise PayloadRejected(
+            config.platform, "$.D.ID", f"the answer is about {listing.external_id}, asked was {requested_id}"
+        )
     return listing
 
 
@@ -148,8 +151,8 @@ PRICE_KEY_PARTS: Final = Memo(_split_price_key, 1 << 16)
 """Cached, because all books use the same few thousand keys."""
 
 
-def _build_prices(content: DetailContent) -> tuple[RawPrices, list[str]]:
-    """Return the prices, and the malformed keys.
+def _build_prices(content: DetailContent, config: DialectConfig) -> tuple[RawPrices, list[str]]:
+    """Return the book, and the malformed keys.
 
     The feed has no defined order. After sorting by key, the prices of one market and line form one row.
     """
@@ -161,7 +164,9 @@ def _build_prices(content: DetailContent) -> tuple[RawPrices, list[str]]:
         parts = list(map(PRICE_KEY_PARTS.__getitem__, keys))
     odds = list(map(content.odds.__getitem__, keys))
     odds_milli = list(map(MILLI_BY_ODDS.__getitem__, odds))
-    require_readable_odds(BET9JA, "$.D.O", odds, odds_milli, [(f'$.D.O["{key}"]', _BAD_KEY_REASON) for key in bad_keys])
+    require_readable_odds(
+        config.platform, "$.D.O", odds, odds_milli, [(f'$.D.O["{key}"]', _BAD_KEY_REASON) for key in bad_keys]
+    )
     n_outcomes = Counter([row for row, _ in parts])
     rows = [row.partition("@") for row in n_outcomes]
     labels = {
@@ -186,7 +191,7 @@ def _build_prices(content: DetailContent) -> tuple[RawPrices, list[str]]:
     ]
     for row in n_outcomes:
         if row.startswith("LIVE"):
-            raise PayloadRejected(BET9JA, f'$.D.O["{row}"]', "in play: prices of the in-play feed")
+            raise PayloadRejected(config.platform, f'$.D.O["{row}"]', "in play: prices of the in-play feed")
     return prices, bad_keys
 
 

@@ -6,7 +6,7 @@ from palimpsest_pipeline.domain.enums import Completeness, PayloadKind, Sport
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.observations import Discovery
 
-from ..base import Crawl
+from ..base import Crawl, DialectConfig
 from ..collect_discovery import (
     Judgement,
     ListingCollection,
@@ -22,54 +22,49 @@ from ..collect_discovery import (
 from . import parse_events
 from .endpoints import build_group_request, build_tree_request, parse_group
 
-MAX_LISTS = 1_200
-"""Maximum number of competitions requested, in case a tree lists wrong ones.
 
-It is more than three times the number in any tree so far.
-"""
+def crawl(sport: Sport, config: DialectConfig) -> Crawl:
+    """Return the crawl: the tree, then all its competitions with events, then repetitions.
 
+    The repetitions ask once more for competitions that failed or fell short of their count. If the tree has more than
+    `config.max_lists` competitions, only the first ones are requested, each once.
 
-def crawl(cache_version: str, sport: Sport, max_lists: int = MAX_LISTS) -> Crawl:
-    """Return the generator of requests: the tree, then all its competitions with events, then repetitions.
-
-    Bet9ja calls tournaments competitions. `cache_version` is the client build number that every request carries.
-    Repeated are competitions that failed or had fewer events than the tree counts. If the tree has more than
-    `max_lists` competitions, only the first ones are requested, each once. A tree that failed or contradicts itself is
-    requested again, because without it there is nothing else to request.
+    Without a tree there is nothing to request. A tree that failed or contradicts itself is therefore requested again
+    first.
     """
-    answers = list((yield [build_tree_request(cache_version)]))
-    tree = _read_tree(answers, sport)
+    answers = list((yield [build_tree_request(config)]))
+    tree = _read_tree(answers, sport, config)
     if list_retries(answers) or (tree is not None and tree.contradiction):
-        answers += yield [build_tree_request(cache_version)]
-        tree = _read_tree(answers, sport)
+        answers += yield [build_tree_request(config)]
+        tree = _read_tree(answers, sport, config)
     groups = [key for key, node in tree.tournaments.items() if node.n_declared != 0] if tree is not None else []
     if not groups:
         return
-    answers += yield [build_group_request(cache_version, sport, group) for group in groups[:max_lists]]
-    if len(groups) > max_lists:
+    answers += yield [build_group_request(sport, group, config) for group in groups[: config.max_lists]]
+    if len(groups) > config.max_lists:
         return
     repeated = {
         request.key: request
-        for request in [*list_retries(answers), *_list_short_requests(answers, sport)]
+        for request in [*list_retries(answers), *_list_short_requests(answers, sport, config)]
         if parse_group(request) in groups
     }
     if repeated and not is_barred(answers):
         yield list(repeated.values())
 
 
-def _read_tree(answers: Sequence[Answer], sport: Sport) -> TournamentTree | None:
-    return read_last_tree(answers, parse_events.judge, lambda answer: parse_events.read_tree(answer, sport))[0]
+def _read_tree(answers: Sequence[Answer], sport: Sport, config: DialectConfig) -> TournamentTree | None:
+    return read_last_tree(answers, parse_events.judge, lambda answer: parse_events.read_tree(answer, sport, config))[0]
 
 
-def _list_short_requests(answers: Sequence[Answer], sport: Sport) -> list[Request]:
+def _list_short_requests(answers: Sequence[Answer], sport: Sport, config: DialectConfig) -> list[Request]:
     """Return the requests whose answers show fewer events than the tree counts, unreadable ones included."""
-    tree = _read_tree(answers, sport)
+    tree = _read_tree(answers, sport, config)
     short = []
     for question in select_latest_answers(answers, PayloadKind.LISTING, parse_events.judge):
-        group, collection = parse_group(question.answer.request), ListingCollection(parse_events.BET9JA)
+        group, collection = parse_group(question.answer.request), ListingCollection(config.platform)
         node = tree.tournaments.get(group or "") if tree else None
         if question.ok and node is not None and node.n_declared is not None:
-            n_shown = len(parse_events.read_group_listings(question.answer, sport, collection)) + len(
+            n_shown = len(parse_events.read_group_listings(question.answer, sport, collection, config)) + len(
                 collection.rejects
             )
             if n_shown < node.n_declared:
@@ -77,19 +72,19 @@ def _list_short_requests(answers: Sequence[Answer], sport: Sport) -> list[Reques
     return short
 
 
-def read_discovery(answers: Sequence[Answer], sport: Sport) -> Discovery:
+def read_discovery(answers: Sequence[Answer], sport: Sport, config: DialectConfig) -> Discovery:
     """Return the content of one cycle's discovery answers: any subset, in any order, with repetitions."""
     tree, tree_reason = read_last_tree(
-        answers, parse_events.judge, lambda answer: parse_events.read_tree(answer, sport)
+        answers, parse_events.judge, lambda answer: parse_events.read_tree(answer, sport, config)
     )
-    collection = ListingCollection(parse_events.BET9JA)
+    collection = ListingCollection(config.platform)
     ids_by_group: dict[str, set[str]] = {}
     failed: dict[str, str] = {}
     with_events = {key for key, node in tree.tournaments.items() if node.n_declared != 0} if tree else set()
     for question in select_latest_answers(answers, PayloadKind.LISTING, parse_events.judge):
         group = parse_group(question.answer.request)
         if question.failure is None:
-            ids = parse_events.read_group_listings(question.answer, sport, collection)
+            ids = parse_events.read_group_listings(question.answer, sport, collection, config)
             if group is not None:
                 ids_by_group[group] = ids
         elif group is not None:
@@ -112,7 +107,7 @@ def read_discovery(answers: Sequence[Answer], sport: Sport) -> Discovery:
         else []
     )
     return assemble_discovery(
-        parse_events.BET9JA,
+        config.platform,
         sport,
         tree=tree,
         tree_reason=tree_reason,

@@ -1,18 +1,14 @@
-"""Bet9ja's requests as data: sport ids, paths, parameters, headers. Reads no answers."""
+"""Bet9ja's requests as data: paths, parameters, headers. Reads no answers."""
 
 from typing import Final
 
-from palimpsest_pipeline.domain.enums import PayloadKind, Platform, Sport
+from palimpsest_pipeline.domain.enums import PayloadKind, Sport
 from palimpsest_pipeline.domain.exchange import Request
 
-from ..base import USER_AGENT
+from ..base import USER_AGENT, DialectConfig
 
-BASE_URL: Final = "https://sports.bet9ja.com"
 FEED_PATH: Final = "/desktop/feapi/PalimpsestAjax"
-CACHE_VERSION: Final = "1.301.2.225"
-"""Build number of the site's own client, added to every request. The site accepts any value."""
 
-SPORT_IDS: Final = {Sport.FOOTBALL: "1", Sport.BASKETBALL: "2", Sport.TENNIS: "5"}
 GROUP_MARKET_IDS: Final = {Sport.FOOTBALL: "1", Sport.BASKETBALL: "12", Sport.TENNIS: "61"}
 """The market that a list shows; its prices are not used."""
 MIN_LIVE_SPORT_ID: Final = 3_000_000
@@ -22,7 +18,7 @@ Its event ids are another series.
 """
 
 
-def build_headers() -> dict[str, str]:
+def build_headers(config: DialectConfig) -> dict[str, str]:
     """Return the headers of every request.
 
     Some of the site's edges refuse requests without referer or with a bare product token as user agent.
@@ -31,31 +27,32 @@ def build_headers() -> dict[str, str]:
         "user-agent": USER_AGENT,
         "accept": "application/json, text/plain, */*",
         "accept-language": "en-GB,en;q=0.9",
-        "referer": f"{BASE_URL}/",
+        "referer": f"{config.base_url}/",
+        **config.headers,
     }
 
 
-def build_tree_request(cache_version: str) -> Request:
+def build_tree_request(config: DialectConfig) -> Request:
     """Return the request for sports, countries and competitions with their event counts, for all sports."""
     return Request(
-        platform=Platform.BET9JA,
+        platform=config.platform,
         kind=PayloadKind.TREE,
         path=f"{FEED_PATH}/GetSports",
-        params={"DISP": "0", "v_cache_version": cache_version},
+        params={"DISP": "0", "v_cache_version": config.params["cache_version"]},
     )
 
 
-def build_group_request(cache_version: str, sport: Sport, group: str) -> Request:
+def build_group_request(sport: Sport, group: str, config: DialectConfig) -> Request:
     """Return the request for all events of one competition. The answer for a list of ids is empty."""
     return Request(
-        platform=Platform.BET9JA,
+        platform=config.platform,
         kind=PayloadKind.LISTING,
         path=f"{FEED_PATH}/GetEventsInGroupV2",
         params={
             "GROUPID": group,
             "DISP": "0",
             "GROUPMARKETID": GROUP_MARKET_IDS[sport],
-            "v_cache_version": cache_version,
+            "v_cache_version": config.params["cache_version"],
         },
         tournament_external_id=group,
     )
@@ -66,13 +63,13 @@ def parse_group(request: Request) -> str | None:
     return request.params.get("GROUPID") or request.tournament_external_id
 
 
-def build_detail_request(cache_version: str, external_id: str, sr_id: int | None) -> Request:
+def build_detail_request(external_id: str, sr_id: int | None, config: DialectConfig) -> Request:
     """Return the request for the full book of one event."""
     return Request(
-        platform=Platform.BET9JA,
+        platform=config.platform,
         kind=PayloadKind.DETAIL,
         path=f"{FEED_PATH}/GetEvent",
-        params={"EVENTID": external_id, "v_cache_version": cache_version},
+        params={"EVENTID": external_id, "v_cache_version": config.params["cache_version"]},
         external_id=external_id,
         sr_id=sr_id,
     )

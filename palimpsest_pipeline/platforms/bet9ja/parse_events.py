@@ -8,11 +8,12 @@ from typing import Any, Final
 
 import msgspec
 
-from palimpsest_pipeline.domain.enums import FailureClass, ListingKind, PayloadKind, Platform, Sport
+from palimpsest_pipeline.domain.enums import FailureClass, ListingKind, PayloadKind, Sport
 from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.observations import Listing
 
 from .. import answer_checks, collect_discovery
+from ..base import DialectConfig
 from ..json_values import (
     BROKEN_JSON,
     UnreadableError,
@@ -29,10 +30,7 @@ from ..json_values import (
     read_text,
 )
 from . import shapes
-from .endpoints import MIN_LIVE_SPORT_ID, SPORT_IDS, parse_group
-
-BET9JA = Platform.BET9JA
-SPORTS: Final = {external_id: sport for sport, external_id in SPORT_IDS.items()}
+from .endpoints import MIN_LIVE_SPORT_ID, parse_group
 
 ENVELOPE_DECODER = msgspec.json.Decoder(shapes.Envelope)
 _TREE_DECODER = msgspec.json.Decoder(shapes.TreeData)
@@ -112,7 +110,11 @@ def _judge_detail(result: Any, data: bytes) -> answer_checks.Verdict | None:
 
 
 def build_listing(
-    event: shapes.Event, path: str, group: str | None = None, asked_sport: Sport | None = None
+    event: shapes.Event,
+    path: str,
+    config: DialectConfig,
+    group: str | None = None,
+    asked_sport: Sport | None = None,
 ) -> Listing:
     """Return the listing of an event. Raises UnreadableError.
 
@@ -133,7 +135,7 @@ def build_listing(
     home, separator, away = (part.strip() for part in event.DS.partition(_TEAMS_SEPARATOR))
     is_match = bool(home and separator == "-" and away)
     # Outrights have sport ids of their own: only the requested sport is known for them.
-    sport = SPORTS.get(read_text(event.SID) or "") or (asked_sport if event.SID is None or not is_match else None)
+    sport = config.find_sport(read_text(event.SID)) or (asked_sport if event.SID is None or not is_match else None)
     if sport is None:
         raise UnreadableError(f"{path}.SID", f"sport {event.SID!r} is not covered")
     country, name = read_text(event.SG), read_text(event.GN) or ""
@@ -141,7 +143,7 @@ def build_listing(
     if is_match and is_simulated(country, name, home, away):
         kind = ListingKind.SIMULATED
     return Listing(
-        platform=BET9JA,
+        platform=config.platform,
         external_id=external_id,
         kind=kind,
         sport=sport,
@@ -158,7 +160,9 @@ def build_listing(
     )
 
 
-def read_group_listings(answer: Answer, sport: Sport, collection: collect_discovery.ListingCollection) -> set[str]:
+def read_group_listings(
+    answer: Answer, sport: Sport, collection: collect_discovery.ListingCollection, config: DialectConfig
+) -> set[str]:
     """Add the listings of one competition's list to `collection`; return the ids of its own listings.
 
     Listings of other competitions in the same answer are added but not returned.
@@ -174,7 +178,7 @@ def read_group_listings(answer: Answer, sport: Sport, collection: collect_discov
     for e, raw in iterate_items(events):
         path = f"$.D.E[{e}]"
         try:
-            listings.append(build_listing(decode(EVENT_DECODER, raw, path), path, group, sport))
+            listings.append(build_listing(decode(EVENT_DECODER, raw, path), path, config, group, sport))
         except UnreadableError as error:
             external_id, tournament = _read_ids(raw)
             collection.add_reject(external_id, error.path, error.reason, group or tournament)
@@ -190,13 +194,13 @@ def _read_ids(raw: msgspec.Raw) -> tuple[str | None, str | None]:
     return read_text(ids.ID), read_text(ids.GID)
 
 
-def read_tree(answer: Answer, sport: Sport) -> collect_discovery.TournamentTree:
+def read_tree(answer: Answer, sport: Sport, config: DialectConfig) -> collect_discovery.TournamentTree:
     """Return the sport's tree.
 
     Raises UnreadableError when the answer is no tree or lacks the sport. Pseudo-sports have other keys and are never
     read.
     """
-    key = SPORT_IDS[sport]
+    key = config.sport_ids[sport]
     sports = dict(iterate_items(decode(_TREE_DECODER, ENVELOPE_DECODER.decode(read_json_body(answer)).D, "$.D").PAL))
     if key not in sports:
         raise UnreadableError("$.D.PAL", f"no node of sport {key}")
@@ -208,16 +212,16 @@ def read_tree(answer: Answer, sport: Sport) -> collect_discovery.TournamentTree:
         try:
             country = decode(_COUNTRY_DECODER, raw_country, path)
         except UnreadableError as error:
-            tree.add_reject(BET9JA, error.path, error.reason)
+            tree.add_reject(config.platform, error.path, error.reason)
             continue
         if not country.G and read_count(country.NUM):
-            tree.add_reject(BET9JA, f"{path}.G", "a country with events and without competitions")
+            tree.add_reject(config.platform, f"{path}.G", "a country with events and without competitions")
         for group, raw in iterate_items(country.G):
             try:
                 entry = decode(_GROUP_DECODER, raw, f'{path}.G["{group}"]')
                 read_key_text(group, f"{path}.G")
             except UnreadableError as error:
-                tree.add_reject(BET9JA, error.path, error.reason)
+                tree.add_reject(config.platform, error.path, error.reason)
                 continue
             tree.tournaments[group] = collect_discovery.DeclaredTournament(
                 group, read_text(entry.G_DESC) or "", read_text(country.SG_DESC), None, read_count(entry.NUM)

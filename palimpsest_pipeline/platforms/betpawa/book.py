@@ -10,11 +10,11 @@ from typing import TypeVar
 
 import msgspec
 
-from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.observations import Detail, Listing, PayloadRejected, RawPrices, Reject
 
 from .. import answer_checks
+from ..base import DialectConfig
 from ..json_values import (
     MILLI_BY_ODDS,
     UnreadableError,
@@ -29,8 +29,6 @@ from ..json_values import (
 )
 from . import shapes
 from .parse_events import EVENT_DECODER, build_listing, judge
-
-BETPAWA = Platform.BETPAWA
 
 E = TypeVar("E", bound=shapes.Event)
 
@@ -51,20 +49,23 @@ class DetailContent:
     damage: list[tuple[str, str]] = field(default_factory=list)
 
 
-def read_listing(answer: Answer) -> Listing:
+def read_listing(answer: Answer, config: DialectConfig) -> Listing:
     """Return the listing of a detail answer. Raises PayloadRejected."""
-    return _build_listing(answer, decode_whole(answer, EVENT_DECODER) or _decode_event(answer, EVENT_DECODER))
+    event = decode_whole(answer, EVENT_DECODER) or _decode_event(answer, EVENT_DECODER, config)
+    return _build_listing(answer, event, config)
 
 
-def read_detail(answer: Answer) -> Detail:
+def read_detail(answer: Answer, config: DialectConfig) -> Detail:
     """Return the listing and the book. Raises PayloadRejected, also when the match is in play."""
     book = decode_whole(answer, _BOOK_DECODER)
-    content = DetailContent(book, book.markets) if book else decode_in_parts(answer)
-    listing = _build_listing(answer, content.event)
+    content = DetailContent(book, book.markets) if book else decode_in_parts(answer, config)
+    listing = _build_listing(answer, content.event, config)
     if listing.is_in_play:
-        raise PayloadRejected(BETPAWA, "$.additionalInfo.live", "in play: not a prematch book")
+        raise PayloadRejected(config.platform, "$.additionalInfo.live", "in play: not a prematch book")
     return Detail(
-        listing, _build_prices(content), [Reject(BETPAWA, listing.external_id, *damage) for damage in content.damage]
+        listing,
+        _build_prices(content, config),
+        [Reject(config.platform, listing.external_id, *damage) for damage in content.damage],
     )
 
 
@@ -74,9 +75,9 @@ def decode_whole(answer: Answer, decoder: msgspec.json.Decoder[E]) -> E | None:
     return event if event is not None and read_text(event.id) is not None else None
 
 
-def decode_in_parts(answer: Answer) -> DetailContent:
+def decode_in_parts(answer: Answer, config: DialectConfig) -> DetailContent:
     """Return the event and book of any answer with an event. Raises PayloadRejected."""
-    event = _decode_event(answer, _EVENT_WITH_MARKETS_DECODER)
+    event = _decode_event(answer, _EVENT_WITH_MARKETS_DECODER, config)
     markets: list[shapes.Market] = []
     content = DetailContent(event, markets)
     for m, raw in enumerate(event.markets or ()):
@@ -90,12 +91,12 @@ def decode_in_parts(answer: Answer) -> DetailContent:
     return content
 
 
-def _decode_event(answer: Answer, decoder: msgspec.json.Decoder[E]) -> E:
-    body = require_body(BETPAWA, answer, judge(answer))
+def _decode_event(answer: Answer, decoder: msgspec.json.Decoder[E], config: DialectConfig) -> E:
+    body = require_body(config.platform, answer, judge(answer))
     try:
         return decode(decoder, body, "$")
     except UnreadableError as error:
-        raise PayloadRejected(BETPAWA, error.path, error.reason) from error
+        raise PayloadRejected(config.platform, error.path, error.reason) from error
 
 
 def _build_row(loose: shapes.LooseRow, path: str, damage: list[tuple[str, str]]) -> shapes.Row | None:
@@ -115,23 +116,25 @@ def _build_row(loose: shapes.LooseRow, path: str, damage: list[tuple[str, str]])
     return shapes.Row(line, prices)
 
 
-def _build_listing(answer: Answer, event: shapes.Event) -> Listing:
+def _build_listing(answer: Answer, event: shapes.Event, config: DialectConfig) -> Listing:
     try:
-        listing = build_listing(event, "$")
+        listing = build_listing(event, "$", config)
     except UnreadableError as error:
-        raise PayloadRejected(BETPAWA, error.path, error.reason) from error
+        raise PayloadRejected(config.platform, error.path, error.reason) from error
     requested_id = answer.request.external_id
     if requested_id is not None and requested_id != listing.external_id:
-        raise PayloadRejected(BETPAWA, "$.id", f"the answer is about {listing.external_id}, asked was {requested_id}")
+        raise PayloadRejected(
+            config.platform, "$.id", f"the answer is about {listing.external_id}, asked was {requested_id}"
+        )
     return listing
 
 
-def _build_prices(content: DetailContent) -> RawPrices:
+def _build_prices(content: DetailContent, config: DialectConfig) -> RawPrices:
     rows = [(market.market_type, row) for market in content.markets for row in market.row]
     prices = [price for _, row in rows for price in row.prices]
     odds = [price.price if price.odds is None else price.odds for price in prices]
     odds_milli = list(map(MILLI_BY_ODDS.__getitem__, odds))
-    require_readable_odds(BETPAWA, "$.markets", odds, odds_milli, content.damage)
+    require_readable_odds(config.platform, "$.markets", odds, odds_milli, content.damage)
     return RawPrices(
         market_id=[str(kind.id) for kind, _ in rows],
         market_name=[kind.name or "" for kind, _ in rows],

@@ -1,4 +1,4 @@
-"""BetPawa's requests as data: brands, sport ids, paths, parameters, headers. Reads no answers."""
+"""BetPawa's requests as data: paths, parameters, headers. Reads no answers."""
 
 import json
 from dataclasses import dataclass
@@ -6,104 +6,63 @@ from typing import Final
 
 import msgspec
 
-from palimpsest_pipeline.domain.enums import PayloadKind, Platform, Sport
+from palimpsest_pipeline.domain.enums import PayloadKind, Sport
 from palimpsest_pipeline.domain.exchange import Request
 
-from ..base import USER_AGENT
+from ..base import USER_AGENT, DialectConfig
 from ..json_values import BROKEN_JSON, read_integer, read_object
 
-API_VERSIONS: Final = ("v3", "v4")
 PAGE_SIZE: Final = 100
 """The most events per list page; the site refuses more with 400."""
 
-SPORT_IDS: Final = {Sport.FOOTBALL: "2", Sport.BASKETBALL: "3", Sport.TENNIS: "452"}
-SPORTS: Final = {external_id: sport for sport, external_id in SPORT_IDS.items()}
 EFOOTBALL_ID: Final = "101"
 """Electronic football: a separate category with football's market ids and its own SportRadar ids."""
 
 
-@dataclass(frozen=True, slots=True)
-class Brand:
-    """One national site.
-
-    Host and header value belong together. Event ids are the same on all sites; prices differ a little.
-    """
-
-    country: str
-    base_url: str
-    header: str
-
-
-_BRAND_ROWS: Final = (
-    ("ng", "www.betpawa.ng", "betpawa-nigeria"),
-    ("gh", "www.betpawa.com.gh", "betpawa-ghana"),
-    ("ke", "www.betpawa.co.ke", "betpawa-kenya"),
-    ("ug", "www.betpawa.ug", "betpawa-uganda"),
-    ("tz", "www.betpawa.co.tz", "betpawa-tanzania"),
-    ("zm", "www.betpawa.co.zm", "betpawa-zambia"),
-    ("rw", "www.betpawa.rw", "betpawa-rwanda"),
-    ("cm", "www.betpawa.cm", "betpawa-cameroon"),
-    ("sl", "sl.betpawa.com", "betpawa-sierraleone"),
-    ("bj", "www.betpawa.bj", "betpawa-benin"),
-    ("cg", "cg.betpawa.com", "betpawa-congobrazzaville"),
-    ("cd", "www.betpawa.cd", "betpawa-drc"),
-    ("ls", "ls.betpawa.com", "betpawa-lesotho"),
-    ("mw", "www.betpawa.mw", "betpawa-malawi"),
-    ("mz", "www.betpawa.co.mz", "betpawa-mozambique"),
-    ("ao", "www.betpawa.ao", "betpawa-angola"),
-    ("bw", "bw.betpawa.com", "betpawa-botswana"),
-    ("lr", "lr.betpawa.com", "betpawa-liberia"),
-    ("ml", "ml.betpawa.com", "betpawa-mali"),
-    ("ss", "ss.betpawa.com", "betpawa-southsudan"),
-    ("tg", "tg.betpawa.com", "betpawa-togo"),
-    ("zw", "zw.betpawa.com", "betpawa-zimbabwe"),
-)
-BRANDS: Final = {country: Brand(country, f"https://{host}", header) for country, host, header in _BRAND_ROWS}
-
-
-def build_headers(brand_header: str) -> dict[str, str]:
+def build_headers(config: DialectConfig) -> dict[str, str]:
     """Return the headers of every request. For any other `accept` the site answers in protobuf."""
     return {
-        "x-pawa-brand": brand_header,
+        "x-pawa-brand": config.params["brand"],
         "x-pawa-language": "en",
         "accept": "application/json",
         "devicetype": "web",
         "user-agent": USER_AGENT,
+        **config.headers,
     }
 
 
-def build_tree_request(version: str, sport: Sport) -> Request:
+def build_tree_request(sport: Sport, config: DialectConfig) -> Request:
     """Return the request for regions and competitions of a sport with their event counts."""
     return Request(
-        platform=Platform.BETPAWA,
+        platform=config.platform,
         kind=PayloadKind.TREE,
-        path=f"/api/sportsbook/{version}/categories/list/{SPORT_IDS[sport]}",
+        path=f"/api/sportsbook/{config.params['api_version']}/categories/list/{config.sport_ids[sport]}",
         # Working clients use different parameters; the site ignores unknown ones.
         params={"includeRegions": "true", "withRegions": "true", "onlyMeta": "false"},
     )
 
 
-def build_page_request(version: str, sport: Sport, skip: int) -> Request:
+def build_page_request(sport: Sport, skip: int, config: DialectConfig) -> Request:
     """Return the request for one page of all upcoming events of a sport, by kickoff.
 
     It has no market filter: on v4 that would hide events without the market.
     """
-    query = {"eventType": "UPCOMING", "categories": [SPORT_IDS[sport]], "zones": {}}
+    query = {"eventType": "UPCOMING", "categories": [config.sport_ids[sport]], "zones": {}}
     body = {"queries": [{"query": query, "sort": {"startTime": "ASC"}, "skip": skip, "take": PAGE_SIZE}]}
     return Request(
-        platform=Platform.BETPAWA,
+        platform=config.platform,
         kind=PayloadKind.LISTING,
-        path=f"/api/sportsbook/{version}/events/lists/by-queries",
+        path=f"/api/sportsbook/{config.params['api_version']}/events/lists/by-queries",
         params={"q": json.dumps(body, separators=(",", ":"))},
     )
 
 
-def build_detail_request(version: str, external_id: str, sr_id: int | None) -> Request:
+def build_detail_request(external_id: str, sr_id: int | None, config: DialectConfig) -> Request:
     """Return the request for all markets of one event."""
     return Request(
-        platform=Platform.BETPAWA,
+        platform=config.platform,
         kind=PayloadKind.DETAIL,
-        path=f"/api/sportsbook/{version}/events/{external_id}",
+        path=f"/api/sportsbook/{config.params['api_version']}/events/{external_id}",
         external_id=external_id,
         sr_id=sr_id,
     )
@@ -117,7 +76,7 @@ class PageRange:
     n_taken: int
 
 
-def parse_page(request: Request, sport: Sport) -> PageRange | None:
+def parse_page(request: Request, sport: Sport, config: DialectConfig) -> PageRange | None:
     """Return the page of this sport's sweep that a request is for; None for any other request."""
     try:
         request_body = read_object(msgspec.json.decode(request.params.get("q", "null")))
@@ -130,7 +89,7 @@ def parse_page(request: Request, sport: Sport) -> PageRange | None:
     skip, take = read_integer(read_object(queries[0]).get("skip", 0)), read_integer(read_object(queries[0]).get("take"))
     is_whole_sport = (
         query.get("eventType", "UPCOMING") == "UPCOMING"
-        and query.get("categories") in ([SPORT_IDS[sport]], [int(SPORT_IDS[sport])])
+        and query.get("categories") in ([config.sport_ids[sport]], [int(config.sport_ids[sport])])
         and not any(query.get(narrowing) for narrowing in ("zones", "hasOdds", "boosted", "startTime"))
     )
     if not is_whole_sport or skip is None or not take:

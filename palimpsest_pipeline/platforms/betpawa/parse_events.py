@@ -8,11 +8,12 @@ from typing import Any
 
 import msgspec
 
-from palimpsest_pipeline.domain.enums import FailureClass, ListingKind, PayloadKind, Platform, Sport
+from palimpsest_pipeline.domain.enums import FailureClass, ListingKind, PayloadKind, Sport
 from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.observations import Listing
 
 from .. import answer_checks, collect_discovery
+from ..base import DialectConfig
 from ..json_values import (
     BROKEN_JSON,
     UnreadableError,
@@ -28,9 +29,7 @@ from ..json_values import (
     read_text,
 )
 from . import shapes
-from .endpoints import EFOOTBALL_ID, SPORT_IDS, SPORTS
-
-BETPAWA = Platform.BETPAWA
+from .endpoints import EFOOTBALL_ID
 
 _ENVELOPE_DECODER = msgspec.json.Decoder(shapes.Envelope)
 _TREE_DECODER = msgspec.json.Decoder(shapes.Tree)
@@ -102,14 +101,14 @@ def _is_page_of_the_site(answer: Answer, body: bytes) -> bool:
     return b"betpawa" in page and not any(word in page for word in _CHALLENGE_WORDS)
 
 
-def build_listing(event: shapes.Event, path: str) -> Listing:
+def build_listing(event: shapes.Event, path: str, config: DialectConfig) -> Listing:
     """Return the listing of an event. Raises UnreadableError."""
     external_id, tournament = (
         read_key_text(event.id, f"{path}.id"),
         read_key_text(event.competition.id, f"{path}.competition.id"),
     )
     category = read_text(event.category.id)
-    sport = Sport.FOOTBALL if category == EFOOTBALL_ID else SPORTS.get(category or "")
+    sport = Sport.FOOTBALL if category == EFOOTBALL_ID else config.find_sport(category)
     if sport is None:
         raise UnreadableError(f"{path}.category.id", f"sport {category} is not covered")
     kickoff_at = parse_iso_instant(event.start_time)
@@ -122,7 +121,7 @@ def build_listing(event: shapes.Event, path: str) -> Listing:
         kind = ListingKind.SIMULATED
     sr_id, genius_id = _read_provider_ids(event.widgets)
     return Listing(
-        platform=BETPAWA,
+        platform=config.platform,
         external_id=external_id,
         kind=kind,
         sport=sport,
@@ -177,7 +176,7 @@ def _is_in_play(event: shapes.Event) -> bool:
     )
 
 
-def read_page_listings(answer: Answer, collection: collect_discovery.ListingCollection) -> int:
+def read_page_listings(answer: Answer, collection: collect_discovery.ListingCollection, config: DialectConfig) -> int:
     """Add the listings of a list answer to `collection`; return its number of events, readable or not."""
     try:
         blocks = decode(_BLOCKS_DECODER, read_json_body(answer), "$").responses
@@ -191,7 +190,7 @@ def read_page_listings(answer: Answer, collection: collect_discovery.ListingColl
             n += 1
             path = f"$.responses[{b}].responses[{e}]"
             try:
-                listings.append(build_listing(decode(EVENT_DECODER, raw, path), path))
+                listings.append(build_listing(decode(EVENT_DECODER, raw, path), path, config))
             except UnreadableError as error:
                 external_id, tournament = _read_ids(raw)
                 collection.add_reject(external_id, error.path, error.reason, tournament)
@@ -207,10 +206,10 @@ def _read_ids(raw: msgspec.Raw) -> tuple[str | None, str | None]:
     return read_text(ids.id), read_text(read_object(ids.competition).get("id"))
 
 
-def read_tree(answer: Answer, sport: Sport) -> collect_discovery.TournamentTree:
+def read_tree(answer: Answer, sport: Sport, config: DialectConfig) -> collect_discovery.TournamentTree:
     """Return the sport's tree. Raises UnreadableError when the answer is no tree or lacks the sport."""
     node, sport_path = _find_sport_node(
-        decode(_TREE_DECODER, read_json_body(answer), "$").with_regions, SPORT_IDS[sport]
+        decode(_TREE_DECODER, read_json_body(answer), "$").with_regions, config.sport_ids[sport]
     )
     tree = collect_discovery.TournamentTree(n_events=_count_upcoming(node.event_counts))
     for r, raw_region in enumerate(node.regions or ()):
@@ -218,17 +217,17 @@ def read_tree(answer: Answer, sport: Sport) -> collect_discovery.TournamentTree:
         try:
             region = decode(_REGION_DECODER, raw_region, path)
         except UnreadableError as error:
-            tree.add_reject(BETPAWA, error.path, error.reason)
+            tree.add_reject(config.platform, error.path, error.reason)
             continue
         country = read_text(read_object(region.region).get("name"))
         if not region.competitions and _count_upcoming(region.event_counts):
-            tree.add_reject(BETPAWA, f"{path}.competitions", "a region with events and without competitions")
+            tree.add_reject(config.platform, f"{path}.competitions", "a region with events and without competitions")
         for c, raw in enumerate(region.competitions or ()):
             try:
                 entry = decode(_COMPETITION_DECODER, raw, f"{path}.competitions[{c}]")
                 key = read_key_text(entry.competition.id, f"{path}.competitions[{c}].competition.id")
             except UnreadableError as error:
-                tree.add_reject(BETPAWA, error.path, error.reason)
+                tree.add_reject(config.platform, error.path, error.reason)
                 continue
             name = (entry.competition.name or "").strip()
             tree.tournaments[key] = collect_discovery.DeclaredTournament(

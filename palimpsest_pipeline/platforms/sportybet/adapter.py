@@ -4,35 +4,40 @@ from collections.abc import Sequence
 
 from palimpsest_pipeline.domain.enums import Platform, Sport
 from palimpsest_pipeline.domain.exchange import Answer, Request
-from palimpsest_pipeline.domain.observations import Discovery
+from palimpsest_pipeline.domain.observations import Detail, Discovery, Listing
 
-from ..base import Crawl
+from ..base import Crawl, DialectConfig
 from . import book, discovery, endpoints, parse_events
 
 
 class SportybetAdapter:
-    """The adapter of SportyBet. `country` is the country code in the path."""
+    """The adapter of SportyBet."""
 
-    platform: Platform = Platform.SPORTYBET
     parser_version: int = 3
-    read_listing = staticmethod(book.read_listing)
-    read_detail = staticmethod(book.read_detail)
     judge = staticmethod(parse_events.judge)
 
-    def __init__(self, country: str = "ng", max_lists: int = discovery.MAX_LISTS) -> None:
-        self._country = country
-        self._max_lists = max_lists
+    def __init__(self, config: DialectConfig) -> None:
+        self._config = config
+
+    @property
+    def platform(self) -> Platform:
+        return self._config.platform
 
     def build_headers(self) -> dict[str, str]:
-        return endpoints.build_headers(self._country)
+        return endpoints.build_headers(self._config)
 
     def discover(self, sport: Sport) -> Crawl:
-        return discovery.crawl(self._country, sport, self._max_lists)
+        return discovery.crawl(sport, self._config)
 
     def read_discovery(self, answers: Sequence[Answer], sport: Sport) -> Discovery:
-        return discovery.read_discovery(
-            [answer for answer in answers if answer.request.platform is self.platform], sport
-        )
+        own_answers = [answer for answer in answers if answer.request.platform == self.platform]
+        return discovery.read_discovery(own_answers, sport, self._config)
 
-    def build_detail_request(self, external_id: str, sr_id: int | None) -> Request:
-        return endpoints.build_detail_request(self._country, external_id, sr_id)
+    def list_detail_requests(self, external_id: str, sr_id: int | None, answers: Sequence[Answer]) -> Sequence[Request]:
+        return () if answers else (endpoints.build_detail_request(external_id, sr_id, self._config),)
+
+    def read_listing(self, answers: Sequence[Answer]) -> Listing:
+        return book.read_listing(answers[0], self._config)
+
+    def read_detail(self, answers: Sequence[Answer]) -> Detail:
+        return book.read_detail(answers[0], self._config)

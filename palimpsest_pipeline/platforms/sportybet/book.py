@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.observations import Detail, Listing, PayloadRejected, RawPrices, Reject
 
 from .. import answer_checks
+from ..base import DialectConfig
 from ..json_values import (
     MILLI_BY_ODDS,
     UnreadableError,
@@ -38,8 +38,6 @@ from .parse_events import (
     judge,
 )
 
-SPORTYBET = Platform.SPORTYBET
-
 E = TypeVar("E")
 
 _BOOK_DECODER = msgspec.json.Decoder(shapes.DetailAnswer[shapes.Book])
@@ -60,15 +58,16 @@ class DetailContent:
     damage: list[tuple[str, str]] = field(default_factory=list)
 
 
-def read_listing(answer: Answer) -> Listing:
+def read_listing(answer: Answer, config: DialectConfig) -> Listing:
     """Return the listing of a detail answer. Raises PayloadRejected."""
     head = decode_whole(answer, _HEAD_DECODER)
-    return _build_listing(
-        answer, DetailContent(head, (market.product for market in head.markets)) if head else decode_in_parts(answer)
+    content = (
+        DetailContent(head, (market.product for market in head.markets)) if head else decode_in_parts(answer, config)
     )
+    return _build_listing(answer, content, config)
 
 
-def read_detail(answer: Answer) -> Detail:
+def read_detail(answer: Answer, config: DialectConfig) -> Detail:
     """Return the listing and the book of a detail answer.
 
     Raises PayloadRejected, also when the match is in play or the book is the live one.
@@ -77,15 +76,17 @@ def read_detail(answer: Answer) -> Detail:
     content = (
         DetailContent(book, {market.product for market in book.markets}, book.markets)
         if book
-        else decode_in_parts(answer)
+        else decode_in_parts(answer, config)
     )
-    listing = _build_listing(answer, content)
+    listing = _build_listing(answer, content, config)
     if listing.is_in_play:
         raise PayloadRejected(
-            SPORTYBET, "$.data", f"in play: status {content.event.status}, or the live product's book"
+            config.platform, "$.data", f"in play: status {content.event.status}, or the live product's book"
         )
     return Detail(
-        listing, _build_prices(content), [Reject(SPORTYBET, listing.external_id, *damage) for damage in content.damage]
+        listing,
+        _build_prices(content, config),
+        [Reject(config.platform, listing.external_id, *damage) for damage in content.damage],
     )
 
 
@@ -95,13 +96,13 @@ def decode_whole(answer: Answer, decoder: msgspec.json.Decoder[shapes.DetailAnsw
     return detail.data if detail is not None and detail.biz_code == OK_CODE else None
 
 
-def decode_in_parts(answer: Answer) -> DetailContent:
+def decode_in_parts(answer: Answer, config: DialectConfig) -> DetailContent:
     """Return the event and book of any answer with an event. Raises PayloadRejected."""
-    body = require_body(SPORTYBET, answer, judge(answer))
+    body = require_body(config.platform, answer, judge(answer))
     try:
         event = decode(EVENT_DECODER, ENVELOPE_DECODER.decode(body).data, "$.data")
     except UnreadableError as error:
-        raise PayloadRejected(SPORTYBET, error.path, error.reason) from error
+        raise PayloadRejected(config.platform, error.path, error.reason) from error
     raws = event.markets or []
     markets: list[shapes.Market] = []
     content = DetailContent(event, iterate_products(raws), markets)
@@ -141,32 +142,33 @@ def _build_market(loose: shapes.LooseMarket, path: str, damage: list[tuple[str, 
     )
 
 
-def _build_listing(answer: Answer, content: DetailContent) -> Listing:
+def _build_listing(answer: Answer, content: DetailContent, config: DialectConfig) -> Listing:
     try:
         listing = build_listing(
             content.event,
             "$.data",
+            config,
             content.products,
             has_live_product=answer.request.params.get("productId") == LIVE_PRODUCT_ID,
         )
     except UnreadableError as error:
-        raise PayloadRejected(SPORTYBET, error.path, error.reason) from error
+        raise PayloadRejected(config.platform, error.path, error.reason) from error
     requested_id = answer.request.external_id
     if requested_id is not None and requested_id.removeprefix(MATCH_ID_PREFIX) != listing.external_id.removeprefix(
         MATCH_ID_PREFIX
     ):
         raise PayloadRejected(
-            SPORTYBET, "$.data.eventId", f"the answer is about {listing.external_id}, asked was {requested_id}"
+            config.platform, "$.data.eventId", f"the answer is about {listing.external_id}, asked was {requested_id}"
         )
     return listing
 
 
-def _build_prices(content: DetailContent) -> RawPrices:
+def _build_prices(content: DetailContent, config: DialectConfig) -> RawPrices:
     event, markets = content.event, content.markets
     outcomes = [outcome for market in markets for outcome in market.outcomes]
     odds = [outcome.odds for outcome in outcomes]
     odds_milli = list(map(MILLI_BY_ODDS.__getitem__, odds))
-    require_readable_odds(SPORTYBET, "$.data.markets", odds, odds_milli, content.damage)
+    require_readable_odds(config.platform, "$.data.markets", odds, odds_milli, content.damage)
     prices = RawPrices(
         market_id=[market.id for market in markets],
         market_name=[market.name or market.desc or "" for market in markets],

@@ -10,11 +10,12 @@ from typing import Any, Final
 
 import msgspec
 
-from palimpsest_pipeline.domain.enums import FailureClass, ListingKind, PayloadKind, Platform, Sport
+from palimpsest_pipeline.domain.enums import FailureClass, ListingKind, PayloadKind, Sport
 from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.observations import Listing
 
 from .. import answer_checks, collect_discovery
+from ..base import DialectConfig
 from ..json_values import (
     BROKEN_JSON,
     UnreadableError,
@@ -31,10 +32,7 @@ from ..json_values import (
     read_text,
 )
 from . import shapes
-from .endpoints import LIVE_PRODUCT_ID, SIMULATED_CATEGORY_IDS, SPORT_IDS, VIRTUAL_FOOTBALL_IDS
-
-SPORTYBET = Platform.SPORTYBET
-SPORTS: Final = {external_id: sport for sport, external_id in SPORT_IDS.items()}
+from .endpoints import LIVE_PRODUCT_ID, SIMULATED_CATEGORY_IDS, VIRTUAL_FOOTBALL_IDS
 
 ENVELOPE_DECODER = msgspec.json.Decoder(shapes.Envelope)
 _TREE_DECODER = msgspec.json.Decoder(shapes.TreeData)
@@ -97,7 +95,9 @@ def _classify_refusal(code: int, is_detail: bool) -> FailureClass:
     return FailureClass.CONTRACT_BROKEN if code == _NO_SUCH_RESOURCE_CODE else FailureClass.PERMANENT
 
 
-def build_listing(event: shapes.Event, path: str, products: Iterable[Any], has_live_product: bool = False) -> Listing:
+def build_listing(
+    event: shapes.Event, path: str, config: DialectConfig, products: Iterable[Any], has_live_product: bool = False
+) -> Listing:
     """Return the listing of an event. Raises UnreadableError.
 
     It is also in play when a market belongs to the live product.
@@ -106,7 +106,7 @@ def build_listing(event: shapes.Event, path: str, products: Iterable[Any], has_l
     category = read_object(sport_node.get("category"))
     tournament = read_object(category.get("tournament"))
     sport_id = read_text(sport_node.get("id"))
-    sport = Sport.FOOTBALL if sport_id in VIRTUAL_FOOTBALL_IDS else SPORTS.get(sport_id or "")
+    sport = Sport.FOOTBALL if sport_id in VIRTUAL_FOOTBALL_IDS else config.find_sport(sport_id)
     if sport is None:
         raise UnreadableError(f"{path}.sport.id", f"sport {sport_id} is not covered")
     tournament_id = read_key_text(tournament.get("id"), f"{path}.sport.category.tournament.id")
@@ -129,7 +129,7 @@ def build_listing(event: shapes.Event, path: str, products: Iterable[Any], has_l
         raise UnreadableError(f"{path}.homeTeamName", "a match without two team names")
     sr_id, genius_id = read_match_ids(event_id, event.event_source)
     return Listing(
-        platform=SPORTYBET,
+        platform=config.platform,
         external_id=event_id,
         kind=kind,
         sport=sport,
@@ -203,7 +203,9 @@ class PageContent:
     event_ids: list[str] = field(default_factory=list)
 
 
-def read_page_listings(answer: Answer, collection: collect_discovery.ListingCollection) -> PageContent:
+def read_page_listings(
+    answer: Answer, collection: collect_discovery.ListingCollection, config: DialectConfig
+) -> PageContent:
     """Add the listings of a list answer to `collection` and return the page's content.
 
     The answer is a page of all events, or a list of requested tournaments.
@@ -232,7 +234,7 @@ def read_page_listings(answer: Answer, collection: collect_discovery.ListingColl
             page.event_ids.append(event_id or path)
             try:
                 event = decode(EVENT_DECODER, raw, path)
-                listings.append(build_listing(event, path, iterate_products(event.markets or ())))
+                listings.append(build_listing(event, path, config, iterate_products(event.markets or ())))
             except UnreadableError as error:
                 collection.add_reject(event_id, error.path, error.reason, read_text(tournament.id))
     collection.add_listings(collect_discovery.deduplicate_listings(listings))
@@ -246,30 +248,30 @@ def _read_event_id(raw: msgspec.Raw) -> str | None:
         return None
 
 
-def read_tree(answer: Answer, sport: Sport) -> collect_discovery.TournamentTree:
+def read_tree(answer: Answer, sport: Sport, config: DialectConfig) -> collect_discovery.TournamentTree:
     """Return the sport's tree.
 
     Raises UnreadableError when the answer is no tree or lacks the sport. Popular tournaments repeat others and are not
     read.
     """
     data = ENVELOPE_DECODER.decode(read_json_body(answer)).data
-    node, sport_path = _find_sport_node(decode(_TREE_DECODER, data, "$.data").sport_list, SPORT_IDS[sport])
+    node, sport_path = _find_sport_node(decode(_TREE_DECODER, data, "$.data").sport_list, config.sport_ids[sport])
     tree = collect_discovery.TournamentTree(n_events=read_count(node.event_size))
     for c, raw_category in enumerate(node.categories or ()):
         path = f"{sport_path}.categories[{c}]"
         try:
             category = decode(_CATEGORY_DECODER, raw_category, path)
         except UnreadableError as error:
-            tree.add_reject(SPORTYBET, error.path, error.reason)
+            tree.add_reject(config.platform, error.path, error.reason)
             continue
         if not category.tournaments and read_count(category.event_size):
-            tree.add_reject(SPORTYBET, f"{path}.tournaments", "a category with events and without tournaments")
+            tree.add_reject(config.platform, f"{path}.tournaments", "a category with events and without tournaments")
         for t, raw in enumerate(category.tournaments or ()):
             try:
                 entry = decode(_TOURNAMENT_DECODER, raw, f"{path}.tournaments[{t}]")
                 key = read_key_text(entry.id, f"{path}.tournaments[{t}].id")
             except UnreadableError as error:
-                tree.add_reject(SPORTYBET, error.path, error.reason)
+                tree.add_reject(config.platform, error.path, error.reason)
                 continue
             name = (entry.name or "").strip()
             tree.tournaments[key] = collect_discovery.DeclaredTournament(

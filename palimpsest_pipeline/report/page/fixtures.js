@@ -42,7 +42,7 @@ function eventRow(data, i, { tournament, notes, showPrices }) {
   return make('li', { class: 'event' },
     make('time', { datetime: new Date(f.kickoff[i] * 1000).toISOString() }, moment(f.kickoff[i]), f.started[i] ? make('span', { class: 'class' }, ' started') : null),
     make('span', { class: 'teams' }, name, ' ', make('span', { class: 'class' }, tournament ? placeOf(tournaments, f.tournament[i]) : CLASS_WORDS[classes[f.class[i]]])),
-    make('span', { class: 'who' }, ...offers),
+    make('span', { class: `who${platforms.length > MANY_PLATFORMS ? ' many' : ''}` }, ...offers),
     showPrices(f.sr_id[i]) ? make('button', { type: 'button', 'aria-label': `Prices of ${name}`, onclick: () => data.choosePrices(f.sr_id[i]) }, 'prices') : null,
     extra.length ? make('span', { class: 'said' }, ...extra.flatMap((part, k) => (k ? ['; ', part] : [part]))) : null);
 }
@@ -52,7 +52,8 @@ const placeOf = (tournaments, t) => [tournaments.name[t], tournaments.country[t]
 function TournamentTable(data, showPrices) {
   const { tournaments: T, fixtures: f, platforms } = data;
   const table = $('tournaments');
-  const head = (label, more, title) => make('th', { scope: 'col', class: `n${more ? ' more' : ''}`, title }, label);
+  const head = (label, more, title) => make('th', { scope: 'col', class: `n${more ? ' more' : ''}`, title }, make('span', {}, label));
+  table.classList.toggle('many', platforms.length > MANY_PLATFORMS);
   table.tHead.replaceChildren(make('tr', {},
     make('th', { scope: 'col' }, 'Tournament'),
     ...platforms.map((p) => head(p.name)),

@@ -94,7 +94,7 @@ function Prices(data) {
     charts = market.outcomes.map((outcome, o) => {
       const lines = shown.map(({ p, at, values }) => {
         const [on, off] = sampled(x, at, values[o]);
-        return { name: platforms[p].name, colour: `--p${p}`, width: p === 0 ? 3 : 2, values: on, off, ends: at[at.length - 1] };
+        return { ...platformLine(platforms, p), values: on, off, ends: at[at.length - 1] };
       });
       return { outcome, lines };
     }).filter(({ lines }) => lines.some(({ values, off }) => [...values, ...off].some((v) => v !== null)))

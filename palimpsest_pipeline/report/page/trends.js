@@ -3,7 +3,7 @@
 function Trends(data) {
   const { cycles, skews, margins, gaps, platforms, markets, buckets } = data;
   const home = platforms[0].name;
-  const ofPlatform = (p) => ({ name: platforms[p].name, colour: `--p${p}`, width: p === 0 ? 3 : 2 });
+  const ofPlatform = (p) => platformLine(platforms, p);
   const add = (spec) => {
     const chart = Chart(spec);
     $('trend-figures').append(chart.figure);

@@ -159,7 +159,7 @@ def write_discovery(
     cycle: CycleFacts,
     manifests: pl.DataFrame,
     tournaments: pl.DataFrame,
-    platforms: Sequence[str] = tuple(Platform),
+    platforms: Sequence[str],
 ) -> int:
     """Replace the manifests of a cycle's discovery of `platforms`; return the number of rows.
 
@@ -188,7 +188,7 @@ def write_discovery(
 
 
 def write_listings(
-    conn: psycopg.Connection, cycle_id: int, listings: pl.DataFrame, platforms: Sequence[str] = tuple(Platform)
+    conn: psycopg.Connection, cycle_id: int, listings: pl.DataFrame, platforms: Sequence[str]
 ) -> pl.DataFrame:
     """Replace the cycle's observations of `platforms` and derive the affected listings again.
 

@@ -6,6 +6,7 @@ Belongs here: reading observations and manifests as of a cycle. Does not belong 
 matching.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -55,8 +56,10 @@ def read_as_of(conn: psycopg.Connection, cycle_id: int) -> datetime:
     return as_of
 
 
-def read_universe(conn: psycopg.Connection, cycle_id: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the listings as of the cycle, and for each tournament whether absences are proven.
+def read_universe(
+    conn: psycopg.Connection, cycle_id: int, platforms: Sequence[Platform]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return these platforms' listings as of the cycle, and the tournaments that prove absences.
 
     The first frame (`UNIVERSE_SCHEMA`) has, for each platform and tournament, the listings of its last complete
     discovery at or before the cycle, and the listings that the cycle itself observed. Claims are the latest at or
@@ -73,7 +76,7 @@ def read_universe(conn: psycopg.Connection, cycle_id: int) -> tuple[pl.DataFrame
     Raises UnknownCycleError.
     """
     read_as_of(conn, cycle_id)
-    params = {"cycle_id": cycle_id, "carry_limit": CARRY_LIMIT, "platforms": [str(platform) for platform in Platform]}
+    params = {"cycle_id": cycle_id, "carry_limit": CARRY_LIMIT, "platforms": list(platforms)}
     conn.execute("drop table if exists pg_temp.looked")
     conn.execute(
         """
@@ -153,6 +156,7 @@ select
 from known
 left join complete using (platform, external_id)
 left join gone using (platform, external_id)
+where known.platform = any(%(platforms)s::text[])
 """
 
 LISTINGS_SQL: Final = """

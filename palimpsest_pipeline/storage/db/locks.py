@@ -18,7 +18,7 @@ class AdvisoryLock(IntEnum):
     """
 
     PLATFORM_HISTORY = 7_015
-    """First half of a two-part key; the second half is the number of the platform."""
+    """The first half of a key; the second half is made of the key of the platform."""
     CYCLE_PRODUCT = 7_016
     """First half of a two-part key; the second half is computed from product and cycle."""
     CYCLE_OPENING = 7_017

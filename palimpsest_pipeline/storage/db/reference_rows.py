@@ -1,4 +1,4 @@
-"""Write reference rows: sports, bookmakers and the market vocabulary.
+"""Reference rows: sports and the market vocabulary, written by the migration step.
 
 The meaning of an id never changes.
 
@@ -29,7 +29,6 @@ class ReferenceRows:
     """Reference rows to write: one frame per table, or None to leave the table unchanged."""
 
     sports: pl.DataFrame | None = None
-    bookmakers: pl.DataFrame | None = None
     markets: pl.DataFrame | None = None
     outcomes: pl.DataFrame | None = None
 
@@ -44,7 +43,6 @@ class _TableKind:
 
 TABLE_KINDS: Final = {
     "sports": _TableKind("core.sports", ("sport",), ()),
-    "bookmakers": _TableKind("core.bookmakers", ("platform",), ()),
     "markets": _TableKind("core.markets", ("market_id",), ("market_key", "sport")),
     "outcomes": _TableKind("core.market_outcomes", ("market_id", "ordinal"), ("outcome_key",)),
 }

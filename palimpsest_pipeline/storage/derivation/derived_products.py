@@ -6,7 +6,7 @@ Belongs here: `core.cycle_products` and `mart.cycle_products`. Does not belong h
 finding the due ones (`due_products`).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final, Literal, get_args
 
@@ -18,10 +18,7 @@ from ..db.locks import AdvisoryLock
 ProductSchema = Literal["core", "mart"]
 
 ODDS_PRODUCT: Final = "odds_snapshots"
-"""The product of the odds history, which is derived separately for each platform.
-
-See `list_platform_products`.
-"""
+"""The product of prices. It is derived platform by platform: see `name_platform_product`."""
 
 COVERAGE_PRODUCT: Final = "coverage"
 """The product of coverage. It depends on the primary listings, and so on answers of earlier cycles.
@@ -30,9 +27,9 @@ See `mark_due_by_book_sizes`.
 """
 
 
-def list_platform_products(product: str, platforms: Iterable[str]) -> list[str]:
-    """Return the names of a product for each platform, e.g. odds_snapshots/bet9ja."""
-    return [f"{product}/{platform}" for platform in platforms]
+def name_platform_product(product: str, platform: str) -> str:
+    """Return the mark of a product that is derived platform by platform, e.g. `odds_snapshots/bet9ja`."""
+    return f"{product}/{platform}"
 
 
 def claim_product(conn: psycopg.Connection, product: str, cycle_id: int) -> None:
@@ -153,10 +150,10 @@ def read_marks(conn: psycopg.Connection, schema: ProductSchema, cycle_id: int) -
     return dict(conn.execute(query, [cycle_id]).fetchall())
 
 
-def count_rows(conn: psycopg.Connection, schema: ProductSchema, names: Sequence[str], cycle_ids: Sequence[int]) -> int:
-    """Return the recorded number of rows of these products, summed over the cycles."""
-    query = sql.SQL("select coalesce(sum(n_rows), 0)::bigint from {} where product = any(%s) and cycle_id = any(%s)")
-    row = conn.execute(
-        query.format(sql.Identifier(schema, "cycle_products")), [list(names), list(cycle_ids)]
-    ).fetchone()
+def count_rows(conn: psycopg.Connection, schema: ProductSchema, product: str, cycle_ids: Sequence[int]) -> int:
+    """Return the number of rows that the product has for these cycles, by its marks."""
+    query = sql.SQL(
+        "select coalesce(sum(n_rows), 0)::bigint from {} where split_part(product, '/', 1) = %s and cycle_id = any(%s)"
+    )
+    row = conn.execute(query.format(sql.Identifier(schema, "cycle_products")), [product, list(cycle_ids)]).fetchone()
     return row[0] if row else 0

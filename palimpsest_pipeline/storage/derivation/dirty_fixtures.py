@@ -117,7 +117,7 @@ def mark_fixtures_of_other_home(conn: psycopg.Connection, home: Platform, now: d
     If there is such a fixture, upcoming fixtures without rows are marked too. Existing marks stay unchanged. Returns
     the number of marks set.
     """
-    params = {"home": home.value, "now": now, "products": [product.value for product in FixtureProduct]}
+    params = {"home": home, "now": now, "products": [product.value for product in FixtureProduct]}
     return conn.execute(MARK_OTHER_HOME_SQL, params).rowcount
 
 

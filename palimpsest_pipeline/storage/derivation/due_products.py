@@ -15,12 +15,12 @@ from typing import Any, Final
 import msgspec
 import psycopg
 
-from palimpsest_pipeline.domain.enums import Scope
+from palimpsest_pipeline.domain.enums import Platform, Scope
 
 from .derived_products import ProductSchema
 
 DUE_SQL: Final = (
-    "ops.due_products(%(parser)s, %(mapping)s, %(products)s::jsonb, %(first)s, %(end)s, %(cycle_ids)s::bigint[])"
+    "ops.due_products(%(versions)s::jsonb, %(products)s::jsonb, %(first)s, %(end)s, %(cycle_ids)s::bigint[])"
 )
 """The call of the function for a FROM clause. `DueQuery.build_params` returns its parameters."""
 
@@ -42,23 +42,33 @@ NEW_CONTENT_REASONS: Final = (DueReason.MISSING, DueReason.CONTENT)
 class Product:
     """A product that must be derived from each cycle with one of these scopes.
 
-    `scopes` None means every cycle.
+    `scopes` None means every cycle. `by_platform`: it has a mark `<name>/<platform>` for each platform of a cycle.
     """
 
     schema: ProductSchema
     name: str
     scopes: tuple[Scope, ...] | None = None
+    by_platform: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CycleVersions:
+    """The versions of parsers and vocabulary for cycles that cover exactly these platforms."""
+
+    platforms: tuple[Platform, ...]
+    """In the order of their keys."""
+    parser: str
+    mapping: str
 
 
 @dataclass(frozen=True, slots=True)
 class DueQuery:
-    """The input of `ops.due_products`: the required products and the required versions.
+    """The input of `ops.due_products`: the products that must exist, and the versions they must be of.
 
-    The versions are those of the parsers and of the mapping.
+    Cycles with a set of platforms that is not in `versions` are never due, because one of their packs is missing.
     """
 
-    parser_version: str
-    mapping_version: str
+    versions: tuple[CycleVersions, ...]
     products: tuple[Product, ...]
 
     def build_params(
@@ -68,15 +78,23 @@ class DueQuery:
 
         With `cycle_ids` only these cycles are searched.
         """
-        products = [{"schema": item.schema, "product": item.name, "scopes": item.scopes} for item in self.products]
+        products = [
+            {"schema": item.schema, "product": item.name, "scopes": item.scopes, "by_platform": item.by_platform}
+            for item in self.products
+        ]
         return {
-            "parser": self.parser_version,
-            "mapping": self.mapping_version,
+            "versions": msgspec.json.encode(self.versions).decode(),
             "products": msgspec.json.encode(products).decode(),
             "first": first or "-infinity",
             "end": end or "infinity",
             "cycle_ids": None if cycle_ids is None else list(cycle_ids),
         }
+
+
+def read_platform_sets(conn: psycopg.Connection) -> list[tuple[Platform, ...]]:
+    """Return the different sets of platforms that landed cycles cover."""
+    rows = conn.execute("select distinct platforms from ops.landed_cycles").fetchall()
+    return sorted(tuple(map(Platform, platforms)) for (platforms,) in rows)
 
 
 @dataclass(frozen=True, slots=True)

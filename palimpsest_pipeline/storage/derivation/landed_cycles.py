@@ -7,24 +7,25 @@ Belongs here: reading and writing that table. Does not belong here: reading the 
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 
-from palimpsest_pipeline.domain.enums import Scope
+from palimpsest_pipeline.domain.enums import Platform, Scope
 
-LANDED_COLUMNS: Final = "cycle_id, partition_hour, scope, digest, is_whole, is_gone, problem"
+LANDED_COLUMNS: Final = "cycle_id, partition_hour, scope, platforms, digest, is_whole, is_gone, problem"
 KNOWN_CYCLES_SQL: Final = """
-    select distinct on (cycle_id) cycle_id, partition_hour, scope
+    select distinct on (cycle_id) cycle_id, partition_hour, scope, coalesce(platforms, '{}')
     from (
-        select cycle_id, partition_hour, scope from core.cycles
+        select c.cycle_id, c.partition_hour, c.scope, b.platforms
+        from core.cycles c left join ops.scrape_batches b using (cycle_id)
         union all
-        select cycle_id, partition_hour, scope from ops.scrape_batches b
+        select cycle_id, partition_hour, scope, platforms from ops.scrape_batches b
         where status <> 'running' and exists (select from ops.scrape_runs r where r.cycle_id = b.cycle_id
             and r.bytes > 0)
     ) known
     where partition_hour >= %s and partition_hour < %s
-    order by cycle_id
+    order by cycle_id, platforms
 """
 
 
@@ -35,6 +36,8 @@ class LandedCycle:
     cycle_id: int
     partition_hour: datetime
     scope: Scope | None
+    platforms: tuple[Platform, ...]
+    """In the order of their keys, by which `ops.due_products` finds their versions."""
     digest: str | None
     is_whole: bool
     is_gone: bool = False
@@ -77,12 +80,12 @@ def write_cycle(conn: psycopg.Connection, cycle: LandedCycle) -> None:
     """Insert or replace the row of one cycle."""
     conn.execute(
         f"""
-        insert into ops.landed_cycles ({LANDED_COLUMNS}) values (%s, %s, %s, %s, %s, %s, %s)
+        insert into ops.landed_cycles ({LANDED_COLUMNS}) values (%s, %s, %s, %s, %s, %s, %s, %s)
         on conflict (cycle_id) do update set partition_hour = excluded.partition_hour, scope = excluded.scope,
-            digest = excluded.digest,
+            platforms = excluded.platforms, digest = excluded.digest,
             is_whole = excluded.is_whole, is_gone = excluded.is_gone, problem = excluded.problem
         """.encode(),
-        astuple(cycle),
+        _get_values(cycle),
     )
 
 
@@ -99,11 +102,13 @@ def read_known_cycles(conn: psycopg.Connection, first: datetime, end: datetime) 
     """Return the cycles of the hours [first, end) that are in core or in the ledger.
 
     Cycles of the ledger count when they ended with answers. Every row says that the cycle is gone, because this
-    function does not read the landing.
+    function does not read the landing. Imported cycles are not in the ledger, so their rows have no platforms.
     """
     return [
-        LandedCycle(cycle_id, hour, Scope(scope), None, is_whole=False, is_gone=True)
-        for cycle_id, hour, scope in conn.execute(KNOWN_CYCLES_SQL, [first, end]).fetchall()
+        LandedCycle(
+            *(cycle_id, hour, Scope(scope), tuple(sorted(map(Platform, platforms))), None), is_whole=False, is_gone=True
+        )
+        for cycle_id, hour, scope, platforms in conn.execute(KNOWN_CYCLES_SQL, [first, end]).fetchall()
     ]
 
 
@@ -126,27 +131,33 @@ def replace_cycles(
         )
         cursor.executemany(
             f"""
-            update ops.landed_cycles set (partition_hour, scope, digest, is_whole, is_gone, problem)
-                = (%s, %s, %s, %s, %s, %s) where {same}
+            update ops.landed_cycles set (partition_hour, scope, platforms, digest, is_whole, is_gone, problem)
+                = (%s, %s, %s, %s, %s, %s, %s) where {same}
             """.encode(),
-            [(*astuple(cycle)[1:], *_get_version(old[cycle.cycle_id])) for cycle in changed],
+            [(*_get_values(cycle)[1:], *_get_version(old[cycle.cycle_id])) for cycle in changed],
         )
         cursor.executemany(
             (
-                f"insert into ops.landed_cycles ({LANDED_COLUMNS}) values (%s, %s, %s, %s, %s, %s, %s) "
+                f"insert into ops.landed_cycles ({LANDED_COLUMNS}) values (%s, %s, %s, %s, %s, %s, %s, %s) "
                 "on conflict do nothing"
             ).encode(),
-            [astuple(cycle) for cycle in added],
+            [_get_values(cycle) for cycle in added],
         )
     return len(vanished) + len(changed) + len(added)
+
+
+def _get_values(cycle: LandedCycle) -> tuple[Any, ...]:
+    return tuple(list(value) if isinstance(value, tuple) else value for value in astuple(cycle))
 
 
 def _get_version(cycle: LandedCycle) -> tuple[int, str | None, bool, bool, str]:
     return cycle.cycle_id, cycle.digest, cycle.is_whole, cycle.is_gone, cycle.problem
 
 
-def _build_cycles(rows: Iterable[tuple[int, datetime, str | None, str | None, bool, bool, str]]) -> list[LandedCycle]:
+def _build_cycles(
+    rows: Iterable[tuple[Any, ...]],
+) -> list[LandedCycle]:
     return [
-        LandedCycle(row[0], row[1], None if row[2] is None else Scope(row[2]), row[3], row[4], row[5], row[6])
-        for row in rows
+        LandedCycle(cycle_id, hour, None if scope is None else Scope(scope), tuple(map(Platform, platforms)), *rest)
+        for cycle_id, hour, scope, platforms, *rest in rows
     ]

@@ -23,7 +23,7 @@ from .run_heartbeats import IS_SILENT_SQL, SILENT_SINCE_SQL
 
 CYCLE_COLUMNS: Final = (
     "cycle_id, trigger, scope, home_platform, partition_hour, started_at, run_id, coalesce(sr_ids, '{}'), slot_at, "
-    f"status, heartbeat_at, finished_at, {SILENT_SINCE_SQL}, "
+    f"platforms, status, heartbeat_at, finished_at, {SILENT_SINCE_SQL}, "
     f"extract(epoch from clock_timestamp() - {SILENT_SINCE_SQL})::float8"
 )
 
@@ -54,9 +54,9 @@ def open_cycle(conn: psycopg.Connection, cycle: Cycle) -> None:
     conn.execute(
         """
         insert into ops.scrape_batches
-            (cycle_id, trigger, scope, sr_ids, slot_at, home_platform, partition_hour, run_id, status, started_at,
-                heartbeat_at)
-        values (%s, %s, %s, %s, %s, %s, %s, %s, 'running', %s, clock_timestamp())
+            (cycle_id, trigger, scope, sr_ids, slot_at, home_platform, platforms, partition_hour, run_id, status,
+                started_at, heartbeat_at)
+        values (%s, %s, %s, %s, %s, %s, %s, %s, %s, 'running', %s, clock_timestamp())
         on conflict (cycle_id) do update
         set run_id = excluded.run_id, status = 'running', heartbeat_at = excluded.heartbeat_at, finished_at = null
         """,
@@ -67,6 +67,7 @@ def open_cycle(conn: psycopg.Connection, cycle: Cycle) -> None:
             list(cycle.sr_ids) or None,
             cycle.slot_at,
             cycle.home_platform,
+            list(cycle.platforms),
             cycle.partition_hour,
             cycle.run_id,
             cycle.started_at,
@@ -476,6 +477,7 @@ def _read_cycles(conn: psycopg.Connection, tail: str, params: Sequence[Any] | Ma
                 run_id=run_id,
                 sr_ids=tuple(sr_ids),
                 slot_at=slot_at,
+                platforms=tuple(map(Platform, platforms)),
             ),
             status=RunStatus(status),
             heartbeat_at=heartbeat_at,
@@ -484,9 +486,9 @@ def _read_cycles(conn: psycopg.Connection, tail: str, params: Sequence[Any] | Ma
             silent_s=silent_s,
         )
         for (
-            (cycle_id, trigger, scope, home, hour, started_at, run_id, sr_ids, slot_at),
+            (cycle_id, trigger, scope, home, hour, started_at, run_id, sr_ids, slot_at, platforms),
             (status, heartbeat_at, finished_at, silent_since, silent_s),
-        ) in ((row[:9], row[9:]) for row in rows)
+        ) in ((row[:10], row[10:]) for row in rows)
     ]
 
 

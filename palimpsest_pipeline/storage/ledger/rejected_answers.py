@@ -37,7 +37,7 @@ def replace_rejects(
     cycle_id: int,
     kinds: Sequence[PayloadKind],
     rejects: Sequence[tuple[PayloadKind, Reject, bool]],
-    platforms: Sequence[Platform] = tuple(Platform),
+    platforms: Sequence[Platform],
 ) -> int:
     """Replace the rejected answers of a cycle, for these kinds and platforms; return the number of rows.
 

@@ -20,7 +20,6 @@ import psycopg
 from psycopg import sql
 
 from palimpsest_pipeline.domain.enums import MarketState, Platform
-from palimpsest_pipeline.domain.platform_trust import order_by_trust
 from palimpsest_pipeline.domain.schemas import COMPARED_LISTINGS, INSTANT
 
 from ..catalog.listings import FIRST_ABSENCE_SQL
@@ -160,14 +159,15 @@ def read_state_as_of(
     conn: psycopg.Connection,
     history: HistoryReader,
     sr_ids: Sequence[int],
-    home: Platform,
+    trust: Sequence[Platform],
     instant: datetime,
     choose_primary: PrimaryChooser,
 ) -> FixtureState:
     """Return the state of these fixtures at an instant, computed from the history.
 
-    It uses the listings that had been seen by then and that `choose_primary` selects, and the kickoff that was valid
-    then. Raises the errors of `storage.odds.reader.OddsHistoryReader`.
+    It uses the listings seen by then that `choose_primary` selects, and the kickoff that was in force then: that of
+    the first platform of `trust`. Raises
+    the errors of `storage.odds.reader.OddsHistoryReader`.
     """
     candidates = read_frame(
         conn, LISTINGS_AS_OF_SQL, {"sr_ids": list(sr_ids), "instant": instant}, LISTINGS_AS_OF_SCHEMA
@@ -185,9 +185,9 @@ def read_state_as_of(
     candidates = choose_primary(
         as_seen.with_columns(fixture_sr_id="sr_id", is_deleted=pl.col("dropped_at").is_not_null())
     ).select(*LISTINGS_AS_OF_SCHEMA)
-    trust = pl.col("platform").cast(pl.Enum([platform.value for platform in order_by_trust(home)]))
+    rank = pl.col("platform").replace_strict(list(trust), range(len(trust)), default=len(trust))
     claimed = candidates.filter(pl.col("kickoff_in_force").is_not_null())
-    by_trust = claimed.sort("sr_id", ~pl.col("is_source"), trust).unique("sr_id", keep="first")
+    by_trust = claimed.sort("sr_id", ~pl.col("is_source"), rank, "platform").unique("sr_id", keep="first")
     kickoffs = by_trust.select("sr_id", kickoff_at="kickoff_in_force")
     answers = answers.join(candidates, on="listing_id", how="semi")
     books = fold_changes(

@@ -75,6 +75,7 @@ def _find_frame_type(kind: sa.types.TypeEngine[Any]) -> Any:
 
 
 FRAME_TYPES: Final[tuple[tuple[type[Any], Any], ...]] = (
+    (sa.types.UserDefinedType, pl.String),
     (sa.BigInteger, pl.Int64),
     (sa.SmallInteger, pl.Int16),
     (sa.Integer, pl.Int32),

@@ -73,8 +73,8 @@ def read_last_discovery(conn: psycopg.Connection, platform: Platform) -> datetim
 
 def read_last_odds(conn: psycopg.Connection, platform: Platform) -> datetime | None:
     """Return `observed_at` of the platform's newest answer in the odds history."""
-    (product,) = derived_products.list_platform_products(derived_products.ODDS_PRODUCT, [platform])
-    return _read_instant(conn, ODDS_SQL, {"product": product, "platform": str(platform)})
+    product = derived_products.name_platform_product(derived_products.ODDS_PRODUCT, platform)
+    return _read_instant(conn, ODDS_SQL, {"product": product, "platform": platform})
 
 
 def read_last_coverage(conn: psycopg.Connection) -> datetime | None:

@@ -143,7 +143,7 @@ def read_lifecycle_inputs(
             "listing_id",
             "sr_id",
             "platform",
-            (pl.col("platform") == home.value).alias("is_home"),
+            (pl.col("platform") == home).alias("is_home"),
             "first_listed_at",
             "last_seen_at",
         ),

@@ -47,7 +47,7 @@ def find_dates_of_other_settings(conn: psycopg.Connection, home: Platform, main_
     - MISSING_MARGIN_REASON: a market of `main_markets` was offered before kickoff and has no margin.
     """
     params = {
-        "home": home.value,
+        "home": home,
         "markets": list(main_markets),
         "other_home": OTHER_HOME_REASON,
         "dropped": DROPPED_MARKET_REASON,

@@ -38,9 +38,9 @@ PLATFORMS_SQL: Final = """
                 and m.platform = b.platform and m.external_id = '*' and m.completeness = 'complete'
         ) as looked_at
     from this
-    cross join core.bookmakers b
+    cross join ops.platforms b
     left join ops.scrape_runs r on r.platform = b.platform and r.cycle_id = %(cycle_id)s
-    order by b.trust_rank
+    order by b.trust_rank, b.platform
 """
 LISTINGS_SCHEMA: Final[Schema] = {
     "sr_id": pl.Int64,

@@ -11,7 +11,6 @@ from typing import Any, Final
 import polars as pl
 import psycopg
 
-from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.domain.schemas import INSTANT
 
 from ..db.copy_frames import Schema, read_frame
@@ -30,13 +29,15 @@ STRETCHES_SCHEMA: Final[Schema] = {
 
 `ends_at` is null when the period had not ended at the last look.
 """
+# Every platform is named, so that all first columns of the keys are given: a fixture has some hundred other markets.
 STRETCHES_SQL: Final = """
     select m.sr_id, m.market_key, m.specifier, m.platform, o.key as outcome_key, m.observed_from as begins_at,
         m.observed_to as ends_at,
         round(o.value::numeric * 1000)::int as odds_milli
     from mart.market_margin m
     cross join lateral jsonb_each_text(m.odds_vector) o
-    where m.sr_id = any(%(sr_ids)s) and m.platform = any(%(platforms)s) and m.market_key = %(market)s
+    where m.sr_id = any(%(sr_ids)s) and m.market_key = %(market)s
+            and m.platform = any(array(select platform from ops.platforms))
         and (m.observed_to is null or m.observed_to > %(since)s)
     union all
     (
@@ -45,7 +46,8 @@ STRETCHES_SQL: Final = """
                 round(o.value::numeric * 1000)::int
         from mart.market_margin m
         cross join lateral jsonb_each_text(m.odds_vector) o
-        where m.sr_id = any(%(sr_ids)s) and m.platform = any(%(platforms)s) and m.market_key = %(market)s
+        where m.sr_id = any(%(sr_ids)s) and m.market_key = %(market)s
+            and m.platform = any(array(select platform from ops.platforms))
             and m.observed_to <= %(since)s
         order by m.sr_id, m.specifier, m.platform, o.key, m.observed_from desc
     )
@@ -68,7 +70,8 @@ STATES_SQL: Final = """
     select a.sr_id, a.market_key, a.specifier, a.platform, a.valid_from as begins_at, a.valid_to as ends_at,
         a.state, a.last_confirmed_at
     from mart.availability_interval a
-    where a.sr_id = any(%(sr_ids)s) and a.platform = any(%(platforms)s) and a.market_key = %(market)s
+    where a.sr_id = any(%(sr_ids)s) and a.market_key = %(market)s
+        and a.platform = any(array(select platform from ops.platforms))
         and (a.valid_to is null or a.valid_to > %(since)s)
 """
 CURRENT_PRICES_SCHEMA: Final[Schema] = {
@@ -131,7 +134,7 @@ def read_stretches(conn: psycopg.Connection[Any], market: str, sr_ids: Sequence[
 
     The result has all periods that end after `since`, and the last earlier period of each outcome.
     """
-    return read_frame(conn, STRETCHES_SQL, _build_params(market, sr_ids, since), STRETCHES_SCHEMA)
+    return read_frame(conn, STRETCHES_SQL, {"sr_ids": list(sr_ids), "market": market, "since": since}, STRETCHES_SCHEMA)
 
 
 def read_states(conn: psycopg.Connection[Any], market: str, sr_ids: Sequence[int], since: datetime) -> pl.DataFrame:
@@ -139,7 +142,7 @@ def read_states(conn: psycopg.Connection[Any], market: str, sr_ids: Sequence[int
 
     The result has all periods that end after `since`.
     """
-    return read_frame(conn, STATES_SQL, _build_params(market, sr_ids, since), STATES_SCHEMA)
+    return read_frame(conn, STATES_SQL, {"sr_ids": list(sr_ids), "market": market, "since": since}, STATES_SCHEMA)
 
 
 def read_current_prices(conn: psycopg.Connection[Any], market: str, sr_ids: Sequence[int]) -> pl.DataFrame:
@@ -156,17 +159,3 @@ def read_market_names(conn: psycopg.Connection[Any], markets: Sequence[str]) -> 
     Markets have the order of `markets`, outcomes that of the vocabulary.
     """
     return read_frame(conn, MARKET_NAMES_SQL, [list(markets), list(markets)], MARKET_NAMES_SCHEMA)
-
-
-def _build_params(market: str, sr_ids: Sequence[int], since: datetime) -> dict[str, Any]:
-    """Return query parameters that list every platform by name.
-
-    The tables' keys begin with fixture and platform, so the index finds the market directly. Without the platforms,
-    hundreds of other markets per fixture would be read.
-    """
-    return {
-        "sr_ids": list(sr_ids),
-        "platforms": [platform.value for platform in Platform],
-        "market": market,
-        "since": since,
-    }

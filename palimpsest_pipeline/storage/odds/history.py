@@ -165,7 +165,7 @@ def ingest_answers(
     cycle_id: int,
     mapping_version: str,
     ingested_at: datetime,
-    lock_key: int | None = None,
+    platform: str | None = None,
     line_cache: LineCache | None = None,
 ) -> IngestStats:
     """Write answers into the history. Answers may come in any order and repeatedly.
@@ -176,15 +176,14 @@ def ingest_answers(
     answer without rows has an empty book. A stored answer with the same listing and instant is replaced.
 
     All writes happen in the caller's transaction, which must be READ COMMITTED and is not committed here. With
-    `lock_key` (one per platform), concurrent callers with the same key wait for the end of this transaction. A caller
-    that calls several times passes the same `line_cache`. Raises ValueError when a frame violates its key, and
-    MissingPartitionError when a day has no partition.
+    `platform` concurrent callers for the same platform wait for each other until it ends. `line_cache` is for a caller
+    of many batches. Raises ValueError when a frame breaks its keys, MissingPartitionError when a day has no partition.
     """
     captures, rows = validate_input(captures, rows)
     stats = IngestStats(0, 0, 0, 0)
     if captures.is_empty():
         return stats
-    lock_platform(conn, lock_key)
+    lock_platform(conn, platform)
     partitions.require_partitions(conn, captures.get_column("observed_at").dt.date().unique().to_list())
     books = encode_facts(number_lines(conn, rows, line_cache))
     constants = {"cycle_id": cycle_id, "mapping_version": mapping_version, "ingested_at": ingested_at}
@@ -219,7 +218,7 @@ def count_rows_of_cycle(conn: psycopg.Connection[Any], cycle_id: int, platform: 
     return int(n_rows)
 
 
-def remove_answers(conn: psycopg.Connection[Any], answers: pl.DataFrame, lock_key: int | None = None) -> None:
+def remove_answers(conn: psycopg.Connection[Any], answers: pl.DataFrame, platform: str | None = None) -> None:
     """Remove stored answers (ANSWER_KEY) from the history, as if they had never arrived.
 
     The requirements for the transaction and `lock_key` are those of `ingest_answers`. The current state of the listings
@@ -227,7 +226,7 @@ def remove_answers(conn: psycopg.Connection[Any], answers: pl.DataFrame, lock_ke
     """
     if answers.is_empty():
         return
-    lock_platform(conn, lock_key)
+    lock_platform(conn, platform)
     for round_answers in split_into_arrival_rounds(answers.select(ANSWER_KEY)):
         neighbours = read_neighbours(conn, round_answers)
         followers = neighbours.filter("followed").select("listing_id", "previous_at", "keyframe", observed_at="next_at")
@@ -242,10 +241,10 @@ def remove_answers(conn: psycopg.Connection[Any], answers: pl.DataFrame, lock_ke
     current_markets.reset_current_markets(conn, answers.get_column("listing_id").to_list())
 
 
-def lock_platform(conn: psycopg.Connection[Any], lock_key: int | None) -> None:
-    """Lock out other writers with the same key until the transaction ends; None takes no lock."""
-    if lock_key is not None:
-        conn.execute("select pg_advisory_xact_lock(%s, %s)", [AdvisoryLock.PLATFORM_HISTORY, lock_key])
+def lock_platform(conn: psycopg.Connection[Any], platform: str | None) -> None:
+    """Make other writers of this platform wait until the transaction ends; with None no writer waits."""
+    if platform is not None:
+        conn.execute("select pg_advisory_xact_lock(%s, hashtext(%s))", [AdvisoryLock.PLATFORM_HISTORY, platform])
 
 
 def validate_input(captures: pl.DataFrame, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -23,6 +23,9 @@ BigIntArray = Annotated[list[int], mapped_column(pg.ARRAY(sa.BigInteger))]
 IntArray = Annotated[list[int], mapped_column(pg.ARRAY(sa.Integer))]
 Json = Annotated[dict[str, Any], mapped_column(pg.JSONB)]
 
+PLATFORM: Final = sa.String(24)
+"""The type of a platform's key."""
+
 
 class Base(DeclarativeBase):
     """The base class of all table declarations."""

@@ -22,7 +22,21 @@ from palimpsest_pipeline.domain.enums import (
     Trigger,
 )
 
-from .base import Base, BigInt, Instant, IntArray, Json, SmallInt, Text, TextArray, column, key, native_enum, text_enum
+from .base import (
+    PLATFORM,
+    Base,
+    BigInt,
+    Instant,
+    IntArray,
+    Json,
+    SmallInt,
+    Text,
+    TextArray,
+    column,
+    key,
+    native_enum,
+    text_enum,
+)
 
 MARKET_STATE: Final = native_enum(MarketState, "market_state", "core")
 
@@ -39,20 +53,6 @@ class SportRow(Base):
 
     sport: Mapped[Sport] = key("Sport.", type_=text_enum(Sport))
     name: Mapped[Text] = column("Display name.")
-
-
-class Bookmaker(Base):
-    __tablename__ = "bookmakers"
-    __table_args__ = (
-        {
-            "schema": "core",
-            "comment": "The platforms, in order of trust in names, country and kickoff (after the home platform).",
-        },
-    )
-
-    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
-    name: Mapped[Text] = column("Display name.")
-    trust_rank: Mapped[SmallInt] = column("1 is trusted first.")
 
 
 class Market(Base):
@@ -122,7 +122,7 @@ class CycleRow(Base):
     )
     scope: Mapped[Scope] = column("Scope of the cycle: full, kickoff, events or recorded.", type_=text_enum(Scope))
     home_platform: Mapped[Platform] = column(
-        "Home platform in the settings when the cycle was scraped.", type_=text_enum(Platform)
+        "Home platform in the settings when the cycle was scraped.", type_=PLATFORM
     )
     as_of: Mapped[Instant] = column(
         "Instant that the cycle describes: its last discovery answer, or its last answer when it had no discovery."
@@ -159,7 +159,7 @@ class DiscoveryManifest(Base):
     )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
-    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
+    platform: Mapped[Platform] = key("Platform.", type_=PLATFORM)
     external_id: Mapped[Text] = key(
         "The platform's own tournament id; '*' is the platform's tournament tree as a whole."
     )
@@ -179,7 +179,7 @@ class TournamentListing(Base):
         },
     )
 
-    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
+    platform: Mapped[Platform] = key("Platform.", type_=PLATFORM, foreign_key="ops.platforms.platform")
     external_id: Mapped[Text] = key("The platform's own tournament id.")
     sport: Mapped[Sport] = column("Sport.", type_=text_enum(Sport))
     name: Mapped[Text] = column("Name as the platform writes it.")
@@ -207,7 +207,7 @@ class ListingClaim(Base):
 
     listing_id: Mapped[int] = key("Listing.", foreign_key="ops.listing_ids.listing_id")
     claim_hash: Mapped[BigInt] = key("Hash of the claim's content.")
-    platform: Mapped[Platform] = column("Platform.", type_=text_enum(Platform))
+    platform: Mapped[Platform] = column("Platform.", type_=PLATFORM)
     sport: Mapped[Sport] = column("Sport.", type_=text_enum(Sport))
     kind: Mapped[ListingKind] = column(
         "match, simulated or antepost. The last two are counted, but coverage leaves them out.",
@@ -267,7 +267,7 @@ class EventListing(Base):
     )
 
     listing_id: Mapped[int] = key("Listing.", foreign_key="ops.listing_ids.listing_id")
-    platform: Mapped[Platform] = column("Platform.", type_=text_enum(Platform))
+    platform: Mapped[Platform] = column("Platform.", type_=PLATFORM)
     external_id: Mapped[Text] = column("The platform's own event id.")
     sport: Mapped[Sport] = column("Sport.", type_=text_enum(Sport))
     kind: Mapped[ListingKind] = column("match, simulated or antepost.", type_=text_enum(ListingKind))
@@ -336,7 +336,7 @@ class TournamentLink(Base):
         {"schema": "core", "comment": "Link of each platform tournament to a tournament, with its evidence."},
     )
 
-    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
+    platform: Mapped[Platform] = key("Platform.", type_=PLATFORM, foreign_key="ops.platforms.platform")
     external_id: Mapped[Text] = key("The platform's own tournament id.")
     tournament_key: Mapped[Text] = column("Tournament.", foreign_key="core.tournaments.tournament_key")
     method: Mapped[Text] = column(
@@ -368,7 +368,7 @@ class Fixture(Base):
     home_team: Mapped[Text] = column("Home side in the chosen claim.")
     away_team: Mapped[Text] = column("Away side in the chosen claim.")
     metadata_source: Mapped[Platform] = column(
-        "Platform whose claim was chosen: home, otherwise the most trusted platform.", type_=text_enum(Platform)
+        "Platform whose claim was chosen: home, otherwise the most trusted platform.", type_=PLATFORM
     )
     effective_kickoff: Mapped[Instant] = column("Kickoff in the chosen claim. All computations use this kickoff.")
     kickoff_max_delta_s: Mapped[BigInt] = column("Largest difference between the platforms' kickoffs, seconds.")
@@ -512,7 +512,7 @@ class UnmappedMarket(Base):
     )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
-    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
+    platform: Mapped[Platform] = key("Platform.", type_=PLATFORM)
     sport: Mapped[Sport] = key("Sport.", type_=text_enum(Sport))
     external_market_id: Mapped[Text] = key("The platform's own market id or key.")
     specifier_schema: Mapped[Text] = key(
@@ -539,7 +539,7 @@ class MappingCount(Base):
     )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
-    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
+    platform: Mapped[Platform] = key("Platform.", type_=PLATFORM)
     sport: Mapped[Sport] = key("Sport.", type_=text_enum(Sport))
     family: Mapped[Text] = key("Family of the market; '' when the market is unknown.")
     error_class: Mapped[Text] = key("unknown_market, unknown_param or no_matching_outcomes; '' when mapped.")
@@ -558,7 +558,7 @@ class RejectRow(Base):
     )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
-    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
+    platform: Mapped[Platform] = key("Platform.", type_=PLATFORM)
     kind: Mapped[PayloadKind] = key("Kind of answer.", type_=text_enum(PayloadKind))
     external_id: Mapped[Text] = key("External id of the listing; '' when unknown.")
     path: Mapped[Text] = key("Path to the refused entry in the JSON.")

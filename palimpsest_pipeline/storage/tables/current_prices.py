@@ -6,7 +6,7 @@ both. Past comparisons are computed from the history and not stored. Closed aler
 """
 
 from datetime import date
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
@@ -23,11 +23,24 @@ from palimpsest_pipeline.domain.enums import (
     Platform,
 )
 
-from .base import Base, BigInt, Instant, IntArray, Odds, SmallInt, Text, column, key, native_enum, text_enum
+from .base import PLATFORM, Base, BigInt, Instant, IntArray, Odds, SmallInt, Text, column, key, native_enum, text_enum
 from .core import MARKET_STATE
 from .lifecycle import COMPUTED, KICKOFF_DATE, VERSION
 
-PLATFORM: Final = native_enum(Platform, "platform", "mart")
+
+class PlatformLabel(sa.types.UserDefinedType[str]):
+    """The enum `mart.platform`. `write_platforms` adds a value for each new platform.
+
+    A value takes four bytes, which matters in large tables.
+    """
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "mart.platform"
+
+
+PLATFORM_LABEL: Final = PlatformLabel()
 STATE: Final = native_enum(AvailabilityState, "availability_state", "mart")
 VACUUMED_OFTEN: Final = {"autovacuum_vacuum_scale_factor": 0.05}
 """Storage option of large tables of which each cycle writes a part.
@@ -69,8 +82,8 @@ class ComparedListing(Base):
     )
 
     sr_id: Mapped[BigInt] = key("SportRadar id.")
-    platform: Mapped[Platform] = key("Platform, home or a competitor.", type_=PLATFORM)
-    home_platform: Mapped[Platform] = column(HOME, type_=PLATFORM)
+    platform: Mapped[Platform] = key("Platform, home or a competitor.", type_=PLATFORM_LABEL)
+    home_platform: Mapped[Platform] = column(HOME, type_=PLATFORM_LABEL)
     answered_at: Mapped[Instant | None] = column("Time of the listing's last answer; null without one.")
     home_answered_at: Mapped[Instant | None] = column(
         "Time of home's last answer about the fixture; null when home does not list it."
@@ -110,7 +123,7 @@ class PriceComparison(Base):
     # The widest columns come first, because every row pays for alignment padding.
     sr_id: Mapped[BigInt] = key("SportRadar id.")
     line_id: Mapped[int] = key("Line, which is a market with one specifier: ops.market_lines.")
-    platform: Mapped[Platform] = key(COMPETITOR, type_=PLATFORM)
+    platform: Mapped[Platform] = key(COMPETITOR, type_=PLATFORM_LABEL)
     home_state: Mapped[MarketState] = column(
         "Best state of the outcomes on home; withdrawn: home no longer has the market.", type_=MARKET_STATE
     )
@@ -164,7 +177,7 @@ class PriceComparison(Base):
         "Platform with the best price, by outcome, among home and the competitors whose answers are close to "
         "home's and to each other's in time; of equal prices home's, then the most trusted platform's; null when "
         "the outcome cannot be backed on home.",
-        type_=pg.ARRAY(PLATFORM),
+        type_=pg.ARRAY(PLATFORM_LABEL),
     )
     rank_home: Mapped[list[int] | None] = column(
         "Rank of home by outcome: 1 + the number of comparable competitors with a better price; null when home is "
@@ -187,7 +200,7 @@ class AvailabilityGap(Base):
 
     sr_id: Mapped[BigInt] = key("SportRadar id.")
     line_id: Mapped[int] = key("Line, with all its outcomes together: ops.market_lines, outcome ''.")
-    platform: Mapped[Platform] = key(COMPETITOR, type_=PLATFORM)
+    platform: Mapped[Platform] = key(COMPETITOR, type_=PLATFORM_LABEL)
     home_state_since: Mapped[Instant | None] = column(
         "Time of the answer (event_dropped: of the discovery) that began home's state, whatever the prices; null "
         "when home never showed the market."
@@ -244,7 +257,7 @@ class OddsAlert(Base):
         "PALIMPSEST_MAIN_MARKETS, and all others are low.",
         type_=text_enum(OddsAlertLevel),
     )
-    platform: Mapped[Platform] = column("Platform that the alert is about.", type_=text_enum(Platform))
+    platform: Mapped[Platform] = column("Platform that the alert is about.", type_=PLATFORM)
     sr_id: Mapped[BigInt] = column("SportRadar id.")
     kickoff_date: Mapped[date] = column(KICKOFF_DATE)
     market_key: Mapped[Text] = column("Market of the vocabulary; '*' for the listing as a whole.")
@@ -267,7 +280,7 @@ class OddsAlert(Base):
     )
     competitor: Mapped[Platform | None] = column(
         "Competitor that moved in the opposite direction; null for types other than direction_disagreement.",
-        type_=text_enum(Platform, "competitor"),
+        type_=PLATFORM,
     )
     competitor_odds: Mapped[Odds | None] = column("The competitor's price at the peak.")
     competitor_change_rel: Mapped[float | None] = column(

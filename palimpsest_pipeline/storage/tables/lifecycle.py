@@ -19,7 +19,7 @@ from palimpsest_pipeline.domain.enums import (
     Platform,
 )
 
-from .base import Base, BigInt, Instant, Json, Odds, SmallInt, Text, column, key, text_enum
+from .base import PLATFORM, Base, BigInt, Instant, Json, Odds, SmallInt, Text, column, key, text_enum
 
 KICKOFF_DATE = "UTC date of the effective kickoff."
 AS_OF = "Time of the latest cycle used. Nothing later was known."
@@ -53,7 +53,7 @@ class AvailabilityInterval(Base):
     )
 
     sr_id: Mapped[BigInt] = key("SportRadar id.")
-    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
+    platform: Mapped[Platform] = key("Platform.", type_=PLATFORM)
     market_key: Mapped[Text] = key("Market of the vocabulary; '*' for the listing as a whole.")
     specifier: Mapped[Text] = key("Canonical specifier; '' when the market has none.")
     valid_from: Mapped[Instant] = key(
@@ -104,7 +104,7 @@ class OpenClose(Base):
     )
 
     sr_id: Mapped[BigInt] = key("SportRadar id.")
-    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
+    platform: Mapped[Platform] = key("Platform.", type_=PLATFORM)
     market_key: Mapped[Text] = key("Market of the vocabulary.")
     specifier: Mapped[Text] = key("Canonical specifier; '' when the market has none.")
     outcome_key: Mapped[Text] = key(
@@ -167,7 +167,7 @@ class ListingLeadTime(Base):
     )
 
     sr_id: Mapped[BigInt] = key("SportRadar id.")
-    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
+    platform: Mapped[Platform] = key("Platform.", type_=PLATFORM)
     kickoff_date: Mapped[date] = column(KICKOFF_DATE)
     first_listed_at: Mapped[Instant] = column("First time an answer showed the listing.")
     first_priced_at: Mapped[Instant | None] = column("First answer with a price; null without one.")
@@ -220,7 +220,7 @@ class MarketMargin(Base):
     )
 
     sr_id: Mapped[BigInt] = key("SportRadar id.")
-    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
+    platform: Mapped[Platform] = key("Platform.", type_=PLATFORM)
     market_key: Mapped[Text] = key("Market of the vocabulary.")
     specifier: Mapped[Text] = key("Canonical specifier; '' when the market has none.")
     observed_from: Mapped[Instant] = key(
@@ -271,7 +271,7 @@ class MarginTtkBucket(Base):
 
     kickoff_date: Mapped[date] = key(KICKOFF_DATE)
     tournament_key: Mapped[Text] = key("Tournament.")
-    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
+    platform: Mapped[Platform] = key("Platform.", type_=PLATFORM)
     market_key: Mapped[Text] = key("Market of the vocabulary, all its lines together.")
     bucket_scheme: Mapped[BucketScheme] = key(
         "Division of the time to kickoff. reference4: four buckets; trader10: ten.", type_=text_enum(BucketScheme)
@@ -280,9 +280,7 @@ class MarginTtkBucket(Base):
         "Time to kickoff, including the lower end. reference4: 7d+, 3-7d, 24-72h, <24h; trader10: 7d+, 3-7d, "
         "1-3d, 12-24h, 6-12h, 3-6h, 1-3h, 15-60m, <15m. There are no rows after kickoff."
     )
-    home_platform: Mapped[Platform] = column(
-        "Home platform for which it was computed.", type_=text_enum(Platform, "home_platform")
-    )
+    home_platform: Mapped[Platform] = column("Home platform for which it was computed.", type_=PLATFORM)
     n_fixtures: Mapped[int] = column("Fixtures with a margin in the bucket.")
     n_observed_minutes: Mapped[float] = column("Minutes with a margin, over all fixtures and lines.", type_=sa.Double)
     margin_tw_mean: Mapped[float] = column("Mean margin, weighted by minutes.", type_=sa.Double)
@@ -324,7 +322,7 @@ class GapCount(Base):
     )
 
     sr_id: Mapped[BigInt] = key("SportRadar id.")
-    platform: Mapped[Platform] = key("Competitor compared with home.", type_=text_enum(Platform))
+    platform: Mapped[Platform] = key("Competitor compared with home.", type_=PLATFORM)
     hours_before: Mapped[SmallInt] = key(
         "Hours before the effective kickoff: 72, 24, 1 or 0. The counts describe the state up to that instant. "
         "There is no row for a future instant, or for one at which home or the competitor had not listed the "
@@ -332,9 +330,7 @@ class GapCount(Base):
     )
     kickoff_date: Mapped[date] = column(KICKOFF_DATE)
     tournament_key: Mapped[Text] = column("Tournament.")
-    home_platform: Mapped[Platform] = column(
-        "Home platform for which it was computed.", type_=text_enum(Platform, "home_platform")
-    )
+    home_platform: Mapped[Platform] = column("Home platform for which it was computed.", type_=PLATFORM)
     n_both: Mapped[int] = column("Markets that both offered (each line counts).")
     n_home_missing: Mapped[int] = column("Markets that the competitor offered and home lacked.")
     n_platform_missing: Mapped[int] = column("Markets that home offered and the competitor lacked.")

@@ -6,6 +6,7 @@ from sqlalchemy.orm import Mapped
 from palimpsest_pipeline.domain.enums import Completeness, FixtureClass, Platform, PresenceEvidence, Sport, TriageStatus
 
 from .base import (
+    PLATFORM,
     Base,
     BigInt,
     BigIntArray,
@@ -52,7 +53,7 @@ class CoverageFixture(Base):
     cycle_id: Mapped[BigInt] = key("Cycle.")
     sr_id: Mapped[BigInt] = key("SportRadar id.")
     as_of: Mapped[Instant] = column("Instant that the row describes.")
-    home_platform: Mapped[Platform] = column("Home platform for which it was computed.", type_=text_enum(Platform))
+    home_platform: Mapped[Platform] = column("Home platform for which it was computed.", type_=PLATFORM)
     sport: Mapped[Sport] = column("Sport.", type_=text_enum(Sport))
     tournament_key: Mapped[Text] = column("Tournament.")
     country: Mapped[Text | None] = column("Country in the chosen claim.")
@@ -60,7 +61,7 @@ class CoverageFixture(Base):
     home_team: Mapped[Text] = column("Home side in the chosen claim.")
     away_team: Mapped[Text] = column("Away side in the chosen claim.")
     effective_kickoff: Mapped[Instant] = column("Kickoff in home's claim, otherwise in the most trusted platform's.")
-    kickoff_source: Mapped[Platform] = column("Platform of that claim.", type_=text_enum(Platform, "kickoff_source"))
+    kickoff_source: Mapped[Platform] = column("Platform of that claim.", type_=PLATFORM)
     started: Mapped[bool] = column("True when effective_kickoff is not after as_of.")
     platforms: Mapped[TextArray] = column("Platforms that list it.")
     n_listings_by_platform: Mapped[Json] = column("Listings per platform.")
@@ -102,7 +103,7 @@ class CoverageTournament(Base):
     platform: Mapped[Text] = key("Competitor compared with home; 'any' is all competitors together.")
     include_started: Mapped[bool] = key("True when fixtures that have started are counted too.")
     as_of: Mapped[Instant] = column("Instant that the row describes.")
-    home_platform: Mapped[Platform] = column("Home platform for which it was computed.", type_=text_enum(Platform))
+    home_platform: Mapped[Platform] = column("Home platform for which it was computed.", type_=PLATFORM)
     sport: Mapped[Sport] = column("Sport.", type_=text_enum(Sport))
     country: Mapped[Text | None] = column("Country.")
     display_name: Mapped[Text] = column("Tournament name.")
@@ -142,7 +143,7 @@ class MatchRatePlatform(Base):
     platform: Mapped[Text] = key("Platform; 'all' is all platforms together.")
     include_started: Mapped[bool] = key("True when fixtures that have started are counted too.")
     as_of: Mapped[Instant] = column("Instant that the row describes.")
-    home_platform: Mapped[Platform] = column("Home platform for which it was computed.", type_=text_enum(Platform))
+    home_platform: Mapped[Platform] = column("Home platform for which it was computed.", type_=PLATFORM)
     n_listings: Mapped[int] = column("Listings of matches.")
     n_listings_with_sr: Mapped[int] = column("Listings of matches that belong to a fixture.")
     n_fixtures: Mapped[int] = column("Distinct fixtures.")
@@ -189,7 +190,7 @@ class RunQuality(Base):
     )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
-    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
+    platform: Mapped[Platform] = key("Platform.", type_=PLATFORM)
     stage: Mapped[Text] = key("discovery, capture or storage.")
     as_of: Mapped[Instant] = column("Instant the cycle is about.")
     declared: Mapped[int | None] = column(
@@ -239,7 +240,7 @@ class MappingCoverage(Base):
     )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
-    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
+    platform: Mapped[Platform] = key("Platform.", type_=PLATFORM)
     sport: Mapped[Sport] = key("Sport.", type_=text_enum(Sport))
     family: Mapped[Text] = key("Market family of the vocabulary; unknown: markets that the vocabulary lacks.")
     as_of: Mapped[Instant] = column("Instant the cycle is about.")
@@ -267,7 +268,7 @@ class UnmappedMarket(Base):
         },
     )
 
-    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
+    platform: Mapped[Platform] = key("Platform.", type_=PLATFORM)
     sport: Mapped[Sport] = key("Sport.", type_=text_enum(Sport))
     external_market_id: Mapped[Text] = key("The platform's own market id or key.")
     specifier_schema: Mapped[Text] = key(

@@ -7,7 +7,22 @@ from sqlalchemy.orm import Mapped
 
 from palimpsest_pipeline.domain.enums import FailureClass, Platform, RunStatus, Scope, Severity, Trigger
 
-from .base import Base, BigInt, BigIntArray, Instant, Json, SmallInt, Text, TextArray, column, key, text_enum
+from .base import PLATFORM, Base, BigInt, BigIntArray, Instant, Json, SmallInt, Text, TextArray, column, key, text_enum
+
+
+class PlatformRow(Base):
+    __tablename__ = "platforms"
+    __table_args__ = (
+        {
+            "schema": "ops",
+            "comment": "The platforms, including those that are no longer scraped. After the home platform the one "
+            "with the lowest trust_rank is trusted first in names, country and kickoff.",
+        },
+    )
+
+    platform: Mapped[Platform] = key("Platform.", type_=PLATFORM)
+    name: Mapped[Text] = column("Display name.")
+    trust_rank: Mapped[SmallInt] = column("Number of trust in its pack; the lowest is trusted first.")
 
 
 class ScrapeBatch(Base):
@@ -37,7 +52,12 @@ class ScrapeBatch(Base):
     slot_at: Mapped[Instant | None] = column(
         "Slot of the kickoff cadence for which the cycle was started; null in other scopes."
     )
-    home_platform: Mapped[Platform] = column("Home platform in the settings at that time.", type_=text_enum(Platform))
+    home_platform: Mapped[Platform] = column(
+        "Home platform in the settings at that time.", type_=PLATFORM, foreign_key="ops.platforms.platform"
+    )
+    platforms: Mapped[TextArray] = column(
+        "Platforms that the cycle covers; empty in cycles of older versions, which had three.", server_default="{}"
+    )
     partition_hour: Mapped[Instant] = column("UTC hour (Dagster partition) of the cycle.")
     run_id: Mapped[Text | None] = column("Dagster run that scraped it.")
     status: Mapped[RunStatus] = column(
@@ -59,7 +79,7 @@ class ScrapeRun(Base):
     )
 
     cycle_id: Mapped[BigInt] = key("Cycle (batch) of the run.", foreign_key="ops.scrape_batches.cycle_id")
-    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
+    platform: Mapped[Platform] = key("Platform.", type_=PLATFORM, foreign_key="ops.platforms.platform")
     status: Mapped[RunStatus] = column(
         "Status as of the batch; running until the platform's part is finished.", type_=text_enum(RunStatus)
     )
@@ -113,7 +133,7 @@ class EventScrapeStatus(Base):
     )
 
     cycle_id: Mapped[BigInt] = key("Cycle.", foreign_key="ops.scrape_batches.cycle_id")
-    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
+    platform: Mapped[Platform] = key("Platform.", type_=PLATFORM, foreign_key="ops.platforms.platform")
     external_id: Mapped[Text] = key("The platform's own event id.")
     sr_id: Mapped[BigInt | None] = column("SportRadar id of the fixture, if known.")
     status: Mapped[RunStatus] = column(
@@ -158,6 +178,7 @@ class LandedCycle(Base):
     scope: Mapped[Scope | None] = column(
         "Scope of the cycle; null when its manifest cannot be read.", type_=text_enum(Scope)
     )
+    platforms: Mapped[TextArray] = column("Platforms that the cycle covers.")
     digest: Mapped[Text | None] = column(
         "Digest of its landing manifest; null when the cycle is gone or its manifest cannot be read."
     )
@@ -201,7 +222,7 @@ class ListingId(Base):
     )
 
     listing_id: Mapped[int] = key("Listing.", autoincrement=True)
-    platform: Mapped[Platform] = column("Platform.", type_=text_enum(Platform))
+    platform: Mapped[Platform] = column("Platform.", type_=PLATFORM, foreign_key="ops.platforms.platform")
     external_id: Mapped[Text] = column("The platform's own event id.")
 
 

@@ -5,7 +5,7 @@ from sqlalchemy.orm import Mapped
 
 from palimpsest_pipeline.domain.enums import Platform, PlayerEvidence, PlayerStatus
 
-from .base import Base, BigInt, Text, column, key, text_enum
+from .base import PLATFORM, Base, BigInt, Text, column, key, text_enum
 
 
 class PlayerList(Base):
@@ -55,7 +55,7 @@ class PlayerLink(Base):
     )
 
     fixture_sr_id: Mapped[BigInt] = key("Fixture.")
-    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
+    platform: Mapped[Platform] = key("Platform.", type_=PLATFORM, foreign_key="ops.platforms.platform")
     external_player_id: Mapped[Text] = key("The platform's own id of the player.")
     player_name: Mapped[Text] = column("One spelling of the player's name on the platform.")
     sr_player_id: Mapped[BigInt | None] = column("SportRadar id of the player; null when none is proposed.")

@@ -8,7 +8,7 @@ import dagster as dg
 
 from palimpsest_pipeline.defs.monitoring.checks import nothing_is_stuck
 from palimpsest_pipeline.domain.cycles import Cycle
-from palimpsest_pipeline.domain.enums import Platform, Scope, Trigger
+from palimpsest_pipeline.domain.enums import Scope, Trigger
 from palimpsest_pipeline.domain.instants import floor_to_hour, make_cycle_id
 from palimpsest_pipeline.operate import doctor
 from palimpsest_pipeline.operate.run_job import run_job
@@ -16,6 +16,7 @@ from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.catalog import upcoming_fixtures
 from palimpsest_pipeline.storage.ledger import cycle_ledger
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, SPORTYBET
 
 ODDS, FIXTURES = dg.AssetKey(["landing", "odds_payloads"]), dg.AssetKey(["mart", "coverage_fixture"])
 
@@ -24,8 +25,8 @@ def test_a_host_whose_clock_and_a_book_whose_kickoffs_are_an_hour_off_are_warned
     start_simulator: Callable[..., SimulatorProcess], make_pipeline: MakePipeline
 ):
     simulator = start_simulator(40, 3)
-    simulator.set_fault(Platform.BET9JA, "clock", offset_s=3600)
-    simulator.set_fault(Platform.SPORTYBET, "kickoffs", offset_s=3600)
+    simulator.set_fault(BET9JA, "clock", offset_s=3600)
+    simulator.set_fault(SPORTYBET, "kickoffs", offset_s=3600)
     pipeline = make_pipeline(simulator)
     with dg.DagsterInstance.ephemeral() as instance:
         outcome = run_job(instance, pipeline, "full_cycle", pipeline.clock.now().date())
@@ -57,7 +58,7 @@ def test_a_host_whose_clock_and_a_book_whose_kickoffs_are_an_hour_off_are_warned
 def test_a_cycle_that_is_silent_fails_a_check_until_the_doctor_closes_it(make_pipeline: MakePipeline):
     pipeline = make_pipeline()
     now = pipeline.clock.now()
-    cycle = Cycle(make_cycle_id(now), Trigger.MANUAL, Scope.FULL, Platform.BETPAWA, floor_to_hour(now), now)
+    cycle = Cycle(make_cycle_id(now), Trigger.MANUAL, Scope.FULL, BETPAWA, floor_to_hour(now), now)
 
     def check() -> dg.AssetCheckResult:
         told = nothing_is_stuck(dg.build_asset_check_context(), pipeline)

@@ -13,21 +13,24 @@ from palimpsest_pipeline.defs.cycle_jobs import cycle_marts_job
 from palimpsest_pipeline.defs.mart.current_price_jobs import current_prices_job
 from palimpsest_pipeline.defs.mart.late_marts_sensor import request_late_runs
 from palimpsest_pipeline.domain.cycles import Cycle, CycleResult
-from palimpsest_pipeline.domain.enums import Platform, RunStatus, Scope, Severity, Trigger
+from palimpsest_pipeline.domain.enums import RunStatus, Scope, Severity, Trigger
 from palimpsest_pipeline.domain.instants import make_cycle_id
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.ingest.core_products import CORE_PRODUCTS, list_marks
 from palimpsest_pipeline.pipeline.marts import derive_marts
 from palimpsest_pipeline.pipeline.marts.late_marts import HISTORY_CHECK, LOOK_BACK, find_late_days
 from palimpsest_pipeline.storage.derivation import derived_products, due_products, landed_cycles
 from palimpsest_pipeline.storage.derivation.landed_cycles import LandedCycle
 from palimpsest_pipeline.storage.ledger import check_verdicts, cycle_ledger
 from palimpsest_pipeline.storage.ledger.check_verdicts import Verdict
+from palimpsest_pipeline_tests.fixtures.landed import find_versions, list_marks
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
+from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA, PLATFORMS
 
 HOUR = datetime(2026, 5, 1, 12, tzinfo=UTC)
 NOW = HOUR + timedelta(minutes=30)
 MART_PRODUCTS = {derive_marts.COVERAGE_PRODUCT, derive_marts.RUN_QUALITY_PRODUCT, derive_marts.MAPPING_COVERAGE_PRODUCT}
+CORE_MARKS = {each.name for each in list_marks() if each.schema == "core"}
+LANDED = tuple(sorted(PLATFORMS))
 At = Callable[[datetime], Pipeline]
 
 
@@ -45,7 +48,8 @@ def pipeline(at: At) -> Pipeline:
 def mark(
     pipeline: Pipeline, schema: derived_products.ProductSchema, names: set[str], cycle_id: int, digest: str = "a"
 ) -> None:
-    versions = {"parser_version": pipeline.parser_version, "mapping_version": pipeline.vocabulary.version}
+    known = pipeline.find_cycle_versions(LANDED)
+    versions = {"parser_version": known.parser, "mapping_version": known.mapping}
     with pipeline.connect() as conn:
         for name in names:
             derived_products.mark_derived(conn, schema, name, cycle_id, landing_digest=digest, n_rows=1, **versions)
@@ -60,8 +64,8 @@ def core_stands(pipeline: Pipeline, minute: int = 0, scope: Scope = Scope.FULL, 
             "insert into core.cycles values (%s, %s, 'manual', %s, 'betpawa', %s) on conflict do nothing",
             [cycle_id, HOUR, scope, started_at],
         )
-        landed_cycles.write_cycle(conn, LandedCycle(cycle_id, HOUR, scope, digest, is_whole=True))
-    mark(pipeline, "core", set(list_marks(CORE_PRODUCTS, pipeline.platforms)), cycle_id, digest)
+        landed_cycles.write_cycle(conn, LandedCycle(cycle_id, HOUR, scope, LANDED, digest, is_whole=True))
+    mark(pipeline, "core", CORE_MARKS, cycle_id, digest)
     return cycle_id
 
 
@@ -120,8 +124,8 @@ def test_late_marts_of_two_days_are_asked_for_by_a_run_each(pipeline: Pipeline, 
         conn.execute(
             "insert into core.cycles values (%s, %s, 'manual', 'full', 'betpawa', %s)", [cycle_id, before, before]
         )
-        landed_cycles.write_cycle(conn, LandedCycle(cycle_id, before, Scope.FULL, "a", is_whole=True))
-    mark(pipeline, "core", set(list_marks(CORE_PRODUCTS, pipeline.platforms)), cycle_id)
+        landed_cycles.write_cycle(conn, LandedCycle(cycle_id, before, Scope.FULL, LANDED, "a", is_whole=True))
+    mark(pipeline, "core", CORE_MARKS, cycle_id)
     assert [request.partition_key for request in requests(pipeline, instance)] == ["2026-04-30", "2026-05-01"]
 
 
@@ -148,7 +152,7 @@ def test_a_cycle_of_which_core_is_due_asks_for_nothing_and_keeps_no_other_from_i
 def test_a_cycle_that_is_being_scraped_asks_for_nothing(pipeline: Pipeline, instance: dg.DagsterInstance) -> None:
     cycle_id = core_stands(pipeline)
     with pipeline.connect() as conn:
-        cycle_ledger.open_cycle(conn, Cycle(cycle_id, Trigger.MANUAL, Scope.FULL, Platform.BETPAWA, HOUR, HOUR, "run"))
+        cycle_ledger.open_cycle(conn, Cycle(cycle_id, Trigger.MANUAL, Scope.FULL, BETPAWA, HOUR, HOUR, "run"))
     assert requests(pipeline, instance) == []
 
 
@@ -172,14 +176,14 @@ def test_a_cycle_of_which_core_contradicts_itself_is_left_out_until_the_check_pa
 
 def test_a_product_that_has_failed_is_left_out_until_its_content_or_the_code_changes(pipeline: Pipeline) -> None:
     cycle_id = core_stands(pipeline)
-    versions = {"parser_version": pipeline.parser_version, "mapping_version": pipeline.vocabulary.version}
+    versions = find_versions(pipeline)
     with pipeline.connect() as conn:
         due_products.record_failure(
             conn, derive_marts.RUN_QUALITY_PRODUCT, cycle_id, landing_digest="a", **versions, error="division by zero"
         )
     assert late(pipeline) == {(cycle_id, name) for name in MART_PRODUCTS - {derive_marts.RUN_QUALITY_PRODUCT}}
-    pipeline.__dict__["parser_version"] = "mended"
-    mark(pipeline, "core", set(list_marks(CORE_PRODUCTS, pipeline.platforms)), cycle_id)
+    pipeline.adapters[BETPAWA].parser_version += 1
+    mark(pipeline, "core", CORE_MARKS, cycle_id)
     assert late(pipeline) == {(cycle_id, name) for name in MART_PRODUCTS}
 
 
@@ -204,7 +208,7 @@ def test_a_live_run_leaves_the_late_marts_of_other_cycles_to_the_sensor(
         defs.resolve_job_def("kickoff_window"), tags=tags, status=dg.DagsterRunStatus.STARTED
     )
     with pipeline.connect() as conn:
-        batch = Cycle(own, Trigger.SENSOR, Scope.FULL, Platform.BETPAWA, HOUR, HOUR, run.run_id)
+        batch = Cycle(own, Trigger.SENSOR, Scope.FULL, BETPAWA, HOUR, HOUR, run.run_id)
         cycle_ledger.open_cycle(conn, batch)
         cycle_ledger.close_cycle(conn, CycleResult(batch, RunStatus.COMPLETED, HOUR, ()))
     assert {cycle_id for cycle_id, _ in late(pipeline, run.run_id)} == {other}

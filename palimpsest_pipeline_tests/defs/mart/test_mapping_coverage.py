@@ -6,10 +6,10 @@ from pathlib import Path
 
 import dagster as dg
 
-from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.operate.run_job import run_job
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
+from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS
 from palimpsest_pipeline_tests.fixtures.vocabularies import without
 
 COVERAGE = dg.AssetKey(["mart", "mapping_coverage"])
@@ -45,21 +45,21 @@ def test_a_vocabulary_that_loses_a_market_is_warned_of_and_fails_nothing(
             "mapped_and_unmapped_add_up": True,
         }
         rates = figures(instance, COVERAGE)
-        assert all(0.5 < rates[f"mapped_rate_{platform}"] <= 1 for platform in Platform)
+        assert all(0.5 < rates[f"mapped_rate_{platform}"] <= 1 for platform in PLATFORMS)
         n_new = figures(instance, RANKING)["n_new"]
 
         simulator.set_clock(0)
         lacking = make_pipeline(
-            simulator, min_mapped_rate=min(rates[f"mapped_rate_{platform}"] for platform in Platform)
+            simulator, min_mapped_rate=min(rates[f"mapped_rate_{platform}"] for platform in PLATFORMS)
         )
         lacking.__dict__["vocabulary"] = without({"match_result", "total_goals"}, tmp_path / "lacking")
         checks = cycle(instance, lacking)
         assert checks["mapped_and_unmapped_add_up"].passed
         warned = checks["markets_are_mapped"]
         assert (warned.passed, warned.severity) == (False, dg.AssetCheckSeverity.WARN)
-        assert warned.description.count("of its markets are mapped, less than") == len(Platform)
+        assert warned.description.count("of its markets are mapped, less than") == len(PLATFORMS)
         assert all(
             figures(instance, COVERAGE)[f"mapped_rate_{platform}"] < rates[f"mapped_rate_{platform}"]
-            for platform in Platform
+            for platform in PLATFORMS
         )
         assert figures(instance, RANKING)["n_new"] > n_new

@@ -35,6 +35,7 @@ from palimpsest_pipeline.storage.derivation.landed_cycles import LandedCycle
 from palimpsest_pipeline.storage.ledger import alerts as stored
 from palimpsest_pipeline.storage.ledger import check_verdicts
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines
+from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS
 
 HOUR = datetime(2026, 6, 26, 18, tzinfo=UTC)
 DAYS = dg.StaticPartitionsDefinition(["2026-06-26", "2026-06-27", "2026-06-28"])
@@ -219,7 +220,9 @@ class World:
 
     def fail(self, cycle_id: int, product: str, error: str) -> None:
         with self.pipeline.connect() as conn:
-            landed_cycles.write_cycle(conn, LandedCycle(cycle_id, HOUR, Scope.FULL, "d", is_whole=True))
+            landed_cycles.write_cycle(
+                conn, LandedCycle(cycle_id, HOUR, Scope.FULL, tuple(sorted(PLATFORMS)), "d", is_whole=True)
+            )
             due_products.record_failure(
                 conn, product, cycle_id, landing_digest="d", parser_version="1", mapping_version="1", error=error
             )

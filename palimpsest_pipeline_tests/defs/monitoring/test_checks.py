@@ -24,7 +24,7 @@ from palimpsest_pipeline.domain.enums import FreshnessFamily, Platform, RunStatu
 from palimpsest_pipeline.domain.instants import floor_to_hour, format_hour_key, get_day_start
 from palimpsest_pipeline.operate.run_job import run_job
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.due_products import list_due_products, list_products
+from palimpsest_pipeline.pipeline.due_products import list_due_products
 from palimpsest_pipeline.pipeline.landed_cycles import record_closed
 from palimpsest_pipeline.pipeline.monitoring import freshness
 from palimpsest_pipeline.pipeline.monitoring.freshness import FamilyAge, measure_ages
@@ -35,20 +35,21 @@ from palimpsest_pipeline.storage.derivation.due_products import read_failures
 from palimpsest_pipeline.storage.ledger import alerts, cycle_ledger, run_heartbeats
 from palimpsest_pipeline.storage.marts.data_freshness import ODDS_SQL
 from palimpsest_pipeline.storage.odds import partitions
-from palimpsest_pipeline_tests.fixtures.landed import land_answer, make_cycle
+from palimpsest_pipeline_tests.fixtures.landed import find_versions, land_answer, list_marks, make_cycle
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 EVENING = datetime(2026, 6, 26, 21, 15, tzinfo=UTC)
 LIMITS = (100, 190)
-ODDS = FRESHNESS_SPECS[FreshnessFamily.ODDS, Platform.BET9JA]
+ODDS = FRESHNESS_SPECS[FreshnessFamily.ODDS, BET9JA]
 
 
 def ago(minutes: float) -> datetime:
     return NOW - timedelta(minutes=minutes)
 
 
-def stored(pipeline: Pipeline, at: datetime, platforms: tuple[Platform, ...] = tuple(Platform)) -> int:
+def stored(pipeline: Pipeline, at: datetime, platforms: tuple[Platform, ...] = tuple(PLATFORMS)) -> int:
     """A full cycle that was scraped at `at`, and what core and mart have of it, as far as freshness looks; returns
     its id.
     """
@@ -73,7 +74,7 @@ def stored(pipeline: Pipeline, at: datetime, platforms: tuple[Platform, ...] = t
                 " n_markets_priced, n_prices, n_changed, keyframe, mapping_version) values (%s, %s, %s, %s, 1, 1, 1, 1, 1, true, '1')",
                 [number, at + timedelta(minutes=5), cycle_id, NOW],
             )
-            (product,) = derived_products.list_platform_products(derived_products.ODDS_PRODUCT, [platform])
+            product = derived_products.name_platform_product(derived_products.ODDS_PRODUCT, platform)
             derived_products.mark_derived(
                 conn, "core", product, cycle_id, landing_digest="a", parser_version="1", mapping_version="1", n_rows=1
             )
@@ -111,11 +112,11 @@ def test_a_family_is_as_old_as_its_newest_row_and_a_backfill_of_the_past_makes_n
     make_pipeline: MakePipeline,
 ) -> None:
     pipeline = make_pipeline()
-    stored(pipeline, ago(240), (Platform.BETPAWA,))
+    stored(pipeline, ago(240), (BETPAWA,))
     stored(pipeline, ago(60))
     expected = {
-        **{f"discovery of {platform}": ago(60) for platform in Platform},
-        **{f"odds of {platform}": ago(55) for platform in Platform},
+        **{f"discovery of {platform}": ago(60) for platform in PLATFORMS},
+        **{f"odds of {platform}": ago(55) for platform in PLATFORMS},
         "coverage": ago(60),
         "fixture life": None,
         "export": None,
@@ -130,7 +131,7 @@ def test_a_family_is_as_old_as_its_newest_row_and_a_backfill_of_the_past_makes_n
 def test_a_platform_that_answers_no_more_is_stale_by_itself(make_pipeline: MakePipeline) -> None:
     pipeline = make_pipeline()
     stored(pipeline, ago(240))
-    stored(pipeline, ago(60), (Platform.BETPAWA, Platform.SPORTYBET))
+    stored(pipeline, ago(60), (BETPAWA, SPORTYBET))
     found = newest(pipeline)
     assert (found["odds of bet9ja"], found["odds of betpawa"]) == (ago(235), ago(55))
     assert (found["discovery of bet9ja"], found["discovery of betpawa"]) == (ago(240), ago(60))
@@ -157,7 +158,7 @@ def test_what_cannot_be_looked_at_is_no_age(make_pipeline: MakePipeline, monkeyp
 def test_a_family_warns_then_fails_and_only_warns_while_the_cadence_is_off(
     minutes: float, cadence_on: bool, passed: bool, severity: dg.AssetCheckSeverity | None
 ) -> None:
-    age = FamilyAge(FreshnessFamily.ODDS, Platform.BET9JA, ago(minutes), timedelta(minutes=minutes))
+    age = FamilyAge(FreshnessFamily.ODDS, BET9JA, ago(minutes), timedelta(minutes=minutes))
     told = judge_freshness(ODDS, [age], LIMITS, cadence_on=cadence_on)
     assert told.passed is passed
     assert severity in (None, told.severity)
@@ -310,7 +311,7 @@ def landed(pipeline: Pipeline, at: datetime) -> int:
         "p50_ms": 1.0,
         "p95_ms": 1.0,
     }
-    run = PlatformRun(Platform.BETPAWA, RunStatus.COMPLETED, at, at, **counts, message="")
+    run = PlatformRun(BETPAWA, RunStatus.COMPLETED, at, at, **counts, message="")
     with pipeline.connect() as conn:
         cycle_ledger.open_cycle(conn, cycle)
         record_closed(conn, manifest)
@@ -336,11 +337,7 @@ def test_hours_that_are_due_or_refused_are_named_with_the_command_until_they_sta
         assert "Restore the segments" in left.sentence
         with pipeline.connect() as conn:
             for manifest in pipeline.landing.list_cycles():
-                for product in list_products(pipeline) if manifest.cycle_id in (first, second) else ():
-                    versions = {
-                        "parser_version": pipeline.parser_version,
-                        "mapping_version": pipeline.vocabulary.version,
-                    }
+                for product in list_marks() if manifest.cycle_id in (first, second) else ():
                     derived_products.mark_derived(
                         conn,
                         product.schema,
@@ -348,7 +345,7 @@ def test_hours_that_are_due_or_refused_are_named_with_the_command_until_they_sta
                         manifest.cycle_id,
                         landing_digest=manifest.digest,
                         n_rows=0,
-                        **versions,
+                        **find_versions(pipeline),
                     )
         assert not find_unfinished_work(instance, pipeline, DAILY_ASSETS)
 

@@ -12,7 +12,7 @@ from palimpsest_pipeline.definitions import defs
 from palimpsest_pipeline.defs.upkeep import jobs
 from palimpsest_pipeline.defs.upkeep.checks import partitions_are_ahead, storage_is_within_its_limit
 from palimpsest_pipeline.domain.cycles import Cycle
-from palimpsest_pipeline.domain.enums import Platform, RunStatus, Scope, Trigger
+from palimpsest_pipeline.domain.enums import RunStatus, Scope, Trigger
 from palimpsest_pipeline.domain.instants import floor_to_hour, format_hour_key, make_cycle_id
 from palimpsest_pipeline.operate import export_days
 from palimpsest_pipeline.operate.databases import prepare_schema
@@ -27,6 +27,7 @@ from palimpsest_pipeline.storage.derivation import derived_products
 from palimpsest_pipeline.storage.ledger import cycle_ledger
 from palimpsest_pipeline.storage.odds import partitions, retention
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines
+from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA, PLATFORMS
 from palimpsest_pipeline_tests.storage.answered_days import answered, cycle_at
 
 NOON = datetime.combine(datetime.now(UTC), time(12), UTC)
@@ -97,7 +98,7 @@ def cycle(at: datetime) -> Cycle:
         cycle_id=make_cycle_id(at),
         trigger=Trigger.MANUAL,
         scope=Scope.FULL,
-        home_platform=Platform.BETPAWA,
+        home_platform=BETPAWA,
         partition_hour=floor_to_hour(at),
         started_at=at,
         run_id=None,
@@ -173,7 +174,7 @@ def test_a_day_before_the_first_partition_is_named_by_a_check_and_keeps_no_other
     with pipeline.connect() as conn:
         partitions.ensure_partitions(conn, [bogus])
         answered(conn, bogus, 1)
-        write_cycle(conn, CycleFacts(cycle_at(bogus), NOON, Trigger.MANUAL, Scope.FULL, Platform.BETPAWA, NOON))
+        write_cycle(conn, CycleFacts(cycle_at(bogus), NOON, Trigger.MANUAL, Scope.FULL, BETPAWA, NOON))
     assert [request.partition_key for request in requested(pipeline)] == [str(ago(1))]
     found = checks(upkeep(pipeline))
     named = found["days_to_export_have_partitions"]
@@ -268,7 +269,7 @@ def test_a_day_with_a_cycle_that_is_landed_and_not_derived_is_refused_until_it_i
         export_day.export_day(pipeline, ago(1))
     versions = {"landing_digest": manifest.digest, "parser_version": "old", "mapping_version": "old"}
     with pipeline.connect() as conn:
-        for platform in Platform:
+        for platform in PLATFORMS:
             derived_products.mark_derived(
                 conn, "core", f"odds_snapshots/{platform}", landed.cycle_id, **versions, n_rows=0
             )

@@ -444,8 +444,8 @@ def _answer(samples: Path, capture: str) -> Odds:
     """The prices of an answer by the platform's own words, read without the package."""
     if (samples, capture) not in _ANSWERS:
         platform, _, file = CAPTURES[capture]
-        answer = json.loads((samples / platform.value / file).read_bytes(), parse_float=Decimal)
-        _ANSWERS[samples, capture] = {name: int(Decimal(odds) * 1000) for name, odds in READERS[platform.value](answer)}
+        answer = json.loads((samples / platform / file).read_bytes(), parse_float=Decimal)
+        _ANSWERS[samples, capture] = {name: int(Decimal(odds) * 1000) for name, odds in READERS[platform](answer)}
     return _ANSWERS[samples, capture]
 
 

@@ -22,22 +22,34 @@ class Files:
     folder: Path
 
     def change(self, name: str, rewrite: Callable[[Row], Row | None]) -> None:
-        """Every row of a file through `rewrite`; None drops it. The file must not stay as it was."""
-        with (self.folder / name).open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            columns, rows = list(reader.fieldnames or ()), list(reader)
-        changed = [row for before in rows if (row := rewrite(dict(before))) is not None]
-        assert changed != rows, f"nothing in {name} to make a mistake with"
-        self._write(name, columns, changed)
+        """Apply `rewrite` to every row of all files with this name. None drops a row.
 
-    def add(self, name: str, row: Row) -> None:
-        with (self.folder / name).open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            columns, rows = list(reader.fieldnames or ()), list(reader)
-        self._write(name, columns, [*rows, dict.fromkeys(columns, "") | row])
+        At least one file must change.
+        """
+        is_changed = False
+        for path in self.paths(name):
+            columns, rows = self._read(path)
+            changed = [row for before in rows if (row := rewrite(dict(before))) is not None]
+            is_changed |= changed != rows
+            self._write(path, columns, changed)
+        assert is_changed, f"nothing in {name} to make a mistake with"
 
-    def _write(self, name: str, columns: list[str], rows: Iterable[Row]) -> None:
-        with (self.folder / name).open("w", newline="", encoding="utf-8") as file:
+    def add(self, pack: str, name: str, row: Row) -> None:
+        path = self.folder / pack / name
+        columns, rows = self._read(path)
+        self._write(path, columns, [*rows, dict.fromkeys(columns, "") | row])
+
+    def paths(self, name: str) -> list[Path]:
+        """The files of this name: one of canonical markets, or one of each set of keys."""
+        return sorted(self.folder.rglob(name))
+
+    def _read(self, path: Path) -> tuple[list[str], list[Row]]:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            return list(reader.fieldnames or ()), list(reader)
+
+    def _write(self, path: Path, columns: list[str], rows: Iterable[Row]) -> None:
+        with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns, lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
@@ -107,7 +119,8 @@ def unknown(*markets: str) -> Mistake:
     def mistake(files: Files) -> None:
         for market in markets:
             files.change("keys.csv", lambda row, market=market: None if _of(row, market) else row)
-            if any(market in line.split(",") for line in (files.folder / "outcome_keys.csv").read_text().splitlines()):
+            outcomes = [line for path in files.paths("outcome_keys.csv") for line in path.read_text().splitlines()]
+            if any(market in line.split(",") for line in outcomes):
                 files.change("outcome_keys.csv", lambda row, market=market: None if _of(row, market) else row)
 
     return mistake
@@ -170,31 +183,27 @@ HALF_RANGES: Final = {"1_3": "2_3", "2_3": "4_plus", "4_plus": "1_3"}
 def _chance_mix(files: Files) -> None:
     mixed = {"1orGG": "btts_or_over", "1orNG": "no_btts_or_over", "2orGG": "btts_or_under", "2orNG": "no_btts_or_under"}
     unknown("S_CHANCEMIX")(files)
-    key = {
-        "platform": "bet9ja",
-        "sport": "football",
-        "external_market_id": "S_CHANCEMIX",
-        "market_key": "btts_or_total_goals",
-    }
-    files.add("keys.csv", key | {"adds": "total=2.5"})
+    key = {"sport": "football", "external_market_id": "S_CHANCEMIX", "market_key": "btts_or_total_goals"}
+    files.add("bet9ja", "keys.csv", key | {"adds": "total=2.5"})
     for code, outcome in mixed.items():
-        files.add("outcome_keys.csv", key | {"external_outcome_id": code, "outcome_key": outcome})
+        files.add("bet9ja", "outcome_keys.csv", key | {"external_outcome_id": code, "outcome_key": outcome})
 
 
 def _exact_corners(files: Files) -> None:
     ranges = {"LT7Corner": "0_8", "9Corner": "9_11", "12Corner": "12_plus"}
     unknown("S_NCORN")(files)
-    key = {"platform": "bet9ja", "sport": "football", "external_market_id": "S_NCORN", "market_key": "corners_range"}
-    files.add("keys.csv", key)
+    key = {"sport": "football", "external_market_id": "S_NCORN", "market_key": "corners_range"}
+    files.add("bet9ja", "keys.csv", key)
     for code, outcome in ranges.items():
-        files.add("outcome_keys.csv", key | {"external_outcome_id": code, "outcome_key": outcome})
+        files.add("bet9ja", "outcome_keys.csv", key | {"external_outcome_id": code, "outcome_key": outcome})
 
 
 def _keys_of_nothing(files: Files) -> None:
     for market in NOT_A_MARKET:
         files.add(
+            "bet9ja",
             "keys.csv",
-            {"platform": "bet9ja", "sport": "football", "external_market_id": market, "market_key": "sending_off"},
+            {"sport": "football", "external_market_id": market, "market_key": "sending_off"},
         )
 
 

@@ -8,6 +8,7 @@ from typing import Final
 import polars as pl
 
 from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS
 
 ONE_FIXTURE: Final = "_norway_france"
 """End of the names of the captures of one fixture by all platforms."""
@@ -31,12 +32,12 @@ def pairs(prices: pl.DataFrame) -> pl.DataFrame:
     offered = prices.filter(pl.col("backable") & pl.col("capture").str.ends_with(ONE_FIXTURE))
 
     def one(platform: Platform, prefix: str) -> pl.DataFrame:
-        return offered.filter(pl.col("platform") == platform.value).select(
+        return offered.filter(pl.col("platform") == platform).select(
             *BET, pl.col("platform").alias(f"{prefix}platform"), pl.col("odds_milli").alias(f"{prefix}odds_milli")
         )
 
     both = pl.concat(
-        [one(first, "").join(one(second, "other_"), on=BET) for first, second in combinations(Platform, 2)]
+        [one(first, "").join(one(second, "other_"), on=BET) for first, second in combinations(PLATFORMS, 2)]
     )
     odds, other = pl.col("odds_milli"), pl.col("other_odds_milli")
     factor = pl.max_horizontal(odds / other, other / odds)

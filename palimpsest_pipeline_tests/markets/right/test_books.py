@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from palimpsest_pipeline.markets import load_vocabulary
+from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 
 from ..captures import FOOTBALL, canonical
 from . import laws
@@ -17,7 +17,7 @@ from .facts import FACTS, misread
 
 @pytest.fixture(scope="module")
 def reading(samples: Path) -> Reading:
-    return Reading(canonical(samples), load_vocabulary(), samples)
+    return Reading(canonical(samples), load_installed_vocabulary(), samples)
 
 
 @pytest.mark.parametrize("name", CHECKS)

@@ -1,14 +1,13 @@
 """A mistake in the vocabulary is seen by the prices: what is known to go wrong, and exchanges of outcomes at random."""
 
 import random
-import shutil
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from palimpsest_pipeline.markets import load_vocabulary, read_vocabulary
-from palimpsest_pipeline.markets.vocabulary import VOCABULARY_FOLDER
+from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
+from palimpsest_pipeline_tests.fixtures.vocabularies import copied, read_copy
 
 from ..captures import FOOTBALL, canonical
 from .checks import CHECKS, Reading
@@ -25,16 +24,16 @@ unseen.
 @pytest.mark.parametrize("name", INJECTIONS)
 def test_a_mistake_in_the_vocabulary_is_noticed(name: str, samples: Path, tmp_path: Path) -> None:
     mistake, checks = INJECTIONS[name]
-    files = Files(shutil.copytree(VOCABULARY_FOLDER, tmp_path / "vocabulary"))
+    files = Files(copied(tmp_path / "vocabulary"))
     mistake(files)
-    words = read_vocabulary(files.folder)
+    words = read_copy(files.folder)
     reading = Reading(canonical(samples, words), words, samples)
     assert checks
     assert [check for check in checks if not CHECKS[check](reading)] == []
 
 
 def test_outcomes_exchanged_at_random_are_noticed_by_prices(samples: Path) -> None:
-    words = load_vocabulary()
+    words = load_installed_vocabulary()
     prices = canonical(samples)
     football = prices.filter(pl.col("capture").is_in(FOOTBALL) & pl.col("backable"))
     exclusive = words.markets.filter(pl.col("fair_sum") == "1").select("market_key")

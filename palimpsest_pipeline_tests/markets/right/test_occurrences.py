@@ -6,19 +6,20 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from palimpsest_pipeline.markets import load_vocabulary, normalise
+from palimpsest_pipeline.markets import normalise
+from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 
 from ..captures import CAPTURES, INDEX, captured_books
 
 
 def _occurrences(samples: Path, capture: str) -> int:
-    coverage = normalise(captured_books(samples), load_vocabulary()).coverage
+    coverage = normalise(captured_books(samples), load_installed_vocabulary()).coverage
     return int(coverage.filter(pl.col("capture") == INDEX[capture])["n_markets"].sum())
 
 
 def _answer(samples: Path, capture: str) -> dict[str, object]:
     platform, _, file = CAPTURES[capture]
-    return json.loads((samples / platform.value / file).read_bytes())  # type: ignore[no-any-return]
+    return json.loads((samples / platform / file).read_bytes())  # type: ignore[no-any-return]
 
 
 @pytest.mark.parametrize("capture", ["betpawa_norway_france", "betpawa_v4"])

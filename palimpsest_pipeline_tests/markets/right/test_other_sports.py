@@ -16,10 +16,13 @@ import pytest
 from palimpsest_pipeline.domain.enums import PayloadKind, Platform
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.observations import Detail
-from palimpsest_pipeline.markets import load_vocabulary, normalise
+from palimpsest_pipeline.markets import normalise
 from palimpsest_pipeline.metrics import build_outcome_sets, compute_market_margins
 from palimpsest_pipeline.pipeline.ingest.books import collect_raw_books
-from palimpsest_pipeline.platforms.registry import build_adapters
+from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
+from palimpsest_pipeline.platforms.msport import MsportAdapter
+from palimpsest_pipeline_tests.fixtures.platforms import SPORTYBET, build_adapters
+from palimpsest_pipeline_tests.platforms.pack_support import configure, load_pack_sample
 
 FILES: Final = {
     "betpawa_tennis": "samples_more/betpawa/tennis.json",
@@ -45,7 +48,7 @@ def _answer(folder: Path, book: str) -> dict[str, Any]:
 def _read(platform: Platform, answer: dict[str, Any]) -> Detail:
     request = Request(platform, PayloadKind.DETAIL, "/")
     return build_adapters()[platform].read_detail(
-        Answer(request, 1, RECEIVED_AT, RECEIVED_AT, RECEIVED_AT, 200, {}, json.dumps(answer).encode())
+        [Answer(request, 1, RECEIVED_AT, RECEIVED_AT, RECEIVED_AT, 200, {}, json.dumps(answer).encode())]
     )
 
 
@@ -53,7 +56,7 @@ def _read(platform: Platform, answer: dict[str, Any]) -> Detail:
 def _prices(folder: Path) -> pl.DataFrame:
     """book, market_key, specifier, outcome, odds_milli, state; and market_id, ordinal."""
     details = [_read(Platform(book.split("_")[0]), _answer(folder, book)) for book in FILES]
-    words = load_vocabulary()
+    words = load_installed_vocabulary()
     return (
         normalise(collect_raw_books(details), words)
         .prices.join(words.markets.select("market_id", "market_key"), on="market_id")
@@ -79,6 +82,7 @@ LABELS: Final = {
     "even": "Even",
     "equal": "Equal|Eq",
     "other": "Other",
+    "none": "None",
     **{
         f"{a}_{o}": rf"({SIDE[a]}) ?(&|\+|-) ?{o[:2]}[a-z]*( [\d.]+)?"
         for a in ("home", "away")
@@ -132,7 +136,7 @@ def _labels(book: str, answer: dict[str, Any]) -> Iterator[tuple[str, str, str]]
 
 @pytest.mark.parametrize("book", FILES)
 def test_every_outcome_leads_to_what_its_label_says(book: str, samples: Path) -> None:
-    answer, words = _answer(samples.parent, book), load_vocabulary()
+    answer, words = _answer(samples.parent, book), load_installed_vocabulary()
     platform, sport = book.split("_")
     keys = (
         words.keys.filter(platform=platform, sport=sport)
@@ -154,36 +158,46 @@ def test_every_outcome_leads_to_what_its_label_says(book: str, samples: Path) ->
     assert [fact for fact in sorted(found) if not _fits(fact[3], fact[2], participants)] == []
 
 
-def test_every_market_of_tennis_and_basketball_has_a_fair_sum_as_sportybets_own_probabilities_say(
+def test_every_market_of_tennis_and_basketball_has_a_fair_sum_as_the_books_own_probabilities_say(
     samples: Path,
 ) -> None:
-    """SportyBet sends a fair probability with every outcome; here it stands in the place of the odds."""
-    words = load_vocabulary()
-    assert words.markets.filter(
-        pl.col("sport").is_in(SPORTS) & (pl.col("fair_sum") != "1").fill_null(value=True)
-    ).is_empty()
+    """SportyBet and MSport send a fair probability with every outcome; here it stands in the place of the odds."""
+    words = load_installed_vocabulary()
+    open_keys = words.keys.filter(pl.col("open_pattern").is_not_null())
+    markets = words.markets.filter(pl.col("sport").is_in(SPORTS)).join(open_keys, on="market_id", how="anti")
+    assert markets.filter((pl.col("fair_sum") != "1").fill_null(value=True)).is_empty()
     details = []
     for book in ("sportybet_tennis", "sportybet_basketball"):
         answer = _answer(samples.parent, book)
         for market in answer["data"]["markets"]:
             for outcome in market["outcomes"]:
                 outcome["odds"] = f"{2 + float(outcome['probability']):.3f}"
-        details.append(_read(Platform.SPORTYBET, answer))
+        details.append(_read(SPORTYBET, answer))
+    msport = MsportAdapter(configure("msport"))
+    for name in ("tennis.json", "basketball.json"):
+        answer = load_pack_sample(samples, "msport", name)
+        for market in answer["data"]["markets"]:
+            for outcome in market["outcomes"]:
+                outcome["odds"] = f"{2 + float(outcome['probability']):.3f}"
+        request = Request(msport.platform, PayloadKind.DETAIL, "/")
+        body = json.dumps(answer).encode()
+        details.append(msport.read_detail([Answer(request, 1, RECEIVED_AT, RECEIVED_AT, RECEIVED_AT, 200, {}, body)]))
     sums = (
         normalise(collect_raw_books(details), words)
-        .prices.group_by("capture", "market_id", "specifier")
+        .prices.join(markets, on="market_id", how="semi")
+        .group_by("capture", "market_id", "specifier")
         .agg(n=pl.len(), total=(pl.col("odds_milli").cast(pl.Float64) / 1000 - 2).sum())
         .join(words.outcomes.group_by("market_id").agg(n_listed=pl.len()), on="market_id")
     )
     assert sums.filter(pl.col("n") != pl.col("n_listed")).is_empty()
     assert sums.filter((pl.col("total") - 1).abs() > 0.01).is_empty()
-    measured = words.markets.join(sums.select("market_id").unique(), on="market_id")
-    sold = words.keys.filter(pl.col("sport").is_in(SPORTS) & (pl.col("platform") == "sportybet"))
-    assert set(measured["market_key"]) == set(words.markets.join(sold, on="market_id", how="semi")["market_key"])
+    measured = markets.join(sums.select("market_id").unique(), on="market_id")
+    sold = words.keys.filter(pl.col("platform").is_in(["sportybet", "msport"]))
+    assert set(measured["market_key"]) == set(markets.join(sold, on="market_id", how="semi")["market_key"])
 
 
 def test_margins_of_recorded_tennis_and_basketball_are_margins(prices: pl.DataFrame) -> None:
-    words = load_vocabulary()
+    words = load_installed_vocabulary()
     by = ("book", "market_key", "specifier", "market_id")
     outcomes = prices.with_columns(outcome=pl.lit(""))
     found = compute_market_margins(outcomes, by, build_outcome_sets(words.markets, words.outcomes, words.complete_sets))

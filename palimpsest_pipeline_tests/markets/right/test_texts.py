@@ -9,7 +9,7 @@ from typing import Final
 import polars as pl
 import pytest
 
-from palimpsest_pipeline.markets import load_vocabulary
+from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 
 FILES: Final = (
     "samples/sportybet/event_prematch_football_norway_france_974_markets.json",
@@ -41,7 +41,7 @@ def _texts(folder: Path, file: str) -> Iterator[tuple[str, str]]:
 
 def _leads(file: str) -> dict[str, set[tuple[str, str]]]:
     """Market id to market key and period."""
-    words = load_vocabulary()
+    words = load_installed_vocabulary()
     sport = "basketball" if "basketball" in file else "football"
     keys = words.keys.filter(platform=Path(file).parent.name, sport=sport).join(words.markets, on="market_id")
     found: dict[str, set[tuple[str, str]]] = {}
@@ -81,5 +81,5 @@ def test_where_the_rules_for_players_who_do_not_start_differ_a_note_says_so(
         in dict(_texts(samples.parent, FILES[5]))[betpawa_id].lower()
     )
     assert "bets on non-starters are considered valid" in dict(_texts(samples.parent, FILES[0]))[sportybet_id].lower()
-    (note,) = load_vocabulary().markets.filter(pl.col("market_key") == market_key)["note"]
+    (note,) = load_installed_vocabulary().markets.filter(pl.col("market_key") == market_key)["note"]
     assert "players who do not start" in note

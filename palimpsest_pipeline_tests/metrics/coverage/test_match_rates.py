@@ -5,11 +5,12 @@ from typing import Any
 import polars as pl
 import pytest
 
-from palimpsest_pipeline.domain.enums import Completeness, Platform
+from palimpsest_pipeline.domain.enums import Completeness
 from palimpsest_pipeline.metrics import CoverageUniverse, build_match_rate_platform
 from palimpsest_pipeline.metrics.coverage.match_rates import MATCH_RATE_PLATFORM_SCHEMA
 from palimpsest_pipeline.storage.tables import metadata
-from palimpsest_pipeline_tests.matching.world import NOON, PLATFORMS, listing
+from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA, PLATFORMS, SPORTYBET
+from palimpsest_pipeline_tests.matching.world import NOON, listing
 
 from ..world import ALL_SEEN, STAMPS, universe_of
 
@@ -117,14 +118,14 @@ def test_link_accuracy_is_one_on_what_matching_has_linked_and_less_when_a_link_i
 
 
 def test_completeness_is_this_cycles_own_and_an_unnamed_platform_has_failed() -> None:
-    given = {Platform.BETPAWA: Completeness.COMPLETE, Platform.SPORTYBET: Completeness.PARTIAL}
+    given = {BETPAWA: Completeness.COMPLETE, SPORTYBET: Completeness.PARTIAL}
     assert rates(universe_of([]), "completeness", completeness=given) == {
         "all": ("partial",),
         "betpawa": ("complete",),
         "sportybet": ("partial",),
         "bet9ja": ("failed",),
     }
-    everything = dict.fromkeys(Platform, Completeness.COMPLETE)
+    everything = dict.fromkeys(PLATFORMS, Completeness.COMPLETE)
     assert rates(universe_of([]), "completeness", completeness=everything)["all"] == ("complete",)
 
 

@@ -9,6 +9,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from palimpsest_pipeline.domain.enums import Scope
+from palimpsest_pipeline.domain.exchange import INCOMPLETE_BOOK_PREFIX
 from palimpsest_pipeline.domain.schemas import REJECT_COUNTS
 from palimpsest_pipeline.metrics import build_run_quality
 from palimpsest_pipeline.metrics.coverage import coverage_laws
@@ -245,6 +246,22 @@ def test_a_cycle_of_given_fixtures_has_rows_for_what_was_asked_only() -> None:
 def test_recorded_discovery_without_a_manifest_is_partial() -> None:
     rows = quality(Scope.RECORDED, answers=[answer("bet9ja", "listing", None)], discovered_counts=[("bet9ja", 4, 4)])
     assert picked(rows["bet9ja", "discovery"], "completeness", "discovered") == ("partial", 4)
+
+
+def test_the_answers_of_a_book_count_as_one() -> None:
+    details = [
+        answer("betway", "detail", external_id, path="/markets", params=params, at_s=at_s)
+        for external_id, at_s in (("1", 0), ("2", 1), ("2", 60))
+        for params in ("{}", '{"skip":"100"}')
+    ]
+    failed = [
+        answer("betway", "detail", "3", path="/markets", failure="blocked", failure_detail=detail)
+        for detail in (f"{INCOMPLETE_BOOK_PREFIX}HTTP 403", f"{INCOMPLETE_BOOK_PREFIX}HTTP 403", "HTTP 403")
+    ]
+    rows = quality(platforms=["betway"], answers=details + failed, history=[("betway", False, 1, 9)] * 3)
+    columns = ("declared", "fetched", "parsed", "stored", "errors_by_class", "completeness")
+    assert picked(rows["betway", "capture"], *columns) == (3, 3, 3, 3, '{"blocked":1}', "partial")
+    assert picked(rows["betway", "storage"], *columns) == (3, 3, 3, 3, "{}", "complete")
 
 
 def test_the_columns_are_those_of_the_table() -> None:

@@ -7,8 +7,8 @@ from typing import Final
 import polars as pl
 import pytest
 
-from palimpsest_pipeline.markets import load_vocabulary
 from palimpsest_pipeline.metrics import build_outcome_sets, compute_fair_probabilities, compute_market_margins
+from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 from palimpsest_pipeline_tests.markets.captures import FOOTBALL, canonical
 
 BY: Final = ("capture", "market_key", "specifier", "market_id")
@@ -26,7 +26,7 @@ WRONG_PRICES: Final = {("betpawa_norway_france", "double_chance_and_total_goals"
 
 @pytest.fixture(scope="module")
 def margins(samples: Path) -> pl.DataFrame:
-    words = load_vocabulary()
+    words = load_installed_vocabulary()
     priced = pl.col("odds_milli").is_not_null()
     outcomes = (
         canonical(samples)

@@ -26,15 +26,15 @@ from palimpsest_pipeline.operate.backfill.backfill import BackfillReport, list_l
 from palimpsest_pipeline.operate.backfill.hour_spans import split_into_spans
 from palimpsest_pipeline.operate.run_job import run_job
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.due_products import list_products
 from palimpsest_pipeline.pipeline.replay_plan import PlannedHour, plan_hours
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.derivation.due_products import DueReason
 from palimpsest_pipeline.storage.marts import data_freshness
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
-from palimpsest_pipeline_tests.fixtures.landed import land_hours
+from palimpsest_pipeline_tests.fixtures.landed import land_hours, list_marks
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
+from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA
 from palimpsest_pipeline_tests.fixtures.vocabularies import without
 
 HOURS = 3
@@ -66,8 +66,14 @@ class World:
     ) -> BackfillReport:
         return run(pipeline or self.pipeline, first or self.first, last or self.last, **options)
 
+    def with_newer_parser(self, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
+        """The same pipeline, in which BetPawa's answers are read by a later version of its parser."""
+        found = Pipeline(self.pipeline.settings)
+        monkeypatch.setattr(found.get_adapter(BETPAWA), "parser_version", 99)
+        return found
+
     def other(self, **replaced: Any) -> Pipeline:
-        """The same pipeline with another parser version or vocabulary."""
+        """The same pipeline with another vocabulary."""
         found = Pipeline(self.pipeline.settings)
         found.__dict__.update(replaced)
         return found
@@ -130,7 +136,7 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def test_what_is_marked_is_what_the_plan_expects(world: World):
-    products = list_products(world.pipeline)
+    products = list_marks()
     assert len({m.scope for m in world.pipeline.landing.list_cycles()} | {Scope.FULL}) == 1
     expected = {
         (p.schema, m.partition_hour, m.cycle_id, p.name) for m in world.pipeline.landing.list_cycles() for p in products
@@ -283,8 +289,10 @@ def plan_is_empty(world: World) -> bool:
 
 
 @pytest.mark.slow
-def test_an_hour_whose_landing_is_gone_is_refused_and_named_and_its_rows_stay(world: World):
-    newer = world.other(parser_version="newer")
+def test_an_hour_whose_landing_is_gone_is_refused_and_named_and_its_rows_stay(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    newer = world.with_newer_parser(monkeypatch)
     lost_hour = world.hours[1]
     before = marks(world.pipeline)
     (manifest,) = world.pipeline.landing.list_cycles(hour=lost_hour)
@@ -409,9 +417,9 @@ def test_a_failure_is_that_hours_alone_and_only_that_hour_is_tried_again(world: 
     assert content_hashes(world.pipeline) == world.content
 
 
-def test_nothing_that_could_be_done_is_said(world: World):
+def test_nothing_that_could_be_done_is_said(world: World, monkeypatch: pytest.MonkeyPatch):
     with world.moved_away(world.folder(world.first)):
-        report = world.again(world.other(parser_version="newer"), last=world.first)
+        report = world.again(world.with_newer_parser(monkeypatch), last=world.first)
     assert report.is_empty_handed
     assert world.keys[0] in report.describe_failures()
 

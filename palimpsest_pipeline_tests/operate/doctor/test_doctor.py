@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,7 +21,7 @@ from pydantic import SecretStr
 
 from palimpsest_pipeline.defs.instance import open_instance
 from palimpsest_pipeline.defs.monitoring.checks import last_ticks_succeeded
-from palimpsest_pipeline.domain.enums import PayloadKind, Platform, Scope
+from palimpsest_pipeline.domain.enums import PayloadKind, Scope
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.operate.doctor import orchestration, platform_hosts, stores
 from palimpsest_pipeline.operate.doctor.findings import Finding, run_checks
@@ -37,6 +38,7 @@ from palimpsest_pipeline.storage.derivation.landed_cycles import LandedCycle
 from palimpsest_pipeline.storage.ledger import run_heartbeats
 from palimpsest_pipeline_tests.fixtures.loopback import Loopback
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
+from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA, PLATFORMS
 from palimpsest_pipeline_tests.fixtures.postgres import create_database, drop_database
 from palimpsest_pipeline_tests.storage.table_rows import insert
 
@@ -51,7 +53,10 @@ NO_MARGIN = "match_result_1up"
             "PALIMPSEST_FULL_CYCLE_MINUTE",
             "PALIMPSEST_FULL_CYCLE_MINUTE (environment) is not a setting, but PALIMPSEST_FULL_CYCLE_MINUTES is",
         ),
-        ("palimpsest_betpawa_base_url", "(environment) is not a setting, but PALIMPSEST_BETPAWA__BASE_URL is"),
+        (
+            "palimpsest_betpawa_base_url",
+            "(environment) is not a setting, but PALIMPSEST_PLATFORM__BETPAWA__BASE_URL is",
+        ),
         (
             "PALIMPSEST_ZZZZ",
             "PALIMPSEST_ZZZZ (environment) is not a setting. `palimpsest settings` prints all settings",
@@ -62,6 +67,18 @@ def test_a_name_that_is_no_setting_is_told_with_the_one_that_it_is_like(name: st
     found = check_settings(SETTINGS, {name: "x"}, tmp_path / ".env")
     assert not found.ok
     assert says in found.detail
+
+
+def test_the_forecast_of_the_landing_grows_with_the_platforms(tmp_path: Path):
+    def forecast(*platforms: str) -> tuple[int, float]:
+        detail = stores.check_landing(load_settings(home_dir=tmp_path, platforms=list(platforms))).detail
+        found = re.search(r"(\d+) full-size platforms would fill about ([\d.]+) GiB", detail)
+        assert found is not None, detail
+        return int(found[1]), float(found[2])
+
+    three, six = forecast(*PLATFORMS), forecast(*PLATFORMS, "msport", "betway", "sportybet-gh")
+    assert (three[0], six[0]) == (3, 6)
+    assert six[1] == pytest.approx(2 * three[1], abs=0.2)
 
 
 @pytest.mark.parametrize(
@@ -284,7 +301,9 @@ def test_hours_of_which_something_is_due_are_told_with_a_cycle_that_failed(world
     assert stores.check_derived_products(pipeline.settings) == Finding("derived", True, "everything that was landed")
     hour = datetime(2026, 5, 1, 12, tzinfo=UTC)
     with pipeline.connect() as conn:
-        landed_cycles.write_cycle(conn, LandedCycle(7, hour, Scope.FULL, "digest", is_whole=True))
+        landed_cycles.write_cycle(
+            conn, LandedCycle(7, hour, Scope.FULL, tuple(sorted(PLATFORMS)), "digest", is_whole=True)
+        )
         ended = {"started_at": hour, "finished_at": hour + timedelta(minutes=10), "status": "completed"}
         insert(conn, "ops.scrape_batches", {"cycle_id": 7, "scope": "full", "partition_hour": hour, **ended})
         insert(conn, "ops.scrape_runs", {"cycle_id": 7, "platform": "bet9ja", "bytes": 1, **ended})
@@ -421,7 +440,7 @@ def test_definitions_can_be_loaded():
     [
         (200, True, "it can be reached; only a scrape shows whether its API answers"),
         (404, True, "status 404"),
-        (403, False, "PALIMPSEST_BETPAWA__PROXY"),
+        (403, False, "PALIMPSEST_PLATFORM__BETPAWA__PROXY"),
         (503, False, "try again later"),
         (None, False, "cannot be reached: no route"),
     ],
@@ -429,16 +448,16 @@ def test_definitions_can_be_loaded():
 def test_an_answer_of_a_platform_says_no_more_than_it_proves(status: int | None, ok: bool, says: str):
     now = datetime.now(UTC)
     answer = Answer(
-        Request(Platform.BETPAWA, PayloadKind.TREE, "/"), 1, now, now, now, status, {}, None, failure_detail="no route"
+        Request(BETPAWA, PayloadKind.TREE, "/"), 1, now, now, now, status, {}, None, failure_detail="no route"
     )
-    found = platform_hosts.judge_answer(Platform.BETPAWA, "https://x", answer)
+    found = platform_hosts.judge_answer(BETPAWA, "https://x", answer)
     assert (found.name, found.ok) == ("platform betpawa", ok)
     assert says in found.detail
 
 
 async def test_platforms_are_asked_once_each():
     async with Loopback() as host:
-        settings = load_settings(**{platform.value: {"base_url": host.base_url} for platform in Platform})
+        settings = load_settings(platform={platform: {"base_url": host.base_url} for platform in PLATFORMS})
         found = await asyncio.to_thread(platform_hosts.check_platforms, settings)
         assert host.asked("/") == len(host.requests) == 3
     assert [f.name for f in found] == ["platform betpawa", "platform sportybet", "platform bet9ja"]

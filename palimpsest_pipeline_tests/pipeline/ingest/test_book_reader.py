@@ -16,7 +16,6 @@ from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.observations import Detail, Listing
 from palimpsest_pipeline.landing import Segment
 from palimpsest_pipeline.landing.reader import LandingReader
-from palimpsest_pipeline.markets import load_vocabulary
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.ingest import book_reader
 from palimpsest_pipeline.pipeline.ingest.book_reader import MAX_KEPT_BYTES, BookReader
@@ -26,9 +25,11 @@ from palimpsest_pipeline.pipeline.ingest.books import (
     concat_books,
 )
 from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
+from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
 from palimpsest_pipeline_tests.fixtures.landed import land_cycle
-from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
+from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, replace_adapters
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, SPORTYBET
 from palimpsest_pipeline_tests.pipeline.ingest.test_books import ADAPTERS, assert_same, given_answer, read
 
 AT = datetime(2026, 6, 26, 10, tzinfo=UTC)
@@ -47,19 +48,19 @@ class Counting:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.own, name)
 
-    def read_listing(self, given: Answer) -> Listing:
-        self.listings[given.request.external_id] += 1
+    def read_listing(self, given: Sequence[Answer]) -> Listing:
+        self.listings[given[0].request.external_id] += 1
         return self.own.read_listing(given)
 
-    def read_detail(self, given: Answer) -> Detail:
-        self.details[given.request.external_id] += 1
+    def read_detail(self, given: Sequence[Answer]) -> Detail:
+        self.details[given[0].request.external_id] += 1
         return self.own.read_detail(given)
 
 
 def counted(pipeline: Pipeline) -> list[Counting]:
     """The adapters of the pipeline, which count from now on."""
     counting = {platform: Counting(adapter) for platform, adapter in pipeline.adapters.items()}
-    pipeline.__dict__["adapters"] = counting
+    replace_adapters(pipeline, counting)
     return list(counting.values())
 
 
@@ -91,7 +92,7 @@ def test_where_there_is_no_room_the_landing_is_read(start_simulator, make_pipeli
     simulator = start_simulator(24, 3)
     small = make_pipeline(simulator)
     small.__dict__["book_reader"] = BookReader(
-        lambda: small.landing, lambda: small.adapters, lambda: small.vocabulary, max_bytes=1
+        lambda: small.landing, small.get_adapter, lambda: small.vocabulary, max_bytes=1
     )
     small.__dict__["seen_listings"] = ListingCache(max_rows=1)
     cycle_id = land_cycle(small)
@@ -108,7 +109,7 @@ def segment_of(platform: Platform, number: int) -> Segment:
 
 
 def cycle_of(scope: Scope = Scope.FULL) -> Cycle:
-    return Cycle(1, Trigger.MANUAL, scope, Platform.BETPAWA, AT, AT)
+    return Cycle(1, Trigger.MANUAL, scope, BETPAWA, AT, AT)
 
 
 @dataclass
@@ -134,7 +135,9 @@ class LandedAnswers:
         return iter(self.by_segment[segment.name])
 
     def make_reader(self, max_bytes: int = MAX_KEPT_BYTES) -> BookReader:
-        return BookReader(lambda: cast("LandingReader", self), lambda: ADAPTERS, load_vocabulary, max_bytes=max_bytes)
+        return BookReader(
+            lambda: cast("LandingReader", self), ADAPTERS.__getitem__, load_installed_vocabulary, max_bytes=max_bytes
+        )
 
 
 def test_books_of_landed_segments_are_those_that_reading_them_gives(
@@ -147,25 +150,25 @@ def test_books_of_landed_segments_are_those_that_reading_them_gives(
     for number, each in enumerate(answers):
         landed.land_and_offer(reader, number, [each])
     landed.land_and_offer(reader, 0, [given_answer(samples, 5)])
-    found = reader.find_parts(1, Platform.BETPAWA)
+    found = reader.find_parts(1, BETPAWA)
     assert [part.segments for part in found] == [
-        tuple(segment_of(Platform.BETPAWA, n) for n in numbers) for numbers in ((0, 1), (2,))
+        tuple(segment_of(BETPAWA, n) for n in numbers) for numbers in ((0, 1), (2,))
     ]
     for part, given in zip(found, (answers[:2], answers[2:]), strict=True):
         assert part.books is not None
-        assert_same(part.books, read(Platform.BETPAWA, given))
-    assert reader.find_parts(2, Platform.BETPAWA) == reader.find_parts(1, Platform.SPORTYBET) == []
-    assert reader.take_parts(1, Platform.SPORTYBET) == []
-    assert reader.take_parts(1, Platform.BETPAWA) == found
-    assert reader.find_parts(1, Platform.BETPAWA) == []
-    assert len(reader.find_parts(1, Platform.BET9JA)) == 1
+        assert_same(part.books, read(BETPAWA, given))
+    assert reader.find_parts(2, BETPAWA) == reader.find_parts(1, SPORTYBET) == []
+    assert reader.take_parts(1, SPORTYBET) == []
+    assert reader.take_parts(1, BETPAWA) == found
+    assert reader.find_parts(1, BETPAWA) == []
+    assert len(reader.find_parts(1, BET9JA)) == 1
 
 
 def test_recorded_answers_are_not_read_before_anybody_derives_them(samples: Path) -> None:
     landed = LandedAnswers()
     reader = landed.make_reader()
     landed.land_and_offer(reader, 0, [given_answer(samples)], Scope.RECORDED)
-    assert reader.find_parts(1, Platform.BETPAWA) == landed.read_names == []
+    assert reader.find_parts(1, BETPAWA) == landed.read_names == []
 
 
 def test_nothing_is_read_into_a_full_cache_until_its_books_are_taken(
@@ -173,17 +176,17 @@ def test_nothing_is_read_into_a_full_cache_until_its_books_are_taken(
 ) -> None:
     monkeypatch.setattr(book_reader, "ANSWERS_PER_PART", 2)
     landed, given, other = LandedAnswers(), given_answer(samples), given_answer(samples, 5)
-    reader = landed.make_reader(read(Platform.BETPAWA, [given, given]).size_bytes)
+    reader = landed.make_reader(read(BETPAWA, [given, given]).size_bytes)
     landed.land_and_offer(reader, 0, [other])
     for number in range(2):
         landed.land_and_offer(reader, number, [given, given])  # the second part finds the cache full
     landed.land_and_offer(reader, 1, [other])  # ends the open part of the other platform
     landed.land_and_offer(reader, 2, [given, given])
-    home, others = ([segment_of(p, number) for number in range(4)] for p in (Platform.BETPAWA, Platform.BET9JA))
-    assert [part.segments for part in reader.take_parts(1, Platform.BETPAWA)] == [(home[0],)]
+    home, others = ([segment_of(p, number) for number in range(4)] for p in (BETPAWA, BET9JA))
+    assert [part.segments for part in reader.take_parts(1, BETPAWA)] == [(home[0],)]
     assert landed.read_names == [others[0].name, home[0].name, home[1].name]
     landed.land_and_offer(reader, 3, [given, given])
-    assert [part.segments for part in reader.find_parts(1, Platform.BETPAWA)] == [(home[3],)]
+    assert [part.segments for part in reader.find_parts(1, BETPAWA)] == [(home[3],)]
 
 
 def test_at_the_end_of_a_run_nothing_waits_and_nothing_stays(samples: Path) -> None:
@@ -201,8 +204,8 @@ def test_at_the_end_of_a_run_nothing_waits_and_nothing_stays(samples: Path) -> N
     reader.drop_all()
     landed.land_and_offer(reader, 2, [given_answer(samples)])
     go_on.set()
-    first, _, third = (segment_of(Platform.BETPAWA, number) for number in range(3))
-    assert [part.segments for part in reader.find_parts(1, Platform.BETPAWA)] == [(third,)]
+    first, _, third = (segment_of(BETPAWA, number) for number in range(3))
+    assert [part.segments for part in reader.find_parts(1, BETPAWA)] == [(third,)]
     assert landed.read_names == [first.name, third.name]
 
 
@@ -210,16 +213,16 @@ def test_a_segment_that_cannot_be_read_is_left_out_and_ends_a_part(samples: Path
     landed = LandedAnswers()
 
     def fail(segment: Segment) -> None:
-        if segment == segment_of(Platform.BETPAWA, 1):
+        if segment == segment_of(BETPAWA, 1):
             raise RuntimeError("a defect")
 
     landed.before_reading = fail
     reader = landed.make_reader()
     for number in range(3):
         landed.land_and_offer(reader, number, [given_answer(samples)])
-    assert [part.segments for part in reader.find_parts(1, Platform.BETPAWA)] == [
-        (segment_of(Platform.BETPAWA, 0),),
-        (segment_of(Platform.BETPAWA, 2),),
+    assert [part.segments for part in reader.find_parts(1, BETPAWA)] == [
+        (segment_of(BETPAWA, 0),),
+        (segment_of(BETPAWA, 2),),
     ]
 
 
@@ -234,8 +237,8 @@ class FailsOnce:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.own, name)
 
-    def read_detail(self, given: Answer) -> Detail:
-        if given == self.answer and not self.has_failed:
+    def read_detail(self, given: Sequence[Answer]) -> Detail:
+        if list(given) == [self.answer] and not self.has_failed:
             self.has_failed = True
             raise RuntimeError("a defect")
         return cast("Detail", self.own.read_detail(given))
@@ -249,17 +252,17 @@ def test_cached_books_and_other_answers_come_in_order_of_arrival(
     answers = [
         replace(given_answer(samples, n % 2), observed_at=AT + timedelta(seconds=n), received_at=AT) for n in range(3)
     ]
-    home = FailsOnce(pipeline.adapters[Platform.BETPAWA], answers[1])
-    pipeline.__dict__["adapters"] = {**pipeline.adapters, Platform.BETPAWA: home}
+    home = FailsOnce(pipeline.adapters[BETPAWA], answers[1])
+    replace_adapters(pipeline, {**pipeline.adapters, BETPAWA: home})
     writer = pipeline.landing.open_writer(cycle_of())
     for each in answers:
         writer.append(each)
         writer.flush()
     manifest, reader = writer.close(RunStatus.COMPLETED, AT), pipeline.book_reader
     first, _, last = manifest.segments
-    assert [part.segments for part in reader.find_parts(1, Platform.BETPAWA)] == [(first,), (last,)]
-    is_cached = [isinstance(part, Books) for part in reader.iterate_parts(manifest, Platform.BETPAWA)]
+    assert [part.segments for part in reader.find_parts(1, BETPAWA)] == [(first,), (last,)]
+    is_cached = [isinstance(part, Books) for part in reader.iterate_parts(manifest, BETPAWA)]
     assert (is_cached, home.has_failed) == ([True, False, True], True)
-    books = list(reader.read_books(manifest, Platform.BETPAWA, 64))
-    assert_same(concat_books(books), read(Platform.BETPAWA, answers))
-    assert reader.find_parts(1, Platform.BETPAWA) == []
+    books = list(reader.read_books(manifest, BETPAWA, 64))
+    assert_same(concat_books(books), read(BETPAWA, answers))
+    assert reader.find_parts(1, BETPAWA) == []

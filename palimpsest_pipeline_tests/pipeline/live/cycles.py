@@ -20,7 +20,10 @@ def every_listing(pipeline: Pipeline) -> set[tuple[str, str]]:
     (manifest,) = pipeline.landing.list_cycles()
     found = read_discoveries(pipeline, manifest, pipeline.platforms)
     wanted = build_targets(
-        [x for each, _ in found.values() for x in each.listings], pipeline.settings.home_platform, pipeline.clock.now()
+        [x for each, _ in found.values() for x in each.listings],
+        pipeline.platforms,
+        pipeline.settings.home_platform,
+        pipeline.clock.now(),
     )
     return {
         (platform, external_id) for target in wanted for platform, ids in target.listings.items() for external_id in ids

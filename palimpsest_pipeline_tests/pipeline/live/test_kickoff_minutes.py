@@ -13,7 +13,7 @@ import pytest
 
 from palimpsest_pipeline.defs.landing.assets import SLOT_ASSETS
 from palimpsest_pipeline.domain.cycles import Cycle, CycleResult
-from palimpsest_pipeline.domain.enums import FixtureProduct, Platform, RunStatus, Scope, Trigger
+from palimpsest_pipeline.domain.enums import FixtureProduct, RunStatus, Scope, Trigger
 from palimpsest_pipeline.domain.instants import Clock, floor_to_hour
 from palimpsest_pipeline.operate.run_job import run_job
 from palimpsest_pipeline.pipeline.context import Pipeline
@@ -30,6 +30,7 @@ from palimpsest_pipeline.storage.derivation import derived_products, dirty_fixtu
 from palimpsest_pipeline.storage.ledger import cycle_ledger, cycle_reader, host_state
 from palimpsest_pipeline_tests.fixtures.ledger import read_latest_cycles
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines, run_here
+from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA, PLATFORMS, SPORTYBET
 
 MINUTE = timedelta(minutes=1)
 ALWAYS = {"kickoff_tiers": {10080: 1}, "kickoff_slot_minutes": 1}
@@ -74,7 +75,7 @@ class World:
 
     def take_slot(self) -> datetime:
         """A slot that no other test has; it begins now."""
-        self.simulator.set_fault(Platform.SPORTYBET, "none")
+        self.simulator.set_fault(SPORTYBET, "none")
         with self.pipeline.connect() as conn:
             conn.execute("delete from ops.host_state")
         while True:
@@ -180,7 +181,7 @@ def test_each_minute_of_a_slot_is_a_cycle_of_what_is_due_and_in_core_before_the_
     )
     with world.pipeline.connect() as conn:
         assert cycle_reader.find_last_answering_cycles(conn, [everywhere], first.cycle_id) == {
-            (everywhere, p): last.cycle_id for p in Platform
+            (everywhere, p): last.cycle_id for p in PLATFORMS
         }
         conn.execute(
             "update ops.event_scrape_status set http_status = null where cycle_id = %s and platform = 'sportybet'",
@@ -188,9 +189,7 @@ def test_each_minute_of_a_slot_is_a_cycle_of_what_is_due_and_in_core_before_the_
         )
         found = cycle_reader.find_last_answering_cycles(conn, [everywhere], first.cycle_id)
         conn.rollback()
-    assert found[everywhere, Platform.SPORTYBET] == before.cycle_id, (
-        "a host that has not answered since is the one to ask first"
-    )
+    assert found[everywhere, SPORTYBET] == before.cycle_id, "a host that has not answered since is the one to ask first"
 
 
 def compared(world: World, sr_ids: Sequence[int]) -> set[int]:
@@ -206,15 +205,15 @@ def test_a_platform_that_stops_costs_no_minute_and_the_others_nothing(world: Wor
     )  # it is waited for
     vars(hasty)["clock"] = world.clock
     slot_at = world.take_slot()
-    world.simulator.set_fault(Platform.SPORTYBET, "hang")
+    world.simulator.set_fault(SPORTYBET, "hang")
     run = replace(world, pipeline=hasty).run(slot_at)
     assert len(run.results) == 5
     for result in run.results:
         found = {r.platform: r for r in result.runs}
-        assert {p: r.status for p, r in found.items() if p is not Platform.SPORTYBET} == dict.fromkeys(
-            set(Platform) - {Platform.SPORTYBET}, RunStatus.COMPLETED
+        assert {p: r.status for p, r in found.items() if p != SPORTYBET} == dict.fromkeys(
+            set(PLATFORMS) - {SPORTYBET}, RunStatus.COMPLETED
         )
-        assert found[Platform.SPORTYBET].status is RunStatus.FAILED
+        assert found[SPORTYBET].status is RunStatus.FAILED
         assert result.finished_at <= result.cycle.slot_at + timedelta(seconds=22)
 
 
@@ -324,7 +323,7 @@ def test_a_minute_without_an_answer_fails_its_cycle_and_a_slot_without_one_the_r
     slot_at = world.take_slot()
 
     def block(mode: str) -> None:
-        for platform in Platform:
+        for platform in PLATFORMS:
             world.simulator.set_fault(platform, mode)
         with world.pipeline.connect() as conn:
             conn.execute("delete from ops.host_state")
@@ -458,7 +457,7 @@ def test_a_slot_reports_the_assets_that_its_minutes_have_written_and_no_other(
             for name in ("tournaments", "home_events", "competitor_events"):
                 derive_product(pipeline, name, [manifest])
             derive_cycles(
-                pipeline, [manifest], "core", f"{derived_products.ODDS_PRODUCT}/betpawa", of_platform(Platform.BETPAWA)
+                pipeline, [manifest], "core", f"{derived_products.ODDS_PRODUCT}/betpawa", of_platform(BETPAWA)
             )
         raise OSError("no space left on device")
 
@@ -515,13 +514,13 @@ def test_what_is_no_slot_is_refused(text: str, says: str) -> None:
 
 def test_what_one_cycle_finds_of_a_host_the_next_one_heeds_and_a_good_answer_clears(world: World) -> None:
     slot_at = world.take_slot()
-    world.simulator.set_fault(Platform.SPORTYBET, "ratelimit", retry_after_s=600)
+    world.simulator.set_fault(SPORTYBET, "ratelimit", retry_after_s=600)
     run = world.run(slot_at, lambda clock, at: world.put(at))
     asked = [{r.platform: r.requests > 0 for r in result.runs} for result in run.results]
-    assert [minute.get(Platform.SPORTYBET) for minute in asked] == [True, False, False, False, False]
-    assert all(minute[Platform.BETPAWA] for minute in asked)
+    assert [minute.get(SPORTYBET) for minute in asked] == [True, False, False, False, False]
+    assert all(minute[BETPAWA] for minute in asked)
     with world.pipeline.connect() as conn:
-        found = host_state.read_troubles(conn, [world.pipeline.find_host_name(Platform.SPORTYBET)], world.clock.now())
+        found = host_state.read_troubles(conn, [world.pipeline.find_host_name(SPORTYBET)], world.clock.now())
         (trouble,) = found.values()
         assert trouble.reason == "asked to wait 600 s"
         assert 300 < trouble.for_s <= 600, "four of its ten minutes are over"
@@ -533,9 +532,7 @@ def test_what_one_cycle_finds_of_a_host_the_next_one_heeds_and_a_good_answer_cle
         )
     world.run(slot_at)
     with world.pipeline.connect() as conn:
-        assert (
-            host_state.read_troubles(conn, [world.pipeline.find_host_name(Platform.SPORTYBET)], world.clock.now()) == {}
-        )
+        assert host_state.read_troubles(conn, [world.pipeline.find_host_name(SPORTYBET)], world.clock.now()) == {}
         assert conn.execute("select count(*) from ops.host_state").fetchone() == (0,)
 
 

@@ -20,14 +20,15 @@ from palimpsest_pipeline.storage.ledger import cycle_ledger, cycle_reader, host_
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
 from palimpsest_pipeline_tests.fixtures.ledger import find_unfilled_columns, read_latest_cycles
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, run_here
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET
 from palimpsest_pipeline_tests.fixtures.truth import check_against_truth
 
 from .cycles import answered, every_listing, lines_of
 
 Start = Callable[..., SimulatorProcess]
-LATE: Final = Platform.BET9JA
+LATE: Final = BET9JA
 """Its crawl takes several rounds in a small world, too: the tree, then every competition."""
-OTHERS: Final = (Platform.BETPAWA, Platform.SPORTYBET)
+OTHERS: Final = (BETPAWA, SPORTYBET)
 PRESENT_STATE: Final = {
     "mart.compared_listing",
     "mart.price_comparison",
@@ -61,7 +62,7 @@ def discovered(pipeline: Pipeline) -> CycleResult:
 
 
 def run_of(result: CycleResult, platform: Platform) -> PlatformRun:
-    (run,) = [run for run in result.runs if run.platform is platform]
+    (run,) = [run for run in result.runs if run.platform == platform]
     return run
 
 
@@ -143,12 +144,12 @@ def test_a_platform_that_comes_in_time_is_captured_whole_and_a_replay_gives_the_
     assert rows(pipeline, "select distinct status, message from ops.scrape_runs") == [("completed", "")]
     assert rows(pipeline, "select status from ops.scrape_batches") == [("completed",)]
     assert answered(pipeline) == lines_of(pipeline).keys() >= every_listing(pipeline)
-    details = {platform: details_of(simulator, platform) for platform in Platform}
+    details = {platform: details_of(simulator, platform) for platform in PLATFORMS}
     assert all(min(details[LATE]) > min(details[platform]) for platform in OTHERS), "the others did not wait"
     with pipeline.connect() as conn:
         (batch,) = read_latest_cycles(conn)
         assert find_unfilled_columns(conn, batch.cycle.cycle_id) == []
-        (run,) = [run for run in cycle_reader.read_result(conn, batch).runs if run.platform is LATE]
+        (run,) = [run for run in cycle_reader.read_result(conn, batch).runs if run.platform == LATE]
     n_landed = pipeline.landing.read_landed_listings(batch.cycle.cycle_id).filter(platform=LATE).height
     assert (run.requests, run.discovered, run.targets) == (n_landed, run.discovered, run.fetched)
     assert run.discovered > 0
@@ -197,7 +198,7 @@ class InterruptsWhenListed(ScrapeObserver):
     """A Watch: presses Ctrl-C as soon as something of the late platform's discovery has been answered."""
 
     def on_outcomes(self, outcomes: Sequence[EventOutcome]) -> None:
-        if any(outcome.platform is LATE and not outcome.external_id for outcome in outcomes):
+        if any(outcome.platform == LATE and not outcome.external_id for outcome in outcomes):
             signal.raise_signal(signal.SIGINT)
 
 

@@ -8,21 +8,22 @@ import psycopg
 import pytest
 
 from palimpsest_pipeline.domain.cycles import Cycle, EventOutcome, PlatformRun
-from palimpsest_pipeline.domain.enums import Platform, RunStatus, Scope, Trigger
+from palimpsest_pipeline.domain.enums import RunStatus, Scope, Trigger
 from palimpsest_pipeline.pipeline.live.ledger_writer import LedgerWriter
 from palimpsest_pipeline.storage.db.connection import DatabaseUnreachable
 from palimpsest_pipeline.storage.ledger import cycle_ledger
 from palimpsest_pipeline_tests.fixtures.ledger import read_latest_cycles
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
+from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA
 
 AT = datetime(2026, 6, 26, 19, 5, tzinfo=UTC)
-CYCLE = Cycle(20260626190500000, Trigger.MANUAL, Scope.FULL, Platform.BETPAWA, AT.replace(minute=0), AT)
-PART = PlatformRun(Platform.BETPAWA, RunStatus.RUNNING, AT, AT, 5, 4, 3, 9, 1234, {}, 10.5, 20.0)
+CYCLE = Cycle(20260626190500000, Trigger.MANUAL, Scope.FULL, BETPAWA, AT.replace(minute=0), AT)
+PART = PlatformRun(BETPAWA, RunStatus.RUNNING, AT, AT, 5, 4, 3, 9, 1234, {}, 10.5, 20.0)
 LINES = "select external_id from ops.event_scrape_status order by external_id"
 
 
 def line(external_id: str) -> EventOutcome:
-    return EventOutcome(Platform.BETPAWA, external_id, 7, RunStatus.COMPLETED, 1, None, "", 200, AT, AT, 10, 5.0, AT)
+    return EventOutcome(BETPAWA, external_id, 7, RunStatus.COMPLETED, 1, None, "", 200, AT, AT, 10, 5.0, AT)
 
 
 class Away:

@@ -35,6 +35,7 @@ from palimpsest_pipeline.storage.db.connection import DatabaseUnreachable
 from palimpsest_pipeline.storage.ledger import cycle_reader
 from palimpsest_pipeline_tests.fixtures.ledger import find_unfilled_columns, read_latest_cycles
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, run_here
+from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA, PLATFORMS
 from palimpsest_pipeline_tests.fixtures.truth import check_against_truth
 
 from .cycles import answered, every_listing, lines_of
@@ -130,7 +131,7 @@ def test_a_capture_broken_off_keeps_every_answer_that_came_and_says_so(
         live_cycle.run_capture(pipeline, begun(pipeline), progress)
     assert landed(pipeline, PayloadKind.DETAIL) >= progress.over >= 20
     status, runs, messages = ledger_of(pipeline)
-    assert (status, set(runs)) == (RunStatus.CANCELLED, set(Platform))
+    assert (status, set(runs)) == (RunStatus.CANCELLED, set(PLATFORMS))
     assert "capture cancelled" in messages
     (manifest,) = pipeline.landing.list_cycles()
     assert (manifest.status, manifest.stages) == (RunStatus.CANCELLED, ("discovery",))
@@ -152,7 +153,7 @@ def test_a_run_that_is_interrupted_says_so_in_plain_words(
     outcome = run_here(replace(pipeline, progress=InterruptedAfter(50)), "full_cycle")
     assert (outcome.success, outcome.error) == (False, CANCELLED_MESSAGE)
     assert ledger_of(pipeline)[0] is RunStatus.CANCELLED
-    assert landed(pipeline, PayloadKind.TREE) == len(Platform)
+    assert landed(pipeline, PayloadKind.TREE) == len(PLATFORMS)
     assert len(dropped) == 1, "the process ends without reading what waits"
 
 
@@ -165,7 +166,7 @@ def test_a_discovery_broken_off_keeps_every_answer_and_concludes_nothing(
     with pytest.raises(KeyboardInterrupt):
         live_cycle.run_discovery(pipeline, cycle, progress)
     assert landed(pipeline, PayloadKind.TREE) + landed(pipeline, PayloadKind.LISTING) >= progress.over >= 8
-    assert ledger_of(pipeline) == (RunStatus.CANCELLED, dict.fromkeys(Platform, "cancelled"), {"discovery cancelled"})
+    assert ledger_of(pipeline) == (RunStatus.CANCELLED, dict.fromkeys(PLATFORMS, "cancelled"), {"discovery cancelled"})
     outcome = run_here(pipeline, "replay", cycle.partition_hour.date())
     assert outcome.success, outcome.error
     with pipeline.connect() as conn:
@@ -174,7 +175,7 @@ def test_a_discovery_broken_off_keeps_every_answer_and_concludes_nothing(
             "select count(*) from core.discovery_manifest where external_id = '*' and completeness = 'complete'"
         ).fetchone()
     assert absent == (0,)
-    assert whole != (len(Platform),)
+    assert whole != (len(PLATFORMS),)
 
 
 def test_a_landing_that_refuses_is_named_and_the_cycle_is_closed(
@@ -237,7 +238,7 @@ def test_the_older_generation_of_betpawas_interface_gives_the_same_tables(
     assert found == {
         (external_id, f"total={line['line']}", outcome, round(odds * 1000))
         for external_id in listed
-        for line in simulator.fetch_book(Platform.BETPAWA, external_id)
+        for line in simulator.fetch_book(BETPAWA, external_id)
         if line["key"] == "total_goals" and not line["suspended"]
         for outcome, odds in line["odds"].items()
         if odds is not None
@@ -262,7 +263,7 @@ def test_between_its_stages_a_cycle_is_running_and_is_found_when_the_next_one_ne
     while not (closed := recover_dead_cycles(pipeline)):
         pass
     assert closed == [batch.cycle]
-    assert ledger_of(pipeline)[:2] == (RunStatus.INTERRUPTED, dict.fromkeys(Platform, "interrupted"))
+    assert ledger_of(pipeline)[:2] == (RunStatus.INTERRUPTED, dict.fromkeys(PLATFORMS, "interrupted"))
 
 
 def test_a_discovery_without_a_capture_after_it_completes_its_cycle(
@@ -271,7 +272,7 @@ def test_a_discovery_without_a_capture_after_it_completes_its_cycle(
     pipeline = make_pipeline(start_simulator(20, 3))
     today = format_day_key(pipeline.clock.now().date())
     assert dg.materialize([discovery_payloads], partition_key=today, resources={"pipeline": pipeline}).success
-    assert ledger_of(pipeline) == (RunStatus.COMPLETED, dict.fromkeys(Platform, "completed"), {""})
+    assert ledger_of(pipeline) == (RunStatus.COMPLETED, dict.fromkeys(PLATFORMS, "completed"), {""})
 
 
 def test_a_cancelled_cycle_is_derived_by_the_sensor_and_shows_no_fault_of_a_platform(

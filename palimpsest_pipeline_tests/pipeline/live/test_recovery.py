@@ -20,18 +20,19 @@ from palimpsest_pipeline.defs import run_heartbeat
 from palimpsest_pipeline.defs.monitoring.dead_run_sensor import dead_runs
 from palimpsest_pipeline.defs.partitions import format_day_key
 from palimpsest_pipeline.domain.cycles import Cycle
-from palimpsest_pipeline.domain.enums import PayloadKind, Platform, RunStatus, Scope, Trigger
+from palimpsest_pipeline.domain.enums import PayloadKind, RunStatus, Scope, Trigger
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.instants import floor_to_hour, make_cycle_id
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.due_products import list_products
 from palimpsest_pipeline.pipeline.live import live_cycle, recovery
 from palimpsest_pipeline.scrape.sinks import ObserverGroup
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.derivation import derived_products
 from palimpsest_pipeline.storage.ledger import cycle_ledger, run_heartbeats
+from palimpsest_pipeline_tests.fixtures.landed import find_versions, list_marks
 from palimpsest_pipeline_tests.fixtures.ledger import find_unfilled_columns, read_latest_cycles
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, run_here
+from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA
 
 from . import dying
 from .cycles import answered, every_listing, lines_of
@@ -196,7 +197,7 @@ def dies(pipeline: Pipeline, cycle: Cycle) -> None:
     with pipeline.connect() as conn:
         cycle_ledger.open_cycle(conn, cycle)
     writer = pipeline.landing.open_writer(cycle)
-    request = Request(Platform.BETPAWA, PayloadKind.TREE, "/tree")
+    request = Request(BETPAWA, PayloadKind.TREE, "/tree")
     writer.append(Answer(request, 1, cycle.started_at, cycle.started_at, cycle.started_at, 200, {}, b"{}"))
     writer.flush()
     assert cycle.run_id is not None
@@ -206,14 +207,14 @@ def dies(pipeline: Pipeline, cycle: Cycle) -> None:
 def test_a_second_death_after_a_replay_is_replayed_too(make_pipeline: MakePipeline):
     pipeline = make_pipeline()
     now = pipeline.clock.now()
-    cycle = Cycle(make_cycle_id(now), Trigger.MANUAL, Scope.FULL, Platform.BETPAWA, floor_to_hour(now), now, "first")
+    cycle = Cycle(make_cycle_id(now), Trigger.MANUAL, Scope.FULL, BETPAWA, floor_to_hour(now), now, "first")
     asked_for = [(str(cycle.cycle_id), format_day_key(now.date()))]
     dies(pipeline, cycle)
     assert replays_asked_for(pipeline) == asked_for
     manifest = pipeline.landing.read_manifest(cycle.cycle_id)
-    versions = {"parser_version": pipeline.parser_version, "mapping_version": pipeline.vocabulary.version}
+    versions = find_versions(pipeline)
     with pipeline.connect() as conn:
-        for product in list_products(pipeline):
+        for product in list_marks():
             derived_products.mark_derived(
                 conn, product.schema, product.name, cycle.cycle_id, landing_digest=manifest.digest, n_rows=0, **versions
             )

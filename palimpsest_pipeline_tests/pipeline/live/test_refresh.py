@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import dagster as dg
 import pytest
 
-from palimpsest_pipeline.domain.enums import Platform, Trigger
+from palimpsest_pipeline.domain.enums import Trigger
 from palimpsest_pipeline.operate.run_job import read_refresh_result, run_job
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
@@ -15,6 +15,7 @@ from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.tables import metadata
 from palimpsest_pipeline_tests.fixtures.ledger import NULLABLE_COLUMNS, find_unfilled_columns
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines, run_here
+from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS, SPORTYBET
 
 World = tuple[Pipeline, SimulatorProcess]
 
@@ -76,7 +77,7 @@ def test_unknown_fixtures_are_named_and_the_known_ones_done(world: World):
     assert unknown == [1, 2]
     assert told["unknown_sr_ids"].value == "1, 2"
     listed = {platform: len(ids) for platform, ids in fixture["platforms"].items()}
-    assert {p["platform"]: p["listings"] for p in platforms} == {p: listed.get(p, 0) for p in Platform}
+    assert {p["platform"]: p["listings"] for p in platforms} == {p: listed.get(p, 0) for p in PLATFORMS}
     for p in platforms:
         expected = ("completed", True) if p["platform"] in listed else ("not_listed", False)
         assert (p["status"], p["ms"] is not None) == expected
@@ -88,7 +89,7 @@ def test_a_platform_that_fails_says_so_and_the_others_are_refreshed(start_simula
     pipeline = make_pipeline(simulator)
     assert run_here(pipeline, "full_cycle").success
     fixture = next(f for f in simulator.fetch_truth()["fixtures"] if len(f["platforms"]) == 3)
-    simulator.set_fault(Platform.SPORTYBET, "block")
+    simulator.set_fault(SPORTYBET, "block")
     outcome = run_here(pipeline, "refresh", sr_ids=[fixture["sr_id"]])
     assert outcome.success, outcome.error
     platforms, unknown = read_refresh_result(pipeline, outcome.run_id, [fixture["sr_id"]])

@@ -14,7 +14,7 @@ from palimpsest_pipeline.cli import __main__
 from palimpsest_pipeline.defs.check_results import find_last_evaluation
 from palimpsest_pipeline.defs.partitions import format_day_key
 from palimpsest_pipeline.domain.cycles import CycleResult, Target
-from palimpsest_pipeline.domain.enums import Platform, RunStatus, Scope
+from palimpsest_pipeline.domain.enums import RunStatus, Scope
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.live import live_cycle
 from palimpsest_pipeline.scrape import capture_targets
@@ -24,6 +24,7 @@ from palimpsest_pipeline_tests.fixtures.in_process import CommandHere
 from palimpsest_pipeline_tests.fixtures.ledger import read_latest_cycles
 from palimpsest_pipeline_tests.fixtures.loopback import answering
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET
 from palimpsest_pipeline_tests.fixtures.proxies import repeating_proxy, rewriting_proxy
 from palimpsest_pipeline_tests.scrape.world import NOW, cycle, open_world
 
@@ -45,8 +46,8 @@ def test_a_cycle_that_no_platform_answered_fails_its_run_and_is_closed_as_failed
     instance: dg.DagsterInstance,
 ) -> None:
     simulator = start_simulator(10, 3)
-    pipeline = make_pipeline(simulator, **{platform.value: {"give_up_s": 0.5} for platform in Platform})
-    for platform in Platform:
+    pipeline = make_pipeline(simulator, **{platform: {"give_up_s": 0.5} for platform in PLATFORMS})
+    for platform in PLATFORMS:
         simulator.set_fault(platform, "down", endpoint=endpoint)
     scraped = command_here(pipeline, "scrape")
     assert scraped.exit_code == 1
@@ -63,7 +64,7 @@ async def of_details(n_fixtures: int, *there: str) -> CycleResult:
     """
     async with open_world() as world:
         wanted = [
-            Target(n, NOW + timedelta(hours=3), {platform: (f"{platform}-{n}",) for platform in Platform})
+            Target(n, NOW + timedelta(hours=3), {platform: (f"{platform}-{n}",) for platform in PLATFORMS})
             for n in range(1, n_fixtures + 1)
         ]
         for platform, (external_id,) in (
@@ -92,7 +93,7 @@ def test_a_cycle_whose_answers_are_nearly_all_refused_is_no_success(
     start_simulator: Start, make_pipeline: MakePipeline, command_here: CommandHere, instance: dg.DagsterInstance
 ) -> None:
     simulator = start_simulator(30, 3)
-    with repeating_proxy(simulator.base_urls[Platform.BETPAWA]) as url:
+    with repeating_proxy(simulator.base_urls[BETPAWA]) as url:
         pipeline = make_pipeline(simulator, betpawa={"base_url": url})
         scraped = command_here(pipeline, "scrape", "--json")
     assert scraped.exit_code == __main__.EXIT_PARTIAL, scraped.stderr
@@ -135,11 +136,10 @@ def test_a_platform_none_of_whose_books_can_be_used_any_more_has_failed_and_says
     start_simulator: Start, make_pipeline: MakePipeline, command_here: CommandHere, instance: dg.DagsterInstance
 ) -> None:
     simulator = start_simulator(30, 3)
-    rewrite = {Platform.BETPAWA: with_renamed_prices, Platform.SPORTYBET: in_play, Platform.BET9JA: with_commas}
+    rewrite = {BETPAWA: with_renamed_prices, SPORTYBET: in_play, BET9JA: with_commas}
     with ExitStack() as proxies:
         urls = {
-            p.value: {"base_url": proxies.enter_context(rewriting_proxy(simulator.base_urls[p], rewrite[p]))}
-            for p in rewrite
+            p: {"base_url": proxies.enter_context(rewriting_proxy(simulator.base_urls[p], rewrite[p]))} for p in rewrite
         }
         pipeline = make_pipeline(simulator, **urls)
         scraped = command_here(pipeline, "scrape", "--json")
@@ -173,7 +173,7 @@ def test_single_matches_that_began_early_are_no_refusals(
     def some_in_play(body: bytes) -> bytes:
         return in_play(body) if next(number) < 2 else body
 
-    with rewriting_proxy(simulator.base_urls[Platform.SPORTYBET], some_in_play) as url:
+    with rewriting_proxy(simulator.base_urls[SPORTYBET], some_in_play) as url:
         pipeline = make_pipeline(simulator, sportybet={"base_url": url})
         scraped = command_here(pipeline, "scrape", "--json")
     run = next(run for run in json.loads(scraped.stdout)["platforms"] if run["platform"] == "sportybet")

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from palimpsest_pipeline.cli import console
 from palimpsest_pipeline.cli.__main__ import app
 from palimpsest_pipeline.defs.mart.current_prices import no_fixture_is_due_for_long
-from palimpsest_pipeline.domain.enums import FixtureProduct, Platform
+from palimpsest_pipeline.domain.enums import FixtureProduct
 from palimpsest_pipeline.operate.databases import upgrade_schema
 from palimpsest_pipeline.operate.run_job import run_unpartitioned
 from palimpsest_pipeline.pipeline.context import Pipeline
@@ -37,6 +37,7 @@ from palimpsest_pipeline.storage.marts import current_prices as stored
 from palimpsest_pipeline_tests.fixtures.content import drop_derived
 from palimpsest_pipeline_tests.fixtures.landed import land_at
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA
 from palimpsest_pipeline_tests.marts import present_by_sql
 
 OFFSETS_S: Final = (-1200.0, -600.0, 0.0)
@@ -81,7 +82,7 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
     ):
         found = World(make(simulator))
         for number, offset_s in enumerate(OFFSETS_S):
-            simulator.set_fault(Platform.BET9JA, "block" if number == 1 else "none")
+            simulator.set_fault(BET9JA, "block" if number == 1 else "none")
             if number == 2:
                 both = [
                     f["sr_id"]

@@ -26,6 +26,7 @@ from palimpsest_pipeline.storage.marts import lifecycle as stored
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
 from palimpsest_pipeline_tests.fixtures.landed import land_cycle
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, PLATFORMS, SPORTYBET
 
 pytestmark = (
     pytest.mark.slow
@@ -153,7 +154,7 @@ def at_the_peak(world: World) -> list[dict[str, Any]]:
 
 
 def drop_one(world: World, simulator: SimulatorProcess) -> None:
-    world.dropped, world.postponed = [f["sr_id"] for f in at_the_peak(world) if len(f["platforms"]) == len(Platform)][
+    world.dropped, world.postponed = [f["sr_id"] for f in at_the_peak(world) if len(f["platforms"]) == len(PLATFORMS)][
         :2
     ]
     simulator.run_script("drop", world.dropped, platform="bet9ja")
@@ -168,7 +169,7 @@ def list_one(world: World, simulator: SimulatorProcess) -> None:
 
 def postpone_one(world: World, simulator: SimulatorProcess) -> None:
     simulator.run_script("postpone", world.postponed, minutes=24 * 60)
-    for platform in Platform:
+    for platform in PLATFORMS:
         simulator.set_fault(platform, "none")
 
 
@@ -185,12 +186,12 @@ def books(world: World, simulator: SimulatorProcess) -> dict[Key, list[dict[str,
 SCRIPT: Final[dict[int, Callable[[World, SimulatorProcess], None]]] = {
     1: drop_one,
     2: list_one,
-    BLOCKED: lambda _, simulator: simulator.set_fault(Platform.BET9JA, "block"),
+    BLOCKED: lambda _, simulator: simulator.set_fault(BET9JA, "block"),
     UNANSWERED: lambda _, simulator: (
-        simulator.set_fault(Platform.BET9JA, "none"),
-        simulator.set_fault(Platform.SPORTYBET, "error", endpoint="detail"),
+        simulator.set_fault(BET9JA, "none"),
+        simulator.set_fault(SPORTYBET, "error", endpoint="detail"),
     ),
-    BEFORE_PAUSE: lambda _, simulator: simulator.set_fault(Platform.SPORTYBET, "none"),
+    BEFORE_PAUSE: lambda _, simulator: simulator.set_fault(SPORTYBET, "none"),
     BEFORE_PAUSE + 1: postpone_one,
 }
 

@@ -22,21 +22,22 @@ from palimpsest_pipeline.domain.instants import floor_to_hour, make_cycle_id
 from palimpsest_pipeline.matching import select_primary_listings
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.derive_hour import derive_cycles
-from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
+from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle, make_core_needs
 from palimpsest_pipeline.pipeline.marts import current_prices, derive_marts, lifecycle, odds_alerts
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.catalog import upcoming_fixtures
 from palimpsest_pipeline.storage.marts import quality_inputs
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
+from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA, SPORTYBET
 
 POSTPONED, SUSPENDED = 66457014, 66457015
 """SportRadar ids of the two matches."""
 OLD, NEW, MAIN, COPY = "101", "202", "303", "404"
 """BetPawa's listings: OLD and NEW of the postponed match, MAIN and COPY of the other one."""
 FILES: Final = {
-    Platform.BETPAWA: "betpawa/detail_football_113_markets_v3_2026-06-26.json",
-    Platform.SPORTYBET: "sportybet/event_prematch_football_norway_france_974_markets.json",
+    BETPAWA: "betpawa/detail_football_113_markets_v3_2026-06-26.json",
+    SPORTYBET: "sportybet/event_prematch_football_norway_france_974_markets.json",
 }
 AT: Final = tuple(timedelta(minutes=minutes) for minutes in (-32 * 60, -180, -75, -30, -5))
 """When the cycles are, from now."""
@@ -59,24 +60,24 @@ def betpawa(
     """BetPawa's answer with the first `n` markets, all prices `by` so much higher, none of which can be backed when
     it is `off`.
     """
-    book = json.loads(captured(samples, Platform.BETPAWA))
+    book = json.loads(captured(samples, BETPAWA))
     book |= {"id": external_id, "startTime": f"{kickoff:%Y-%m-%dT%H:%M:%SZ}", "markets": book["markets"][:n]}
     book["widgets"] = [{"id": str(sr_id), "type": "SPORTRADAR", "retention": "PREMATCH"}]
     for price in (price for market in book["markets"] for row in market["row"] for price in row["prices"]):
         price |= {"suspended": off, "price": round(1 + (price["price"] - 1) * by, 2)}
-    return Platform.BETPAWA, external_id, book
+    return BETPAWA, external_id, book
 
 
 def sportybet(samples: Path, sr_id: int, kickoff: datetime) -> tuple[Any, ...]:
-    book = json.loads(captured(samples, Platform.SPORTYBET).replace(str(POSTPONED), str(sr_id)))
+    book = json.loads(captured(samples, SPORTYBET).replace(str(POSTPONED), str(sr_id)))
     event = book["data"]
     event |= {"estimateStartTime": int(kickoff.timestamp() * 1000), "markets": event["markets"][:40]}
-    return Platform.SPORTYBET, event["eventId"], book
+    return SPORTYBET, event["eventId"], book
 
 
 def land(pipeline: Pipeline, at: datetime, bodies: Sequence[tuple[Platform, str, Any]]) -> int:
     """A full cycle that began at `at`, of which detail answers came and no discovery did."""
-    cycle = Cycle(make_cycle_id(at), Trigger.MANUAL, Scope.FULL, Platform.BETPAWA, floor_to_hour(at), at)
+    cycle = Cycle(make_cycle_id(at), Trigger.MANUAL, Scope.FULL, BETPAWA, floor_to_hour(at), at)
     writer = pipeline.landing.open_writer(cycle)
     for number, (platform, external_id, body) in enumerate(bodies, 1):
         request = Request(platform, PayloadKind.DETAIL, f"/{external_id}", external_id=external_id)
@@ -118,7 +119,7 @@ def derive_all(pipeline: Pipeline, cycles: Sequence[int], days: Sequence[Any]) -
             "mart",
             derive_marts.COVERAGE_PRODUCT,
             derive_marts.derive_coverage,
-            needs=["matched_events"],
+            needs=make_core_needs(["matched_events"]),
         )
     derive_cycles(
         pipeline,
@@ -126,7 +127,7 @@ def derive_all(pipeline: Pipeline, cycles: Sequence[int], days: Sequence[Any]) -
         "mart",
         derive_marts.COVERAGE_PRODUCT,
         derive_marts.derive_coverage,
-        needs=["matched_events"],
+        needs=make_core_needs(["matched_events"]),
     )
     current_prices.derive_prices(pipeline)
     odds_alerts.derive_alerts(pipeline)

@@ -12,7 +12,6 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
 from palimpsest_pipeline.pipeline.marts import current_prices, lifecycle
@@ -20,6 +19,7 @@ from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.marts import lifecycle as stored
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
+from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA
 
 from .test_current_prices import rows as present_rows
 from .test_current_prices import same
@@ -33,7 +33,7 @@ ABSURD: Final = (datetime(2099, 12, 31, tzinfo=UTC), datetime(1970, 1, 1, tzinfo
 AT: Final = tuple(timedelta(minutes=minutes) for minutes in (-180, -75, -30, -5))
 """When the cycles are, from now. NEW claims ABSURD in all of its cycles, MAIN in the second and the third."""
 KICKOFF, KICKOFF_OF_COPY = timedelta(hours=5), timedelta(hours=5, minutes=10)
-NOTHING: Final[Any] = (Platform.BETPAWA, "505", {})
+NOTHING: Final[Any] = (BETPAWA, "505", {})
 """An answer that is no book."""
 ORDERS: Final = ((0, 1, 2, 3), (3, 2, 1, 0), (1, 3, 0, 2), (0, 2, 1, 3), (2, 0, 3, 1))
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
@@ -11,13 +12,15 @@ from typer.testing import CliRunner
 
 from palimpsest_pipeline.cli.__main__ import app
 from palimpsest_pipeline.cli.console import EXIT_PARTIAL
+from palimpsest_pipeline.defs.monitoring.unfinished_work import find_unfinished_work
 from palimpsest_pipeline.domain.enums import PayloadKind, Platform, RunStatus
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.instants import floor_to_hour, format_hour_key
 from palimpsest_pipeline.landing import Manifest
 from palimpsest_pipeline.operate import doctor
+from palimpsest_pipeline.operate.backfill.backfill import mark_due
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.due_products import list_products
+from palimpsest_pipeline.pipeline.due_products import CycleWithoutPack
 from palimpsest_pipeline.pipeline.landed_cycles import ALL_HOURS
 from palimpsest_pipeline.pipeline.replay_plan import plan_hours
 from palimpsest_pipeline.pipeline.upkeep import export_day, landing_retention
@@ -31,11 +34,14 @@ from palimpsest_pipeline.storage.odds import partitions
 from palimpsest_pipeline.storage.odds.retention import DayStatus
 from palimpsest_pipeline_tests.defs.upkeep.test_assets import NOON, ago, checks, cycle, metadata, upkeep
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
-from palimpsest_pipeline_tests.fixtures.landed import land_cycle
+from palimpsest_pipeline_tests.fixtures.landed import land_cycle, list_marks
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines, run_here
+from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS
 from palimpsest_pipeline_tests.storage.answered_days import answered
 
 HOUR = datetime(2026, 6, 26, 10, tzinfo=UTC)
+LION = Platform("lion")
+"""A platform without a pack."""
 EXPORTED, UNEXPORTED, UNDERIVED, YOUNG, NOW = 10, 11, 9, 3, 0
 """Days ago of the cycles of the world."""
 
@@ -48,12 +54,12 @@ def key(days_ago: int) -> str:
     return format_hour_key(at(days_ago))
 
 
-def landed(pipeline: Pipeline, when: datetime, n: int = 20) -> Manifest:
+def landed(pipeline: Pipeline, when: datetime, n: int = 20, platforms: tuple[Platform, ...] = ()) -> Manifest:
     """A full cycle of small segments, an answer each."""
-    made = cycle(when)
+    made = replace(cycle(when), platforms=platforms)
     writer = pipeline.landing.open_writer(made)
     for number in range(n):
-        request = Request(list(Platform)[number % 3], PayloadKind.DETAIL, f"/event/{number}", external_id=str(number))
+        request = Request(list(PLATFORMS)[number % 3], PayloadKind.DETAIL, f"/event/{number}", external_id=str(number))
         writer.append(Answer(request, 1, when, when, when, 200, {}, f'{{"n": {number}}}'.encode()))
         writer.flush()
     return writer.close(RunStatus.COMPLETED, when, ("capture",))
@@ -62,7 +68,7 @@ def landed(pipeline: Pipeline, when: datetime, n: int = 20) -> Manifest:
 def derived(pipeline: Pipeline, manifest: Manifest, versions: str = "old") -> None:
     marked = {"landing_digest": manifest.digest, "parser_version": versions, "mapping_version": versions}
     with pipeline.connect() as conn:
-        for product in list_products(pipeline):
+        for product in list_marks():
             derived_products.mark_derived(conn, product.schema, product.name, manifest.cycle_id, **marked, n_rows=0)
 
 
@@ -110,6 +116,11 @@ def kept(
             landing_retention.HourClaims(day_states={ago(1): DayStatus.EXPORTED, ago(2): DayStatus.MISSING}),
             f"run `palimpsest export {ago(2)} {ago(2)}`",
         ),
+        (
+            landing_retention.HourClaims(cycles_without_pack=[CycleWithoutPack(8, HOUR, (LION,))]),
+            "cycle 8 covers lion, whose pack cannot be used: mend or install it, then run `palimpsest backfill"
+            " 2026-06-26-10:00 2026-06-26-10:00`",
+        ),
         (landing_retention.HourClaims(day_states={ago(2): DayStatus.CHANGED}), "it has changed since its export"),
         (
             landing_retention.HourClaims(day_states={ago(2): DayStatus.DAMAGED}),
@@ -144,7 +155,7 @@ def test_a_night_removes_what_nobody_needs_and_compacts_the_rest(
     }
     assert all(pipeline.landing.read_answers(manifest).height == 20 for manifest in there.values())
     sized = metadata(result, "upkeep", "storage_report")
-    assert all(sized[f"landing_bytes_per_answer_{platform}"] > 0 for platform in Platform)
+    assert all(sized[f"landing_bytes_per_answer_{platform}"] > 0 for platform in PLATFORMS)
     parquet = sum(path.stat().st_size for path in (pipeline.settings.home / "landing").rglob("*.parquet"))
     assert sized["landing_bytes"] == parquet
 
@@ -193,6 +204,38 @@ def test_a_damaged_manifest_keeps_its_own_hour_as_it_is_and_no_other(make_pipeli
     expired = landing_retention.expire_landing(pipeline, UNDERIVED - 1)
     assert expired.removed == [old]
     assert "manifest.json is not a manifest" in expired.kept_hours[damaged]
+
+
+def test_answers_of_a_cycle_without_its_pack_stay_until_they_are_derived(make_pipeline: MakePipeline) -> None:
+    pipeline, covered = make_pipeline(), (*PLATFORMS, LION)
+    manifest = landed(pipeline, at(UNDERIVED), n=3, platforms=covered)
+    hour, day = manifest.partition_hour, ago(UNDERIVED)
+    sentence = f"cycle {manifest.cycle_id} covers lion, whose pack cannot be used"
+
+    def list_refused() -> list[str]:
+        with dg.DagsterInstance.ephemeral() as instance:
+            return list(find_unfinished_work(instance, pipeline, []).refused_hours.values())
+
+    assert sentence in landing_retention.expire_landing(pipeline, 1).kept_hours[hour]
+    with pipeline.connect() as conn, pytest.raises(export_day.DayIsOpen, match=sentence):
+        export_day.require_closed(pipeline, conn, day)
+    finding = doctor.check_derived_products(pipeline.settings)
+    assert (finding.ok, sentence in finding.detail) == (False, True)
+    [refused], [planned] = list_refused(), plan_hours(pipeline, hour, hour)
+    assert sentence in refused
+    assert [sentence in lost.sentence for lost in planned.lost_cycles] == [True]
+
+    with pipeline.connect() as conn:
+        for product in list_marks(covered):
+            if product.schema == "core":
+                marked = {"landing_digest": manifest.digest, "parser_version": "old", "mapping_version": "old"}
+                derived_products.mark_derived(conn, "core", product.name, manifest.cycle_id, **marked, n_rows=0)
+    mark_due(pipeline, plan_hours(pipeline, hour, hour))
+    assert (plan_hours(pipeline, hour, hour)[0].lost_cycles, list_refused()) == ((), [])
+    assert doctor.check_derived_products(pipeline.settings).ok
+    with pipeline.connect() as conn:
+        export_day.require_closed(pipeline, conn, day)
+    assert landing_retention.expire_landing(pipeline, 1).removed == [hour]
 
 
 def test_only_one_process_at_a_time_changes_what_was_landed(make_pipeline: MakePipeline) -> None:

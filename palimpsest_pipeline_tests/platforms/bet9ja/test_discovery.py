@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palimpsest_pipeline.domain.enums import Completeness, PayloadKind, Platform, Sport
+from palimpsest_pipeline.domain.enums import Completeness, PayloadKind, Sport
 from palimpsest_pipeline.domain.exchange import Answer, Request
-from palimpsest_pipeline.platforms.bet9ja import Bet9jaAdapter
+from palimpsest_pipeline.platforms.registry import build_adapter
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA
 
 from ..support import AT, HTML, Reply, answer, answer_to, crawl, judged, loaded, reply
 
-BET9JA = Platform.BET9JA
-ADAPTER = Bet9jaAdapter()
+ADAPTER = build_adapter(BET9JA)
 
 
 @dataclass
@@ -358,7 +358,9 @@ def test_a_tree_that_invents_competitions_is_asked_up_to_the_cap_and_the_discove
 
 def test_the_cap_on_competitions_is_a_setting(template: dict[str, Any]) -> None:
     site = Site(template, {"1": 2, "2": 2, "3": 2})
-    answers, _ = crawl(Bet9jaAdapter(max_lists=2), Sport.FOOTBALL, site)
+    answers, _ = crawl(build_adapter(BET9JA, max_lists=2), Sport.FOOTBALL, site)
     assert len(answers) == 3
     assert "the tree has 3 competitions with events, and 2 were asked for" in read(answers).reason
-    assert read(crawl(Bet9jaAdapter(max_lists=3), Sport.FOOTBALL, site)[0]).completeness is Completeness.COMPLETE
+    assert (
+        read(crawl(build_adapter(BET9JA, max_lists=3), Sport.FOOTBALL, site)[0]).completeness is Completeness.COMPLETE
+    )

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palimpsest_pipeline.domain.enums import FailureClass, ListingKind, PayloadKind, Platform, Sport
+from palimpsest_pipeline.domain.enums import FailureClass, ListingKind, PayloadKind, Sport
 from palimpsest_pipeline.domain.observations import PayloadRejected
-from palimpsest_pipeline.platforms.bet9ja import Bet9jaAdapter
+from palimpsest_pipeline.platforms.registry import build_adapter
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA
 
 from ..support import HTML, JSON, answer, columns, ids, loaded, milli
 
-BET9JA = Platform.BET9JA
-ADAPTER = Bet9jaAdapter()
+ADAPTER = build_adapter(BET9JA)
 NORWAY_FRANCE = "getevent_soccer_norway_france.json"
 QATAR_SUDAN = "getevent_soccer_qatar_sudan_suspended_prices.json"
 BASKETBALL = "getevent_basketball_bonn_wurzburg.json"
@@ -27,11 +27,11 @@ KEY = re.compile(r"^([A-Z]+_[A-Z0-9-]+)(?:@([^_]+))?_(.+)$")
 
 
 def detail_of(body: Any, **request: Any) -> Any:
-    return ADAPTER.read_detail(answer(BET9JA, PayloadKind.DETAIL, body, **request))
+    return ADAPTER.read_detail([answer(BET9JA, PayloadKind.DETAIL, body, **request)])
 
 
 def listing_of(body: Any, **request: Any) -> Any:
-    return ADAPTER.read_listing(answer(BET9JA, PayloadKind.DETAIL, body, **request))
+    return ADAPTER.read_listing([answer(BET9JA, PayloadKind.DETAIL, body, **request)])
 
 
 def listed(events: Any, **request: Any) -> Any:

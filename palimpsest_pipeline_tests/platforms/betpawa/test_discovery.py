@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palimpsest_pipeline.domain.enums import Completeness, FailureClass, ListingKind, PayloadKind, Platform, Sport
+from palimpsest_pipeline.domain.enums import Completeness, FailureClass, ListingKind, PayloadKind, Sport
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.platforms.base import DelayedBatch
-from palimpsest_pipeline.platforms.betpawa import BetpawaAdapter
+from palimpsest_pipeline.platforms.registry import build_adapter
+from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA
 
 from ..support import AT, HTML, Reply, answer, answer_to, crawl, ids, judged, loaded, reply
 
-BETPAWA = Platform.BETPAWA
-ADAPTER = BetpawaAdapter()
+ADAPTER = build_adapter(BETPAWA)
 
 
 @dataclass
@@ -390,7 +390,7 @@ def test_a_captured_answer_to_many_queries_gives_the_sports_own_listings(samples
 
 
 def test_the_cap_on_pages_is_a_setting_and_a_discovery_that_reaches_it_is_partial(template: dict[str, Any]) -> None:
-    answers, _ = crawl(BetpawaAdapter(max_lists=2), Sport.FOOTBALL, Site(template, {"1": 400}))
+    answers, _ = crawl(build_adapter(BETPAWA, max_lists=2), Sport.FOOTBALL, Site(template, {"1": 400}))
     assert len({answer.request.key for answer in answers if answer.request.kind is PayloadKind.LISTING}) == 2
     discovery = read(answers)
     assert discovery.completeness is Completeness.PARTIAL

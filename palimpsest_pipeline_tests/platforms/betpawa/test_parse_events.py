@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palimpsest_pipeline.domain.enums import FailureClass, ListingKind, PayloadKind, Platform, Sport
+from palimpsest_pipeline.domain.enums import FailureClass, ListingKind, PayloadKind, Sport
 from palimpsest_pipeline.domain.observations import PayloadRejected
-from palimpsest_pipeline.platforms.betpawa import BetpawaAdapter
+from palimpsest_pipeline.platforms.registry import build_adapter
+from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA
 
 from ..support import HTML, answer, columns, loaded, milli
 
-BETPAWA = Platform.BETPAWA
-ADAPTER = BetpawaAdapter()
+ADAPTER = build_adapter(BETPAWA)
 V3 = "detail_football_113_markets_v3_2026-06-26.json"
 V4 = "detail_football_59_markets_v4_2026-08-21.json"
 LISTS = [
@@ -27,11 +27,11 @@ LISTS = [
 
 
 def detail_of(body: Any) -> Any:
-    return ADAPTER.read_detail(answer(BETPAWA, PayloadKind.DETAIL, body))
+    return ADAPTER.read_detail([answer(BETPAWA, PayloadKind.DETAIL, body)])
 
 
 def listing_of(body: Any) -> Any:
-    return ADAPTER.read_listing(answer(BETPAWA, PayloadKind.DETAIL, body))
+    return ADAPTER.read_listing([answer(BETPAWA, PayloadKind.DETAIL, body)])
 
 
 def independent(event: dict[str, Any]) -> list[tuple[str, str, str, int | None, bool]]:
@@ -315,7 +315,7 @@ def test_an_answer_about_another_event_is_refused(samples: Path) -> None:
     wrong = answer(BETPAWA, PayloadKind.DETAIL, loaded(samples, BETPAWA, V4), external_id="1")
     for read in (ADAPTER.read_listing, ADAPTER.read_detail):
         with pytest.raises(PayloadRejected, match="asked was 1"):
-            read(wrong)
+            read([wrong])
 
 
 @settings(max_examples=15, deadline=None)

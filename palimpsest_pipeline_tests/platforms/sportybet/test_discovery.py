@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palimpsest_pipeline.domain.enums import Completeness, PayloadKind, Platform, Sport
+from palimpsest_pipeline.domain.enums import Completeness, PayloadKind, Sport
 from palimpsest_pipeline.domain.exchange import Answer, Request
-from palimpsest_pipeline.platforms.sportybet import SportybetAdapter
+from palimpsest_pipeline.platforms.registry import build_adapter
+from palimpsest_pipeline_tests.fixtures.platforms import SPORTYBET
 
 from ..support import AT, HTML, Reply, answer, answer_to, crawl, judged, loaded, reply
 
-SPORTYBET = Platform.SPORTYBET
-ADAPTER = SportybetAdapter()
+ADAPTER = build_adapter(SPORTYBET)
 
 
 @dataclass
@@ -349,7 +349,7 @@ def test_the_known_tree_is_read_whole(samples: Path) -> None:
 
 def test_the_cap_on_pages_is_a_setting_and_a_discovery_that_reaches_it_is_partial(template: dict[str, Any]) -> None:
     answers, _ = crawl(
-        SportybetAdapter(max_lists=2),
+        build_adapter(SPORTYBET, max_lists=2),
         Sport.FOOTBALL,
         Site(template, {A: 90, B: 90, C: 90, "sr:tournament:99": 90, "sr:tournament:98": 90}),
     )

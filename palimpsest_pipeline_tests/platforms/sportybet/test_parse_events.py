@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palimpsest_pipeline.domain.enums import FailureClass, ListingKind, PayloadKind, Platform, Sport
+from palimpsest_pipeline.domain.enums import FailureClass, ListingKind, PayloadKind, Sport
 from palimpsest_pipeline.domain.observations import PayloadRejected
-from palimpsest_pipeline.platforms.sportybet import SportybetAdapter
+from palimpsest_pipeline.platforms.registry import build_adapter
 from palimpsest_pipeline.platforms.sportybet.parse_events import parse_sr_tournament_id, read_match_ids
+from palimpsest_pipeline_tests.fixtures.platforms import SPORTYBET
 
 from ..support import answer, answer_to, columns, ids, loaded, milli, reply
 
-SPORTYBET = Platform.SPORTYBET
-ADAPTER = SportybetAdapter()
+ADAPTER = build_adapter(SPORTYBET)
 NORWAY_FRANCE = "event_prematch_football_norway_france_974_markets.json"
 CHINA = "event_prematch_football_360_markets.json"
 TENNIS = "event_prematch_tennis.json"
@@ -30,11 +30,11 @@ LISTS = {
 
 
 def detail_of(body: Any, **request: Any) -> Any:
-    return ADAPTER.read_detail(answer(SPORTYBET, PayloadKind.DETAIL, body, **request))
+    return ADAPTER.read_detail([answer(SPORTYBET, PayloadKind.DETAIL, body, **request)])
 
 
 def listing_of(body: Any, **request: Any) -> Any:
-    return ADAPTER.read_listing(answer(SPORTYBET, PayloadKind.DETAIL, body, **request))
+    return ADAPTER.read_listing([answer(SPORTYBET, PayloadKind.DETAIL, body, **request)])
 
 
 def listed(body: Any) -> Any:
@@ -356,7 +356,7 @@ def test_every_known_error_body_is_judged(samples: Path) -> None:
         body = case.get("body", case.get("body_text", "").encode())
         sent = reply(body, case["http_status"], case["headers"])
         if case["case"].startswith("unknown or closed event id"):
-            verdict = ADAPTER.judge(answer_to(ADAPTER.build_detail_request("sr:match:1", None), sent))
+            verdict = ADAPTER.judge(answer_to(ADAPTER.list_detail_requests("sr:match:1", None, ())[0], sent))
             assert verdict is not None
             assert verdict[0] is FailureClass.NOT_FOUND
             continue

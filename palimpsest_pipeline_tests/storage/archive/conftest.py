@@ -9,10 +9,14 @@ import pytest
 
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.archive import Archive
-from palimpsest_pipeline.storage.db import migrate
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.odds import partitions
-from palimpsest_pipeline_tests.fixtures.postgres import copy_database, create_database, drop_database
+from palimpsest_pipeline_tests.fixtures.postgres import (
+    copy_database,
+    create_database,
+    drop_database,
+    upgrade_with_platforms,
+)
 
 from .. import layer_worlds
 from ..history_worlds import DAYS
@@ -23,7 +27,7 @@ def world_template(postgres: EmbeddedPostgres) -> Iterator[str]:
     """Name of a database with the world in it, which nobody changes."""
     name = f"world_{uuid4().hex[:12]}"
     create_database(postgres, name)
-    migrate.upgrade(postgres.build_url(name))
+    upgrade_with_platforms(postgres.build_url(name))
     with Database(postgres.build_url(name)).connect() as conn:
         partitions.ensure_partitions(conn, DAYS)
         layer_worlds.tell(conn, layer_worlds.answers())

@@ -11,6 +11,7 @@ from palimpsest_pipeline.domain.enums import Scope
 from palimpsest_pipeline.storage.catalog import known_listings
 from palimpsest_pipeline.storage.catalog import listings as store
 from palimpsest_pipeline.storage.db.connection import Database
+from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS
 
 from ..listing_worlds import KICKOFF, cycle, listing, listing_frame, write
 
@@ -209,7 +210,7 @@ def test_a_tournament_is_the_same_whatever_the_order_of_what_is_said_of_it(conn:
             for minute, rows in sorted(
                 [(0, pl.concat(order)), (30, silent)], reverse=late_first, key=lambda part: part[0]
             ):
-                store.write_discovery(conn, cycle(minute), pl.DataFrame(schema=store.MANIFEST_SCHEMA), rows)
+                store.write_discovery(conn, cycle(minute), pl.DataFrame(schema=store.MANIFEST_SCHEMA), rows, PLATFORMS)
             found.update(
                 conn.execute(
                     "select name, country_raw, country_iso, sr_tournament_id, first_seen_at, last_seen_at from core.tournament_listings"
@@ -241,6 +242,7 @@ def test_manifests_without_their_listings_delete_nothing(conn: psycopg.Connectio
         facts,
         pl.DataFrame([("betpawa", "*", 1, 1, "complete", "")], schema=store.MANIFEST_SCHEMA, orient="row"),
         pl.DataFrame(schema=store.TOURNAMENT_SCHEMA),
+        PLATFORMS,
     )
     assert deleted(conn) == {"1": None}
 
@@ -257,7 +259,7 @@ def test_one_platform_is_written_without_touching_another(conn: psycopg.Connecti
     with pytest.raises(ValueError, match="bet9ja"):
         store.write_listings(conn, facts.cycle_id, listing_frame(facts.as_of, [listing("9", "bet9ja")]), ["betpawa"])
     with pytest.raises(ValueError, match="unknown"):
-        store.write_listings(conn, 1, listing_frame(facts.as_of, []))
+        store.write_listings(conn, 1, listing_frame(facts.as_of, []), PLATFORMS)
 
 
 def test_ids_are_kept_and_new_keys_get_new_ones(conn: psycopg.Connection) -> None:
@@ -278,7 +280,7 @@ def test_an_answer_that_leaves_an_id_out_does_not_take_it_away_within_a_cycle(co
         listing("1", seen_in="detail", observed_at=facts.as_of + timedelta(seconds=1), home_team="A"),
     ]
     for given in (rows, rows[::-1]):
-        store.write_listings(conn, facts.cycle_id, listing_frame(facts.as_of, given))
+        store.write_listings(conn, facts.cycle_id, listing_frame(facts.as_of, given), PLATFORMS)
         assert conn.execute("select sr_id, home_team from core.event_listings").fetchall() == [(7, "A")]
         assert conn.execute("select seen_in, n_markets_declared from core.listing_observations").fetchall() == [
             ("listing", 10)
@@ -301,7 +303,7 @@ def test_a_listings_own_answer_overrules_a_list_that_ends_after_it(conn: psycopg
         ),
     ]
     for given in permutations(rows):
-        store.write_listings(conn, facts.cycle_id, listing_frame(facts.as_of, given))
+        store.write_listings(conn, facts.cycle_id, listing_frame(facts.as_of, given), PLATFORMS)
         assert conn.execute("select home_team, last_seen_at from core.event_listings").fetchall() == [
             ("B", answered_at)
         ]

@@ -7,7 +7,7 @@ import polars as pl
 import psycopg
 import pytest
 
-from palimpsest_pipeline.domain.enums import Platform, Scope
+from palimpsest_pipeline.domain.enums import Scope
 from palimpsest_pipeline.matching.crosswalk import LINKS_SCHEMA, TOURNAMENTS_SCHEMA
 from palimpsest_pipeline.matching.fixtures import FIXTURES_SCHEMA
 from palimpsest_pipeline.storage.catalog import fixtures
@@ -17,6 +17,7 @@ from palimpsest_pipeline.storage.catalog.universe import (
     UnknownCycleError,
     read_universe,
 )
+from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS
 
 from ..listing_worlds import KICKOFF, cycle, listing, write
 
@@ -28,9 +29,9 @@ T2_BROKEN = [("betpawa", "*", "partial"), ("betpawa", "t1", "complete"), ("betpa
 
 def seen(conn: psycopg.Connection, minutes: int) -> tuple[dict[str, tuple[object, ...]], dict[str, tuple[object, ...]]]:
     """(evidence, stale_since) by listing and by betpawa tournament."""
-    listings, looked = read_universe(conn, cycle(minutes).cycle_id)
+    listings, looked = read_universe(conn, cycle(minutes).cycle_id, PLATFORMS)
     assert listings.schema == pl.Schema(UNIVERSE_SCHEMA)
-    assert looked.filter(tournament_external_id="*").height == len(Platform)
+    assert looked.filter(tournament_external_id="*").height == len(PLATFORMS)
     mine = looked.filter(platform="betpawa")
     return (
         {row[0]: row[1:] for row in listings.select("external_id", "evidence", "stale_since").iter_rows()},
@@ -105,7 +106,7 @@ def test_a_listing_that_moved_is_carried_once_where_it_was_last(conn: psycopg.Co
         [("betpawa", "*", "partial"), ("betpawa", "t1", "partial"), ("betpawa", "t2", "complete")],
     )
     write(conn, cycle(20), [], [("betpawa", "*", "failed")])
-    listings, _ = read_universe(conn, cycle(20).cycle_id)
+    listings, _ = read_universe(conn, cycle(20).cycle_id, PLATFORMS)
     told = listings.select("external_id", "tournament_external_id", "evidence", "stale_since").rows()
     assert told == [(name, "t2", "carried", cycle(10).as_of) for name in ("1", "2")]
 
@@ -124,14 +125,14 @@ def test_a_carried_listing_makes_its_latest_claim_before_the_cycle(conn: psycopg
     write(conn, cycle(10, Scope.EVENTS), [listing("1", kickoff_at=moved, seen_in="detail")])
     write(conn, cycle(20, Scope.EVENTS), [])
     write(conn, cycle(30, Scope.EVENTS), [listing("1", kickoff_at=moved + timedelta(hours=1), seen_in="detail")])
-    listings, _ = read_universe(conn, cycle(20).cycle_id)
+    listings, _ = read_universe(conn, cycle(20).cycle_id, PLATFORMS)
     assert listings["kickoff_at"].to_list() == [moved]
     assert listings["country_iso"].to_list() == ["GB-ENG"]
 
 
 def test_an_unknown_cycle_is_an_error_and_not_an_empty_universe(conn: psycopg.Connection) -> None:
     with pytest.raises(UnknownCycleError):
-        read_universe(conn, 1)
+        read_universe(conn, 1, PLATFORMS)
 
 
 def found(conn: psycopg.Connection, external_ids: Sequence[str]) -> pl.DataFrame:

@@ -15,10 +15,11 @@ import polars as pl
 import psycopg
 import pytest
 from alembic.script import ScriptDirectory
+from sqlalchemy.exc import IntegrityError
 
 import palimpsest_pipeline
 from palimpsest_pipeline.domain.alerts import select_notices
-from palimpsest_pipeline.domain.enums import Platform, Severity
+from palimpsest_pipeline.domain.enums import Severity
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.db import migrate, reference_rows
 from palimpsest_pipeline.storage.db.connection import Database, DatabaseUrlError, normalise_url
@@ -28,6 +29,7 @@ from palimpsest_pipeline.storage.ledger import alerts, check_verdicts, cycle_led
 from palimpsest_pipeline.storage.odds import book_sizes, partitions
 from palimpsest_pipeline.storage.tables import metadata
 from palimpsest_pipeline_tests.fixtures.kickoffs import put_kickoffs
+from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA
 from palimpsest_pipeline_tests.fixtures.postgres import copied
 
 from ..table_rows import insert
@@ -376,9 +378,7 @@ def test_what_is_said_of_refused_answers_stays_in_the_message_after_a_downgrade(
     with Database(migrated_database_url).connect() as conn:
         conn.execute(LEDGER)
         assert conn.execute("select distinct refused, refusal from ops.scrape_runs").fetchall() == [(0, "")]
-        cycle_ledger.record_refusals(
-            conn, 1, Platform.BETPAWA, n_read=1, n_refused=1, example="$.id", max_refused_share=0.05
-        )
+        cycle_ledger.record_refusals(conn, 1, BETPAWA, n_read=1, n_refused=1, example="$.id", max_refused_share=0.05)
     migrate.downgrade(migrated_database_url, "0011")
     with Database(migrated_database_url).connect() as conn:
         row = conn.execute("select status, message from ops.scrape_runs where cycle_id = 1").fetchone()
@@ -686,7 +686,6 @@ def test_reference_rows_are_written_once_and_corrected_in_place(
 ) -> None:
     given = reference_rows.ReferenceRows(
         sports=pl.DataFrame({"sport": ["football"], "name": ["Football"]}),
-        bookmakers=pl.DataFrame({"platform": ["betpawa"], "name": ["BetPawa"], "trust_rank": [1]}),
         markets=markets(),
         outcomes=pl.DataFrame({"market_id": [1, 1], "ordinal": [1, 2], "outcome_key": ["1", "X"], "name": ["1", "X"]}),
     )
@@ -694,7 +693,6 @@ def test_reference_rows_are_written_once_and_corrected_in_place(
     with Database(migrated_database_url).connect() as other:
         assert reference_rows.write_reference_rows(other, given) == {
             "sports": 0,
-            "bookmakers": 0,
             "markets": 0,
             "outcomes": 0,
         }
@@ -801,12 +799,19 @@ def test_the_record_of_exported_days_comes_and_goes_with_its_rows(
 def test_what_is_landed_and_what_failed_come_and_go_and_leave_what_was_derived(
     conn: psycopg.Connection, migrated_database_url: str
 ) -> None:
-    conn.execute("insert into ops.landed_cycles values (1, '2026-05-01 09:00Z', 'full', 'digest', true, false, '')")
+    conn.execute(
+        "insert into ops.landed_cycles (cycle_id, partition_hour, scope, platforms, digest, is_whole, is_gone, problem) "
+        "values (1, '2026-05-01 09:00Z', 'full', '{bet9ja}', 'digest', true, false, '')"
+    )
     conn.execute("insert into ops.cycle_failures values (1, 'tournaments', 'digest', '1', '1', 'no', now())")
     conn.execute("insert into core.cycle_products values (1, 'home_events', 'digest', '1', '1', 5, '2026-05-01Z')")
-    wanted = '[{"schema": "core", "product": "tournaments", "scopes": null}, {"schema": "core", "product": "home_events", "scopes": ["full"]}]'
-    query = "select cycle_id, product, reason, can_be_derived, has_failed from ops.due_products('1', '1', %s)"
-    assert conn.execute(query, [wanted]).fetchall() == [(1, "tournaments", "not derived", True, True)]
+    wanted = (
+        '[{"platforms": ["bet9ja"], "parser": "1", "mapping": "1"}]',
+        '[{"schema": "core", "product": "tournaments", "scopes": null, "by_platform": false},'
+        ' {"schema": "core", "product": "home_events", "scopes": ["full"], "by_platform": false}]',
+    )
+    query = "select cycle_id, product, reason, can_be_derived, has_failed from ops.due_products(%s, %s)"
+    assert conn.execute(query, wanted).fetchall() == [(1, "tournaments", "not derived", True, True)]
     conn.close()
     migrate.downgrade(migrated_database_url, "0019")
     with Database(migrated_database_url).connect() as before:
@@ -817,7 +822,7 @@ def test_what_is_landed_and_what_failed_come_and_go_and_leave_what_was_derived(
     migrate.upgrade(migrated_database_url)
     assert migrate.find_drift(migrated_database_url) == []
     with Database(migrated_database_url).connect() as again:
-        assert again.execute(query, [wanted]).fetchall() == []
+        assert again.execute(query, wanted).fetchall() == []
         assert again.execute("select product from core.cycle_products").fetchall() == [("home_events",)]
 
 
@@ -973,3 +978,44 @@ def test_alerts_of_cycles_and_days_are_of_hours_after_a_downgrade_or_end_untold(
     migrate.upgrade(migrated_database_url)
     assert migrate.find_drift(migrated_database_url) == []
     assert open_alerts(migrated_database_url)[f"check/{BAD_CHECK}/CheckFailed"] == "12"
+
+
+def test_platforms_become_rows_and_earlier_cycles_cover_the_three_known_ones(at_revision: AtRevision) -> None:
+    database_url = at_revision("0027")
+    with Database(database_url).connect() as conn:
+        conn.execute("insert into core.bookmakers values ('betpawa', 'BetPawa', 1), ('sportybet', 'SportyBet', 2)")
+        conn.execute("insert into ops.listing_ids (platform, external_id) values ('bet9ja', '7'), ('betpawa', '8')")
+        conn.execute("insert into ops.landed_cycles values (1, '2026-05-01 09:00Z', 'full', 'd', true, false, '')")
+        conn.execute(LEDGER)
+    migrate.upgrade(database_url)
+    assert migrate.find_drift(database_url) == []
+    with Database(database_url).connect() as conn:
+        assert conn.execute("select * from ops.platforms order by trust_rank").fetchall() == [
+            ("betpawa", "BetPawa", 1),
+            ("sportybet", "SportyBet", 2),
+            ("bet9ja", "bet9ja", 100),
+        ]
+        assert conn.execute("select platforms from ops.landed_cycles").fetchone() == (
+            ["bet9ja", "betpawa", "sportybet"],
+        ), "in the order by which due products are found"
+        assert conn.execute("select distinct platforms from ops.scrape_batches").fetchall() == [([],)]
+        with pytest.raises(psycopg.errors.ForeignKeyViolation), conn.transaction():
+            conn.execute("insert into ops.listing_ids (platform, external_id) values ('msport', '9')")
+        conn.execute("insert into ops.platforms values ('msport', 'MSport', 40)")
+        conn.execute("insert into core.rejects values (1, 'msport', 'detail', '9', '$', 'bad', true, 1)")
+        conn.execute("delete from core.rejects")
+    migrate.downgrade(database_url, "0027")
+    with Database(database_url).connect() as conn:
+        assert conn.execute("select platform from core.bookmakers order by 1").fetchall() == [
+            ("bet9ja",),
+            ("betpawa",),
+            ("sportybet",),
+        ]
+
+
+def test_a_downgrade_that_would_lose_a_platform_is_refused(migrated_database_url: str) -> None:
+    with Database(migrated_database_url).connect() as conn:
+        conn.execute("insert into ops.platforms values ('msport', 'MSport', 40)")
+        conn.execute("insert into ops.listing_ids (platform, external_id) values ('msport', '9')")
+    with pytest.raises(IntegrityError, match="ck_listing_ids_platform"):
+        migrate.downgrade(migrated_database_url, "0027")

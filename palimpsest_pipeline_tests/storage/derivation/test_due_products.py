@@ -9,9 +9,10 @@ import psycopg
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from palimpsest_pipeline.domain.enums import Scope
+from palimpsest_pipeline.domain.enums import Platform, Scope
 from palimpsest_pipeline.storage.derivation import derived_products, landed_cycles
 from palimpsest_pipeline.storage.derivation.due_products import (
+    CycleVersions,
     DueCycle,
     DueProduct,
     DueQuery,
@@ -27,17 +28,27 @@ from palimpsest_pipeline.storage.derivation.due_products import (
     record_failure,
 )
 from palimpsest_pipeline.storage.derivation.landed_cycles import LandedCycle
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA
 
 from ..table_rows import insert
 
 HOUR: Final = datetime(2026, 5, 1, 12, tzinfo=UTC)
 PRODUCTS: Final = (
     Product("core", "tournaments"),
-    Product("core", "odds_snapshots/bet9ja"),
+    Product("core", "odds_snapshots", by_platform=True),
     Product("mart", "coverage", (Scope.FULL, Scope.RECORDED)),
 )
+MARKS: Final = (
+    Product("core", "tournaments"),
+    Product("core", "odds_snapshots/bet9ja"),
+    Product("core", "odds_snapshots/betpawa"),
+    Product("mart", "coverage", (Scope.FULL, Scope.RECORDED)),
+)
+ALONE, BOTH = (BET9JA,), (BET9JA, BETPAWA)
+WITH_A_MISSING_PACK = (BET9JA, Platform("gone"))
 NOW: Final = {"parser_version": "p2", "mapping_version": "m2"}
-ASKED: Final = DueQuery(**NOW, products=PRODUCTS)
+VERSIONS: Final = (CycleVersions(ALONE, "p1", "m2"), CycleVersions(BOTH, "p2", "m2"))
+ASKED: Final = DueQuery(VERSIONS, PRODUCTS)
 
 Mark = tuple[str, str, str]
 """Digest, parser version, mapping version."""
@@ -49,31 +60,36 @@ cycles = st.lists(
     st.tuples(
         st.sampled_from([*Scope, None]),
         st.sampled_from(["whole", "damaged", "gone"]),
+        st.sampled_from([ALONE, BOTH, WITH_A_MISSING_PACK]),
         st.sampled_from(["a", None]),
-        st.tuples(*[marks] * len(PRODUCTS)),
-        st.tuples(*[marks] * len(PRODUCTS)),
+        st.tuples(*[marks] * len(MARKS)),
+        st.tuples(*[marks] * len(MARKS)),
     ),
     max_size=5,
 )
 
 
 def landed_cycle(
-    cycle_id: int, scope: Scope | None = Scope.FULL, state: str = "whole", digest: str | None = "a"
+    cycle_id: int,
+    scope: Scope | None = Scope.FULL,
+    state: str = "whole",
+    platforms: tuple[Platform, ...] = BOTH,
+    digest: str | None = "a",
 ) -> LandedCycle:
     hour = HOUR + timedelta(hours=cycle_id)
     problem = "torn" if state == "damaged" else ""
     return LandedCycle(
-        cycle_id, hour, scope, digest, is_whole=state == "whole", is_gone=state == "gone", problem=problem
+        cycle_id, hour, scope, platforms, digest, is_whole=state == "whole", is_gone=state == "gone", problem=problem
     )
 
 
-def why_due(mark: Mark | None, digest: str | None) -> DueReason | None:
+def why_due(mark: Mark | None, digest: str | None, parser: str) -> DueReason | None:
     """The first reason that applies; None when the product stands."""
     if mark is None:
         return DueReason.MISSING
     if digest is not None and mark[0] != digest:
         return DueReason.CONTENT
-    if mark[1] != "p2":
+    if mark[1] != parser:
         return DueReason.PARSER
     return DueReason.MAPPING if mark[2] != "m2" else None
 
@@ -82,14 +98,17 @@ def why_due(mark: Mark | None, digest: str | None) -> DueReason | None:
 @given(world=cycles)
 def test_a_product_is_due_for_the_first_reason_that_applies(
     conn: psycopg.Connection,
-    world: list[tuple[Scope | None, str, str | None, tuple[Mark | None, ...], tuple[Mark | None, ...]]],
+    world: list[
+        tuple[Scope | None, str, tuple[Platform, ...], str | None, tuple[Mark | None, ...], tuple[Mark | None, ...]]
+    ],
 ) -> None:
     expected = []
     with conn.transaction(force_rollback=True):
-        for cycle_id, (scope, state, digest, of_products, failed) in enumerate(world):
-            cycle = landed_cycle(cycle_id, scope, state, digest)
+        for cycle_id, (scope, state, platforms, digest, of_products, failed) in enumerate(world):
+            cycle = landed_cycle(cycle_id, scope, state, platforms, digest)
+            parser = "p1" if platforms == ALONE else "p2"
             landed_cycles.write_cycle(conn, cycle)
-            for product, mark, failure in zip(PRODUCTS, of_products, failed, strict=True):
+            for product, mark, failure in zip(MARKS, of_products, failed, strict=True):
                 if mark is not None:
                     versions = {"landing_digest": mark[0], "parser_version": mark[1], "mapping_version": mark[2]}
                     derived_products.mark_derived(conn, product.schema, product.name, cycle_id, n_rows=1, **versions)
@@ -100,9 +119,15 @@ def test_a_product_is_due_for_the_first_reason_that_applies(
                         "mapping_version": failure[2],
                     }
                     record_failure(conn, product.name, cycle_id, error="no", **versions)
-                why = why_due(mark, digest)
-                if why is not None and (product.scopes is None or scope in product.scopes):
-                    flags = (state == "whole", state == "gone", failure == (digest, "p2", "m2"))
+                why = why_due(mark, digest, parser)
+                is_covered = "/" not in product.name or product.name.partition("/")[2] in platforms
+                if (
+                    why is not None
+                    and (product.scopes is None or scope in product.scopes)
+                    and platforms != WITH_A_MISSING_PACK
+                    and is_covered
+                ):
+                    flags = (state == "whole", state == "gone", failure == (digest, parser, "m2"))
                     expected.append(
                         DueProduct(cycle_id, cycle.partition_hour, product.schema, product.name, why, *flags)
                     )
@@ -117,7 +142,7 @@ def test_a_product_is_due_for_the_first_reason_that_applies(
 
 def test_a_product_is_due_until_it_is_marked_and_again_when_it_is_unmarked(conn: psycopg.Connection) -> None:
     landed_cycles.write_cycle(conn, landed_cycle(1))
-    asked = DueQuery(**NOW, products=(Product("core", "tournaments"),))
+    asked = DueQuery(VERSIONS, (Product("core", "tournaments"),))
     assert [due.reason for due in read_due_products(conn, asked)] == [DueReason.MISSING]
     derived_products.mark_derived(conn, "core", "tournaments", 1, landing_digest="a", n_rows=5, **NOW)
     assert (read_due_products(conn, asked), derived_products.read_marks(conn, "core", 1)) == ([], {"tournaments": 5})
@@ -157,7 +182,7 @@ def batch(conn: psycopg.Connection, cycle_id: int, status: str, n_bytes: int = 1
 def test_a_scraped_cycle_is_underived_when_it_landed_more_but_not_for_a_newer_parser_nor_after_it_failed(
     conn: psycopg.Connection,
 ) -> None:
-    asked = DueQuery(**NOW, products=(Product("core", "tournaments"), Product("core", "matched_events")))
+    asked = DueQuery(VERSIONS, (Product("core", "tournaments"), Product("core", "matched_events")))
     for cycle_id in range(1, 8):
         landed_cycles.write_cycle(conn, landed_cycle(cycle_id, state={5: "damaged", 6: "gone"}.get(cycle_id, "whole")))
         batch(conn, cycle_id, {4: "completed", 7: "running"}.get(cycle_id, "interrupted"))
@@ -185,7 +210,7 @@ def test_a_failure_counts_while_its_product_is_due(conn: psycopg.Connection) -> 
     record_failure(
         conn, "tournaments", 1, landing_digest="a", error="no", parser_version="p2", mapping_version="edited"
     )
-    assert read_due_failures(conn, DueQuery("p2", "edited", PRODUCTS)) != []
+    assert read_due_failures(conn, DueQuery((CycleVersions(BOTH, "p2", "edited"),), PRODUCTS)) != []
     assert read_due_failures(conn, ASKED) == [], "the vocabulary is as it was: the product is up to date"
     assert read_failures(conn, [1]) != {}
     delete_failures(conn, [1])

@@ -15,11 +15,10 @@ from palimpsest_pipeline.storage.ledger import cycle_ledger, cycle_reader
 from palimpsest_pipeline.storage.marts import quality_inputs
 from palimpsest_pipeline.storage.tables import metadata
 from palimpsest_pipeline_tests.fixtures.ledger import NULLABLE_COLUMNS, find_unfilled_columns, read_latest_cycles
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, SPORTYBET
 
 AT = datetime(2026, 5, 1, 12, 10, tzinfo=UTC)
-CYCLE = Cycle(
-    20260501121000000, Trigger.SENSOR, Scope.EVENTS, Platform.BETPAWA, AT.replace(minute=0), AT, "run-1", (7, 8)
-)
+CYCLE = Cycle(20260501121000000, Trigger.SENSOR, Scope.EVENTS, BETPAWA, AT.replace(minute=0), AT, "run-1", (7, 8))
 
 
 QUALITY = """
@@ -54,11 +53,11 @@ def run(platform: Platform, status: RunStatus, message: str = "", fetched: int =
     )
 
 
-def good(external_id: str, platform: Platform = Platform.BETPAWA, sr_id: int | None = 7) -> EventOutcome:
+def good(external_id: str, platform: Platform = BETPAWA, sr_id: int | None = 7) -> EventOutcome:
     return EventOutcome(platform, external_id, sr_id, RunStatus.COMPLETED, 1, None, "", 200, AT, AT, 600, 12.0, AT)
 
 
-def bad(external_id: str, attempts: int = 3, platform: Platform = Platform.BET9JA) -> EventOutcome:
+def bad(external_id: str, attempts: int = 3, platform: Platform = BET9JA) -> EventOutcome:
     return EventOutcome(
         platform,
         external_id,
@@ -81,9 +80,9 @@ def result(**changes: object) -> CycleResult:
         RunStatus.PARTIAL,
         LATER,
         [
-            run(Platform.BET9JA, RunStatus.FAILED, "403", fetched=0),
-            run(Platform.BETPAWA, RunStatus.COMPLETED),
-            run(Platform.SPORTYBET, RunStatus.COMPLETED),
+            run(BET9JA, RunStatus.FAILED, "403", fetched=0),
+            run(BETPAWA, RunStatus.COMPLETED),
+            run(SPORTYBET, RunStatus.COMPLETED),
         ],
         [good("1"), bad("9")],
     )
@@ -128,20 +127,18 @@ def test_a_platform_is_as_good_as_the_share_of_its_answers_that_could_be_read_an
     n_read: int, n_refused: int, status: str, conn: psycopg.Connection
 ) -> None:
     cycle_ledger.open_cycle(conn, CYCLE)
-    cycle_ledger.close_cycle(
-        conn, result(status=RunStatus.COMPLETED, runs=[run(Platform.BETPAWA, RunStatus.COMPLETED)])
-    )
+    cycle_ledger.close_cycle(conn, result(status=RunStatus.COMPLETED, runs=[run(BETPAWA, RunStatus.COMPLETED)]))
     message = (
         ""
         if status == "completed"
         else f"{n_refused} of {n_read + n_refused} answers were refused, e.g. $.id: another's"
     )
     for _ in range(2):
-        refused(conn, Platform.BETPAWA, n_read, n_refused)
+        refused(conn, BETPAWA, n_read, n_refused)
         assert conn.execute(RUNS).fetchall() == [("betpawa", status, 2, message)]
         assert batch_status(conn) == status
     assert conn.execute("select refused from palimpsest.scrape_runs").fetchall() == [(n_refused,)]
-    refused(conn, Platform.BETPAWA, n_read + n_refused, 0)
+    refused(conn, BETPAWA, n_read + n_refused, 0)
     assert conn.execute(RUNS).fetchall() == [("betpawa", "completed", 2, "")]
     assert batch_status(conn) == "completed"
 
@@ -150,19 +147,19 @@ def test_refused_answers_are_told_beside_what_else_was_wrong_and_change_no_platf
     conn: psycopg.Connection,
 ) -> None:
     runs = [
-        run(Platform.BET9JA, RunStatus.PARTIAL, "1 of 3 fetched"),
-        run(Platform.BETPAWA, RunStatus.CANCELLED, "capture cancelled"),
+        run(BET9JA, RunStatus.PARTIAL, "1 of 3 fetched"),
+        run(BETPAWA, RunStatus.CANCELLED, "capture cancelled"),
     ]
     cycle_ledger.open_cycle(conn, CYCLE)
     cycle_ledger.close_cycle(conn, result(runs=runs))
     before = conn.execute(RUNS).fetchall()
-    for platform in (Platform.BET9JA, Platform.BETPAWA, Platform.SPORTYBET):
+    for platform in (BET9JA, BETPAWA, SPORTYBET):
         refused(conn, platform, 0, 9, "$: NUL \0")
     assert conn.execute(RUNS).fetchall() == [
         ("bet9ja", "failed", 2, "1 of 3 fetched; 9 of 9 answers were refused, e.g. $: NUL \N{REPLACEMENT CHARACTER}"),
         ("betpawa", "cancelled", 2, "capture cancelled"),
     ]
-    refused(conn, Platform.BET9JA, 9, 0)
+    refused(conn, BET9JA, 9, 0)
     assert conn.execute(RUNS).fetchall() == before
 
 
@@ -192,26 +189,26 @@ def test_rows_are_there_to_read_while_the_cycle_runs_and_recording_them_again_ch
     cycle_ledger.open_cycle(conn, CYCLE)
     for _ in range(2):
         assert cycle_ledger.record_progress(
-            conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING, fetched=1)], [good("1"), bad("9")]
+            conn, CYCLE, [run(BETPAWA, RunStatus.RUNNING, fetched=1)], [good("1"), bad("9")]
         )
     assert conn.execute(RUNS).fetchall() == [("betpawa", "running", 1, "")]
     assert conn.execute(LINES).fetchall() == [
         ("bet9ja", "9", "failed", 3, "HTML, not JSON", None),
         ("betpawa", "1", "completed", 1, "", AT),
     ]
-    assert cycle_ledger.record_progress(conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING)], [good("2")])
+    assert cycle_ledger.record_progress(conn, CYCLE, [run(BETPAWA, RunStatus.RUNNING)], [good("2")])
     assert conn.execute(RUNS).fetchall() == [("betpawa", "running", 2, "")]
     found = cycle_ledger.read_cycle(conn, CYCLE.cycle_id)
     assert found is not None
     assert found.status is RunStatus.RUNNING
-    assert cycle_reader.read_result(conn, found).runs == [run(Platform.BETPAWA, RunStatus.RUNNING)]
+    assert cycle_reader.read_result(conn, found).runs == [run(BETPAWA, RunStatus.RUNNING)]
 
 
 def test_closing_writes_only_the_lines_that_differ_from_those_recorded(conn: psycopg.Connection) -> None:
     versions = "select external_id, ctid from ops.event_scrape_status order by external_id"
     cycle_ledger.open_cycle(conn, CYCLE)
     cycle_ledger.record_progress(
-        conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING)], [good("1"), good("2"), bad("9", attempts=1)]
+        conn, CYCLE, [run(BETPAWA, RunStatus.RUNNING)], [good("1"), good("2"), bad("9", attempts=1)]
     )
     recorded = conn.execute(versions).fetchall()
     cycle_ledger.close_cycle(conn, result(outcomes=[good("1"), good("2"), bad("9")]))
@@ -232,7 +229,7 @@ def test_recording_nothing_is_nothing_and_of_one_listing_told_twice_the_later_li
 def test_closing_keeps_every_recorded_line_and_corrects_those_it_speaks_of(conn: psycopg.Connection) -> None:
     cycle_ledger.open_cycle(conn, CYCLE)
     cycle_ledger.record_progress(
-        conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING)], [good("1"), good("2"), bad("9", attempts=1)]
+        conn, CYCLE, [run(BETPAWA, RunStatus.RUNNING)], [good("1"), good("2"), bad("9", attempts=1)]
     )
     for _ in range(2):
         cycle_ledger.close_cycle(conn, result(outcomes=[bad("9"), good("3")]))
@@ -257,10 +254,8 @@ def test_a_platform_that_nobody_speaks_of_at_the_end_has_not_completed(
     conn: psycopg.Connection, ended: RunStatus, left: str
 ) -> None:
     cycle_ledger.open_cycle(conn, CYCLE)
-    cycle_ledger.record_progress(
-        conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING), run(Platform.BET9JA, RunStatus.RUNNING)], []
-    )
-    cycle_ledger.close_cycle(conn, result(status=ended, runs=[run(Platform.BETPAWA, RunStatus.COMPLETED)]))
+    cycle_ledger.record_progress(conn, CYCLE, [run(BETPAWA, RunStatus.RUNNING), run(BET9JA, RunStatus.RUNNING)], [])
+    cycle_ledger.close_cycle(conn, result(status=ended, runs=[run(BETPAWA, RunStatus.COMPLETED)]))
     assert conn.execute(RUNS).fetchall() == [
         ("bet9ja", left, 2, "the cycle ended before this platform's part had"),
         ("betpawa", "completed", 2, ""),
@@ -271,7 +266,7 @@ def test_a_late_record_or_heartbeat_leaves_a_closed_batch_as_it_is(conn: psycopg
     cycle_ledger.open_cycle(conn, CYCLE)
     cycle_ledger.close_cycle(conn, result())
     before = cycle_ledger.read_cycle(conn, CYCLE.cycle_id)
-    assert not cycle_ledger.record_progress(conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING)], [good("late")])
+    assert not cycle_ledger.record_progress(conn, CYCLE, [run(BETPAWA, RunStatus.RUNNING)], [good("late")])
     assert not cycle_ledger.record_heartbeat(conn, CYCLE.cycle_id, CYCLE.run_id)
     assert cycle_ledger.read_cycle(conn, CYCLE.cycle_id) == before
     assert [row[1] for row in conn.execute(RUNS)] == ["failed", "completed", "completed"]
@@ -296,7 +291,7 @@ def test_an_interrupted_cycle_ends_at_its_last_sign_of_life_with_what_is_landed(
     cycle_ledger.record_progress(
         conn,
         CYCLE,
-        [run(Platform.BETPAWA, RunStatus.RUNNING), run(Platform.BET9JA, RunStatus.RUNNING)],
+        [run(BETPAWA, RunStatus.RUNNING), run(BET9JA, RunStatus.RUNNING)],
         [good("1"), good("not landed"), bad("9", attempts=2), bad("not asked", attempts=0)],
     )
     beat = datetime(2026, 5, 1, 12, 10, 5, tzinfo=UTC)
@@ -304,7 +299,7 @@ def test_an_interrupted_cycle_ends_at_its_last_sign_of_life_with_what_is_landed(
     landed = result(
         status=RunStatus.INTERRUPTED,
         finished_at=LATER + timedelta(hours=1),
-        runs=[replace(run(Platform.BETPAWA, RunStatus.INTERRUPTED), finished_at=LATER)],
+        runs=[replace(run(BETPAWA, RunStatus.INTERRUPTED), finished_at=LATER)],
         outcomes=[good("1"), bad("9", attempts=1), good("not yet recorded")],
     )
     assert cycle_ledger.interrupt_cycle(conn, CYCLE.cycle_id, landed)
@@ -334,7 +329,7 @@ def test_a_cycle_that_ended_by_itself_is_not_interrupted(conn: psycopg.Connectio
 
 def test_an_interrupted_cycle_of_which_nothing_is_landed_ends_at_its_last_heartbeat(conn: psycopg.Connection) -> None:
     cycle_ledger.open_cycle(conn, CYCLE)
-    cycle_ledger.record_progress(conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING)], [good("1")])
+    cycle_ledger.record_progress(conn, CYCLE, [run(BETPAWA, RunStatus.RUNNING)], [good("1")])
     assert cycle_ledger.interrupt_cycle(
         conn, CYCLE.cycle_id, result(status=RunStatus.INTERRUPTED, runs=[], outcomes=[])
     )
@@ -345,7 +340,7 @@ def test_an_interrupted_cycle_of_which_nothing_is_landed_ends_at_its_last_heartb
 
 def test_a_resumed_cycle_runs_again_with_what_was_recorded_of_it(conn: psycopg.Connection) -> None:
     cycle_ledger.open_cycle(conn, CYCLE)
-    cycle_ledger.record_progress(conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING)], [good("1")])
+    cycle_ledger.record_progress(conn, CYCLE, [run(BETPAWA, RunStatus.RUNNING)], [good("1")])
     cycle_ledger.interrupt_cycle(
         conn, CYCLE.cycle_id, result(status=RunStatus.INTERRUPTED, runs=[], outcomes=[good("1")])
     )
@@ -361,7 +356,7 @@ def test_a_run_that_lost_its_cycle_changes_nothing_of_the_run_that_took_it_up(co
     cycle_ledger.open_cycle(conn, CYCLE)
     second = replace(CYCLE, run_id="run-2")
     cycle_ledger.open_cycle(conn, second)
-    assert cycle_ledger.record_progress(conn, second, [run(Platform.BETPAWA, RunStatus.RUNNING)], [good("1")])
+    assert cycle_ledger.record_progress(conn, second, [run(BETPAWA, RunStatus.RUNNING)], [good("1")])
     before = (
         cycle_ledger.read_cycle_of_run(conn, "run-2"),
         conn.execute(RUNS).fetchall(),
@@ -369,7 +364,7 @@ def test_a_run_that_lost_its_cycle_changes_nothing_of_the_run_that_took_it_up(co
     )
     assert not cycle_ledger.record_heartbeat(conn, CYCLE.cycle_id, CYCLE.run_id)
     assert not cycle_ledger.record_progress(
-        conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING, fetched=0)], [bad("1", platform=Platform.BETPAWA)]
+        conn, CYCLE, [run(BETPAWA, RunStatus.RUNNING, fetched=0)], [bad("1", platform=BETPAWA)]
     )
     assert not cycle_ledger.close_cycle(conn, result(status=RunStatus.FAILED))
     assert (
@@ -390,12 +385,12 @@ def test_the_columns_that_may_be_null_are_those_of_the_one_list() -> None:
 def test_every_column_of_the_ledger_is_filled_by_a_cycle(conn: psycopg.Connection) -> None:
     cycle_ledger.open_cycle(conn, CYCLE)
     cycle_ledger.record_progress(
-        conn, CYCLE, [replace(run(Platform.BETPAWA, RunStatus.RUNNING), capture_s=None, floor_s=None)], [good("1")]
+        conn, CYCLE, [replace(run(BETPAWA, RunStatus.RUNNING), capture_s=None, floor_s=None)], [good("1")]
     )
     assert find_unfilled_columns(conn, CYCLE.cycle_id) == []
     cycle_ledger.close_cycle(conn, result())
     assert find_unfilled_columns(conn, CYCLE.cycle_id) == []
-    silent = replace(run(Platform.BETPAWA, RunStatus.COMPLETED), p50_ms=None, capture_s=None)
+    silent = replace(run(BETPAWA, RunStatus.COMPLETED), p50_ms=None, capture_s=None)
     cycle_ledger.close_cycle(
         conn, result(runs=[silent], outcomes=[replace(good("1"), observed_at=None), replace(bad("9"), failure=None)])
     )
@@ -425,12 +420,12 @@ def test_skew_is_between_what_the_first_good_answers_show_and_not_when_they_were
     cycle_ledger.open_cycle(conn, CYCLE)
     outcomes = [
         replace(good("1"), received_at=AT + timedelta(seconds=4), observed_at=AT),
-        replace(good("a", Platform.SPORTYBET), observed_at=AT + timedelta(seconds=1)),
-        replace(good("b", Platform.SPORTYBET), observed_at=AT + timedelta(seconds=3)),
+        replace(good("a", SPORTYBET), observed_at=AT + timedelta(seconds=1)),
+        replace(good("b", SPORTYBET), observed_at=AT + timedelta(seconds=3)),
         good("2", sr_id=8),
-        replace(bad("c", platform=Platform.SPORTYBET), sr_id=8),
+        replace(bad("c", platform=SPORTYBET), sr_id=8),
         replace(good("3"), sr_id=9, observed_at=None),
-        good("d", Platform.SPORTYBET, 9),
+        good("d", SPORTYBET, 9),
     ]
     cycle_ledger.close_cycle(conn, result(outcomes=outcomes))
     assert cycle_reader.read_skew_ms(conn, CYCLE.cycle_id).to_list() == [1000.0]
@@ -463,9 +458,6 @@ def test_the_drop_is_measured_by_complete_stages_of_cycles_that_came_to_their_ow
 
 def test_the_summary_names_home_first_and_what_failed(conn: psycopg.Connection) -> None:
     cycle_ledger.open_cycle(conn, CYCLE)
-    conn.execute(
-        "insert into core.bookmakers values ('betpawa', 'BetPawa', 1), ('sportybet', 'SportyBet', 2), ('bet9ja', 'Bet9ja', 3)"
-    )
     query = "select summary, trigger from palimpsest.scrape_batches where id = %s"
     assert conn.execute(query, [CYCLE.cycle_id]).fetchone() == ("running", "sensor")
     cycle_ledger.close_cycle(conn, result())

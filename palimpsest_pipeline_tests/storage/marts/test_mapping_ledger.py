@@ -7,10 +7,11 @@ import psycopg
 import pytest
 
 from palimpsest_pipeline.domain.cycles import Cycle
-from palimpsest_pipeline.domain.enums import Platform, Scope, Trigger
+from palimpsest_pipeline.domain.enums import Scope, Trigger
 from palimpsest_pipeline.metrics.coverage.mapping_coverage import UNMAPPED_MARKET_SCHEMA
 from palimpsest_pipeline.storage.ledger import cycle_ledger
 from palimpsest_pipeline.storage.marts import cycle_marts, mapping_ledger
+from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA
 
 from ..listing_worlds import cycle, listing, write
 
@@ -165,7 +166,7 @@ def test_rates_are_those_of_the_last_two_full_cycles(conn: psycopg.Connection) -
     assert found.rows() == [(cycle(60).cycle_id, "bet9ja", 0.75), (cycle(90).cycle_id, "bet9ja", 0.85)]
     assert mapping_ledger.read_mapped_rates(conn, cycle(30).cycle_id).height == 1
     # It has not come to its own end:
-    cycle_ledger.open_cycle(conn, Cycle(cycle(60).cycle_id, Trigger.MANUAL, Scope.FULL, Platform.BETPAWA, FIRST, FIRST))
+    cycle_ledger.open_cycle(conn, Cycle(cycle(60).cycle_id, Trigger.MANUAL, Scope.FULL, BETPAWA, FIRST, FIRST))
     assert mapping_ledger.read_mapped_rates(conn, cycle(90).cycle_id)["cycle_id"].to_list() == [
         cycle(30).cycle_id,
         cycle(90).cycle_id,

@@ -4,8 +4,9 @@ import polars as pl
 import psycopg
 import pytest
 
-from palimpsest_pipeline.domain.enums import Platform, Scope
+from palimpsest_pipeline.domain.enums import Scope
 from palimpsest_pipeline.storage.marts import quality_inputs
+from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS
 
 from ..listing_worlds import cycle, listing, write
 
@@ -113,7 +114,7 @@ def test_what_a_cycle_lacks_is_named(conn: psycopg.Connection) -> None:
     write(conn, cycle(0), [], [("sportybet", "*", "failed")])
     write(conn, cycle(30), [listing("1")], shown)
     write(conn, cycle(40, Scope.EVENTS), [], [("sportybet", "*", "failed")])
-    write(conn, cycle(60), [], [(platform, "*", "complete") for platform in Platform])
+    write(conn, cycle(60), [], [(platform, "*", "complete") for platform in PLATFORMS])
     assert quality_inputs.read_incomplete_discovery(conn, cycle(30).cycle_id).drop("missing").rows() == [
         ("bet9ja", "*", "failed"),
         ("betpawa", "t1", "partial"),

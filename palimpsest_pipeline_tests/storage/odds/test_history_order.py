@@ -151,7 +151,7 @@ def tales(draw: st.DrawFn) -> list[Step]:
 def take_step(conn: psycopg.Connection[Any], step: Step) -> None:
     if step.removes:
         keys = [(a.listing_id, a.observed_at) for a in step.answers]
-        history.remove_answers(conn, pl.DataFrame(keys, schema=ANSWER_SCHEMA, orient="row"), lock_key=1)
+        history.remove_answers(conn, pl.DataFrame(keys, schema=ANSWER_SCHEMA, orient="row"), platform="betpawa")
     else:
         take_in(conn, step.answers)
 

@@ -45,7 +45,7 @@ def world(minute: int, *, moved: int) -> tuple[pl.DataFrame, pl.DataFrame]:
 def test_a_cold_start_of_300_000_prices_and_the_cycles_after_it_are_taken_in(
     history_conn: psycopg.Connection, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stamp = {"cycle_id": CYCLE_ID, "mapping_version": "1", "ingested_at": INGESTED_AT, "lock_key": 1}
+    stamp = {"cycle_id": CYCLE_ID, "mapping_version": "1", "ingested_at": INGESTED_AT, "platform": "betpawa"}
     cold = history.ingest_answers(history_conn, *world(0, moved=0), **stamp)
     assert cold == history.IngestStats(LISTINGS, LISTINGS, 0, LISTINGS * MARKETS)
     assert history_conn.execute("select sum(cardinality(odds_milli)) from core.current_markets").fetchone() == (

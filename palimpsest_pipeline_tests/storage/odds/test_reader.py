@@ -18,13 +18,12 @@ from hypothesis import strategies as st
 from palimpsest_pipeline.domain.instants import get_day_start
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.archive import Archive, ArchiveError
-from palimpsest_pipeline.storage.db import migrate
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.derivation import derived_products
 from palimpsest_pipeline.storage.odds import partitions, reader
 from palimpsest_pipeline.storage.odds.day_sources import PostgresDays
 from palimpsest_pipeline.storage.odds.reader import OddsHistoryReader
-from palimpsest_pipeline_tests.fixtures.postgres import create_database, drop_database
+from palimpsest_pipeline_tests.fixtures.postgres import create_database, drop_database, upgrade_with_platforms
 
 from ..history_worlds import CYCLE_ID, DAYS, INGESTED_AT, Said, capture_frame, stored
 from ..layer_worlds import LISTINGS, answers, as_set, expected_markets, tell
@@ -49,7 +48,7 @@ def worlds(
     archive = Archive(tmp_path_factory.mktemp("export"))
     told = f"layers_{uuid4().hex[:12]}"
     create_database(postgres, told)
-    migrate.upgrade(postgres.build_url(told))
+    upgrade_with_platforms(postgres.build_url(told))
     with Database(postgres.build_url(told)).connect() as conn:
         partitions.ensure_partitions(conn, DAYS)
         tell(conn, WORLD)

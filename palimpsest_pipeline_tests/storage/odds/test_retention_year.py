@@ -15,11 +15,10 @@ from polars.testing import assert_frame_equal
 
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.archive import Archive, ExportedDay
-from palimpsest_pipeline.storage.db import migrate
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.odds import current_markets, partitions, retention
 from palimpsest_pipeline.storage.odds.reader import OddsHistoryReader
-from palimpsest_pipeline_tests.fixtures.postgres import make_server_folder
+from palimpsest_pipeline_tests.fixtures.postgres import make_server_folder, upgrade_with_platforms
 
 from .. import layer_worlds
 from ..answered_days import answered, answered_together, said
@@ -88,7 +87,7 @@ def test_a_year_of_days_leaves_postgres_exported_and_whole_whatever_crashes(
     server: EmbeddedPostgres, tmp_path: Path
 ) -> None:
     archive = Archive(tmp_path / "export")
-    migrate.upgrade(server.build_url("palimpsest"))
+    upgrade_with_platforms(server.build_url("palimpsest"))
     database = Database(server.build_url("palimpsest"))
     with database.connect() as conn:
         write_year(conn)

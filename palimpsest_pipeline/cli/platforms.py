@@ -1,0 +1,115 @@
+"""The `palimpsest platforms` commands: list the platforms, check packs, create a new pack.
+
+Exit codes as in `cli/__main__.py`; `check` ends with 1 when a pack has a fault.
+"""
+
+import json
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from palimpsest_pipeline.settings import PLATFORMS_VARIABLE, load_settings
+
+from .console import JsonOption, escape_markup, out, print_table, say
+
+platforms_app = typer.Typer(no_args_is_help=True, help="The platforms and their packs: list, check, create a new one.")
+
+
+@platforms_app.command("list")
+def list_command(
+    active: Annotated[bool, typer.Option("--active", help="Only the platforms that are requested.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """List the platforms of all installed packs: a pack has one in each of its countries.
+
+    Packs that cannot be read are named. The last answer is shown if the database is running.
+    """
+    from palimpsest_pipeline.operate.packs.platform_list import list_platforms
+    from palimpsest_pipeline.platforms.packs import load_packs
+
+    platforms = [one for one in list_platforms(load_settings()) if one.is_active or not active]
+    if as_json:
+        rows = [platform.as_dict() for platform in platforms]
+        out.print_json(json.dumps({"platforms": rows, "problems": dict(load_packs().problems)}, default=str))
+        return
+    headings = [("platform", False), ("role", False), ("name", False), ("dialect", False), ("country", False)]
+    headings += [("trust", True), ("package", False), ("last answer", False)]
+    print_table(
+        f"{len(platforms)} platforms",
+        headings,
+        [
+            (
+                *(one.platform, "home" if one.is_home else "active" if one.is_active else "", one.name, one.dialect),
+                *(one.country, one.trust, one.distribution, one.last_answer_at),
+            )
+            for one in platforms
+        ],
+    )
+    for name, problem in load_packs().problems.items():
+        say(f"the pack {name} cannot be read: {problem}")
+    if not active:
+        say(f"{PLATFORMS_VARIABLE} selects the platforms that are requested, e.g. betpawa,sportybet,sportybet-gh")
+
+
+@platforms_app.command("check")
+def check_command(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[PACK]…", help="Packs to check. Default: all installed ones.")
+    ] = None,
+    recorded: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of recorded answers with a manifest.json as `landing import` reads it. Used for packs without "
+            "answers in their own folder `recorded`."
+        ),
+    ] = None,
+    min_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Minimum share of the recorded lines that must be mapped.")
+    ] = 0.9,
+    as_json: JsonOption = False,
+) -> None:
+    """Check packs, and print the place of each fault.
+
+    Checks pack.toml, the dialect, the vocabulary, the recorded answers, and the answers of a simulated site. Starts a
+    simulated site on loopback for each pack. Sends nothing to real sites.
+    """
+    from palimpsest_pipeline.operate.packs.check_packs import check_packs
+
+    findings = check_packs(names or (), recorded=recorded, min_share=min_share)
+    if as_json:
+        out.print_json(json.dumps([finding.as_dict() for finding in findings]))
+    else:
+        for finding in findings:
+            mark = "[green]ok[/]  " if finding.ok else "[red]bad[/] "
+            text = f"{finding.pack}, {finding.check}: {finding.detail}"
+            out.print(f"{mark} {escape_markup(text)}", highlight=False, soft_wrap=True)
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)
+
+
+@platforms_app.command("new")
+def new_command(
+    name: Annotated[str, typer.Argument(help="Name of the pack: lowercase letters and digits, e.g. lionbet.")],
+    like: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PACK", help="An installed pack whose dialect the site uses. The new pack then has no Python."
+        ),
+    ] = None,
+    country: Annotated[
+        str | None, typer.Option(metavar="CC", help="Two-letter code of the pack's default country.")
+    ] = None,
+    folder: Annotated[Path, typer.Option(help="Folder in which the package is written.")] = Path(),
+) -> None:
+    """Create a package with a new pack. It can be installed as it is, and passes `check`."""
+    from palimpsest_pipeline.operate.packs.new_pack import create_pack
+
+    created = create_pack(name, folder, like=like, country=country)
+    for path in created.files:
+        out.print(str(path), highlight=False, markup=False, soft_wrap=True)
+    say(
+        f"install it with `pip install -e {shlex.quote(str(created.folder))}` or `uv pip install -e …`, then run "
+        f"`palimpsest platforms check {created.name}`, and add {created.name} to {PLATFORMS_VARIABLE}"
+    )

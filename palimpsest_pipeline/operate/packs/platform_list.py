@@ -1,0 +1,77 @@
+"""The platforms of all installed packs, with their role in this installation.
+
+Belongs here: the rows of `palimpsest platforms list`. Does not belong here: finding packs (`platforms.packs`).
+"""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+
+from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline.operate.doctor.stores import find_database_url
+from palimpsest_pipeline.platforms.packs import load_packs
+from palimpsest_pipeline.settings import Settings
+from palimpsest_pipeline.storage.db.connection import Database, DatabaseUnreachable, DatabaseUrlError
+from palimpsest_pipeline.storage.ledger.platforms import read_last_answers
+
+
+@dataclass(frozen=True, slots=True)
+class ListedPlatform:
+    """One platform. `last_answer_at` is the end of its last run with a usable book, None if not known."""
+
+    platform: Platform
+    name: str
+    dialect: str
+    country: str
+    trust: int
+    is_home: bool
+    is_active: bool
+    base_url: str
+    distribution: str
+    last_answer_at: datetime | None
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def list_platforms(settings: Settings) -> list[ListedPlatform]:
+    """Return the platforms of all packs: home, the other active ones, the rest, each in order of trust.
+
+    The database is queried only if it is running; nothing is started.
+    """
+    packs, last_answers = load_packs(), _read_last_answers(settings)
+    active = {settings.home_platform, *settings.platforms}
+    ordered = packs.order_by_trust(packs.platforms)
+    return [
+        ListedPlatform(
+            platform=platform,
+            name=pack_platform.name,
+            dialect=pack_platform.pack.content.dialect.partition(":")[0].rpartition(".")[2],
+            country=pack_platform.country_code,
+            trust=pack_platform.pack.content.trust,
+            is_home=platform == settings.home_platform,
+            is_active=platform in active,
+            base_url=settings.get_platform(platform).base_url,
+            distribution=pack_platform.pack.distribution,
+            last_answer_at=last_answers.get(platform),
+        )
+        for platform in sorted(ordered, key=lambda one: (one != settings.home_platform, one not in active))
+        for pack_platform in [packs.require(platform)]
+    ]
+
+
+def _read_last_answers(settings: Settings) -> dict[Platform, datetime]:
+    """Return the end of each platform's last run with a usable book.
+
+    The result is empty when the database is not running or not migrated.
+    """
+    url = find_database_url(settings)
+    if url is None:
+        return {}
+    try:
+        with Database(url).connect() as conn:
+            return read_last_answers(conn)
+    except (DatabaseUrlError, DatabaseUnreachable, psycopg.errors.UndefinedTable):
+        return {}

@@ -1,0 +1,162 @@
+"""The reader of MSport's detail answers: the listing and its whole book.
+
+An answer in the platform's usual shape is decoded whole in one pass. Any other is read part by part, to find its
+failure or its bad markets. Both paths end in the same types.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import msgspec
+
+from palimpsest_pipeline.domain.exchange import Answer
+from palimpsest_pipeline.domain.observations import Detail, Listing, PayloadRejected, RawPrices, Reject
+
+from .. import answer_checks
+from ..base import DialectConfig
+from ..json_values import (
+    MILLI_BY_ODDS,
+    UnreadableError,
+    decode,
+    describe_outcome_damage,
+    read_integer,
+    read_odds,
+    read_raw_text,
+    require_body,
+    require_readable_odds,
+)
+from . import shapes
+from .endpoints import LIVE_PRODUCT_ID
+from .parse_events import ENVELOPE_DECODER, EVENT_DECODER, OK_CODE, build_listing, iterate_products, judge
+
+E = TypeVar("E")
+
+_BOOK_DECODER = msgspec.json.Decoder(shapes.DetailAnswer[shapes.Book])
+_HEAD_DECODER = msgspec.json.Decoder(shapes.DetailAnswer[shapes.Head])
+_MARKET_DECODER = msgspec.json.Decoder(shapes.LooseMarket)
+
+
+@dataclass(slots=True)
+class DetailContent:
+    """The content of a detail answer.
+
+    It holds the event, the products of all its markets, its readable markets, and (path, reason) of each damage.
+    """
+
+    event: shapes.Event
+    products: Iterable[Any]
+    markets: Collection[shapes.Market] = ()
+    damage: list[tuple[str, str]] = field(default_factory=list)
+
+
+def read_listing(answer: Answer, config: DialectConfig) -> Listing:
+    """Return the listing of a detail answer. Raises PayloadRejected."""
+    head = decode_whole(answer, _HEAD_DECODER)
+    content = (
+        DetailContent(head, (market.product for market in head.markets)) if head else decode_in_parts(answer, config)
+    )
+    return _build_listing(answer, content, config)
+
+
+def read_detail(answer: Answer, config: DialectConfig) -> Detail:
+    """Return the listing and the book of a detail answer.
+
+    Raises PayloadRejected, also when the match is in play or the book is the live one.
+    """
+    book = decode_whole(answer, _BOOK_DECODER)
+    content = (
+        DetailContent(book, {market.product for market in book.markets}, book.markets)
+        if book
+        else decode_in_parts(answer, config)
+    )
+    listing = _build_listing(answer, content, config)
+    if listing.is_in_play:
+        reason = f"in play: status {content.event.status}, or the live product's book"
+        raise PayloadRejected(config.platform, "$.data", reason)
+    rejects = [Reject(config.platform, listing.external_id, *damage) for damage in content.damage]
+    return Detail(listing, _build_prices(content, config), rejects)
+
+
+def decode_whole(answer: Answer, decoder: msgspec.json.Decoder[shapes.DetailAnswer[E]]) -> E | None:
+    """Return the event of an answer in the platform's usual shape; None for any other."""
+    detail = answer_checks.decode_answer(answer, decoder)
+    return detail.data if detail is not None and detail.biz_code == OK_CODE else None
+
+
+def decode_in_parts(answer: Answer, config: DialectConfig) -> DetailContent:
+    """Return the event and book of any answer with an event. Raises PayloadRejected."""
+    body = require_body(config.platform, answer, judge(answer))
+    try:
+        event = decode(EVENT_DECODER, ENVELOPE_DECODER.decode(body).data, "$.data")
+    except UnreadableError as error:
+        raise PayloadRejected(config.platform, error.path, error.reason) from error
+    raws = event.markets or []
+    markets: list[shapes.Market] = []
+    content = DetailContent(event, iterate_products(raws), markets)
+    for m, raw in enumerate(raws):
+        path = f"$.data.markets[{m}]"
+        try:
+            markets.append(_build_market(decode(_MARKET_DECODER, raw, path), path, content.damage))
+        except UnreadableError as error:
+            content.damage.append((error.path, error.reason))
+    return content
+
+
+def _build_market(loose: shapes.LooseMarket, path: str, damage: list[tuple[str, str]]) -> shapes.Market:
+    outcomes = []
+    for o, outcome in enumerate(loose.outcomes or ()):
+        outcome_id = read_raw_text(outcome.id)
+        if outcome_id is None or describe_outcome_damage(outcome_id):
+            damage.append((f"{path}.outcomes[{o}].id", describe_outcome_damage(outcome_id)))
+            continue
+        outcomes.append(
+            shapes.Outcome(
+                outcome_id,
+                read_odds(outcome.odds),
+                read_integer(outcome.is_active) or 0,
+                read_raw_text(outcome.description),
+            )
+        )
+    return shapes.Market(
+        loose.id,
+        loose.specifiers,
+        None,
+        read_integer(loose.status) or 0,
+        loose.name,
+        loose.description,
+        outcomes,
+    )
+
+
+def _build_listing(answer: Answer, content: DetailContent, config: DialectConfig) -> Listing:
+    has_live_product = answer.request.params.get("productId") == LIVE_PRODUCT_ID
+    try:
+        listing = build_listing(content.event, "$.data", content.products, config, has_live_product=has_live_product)
+    except UnreadableError as error:
+        raise PayloadRejected(config.platform, error.path, error.reason) from error
+    requested_id = answer.request.external_id
+    if requested_id is not None and requested_id != listing.external_id:
+        reason = f"the answer is about {listing.external_id}, asked was {requested_id}"
+        raise PayloadRejected(config.platform, "$.data.eventId", reason)
+    return listing
+
+
+def _build_prices(content: DetailContent, config: DialectConfig) -> RawPrices:
+    markets = content.markets
+    outcomes = [outcome for market in markets for outcome in market.outcomes]
+    odds = [outcome.odds for outcome in outcomes]
+    odds_milli = list(map(MILLI_BY_ODDS.__getitem__, odds))
+    require_readable_odds(config.platform, "$.data.markets", odds, odds_milli, content.damage)
+    n_outcomes = [len(market.outcomes) for market in markets]
+    is_closed = [market.status != 0 for market in markets for _ in market.outcomes]
+    return RawPrices(
+        market_id=[str(market.id) for market in markets],
+        market_name=[market.name or market.description or "" for market in markets],
+        specifier=[market.specifiers or "" for market in markets],
+        n_outcomes=n_outcomes,
+        outcome_id=[outcome.id for outcome in outcomes],
+        outcome_name=[outcome.description or outcome.id for outcome in outcomes],
+        odds_milli=odds_milli,
+        off=[closed or outcome.is_active != 1 for closed, outcome in zip(is_closed, outcomes, strict=True)],
+    )

@@ -1,0 +1,1 @@
+"""The dialect of Betika against recorded answers."""
