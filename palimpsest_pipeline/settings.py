@@ -905,10 +905,13 @@ def _identify_database(url: str) -> tuple[str, str, str]:
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Return the settings of the environment and `.env`.
+    """Return the settings of the environment and `.env`; `overrides` come first.
 
-    Raises SettingsError that names each bad setting, the bad line of the file, or two packs with the same name.
+    Raises SettingsError that names each bad setting, the bad line of the file, or two packs with the same name, and
+    TypeError for an override that is not a setting.
     """
+    if unknown := overrides.keys() - Settings.model_fields.keys():
+        raise TypeError(f"not the name of a setting: {', '.join(sorted(unknown))}")
     dotenv = _parse_dotenv(Path(DOTENV_FILE))
     try:
         return Settings(**overrides)

@@ -29,6 +29,11 @@ def test_defaults_point_at_the_real_sites_and_the_embedded_server():
     }
 
 
+def test_an_override_that_is_no_setting_is_an_error():
+    with pytest.raises(TypeError, match="not the name of a setting: betpawa, tpyo"):
+        load_settings(tpyo=1, betpawa={"base_url": "http://127.0.0.1:1"}, ui_port=4000)
+
+
 def test_one_nested_value_leaves_the_others_at_their_defaults(monkeypatch):
     monkeypatch.setenv("PALIMPSEST_BET9JA__MAX_IN_FLIGHT", "3")
     found = load_settings()

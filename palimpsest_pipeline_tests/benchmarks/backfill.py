@@ -196,7 +196,7 @@ def landed(hours: int, cycles_per_hour: int, fixtures: int, seed: int) -> Iterat
                 for at in instants:
                     offset_s = (at - datetime.now(UTC)).total_seconds()
                     simulator.set_clock(offset_s)
-                    land_cycle(Pipeline(load_settings(**own, **platforms, clock_offset_s=offset_s)))
+                    land_cycle(Pipeline(load_settings(**own, platform=platforms, clock_offset_s=offset_s)))
             yield World(server, folder, sorted({floor_to_hour(at) for at in instants}))
         finally:
             server.remove()
