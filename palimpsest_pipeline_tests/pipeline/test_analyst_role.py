@@ -50,8 +50,8 @@ COLUMNS: Final = {
         "skew_s",
     ],
     "best_prices_of_the_next_fixture": [
-        *("home_team", "away_team", "kickoff", "outcome", "platform", "odds"),
-        *("best_platform", "best_odds", "best_confirmed_at"),
+        *("home_team", "away_team", "kickoff", "outcome", "home_platform", "home_odds", "platform", "platform_odds"),
+        *("comparable", "best_platform", "best_odds", "as_of"),
     ],
     "coverage_now": [
         "platform",
@@ -366,10 +366,10 @@ def test_no_example_is_about_given_platforms(name: str) -> None:
 
 def test_the_example_of_best_prices_shows_home_and_its_competitors(analyst: psycopg.Connection) -> None:
     prices = rows(analyst, QUERIES["best_prices_of_the_next_fixture"])
-    assert {row["outcome"]: row["best_odds"] for row in prices} == {
-        row["outcome"]: row["odds"] for row in prices if row["platform"] == row["best_platform"]
-    }
-    assert len({row["platform"] for row in prices}) > 1
+    odds = {(row["outcome"], row["platform"]): row["platform_odds"] for row in prices}
+    odds |= {(row["outcome"], row["home_platform"]): row["home_odds"] for row in prices}
+    assert all(row["best_odds"] == odds[row["outcome"], row["best_platform"]] for row in prices)
+    assert len({platform for _, platform in odds}) > 1
 
 
 @pytest.mark.parametrize("name", QUERIES)

@@ -5,9 +5,9 @@ select tournament, country, count(distinct sr_id) as n_fixtures, count(*) as n_p
     round(avg((rank_home > 1)::integer), 4) as share_beaten,
     round(avg(home_odds / best_odds - 1), 4) as mean_below_best
 from (
-    select tournament, country, sr_id, home_is_best, home_tied_best, rank_home, best_odds, home_odds
-    from palimpsest.best_prices
-    where market_key = 'match_result' and n_compared > 0
+    select distinct on (sr_id, outcome_key) tournament, country, sr_id, home_is_best, home_tied_best, rank_home, best_odds, home_odds
+    from palimpsest.price_comparison
+    where market_key = 'match_result' and comparable
 ) compared
 group by tournament, country
 order by share_beaten desc, n_prices desc

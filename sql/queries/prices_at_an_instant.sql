@@ -1,6 +1,6 @@
 -- What did the next fixture's match result cost at its last observation? (Put any fixture, and any instant whose UTC day is in Postgres.)
 with fixture as (
-    select sr_id, as_of from palimpsest.best_prices where market_key = 'match_result' and n_compared > 0 order by kickoff, sr_id limit 1
+    select sr_id, as_of from palimpsest.price_comparison where market_key = 'match_result' and comparable order by kickoff, sr_id limit 1
 )
 select p.platform, p.outcome_key, p.odds, p.is_active, p.observed_at, p.last_confirmed_at
 from fixture f
