@@ -5,6 +5,7 @@ sends the requests.
 """
 
 import asyncio
+import gc
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -95,6 +96,9 @@ class _Capture:
         # Targets are submitted before the source starts, because the scheduler gives up a blocked host when it has no
         # other work.
         source_task = asyncio.create_task(_run_source(source, self._submit_targets))
+        # The garbage collector would examine all modules and waiting requests again and again, which holds up the event
+        # loop for a tenth of a second each time.
+        gc.freeze()
         try:
             while self._open_jobs or not source_task.done():
                 open_futures: list[asyncio.Future[Any]] = [
@@ -109,6 +113,7 @@ class _Capture:
                     self._open_jobs.pop(future, None)
                 self._update_ranks()
         finally:
+            gc.unfreeze()
             source_task.cancel()
             await asyncio.gather(source_task, return_exceptions=True)
 

@@ -437,7 +437,12 @@ class ScrapeEngine:
         except BaseException as error:  # noqa: BLE001 - any error must reach the callers that await results
             self._end_with_error(error)
         else:
-            self._schedule_run()
+            if self._wake_at is not None and self._wake_at <= self._loop.time():
+                # The timer is due. It would fire only after all events that the loop has already collected, and each
+                # start that is late delays all later starts at its host.
+                self._run_due_actions()
+            else:
+                self._schedule_run()
 
     async def _send_request(self, open_request: _OpenRequest, attempt: int) -> Answer:
         request = open_request.request

@@ -1,6 +1,7 @@
 """Discovery, capture and whole cycles against three small platforms on loopback."""
 
 import asyncio
+import gc
 import json
 from collections import defaultdict
 from collections.abc import Sequence
@@ -408,6 +409,21 @@ async def test_a_match_listed_anew_after_it_was_postponed_is_asked_for_everywher
     assert {(line.platform, line.external_id): line.status for line in scraped.result.outcomes} == dict.fromkeys(
         [(P, "new-1"), (S, "s-1"), (B, "b-1")], RunStatus.COMPLETED
     )
+
+
+async def test_the_garbage_collector_leaves_older_objects_alone_during_a_capture_only() -> None:
+    class Counter(StageTally):
+        n_frozen = 0
+
+        def on_answer(self, answer: Answer) -> None:
+            super().on_answer(answer)
+            self.n_frozen = gc.get_freeze_count()
+
+    async with open_world() as world:
+        three_fixtures(world)
+        n_before, tally = gc.get_freeze_count(), Counter()
+        await captured(world, Target(1, LATER, {P: ("p1",), S: ("s1",)}), tally=tally)
+    assert gc.get_freeze_count() <= n_before < tally.n_frozen
 
 
 async def test_platforms_without_a_client_are_left_out() -> None:
