@@ -31,7 +31,6 @@ ALLOWED = {
     "runtime": {"domain", "scrape", "storage", "settings"},
     "pipeline": {"domain", "wire", "platforms", "scrape", *STORES, "report", "runtime", "settings"},
     "defs": {"domain", "scrape", *STORES, "pipeline", "runtime", "settings"},
-    "board": {"domain", "storage", "report"},
     "operate": {
         "domain",
         "wire",
