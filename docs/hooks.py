@@ -16,8 +16,10 @@ from typing import Any
 from unittest.mock import patch
 
 import msgspec
+import yaml
 from pydantic import SecretStr
 
+from palimpsest_pipeline.board.prometheus_metrics import METRIC_ERRORS, METRICS
 from palimpsest_pipeline.platforms.packs import load_packs
 from palimpsest_pipeline.settings import ENV_PREFIX, PlatformSettings, Settings
 
@@ -72,6 +74,21 @@ def render_queries() -> str:
     return "\n\n".join(sections)
 
 
+def render_metrics() -> str:
+    """Return a table of the metrics for Prometheus, with their labels and help texts."""
+    rows = [(f"`{m.name}`", ", ".join(f"`{label}`" for label in m.labels), m.help) for m in (*METRICS, METRIC_ERRORS)]
+    return _table(["Metric", "Labels", "Meaning"], rows)
+
+
+def render_alert_rules() -> str:
+    """Return a table of the alert rules for Prometheus: what each means, and what to do."""
+    file = ROOT / "palimpsest_pipeline" / "deploy" / "prometheus" / "rules.yaml"
+    (group,) = yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]
+    texts = [(rule["alert"], rule["labels"]["severity"], rule["annotations"]) for rule in group["rules"]]
+    rows = [(f"`{name}`", severity, text["description"], text["runbook"]) for name, severity, text in texts]
+    return _table(["Alert", "Severity", "Meaning", "What to do"], rows)
+
+
 def render_modules() -> str:
     """Return a table per folder of the package: its modules with their descriptions and constants."""
     package, rows_by_folder = ROOT / "palimpsest_pipeline", dict[Path, list[tuple[str, str, str]]]()
@@ -103,6 +120,8 @@ GENERATORS: dict[str, Callable[[], str]] = {
     "dictionary": render_dictionary,
     "vocabulary": render_vocabulary,
     "queries": render_queries,
+    "metrics": render_metrics,
+    "alert_rules": render_alert_rules,
     "modules": render_modules,
 }
 

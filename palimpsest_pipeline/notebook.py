@@ -7,6 +7,8 @@
     data.price_comparison(sr_id=61301159, columns=["outcome_key", "platform", "diff_rel"])
     data.prices(61301159, at="2026-06-26T19:00Z")     # every price at that instant
     data.changes(61301159)                            # every price change
+    data.fair_probabilities(data.prices(61301159))    # the same prices without the margin, by three methods
+    data.judge_prices("bets.csv")                     # closing-line value of prices of your own
     data.export().filter(...).collect()               # the exported days, lazily
 
 Belongs here: the choice of the source, and the methods a person calls. Does not belong here: the content of any table
@@ -30,8 +32,7 @@ from psycopg import sql
 from palimpsest_pipeline.domain.enums import WHOLE_LISTING_KEY
 from palimpsest_pipeline.domain.errors import PalimpsestError
 from palimpsest_pipeline.domain.instants import Clock, get_day_start
-from palimpsest_pipeline.markets import Vocabulary
-from palimpsest_pipeline.markets.describe_market import UnknownMarket, find_markets
+from palimpsest_pipeline.markets.describe_market import suggest_markets
 from palimpsest_pipeline.report.spreadsheet_cells import Rows
 from palimpsest_pipeline.storage.archive import Archive
 from palimpsest_pipeline.storage.catalog.fixtures import read_seen_span
@@ -165,6 +166,43 @@ class Data:
         with self._open_history() as history:
             rows = history.read_price_changes(first_day, last_day, sr_ids=ids)
         return Rows(rows if all_listings else rows.filter("is_primary"))
+
+    def fair_probabilities(self, prices: pl.DataFrame, book_keys: Sequence[str] = ("platform", "sr_id")) -> Rows:
+        """Return `prices` with fair_multiplicative, fair_power and fair_shin.
+
+        `prices` are the rows of `prices` or `prices_as_of`, or any rows per outcome with market_key, specifier,
+        outcome_key and odds; an outcome that is not is_active counts as suspended. `book_keys` are the columns that
+        tell the books apart; with `all_listings` it is ["listing_id"]. The probabilities are null for a market without
+        a margin: not every outcome can be backed, or the number of winners is not known.
+
+        Raises ValueError when a column is missing, or an outcome of a market appears twice in a book.
+        """
+        # Imported here because most notebooks need neither the vocabulary nor the pipeline, which is large.
+        from palimpsest_pipeline.pipeline import judged_prices  # noqa: PLC0415
+        from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary  # noqa: PLC0415
+
+        return Rows(judged_prices.add_fair_probabilities(prices, book_keys, load_installed_vocabulary()))
+
+    def judge_prices(self, prices: pl.DataFrame | str | Path) -> Rows:
+        """Return the closing-line value of each price against every platform's exact close.
+
+        `prices` is a CSV file or a frame: sr_id, market_key, outcome_key, odds, and optionally specifier and taken_at.
+        The rows have the columns `metrics.prices.closing_line_value.CLOSING_LINE_VALUES_SCHEMA`; `status` tells why a
+        price has no value. For prices of home at an instant there is the function `closing_line_value(at=...)`.
+
+        Raises PriceListError, which names line and field of each bad value.
+        """
+        from palimpsest_pipeline.pipeline import judged_prices  # noqa: PLC0415
+        from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary  # noqa: PLC0415
+
+        vocabulary = load_installed_vocabulary()
+        checked_prices = (
+            judged_prices.check_price_list(prices, vocabulary)
+            if isinstance(prices, pl.DataFrame)
+            else judged_prices.read_price_list(Path(prices), vocabulary)
+        )
+        with self._open_session() as conn:
+            return Rows(judged_prices.judge_prices(conn, checked_prices, self._clock.now()))
 
     def export(
         self, sr_id: Ids | None = None, first_day: date | None = None, last_day: date | None = None
@@ -349,7 +387,7 @@ class Readable:
             if key in (None, WHOLE_LISTING_KEY) or key in vocabulary.markets[MARKET_KEY_COLUMN]:
                 continue
             if read_query(conn, build_select(self._relation, {**filters, MARKET_KEY_COLUMN: key}, limit=1)).height == 0:
-                raise UnknownName(f"market_key={key!r}: {_suggest_markets(str(key), vocabulary)}")
+                raise UnknownName(f"market_key={key!r}: {suggest_markets(str(key), vocabulary)}")
 
     @property
     def columns(self) -> pl.DataFrame:
@@ -373,13 +411,6 @@ class Readable:
         return "\n".join(
             [*lines, *(f"  {name}: {kind}  {about}".rstrip() for name, (kind, about) in r.columns.items())]
         )
-
-
-def _suggest_markets(text: str, vocabulary: Vocabulary) -> str:
-    try:
-        return f"write {', '.join(repr(market.market_key) for market in find_markets(text, vocabulary))}"
-    except UnknownMarket as unknown:
-        return str(unknown)
 
 
 def _list_ids(sr_id: Ids) -> list[int]:

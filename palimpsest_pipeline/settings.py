@@ -548,6 +548,29 @@ class Settings(BaseSettings):
         lt=1,
         description="An alert to traders closes when the change is below this share of the lowest level",
     )
+    push_rules_file: Path | None = Field(
+        default=None, description="File of the rules for messages to traders; unset: push.toml in the home folder"
+    )
+    sender_database_url: SecretStr | None = Field(
+        default=None,
+        description="Database URL of the process that sends messages to traders; unset: the role palimpsest_sender on "
+        "the program's own database, without a password",
+    )
+    price_lead_min_rise: float = Field(
+        default=0.03,
+        gt=0,
+        lt=1,
+        description="A price moves when an outcome's fair probability rises by this between two answers, share of 1",
+    )
+    price_lead_window_minutes: float = Field(
+        default=60, gt=0, description="Moves of two platforms are compared when at most this far apart, minutes"
+    )
+    price_lead_steam_minutes: float = Field(
+        default=5, gt=0, description="Moves of one steam follow each other within this time, minutes"
+    )
+    price_lead_steam_platforms: int = Field(
+        default=3, ge=2, description="Number of platforms that move the same way to make a steam"
+    )
     alert_webhook_url: SecretStr | None = Field(
         default=None, description="URL that alerts are posted to, as JSON with a field `text` for chat services"
     )
@@ -564,6 +587,22 @@ class Settings(BaseSettings):
     )
     report_days: int = Field(default=7, ge=1, description="Days that the coverage page looks back: trends, prices")
     ui_port: int = Field(default=3000, ge=1, le=65535, description="Port of Dagster's UI on loopback")
+    board_port: int = Field(
+        default=3001, ge=0, le=65535, description="Port of the traders' board; 0: `palimpsest up` starts no board"
+    )
+    board_host: str = Field(
+        default="127.0.0.1",
+        pattern=r"^[\w.:-]+$",
+        description="Address at which the board listens. Any other than loopback needs board_token",
+    )
+    board_token: SecretStr | None = Field(
+        default=None, description="Secret that a browser must give once to open the board; unset: none on loopback"
+    )
+    board_database_url: SecretStr | None = Field(
+        default=None,
+        description="URL with which the board reads your own Postgres, of a user that cannot write; unset: the "
+        "address of database_url with the user palimpsest_analyst and without a password",
+    )
     umask: str = Field(
         default="077",
         pattern="^0?[0-7]{3}$",
@@ -655,7 +694,7 @@ class Settings(BaseSettings):
                 )
         return {**DEFAULT_STALE_AFTER_MINUTES, **limits}
 
-    @field_validator("ui_port", "embedded_port", mode="before")
+    @field_validator("ui_port", "board_port", "embedded_port", mode="before")
     @classmethod
     def _ignore_addresses_of_services(cls, value: Any, info: ValidationInfo) -> Any:
         """Return the default if the value is an address that Kubernetes sets.
@@ -725,6 +764,15 @@ class Settings(BaseSettings):
         return channels
 
     @model_validator(mode="after")
+    def _check_steam_window(self) -> Self:
+        if self.price_lead_steam_minutes > self.price_lead_window_minutes:
+            raise ValueError(
+                "PALIMPSEST_PRICE_LEAD_STEAM_MINUTES is above PALIMPSEST_PRICE_LEAD_WINDOW_MINUTES: a steam is made of "
+                "moves that are compared"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _check_database_pair(self) -> Self:
         if (self.database_url is None) != (self.dagster_database_url is None):
             raise ValueError(
@@ -791,13 +839,21 @@ class Settings(BaseSettings):
         They are the secrets of these settings, and the credentials of object stores in the environment.
         """
         databases = [
-            url.get_secret_value() for url in (self.database_url, self.dagster_database_url) if url is not None
+            url.get_secret_value()
+            for url in (
+                self.database_url,
+                self.dagster_database_url,
+                self.sender_database_url,
+                self.board_database_url,
+            )
+            if url is not None
         ]
         brokers = [url.get_secret_value() for url in (self.celery_broker_url,) if url is not None]
         links = [url.get_secret_value() for url in (self.alert_webhook_url,) if url is not None]
         secrets = [secret for url in databases for secret in list_address_secrets(url, user_is_secret=False)]
         secrets += [secret for url in brokers for secret in list_address_secrets(url)]
         secrets += [secret for url in links for secret in list_link_secrets(url)]
+        secrets += [self.board_token.get_secret_value()] if self.board_token is not None else []
         for platform in self.platform.values():
             secrets += Proxy.from_url(platform.proxy.get_secret_value()).secrets if platform.proxy else ()
             secrets += list_header_secrets({name: value.get_secret_value() for name, value in platform.headers.items()})
@@ -931,6 +987,17 @@ def load_settings(**overrides: Any) -> Settings:
         ) from None
     except PackError as error:  # two packs have the same name, so the set of platforms is not known
         raise SettingsError(str(error)) from error
+
+
+def read_variable(name: str) -> str | None:
+    """Return the value of any variable of the environment or `.env`; None when it is empty or missing.
+
+    Raises SettingsError for a `.env` that cannot be read.
+    """
+    if value := os.environ.get(name):
+        return value
+    values = {binding.key: binding.value for binding in _parse_dotenv(Path(DOTENV_FILE))}
+    return values.get(name) or None
 
 
 def _list_unreadable_settings(dotenv: Sequence[Binding]) -> list[str]:

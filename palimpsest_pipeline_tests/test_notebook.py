@@ -186,6 +186,26 @@ def test_a_function_takes_its_arguments_by_name_and_columns_beside_them(data: Da
     assert set(rows["odds"]) == set(theirs["odds"])
 
 
+def test_prices_get_their_fair_probabilities(data: Data) -> None:
+    prices = data.prices(7, ANSWERED, all_listings=True)
+    rows = data.fair_probabilities(prices, ["listing_id"])
+    assert rows.drop("fair_multiplicative", "fair_power", "fair_shin").equals(prices)
+    sums = (
+        rows.drop_nulls("fair_power")
+        .group_by("listing_id", "market_key", "specifier")
+        .agg(pl.col("fair_multiplicative", "fair_power", "fair_shin").sum())
+    )
+    assert sums.height > 0
+    assert all(total == pytest.approx(1, abs=1e-9) for row in sums.rows() for total in row[3:])
+
+
+def test_prices_of_ones_own_are_judged(data: Data, tmp_path: Path) -> None:
+    bets = pl.DataFrame({"sr_id": [7, 99], "market_key": "match_result", "outcome_key": "home", "odds": 2.1})
+    bets.write_csv(tmp_path / "bets.csv")
+    for prices in (bets, tmp_path / "bets.csv", str(tmp_path / "bets.csv")):
+        assert data.judge_prices(prices)["status"].to_list() == ["no_exact_close", "unknown_fixture"]
+
+
 def test_every_readable_thing_can_be_read(data: Data) -> None:
     for name, kind in data.tables.select("name", "kind").iter_rows():
         if kind != "function":

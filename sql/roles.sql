@@ -1,6 +1,6 @@
--- The role with which analysts log in, and the settings of its sessions. Roles belong to the whole server, so the user that runs this must be allowed to create
--- roles. `palimpsest db roles` runs it, and `palimpsest db upgrade` on the embedded server. If the pipeline's own user may not, an administrator runs:
--- psql -f roles.sql.
+-- The roles with which analysts and the sender of messages to traders log in, and the settings of their sessions. Roles belong to the whole server, so the
+-- user that runs this must be allowed to create roles. `palimpsest db roles` runs it, and `palimpsest db upgrade` on the embedded server. If the pipeline's own
+-- user may not, an administrator runs: psql -f roles.sql.
 -- An existing role stays as it is, with the settings of an administrator. Its rights are in grants.sql.
 do $$
 begin
@@ -23,5 +23,20 @@ begin
     end if;
 exception
     when duplicate_object or unique_violation then null;  -- somebody else makes it at this moment
+end
+$$;
+do $$
+begin
+    if exists (select from pg_roles where rolname = 'palimpsest_sender') then
+        return;
+    end if;
+    create role palimpsest_sender login connection limit 10;
+    comment on role palimpsest_sender is 'Delivers the messages of the outbox of palimpsest_pipeline to webhooks.';
+    alter role palimpsest_sender set statement_timeout = '1min';
+    alter role palimpsest_sender set idle_in_transaction_session_timeout = '1min';
+    alter role palimpsest_sender set search_path = ops;
+    alter role palimpsest_sender set timezone = 'UTC';
+exception
+    when duplicate_object or unique_violation then null;
 end
 $$;

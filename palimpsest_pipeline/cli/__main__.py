@@ -34,6 +34,7 @@ from palimpsest_pipeline.settings import (
     name_platform_variable,
 )
 
+from .board import board_app
 from .compare import compare_app
 from .console import (
     EXIT_CANCELLED,
@@ -67,6 +68,7 @@ app.add_typer(landing_app, name="landing")
 app.add_typer(db_app, name="db")
 app.add_typer(markets_app, name="markets")
 app.add_typer(platforms_app, name="platforms")
+app.add_typer(board_app)
 app.add_typer(compare_app)
 app.add_typer(odds_alerts_app, name="odds-alerts")
 app.add_typer(orchestration_app)
@@ -218,14 +220,22 @@ def close_dead_cycles(pipeline: Any) -> None:
         say(describe_closed_cycle(cycle))
 
 
-def serve_until_stopped(settings: Settings, environment: dict[str, str], cwd: Path) -> None:
-    """Run Dagster in the foreground, until Ctrl-C or `palimpsest down`."""
+def serve_until_stopped(
+    settings: Settings, environment: dict[str, str], cwd: Path, *, has_sender: bool = False
+) -> None:
+    """Run Dagster in the foreground, until Ctrl-C or `palimpsest down`.
+
+    With `has_sender`, messages to traders are sent too.
+    """
+    from palimpsest_pipeline.operate.board import describe_board_url
     from palimpsest_pipeline.operate.serve.switches import list_switches
     from palimpsest_pipeline.operate.serve.up import run_services
 
     say("starting Dagster: code server, web server, daemon")
-    with run_services(settings, environment, cwd, say) as supervisor:
+    with run_services(settings, environment, cwd, say, has_sender=has_sender) as supervisor:
         err.print(f"Dagster's UI: [bold]{supervisor.url}[/]  (stop with Ctrl-C or `palimpsest down`)", soft_wrap=True)
+        if settings.board_port:
+            err.print(f"The traders' board: [bold]{describe_board_url(settings)}[/]", soft_wrap=True)
         say(f"definitions loaded, daemon alive after {supervisor.startup_s:.1f} s")
         if switched_off := [switch.name for switch in list_switches(settings.home) if not switch.is_on]:
             say(
@@ -237,12 +247,13 @@ def serve_until_stopped(settings: Settings, environment: dict[str, str], cwd: Pa
 
 @app.command()
 def up(port: Annotated[int | None, typer.Option(help="Port of the UI.")] = None) -> None:
-    """Run the pipeline in the foreground: database, schema, Dagster's code server, UI and daemon.
+    """Run the pipeline in the foreground: database, schema, Dagster's servers, daemon, and the board.
 
-    Scraping is off until `palimpsest cadence on`.
+    When there are rules for messages to traders, their sender runs too. Scraping is off until `palimpsest cadence on`.
     """
     from palimpsest_pipeline.operate.databases import open_databases, prepare_schema
     from palimpsest_pipeline.operate.serve.service_record import check_not_serving, check_port
+    from palimpsest_pipeline.pipeline.push.rules import apply_rules
 
     configured = load_settings(**({} if port is None else {"ui_port": port}))
     check_not_serving(configured.home)
@@ -252,7 +263,9 @@ def up(port: Annotated[int | None, typer.Option(help="Port of the UI.")] = None)
     with open_databases(configured) as pipeline:
         prepare_schema(pipeline)
         close_dead_cycles(pipeline)
-        serve_until_stopped(configured, {}, Path.cwd())
+        with pipeline.connect() as conn:
+            has_sender = bool(apply_rules(pipeline, conn))
+        serve_until_stopped(configured, {}, Path.cwd(), has_sender=has_sender)
 
 
 @app.command()

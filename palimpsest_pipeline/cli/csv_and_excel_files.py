@@ -5,7 +5,7 @@ The files contain the same rows as `--json`.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,8 +20,6 @@ CsvOption = Annotated[
 XlsxOption = Annotated[
     Path | None, typer.Option("--xlsx", metavar="FILE", help="Write the rows, with all columns, to this Excel file.")
 ]
-MAX_EXCEL_ROWS: Final = 1_048_575
-"""Maximum number of rows of an Excel worksheet, without the headings."""
 
 
 def write_files(tables: "Mapping[str, pl.DataFrame]", csv: Path | None, xlsx: Path | None) -> bool:
@@ -42,27 +40,17 @@ def write_files(tables: "Mapping[str, pl.DataFrame]", csv: Path | None, xlsx: Pa
 
 
 def _write_csv(tables: "Mapping[str, pl.DataFrame]", path: Path) -> int:
-    from palimpsest_pipeline.report.spreadsheet_cells import prepare_for_csv
+    from palimpsest_pipeline.report.spreadsheet_files import write_csv
 
-    frame = prepare_for_csv(next(iter(tables.values())))
+    frame = next(iter(tables.values()))
     with path.open("wb") as file:
-        frame.write_csv(file, include_bom=True)  # without a BOM, Excel does not read the file as UTF-8
+        write_csv(frame, file)
     return frame.height
 
 
 def _write_xlsx(tables: "Mapping[str, pl.DataFrame]", path: Path) -> int:
-    import xlsxwriter
+    from palimpsest_pipeline.report.spreadsheet_files import write_xlsx
 
-    from palimpsest_pipeline.report.spreadsheet_cells import prepare_for_excel
-
-    if oversized := [name for name, frame in tables.items() if frame.height > MAX_EXCEL_ROWS]:
-        raise ValueError(
-            f"{', '.join(oversized)} has more rows than a worksheet ({MAX_EXCEL_ROWS}): filter them, or write CSV"
-        )
-    with (
-        path.open("wb") as file,
-        xlsxwriter.Workbook(file, {"strings_to_formulas": False, "strings_to_urls": False}) as workbook,
-    ):
-        for name, frame in tables.items():
-            prepare_for_excel(frame).write_excel(workbook, worksheet=name, autofit=True)
+    with path.open("wb") as file:
+        write_xlsx(tables, file)
     return sum(frame.height for frame in tables.values())

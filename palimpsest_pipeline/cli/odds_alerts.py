@@ -1,4 +1,4 @@
-"""The `palimpsest odds-alerts` command: list the alerts to traders, and acknowledge one.
+"""The `palimpsest odds-alerts` command: alerts to traders, and the messages that rules send.
 
 Exit codes as in `cli/__main__.py`.
 """
@@ -12,7 +12,7 @@ import typer
 from palimpsest_pipeline.domain.enums import WHOLE_LISTING_KEY, OddsAlertLevel
 from palimpsest_pipeline.settings import load_settings
 
-from .console import JsonOption, escape_markup, fail, out, print_table
+from .console import JsonOption, escape_markup, fail, out, parse_day, print_table, say
 from .csv_and_excel_files import CsvOption, XlsxOption, write_files
 
 odds_alerts_app = typer.Typer(
@@ -99,6 +99,117 @@ def ack(
     out.print(f"{alert_id} acknowledged by {escape_markup(acknowledged_by.strip())}", highlight=False)
 
 
+@odds_alerts_app.command()
+def rules(as_json: JsonOption = False) -> None:
+    """Check the file of rules, put its rules in force, and show them with their messages.
+
+    A rule sends nothing older than the instant at which it was put in force. Every derivation reads the file too. Exit
+    code 1 when the file has a bad value; the rules in force then stay.
+    """
+    from dataclasses import asdict
+
+    from palimpsest_pipeline.operate.databases import open_databases, require_schema
+    from palimpsest_pipeline.pipeline.push.rules import apply_rules, locate_rules
+    from palimpsest_pipeline.storage.push import outbox
+
+    with open_databases(load_settings()) as pipeline:
+        require_schema(pipeline)
+        with pipeline.connect() as conn:
+            file_rules = apply_rules(pipeline, conn)
+            conn.commit()
+            statuses, is_running = outbox.read_rule_status(conn), outbox.is_sender_running(conn)
+        file = locate_rules(pipeline.settings)
+    if as_json:
+        content = {
+            "file": str(file),
+            "file_exists": file_rules is not None,
+            "sender_is_running": is_running,
+            "rules": [asdict(status) for status in statuses],
+        }
+        out.print_json(json.dumps(content, default=_encode_json_value))
+        return
+    if file_rules is None:
+        say(f"there is no file {file}; the rules in force stay")
+    if not statuses:
+        out.print("no rules")
+        return
+    headings = [
+        *((name, False) for name in ("rule", "source", "since", "webhook")),
+        *((name, True) for name in ("pending", "delivered", "failed")),
+        *((name, False) for name in ("oldest pending", "last delivered", "last error")),
+    ]
+    print_table(f"{len(statuses)} rules", headings, [_format_rule(status) for status in statuses])
+    if not is_running:
+        say("no sender runs: `palimpsest up` starts one when there are rules, or run `palimpsest odds-alerts send`")
+
+
+@odds_alerts_app.command(name="test-rules")
+def test_rules(
+    day: Annotated[str, typer.Argument(metavar="DAY", help="UTC day, such as 2026-06-26.")],
+    rule: Annotated[str | None, typer.Option("--rule", metavar="NAME", help="Only this rule.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the messages that the rules of the file would have sent on a past day. Sends nothing.
+
+    The age of a rule does not count, so that a new rule can be tested on old events.
+    """
+    from palimpsest_pipeline.operate.databases import open_databases, require_schema
+    from palimpsest_pipeline.pipeline.push.past_day import list_past_messages
+    from palimpsest_pipeline.pipeline.push.rules import load_rules, locate_rules
+
+    utc_day = parse_day(day)
+    with open_databases(load_settings()) as pipeline:
+        file_rules = load_rules(pipeline)
+        if file_rules is None:
+            raise fail(f"there is no file {locate_rules(pipeline.settings)}: write rules into it first")
+        tested = tuple(each for each in file_rules if rule in (None, each.name))
+        if rule is not None and not tested:
+            raise fail(f"the file has no rule {rule}; it has {', '.join(each.name for each in file_rules) or 'none'}")
+        require_schema(pipeline)
+        with pipeline.connect() as conn:
+            messages = list_past_messages(pipeline, conn, tested, utc_day)
+    counts = {each.name: sum(message.rule == each.name for message in messages) for each in tested}
+    if as_json:
+        bodies = [message.body for message in messages]
+        out.print_json(json.dumps({"day": day, "counts": counts, "messages": bodies}))
+        return
+    rows = [(f"{message.fires_at:%H:%M:%S}", message.rule, message.body["text"]) for message in messages]
+    if rows:
+        print_table(f"{len(rows)} messages on {day}", [(name, False) for name in ("time", "rule", "text")], rows)
+    out.print("  ".join(f"{name}={n}" for name, n in counts.items()) or "no rules", highlight=False)
+
+
+@odds_alerts_app.command()
+def send() -> None:
+    """Deliver the messages of the outbox to the webhooks, until Ctrl-C.
+
+    `palimpsest up` runs this command itself when there are rules. A second sender waits until the first one ends.
+    """
+    import asyncio
+    from contextlib import suppress
+
+    from palimpsest_pipeline.operate.push_sender import open_sender_database
+    from palimpsest_pipeline.pipeline.push.send import run_sender
+
+    with open_sender_database(load_settings()) as database, suppress(KeyboardInterrupt):
+        asyncio.run(run_sender(database, say))
+
+
+@odds_alerts_app.command()
+def retry(
+    rule: Annotated[str, typer.Argument(metavar="RULE", help="The rule that `palimpsest odds-alerts rules` lists.")],
+) -> None:
+    """Send the messages of a rule again that its receiver refused."""
+    from palimpsest_pipeline.operate.databases import open_databases, require_schema
+    from palimpsest_pipeline.storage.push import outbox
+
+    with open_databases(load_settings()) as pipeline:
+        require_schema(pipeline)
+        with pipeline.connect() as conn:
+            n_retried = outbox.retry_failed(conn, rule)
+    out.print(f"{n_retried} messages of {escape_markup(rule)} are pending again", highlight=False)
+
+
 def _encode_json_value(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else float(value)
 
@@ -126,3 +237,21 @@ def _describe_change(row: dict[str, Any]) -> str:
         return text
     text += f" {row['peak_change_rel']:+.1%} ({row['baseline_odds']:.2f} to {row['current_odds']:.2f})"
     return text if row["competitor"] is None else f"{text}, {row['competitor']} {row['competitor_change_rel']:+.1%}"
+
+
+def _format_rule(status: Any) -> list[Any]:
+    def format_instant(instant: datetime | None) -> str:
+        return "" if instant is None else f"{instant:%m-%d %H:%M:%S}"
+
+    return [
+        status.rule,
+        status.source if status.removed_at is None else f"{status.source} (no longer in the file)",
+        format_instant(status.since),
+        status.webhook,
+        status.n_pending,
+        status.n_delivered,
+        status.n_failed,
+        format_instant(status.oldest_pending_at),
+        format_instant(status.last_delivered_at),
+        status.last_error or "",
+    ]

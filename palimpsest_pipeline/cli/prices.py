@@ -1,11 +1,15 @@
-"""The `palimpsest prices` command: a fixture's prices at an instant, from Postgres or from the export.
+"""The commands `palimpsest prices` and `palimpsest closing-line-value`.
+
+The first shows a fixture's prices at an instant, from Postgres or from the export. The second judges a list of prices
+by the closes.
 
 Exit codes as in `cli/__main__.py`.
 """
 
 import json
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -13,7 +17,7 @@ from palimpsest_pipeline.domain.enums import MarketState
 from palimpsest_pipeline.platforms.packs import load_packs
 from palimpsest_pipeline.settings import load_settings
 
-from .console import JsonOption, PlatformOption, out, parse_instant, print_price_table
+from .console import JsonOption, PlatformOption, out, parse_instant, print_price_table, print_table
 from .csv_and_excel_files import CsvOption, XlsxOption, write_files
 from .fixture_options import AtOption, MarketOption, SrIdArgument, find_market_keys, print_fixture, resolve_instant
 
@@ -65,6 +69,53 @@ def prices(
         out.print_json(json.dumps(report, default=datetime.isoformat))
     elif not written:
         _print_prices(fixture, instant, rows)
+
+
+@prices_app.command()
+def closing_line_value(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="CSV file of prices: sr_id, market_key, outcome_key, odds, and optionally specifier and taken_at.",
+        ),
+    ],
+    platform: PlatformOption = None,
+    as_json: JsonOption = False,
+    csv: CsvOption = None,
+    xlsx: XlsxOption = None,
+) -> None:
+    """Judge the prices of a CSV file by each platform's exact closing price.
+
+    The table has the means by platform of the close. `--json`, `--csv` and `--xlsx` have a row per price and platform,
+    and a row with the reason for each price without a value. With `--platform`, only the closes of this platform count.
+    """
+    from palimpsest_pipeline.metrics.prices.closing_line_value import summarise_closing_line_values
+    from palimpsest_pipeline.operate.databases import open_databases, require_schema
+    from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
+    from palimpsest_pipeline.pipeline.judged_prices import judge_prices, read_price_list
+
+    prices = read_price_list(file, load_installed_vocabulary())
+    with open_databases(load_settings()) as pipeline:
+        require_schema(pipeline)
+        with pipeline.connect() as conn:
+            values = judge_prices(conn, prices, pipeline.clock.now(), platform)
+    written = write_files({"closing_line_values": values}, csv, xlsx)
+    if as_json:
+        out.print_json(json.dumps(values.to_dicts(), default=datetime.isoformat))
+    elif not written:
+        _print_closing_line_values(values, summarise_closing_line_values(values))
+
+
+def _print_closing_line_values(values: "pl.DataFrame", summary: "pl.DataFrame") -> None:
+    counts = values.unique("line")["status"].value_counts(sort=True, name="n")
+    out.print(", ".join(f"{status}: {n}" for status, n in counts.iter_rows()) or "no prices", highlight=False)
+    if summary.height:
+        rows = (
+            [row[0], row[1], *("-" if share is None else f"{share:+.2%}" for share in row[2:])]
+            for row in summary.iter_rows()
+        )
+        print_table("", [(name, name != "close_platform") for name in summary.columns], rows)
 
 
 def _read_prices(pipeline: "Pipeline", sr_id: int, instant: datetime) -> "tuple[dict[str, Any], pl.DataFrame]":

@@ -240,6 +240,24 @@ class FixtureProduct(StrEnum):
     ODDS_ALERTS = "odds_alerts"
 
 
+class PriceLeadType(StrEnum):
+    """The kind of event of which one platform was first."""
+
+    MOVE = "move"
+    """The fair probability of an outcome rose: its price became shorter."""
+    SUSPENSION = "suspension"
+    """A market that was offered is no longer offered."""
+
+
+class LagLimit(StrEnum):
+    """The reason why the time between two platforms' events is known within bounds only."""
+
+    POLLING = "polling"
+    """The platforms are requested at intervals."""
+    NOT_OBSERVED = "not_observed"
+    """A platform was not observed for some of the time."""
+
+
 class BucketScheme(StrEnum):
     """A division of the time to kickoff into buckets."""
 
@@ -276,6 +294,15 @@ class OddsAlertStatus(StrEnum):
     ACKNOWLEDGED = "acknowledged"
     """Open, and acknowledged by a person."""
     CLOSED = "closed"
+
+
+class PushState(StrEnum):
+    """The state of a message to traders in the outbox."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    """The receiver refused it, so it is not sent again by itself."""
 
 
 class FixtureClass(StrEnum):

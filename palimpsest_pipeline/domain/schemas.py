@@ -105,3 +105,30 @@ VIOLATIONS_SCHEMA: Final[dict[str, pl.DataType]] = {
 
 `subject` is the key of a row that breaks the law, and `violation` a sentence.
 """
+
+JUDGED_FIXTURES: Final[dict[str, pl.DataType]] = {
+    "sr_id": pl.Int64(),
+    "kickoff": INSTANT,
+    "suspect_code": pl.String(),
+}
+"""Fixtures of prices that are judged: effective kickoff, or null, and a value of SuspectCode, or null."""
+
+CLOSING_PRICES: Final[dict[str, pl.DataType]] = {
+    "sr_id": pl.Int64(),
+    "platform": pl.String(),
+    "is_home": pl.Boolean(),
+    "market_key": pl.String(),
+    "specifier": pl.String(),
+    "outcome_key": pl.String(),
+    "kickoff": INSTANT,
+    "close_odds": pl.Float64(),
+    "close_lag_s": pl.Float64(),
+    "fair_multiplicative": pl.Float64(),
+    "fair_power": pl.Float64(),
+    "fair_shin": pl.Float64(),
+}
+"""Closing prices of the quality exact, one row per outcome and platform.
+
+`kickoff` is the one for which the close was computed. `close_lag_s` is the time from the last answer to it. The fair
+probabilities are null when the market had no margin.
+"""

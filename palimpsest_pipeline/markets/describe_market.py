@@ -113,6 +113,14 @@ def find_markets(query: str, vocabulary: Vocabulary) -> list[Market]:
     return [_describe_market(by_id[i], vocabulary) for i in ids]
 
 
+def suggest_markets(text: str, vocabulary: Vocabulary) -> str:
+    """Return what to write instead of a market key that does not exist."""
+    try:
+        return f"write {', '.join(repr(market.market_key) for market in find_markets(text, vocabulary))}"
+    except UnknownMarket as unknown:
+        return str(unknown)
+
+
 def _simplify_name(name: pl.Expr) -> pl.Expr:
     """Return the name in its usual short form: lower case, without `FULL_TIME_SUFFIX`."""
     return name.str.to_lowercase().str.strip_suffix(FULL_TIME_SUFFIX)

@@ -86,6 +86,10 @@ def build_demo_settings(
         embedded_durable=False,
         urgent_share=0,  # no other cycle runs at the same time
         ui_port=configured.ui_port,
+        board_port=configured.board_port,
+        board_host="127.0.0.1",
+        board_token=None,
+        board_database_url=None,
         platforms=list(base_urls),
         home_platform=choose_home_platform(configured.home_platform, list(base_urls)),
         platform=platforms,

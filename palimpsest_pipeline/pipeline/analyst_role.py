@@ -67,16 +67,28 @@ def build_analyst_url(settings: Settings) -> str:
     For a server other than the embedded one the URL contains no password. Raises EmbeddedPostgresError when the
     embedded server is not running.
     """
+    return _build_role_url(settings, roles.ANALYST)
+
+
+def build_sender_url(settings: Settings) -> str:
+    """Return the URL with which the sender of messages to traders connects.
+
+    It is the one of the settings, otherwise like `build_analyst_url` for the sender's role.
+    """
+    if settings.sender_database_url is not None:
+        return settings.sender_database_url.get_secret_value()
+    return _build_role_url(settings, roles.SENDER)
+
+
+def _build_role_url(settings: Settings, role: str) -> str:
     if settings.database_url is None:
-        return replace(make_embedded_server(settings).get_address(), user=roles.ANALYST).build_libpq_url(
-            DATABASE_NAMES[0]
-        )
+        return replace(make_embedded_server(settings).get_address(), user=role).build_libpq_url(DATABASE_NAMES[0])
     own_url = make_url(Database(settings.database_url.get_secret_value()).conninfo)
     parameters = {name: value for name, value in own_url.query.items() if name in CONNECTION_PARAMETERS}
-    analyst_url = URL.create(
-        "postgresql", roles.ANALYST, host=own_url.host, port=own_url.port, database=own_url.database, query=parameters
+    role_url = URL.create(
+        "postgresql", role, host=own_url.host, port=own_url.port, database=own_url.database, query=parameters
     )
-    return analyst_url.render_as_string()
+    return role_url.render_as_string()
 
 
 def _grant_on_embedded_server(conn: psycopg.Connection) -> None:

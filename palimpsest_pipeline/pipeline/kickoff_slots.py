@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import polars as pl
+import psycopg
 
 from palimpsest_pipeline.domain.instants import get_day_start
 from palimpsest_pipeline.metrics.coverage import kickoff_slots as judged
@@ -216,15 +217,22 @@ def report_slots(pipeline: Pipeline, begin: datetime, end: datetime, on_since: d
     `LOOK_BACK` before `begin`, or from `on_since`, when its sensor was switched on, if that is earlier. So an outage is
     reported even if nothing was requested since.
     """
-    cadence = pipeline.cadence
     with pipeline.connect() as conn:
-        in_use_since = min(filter(None, [stored.read_first_slot(conn, begin - LOOK_BACK), on_since]), default=None)
-        begin = begin if in_use_since is None else max(begin, in_use_since)
-        end = max(begin, min(end, pipeline.clock.now().replace(second=0, microsecond=0)))
-        if in_use_since is None:
-            return SlotReport(begin, end, is_in_use=False, slots=pl.DataFrame(schema=judged.SLOTS_SCHEMA))
-        known_kickoffs = stored.read_known_kickoffs(conn, begin, end, cadence.first_tier_length)
-        asked_slots = stored.read_asked_slots(conn, begin, end)
+        return report_slots_from(conn, pipeline, begin, end, on_since)
+
+
+def report_slots_from(
+    conn: psycopg.Connection, pipeline: Pipeline, begin: datetime, end: datetime, on_since: datetime | None = None
+) -> SlotReport:
+    """Return the report of `report_slots`, read with this connection."""
+    cadence = pipeline.cadence
+    in_use_since = min(filter(None, [stored.read_first_slot(conn, begin - LOOK_BACK), on_since]), default=None)
+    begin = begin if in_use_since is None else max(begin, in_use_since)
+    end = max(begin, min(end, pipeline.clock.now().replace(second=0, microsecond=0)))
+    if in_use_since is None:
+        return SlotReport(begin, end, is_in_use=False, slots=pl.DataFrame(schema=judged.SLOTS_SCHEMA))
+    known_kickoffs = stored.read_known_kickoffs(conn, begin, end, cadence.first_tier_length)
+    asked_slots = stored.read_asked_slots(conn, begin, end)
     return SlotReport(
         begin, end, is_in_use=True, slots=judged.list_due_slots(known_kickoffs, asked_slots, cadence.tiers, begin, end)
     )

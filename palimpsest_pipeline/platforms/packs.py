@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.metadata import EntryPoint, entry_points
@@ -26,6 +26,7 @@ import msgspec
 
 from palimpsest_pipeline.domain.enums import PLATFORM_PATTERN, Platform, Sport
 from palimpsest_pipeline.domain.errors import PalimpsestError
+from palimpsest_pipeline.domain.toml_lines import KeyLines, find_fault_line
 
 ENTRY_POINT_GROUP: Final = "palimpsest.platforms"
 PACK_FILE: Final = "pack.toml"
@@ -35,9 +36,7 @@ MAX_TRUST: Final = 32767
 _COUNTRY_PATTERN: Final = re.compile(r"[a-z]{2}")
 _CLASS_PATTERN: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _BASE_URL_PATTERN: Final = re.compile(r"https?://[\w.-]+(:\d+)?")
-_LINE_PATTERN: Final = re.compile(r"line (\d+)")
-_TABLE_PATTERN: Final = re.compile(r"\s*\[+([^\[\]]+)\]+\s*(#.*)?$")
-_KEY_PATTERN: Final = re.compile(r"\s*([\w\-\"'. ]+?)\s*=")
+_EVENT_URL_PATTERN: Final = re.compile(r"(https?://[\w.-]+|\{base_url\})/[\w./?=&#%-]*\{external_id\}[\w./?=&#%-]*")
 _PLACE_PATTERN: Final = re.compile(r"`\$\.?([^`]*)`$")
 _UNKNOWN_FIELD_PATTERN: Final = re.compile(r"unknown field `([^`]+)`")
 
@@ -106,6 +105,8 @@ class PackFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Its own vocabulary rows add to these keys, replace or remove them.
     """
+    event_url: str | None = None
+    """Address of the site's page of an event, for people: `{base_url}` and `{external_id}` are filled in."""
     simulator: str | None = None
     """The class that renders its answers for the simulator: `package.module:Class`."""
 
@@ -145,6 +146,12 @@ class PackPlatform:
         """The display name. Outside the default country it ends with the country's code."""
         is_default = self.country_code == self.pack.content.default_country
         return self.pack.content.name if is_default else f"{self.pack.content.name} {self.country_code.upper()}"
+
+    @property
+    def event_url(self) -> str | None:
+        """The address of an event's page with `{external_id}` in it; None when its form is not known."""
+        template = self.pack.content.event_url
+        return None if template is None else template.replace("{base_url}", self.country.base_url)
 
     @property
     def reading_digest(self) -> str:
@@ -264,9 +271,8 @@ def read_pack(name: str, folder: Path, distribution: str = "") -> Pack:
     except UnicodeDecodeError as error:
         raise PackError(f"{file} is not UTF-8") from error
     except tomllib.TOMLDecodeError as error:
-        line = _LINE_PATTERN.search(str(error))
-        raise PackError(f"{file}:{line[1] if line else len(text.splitlines())}: {error}") from error
-    lines = _KeyLines(text)
+        raise PackError(f"{file}:{find_fault_line(text, error)}: {error}") from error
+    lines = KeyLines(text)
     try:
         content = msgspec.convert(values, type=PackFile)
     except msgspec.ValidationError as error:
@@ -280,29 +286,6 @@ def read_pack(name: str, folder: Path, distribution: str = "") -> Pack:
     for keys, problem in _find_problems(pack):
         raise PackError(f"{file}:{lines.find(keys)}: {problem}")
     return pack
-
-
-class _KeyLines:
-    """The lines of a TOML file by the keys that they set."""
-
-    def __init__(self, text: str) -> None:
-        self._lines: list[tuple[tuple[str, ...], int]] = []
-        table: tuple[str, ...] = ()
-        for number, line in enumerate(text.splitlines(), start=1):
-            if header := _TABLE_PATTERN.match(line):
-                table = _split_key(header[1])
-                self._lines.append((table, number))
-            elif key := _KEY_PATTERN.match(line):
-                self._lines.append(((*table, *_split_key(key[1])), number))
-
-    def find(self, keys: Sequence[str]) -> int:
-        """Return the line that sets the longest prefix of these keys; the first line when there is none."""
-        places = [(len(path), -number) for path, number in self._lines if path == tuple(keys[: len(path)])]
-        return -max(places)[1] if places else 1
-
-
-def _split_key(text: str) -> tuple[str, ...]:
-    return tuple(part.strip().strip("\"'") for part in text.split("."))
 
 
 def _find_place(values: dict[str, Any], error: msgspec.ValidationError) -> tuple[list[str], str]:
@@ -346,6 +329,12 @@ def _find_problems(pack: Pack) -> Iterator[tuple[list[str], str]]:
         value = getattr(content, key)
         if value is not None and not _CLASS_PATTERN.fullmatch(value):
             yield [key], f"{key} {value!r} names no class: write package.module:Class"
+    if content.event_url is not None and not _EVENT_URL_PATTERN.fullmatch(content.event_url):
+        yield (
+            ["event_url"],
+            f"event_url {content.event_url!r} is not an address with the event's id, e.g. "
+            "{base_url}/event/{external_id}",
+        )
     if not content.sports:
         yield ["sports"], "sports is empty"
     for code, country in content.countries.items():

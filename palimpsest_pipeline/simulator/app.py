@@ -196,7 +196,12 @@ class Simulator:
         )
         if packed:
             return packed
-        steps = (self.timeline.find_price_step(listing, now), self.timeline.find_suspension_step(listing, now))
+        steps = (
+            self.timeline.find_price_step(listing, now),
+            self.timeline.find_suspension_step(listing, now),
+            self.timeline.count_planted_moves(listing, now),
+            self.timeline.is_planted_suspended(listing, now),
+        )
         key = (listing.platform, listing.external_id, variant, kickoff, kickoff <= now, *steps)
         body = self._details.pop(key, None)
         if body is None:

@@ -114,14 +114,17 @@ class BookGenerator:
 
     def __init__(self, timeline: Timeline) -> None:
         self.timeline = timeline
-        self._models: OrderedDict[tuple[int, Platform, bool, int], MatchModel] = OrderedDict()
+        self._models: OrderedDict[tuple[int, Platform, bool, int, int], MatchModel] = OrderedDict()
 
-    def build_model(self, listing: Listing, step: int) -> MatchModel:
-        """Return the model of the match from which the platform computes its prices at a price step."""
-        key = (listing.fixture.number, listing.platform, listing.is_duplicate, step)
+    def build_model(self, listing: Listing, step: int, n_moves: int) -> MatchModel:
+        """Return the model of the match from which the platform computes its prices at a price step.
+
+        `n_moves` is the number of planted moves that the book has made.
+        """
+        key = (listing.fixture.number, listing.platform, listing.is_duplicate, step, n_moves)
         model = self._models.pop(key, None)
         if model is None:
-            model = MatchModel(self.timeline.compute_expected_counts(listing, step))
+            model = MatchModel(self.timeline.compute_expected_counts(listing, step, n_moves))
         self._models[key] = model
         if len(self._models) > MAX_KEPT_MODELS:
             self._models.popitem(last=False)
@@ -136,6 +139,8 @@ class BookGenerator:
         """
         rng = self.timeline.draw_suspensions(listing, now)
         step = self.timeline.find_price_step(listing, now)
+        n_moves = self.timeline.count_planted_moves(listing, now)
+        is_planted = self.timeline.is_planted_suspended(listing, now)
         offered = []
         for market, line in list_first_pairs(listing.platform, listing.n_pairs, version):
             draw = rng.random()
@@ -143,8 +148,10 @@ class BookGenerator:
                 only is not None and market.native_id not in only
             ) or SUSPENDED_SHARE <= draw < SUSPENDED_SHARE + WITHDRAWN_SHARE:
                 continue
-            model = self.build_model(listing, step - (step + find_repricing_step(market)) % STEPS_PER_REPRICING)
-            offered.append(self._build_line(listing, model, market, line, suspended=draw < SUSPENDED_SHARE))
+            repriced_at = step - (step + find_repricing_step(market)) % STEPS_PER_REPRICING
+            model = self.build_model(listing, repriced_at, n_moves)
+            is_suspended = is_planted or draw < SUSPENDED_SHARE
+            offered.append(self._build_line(listing, model, market, line, suspended=is_suspended))
         return offered
 
     def count_lines(self, listing: Listing, now: datetime, version: str = "") -> tuple[int, list[Market]]:

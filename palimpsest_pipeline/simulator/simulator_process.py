@@ -204,7 +204,7 @@ class SimulatorProcess:
         self._control("faults", {"platform": platform, "mode": mode, **settings})
 
     def run_script(self, action: str, sr_id: int, **settings: Any) -> dict[str, Any]:
-        """Drop, postpone or list a fixture manually; see `script.apply_script`."""
+        """Change a fixture, or what platforms do with it, manually; see `script.apply_script`."""
         return self._control("script", {"action": action, "sr_id": sr_id, **settings})
 
     def stop(self) -> None:

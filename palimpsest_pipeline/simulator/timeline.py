@@ -4,11 +4,11 @@ Every answer is a function of (seed, fixture, platform, instant), so instants ma
 adds manual changes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from math import pi, sin
+from datetime import UTC, datetime, timedelta
+from math import pi, prod, sin
 from random import Random
 
 from palimpsest_pipeline.domain.enums import Platform
@@ -46,6 +46,22 @@ class Removal:
     platform: Platform | None
 
 
+@dataclass(frozen=True, slots=True)
+class PlantedMove:
+    """A rise of the home side's expected goals by `factor`, which each platform makes at its own instant."""
+
+    at: Mapping[Platform, datetime]
+    factor: float
+
+
+@dataclass(frozen=True, slots=True)
+class PlantedSuspension:
+    """A suspension of all markets for `duration`, which each platform begins at its own instant."""
+
+    at: Mapping[Platform, datetime]
+    duration: timedelta
+
+
 @dataclass(slots=True)
 class Timeline:
     """The state of the world as a function of time."""
@@ -54,6 +70,8 @@ class Timeline:
     postponements: dict[int, list[Postponement]] = field(default_factory=dict)
     removals: dict[int, list[Removal]] = field(default_factory=dict)
     added_listings: list[tuple[datetime, Listing]] = field(default_factory=list)
+    planted_moves: dict[int, list[PlantedMove]] = field(default_factory=dict)
+    planted_suspensions: dict[int, list[PlantedSuspension]] = field(default_factory=dict)
     n_manual_changes: int = 0
     """Number of changes made by hand. Each one outdates the results computed for an instant."""
     _kickoff_shift: dict[Platform, timedelta] = field(default_factory=dict)
@@ -161,17 +179,47 @@ class Timeline:
         """Return when the current prices were set."""
         return self._find_price_period(listing, now)[1]
 
-    def compute_expected_counts(self, listing: Listing, step: int) -> ExpectedCounts:
-        """Return the expected counts that the book assumes at a price step, from the listing's home side."""
+    def count_planted_moves(self, listing: Listing, now: datetime) -> int:
+        """Return how many planted moves the book has made."""
+        return len(self._list_moves(listing, now))
+
+    def is_planted_suspended(self, listing: Listing, now: datetime) -> bool:
+        """Return whether a planted suspension holds all markets of the listing."""
+        return any(
+            listing.platform in planted.at
+            and planted.at[listing.platform] <= now < planted.at[listing.platform] + planted.duration
+            for planted in self.planted_suspensions.get(listing.fixture.number, ())
+        )
+
+    def _list_moves(self, listing: Listing, now: datetime) -> list[PlantedMove]:
+        """Return the planted moves that the book has made, in their order on its platform."""
+        platform = listing.platform
+        moves = [
+            move
+            for move in self.planted_moves.get(listing.fixture.number, ())
+            if platform in move.at and move.at[platform] <= now
+        ]
+        return sorted(moves, key=lambda move: move.at[platform])
+
+    def compute_expected_counts(self, listing: Listing, step: int, n_moves: int = 0) -> ExpectedCounts:
+        """Return the expected counts that the book assumes at a price step, from the listing's home side.
+
+        `n_moves` planted moves have been made.
+        """
         rng = Random(f"{self.world.seed}:{listing.fixture.number}:{listing.platform}:drift")
         phases = [rng.random() * 2 * pi for _ in range(4)]
         home = 1 + 0.04 * sin(step * 2 * pi / 19 + phases[0]) + 0.02 * sin(step * 2 * pi / 5 + phases[1])
         away = 1 + 0.04 * sin(step * 2 * pi / 17 + phases[2]) + 0.02 * sin(step * 2 * pi / 7 + phases[3])
         first, second = GOALS_FACTORS[listing.platform]
         base = listing.expected
+        moves = self._list_moves(listing, datetime.max.replace(tzinfo=UTC))[:n_moves]
+        planted = prod(move.factor for move in moves)
+        home_planted, away_planted = (
+            (1.0, planted) if listing.fixture.rotated_on == listing.platform else (planted, 1.0)
+        )
         return ExpectedCounts(
-            base.home_goals * home * first,
-            base.away_goals * away * second,
+            base.home_goals * home * first * home_planted,
+            base.away_goals * away * second * away_planted,
             base.home_corners * away * first,
             base.away_corners * home * second,
             base.home_cards * home,

@@ -18,6 +18,7 @@ INPUTS: Final = {
     "standing_margins": AS_THEY_STAND,
     "availability_gap": AS_THEY_STAND,
     "market_margin": OVER_TIME,
+    "price_lead": OVER_TIME,
 }
 """Of each table."""
 WORDS: Final = ("outcomes", "sets")

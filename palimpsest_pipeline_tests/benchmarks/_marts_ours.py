@@ -1,6 +1,7 @@
 """The derived tables by the functions of the pipeline."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
 from typing import Final
 
 import polars as pl
@@ -10,6 +11,7 @@ from palimpsest_pipeline.metrics.lifecycle.margin_history import build_margin_st
 from palimpsest_pipeline.metrics.prices.margins import compute_market_margins, expand_outcomes
 from palimpsest_pipeline.metrics.prices.market_gaps import find_availability_gaps
 from palimpsest_pipeline.metrics.prices.price_comparison import build_price_comparison
+from palimpsest_pipeline.metrics.prices.price_leads import PriceLeadRules, find_price_leads
 from palimpsest_pipeline.pipeline.marts.listing_batches import ROWS_PER_BATCH, batch_listings
 
 from ._marts_files import (
@@ -31,6 +33,18 @@ HISTORY_ROWS_AT_ONCE: Final = ROWS_PER_BATCH // 5
 """The pipeline's batches hold the rows of all markets, of which at most a fifth are of main ones; the partitions
 here hold no others.
 """
+
+
+LEAD_RULES: Final = PriceLeadRules(
+    min_rise=0.03,
+    window=timedelta(minutes=60),
+    steam_window=timedelta(minutes=5),
+    steam_platforms=3,
+    silence_limit=SILENCE_LIMIT,
+    watch_before_kickoff=timedelta(days=3),
+    main_markets=MAIN_MARKETS,
+)
+"""The SQL has the same numbers."""
 
 
 def comparison(
@@ -70,24 +84,42 @@ def market_margin(
     sets: pl.DataFrame,
 ) -> pl.DataFrame:
     """Of the main markets over time."""
-    n_rows, tournaments = (
-        changes.group_by("listing_id").agg(n_rows=pl.len()),
-        kickoffs.select("sr_id", tournament_key=pl.lit("sr:17")),
+    return pl.concat(
+        build_margin_stretches(
+            *history, outcomes, sets, market_keys=MAIN_MARKETS, as_of=HISTORY_AS_OF, silence_limit=SILENCE_LIMIT
+        )
+        for history in batches(lives, looks, changes, kickoffs)
     )
-    parts = []
+
+
+def price_lead(
+    lives: pl.DataFrame,
+    looks: pl.DataFrame,
+    changes: pl.DataFrame,
+    kickoffs: pl.DataFrame,
+    outcomes: pl.DataFrame,
+    sets: pl.DataFrame,
+) -> pl.DataFrame:
+    """Of the main markets over time."""
+    return pl.concat(
+        find_price_leads(*history, outcomes, sets, LEAD_RULES, as_of=HISTORY_AS_OF)
+        for history in batches(lives, looks, changes, kickoffs)
+    )
+
+
+def batches(
+    lives: pl.DataFrame, looks: pl.DataFrame, changes: pl.DataFrame, kickoffs: pl.DataFrame
+) -> Iterator[tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame]]:
+    """Listings, looks, changes and kickoffs of some fixtures, as the pipeline takes them together."""
+    n_rows = changes.group_by("listing_id").agg(n_rows=pl.len())
+    tournaments = kickoffs.select("sr_id", tournament_key=pl.lit("sr:17"))
     for some in batch_listings(lives, n_rows, tournaments, HISTORY_ROWS_AT_ONCE):
-        told = (
+        yield (
             some,
             looks.join(some, on="listing_id", how="semi"),
             changes.join(some, on="listing_id", how="semi"),
             kickoffs,
         )
-        parts.append(
-            build_margin_stretches(
-                *told, outcomes, sets, market_keys=MAIN_MARKETS, as_of=HISTORY_AS_OF, silence_limit=SILENCE_LIMIT
-            )
-        )
-    return pl.concat(parts)
 
 
 TABLES: Final[dict[str, Callable[..., pl.DataFrame]]] = {
@@ -95,6 +127,7 @@ TABLES: Final[dict[str, Callable[..., pl.DataFrame]]] = {
     "standing_margins": standing_margins,
     "availability_gap": gaps,
     "market_margin": market_margin,
+    "price_lead": price_lead,
 }
 
 

@@ -1,4 +1,4 @@
-"""What deriving price comparison, gaps, and margins as they stand and over time costs, partition by partition: our
+"""What deriving price comparison, gaps, margins as they stand and over time, and price leads costs, partition by partition: our
 functions beside DuckDB, pandas and Postgres.
 
 Every engine reads the same rows (files of about a million prices each; Postgres its own tables, loaded beforehand),
@@ -37,9 +37,12 @@ ENGINES: Final = ("ours", "duckdb", "pandas", "postgres")
 TABLES: Final = tuple(INPUTS)
 OURS: Final = "ours"
 NEVER_LEFT_OUT: Final = (OURS, "duckdb")
-CANNOT: Final = {"market_margin": ("pandas",)}
+CANNOT: Final = {"market_margin": ("pandas",), "price_lead": ("pandas",)}
 """Engines in which a table was not written."""
-KEYS: Final = ("sr_id", "market_key", "specifier", "outcome_key", "platform", "observed_from")
+KEYS: Final = (
+    *("sr_id", "market_key", "specifier", "outcome_key", "platform", "observed_from"),
+    *("lead_type", "leader", "follower", "leader_at"),
+)
 WITHIN: Final = {"margin_reference_pct": 0.0051}
 """How far figures may differ: ours is rounded to two places.
 

@@ -12,7 +12,7 @@ from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS, build_adapters
 
-from . import _growth, backfill, cadence, cycle_cost, instance, marts, page, scrape, storage
+from . import _growth, backfill, board, cadence, cycle_cost, instance, marts, page, scrape, storage
 from . import normalise as benchmark
 from .__main__ import app
 from ._perturbed import CAPTURED, answers
@@ -63,7 +63,7 @@ def as_captured(samples: Path, platform: Platform, name: str, like: Answer) -> A
 
 def test_a_benchmark_is_chosen_by_name_and_names_are_listed_without_one(samples: Path) -> None:
     assert samples.is_dir()
-    assert {"backfill", "cadence", "cycle_cost", "marts", "normalise", "page", "scrape", "storage"} <= set(
+    assert {"backfill", "board", "cadence", "cycle_cost", "marts", "normalise", "page", "scrape", "storage"} <= set(
         CliRunner().invoke(app, []).output.split()
     )
     assert CliRunner().invoke(app, ["nothing"]).exit_code != 0
@@ -168,7 +168,7 @@ def test_derived_tables_are_measured_beside_engines_that_come_to_the_same_rows()
     assert (
         found["ratio_to_best"].keys()
         == found["tables"].keys()
-        == {"price_comparison", "standing_margins", "availability_gap", "market_margin"}
+        == {"price_comparison", "standing_margins", "availability_gap", "market_margin", "price_lead"}
     )
     for name, by_size in found["tables"].items():
         assert all(found["ratio_to_best"][name][size] > 0 for size in ("1", "2"))
@@ -181,7 +181,7 @@ def test_derived_tables_are_measured_beside_engines_that_come_to_the_same_rows()
         "... and that is said"
     )
     assert all(0 < found["peak_rss_mb"][size] < 500 for size in ("1", "2"))
-    assert marts.table(found).row_count == 3 * (4 + 2 + 2) + (3 + 2 + 1)
+    assert marts.table(found).row_count == 3 * (4 + 2 + 2) + 2 * (3 + 2 + 1)
 
 
 @pytest.mark.parametrize("engines", [["ours"], ["duckdb", "duckdb"]])
@@ -318,3 +318,12 @@ def test_the_coverage_page_is_measured_beside_the_same_file_without_its_script()
     assert found["page_mb"] > found["prices_mb"] > 0
     assert found["priced_fixtures"] == 54, "all that have not begun"
     assert page.table(found).row_count == len(found)
+
+
+@pytest.mark.browser
+def test_the_board_is_measured_from_its_first_row_to_a_derivation() -> None:
+    found = board.measure(fixtures=36, rounds=1, changes=1, boards=3, quiet_s=1)
+    figures = ("open_ms", "filter_ms", "slowest_filter_ms", "shown_after_commit_ms", "board_mb")
+    assert all(found[name] > 0 for name in figures)
+    assert found["quiet_core_share"] >= 0
+    assert board.table(found).row_count == len(found)

@@ -397,6 +397,7 @@ def test_definitions_that_cannot_be_loaded_are_one_clear_message(folder: Path):
         home_dir=folder / "home",
         embedded_durable=False,
         ui_port=free_port(),
+        board_port=0,
         database_url=None,
         dagster_database_url=None,
     )

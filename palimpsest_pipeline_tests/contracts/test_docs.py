@@ -28,7 +28,7 @@ STATUSES = DOCS / "reference" / "statuses.md"
 LIMITS = DOCS / "explanation" / "scraping.md"
 CONTRIBUTING = CHECKOUT / "CONTRIBUTING.md"
 PACKAGE = CHECKOUT / "palimpsest_pipeline"
-LANGUAGES = {"sh", "sql", "python", "text", "ini", "json", "csv", "toml"}
+LANGUAGES = {"sh", "sql", "python", "text", "ini", "json", "csv", "toml", "yaml"}
 MAX_README_BYTES = 8192
 GUIDES = [CHECKOUT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")]
 

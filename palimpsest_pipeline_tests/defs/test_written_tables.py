@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
@@ -13,6 +14,7 @@ from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
+from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS
 
 RECORD_SQL = """
 create table public.writes (at timestamptz not null, name text not null, columns text not null);
@@ -51,6 +53,7 @@ MACHINERY = {
 """What every step may write: signs of life, marks of what stands and what is due, failures and verdicts."""
 
 
+BETWEEN_CYCLES_S = 50 * 60
 IN_TROUBLE = {"core.rejects", "ops.host_state"}
 """Written when an answer is refused, or a host is in trouble: not in this world."""
 
@@ -59,22 +62,24 @@ IN_TROUBLE = {"core.rejects", "ops.host_state"}
 def written(
     postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, dict[str, set[str]]]]:
-    """By step of two full cycles and a slot: the tables that it wrote, each with the columns that it changed, or `*`
-    for whole rows.
+    """By step of two full cycles: the tables that it wrote, each with the columns that it changed, or `*` for whole rows.
+    Between the cycles all platforms suspend a fixture that they share.
     """
     with (
-        SimulatorProcess(30, 5, clock_offset_s=-3600) as simulator,
+        SimulatorProcess(30, 5, clock_offset_s=-BETWEEN_CYCLES_S) as simulator,
         pipelines(postgres, tmp_path_factory.mktemp("written")) as make,
         dg.DagsterInstance.ephemeral() as instance,
     ):
-        pipeline: Pipeline = make(simulator, clock_offset_s=-3600)
+        pipeline: Pipeline = make(simulator, clock_offset_s=-BETWEEN_CYCLES_S)
         with pipeline.connect() as conn:
             conn.execute(RECORD_SQL)
             for (table,) in conn.execute(TABLES_SQL).fetchall():
                 conn.execute(STATEMENTS_SQL.format(table=table).encode())
         found: defaultdict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-        for offset_s in (-3600, 0):
+        for offset_s in (-BETWEEN_CYCLES_S, 0):
             simulator.set_clock(offset_s)
+            if offset_s == 0:
+                _suspend_shared_fixture(simulator)
             now = make(simulator, clock_offset_s=offset_s)
             outcome = run_job(instance, now, "full_cycle", now.clock.now().date())
             assert outcome.success, outcome.error
@@ -84,6 +89,16 @@ def written(
                     for name, column in conn.execute(query, [begin, end]).fetchall():
                         found[step][name].add(column)
         yield found
+
+
+def _suspend_shared_fixture(simulator: SimulatorProcess) -> None:
+    """Choose one that kicks off in hours, so that who suspended it first is derived."""
+    soon, late = (datetime.now(UTC) + timedelta(hours=hours) for hours in (2, 48))
+    for fixture in simulator.fetch_truth()["fixtures"]:
+        if len(fixture["platforms"]) == len(PLATFORMS) and soon < datetime.fromisoformat(fixture["kickoff_at"]) < late:
+            simulator.run_script("suspend", fixture["sr_id"], platforms=PLATFORMS, lag_s=0, minutes=30)
+            return
+    raise AssertionError("no fixture is shared and kicks off in hours")
 
 
 def _spans(instance: dg.DagsterInstance, run_id: str) -> list[tuple[str, float, float]]:

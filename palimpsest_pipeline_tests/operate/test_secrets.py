@@ -46,6 +46,9 @@ NOWHERE: Final = "127.0.0.1:1"
 SECRETS: Final = {
     "DATABASE_URL": f"postgresql://me:{MARK}%2Fpw@{NOWHERE}/palimpsest?sslpassword={MARK}",
     "DAGSTER_DATABASE_URL": f"postgresql://me:{MARK}%2Fpw@{NOWHERE}/dagster?sslpassword={MARK}",
+    "BOARD_DATABASE_URL": f"postgresql://me:{MARK}%2Fpw@{NOWHERE}/palimpsest?sslpassword={MARK}",
+    "SENDER_DATABASE_URL": f"postgresql://me:{MARK}%2Fpw@{NOWHERE}/palimpsest?sslpassword={MARK}",
+    "BOARD_TOKEN": f"{MARK}-token-of-the-board",
     "CELERY_BROKER_URL": f"redis://:{MARK}%2Fpw@{NOWHERE}/0",
     "ALERT_WEBHOOK_URL": f"http://{NOWHERE}/services/{MARK}-path?token={MARK}-token",
     **{f"PLATFORM__{platform.upper()}__PROXY": f"http://{CREDENTIALS}@{NOWHERE}" for platform in PLATFORMS},

@@ -53,6 +53,9 @@ COLUMNS: Final = {
         *("home_team", "away_team", "kickoff", "outcome", "home_platform", "home_odds", "platform", "platform_odds"),
         *("comparable", "best_platform", "best_odds", "as_of"),
     ],
+    "closing_line_value_by_tournament": [
+        *("tournament", "country", "close_platform", "n_fixtures", "n_prices", "mean_clv", "mean_clv_power"),
+    ],
     "coverage_now": [
         "platform",
         "total",
@@ -109,6 +112,10 @@ COLUMNS: Final = {
             "share_beaten",
             "mean_below_best",
         ),
+    ],
+    "home_against_the_consensus": [
+        *("kickoff", "tournament", "home_team", "away_team", "outcome", "home_odds", "median_odds", "best_odds"),
+        *("n_platforms", "home_to_median", "home_minus_power", "value_to_bettor"),
     ],
     "how_old_are_our_prices": ["platform", "kicks_off", "n_fixtures", "youngest", "oldest"],
     "largest_moves_to_close": [
@@ -213,6 +220,10 @@ COLUMNS: Final = {
         ),
         *("current_odds", "peak_change_rel", "opened_at"),
     ],
+    "our_close_against_theirs": [
+        *("tournament", "country", "platform", "n_fixtures", "mean_home_to_platform", "mean_distance_power"),
+        *("home_margin", "platform_margin"),
+    ],
     "prices_at_an_instant": ["platform", "outcome_key", "odds", "is_active", "observed_at", "last_confirmed_at"],
     "suspended_only_with_us": [
         *(
@@ -254,6 +265,109 @@ COLUMNS: Final = {
             "message",
         ),
     ],
+    "closes_against_each_book": [
+        "country",
+        "tournament",
+        "platform",
+        "n_fixtures",
+        "n_prices",
+        "mean_difference",
+        "share_higher",
+        "share_lower",
+    ],
+    "margins_against_each_book": [
+        "country",
+        "tournament",
+        "platform",
+        "n_fixtures",
+        "home_margin",
+        "platform_margin",
+        "home_minus_platform",
+    ],
+    "markets_that_pay_below_93_percent": [
+        "kickoff",
+        "tournament",
+        "home_team",
+        "away_team",
+        "market",
+        "specifier",
+        "home_payout",
+        "best_competitor",
+        "best_payout",
+    ],
+    "match_results_of_the_next_six_hours": [
+        "kickoff",
+        "tournament",
+        "home_team",
+        "away_team",
+        "platform",
+        "home_win",
+        "draw",
+        "away_win",
+        "has_suspended",
+        "last_confirmed_at",
+    ],
+    "minutes_suspended_only_with_us": [
+        "kickoff",
+        "home_team",
+        "away_team",
+        "market_key",
+        "specifier",
+        "minutes",
+        "n_times",
+        "last_until",
+    ],
+    "moves_we_did_not_follow": [
+        "severity",
+        "opened_at",
+        "platform",
+        "kickoff",
+        "home_team",
+        "away_team",
+        "market",
+        "specifier",
+        "outcome",
+        "baseline_odds",
+        "current_odds",
+        "peak_change_rel",
+        "home_odds",
+        "platform_odds_now",
+    ],
+    "our_best_and_worst_prices": [
+        "side",
+        "kickoff",
+        "home_team",
+        "away_team",
+        "market",
+        "specifier",
+        "outcome",
+        "home_odds",
+        "best_competitor",
+        "best_competitor_odds",
+        "difference",
+        "n_compared",
+    ],
+    "over_under_in_the_last_hour": [
+        "observed_at",
+        "kickoff",
+        "home_team",
+        "away_team",
+        "platform",
+        "outcome_key",
+        "previous_odds",
+        "odds",
+        "change_rel",
+        "state",
+        "is_active",
+    ],
+    "tournaments_we_lack_soon": [
+        "country",
+        "tournament",
+        "home_lacks_tournament",
+        "n_missing",
+        "platforms",
+        "next_kickoff",
+    ],
     "who_lists_first": [
         "platform",
         "n_fixtures",
@@ -262,14 +376,42 @@ COLUMNS: Final = {
         "n_before_home",
         "share_censored",
     ],
+    "who_moves_first": ["market", "leader", "follower", "n_leads", "median_lag_s", "pct_of_pair"],
+    "steam_of_the_last_day": [
+        *("steam_at", "home_team", "away_team", "kickoff", "market", "specifier", "outcome", "first_platform"),
+        *("n_platforms", "platforms", "duration_s", "mean_rise"),
+    ],
+    "who_suspended_before_us": [
+        *("leader_at", "home_team", "away_team", "kickoff", "market", "specifier", "leader", "order_is_proven"),
+        *("lag_s", "lag_min_s", "lag_max_s", "lag_limited_by"),
+    ],
 }
+EXACT_CLOSES: Final = "update mart.open_close set close_quality = 'exact' where close_odds is not null"
+LEAD = """
+    insert into mart.price_lead
+    select sr_id, '{kind}', 'match_result', '', 'sportybet', 'betpawa', now() - interval '40 minutes', now() - interval '45 minutes',
+        now() - interval '20 minutes', now() - interval '25 minutes', '{outcome}', 0.5, 0.6, 0.5, 0.6, 1200, 900, 1500, 'polling',
+        {steam}, (effective_kickoff at time zone 'UTC')::date, 'v'
+    from core.fixtures limit 1
+"""
 MADE: Final = {
+    "closing_line_value_by_tournament": EXACT_CLOSES,
+    "our_close_against_theirs": EXACT_CLOSES,
+    "who_moves_first": LEAD.format(kind="move", outcome="home", steam="null, null"),
+    "steam_of_the_last_day": LEAD.format(kind="move", outcome="home", steam="now() - interval '40 minutes', 2"),
+    "who_suspended_before_us": LEAD.format(kind="suspension", outcome="", steam="null, null"),
     "arbitrage_now": """
         update mart.compared_listing set answered_at = now(), home_answered_at = now();
         update mart.price_comparison
         set arb = true, best_odds_milli = array_fill(4000, array[cardinality(best_odds_milli)])
         where best_platform is not null
             and line_id in (select line_id from ops.market_lines join core.markets using (market_id) where market_key = 'match_result')
+    """,
+    "closes_against_each_book": "update mart.open_close set close_quality = 'exact' where close_odds is not null",
+    "markets_that_pay_below_93_percent": "update mart.price_comparison set home_margin = 0.1 where home_margin is not null",
+    "minutes_suspended_only_with_us": """
+        update mart.availability_interval set state = 'suspended'
+        where platform = palimpsest.home_platform() and state = 'offered' and market_key = 'match_result'
     """,
     "matches_that_look_wrong": "update mart.coverage_fixture set suspect_code = 'home_away_swapped'",
 }
@@ -381,6 +523,51 @@ def test_the_analyst_gets_an_answer_to_each_example_question(name: str, world: P
         cursor = conn.execute(QUERIES[name].encode())
         assert [column.name for column in cursor.description or ()] == COLUMNS[name]
         assert cursor.fetchone() is not None
+
+
+def test_at_its_own_close_a_price_has_no_closing_line_value(world: Pipeline) -> None:
+    query = """
+        select count(*) as n, bool_and(abs(v.clv) < 1e-12 and v.clv_power is not distinct from c.close_odds::float8 * c.fair_power - 1) as is_nought
+        from (select distinct sr_id, platform, close_last_confirmed_at from closing_prices) k
+        cross join lateral closing_line_value(k.close_last_confirmed_at, k.sr_id, seller => k.platform) v
+        join closing_prices c
+            on (c.sr_id, c.platform, c.market_key, c.specifier, c.outcome_key) = (v.sr_id, k.platform, v.market_key, v.specifier, v.outcome_key)
+        where v.close_platform = k.platform
+    """
+    with world.connect() as conn, conn.transaction(force_rollback=True):
+        conn.execute(EXACT_CLOSES)
+        conn.execute(f"set local role {roles.ANALYST}".encode())
+        conn.execute("set local search_path = palimpsest, mart")
+        ((n, is_nought),) = conn.execute(query.encode()).fetchall()
+        ((n_closes,),) = conn.execute("select count(*) from closing_prices").fetchall()
+    assert is_nought
+    assert n == n_closes > 100
+
+
+def test_the_consensus_is_made_of_the_fair_prices(analyst: psycopg.Connection) -> None:
+    query = """
+        select count(*) as n, bool_and(c.median_power between p.lowest - 1e-12 and p.highest + 1e-12) as is_between,
+            bool_and(c.best_power = p.lowest) as is_lowest, bool_and(c.n_fair = p.n) as is_counted
+        from consensus c
+        join (
+            select sr_id, market_key, specifier, outcome_key, min(fair_power) as lowest, max(fair_power) as highest, count(fair_power) as n
+            from fair_prices where is_in_consensus and not is_home group by 1, 2, 3, 4
+        ) p using (sr_id, market_key, specifier, outcome_key)
+        where p.n > 0
+    """
+    (told,) = rows(analyst, query)
+    assert told["n"] > 100
+    assert (told["is_between"], told["is_lowest"], told["is_counted"]) == (True, True, True)
+    margins = """
+        select bool_and(abs(s - k) < 1e-9) as adds_up, count(*) as n from (
+            select sum(f.fair_power) as s, min(m.winners_k) as k
+            from fair_prices f join markets m using (market_key) where f.fair_power is not null
+            group by f.sr_id, f.market_key, f.specifier, f.platform
+        ) sums
+    """
+    (told,) = rows(analyst, margins)
+    assert told["adds_up"]
+    assert told["n"] > 100
 
 
 def test_the_rows_of_every_view_differ_by_the_key_that_it_names(analyst: psycopg.Connection) -> None:

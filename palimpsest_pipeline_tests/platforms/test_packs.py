@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from palimpsest_pipeline.domain.enums import Platform
-from palimpsest_pipeline.platforms.packs import PackError, find_folder, load_packs, read_pack, read_packs
+from palimpsest_pipeline.platforms.packs import PackError, PackPlatform, find_folder, load_packs, read_pack, read_packs
 from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET
 
 GROUP = "palimpsest.platforms"
@@ -139,3 +139,27 @@ def test_two_packs_of_one_name_are_an_error() -> None:
 def test_a_module_without_a_folder_is_no_pack() -> None:
     with pytest.raises(PackError, match="no package with a folder"):
         find_folder("csv")
+
+
+@pytest.mark.parametrize(
+    ("template", "url"),
+    [
+        ("{base_url}/event/{external_id}", "https://ug.lion.example/event/{external_id}"),
+        ("https://www.lion.example/#/m?id={external_id}", "https://www.lion.example/#/m?id={external_id}"),
+    ],
+)
+def test_the_page_of_an_event_is_on_the_site_of_the_country(tmp_path: Path, template: str, url: str) -> None:
+    pack = read_pack("lion", write_pack(tmp_path, SOUND.replace("trust = 90", f'trust = 90\nevent_url = "{template}"')))
+    assert PackPlatform(Platform("lion-ug"), pack, "ug").event_url == url
+    plain = read_pack("lion", write_pack(tmp_path / "plain"))
+    assert PackPlatform(Platform("lion"), plain, "ke").event_url is None
+    assert load_packs().platforms[BET9JA].event_url == "https://sports.bet9ja.com/event/{external_id}"
+
+
+@pytest.mark.parametrize(
+    "template", ["javascript:alert({external_id})", "{base_url}/event", "{base_url}/\\u0022{external_id}"]
+)
+def test_an_address_of_an_event_is_an_http_url_with_its_id(tmp_path: Path, template: str) -> None:
+    text = SOUND.replace("trust = 90", f'trust = 90\nevent_url = "{template}"')
+    with pytest.raises(PackError, match=r"pack.toml:6: event_url .* is not an address with the event's id"):
+        read_pack("lion", write_pack(tmp_path, text))

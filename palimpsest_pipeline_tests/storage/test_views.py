@@ -384,7 +384,7 @@ def test_keys_have_one_name_in_every_view(conn: psycopg.Connection) -> None:
         assert [view for view, columns in views.items() if other in columns and key not in columns] == []
     of_tournaments, under_keys_alone = (
         {"tournaments", "competitor_tournaments", "event_scrape_status"},
-        {"compared_prices", "compared_gaps", "best_price_platforms"},
+        {"compared_prices", "compared_fair_prices", "compared_gaps", "best_price_platforms"},
     )
     of_fixtures = {view for view, columns in views.items() if "sr_id" in columns} - of_tournaments - under_keys_alone
     assert {"events", "coverage_events", "price_changes", "open_close", "lead_time"} < of_fixtures

@@ -1,6 +1,7 @@
-"""The asset of alerts to traders, and the checks of the rules that hold on every row of its table."""
+"""The assets of alerts to traders and of price leads, and the checks of rules that hold on alerts."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Final
 
@@ -12,6 +13,7 @@ from palimpsest_pipeline.metrics.alerts import odds_alert_laws as laws
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.marts import odds_alerts
 from palimpsest_pipeline.storage.marts import odds_alerts as stored
+from palimpsest_pipeline.storage.marts import price_leads
 
 from ..asset_metadata import build_metadata, build_table_metadata
 from ..core.assets import matched_events, odds_snapshots
@@ -19,35 +21,61 @@ from ..plots import draw_plots
 from .checks import build_check_result
 
 
-@dg.asset(
-    key=stored.ODDS_ALERT_TABLE.split("."),
-    deps=[odds_snapshots, matched_events],
-    group_name="mart",
-    kinds={"polars", "postgres"},
-    metadata=build_table_metadata(stored.ODDS_ALERT_TABLE),
-)
-def odds_alert(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
-    """Alerts to traders: moving prices, disagreeing books, and markets and listings that disappear.
+def _build_asset(table: str, description: str) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        table.split("."),
+        description=description,
+        deps=[odds_snapshots, matched_events],
+        group_name="mart",
+        kinds={"polars", "postgres"},
+        metadata=build_table_metadata(table),
+    )
 
-    A run derives the alerts of the due fixtures.
-    """
+
+@dg.multi_asset(
+    name="moved_prices",
+    specs=[
+        _build_asset(
+            stored.ODDS_ALERT_TABLE,
+            "Alerts to traders: moving prices, disagreeing books, and markets and listings that disappear.",
+        ),
+        _build_asset(
+            price_leads.PRICE_LEAD_TABLE,
+            "Pairs of platforms that moved alike or suspended the same market: which was first, and by how long.",
+        ),
+    ],
+)
+def moved_prices(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]):
+    """Alerts and price leads of the due fixtures, from one reading of their history."""
     derivation = odds_alerts.derive_alerts(pipeline)
     context.log.info(
         f"{derivation.n_fixtures} fixtures derived in {derivation.seconds:.1f} s, {derivation.n_watched} near enough to"
-        f" kickoff; {dict(derivation.rows_by_type)}"
+        f" kickoff; alerts: {dict(derivation.rows_by_type)}; price leads: {derivation.lead_rows}"
     )
     with pipeline.connect() as conn:
-        n_rows, open_by_severity = stored.count_alerts(conn)
+        n_alerts, open_by_severity = stored.count_alerts(conn)
         opened = stored.count_opened_by_hour(conn)
-    counts = {f"open_{level.value}": open_by_severity.get(level.value, 0) for level in OddsAlertLevel}
-    figures = {
+        leads_by_type = price_leads.count_leads(conn)
+    shared = {
         "fixtures_derived": derivation.n_fixtures,
         "fixtures_watched": derivation.n_watched,
-        "rows_written": derivation.rows_by_type.total(),
         "derive_s": round(derivation.seconds, 3),
     }
-    return dg.MaterializeResult(
-        metadata=build_metadata(n_rows, **figures, **counts, **draw_plots(opened_by_hour=opened))
+    counts = {f"open_{level.value}": open_by_severity.get(level.value, 0) for level in OddsAlertLevel}
+    yield dg.MaterializeResult(
+        asset_key=stored.ODDS_ALERT_TABLE.split("."),
+        metadata=build_metadata(
+            n_alerts,
+            rows_written=derivation.rows_by_type.total(),
+            **shared,
+            **counts,
+            **draw_plots(opened_by_hour=opened),
+        ),
+    )
+    written = {f"rows_{kind}": n for kind, n in asdict(derivation.lead_rows).items()}
+    yield dg.MaterializeResult(
+        asset_key=price_leads.PRICE_LEAD_TABLE.split("."),
+        metadata=build_metadata(sum(leads_by_type.values()), **written, **shared, **leads_by_type),
     )
 
 

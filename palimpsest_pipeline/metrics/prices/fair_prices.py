@@ -19,6 +19,8 @@ import polars as pl
 
 from palimpsest_pipeline.domain.price_numbers import EVENS_MILLI
 
+from .margins import compute_market_margins
+
 FAIR_SCHEMA: Final[dict[str, pl.DataType]] = {
     "ordinal": pl.Int16(),
     "odds_milli": pl.Int32(),
@@ -26,10 +28,15 @@ FAIR_SCHEMA: Final[dict[str, pl.DataType]] = {
     "fair_power": pl.Float64(),
     "fair_shin": pl.Float64(),
 }
-NEWTON_STEPS: Final = 12
-"""Number of Newton steps for n and z.
+MAX_NEWTON_STEPS: Final = 50
+"""Maximum number of Newton steps for n and z. Markets with usual margins need five.
 
-Both equations are convex, so the iteration cannot diverge. For plausible margins, this many steps reach rounding error.
+Both equations are convex, so the iteration cannot diverge.
+"""
+LAST_STEP: Final = 1e-10
+"""A market whose step was smaller than this is solved.
+
+Each step squares the error, so the next would be below rounding error.
 """
 
 _INVERSE: Final = pl.col("inverse")
@@ -59,6 +66,17 @@ def compute_fair_probabilities(margins: pl.DataFrame, keys: Sequence[str]) -> pl
     return rows.explode(*FAIR_SCHEMA).with_columns(pl.col(name).cast(dtype) for name, dtype in FAIR_SCHEMA.items())
 
 
+def add_fair_probabilities(prices: pl.DataFrame, keys: Sequence[str], sets: pl.DataFrame) -> pl.DataFrame:
+    """Return `prices` with fair_multiplicative, fair_power and fair_shin, in the same order.
+
+    `prices` has `keys` (market_id among them), outcome, ordinal, odds_milli and state, as `compute_market_margins`
+    takes them; more columns are kept. `sets` has the columns `OUTCOME_SETS_SCHEMA`. The new columns are null where a
+    market has no margin. Raises ValueError when an outcome of a market appears twice.
+    """
+    fair = compute_fair_probabilities(compute_market_margins(prices, keys, sets), keys).drop("odds_milli")
+    return prices.join(fair, on=[*keys, "ordinal"], how="left", maintain_order="left")
+
+
 def compute_multiplicative_share() -> pl.Expr:
     """Return the factor that turns the inverse of a price into its fair_multiplicative.
 
@@ -69,18 +87,13 @@ def compute_multiplicative_share() -> pl.Expr:
 
 def _add_power(markets: pl.DataFrame) -> pl.DataFrame:
     """Return `markets` with `fair_power`: solve log(sum(r ** n)) = log(k), which is nearly linear in n."""
-    log = pl.col("log")
-    markets = markets.with_columns(log=_INVERSE.list.eval(pl.element().log()), n=pl.lit(1.0)).with_columns(
-        fair_power=_INVERSE
-    )
-    for _ in range(NEWTON_STEPS):
-        power = pl.col("fair_power")
-        total = power.list.sum()
-        step = total * (total / pl.col("winners_k")).log() / (power * log).list.sum()
-        markets = markets.with_columns(n=pl.col("n") - step).with_columns(
-            fair_power=(log * pl.col("n")).list.eval(pl.element().exp())
-        )
-    return markets.drop("log", "n")
+    log, power = pl.col("log"), pl.col("fair_power")
+    total = power.list.sum()
+    return _solve(
+        markets.with_columns(log=_INVERSE.list.eval(pl.element().log()), fair_power=_INVERSE, unknown=pl.lit(1.0)),
+        step=total * (total / pl.col("winners_k")).log() / (power * log).list.sum(),
+        fair_power=(log * pl.col("unknown")).list.eval(pl.element().exp()),
+    ).drop("log", "unknown")
 
 
 def _add_shin(markets: pl.DataFrame) -> pl.DataFrame:
@@ -89,14 +102,32 @@ def _add_shin(markets: pl.DataFrame) -> pl.DataFrame:
     Here a = r**2/S, and q is the square root. The equation says that the p add up to 1, without the division by 1 - z.
     z = 1 solves it too for all prices; from z = 0 the steps converge to the other solution.
     """
-    a, q, z, n_above_two = pl.col("a"), pl.col("q"), pl.col("z"), pl.col("more")
+    a, q, z, n_above_two = pl.col("a"), pl.col("q"), pl.col("unknown"), pl.col("n_above_two")
     root = (a * (4 * (1 - z)) + z * z).list.eval(pl.element().sqrt())
     markets = markets.with_columns(
         a=_INVERSE * _INVERSE / pl.col("sum_inverse"),
-        z=pl.when(pl.col("winners_k") == 1).then(0.0),
-        more=_INVERSE.list.len().cast(pl.Int64) - 2,
+        unknown=pl.when(pl.col("winners_k") == 1).then(0.0),
+        n_above_two=_INVERSE.list.len().cast(pl.Int64) - 2,
     ).with_columns(q=root)
-    for _ in range(NEWTON_STEPS):
-        step = (q.list.sum() - 2 - n_above_two * z) / (((a * -2.0 + z) / q).list.sum() - n_above_two)
-        markets = markets.with_columns(z=z - step).with_columns(q=root)
-    return markets.with_columns(fair_shin=a * 2.0 / (q + z)).drop("a", "q", "z", "more")
+    step = (q.list.sum() - 2 - n_above_two * z) / (((a * -2.0 + z) / q).list.sum() - n_above_two)
+    # Both forms are equal. Neither subtracts two numbers that are nearly equal.
+    fair = pl.when(z < 0).then((q - z) / (2 * (1 - z))).otherwise(a * 2.0 / (q + z))
+    return _solve(markets, step, q=root).with_columns(fair_shin=fair).drop("a", "q", "unknown", "n_above_two")
+
+
+def _solve(markets: pl.DataFrame, step: pl.Expr, **terms: pl.Expr) -> pl.DataFrame:
+    """Return `markets` with `unknown` solved by Newton's method, and `terms` computed from it.
+
+    A solved market stays as it is while others are solved, so the result of a market never depends on the others.
+    """
+    markets = markets.with_columns(step=pl.lit(float("inf")))
+    for _ in range(MAX_NEWTON_STEPS):
+        is_open = pl.col("step").abs() >= LAST_STEP
+        markets = (
+            markets.with_columns(step=pl.when(is_open).then(step).otherwise(0.0))
+            .with_columns(unknown=pl.col("unknown") - pl.col("step"))
+            .with_columns(**terms)
+        )
+        if not markets.select(is_open.any()).item():
+            break
+    return markets.drop("step")

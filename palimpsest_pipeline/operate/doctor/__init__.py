@@ -19,6 +19,7 @@ from .machine import (
 from .orchestration import check_dagster, check_definitions, load_definitions
 from .packs import check_packs
 from .platform_hosts import check_platforms
+from .push import check_push
 from .stores import (
     check_alerts,
     check_clock,
@@ -63,6 +64,7 @@ CHECKS_BY_NAME: dict[str, Check] = {
     "memory": check_memory,
     "ui": check_ui_port,
     "alerts": check_alerts,
+    "push": check_push,
     "celery": check_broker,
 }
 """The checks, by the name of their first finding, in the order in which a user should solve problems."""

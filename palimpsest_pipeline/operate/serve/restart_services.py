@@ -3,6 +3,7 @@
 Imports no Dagster; only the names of its commands are used.
 """
 
+import math
 import os
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from typing import Final
 from palimpsest_pipeline.defs.repository_origin import LOCATION_NAME
 from palimpsest_pipeline.runtime.processes import KnownProcess
 
-from .service_record import CODE_SERVER, DAEMON, WEB_SERVER, ServeError
+from .service_record import BOARD, CODE_SERVER, DAEMON, SENDER, WEB_SERVER, ServeError
 
 DEFINITIONS_MODULE: Final = "palimpsest_pipeline.definitions"
 WORKSPACE_TEMPLATE: Final = """\
@@ -33,11 +34,23 @@ DEATHS_WINDOW_S: Final = 300.0
 TAIL_BYTES: Final = 8192
 TAIL_LINES: Final = 3
 
+OPTIONAL_CHILDREN: Final = frozenset({BOARD})
+"""Children without which the pipeline works. When one dies again and again, the others go on."""
+
 Say = Callable[[str], None]
 
 
-def build_commands(folder: Path, port: int, definitions: str = DEFINITIONS_MODULE) -> dict[str, tuple[str, ...]]:
+def build_commands(
+    folder: Path,
+    port: int,
+    definitions: str = DEFINITIONS_MODULE,
+    *,
+    has_sender: bool = False,
+    with_board: bool = False,
+) -> dict[str, tuple[str, ...]]:
     """Return the command of each child, with its arguments.
+
+    The sender of messages is one of them with `has_sender`, the traders' board with `with_board`.
 
     Also write the workspace file, which contains the path of the code server's socket.
     """
@@ -56,6 +69,8 @@ def build_commands(folder: Path, port: int, definitions: str = DEFINITIONS_MODUL
         CODE_SERVER: ("dagster", "api", "grpc", "--socket", str(socket_path), *code_arguments),
         WEB_SERVER: ("dagster-webserver", "-h", "127.0.0.1", "-p", str(port), "-w", str(workspace)),
         DAEMON: ("dagster-daemon", "run", "-w", str(workspace)),
+        **({SENDER: ("palimpsest", "odds-alerts", "send")} if has_sender else {}),
+        **({BOARD: ("palimpsest", "board")} if with_board else {}),
     }
 
 
@@ -100,7 +115,8 @@ class ChildProcesses:
     def start_due(self) -> dict[str, KnownProcess]:
         """Start the children that have not started or have died, once their pause is over.
 
-        Return the new processes by name. Raises ServeError when a child dies again and again.
+        Return the new processes by name. Raises ServeError when a child dies again and again, unless it is optional.
+        The sender is started again without end, the board stays down.
         """
         now, started = time.monotonic(), {}
         for child in self._children:
@@ -108,6 +124,12 @@ class ChildProcesses:
                 child.process = None
                 child.deaths.append(now)
                 pause = compute_pause_s(child.deaths, now)
+                if pause is None and child.name == SENDER:
+                    pause = MAX_PAUSE_S
+                if pause is None and child.name in OPTIONAL_CHILDREN:
+                    child.due_at_s = math.inf
+                    self._say(f"the {child.name} died {MAX_DEATHS} times, and stays down: {self._quote_log(child)}")
+                    continue
                 if pause is None:
                     raise ServeError(
                         f"the {child.name} died {MAX_DEATHS} times in {DEATHS_WINDOW_S / 60:.0f} minutes: "

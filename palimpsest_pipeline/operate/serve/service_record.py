@@ -20,6 +20,11 @@ STOPPING_LOG_FILE: Final = "stopping.log"
 CODE_SERVER: Final = "code-server"
 WEB_SERVER: Final = "webserver"
 DAEMON: Final = "daemon"
+SENDER: Final = "push-sender"
+"""The process that sends messages to traders. It runs only when there are rules."""
+BOARD: Final = "board"
+UI_PORT_VARIABLE: Final = "PALIMPSEST_UI_PORT"
+BOARD_PORT_VARIABLE: Final = "PALIMPSEST_BOARD_PORT"
 
 
 class ServeError(PalimpsestError):
@@ -111,16 +116,16 @@ def take_requested_wait_s(home: Path, otherwise: float) -> float:
         (home / STOP_FILE).unlink(missing_ok=True)
 
 
-def check_port(port: int) -> None:
-    """Raise ServeError when another program already listens on loopback at `port`."""
+def check_port(port: int, variable: str = UI_PORT_VARIABLE) -> None:
+    """Raise ServeError when another program already listens on loopback at `port`, which `variable` sets."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
+            choice = f"--port ({variable})" if variable == UI_PORT_VARIABLE else variable
             raise ServeError(
-                f"port {port} is in use: stop the program that uses it, or choose another port with --port "
-                "(PALIMPSEST_UI_PORT)"
+                f"port {port} is in use: stop the program that uses it, or choose another port with {choice}"
             ) from error
 
 

@@ -17,7 +17,7 @@ from palimpsest_pipeline.defs.run_heartbeat import RUNNING_STATUSES
 from palimpsest_pipeline.runtime.processes import stop_process_tree
 from palimpsest_pipeline.runtime.run_tags import ENDED_WITH_SERVER_TAG, is_resting
 
-from .service_record import CODE_SERVER, DAEMON, WEB_SERVER, ServiceRecord
+from .service_record import BOARD, CODE_SERVER, DAEMON, SENDER, WEB_SERVER, ServiceRecord
 
 MAX_CANCEL_WAIT_S: Final = 30.0
 """Seconds for a run that is asked to end to store the answers that have arrived."""
@@ -62,7 +62,7 @@ def stop_services(
             _end_runs(instance, serving.socket, wait_s, cancel_wait_s, say)
         except SQLAlchemyError as error:
             say(f"runs under way cannot be listed: {str(error.__cause__ or error).strip().partition(chr(10))[0]}")
-    for name in (WEB_SERVER, CODE_SERVER):
+    for name in (BOARD, SENDER, WEB_SERVER, CODE_SERVER):
         _end_child(serving, name)
 
 

@@ -12,14 +12,16 @@ from typing import Final
 import dagster as dg
 
 from palimpsest_pipeline.defs.instance import open_instance
-from palimpsest_pipeline.pipeline.context import make_home
+from palimpsest_pipeline.pipeline.context import Pipeline, make_home
 from palimpsest_pipeline.runtime.processes import KnownProcess
 from palimpsest_pipeline.runtime.signals import DeferredSignals
 from palimpsest_pipeline.settings import Settings
 
+from .metrics_writer import MetricsWriter
 from .readiness import query_readiness
 from .restart_services import DEFINITIONS_MODULE, ChildProcesses, Say, build_commands
 from .service_record import (
+    BOARD_PORT_VARIABLE,
     STOPPING_LOG_FILE,
     ServeError,
     ServiceRecord,
@@ -94,24 +96,29 @@ def run_services(
     say: Say,
     *,
     definitions: str = DEFINITIONS_MODULE,
+    has_sender: bool = False,
     timeout_s: float = START_TIMEOUT_S,
 ) -> Iterator[Supervisor]:
     """Run Dagster inside the block; all its processes have ended after the block.
 
-    The children run in the folder `cwd`, where Dagster and the settings read a `.env`. Their databases must be running.
-    A KeyboardInterrupt ends the block and is not raised further.
+    With `has_sender`, messages to traders are sent too. The children run in the folder `cwd`, where Dagster and the
+    settings read a `.env`. Their databases must be running. A KeyboardInterrupt ends the block and is not raised
+    further.
     """
     home = make_home(settings)
     check_not_serving(home)
     check_port(settings.ui_port)
+    if settings.board_port:
+        check_port(settings.board_port, BOARD_PORT_VARIABLE)
     began = time.time()
     with open_instance(settings, pooled=False) as instance, _handle_signals():
         stop_left_services(home, instance, say)
         # The path of a socket must be short, and the home folder may have a long path.
         folder = Path(tempfile.mkdtemp(prefix="palimpsest-"))
-        children = ChildProcesses(
-            home, folder, build_commands(folder, settings.ui_port, definitions), environment, cwd, say
+        commands = build_commands(
+            folder, settings.ui_port, definitions, has_sender=has_sender, with_board=settings.board_port > 0
         )
+        children = ChildProcesses(home, folder, commands, environment, cwd, say)
         record = ServiceRecord(
             KnownProcess.from_pid(os.getpid()), {}, f"http://127.0.0.1:{settings.ui_port}", str(folder)
         )
@@ -120,7 +127,7 @@ def run_services(
         try:
             supervisor.restart_children()  # the first call starts all of them
             supervisor.wait_until_up(timeout_s)
-            with suppress(KeyboardInterrupt):
+            with suppress(KeyboardInterrupt), MetricsWriter(Pipeline(settings), instance):
                 yield supervisor
         finally:
             _stop_on_request(home, supervisor.record, instance, say)

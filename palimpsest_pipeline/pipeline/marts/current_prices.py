@@ -27,8 +27,11 @@ from palimpsest_pipeline.storage.marts import current_prices
 from palimpsest_pipeline.storage.marts.current_prices import COMPARISON_TABLE, GAP_TABLE, LISTING_TABLE, FixtureState
 from palimpsest_pipeline.storage.odds.market_lines import LineCache
 from palimpsest_pipeline.storage.odds.reader import OddsHistoryReader
+from palimpsest_pipeline.storage.push.sources import GAPS
 
 from ..context import Pipeline
+from ..push.enqueue import enqueue_events, has_rules
+from ..push.rules import refresh_rules
 from .fixture_attempts import FixtureAttempts
 from .fixture_shares import derive_shares
 from .vocabulary_frames import build_vocabulary_frames
@@ -98,6 +101,7 @@ def derive_prices(pipeline: Pipeline, sr_ids: Sequence[int] | None = None, *, wa
     fixtures stay due.
     """
     began, derivation, attempts = time.monotonic(), PriceDerivation(), FixtureAttempts(PRICES_PRODUCT)
+    refresh_rules(pipeline)
     with pipeline.connect() as conn:
         dirty_fixtures.mark_fixtures_of_other_home(conn, pipeline.settings.home_platform, pipeline.clock.now())
         conn.commit()
@@ -152,7 +156,7 @@ def _derive_batch(
     The due fixtures and the kickoffs are part of this read, so a kickoff that moves meanwhile cannot affect only a part
     of the rows.
     """
-    derivation = PriceDerivation()
+    derivation, unnamed = PriceDerivation(), list[int]()
     with open_snapshot(conn):
         marks = dirty_fixtures.read_marks(conn, PRICES_PRODUCT, batch)
         upcoming = set(current_prices.read_upcoming_fixtures(conn, pipeline.clock.now(), batch))
@@ -168,6 +172,13 @@ def _derive_batch(
             written = current_prices.replace_rows(conn, due, frames, cache)
             derivation.n_fixtures, derivation.n_flips = len(due), written.n_flips
             derivation.add_rows(written.rows)
+            enqueue_events(pipeline, conn, GAPS.terms.name, due)
+            unnamed = current_prices.read_fixtures_with_unnamed_gaps(conn, due) if has_rules(conn, GAPS) else []
+    if unnamed:
+        # The snapshot lacks the names of lines that were created during it. The fixtures are still due, so their
+        # messages are not lost if this process ends before.
+        with conn.transaction():
+            enqueue_events(pipeline, conn, GAPS.terms.name, unnamed)
     dirty_fixtures.unmark_fixtures(conn, PRICES_PRODUCT, marks)
     return derivation
 

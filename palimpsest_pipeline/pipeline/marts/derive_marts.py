@@ -30,9 +30,12 @@ from palimpsest_pipeline.storage.derivation import derived_products
 from palimpsest_pipeline.storage.ledger import rejected_answers
 from palimpsest_pipeline.storage.marts import cycle_marts, mapping_ledger, mart_reader, quality_inputs
 from palimpsest_pipeline.storage.odds import book_sizes
+from palimpsest_pipeline.storage.push.sources import COVERAGE
 
 from ..context import Pipeline
 from ..ingest import cycle_frames
+from ..push.enqueue import enqueue_events
+from ..push.rules import refresh_rules
 
 COVERAGE_SCOPES: Final = (Scope.FULL, Scope.RECORDED)
 """Scopes of the cycles for which coverage is derived.
@@ -102,6 +105,8 @@ def derive_coverage(pipeline: Pipeline, conn: psycopg.Connection, manifest: Mani
             frame.with_columns(mapping_version=pl.lit(pipeline.vocabulary.version)),
         )
     derived_products.mark_carrying_cycles_due(conn, COVERAGE_PRODUCT, manifest.cycle_id, universe.CARRY_LIMIT)
+    refresh_rules(pipeline)
+    enqueue_events(pipeline, conn, COVERAGE.terms.name, [manifest.cycle_id])
     return written
 
 

@@ -1,4 +1,6 @@
-"""Alerts to traders, updated for due fixtures and for fixtures that have begun.
+"""Alerts to traders and price leads, updated for due fixtures and for fixtures that have begun.
+
+Both are derived from one reading of the fixtures' history, in one transaction.
 
 Belongs here: selecting the fixtures, and reading, computing and writing a group of them. Does not belong here: the
 rules (`metrics`), assets, Dagster.
@@ -18,14 +20,19 @@ import psycopg
 from palimpsest_pipeline.domain.enums import FixtureProduct
 from palimpsest_pipeline.domain.instants import get_day_start
 from palimpsest_pipeline.metrics.alerts.odds_alerts import ODDS_ALERTS_SCHEMA, OddsAlertRules, find_odds_alerts
+from palimpsest_pipeline.metrics.prices.price_leads import PRICE_LEADS_SCHEMA, PriceLeadRules, find_price_leads
 from palimpsest_pipeline.storage.catalog.fixtures import read_suspects
 from palimpsest_pipeline.storage.db.locks import hold_lock, open_snapshot
+from palimpsest_pipeline.storage.db.row_differences import WriteCounts
 from palimpsest_pipeline.storage.derivation import dirty_fixtures
-from palimpsest_pipeline.storage.marts import lifecycle
+from palimpsest_pipeline.storage.marts import lifecycle, price_leads
 from palimpsest_pipeline.storage.marts import odds_alerts as stored
 from palimpsest_pipeline.storage.odds.reader import OddsHistoryReader
+from palimpsest_pipeline.storage.push.sources import ODDS_ALERTS, PRICE_LEADS
 
 from ..context import Pipeline
+from ..push.enqueue import enqueue_events
+from ..push.rules import refresh_rules
 from .fixture_attempts import FixtureAttempts
 from .fixture_shares import derive_shares
 from .listing_batches import ROWS_PER_BATCH, batch_listings
@@ -45,7 +52,9 @@ class AlertDerivation:
     n_watched: int = 0
     """Fixtures among them whose kickoff is near enough, so that alerts were computed from their history."""
     rows_by_type: Counter[str] = field(default_factory=Counter)
-    """Rows written, by alert_type."""
+    """Alerts written, by alert_type."""
+    lead_rows: WriteCounts = field(default_factory=WriteCounts)
+    """Rows of price leads that were written."""
     seconds: float = 0.0
 
     def add(self, part: "AlertDerivation") -> None:
@@ -53,6 +62,20 @@ class AlertDerivation:
         self.n_fixtures += part.n_fixtures
         self.n_watched += part.n_watched
         self.rows_by_type += part.rows_by_type
+        self.lead_rows += part.lead_rows
+
+
+def build_lead_rules(pipeline: Pipeline) -> PriceLeadRules:
+    settings = pipeline.settings
+    return PriceLeadRules(
+        min_rise=settings.price_lead_min_rise,
+        window=timedelta(minutes=settings.price_lead_window_minutes),
+        steam_window=timedelta(minutes=settings.price_lead_steam_minutes),
+        steam_platforms=settings.price_lead_steam_platforms,
+        silence_limit=timedelta(minutes=settings.not_observed_after_minutes),
+        watch_before_kickoff=timedelta(days=settings.odds_alert_days),
+        main_markets=pipeline.main_markets,
+    )
 
 
 def build_rules(pipeline: Pipeline) -> OddsAlertRules:
@@ -71,16 +94,17 @@ def build_rules(pipeline: Pipeline) -> OddsAlertRules:
 
 
 def derive_alerts(pipeline: Pipeline) -> AlertDerivation:
-    """Replace the alerts of due fixtures, and close open alerts of begun fixtures, soonest kickoff first.
+    """Update alerts and price leads of due fixtures, and close open alerts of begun fixtures.
 
-    The fixtures are split into two halves, which two threads derive in groups. Each group is one transaction.
-    Afterwards its fixtures are no longer due, unless a cycle made them due again meanwhile. If the function fails,
-    finished groups stay written. If the caller is interrupted, each half finishes its present group and starts no
-    other. If another process derives the same half, this one waits before each group. Raises NotDerived at the end when
-    a group failed: its fixtures stay due.
+    The soonest kickoffs come first. The fixtures are split into two halves, which two threads derive in groups. Each
+    group is one transaction, which also stores the messages that rules select. Afterwards its fixtures are no longer
+    due, unless a cycle made them due again meanwhile. If the function fails, finished groups stay written. If the
+    caller is interrupted, each half finishes its present group and starts no other. If another process derives the same
+    half, this one waits before each group. Raises NotDerived at the end when a group failed: its fixtures stay due.
     """
     began, derivation, attempts = time.monotonic(), AlertDerivation(), FixtureAttempts(PRODUCT)
-    rules = build_rules(pipeline)
+    rules, lead_rules = build_rules(pipeline), build_lead_rules(pipeline)
+    refresh_rules(pipeline)
     with pipeline.database.connect(autocommit=True) as conn:
         known_until = stored.read_known_until(conn)
         if known_until is None:
@@ -89,6 +113,7 @@ def derive_alerts(pipeline: Pipeline) -> AlertDerivation:
             for lock in stored.FIXTURE_LOCKS:
                 locks.enter_context(hold_lock(conn, lock))
             stored.remove_orphans(conn)
+            price_leads.remove_orphans(conn)
         due = stored.read_due_fixtures(conn, dirty_fixtures.read_marks(conn, PRODUCT)["sr_id"].to_list(), known_until)
     watched_until, n = known_until + rules.watch_before_kickoff, len(stored.FIXTURE_LOCKS)
     batches_by_lock = {
@@ -96,7 +121,7 @@ def derive_alerts(pipeline: Pipeline) -> AlertDerivation:
         for place, lock in enumerate(stored.FIXTURE_LOCKS)
     }
     for share in derive_shares(
-        batches_by_lock, lambda lock, batches: _derive_share(pipeline, lock, batches, rules, attempts)
+        batches_by_lock, lambda lock, batches: _derive_share(pipeline, lock, batches, rules, lead_rules, attempts)
     ):
         derivation.add(share)
     derivation.seconds = time.monotonic() - began
@@ -105,14 +130,19 @@ def derive_alerts(pipeline: Pipeline) -> AlertDerivation:
 
 
 def _derive_share(
-    pipeline: Pipeline, lock: int, batches: Iterable[Sequence[int]], rules: OddsAlertRules, attempts: FixtureAttempts
+    pipeline: Pipeline,
+    lock: int,
+    batches: Iterable[Sequence[int]],
+    rules: OddsAlertRules,
+    lead_rules: PriceLeadRules,
+    attempts: FixtureAttempts,
 ) -> AlertDerivation:
     """Derive the fixtures that the database lock `lock` covers, group by group."""
     derivation = AlertDerivation()
     with pipeline.database.connect(autocommit=True) as conn:
         for batch in batches:
             with attempts.catch_error(batch), hold_lock(conn, lock):
-                _derive_batch(pipeline, conn, batch, rules, derivation)
+                _derive_batch(pipeline, conn, batch, rules, lead_rules, derivation)
     return derivation
 
 
@@ -121,11 +151,13 @@ def _derive_batch(
     conn: psycopg.Connection,
     batch: Sequence[int],
     rules: OddsAlertRules,
+    lead_rules: PriceLeadRules,
     derivation: AlertDerivation,
 ) -> None:
-    """Derive the alerts of a group of fixtures from one consistent read; add the counts to `derivation`.
+    """Derive alerts and price leads of a group of fixtures from one consistent read.
 
-    The due fixtures and the kickoffs are part of this read, so a kickoff that moves or passes meanwhile has no effect.
+    The counts are added to `derivation`. The due fixtures and the kickoffs are part of this read, so a kickoff that
+    moves or passes meanwhile has no effect.
     """
     with open_snapshot(conn):
         marks = dirty_fixtures.read_marks(conn, PRODUCT, batch)
@@ -135,16 +167,24 @@ def _derive_batch(
         due = stored.read_due_fixtures(conn, marks["sr_id"].to_list(), known_until, batch)
         near = due.filter(pl.col("kickoff_at") <= known_until + rules.watch_before_kickoff)
         days = near.group_by(pl.col("kickoff_at").dt.date(), maintain_order=True)
-        frames = [
-            _compute_alerts(pipeline, conn, day, fixtures["sr_id"].to_list(), rules, known_until)
+        parts = [
+            part
             for (day,), fixtures in days
+            for part in _compute_rows(pipeline, conn, day, fixtures["sr_id"].to_list(), rules, lead_rules, known_until)
         ]
-        alerts = pl.concat([pl.DataFrame(schema=ODDS_ALERTS_SCHEMA), *frames])
-        stamp = {"mapping_version": pl.lit(pipeline.vocabulary.version), "computed_at": pl.lit(datetime.now(UTC))}
-        stored.replace_alerts(conn, due["sr_id"].to_list(), alerts.with_columns(**stamp))
+        alerts = pl.concat([pl.DataFrame(schema=ODDS_ALERTS_SCHEMA), *(alerts for alerts, _ in parts)])
+        leads = pl.concat([pl.DataFrame(schema=PRICE_LEADS_SCHEMA), *(leads for _, leads in parts)])
+        version = pl.lit(pipeline.vocabulary.version).alias("mapping_version")
+        computed_at = pl.lit(datetime.now(UTC)).alias("computed_at")
+        sr_ids = due["sr_id"].to_list()
+        stored.replace_alerts(conn, sr_ids, alerts.with_columns(version, computed_at))
+        lead_rows = price_leads.write_leads(conn, sr_ids, leads.with_columns(version))
+        for source in (ODDS_ALERTS, PRICE_LEADS):
+            enqueue_events(pipeline, conn, source.terms.name, sr_ids)
     dirty_fixtures.unmark_fixtures(conn, PRODUCT, marks)
     derivation.n_fixtures += due.height
     derivation.n_watched += near.height
+    derivation.lead_rows += lead_rows
     derivation.rows_by_type.update(dict(alerts["alert_type"].value_counts().iter_rows()))
 
 
@@ -159,26 +199,27 @@ def _batch_fixtures(due: pl.DataFrame, watched_until: datetime) -> Iterator[list
             yield batch["sr_id"].to_list()
 
 
-def _compute_alerts(
+def _compute_rows(
     pipeline: Pipeline,
     conn: psycopg.Connection,
     day: date,
     sr_ids: Sequence[int],
     rules: OddsAlertRules,
+    lead_rules: PriceLeadRules,
     known_until: datetime,
-) -> pl.DataFrame:
-    """Return the alerts of fixtures that kick off on the UTC date `day`."""
-    reader, outcomes = OddsHistoryReader(conn, pipeline.archive), build_vocabulary_frames(pipeline.vocabulary)[0]
-    since = (get_day_start(day) - rules.lookback).date()
+) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """Yield alerts and price leads of fixtures that kick off on the UTC date `day`, by groups of listings."""
+    reader, (outcomes, sets) = OddsHistoryReader(conn, pipeline.archive), build_vocabulary_frames(pipeline.vocabulary)
+    since = (get_day_start(day) - max(rules.lookback, lead_rules.lookback)).date()
     inputs = lifecycle.read_lifecycle_inputs(conn, reader, day, pipeline.settings.home_platform, sr_ids, since)
-    suspects, parts = read_suspects(conn, sr_ids), [pl.DataFrame(schema=ODDS_ALERTS_SCHEMA)]
+    market_keys = None if rules.markets is None else sorted({*rules.markets, *lead_rules.main_markets})
+    suspects = read_suspects(conn, sr_ids)
     max_rows = ROWS_PER_BATCH // len(stored.FIXTURE_LOCKS)  # as many batches are in memory at the same time
     for listings in batch_listings(inputs.listings, inputs.n_rows, inputs.tournaments, max_rows):
         looks = inputs.looks.join(listings, on="listing_id", how="semi")
-        changes = lifecycle.read_lifecycle_changes(conn, reader, listings, day, since, rules.markets)
-        parts.append(
-            find_odds_alerts(
-                listings, looks, changes, inputs.kickoffs, outcomes, rules, as_of=known_until, suspects=suspects
-            )
+        changes = lifecycle.read_lifecycle_changes(conn, reader, listings, day, since, market_keys)
+        history = (listings, looks, changes, inputs.kickoffs, outcomes)
+        yield (
+            find_odds_alerts(*history, rules, as_of=known_until, suspects=suspects),
+            find_price_leads(*history, sets, lead_rules, as_of=known_until, suspects=suspects),
         )
-    return pl.concat(parts)

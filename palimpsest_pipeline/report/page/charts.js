@@ -57,6 +57,31 @@ function endNames(lines, stepped) {
   };
 }
 
+// Vertical dotted lines at instants, with their names.
+function markLines(marks) {
+  return (u) => {
+    const px = devicePixelRatio;
+    u.ctx.save();
+    u.ctx.strokeStyle = colour('--soft');
+    u.ctx.fillStyle = colour('--soft');
+    u.ctx.font = `${11 * px}px system-ui, sans-serif`;
+    u.ctx.textAlign = 'right';
+    u.ctx.textBaseline = 'top';
+    u.ctx.lineWidth = px;
+    u.ctx.setLineDash([2 * px, 3 * px]);
+    for (const { x, label } of marks) {
+      const at = Math.round(u.valToPos(x, 'x', true));
+      if (at < u.bbox.left || at > u.bbox.left + u.bbox.width) continue;
+      u.ctx.beginPath();
+      u.ctx.moveTo(at, u.bbox.top);
+      u.ctx.lineTo(at, u.bbox.top + u.bbox.height);
+      u.ctx.stroke();
+      u.ctx.fillText(label, at - 3 * px, u.bbox.top);
+    }
+    u.ctx.restore();
+  };
+}
+
 /*
  One chart with its legend and table. Fields of spec:
    title, says    heading, and the text below it
@@ -68,6 +93,7 @@ function endNames(lines, stepped) {
    fromZero       true if the axis begins at 0
    sync           charts with the same word share the cursor
    choices        elements above the plot
+   marks          [{x, label}]: instants with a vertical line
    empty          text that is shown when there is nothing to draw
 */
 function Chart(spec) {
@@ -166,7 +192,7 @@ function Chart(spec) {
         const common = { stroke: colour(line.colour), width: line.width || 2, paths: path, show: !hidden.has(k), spanGaps: false };
         return [{ ...common, points: { ...points, fill: colour(line.colour) } }, { ...common, dash: DASH, cap: 'butt', points: { show: false } }];
       })],
-      hooks: { draw: [endNames(lines, spec.stepped)], setCursor: [(plot_) => tell(plot_.cursor.idx)] },
+      hooks: { draw: [endNames(lines, spec.stepped), markLines(spec.marks || [])], setCursor: [(plot_) => tell(plot_.cursor.idx)] },
     }, [x, ...lines.flatMap((line) => [line.values, line.off || x.map(() => null)])], plot);
     u.root.setAttribute('role', 'img');
     u.root.setAttribute('aria-label', `${spec.title}: ${lines.map((line) => line.name).join(', ')}, from ${when(x[0])} to ${when(x[x.length - 1])}`);

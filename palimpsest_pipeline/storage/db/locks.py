@@ -39,6 +39,13 @@ class AdvisoryLock(IntEnum):
     EXPORT_DIMENSIONS = 7_018_261_001
     """Held while the archive's dimensions are read and written, so the last ones written are the newest."""
     LANDING_RETENTION = 7_019_000_001
+    PUSH_OUTBOX = 7_019_000_002
+    """Held from the writing of messages to their commit.
+
+    So messages are committed in the order of their numbers.
+    """
+    PUSH_SENDER = 7_019_000_003
+    """Held by the process that sends messages. The function `ops.claim_push_sender` has the same key."""
     MIGRATION = 7_201_905_114
     LISTINGS = 7_201_905_115
     """Held by every session that derives rows from observations.

@@ -1,7 +1,7 @@
-"""Create the read-only role of analysts, grant its rights, and report rights that it should not have.
+"""Create the roles of analysts and of the sender, grant their rights, and report excess rights.
 
 Belongs here: running `sql/roles.sql` and `sql/grants.sql`, and checking the result. Does not belong here: the
-definition of the role (those files), logging in.
+definition of the roles (those files), logging in.
 """
 
 from collections.abc import Sequence
@@ -16,6 +16,8 @@ from .locks import AdvisoryLock
 from .revisions import sql_dir
 
 ANALYST: Final = "palimpsest_analyst"
+SENDER: Final = "palimpsest_sender"
+"""The role of the process that sends messages to traders."""
 ROLES_FILE: Final = "roles.sql"
 MAY_CREATE_ROLES_SQL: Final = "select rolsuper or rolcreaterole from pg_roles where rolname = current_user"
 OPEN_DATABASES_SQL: Final = """
@@ -101,15 +103,21 @@ def role_exists(conn: psycopg.Connection) -> bool:
     return conn.execute("select from pg_roles where rolname = %s", [ANALYST]).fetchone() is not None
 
 
+def sender_exists(conn: psycopg.Connection) -> bool:
+    """Return whether the server has the sender's role."""
+    return conn.execute("select from pg_roles where rolname = %s", [SENDER]).fetchone() is not None
+
+
 def ensure_role(conn: psycopg.Connection) -> None:
-    """Create the role of `sql/roles.sql` if needed, and grant it read access to the product's objects.
+    """Create the roles of `sql/roles.sql` if needed, and grant their rights.
 
     The call is safe to repeat; the caller commits. Raises RoleMissing.
     """
-    if not role_exists(conn):
+    if not role_exists(conn) or not sender_exists(conn):
         if conn.execute(MAY_CREATE_ROLES_SQL).fetchone() != (True,):
+            name = SENDER if role_exists(conn) else ANALYST
             raise RoleMissing(
-                f"the role {ANALYST} is missing, and {conn.info.user} may not make roles: let an administrator of the "
+                f"the role {name} is missing, and {conn.info.user} may not make roles: let an administrator of the "
                 f"server run `psql -f {sql_dir() / ROLES_FILE}`, then run `palimpsest db roles` again"
             )
         conn.execute((sql_dir() / ROLES_FILE).read_bytes())
@@ -117,7 +125,7 @@ def ensure_role(conn: psycopg.Connection) -> None:
 
 
 def grant_reading(conn: psycopg.Connection) -> None:
-    """Grant the existing role read access to all objects of the product in the database.
+    """Grant the existing roles their rights on the objects of the product in the database.
 
     The call is safe to repeat; the caller commits.
     """

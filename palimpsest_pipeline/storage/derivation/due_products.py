@@ -191,6 +191,35 @@ def read_due_cycles(conn: psycopg.Connection, query: DueQuery, first: datetime) 
     return [DueCycle(*row) for row in conn.execute(statement.encode(), params).fetchall()]
 
 
+@dataclass(frozen=True, slots=True)
+class DueCount:
+    """The number of cycles of which one product is due, all platforms of a product together."""
+
+    schema: ProductSchema
+    product: str
+    is_new_content: bool
+    """True when the landed content was never derived, False when only a version is older."""
+    n_due: int
+    """Products of cycles and platforms that are due and can be derived."""
+    n_failed: int
+    """Those of them whose derivation has failed."""
+    oldest_ended_at: datetime | None
+    """End of the oldest of these cycles; None when the ledger has none of them."""
+
+
+def count_due_products(conn: psycopg.Connection, query: DueQuery) -> list[DueCount]:
+    """Return how many products are due and can be derived, by product and by new content or version."""
+    statement = f"""
+        select d.schema, split_part(d.product, '/', 1), d.reason = any(%(reasons)s), count(*),
+            count(*) filter (where d.has_failed), min(coalesce(b.finished_at, b.heartbeat_at))
+        from {DUE_SQL} d left join ops.scrape_batches b using (cycle_id)
+        where d.can_be_derived
+        group by 1, 2, 3 order by 1, 2, 3
+    """
+    params = {**query.build_params(), "reasons": [str(reason) for reason in NEW_CONTENT_REASONS]}
+    return [DueCount(*row) for row in conn.execute(statement.encode(), params).fetchall()]
+
+
 def record_failure(
     conn: psycopg.Connection,
     product: str,

@@ -27,6 +27,7 @@ from ..db.copy_frames import Schema, quote_identifier, read_frame
 from ..db.locks import AdvisoryLock
 from ..db.row_differences import WriteCounts, write_differences
 from ..odds.market_lines import LineCache, name_lines, number_lines
+from .changed_fixtures import notify_readers
 from .lifecycle import HistoryReader
 
 COMPARISON_TABLE, GAP_TABLE = COMPARED_TABLES = ("mart.price_comparison", "mart.availability_gap")
@@ -245,6 +246,8 @@ def replace_rows(
 ) -> WriteResult:
     """Replace the rows of these fixtures in STORED_TABLES, writing only the differences.
 
+    Listeners are notified (`changed_fixtures.CHANNEL`) when the transaction commits.
+
     `frames` has one frame per table. Lines are given by market_key, specifier and outcome. A caller that calls several
     times passes one `cache`. Raises ValueError when the columns of a frame differ from the table's.
     """
@@ -253,6 +256,7 @@ def replace_rows(
     n_flips = pairs.filter(pl.col("comparable") != pl.col("comparable_right")).height
     markets = read_frame(conn, MARKETS_SQL, None, MARKETS_SCHEMA)
     rows = {table: _number_markets(conn, frames[table], markets, cache) for table in COMPARED_TABLES}
+    notify_readers(conn, sr_ids)
     return WriteResult(
         {
             table: write_differences(conn, table, frame, sr_ids)
@@ -265,6 +269,7 @@ def replace_rows(
 def remove_rows(conn: psycopg.Connection, sr_ids: Sequence[int]) -> WriteResult:
     """Delete the rows of these fixtures and return the counts."""
     statement = "delete from {} where sr_id = any(%s)"
+    notify_readers(conn, sr_ids)
     return WriteResult(
         {
             table: WriteCounts(
@@ -278,6 +283,14 @@ def remove_rows(conn: psycopg.Connection, sr_ids: Sequence[int]) -> WriteResult:
 def read_fixture_ids(conn: psycopg.Connection) -> set[int]:
     """Return the SportRadar ids of all fixtures that have rows in mart.compared_listing."""
     return {sr_id for (sr_id,) in conn.execute("select distinct sr_id from mart.compared_listing").fetchall()}
+
+
+def read_fixtures_with_unnamed_gaps(conn: psycopg.Connection, sr_ids: Sequence[int]) -> list[int]:
+    """Return those of the fixtures with gaps on lines that this transaction cannot see.
+
+    `number_lines` explains why.
+    """
+    return [sr_id for (sr_id,) in conn.execute(UNNAMED_GAPS_SQL, {"sr_ids": list(sr_ids)}).fetchall()]
 
 
 def read_figures(conn: psycopg.Connection, table: str) -> tuple[dict[str, float | None], list[float | None]]:
@@ -311,6 +324,10 @@ MARKETS_SQL: Final = "select market_id, market_key from core.markets"
 COMPARABLE_SQL: Final = "select sr_id, platform, comparable from mart.compared_listing where sr_id = any(%(sr_ids)s)"
 
 
+UNNAMED_GAPS_SQL: Final = """
+select distinct g.sr_id from mart.availability_gap g
+where g.sr_id = any(%(sr_ids)s) and not exists (select from ops.market_lines l where l.line_id = g.line_id)
+"""
 UPCOMING_SQL: Final = """
 select sr_id from core.fixtures
 where effective_kickoff > %(now)s and (%(sr_ids)s::bigint[] is null or sr_id = any(%(sr_ids)s::bigint[]))

@@ -19,12 +19,14 @@ from palimpsest_pipeline.domain.instants import get_day_start
 from ..archive import Archive, ArchiveDamaged, EntryUnreadable, build_recorded_day, compute_day_version, record_days
 from ..db.copy_frames import quote_identifier
 from ..marts import lifecycle, odds_alerts
+from ..marts.price_leads import PRICE_LEAD_TABLE
+from ..push import outbox
 from . import book_sizes, current_markets, partitions
 
 PATIENCE_S: Final = 30.0
 """Seconds to try for a day's exclusive lock. Sessions that use the history have priority."""
 
-KICKOFF_DATE_TABLES: Final = (*lifecycle.LIFECYCLE_TABLES, odds_alerts.ODDS_ALERT_TABLE)
+KICKOFF_DATE_TABLES: Final = (*lifecycle.LIFECYCLE_TABLES, odds_alerts.ODDS_ALERT_TABLE, PRICE_LEAD_TABLE)
 """Tables with a column `kickoff_date`."""
 
 
@@ -146,13 +148,14 @@ def drop_exported_days(
 def delete_lifecycle(conn: psycopg.Connection[Any], before: date) -> int:
     """Delete the lifecycle rows of fixtures that kicked off before the UTC date; return their number.
 
-    Callers commit.
+    Also delete acknowledgements without an episode, and messages to traders, from before that date. Callers commit.
     """
     statement = sql.SQL("delete from {} where kickoff_date < %s")
     n_deleted = sum(
         conn.execute(statement.format(quote_identifier(table)), [before]).rowcount for table in KICKOFF_DATE_TABLES
     )
     odds_alerts.delete_orphan_acknowledgements(conn, before)
+    outbox.delete_old_messages(conn, before)
     return n_deleted
 
 

@@ -5,9 +5,9 @@ the landing, and `mart` tables derived from core. Every change here needs a migr
 the database and the declarations differ.
 """
 
-from . import core, current_prices, lifecycle, mart, ops, players
+from . import core, current_prices, lifecycle, mart, ops, players, push
 from .base import SCHEMAS, Base
 
 metadata = Base.metadata
 
-__all__ = ["SCHEMAS", "Base", "core", "current_prices", "lifecycle", "mart", "metadata", "ops", "players"]
+__all__ = ["SCHEMAS", "Base", "core", "current_prices", "lifecycle", "mart", "metadata", "ops", "players", "push"]

@@ -1,8 +1,8 @@
-"""Tables of the schema mart: current price comparisons, gaps, and alerts to traders.
+"""Tables of the schema mart: current price comparisons, gaps, alerts to traders, price leads.
 
 They cover fixtures that have not kicked off. Comparisons and gaps have only columns that change with prices and states.
 The times at which listings were last seen are in a separate table, which every cycle updates; the analysts' views join
-both. Past comparisons are computed from the history and not stored. Closed alerts stay.
+both. Past comparisons are computed from the history and not stored. Closed alerts and price leads stay.
 """
 
 from datetime import date
@@ -16,11 +16,13 @@ from palimpsest_pipeline.domain.enums import (
     AvailabilityState,
     FixtureProduct,
     GapType,
+    LagLimit,
     MarketState,
     OddsAlertLevel,
     OddsAlertStatus,
     OddsAlertType,
     Platform,
+    PriceLeadType,
 )
 
 from .base import PLATFORM, Base, BigInt, Instant, IntArray, Odds, SmallInt, Text, column, key, native_enum, text_enum
@@ -308,3 +310,66 @@ class OddsAlert(Base):
     )
     mapping_version: Mapped[Text] = column(VERSION)
     computed_at: Mapped[Instant] = column(COMPUTED)
+
+
+class PriceLead(Base):
+    __tablename__ = "price_lead"
+    __table_args__ = (
+        sa.Index(None, "kickoff_date"),
+        {
+            "schema": "mart",
+            "comment": "Pairs of events on two platforms, the earlier one first, in markets of "
+            "PALIMPSEST_MAIN_MARKETS and in the last PALIMPSEST_ODDS_ALERT_DAYS before kickoff. An event happened "
+            "after the last answer with the old state and not after the first answer with the new state; the middle "
+            "of this interval places it in time. Two events are a pair when each is the other's nearest on the two "
+            "platforms, at most PALIMPSEST_PRICE_LEAD_WINDOW_MINUTES apart.",
+        },
+    )
+
+    sr_id: Mapped[BigInt] = key("SportRadar id.")
+    lead_type: Mapped[PriceLeadType] = key(
+        "move: the fair probability of an outcome rose by PALIMPSEST_PRICE_LEAD_MIN_RISE or more, so its price became "
+        "shorter (a fall is a rise of other outcomes). suspension: an answer no longer offers a market that the answer "
+        "before offered.",
+        type_=text_enum(PriceLeadType),
+    )
+    market_key: Mapped[Text] = key("Market of the vocabulary.")
+    specifier: Mapped[Text] = key(SPECIFIER)
+    leader: Mapped[Platform] = key(
+        "Platform of the earlier event. Of events with the same middle, the first in alphabetical order.",
+        type_=PLATFORM,
+    )
+    follower: Mapped[Platform] = key("Platform of the later event.", type_=PLATFORM)
+    leader_at: Mapped[Instant] = key("Time of the leader's first answer with the new state.")
+    leader_after: Mapped[Instant] = column("Time of the leader's last answer with the old state.")
+    follower_at: Mapped[Instant] = column("Time of the follower's first answer with the new state.")
+    follower_after: Mapped[Instant] = column("Time of the follower's last answer with the old state.")
+    outcome_key: Mapped[Text] = column("Outcome that rose most on both platforms; '' for a suspension.")
+    leader_probability_before: Mapped[float | None] = column(
+        "The outcome's fair probability (multiplicative) at leader_after; null for a suspension.", type_=sa.Double
+    )
+    leader_probability: Mapped[float | None] = column("The same at leader_at.", type_=sa.Double)
+    follower_probability_before: Mapped[float | None] = column("The same at follower_after.", type_=sa.Double)
+    follower_probability: Mapped[float | None] = column("The same at follower_at.", type_=sa.Double)
+    lag_s: Mapped[float] = column(
+        "Time from the leader's event to the follower's, seconds: the middle of lag_min_s and lag_max_s.",
+        type_=sa.Double,
+    )
+    lag_min_s: Mapped[float] = column(
+        "Shortest possible lag, seconds: follower_after - leader_at. If it is not negative, the order is proven.",
+        type_=sa.Double,
+    )
+    lag_max_s: Mapped[float] = column("Longest possible lag, seconds: follower_at - leader_after.", type_=sa.Double)
+    lag_limited_by: Mapped[LagLimit] = column(
+        "Why the lag is known within bounds only. not_observed: a platform was not observed during a part of its "
+        "interval. polling: both were observed; between the two answers a market may have been without prices.",
+        type_=text_enum(LagLimit),
+    )
+    steam_at: Mapped[Instant | None] = column(
+        "First answer of the steam to which both moves belong; null when they belong to none. A steam is a series of "
+        "moves of an outcome on PALIMPSEST_PRICE_LEAD_STEAM_PLATFORMS or more platforms, each at most "
+        "PALIMPSEST_PRICE_LEAD_STEAM_MINUTES after the previous one."
+    )
+    steam_platforms: Mapped[SmallInt | None] = column("Number of platforms of the steam; null without one.")
+    kickoff_date: Mapped[date] = column(KICKOFF_DATE)
+    mapping_version: Mapped[Text] = column(VERSION)

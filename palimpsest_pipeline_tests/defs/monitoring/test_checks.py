@@ -101,7 +101,7 @@ def test_a_pipeline_that_never_began_a_cycle_is_healthy_and_says_so(make_pipelin
         result = defs.resolve_job_def("health").execute_in_process(instance=instance, resources={"pipeline": pipeline})
     told = {name_check(e.asset_check_key): e for e in result.get_asset_check_evaluations()}
     assert [name for name, e in told.items() if not e.passed] == []
-    assert len(told) == len(FRESHNESS_SPECS) + 4 + 21 + 2
+    assert len(told) == len(FRESHNESS_SPECS) + 4 + 22 + 2
     assert (
         told["mart/match_rate_platform:coverage_is_fresh"].description
         == "No cycle has begun yet, so no data is expected."

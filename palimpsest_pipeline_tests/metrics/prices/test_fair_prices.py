@@ -5,11 +5,12 @@ from itertools import pairwise
 
 import polars as pl
 import pytest
-from hypothesis import given
+import shin
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from palimpsest_pipeline.metrics import build_outcome_sets, compute_fair_probabilities, compute_market_margins
-from palimpsest_pipeline.metrics.prices.fair_prices import FAIR_SCHEMA
+from palimpsest_pipeline.metrics.prices.fair_prices import FAIR_SCHEMA, add_fair_probabilities
 
 from ..books import BY, DOUBLE, EARLY, MANY, OUTCOMES, RESULT, SETS, complete_odds, prices
 
@@ -164,6 +165,56 @@ def test_fair_probabilities_are_exact_probabilities_in_the_order_of_the_odds(
         assert market["fair_power"].to_list() == pytest.approx(oracle_power(inverses, k), abs=1e-9)
         if k == 1:
             assert market["fair_shin"].to_list() == pytest.approx(oracle_shin(inverses), abs=1e-9)
+
+
+@given(
+    st.one_of(
+        st.tuples(st.just(PAIR), complete_odds(k=1, n=2, margins=(0.001, 0.5))),
+        st.tuples(st.just(RESULT), complete_odds(k=1, n=3, margins=(0.001, 0.5))),
+        st.tuples(st.just(MANY), complete_odds(k=1, n=26, margins=(0.001, 0.5))),
+    )
+)
+def test_shin_agrees_with_the_package_shin(market: tuple[int, list[int]]) -> None:
+    market_id, odds_milli = market
+    odds = [milli / 1000 for milli in odds_milli]
+    values = fair(market_id, odds)["fair_shin"]
+    total = sum(1 / price for price in odds)
+    assume(1 < total < 2)  # rounding to odds of 1.001 and more may leave no margin, or more than is plausible
+    assert values == pytest.approx(shin.calculate_implied_probabilities(odds, max_iterations=100_000), abs=1e-9)
+
+
+@given(st.integers(2, 3).flatmap(lambda n: complete_odds(k=1, n=n)), st.integers(0, 2), st.floats(1.01, 1.2))
+def test_a_shorter_price_makes_its_outcome_likelier_and_the_others_less_likely(
+    odds: list[int], place: int, factor: float
+) -> None:
+    market_id, place = {2: PAIR, 3: RESULT}[len(odds)], place % len(odds)
+    longer = [price / 1000 for price in odds]
+    shorter = [round(price / factor, 3) if n == place else price for n, price in enumerate(longer)]
+    assume(all(price > 1 for price in shorter) and shorter[place] < longer[place])
+    assume(all(-0.2 < sum(1 / price for price in book) - 1 < 0.9 for book in (shorter, longer)))
+    before, after = fair(market_id, longer), fair(market_id, shorter)
+    for method in ("fair_multiplicative", "fair_power"):
+        if None in before[method] or None in after[method]:
+            continue
+        for n, (old, new) in enumerate(zip(before[method], after[method], strict=True)):
+            assert old is not None and new is not None
+            assert new > old - 1e-12 if n == place else new < old + 1e-12, method
+
+
+@given(st.lists(MARKETS, min_size=2, max_size=8))
+def test_a_market_never_depends_on_the_others(markets: list[tuple[int, list[int]]]) -> None:
+    books = [prices(market_id, [price / 1000 for price in odds], book=n) for n, (market_id, odds) in enumerate(markets)]
+    together = compute_fair_probabilities(compute_market_margins(pl.concat(books), BY, EVERY_SET), BY)
+    alone = pl.concat([compute_fair_probabilities(compute_market_margins(book, BY, EVERY_SET), BY) for book in books])
+    assert together.equals(alone.sort(*BY, "ordinal"))
+
+
+def test_fair_probabilities_are_added_to_the_rows_of_prices() -> None:
+    rows = pl.concat([prices(RESULT, [2.7, 2.3, 4.4], book=2), prices(RESULT, [2.7, 2.3, 4.4], "oso", book=1)])
+    added = add_fair_probabilities(rows.with_columns(note=pl.lit("kept")), BY, EVERY_SET)
+    assert added.drop("note", *METHODS).equals(rows)
+    expected = fair(RESULT, [2.7, 2.3, 4.4])
+    assert {method: added[method].to_list() for method in METHODS} == {m: [*expected[m], *[None] * 3] for m in METHODS}
 
 
 @pytest.mark.parametrize(

@@ -146,6 +146,31 @@ def test_a_child_that_dies_again_and_again_ends_it_all_with_its_last_words(
     assert [line.split(":")[0] for line in said] == ["the daemon ended with code 1, and restarts in 0 s"]
 
 
+def test_a_board_that_dies_again_and_again_does_not_end_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(restart_services, "FIRST_PAUSE_S", 0.0)
+    monkeypatch.setattr(restart_services, "MAX_DEATHS", 2)
+    install_command(tmp_path, "dying", "def main():\n    raise SystemExit('no such luck')\n")
+    said: list[str] = []
+    commands = {service_record.BOARD: ("dying",)}
+    found = restart_services.ChildProcesses(
+        tmp_path, tmp_path, commands, {"PYTHONPATH": str(tmp_path)}, tmp_path, said.append
+    )
+    with listening(tmp_path):
+        deadline = time.monotonic() + 60
+        while len(said) < 2 and time.monotonic() < deadline:
+            found.start_due()
+    assert said[-1].startswith("the board died 2 times, and stays down: no such luck")
+    assert found.start_due() == {}
+
+
+def test_the_board_is_a_child_unless_it_has_no_port(tmp_path: Path):
+    assert restart_services.build_commands(tmp_path, 3000, with_board=True)[service_record.BOARD] == (
+        "palimpsest",
+        "board",
+    )
+    assert service_record.BOARD not in restart_services.build_commands(tmp_path, 3000)
+
+
 def listening(folder: Path) -> Any:
     import socket
 

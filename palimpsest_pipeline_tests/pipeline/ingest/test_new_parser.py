@@ -18,9 +18,9 @@ from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA
 
 TABLES = ("core.captures", "core.market_changes", "core.current_markets")
 
-REMEMBERING = {"core.tournament_listings", "core.cycle_products", "mart.dirty_kickoff_dates"}
-"""When a tournament was first and last seen by any parser, how many rows stood when it was derived, and which kickoff
-dates wait to be derived: these depend on what was there before.
+REMEMBERING = {"core.tournament_listings", "core.cycle_products"}
+"""When a tournament was first and last seen by any parser, and how many rows stood when it was derived: these depend
+on what was there before.
 """
 
 

@@ -152,7 +152,7 @@ def before_the_lock(monkeypatch: pytest.MonkeyPatch, product: FixtureProduct, ac
 def within_a_batch(monkeypatch: pytest.MonkeyPatch, product: FixtureProduct, act: Callable[[list[int]], None]) -> None:
     """`act` is told the fixtures of each batch, when it has read what is due."""
     module, name, place = (
-        (stored_prices, "read_current_state", 1) if product is PRICES else (odds_alerts, "_compute_alerts", 3)
+        (stored_prices, "read_current_state", 1) if product is PRICES else (odds_alerts, "_compute_rows", 3)
     )
     real = getattr(module, name)
 
@@ -210,9 +210,9 @@ def test_alerts_are_told_of_the_date_to_which_a_fixture_has_moved_meanwhile(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, now: datetime
 ):
     told: list[tuple[date, list[int]]] = []
-    real = odds_alerts._compute_alerts
+    real = odds_alerts._compute_rows
     monkeypatch.setattr(
-        odds_alerts, "_compute_alerts", lambda *args: (told.append((args[2], list(args[3]))), real(*args))[1]
+        odds_alerts, "_compute_rows", lambda *args: (told.append((args[2], list(args[3]))), real(*args))[1]
     )
     mark(pipeline, SOON)
     moved = now + timedelta(days=2)

@@ -1,0 +1,356 @@
+"""The board as a web application: its routes, and the life of its listener.
+
+Belongs here: requests in, answers out. Does not belong here: what the answers contain (`live_tables`, `price_grid`).
+"""
+
+import asyncio
+import json
+import logging
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import parse_qs
+
+import msgspec
+import psycopg
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+
+from palimpsest_pipeline.domain.errors import PalimpsestError
+from palimpsest_pipeline.storage.db.connection import DatabaseUnreachable
+from palimpsest_pipeline.storage.marts import board_reader
+
+from .connections import ReadOnlyConnections
+from .downloads import MEDIA_TYPES, FileFormat, build_file
+from .fixture_prices import build_history, build_listing_cells, build_markets
+from .live_tables import LiveTables
+from .news_feed import NewsFeed, wait_for_notifications
+from .page_files import build_assets, read_template
+from .price_grid import FixtureRow, Listing, PlatformColumn, select_fixtures
+from .security import (
+    COOKIE_NAME,
+    EMBEDDED_PAGE_POLICY,
+    LOGIN_PATH,
+    Protection,
+    build_cookie_value,
+    is_loopback,
+    is_same_secret,
+)
+from .table_query import BadParameter, parse_fixture_id, parse_table_query
+
+log = logging.getLogger(__name__)
+
+MAX_LOGIN_BYTES: Final = 4096
+LOGIN_PAUSE_S: Final = 0.5
+"""Seconds before a wrong token is refused, so that trying many takes long."""
+TABLE_PATH: Final = "/"
+BROWSER_RETRY_MS: Final = 2000
+ICON_NAME: Final = "icon.svg"
+ICON_CACHING: Final = "private, max-age=86400"
+"""Browsers ask for the icon at each change of the address, which every filter makes."""
+
+
+@dataclass(frozen=True)
+class BoardConfig:
+    """What the board needs to know.
+
+    `columns` are the platforms, home first; `main_markets` are keys of markets.
+    """
+
+    database_url: str = field(repr=False)
+    columns: Sequence[PlatformColumn]
+    main_markets: Sequence[str]
+    sport: str
+    max_skew_s: float
+    coverage_page: Path
+    host: str = "127.0.0.1"
+    token: str | None = field(default=None, repr=False)
+
+
+class Board:
+    """The handlers of requests, and what they share."""
+
+    def __init__(self, config: BoardConfig) -> None:
+        self.config = config
+        self.connections = ReadOnlyConnections(config.database_url)
+        self.feed = NewsFeed()
+        self.tables = LiveTables(
+            self.connections, self.feed, config.columns, config.main_markets, config.max_skew_s, config.sport
+        )
+        self._is_ending = threading.Event()
+        self._assets = build_assets()
+
+    # --- pages ------------------------------------------------------------------------------------------------------
+
+    async def show_table(self, request: Request) -> Response:
+        """Return the page of the table.
+
+        Its parameters are checked here, so that a bad link says what is wrong.
+        """
+        query = parse_table_query(dict(request.query_params), self.tables.default_market)
+        await self._require_market(query.market)
+        return _html("board.html")
+
+    async def show_fixture(self, request: Request) -> Response:
+        """Return the page of a fixture."""
+        parse_fixture_id(request.path_params["sr_id"])
+        if unknown := sorted(request.query_params.keys() - {"market", "line"}):
+            raise BadParameter(unknown[0][:40], "there is no such parameter; there are market, line")
+        if market := request.query_params.get("market"):
+            await self._require_market(market)
+        return _html("fixture.html")
+
+    async def show_coverage(self, _: Request) -> Response:
+        """Return the page with the tab of the coverage page."""
+        return _html("coverage.html" if self.config.coverage_page.exists() else "no_coverage.html")
+
+    async def send_coverage(self, _: Request) -> Response:
+        """Return the coverage page that the pipeline wrote last."""
+        if not self.config.coverage_page.exists():
+            return PlainTextResponse("The coverage page was not written yet.\n", 404)
+        return FileResponse(
+            self.config.coverage_page, media_type="text/html", headers={"content-security-policy": EMBEDDED_PAGE_POLICY}
+        )
+
+    async def send_asset(self, request: Request) -> Response:
+        """Return a script or a style."""
+        name = request.path_params["name"]
+        asset = self._assets.get(name)
+        if asset is None:
+            return PlainTextResponse("There is no such file.\n", 404)
+        if request.headers.get("if-none-match") == asset.etag:
+            return Response(status_code=304, headers={"etag": asset.etag})
+        return Response(
+            asset.content,
+            media_type=asset.media_type,
+            headers={"etag": asset.etag, "cache-control": ICON_CACHING if name == ICON_NAME else "no-cache"},
+        )
+
+    async def login(self, request: Request) -> Response:
+        """Show the form for the token, or check it and set the cookie."""
+        if self.config.token is None:
+            return RedirectResponse(TABLE_PATH, 303)
+        if request.method == "GET":
+            return _html("login.html")
+        body = b""
+        async for part in request.stream():
+            body += part
+            if len(body) > MAX_LOGIN_BYTES:
+                return PlainTextResponse("The form is too large.\n", 413)
+        token = parse_qs(body.decode("utf-8", "replace")).get("token", [""])[0]
+        if not is_same_secret(token.strip(), self.config.token):
+            await asyncio.sleep(LOGIN_PAUSE_S)
+            return _html("login_failed.html", 403)
+        response = RedirectResponse(TABLE_PATH, 303)
+        response.set_cookie(
+            COOKIE_NAME, build_cookie_value(self.config.token), httponly=True, samesite="strict", max_age=30 * 86400,
+            secure=request.url.scheme == "https",
+        )  # fmt: skip
+        return response
+
+    # --- data -------------------------------------------------------------------------------------------------------
+
+    async def send_choices(self, _: Request) -> Response:
+        """Return what the filters offer."""
+        return _json(await self.tables.read_choices())
+
+    async def send_table(self, request: Request) -> Response:
+        """Return a page of the table."""
+        query = parse_table_query(dict(request.query_params), self.tables.default_market)
+        view = await self.tables.read_view(query)
+        return _json(self.tables.build_answer(view, query))
+
+    async def send_file(self, request: Request) -> Response:
+        """Return the whole selected table as a file."""
+        query = parse_table_query(dict(request.query_params), self.tables.default_market)
+        view = await self.tables.read_view(query)
+        file_format = FileFormat(request.path_params["suffix"])
+        selected = select_fixtures(view.book, view.grid, query, time.time())
+        platforms = [column.key for column in self.config.columns]
+        market, line = view.grid.market.key, view.grid.line
+        content = await self.tables.run(build_file, file_format, platforms, market, line, selected)
+        name = "-".join(filter(None, ("prices", market, line.replace("=", ""))))
+        headers = {"content-disposition": f'attachment; filename="{_keep_plain(name)}.{file_format}"'}
+        return Response(content, media_type=MEDIA_TYPES[file_format], headers=headers)
+
+    async def send_fixture(self, request: Request) -> Response:
+        """Return all markets of a fixture."""
+        sr_id = parse_fixture_id(request.path_params["sr_id"])
+        markets = await self.tables.read_markets()
+
+        def read(conn: psycopg.Connection) -> tuple[Any, ...]:
+            return (
+                board_reader.read_fixture(conn, sr_id),
+                board_reader.read_fixture_offers(conn, sr_id),
+                board_reader.read_listings(conn, [sr_id]),
+                board_reader.read_unseen_platforms(conn),
+            )
+
+        token = self.feed.token
+        row, (offers, ranks), listing_rows, unseen = await self.tables.run(read)
+        if row is None:
+            return _json({"error": f"no fixture with SportRadar id {sr_id} is known", "field": "fixture"}, 404)
+        fixture = FixtureRow.from_row(row)
+        listings = {platform: Listing(*values) for _, platform, *values in listing_rows}
+        now_s = time.time()
+        columns = self.config.columns
+        return _json(
+            {
+                "token": token,
+                "now": now_s,
+                "id": sr_id,
+                "kickoff": fixture.kickoff_s,
+                "home": fixture.home_team,
+                "away": fixture.away_team,
+                "tournament": fixture.tournament,
+                "country": fixture.country,
+                "platforms": [{"key": column.key, "name": column.name} for column in columns],
+                "cells": build_listing_cells(columns, listings, unseen, self.tables.max_skew_s, now_s),
+                "markets": build_markets(markets, offers, ranks, listings, columns),
+            }
+        )
+
+    async def send_history(self, request: Request) -> Response:
+        """Return the price history of a line of a fixture."""
+        sr_id = parse_fixture_id(request.path_params["sr_id"])
+        market = request.query_params.get("market", self.tables.default_market)
+        await self._require_market(market)
+        line = request.query_params.get("line", "")
+        if "\0" in line:
+            raise BadParameter("line", "it has a character 0")
+        if await self.tables.run(board_reader.read_fixture, sr_id) is None:
+            return _json({"error": f"no fixture with SportRadar id {sr_id} is known", "field": "fixture"}, 404)
+        changes, unseen, answers = await self.tables.run(board_reader.read_history, sr_id, market, line)
+        return _json(build_history(changes, unseen, answers, self.config.columns, time.time()))
+
+    async def send_news(self, request: Request) -> Response:
+        """Return the stream of news (server-sent events): which fixtures were derived since a token."""
+        token = request.headers.get("last-event-id") or request.query_params.get("since")
+
+        async def stream() -> AsyncIterator[str]:
+            yield f"retry: {BROWSER_RETRY_MS}\n\n"
+            async for news in self.feed.stream(token):
+                if news is None:
+                    yield ": nothing new\n\n"
+                    continue
+                newest, sr_ids = news
+                data = json.dumps({"token": newest, "fixtures": None if sr_ids is None else sorted(sr_ids)})
+                yield f"id: {newest}\nevent: derived\ndata: {data}\n\n"
+
+        return StreamingResponse(stream(), media_type="text/event-stream", headers={"x-accel-buffering": "no"})
+
+    async def _require_market(self, market: str) -> None:
+        if market not in await self.tables.read_markets():
+            raise BadParameter("market", f"there is no market {market[:40]!r}")
+
+    # --- life -------------------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def run_listener(self, _: Starlette) -> AsyncIterator[None]:
+        """Listen for derived fixtures inside the block, and read the first table, so that nobody waits for it."""
+        loop = asyncio.get_running_loop()
+
+        def tell(sr_ids: set[int] | None) -> None:
+            asyncio.run_coroutine_threadsafe(self.tables.mark(sr_ids), loop)
+
+        thread = threading.Thread(
+            target=wait_for_notifications, args=(self.connections, tell, self._is_ending.is_set), daemon=True
+        )
+        thread.start()
+        warming = asyncio.create_task(self._read_first_table())
+        try:
+            yield
+        finally:
+            warming.cancel()
+            with suppress(asyncio.CancelledError):
+                await warming
+            self._is_ending.set()
+            await self.feed.close()
+            await asyncio.to_thread(thread.join, 3.0)
+            self.connections.close()
+
+    async def _read_first_table(self) -> None:
+        try:
+            await self.tables.read_view(parse_table_query({}, self.tables.default_market))
+        except (psycopg.Error, PalimpsestError) as error:
+            log.warning("the first table could not be read: %s", error)
+
+
+def build_app(config: BoardConfig, extra_routes: Sequence[BaseRoute] = ()) -> Starlette:
+    """Return the board's application. `extra_routes` are served besides its own, with the same protection."""
+    board = Board(config)
+    routes: list[BaseRoute] = [
+        Route(TABLE_PATH, board.show_table),
+        Route("/fixture/{sr_id}", board.show_fixture),
+        Route("/coverage", board.show_coverage),
+        Route("/coverage/page", board.send_coverage),
+        Route("/assets/{name}", board.send_asset),
+        Route(LOGIN_PATH, board.login, methods=["GET", "POST"]),
+        Route("/api/choices", board.send_choices),
+        Route("/api/table", board.send_table),
+        *(Route(f"/table.{suffix}", _with_suffix(board.send_file, suffix)) for suffix in FileFormat),
+        Route("/api/fixture/{sr_id}", board.send_fixture),
+        Route("/api/fixture/{sr_id}/history", board.send_history),
+        Route("/api/news", board.send_news),
+        *extra_routes,
+    ]
+    app = Starlette(
+        routes=routes,
+        lifespan=board.run_listener,
+        middleware=[
+            Middleware(Protection, token=config.token, is_open_to_hosts=not is_loopback(config.host)),
+            Middleware(GZipMiddleware, minimum_size=1000, compresslevel=4),
+        ],
+        exception_handlers={
+            BadParameter: _answer_bad_parameter,
+            psycopg.Error: _answer_without_database,
+            DatabaseUnreachable: _answer_without_database,
+            ClientDisconnect: _answer_nobody,
+        },
+    )
+    app.state.board = board
+    return app
+
+
+def _with_suffix(handler: Callable[[Request], Any], suffix: str) -> Callable[[Request], Any]:
+    async def handle(request: Request) -> Response:
+        request.scope["path_params"] = {**request.path_params, "suffix": suffix}
+        response: Response = await handler(request)
+        return response
+
+    return handle
+
+
+def _answer_bad_parameter(_: Request, error: Exception) -> Response:
+    assert isinstance(error, BadParameter)
+    return _json({"error": str(error), "field": error.field}, 400)
+
+
+def _answer_without_database(_: Request, error: Exception) -> Response:
+    # The text of the error may contain the address of the database.
+    log.warning("a request failed: %s", str(error).strip().partition("\n")[0])
+    return _json({"error": "the database does not answer now; the page tries again"}, 503)
+
+
+def _answer_nobody(_: Request, __: Exception) -> Response:
+    return Response(status_code=400)
+
+
+def _json(value: Any, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(value), status, media_type="application/json")
+
+
+def _html(template: str, status: int = 200) -> Response:
+    return Response(read_template(template), status, media_type="text/html; charset=utf-8")
+
+
+def _keep_plain(name: str) -> str:
+    return "".join(c if c.isascii() and (c.isalnum() or c in "-._") else "_" for c in name)

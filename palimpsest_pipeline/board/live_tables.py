@@ -1,0 +1,251 @@
+"""The tables of all open pages: kept in memory, and refreshed when their fixtures are derived.
+
+All pages share them. A table is read from the database when it is asked for, and then only the fixtures that were
+derived since its last read.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import psycopg
+from starlette.concurrency import run_in_threadpool
+
+from palimpsest_pipeline.storage.marts import board_reader
+
+from .connections import ReadOnlyConnections
+from .news_feed import NewsFeed
+from .price_grid import FixtureBook, Market, PlatformColumn, PriceGrid, build_row, select_fixtures
+from .table_query import BadParameter, TableQuery
+
+MAX_GRIDS: Final = 24
+"""Tables kept in memory. One of 3,000 fixtures and 5 platforms takes about 20 MB."""
+MAX_PART: Final = 700
+"""Fixtures above which a table is read as a whole: that is faster than many single look-ups."""
+LINES_AGE_S: Final = 60.0
+VOCABULARY_AGE_S: Final = 3600.0
+COMMON_LINES: Final = ("total=2.5", "hcp=-0.5", "hcp=0.5")
+"""Lines that are chosen first where a market has several that as many platforms list."""
+
+
+@dataclass
+class Stale:
+    """Which fixtures of a table must be read again."""
+
+    is_whole: bool = True
+    sr_ids: set[int] = field(default_factory=set)
+
+    def add(self, sr_ids: Collection[int] | None) -> None:
+        """Mark fixtures, or with None everything."""
+        self.is_whole |= sr_ids is None
+        self.sr_ids.update(sr_ids or ())
+
+    def take(self) -> list[int] | None:
+        """Return the marked fixtures, None for all, and unmark them."""
+        only = None if self.is_whole or len(self.sr_ids) > MAX_PART else sorted(self.sr_ids)
+        self.is_whole, self.sr_ids = False, set()
+        return only
+
+    @property
+    def is_due(self) -> bool:
+        return self.is_whole or bool(self.sr_ids)
+
+
+@dataclass(frozen=True, slots=True)
+class TableView:
+    """A table as of one token: what the answers to a page are made of."""
+
+    token: str
+    book: FixtureBook
+    grid: PriceGrid
+    lines: list[str]
+
+
+class LiveTables:
+    """The current tables.
+
+    `columns` are the platforms, home first; `main_markets` come first in the list of markets.
+    """
+
+    def __init__(
+        self,
+        connections: ReadOnlyConnections,
+        feed: NewsFeed,
+        columns: Sequence[PlatformColumn],
+        main_markets: Sequence[str],
+        max_skew_s: float,
+        sport: str,
+    ) -> None:
+        self.connections, self.feed, self.columns = connections, feed, tuple(columns)
+        self._main_markets, self._max_skew_s, self._sport = tuple(main_markets), max_skew_s, sport
+        self._book, self._book_stale = FixtureBook(), Stale()
+        self._grids: OrderedDict[tuple[str, str], tuple[PriceGrid, Stale]] = OrderedDict()
+        self._markets: tuple[float, dict[str, Market]] | None = None
+        self._lines: dict[str, tuple[float, list[str]]] = {}
+        self._lock = asyncio.Lock()
+
+    @property
+    def home(self) -> str:
+        return self.columns[0].key
+
+    @property
+    def max_skew_s(self) -> float:
+        return self._max_skew_s
+
+    @property
+    def default_market(self) -> str:
+        return self._main_markets[0]
+
+    async def mark(self, sr_ids: Collection[int] | None) -> None:
+        """Mark fixtures as derived (None: all), and tell the pages."""
+        self._book_stale.add(sr_ids)
+        for _, stale in self._grids.values():
+            stale.add(sr_ids)
+        await self.feed.publish(sr_ids)
+
+    async def read_markets(self) -> dict[str, Market]:
+        """Return the markets by key, the main ones first."""
+        if self._markets is None or time.monotonic() - self._markets[0] > VOCABULARY_AGE_S:
+            rows = await self.run(board_reader.read_markets)
+            markets = {
+                key: Market(key, name, sport, kind, tuple(keys), tuple(names))
+                for key, name, sport, kind, keys, names in rows
+            }
+            order = sorted(markets, key=lambda key: (self._rank_market(key), markets[key].name, key))
+            self._markets = time.monotonic(), {key: markets[key] for key in order}
+        return self._markets[1]
+
+    def _rank_market(self, key: str) -> int:
+        return self._main_markets.index(key) if key in self._main_markets else len(self._main_markets)
+
+    async def read_choices(self) -> dict[str, Any]:
+        """Return what the page's filters offer: markets, platforms, countries and tournaments."""
+        markets = await self.read_markets()
+        async with self._lock:
+            await self._refresh_book()
+            fixtures = list(self._book.fixtures.values())
+        tournaments = sorted({(f.tournament, f.country or "", f.tournament_key) for f in fixtures})
+        return {
+            "markets": [
+                {"key": market.key, "name": market.name}
+                for market in markets.values()
+                if market.sport == self._sport and market.outcome_keys
+            ],
+            "main": [key for key in self._main_markets if key in markets],
+            "platforms": [{"key": column.key, "name": column.name} for column in self.columns],
+            "countries": sorted({f.country for f in fixtures if f.country is not None}),
+            "tournaments": [
+                {"key": key, "name": name, "country": country or None} for name, country, key in tournaments if key
+            ],
+        }
+
+    async def read_view(self, query: TableQuery) -> TableView:
+        """Return the query's table, refreshed. Raises BadParameter for a market that does not exist."""
+        markets = await self.read_markets()
+        if query.market not in markets:
+            raise BadParameter("market", f"there is no market {query.market[:40]!r}")
+        market = markets[query.market]
+        lines = await self._read_lines(market)
+        line = query.line if query.line is not None else (lines[0] if lines else "")
+        async with self._lock:
+            token = self.feed.token
+            await self._refresh_book()
+            grid = await self._refresh_grid(market, line)
+        return TableView(token, self._book, grid, sorted(lines, key=_order_line))
+
+    async def _read_lines(self, market: Market) -> list[str]:
+        """Return the market's lines, the one with most prices first."""
+        cached = self._lines.get(market.key)
+        if cached is None or time.monotonic() - cached[0] > LINES_AGE_S:
+            counts: dict[str, int] = await self.run(board_reader.read_lines, market.key)
+            max_count = max(counts.values(), default=0)
+            lines = sorted(
+                counts,
+                key=lambda line: (counts[line] < 0.9 * max_count or line not in COMMON_LINES, -counts[line], line),
+            )
+            cached = self._lines[market.key] = (time.monotonic(), lines)
+        return cached[1]
+
+    async def _refresh_book(self) -> None:
+        if not self._book_stale.is_due:
+            return
+        only = self._book_stale.take()
+        try:
+            fixtures, listings, unseen = await self.run(_read_book, only)
+        except BaseException:
+            self._book_stale.add(only)
+            raise
+        self._book.replace(fixtures, listings, only)
+        self._book.unseen_platforms = unseen
+
+    async def _refresh_grid(self, market: Market, line: str) -> PriceGrid:
+        key = (market.key, line)
+        grid, stale = self._grids.get(key) or (PriceGrid(market, line, self.home), Stale())
+        if stale.is_due:
+            only = stale.take()
+            try:
+                rows = await self.run(board_reader.read_market_rows, market.key, line, only)
+            except BaseException:
+                stale.add(only)
+                raise
+            grid.replace(rows, only)
+        self._grids[key] = (grid, stale)
+        self._grids.move_to_end(key)
+        while len(self._grids) > MAX_GRIDS:
+            self._grids.popitem(last=False)
+        return grid
+
+    async def run(self, read: Callable[..., Any], *values: Any) -> Any:
+        """Return `read(conn, *values)`, called in a thread with a read-only session."""
+
+        def call() -> Any:
+            with self.connections.snapshot() as conn:
+                return read(conn, *values)
+
+        return await run_in_threadpool(call)
+
+    def build_answer(self, view: TableView, query: TableQuery) -> dict[str, Any]:
+        """Return a page of the table for JSON.
+
+        `ids` are its fixtures, of which `rows` has all or `query.fixtures`.
+        """
+        now_s = time.time()
+        selected = select_fixtures(view.book, view.grid, query, now_s)
+        page = selected[query.offset : query.offset + query.limit]
+        shown_ids = page if query.fixtures is None else [sr_id for sr_id in page if sr_id in query.fixtures]
+        market = view.grid.market
+        return {
+            "token": view.token,
+            "now": now_s,
+            "asOf": view.book.as_of_s,
+            "market": {"key": market.key, "name": market.name, "outcomes": market.outcomes},
+            "line": view.grid.line,
+            "lines": view.lines,
+            "total": len(selected),
+            "all": len(view.book.fixtures),
+            "offset": query.offset,
+            "ids": page,
+            "rows": [
+                build_row(view.book, view.grid, self.columns, sr_id, max_skew_s=self._max_skew_s, now_s=now_s)
+                for sr_id in shown_ids
+            ],
+        }
+
+
+def _read_book(conn: psycopg.Connection, only: Sequence[int] | None) -> tuple[list[Any], list[Any], set[str]]:
+    return (
+        board_reader.read_fixtures(conn, only),
+        board_reader.read_listings(conn, only),
+        board_reader.read_unseen_platforms(conn),
+    )
+
+
+def _order_line(line: str) -> tuple[str, float, str]:
+    name, _, value = line.partition("=")
+    try:
+        return (name, float(value), line)
+    except ValueError:
+        return (name, 0.0, line)

@@ -1,0 +1,3 @@
+// The page of a tab without data of its own.
+Shell(() => {});
+$('live').hidden = true;

@@ -1,0 +1,432 @@
+"""Who moves first: pairs of events on two platforms, the earlier one first. No I/O.
+
+The columns of the frames are in `lifecycle_frames`. An event is one of two things in a main market of a listing:
+
+move        the fair probability of an outcome rises between two successive books (a fall is a rise of other outcomes)
+suspension  an answer no longer offers a market that the answer before offered
+
+An event happened after the last answer with the old state and not after the first answer with the new state. The middle
+of this interval places the event in time. Events on two platforms make a pair when they are about the same market (for
+moves: the same outcome) and their middles are at most `window` apart. The lag is the distance of the middles; it lies
+between two bounds that follow from the four answers.
+
+Belongs here: events, their pairs, and steam. Does not belong here: fair probabilities (`fair_prices`), alerts.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+import polars as pl
+
+from palimpsest_pipeline.domain.enums import LagLimit, LookResult, MarketState, PriceLeadType
+from palimpsest_pipeline.domain.price_numbers import EVENS_MILLI
+from palimpsest_pipeline.domain.schemas import INSTANT
+
+from ..lifecycle.anchors import add_kickoff, select_looks_before_kickoff
+from ..lifecycle_frames import FrameSchema
+from .fair_prices import compute_multiplicative_share
+from .margins import compute_margin_figures, expand_outcomes
+
+PRICE_LEADS_SCHEMA: Final[FrameSchema] = {
+    "sr_id": pl.Int64,
+    "lead_type": pl.String,
+    "market_key": pl.String,
+    "specifier": pl.String,
+    "leader": pl.String,
+    "follower": pl.String,
+    "leader_at": INSTANT,
+    "leader_after": INSTANT,
+    "follower_at": INSTANT,
+    "follower_after": INSTANT,
+    "outcome_key": pl.String,
+    "leader_probability_before": pl.Float64,
+    "leader_probability": pl.Float64,
+    "follower_probability_before": pl.Float64,
+    "follower_probability": pl.Float64,
+    "lag_s": pl.Float64,
+    "lag_min_s": pl.Float64,
+    "lag_max_s": pl.Float64,
+    "lag_limited_by": pl.String,
+    "steam_at": INSTANT,
+    "steam_platforms": pl.Int16,
+    "kickoff_date": pl.Date,
+}
+"""The columns of price_lead, without what the caller adds."""
+LEAD_KEY: Final = ("sr_id", "lead_type", "market_key", "specifier", "leader", "follower", "leader_at")
+PROBABILITY_DECIMALS: Final = 9
+"""Number of decimals to which probabilities are rounded.
+
+Otherwise the order in which a sum is computed could decide whether a rise reaches the threshold.
+"""
+_WHOLE_MARKET: Final = 0
+"""The ordinal of a suspension, which is not about one outcome."""
+_EVENT_COLUMNS: Final = (
+    "sr_id",
+    "market",
+    "ordinal",
+    "platform",
+    "after",
+    "at",
+    "is_observed",
+    "probability_before",
+    "probability",
+)
+"""The columns of events.
+
+The event happened after the instant `after`, and not after `at`. `market` is a number for market_key and specifier.
+`is_observed`: the listing's last answer always held in between.
+"""
+_SUBJECT: Final = ("sr_id", "market", "ordinal")
+_MARKET: Final = ("sr_id", "market", "is_suspension")
+_PAIR: Final = (*_MARKET, "leader_platform", "follower_platform")
+
+
+@dataclass(frozen=True, slots=True)
+class PriceLeadRules:
+    """The thresholds of pairs. Probabilities are fractions of 1."""
+
+    min_rise: float
+    """Rise of an outcome's fair probability from which it is a move."""
+    window: timedelta
+    """Maximum distance of two events that make a pair.
+
+    An event whose own interval is longer makes no pair.
+    """
+    steam_window: timedelta
+    """Maximum distance of a move from the previous move of the same steam."""
+    steam_platforms: int
+    """Number of platforms that must move the same way to make a steam."""
+    silence_limit: timedelta
+    """How long an answer holds. Afterwards the listing is not observed until the next answer."""
+    watch_before_kickoff: timedelta
+    """How long before kickoff events count."""
+    main_markets: Sequence[str]
+    """Keys of the markets."""
+
+    @property
+    def lookback(self) -> timedelta:
+        """How long before kickoff data begins to influence a pair."""
+        return self.watch_before_kickoff + self.window
+
+
+def find_price_leads(
+    listings: pl.DataFrame,
+    looks: pl.DataFrame,
+    changes: pl.DataFrame,
+    kickoffs: pl.DataFrame,
+    outcomes: pl.DataFrame,
+    sets: pl.DataFrame,
+    rules: PriceLeadRules,
+    *,
+    as_of: datetime,
+    suspects: Sequence[int] = (),
+) -> pl.DataFrame:
+    """Return one row per pair of events, columns `PRICE_LEADS_SCHEMA`, sorted by `LEAD_KEY`.
+
+    The frames have the columns of `lifecycle_frames` and contain all listings of a fixture; `sets` has the columns
+    `open_close.KEYED_SETS_SCHEMA`. Only data before kickoff counts. Data from before the UTC day on which
+    `PriceLeadRules.lookback` begins has no influence, so a caller may leave it out. `suspects` are fixtures whose
+    listings may not offer the same bets: they have no rows.
+
+    - leader, follower: the platform of the event whose middle is earlier, and the other one. Of equal middles, the
+      platform whose name comes first leads.
+    - leader_after, leader_at, follower_after, follower_at: the interval of each event.
+    - lag_s: the distance of the middles, seconds. lag_min_s is follower_after - leader_at: if it is not negative, the
+      order is proven. lag_max_s is follower_at - leader_after.
+    - lag_limited_by: not_observed if a listing was not observed during a part of its interval, otherwise polling.
+    - outcome_key and the probabilities before and after: of the outcome that rose most on both; '' and null for a
+      suspension.
+    - steam_at, steam_platforms: the first answer of the steam to which both moves belong, and its number of platforms.
+
+    Each event pairs with at most one event of each other platform: two events pair when each is the other's nearest.
+
+    Raises ValueError like `add_kickoff`, when a change has no answer among the looks, and when `outcomes` lacks an
+    outcome.
+    """
+    anchored = (
+        add_kickoff(listings, kickoffs, as_of)
+        .filter(~pl.col("sr_id").is_in(list(suspects)))
+        .with_columns(
+            watch_from=pl.col("kickoff_at") - rules.watch_before_kickoff,
+            since=(pl.col("kickoff_at") - rules.lookback).dt.truncate("1d"),
+        )
+    )
+    answers = _number_answers(looks, anchored, rules.silence_limit)
+    main_changes = changes.filter(pl.col("market_key").is_in(list(rules.main_markets)), pl.col("outcome") == "")
+    markets = main_changes.select("market_key", "specifier").unique().sort(pl.all()).with_row_index("market")
+    spans = _build_spans(main_changes.join(markets, on=["market_key", "specifier"]), answers, anchored)
+    market_ids = sets.select("market_key", "market_id").unique().join(markets, on="market_key")
+    moves = _find_moves(spans.join(market_ids, on="market", maintain_order="left"), sets, rules.min_rise)
+    events = (
+        pl.concat([moves, _find_suspensions(spans)])
+        .join(anchored.select("listing_id", "sr_id", "platform", "watch_from"), on="listing_id")
+        .filter(pl.col("at") >= pl.col("watch_from"), pl.col("at") - pl.col("after") <= rules.window)
+        .select(_EVENT_COLUMNS)
+    )
+    pairs = _select_nearest_pairs(_pair_events(_add_steam(events, rules), rules.window))
+    return _build_rows(pairs.join(markets, on="market"), anchored, outcomes)
+
+
+def _number_answers(looks: pl.DataFrame, anchored: pl.DataFrame, silence_limit: timedelta) -> pl.DataFrame:
+    """Return the answers before kickoff, from `since` on, by listing and instant.
+
+    The columns are listing_id, at, watch, previous_at and previous_watch (of the listing's previous answer), and
+    next_keyframe_at (the first answer of the next day with answers). A watch is a number of successive answers, each of
+    which held until the next one. A failed look, a discovery without the listing, or a longer silence ends it.
+    """
+    deciding_looks = (
+        select_looks_before_kickoff(looks, anchored)
+        .join(anchored.select("listing_id", "since"), on="listing_id")
+        .filter(pl.col("at") >= pl.col("since"), pl.col("look") != LookResult.LISTED.value)
+        .sort("listing_id", "at")
+    )
+    is_answer = pl.col("look") == LookResult.ANSWERED.value
+    continues = (
+        (pl.col("listing_id") == pl.col("listing_id").shift())
+        & is_answer.shift()
+        & (pl.col("at") - pl.col("at").shift() <= silence_limit)
+    )
+    answers = deciding_looks.select(
+        "listing_id", "at", is_answer.alias("is_answer"), watch=(~continues.fill_null(value=False)).cum_sum()
+    ).filter("is_answer")
+    days = answers.group_by("listing_id", day=pl.col("at").dt.date(), maintain_order=True).agg(pl.col("at").first())
+    following = days.select("listing_id", "day", next_keyframe_at=pl.col("at").shift(-1).over("listing_id"))
+    return (
+        answers.select(
+            "listing_id",
+            "at",
+            "watch",
+            pl.col("at", "watch").shift().over("listing_id").name.prefix("previous_"),
+            day=pl.col("at").dt.date(),
+        )
+        .join(following, on=["listing_id", "day"], how="left")
+        .drop("day")
+    )
+
+
+def _build_spans(changes: pl.DataFrame, answers: pl.DataFrame, anchored: pl.DataFrame) -> pl.DataFrame:
+    """Return the spans in which all answers show the same prices and state, by line and time.
+
+    A line is a market of a listing. A withdrawn market has no span. The columns are span and line (numbers),
+    listing_id, market, state, off_mask, odds_milli, `at` and `watch` (of the first answer), `until` and `until_watch`
+    (of the first answer that differs; null when the last answer agrees), and `last_at` and `last_watch` (of the answer
+    before `until`).
+    """
+    rows = (
+        changes.join(anchored.select("listing_id", "since", "kickoff_at"), on="listing_id")
+        .filter(pl.col("observed_at") >= pl.col("since"), pl.col("observed_at") < pl.col("kickoff_at"))
+        .select("listing_id", "market", "state", pl.col("off_mask").fill_null(0), "odds_milli", at="observed_at")
+        .join(answers.select("listing_id", "at", "watch", "next_keyframe_at"), on=["listing_id", "at"], how="left")
+        .sort("listing_id", "market", "at")
+    )
+    orphans = rows.filter(pl.col("watch").is_null())
+    if orphans.height:
+        listing_id, at = orphans.select("listing_id", "at").row(0)
+        raise ValueError(
+            f"{orphans.height} changes have no answer among the looks, "
+            f"first of listing {listing_id} at {at}: give all its answers"
+        )
+    is_same_line = _equals_previous("listing_id", "market")
+    next_row_at = pl.when(pl.col("line") == pl.col("line").shift(-1)).then(pl.col("at").shift(-1))
+    listed_rows = (
+        rows.filter(~(is_same_line & _equals_previous("at")))
+        .with_columns(line=(~is_same_line).cum_sum())
+        .with_columns(until=pl.min_horizontal(next_row_at, "next_keyframe_at"))
+        .filter(pl.col("state") != MarketState.WITHDRAWN.value)
+    )
+    continues_span = (
+        _equals_previous("line", "state", "off_mask") & (pl.col("at") == pl.col("until").shift())
+    ).fill_null(value=False) & pl.col("odds_milli").eq_missing(pl.col("odds_milli").shift())
+    marked_rows = listed_rows.with_columns(begins=~continues_span)
+    ends = marked_rows.filter(pl.col("begins").shift(-1, fill_value=True)).select("until")
+    spans = pl.concat(
+        [marked_rows.filter("begins").drop("begins", "until", "next_keyframe_at"), ends], how="horizontal"
+    )
+    following = answers.select(
+        "listing_id", until="at", until_watch="watch", last_at="previous_at", last_watch="previous_watch"
+    )
+    return spans.join(following, on=["listing_id", "until"], how="left", maintain_order="left").with_row_index("span")
+
+
+def _find_moves(spans: pl.DataFrame, sets: pl.DataFrame, min_rise: float) -> pl.DataFrame:
+    """Return the rises of fair probabilities of at least `min_rise`, as events.
+
+    The column listing_id stands for the fixture and the platform. The fair probability is the multiplicative one.
+    `spans` has also the market_id. A market without a margin, such as a suspended one, has no fair probability; then
+    the books before and after it are compared.
+    """
+    offered = spans.filter(pl.col("state") == MarketState.OFFERED.value)
+    repriced = offered.filter(pl.len().over("line") > 1)
+    prices = expand_outcomes(repriced.with_columns(outcome=pl.lit("")), ("span", "market_id"))
+    books = (
+        compute_margin_figures(prices, ("span", "market_id"), sets)
+        .select("span", share=compute_multiplicative_share())
+        .filter(pl.col("share").is_not_null())
+        .join(repriced.select("span", "line", "at", "watch", "last_at", "last_watch"), on="span", maintain_order="left")
+        .with_row_index("book")
+    )
+    probabilities = (
+        prices.filter(pl.col("odds_milli") > EVENS_MILLI)
+        .select("span", "ordinal", "odds_milli")
+        .join(books, on="span")
+        .with_columns(probability=(EVENS_MILLI / pl.col("odds_milli") * pl.col("share")).round(PROBABILITY_DECIMALS))
+        .sort("line", "ordinal", "book")
+    )
+    follows = _equals_previous("line", "ordinal") & (pl.col("book") == pl.col("book").shift() + 1)
+    rise = (pl.col("probability") - pl.col("probability_before")).round(PROBABILITY_DECIMALS)
+    return (
+        probabilities.with_columns(
+            after=pl.col("last_at").shift(),
+            is_observed=pl.col("watch") == pl.col("last_watch").shift(),
+            probability_before=pl.col("probability").shift(),
+        )
+        .filter(follows, rise >= min_rise)
+        .join(repriced.select("span", "listing_id", "market"), on="span")
+        .select("listing_id", *(name for name in _EVENT_COLUMNS if name not in {"sr_id", "platform"}))
+    )
+
+
+def _find_suspensions(spans: pl.DataFrame) -> pl.DataFrame:
+    """Return the answers that no longer offer a market that the answer before offered.
+
+    The columns are those of `_find_moves`.
+    """
+    is_offered = pl.col("state") == MarketState.OFFERED.value
+    stays_offered = (
+        (pl.col("line") == pl.col("line").shift(-1))
+        & (pl.col("until") == pl.col("at").shift(-1))
+        & is_offered.shift(-1)
+    ).fill_null(value=False)
+    return spans.filter(is_offered, pl.col("until").is_not_null(), ~stays_offered).select(
+        "listing_id",
+        "market",
+        ordinal=pl.lit(_WHOLE_MARKET, pl.Int16),
+        after="last_at",
+        at="until",
+        is_observed=pl.col("until_watch") == pl.col("last_watch"),
+        probability_before=pl.lit(None, pl.Float64),
+        probability=pl.lit(None, pl.Float64),
+    )
+
+
+def _add_steam(events: pl.DataFrame, rules: PriceLeadRules) -> pl.DataFrame:
+    """Return `events` with their steam.
+
+    The new columns are event, subject and run (numbers), middle (twice it, in us), steam_at and steam_platforms. A run
+    is a number of events about the same subject, each at most `steam_window` after the previous one. A run of moves of
+    enough platforms is a steam: steam_at is its first answer. Otherwise both columns are null.
+    """
+    is_new_subject = ~_equals_previous(*_SUBJECT)
+    is_far = pl.col("middle") - pl.col("middle").shift() > 2 * _count_us(rules.steam_window)
+    is_steam = (pl.col("ordinal") != _WHOLE_MARKET) & (pl.col("steam_platforms") >= rules.steam_platforms)
+    return (
+        events.with_columns(middle=pl.col("after").to_physical() + pl.col("at").to_physical())
+        .sort(*_SUBJECT, "middle", "platform", "at")
+        .with_columns(subject=is_new_subject.cum_sum())
+        .with_columns(run=(is_new_subject | is_far.fill_null(value=False)).cum_sum())
+        .with_columns(
+            steam_platforms=pl.col("platform").n_unique().over("run").cast(pl.Int16),
+            steam_at=pl.col("at").min().over("run"),
+        )
+        .with_columns(pl.when(is_steam).then(pl.col("steam_platforms", "steam_at")))
+        .with_row_index("event")
+    )
+
+
+def _pair_events(events: pl.DataFrame, window: timedelta) -> pl.DataFrame:
+    """Return the pairs of events of two platforms at most `window` apart, one row per pair.
+
+    The columns are the subject and, with the prefixes `leader_` and `follower_`, the other columns of the events, and
+    `lag` (twice it, in us). Moves that pair by several outcomes have the row of the outcome that is part of a steam,
+    then of the one that rose most on both.
+    """
+    slim = events.select("event", "subject", "middle", pl.col("platform").rank("dense").alias("rank"))
+    lag = pl.col("middle_of_follower") - pl.col("middle")
+    is_earlier = (lag > 0) | ((lag == 0) & (pl.col("rank") < pl.col("rank_of_follower")))
+    numbers = (
+        slim.join(slim, on="subject", suffix="_of_follower")
+        .filter(pl.col("rank") != pl.col("rank_of_follower"), is_earlier, lag <= 2 * _count_us(window))
+        .select(leader_event="event", follower_event="event_of_follower", lag=lag)
+    )
+    followers = events.drop(_SUBJECT)
+    rise = pl.min_horizontal(
+        pl.col(f"{side}_probability") - pl.col(f"{side}_probability_before") for side in ("leader", "follower")
+    )
+    is_same_run = pl.col("leader_run") == pl.col("follower_run")
+    return (
+        numbers.join(events.select(*_SUBJECT, pl.exclude(_SUBJECT).name.prefix("leader_")), on="leader_event")
+        .join(followers.select(pl.all().name.prefix("follower_")), on="follower_event")
+        .with_columns(
+            is_suspension=pl.col("ordinal") == _WHOLE_MARKET,
+            rise=rise.round(PROBABILITY_DECIMALS),
+            steam_at=pl.when(is_same_run).then("leader_steam_at"),
+            steam_platforms=pl.when(is_same_run).then("leader_steam_platforms"),
+        )
+        .sort("steam_platforms", "rise", "ordinal", descending=[True, True, False], nulls_last=True)
+        .unique([*_PAIR, "leader_at", "follower_at"], keep="first", maintain_order=True)
+    )
+
+
+def _select_nearest_pairs(pairs: pl.DataFrame) -> pl.DataFrame:
+    """Return the pairs whose events are each other's nearest on the two platforms.
+
+    Of pairs of equal lag, the earlier one is nearer.
+    """
+    ranked = pairs.sort("lag", "leader_middle", "leader_platform").with_row_index("pair")
+    ends = [
+        ranked.select(*_MARKET, "pair", platform=f"{end}_platform", at=f"{end}_at", other=f"{other}_platform")
+        for end, other in (("leader", "follower"), ("follower", "leader"))
+    ]
+    nearest = pl.concat(ends).sort("pair").unique([*_MARKET, "platform", "at", "other"], keep="first")
+    mutual = nearest.group_by("pair").len().filter(pl.col("len") == len(ends))
+    return ranked.join(mutual, on="pair", how="semi")
+
+
+def _build_rows(pairs: pl.DataFrame, anchored: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
+    """Return the columns of `PRICE_LEADS_SCHEMA`, sorted by `LEAD_KEY`."""
+    names = outcomes.select("market_key", pl.col("ordinal").cast(pl.Int16), "outcome_key").unique()
+    dates = anchored.select("sr_id", kickoff_date=pl.col("kickoff_at").dt.date()).unique()
+    rows = pairs.join(names, on=["market_key", "ordinal"], how="left").with_columns(
+        outcome_key=pl.when("is_suspension").then(pl.lit("")).otherwise("outcome_key")
+    )
+    unnamed = rows.filter(pl.col("outcome_key").is_null())
+    if unnamed.height:
+        market, ordinal = unnamed.select("market_key", "ordinal").sort(pl.all()).row(0)
+        raise ValueError(
+            f"no name is given for outcome {ordinal} of market {market}: "
+            "the history knows more than the vocabulary that was given"
+        )
+    is_observed = pl.col("leader_is_observed") & pl.col("follower_is_observed")
+    return (
+        rows.join(dates, on="sr_id")
+        .with_columns(
+            leader="leader_platform",
+            follower="follower_platform",
+            lead_type=pl.when("is_suspension")
+            .then(pl.lit(PriceLeadType.SUSPENSION.value))
+            .otherwise(pl.lit(PriceLeadType.MOVE.value)),
+            lag_s=pl.col("lag") / 2e6,
+            lag_min_s=_count_seconds(pl.col("follower_after") - pl.col("leader_at")),
+            lag_max_s=_count_seconds(pl.col("follower_at") - pl.col("leader_after")),
+            lag_limited_by=pl.when(is_observed)
+            .then(pl.lit(LagLimit.POLLING.value))
+            .otherwise(pl.lit(LagLimit.NOT_OBSERVED.value)),
+        )
+        .select(pl.col(name).cast(dtype) for name, dtype in PRICE_LEADS_SCHEMA.items())
+        .sort(LEAD_KEY)
+    )
+
+
+def _equals_previous(*names: str) -> pl.Expr:
+    """Return whether the values of the columns, which are never null, equal those of the previous row."""
+    return pl.all_horizontal(pl.col(name) == pl.col(name).shift() for name in names).fill_null(value=False)
+
+
+def _count_us(span: timedelta) -> int:
+    return span // timedelta(microseconds=1)
+
+
+def _count_seconds(span: pl.Expr) -> pl.Expr:
+    return span.dt.total_microseconds() / 1e6

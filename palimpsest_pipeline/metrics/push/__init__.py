@@ -1,0 +1,1 @@
+"""Messages to traders: the events that a rule selects, and the text of a message. No I/O."""

@@ -1,0 +1,72 @@
+"""Messages about the events that a derivation has just written, stored in its own transaction.
+
+Belongs here: from rows of a mart to rows of the outbox. Does not belong here: which events match (`metrics.push`).
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import polars as pl
+import psycopg
+
+from palimpsest_pipeline.domain.push_rules import PushRule, SourceTerms
+from palimpsest_pipeline.metrics.push.messages import build_body
+from palimpsest_pipeline.metrics.push.select_events import EVENTS_SCHEMA, drop_cooling, select_events
+from palimpsest_pipeline.storage.push import outbox
+from palimpsest_pipeline.storage.push.outbox import ActiveRule, NewMessage
+from palimpsest_pipeline.storage.push.sources import SOURCES, PushSource, read_derived_events
+
+from ..context import Pipeline
+
+
+def enqueue_events(pipeline: Pipeline, conn: psycopg.Connection, source_name: str, ids: Sequence[int]) -> int:
+    """Store a message for each event of the source that a rule selects; return the number of new messages.
+
+    `ids` are the fixtures (or the cycle) whose rows this transaction has written. Call it at the end of the
+    transaction. Events whose message is stored already, are too old, or are older than the rule, get no message; so a
+    replay sends nothing again. Raises KeyError for an unknown source.
+    """
+    source = SOURCES[source_name]
+    active_rules = outbox.read_rules(conn, source_name)
+    if not active_rules or not ids:
+        return 0
+    market_keys = join_market_keys([active.rule for active in active_rules])
+    events = read_derived_events(conn, source, ids, market_keys, EVENTS_SCHEMA)
+    if events.is_empty():
+        return 0
+    messages = [
+        message for active in active_rules for message in _build_messages(pipeline, conn, active, source.terms, events)
+    ]
+    return outbox.add_messages(conn, messages)
+
+
+def has_rules(conn: psycopg.Connection, source: PushSource) -> bool:
+    """Return whether any rule in force is about the source."""
+    return bool(outbox.read_rules(conn, source.terms.name))
+
+
+def join_market_keys(rules: Sequence[PushRule]) -> list[str] | None:
+    """Return the markets of all rules together; None when one of the rules does not name any."""
+    if not all(rule.markets for rule in rules):
+        return None
+    return sorted({key for rule in rules for key in rule.markets})
+
+
+def _build_messages(
+    pipeline: Pipeline, conn: psycopg.Connection, active: ActiveRule, terms: SourceTerms, events: pl.DataFrame
+) -> list[NewMessage]:
+    """Return the messages of one rule about these events, in the order in which they are to be sent."""
+    rule = active.rule
+    selected = select_events(events, rule, terms, since=active.since, now=pipeline.clock.now())
+    stored_ids = outbox.read_stored_ids(conn, selected["message_id"].to_list())
+    selected = selected.filter(~pl.col("message_id").is_in(list(stored_ids)))
+    if rule.cooldown_minutes and not selected.is_empty():
+        # The events are sorted by fires_at, so none is earlier than the first.
+        after = selected["fires_at"][0] - timedelta(minutes=rule.cooldown_minutes)
+        subjects = selected["subject"].unique().to_list()
+        sent = outbox.read_stored_subjects(conn, rule.name, subjects, after)
+        selected = drop_cooling(selected, rule.cooldown_minutes, sent)
+    return [
+        NewMessage(event["message_id"], rule.name, event["subject"], event["fires_at"], build_body(rule, terms, event))
+        for event in selected.iter_rows(named=True)
+    ]

@@ -1,0 +1,30 @@
+"""Notifications about fixtures whose current prices were derived: NOTIFY in Postgres.
+
+Postgres delivers them when the writer's transaction commits, and not at all when it is rolled back.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import psycopg
+
+CHANNEL: Final = "palimpsest_fixtures"
+"""Channel of the notifications. The payload is a list of SportRadar ids, separated by commas."""
+MAX_PAYLOAD_BYTES: Final = 7_900
+"""Postgres refuses payloads of 8,000 bytes and more."""
+
+
+def notify_readers(conn: psycopg.Connection, sr_ids: Sequence[int]) -> None:
+    """Tell listeners that the current prices of these fixtures change with the transaction of `conn`."""
+    payload = ""
+    for sr_id in [*map(str, sr_ids), None]:
+        if payload and (sr_id is None or len(payload) + len(sr_id) >= MAX_PAYLOAD_BYTES):
+            conn.execute("select pg_notify(%s, %s)", [CHANNEL, payload])
+            payload = ""
+        if sr_id is not None:
+            payload = f"{payload},{sr_id}" if payload else sr_id
+
+
+def parse_payload(payload: str) -> set[int]:
+    """Return the SportRadar ids of a notification; none for text that is no list of ids."""
+    return {int(sr_id) for sr_id in payload.split(",") if sr_id.isascii() and sr_id.isdigit()}

@@ -1,0 +1,37 @@
+"""Read exact closing prices with their fair probabilities, and their fixtures. Reads only.
+
+Analysts may run these queries too: they read the schema `palimpsest` alone.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import polars as pl
+import psycopg
+
+from palimpsest_pipeline.domain.schemas import CLOSING_PRICES, JUDGED_FIXTURES
+
+from ..db.copy_frames import read_frame
+
+FIXTURES_SQL: Final = (
+    "select sr_id, kickoff, suspect_code from palimpsest.fixtures where sr_id = any(%(sr_ids)s::bigint[])"
+)
+CLOSES_SQL: Final = """
+select sr_id, platform, is_home, market_key, specifier, outcome_key, kickoff, close_odds::float8 as close_odds,
+    close_lag_s, fair_multiplicative, fair_power, fair_shin
+from palimpsest.closing_prices
+where sr_id = any(%(sr_ids)s::bigint[]) and market_key = any(%(market_keys)s::text[])
+"""
+
+
+def read_judged_fixtures(conn: psycopg.Connection[Any], sr_ids: Sequence[int]) -> pl.DataFrame:
+    """Return the known ones of these fixtures (`domain.schemas.JUDGED_FIXTURES`)."""
+    return read_frame(conn, FIXTURES_SQL, {"sr_ids": list(sr_ids)}, JUDGED_FIXTURES)
+
+
+def read_closing_prices(
+    conn: psycopg.Connection[Any], sr_ids: Sequence[int], market_keys: Sequence[str]
+) -> pl.DataFrame:
+    """Return the exact closes of these markets on all platforms (`domain.schemas.CLOSING_PRICES`)."""
+    params = {"sr_ids": list(sr_ids), "market_keys": list(market_keys)}
+    return read_frame(conn, CLOSES_SQL, params, CLOSING_PRICES)

@@ -1,0 +1,421 @@
+"""The board's server on a real database: what it shows is what SQL gives, and what it refuses."""
+
+import csv
+import io
+import json
+import os
+import socket
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import polars as pl
+import psycopg
+import pytest
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from palimpsest_pipeline.board.app import BoardConfig, build_app
+from palimpsest_pipeline.board.connections import BoardCanWrite, ReadOnlyConnections
+from palimpsest_pipeline.board.security import BoardNotProtected, check_binding
+from palimpsest_pipeline.board.server import serve_board
+from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
+
+from .servers import served
+from .worlds import EVIL, FIRST_SR_ID, PLATFORMS, World
+
+TOKEN = "a secret of sixteen or more"
+LOCAL = "http://localhost"
+"""The board answers to names of this machine alone."""
+
+
+@pytest.fixture(scope="module")
+def client(config: BoardConfig) -> Iterator[TestClient]:
+    with TestClient(build_app(config), base_url=LOCAL) as opened:
+        yield opened
+
+
+def get(client: TestClient, path: str, **params: Any) -> Any:
+    answer = client.get(path, params=params)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def fate(number: int, size: int = 48) -> list[int]:
+    """The fixtures with this fate (see `worlds.write_world`)."""
+    return [FIRST_SR_ID + n for n in range(size) if n % 12 == number]
+
+
+# --- what it shows -----------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_table_has_every_fixture_that_has_not_begun_with_home_or_without(client: TestClient, world: World):
+    shown = get(client, "/api/table", limit=500)
+    assert {row["id"] for row in shown["rows"]} == set(world.sr_ids)
+    assert shown["total"] == shown["all"] == 48
+    assert [row["kickoff"] for row in shown["rows"]] == sorted(row["kickoff"] for row in shown["rows"])
+    assert shown["market"]["outcomes"] == ["1", "X", "2"]
+
+
+def test_prices_states_and_margins_are_those_of_sql(client: TestClient, conn: psycopg.Connection):
+    shown = get(client, "/api/table", limit=500)
+    expected = {
+        (sr_id, platform): (state, list(odds), off_mask, margin)
+        for sr_id, platform, state, odds, off_mask, margin in conn.execute(
+            "select sr_id, platform, state, odds_milli, off_mask, margin from palimpsest.offers_now('match_result', '')"
+        )
+    }
+    found = {
+        (row["id"], PLATFORMS[place]): (cell["state"], cell["odds"], cell["off"], cell["margin"])
+        for row in shown["rows"]
+        for place, cell in enumerate(row["cells"])
+        if "odds" in cell
+    }
+    dropped = {key: value for key, value in expected.items() if key not in found}
+    assert {sr_id for sr_id, _ in dropped} == set(fate(6))
+    assert found == {key: value for key, value in expected.items() if key not in dropped}
+
+
+def test_margins_are_those_of_the_marts(conn: psycopg.Connection):
+    n, largest = conn.execute(
+        "select count(*), max(abs(m.margin - o.margin)) from palimpsest.margins_now m"
+        " join palimpsest.offers_now('match_result', '') o using (sr_id, platform)"
+        " where m.market_key = 'match_result' and m.margin is not null"
+    ).fetchone() or (0, None)
+    assert n > 50
+    assert largest < 1e-12
+
+
+def test_suspended_withdrawn_dropped_absent_and_not_looked_at_are_told_apart(client: TestClient):
+    rows = {row["id"]: row["cells"] for row in get(client, "/api/table", limit=500)["rows"]}
+    assert {rows[sr_id][0]["state"] for sr_id in fate(3)} == {"not_listed"}
+    assert {rows[sr_id][0]["state"] for sr_id in fate(4)} == {"suspended"}
+    assert {rows[sr_id][0]["state"] for sr_id in fate(5)} == {"withdrawn"}
+    assert {rows[sr_id][1]["state"] for sr_id in fate(6)} == {"dropped"}
+    assert {rows[sr_id][1]["unseen"] for sr_id in fate(7)} == {True}
+    assert {rows[sr_id][0]["off"] for sr_id in fate(8)} == {1}
+    others = set(rows) - set(fate(7))
+    assert not any(cell.get("unseen") for sr_id in others for cell in rows[sr_id])
+
+
+def test_home_s_ranks_are_those_of_the_price_comparison(client: TestClient, conn: psycopg.Connection):
+    rows = get(client, "/api/table", limit=500)["rows"]
+    best = {(row["id"], place) for row in rows for place, code in enumerate(row["ranks"]) if code == "b"}
+    assert best == {
+        (sr_id, order - 1)
+        for sr_id, order in conn.execute(
+            "select distinct sr_id, outcome_order from palimpsest.price_comparison"
+            " where market_key = 'match_result' and home_is_best"
+        )
+    }
+    for home, sql_filter in (("best", "home_is_best"), ("worst", "rank_home = n + 1 and n > 0")):
+        chosen = {row["id"] for row in get(client, "/api/table", limit=500, home=home)["rows"]}
+        assert chosen == {
+            sr_id
+            for (sr_id,) in conn.execute(
+                f"""select distinct sr_id from (
+                    select sr_id, home_is_best, rank_home, count(*) filter (where comparable) over (partition by sr_id, outcome_key) as n
+                    from palimpsest.price_comparison where market_key = 'match_result') x where {sql_filter}"""
+            )
+        }
+        assert chosen
+    assert {row["id"] for row in get(client, "/api/table", limit=500, home="lacks")["rows"]} == set(fate(3))
+
+
+def test_pages_of_the_table_join_to_the_whole(client: TestClient):
+    whole = get(client, "/api/table", limit=500, sort="tournament")
+    parts = [get(client, "/api/table", limit=20, offset=offset, sort="tournament") for offset in (0, 20, 40)]
+    assert [row["id"] for part in parts for row in part["rows"]] == [row["id"] for row in whole["rows"]]
+    some = whole["ids"][3:5]
+    answer = get(client, "/api/table", limit=20, sort="tournament", fixtures=",".join(map(str, some)))
+    assert [row["id"] for row in answer["rows"]] == some
+    assert answer["ids"] == parts[0]["ids"]
+
+
+def test_a_market_with_lines_shows_a_common_line_first(client: TestClient):
+    shown = get(client, "/api/table", market="total_goals")
+    assert shown["lines"] == ["total=1.5", "total=2.5", "total=3.5"]
+    assert shown["line"] == "total=2.5"
+    assert get(client, "/api/table", market="total_goals", line="total=1.5")["line"] == "total=1.5"
+
+
+def test_moves_are_shown_since_the_last_answer_and_the_last_hour(client: TestClient):
+    cells = [cell for row in get(client, "/api/table", limit=500)["rows"] for cell in row["cells"] if "moves" in cell]
+    for cell in cells:
+        assert all(base != cell["odds"] for base in cell["moves"].values())
+        if "cycle" in cell["moves"]:
+            assert cell["changed"] == pytest.approx(cell["answered"], abs=1e-3)
+    assert {window for cell in cells for window in cell["moves"]} == {"cycle", "15", "60"}
+    moved = get(client, "/api/table", limit=500, moved="15")
+    assert 0 < moved["total"] < moved["all"]
+
+
+def test_a_fixture_has_all_markets_side_by_side(client: TestClient, conn: psycopg.Connection, world: World):
+    sr_id = world.sr_ids[0]
+    shown = get(client, f"/api/fixture/{sr_id}")
+    assert shown["home"] == EVIL[0]
+    found = {
+        (entry["market"], entry["line"], outcome["key"], PLATFORMS[place]): abs(odds)
+        for entry in shown["markets"]
+        for outcome in entry["outcomes"]
+        for place, odds in enumerate(outcome["odds"])
+        if odds is not None
+    }
+    assert found == {
+        (market, line, outcome, platform): int(odds * 1000)
+        for market, line, outcome, platform, odds in conn.execute(
+            "select market, line, outcome_key, platform, odds from palimpsest.prices_now(fixtures => %s) where odds is not null",
+            [[sr_id]],
+        )
+    }
+
+
+def test_a_history_is_that_of_sql_and_its_last_value_holds_until_the_last_answer(
+    client: TestClient, conn: psycopg.Connection, world: World
+):
+    sr_id = fate(4)[0]  # suspended at home with the last answer
+    shown = get(client, f"/api/fixture/{sr_id}/history", market="match_result")
+    assert [outcome["key"] for outcome in shown["outcomes"]] == ["away", "draw", "home"]
+    lines = {line["place"]: line for line in shown["outcomes"][2]["lines"]}
+    told = conn.execute(
+        "select odds::float8, is_active from palimpsest.fixture_history(%s, 'match_result')"
+        " where platform = %s and outcome_key = 'home' order by observed_at",
+        [sr_id, PLATFORMS[0]],
+    ).fetchall()
+    assert lines[0]["values"][: len(told)] == [odds if is_active else -odds for odds, is_active in told]
+    assert lines[0]["values"][-1] < 0
+    assert lines[0]["at"] == sorted(lines[0]["at"])
+
+
+def test_a_fixture_that_is_not_known_is_not_found(client: TestClient):
+    for path in ("/api/fixture/1", "/api/fixture/1/history"):
+        assert client.get(path).status_code == 404
+
+
+# --- downloads ---------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("params", [{}, {"home": "worst", "sort": "off"}, {"market": "total_goals", "within": "120"}])
+def test_downloads_equal_the_sql_row_for_row(client: TestClient, conn: psycopg.Connection, params: dict[str, str]):
+    query = client.get("/table.sql", params=params).text
+    cursor = conn.execute(query.encode())  # what a person would paste
+    names, rows = [column.name for column in cursor.description or ()], cursor.fetchall()
+    shown = get(client, "/api/table", limit=500, **params)
+    assert [sr_id for k, row in enumerate(rows) if (sr_id := row[5]) != (rows[k - 1][5] if k else None)] == shown["ids"]
+
+    def as_text(name: str, value: Any) -> str:
+        if value is None:
+            return ""
+        if name.endswith(("_odds", "_margin")):
+            return repr(float(value))
+        text = value.strftime("%Y-%m-%dT%H:%M:%S.%f+0000") if hasattr(value, "strftime") else str(value)
+        return f"'{text}" if text.startswith("=") else text
+
+    table = list(csv.reader(io.StringIO(client.get("/table.csv", params=params).content.decode("utf-8-sig"))))
+    assert table[0] == names
+    assert len(table) - 1 == len(rows) > 0
+    for line, row in zip(table[1:], rows, strict=True):
+        for name, found, value in zip(names, line, row, strict=True):
+            if name.endswith(("_odds", "_margin")):
+                assert (float(found) if found else None) == (None if value is None else pytest.approx(float(value)))
+            else:
+                assert found == as_text(name, value)
+
+    sheet = pl.read_csv(io.BytesIO(client.get("/table.csv", params=params).content))
+    excel = client.get("/table.xlsx", params=params)
+    with zipfile.ZipFile(io.BytesIO(excel.content)) as book:
+        content = book.read("xl/worksheets/sheet1.xml").decode()
+    assert content.count("<row ") == sheet.height + 1
+    assert "<f>" not in content
+
+
+def test_files_have_plain_names(client: TestClient):
+    answer = client.get("/table.csv", params={"market": "total_goals", "line": 'total=2.5"\r\nx: y'})
+    assert answer.headers["content-disposition"] == 'attachment; filename="prices-total_goals-total2.5___x__y.csv"'
+
+
+# --- news --------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_derivation_is_told_by_its_fixtures_and_shown_at_once(config: BoardConfig, world: World):
+    changed = world.sr_ids[:3]
+    with served(config) as url, httpx.Client(base_url=url, timeout=30) as browser:
+        before = browser.get("/api/table", params={"fixtures": str(changed[0])}).json()
+        with browser.stream("GET", "/api/news", params={"since": before["token"]}) as stream:
+            lines = stream.iter_lines()
+            assert next(lines) == "retry: 2000"
+            world.change(changed)
+            news: dict[str, Any] = {}
+            while set(changed) - set(news.get("fixtures") or ()):
+                line = next(lines)
+                if line.startswith("data: "):
+                    news = json.loads(line.removeprefix("data: "))
+        after = browser.get("/api/table", params={"fixtures": str(changed[0]), "limit": 500}).json()
+    assert after["rows"][0]["cells"][0]["odds"] != before["rows"][0]["cells"][0]["odds"] if before["rows"] else True
+    assert "cycle" in after["rows"][0]["cells"][0]["moves"]
+
+
+# --- what it refuses ---------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/", "/api/table", "/table.csv", "/table.xlsx", "/table.sql"])
+@pytest.mark.parametrize(
+    ("name", "value"), [("within", "soon"), ("off", "-1"), ("market", "no_such_market"), ("what", "1"), ("sort", "x")]
+)
+def test_a_bad_value_is_answered_with_the_name_of_its_field(client: TestClient, path: str, name: str, value: str):
+    answer = client.get(path, params={name: value})
+    assert answer.status_code == 400
+    assert answer.json()["field"] == name
+
+
+@pytest.mark.parametrize(
+    "path", ["/fixture/x", "/api/fixture/1.5", "/api/fixture/1/history?market=x", "/fixture/7?y=1"]
+)
+def test_a_bad_fixture_or_market_in_a_path_is_refused(client: TestClient, path: str):
+    assert client.get(path).status_code == 400
+
+
+def test_every_answer_has_the_headers_that_protect(client: TestClient, coverage_page: Path):
+    for path in ("/", "/coverage", "/assets/board.js", "/api/table", "/api/table?x=1", "/nothing", "/table.csv"):
+        headers = client.get(path).headers
+        assert "script-src 'self'" in headers["content-security-policy"], path
+        assert "unsafe" not in headers["content-security-policy"]
+        assert (headers["x-content-type-options"], headers["referrer-policy"]) == ("nosniff", "no-referrer")
+    page = client.get("/coverage/page")
+    assert "Coverage of BetPawa" in page.text
+    assert page.headers["content-security-policy"] == "frame-ancestors 'self'"
+
+
+def test_pages_have_no_inline_script_and_no_style(client: TestClient, world: World):
+    for path in ("/", f"/fixture/{world.sr_ids[0]}", "/coverage"):
+        text = client.get(path).text
+        assert "<script src=" in text
+        assert "<script>" not in text
+        assert "style=" not in text
+        assert EVIL[0] not in text
+
+
+def test_requests_to_other_names_are_refused(config: BoardConfig):
+    with TestClient(build_app(config), base_url="http://palimpsest.example") as foreign:
+        assert foreign.get("/api/table").status_code == 421
+    for name in ("127.0.0.1:3001", "[::1]:3001", "LOCALHOST"):
+        with TestClient(build_app(config), base_url=LOCAL) as opened:
+            assert opened.get("/api/choices", headers={"host": name}).status_code == 200
+
+
+def test_only_get_is_served(client: TestClient):
+    for path in ("/", "/api/table", "/table.csv", "/api/news"):
+        for method in ("POST", "PUT", "DELETE", "PATCH"):
+            assert client.request(method, path).status_code == 405
+
+
+def test_with_a_token_nothing_is_shown_without_it(config: BoardConfig):
+    with TestClient(build_app(replace(config, token=TOKEN)), base_url=LOCAL, follow_redirects=False) as opened:
+        assert opened.get("/api/table").status_code == 401
+        assert opened.get("/", headers={"accept": "text/html"}).headers["location"] == "/login"
+        for wrong in ("Bearer x", "Bearer", f"Basic {TOKEN}", "Bearer \xff"):
+            assert opened.get("/api/table", headers={"authorization": wrong.encode("latin-1")}).status_code == 401
+        assert opened.get("/api/table", headers={"authorization": f"Bearer {TOKEN}"}).status_code == 200
+        assert opened.get("/api/table", headers={"cookie": f"palimpsest_board={TOKEN}"}).status_code == 401
+        assert opened.post("/login", data={"token": "wrong"}).status_code == 403
+        answer = opened.post("/login", data={"token": TOKEN})
+        assert answer.status_code == 303
+        assert TOKEN not in answer.headers["set-cookie"]
+        assert "HttpOnly" in answer.headers["set-cookie"]
+        assert opened.get("/api/table").status_code == 200
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "board.example"])
+def test_it_does_not_bind_beyond_loopback_without_a_token(config: BoardConfig, host: str):
+    with pytest.raises(BoardNotProtected, match="PALIMPSEST_BOARD_TOKEN"):
+        serve_board(replace(config, host=host), 1)
+    check_binding(host, TOKEN)
+    with pytest.raises(BoardNotProtected, match="too short"):
+        check_binding(host, "short")
+    for loopback in ("127.0.0.1", "::1", "localhost", "127.8.8.8"):
+        check_binding(loopback, None)
+
+
+def test_it_does_not_start_as_a_user_who_may_write(config: BoardConfig, world: World, postgres: EmbeddedPostgres):
+    with world.pipeline.connect() as conn:
+        url = postgres.build_url(conn.info.dbname)
+    with pytest.raises(BoardCanWrite, match="may write"):
+        serve_board(replace(config, database_url=url), 1)
+    ReadOnlyConnections(config.database_url).check_role()
+
+
+def test_its_sessions_cannot_write(config: BoardConfig):
+    statements = (
+        "delete from mart.price_comparison",
+        "create table palimpsest.x (y int)",
+        "create temporary table x (y int)",
+        "insert into core.fixtures (sr_id) values (1)",
+        "select * from core.fixtures",
+        "select palimpsest.offers_now('x')",
+    )
+    connections = ReadOnlyConnections(config.database_url)
+    for statement in statements:
+        with pytest.raises(psycopg.Error), connections.snapshot() as conn:
+            conn.execute(statement.encode())
+    session = connections.open_session()
+    with session, pytest.raises(psycopg.Error, match=r"permission denied|read-only"):
+        session.execute("set default_transaction_read_only = off")
+        session.execute("delete from mart.price_comparison")
+    connections.close()
+
+
+def test_a_thousand_malformed_requests_leave_it_up(config: BoardConfig):
+    draw = Random(7)
+    with served(config) as url:
+        address = urlsplit(url)
+        for n in range(1000):
+            noise = bytes(draw.randrange(256) for _ in range(draw.randrange(1, 80)))
+            request = draw.choice(
+                (
+                    noise,
+                    b"GET /api/table?" + noise.hex().encode() + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                    b"GET /%00%ff/../" + noise.hex().encode() + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                    b"GET /api/table?within=%ff%fe&search=%00 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                    b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n\r\nx",
+                    b"GET / HTTP/1.1\r\nHost: localhost\r\nCookie: " + noise.hex().encode() * 50 + b"\r\n\r\n",
+                    b"GET /fixture/" + b"9" * draw.randrange(1, 3000) + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                )
+            )
+            with socket.create_connection((address.hostname or "", address.port or 0), timeout=10) as connection:
+                connection.sendall(request)
+                if n % 20 == 0:
+                    connection.shutdown(socket.SHUT_WR)
+                    connection.recv(100)
+        assert httpx.get(f"{url}/api/table", timeout=30).status_code == 200
+
+
+def test_routes_of_others_are_served_with_the_same_protection(config: BoardConfig):
+    async def show(_: Any) -> PlainTextResponse:
+        return PlainTextResponse("1")
+
+    app = build_app(replace(config, token=TOKEN), [Route("/metrics", show)])
+    with TestClient(app, base_url=LOCAL) as opened:
+        assert opened.get("/metrics").status_code == 401
+        assert opened.get("/metrics", headers={"authorization": f"Bearer {TOKEN}"}).text == "1"
+
+
+def test_a_message_about_the_configuration_has_no_secret(config: BoardConfig):
+    text = repr(replace(config, token=TOKEN))
+    assert TOKEN not in text
+    assert config.database_url not in text
+
+
+def test_nothing_of_the_pipeline_that_takes_seconds_is_loaded():
+    code = "import palimpsest_pipeline.board.server, sys; print([m for m in ('dagster', 'sqlalchemy.orm', 'jinja2') if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=dict(os.environ)
+    )
+    assert "dagster" not in done.stdout

@@ -1,0 +1,94 @@
+"""The page of metrics: every good metric is on it whatever the others are, and no bad value is."""
+
+import math
+import shutil
+import subprocess
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
+
+from palimpsest_pipeline.board import prometheus_metrics as metrics
+from palimpsest_pipeline.board.prometheus_metrics import METRICS, MetricValues, Sample, render_metrics
+
+Page = dict[str, dict[tuple[str, ...], float]]
+
+
+def parse(page: bytes) -> Page:
+    """Return the values of each metric by its label values, in the metric's order of labels."""
+    labels = {metric.name: metric.labels for metric in (*METRICS, metrics.METRIC_ERRORS)}
+    families: Page = {}
+    for family in text_string_to_metric_families(page.decode()):
+        assert family.type == "gauge"
+        assert family.documentation
+        for sample in family.samples:
+            key = tuple(sample.labels[name] for name in labels[sample.name])
+            families.setdefault(sample.name, {})[key] = sample.value
+    return families
+
+
+def give_samples(labels: tuple[str, ...], values: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Sample]]:
+    texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+    each = st.builds(Sample, values, st.tuples(*([texts] * len(labels))))
+    return st.lists(each, max_size=3, unique_by=lambda sample: sample.labels)
+
+
+FINITE = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**60), 2**60)
+BAD = st.sampled_from([math.nan, math.inf, -math.inf, None, "7"])
+
+
+@given(st.data(), st.sets(st.sampled_from(METRICS)), st.sets(st.sampled_from(METRICS)))
+def test_a_bad_value_costs_its_own_metric_only(data: st.DataObject, with_bad: set, failed: set):
+    samples = {}
+    for metric in METRICS:
+        samples[metric.name] = data.draw(give_samples(metric.labels, FINITE))
+        if metric in with_bad:
+            labels = tuple("bad" * 4 for _ in metric.labels)
+            samples[metric.name] = [*samples[metric.name], Sample(data.draw(BAD), labels)]
+    page = parse(render_metrics(MetricValues(samples, frozenset(metric.name for metric in failed))))
+    for metric in METRICS:
+        is_wrong = metric in with_bad or metric in failed
+        assert page[metrics.METRIC_ERRORS.name][metric.name,] == is_wrong
+        expected = {} if is_wrong else {each.labels: each.value for each in samples[metric.name]}
+        assert page.get(metric.name, {}) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        [Sample(1, ("bet9ja", "twice")), Sample(2, ("bet9ja", "twice"))],
+        [Sample(1, ("bet9ja",))],
+        [Sample(1, ("\ud800", "football"))],
+    ],
+    ids=["the same labels twice", "a missing label", "text that is no UTF-8"],
+)
+def test_values_that_prometheus_would_refuse_are_left_out(samples: list[Sample]):
+    page = parse(render_metrics(MetricValues({metrics.MAPPED_RATE.name: samples})))
+    assert metrics.MAPPED_RATE.name not in page
+    assert page[metrics.METRIC_ERRORS.name][metrics.MAPPED_RATE.name,] == 1
+
+
+def test_a_metric_without_values_is_absent_and_no_error():
+    page = parse(render_metrics(MetricValues({})))
+    assert page == {metrics.METRIC_ERRORS.name: {(metric.name,): 0 for metric in METRICS}}
+
+
+def test_hostile_labels_stay_one_line():
+    page = render_metrics(MetricValues({metrics.BUILD_INFO.name: [Sample(1, ('1"} 5\n# x\\',))]}))
+    assert parse(page)[metrics.BUILD_INFO.name] == {('1"} 5\n# x\\',): 1}
+
+
+def test_names_follow_the_conventions():
+    """Promtool's own rules, where it is installed, and ours: base units, and no gauge that is named like a counter."""
+    for metric in METRICS:
+        assert metric.name.startswith("palimpsest_")
+        assert not metric.name.endswith(("_total", "_count", "_sum", "_ms", "_minutes"))
+        assert metric.help.endswith(".")
+    if promtool := shutil.which("promtool"):
+        values = {metric.name: [Sample(1, tuple("x" for _ in metric.labels))] for metric in METRICS}
+        done = subprocess.run(
+            [promtool, "check", "metrics"], input=render_metrics(MetricValues(values)), capture_output=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, b"")

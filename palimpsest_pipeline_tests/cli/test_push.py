@@ -1,0 +1,160 @@
+"""Rules and messages as a user meets them: `palimpsest odds-alerts rules`, `test-rules`, `retry`, and `doctor`."""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from palimpsest_pipeline.cli import console
+from palimpsest_pipeline.cli.__main__ import app
+from palimpsest_pipeline.domain.push_rules import PushRulesError
+from palimpsest_pipeline.operate.doctor.push import check_push
+from palimpsest_pipeline.operate.serve import restart_services
+from palimpsest_pipeline.operate.serve.service_record import SENDER, ServeError
+from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
+from palimpsest_pipeline.settings import load_settings
+from palimpsest_pipeline.storage.db.connection import Database
+from palimpsest_pipeline_tests.pipeline.push.outboxes import open_outbox, put_messages
+from palimpsest_pipeline_tests.storage.table_rows import insert
+
+RULES = """
+[rule.moves]
+source = "odds_alerts"
+webhook = "TRADERS_URL"
+"""
+DAY = datetime(2026, 5, 1, tzinfo=UTC)
+Command = Callable[..., Any]
+
+
+@pytest.fixture
+def database(postgres: EmbeddedPostgres) -> Iterator[Database]:
+    with open_outbox(postgres) as database:
+        yield database
+
+
+@pytest.fixture
+def command(database: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Command:
+    """`palimpsest odds-alerts` in a home folder with a file of rules."""
+    monkeypatch.setattr(console.out, "width", 200)
+    monkeypatch.chdir(tmp_path)
+    for name, value in {
+        "HOME_DIR": str(tmp_path),
+        "DATABASE_URL": database.url,
+        "DAGSTER_DATABASE_URL": "postgresql://unused/dagster",
+    }.items():
+        monkeypatch.setenv(f"PALIMPSEST_{name}", value)
+    (tmp_path / "push.toml").write_text(RULES)
+    return lambda *words, **options: CliRunner().invoke(app, ["odds-alerts", *words], **options)
+
+
+def test_rules_are_put_in_force_and_shown_with_their_messages(command: Command, database: Database):
+    assert "moves" in command("rules").stdout
+    put_messages(database, "moves", [1, 2])
+    with database.connect() as conn:
+        conn.execute(
+            "update ops.push_outbox set state = 'failed', last_error = 'HTTP 410' where message_id = 'moves-1'"
+        )
+    shown = json.loads(command("rules", "--json").stdout)
+    (rule,) = shown["rules"]
+    assert (rule["rule"], rule["webhook"], rule["n_pending"], rule["n_failed"], rule["n_delivered"]) == (
+        *("moves", "TRADERS_URL"),
+        *(1, 1, 0),
+    )
+    assert rule["last_error"] == "HTTP 410"
+    assert shown["sender_is_running"] is False
+    assert "1 messages of moves are pending again" in command("retry", "moves").stdout
+    assert json.loads(command("rules", "--json").stdout)["rules"][0]["n_pending"] == 2
+
+
+def test_a_bad_rule_is_an_error_with_its_place(command: Command, tmp_path: Path):
+    (tmp_path / "push.toml").write_text(RULES + "size = 1\n")
+    with pytest.raises(PushRulesError, match=r"push.toml:5: rule.moves.size: this field is not known"):
+        command("rules", catch_exceptions=False)
+
+
+def test_a_past_day_is_shown_as_table_and_json(command: Command, database: Database):
+    at = DAY + timedelta(hours=9)
+    with database.connect() as conn:
+        insert(
+            conn,
+            "core.fixtures",
+            {"sr_id": 1, "home_team": "Norway", "away_team": "France", "effective_kickoff": DAY + timedelta(hours=18)},
+        )
+        insert(
+            conn,
+            "mart.odds_alert",
+            {
+                "alert_id": 5,
+                "sr_id": 1,
+                "alert_type": "price_move",
+                "opened_at": at,
+                "peak_at": at,
+                "market_key": "match_result",
+            },
+        )
+    result = command("test-rules", "2026-05-01")
+    assert result.exit_code == 0, result.output
+    assert "09:00:00" in result.stdout
+    assert "Norway - France" in result.stdout
+    assert "moves=1" in result.stdout
+    content = json.loads(command("test-rules", "2026-05-01", "--json").stdout)
+    assert content["counts"] == {"moves": 1}
+    assert content["messages"][0]["sr_id"] == 1
+    assert "moves=0" in command("test-rules", "2026-05-02").stdout
+    assert command("test-rules", "2026-05-01", "--rule", "other").exit_code == 1
+    with database.connect() as conn:
+        assert conn.execute("select count(*) from ops.push_outbox").fetchone() == (0,)
+
+
+def test_the_doctor_names_refused_and_late_messages(command: Command, database: Database):
+    assert "moves" in command("rules").stdout
+    settings = load_settings()
+    assert check_push(settings).ok
+    put_messages(database, "moves", [1, 2])
+    assert check_push(settings).ok
+    with database.connect() as conn:
+        conn.execute(
+            "update ops.push_outbox set created_at = now() - interval '6 minutes' where message_id = 'moves-2'"
+        )
+        conn.execute(
+            "update ops.push_outbox set state = 'failed', last_error = 'HTTP 410' where message_id = 'moves-1'"
+        )
+    finding = check_push(settings)
+    assert not finding.ok
+    assert "1 messages were refused and are not sent again (HTTP 410)" in finding.detail
+    assert "palimpsest odds-alerts retry moves" in finding.detail
+    assert "1 messages wait since" in finding.detail
+    assert "no sender runs" in finding.detail
+    Path("push.toml").write_text("[rule.x]\n")
+    assert "push.toml:1: rule.x: source is missing" in check_push(settings).detail
+
+
+def test_up_runs_a_sender_only_when_there_are_rules(tmp_path: Path):
+    assert SENDER not in restart_services.build_commands(tmp_path, 3000)
+    commands = restart_services.build_commands(tmp_path, 3000, has_sender=True)
+    assert commands[SENDER] == ("palimpsest", "odds-alerts", "send")
+
+
+@pytest.mark.parametrize("name", [SENDER, "daemon"])
+def test_a_sender_that_keeps_dying_does_not_end_the_pipeline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+):
+    said: list[str] = []
+    children = restart_services.ChildProcesses(
+        tmp_path, tmp_path, {name: ("no-such-command",)}, {}, tmp_path, said.append
+    )
+    monkeypatch.setattr(restart_services, "compute_pause_s", lambda *_: None)
+    (process,) = children.start_due().values()
+    found = process.find()
+    if found is not None:
+        found.wait()
+    if name == SENDER:
+        assert children.start_due() == {}
+        assert "restarts in 30 s" in said[0]
+    else:
+        with pytest.raises(ServeError):
+            children.start_due()

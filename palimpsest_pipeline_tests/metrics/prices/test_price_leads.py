@@ -1,0 +1,360 @@
+"""Who moves first, worked out by hand, and against a walk through the answers themselves."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any, Final
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from palimpsest_pipeline.metrics.prices.price_leads import (
+    LEAD_KEY,
+    PRICE_LEADS_SCHEMA,
+    PriceLeadRules,
+    find_price_leads,
+)
+from palimpsest_pipeline.storage.tables.current_prices import PriceLead
+
+from ..life_worlds import (
+    DOUBLE,
+    RESULT,
+    SETS,
+    TOTAL,
+    Book,
+    Facts,
+    Life,
+    Looked,
+    absent,
+    answered,
+    at,
+    disordered,
+    failed,
+    listed,
+    no_price,
+    outcomes_frame,
+    priced,
+    random_lives,
+    suspended,
+)
+from ..price_lead_walk import walk
+
+KICKOFF: Final = at(5, 18)
+LATER: Final = at(9, 0)
+RULES: Final = PriceLeadRules(
+    min_rise=0.03,
+    window=timedelta(minutes=60),
+    steam_window=timedelta(minutes=10),
+    steam_platforms=3,
+    silence_limit=timedelta(minutes=90),
+    watch_before_kickoff=timedelta(days=3),
+    main_markets=("match_result", "total_goals", "double_chance"),
+)
+PAWA, SPORTY, BET9JA = 11, 12, 13
+HOLDERS: Final = {PAWA: (1, "betpawa"), SPORTY: (1, "sportybet"), BET9JA: (1, "bet9ja")}
+EVEN, OVER, UNDER = priced(2000, 2000), priced(1500, 3000), priced(3000, 1500)
+"""Chances of 1/2 and 1/2, of 2/3 and 1/3, and of 1/3 and 2/3."""
+
+
+def find(looks: Sequence[Looked], rules: PriceLeadRules = RULES, **settings: Any) -> list[dict[str, Any]]:
+    return find_of(Life(looks, {1: [(at(1, 0), KICKOFF)]}, HOLDERS), rules, **settings).to_dicts()
+
+
+def find_of(life: Life, rules: PriceLeadRules = RULES, **settings: Any) -> pl.DataFrame:
+    arguments = {"as_of": LATER, **settings}
+    return find_price_leads(**life.frames(), outcomes=outcomes_frame(), sets=SETS, rules=rules, **arguments)
+
+
+def series(listing_id: int, *answers: tuple[datetime, Facts | None]) -> list[Looked]:
+    """Answers of a listing about one total; None: without it."""
+    return [
+        answered(100 * listing_id + n, when, {} if facts is None else {TOTAL: facts}, listing_id)
+        for n, (when, facts) in enumerate(answers)
+    ]
+
+
+def test_a_follower_is_found_with_the_bounds_of_its_lag() -> None:
+    [lead] = find(
+        series(PAWA, (at(5, 10, 0), EVEN), (at(5, 10, 10), OVER))
+        + series(SPORTY, (at(5, 10, 5), EVEN), (at(5, 10, 15), EVEN), (at(5, 10, 25), OVER))
+    )
+    assert lead == {
+        "sr_id": 1,
+        "lead_type": "move",
+        "market_key": "total_goals",
+        "specifier": "total=2.5",
+        "leader": "betpawa",
+        "follower": "sportybet",
+        "leader_at": at(5, 10, 10),
+        "leader_after": at(5, 10, 0),
+        "follower_at": at(5, 10, 25),
+        "follower_after": at(5, 10, 15),
+        "outcome_key": "over",
+        "leader_probability_before": 0.5,
+        "leader_probability": 0.666666667,
+        "follower_probability_before": 0.5,
+        "follower_probability": 0.666666667,
+        "lag_s": 900,
+        "lag_min_s": 300,
+        "lag_max_s": 1500,
+        "lag_limited_by": "polling",
+        "steam_at": None,
+        "steam_platforms": None,
+        "kickoff_date": KICKOFF.date(),
+    }
+
+
+LED: Final = series(PAWA, (at(5, 10, 0), EVEN), (at(5, 10, 10), OVER))
+
+
+@pytest.mark.parametrize(
+    ("followed", "lag_s", "lag_min_s", "lag_max_s"),
+    [
+        ([(at(5, 10, 12), EVEN), (at(5, 10, 14), OVER)], 480, 120, 840),
+        ([(at(5, 10, 8), EVEN), (at(5, 10, 14), OVER)], 360, -120, 840),
+        ([(at(5, 10, 10), EVEN), (at(5, 10, 14), OVER)], 420, 0, 840),
+        ([(at(5, 10, 0), EVEN), (at(5, 10, 10), OVER)], 0, -600, 600),
+        ([(at(5, 11, 0), EVEN), (at(5, 11, 10), OVER)], 3600, 3000, 4200),
+    ],
+    ids=["proven", "overlap", "touch", "together", "as late as may be"],
+)
+def test_the_bounds_of_the_lag(
+    followed: list[tuple[datetime, Facts]], lag_s: float, lag_min_s: float, lag_max_s: float
+) -> None:
+    [lead] = find(LED + series(SPORTY, *followed))
+    assert (lead["leader"], lead["lag_s"], lead["lag_min_s"], lead["lag_max_s"]) == (
+        "betpawa",
+        lag_s,
+        lag_min_s,
+        lag_max_s,
+    )
+
+
+@pytest.mark.parametrize(
+    "followed",
+    [
+        [(at(5, 11, 0), EVEN), (at(5, 11, 11), OVER)],
+        [(at(5, 10, 12), EVEN), (at(5, 11, 13), OVER)],
+        [(at(5, 10, 12), EVEN), (at(5, 10, 14), UNDER)],
+        [(at(5, 10, 12), EVEN), (at(5, 10, 14), priced(1950, 2060))],
+        [(at(5, 10, 12), suspended(2000, 2000)), (at(5, 10, 14), OVER)],
+        [(at(5, 10, 14), OVER)],
+        [(at(5, 18, 0), EVEN), (at(5, 18, 10), OVER)],
+    ],
+    ids=["too late", "not timed", "the other way", "too small", "no price before", "first seen so", "after kickoff"],
+)
+def test_these_do_not_follow(followed: list[tuple[datetime, Facts]]) -> None:
+    assert find(LED + series(SPORTY, *followed)) == []
+
+
+def test_a_fall_is_a_rise_of_the_other_outcome() -> None:
+    [lead] = find(
+        series(PAWA, (at(5, 10, 0), EVEN), (at(5, 10, 10), UNDER))
+        + series(SPORTY, (at(5, 10, 5), EVEN), (at(5, 10, 15), UNDER))
+    )
+    assert (lead["outcome_key"], lead["leader_probability_before"], lead["leader_probability"]) == (
+        "under",
+        0.5,
+        0.666666667,
+    )
+
+
+def test_of_several_outcomes_that_rose_the_one_that_rose_most_on_both_is_named() -> None:
+    def answers(listing_id: int, minute: int) -> list[Looked]:
+        books: list[Book] = [{RESULT: priced(1500, 6000, 6000)}, {RESULT: priced(3000, 4000, 2400)}]
+        return [answered(n, at(5, 10, minute + 10 * n), book, listing_id) for n, book in enumerate(books)]
+
+    [lead] = find(answers(PAWA, 0) + answers(SPORTY, 5))
+    assert (lead["outcome_key"], lead["leader_probability_before"], lead["leader_probability"]) == (
+        "away",
+        0.166666667,
+        0.416666667,
+    )
+
+
+def test_with_two_winners_the_chances_add_up_to_two() -> None:
+    def answers(listing_id: int, minute: int) -> list[Looked]:
+        books: list[Book] = [{DOUBLE: priced(1500, 1500, 1500)}, {DOUBLE: priced(1250, 1600, 1739)}]
+        return [answered(n, at(5, 10, minute + 10 * n), book, listing_id) for n, book in enumerate(books)]
+
+    [lead] = find(answers(PAWA, 0) + answers(SPORTY, 5))
+    assert lead["leader_probability_before"] == 0.666666667
+    assert lead["leader_probability"] == pytest.approx(0.8, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("between", "limited_by"),
+    [
+        ([], "polling"),
+        ([listed(990, at(5, 10, 15), SPORTY)], "polling"),
+        ([failed(990, at(5, 10, 15), "timeout", SPORTY)], "not_observed"),
+        ([absent(990, at(5, 10, 15), "", SPORTY)], "not_observed"),
+    ],
+    ids=["nothing", "listed", "failed", "absent"],
+)
+def test_a_platform_that_was_not_observed_limits_the_lag(between: list[Looked], limited_by: str) -> None:
+    [lead] = find(LED + series(SPORTY, (at(5, 10, 12), EVEN), (at(5, 10, 20), OVER)) + between)
+    assert lead["lag_limited_by"] == limited_by
+
+
+def test_silence_limits_the_lag() -> None:
+    rules = replace(RULES, silence_limit=timedelta(minutes=7))
+    [lead] = find(LED + series(SPORTY, (at(5, 10, 12), EVEN), (at(5, 10, 18), OVER)), rules)
+    assert lead["lag_limited_by"] == "not_observed"
+
+
+def test_a_market_without_prices_in_between_makes_the_bounds_wider() -> None:
+    [lead] = [
+        lead
+        for lead in find(
+            LED
+            + series(
+                SPORTY,
+                (at(5, 10, 12), EVEN),
+                (at(5, 10, 14), suspended(2000, 2000)),
+                (at(5, 10, 16), None),
+                (at(5, 10, 18), no_price(2)),
+                (at(5, 10, 20), OVER),
+            )
+        )
+        if lead["lead_type"] == "move"
+    ]
+    assert (lead["follower_after"], lead["follower_at"]) == (at(5, 10, 12), at(5, 10, 20))
+
+
+@pytest.mark.parametrize("gone", [suspended(2000, 2000), no_price(2), None], ids=["suspended", "no price", "withdrawn"])
+@pytest.mark.parametrize("day", [0, 1], ids=["same day", "over midnight"])
+def test_who_suspended_first(gone: Facts | None, day: int) -> None:
+    hour, minute = (23, 50) if day else (10, 0)
+    begin = at(4 if day else 5, hour, minute)
+
+    def minutes(n: int) -> datetime:
+        return begin + timedelta(minutes=n)
+
+    [lead] = find(
+        series(PAWA, (minutes(0), EVEN), (minutes(20), EVEN), (minutes(30), gone))
+        + series(SPORTY, (minutes(5), EVEN), (minutes(15), suspended(2000, 2000)), (minutes(35), None))
+    )
+    assert (lead["lead_type"], lead["leader"], lead["follower"], lead["outcome_key"]) == (
+        "suspension",
+        "sportybet",
+        "betpawa",
+        "",
+    )
+    assert (lead["lag_s"], lead["lag_min_s"], lead["lag_max_s"]) == (900, 300, 1500)
+    assert lead["leader_probability"] is None
+
+
+def test_each_move_has_at_most_one_partner_of_each_platform() -> None:
+    leads = find(
+        series(PAWA, (at(5, 10, 0), UNDER), (at(5, 10, 1), EVEN), (at(5, 10, 20), EVEN), (at(5, 10, 21), OVER))
+        + series(SPORTY, (at(5, 10, 16), EVEN), (at(5, 10, 17), OVER))
+    )
+    assert [(lead["leader"], lead["leader_at"], lead["follower_at"]) for lead in leads] == [
+        ("sportybet", at(5, 10, 17), at(5, 10, 21))
+    ]
+
+
+def steam_of(*minutes: int) -> list[dict[str, Any]]:
+    looks = [
+        look
+        for listing_id, minute in zip(HOLDERS, minutes, strict=False)
+        for look in series(listing_id, (at(5, 10, minute), EVEN), (at(5, 10, minute + 1), OVER))
+    ]
+    return find(looks)
+
+
+def test_steam_is_three_platforms_one_soon_after_the_other() -> None:
+    leads = steam_of(0, 10, 20)
+    assert [(lead["leader"], lead["follower"]) for lead in leads] == [
+        ("betpawa", "bet9ja"),
+        ("betpawa", "sportybet"),
+        ("sportybet", "bet9ja"),
+    ]
+    assert {(lead["steam_at"], lead["steam_platforms"]) for lead in leads} == {(at(5, 10, 1), 3)}
+
+
+@pytest.mark.parametrize("minutes", [(0, 10), (0, 10, 21), (0, 11, 21)])
+def test_fewer_platforms_or_later_ones_are_no_steam(minutes: tuple[int, ...]) -> None:
+    leads = steam_of(*minutes)
+    assert leads
+    assert {lead["steam_at"] for lead in leads} == {None}
+
+
+def test_suspects_have_no_rows() -> None:
+    looks = LED + series(SPORTY, (at(5, 10, 5), EVEN), (at(5, 10, 15), OVER))
+    assert find(looks)
+    assert find(looks, suspects=[1]) == []
+
+
+def test_a_change_without_its_answer_is_refused() -> None:
+    frames = Life(LED, {1: [(at(1, 0), KICKOFF)]}, HOLDERS).frames()
+    frames["looks"] = frames["looks"].filter(pl.col("at") < at(5, 10, 10))
+    with pytest.raises(ValueError, match="give all its answers"):
+        find_price_leads(**frames, outcomes=outcomes_frame(), sets=SETS, rules=RULES, as_of=LATER)
+
+
+def test_an_outcome_without_a_name_is_refused() -> None:
+    looks = LED + series(SPORTY, (at(5, 10, 5), EVEN), (at(5, 10, 15), OVER))
+    frames = Life(looks, {1: [(at(1, 0), KICKOFF)]}, HOLDERS).frames()
+    outcomes = outcomes_frame().filter(pl.col("outcome_key") != "over")
+    with pytest.raises(ValueError, match="outcome 1 of market total_goals"):
+        find_price_leads(**frames, outcomes=outcomes, sets=SETS, rules=RULES, as_of=LATER)
+
+
+def test_the_columns_are_those_of_the_table() -> None:
+    columns = PriceLead.__table__.columns
+    assert set(PRICE_LEADS_SCHEMA) | {"mapping_version"} == set(columns.keys())
+    assert tuple(column.name for column in PriceLead.__table__.primary_key.columns) == LEAD_KEY
+
+
+WIDE: Final = replace(
+    RULES,
+    min_rise=0.01,
+    window=timedelta(hours=12),
+    steam_window=timedelta(hours=2),
+    steam_platforms=2,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(life=random_lives())
+def test_the_pairs_are_those_of_a_walk_through_the_answers(life: Life) -> None:
+    found, walked = find_of(life, WIDE), walk(life, WIDE)
+    expected = pl.DataFrame(walked, schema=PRICE_LEADS_SCHEMA, orient="row").sort(LEAD_KEY)
+    assert_frame_equal(found, expected, abs_tol=2e-9, rel_tol=0)
+
+
+@settings(max_examples=100, deadline=None)
+@given(life=random_lives(), seed=st.integers(0, 1000))
+def test_order_and_repetition_do_not_matter(life: Life, seed: int) -> None:
+    frames = disordered(life.frames(), Random(seed))
+    found = find_price_leads(**frames, outcomes=outcomes_frame(), sets=SETS, rules=WIDE, as_of=LATER)
+    assert_frame_equal(found, find_of(life, WIDE))
+
+
+@settings(max_examples=100, deadline=None)
+@given(life=random_lives(), minutes=st.integers(1, 100))
+def test_what_is_later_than_the_kickoff_or_earlier_than_the_lookback_does_not_matter(life: Life, minutes: int) -> None:
+    rules = replace(WIDE, watch_before_kickoff=timedelta(minutes=minutes * 10))
+    whole = find_of(life, rules)
+    kickoffs = {sr_id: claims[-1][1] for sr_id, claims in life.kickoffs.items()}
+    parts = []
+    for look in life.looks:
+        kickoff = kickoffs[life.holders[look.listing_id][0]]
+        since = (kickoff - rules.lookback).replace(hour=0, minute=0)
+        if since <= look.at < kickoff:
+            parts.append(look)
+    assert_frame_equal(find_of(replace(life, looks=parts), rules), whole)
+
+
+@settings(max_examples=100, deadline=None)
+@given(life=random_lives())
+def test_the_lag_lies_between_its_bounds(life: Life) -> None:
+    found = find_of(life, WIDE)
+    assert found.filter(~pl.col("lag_s").is_between("lag_min_s", "lag_max_s") | (pl.col("lag_s") < 0)).is_empty()
+    assert found.select(LEAD_KEY).is_unique().all()

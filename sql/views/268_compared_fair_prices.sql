@@ -1,0 +1,91 @@
+-- The columns about home are the same in the rows of all competitors, so home's prices are in the row of the first one.
+create view palimpsest.compared_fair_prices as
+select
+    p.sr_id,
+    m.market_key,
+    m.name as market,
+    l.specifier,
+    o.outcome_key,
+    o.name as outcome,
+    o.ordinal as outcome_order,
+    s.home_platform::text as home_platform,
+    s.platform::text as platform,
+    s.is_home,
+    s.is_in_consensus,
+    s.odds_milli[a.place] * 0.001 as odds,
+    s.margin,
+    1000::double precision / s.odds_milli[a.place] * s.share as fair_multiplicative,
+    w.fair_power[a.place] as fair_power,
+    w.fair_shin[a.place] as fair_shin,
+    c.answered_at as last_confirmed_at,
+    c.as_of,
+    c.mapping_version
+from mart.price_comparison p
+join mart.compared_listing r using (sr_id, platform)
+join ops.market_lines l using (line_id)
+join core.markets m using (market_id)
+cross join lateral (
+    select
+        p.sr_id,
+        r.home_platform,
+        r.home_platform as platform,
+        true as is_home,
+        false as is_in_consensus,
+        p.home_odds_milli as odds_milli,
+        p.home_off_mask as off_mask,
+        p.home_margin as margin,
+        p.home_share as share
+    where p.home_odds_milli is not null and not exists (
+        select from mart.price_comparison q where q.sr_id = p.sr_id and q.line_id = p.line_id and q.platform < p.platform
+    )
+    union all
+    select
+        p.sr_id,
+        r.home_platform,
+        p.platform,
+        false,
+        r.comparable,
+        p.platform_odds_milli,
+        p.platform_off_mask,
+        p.platform_margin,
+        p.platform_share
+    where p.platform_odds_milli is not null
+) s
+join mart.compared_listing c on c.sr_id = s.sr_id and c.platform = s.platform
+-- The offset lets Postgres compute a method once per line, and only when its column is read.
+cross join lateral (
+    select
+        palimpsest.fair_power(d.odds, d.winners) as fair_power,
+        palimpsest.fair_shin(d.odds, d.winners) as fair_shin
+    from (
+        select
+            case when s.margin is not null then array(select u.milli / 1000::double precision from unnest(s.odds_milli) with ordinality u (milli, place) order by u.place) end as odds,
+            case when m.fair_sum ~ '^\d+$' then m.fair_sum::integer end as winners
+        offset 0
+    ) d
+    offset 0
+) w
+join core.market_outcomes o on o.market_id = l.market_id and (l.outcome = '' or o.outcome_key = l.outcome)
+cross join lateral (select case when l.outcome = '' then o.ordinal else 1 end as place) a
+where s.odds_milli[a.place] is not null and coalesce((s.off_mask >> (a.place - 1)) & 1 = 0, true);
+
+comment on view palimpsest.compared_fair_prices is 'The rows of fair_prices without names of fixtures, including fixtures that have begun since prices were last derived. Key: sr_id, market_key, specifier, outcome_key, platform.';
+comment on column palimpsest.compared_fair_prices.sr_id is 'SportRadar id.';
+comment on column palimpsest.compared_fair_prices.market_key is 'Market of the vocabulary.';
+comment on column palimpsest.compared_fair_prices.market is 'Its display name.';
+comment on column palimpsest.compared_fair_prices.specifier is 'Canonical specifier; '''' when the market has none.';
+comment on column palimpsest.compared_fair_prices.outcome_key is 'Outcome of the vocabulary, or the outcome''s own name where a market has open outcomes.';
+comment on column palimpsest.compared_fair_prices.outcome is 'Its display name.';
+comment on column palimpsest.compared_fair_prices.outcome_order is 'Its position in the vocabulary, for sorting.';
+comment on column palimpsest.compared_fair_prices.home_platform is 'Home platform for which it was computed.';
+comment on column palimpsest.compared_fair_prices.platform is 'Platform, home or a competitor.';
+comment on column palimpsest.compared_fair_prices.is_home is 'True for the home platform.';
+comment on column palimpsest.compared_fair_prices.is_in_consensus is 'True for a competitor whose answer is near home''s in time, and whose listing is not suspected of offering different bets.';
+comment on column palimpsest.compared_fair_prices.odds is 'Decimal odds.';
+comment on column palimpsest.compared_fair_prices.margin is 'Margin of the market on the platform; null when it cannot be computed.';
+comment on column palimpsest.compared_fair_prices.fair_multiplicative is 'Fair probability by the multiplicative method: the margin distributed evenly; null without a margin, and when an outcome would be certain.';
+comment on column palimpsest.compared_fair_prices.fair_power is 'Fair probability by the power method; null without a margin.';
+comment on column palimpsest.compared_fair_prices.fair_shin is 'Fair probability by Shin''s method; null without a margin, and unless exactly one outcome of the market wins.';
+comment on column palimpsest.compared_fair_prices.last_confirmed_at is 'Time of the platform''s last answer about the fixture.';
+comment on column palimpsest.compared_fair_prices.as_of is 'Time of the latest answer of any platform about the fixture. Nothing later was known.';
+comment on column palimpsest.compared_fair_prices.mapping_version is 'Version of the market vocabulary.';
