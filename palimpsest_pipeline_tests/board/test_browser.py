@@ -110,6 +110,48 @@ def test_every_filter_changes_the_url_and_the_rows(browser: Browser, url: str):
             assert shown.locator(f"#{suffix}").get_attribute("href") == f"/table.{suffix}?{query}"
 
 
+def hold_next_request(shown: Page, part: str) -> None:
+    """Let the next request whose address has this part wait until the page calls `release()`."""
+    shown.evaluate(
+        """(part) => {
+            const { fetch } = window;
+            window.isHeld = false;
+            const released = new Promise((resolve) => { window.release = resolve; });
+            window.fetch = async (path, ...rest) => {
+                if (!window.isHeld && path.includes(part)) { window.isHeld = true; await released; }
+                return fetch(path, ...rest);
+            };
+        }""",
+        part,
+    )
+
+
+def test_a_table_replaced_while_further_rows_are_awaited_is_completed(browser: Browser, url: str):
+    with opened(browser, f"{url}/?search=zzzz") as shown:
+        hold_next_request(shown, "offset=20")
+        shown.get_by_role("button", name="Clear the filters").click()
+        shown.wait_for_function("() => window.isHeld")
+        shown.locator("#sort").select_option("off")
+        order = expected(url, shown)
+        wait_for_ids(shown, order[:20])
+        shown.evaluate("window.release()")
+        wait_for_ids(shown, order)
+
+
+def test_the_focus_stays_on_its_fixture_when_the_table_is_replaced(browser: Browser, url: str):
+    with opened(browser, f"{url}/") as shown:
+        wait_for(shown, 48)
+        hold_next_request(shown, "market=")
+        shown.keyboard.press("]")
+        shown.wait_for_function("() => window.isHeld")
+        shown.keyboard.press("j")
+        shown.keyboard.press("j")
+        fixture = ids(shown)[1]
+        shown.evaluate("window.release()")
+        expect(shown.locator("#grid thead .labels").first).to_contain_text("Over")
+        assert shown.evaluate("document.activeElement.closest('tr')?.dataset.id") == str(fixture)
+
+
 def test_a_url_restores_its_filters(browser: Browser, url: str):
     with opened(browser, f"{url}/?market=total_goals&line=total%3D1.5&home=best&sort=margin&arrows=15") as shown:
         expect(shown.locator("#home")).to_have_value("best")
@@ -168,6 +210,7 @@ def test_all_of_it_is_used_by_the_keyboard(browser: Browser, url: str):
         expect(shown.locator("#help")).to_be_hidden()
         shown.keyboard.press("f")
         expect(shown.locator("#within")).to_be_hidden()
+        wait_for_ids(shown, expected(url, shown))
         shown.keyboard.press("j")
         shown.keyboard.press("Enter")
         shown.wait_for_url(f"{url}/fixture/*")

@@ -128,9 +128,20 @@ async function start() {
       if (asked !== request) return;
       grid.append(answer);
       tell(answer);
-    } catch (error) { complain(error.message); } finally { isBusy = false; }
+    } catch (error) { if (asked === request) complain(error.message); } finally { free(asked); }
   }
   let isBusy = false;
+  // A request for further rows or for derived ones has ended. Derived rows that waited for it are asked for. If the table was
+  // replaced meanwhile, its end is watched anew: the observer reported it once, while this request was under way.
+  function free(asked) {
+    isBusy = false;
+    if (isWaiting) {
+      const next = waiting;
+      isWaiting = false;
+      waiting = [];
+      refresh(next);
+    } else if (asked !== request) watchEnd();
+  }
 
   // Fixtures were derived: their rows are asked for again, and the order of the shown ones.
   async function refresh(ids) {
@@ -158,10 +169,7 @@ async function start() {
       grid.update(rows, [...answer.ids, ...grid.ids.slice(limit).filter((id) => !answer.ids.includes(id))]);
       tell(answer);
       document.documentElement.dataset.refreshes = String(Number(document.documentElement.dataset.refreshes || 0) + 1);
-    } catch (error) { if (asked === request) complain(error.message); } finally {
-      isBusy = false;
-      if (isWaiting) { const next = waiting; isWaiting = false; waiting = []; refresh(next); }
-    }
+    } catch (error) { if (asked === request) complain(error.message); } finally { free(asked); }
   }
   let waiting = [];
   let isWaiting = false;

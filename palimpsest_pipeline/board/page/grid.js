@@ -45,8 +45,9 @@ function Grid(choices) {
     get size() { return order.length; },
     get ids() { return order; },
     has: (id) => rows.has(id),
-    // Replaces everything.
+    // Replaces everything. The focus stays on its fixture, if that is shown again.
     show(answer, arrows, query) {
+      const focused = document.activeElement.closest('#grid tbody tr')?.dataset.id;
       spec = { platforms, outcomes: answer.market.outcomes, arrows, query };
       drawHead(answer.market);
       elements.clear();
@@ -55,6 +56,7 @@ function Grid(choices) {
       body.replaceChildren();
       this.append(answer);
       table.hidden = order.length === 0;
+      elements.get(Number(focused))?.querySelector('.teams a').focus({ preventScroll: true });
     },
     append(answer) {
       const fragment = document.createDocumentFragment();
