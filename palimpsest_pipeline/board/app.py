@@ -1,6 +1,7 @@
-"""The board as a web application: its routes, and the life of its listener.
+"""The board as a web application: its routes, and the start and end of its listener.
 
-Belongs here: requests in, answers out. Does not belong here: what the answers contain (`live_tables`, `price_grid`).
+Belongs here: reading requests, sending answers. Does not belong here: the content of the answers (`live_tables`,
+`price_grid`).
 """
 
 import asyncio
@@ -50,7 +51,7 @@ log = logging.getLogger(__name__)
 
 MAX_LOGIN_BYTES: Final = 4096
 LOGIN_PAUSE_S: Final = 0.5
-"""Seconds before a wrong token is refused, so that trying many takes long."""
+"""Seconds before a wrong token is refused, so that trying many tokens takes long."""
 TABLE_PATH: Final = "/"
 BROWSER_RETRY_MS: Final = 2000
 ICON_NAME: Final = "icon.svg"
@@ -60,7 +61,7 @@ ICON_CACHING: Final = "private, max-age=86400"
 
 @dataclass(frozen=True)
 class BoardConfig:
-    """What the board needs to know.
+    """The configuration of the board.
 
     `columns` are the platforms, home first; `main_markets` are keys of markets.
     """
@@ -76,7 +77,7 @@ class BoardConfig:
 
 
 class Board:
-    """The handlers of requests, and what they share."""
+    """The handlers of requests, and the state that they share."""
 
     def __init__(self, config: BoardConfig) -> None:
         self.config = config
@@ -93,7 +94,7 @@ class Board:
     async def show_table(self, request: Request) -> Response:
         """Return the page of the table.
 
-        Its parameters are checked here, so that a bad link says what is wrong.
+        Its parameters are checked here, so that a bad link is answered with the reason.
         """
         query = parse_table_query(dict(request.query_params), self.tables.default_market)
         await self._require_market(query.market)
@@ -109,13 +110,13 @@ class Board:
         return _html("fixture.html")
 
     async def show_coverage(self, _: Request) -> Response:
-        """Return the page with the tab of the coverage page."""
+        """Return the page of the tab "Coverage", which shows the coverage page in a frame."""
         return _html("coverage.html" if self.config.coverage_page.exists() else "no_coverage.html")
 
     async def send_coverage(self, _: Request) -> Response:
         """Return the coverage page that the pipeline wrote last."""
         if not self.config.coverage_page.exists():
-            return PlainTextResponse("The coverage page was not written yet.\n", 404)
+            return PlainTextResponse("The coverage page has not been written yet.\n", 404)
         return FileResponse(
             self.config.coverage_page, media_type="text/html", headers={"content-security-policy": EMBEDDED_PAGE_POLICY}
         )
@@ -159,7 +160,7 @@ class Board:
     # --- data -------------------------------------------------------------------------------------------------------
 
     async def send_choices(self, _: Request) -> Response:
-        """Return what the filters offer."""
+        """Return the choices that the filters offer."""
         return _json(await self.tables.read_choices())
 
     async def send_table(self, request: Request) -> Response:
@@ -225,14 +226,14 @@ class Board:
         await self._require_market(market)
         line = request.query_params.get("line", "")
         if "\0" in line:
-            raise BadParameter("line", "it has a character 0")
+            raise BadParameter("line", "it has a null character")
         if await self.tables.run(board_reader.read_fixture, sr_id) is None:
             return _json({"error": f"no fixture with SportRadar id {sr_id} is known", "field": "fixture"}, 404)
         changes, unseen, answers = await self.tables.run(board_reader.read_history, sr_id, market, line)
         return _json(build_history(changes, unseen, answers, self.config.columns, time.time()))
 
     async def send_news(self, request: Request) -> Response:
-        """Return the stream of news (server-sent events): which fixtures were derived since a token."""
+        """Return the stream of news (server-sent events): the fixtures that were derived since a token."""
         token = request.headers.get("last-event-id") or request.query_params.get("since")
 
         async def stream() -> AsyncIterator[str]:
@@ -241,9 +242,9 @@ class Board:
                 if news is None:
                     yield ": nothing new\n\n"
                     continue
-                newest, sr_ids = news
-                data = json.dumps({"token": newest, "fixtures": None if sr_ids is None else sorted(sr_ids)})
-                yield f"id: {newest}\nevent: derived\ndata: {data}\n\n"
+                news_token, sr_ids = news
+                data = json.dumps({"token": news_token, "fixtures": None if sr_ids is None else sorted(sr_ids)})
+                yield f"id: {news_token}\nevent: derived\ndata: {data}\n\n"
 
         return StreamingResponse(stream(), media_type="text/event-stream", headers={"x-accel-buffering": "no"})
 
@@ -251,27 +252,27 @@ class Board:
         if market not in await self.tables.read_markets():
             raise BadParameter("market", f"there is no market {market[:40]!r}")
 
-    # --- life -------------------------------------------------------------------------------------------------------
+    # --- listener -----------------------------------------------------------------------------------------------------
 
     @asynccontextmanager
     async def run_listener(self, _: Starlette) -> AsyncIterator[None]:
         """Listen for derived fixtures inside the block, and read the first table, so that nobody waits for it."""
         loop = asyncio.get_running_loop()
 
-        def tell(sr_ids: set[int] | None) -> None:
+        def mark_fixtures(sr_ids: set[int] | None) -> None:
             asyncio.run_coroutine_threadsafe(self.tables.mark(sr_ids), loop)
 
         thread = threading.Thread(
-            target=wait_for_notifications, args=(self.connections, tell, self._is_ending.is_set), daemon=True
+            target=wait_for_notifications, args=(self.connections, mark_fixtures, self._is_ending.is_set), daemon=True
         )
         thread.start()
-        warming = asyncio.create_task(self._read_first_table())
+        first_read = asyncio.create_task(self._read_first_table())
         try:
             yield
         finally:
-            warming.cancel()
+            first_read.cancel()
             with suppress(asyncio.CancelledError):
-                await warming
+                await first_read
             self._is_ending.set()
             await self.feed.close()
             await asyncio.to_thread(thread.join, 3.0)
@@ -285,7 +286,7 @@ class Board:
 
 
 def build_app(config: BoardConfig, extra_routes: Sequence[BaseRoute] = ()) -> Starlette:
-    """Return the board's application. `extra_routes` are served besides its own, with the same protection."""
+    """Return the board's application. `extra_routes` are added, with the same protection."""
     board = Board(config)
     routes: list[BaseRoute] = [
         Route(TABLE_PATH, board.show_table),
@@ -313,7 +314,7 @@ def build_app(config: BoardConfig, extra_routes: Sequence[BaseRoute] = ()) -> St
             BadParameter: _answer_bad_parameter,
             psycopg.Error: _answer_without_database,
             DatabaseUnreachable: _answer_without_database,
-            ClientDisconnect: _answer_nobody,
+            ClientDisconnect: _answer_disconnected,
         },
     )
     app.state.board = board
@@ -340,7 +341,7 @@ def _answer_without_database(_: Request, error: Exception) -> Response:
     return _json({"error": "the database does not answer now; the page tries again"}, 503)
 
 
-def _answer_nobody(_: Request, __: Exception) -> Response:
+def _answer_disconnected(_: Request, __: Exception) -> Response:
     return Response(status_code=400)
 
 

@@ -1,6 +1,6 @@
 """The board's database connections: read-only, few, and shared by all requests.
 
-A session is opened as a role that cannot write, and in read-only transactions besides.
+A session belongs to a role that cannot write. Its transactions are read-only too.
 """
 
 import queue

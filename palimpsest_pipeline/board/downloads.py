@@ -1,4 +1,4 @@
-"""The shown table as a file: CSV, Excel, or the SQL that gives the same rows."""
+"""The table as a file: CSV, Excel, or the SQL that returns the same rows."""
 
 import io
 from collections.abc import Sequence

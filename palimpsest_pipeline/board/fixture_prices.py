@@ -94,7 +94,7 @@ def build_listing_cells(
     max_skew_s: float,
     now_s: float,
 ) -> list[dict[str, Any]]:
-    """Return how each platform lists the fixture: `build_cell` without an offer."""
+    """Return one cell per platform that shows its listing: the result of `build_cell` without an offer."""
     return [
         build_cell(
             column,
@@ -117,9 +117,10 @@ def build_history(
 ) -> dict[str, Any]:
     """Return the price lines of each outcome: `outcomes` of {key, name, lines}.
 
-    `changes` and `unseen` have the columns of HISTORY_SQL and UNSEEN_SQL. A line has the column's place, instants, and
-    values: decimal odds; negative while it could not be backed; 0 while there was no price or no look. It ends at the
-    platform's last answer.
+    `changes` and `unseen` have the columns of HISTORY_SQL and UNSEEN_SQL. `answers` has the time of each platform's
+    last answer. A line has the position of the platform's column (`place`), instants (`at`) and the values from these
+    instants on (`values`). A value is the decimal odds. It is negative while the outcome could not be backed, and 0
+    while there was no price or the platform was not observed. A line ends at the platform's last answer.
     """
     places = {column.key: place for place, column in enumerate(columns)}
     gaps: dict[str, list[tuple[float, float]]] = {}
@@ -146,7 +147,7 @@ def build_history(
 
 
 def _add_gaps(steps: Sequence[tuple[float, float]], gaps: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the steps with 0 in each gap, and with the value that holds at its end."""
+    """Return the steps with the value 0 in each gap, and at its end the value that then holds."""
     merged: list[tuple[float, float]] = []
     for begin_s, end_s in sorted(gaps):
         if merged and begin_s <= merged[-1][1]:

@@ -1,7 +1,7 @@
-"""The tables of all open pages: kept in memory, and refreshed when their fixtures are derived.
+"""The tables that all open pages share, in memory.
 
-All pages share them. A table is read from the database when it is asked for, and then only the fixtures that were
-derived since its last read.
+A table is refreshed when a page requests it: only the fixtures that were derived since its last refresh are read from
+the database.
 """
 
 import asyncio
@@ -24,27 +24,29 @@ from .table_query import BadParameter, TableQuery
 MAX_GRIDS: Final = 24
 """Tables kept in memory. One of 3,000 fixtures and 5 platforms takes about 20 MB."""
 MAX_PART: Final = 700
-"""Fixtures above which a table is read as a whole: that is faster than many single look-ups."""
+"""Number of fixtures above which a whole table is read: that is faster than many look-ups."""
 LINES_AGE_S: Final = 60.0
+"""Seconds after which the lines of a market are read again."""
 VOCABULARY_AGE_S: Final = 3600.0
+"""Seconds after which the markets are read again."""
 COMMON_LINES: Final = ("total=2.5", "hcp=-0.5", "hcp=0.5")
-"""Lines that are chosen first where a market has several that as many platforms list."""
+"""Lines that are shown first if they have nearly as many prices as the line with the most."""
 
 
 @dataclass
 class Stale:
-    """Which fixtures of a table must be read again."""
+    """The fixtures of a table that must be read again."""
 
     is_whole: bool = True
     sr_ids: set[int] = field(default_factory=set)
 
     def add(self, sr_ids: Collection[int] | None) -> None:
-        """Mark fixtures, or with None everything."""
+        """Mark fixtures, or all of them with None."""
         self.is_whole |= sr_ids is None
         self.sr_ids.update(sr_ids or ())
 
     def take(self) -> list[int] | None:
-        """Return the marked fixtures, None for all, and unmark them."""
+        """Return the marked fixtures, or None for all, and remove the marks."""
         only = None if self.is_whole or len(self.sr_ids) > MAX_PART else sorted(self.sr_ids)
         self.is_whole, self.sr_ids = False, set()
         return only
@@ -56,7 +58,7 @@ class Stale:
 
 @dataclass(frozen=True, slots=True)
 class TableView:
-    """A table as of one token: what the answers to a page are made of."""
+    """A table as of one token. The answers to a page are built from it."""
 
     token: str
     book: FixtureBook
@@ -100,7 +102,7 @@ class LiveTables:
         return self._main_markets[0]
 
     async def mark(self, sr_ids: Collection[int] | None) -> None:
-        """Mark fixtures as derived (None: all), and tell the pages."""
+        """Mark fixtures as derived (None: all), and publish the news to the pages."""
         self._book_stale.add(sr_ids)
         for _, stale in self._grids.values():
             stale.add(sr_ids)
@@ -122,7 +124,7 @@ class LiveTables:
         return self._main_markets.index(key) if key in self._main_markets else len(self._main_markets)
 
     async def read_choices(self) -> dict[str, Any]:
-        """Return what the page's filters offer: markets, platforms, countries and tournaments."""
+        """Return the choices of the page's filters: markets, platforms, countries and tournaments."""
         markets = await self.read_markets()
         async with self._lock:
             await self._refresh_book()
@@ -157,7 +159,7 @@ class LiveTables:
         return TableView(token, self._book, grid, sorted(lines, key=_order_line))
 
     async def _read_lines(self, market: Market) -> list[str]:
-        """Return the market's lines, the one with most prices first."""
+        """Return the market's lines: first COMMON_LINES with many prices, then the others by number of prices."""
         cached = self._lines.get(market.key)
         if cached is None or time.monotonic() - cached[0] > LINES_AGE_S:
             counts: dict[str, int] = await self.run(board_reader.read_lines, market.key)
@@ -210,7 +212,7 @@ class LiveTables:
     def build_answer(self, view: TableView, query: TableQuery) -> dict[str, Any]:
         """Return a page of the table for JSON.
 
-        `ids` are its fixtures, of which `rows` has all or `query.fixtures`.
+        `ids` are its fixtures. `rows` has the rows of all of them, or only of those in `query.fixtures`.
         """
         now_s = time.time()
         selected = select_fixtures(view.book, view.grid, query, now_s)

@@ -26,63 +26,63 @@ SETTLE_S: Final = 0.15
 """Seconds over which notifications are collected. A derivation commits many groups."""
 RETRY_S: Final = 2.0
 LISTEN_S: Final = 1.0
-"""Seconds after which the listener looks whether it must end."""
+"""Seconds after which the listener checks whether it must end."""
 KEEP_ALIVE_S: Final = 15.0
 """Seconds without news after which a page gets an empty message.
 
-Page and proxies then see that the connection is alive.
+It shows the page and the proxies that the connection is alive.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """Fixtures that were derived; None: any may have been. `number` grows by 1."""
+    """Fixtures that were derived; None when any fixture may have been. `number` counts the news from 1."""
 
     number: int
     sr_ids: frozenset[int] | None
 
 
 class NewsFeed:
-    """The news since the start of the process, and the pages that wait for more. For one event loop."""
+    """The news since the start of the process, and the pages that wait for more. Use it in one event loop."""
 
     def __init__(self) -> None:
         self._boot = f"{time.time_ns():x}"
-        self._newest: deque[News] = deque(maxlen=MAX_KEPT_NEWS)
+        self._recent_news: deque[News] = deque(maxlen=MAX_KEPT_NEWS)
         self._number = 0
-        self._arrived = asyncio.Condition()
+        self._arrival = asyncio.Condition()
         self._is_closed = False
 
     @property
     def token(self) -> str:
-        """The token of the newest news."""
+        """The token of the latest news."""
         return f"{self._boot}.{self._number}"
 
     async def publish(self, sr_ids: Collection[int] | None) -> None:
         """Add news, and wake the pages that wait."""
         self._number += 1
-        self._newest.append(News(self._number, None if sr_ids is None else frozenset(sr_ids)))
-        async with self._arrived:
-            self._arrived.notify_all()
+        self._recent_news.append(News(self._number, None if sr_ids is None else frozenset(sr_ids)))
+        async with self._arrival:
+            self._arrival.notify_all()
 
     async def close(self) -> None:
         """End all streams."""
         self._is_closed = True
-        async with self._arrived:
-            self._arrived.notify_all()
+        async with self._arrival:
+            self._arrival.notify_all()
 
     def collect_since(self, token: str) -> frozenset[int] | None:
-        """Return the fixtures derived since a token; None when they are not known, so any may have been."""
+        """Return the fixtures derived since a token; None when any fixture may have been."""
         boot, _, number = token.partition(".")
         if boot != self._boot or not (number.isascii() and number.isdigit()):
             return None
         begin = int(number)
-        news = [each for each in self._newest if each.number > begin]
+        news = [each for each in self._recent_news if each.number > begin]
         if len(news) != self._number - begin or any(each.sr_ids is None for each in news):
             return None
         return frozenset().union(*(each.sr_ids for each in news if each.sr_ids is not None))
 
     async def stream(self, token: str | None) -> AsyncIterator[tuple[str, frozenset[int] | None] | None]:
-        """Yield (token, fixtures) for news after `token`, and None when there was none for a while."""
+        """Yield (token, fixtures) for news after `token`, and None after KEEP_ALIVE_S without news."""
         last_token = self.token if token is None else token
 
         def is_due() -> bool:
@@ -95,8 +95,8 @@ class NewsFeed:
                     yield last_token, sr_ids
                 continue
             try:
-                async with self._arrived:
-                    await asyncio.wait_for(self._arrived.wait_for(is_due), KEEP_ALIVE_S)
+                async with self._arrival:
+                    await asyncio.wait_for(self._arrival.wait_for(is_due), KEEP_ALIVE_S)
             except TimeoutError:
                 yield None
 
@@ -104,11 +104,10 @@ class NewsFeed:
 def wait_for_notifications(
     connections: ReadOnlyConnections, on_news: Callable[[set[int] | None], None], is_ending: Callable[[], bool]
 ) -> None:
-    """Listen in this thread until `is_ending`, and call `on_news` with the ids of fixtures.
+    """Listen in this thread until `is_ending`, and call `on_news` with the ids of derived fixtures.
 
-    After a lost connection it is called with None.
-
-    The first call of `on_news` has None: it says that the listener is at work.
+    After each connection to the database, the first one included, `on_news` is called with None: any fixture may have
+    been derived before the listener was connected.
     """
     while not is_ending():
         try:

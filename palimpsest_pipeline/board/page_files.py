@@ -1,6 +1,6 @@
 """The files of the board's pages: HTML templates, and scripts and styles joined from their parts.
 
-A part that the coverage page has too is taken from there: `report/page`.
+Parts that the coverage page uses too are read from its folder, `report/page`.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ FIXTURE_SCRIPTS: Final = ("shell", "cells", "fixture")
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """A file for browsers, with the tag by which they see that it is unchanged."""
+    """A file for browsers. Its tag (`etag`) shows them whether it has changed."""
 
     content: bytes
     media_type: str
@@ -60,7 +60,7 @@ def build_assets() -> dict[str, Asset]:
 
 @cache
 def read_template(name: str) -> bytes:
-    """Return a page. It has no data: its scripts ask for them."""
+    """Return a page. It contains no data: its scripts request them."""
     head = (FOLDER / "head.html").read_text(encoding="utf-8")
     body = (FOLDER / name).read_text(encoding="utf-8")
     tab = TABS.get(name, "")

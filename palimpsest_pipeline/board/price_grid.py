@@ -21,13 +21,15 @@ KICKOFF_ORDER: Final = attrgetter("kickoff_s", "sr_id")
 LETTERS_ALIKE: Final = str.maketrans(
     {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ß": "ss", "æ": "ae", "œ": "oe", "ı": "i", "ħ": "h"}
 )
+"""Letters that Unicode does not split into a letter and an accent, with their plain forms."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlatformColumn:
     """A platform as a column of the table.
 
-    `event_url` is the address of its page of an event, with `{external_id}`; None where its form is not known.
+    `event_url` is the address of the platform's page of an event, with `{external_id}` in place of the event's id; None
+    when its form is not known.
     """
 
     key: str
@@ -118,7 +120,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class HomeRank:
-    """How home's price of an outcome stands, as the mart has it."""
+    """The rank of home's price of an outcome, as the mart has it."""
 
     is_best: bool
     is_tied: bool
@@ -132,7 +134,7 @@ class HomeRank:
 
     @property
     def code(self) -> str:
-        """One letter for the page: b(est), t(ied), w(orst), or nothing."""
+        """One letter for the page: b for best, t for tied, w for worst; otherwise empty."""
         return "b" if self.is_best else "t" if self.is_tied else "w" if self.is_worst else ""
 
 
@@ -204,7 +206,7 @@ class PriceGrid:
     def compute_off(self, sr_id: int, listings: dict[str, Listing]) -> float | None:
         """Return home's largest difference, over the outcomes, from the median of the comparable competitors.
 
-        It is a ratio with its sign: 0.05 when home pays 5 % more. None when nothing can be compared.
+        It is a ratio with a sign: 0.05 when home pays 5 % more. It is None when nothing can be compared.
         """
         if sr_id not in self._differences:
             self._differences[sr_id] = self._compute_off(sr_id, listings)
@@ -257,7 +259,7 @@ def _add_outcome(
 
 
 def fold(text: str) -> str:
-    """Return text in lower case and without accents, as the search compares it."""
+    """Return the form in which the search compares text: lower case, without accents."""
     plain = "".join(c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c))
     return plain.lower().translate(LETTERS_ALIKE)
 
@@ -400,12 +402,12 @@ def build_cell(
     max_skew_s: float,
     now_s: float,
 ) -> dict[str, Any]:
-    """Return what a platform offers, for JSON.
+    """Return the cell of a platform for JSON.
 
     `state` is the state of the offer, or no_market (listed without the market), dropped (no longer listed), not_listed,
-    or unknown (the platform could not be looked at). `unseen` is true when the platform's last answer is older than
-    another platform's by more than `max_skew_s`: its prices may have changed. `moves` has, for each window in which
-    prices changed, the prices at its beginning.
+    or unknown (the platform's listings or answers are not known). `unseen` is true when the platform's last answer is
+    older than another platform's by more than `max_skew_s`: its prices may have changed. `moves` has, for each window
+    in which prices changed, the prices at its beginning.
     """
     if listing is None:
         return {"state": "unknown" if is_unknown else "not_listed"}

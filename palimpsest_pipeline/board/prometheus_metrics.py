@@ -39,7 +39,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class MetricValues:
-    """What one reading has found.
+    """The result of one reading.
 
     `samples` maps names of metrics to their values. A metric may have no value, for example before the first cycle.
     `failed` has the names of the metrics that could not be read.

@@ -1,4 +1,4 @@
-"""What protects the board: headers of every answer, the check of the request's host, and the token.
+"""The protection of the board: headers of every answer, the check of a request's host, the token.
 
 The board binds to loopback, where it needs no token. Elsewhere it needs one (`check_binding`).
 """
@@ -50,7 +50,7 @@ def is_loopback(host: str) -> bool:
 
 
 def check_binding(host: str, token: str | None) -> None:
-    """Raise BoardNotProtected when `host` is not loopback and there is no good token."""
+    """Raise BoardNotProtected for a short token, and for a `host` other than loopback without a token."""
     if token is not None and len(token) < MIN_TOKEN_LENGTH:
         raise BoardNotProtected(
             f"PALIMPSEST_BOARD_TOKEN is too short: use at least {MIN_TOKEN_LENGTH} random characters"
@@ -63,12 +63,15 @@ def check_binding(host: str, token: str | None) -> None:
 
 
 def build_cookie_value(token: str) -> str:
-    """Return the value of the cookie of a person who gave the token. The token cannot be computed from it."""
+    """Return the value of the cookie that shows that a person gave the token.
+
+    The token cannot be computed from it.
+    """
     return hmac.new(token.encode(), b"palimpsest board", hashlib.sha256).hexdigest()
 
 
 def is_same_secret(candidate: str, expected: str) -> bool:
-    """Compare two secrets in a time that does not depend on where they differ."""
+    """Return whether two secrets are equal, in a time that does not depend on the first difference."""
     return hmac.compare_digest(candidate.encode("utf-8", "surrogateescape"), expected.encode())
 
 

@@ -11,9 +11,9 @@ from .connections import ReadOnlyConnections
 from .security import check_binding
 
 STOP_TIMEOUT_S: Final = 2
-"""Seconds that open streams of news get to end."""
+"""Seconds within which open streams of news must end when the server stops."""
 MAX_REQUESTS: Final = 500
-"""Most requests and streams at the same time; others get the status 503."""
+"""Maximum number of requests and streams at the same time. Further ones get the status 503."""
 
 
 def serve_board(config: BoardConfig, port: int, extra_routes: Sequence[BaseRoute] = ()) -> None:

@@ -20,7 +20,7 @@ INSTANT_PATTERN: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?(Z|\+00:0
 
 
 class BadParameter(PalimpsestError, ValueError):
-    """A parameter of a URL that cannot be used. `field` is its name."""
+    """The error for a parameter of a URL that cannot be used. `field` is its name."""
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(f"{field}: {reason}")
@@ -28,7 +28,7 @@ class BadParameter(PalimpsestError, ValueError):
 
 
 class HomeFilter(StrEnum):
-    """How home must stand in an outcome of the market."""
+    """The condition that home must meet."""
 
     BEST = "best"
     """Home alone has the best price of an outcome."""
@@ -66,7 +66,7 @@ class MoveWindow(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TableQuery:
-    """Which fixtures the table shows, and in which order. None selects all."""
+    """The selection and order of the fixtures in the table. None means no restriction."""
 
     market: str
     line: str | None = None
@@ -84,13 +84,13 @@ class TableQuery:
     offset: int = 0
     limit: int = PAGE_ROWS
     fixtures: frozenset[int] | None = None
-    """Of the selected fixtures, answer with the rows of these alone."""
+    """Ids of the fixtures whose rows are returned; None returns all rows of the page."""
 
 
 def parse_table_query(values: Mapping[str, str], default_market: str) -> TableQuery:
     """Return the query that the parameters of a URL give. Raises BadParameter.
 
-    Parameters of the page alone (`arrows`) are checked and left out. An empty value counts as none.
+    The parameter `arrows`, which only the page uses, is checked and left out. An empty value counts as a missing one.
     """
     present = {name: value for name, value in values.items() if value != ""}
     if unknown := sorted(present.keys() - PARSERS.keys()):
@@ -100,7 +100,7 @@ def parse_table_query(values: Mapping[str, str], default_market: str) -> TableQu
         field_name, parse = PARSERS[name]
         try:
             if "\0" in value or (len(value) > MAX_TEXT and name != "fixtures"):
-                raise ValueError(f"use at most {MAX_TEXT} characters, and no character 0")
+                raise ValueError(f"use at most {MAX_TEXT} characters, and no null character")
             parsed[field_name] = parse(value)
         except ValueError as error:
             raise BadParameter(name, str(error)) from None

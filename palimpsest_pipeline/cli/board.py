@@ -20,9 +20,9 @@ def board(port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port 
     from palimpsest_pipeline.operate.board import check_board_settings, describe_board_url, run_board
     from palimpsest_pipeline.operate.databases import open_databases, require_schema
 
-    configured = load_settings(**({} if port is None else {"board_port": port}))
-    check_board_settings(configured)
-    with open_databases(configured) as pipeline:
+    settings = load_settings(**({} if port is None else {"board_port": port}))
+    check_board_settings(settings)
+    with open_databases(settings) as pipeline:
         require_schema(pipeline)
-        say(f"the traders' board: {describe_board_url(configured)}  (stop with Ctrl-C)")
-        run_board(configured)
+        say(f"the traders' board: {describe_board_url(settings)}  (stop with Ctrl-C)")
+        run_board(settings)

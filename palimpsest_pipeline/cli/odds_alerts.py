@@ -162,13 +162,13 @@ def test_rules(
         file_rules = load_rules(pipeline)
         if file_rules is None:
             raise fail(f"there is no file {locate_rules(pipeline.settings)}: write rules into it first")
-        tested = tuple(each for each in file_rules if rule in (None, each.name))
-        if rule is not None and not tested:
+        chosen_rules = tuple(each for each in file_rules if rule in (None, each.name))
+        if rule is not None and not chosen_rules:
             raise fail(f"the file has no rule {rule}; it has {', '.join(each.name for each in file_rules) or 'none'}")
         require_schema(pipeline)
         with pipeline.connect() as conn:
-            messages = list_past_messages(pipeline, conn, tested, utc_day)
-    counts = {each.name: sum(message.rule == each.name for message in messages) for each in tested}
+            messages = list_past_messages(pipeline, conn, chosen_rules, utc_day)
+    counts = {each.name: sum(message.rule == each.name for message in messages) for each in chosen_rules}
     if as_json:
         bodies = [message.body for message in messages]
         out.print_json(json.dumps({"day": day, "counts": counts, "messages": bodies}))
@@ -199,7 +199,7 @@ def send() -> None:
 def retry(
     rule: Annotated[str, typer.Argument(metavar="RULE", help="The rule that `palimpsest odds-alerts rules` lists.")],
 ) -> None:
-    """Send the messages of a rule again that its receiver refused."""
+    """Send again the messages of a rule that its receiver refused."""
     from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.storage.push import outbox
 

@@ -23,7 +23,7 @@ from .toml_lines import KeyLines, find_fault_line
 MAX_COOLDOWN_MINUTES: Final = 7 * 24 * 60
 MAX_AGE_MINUTES: Final = 24 * 60
 DEFAULT_AGE_MINUTES: Final = 120
-"""An event that a full cycle per hour shows is derived at most an hour and a half after it began."""
+"""With one full cycle per hour, an event is derived at most an hour and a half after it began."""
 NAME_PATTERN: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 VARIABLE_PATTERN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 _PLACE_PATTERN: Final = re.compile(r" - at `\$\.?([^`]*)`$")
@@ -39,7 +39,7 @@ class PushRulesError(PalimpsestError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class SourceTerms:
-    """The words in which the events of a source are described, for checking and applying a rule."""
+    """The description of a source's events, for checking and applying a rule."""
 
     name: str
     types: tuple[str, ...]
@@ -78,12 +78,12 @@ class PushRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     """The smallest size that matches, in the unit of the source."""
     cooldown_minutes: Annotated[float, msgspec.Meta(ge=0, le=MAX_COOLDOWN_MINUTES)] = 0
     cooldown_per: Literal["market", "fixture"] = "market"
-    """What the cooldown holds for after a message.
+    """The subject of the cooldown after a message.
 
-    It is the market of the fixture on these platforms, or the fixture.
+    It is the market of the fixture on the platforms of the event, or the whole fixture.
     """
     max_age_minutes: Annotated[float, msgspec.Meta(gt=0, le=MAX_AGE_MINUTES)] = DEFAULT_AGE_MINUTES
-    """An event that is known later than this after it happened is not sent."""
+    """An event that becomes known later than this after it happened is not sent."""
 
     @property
     def digest(self) -> str:

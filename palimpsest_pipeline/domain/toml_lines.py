@@ -1,4 +1,4 @@
-"""The lines of a TOML file: where a key is set, and where the parser stopped.
+"""The line numbers of a TOML file: the line that sets a key, and the line at which the parser stopped.
 
 Belongs here: finding a line for a message. Does not belong here: the meaning of a key.
 """

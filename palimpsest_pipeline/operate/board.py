@@ -1,4 +1,4 @@
-"""The traders' board of these settings. What it shows, and how, is in the package `board`."""
+"""The traders' board of these settings. The package `board` has its pages and their content."""
 
 from palimpsest_pipeline.board.app import BoardConfig
 from palimpsest_pipeline.board.metrics_route import METRICS_FILE, make_metrics_route
@@ -12,7 +12,7 @@ from palimpsest_pipeline.settings import Settings, SettingsError
 
 
 def build_board_config(settings: Settings) -> BoardConfig:
-    """Return what the board needs to know.
+    """Return the configuration of the board.
 
     Raises PackError for a platform without a pack, and EmbeddedPostgresError when the embedded server does not run.
     """

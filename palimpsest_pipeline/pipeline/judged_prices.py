@@ -1,4 +1,4 @@
-"""Judge prices that somebody gives: their fair probabilities, and their closing-line value.
+"""Judge given prices: their fair probabilities, and their closing-line value.
 
 Belongs here: reading and checking a list of prices, and joining it with the closes in the database. Does not belong
 here: the figures (`metrics.prices`), the closes (`storage.marts.closing_prices`).
@@ -58,10 +58,9 @@ def judge_prices(
 def add_fair_probabilities(prices: pl.DataFrame, book_keys: Sequence[str], vocabulary: Vocabulary) -> pl.DataFrame:
     """Return `prices` with fair_multiplicative, fair_power and fair_shin; the order of rows stays.
 
-    `prices` has one row per outcome with market_key, specifier, outcome_key and odds (decimal, null without a price). A
-    row with the column is_active counts as a price only when that is true. `book_keys` are the
-    columns that tell the books apart, such as platform and sr_id. The new columns are null for markets without a
-    margin.
+    `prices` has one row per outcome with market_key, specifier, outcome_key and odds (decimal, null without a price).
+    If it has the column is_active, an outcome can be backed only when that is true. `book_keys` are the columns that
+    tell the books apart, such as platform and sr_id. The new columns are null for markets without a margin.
 
     Raises ValueError when a column is missing, or when an outcome of a market appears twice in a book.
     """
@@ -110,7 +109,7 @@ def read_price_list(path: Path, vocabulary: Vocabulary) -> pl.DataFrame:
 
 
 def check_price_list(prices: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
-    """Return the prices of a frame with the columns of such a file (PRICE_LIST_SCHEMA).
+    """Return the prices of a frame with the columns of a CSV file of prices (PRICE_LIST_SCHEMA).
 
     `line` is the number of the row, from 1. Raises PriceListError.
     """
@@ -187,7 +186,7 @@ def _parse_field(
     outcome_keys: Mapping[str, Sequence[str]],
     vocabulary: Vocabulary,
 ) -> Any:
-    """Return the value of a field of one price. Raises ValueError with the reason why it is none."""
+    """Return the value of a field of one price. Raises ValueError with the reason why it cannot be used."""
     text, market_key = fields.get(field, ""), fields["market_key"]
     match field:
         case "sr_id":

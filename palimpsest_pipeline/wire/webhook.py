@@ -1,4 +1,4 @@
-"""POST bytes to a webhook: one attempt at a time, over kept connections, and the result as a value.
+"""POST bytes to a webhook: one attempt per call, over reused connections, with the result as a value.
 
 The URL is a secret: no result contains it. httpx's own client is not used, because it logs URLs.
 """
@@ -30,7 +30,7 @@ class WebhookAnswer:
     status: int | None
     """HTTP status; None without an answer."""
     detail: str
-    """Why it is no success, with the host's name and nothing else of the URL; empty for a success."""
+    """The reason of a failure, with the host's name and nothing else of the URL; empty for a success."""
     retry_after_s: float | None = None
     """Seconds that the receiver asks to wait; None when it does not."""
 
@@ -66,7 +66,7 @@ class WebhookClient:
         except TimeoutError:
             return WebhookAnswer(None, f"{host}: no whole answer within {self._timeout_s:g} s")
         except httpx.InvalidURL:
-            return WebhookAnswer(None, f"{host}: the address cannot be asked")
+            return WebhookAnswer(None, f"{host}: the address cannot be used")
         except library_errors.REQUEST_ERRORS as error:
             reason = redact(library_errors.classify_error(error)[1], *list_link_secrets(url))
             return WebhookAnswer(None, f"{host}: {reason}")
@@ -109,7 +109,7 @@ def extract_host(url: str) -> str:
 
 async def _describe_refusal(response: httpx.Response, redact_bytes: Callable[[bytes], bytes]) -> str:
     if response.is_redirect:
-        return ": redirects are not followed, give the address that it is now at"
+        return ": redirects are not followed; set the new address"
     try:
         excerpt = failures.make_excerpt(redact_bytes(await read_body(response, MAX_ANSWER_BYTES)))
     except (BodyError, *library_errors.REQUEST_ERRORS):

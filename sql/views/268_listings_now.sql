@@ -31,7 +31,7 @@ comment on column palimpsest.listings_now.platform is 'Platform, home or a compe
 comment on column palimpsest.listings_now.is_home is 'True for the home platform.';
 comment on column palimpsest.listings_now.external_id is 'The platform''s own event id (of its primary listing).';
 comment on column palimpsest.listings_now.last_confirmed_at is 'Time of the platform''s last answer about the fixture; null without one.';
-comment on column palimpsest.listings_now.dropped_at is 'Time from which complete discoveries lack it; null while it is listed.';
-comment on column palimpsest.listings_now.comparable is 'True when its answer and home''s are at most PALIMPSEST_MAX_SKEW_S apart, and both listings are not suspected of offering different bets. False for home itself.';
+comment on column palimpsest.listings_now.dropped_at is 'Time from which complete discoveries lack the listing; null while it is listed.';
+comment on column palimpsest.listings_now.comparable is 'True when its answer and home''s are at most PALIMPSEST_MAX_SKEW_S apart, and neither listing is suspected of offering different bets. False for home itself.';
 comment on column palimpsest.listings_now.as_of is 'Time of the latest answer of any platform about the fixture. Nothing later was known.';
 comment on column palimpsest.listings_now.computed_at is 'When it was computed.';

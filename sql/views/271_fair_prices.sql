@@ -28,7 +28,7 @@ select
 from palimpsest.compared_fair_prices p
 join palimpsest.upcoming_fixtures f using (sr_id);
 
-comment on view palimpsest.fair_prices is 'Current prices that can be backed, with their fair probabilities by three methods: one row per outcome and platform, of markets that home and a competitor list, of fixtures that have not begun. Read few markets or few fixtures at a time: the methods power and Shin are computed when they are read. Key: sr_id, market_key, specifier, outcome_key, platform.';
+comment on view palimpsest.fair_prices is 'Current prices that can be backed, with their fair probabilities by three methods: one row per outcome and platform, for markets that home and a competitor list, of fixtures that have not begun. Read few markets or few fixtures at a time: the methods power and Shin are computed when they are read. Key: sr_id, market_key, specifier, outcome_key, platform.';
 comment on column palimpsest.fair_prices.sr_id is 'SportRadar id.';
 comment on column palimpsest.fair_prices.home_team is 'Home side in the chosen claim.';
 comment on column palimpsest.fair_prices.away_team is 'Away side in the chosen claim.';

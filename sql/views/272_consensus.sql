@@ -65,7 +65,7 @@ from (
 ) p
 join palimpsest.upcoming_fixtures f using (sr_id);
 
-comment on view palimpsest.consensus is 'Consensus of the competitors on each outcome, and home''s difference from it, of markets that home and a competitor list and fixtures that have not begun. The competitors are those whose answer is near home''s in time; home is never part of the consensus. Of fair probabilities there are three, one per method. Medians of a market need not add up to the number of winners. Key: sr_id, market_key, specifier, outcome_key.';
+comment on view palimpsest.consensus is 'Consensus of the competitors on each outcome, and home''s difference from it, for markets that home and a competitor list, of fixtures that have not begun. The competitors are those whose answer is near home''s in time; home is never part of the consensus. There are three fair probabilities, one per method. Medians of a market need not add up to the number of winners. Key: sr_id, market_key, specifier, outcome_key.';
 comment on column palimpsest.consensus.sr_id is 'SportRadar id.';
 comment on column palimpsest.consensus.home_team is 'Home side in the chosen claim.';
 comment on column palimpsest.consensus.away_team is 'Away side in the chosen claim.';
@@ -90,13 +90,13 @@ comment on column palimpsest.consensus.n_fair is 'Competitors of the consensus w
 comment on column palimpsest.consensus.home_multiplicative is 'Home''s fair probability, multiplicative method; null when home cannot be backed or has no margin.';
 comment on column palimpsest.consensus.median_multiplicative is 'Median of the fair probabilities of the consensus, multiplicative method.';
 comment on column palimpsest.consensus.best_multiplicative is 'Lowest fair probability of the consensus, multiplicative method: the best for a bettor, since the fair odds are 1 / probability.';
-comment on column palimpsest.consensus.home_minus_multiplicative is 'home_multiplicative - median_multiplicative: above 0 when home holds the outcome for likelier than the others do.';
+comment on column palimpsest.consensus.home_minus_multiplicative is 'home_multiplicative - median_multiplicative: above 0 when home considers the outcome likelier than the others do.';
 comment on column palimpsest.consensus.home_power is 'Home''s fair probability, power method; null when home cannot be backed or has no margin.';
 comment on column palimpsest.consensus.median_power is 'Median of the fair probabilities of the consensus, power method.';
 comment on column palimpsest.consensus.best_power is 'Lowest fair probability of the consensus, power method: the best for a bettor, since the fair odds are 1 / probability.';
-comment on column palimpsest.consensus.home_minus_power is 'home_power - median_power: above 0 when home holds the outcome for likelier than the others do.';
+comment on column palimpsest.consensus.home_minus_power is 'home_power - median_power: above 0 when home considers the outcome likelier than the others do.';
 comment on column palimpsest.consensus.home_shin is 'Home''s fair probability, Shin''s method; null when home cannot be backed or has no margin.';
 comment on column palimpsest.consensus.median_shin is 'Median of the fair probabilities of the consensus, Shin''s method.';
 comment on column palimpsest.consensus.best_shin is 'Lowest fair probability of the consensus, Shin''s method: the best for a bettor, since the fair odds are 1 / probability.';
-comment on column palimpsest.consensus.home_minus_shin is 'home_shin - median_shin: above 0 when home holds the outcome for likelier than the others do.';
+comment on column palimpsest.consensus.home_minus_shin is 'home_shin - median_shin: above 0 when home considers the outcome likelier than the others do.';
 comment on column palimpsest.consensus.as_of is 'Time of the latest answer of any platform about the fixture. Nothing later was known.';

@@ -57,4 +57,4 @@ begin
 end
 $$;
 
-comment on function palimpsest.changes_since is 'For each offer of a market (all lines, or the one of asked_specifier) that changed after an instant, of fixtures that have not begun: its rows of the history after the instant, and the one that was in force at it. fixtures: only these SportRadar ids. odds_milli: decimal odds x 1000 by the outcome''s position in the vocabulary, null without a price; outcome_key: the outcome of a line with a single one, otherwise null; off_mask: bit i-1 is set when outcome i cannot be backed.';
+comment on function palimpsest.changes_since is 'Changes of the offers of a market after an instant, of fixtures that have not begun. Each offer that changed has its rows of the history after the instant, and the row that was in force at the instant. since: the instant; asked_market: the market; asked_specifier: one line, null for all; fixtures: SportRadar ids, null for all. odds_milli: decimal odds x 1000 by the outcome''s position in the vocabulary, null without a price; outcome_key: the outcome of a line with a single one, otherwise null; off_mask: bit i-1 is set when outcome i cannot be backed.';

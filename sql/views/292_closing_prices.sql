@@ -60,7 +60,7 @@ cross join lateral (
 ) w
 cross join lateral generate_subscripts(c.outcome_keys, 1) p (place);
 
-comment on view palimpsest.closing_prices is 'Closing prices of the quality exact, with their fair probabilities by three methods: the prices of the last answer before kickoff, near kickoff. Never a price from after kickoff. Read few fixtures, kickoff dates or markets at a time: the fair probabilities are computed when they are read. Key: sr_id, platform, market_key, specifier, outcome_key.';
+comment on view palimpsest.closing_prices is 'Closing prices of the quality exact, with their fair probabilities by three methods: the prices of the platform''s last answer before kickoff, if it is near kickoff. No price is from after kickoff. Read few fixtures, kickoff dates or markets at a time: the fair probabilities are computed when they are read. Key: sr_id, platform, market_key, specifier, outcome_key.';
 comment on column palimpsest.closing_prices.sr_id is 'SportRadar id.';
 comment on column palimpsest.closing_prices.home_team is 'Home side in the chosen claim.';
 comment on column palimpsest.closing_prices.away_team is 'Away side in the chosen claim.';

@@ -40,7 +40,7 @@ left join palimpsest.fixtures f using (sr_id)
 left join core.markets k using (market_key)
 left join core.market_outcomes o on o.market_id = k.market_id and o.outcome_key = l.outcome_key;
 
-comment on view palimpsest.price_leads is 'Who moves first: pairs of events on two platforms, the earlier one first. Both shortened the price of the same outcome (move), or both stopped offering the same market (suspension). Key: sr_id, lead_type, market_key, specifier, leader, follower, leader_at.';
+comment on view palimpsest.price_leads is 'Price leads: pairs of events on two platforms, the earlier one first. Both platforms shortened the price of the same outcome (move), or both stopped offering the same market (suspension). Key: sr_id, lead_type, market_key, specifier, leader, follower, leader_at.';
 comment on column palimpsest.price_leads.sr_id is 'SportRadar id.';
 comment on column palimpsest.price_leads.home_team is 'Home side in the chosen claim.';
 comment on column palimpsest.price_leads.away_team is 'Away side in the chosen claim.';
@@ -56,7 +56,7 @@ comment on column palimpsest.price_leads.outcome_key is 'Outcome whose price bec
 comment on column palimpsest.price_leads.outcome is 'Its display name.';
 comment on column palimpsest.price_leads.leader is 'Platform of the earlier event.';
 comment on column palimpsest.price_leads.follower is 'Platform of the later event.';
-comment on column palimpsest.price_leads.order_is_proven is 'The leader''s new state was seen before the follower''s old state was seen for the last time. Otherwise the order is an estimate.';
+comment on column palimpsest.price_leads.order_is_proven is 'True when the leader''s new state was seen before (or at the same instant as) the follower''s last answer with its old state. Otherwise the order is an estimate.';
 comment on column palimpsest.price_leads.lag_s is 'Time from the leader''s event to the follower''s, seconds: the middle of its bounds.';
 comment on column palimpsest.price_leads.lag_min_s is 'Shortest possible lag, seconds; negative when the follower may have been first.';
 comment on column palimpsest.price_leads.lag_max_s is 'Longest possible lag, seconds.';

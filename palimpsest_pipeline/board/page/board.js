@@ -1,7 +1,7 @@
 // The page of the table: filters in the URL, rows from the server, news as they come.
 
 const SEARCH_DELAY_MS = 25;
-const PAGE = 20; // rows at once: a screen. More come as one scrolls.
+const PAGE = 20; // rows per request: about one screen. Scrolling requests more.
 const MOST_AT_ONCE = 400; // ids in one request
 const MOST_SHOWN = 500; // rows that are kept up to date in one request
 const MAIN = ['match_result', 'total_goals', 'both_teams_to_score', 'double_chance', 'asian_handicap'];
@@ -131,8 +131,8 @@ async function start() {
     } catch (error) { if (asked === request) complain(error.message); } finally { free(asked); }
   }
   let isBusy = false;
-  // A request for further rows or for derived ones has ended. Derived rows that waited for it are asked for. If the table was
-  // replaced meanwhile, its end is watched anew: the observer reported it once, while this request was under way.
+  // Ends a request for further rows or for derived ones. Derived rows that waited for it are requested now. If the table was
+  // replaced meanwhile, its end must be observed again: the observer reported it only once, while this request was under way.
   function free(asked) {
     isBusy = false;
     if (isWaiting) {
@@ -143,7 +143,7 @@ async function start() {
     } else if (asked !== request) watchEnd();
   }
 
-  // Fixtures were derived: their rows are asked for again, and the order of the shown ones.
+  // Requests the rows of derived fixtures again, and the present order of the shown fixtures.
   async function refresh(ids) {
     if (isBusy) { waiting = ids === null || waiting === null ? null : [...new Set([...(waiting || []), ...ids])]; isWaiting = true; return; }
     isBusy = true;
@@ -197,7 +197,7 @@ async function start() {
   $('clear-too').addEventListener('click', clear);
   $('more').addEventListener('click', more);
   const observer = new IntersectionObserver((entries) => { if (entries.some((entry) => entry.isIntersecting) && !$('more').hidden) more(); }, { rootMargin: '600px' });
-  // Observed anew after each page: otherwise the observer is silent while the button stays near the screen.
+  // Observes the button again after each page: otherwise the observer reports nothing while the button stays near the screen.
   const watchEnd = () => { observer.unobserve($('more')); observer.observe($('more')); };
   watchEnd();
   const toggleHelp = () => { $('help').hidden = !$('help').hidden; $('help-button').setAttribute('aria-expanded', String(!$('help').hidden)); };
@@ -225,7 +225,7 @@ async function start() {
   await load(firstAnswer);
   news = News(document.documentElement.dataset.token || '', refresh);
   setInterval(() => grid.refreshAges(), 5000);
-  // Kickoffs pass by the clock, not by a derivation alone.
+  // A fixture can kick off without a derivation, so the table is refreshed every minute.
   setInterval(() => { if (!document.hidden) refresh([]); }, 60000);
   document.documentElement.dataset.ready = 'yes';
 }

@@ -1,9 +1,9 @@
 // The cell of a platform: prices, state, margin, age, and a link to the bookmaker's page.
 
 const STATE_WORDS = {
-  suspended: 'suspended', withdrawn: 'withdrawn', no_price: 'no price', dropped: 'no longer listed', unknown: '? could not look',
+  suspended: 'suspended', withdrawn: 'withdrawn', no_price: 'no price', dropped: 'no longer listed', unknown: '? not observed',
 };
-const PLAIN_WORDS = { no_market: 'without it', not_listed: 'not listed' };
+const PLAIN_WORDS = { no_market: 'without the market', not_listed: 'not listed' };
 const WINDOW_WORDS = { cycle: 'before the last answer', 15: '15 min ago', 60: '60 min ago' };
 const price = (milli) => { const odds = milli / 1000; return odds >= 100 ? odds.toFixed(0) : odds.toFixed(2); };
 const shortAge = (seconds) => {

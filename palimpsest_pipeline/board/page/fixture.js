@@ -24,7 +24,7 @@ function FixturePage() {
       const words = cell.state === 'no_market' ? 'listed' : PLAIN_WORDS[cell.state] || STATE_WORDS[cell.state] || 'listed';
       return make('li', { class: p === 0 ? 'is-home' : null, 'data-state': cell.state }, make('strong', {}, data.platforms[p].name),
         make('span', { class: STATE_WORDS[cell.state] ? `chip ${cell.state}` : 'plain' }, words), ' ',
-        cell.unseen ? make('span', { class: 'chip unknown' }, '? could not look') : null,
+        cell.unseen ? make('span', { class: 'chip unknown' }, '? not observed') : null,
         cell.answered ? make('span', { class: 'plain' }, ' ', ageElement(cell.answered), ' ago') : null,
         cell.link ? make('a', { href: cell.link, target: '_blank', rel: 'noopener noreferrer' }, ' open ↗') : null);
     }));

@@ -45,7 +45,7 @@ function Grid(choices) {
     get size() { return order.length; },
     get ids() { return order; },
     has: (id) => rows.has(id),
-    // Replaces everything. The focus stays on its fixture, if that is shown again.
+    // Replaces all rows. The focus stays on its fixture, if the fixture is shown again.
     show(answer, arrows, query) {
       const focused = document.activeElement.closest('#grid tbody tr')?.dataset.id;
       spec = { platforms, outcomes: answer.market.outcomes, arrows, query };
@@ -68,7 +68,7 @@ function Grid(choices) {
       }
       body.append(fragment);
     },
-    // Takes rows that were derived, and the order in which fixtures are now. Every id must have a row.
+    // Replaces the rows of derived fixtures, and puts all rows into the order of `ids`. Every id must have a row.
     update(changed, ids) {
       for (const row of changed) {
         const isNew = !rows.has(row.id);

@@ -1,4 +1,4 @@
-// What every page of the board has: theme, time zone, the connection for news, and requests.
+// The parts of every page of the board: theme, time zone, the connection for news, and requests.
 
 const LOST_AFTER_MS = 20000;
 const MS = 1000;
@@ -23,7 +23,7 @@ function Shell(redraw) {
   $('zone').addEventListener('change', () => { useZone($('zone').value); kept.set('zone', zone); redraw(); });
 }
 
-// Asks for JSON. A refusal is an Error with the server's words; `field` names a bad parameter.
+// Requests JSON. A refusal is raised as an Error with the server's text; `field` names a bad parameter.
 async function ask(path) {
   const response = await fetch(path, { headers: { accept: 'application/json' } });
   if (response.status === 401) location.assign('/login');

@@ -2,9 +2,9 @@
 
     clv = odds / close_odds - 1        clv_power = odds x fair probability of the close by the power method - 1
 
-A value above 0 is one that the bettor had and the seller gave. Only exact closes count, and only prices from before
-kickoff. Takes and returns frames. Does not belong here: what an exact close is (`metrics.lifecycle.open_close`), and
-the fair probabilities of a close (the view palimpsest.closing_prices).
+Above 0, the price was better for the bettor than the close, at the expense of the seller. Only exact closes count, and
+only prices from before kickoff. Takes and returns frames. Does not belong here: the definition of an exact close
+(`metrics.lifecycle.open_close`), and the fair probabilities of a close (the view palimpsest.closing_prices).
 """
 
 from datetime import datetime
@@ -94,7 +94,7 @@ def compute_closing_line_values(
         .when("is_suspect")
         .then(pl.lit(ClosingLineStatus.SUSPECT.value))
     )
-    # A close has the kickoff for which it was computed, which is an earlier one while a moved kickoff is not derived.
+    # A close belongs to the kickoff for which it was computed: the old one, until a moved kickoff is derived.
     valued = (
         dated.filter(pl.col("obstacle").is_null())
         .join(closes.rename({"kickoff": "close_kickoff"}), on=_PRICE_KEY)

@@ -1,4 +1,4 @@
-"""Who moves first: pairs of events on two platforms, the earlier one first. No I/O.
+"""Price leads: pairs of events on two platforms, the earlier one first. No I/O.
 
 The columns of the frames are in `lifecycle_frames`. An event is one of two things in a main market of a listing:
 
@@ -6,9 +6,9 @@ move        the fair probability of an outcome rises between two successive book
 suspension  an answer no longer offers a market that the answer before offered
 
 An event happened after the last answer with the old state and not after the first answer with the new state. The middle
-of this interval places the event in time. Events on two platforms make a pair when they are about the same market (for
-moves: the same outcome) and their middles are at most `window` apart. The lag is the distance of the middles; it lies
-between two bounds that follow from the four answers.
+of this interval is the estimated instant of the event. Events on two platforms make a pair when they are about the same
+market (for moves: the same outcome) and their middles are at most `window` apart. The lag is the distance of the
+middles; it lies between two bounds that follow from the four answers.
 
 Belongs here: events, their pairs, and steam. Does not belong here: fair probabilities (`fair_prices`), alerts.
 """
@@ -76,7 +76,7 @@ _EVENT_COLUMNS: Final = (
 """The columns of events.
 
 The event happened after the instant `after`, and not after `at`. `market` is a number for market_key and specifier.
-`is_observed`: the listing's last answer always held in between.
+`is_observed` is true when the listing's last answer held at every instant in between.
 """
 _SUBJECT: Final = ("sr_id", "market", "ordinal")
 _MARKET: Final = ("sr_id", "market", "is_suspension")
@@ -101,13 +101,13 @@ class PriceLeadRules:
     silence_limit: timedelta
     """How long an answer holds. Afterwards the listing is not observed until the next answer."""
     watch_before_kickoff: timedelta
-    """How long before kickoff events count."""
+    """Time before kickoff in which events count."""
     main_markets: Sequence[str]
-    """Keys of the markets."""
+    """Keys of the markets whose events count."""
 
     @property
     def lookback(self) -> timedelta:
-        """How long before kickoff data begins to influence a pair."""
+        """Time before kickoff in which data can influence a pair."""
         return self.watch_before_kickoff + self.window
 
 
@@ -131,7 +131,7 @@ def find_price_leads(
     listings may not offer the same bets: they have no rows.
 
     - leader, follower: the platform of the event whose middle is earlier, and the other one. Of equal middles, the
-      platform whose name comes first leads.
+      platform whose name comes first in the alphabet leads.
     - leader_after, leader_at, follower_after, follower_at: the interval of each event.
     - lag_s: the distance of the middles, seconds. lag_min_s is follower_after - leader_at: if it is not negative, the
       order is proven. lag_max_s is follower_at - leader_after.
@@ -173,8 +173,8 @@ def _number_answers(looks: pl.DataFrame, anchored: pl.DataFrame, silence_limit: 
     """Return the answers before kickoff, from `since` on, by listing and instant.
 
     The columns are listing_id, at, watch, previous_at and previous_watch (of the listing's previous answer), and
-    next_keyframe_at (the first answer of the next day with answers). A watch is a number of successive answers, each of
-    which held until the next one. A failed look, a discovery without the listing, or a longer silence ends it.
+    next_keyframe_at (the first answer of the next day with answers). A watch is the number of a series of answers, each
+    of which held until the next one. A failed look, a discovery without the listing, or a longer silence ends it.
     """
     deciding_looks = (
         select_looks_before_kickoff(looks, anchored)
@@ -314,9 +314,9 @@ def _find_suspensions(spans: pl.DataFrame) -> pl.DataFrame:
 def _add_steam(events: pl.DataFrame, rules: PriceLeadRules) -> pl.DataFrame:
     """Return `events` with their steam.
 
-    The new columns are event, subject and run (numbers), middle (twice it, in us), steam_at and steam_platforms. A run
-    is a number of events about the same subject, each at most `steam_window` after the previous one. A run of moves of
-    enough platforms is a steam: steam_at is its first answer. Otherwise both columns are null.
+    The new columns are event, subject and run (numbers), middle (twice its value, in us), steam_at and steam_platforms.
+    A run is a series of events about the same subject, each at most `steam_window` after the previous one. A run of
+    moves of enough platforms is a steam: steam_at is its first answer. Otherwise both columns are null.
     """
     is_new_subject = ~_equals_previous(*_SUBJECT)
     is_far = pl.col("middle") - pl.col("middle").shift() > 2 * _count_us(rules.steam_window)
@@ -339,14 +339,14 @@ def _pair_events(events: pl.DataFrame, window: timedelta) -> pl.DataFrame:
     """Return the pairs of events of two platforms at most `window` apart, one row per pair.
 
     The columns are the subject and, with the prefixes `leader_` and `follower_`, the other columns of the events, and
-    `lag` (twice it, in us). Moves that pair by several outcomes have the row of the outcome that is part of a steam,
-    then of the one that rose most on both.
+    `lag` (twice its value, in us). If moves of several outcomes make the same pair, the row is about the outcome of a
+    steam (of the most platforms), otherwise about the outcome that rose most on both platforms.
     """
-    slim = events.select("event", "subject", "middle", pl.col("platform").rank("dense").alias("rank"))
+    keys = events.select("event", "subject", "middle", pl.col("platform").rank("dense").alias("rank"))
     lag = pl.col("middle_of_follower") - pl.col("middle")
     is_earlier = (lag > 0) | ((lag == 0) & (pl.col("rank") < pl.col("rank_of_follower")))
     numbers = (
-        slim.join(slim, on="subject", suffix="_of_follower")
+        keys.join(keys, on="subject", suffix="_of_follower")
         .filter(pl.col("rank") != pl.col("rank_of_follower"), is_earlier, lag <= 2 * _count_us(window))
         .select(leader_event="event", follower_event="event_of_follower", lag=lag)
     )

@@ -4,8 +4,8 @@ An event begins to match a rule at one instant, `fires_at`. For an event that ha
 instant. For a state that lasts, it is the first instant at which the state had lasted long enough and the kickoff was
 near enough.
 
-Belongs here: which events match, and when they began to. Does not belong here: their text (`messages`), what was sent
-already (`storage.push`).
+Belongs here: the choice of events, and the instant from which each matches. Does not belong here: their text
+(`messages`), the messages that are stored already (`storage.push`).
 """
 
 import hashlib
@@ -35,8 +35,8 @@ EVENTS_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
 """The columns of events of any source; those that a source does not have are null.
 
 `event_key` names an event within its source, the same in every derivation. `platforms` has the platforms that it is
-about. `began_at` is its begin, `reached_at` the instant at which it first had its present size, and `observed_at` the
-latest observation behind it.
+about. `began_at` is the instant at which it began, `reached_at` the instant at which it first had its present size, and
+`observed_at` the latest observation behind it.
 """
 SIZE_TOLERANCE: Final = 1e-9
 MESSAGE_ID_DIGITS: Final = 32
@@ -47,22 +47,22 @@ def select_events(
 ) -> pl.DataFrame:
     """Return the events that match the rule, sorted by fires_at and event_key.
 
-    The result has the columns fires_at, message_id and subject besides those of `events`, which has EVENTS_SCHEMA, in
-    any order. Of several rows with one key, the one that fires first is returned. With
-    `since`, events that began before it are left out: those of an instant by `began_at`, states by `fires_at`. With
-    `now`, events are left out that fired more than the rule's `max_age_minutes` before it. `message_id` is the same in
-    every derivation. `subject` is what the cooldown holds for. Events without a kickoff or a begin never match.
+    `events` has the columns EVENTS_SCHEMA, and its rows may have any order. The result has the columns fires_at,
+    message_id and subject too. Of several rows with one key, the one that fires first is returned. With `since`, older
+    events are left out: an event of one instant is older if its `began_at` is before `since`, a state if its `fires_at`
+    is. With `now`, events are left out that fired more than the rule's `max_age_minutes` before it. `message_id` is the
+    same in every derivation. The cooldown holds per `subject`. Events without kickoff or `began_at` never match.
     """
     if terms.is_state:
         age = (pl.col("observed_at") - pl.col("began_at")).dt.total_minutes(fractional=True)
         starts = [pl.col("began_at") + timedelta(minutes=rule.min_size)]
         if rule.max_minutes_to_kickoff is not None:
             starts.append(pl.col("kickoff") - timedelta(minutes=rule.max_minutes_to_kickoff))
-        timed = events.with_columns(size=age, fires_at=pl.max_horizontal(starts))
+        timed_events = events.with_columns(size=age, fires_at=pl.max_horizontal(starts))
         oldest = pl.col("fires_at")
         is_large = pl.col("fires_at") <= pl.col("observed_at")
     else:
-        timed = events.with_columns(fires_at=pl.coalesce("reached_at", "began_at"))
+        timed_events = events.with_columns(fires_at=pl.coalesce("reached_at", "began_at"))
         oldest = pl.col("began_at")
         is_large = pl.col("size").abs().fill_null(0.0) >= rule.min_size - SIZE_TOLERANCE
     to_kickoff = (pl.col("kickoff") - pl.col("fires_at")).dt.total_minutes(fractional=True)
@@ -80,7 +80,9 @@ def select_events(
     if now is not None:
         conditions.append(pl.col("fires_at") >= now - timedelta(minutes=rule.max_age_minutes))
     selected = (
-        timed.filter(conditions).sort("fires_at", "event_key").unique("event_key", keep="first", maintain_order=True)
+        timed_events.filter(conditions)
+        .sort("fires_at", "event_key")
+        .unique("event_key", keep="first", maintain_order=True)
     )
     ids = [make_message_id(rule, key) for key in selected["event_key"]]
     market = pl.concat_str(

@@ -1,6 +1,6 @@
 """Read the values of the metrics: from the database, from Dagster, from the disk of the home folder.
 
-Each reader stands for itself: when one fails, only its own metrics are missing. Belongs here: one reader for each
+The readers are independent: when one fails, only its own metrics are missing. Belongs here: one reader for each
 source of values. Does not belong here: SQL (`storage.ledger.pipeline_figures`), names and rendering
 (`board.prometheus_metrics`).
 """
@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where readers find values: the pipeline, Dagster's instance, the present time, and a connection."""
+    """The sources that readers use: the pipeline, Dagster's instance, the present time, and a connection."""
 
     pipeline: Pipeline
     instance: dg.DagsterInstance
@@ -194,10 +194,10 @@ READERS: Final[Readers] = {
 
 
 class MetricReader:
-    """Reads the values of all metrics, as often as it is asked.
+    """Reads the values of all metrics; may be called again and again.
 
     `connect` opens a connection of a role that may read all schemas (default: the pipeline's own role). A connection is
-    used for read-only queries of one reading.
+    used for the read-only queries of one reading, and then closed.
     """
 
     def __init__(

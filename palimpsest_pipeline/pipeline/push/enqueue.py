@@ -1,6 +1,7 @@
 """Messages about the events that a derivation has just written, stored in its own transaction.
 
-Belongs here: from rows of a mart to rows of the outbox. Does not belong here: which events match (`metrics.push`).
+Belongs here: building rows of the outbox from rows of a mart. Does not belong here: the choice of events
+(`metrics.push`).
 """
 
 from collections.abc import Sequence
@@ -23,8 +24,8 @@ def enqueue_events(pipeline: Pipeline, conn: psycopg.Connection, source_name: st
     """Store a message for each event of the source that a rule selects; return the number of new messages.
 
     `ids` are the fixtures (or the cycle) whose rows this transaction has written. Call it at the end of the
-    transaction. Events whose message is stored already, are too old, or are older than the rule, get no message; so a
-    replay sends nothing again. Raises KeyError for an unknown source.
+    transaction. An event gets no message if its message is stored already, or if it is too old or older than the
+    rule. So a replay sends nothing again. Raises KeyError for an unknown source.
     """
     source = SOURCES[source_name]
     active_rules = outbox.read_rules(conn, source_name)

@@ -34,7 +34,7 @@ def list_past_messages(
 ) -> list[PastMessage]:
     """Return the messages about the events of a UTC day, sorted by time and rule.
 
-    The age of a rule and of an event are ignored. Events are those that the marts have now.
+    The ages of rules and events are ignored. The events are those that the marts have now.
     """
     start = get_day_start(day)
     messages = []

@@ -1,7 +1,7 @@
 """The sender: delivers the messages of the outbox to the webhooks, in order per rule, at least once.
 
-A message is pending until its receiver has accepted or refused it. If this process is killed between the receiver's
-answer and the record of it, the next process sends the message again, with the same id. Only one process sends.
+A message is pending until its receiver has accepted or refused it. If this process is killed after the receiver's
+answer and before this is recorded, the next process sends the message again, with the same id. Only one process sends.
 
 Belongs here: the order of attempts, waits and results. Does not belong here: HTTP (`wire.webhook`), SQL
 (`storage.push.deliveries`), signatures (`signatures`).
@@ -27,7 +27,7 @@ from palimpsest_pipeline.wire.webhook import WebhookAnswer, WebhookClient
 from .signatures import BadSigningKey, build_headers, decode_key
 
 POLL_INTERVAL_S: Final = 2.0
-"""Longest time between two looks at the outbox.
+"""Maximum time between two readings of the outbox.
 
 It is rarely needed, because a commit of messages is announced.
 """
@@ -148,7 +148,7 @@ class Sender:
             wake.set()
 
     async def _deliver(self, message: PendingMessage) -> bool:
-        """Make one attempt, record how it ended, and return whether the rule's next message may follow."""
+        """Make one attempt, record its result, and return whether the rule's next message may follow."""
         try:
             webhook = find_webhook(message)
         except UnusableWebhook as error:
@@ -197,7 +197,7 @@ async def run_sender(database: Database, say: Say) -> None:
 
 
 async def _run_session(database: Database, say: Say) -> None:
-    """Deliver messages while the connections to the database last."""
+    """Deliver messages until a connection to the database is lost."""
     async with await _connect(database) as conn, await _connect(database) as listening_conn:
         store = DeliveryStore(conn)
         if not await store.claim_sender():

@@ -28,7 +28,7 @@ def decode_key(text: str) -> bytes:
     try:
         key = base64.b64decode(text.removeprefix(KEY_PREFIX), validate=True) if text.startswith(KEY_PREFIX) else None
     except binascii.Error:
-        raise BadSigningKey(f"what follows {KEY_PREFIX} is not base64") from None
+        raise BadSigningKey(f"the text after {KEY_PREFIX} is not base64") from None
     key = text.encode() if key is None else key
     if len(key) < MIN_KEY_BYTES:
         raise BadSigningKey(f"a key has at least {MIN_KEY_BYTES} bytes")

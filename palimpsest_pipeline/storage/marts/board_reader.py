@@ -1,4 +1,4 @@
-"""Read what the board shows: fixtures, listings, and the prices of a market or of a fixture.
+"""Read the rows for the board: fixtures, listings, and the prices of a market or of a fixture.
 
 Belongs here: SQL over the analysts' views and functions, which the read-only role may read. Does not belong here:
 filters, the form of an answer (`board`). Instants are seconds since 1970, because browsers read them so.
@@ -12,7 +12,7 @@ import psycopg
 from psycopg import sql
 
 MAX_INTERVAL_S: Final = 3600
-"""Longest time over which the board shows moves of prices, seconds."""
+"""Longest time, in seconds, over which the board shows changes of prices."""
 
 MARKETS_SQL: Final = """
 select market_key, name, sport, line_kind, outcome_keys, outcomes from palimpsest.markets order by market_key
@@ -141,7 +141,7 @@ def read_fixture_offers(conn: psycopg.Connection, sr_id: int) -> tuple[list[tupl
 def read_history(
     conn: psycopg.Connection, sr_id: int, market: str, specifier: str
 ) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]], dict[str, float | None]]:
-    """Return the history of a line: changes, times without a look, and each platform's last answer.
+    """Return the history of a line: changes, times in which a platform was not observed, and last answers.
 
     The first two have the columns of HISTORY_SQL and UNSEEN_SQL.
     """

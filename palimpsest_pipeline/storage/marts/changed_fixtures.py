@@ -1,6 +1,6 @@
 """Notifications about fixtures whose current prices were derived: NOTIFY in Postgres.
 
-Postgres delivers them when the writer's transaction commits, and not at all when it is rolled back.
+Postgres delivers them when the writer's transaction commits. If it is rolled back, they are not delivered.
 """
 
 from collections.abc import Sequence

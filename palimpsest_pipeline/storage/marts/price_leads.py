@@ -1,4 +1,4 @@
-"""Write the pairs of events of which one platform was first, in `mart.price_lead`. Callers commit.
+"""Write price leads into `mart.price_lead`. Callers commit.
 
 Belongs here: writing the differences, removing the rows of deleted fixtures, counts. Does not belong here: the rules of
 a pair (`metrics`), the choice of due fixtures and their locks (`odds_alerts`, with which the rows are derived).

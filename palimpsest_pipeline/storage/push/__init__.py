@@ -1,1 +1,1 @@
-"""Messages to traders: where their events come from, the rules in force, and the outbox."""
+"""Messages to traders: the sources of their events, the rules in force, and the outbox."""

@@ -1,4 +1,4 @@
-"""The statements of the sender: read the next messages, and record how an attempt ended.
+"""The statements of the sender: read the next messages, and record the result of an attempt.
 
 The sender's role (`sql/roles.sql`) may do only this: read the rules and the outbox, and update the columns of delivery.
 Every statement is a transaction of its own. Times are those of the database's clock.
@@ -22,7 +22,7 @@ MAX_ERROR_CHARS: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class PendingMessage:
-    """The first pending message of a rule, and where its rule sends it."""
+    """The first pending message of a rule, and the webhook of the rule."""
 
     message_seq: int
     message_id: str
@@ -73,13 +73,14 @@ class DeliveryStore:
 
 
 async def listen_for_messages(conn: psycopg.AsyncConnection[Any], wake: asyncio.Event) -> None:
-    """Set `wake` at each commit of new messages, until cancelled. Uses the connection alone."""
+    """Set `wake` at each commit of new messages, until cancelled. Nothing else may use the connection."""
     await conn.execute(f"listen {CHANNEL}".encode())
     wake.set()  # a message may have been committed before
     async for _ in conn.notifies():
         wake.set()
 
 
+# The condition on `delivered` lets Postgres use the partial index ix_push_outbox_unsent.
 FIRST_MESSAGES_SQL: Final = f"""
 select m.message_seq, m.message_id, m.rule, m.body, m.n_attempts,
     greatest(0, extract(epoch from m.next_attempt_at - clock_timestamp()))::double precision,

@@ -94,7 +94,7 @@ def read_rules(conn: psycopg.Connection[Any], source: str) -> list[ActiveRule]:
 
 
 def read_stored_ids(conn: psycopg.Connection[Any], message_ids: Sequence[str]) -> set[str]:
-    """Return those of the ids that the outbox has."""
+    """Return the ids among these that the outbox has."""
     rows = conn.execute("select message_id from ops.push_outbox where message_id = any(%s)", [list(message_ids)])
     return {message_id for (message_id,) in rows}
 
@@ -151,7 +151,10 @@ def retry_failed(conn: psycopg.Connection[Any], rule: str) -> int:
 
 
 def delete_old_messages(conn: psycopg.Connection[Any], before: date) -> int:
-    """Delete messages from before the UTC date, but none of a rule in force that is still pending."""
+    """Delete messages from before the UTC date, and return their number.
+
+    Pending messages of rules in force are not deleted.
+    """
     return conn.execute(DELETE_OLD_SQL, {"before": before}).rowcount
 
 

@@ -1,9 +1,9 @@
-"""The sources of messages to traders: for each, its words and the two queries that read its events.
+"""The sources of messages to traders: the description of each, and the two queries for its events.
 
 To add a source, add an entry to SOURCES, and call `pipeline.push.enqueue.enqueue_events` with its name at the end of
 the transaction that derives its rows.
 
-Belongs here: the queries, and the words that rules may use. Does not belong here: filters (`metrics.push`).
+Belongs here: the queries, and the types that rules may name. Does not belong here: filters (`metrics.push`).
 """
 
 from collections.abc import Sequence
