@@ -120,6 +120,13 @@ def build_array_text(name: str, inner: pl.DataType) -> pl.Expr:
     return pl.when(column.is_not_null()).then(pl.lit("{") + body + pl.lit("}")).alias(name)
 
 
+def parse_array_text(name: str, dtype: pl.List) -> pl.Expr:
+    """Return a column with the text form of a Postgres array of numbers as a list column of type `dtype`."""
+    numbers = pl.col(name).str.strip_chars("{}")
+    items = numbers.str.split(",").list.eval(pl.element().replace("NULL", None).cast(dtype.inner))
+    return pl.when(numbers == "").then(pl.lit([], dtype=dtype)).otherwise(items).alias(name)
+
+
 def _build_text_expr(name: str, dtype: pl.DataType) -> pl.Expr:
     column = pl.col(name)
     if isinstance(dtype, pl.List):
@@ -175,7 +182,5 @@ def _parse_text_expr(name: str, dtype: Any) -> pl.Expr:
     if _is_text_list(dtype):
         return column.str.json_decode(pl.List(pl.String))
     if isinstance(dtype, pl.List):
-        numbers = column.str.strip_chars("{}")
-        items = numbers.str.split(",").list.eval(pl.element().replace("NULL", None).cast(dtype.inner))
-        return pl.when(numbers == "").then(pl.lit([], dtype=dtype)).otherwise(items).alias(name)
+        return parse_array_text(name, dtype)
     return column.cast(dtype)

@@ -23,9 +23,10 @@ from palimpsest_pipeline.domain.enums import MarketState, Platform
 from palimpsest_pipeline.domain.schemas import COMPARED_LISTINGS, INSTANT
 
 from ..catalog.listings import FIRST_ABSENCE_SQL
-from ..db.copy_frames import Schema, quote_identifier, read_frame
+from ..db.copy_frames import Schema, parse_array_text, quote_identifier, read_frame
 from ..db.locks import AdvisoryLock
 from ..db.row_differences import WriteCounts, write_differences
+from ..odds.current_markets import split_market_texts
 from ..odds.market_lines import LineCache, name_lines, number_lines
 from .changed_fixtures import notify_readers
 from .lifecycle import HistoryReader
@@ -42,15 +43,25 @@ No fixture is written by two sessions at once. Two locks let two sessions write 
 longer to store rows than a session needs to compute them.
 """
 
+ODDS_TYPE: Final = pl.List(pl.Int32)
 BOOKS_SCHEMA: Final[Schema] = {
     "sr_id": pl.Int64,
     "platform": pl.String,
     "line_id": pl.Int32,
     "state": pl.String,
     "off_mask": pl.Int64,
-    "odds_milli": pl.List(pl.Int32),
+    "odds_milli": ODDS_TYPE,
     "state_since": INSTANT,
 }
+GROUPED_BOOKS_SCHEMA: Final[Schema] = {
+    "sr_id": pl.Int64,
+    "platform": pl.String,
+    "state": pl.String,
+    "off_mask": pl.Int64,
+    "state_since": INSTANT,
+    "markets": pl.String,
+}
+"""Columns of BOOKS_SQL: the markets of a listing that share their state, as one text."""
 LISTINGS_AS_OF_SCHEMA: Final[Schema] = {
     "listing_id": pl.Int32,
     "sr_id": pl.Int64,
@@ -150,8 +161,10 @@ def read_upcoming_fixtures(conn: psycopg.Connection, now: datetime, sr_ids: Sequ
 def read_current_state(conn: psycopg.Connection, sr_ids: Sequence[int], cache: LineCache | None = None) -> FixtureState:
     """Return the current state of these fixtures. A caller that calls several times passes one `cache`."""
     params = {"sr_ids": list(sr_ids)}
+    books = split_market_texts(read_frame(conn, BOOKS_SQL, params, GROUPED_BOOKS_SCHEMA))
+    odds = parse_array_text("odds_milli", ODDS_TYPE)
     return FixtureState(
-        _name_markets(conn, read_frame(conn, BOOKS_SQL, params, BOOKS_SCHEMA), cache),
+        _name_markets(conn, books.with_columns(odds).select(list(BOOKS_SCHEMA)), cache),
         read_frame(conn, LISTINGS_SQL, params, COMPARED_LISTINGS),
     )
 
@@ -259,7 +272,7 @@ def replace_rows(
     notify_readers(conn, sr_ids)
     return WriteResult(
         {
-            table: write_differences(conn, table, frame, sr_ids)
+            table: write_differences(conn, table, frame, sr_ids, read_grouped=table == GAP_TABLE)
             for table, frame in {LISTING_TABLE: frames[LISTING_TABLE], **rows}.items()
         },
         n_flips,
@@ -334,13 +347,15 @@ where effective_kickoff > %(now)s and (%(sr_ids)s::bigint[] is null or sr_id = a
 order by effective_kickoff, sr_id
 """
 # Because of `offset 0`, Postgres reads each listing by the primary key. A plain join would read the whole table for
-# each batch of fixtures.
+# each batch of fixtures. Most markets of a listing share their state and its begin, so they are returned as one text
+# (see `current_markets.split_market_texts`): fetching a row costs more than parsing its content.
 BOOKS_SQL: Final = """
-select e.fixture_sr_id as sr_id, e.platform, c.line_id, c.state::text as state, coalesce(c.off_mask, 0) as off_mask,
-    c.odds_milli, c.state_since
+select e.fixture_sr_id as sr_id, e.platform, c.state::text as state, coalesce(c.off_mask, 0) as off_mask, c.state_since,
+    string_agg(c.line_id::text || c.odds_milli::text, ';') as markets
 from core.event_listings e
 cross join lateral (select * from core.current_markets where listing_id = e.listing_id offset 0) c
 where e.fixture_sr_id = any(%(sr_ids)s::bigint[]) and e.is_primary
+group by e.listing_id, e.fixture_sr_id, e.platform, c.state, c.off_mask, c.state_since
 """
 LISTINGS_SQL: Final = """
 select f.sr_id, e.platform, a.observed_at as answered_at, e.deleted_at as dropped_at, f.effective_kickoff as kickoff_at

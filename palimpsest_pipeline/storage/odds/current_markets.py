@@ -240,14 +240,23 @@ def read_current_books(
 def _read_stored_books(conn: psycopg.Connection[Any], listing_ids: Sequence[int]) -> pl.DataFrame:
     """Return the markets in core.current_markets that are not withdrawn (BOOK_SCHEMA)."""
     schema = {"listing_id": pl.Int32, "state": pl.String, "off_mask": pl.Int64, "markets": pl.String}
-    markets = (
-        read_frame(conn, BOOKS_SQL, {"listings": listing_ids}, schema)
-        .with_columns(pl.col("markets").str.split(";"))
-        .explode("markets")
-    )
+    return split_market_texts(read_frame(conn, BOOKS_SQL, {"listings": listing_ids}, schema)).select(list(BOOK_SCHEMA))
+
+
+def split_market_texts(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return one row per market in the column `markets`, with the columns line_id and odds_milli in its place.
+
+    `markets` is text such as 12{2100,3400};17{1850,NULL}: an id of a line and the text of its array of prices.
+    """
     bracket = pl.col("markets").str.find("{", literal=True)
-    line_id, odds = pl.col("markets").str.head(bracket).cast(pl.Int32), pl.col("markets").str.slice(bracket)
-    return markets.with_columns(line_id=line_id, odds_milli=odds).select(list(BOOK_SCHEMA))
+    return (
+        rows.with_columns(pl.col("markets").str.split(";"))
+        .explode("markets")
+        .with_columns(
+            line_id=pl.col("markets").str.head(bracket).cast(pl.Int32), odds_milli=pl.col("markets").str.slice(bracket)
+        )
+        .drop("markets")
+    )
 
 
 def advance_markets(conn: psycopg.Connection[Any], changed_markets: pl.DataFrame) -> None:

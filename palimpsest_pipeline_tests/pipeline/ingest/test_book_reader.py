@@ -18,7 +18,7 @@ from palimpsest_pipeline.landing import Segment
 from palimpsest_pipeline.landing.reader import LandingReader
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.ingest import book_reader
-from palimpsest_pipeline.pipeline.ingest.book_reader import MAX_KEPT_BYTES, BookReader
+from palimpsest_pipeline.pipeline.ingest.book_reader import MAX_KEPT_BYTES, BookReader, PackedBooks
 from palimpsest_pipeline.pipeline.ingest.books import (
     Books,
     ListingCache,
@@ -156,12 +156,19 @@ def test_books_of_landed_segments_are_those_that_reading_them_gives(
     ]
     for part, given in zip(found, (answers[:2], answers[2:]), strict=True):
         assert part.books is not None
-        assert_same(part.books, read(BETPAWA, given))
+        assert_same(part.books.unpack(), read(BETPAWA, given))
     assert reader.find_parts(2, BETPAWA) == reader.find_parts(1, SPORTYBET) == []
     assert reader.take_parts(1, SPORTYBET) == []
     assert reader.take_parts(1, BETPAWA) == found
     assert reader.find_parts(1, BETPAWA) == []
     assert len(reader.find_parts(1, BET9JA)) == 1
+
+
+def test_packed_books_take_a_fraction_of_the_memory_and_are_the_same(samples: Path) -> None:
+    books = read(BETPAWA, [given_answer(samples), given_answer(samples, 1)])
+    packed = PackedBooks.pack(books)
+    assert_same(packed.unpack(), books)
+    assert len(packed.rows) < 0.3 * books.rows.to_arrow().nbytes
 
 
 def test_recorded_answers_are_not_read_before_anybody_derives_them(samples: Path) -> None:
@@ -176,7 +183,7 @@ def test_nothing_is_read_into_a_full_cache_until_its_books_are_taken(
 ) -> None:
     monkeypatch.setattr(book_reader, "ANSWERS_PER_PART", 2)
     landed, given, other = LandedAnswers(), given_answer(samples), given_answer(samples, 5)
-    reader = landed.make_reader(read(BETPAWA, [given, given]).size_bytes)
+    reader = landed.make_reader(PackedBooks.pack(read(BETPAWA, [given, given])).size_bytes)
     landed.land_and_offer(reader, 0, [other])
     for number in range(2):
         landed.land_and_offer(reader, number, [given, given])  # the second part finds the cache full

@@ -111,8 +111,10 @@ def test_each_segment_holds_whole_books(tmp_path: Path, attempts: list[list[Answ
     for segment in manifest.segments:
         reader.offer(CYCLE, segment)
     parts = [part.books for part in reader.find_parts(CYCLE.cycle_id, PLATFORM)]
-    assert sum(part.answers.height for part in parts if part is not None) == N_LISTINGS
-    assert all(part is not None and part.refused == () for part in parts)
+    books = [part.unpack() for part in parts if part is not None]
+    assert len(books) == len(parts)
+    assert sum(part.answers.height for part in books) == N_LISTINGS
+    assert all(part.refused == () for part in books)
 
 
 def test_answers_are_grouped_once(tmp_path: Path, attempts: list[list[Answer]]) -> None:
