@@ -180,7 +180,7 @@ function FixturePage() {
     $('market-filter').addEventListener('input', () => { if (data) showMarkets(); writeUrl(); });
     addEventListener('hashchange', writeUrl); // the link to the content replaces the part after the #
     addEventListener('keydown', (event) => {
-      if (event.key !== '/' || event.target.matches('input, select')) return;
+      if (event.key !== '/' || event.target.matches('input:not([type=checkbox]), select')) return;
       event.preventDefault();
       $('search').focus();
     });
