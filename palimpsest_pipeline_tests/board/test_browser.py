@@ -392,7 +392,7 @@ def test_a_download_is_the_file_of_the_server(browser: Browser, url: str, tmp_pa
         assert (tmp_path / "table.csv").read_bytes() == httpx.get(f"{url}/table.csv?home=worst", timeout=30).content
 
 
-# --- one table at a time ---------------------------------------------------------------------------------------------------------------------
+# --- one table at a time ----------------------------------------------------------------------------------------------
 
 
 def test_a_table_keeps_its_line(browser: Browser, url: str, world: World, monkeypatch: pytest.MonkeyPatch):
@@ -507,12 +507,21 @@ def large_url(large_world: World, postgres: EmbeddedPostgres) -> Iterator[str]:
         yield address
 
 
+def scroll_to_end(shown: Page, total: int) -> None:
+    """Scroll until all rows are shown."""
+    shown.wait_for_function(
+        """(total) => {
+            scrollTo(0, document.body.scrollHeight);
+            return document.querySelectorAll('#grid tbody tr').length === total;
+        }""",
+        arg=total,
+        timeout=60_000,
+    )
+
+
 def test_all_shown_rows_are_kept_up_to_date(browser: Browser, large_url: str, large_world: World):
     with opened(browser, f"{large_url}/") as shown:
-        shown.wait_for_function(
-            "() => { scrollTo(0, document.body.scrollHeight); return document.querySelectorAll('#grid tbody tr').length === 520; }",
-            timeout=60_000,
-        )
+        scroll_to_end(shown, 520)
         expect(shown.locator("#live")).to_have_class("live on")
         last = shown.locator("#grid tbody tr:has(td.is-home[data-state=offered])").last
         sr_id = int(last.get_attribute("data-id") or 0)
@@ -523,10 +532,8 @@ def test_all_shown_rows_are_kept_up_to_date(browser: Browser, large_url: str, la
         expect(cell).not_to_have_text(before)
         # Sorted by the latest change, a fixture that moves to the top pushes all others down.
         shown.locator("#sort").select_option("moved")
-        shown.wait_for_function(
-            "() => { scrollTo(0, document.body.scrollHeight); return document.querySelectorAll('#grid tbody tr').length === 520; }",
-            timeout=60_000,
-        )
+        expect(shown.locator("#grid tbody tr").first).to_have_attribute("data-id", str(sr_id))
+        scroll_to_end(shown, 520)
         order = expected(large_url, shown)
         lower = next(sr_id for sr_id in ids(shown)[::-1] if (sr_id, "betpawa") in large_world.listing_ids)
         large_world.change([lower], 1.1)
@@ -570,7 +577,7 @@ def test_arrows_disappear_when_the_move_is_too_old(browser: Browser, url: str, w
         made.close()
 
 
-# --- news of hidden pages and of fixtures -----------------------------------------------------------------------------------------------------
+# --- news of hidden pages and of fixtures -----------------------------------------------------------------------------
 
 RECORDED_STREAMS = """
 window.streams = [];
@@ -631,7 +638,7 @@ def test_an_older_answer_does_not_replace_a_newer_one(browser: Browser, url: str
         assert price.inner_text() == newest
 
 
-# --- controls ------------------------------------------------------------------------------------------------------------------------------
+# --- controls ---------------------------------------------------------------------------------------------------------
 
 
 def test_kickoff_from_and_until_are_set_by_mouse_and_keyboard(browser: Browser, url: str, world: World):
