@@ -212,12 +212,13 @@ class LiveTables:
     def build_answer(self, view: TableView, query: TableQuery) -> dict[str, Any]:
         """Return a page of the table for JSON.
 
-        `ids` are its fixtures. `rows` has the rows of all of them, or only of those in `query.fixtures`.
+        `ids` are the fixtures of the page, in their order. `rows` has their rows. With `query.fixtures` it has the rows
+        of these fixtures instead, as far as the query selects them, on whatever page they are.
         """
         now_s = time.time()
         selected = select_fixtures(view.book, view.grid, query, now_s)
         page = selected[query.offset : query.offset + query.limit]
-        shown_ids = page if query.fixtures is None else [sr_id for sr_id in page if sr_id in query.fixtures]
+        shown_ids = page if query.fixtures is None else [sr_id for sr_id in selected if sr_id in query.fixtures]
         market = view.grid.market
         return {
             "token": view.token,

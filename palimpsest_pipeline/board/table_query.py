@@ -11,6 +11,8 @@ from palimpsest_pipeline.domain.errors import PalimpsestError
 
 MAX_TEXT: Final = 200
 MAX_ROWS: Final = 500
+MAX_IDS: Final = 10_000
+"""Largest `limit` when `fixtures` chooses the rows: it then limits only the ids of an answer."""
 PAGE_ROWS: Final = 60
 """Rows of one answer when the URL gives no number."""
 NO_COUNTRY: Final = "-"
@@ -83,16 +85,18 @@ class TableQuery:
     sort: SortOrder = SortOrder.KICKOFF
     offset: int = 0
     limit: int = PAGE_ROWS
+    """Number of fixtures of a page, which are those at the positions from `offset` on."""
     fixtures: frozenset[int] | None = None
-    """Ids of the fixtures whose rows are returned; None returns all rows of the page."""
+    """Ids of the fixtures whose rows are returned, on any page; None returns the rows of the page."""
 
 
 def parse_table_query(values: Mapping[str, str], default_market: str) -> TableQuery:
     """Return the query that the parameters of a URL give. Raises BadParameter.
 
-    The parameter `arrows`, which only the page uses, is checked and left out. An empty value counts as a missing one.
+    The parameter `arrows`, which only the page uses, is checked and left out. An empty value counts as a missing one;
+    only an empty `line` means the market without a line.
     """
-    present = {name: value for name, value in values.items() if value != ""}
+    present = {name: value for name, value in values.items() if value != "" or name == "line"}
     if unknown := sorted(present.keys() - PARSERS.keys()):
         raise BadParameter(_shorten(unknown[0]), f"there is no such filter; there are {', '.join(PARSERS)}")
     parsed: dict[str, Any] = {}
@@ -108,6 +112,8 @@ def parse_table_query(values: Mapping[str, str], default_market: str) -> TableQu
     query = TableQuery(**{"market": default_market, **parsed})
     if query.kickoff_from and query.kickoff_until and query.kickoff_until < query.kickoff_from:
         raise BadParameter("until", "it is before `from`")
+    if query.fixtures is None and query.limit > MAX_ROWS:
+        raise BadParameter("limit", f"'{query.limit}' is not a whole number from 1 to {MAX_ROWS}")
     return query
 
 
@@ -173,7 +179,7 @@ PARSERS: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
     "sort": ("sort", _parse_choice(SortOrder)),
     "arrows": ("", _parse_choice(MoveWindow)),
     "offset": ("offset", _parse_integer(0, 1_000_000)),
-    "limit": ("limit", _parse_integer(1, MAX_ROWS)),
+    "limit": ("limit", _parse_integer(1, MAX_IDS)),
     "fixtures": ("fixtures", _parse_fixtures),
 }
 """Parameter of the URL: the field of TableQuery (empty: none) and the function that parses its value."""

@@ -140,6 +140,23 @@ def test_pages_of_the_table_join_to_the_whole(client: TestClient):
     assert answer["ids"] == parts[0]["ids"]
 
 
+def test_rows_are_returned_on_whatever_page_their_fixtures_are(client: TestClient):
+    whole = get(client, "/api/table", limit=500, country="England")
+    chosen = [whole["ids"][-1], whole["ids"][0]]
+    others = sorted({row["id"] for row in get(client, "/api/table", limit=500)["rows"]} - set(whole["ids"]))
+    ids = ",".join(map(str, [*chosen, others[0]]))
+    answer = get(client, "/api/table", offset=1, limit=1, country="England", fixtures=ids)
+    assert answer["ids"] == whole["ids"][1:2]
+    assert [row["id"] for row in answer["rows"]] == chosen[::-1]  # in the table's order, and only those that it selects
+    assert get(client, "/api/table", limit=10_000, fixtures="0")["ids"] == get(client, "/api/table", limit=500)["ids"]
+
+
+def test_an_empty_line_is_the_market_without_a_line(client: TestClient):
+    answer = get(client, "/api/table", market="total_goals", line="")
+    assert answer["line"] == ""
+    assert not any("odds" in cell for row in answer["rows"] for cell in row["cells"])
+
+
 def test_a_market_with_lines_shows_a_common_line_first(client: TestClient):
     shown = get(client, "/api/table", market="total_goals")
     assert shown["lines"] == ["total=1.5", "total=2.5", "total=3.5"]

@@ -21,6 +21,7 @@ from palimpsest_pipeline.board.table_query import (
 def test_no_parameters_select_everything():
     assert parse_table_query({}, "match_result") == TableQuery("match_result")
     assert parse_table_query({"country": "", "arrows": "60"}, "match_result") == TableQuery("match_result")
+    assert parse_table_query({"line": ""}, "match_result") == TableQuery("match_result", line="")
 
 
 def test_every_parameter_is_read():
@@ -76,7 +77,14 @@ def test_any_text_is_read_or_refused(values: dict[str, str]):
     except BadParameter as refused:
         assert refused.field in values
     else:
-        assert 1 <= query.limit <= 500
+        assert 1 <= query.limit <= (500 if query.fixtures is None else 10_000)
+
+
+def test_an_answer_with_chosen_rows_has_more_ids():
+    query = parse_table_query({"limit": "10000", "fixtures": "7"}, "match_result")
+    assert (query.limit, query.fixtures) == (10_000, frozenset({7}))
+    with pytest.raises(BadParameter, match="limit: '501' is not a whole number from 1 to 500"):
+        parse_table_query({"limit": "501"}, "match_result")
 
 
 @pytest.mark.parametrize("text", ["", "x", "-1", "1.5", "1" * 16, "７"])

@@ -1,97 +1,108 @@
 // The page of the table: filters in the URL, rows from the server, news as they come.
 
 const SEARCH_DELAY_MS = 25;
-const PAGE = 20; // rows per request: about one screen. Scrolling requests more.
-const MOST_AT_ONCE = 400; // ids in one request
-const MOST_SHOWN = 500; // rows that are kept up to date in one request
-const MAIN = ['match_result', 'total_goals', 'both_teams_to_score', 'double_chance', 'asian_handicap'];
+const PAGE_ROWS = 20; // rows per request: about one screen. Scrolling requests more.
+const MAX_IDS_PER_REQUEST = 400; // the server takes 500; a proxy may refuse an address of more than 8 KB
+const MAX_ORDERED_IDS = 10000; // the server's limit of `limit` when the rows are chosen by `fixtures`
+const MAX_MARKET_BUTTONS = 8;
+const TICK_MS = 60000;
 const CONTROLS = ['within', 'from', 'until', 'country', 'tournament', 'home', 'off', 'moved', 'search', 'sort', 'arrows'];
 const DEFAULTS = { sort: 'kickoff', arrows: 'cycle' };
 
 async function start() {
   const filters = new URLSearchParams(location.search);
   ['offset', 'limit', 'fixtures'].forEach((name) => filters.delete(name));
-  let request = 0;
+  let request = 0; // number of the latest load
+  let shown = null; // market and line of the table on the screen; null while it is not the table of `filters`
+  let isLoading = false;
+  let nLeft = 0; // number of selected fixtures that are not shown
+  let isCustomTime = filters.has('from') || filters.has('until');
   let grid = null;
-  Shell(() => { if (grid) grid.redraw(); news?.show(); });
   let news = null;
+  Shell(() => { if (grid) grid.redraw(); news?.show(); });
 
-  const tablePath = (extra) => `/api/table?${new URLSearchParams([...filters, ...Object.entries(extra)])}`;
-  const firstAnswer = ask(tablePath({ offset: 0, limit: PAGE }));
+  // Without a line in the filters the server chooses one, and it may choose another one later. A table on the screen keeps its line.
+  const tableQuery = (extra = {}) => {
+    const query = new URLSearchParams(filters);
+    for (const [name, value] of Object.entries({ ...shown, ...extra })) query.set(name, value);
+    return query;
+  };
+  const tablePath = (extra) => `/api/table?${tableQuery(extra)}`;
+  const firstAnswer = ask(tablePath({ offset: 0, limit: PAGE_ROWS }));
   firstAnswer.catch(() => {});
-  const choices = await ask('/api/choices');
+  const choices = await askUntilAnswered('/api/choices');
   grid = Grid(choices);
   const names = new Map(choices.markets.map(({ key, name }) => [key, name]));
   const keyOf = new Map(choices.markets.map(({ key, name }) => [name, key]));
-  const pills = [...new Set([...MAIN, ...choices.main])].filter((key) => names.has(key)).slice(0, 8);
+  const mainMarkets = choices.main.filter((key) => names.has(key)).slice(0, MAX_MARKET_BUTTONS);
 
   options($('country'), [['', 'all'], ...choices.countries.map((country) => [country, country]), ['-', 'none given']]);
   function fillTournaments() {
     const country = filters.get('country');
     options($('tournament'), [['', 'all'], ...choices.tournaments
-      .filter((one) => !country || one.country === (country === '-' ? null : country) || one.key === filters.get('tournament'))
+      .filter((tournament) => !country || tournament.country === (country === '-' ? null : country) || tournament.key === filters.get('tournament'))
       .map(({ key, name, country: of }) => [key, of && !country ? `${of}: ${name}` : name])]);
   }
   $('market-list').replaceChildren(...choices.markets.map(({ name }) => make('option', { value: name })));
-  $('market-buttons').replaceChildren(...pills.map((key) => make('button', { type: 'button', 'data-key': key, onclick: () => chooseMarket(key) }, names.get(key).replace(/ - FT$/, ''))));
+  $('market-buttons').replaceChildren(...mainMarkets.map((key) => make('button', { type: 'button', 'data-key': key, onclick: () => chooseMarket(key) }, names.get(key).replace(/ - FT$/, ''))));
 
-  const currentMarket = () => filters.get('market') || choices.main[0];
+  const chosenMarket = () => filters.get('market') || choices.main[0];
   function chooseMarket(key) {
     if (key === choices.main[0]) filters.delete('market'); else filters.set('market', key);
     filters.delete('line');
-    load();
+    applyFilters();
   }
 
-  // From the URL to the controls.
+  // From the filters to the controls. A control that has its value already is left alone: a person may be typing in it.
   function showFilters() {
     fillTournaments();
-    for (const name of CONTROLS) $(name).value = filters.get(name) ?? DEFAULTS[name] ?? '';
-    ['from', 'until'].forEach((name) => { $(name).value = (filters.get(name) || '').replace(/Z$/, '').slice(0, 16); });
-    const isCustom = filters.has('from') || filters.has('until');
-    if (isCustom) $('within').value = 'custom';
-    else if (filters.has('within') && $('within').selectedIndex < 0) {
-      $('within').append(make('option', { value: filters.get('within') }, `next ${filters.get('within')} min`));
-      $('within').value = filters.get('within');
+    const values = Object.fromEntries(CONTROLS.map((name) => [name, filters.get(name) ?? DEFAULTS[name] ?? '']));
+    ['from', 'until'].forEach((name) => { values[name] = values[name].replace(/Z$/, '').slice(0, 16); });
+    if (isCustomTime) values.within = 'custom';
+    else if (![...$('within').options].some(({ value }) => value === values.within)) {
+      $('within').append(make('option', { value: values.within }, `next ${values.within} min`));
     }
-    document.querySelectorAll('.custom-time').forEach((label) => { label.hidden = $('within').value !== 'custom'; });
-    document.querySelectorAll('#market-buttons button').forEach((button) => button.setAttribute('aria-pressed', String(button.dataset.key === currentMarket())));
-    $('market-search').value = pills.includes(currentMarket()) ? '' : names.get(currentMarket()) || '';
+    for (const name of CONTROLS) if ($(name).value !== values[name]) $(name).value = values[name];
+    document.querySelectorAll('.custom-time').forEach((label) => { label.hidden = !isCustomTime; });
+    document.querySelectorAll('#market-buttons button').forEach((button) => button.setAttribute('aria-pressed', String(button.dataset.key === chosenMarket())));
+    $('market-search').value = mainMarkets.includes(chosenMarket()) ? '' : names.get(chosenMarket()) || '';
     const n = [...filters.keys()].filter((name) => !['market', 'line', 'sort', 'arrows'].includes(name)).length;
     $('filter-count').textContent = n ? `(${plural(n, 'is set', 'are set')})` : '';
   }
-  // From a control to the URL.
-  function take(name) {
+  // From a control to the filters.
+  function readControl(name) {
     let { value } = $(name);
     if (name === 'within') {
-      if (value === 'custom') {
-        filters.delete('within');
-        document.querySelectorAll('.custom-time').forEach((label) => { label.hidden = false; });
-        return false;
-      }
-      ['from', 'until'].forEach((each) => filters.delete(each));
+      isCustomTime = value === 'custom';
+      if (isCustomTime) value = '';
+      else ['from', 'until'].forEach((each) => filters.delete(each));
     }
-    if (name === 'off' && value !== '') value = String(Math.min(999, Math.max(0, Number(value))));
+    // The server takes percentages of at most three decimals.
+    if (name === 'off' && value !== '') value = String(Math.round(1000 * Math.min(999, Math.max(0, Number(value)))) / 1000);
     if (name === 'country') filters.delete('tournament');
     if (value === '' || value === DEFAULTS[name]) filters.delete(name); else filters.set(name, value);
-    return true;
   }
   function writeUrl() {
     const query = filters.toString();
     history.replaceState(null, '', query ? `/?${query}` : '/');
+  }
+  function linkDownloads() {
+    const query = tableQuery().toString();
     for (const suffix of ['csv', 'xlsx', 'sql']) $(suffix).href = `/table.${suffix}${query ? `?${query}` : ''}`;
   }
+  // The page of a fixture opens with the table's market and line. The part after # leads back to the same table.
   const fixtureQuery = () => {
-    const parts = new URLSearchParams();
-    if (filters.has('market')) parts.set('market', filters.get('market'));
-    if (filters.has('line')) parts.set('line', filters.get('line'));
-    return parts.size ? `?${parts}` : '';
+    const { market, line } = shown;
+    const fragment = filters.size ? `#${new URLSearchParams({ table: filters })}` : '';
+    return `?${new URLSearchParams({ market, ...(line ? { line } : {}) })}${fragment}`;
   };
 
-  function tell(answer) {
+  function showTotals(answer) {
     $('result').textContent = answer.total === answer.all ? `${plural(answer.all, 'fixture', 'fixtures')} to come` : `${count(answer.total)} of ${plural(answer.all, 'fixture', 'fixtures')}`;
     $('nothing').hidden = answer.total > 0;
-    $('more').hidden = grid.size >= answer.total;
-    $('more').textContent = `Show more (${count(answer.total - grid.size)} left)`;
+    nLeft = answer.total - grid.size;
+    $('more').hidden = nLeft <= 0;
+    $('more').textContent = `Show more (${count(nLeft)} left)`;
     News.asOf = answer.asOf;
     news?.show();
     document.documentElement.dataset.token = answer.token;
@@ -104,75 +115,141 @@ async function start() {
     $('line-label').hidden = lines.length < 2;
   }
 
-  async function load(answering = null) {
-    const asked = ++request;
+  function applyFilters() {
     showFilters();
     writeUrl();
+    load();
+  }
+  // Replaces the table by that of the filters. Until it succeeds, nothing else is written into the table.
+  async function load(earlyAnswer = null) {
+    const number = ++request;
+    shown = null;
+    isLoading = true;
+    // The answer contains all that was derived before now.
+    isRefreshDue = false;
+    dueIds = new Set();
+    clearTimeout(retry);
+    linkDownloads();
     try {
-      const answer = await (answering || ask(tablePath({ offset: 0, limit: PAGE })));
-      if (asked !== request) return;
+      const answer = await (earlyAnswer || ask(tablePath({ offset: 0, limit: PAGE_ROWS })));
+      if (number !== request) return;
+      shown = { market: answer.market.key, line: answer.line };
       complain('');
       grid.show(answer, $('arrows').value, fixtureQuery());
+      linkDownloads();
       showLines(answer);
-      tell(answer);
+      showTotals(answer);
     } catch (error) {
-      if (asked === request) complain(error.message);
+      if (number !== request) return;
+      complain(error.message);
+      retryLater(error, []);
     }
+    isLoading = false;
+    if (shown) refreshDue();
   }
-  async function more() {
-    if (isBusy) return;
+  const isOfShownTable = (answer) => answer.market.key === shown.market && answer.line === shown.line;
+
+  async function showMore() {
+    if (isBusy || isLoading) return;
+    if (!shown) { load(); return; }
     isBusy = true;
-    const asked = request;
+    const number = request;
     try {
-      const answer = await ask(tablePath({ offset: grid.size, limit: PAGE }));
-      if (asked !== request) return;
-      grid.append(answer);
-      tell(answer);
-    } catch (error) { if (asked === request) complain(error.message); } finally { free(asked); }
+      const answer = await ask(tablePath({ offset: grid.size, limit: PAGE_ROWS }));
+      if (number === request && !isOfShownTable(answer)) load();
+      else if (number === request) {
+        const { size } = grid;
+        grid.append(answer);
+        showTotals(answer);
+        // Only rows that are shown already: the order has changed, and the same request would give the same rows again.
+        if (grid.size === size) addDue([]);
+      }
+    } catch (error) {
+      if (number === request) {
+        // The button is not observed again now: near the screen it would send request after request.
+        $('more').textContent = `Showing more failed: try again (${count(nLeft)} left)`;
+        failRequest(error, []);
+        return;
+      }
+    }
+    finishRequest(number);
   }
-  let isBusy = false;
-  // Ends a request for further rows or for derived ones. Derived rows that waited for it are requested now. If the table was
-  // replaced meanwhile, its end must be observed again: the observer reported it only once, while this request was under way.
-  function free(asked) {
+  let isBusy = false; // whether further rows or derived rows are being requested
+  // Requests derived rows that came meanwhile. If the table was replaced meanwhile, its end must be observed again: the
+  // observer reported it only once, while this request was under way.
+  function finishRequest(number) {
     isBusy = false;
-    if (isWaiting) {
-      const next = waiting;
-      isWaiting = false;
-      waiting = [];
-      refresh(next);
-    } else if (asked !== request) watchEnd();
+    if (isRefreshDue) refreshDue();
+    else if (number !== request) watchEnd();
+  }
+  // Keeps the derived fixtures of a failed request, and tries again later.
+  function failRequest(error, ids) {
+    isBusy = false;
+    complain(error.message);
+    retryLater(error, ids);
   }
 
-  // Requests the rows of derived fixtures again, and the present order of the shown fixtures.
-  async function refresh(ids) {
-    if (isBusy) { waiting = ids === null || waiting === null ? null : [...new Set([...(waiting || []), ...ids])]; isWaiting = true; return; }
-    isBusy = true;
-    const asked = request;
-    try {
-      const limit = Math.max(PAGE, Math.min(MOST_SHOWN, grid.size));
-      const shown = ids === null ? null : ids.filter(grid.has);
-      const only = shown === null || shown.length > MOST_AT_ONCE ? {} : { fixtures: shown.length ? shown.join(',') : '0' };
-      let answer = await ask(tablePath({ offset: 0, limit, ...only }));
-      let { rows } = answer;
-      const known = new Set(rows.map(({ id }) => id));
-      const missing = answer.ids.filter((id) => !known.has(id) && !grid.has(id));
-      if (missing.length) {
-        const order = answer.ids;
-        answer = await ask(tablePath({ offset: 0, limit, fixtures: missing.slice(0, MOST_AT_ONCE).join(',') }));
-        rows = [...rows, ...answer.rows];
-        const present = new Set(rows.map(({ id }) => id));
-        answer.ids = order.filter((id) => present.has(id) || grid.has(id));
-      }
-      if (asked !== request) return;
-      complain('');
-      // Beyond the limit, rows stay as they are until they are derived again.
-      grid.update(rows, [...answer.ids, ...grid.ids.slice(limit).filter((id) => !answer.ids.includes(id))]);
-      tell(answer);
-      document.documentElement.dataset.refreshes = String(Number(document.documentElement.dataset.refreshes || 0) + 1);
-    } catch (error) { if (asked === request) complain(error.message); } finally { free(asked); }
+  let dueIds = new Set(); // derived fixtures whose rows must be requested again; null: any fixture
+  let isRefreshDue = false;
+  let retry = 0;
+  function addDue(ids) {
+    dueIds = ids === null || dueIds === null ? null : new Set([...dueIds, ...ids]);
+    isRefreshDue = true;
   }
-  let waiting = [];
-  let isWaiting = false;
+  function retryLater(error, ids) {
+    addDue(ids);
+    clearTimeout(retry);
+    if (isPassing(error)) retry = setTimeout(refreshDue, RETRY_MS);
+  }
+  function refresh(ids) {
+    addDue(ids);
+    refreshDue();
+  }
+  // Requests the rows of derived fixtures again, and the present order of the table.
+  async function refreshDue() {
+    if (!isRefreshDue || isBusy || isLoading) return;
+    if (!shown) { load(); return; }
+    isBusy = true;
+    isRefreshDue = false;
+    clearTimeout(retry);
+    const ids = dueIds;
+    dueIds = new Set();
+    const number = request;
+    try {
+      const answer = await readRows(ids === null ? grid.ids : [...ids].filter(grid.has), () => number === request);
+      if (number === request && !answer) load();
+      else if (number === request) {
+        complain('');
+        grid.update(answer.rows, answer.ids);
+        showTotals(answer);
+      }
+    } catch (error) {
+      if (number === request) {
+        failRequest(error, ids);
+        return;
+      }
+    }
+    finishRequest(number);
+  }
+  // Returns the rows of the given fixtures and of those that are new among the first ones, and the order of the rows to
+  // show. Returns null if the server answers with another table, or nobody waits any more.
+  async function readRows(ids, isWanted) {
+    const rows = new Map();
+    const requestedIds = new Set();
+    // A row may be pushed down by as many positions as a page has without leaving the table.
+    const limit = Math.min(MAX_ORDERED_IDS, grid.size + PAGE_ROWS);
+    for (let batch = ids.slice(0, MAX_IDS_PER_REQUEST); ;) {
+      const answer = await ask(tablePath({ offset: 0, limit, fixtures: batch.join(',') || '0' }));
+      if (!isWanted() || !isOfShownTable(answer)) return null;
+      answer.rows.forEach((row) => rows.set(row.id, row));
+      batch.forEach((id) => requestedIds.add(id));
+      const order = answer.ids.slice(0, Math.max(PAGE_ROWS, grid.size, answer.ids.findLastIndex(grid.has) + 1));
+      batch = [...ids, ...order.filter((id) => !grid.has(id))].filter((id) => !requestedIds.has(id)).slice(0, MAX_IDS_PER_REQUEST);
+      if (batch.length) continue;
+      const shownIds = new Set(order.filter((id) => grid.has(id) || rows.has(id)));
+      return { ...answer, ids: [...shownIds], rows: [...rows.values()].filter(({ id }) => shownIds.has(id)) };
+    }
+  }
 
   let pending = 0;
   $('filters').addEventListener('input', ({ target }) => {
@@ -182,21 +259,27 @@ async function start() {
     }
     clearTimeout(pending);
     const apply = () => {
-      if (target.id === 'line') { filters.set('line', target.value); load(); return; }
-      if (!CONTROLS.includes(target.id) || !take(target.id)) return;
-      if (target.id === 'arrows') { showFilters(); writeUrl(); grid.redraw(target.value); } else load();
+      if (target.id === 'line') filters.set('line', target.value);
+      else if (CONTROLS.includes(target.id)) readControl(target.id);
+      else return;
+      if (target.id !== 'arrows') { applyFilters(); return; }
+      showFilters();
+      writeUrl();
+      linkDownloads();
+      if (shown) grid.redraw(target.value, fixtureQuery());
     };
     if (['search', 'off'].includes(target.id)) pending = setTimeout(apply, SEARCH_DELAY_MS); else apply();
   });
   $('filters').addEventListener('submit', (event) => event.preventDefault());
   const clear = () => {
     [...filters.keys()].filter((name) => !['market', 'line'].includes(name)).forEach((name) => filters.delete(name));
-    load();
+    isCustomTime = false;
+    applyFilters();
   };
   $('clear').addEventListener('click', clear);
   $('clear-too').addEventListener('click', clear);
-  $('more').addEventListener('click', more);
-  const observer = new IntersectionObserver((entries) => { if (entries.some((entry) => entry.isIntersecting) && !$('more').hidden) more(); }, { rootMargin: '600px' });
+  $('more').addEventListener('click', showMore);
+  const observer = new IntersectionObserver((entries) => { if (entries.some((entry) => entry.isIntersecting) && !$('more').hidden) showMore(); }, { rootMargin: '600px' });
   // Observes the button again after each page: otherwise the observer reports nothing while the button stays near the screen.
   const watchEnd = () => { observer.unobserve($('more')); observer.observe($('more')); };
   watchEnd();
@@ -209,24 +292,32 @@ async function start() {
     const isTyping = event.target.matches('input, select, textarea');
     if (event.key === 'Escape' && event.target.id === 'search') { event.target.blur(); return; }
     if (isTyping) return;
-    const at = pills.indexOf(currentMarket());
-    const acts = {
+    const at = mainMarkets.indexOf(chosenMarket());
+    const actions = {
       '/': () => { $('more-filters').open = true; $('search').focus(); $('search').select(); },
       j: () => grid.move(1), k: () => grid.move(-1),
-      ']': () => chooseMarket(pills[(at + 1) % pills.length]), '[': () => chooseMarket(pills[(at - 1 + pills.length) % pills.length]),
+      ']': () => chooseMarket(mainMarkets[(at + 1) % mainMarkets.length]), '[': () => chooseMarket(mainMarkets.at(Math.max(at, 0) - 1)),
       f: () => { $('more-filters').open = !$('more-filters').open; },
       '?': toggleHelp,
     };
-    if (!acts[event.key]) return;
+    if (!actions[event.key]) return;
     event.preventDefault();
-    acts[event.key]();
+    actions[event.key]();
   });
 
+  // Fixtures kick off, and moves become older than the arrows' time, without a derivation.
+  const tick = () => {
+    if (document.hidden) return;
+    grid.redrawAged();
+    refresh([]);
+  };
+  showFilters();
+  writeUrl();
   await load(firstAnswer);
   news = News(document.documentElement.dataset.token || '', refresh);
   setInterval(() => grid.refreshAges(), 5000);
-  // A fixture can kick off without a derivation, so the table is refreshed every minute.
-  setInterval(() => { if (!document.hidden) refresh([]); }, 60000);
+  setInterval(tick, TICK_MS);
+  document.addEventListener('visibilitychange', tick);
   document.documentElement.dataset.ready = 'yes';
 }
 

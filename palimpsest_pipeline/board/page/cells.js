@@ -5,6 +5,12 @@ const STATE_WORDS = {
 };
 const PLAIN_WORDS = { no_market: 'without the market', not_listed: 'not listed' };
 const WINDOW_WORDS = { cycle: 'before the last answer', 15: '15 min ago', 60: '60 min ago' };
+const WINDOW_S = { 15: 900, 60: 3600 };
+// The prices at the beginning of a window of arrows. A move of the last cycle is one until the next answer; the others become too old.
+function pricesBefore(cell, windowName) {
+  if (nowS() - cell.changed > (WINDOW_S[windowName] ?? Infinity)) return null;
+  return cell.moves?.[windowName] ?? null;
+}
 const price = (milli) => { const odds = milli / 1000; return odds >= 100 ? odds.toFixed(0) : odds.toFixed(2); };
 const shortAge = (seconds) => {
   if (seconds < 90) return `${Math.max(0, Math.round(seconds))} s`;
@@ -48,7 +54,7 @@ function cellElement(row, p, spec) {
   const platform = spec.platforms[p];
   const parts = [];
   if (cell.odds && cell.state !== 'withdrawn') {
-    const base = cell.moves && cell.moves[spec.arrows];
+    const base = pricesBefore(cell, spec.arrows);
     parts.push(make('div', { class: spec.outcomes.length > 3 ? 'odds long' : 'odds' }, ...spec.outcomes.map((label, o) => outcomeElement(cell, o, label, {
       isBest: row.best[o] === platform.key, rank: p === 0 ? row.ranks[o] : '', base, windowName: spec.arrows,
     }))));

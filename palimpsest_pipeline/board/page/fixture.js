@@ -5,14 +5,33 @@ const KICKOFF_SHARE = 0.3; // the kickoff is drawn if it is no further away than
 function FixturePage() {
   const id = Number(location.pathname.split('/').pop());
   const wanted = new URLSearchParams(location.search);
+  // After the # of the address: the filter of the markets, and the query of the table that the link "All fixtures" opens.
+  const fragment = new URLSearchParams(location.hash.slice(1));
+  const table = new URLSearchParams(fragment.get('table') ?? [...wanted].filter(([, value]) => value));
   let data = null;
+  let shownRequest = 0; // number of the request whose answer is `data`
+  let lastRequest = 0;
+  let retry = 0;
   let charts = [];
-  let request = 0;
+  let historyRequest = 0;
   let history = null;
   let news = null;
 
   const clearCharts = () => { charts.forEach((chart) => chart.remove()); charts = []; };
   const entriesOf = (market) => data.markets.filter((entry) => entry.market === market);
+
+  function readMarketFilter() {
+    $('search').value = fragment.get('search') ?? '';
+    $('differing').checked = fragment.has('differing');
+  }
+  function writeUrl() {
+    const [market, line, search] = ['market', 'line', 'search'].map((name) => $(name).value);
+    if (search) fragment.set('search', search); else fragment.delete('search');
+    if ($('differing').checked) fragment.set('differing', 'yes'); else fragment.delete('differing');
+    const query = market ? `?${new URLSearchParams({ market, line })}` : '';
+    window.history.replaceState(null, '', `/fixture/${id}${query}${fragment.size ? `#${fragment}` : ''}`);
+    $('back').href = table.size ? `/?${table}` : '/';
+  }
 
   function showHead() {
     document.title = `${data.home} – ${data.away}`;
@@ -92,15 +111,12 @@ function FixturePage() {
   }
 
   async function showHistory() {
-    const asked = ++request;
+    const number = ++historyRequest;
     const market = $('market').value;
+    writeUrl();
     if (!market) { clearCharts(); $('charts').replaceChildren(make('p', { class: 'empty' }, 'No platform has a price of this fixture.')); return; }
-    const line = $('line').value;
-    const query = new URLSearchParams({ market, line });
-    window.history.replaceState(null, '', `/fixture/${id}?${query}`);
-    $('back').href = `/?${new URLSearchParams({ market, ...(line ? { line } : {}) })}`;
-    const answer = await ask(`/api/fixture/${id}/history?${query}`);
-    if (asked !== request) return;
+    const answer = await ask(`/api/fixture/${id}/history?${new URLSearchParams({ market, line: $('line').value })}`);
+    if (number !== historyRequest) return;
     history = answer;
     drawCharts();
   }
@@ -111,26 +127,48 @@ function FixturePage() {
     $('line').disabled = entries.length < 2;
     if (entries.some((entry) => entry.line === line)) $('line').value = line;
   }
+  // The link back opens the table with the market and the line that were chosen last.
   function choose(market, line, scroll = false) {
     $('market').value = market;
     fillLines(line);
+    table.set('market', market);
+    if ($('line').value) table.set('line', $('line').value); else table.delete('line');
+    if (fragment.has('table')) fragment.set('table', table);
     if (scroll) $('history-title').scrollIntoView({ block: 'start' });
-    return showHistory().catch((error) => complain(error.message));
+    showHistory().then(() => complain(''), fail);
   }
 
+  function fail(error) {
+    complain(error.message);
+    clearTimeout(retry);
+    if (isPassing(error)) retry = setTimeout(load, RETRY_MS);
+  }
+  // Requests the fixture again, and shows it unless a newer answer is shown already. A failed request is repeated.
   async function load() {
-    data = await ask(`/api/fixture/${id}`);
-    News.asOf = Math.max(0, ...data.cells.map(({ answered }) => answered || 0)) || null;
-    const chosen = $('market').value || wanted.get('market') || '';
-    const line = data && $('line').options.length ? $('line').value : wanted.get('line');
-    const markets = [...new Map(data.markets.map((entry) => [entry.market, entry.name]))];
-    options($('market'), markets);
-    if (markets.some(([key]) => key === chosen)) $('market').value = chosen;
-    fillLines(line);
-    showHead();
-    showMarkets();
-    await showHistory();
-    news?.show();
+    const number = ++lastRequest;
+    clearTimeout(retry);
+    try {
+      const answer = await ask(`/api/fixture/${id}`);
+      if (number < shownRequest) return;
+      shownRequest = number;
+      const isFirst = data === null;
+      data = answer;
+      News.asOf = Math.max(0, ...data.cells.map(({ answered }) => answered || 0)) || null;
+      const market = isFirst ? wanted.get('market') : $('market').value;
+      const line = isFirst ? wanted.get('line') : $('line').value;
+      const markets = [...new Map(data.markets.map((entry) => [entry.market, entry.name]))];
+      options($('market'), markets);
+      if (markets.some(([key]) => key === market)) $('market').value = market;
+      fillLines(line);
+      showHead();
+      showMarkets();
+      await showHistory();
+      if (number === lastRequest) complain('');
+      news?.show();
+    } catch (error) {
+      if (number < shownRequest) return;
+      fail(error);
+    }
   }
 
   async function begin() {
@@ -139,14 +177,16 @@ function FixturePage() {
     $('market-filter').addEventListener('submit', (event) => event.preventDefault());
     $('market').addEventListener('change', () => choose($('market').value, ''));
     $('line').addEventListener('change', () => choose($('market').value, $('line').value));
-    $('market-filter').addEventListener('input', showMarkets);
+    $('market-filter').addEventListener('input', () => { if (data) showMarkets(); writeUrl(); });
+    addEventListener('hashchange', writeUrl); // the link to the content replaces the part after the #
     addEventListener('keydown', (event) => {
-      if (event.key !== '/' || event.target.matches('input, select')) return;
+      if (event.key !== '/' || event.target.matches('input:not([type=checkbox]), select')) return;
       event.preventDefault();
       $('search').focus();
     });
+    readMarketFilter();
     await load();
-    news = News(data.token, (ids) => { if (ids === null || ids.includes(id)) load().catch((error) => complain(error.message)); });
+    news = News(data?.token ?? '', (ids) => { if (ids === null || ids.includes(id)) load(); });
     setInterval(() => refreshAges(document), 5000);
     document.documentElement.dataset.ready = 'yes';
   }

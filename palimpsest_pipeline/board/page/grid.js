@@ -1,5 +1,7 @@
 // The table: rows by fixture, drawn in pages, and redrawn row by row.
 
+const SOON_S = 1800;
+
 function Grid(choices) {
   const { platforms } = choices;
   const table = $('grid');
@@ -7,7 +9,7 @@ function Grid(choices) {
   const elements = new Map(); // fixture id -> its row on the page
   const rows = new Map(); // fixture id -> its data
   let order = [];
-  let spec = { platforms, outcomes: [], arrows: 'cycle' };
+  let spec = { platforms, outcomes: [], arrows: 'cycle', query: '' };
 
   function drawHead(market) {
     const isLong = market.outcomes.length > 3;
@@ -18,11 +20,11 @@ function Grid(choices) {
     table.style.setProperty('--columns', platforms.length);
   }
 
+  const isSoon = (row) => row.kickoff - nowS() < SOON_S;
   function rowElement(row) {
-    const minutes = (row.kickoff - nowS()) / 60;
     const off = row.off === null ? null : make('span', { class: row.off > 0 ? 'diff high' : 'diff low', title: "home's largest difference from the median of the comparable competitors" }, ` · ${row.off > 0 ? '+' : '−'}${percent(Math.abs(row.off))}`);
     return make('tr', { 'data-id': row.id },
-      make('th', { scope: 'row', class: minutes < 30 ? 'kick soon' : 'kick' }, make('b', {}, time(row.kickoff)), make('small', {}, day(row.kickoff))),
+      make('th', { scope: 'row', class: isSoon(row) ? 'kick soon' : 'kick' }, make('b', {}, time(row.kickoff)), make('small', {}, day(row.kickoff))),
       make('th', { scope: 'row', class: 'teams' }, make('a', { href: `/fixture/${row.id}${spec.query}` }, `${row.home} – ${row.away}`),
         make('small', {}, [row.country, row.tournament].filter(Boolean).join(', '), off)),
       ...platforms.map((_, p) => cellElement(row, p, spec)));
@@ -32,9 +34,12 @@ function Grid(choices) {
     const next = rowElement(rows.get(id));
     const previous = elements.get(id);
     if (previous) {
-      const focused = previous.contains(document.activeElement) && document.activeElement.closest('.teams');
+      const href = previous.contains(document.activeElement) ? document.activeElement.getAttribute('href') : null;
       previous.replaceWith(next);
-      if (focused) next.querySelector('.teams a').focus({ preventScroll: true });
+      if (href !== null) {
+        const links = [...next.querySelectorAll('a')];
+        (links.find((link) => link.getAttribute('href') === href) ?? links[0]).focus({ preventScroll: true });
+      }
     }
     if (isFresh) next.classList.add('fresh');
     elements.set(id, next);
@@ -92,9 +97,16 @@ function Grid(choices) {
       }
       table.hidden = order.length === 0;
     },
-    redraw(arrows) {
-      spec = { ...spec, arrows: arrows ?? spec.arrows };
+    redraw(arrows = spec.arrows, query = spec.query) {
+      spec = { ...spec, arrows, query };
       for (const id of order) place(id, false);
+    },
+    // Redraws the rows whose look may have changed with the time alone: arrows disappear, and kickoffs come near.
+    redrawAged() {
+      for (const id of order) {
+        const element = elements.get(id);
+        if (element.querySelector('.o.up, .o.down') || isSoon(rows.get(id)) !== (element.querySelector('.kick.soon') !== null)) place(id, false);
+      }
     },
     move(step) {
       const links = [...body.querySelectorAll('.teams a')];
