@@ -215,7 +215,7 @@ class Board:
                 "country": fixture.country,
                 "platforms": [{"key": column.key, "name": column.name} for column in columns],
                 "cells": build_listing_cells(columns, listings, unseen, self.tables.max_skew_s, now_s),
-                "markets": build_markets(markets, offers, ranks, listings, columns),
+                "markets": build_markets(markets, offers, ranks, columns),
             }
         )
 

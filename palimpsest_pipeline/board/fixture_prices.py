@@ -13,7 +13,6 @@ def build_markets(
     markets: Mapping[str, Market],
     offers: Iterable[Sequence[Any]],
     ranks: Iterable[Sequence[Any]],
-    listings: Mapping[str, Listing],
     columns: Sequence[PlatformColumn],
 ) -> list[dict[str, Any]]:
     """Return one entry per market and line, in the order of `markets`.

@@ -79,9 +79,23 @@ def test_prices_states_and_margins_are_those_of_sql(client: TestClient, conn: ps
         for place, cell in enumerate(row["cells"])
         if "odds" in cell
     }
-    dropped = {key: value for key, value in expected.items() if key not in found}
-    assert {sr_id for sr_id, _ in dropped} == set(fate(6))
-    assert found == {key: value for key, value in expected.items() if key not in dropped}
+    assert found == expected
+
+
+def test_a_listing_that_discoveries_lack_has_no_price_anywhere(client: TestClient, conn: psycopg.Connection):
+    """The table shows it as no longer listed, so downloads, the fixture's page and SQL must not offer it."""
+    sr_id, platform = fate(6)[0], PLATFORMS[1]
+    assert conn.execute(
+        "select dropped_at is not null from palimpsest.listings_now where sr_id = %s and platform = %s",
+        [sr_id, platform],
+    ).fetchone() == (True,)
+    for arguments in ("'match_result', '', array[%s]", "fixtures => array[%s]"):
+        query = f"select distinct platform from palimpsest.prices_now({arguments})"
+        platforms = {name for (name,) in conn.execute(query.encode(), [sr_id])}
+        assert PLATFORMS[0] in platforms
+        assert platform not in platforms
+    markets = get(client, f"/api/fixture/{sr_id}")["markets"]
+    assert {entry["states"][1] for entry in markets} == {None}
 
 
 def test_margins_are_those_of_the_marts(conn: psycopg.Connection):

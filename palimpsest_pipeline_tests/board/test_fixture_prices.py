@@ -73,7 +73,7 @@ def test_markets_come_in_order_with_the_prices_of_every_platform():
         (1, "unknown", "total_goals", "total=2.5", None, "offered", [2000, 1700], 0, None, 0.0, 0.0),
     ]
     ranks = [("total_goals", "total=2.5", "over", True, False, 1, 1, "betpawa")]
-    found = build_markets(MARKETS, offers, ranks, {}, COLUMNS)
+    found = build_markets(MARKETS, offers, ranks, COLUMNS)
     assert [(entry["market"], entry["line"]) for entry in found] == [
         ("total_goals", "total=2.5"),
         ("total_goals", "total=10.5"),
