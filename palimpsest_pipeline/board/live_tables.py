@@ -30,7 +30,7 @@ LINES_AGE_S: Final = 60.0
 VOCABULARY_AGE_S: Final = 3600.0
 """Seconds after which the markets are read again."""
 COMMON_LINES: Final = ("total=2.5", "hcp=-0.5", "hcp=0.5")
-"""Lines that are shown first if they have nearly as many prices as the line with the most."""
+"""Lines that are shown first if they have nearly as many offers as the line with the most."""
 
 
 @dataclass
@@ -159,16 +159,19 @@ class LiveTables:
         return TableView(token, self._book, grid, sorted(lines, key=_order_line))
 
     async def _read_lines(self, market: Market) -> list[str]:
-        """Return the market's lines: first COMMON_LINES with many prices, then the others by number of prices."""
+        """Return the lines that any platform has: first COMMON_LINES with many offers, then by number of offers.
+
+        Of lines with as many offers, the one that is compared more often comes first.
+        """
         cached = self._lines.get(market.key)
         if cached is None or time.monotonic() - cached[0] > LINES_AGE_S:
-            counts: dict[str, int] = await self.run(board_reader.read_lines, market.key)
-            max_count = max(counts.values(), default=0)
-            lines = sorted(
-                counts,
-                key=lambda line: (counts[line] < 0.9 * max_count or line not in COMMON_LINES, -counts[line], line),
+            rows = await self.run(board_reader.read_lines, market.key)
+            max_offers = max((n_offers for _, n_offers, _ in rows), default=0)
+            order = sorted(
+                (line not in COMMON_LINES or n_offers < 0.9 * max_offers, -n_offers, -n_compared, line)
+                for line, n_offers, n_compared in rows
             )
-            cached = self._lines[market.key] = (time.monotonic(), lines)
+            cached = self._lines[market.key] = (time.monotonic(), [line for *_, line in order])
         return cached[1]
 
     async def _refresh_book(self) -> None:

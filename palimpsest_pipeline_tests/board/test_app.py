@@ -161,6 +161,47 @@ def test_a_market_with_lines_shows_a_common_line_first(client: TestClient):
     assert get(client, "/api/table", market="total_goals", line="total=1.5")["line"] == "total=1.5"
 
 
+def test_lines_are_those_of_any_platform_and_count_its_offers(
+    config: BoardConfig, conn: psycopg.Connection, world: World
+):
+    """A trader looks for lines that home lacks, so a line needs no price of home."""
+    listing = world.listing_ids[world.sr_ids[0], PLATFORMS[1]]
+    with world.pipeline.connect() as writer:
+        writer.execute(
+            "insert into ops.market_lines (line_id, market_id, specifier, outcome)"
+            " select 900, market_id, 'total=9.5', '' from core.markets where market_key = 'total_goals'"
+        )
+        writer.execute(
+            "insert into core.current_markets (listing_id, line_id, changed_at, state, odds_milli, state_since)"
+            " values (%s, 900, now(), 'offered', array[9000, 1050], now())",
+            [listing],
+        )
+    try:
+        counts = {
+            line: (n_offers, n_compared)
+            for line, n_offers, n_compared in conn.execute(
+                "select specifier, n_offers, n_compared from palimpsest.lines_now('total_goals')"
+            )
+        }
+        assert counts["total=9.5"] == (1, 0)
+        assert {line: n_offers for line, (n_offers, _) in counts.items()} == dict(
+            conn.execute(
+                "select specifier, count(*) from palimpsest.offers_now('total_goals')"
+                " where state <> 'withdrawn' group by 1"
+            ).fetchall()
+        )
+        with TestClient(build_app(config), base_url=LOCAL) as opened:
+            shown = get(opened, "/api/table", market="total_goals")
+            assert shown["lines"] == ["total=1.5", "total=2.5", "total=3.5", "total=9.5"]
+            assert shown["line"] == "total=2.5"
+            chosen = get(opened, "/api/table", market="total_goals", line="total=9.5", home="unoffered")
+            assert chosen["ids"] == world.sr_ids[:1]
+    finally:
+        with world.pipeline.connect() as writer:
+            writer.execute("delete from core.current_markets where line_id = 900")
+            writer.execute("delete from ops.market_lines where line_id = 900")
+
+
 def test_moves_are_shown_since_the_last_answer_and_the_last_hour(client: TestClient):
     cells = [cell for row in get(client, "/api/table", limit=500)["rows"] for cell in row["cells"] if "moves" in cell]
     for cell in cells:

@@ -17,7 +17,7 @@ MAX_INTERVAL_S: Final = 3600
 MARKETS_SQL: Final = """
 select market_key, name, sport, line_kind, outcome_keys, outcomes from palimpsest.markets order by market_key
 """
-LINES_SQL: Final = "select specifier, n_compared from palimpsest.lines_now(%(market)s)"
+LINES_SQL: Final = "select specifier, n_offers, n_compared from palimpsest.lines_now(%(market)s)"
 FIXTURES_SQL: Final = """
 select sr_id, extract(epoch from kickoff)::bigint, home_team, away_team, tournament_key, tournament, country
 from palimpsest.upcoming_fixtures
@@ -96,9 +96,9 @@ def read_markets(conn: psycopg.Connection) -> list[tuple[Any, ...]]:
     return conn.execute(MARKETS_SQL).fetchall()
 
 
-def read_lines(conn: psycopg.Connection, market: str) -> dict[str, int]:
-    """Return the lines of a market that home and a competitor list, with their numbers of compared rows."""
-    return dict(conn.execute(LINES_SQL, {"market": market}).fetchall())
+def read_lines(conn: psycopg.Connection, market: str) -> list[tuple[Any, ...]]:
+    """Return the lines of a market that any platform has now: rows with the columns of LINES_SQL."""
+    return conn.execute(LINES_SQL, {"market": market}).fetchall()
 
 
 def read_fixtures(conn: psycopg.Connection, fixtures: Sequence[int] | None = None) -> list[tuple[Any, ...]]:
