@@ -31,7 +31,7 @@ from palimpsest_pipeline.storage.marts import board_reader
 
 from .connections import ReadOnlyConnections
 from .downloads import MEDIA_TYPES, FileFormat, build_file
-from .fixture_prices import build_history, build_listing_cells, build_markets
+from .fixture_prices import build_history, build_listing_cells, build_markets, build_past_markets
 from .live_tables import LiveTables
 from .news_feed import NewsFeed, wait_for_notifications
 from .page_files import build_assets, read_template
@@ -183,39 +183,53 @@ class Board:
         return Response(content, media_type=MEDIA_TYPES[file_format], headers=headers)
 
     async def send_fixture(self, request: Request) -> Response:
-        """Return all markets of a fixture."""
+        """Return all markets of a fixture.
+
+        When it has begun, there are no listings (`cells`), and the markets are those of its history, without prices.
+        """
         sr_id = parse_fixture_id(request.path_params["sr_id"])
         markets = await self.tables.read_markets()
 
+        columns, max_skew_s = self.config.columns, self.tables.max_skew_s
+        now_s = time.time()
+
         def read(conn: psycopg.Connection) -> tuple[Any, ...]:
+            row = board_reader.read_fixture(conn, sr_id)
+            if row is None:
+                return None, [], []
+            if row[-1]:  # Nothing is known about the present offers of a fixture that has begun.
+                return row, [], build_past_markets(markets, board_reader.read_past_lines(conn, sr_id), columns)
+            listings = {
+                platform: Listing(*values) for _, platform, *values in board_reader.read_listings(conn, [sr_id])
+            }
+            unseen = board_reader.read_unseen_platforms(conn)
+            offers, ranks = board_reader.read_fixture_offers(conn, sr_id)
             return (
-                board_reader.read_fixture(conn, sr_id),
-                board_reader.read_fixture_offers(conn, sr_id),
-                board_reader.read_listings(conn, [sr_id]),
-                board_reader.read_unseen_platforms(conn),
+                row,
+                build_listing_cells(columns, listings, unseen, max_skew_s, now_s),
+                build_markets(markets, offers, ranks, columns),
             )
 
         token = self.feed.token
-        row, (offers, ranks), listing_rows, unseen = await self.tables.run(read)
+        row, cells, entries = await self.tables.run(read)
         if row is None:
             return _json({"error": f"no fixture with SportRadar id {sr_id} is known", "field": "fixture"}, 404)
-        fixture = FixtureRow.from_row(row)
-        listings = {platform: Listing(*values) for _, platform, *values in listing_rows}
-        now_s = time.time()
-        columns = self.config.columns
+        *values, has_begun = row
+        fixture = FixtureRow.from_row(values)
         return _json(
             {
                 "token": token,
                 "now": now_s,
                 "id": sr_id,
+                "begun": has_begun,
                 "kickoff": fixture.kickoff_s,
                 "home": fixture.home_team,
                 "away": fixture.away_team,
                 "tournament": fixture.tournament,
                 "country": fixture.country,
                 "platforms": [{"key": column.key, "name": column.name} for column in columns],
-                "cells": build_listing_cells(columns, listings, unseen, self.tables.max_skew_s, now_s),
-                "markets": build_markets(markets, offers, ranks, columns),
+                "cells": cells,
+                "markets": entries,
             }
         )
 

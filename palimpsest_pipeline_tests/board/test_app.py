@@ -250,6 +250,32 @@ def test_a_history_is_that_of_sql_and_its_last_value_holds_until_the_last_answer
     assert lines[0]["at"] == sorted(lines[0]["at"])
 
 
+def test_a_fixture_that_has_begun_shows_its_history_and_no_listing(
+    client: TestClient, conn: psycopg.Connection, world: World
+):
+    sr_id = fate(2)[0]
+    before = get(client, f"/api/fixture/{sr_id}")
+    answers = dict(
+        conn.execute(
+            "select platform, extract(epoch from last_confirmed_at)::float8 from palimpsest.listings_now where sr_id = %s",
+            [sr_id],
+        ).fetchall()
+    )
+    assert not before["begun"]
+    with world.begun(sr_id):
+        shown = get(client, f"/api/fixture/{sr_id}")
+        history = get(client, f"/api/fixture/{sr_id}/history", market="total_goals", line="total=2.5")
+    assert shown["begun"]
+    assert shown["cells"] == []
+    lines = [(entry["market"], entry["line"]) for entry in shown["markets"]]
+    assert lines == [(entry["market"], entry["line"]) for entry in before["markets"]]
+    assert [outcome["name"] for outcome in shown["markets"][0]["outcomes"]] == ["1", "X", "2"]
+    assert not any(price for entry in shown["markets"] for outcome in entry["outcomes"] for price in outcome["odds"])
+    assert {line["place"]: line["at"][-1] for line in history["outcomes"][0]["lines"]} == {
+        PLATFORMS.index(platform): answered_s for platform, answered_s in answers.items()
+    }
+
+
 def test_a_fixture_that_is_not_known_is_not_found(client: TestClient):
     for path in ("/api/fixture/1", "/api/fixture/1/history"):
         assert client.get(path).status_code == 404

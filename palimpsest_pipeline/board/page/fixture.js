@@ -20,6 +20,8 @@ function FixturePage() {
     const left = data.kickoff - nowS();
     $('facts').textContent = [[data.country, data.tournament].filter(Boolean).join(', '), `kickoff ${moment(data.kickoff)} ${zone}`,
       left > 0 ? `in ${duration(left)}` : 'has begun', `SportRadar ${data.id}`].join(' · ');
+    $('begun').hidden = !data.begun;
+    $('all-markets').hidden = data.begun; // the present offers of a fixture that has begun are not known
     $('listings').replaceChildren(...data.cells.map((cell, p) => {
       const words = cell.state === 'no_market' ? 'listed' : PLAIN_WORDS[cell.state] || STATE_WORDS[cell.state] || 'listed';
       return make('li', { class: p === 0 ? 'is-home' : null, 'data-state': cell.state }, make('strong', {}, data.platforms[p].name),
@@ -74,7 +76,7 @@ function FixturePage() {
     const outcomes = history.outcomes.filter(({ lines }) => lines.length);
     const instants = outcomes.flatMap(({ lines }) => lines.flatMap(({ at }) => at));
     const span = Math.max(...instants) - Math.min(...instants);
-    const showsKickoff = data.kickoff - Math.max(...instants) <= KICKOFF_SHARE * span && data.kickoff >= Math.min(...instants);
+    const showsKickoff = data.begun || (data.kickoff - Math.max(...instants) <= KICKOFF_SHARE * span && data.kickoff >= Math.min(...instants));
     const order = new Map((entry?.outcomes || []).map(({ key }, o) => [key, o]));
     charts = outcomes.sort((a, b) => (order.get(a.key) ?? 99) - (order.get(b.key) ?? 99)).map(({ name, lines }) => {
       const x = [...new Set([...lines.flatMap(({ at }) => at), ...(showsKickoff ? [data.kickoff] : [])])].sort((a, b) => a - b);
@@ -94,7 +96,7 @@ function FixturePage() {
   async function showHistory() {
     const asked = ++request;
     const market = $('market').value;
-    if (!market) { clearCharts(); $('charts').replaceChildren(make('p', { class: 'empty' }, 'No platform has a price of this fixture.')); return; }
+    if (!market) { clearCharts(); $('charts').replaceChildren(make('p', { class: 'empty' }, data.begun ? 'The history has no price of this fixture.' : 'No platform has a price of this fixture.')); return; }
     const line = $('line').value;
     const query = new URLSearchParams({ market, line });
     window.history.replaceState(null, '', `/fixture/${id}?${query}`);
@@ -147,7 +149,10 @@ function FixturePage() {
     });
     await load();
     news = News(data.token, (ids) => { if (ids === null || ids.includes(id)) load().catch((error) => complain(error.message)); });
-    setInterval(() => refreshAges(document), 5000);
+    setInterval(() => {
+      refreshAges(document);
+      if (!data.begun && data.kickoff <= nowS()) load().catch((error) => complain(error.message));
+    }, 5000);
     document.documentElement.dataset.ready = 'yes';
   }
   return { begin };

@@ -53,7 +53,8 @@ where cycle_id = (select max(cycle_id) from mart.match_rate_platform) and not in
     and platform <> 'all' and completeness <> 'complete'
 """
 FIXTURE_SQL: Final = """
-select sr_id, extract(epoch from kickoff)::bigint, home_team, away_team, tournament_key, tournament, country
+select sr_id, extract(epoch from kickoff)::bigint, home_team, away_team, tournament_key, tournament, country,
+    kickoff <= now()
 from palimpsest.fixtures where sr_id = %(sr_id)s
 """
 FIXTURE_RANKS_SQL: Final = """
@@ -77,6 +78,24 @@ order by platform, valid_from
 ANSWERS_SQL: Final = """
 select platform, extract(epoch from last_confirmed_at)::float8 from palimpsest.listings_now where sr_id = %(sr_id)s
 """
+PAST_LINES_SQL: Final = """
+select distinct market_key, specifier from palimpsest.price_changes where sr_id = %(sr_id)s and is_primary
+"""
+PAST_ANSWERS_SQL: Final = """
+with listings as materialized (
+    select distinct platform, listing_id from palimpsest.price_changes
+    where sr_id = %(sr_id)s and is_primary and market_key = %(market)s and specifier = %(specifier)s
+)
+select l.platform, extract(epoch from greatest(h.captured_at, c.captured_at))::float8
+from listings l
+cross join lateral (
+    select max(captured_at) as captured_at from palimpsest.odds_snapshots where event_id = l.listing_id
+) h
+cross join lateral (
+    select max(captured_at) as captured_at from palimpsest.competitor_odds_snapshots where event_id = l.listing_id
+) c
+"""
+"""The last answers about a fixture that has begun, which ANSWERS_SQL does not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,19 +157,23 @@ def read_fixture_offers(conn: psycopg.Connection, sr_id: int) -> tuple[list[tupl
     return offers, conn.execute(FIXTURE_RANKS_SQL, {"sr_id": sr_id}, binary=True).fetchall()
 
 
+def read_past_lines(conn: psycopg.Connection, sr_id: int) -> list[tuple[str, str]]:
+    """Return each market and line in the history of a fixture."""
+    return conn.execute(PAST_LINES_SQL, {"sr_id": sr_id}).fetchall()
+
+
 def read_history(
     conn: psycopg.Connection, sr_id: int, market: str, specifier: str
 ) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]], dict[str, float | None]]:
     """Return the history of a line: changes, times in which a platform was not observed, and last answers.
 
-    The first two have the columns of HISTORY_SQL and UNSEEN_SQL.
+    The first two have the columns of HISTORY_SQL and UNSEEN_SQL. The fixture may have begun.
     """
     values = {"sr_id": sr_id, "market": market, "specifier": specifier}
-    return (
-        conn.execute(HISTORY_SQL, values).fetchall(),
-        conn.execute(UNSEEN_SQL, values).fetchall(),
-        dict(conn.execute(ANSWERS_SQL, values).fetchall()),
+    changes, unseen, answers = (
+        conn.execute(query, values).fetchall() for query in (HISTORY_SQL, UNSEEN_SQL, ANSWERS_SQL)
     )
+    return changes, unseen, dict(answers or conn.execute(PAST_ANSWERS_SQL, values).fetchall())
 
 
 def build_table_query(platforms: Sequence[str], market: str, specifier: str, fixtures: Sequence[int]) -> sql.Composed:
