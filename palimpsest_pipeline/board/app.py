@@ -18,7 +18,9 @@ from urllib.parse import parse_qs
 
 import msgspec
 import psycopg
+from psycopg.sql import Composed
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import ClientDisconnect, Request
@@ -30,7 +32,7 @@ from palimpsest_pipeline.storage.db.connection import DatabaseUnreachable
 from palimpsest_pipeline.storage.marts import board_reader
 
 from .connections import ReadOnlyConnections
-from .downloads import MEDIA_TYPES, FileFormat, build_file
+from .downloads import MEDIA_TYPES, FileFormat, build_sql_text, read_rows, write_file
 from .fixture_prices import build_history, build_listing_cells, build_markets, build_past_markets
 from .live_tables import LiveTables
 from .news_feed import NewsFeed, wait_for_notifications
@@ -97,7 +99,7 @@ class Board:
         Its parameters are checked here, so that a bad link is answered with the reason.
         """
         query = parse_table_query(dict(request.query_params), self.tables.default_market)
-        await self._require_market(query.market)
+        await self.tables.require_market(query.market, is_for_table=True)
         return _html("board.html")
 
     async def show_fixture(self, request: Request) -> Response:
@@ -106,7 +108,7 @@ class Board:
         if unknown := sorted(request.query_params.keys() - {"market", "line"}):
             raise BadParameter(unknown[0][:40], "there is no such parameter; there are market, line")
         if market := request.query_params.get("market"):
-            await self._require_market(market)
+            await self.tables.require_market(market, is_for_table=False)
         return _html("fixture.html")
 
     async def show_coverage(self, _: Request) -> Response:
@@ -177,8 +179,33 @@ class Board:
         selected = select_fixtures(view.book, view.grid, query, time.time())
         platforms = [column.key for column in self.config.columns]
         market, line = view.grid.market.key, view.grid.line
-        content = await self.tables.run(build_file, file_format, platforms, market, line, selected)
-        name = "-".join(filter(None, ("prices", market, line.replace("=", ""))))
+        rows = board_reader.build_table_query(platforms, market, line, selected, self.tables.max_skew_s)
+        return await self._build_file_answer(rows, file_format, "prices", market, line)
+
+    async def send_markets_file(self, request: Request) -> Response:
+        """Return all markets of a fixture as a file."""
+        sr_id = parse_fixture_id(request.path_params["sr_id"])
+        platforms = [column.key for column in self.config.columns]
+        rows = board_reader.build_markets_query(platforms, sr_id, list(await self.tables.read_markets()))
+        return await self._build_file_answer(rows, FileFormat(request.path_params["suffix"]), "markets", str(sr_id))
+
+    async def send_history_file(self, request: Request) -> Response:
+        """Return the price history of a line of a fixture as a file."""
+        sr_id, market, line = await self._parse_history(request)
+        if await self.tables.run(board_reader.read_fixture, sr_id) is None:
+            return _answer_unknown_fixture(sr_id)
+        rows = board_reader.build_history_query(sr_id, market, line)
+        file_format = FileFormat(request.path_params["suffix"])
+        return await self._build_file_answer(rows, file_format, "history", str(sr_id), market, line)
+
+    async def _build_file_answer(self, rows: Composed, file_format: FileFormat, *name_parts: str) -> Response:
+        """Return the answer with the rows of a query as a file; the parts of its name are joined by hyphens."""
+        if file_format is FileFormat.SQL:
+            content = await self.tables.run(build_sql_text, rows)
+        else:
+            frame = await self.tables.run(read_rows, rows)
+            content = await run_in_threadpool(write_file, frame, file_format)
+        name = "-".join(part.replace("=", "") for part in name_parts if part)
         headers = {"content-disposition": f'attachment; filename="{_keep_plain(name)}.{file_format}"'}
         return Response(content, media_type=MEDIA_TYPES[file_format], headers=headers)
 
@@ -213,7 +240,7 @@ class Board:
         token = self.feed.token
         row, cells, entries = await self.tables.run(read)
         if row is None:
-            return _json({"error": f"no fixture with SportRadar id {sr_id} is known", "field": "fixture"}, 404)
+            return _answer_unknown_fixture(sr_id)
         *values, has_begun = row
         fixture = FixtureRow.from_row(values)
         return _json(
@@ -235,16 +262,21 @@ class Board:
 
     async def send_history(self, request: Request) -> Response:
         """Return the price history of a line of a fixture."""
+        sr_id, market, line = await self._parse_history(request)
+        if await self.tables.run(board_reader.read_fixture, sr_id) is None:
+            return _answer_unknown_fixture(sr_id)
+        changes, unseen, answers = await self.tables.run(board_reader.read_history, sr_id, market, line)
+        return _json(build_history(changes, unseen, answers, self.config.columns, time.time()))
+
+    async def _parse_history(self, request: Request) -> tuple[int, str, str]:
+        """Return fixture, market and line of a request for a history. Raises BadParameter."""
         sr_id = parse_fixture_id(request.path_params["sr_id"])
         market = request.query_params.get("market", self.tables.default_market)
-        await self._require_market(market)
+        await self.tables.require_market(market, is_for_table=False)
         line = request.query_params.get("line", "")
         if "\0" in line:
             raise BadParameter("line", "it has a null character")
-        if await self.tables.run(board_reader.read_fixture, sr_id) is None:
-            return _json({"error": f"no fixture with SportRadar id {sr_id} is known", "field": "fixture"}, 404)
-        changes, unseen, answers = await self.tables.run(board_reader.read_history, sr_id, market, line)
-        return _json(build_history(changes, unseen, answers, self.config.columns, time.time()))
+        return sr_id, market, line
 
     async def send_news(self, request: Request) -> Response:
         """Return the stream of news (server-sent events): the fixtures that were derived since a token."""
@@ -261,10 +293,6 @@ class Board:
                 yield f"id: {news_token}\nevent: derived\ndata: {data}\n\n"
 
         return StreamingResponse(stream(), media_type="text/event-stream", headers={"x-accel-buffering": "no"})
-
-    async def _require_market(self, market: str) -> None:
-        if market not in await self.tables.read_markets():
-            raise BadParameter("market", f"there is no market {market[:40]!r}")
 
     # --- listener -----------------------------------------------------------------------------------------------------
 
@@ -311,7 +339,15 @@ def build_app(config: BoardConfig, extra_routes: Sequence[BaseRoute] = ()) -> St
         Route(LOGIN_PATH, board.login, methods=["GET", "POST"]),
         Route("/api/choices", board.send_choices),
         Route("/api/table", board.send_table),
-        *(Route(f"/table.{suffix}", _with_suffix(board.send_file, suffix)) for suffix in FileFormat),
+        *(
+            Route(f"{path}.{suffix}", _with_suffix(handler, suffix))
+            for path, handler in (
+                ("/table", board.send_file),
+                ("/fixture/{sr_id}/markets", board.send_markets_file),
+                ("/fixture/{sr_id}/history", board.send_history_file),
+            )
+            for suffix in FileFormat
+        ),
         Route("/api/fixture/{sr_id}", board.send_fixture),
         Route("/api/fixture/{sr_id}/history", board.send_history),
         Route("/api/news", board.send_news),
@@ -342,6 +378,10 @@ def _with_suffix(handler: Callable[[Request], Any], suffix: str) -> Callable[[Re
         return response
 
     return handle
+
+
+def _answer_unknown_fixture(sr_id: int) -> Response:
+    return _json({"error": f"no fixture with SportRadar id {sr_id} is known", "field": "fixture"}, 404)
 
 
 def _answer_bad_parameter(_: Request, error: Exception) -> Response:

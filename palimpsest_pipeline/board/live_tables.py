@@ -120,6 +120,19 @@ class LiveTables:
             self._markets = time.monotonic(), {key: markets[key] for key in order}
         return self._markets[1]
 
+    async def require_market(self, key: str, *, is_for_table: bool) -> Market:
+        """Return a market. Raises BadParameter when it does not exist, or the table needs its outcomes to be fixed."""
+        market = (await self.read_markets()).get(key)
+        if market is None:
+            raise BadParameter("market", f"there is no market {key[:40]!r}")
+        if is_for_table and not market.outcome_keys:
+            raise BadParameter(
+                "market",
+                f"{key!r} has no fixed outcomes (it is about players), so the table cannot show it; "
+                "the page of a fixture does",
+            )
+        return market
+
     def _rank_market(self, key: str) -> int:
         return self._main_markets.index(key) if key in self._main_markets else len(self._main_markets)
 
@@ -145,11 +158,8 @@ class LiveTables:
         }
 
     async def read_view(self, query: TableQuery) -> TableView:
-        """Return the query's table, refreshed. Raises BadParameter for a market that does not exist."""
-        markets = await self.read_markets()
-        if query.market not in markets:
-            raise BadParameter("market", f"there is no market {query.market[:40]!r}")
-        market = markets[query.market]
+        """Return the query's table, refreshed. Raises BadParameter for a market that the table cannot show."""
+        market = await self.require_market(query.market, is_for_table=True)
         lines = await self._read_lines(market)
         line = query.line if query.line is not None else (lines[0] if lines else "")
         async with self._lock:

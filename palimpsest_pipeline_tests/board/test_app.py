@@ -1,13 +1,10 @@
 """The board's server on a real database: what it shows is what SQL gives, and what it refuses."""
 
-import csv
-import io
 import json
 import os
 import socket
 import subprocess
 import sys
-import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +13,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-import polars as pl
 import psycopg
 import pytest
 from starlette.responses import PlainTextResponse
@@ -281,48 +277,6 @@ def test_a_fixture_that_is_not_known_is_not_found(client: TestClient):
         assert client.get(path).status_code == 404
 
 
-# --- downloads ---------------------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("params", [{}, {"home": "worst", "sort": "off"}, {"market": "total_goals", "within": "120"}])
-def test_downloads_equal_the_sql_row_for_row(client: TestClient, conn: psycopg.Connection, params: dict[str, str]):
-    query = client.get("/table.sql", params=params).text
-    cursor = conn.execute(query.encode())  # what a person would paste
-    names, rows = [column.name for column in cursor.description or ()], cursor.fetchall()
-    shown = get(client, "/api/table", limit=500, **params)
-    assert [sr_id for k, row in enumerate(rows) if (sr_id := row[5]) != (rows[k - 1][5] if k else None)] == shown["ids"]
-
-    def as_text(name: str, value: Any) -> str:
-        if value is None:
-            return ""
-        if name.endswith(("_odds", "_margin")):
-            return repr(float(value))
-        text = value.strftime("%Y-%m-%dT%H:%M:%S.%f+0000") if hasattr(value, "strftime") else str(value)
-        return f"'{text}" if text.startswith("=") else text
-
-    table = list(csv.reader(io.StringIO(client.get("/table.csv", params=params).content.decode("utf-8-sig"))))
-    assert table[0] == names
-    assert len(table) - 1 == len(rows) > 0
-    for line, row in zip(table[1:], rows, strict=True):
-        for name, found, value in zip(names, line, row, strict=True):
-            if name.endswith(("_odds", "_margin")):
-                assert (float(found) if found else None) == (None if value is None else pytest.approx(float(value)))
-            else:
-                assert found == as_text(name, value)
-
-    sheet = pl.read_csv(io.BytesIO(client.get("/table.csv", params=params).content))
-    excel = client.get("/table.xlsx", params=params)
-    with zipfile.ZipFile(io.BytesIO(excel.content)) as book:
-        content = book.read("xl/worksheets/sheet1.xml").decode()
-    assert content.count("<row ") == sheet.height + 1
-    assert "<f>" not in content
-
-
-def test_files_have_plain_names(client: TestClient):
-    answer = client.get("/table.csv", params={"market": "total_goals", "line": 'total=2.5"\r\nx: y'})
-    assert answer.headers["content-disposition"] == 'attachment; filename="prices-total_goals-total2.5___x__y.csv"'
-
-
 # --- news --------------------------------------------------------------------------------------------------------------------------------
 
 
@@ -355,6 +309,21 @@ def test_a_bad_value_is_answered_with_the_name_of_its_field(client: TestClient, 
     answer = client.get(path, params={name: value})
     assert answer.status_code == 400
     assert answer.json()["field"] == name
+
+
+@pytest.mark.parametrize("path", ["/", "/api/table", "/table.csv", "/table.xlsx", "/table.sql"])
+def test_a_market_without_fixed_outcomes_is_refused_with_the_reason(
+    client: TestClient, conn: psycopg.Connection, path: str
+):
+    (market,) = (
+        conn.execute("select min(market_key) from palimpsest.markets where outcome_keys = '{}'").fetchone() or ()
+    )
+    answer = client.get(path, params={"market": market})
+    assert answer.status_code == 400
+    assert answer.json()["field"] == "market"
+    assert "no fixed outcomes" in answer.json()["error"]
+    assert market not in {each["key"] for each in get(client, "/api/choices")["markets"]}
+    assert get(client, f"/api/fixture/{fate(0)[0]}/history", market=market) == {"outcomes": []}
 
 
 @pytest.mark.parametrize(

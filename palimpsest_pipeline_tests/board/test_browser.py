@@ -1,6 +1,7 @@
 """The board as a trader meets it, in Chromium."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -291,6 +292,11 @@ def test_the_page_of_a_fixture_shows_markets_and_charts(browser: Browser, url: s
         expect(shown.locator("#charts figure")).to_have_count(2)
         shown.locator("#market").select_option("total_goals")
         expect(shown.locator("#line option")).to_have_count(3)
+        expect(shown.locator("#history-csv")).to_have_attribute(
+            "href", re.compile(r"\?market=total_goals&line=total%3D")
+        )
+        for name in ("history-csv", "history-xlsx", "history-sql", "markets-csv", "markets-xlsx", "markets-sql"):
+            assert httpx.get(f"{url}{shown.locator(f'#{name}').get_attribute('href')}", timeout=30).status_code == 200
         shown.locator("#back").click()
         shown.wait_for_url(f"{url}/?market=total_goals*")
 

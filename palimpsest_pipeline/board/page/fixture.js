@@ -100,6 +100,7 @@ function FixturePage() {
     const line = $('line').value;
     const query = new URLSearchParams({ market, line });
     window.history.replaceState(null, '', `/fixture/${id}?${query}`);
+    for (const suffix of ['csv', 'xlsx', 'sql']) $(`history-${suffix}`).href = `/fixture/${id}/history.${suffix}?${query}`;
     $('back').href = `/?${new URLSearchParams({ market, ...(line ? { line } : {}) })}`;
     const answer = await ask(`/api/fixture/${id}/history?${query}`);
     if (asked !== request) return;
@@ -147,6 +148,7 @@ function FixturePage() {
       event.preventDefault();
       $('search').focus();
     });
+    for (const suffix of ['csv', 'xlsx', 'sql']) $(`markets-${suffix}`).href = `/fixture/${id}/markets.${suffix}`;
     await load();
     news = News(data.token, (ids) => { if (ids === null || ids.includes(id)) load().catch((error) => complain(error.message)); });
     setInterval(() => {

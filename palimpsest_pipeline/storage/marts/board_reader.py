@@ -4,7 +4,7 @@ Belongs here: SQL over the analysts' views and functions, which the read-only ro
 filters, the form of an answer (`board`). Instants are seconds since 1970, because browsers read them so.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -97,6 +97,55 @@ cross join lateral (
 """
 """The last answers about a fixture that has begun, which ANSWERS_SQL does not have."""
 
+TABLE_SQL: Final = """\
+with unseen_platforms as ({unseen_platforms}),
+cells as (
+    select f.kickoff, f.country, f.tournament, f.home_team, f.away_team, f.sr_id, k.market_key, o.outcome,
+        o.place, n.platform, p.odds, p.margin, l.last_confirmed_at,
+        case
+            when l.sr_id is null and n.platform in (select u.platform from unseen_platforms u) then 'unknown'
+            when l.sr_id is null then 'not_listed'
+            when l.dropped_at is not null then 'dropped'
+            when p.sr_id is not null then p.state
+            when bool_or(p.sr_id is not null) over (partition by f.sr_id, n.platform) then 'no_price'
+            when l.last_confirmed_at is null then 'unknown'
+            else 'no_market'
+        end as state,
+        l.sr_id is not null and l.dropped_at is null and (l.last_confirmed_at is null
+            or l.as_of - l.last_confirmed_at > make_interval(secs => {max_skew_s})) as unseen
+    from palimpsest.upcoming_fixtures f
+    join palimpsest.markets k on k.market_key = {market}
+    cross join lateral unnest(k.outcome_keys, k.outcomes) with ordinality as o (outcome_key, outcome, place)
+    cross join unnest({platforms}::text[]) as n (platform)
+    left join palimpsest.listings_now l on l.sr_id = f.sr_id and l.platform = n.platform
+    left join palimpsest.prices_now({market}, {specifier}, {fixtures}::bigint[]) p
+        on p.sr_id = f.sr_id and p.platform = n.platform and p.outcome_key = o.outcome_key
+    where f.sr_id = any({fixtures}::bigint[])
+)
+select kickoff, country, tournament, home_team, away_team, sr_id, market_key as market, {specifier} as line,
+    outcome,
+    {columns},
+    max(last_confirmed_at) as last_confirmed_at
+from cells
+group by kickoff, country, tournament, home_team, away_team, sr_id, market_key, outcome, place
+order by array_position({fixtures}::bigint[], sr_id), place"""
+FIXTURE_MARKETS_SQL: Final = """\
+select p.market, k.name as market_name, p.line, p.outcome,
+    {columns}
+from palimpsest.prices_now(fixtures => {fixtures}::bigint[]) p
+join palimpsest.markets k on k.market_key = p.market
+where p.platform = any({platforms}::text[])
+group by p.market, k.name, p.line, p.outcome_key, p.outcome, p.outcome_order
+having count(p.odds) > 0
+order by array_position({market_order}::text[], p.market), k.name, p.market,
+    substring(p.line from '=(-?[0-9]+(?:[.][0-9]+)?)$')::numeric nulls first, p.line, p.outcome_order, p.outcome"""
+HISTORY_FILE_SQL: Final = """\
+select observed_at, minutes_to_kickoff, platform, market_key, market, specifier, outcome_key, outcome, odds,
+    previous_odds, change_rel, state, is_active
+from palimpsest.fixture_history({sr_id}, {market})
+where specifier = {specifier}
+order by observed_at, platform, outcome_key"""
+
 
 @dataclass(frozen=True, slots=True)
 class MarketRows:
@@ -176,29 +225,57 @@ def read_history(
     return changes, unseen, dict(answers or conn.execute(PAST_ANSWERS_SQL, values).fetchall())
 
 
-def build_table_query(platforms: Sequence[str], market: str, specifier: str, fixtures: Sequence[int]) -> sql.Composed:
-    """Return the SQL of the board's table: one row per fixture and outcome, three columns per platform.
+def build_table_query(
+    platforms: Sequence[str], market: str, specifier: str, fixtures: Sequence[int], max_skew_s: float
+) -> sql.Composed:
+    """Return the SQL of the board's table: one row per fixture and outcome, four columns per platform.
 
-    The rows have the order of `fixtures`. The query contains all values, so a person can run it.
+    The rows have the order of `fixtures`. A state says why there is no price, as a cell of the table does, so a fixture
+    that no platform prices has its rows too. `unseen` is true when the platform's last answer is older than another
+    platform's by more than `max_skew_s`. The query contains all values, so a person can run it.
     """
-    columns = sql.SQL(",\n    ").join(
-        sql.SQL("max(p.{value}) filter (where p.platform = {platform}) as {name}").format(
-            value=sql.Identifier(value), platform=sql.Literal(platform), name=sql.Identifier(f"{platform}_{value}")
-        )
-        for platform in platforms
-        for value in ("odds", "state", "margin")
-    )
-    return sql.SQL(
-        "select f.kickoff, f.country, f.tournament, f.home_team, f.away_team, f.sr_id, p.market, p.line, p.outcome,\n"
-        "    {columns},\n    max(p.last_confirmed_at) as last_confirmed_at\n"
-        "from palimpsest.prices_now({market}, {specifier}, {fixtures}::bigint[]) p\n"
-        "join palimpsest.upcoming_fixtures f using (sr_id)\n"
-        "group by f.kickoff, f.country, f.tournament, f.home_team, f.away_team, f.sr_id, p.market, p.line, p.outcome,\n"
-        "    p.outcome_key, p.outcome_order\n"
-        "order by array_position({fixtures}::bigint[], f.sr_id), p.outcome_order, p.outcome_key"
-    ).format(
-        columns=columns,
+    return sql.SQL(TABLE_SQL).format(
+        columns=_build_platform_columns(
+            platforms, {"odds": "max", "state": "max", "margin": "max", "unseen": "bool_or"}
+        ),
+        platforms=sql.Literal(list(platforms)),
+        unseen_platforms=sql.SQL(UNSEEN_PLATFORMS_SQL.strip()),
+        max_skew_s=sql.Literal(max_skew_s),
         market=sql.Literal(market),
         specifier=sql.Literal(specifier),
         fixtures=sql.Literal(list(fixtures)),
+    )
+
+
+def build_markets_query(platforms: Sequence[str], sr_id: int, market_order: Sequence[str]) -> sql.Composed:
+    """Return the SQL of a fixture's markets: one row per market, line and outcome, three columns per platform.
+
+    The rows have the order of `market_order`. The query contains all values, so a person can run it.
+    """
+    return sql.SQL(FIXTURE_MARKETS_SQL).format(
+        columns=_build_platform_columns(platforms, {"odds": "max", "state": "max", "margin": "max"}),
+        platforms=sql.Literal(list(platforms)),
+        fixtures=sql.Literal([sr_id]),
+        market_order=sql.Literal(list(market_order)),
+    )
+
+
+def build_history_query(sr_id: int, market: str, specifier: str) -> sql.Composed:
+    """Return the SQL of the price history of a line: one row per change, in the order of observation."""
+    return sql.SQL(HISTORY_FILE_SQL).format(
+        sr_id=sql.Literal(sr_id), market=sql.Literal(market), specifier=sql.Literal(specifier)
+    )
+
+
+def _build_platform_columns(platforms: Sequence[str], aggregates: Mapping[str, str]) -> sql.Composed:
+    """Return a column per platform and value; `aggregates` maps a value to the function that takes it from a row."""
+    return sql.SQL(",\n    ").join(
+        sql.SQL("{aggregate}({value}) filter (where platform = {platform}) as {name}").format(
+            aggregate=sql.SQL(aggregate),
+            value=sql.Identifier(value),
+            platform=sql.Literal(platform),
+            name=sql.Identifier(f"{platform}_{value}"),
+        )
+        for platform in platforms
+        for value, aggregate in aggregates.items()
     )
