@@ -42,8 +42,11 @@ from .security import (
     COOKIE_NAME,
     EMBEDDED_PAGE_POLICY,
     LOGIN_PATH,
+    TABLE_PATH,
+    TARGET_PARAMETER,
     Protection,
     build_cookie_value,
+    choose_local_target,
     is_loopback,
     is_same_secret,
 )
@@ -53,8 +56,11 @@ log = logging.getLogger(__name__)
 
 MAX_LOGIN_BYTES: Final = 4096
 LOGIN_PAUSE_S: Final = 0.5
-"""Seconds before a wrong token is refused, so that trying many tokens takes long."""
-TABLE_PATH: Final = "/"
+"""Seconds before a wrong token is refused.
+
+This slows a client that waits for each answer. Parallel requests are not slowed: the length of the token protects
+against these.
+"""
 BROWSER_RETRY_MS: Final = 2000
 ICON_NAME: Final = "icon.svg"
 ICON_CACHING: Final = "private, max-age=86400"
@@ -138,9 +144,10 @@ class Board:
         )
 
     async def login(self, request: Request) -> Response:
-        """Show the form for the token, or check it and set the cookie."""
+        """Show the form for the token, or check it, set the cookie and go to the page that was requested first."""
+        target = choose_local_target(request.query_params.get(TARGET_PARAMETER, ""))
         if self.config.token is None:
-            return RedirectResponse(TABLE_PATH, 303)
+            return RedirectResponse(target, 303)
         if request.method == "GET":
             return _html("login.html")
         body = b""
@@ -152,10 +159,12 @@ class Board:
         if not is_same_secret(token.strip(), self.config.token):
             await asyncio.sleep(LOGIN_PAUSE_S)
             return _html("login_failed.html", 403)
-        response = RedirectResponse(TABLE_PATH, 303)
+        response = RedirectResponse(target, 303)
+        # A proxy that ends TLS names the browser's scheme. A false header makes only its sender's own cookie secure.
+        schemes = (request.url.scheme, request.headers.get("x-forwarded-proto", ""))
         response.set_cookie(
             COOKIE_NAME, build_cookie_value(self.config.token), httponly=True, samesite="strict", max_age=30 * 86400,
-            secure=request.url.scheme == "https",
+            secure="https" in schemes,
         )  # fmt: skip
         return response
 
@@ -327,8 +336,8 @@ class Board:
             log.warning("the first table could not be read: %s", error)
 
 
-def build_app(config: BoardConfig, extra_routes: Sequence[BaseRoute] = ()) -> Starlette:
-    """Return the board's application. `extra_routes` are added, with the same protection."""
+def build_app(config: BoardConfig, extra_routes: Sequence[BaseRoute] = ()) -> Protection:
+    """Return the board's application (ASGI). `extra_routes` are added, with the same protection."""
     board = Board(config)
     routes: list[BaseRoute] = [
         Route(TABLE_PATH, board.show_table),
@@ -356,10 +365,7 @@ def build_app(config: BoardConfig, extra_routes: Sequence[BaseRoute] = ()) -> St
     app = Starlette(
         routes=routes,
         lifespan=board.run_listener,
-        middleware=[
-            Middleware(Protection, token=config.token, is_open_to_hosts=not is_loopback(config.host)),
-            Middleware(GZipMiddleware, minimum_size=1000, compresslevel=4),
-        ],
+        middleware=[Middleware(GZipMiddleware, minimum_size=1000, compresslevel=4)],
         exception_handlers={
             BadParameter: _answer_bad_parameter,
             psycopg.Error: _answer_without_database,
@@ -367,8 +373,8 @@ def build_app(config: BoardConfig, extra_routes: Sequence[BaseRoute] = ()) -> St
             ClientDisconnect: _answer_disconnected,
         },
     )
-    app.state.board = board
-    return app
+    # Starlette answers unexpected errors outside its middleware, so the protection is around the whole application.
+    return Protection(app, token=config.token, is_open_to_hosts=not is_loopback(config.host))
 
 
 def _with_suffix(handler: Callable[[Request], Any], suffix: str) -> Callable[[Request], Any]:

@@ -447,6 +447,50 @@ def test_a_thousand_malformed_requests_leave_it_up(config: BoardConfig):
         assert httpx.get(f"{url}/api/table", timeout=30).status_code == 200
 
 
+def test_an_unexpected_error_is_answered_with_the_headers_that_protect(config: BoardConfig):
+    async def fail(_: Any) -> PlainTextResponse:
+        raise ZeroDivisionError
+
+    app = build_app(config, [Route("/fails", fail)])
+    with TestClient(app, base_url=LOCAL, raise_server_exceptions=False) as opened:
+        answer = opened.get("/fails")
+        assert answer.status_code == 500
+        assert "script-src 'self'" in answer.headers["content-security-policy"]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+    with TestClient(app, base_url="http://palimpsest.example", raise_server_exceptions=False) as foreign:
+        assert foreign.get("/fails").status_code == 421
+
+
+def test_after_the_login_the_requested_page_opens(config: BoardConfig):
+    asked = "/fixture/61000000?market=total_goals&line=total%3D2.5"
+    with TestClient(build_app(replace(config, token=TOKEN)), base_url=LOCAL, follow_redirects=False) as opened:
+        login = opened.get(asked, headers={"accept": "text/html"}).headers["location"]
+        assert login.startswith("/login?next=")
+        assert 'action="' not in opened.get(login).text  # so the form is sent to the address of the page
+        assert opened.post(login, data={"token": "wrong"}).status_code == 403
+        assert opened.post(login, data={"token": TOKEN}).headers["location"] == asked
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["//evil", "/\\evil", "/\t/evil", "/\n/evil", "https://evil", "evil", "", "javascript:1", "/login?next=/x"],
+)
+def test_a_login_never_leads_to_another_host(config: BoardConfig, target: str):
+    with TestClient(build_app(replace(config, token=TOKEN)), base_url=LOCAL, follow_redirects=False) as opened:
+        answer = opened.post("/login", params={"next": target}, data={"token": TOKEN})
+        assert answer.headers["location"] == "/"
+    with TestClient(build_app(config), base_url=LOCAL, follow_redirects=False) as opened:
+        assert opened.get("/login", params={"next": target}).headers["location"] == "/"
+
+
+@pytest.mark.parametrize(("scheme", "is_secure"), [("https", True), ("http", False), (None, False)])
+def test_the_cookie_is_secure_behind_a_proxy_that_ends_tls(config: BoardConfig, scheme: str | None, is_secure: bool):
+    headers = {} if scheme is None else {"x-forwarded-proto": scheme}
+    with TestClient(build_app(replace(config, token=TOKEN)), base_url=LOCAL, follow_redirects=False) as opened:
+        cookie = opened.post("/login", data={"token": TOKEN}, headers=headers).headers["set-cookie"]
+    assert ("Secure" in cookie) is is_secure
+
+
 def test_routes_of_others_are_served_with_the_same_protection(config: BoardConfig):
     async def show(_: Any) -> PlainTextResponse:
         return PlainTextResponse("1")
