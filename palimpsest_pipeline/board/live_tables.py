@@ -141,7 +141,7 @@ class LiveTables:
         markets = await self.read_markets()
         async with self._lock:
             await self._refresh_book()
-            fixtures = list(self._book.fixtures.values())
+            fixtures = self._book.list_upcoming(time.time())
         tournaments = sorted({(f.tournament, f.country or "", f.tournament_key) for f in fixtures})
         return {
             "markets": [
@@ -235,12 +235,12 @@ class LiveTables:
         return {
             "token": view.token,
             "now": now_s,
-            "asOf": view.book.as_of_s,
+            "asOf": view.book.find_as_of(now_s),
             "market": {"key": market.key, "name": market.name, "outcomes": market.outcomes},
             "line": view.grid.line,
             "lines": view.lines,
             "total": len(selected),
-            "all": len(view.book.fixtures),
+            "all": len(view.book.list_upcoming(now_s)),
             "offset": query.offset,
             "ids": page,
             "rows": [

@@ -145,8 +145,6 @@ class FixtureBook:
     fixtures: dict[int, FixtureRow] = field(default_factory=dict)
     listings: dict[int, dict[str, Listing]] = field(default_factory=dict)
     unseen_platforms: set[str] = field(default_factory=set)
-    as_of_s: float | None = None
-    """Time of the latest answer about any of the fixtures."""
 
     def replace(
         self, fixtures: Iterable[Sequence[Any]], listings: Iterable[Sequence[Any]], only: Collection[int] | None = None
@@ -160,8 +158,16 @@ class FixtureBook:
         self.fixtures |= {row[0]: FixtureRow.from_row(row) for row in fixtures}
         for sr_id, platform, *values in listings:
             self.listings.setdefault(sr_id, {})[platform] = Listing(*values)
-        as_of = (next(iter(by_platform.values())).as_of_s for by_platform in self.listings.values())
-        self.as_of_s = max(as_of, default=None)
+
+    def list_upcoming(self, now_s: float) -> list[FixtureRow]:
+        """Return the fixtures that have not begun. A fixture that has begun stays in the book until it is derived."""
+        return [row for row in self.fixtures.values() if row.kickoff_s > now_s]
+
+    def find_as_of(self, now_s: float) -> float | None:
+        """Return the time of the latest answer about any fixture that has not begun."""
+        listings = (self.listings.get(row.sr_id, {}).values() for row in self.list_upcoming(now_s))
+        # All listings of a fixture have the same value.
+        return max((next(iter(each)).as_of_s for each in listings if each), default=None)
 
 
 @dataclass
@@ -281,11 +287,11 @@ def find_base(offer: Offer, listing: Listing | None, window: MoveWindow, now_s: 
 def select_fixtures(book: FixtureBook, grid: PriceGrid, query: TableQuery, now_s: float) -> list[int]:
     """Return all fixtures that a query selects, in its order; `offset` and `limit` are ignored."""
     search_words = fold(query.search).split()
-    begin_s = max(now_s + 1e-6, query.kickoff_from.timestamp() if query.kickoff_from else 0)
+    begin_s = query.kickoff_from.timestamp() if query.kickoff_from else 0
     end_s = query.kickoff_until.timestamp() if query.kickoff_until else float("inf")
     if query.within_minutes is not None:
         end_s = min(end_s, now_s + 60 * query.within_minutes)
-    rows = [row for row in book.fixtures.values() if begin_s <= row.kickoff_s <= end_s]
+    rows = [row for row in book.list_upcoming(now_s) if begin_s <= row.kickoff_s <= end_s]
     if query.country is not None:
         country = None if query.country == NO_COUNTRY else query.country
         rows = [row for row in rows if row.country == country]

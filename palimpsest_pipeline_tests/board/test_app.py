@@ -5,10 +5,12 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,6 +21,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from palimpsest_pipeline.board import live_tables
 from palimpsest_pipeline.board.app import BoardConfig, build_app
 from palimpsest_pipeline.board.connections import BoardCanWrite, ReadOnlyConnections
 from palimpsest_pipeline.board.security import BoardNotProtected, check_binding
@@ -270,6 +273,22 @@ def test_a_fixture_that_has_begun_shows_its_history_and_no_listing(
     assert {line["place"]: line["at"][-1] for line in history["outcomes"][0]["lines"]} == {
         PLATFORMS.index(platform): answered_s for platform, answered_s in answers.items()
     }
+
+
+def test_a_fixture_that_begins_between_two_derivations_is_not_counted(
+    config: BoardConfig, world: World, monkeypatch: pytest.MonkeyPatch
+):
+    with TestClient(build_app(config), base_url=LOCAL) as opened:
+        before = get(opened, "/api/table", limit=500)
+        first = before["rows"][0]["kickoff"]
+        monkeypatch.setattr(live_tables, "time", SimpleNamespace(time=lambda: first + 1, monotonic=time.monotonic))
+        n_begun = sum(row["kickoff"] <= first for row in before["rows"])
+        after = get(opened, "/api/table", limit=500)
+        assert after["total"] == after["all"] == before["all"] - n_begun
+        monkeypatch.setattr(live_tables, "time", SimpleNamespace(time=lambda: 4e9, monotonic=time.monotonic))
+        choices = get(opened, "/api/choices")
+        assert (choices["countries"], choices["tournaments"]) == ([], [])
+        assert get(opened, "/api/table")["asOf"] is None
 
 
 def test_a_fixture_that_is_not_known_is_not_found(client: TestClient):

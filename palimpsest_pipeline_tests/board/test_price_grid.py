@@ -58,6 +58,14 @@ def test_fixtures_come_by_kickoff_and_those_that_have_begun_do_not():
     assert select(make_world({"minutes": 90}, {"minutes": 30}, {"minutes": -1}, {"minutes": 0})) == [2, 1]
 
 
+def test_a_fixture_that_has_begun_counts_nowhere_while_it_is_still_in_the_book():
+    book, _ = make_world({"minutes": 90, "odds": {HOME: (2000, 3000, 4000)}}, {"minutes": -1})
+    book.replace([(2, NOW_S - 60, "A", "B", "sr:9", "Cup", "Spain")], [(2, HOME, "5", NOW_S, None, True, NOW_S)], [2])
+    assert [row.sr_id for row in book.list_upcoming(NOW_S)] == [1]
+    assert book.find_as_of(NOW_S) == NOW_S - 60
+    assert book.find_as_of(NOW_S + 7200) is None
+
+
 def test_filters_of_kickoff_country_tournament_and_words():
     world = make_world(
         {"minutes": 50, "country": None},
