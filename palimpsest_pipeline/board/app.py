@@ -275,7 +275,7 @@ class Board:
         if await self.tables.run(board_reader.read_fixture, sr_id) is None:
             return _answer_unknown_fixture(sr_id)
         changes, unseen, answers = await self.tables.run(board_reader.read_history, sr_id, market, line)
-        return _json(build_history(changes, unseen, answers, self.config.columns, time.time()))
+        return _json(build_history(changes, unseen, answers, self.config.columns))
 
     async def _parse_history(self, request: Request) -> tuple[int, str, str]:
         """Return fixture, market and line of a request for a history. Raises BadParameter."""

@@ -3,6 +3,7 @@
 Pure: rows of `storage.marts.board_reader` in, values for JSON out.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -128,7 +129,6 @@ def build_history(
     unseen: Iterable[Sequence[Any]],
     answers: Mapping[str, float | None],
     columns: Sequence[PlatformColumn],
-    now_s: float,
 ) -> dict[str, Any]:
     """Return the price lines of each outcome: `outcomes` of {key, name, lines}.
 
@@ -140,7 +140,7 @@ def build_history(
     places = {column.key: place for place, column in enumerate(columns)}
     gaps: dict[str, list[tuple[float, float]]] = {}
     for platform, begin_s, end_s in unseen:
-        gaps.setdefault(platform, []).append((begin_s, now_s if end_s is None else end_s))
+        gaps.setdefault(platform, []).append((begin_s, math.inf if end_s is None else end_s))
     outcomes: dict[str, dict[str, Any]] = {}
     steps: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for platform, key, name, observed_s, odds, is_active, _ in changes:
@@ -162,7 +162,10 @@ def build_history(
 
 
 def _add_gaps(steps: Sequence[tuple[float, float]], gaps: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the steps with the value 0 in each gap, and at its end the value that then holds."""
+    """Return the steps with the value 0 in each gap, and at its end the value that then holds.
+
+    A gap that has not ended ends at infinity, and nothing holds after it.
+    """
     merged: list[tuple[float, float]] = []
     for begin_s, end_s in sorted(gaps):
         if merged and begin_s <= merged[-1][1]:
@@ -174,5 +177,6 @@ def _add_gaps(steps: Sequence[tuple[float, float]], gaps: Iterable[tuple[float, 
         values = [value for at, value in steps if at <= end_s]
         if values:
             result.append((begin_s, 0.0))
-            result += [] if any(at == end_s for at, _ in steps) else [(end_s, values[-1])]
+            if end_s != math.inf and not any(at == end_s for at, _ in steps):
+                result.append((end_s, values[-1]))
     return sorted(result)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -302,7 +303,7 @@ def test_a_fixture_that_is_not_known_is_not_found(client: TestClient):
 def test_a_derivation_is_told_by_its_fixtures_and_shown_at_once(config: BoardConfig, world: World):
     changed = world.sr_ids[:3]
     with served(config) as url, httpx.Client(base_url=url, timeout=30) as browser:
-        before = browser.get("/api/table", params={"fixtures": str(changed[0])}).json()
+        before = browser.get("/api/table", params={"fixtures": str(changed[0]), "limit": 500}).json()
         with browser.stream("GET", "/api/news", params={"since": before["token"]}) as stream:
             lines = stream.iter_lines()
             assert next(lines) == "retry: 2000"
@@ -313,7 +314,10 @@ def test_a_derivation_is_told_by_its_fixtures_and_shown_at_once(config: BoardCon
                 if line.startswith("data: "):
                     news = json.loads(line.removeprefix("data: "))
         after = browser.get("/api/table", params={"fixtures": str(changed[0]), "limit": 500}).json()
-    assert after["rows"][0]["cells"][0]["odds"] != before["rows"][0]["cells"][0]["odds"] if before["rows"] else True
+    assert [row["id"] for row in before["rows"]] == [row["id"] for row in after["rows"]] == changed[:1]
+    assert after["rows"][0]["cells"][0]["odds"] == [
+        round(1.05 * odds) for odds in before["rows"][0]["cells"][0]["odds"]
+    ]
     assert "cycle" in after["rows"][0]["cells"][0]["moves"]
 
 
@@ -443,6 +447,7 @@ def test_its_sessions_cannot_write(config: BoardConfig):
 
 def test_a_thousand_malformed_requests_leave_it_up(config: BoardConfig):
     draw = Random(7)
+    statuses: list[bytes] = []
     with served(config) as url:
         address = urlsplit(url)
         for n in range(1000):
@@ -462,7 +467,12 @@ def test_a_thousand_malformed_requests_leave_it_up(config: BoardConfig):
                 connection.sendall(request)
                 if n % 20 == 0:
                     connection.shutdown(socket.SHUT_WR)
-                    connection.recv(100)
+                    statuses += re.findall(rb"^HTTP/1.1 (\d{3}) ", connection.recv(100))
+            if n % 100 == 0:
+                good = httpx.get(f"{url}/api/table?limit=1", timeout=30)
+                assert (good.status_code, len(good.json()["rows"])) == (200, 1)
+        assert len(statuses) > 20
+        assert all(status < b"500" for status in statuses), statuses
         assert httpx.get(f"{url}/api/table", timeout=30).status_code == 200
 
 
