@@ -28,6 +28,7 @@ from palimpsest_pipeline.board.connections import BoardCanWrite, ReadOnlyConnect
 from palimpsest_pipeline.board.security import BoardNotProtected, check_binding
 from palimpsest_pipeline.board.server import serve_board
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
+from palimpsest_pipeline.storage.db import roles
 
 from .servers import served
 from .worlds import EVIL, FIRST_SR_ID, PLATFORMS, World
@@ -423,6 +424,53 @@ def test_it_does_not_start_as_a_user_who_may_write(config: BoardConfig, world: W
     with pytest.raises(BoardCanWrite, match="may write"):
         serve_board(replace(config, database_url=url), 1)
     ReadOnlyConnections(config.database_url).check_role()
+
+
+@pytest.mark.parametrize(
+    "right",
+    [
+        "alter role writing createdb",
+        "alter role writing createrole",
+        "grant create on schema palimpsest to writing",
+        "grant update (home_team) on core.fixtures to writing",
+        "grant update on all sequences in schema ops to writing",
+        "grant delete on mart.price_comparison to writing",
+        "grant pg_write_all_data to writing",
+    ],
+)
+def test_it_refuses_each_right_to_write(config: BoardConfig, world: World, right: str):
+    other = replace(config, database_url=config.database_url.replace(roles.ANALYST, "writing"))
+    with world.pipeline.connect() as owner:
+        owner.execute(f"create role writing login in role {roles.ANALYST}".encode())
+        owner.commit()
+        try:
+            ReadOnlyConnections(other.database_url).check_role()
+            owner.execute(right.encode())
+            owner.commit()
+            with pytest.raises(BoardCanWrite, match=r"writing may write \(it (may|has)"):
+                ReadOnlyConnections(other.database_url).check_role()
+        finally:
+            owner.rollback()
+            owner.execute("drop owned by writing")
+            owner.execute("drop role writing")
+            owner.commit()
+
+
+def test_a_restart_of_the_database_fails_no_request(config: BoardConfig, world: World):
+    """The idle sessions are dead then, and a new one is opened instead."""
+    connections = ReadOnlyConnections(config.database_url)
+    with connections.snapshot() as conn:
+        pid = conn.info.backend_pid
+    with world.pipeline.connect() as owner:
+        owner.execute("select pg_terminate_backend(%s, 5000)", [pid])
+    with connections.snapshot() as conn:
+        assert conn.info.backend_pid != pid
+        assert conn.execute("select 1").fetchone() == (1,)
+    with pytest.raises(psycopg.Error), connections.snapshot() as conn:
+        conn.execute("select 1/0")
+    with connections.snapshot() as conn:  # the failed transaction has ended
+        assert conn.execute("show transaction_read_only").fetchone() == ("on",)
+    connections.close()
 
 
 def test_its_sessions_cannot_write(config: BoardConfig):
