@@ -26,7 +26,7 @@ MEDIA_TYPES: Final = {
     FileFormat.SQL: "text/plain; charset=utf-8",
 }
 SHEET_NAME: Final = "prices"
-COLUMN_TYPES: Final = {
+COLUMN_TYPES: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "bool": pl.Boolean,
     "int2": pl.Int64,
     "int4": pl.Int64,

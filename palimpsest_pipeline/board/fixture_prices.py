@@ -22,8 +22,8 @@ def build_markets(
     rank code (see HomeRank.code) and one price per column: decimal odds x 1000, negative while it cannot be backed.
     """
     known_ranks = {
-        (market, line, outcome): HomeRank(bool(is_best), bool(is_tied), rank, n_comparable, best_platform)
-        for market, line, outcome, is_best, is_tied, rank, n_comparable, best_platform in ranks
+        (market, line, outcome): HomeRank(bool(is_best), rank, n_comparable, best_platform)
+        for market, line, outcome, is_best, rank, n_comparable, best_platform in ranks
     }
     entries: dict[tuple[str, str], dict[str, Any]] = {}
     places = {column.key: place for place, column in enumerate(columns)}

@@ -113,8 +113,7 @@ class LiveTables:
         if self._markets is None or time.monotonic() - self._markets[0] > VOCABULARY_AGE_S:
             rows = await self.run(board_reader.read_markets)
             markets = {
-                key: Market(key, name, sport, kind, tuple(keys), tuple(names))
-                for key, name, sport, kind, keys, names in rows
+                key: Market(key, name, sport, tuple(keys), tuple(names)) for key, name, sport, keys, names in rows
             }
             order = sorted(markets, key=lambda key: (self._rank_market(key), markets[key].name, key))
             self._markets = time.monotonic(), {key: markets[key] for key in order}

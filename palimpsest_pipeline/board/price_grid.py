@@ -50,7 +50,6 @@ class Market:
     key: str
     name: str
     sport: str
-    line_kind: str
     outcome_keys: tuple[str, ...]
     outcomes: tuple[str, ...]
 
@@ -123,7 +122,6 @@ class HomeRank:
     """The rank of home's price of an outcome, as the mart has it."""
 
     is_best: bool
-    is_tied: bool
     rank: int | None
     n_comparable: int
     best_platform: str | None
@@ -134,8 +132,8 @@ class HomeRank:
 
     @property
     def code(self) -> str:
-        """One letter for the page: b for best, t for tied, w for worst; otherwise empty."""
-        return "b" if self.is_best else "t" if self.is_tied else "w" if self.is_worst else ""
+        """One letter for the page: b when home alone is best, w when it is worst; otherwise empty."""
+        return "b" if self.is_best else "w" if self.is_worst else ""
 
 
 @dataclass
@@ -199,10 +197,10 @@ class PriceGrid:
                 _add_outcome(
                     offers, platform, len(places), places[outcome], state, prices, off_mask, changed_s, since_s
                 )
-        for sr_id, outcome, is_best, is_tied, rank, n_comparable, best_platform in rows.ranks:
+        for sr_id, outcome, is_best, rank, n_comparable, best_platform in rows.ranks:
             if outcome in places:
                 self.ranks.setdefault(sr_id, {})[places[outcome]] = HomeRank(
-                    bool(is_best), bool(is_tied), rank, n_comparable, best_platform
+                    bool(is_best), rank, n_comparable, best_platform
                 )
         for sr_id, platform, outcome, observed_s, prices in rows.changes:
             offer = self.offers.get(sr_id, {}).get(platform)
@@ -253,7 +251,10 @@ def _add_outcome(
     changed_s: float,
     since_s: float,
 ) -> None:
-    """Add a line with one outcome to the platform's offer, which has all outcomes of the market."""
+    """Add a line with one outcome to the platform's offer, which has all outcomes of the market.
+
+    Markets with more outcomes than a mask has bits are stored in such lines.
+    """
     empty = Offer("no_price", (None,) * n_outcomes, 0, None, changed_s, since_s)
     offer = offers.setdefault(platform, empty)
     offer.prices = (*offer.prices[:place], prices[0] if prices else None, *offer.prices[place + 1 :])

@@ -11,8 +11,8 @@ from palimpsest_pipeline.board.price_grid import Market, PlatformColumn
 
 COLUMNS = [PlatformColumn("betpawa", "BetPawa"), PlatformColumn("sportybet", "SportyBet")]
 MARKETS = {
-    "total_goals": Market("total_goals", "Totals", "football", "total", ("over", "under"), ("Over", "Under")),
-    "scorer": Market("scorer", "Scorer", "football", "player", (), ()),
+    "total_goals": Market("total_goals", "Totals", "football", ("over", "under"), ("Over", "Under")),
+    "scorer": Market("scorer", "Scorer", "football", (), ()),
 }
 
 
@@ -81,7 +81,7 @@ def test_markets_come_in_order_with_the_prices_of_every_platform():
         (1, "betpawa", "scorer", "", "Salah", "offered", [3000], 0, None, 0.0, 0.0),
         (1, "unknown", "total_goals", "total=2.5", None, "offered", [2000, 1700], 0, None, 0.0, 0.0),
     ]
-    ranks = [("total_goals", "total=2.5", "over", True, False, 1, 1, "betpawa")]
+    ranks = [("total_goals", "total=2.5", "over", True, 1, 1, "betpawa")]
     found = build_markets(MARKETS, offers, ranks, COLUMNS)
     assert [(entry["market"], entry["line"]) for entry in found] == [
         ("total_goals", "total=2.5"),

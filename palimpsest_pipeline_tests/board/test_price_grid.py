@@ -24,7 +24,7 @@ from palimpsest_pipeline.board.table_query import HomeFilter, MoveWindow, SortOr
 from palimpsest_pipeline.storage.marts.board_reader import MarketRows
 
 NOW_S = 1_790_000_000.0
-RESULT = Market("match_result", "1X2 - FT", "football", "none", ("home", "draw", "away"), ("1", "X", "2"))
+RESULT = Market("match_result", "1X2 - FT", "football", ("home", "draw", "away"), ("1", "X", "2"))
 HOME, OTHER, THIRD = "betpawa", "sportybet", "bet9ja"
 QUERY = TableQuery("match_result")
 OFFER = Offer("offered", (2000, 3000, 4000), 0, 0.05, NOW_S - 60, NOW_S - 7200)
@@ -50,7 +50,7 @@ def make_rows(*fixtures: dict[str, Any]) -> tuple[list[tuple[Any, ...]], list[tu
                 (sr_id, platform, "match_result", "", None, "offered", prices, 0, 0.05, changed_s, changed_s)
             )
         for outcome, (is_best, rank, n) in fixture.get("ranks", {}).items():
-            market.ranks.append((sr_id, outcome, is_best, False, rank, n, HOME if is_best else OTHER))
+            market.ranks.append((sr_id, outcome, is_best, rank, n, HOME if is_best else OTHER))
         for platform, changed_s, prices in fixture.get("changes", ()):
             market.changes.append((sr_id, platform, None, changed_s, prices))
     return rows, listings, market

@@ -15,7 +15,7 @@ MAX_INTERVAL_S: Final = 3600
 """Longest time, in seconds, over which the board shows changes of prices."""
 
 MARKETS_SQL: Final = """
-select market_key, name, sport, line_kind, outcome_keys, outcomes from palimpsest.markets order by market_key
+select market_key, name, sport, outcome_keys, outcomes from palimpsest.markets order by market_key
 """
 LINES_SQL: Final = "select specifier, n_offers, n_compared from palimpsest.lines_now(%(market)s)"
 FIXTURES_SQL: Final = """
@@ -35,7 +35,7 @@ select sr_id, platform, market_key, specifier, outcome_key, state, odds_milli, o
 from palimpsest.offers_now(%(market)s, %(specifier)s, %(fixtures)s)
 """
 RANKS_SQL: Final = """
-select sr_id, outcome_key, bool_or(home_is_best), bool_or(home_tied_best), max(rank_home),
+select sr_id, outcome_key, bool_or(home_is_best), max(rank_home),
     count(*) filter (where comparable), max(best_platform)
 from palimpsest.compared_prices
 where market_key = %(market)s and specifier = %(specifier)s
@@ -58,7 +58,7 @@ select sr_id, extract(epoch from kickoff)::bigint, home_team, away_team, tournam
 from palimpsest.fixtures where sr_id = %(sr_id)s
 """
 FIXTURE_RANKS_SQL: Final = """
-select market_key, specifier, outcome_key, bool_or(home_is_best), bool_or(home_tied_best), max(rank_home),
+select market_key, specifier, outcome_key, bool_or(home_is_best), max(rank_home),
     count(*) filter (where comparable), max(best_platform)
 from palimpsest.compared_prices where sr_id = %(sr_id)s
 group by market_key, specifier, outcome_key
