@@ -18,7 +18,9 @@ from urllib.parse import parse_qs
 
 import msgspec
 import psycopg
+from psycopg.sql import Composed
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import ClientDisconnect, Request
@@ -30,8 +32,8 @@ from palimpsest_pipeline.storage.db.connection import DatabaseUnreachable
 from palimpsest_pipeline.storage.marts import board_reader
 
 from .connections import ReadOnlyConnections
-from .downloads import MEDIA_TYPES, FileFormat, build_file
-from .fixture_prices import build_history, build_listing_cells, build_markets
+from .downloads import MEDIA_TYPES, FileFormat, build_sql_text, read_rows, write_file
+from .fixture_prices import build_history, build_listing_cells, build_markets, build_past_markets
 from .live_tables import LiveTables
 from .news_feed import NewsFeed, wait_for_notifications
 from .page_files import build_assets, read_template
@@ -40,8 +42,11 @@ from .security import (
     COOKIE_NAME,
     EMBEDDED_PAGE_POLICY,
     LOGIN_PATH,
+    TABLE_PATH,
+    TARGET_PARAMETER,
     Protection,
     build_cookie_value,
+    choose_local_target,
     is_loopback,
     is_same_secret,
 )
@@ -51,8 +56,11 @@ log = logging.getLogger(__name__)
 
 MAX_LOGIN_BYTES: Final = 4096
 LOGIN_PAUSE_S: Final = 0.5
-"""Seconds before a wrong token is refused, so that trying many tokens takes long."""
-TABLE_PATH: Final = "/"
+"""Seconds before a wrong token is refused.
+
+This slows a client that waits for each answer. Parallel requests are not slowed: the length of the token protects
+against these.
+"""
 BROWSER_RETRY_MS: Final = 2000
 ICON_NAME: Final = "icon.svg"
 ICON_CACHING: Final = "private, max-age=86400"
@@ -97,7 +105,7 @@ class Board:
         Its parameters are checked here, so that a bad link is answered with the reason.
         """
         query = parse_table_query(dict(request.query_params), self.tables.default_market)
-        await self._require_market(query.market)
+        await self.tables.require_market(query.market, is_for_table=True)
         return _html("board.html")
 
     async def show_fixture(self, request: Request) -> Response:
@@ -106,7 +114,7 @@ class Board:
         if unknown := sorted(request.query_params.keys() - {"market", "line"}):
             raise BadParameter(unknown[0][:40], "there is no such parameter; there are market, line")
         if market := request.query_params.get("market"):
-            await self._require_market(market)
+            await self.tables.require_market(market, is_for_table=False)
         return _html("fixture.html")
 
     async def show_coverage(self, _: Request) -> Response:
@@ -136,9 +144,10 @@ class Board:
         )
 
     async def login(self, request: Request) -> Response:
-        """Show the form for the token, or check it and set the cookie."""
+        """Show the form for the token, or check it, set the cookie and go to the page that was requested first."""
+        target = choose_local_target(request.query_params.get(TARGET_PARAMETER, ""))
         if self.config.token is None:
-            return RedirectResponse(TABLE_PATH, 303)
+            return RedirectResponse(target, 303)
         if request.method == "GET":
             return _html("login.html")
         body = b""
@@ -150,10 +159,12 @@ class Board:
         if not is_same_secret(token.strip(), self.config.token):
             await asyncio.sleep(LOGIN_PAUSE_S)
             return _html("login_failed.html", 403)
-        response = RedirectResponse(TABLE_PATH, 303)
+        response = RedirectResponse(target, 303)
+        # A proxy that ends TLS names the browser's scheme. A false header makes only its sender's own cookie secure.
+        schemes = (request.url.scheme, request.headers.get("x-forwarded-proto", ""))
         response.set_cookie(
             COOKIE_NAME, build_cookie_value(self.config.token), httponly=True, samesite="strict", max_age=30 * 86400,
-            secure=request.url.scheme == "https",
+            secure="https" in schemes,
         )  # fmt: skip
         return response
 
@@ -177,60 +188,104 @@ class Board:
         selected = select_fixtures(view.book, view.grid, query, time.time())
         platforms = [column.key for column in self.config.columns]
         market, line = view.grid.market.key, view.grid.line
-        content = await self.tables.run(build_file, file_format, platforms, market, line, selected)
-        name = "-".join(filter(None, ("prices", market, line.replace("=", ""))))
+        rows = board_reader.build_table_query(platforms, market, line, selected, self.tables.max_skew_s)
+        return await self._build_file_answer(rows, file_format, "prices", market, line)
+
+    async def send_markets_file(self, request: Request) -> Response:
+        """Return all markets of a fixture as a file."""
+        sr_id = parse_fixture_id(request.path_params["sr_id"])
+        platforms = [column.key for column in self.config.columns]
+        rows = board_reader.build_markets_query(platforms, sr_id, list(await self.tables.read_markets()))
+        return await self._build_file_answer(rows, FileFormat(request.path_params["suffix"]), "markets", str(sr_id))
+
+    async def send_history_file(self, request: Request) -> Response:
+        """Return the price history of a line of a fixture as a file."""
+        sr_id, market, line = await self._parse_history(request)
+        if await self.tables.run(board_reader.read_fixture, sr_id) is None:
+            return _answer_unknown_fixture(sr_id)
+        rows = board_reader.build_history_query(sr_id, market, line)
+        file_format = FileFormat(request.path_params["suffix"])
+        return await self._build_file_answer(rows, file_format, "history", str(sr_id), market, line)
+
+    async def _build_file_answer(self, rows: Composed, file_format: FileFormat, *name_parts: str) -> Response:
+        """Return the answer with the rows of a query as a file; the parts of its name are joined by hyphens."""
+        if file_format is FileFormat.SQL:
+            content = await self.tables.run(build_sql_text, rows)
+        else:
+            frame = await self.tables.run(read_rows, rows)
+            content = await run_in_threadpool(write_file, frame, file_format)
+        name = "-".join(part.replace("=", "") for part in name_parts if part)
         headers = {"content-disposition": f'attachment; filename="{_keep_plain(name)}.{file_format}"'}
         return Response(content, media_type=MEDIA_TYPES[file_format], headers=headers)
 
     async def send_fixture(self, request: Request) -> Response:
-        """Return all markets of a fixture."""
+        """Return all markets of a fixture.
+
+        When it has begun, there are no listings (`cells`), and the markets are those of its history, without prices.
+        """
         sr_id = parse_fixture_id(request.path_params["sr_id"])
         markets = await self.tables.read_markets()
 
+        columns, max_skew_s = self.config.columns, self.tables.max_skew_s
+        now_s = time.time()
+
         def read(conn: psycopg.Connection) -> tuple[Any, ...]:
+            row = board_reader.read_fixture(conn, sr_id)
+            if row is None:
+                return None, [], []
+            if row[-1]:  # Nothing is known about the present offers of a fixture that has begun.
+                return row, [], build_past_markets(markets, board_reader.read_past_lines(conn, sr_id), columns)
+            listings = {
+                platform: Listing(*values) for _, platform, *values in board_reader.read_listings(conn, [sr_id])
+            }
+            unseen = board_reader.read_unseen_platforms(conn)
+            offers, ranks = board_reader.read_fixture_offers(conn, sr_id)
             return (
-                board_reader.read_fixture(conn, sr_id),
-                board_reader.read_fixture_offers(conn, sr_id),
-                board_reader.read_listings(conn, [sr_id]),
-                board_reader.read_unseen_platforms(conn),
+                row,
+                build_listing_cells(columns, listings, unseen, max_skew_s, now_s),
+                build_markets(markets, offers, ranks, columns),
             )
 
         token = self.feed.token
-        row, (offers, ranks), listing_rows, unseen = await self.tables.run(read)
+        row, cells, entries = await self.tables.run(read)
         if row is None:
-            return _json({"error": f"no fixture with SportRadar id {sr_id} is known", "field": "fixture"}, 404)
-        fixture = FixtureRow.from_row(row)
-        listings = {platform: Listing(*values) for _, platform, *values in listing_rows}
-        now_s = time.time()
-        columns = self.config.columns
+            return _answer_unknown_fixture(sr_id)
+        *values, has_begun = row
+        fixture = FixtureRow.from_row(values)
         return _json(
             {
                 "token": token,
                 "now": now_s,
                 "id": sr_id,
+                "begun": has_begun,
                 "kickoff": fixture.kickoff_s,
                 "home": fixture.home_team,
                 "away": fixture.away_team,
                 "tournament": fixture.tournament,
                 "country": fixture.country,
                 "platforms": [{"key": column.key, "name": column.name} for column in columns],
-                "cells": build_listing_cells(columns, listings, unseen, self.tables.max_skew_s, now_s),
-                "markets": build_markets(markets, offers, ranks, listings, columns),
+                "cells": cells,
+                "markets": entries,
             }
         )
 
     async def send_history(self, request: Request) -> Response:
         """Return the price history of a line of a fixture."""
+        sr_id, market, line = await self._parse_history(request)
+        if await self.tables.run(board_reader.read_fixture, sr_id) is None:
+            return _answer_unknown_fixture(sr_id)
+        changes, unseen, answers = await self.tables.run(board_reader.read_history, sr_id, market, line)
+        return _json(build_history(changes, unseen, answers, self.config.columns))
+
+    async def _parse_history(self, request: Request) -> tuple[int, str, str]:
+        """Return fixture, market and line of a request for a history. Raises BadParameter."""
         sr_id = parse_fixture_id(request.path_params["sr_id"])
         market = request.query_params.get("market", self.tables.default_market)
-        await self._require_market(market)
+        await self.tables.require_market(market, is_for_table=False)
         line = request.query_params.get("line", "")
         if "\0" in line:
             raise BadParameter("line", "it has a null character")
-        if await self.tables.run(board_reader.read_fixture, sr_id) is None:
-            return _json({"error": f"no fixture with SportRadar id {sr_id} is known", "field": "fixture"}, 404)
-        changes, unseen, answers = await self.tables.run(board_reader.read_history, sr_id, market, line)
-        return _json(build_history(changes, unseen, answers, self.config.columns, time.time()))
+        return sr_id, market, line
 
     async def send_news(self, request: Request) -> Response:
         """Return the stream of news (server-sent events): the fixtures that were derived since a token."""
@@ -247,10 +302,6 @@ class Board:
                 yield f"id: {news_token}\nevent: derived\ndata: {data}\n\n"
 
         return StreamingResponse(stream(), media_type="text/event-stream", headers={"x-accel-buffering": "no"})
-
-    async def _require_market(self, market: str) -> None:
-        if market not in await self.tables.read_markets():
-            raise BadParameter("market", f"there is no market {market[:40]!r}")
 
     # --- listener -----------------------------------------------------------------------------------------------------
 
@@ -285,8 +336,8 @@ class Board:
             log.warning("the first table could not be read: %s", error)
 
 
-def build_app(config: BoardConfig, extra_routes: Sequence[BaseRoute] = ()) -> Starlette:
-    """Return the board's application. `extra_routes` are added, with the same protection."""
+def build_app(config: BoardConfig, extra_routes: Sequence[BaseRoute] = ()) -> Protection:
+    """Return the board's application (ASGI). `extra_routes` are added, with the same protection."""
     board = Board(config)
     routes: list[BaseRoute] = [
         Route(TABLE_PATH, board.show_table),
@@ -297,7 +348,15 @@ def build_app(config: BoardConfig, extra_routes: Sequence[BaseRoute] = ()) -> St
         Route(LOGIN_PATH, board.login, methods=["GET", "POST"]),
         Route("/api/choices", board.send_choices),
         Route("/api/table", board.send_table),
-        *(Route(f"/table.{suffix}", _with_suffix(board.send_file, suffix)) for suffix in FileFormat),
+        *(
+            Route(f"{path}.{suffix}", _with_suffix(handler, suffix))
+            for path, handler in (
+                ("/table", board.send_file),
+                ("/fixture/{sr_id}/markets", board.send_markets_file),
+                ("/fixture/{sr_id}/history", board.send_history_file),
+            )
+            for suffix in FileFormat
+        ),
         Route("/api/fixture/{sr_id}", board.send_fixture),
         Route("/api/fixture/{sr_id}/history", board.send_history),
         Route("/api/news", board.send_news),
@@ -306,10 +365,7 @@ def build_app(config: BoardConfig, extra_routes: Sequence[BaseRoute] = ()) -> St
     app = Starlette(
         routes=routes,
         lifespan=board.run_listener,
-        middleware=[
-            Middleware(Protection, token=config.token, is_open_to_hosts=not is_loopback(config.host)),
-            Middleware(GZipMiddleware, minimum_size=1000, compresslevel=4),
-        ],
+        middleware=[Middleware(GZipMiddleware, minimum_size=1000, compresslevel=4)],
         exception_handlers={
             BadParameter: _answer_bad_parameter,
             psycopg.Error: _answer_without_database,
@@ -317,8 +373,8 @@ def build_app(config: BoardConfig, extra_routes: Sequence[BaseRoute] = ()) -> St
             ClientDisconnect: _answer_disconnected,
         },
     )
-    app.state.board = board
-    return app
+    # Starlette answers unexpected errors outside its middleware, so the protection is around the whole application.
+    return Protection(app, token=config.token, is_open_to_hosts=not is_loopback(config.host))
 
 
 def _with_suffix(handler: Callable[[Request], Any], suffix: str) -> Callable[[Request], Any]:
@@ -328,6 +384,10 @@ def _with_suffix(handler: Callable[[Request], Any], suffix: str) -> Callable[[Re
         return response
 
     return handle
+
+
+def _answer_unknown_fixture(sr_id: int) -> Response:
+    return _json({"error": f"no fixture with SportRadar id {sr_id} is known", "field": "fixture"}, 404)
 
 
 def _answer_bad_parameter(_: Request, error: Exception) -> Response:

@@ -12,20 +12,14 @@ import psycopg
 
 from palimpsest_pipeline.domain.errors import PalimpsestError
 from palimpsest_pipeline.storage.db.connection import Database
+from palimpsest_pipeline.storage.db.write_rights import find_write_rights
 
 MAX_CONNECTIONS: Final = 4
 SESSION_SQL: Final = """
 select set_config('statement_timeout', '20s', false), set_config('idle_session_timeout', '0', false),
     set_config('default_transaction_read_only', 'on', false)
 """
-WRITABLE_SQL: Final = """
-select coalesce(bool_or(
-        has_table_privilege(c.oid, 'insert, update, delete, truncate')
-        and has_schema_privilege(c.relnamespace, 'usage')
-    ), false) or (select rolsuper from pg_roles where rolname = current_user)
-from pg_class c join pg_namespace n on n.oid = c.relnamespace
-where n.nspname in ('ops', 'core', 'mart', 'palimpsest') and c.relkind in ('r', 'p', 'v')
-"""
+BEGIN_SQL: Final = "begin isolation level repeatable read, read only"
 
 
 class BoardCanWrite(PalimpsestError):
@@ -42,12 +36,12 @@ class ReadOnlyConnections:
             self._idle.put(None)
 
     def check_role(self) -> None:
-        """Raise BoardCanWrite when the role may write to a table or is a superuser."""
+        """Raise BoardCanWrite when the role may write into the database or has rights over the server."""
         with self.snapshot() as conn:
-            if conn.execute(WRITABLE_SQL).fetchone() != (False,):
+            if rights := find_write_rights(conn):
                 raise BoardCanWrite(
-                    f"the board's database user {conn.info.user} may write: give the board the user palimpsest_analyst "
-                    "(PALIMPSEST_BOARD_DATABASE_URL; `palimpsest db roles` makes it)"
+                    f"the board's database user {conn.info.user} may write ({rights[0]}): give the board the user "
+                    "palimpsest_analyst (PALIMPSEST_BOARD_DATABASE_URL; `palimpsest db roles` makes it)"
                 )
 
     @contextmanager
@@ -55,22 +49,36 @@ class ReadOnlyConnections:
         """Yield a session in a read-only transaction that sees the database as of its first query."""
         conn = self._idle.get()
         try:
-            if conn is None or conn.closed:
-                conn = self.open_session()
-            with conn.transaction():
-                conn.execute("set transaction isolation level repeatable read, read only")
-                yield conn
+            conn = self._begin(conn)
+            yield conn
         except psycopg.OperationalError:
             if conn is not None:
                 conn.close()
             raise
         finally:
-            self._idle.put(None if conn is None or conn.closed else conn)
+            self._idle.put(_end(conn))
+
+    def _begin(self, idle: psycopg.Connection | None) -> psycopg.Connection:
+        """Return a session in a transaction: the idle one, or a new one."""
+        if idle is not None:
+            try:
+                idle.execute(BEGIN_SQL)
+            except psycopg.OperationalError:
+                idle.close()  # Postgres was restarted since the last use, so all idle sessions are dead.
+            else:
+                return idle
+        conn = self.open_session()
+        conn.execute(BEGIN_SQL)
+        return conn
 
     def open_session(self) -> psycopg.Connection:
         """Open a session in autocommit mode, which the caller closes. Raises DatabaseUnreachable."""
         conn = self._database.connect(autocommit=True)
-        conn.execute(SESSION_SQL)
+        try:
+            conn.execute(SESSION_SQL)
+        except BaseException:
+            conn.close()
+            raise
         return conn
 
     def close(self) -> None:
@@ -83,3 +91,15 @@ class ReadOnlyConnections:
             if conn is not None:
                 conn.close()
             self._idle.put(None)
+
+
+def _end(conn: psycopg.Connection | None) -> psycopg.Connection | None:
+    """End the transaction of a session, and return the session; None when it is closed or broken."""
+    if conn is None or conn.closed:
+        return None
+    try:
+        conn.execute("rollback")  # There is nothing to commit.
+    except psycopg.Error:
+        conn.close()
+        return None
+    return conn

@@ -1,16 +1,15 @@
-"""The table as a file: CSV, Excel, or the SQL that returns the same rows."""
+"""The board's tables as files: CSV, Excel, or the SQL that returns the same rows."""
 
 import io
-from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final
 
 import polars as pl
 import psycopg
+from psycopg import sql
 
 from palimpsest_pipeline.domain.schemas import INSTANT
 from palimpsest_pipeline.report.spreadsheet_files import write_csv, write_xlsx
-from palimpsest_pipeline.storage.marts.board_reader import build_table_query
 
 
 class FileFormat(StrEnum):
@@ -27,41 +26,38 @@ MEDIA_TYPES: Final = {
     FileFormat.SQL: "text/plain; charset=utf-8",
 }
 SHEET_NAME: Final = "prices"
+COLUMN_TYPES: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
+    "bool": pl.Boolean,
+    "int2": pl.Int64,
+    "int4": pl.Int64,
+    "int8": pl.Int64,
+    "float8": pl.Float64,
+    "numeric": pl.Decimal(12, 3),
+    "text": pl.String,
+    "timestamptz": INSTANT,
+}
+"""Types of Postgres in the board's queries, with those of a frame. Each numeric column has decimal odds."""
 
 
-def read_table(
-    conn: psycopg.Connection, platforms: Sequence[str], market: str, line: str, sr_ids: Sequence[int]
-) -> pl.DataFrame:
-    """Return the rows of `build_table_query`, in its order."""
-    rows = conn.execute(build_table_query(platforms, market, line, sr_ids)).fetchall()
-    schema = {
-        "kickoff": INSTANT,
-        **dict.fromkeys(("country", "tournament", "home_team", "away_team"), pl.String),
-        "sr_id": pl.Int64,
-        **dict.fromkeys(("market", "line", "outcome"), pl.String),
-        **{
-            f"{platform}_{value}": kind
-            for platform in platforms
-            for value, kind in (("odds", pl.Decimal(12, 3)), ("state", pl.String), ("margin", pl.Float64))
-        },
-        "last_confirmed_at": INSTANT,
-    }
-    frame = pl.DataFrame(rows, schema=schema, orient="row")
-    return frame.with_columns(pl.col(f"{platform}_odds").cast(pl.Float64) for platform in platforms)
+def read_rows(conn: psycopg.Connection, query: sql.Composed) -> pl.DataFrame:
+    """Return the rows of a query of `storage.marts.board_reader`, in its order; decimal odds are floats."""
+    cursor = conn.execute(query)
+    schema = {column.name: COLUMN_TYPES[column.type_display] for column in cursor.description or ()}
+    frame = pl.DataFrame(cursor.fetchall(), schema=schema, orient="row")
+    return frame.with_columns(pl.col(name).cast(pl.Float64) for name, kind in schema.items() if kind == pl.Decimal)
 
 
-def build_file(
-    conn: psycopg.Connection,
-    file_format: FileFormat,
-    platforms: Sequence[str],
-    market: str,
-    line: str,
-    sr_ids: Sequence[int],
-) -> bytes:
-    """Return the content of the file."""
-    if file_format is FileFormat.SQL:
-        return f"{build_table_query(platforms, market, line, sr_ids).as_string(conn)};\n".encode()
-    frame, file = read_table(conn, platforms, market, line, sr_ids), io.BytesIO()
+def build_sql_text(conn: psycopg.Connection, query: sql.Composed) -> bytes:
+    """Return the query as text that a person can run."""
+    return f"{query.as_string(conn)};\n".encode()
+
+
+def write_file(frame: pl.DataFrame, file_format: FileFormat) -> bytes:
+    """Return the content of a CSV or Excel file.
+
+    An Excel file of a large table takes seconds, so no database session should be kept for it.
+    """
+    file = io.BytesIO()
     if file_format is FileFormat.CSV:
         write_csv(frame, file)
     else:

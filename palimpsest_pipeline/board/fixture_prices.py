@@ -3,6 +3,7 @@
 Pure: rows of `storage.marts.board_reader` in, values for JSON out.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,6 @@ def build_markets(
     markets: Mapping[str, Market],
     offers: Iterable[Sequence[Any]],
     ranks: Iterable[Sequence[Any]],
-    listings: Mapping[str, Listing],
     columns: Sequence[PlatformColumn],
 ) -> list[dict[str, Any]]:
     """Return one entry per market and line, in the order of `markets`.
@@ -22,8 +22,8 @@ def build_markets(
     rank code (see HomeRank.code) and one price per column: decimal odds x 1000, negative while it cannot be backed.
     """
     known_ranks = {
-        (market, line, outcome): HomeRank(bool(is_best), bool(is_tied), rank, n_comparable, best_platform)
-        for market, line, outcome, is_best, is_tied, rank, n_comparable, best_platform in ranks
+        (market, line, outcome): HomeRank(bool(is_best), rank, n_comparable, best_platform)
+        for market, line, outcome, is_best, rank, n_comparable, best_platform in ranks
     }
     entries: dict[tuple[str, str], dict[str, Any]] = {}
     places = {column.key: place for place, column in enumerate(columns)}
@@ -59,6 +59,22 @@ def build_markets(
         for (market_key, line), entry in sorted(
             entries.items(), key=lambda item: (order[item[0][0]], _sort_line(item[0][1]))
         )
+    ]
+
+
+def build_past_markets(
+    markets: Mapping[str, Market], lines: Iterable[tuple[str, str]], columns: Sequence[PlatformColumn]
+) -> list[dict[str, Any]]:
+    """Return the entries of `build_markets` without prices, for the lines in the history of a fixture that has begun.
+
+    `lines` are pairs of market and line. The outcomes are those of the vocabulary, in its order.
+    """
+    order = {key: place for place, key in enumerate(markets)}
+    known = sorted((each for each in lines if each[0] in order), key=lambda each: (order[each[0]], _sort_line(each[1])))
+    empty = {"rank": "", "best": None, "odds": [None] * len(columns)}
+    return [
+        entry | {"outcomes": [{"key": key, "name": name} | empty for key, name in entry["names"].items()]}
+        for entry in (_start_entry(markets[key], line, len(columns)) for key, line in known)
     ]
 
 
@@ -113,7 +129,6 @@ def build_history(
     unseen: Iterable[Sequence[Any]],
     answers: Mapping[str, float | None],
     columns: Sequence[PlatformColumn],
-    now_s: float,
 ) -> dict[str, Any]:
     """Return the price lines of each outcome: `outcomes` of {key, name, lines}.
 
@@ -125,7 +140,7 @@ def build_history(
     places = {column.key: place for place, column in enumerate(columns)}
     gaps: dict[str, list[tuple[float, float]]] = {}
     for platform, begin_s, end_s in unseen:
-        gaps.setdefault(platform, []).append((begin_s, now_s if end_s is None else end_s))
+        gaps.setdefault(platform, []).append((begin_s, math.inf if end_s is None else end_s))
     outcomes: dict[str, dict[str, Any]] = {}
     steps: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for platform, key, name, observed_s, odds, is_active, _ in changes:
@@ -147,7 +162,10 @@ def build_history(
 
 
 def _add_gaps(steps: Sequence[tuple[float, float]], gaps: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the steps with the value 0 in each gap, and at its end the value that then holds."""
+    """Return the steps with the value 0 in each gap, and at its end the value that then holds.
+
+    A gap that has not ended ends at infinity, and nothing holds after it.
+    """
     merged: list[tuple[float, float]] = []
     for begin_s, end_s in sorted(gaps):
         if merged and begin_s <= merged[-1][1]:
@@ -159,5 +177,6 @@ def _add_gaps(steps: Sequence[tuple[float, float]], gaps: Iterable[tuple[float, 
         values = [value for at, value in steps if at <= end_s]
         if values:
             result.append((begin_s, 0.0))
-            result += [] if any(at == end_s for at, _ in steps) else [(end_s, values[-1])]
+            if end_s != math.inf and not any(at == end_s for at, _ in steps):
+                result.append((end_s, values[-1]))
     return sorted(result)

@@ -30,7 +30,7 @@ LINES_AGE_S: Final = 60.0
 VOCABULARY_AGE_S: Final = 3600.0
 """Seconds after which the markets are read again."""
 COMMON_LINES: Final = ("total=2.5", "hcp=-0.5", "hcp=0.5")
-"""Lines that are shown first if they have nearly as many prices as the line with the most."""
+"""Lines that are shown first if they have nearly as many offers as the line with the most."""
 
 
 @dataclass
@@ -113,12 +113,24 @@ class LiveTables:
         if self._markets is None or time.monotonic() - self._markets[0] > VOCABULARY_AGE_S:
             rows = await self.run(board_reader.read_markets)
             markets = {
-                key: Market(key, name, sport, kind, tuple(keys), tuple(names))
-                for key, name, sport, kind, keys, names in rows
+                key: Market(key, name, sport, tuple(keys), tuple(names)) for key, name, sport, keys, names in rows
             }
             order = sorted(markets, key=lambda key: (self._rank_market(key), markets[key].name, key))
             self._markets = time.monotonic(), {key: markets[key] for key in order}
         return self._markets[1]
+
+    async def require_market(self, key: str, *, is_for_table: bool) -> Market:
+        """Return a market. Raises BadParameter when it does not exist, or the table needs its outcomes to be fixed."""
+        market = (await self.read_markets()).get(key)
+        if market is None:
+            raise BadParameter("market", f"there is no market {key[:40]!r}")
+        if is_for_table and not market.outcome_keys:
+            raise BadParameter(
+                "market",
+                f"{key!r} has no fixed outcomes (it is about players), so the table cannot show it; "
+                "the page of a fixture does",
+            )
+        return market
 
     def _rank_market(self, key: str) -> int:
         return self._main_markets.index(key) if key in self._main_markets else len(self._main_markets)
@@ -128,7 +140,7 @@ class LiveTables:
         markets = await self.read_markets()
         async with self._lock:
             await self._refresh_book()
-            fixtures = list(self._book.fixtures.values())
+            fixtures = self._book.list_upcoming(time.time())
         tournaments = sorted({(f.tournament, f.country or "", f.tournament_key) for f in fixtures})
         return {
             "markets": [
@@ -145,11 +157,8 @@ class LiveTables:
         }
 
     async def read_view(self, query: TableQuery) -> TableView:
-        """Return the query's table, refreshed. Raises BadParameter for a market that does not exist."""
-        markets = await self.read_markets()
-        if query.market not in markets:
-            raise BadParameter("market", f"there is no market {query.market[:40]!r}")
-        market = markets[query.market]
+        """Return the query's table, refreshed. Raises BadParameter for a market that the table cannot show."""
+        market = await self.require_market(query.market, is_for_table=True)
         lines = await self._read_lines(market)
         line = query.line if query.line is not None else (lines[0] if lines else "")
         async with self._lock:
@@ -159,16 +168,19 @@ class LiveTables:
         return TableView(token, self._book, grid, sorted(lines, key=_order_line))
 
     async def _read_lines(self, market: Market) -> list[str]:
-        """Return the market's lines: first COMMON_LINES with many prices, then the others by number of prices."""
+        """Return the lines that any platform has: first COMMON_LINES with many offers, then by number of offers.
+
+        Of lines with as many offers, the one that is compared more often comes first.
+        """
         cached = self._lines.get(market.key)
         if cached is None or time.monotonic() - cached[0] > LINES_AGE_S:
-            counts: dict[str, int] = await self.run(board_reader.read_lines, market.key)
-            max_count = max(counts.values(), default=0)
-            lines = sorted(
-                counts,
-                key=lambda line: (counts[line] < 0.9 * max_count or line not in COMMON_LINES, -counts[line], line),
+            rows = await self.run(board_reader.read_lines, market.key)
+            max_offers = max((n_offers for _, n_offers, _ in rows), default=0)
+            order = sorted(
+                (line not in COMMON_LINES or n_offers < 0.9 * max_offers, -n_offers, -n_compared, line)
+                for line, n_offers, n_compared in rows
             )
-            cached = self._lines[market.key] = (time.monotonic(), lines)
+            cached = self._lines[market.key] = (time.monotonic(), [line for *_, line in order])
         return cached[1]
 
     async def _refresh_book(self) -> None:
@@ -223,12 +235,12 @@ class LiveTables:
         return {
             "token": view.token,
             "now": now_s,
-            "asOf": view.book.as_of_s,
+            "asOf": view.book.find_as_of(now_s),
             "market": {"key": market.key, "name": market.name, "outcomes": market.outcomes},
             "line": view.grid.line,
             "lines": view.lines,
             "total": len(selected),
-            "all": len(view.book.fixtures),
+            "all": len(view.book.list_upcoming(now_s)),
             "offset": query.offset,
             "ids": page,
             "rows": [

@@ -115,7 +115,8 @@ def wait_for_notifications(
                 conn.execute(f"listen {CHANNEL}")
                 on_news(None)
                 while not is_ending():
-                    if sr_ids := _collect(conn):
+                    sr_ids = _collect(conn)
+                    if sr_ids is None or sr_ids:
                         on_news(sr_ids)
         except (psycopg.Error, PalimpsestError) as error:
             log.warning("the board waits for its database: %s", str(error).strip().partition("\n")[0])
@@ -124,12 +125,15 @@ def wait_for_notifications(
                 time.sleep(0.1)
 
 
-def _collect(conn: psycopg.Connection) -> set[int]:
-    """Return the ids of the next notifications; none when there is none for LISTEN_S."""
+def _collect(conn: psycopg.Connection) -> set[int] | None:
+    """Return the ids of the next notifications, None for any fixture; none when there is none for LISTEN_S."""
+    payloads = [notification.payload for notification in conn.notifies(timeout=LISTEN_S, stop_after=1)]
+    if payloads:
+        payloads += [notification.payload for notification in conn.notifies(timeout=SETTLE_S)]
     sr_ids: set[int] = set()
-    for notification in conn.notifies(timeout=LISTEN_S, stop_after=1):
-        sr_ids |= parse_payload(notification.payload)
-    if sr_ids:
-        for notification in conn.notifies(timeout=SETTLE_S):
-            sr_ids |= parse_payload(notification.payload)
+    for payload in payloads:
+        ids = parse_payload(payload)
+        if ids is None:
+            return None
+        sr_ids |= ids
     return sr_ids

@@ -50,7 +50,6 @@ class Market:
     key: str
     name: str
     sport: str
-    line_kind: str
     outcome_keys: tuple[str, ...]
     outcomes: tuple[str, ...]
 
@@ -123,7 +122,6 @@ class HomeRank:
     """The rank of home's price of an outcome, as the mart has it."""
 
     is_best: bool
-    is_tied: bool
     rank: int | None
     n_comparable: int
     best_platform: str | None
@@ -134,8 +132,8 @@ class HomeRank:
 
     @property
     def code(self) -> str:
-        """One letter for the page: b for best, t for tied, w for worst; otherwise empty."""
-        return "b" if self.is_best else "t" if self.is_tied else "w" if self.is_worst else ""
+        """One letter for the page: b when home alone is best, w when it is worst; otherwise empty."""
+        return "b" if self.is_best else "w" if self.is_worst else ""
 
 
 @dataclass
@@ -145,8 +143,6 @@ class FixtureBook:
     fixtures: dict[int, FixtureRow] = field(default_factory=dict)
     listings: dict[int, dict[str, Listing]] = field(default_factory=dict)
     unseen_platforms: set[str] = field(default_factory=set)
-    as_of_s: float | None = None
-    """Time of the latest answer about any of the fixtures."""
 
     def replace(
         self, fixtures: Iterable[Sequence[Any]], listings: Iterable[Sequence[Any]], only: Collection[int] | None = None
@@ -160,8 +156,16 @@ class FixtureBook:
         self.fixtures |= {row[0]: FixtureRow.from_row(row) for row in fixtures}
         for sr_id, platform, *values in listings:
             self.listings.setdefault(sr_id, {})[platform] = Listing(*values)
-        as_of = (next(iter(by_platform.values())).as_of_s for by_platform in self.listings.values())
-        self.as_of_s = max(as_of, default=None)
+
+    def list_upcoming(self, now_s: float) -> list[FixtureRow]:
+        """Return the fixtures that have not begun. A fixture that has begun stays in the book until it is derived."""
+        return [row for row in self.fixtures.values() if row.kickoff_s > now_s]
+
+    def find_as_of(self, now_s: float) -> float | None:
+        """Return the time of the latest answer about any fixture that has not begun."""
+        listings = (self.listings.get(row.sr_id, {}).values() for row in self.list_upcoming(now_s))
+        # All listings of a fixture have the same value.
+        return max((next(iter(each)).as_of_s for each in listings if each), default=None)
 
 
 @dataclass
@@ -193,10 +197,10 @@ class PriceGrid:
                 _add_outcome(
                     offers, platform, len(places), places[outcome], state, prices, off_mask, changed_s, since_s
                 )
-        for sr_id, outcome, is_best, is_tied, rank, n_comparable, best_platform in rows.ranks:
+        for sr_id, outcome, is_best, rank, n_comparable, best_platform in rows.ranks:
             if outcome in places:
                 self.ranks.setdefault(sr_id, {})[places[outcome]] = HomeRank(
-                    bool(is_best), bool(is_tied), rank, n_comparable, best_platform
+                    bool(is_best), rank, n_comparable, best_platform
                 )
         for sr_id, platform, outcome, observed_s, prices in rows.changes:
             offer = self.offers.get(sr_id, {}).get(platform)
@@ -247,7 +251,10 @@ def _add_outcome(
     changed_s: float,
     since_s: float,
 ) -> None:
-    """Add a line with one outcome to the platform's offer, which has all outcomes of the market."""
+    """Add a line with one outcome to the platform's offer, which has all outcomes of the market.
+
+    Markets with more outcomes than a mask has bits are stored in such lines.
+    """
     empty = Offer("no_price", (None,) * n_outcomes, 0, None, changed_s, since_s)
     offer = offers.setdefault(platform, empty)
     offer.prices = (*offer.prices[:place], prices[0] if prices else None, *offer.prices[place + 1 :])
@@ -281,11 +288,11 @@ def find_base(offer: Offer, listing: Listing | None, window: MoveWindow, now_s: 
 def select_fixtures(book: FixtureBook, grid: PriceGrid, query: TableQuery, now_s: float) -> list[int]:
     """Return all fixtures that a query selects, in its order; `offset` and `limit` are ignored."""
     search_words = fold(query.search).split()
-    begin_s = max(now_s + 1e-6, query.kickoff_from.timestamp() if query.kickoff_from else 0)
+    begin_s = query.kickoff_from.timestamp() if query.kickoff_from else 0
     end_s = query.kickoff_until.timestamp() if query.kickoff_until else float("inf")
     if query.within_minutes is not None:
         end_s = min(end_s, now_s + 60 * query.within_minutes)
-    rows = [row for row in book.fixtures.values() if begin_s <= row.kickoff_s <= end_s]
+    rows = [row for row in book.list_upcoming(now_s) if begin_s <= row.kickoff_s <= end_s]
     if query.country is not None:
         country = None if query.country == NO_COUNTRY else query.country
         rows = [row for row in rows if row.country == country]

@@ -137,6 +137,13 @@ OPEN_ODDS_ALERTS: Final = Metric(
     "Alerts to traders that are open or acknowledged, of fixtures that have not kicked off.",
     ("severity", "kind"),
 )
+WAITING_MESSAGES: Final = Metric(
+    "palimpsest_waiting_messages", "Messages to traders that wait for delivery. Refused messages do not count."
+)
+OLDEST_MESSAGE_AGE: Final = Metric(
+    "palimpsest_oldest_waiting_message_age_seconds",
+    "Seconds since the oldest of the waiting messages was written; absent when there is none.",
+)
 HOME_FREE: Final = Metric(
     "palimpsest_home_free_bytes", "Free bytes on the disk of the home folder, for the user of the pipeline."
 )
@@ -166,6 +173,8 @@ METRICS: Final = (
     RUNS,
     OPEN_ALERTS,
     OPEN_ODDS_ALERTS,
+    WAITING_MESSAGES,
+    OLDEST_MESSAGE_AGE,
     HOME_FREE,
     HOME_SIZE,
     DATABASE_SIZE,

@@ -9,6 +9,7 @@ import ipaddress
 from collections.abc import Mapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Final
+from urllib.parse import quote
 
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,6 +18,9 @@ from palimpsest_pipeline.domain.errors import PalimpsestError
 
 COOKIE_NAME: Final = "palimpsest_board"
 LOGIN_PATH: Final = "/login"
+TABLE_PATH: Final = "/"
+TARGET_PARAMETER: Final = "next"
+"""Parameter of the login page: path and query to go to after the login."""
 MIN_TOKEN_LENGTH: Final = 16
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
 POLICY: Final = (
@@ -75,6 +79,21 @@ def is_same_secret(candidate: str, expected: str) -> bool:
     return hmac.compare_digest(candidate.encode("utf-8", "surrogateescape"), expected.encode())
 
 
+def choose_local_target(target: str) -> str:
+    """Return the target of a redirect if it is a path of the board, otherwise the path of the table.
+
+    Browsers read `//name` and `/\\name` as another host, also with a tab or a line break in between.
+    """
+    is_local = (
+        target.startswith("/")
+        and not target.startswith("//")
+        and "\\" not in target
+        and target.isprintable()
+        and target.partition("?")[0] != LOGIN_PATH
+    )
+    return target if is_local else TABLE_PATH
+
+
 class Protection:
     """ASGI middleware: adds the headers, and refuses foreign hosts and requests without the token."""
 
@@ -101,11 +120,12 @@ class Protection:
             await send(message)
 
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        refusal = self._refuse(scope["path"], headers)
+        refusal = self._refuse(scope, headers)
         await (refusal or self._app)(scope, receive, send_with_headers)
 
-    def _refuse(self, path: str, headers: Mapping[bytes, str]) -> PlainTextResponse | None:
+    def _refuse(self, scope: Scope, headers: Mapping[bytes, str]) -> PlainTextResponse | None:
         """Return the answer to a request that is refused, otherwise None."""
+        path: str = scope["path"]
         if not self._is_open_to_hosts and _strip_port(headers.get(b"host", "")) not in LOOPBACK_NAMES:
             # Otherwise a foreign page could read the board through a name that it points at this machine.
             return PlainTextResponse(
@@ -116,7 +136,10 @@ class Protection:
         if self._has_token(headers):
             return None
         if "text/html" in headers.get(b"accept", ""):
-            return PlainTextResponse("", 303, {"location": LOGIN_PATH})
+            query = scope["query_string"].decode("latin-1")
+            target = quote(path) + (f"?{query}" if query else "")
+            parameters = "" if target == TABLE_PATH else f"?{TARGET_PARAMETER}={quote(target, safe='')}"
+            return PlainTextResponse("", 303, {"location": f"{LOGIN_PATH}{parameters}"})
         return PlainTextResponse("The board needs a token: Authorization: Bearer TOKEN.\n", 401)
 
     def _has_token(self, headers: Mapping[bytes, str]) -> bool:

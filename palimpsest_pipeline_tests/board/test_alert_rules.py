@@ -14,6 +14,7 @@ import palimpsest_pipeline
 from palimpsest_pipeline.board.prometheus_metrics import METRIC_ERRORS, METRICS
 from palimpsest_pipeline.domain.enums import FreshnessFamily
 from palimpsest_pipeline.operate.doctor.machine import MIN_FREE_BYTES
+from palimpsest_pipeline.operate.doctor.push import LATE_AFTER
 from palimpsest_pipeline.settings import Settings
 from palimpsest_pipeline_tests.contracts.test_docs import list_commands
 
@@ -92,6 +93,7 @@ def test_limits_are_the_defaults_of_the_settings():
     }
     for alert, limit in limits.items():
         assert EXPRESSIONS[alert].endswith(f" {limit:g}"), alert
+    assert EXPRESSIONS["PalimpsestMessagesLate"].endswith(f" {LATE_AFTER.total_seconds():g}")
     assert EXPRESSIONS["PalimpsestDiskAlmostFull"].endswith(f" {MIN_FREE_BYTES / 2**30:g} * 2^30")
 
 

@@ -1,33 +1,34 @@
 """The board's server on a real database: what it shows is what SQL gives, and what it refuses."""
 
-import csv
-import io
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
-import zipfile
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-import polars as pl
 import psycopg
 import pytest
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from palimpsest_pipeline.board import live_tables
 from palimpsest_pipeline.board.app import BoardConfig, build_app
 from palimpsest_pipeline.board.connections import BoardCanWrite, ReadOnlyConnections
 from palimpsest_pipeline.board.security import BoardNotProtected, check_binding
 from palimpsest_pipeline.board.server import serve_board
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
+from palimpsest_pipeline.storage.db import roles
 
 from .servers import served
 from .worlds import EVIL, FIRST_SR_ID, PLATFORMS, World
@@ -79,9 +80,23 @@ def test_prices_states_and_margins_are_those_of_sql(client: TestClient, conn: ps
         for place, cell in enumerate(row["cells"])
         if "odds" in cell
     }
-    dropped = {key: value for key, value in expected.items() if key not in found}
-    assert {sr_id for sr_id, _ in dropped} == set(fate(6))
-    assert found == {key: value for key, value in expected.items() if key not in dropped}
+    assert found == expected
+
+
+def test_a_listing_that_discoveries_lack_has_no_price_anywhere(client: TestClient, conn: psycopg.Connection):
+    """The table shows it as no longer listed, so downloads, the fixture's page and SQL must not offer it."""
+    sr_id, platform = fate(6)[0], PLATFORMS[1]
+    assert conn.execute(
+        "select dropped_at is not null from palimpsest.listings_now where sr_id = %s and platform = %s",
+        [sr_id, platform],
+    ).fetchone() == (True,)
+    for arguments in ("'match_result', '', array[%s]", "fixtures => array[%s]"):
+        query = f"select distinct platform from palimpsest.prices_now({arguments})"
+        platforms = {name for (name,) in conn.execute(query.encode(), [sr_id])}
+        assert PLATFORMS[0] in platforms
+        assert platform not in platforms
+    markets = get(client, f"/api/fixture/{sr_id}")["markets"]
+    assert {entry["states"][1] for entry in markets} == {None}
 
 
 def test_margins_are_those_of_the_marts(conn: psycopg.Connection):
@@ -164,6 +179,47 @@ def test_a_market_with_lines_shows_a_common_line_first(client: TestClient):
     assert get(client, "/api/table", market="total_goals", line="total=1.5")["line"] == "total=1.5"
 
 
+def test_lines_are_those_of_any_platform_and_count_its_offers(
+    config: BoardConfig, conn: psycopg.Connection, world: World
+):
+    """A trader looks for lines that home lacks, so a line needs no price of home."""
+    listing = world.listing_ids[world.sr_ids[0], PLATFORMS[1]]
+    with world.pipeline.connect() as writer:
+        writer.execute(
+            "insert into ops.market_lines (line_id, market_id, specifier, outcome)"
+            " select 900, market_id, 'total=9.5', '' from core.markets where market_key = 'total_goals'"
+        )
+        writer.execute(
+            "insert into core.current_markets (listing_id, line_id, changed_at, state, odds_milli, state_since)"
+            " values (%s, 900, now(), 'offered', array[9000, 1050], now())",
+            [listing],
+        )
+    try:
+        counts = {
+            line: (n_offers, n_compared)
+            for line, n_offers, n_compared in conn.execute(
+                "select specifier, n_offers, n_compared from palimpsest.lines_now('total_goals')"
+            )
+        }
+        assert counts["total=9.5"] == (1, 0)
+        assert {line: n_offers for line, (n_offers, _) in counts.items()} == dict(
+            conn.execute(
+                "select specifier, count(*) from palimpsest.offers_now('total_goals')"
+                " where state <> 'withdrawn' group by 1"
+            ).fetchall()
+        )
+        with TestClient(build_app(config), base_url=LOCAL) as opened:
+            shown = get(opened, "/api/table", market="total_goals")
+            assert shown["lines"] == ["total=1.5", "total=2.5", "total=3.5", "total=9.5"]
+            assert shown["line"] == "total=2.5"
+            chosen = get(opened, "/api/table", market="total_goals", line="total=9.5", home="unoffered")
+            assert chosen["ids"] == world.sr_ids[:1]
+    finally:
+        with world.pipeline.connect() as writer:
+            writer.execute("delete from core.current_markets where line_id = 900")
+            writer.execute("delete from ops.market_lines where line_id = 900")
+
+
 def test_moves_are_shown_since_the_last_answer_and_the_last_hour(client: TestClient):
     cells = [cell for row in get(client, "/api/table", limit=500)["rows"] for cell in row["cells"] if "moves" in cell]
     for cell in cells:
@@ -212,51 +268,51 @@ def test_a_history_is_that_of_sql_and_its_last_value_holds_until_the_last_answer
     assert lines[0]["at"] == sorted(lines[0]["at"])
 
 
+def test_a_fixture_that_has_begun_shows_its_history_and_no_listing(
+    client: TestClient, conn: psycopg.Connection, world: World
+):
+    sr_id = fate(2)[0]
+    before = get(client, f"/api/fixture/{sr_id}")
+    answers = dict(
+        conn.execute(
+            "select platform, extract(epoch from last_confirmed_at)::float8 from palimpsest.listings_now where sr_id = %s",
+            [sr_id],
+        ).fetchall()
+    )
+    assert not before["begun"]
+    with world.begun(sr_id):
+        shown = get(client, f"/api/fixture/{sr_id}")
+        history = get(client, f"/api/fixture/{sr_id}/history", market="total_goals", line="total=2.5")
+    assert shown["begun"]
+    assert shown["cells"] == []
+    lines = [(entry["market"], entry["line"]) for entry in shown["markets"]]
+    assert lines == [(entry["market"], entry["line"]) for entry in before["markets"]]
+    assert [outcome["name"] for outcome in shown["markets"][0]["outcomes"]] == ["1", "X", "2"]
+    assert not any(price for entry in shown["markets"] for outcome in entry["outcomes"] for price in outcome["odds"])
+    assert {line["place"]: line["at"][-1] for line in history["outcomes"][0]["lines"]} == {
+        PLATFORMS.index(platform): answered_s for platform, answered_s in answers.items()
+    }
+
+
+def test_a_fixture_that_begins_between_two_derivations_is_not_counted(
+    config: BoardConfig, world: World, monkeypatch: pytest.MonkeyPatch
+):
+    with TestClient(build_app(config), base_url=LOCAL) as opened:
+        before = get(opened, "/api/table", limit=500)
+        first = before["rows"][0]["kickoff"]
+        monkeypatch.setattr(live_tables, "time", SimpleNamespace(time=lambda: first + 1, monotonic=time.monotonic))
+        n_begun = sum(row["kickoff"] <= first for row in before["rows"])
+        after = get(opened, "/api/table", limit=500)
+        assert after["total"] == after["all"] == before["all"] - n_begun
+        monkeypatch.setattr(live_tables, "time", SimpleNamespace(time=lambda: 4e9, monotonic=time.monotonic))
+        choices = get(opened, "/api/choices")
+        assert (choices["countries"], choices["tournaments"]) == ([], [])
+        assert get(opened, "/api/table")["asOf"] is None
+
+
 def test_a_fixture_that_is_not_known_is_not_found(client: TestClient):
     for path in ("/api/fixture/1", "/api/fixture/1/history"):
         assert client.get(path).status_code == 404
-
-
-# --- downloads ---------------------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("params", [{}, {"home": "worst", "sort": "off"}, {"market": "total_goals", "within": "120"}])
-def test_downloads_equal_the_sql_row_for_row(client: TestClient, conn: psycopg.Connection, params: dict[str, str]):
-    query = client.get("/table.sql", params=params).text
-    cursor = conn.execute(query.encode())  # what a person would paste
-    names, rows = [column.name for column in cursor.description or ()], cursor.fetchall()
-    shown = get(client, "/api/table", limit=500, **params)
-    assert [sr_id for k, row in enumerate(rows) if (sr_id := row[5]) != (rows[k - 1][5] if k else None)] == shown["ids"]
-
-    def as_text(name: str, value: Any) -> str:
-        if value is None:
-            return ""
-        if name.endswith(("_odds", "_margin")):
-            return repr(float(value))
-        text = value.strftime("%Y-%m-%dT%H:%M:%S.%f+0000") if hasattr(value, "strftime") else str(value)
-        return f"'{text}" if text.startswith("=") else text
-
-    table = list(csv.reader(io.StringIO(client.get("/table.csv", params=params).content.decode("utf-8-sig"))))
-    assert table[0] == names
-    assert len(table) - 1 == len(rows) > 0
-    for line, row in zip(table[1:], rows, strict=True):
-        for name, found, value in zip(names, line, row, strict=True):
-            if name.endswith(("_odds", "_margin")):
-                assert (float(found) if found else None) == (None if value is None else pytest.approx(float(value)))
-            else:
-                assert found == as_text(name, value)
-
-    sheet = pl.read_csv(io.BytesIO(client.get("/table.csv", params=params).content))
-    excel = client.get("/table.xlsx", params=params)
-    with zipfile.ZipFile(io.BytesIO(excel.content)) as book:
-        content = book.read("xl/worksheets/sheet1.xml").decode()
-    assert content.count("<row ") == sheet.height + 1
-    assert "<f>" not in content
-
-
-def test_files_have_plain_names(client: TestClient):
-    answer = client.get("/table.csv", params={"market": "total_goals", "line": 'total=2.5"\r\nx: y'})
-    assert answer.headers["content-disposition"] == 'attachment; filename="prices-total_goals-total2.5___x__y.csv"'
 
 
 # --- news --------------------------------------------------------------------------------------------------------------------------------
@@ -265,7 +321,7 @@ def test_files_have_plain_names(client: TestClient):
 def test_a_derivation_is_told_by_its_fixtures_and_shown_at_once(config: BoardConfig, world: World):
     changed = world.sr_ids[:3]
     with served(config) as url, httpx.Client(base_url=url, timeout=30) as browser:
-        before = browser.get("/api/table", params={"fixtures": str(changed[0])}).json()
+        before = browser.get("/api/table", params={"fixtures": str(changed[0]), "limit": 500}).json()
         with browser.stream("GET", "/api/news", params={"since": before["token"]}) as stream:
             lines = stream.iter_lines()
             assert next(lines) == "retry: 2000"
@@ -276,7 +332,10 @@ def test_a_derivation_is_told_by_its_fixtures_and_shown_at_once(config: BoardCon
                 if line.startswith("data: "):
                     news = json.loads(line.removeprefix("data: "))
         after = browser.get("/api/table", params={"fixtures": str(changed[0]), "limit": 500}).json()
-    assert after["rows"][0]["cells"][0]["odds"] != before["rows"][0]["cells"][0]["odds"] if before["rows"] else True
+    assert [row["id"] for row in before["rows"]] == [row["id"] for row in after["rows"]] == changed[:1]
+    assert after["rows"][0]["cells"][0]["odds"] == [
+        round(1.05 * odds) for odds in before["rows"][0]["cells"][0]["odds"]
+    ]
     assert "cycle" in after["rows"][0]["cells"][0]["moves"]
 
 
@@ -291,6 +350,21 @@ def test_a_bad_value_is_answered_with_the_name_of_its_field(client: TestClient, 
     answer = client.get(path, params={name: value})
     assert answer.status_code == 400
     assert answer.json()["field"] == name
+
+
+@pytest.mark.parametrize("path", ["/", "/api/table", "/table.csv", "/table.xlsx", "/table.sql"])
+def test_a_market_without_fixed_outcomes_is_refused_with_the_reason(
+    client: TestClient, conn: psycopg.Connection, path: str
+):
+    (market,) = (
+        conn.execute("select min(market_key) from palimpsest.markets where outcome_keys = '{}'").fetchone() or ()
+    )
+    answer = client.get(path, params={"market": market})
+    assert answer.status_code == 400
+    assert answer.json()["field"] == "market"
+    assert "no fixed outcomes" in answer.json()["error"]
+    assert market not in {each["key"] for each in get(client, "/api/choices")["markets"]}
+    assert get(client, f"/api/fixture/{fate(0)[0]}/history", market=market) == {"outcomes": []}
 
 
 @pytest.mark.parametrize(
@@ -369,6 +443,53 @@ def test_it_does_not_start_as_a_user_who_may_write(config: BoardConfig, world: W
     ReadOnlyConnections(config.database_url).check_role()
 
 
+@pytest.mark.parametrize(
+    "right",
+    [
+        "alter role writing createdb",
+        "alter role writing createrole",
+        "grant create on schema palimpsest to writing",
+        "grant update (home_team) on core.fixtures to writing",
+        "grant update on all sequences in schema ops to writing",
+        "grant delete on mart.price_comparison to writing",
+        "grant pg_write_all_data to writing",
+    ],
+)
+def test_it_refuses_each_right_to_write(config: BoardConfig, world: World, right: str):
+    other = replace(config, database_url=config.database_url.replace(roles.ANALYST, "writing"))
+    with world.pipeline.connect() as owner:
+        owner.execute(f"create role writing login in role {roles.ANALYST}".encode())
+        owner.commit()
+        try:
+            ReadOnlyConnections(other.database_url).check_role()
+            owner.execute(right.encode())
+            owner.commit()
+            with pytest.raises(BoardCanWrite, match=r"writing may write \(it (may|has)"):
+                ReadOnlyConnections(other.database_url).check_role()
+        finally:
+            owner.rollback()
+            owner.execute("drop owned by writing")
+            owner.execute("drop role writing")
+            owner.commit()
+
+
+def test_a_restart_of_the_database_fails_no_request(config: BoardConfig, world: World):
+    """The idle sessions are dead then, and a new one is opened instead."""
+    connections = ReadOnlyConnections(config.database_url)
+    with connections.snapshot() as conn:
+        pid = conn.info.backend_pid
+    with world.pipeline.connect() as owner:
+        owner.execute("select pg_terminate_backend(%s, 5000)", [pid])
+    with connections.snapshot() as conn:
+        assert conn.info.backend_pid != pid
+        assert conn.execute("select 1").fetchone() == (1,)
+    with pytest.raises(psycopg.Error), connections.snapshot() as conn:
+        conn.execute("select 1/0")
+    with connections.snapshot() as conn:  # the failed transaction has ended
+        assert conn.execute("show transaction_read_only").fetchone() == ("on",)
+    connections.close()
+
+
 def test_its_sessions_cannot_write(config: BoardConfig):
     statements = (
         "delete from mart.price_comparison",
@@ -391,6 +512,7 @@ def test_its_sessions_cannot_write(config: BoardConfig):
 
 def test_a_thousand_malformed_requests_leave_it_up(config: BoardConfig):
     draw = Random(7)
+    statuses: list[bytes] = []
     with served(config) as url:
         address = urlsplit(url)
         for n in range(1000):
@@ -410,8 +532,57 @@ def test_a_thousand_malformed_requests_leave_it_up(config: BoardConfig):
                 connection.sendall(request)
                 if n % 20 == 0:
                     connection.shutdown(socket.SHUT_WR)
-                    connection.recv(100)
+                    statuses += re.findall(rb"^HTTP/1.1 (\d{3}) ", connection.recv(100))
+            if n % 100 == 0:
+                good = httpx.get(f"{url}/api/table?limit=1", timeout=30)
+                assert (good.status_code, len(good.json()["rows"])) == (200, 1)
+        assert len(statuses) > 20
+        assert all(status < b"500" for status in statuses), statuses
         assert httpx.get(f"{url}/api/table", timeout=30).status_code == 200
+
+
+def test_an_unexpected_error_is_answered_with_the_headers_that_protect(config: BoardConfig):
+    async def fail(_: Any) -> PlainTextResponse:
+        raise ZeroDivisionError
+
+    app = build_app(config, [Route("/fails", fail)])
+    with TestClient(app, base_url=LOCAL, raise_server_exceptions=False) as opened:
+        answer = opened.get("/fails")
+        assert answer.status_code == 500
+        assert "script-src 'self'" in answer.headers["content-security-policy"]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+    with TestClient(app, base_url="http://palimpsest.example", raise_server_exceptions=False) as foreign:
+        assert foreign.get("/fails").status_code == 421
+
+
+def test_after_the_login_the_requested_page_opens(config: BoardConfig):
+    asked = "/fixture/61000000?market=total_goals&line=total%3D2.5"
+    with TestClient(build_app(replace(config, token=TOKEN)), base_url=LOCAL, follow_redirects=False) as opened:
+        login = opened.get(asked, headers={"accept": "text/html"}).headers["location"]
+        assert login.startswith("/login?next=")
+        assert 'action="' not in opened.get(login).text  # so the form is sent to the address of the page
+        assert opened.post(login, data={"token": "wrong"}).status_code == 403
+        assert opened.post(login, data={"token": TOKEN}).headers["location"] == asked
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["//evil", "/\\evil", "/\t/evil", "/\n/evil", "https://evil", "evil", "", "javascript:1", "/login?next=/x"],
+)
+def test_a_login_never_leads_to_another_host(config: BoardConfig, target: str):
+    with TestClient(build_app(replace(config, token=TOKEN)), base_url=LOCAL, follow_redirects=False) as opened:
+        answer = opened.post("/login", params={"next": target}, data={"token": TOKEN})
+        assert answer.headers["location"] == "/"
+    with TestClient(build_app(config), base_url=LOCAL, follow_redirects=False) as opened:
+        assert opened.get("/login", params={"next": target}).headers["location"] == "/"
+
+
+@pytest.mark.parametrize(("scheme", "is_secure"), [("https", True), ("http", False), (None, False)])
+def test_the_cookie_is_secure_behind_a_proxy_that_ends_tls(config: BoardConfig, scheme: str | None, is_secure: bool):
+    headers = {} if scheme is None else {"x-forwarded-proto": scheme}
+    with TestClient(build_app(replace(config, token=TOKEN)), base_url=LOCAL, follow_redirects=False) as opened:
+        cookie = opened.post("/login", data={"token": TOKEN}, headers=headers).headers["set-cookie"]
+    assert ("Secure" in cookie) is is_secure
 
 
 def test_routes_of_others_are_served_with_the_same_protection(config: BoardConfig):

@@ -1,6 +1,7 @@
 """The board as a trader meets it, in Chromium."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -342,8 +343,24 @@ def test_the_page_of_a_fixture_shows_markets_and_charts(browser: Browser, url: s
         expect(shown.locator("#charts figure")).to_have_count(2)
         shown.locator("#market").select_option("total_goals")
         expect(shown.locator("#line option")).to_have_count(3)
+        expect(shown.locator("#history-csv")).to_have_attribute(
+            "href", re.compile(r"\?market=total_goals&line=total%3D")
+        )
+        for name in ("history-csv", "history-xlsx", "history-sql", "markets-csv", "markets-xlsx", "markets-sql"):
+            assert httpx.get(f"{url}{shown.locator(f'#{name}').get_attribute('href')}", timeout=30).status_code == 200
         shown.locator("#back").click()
         shown.wait_for_url(f"{url}/?market=total_goals*")
+
+
+def test_the_page_of_a_fixture_that_has_begun_shows_its_history(browser: Browser, url: str, world: World):
+    sr_id = world.sr_ids[4]
+    with world.begun(sr_id), opened(browser, f"{url}/fixture/{sr_id}?market=total_goals&line=total%3D2.5") as shown:
+        expect(shown.locator("#begun")).to_be_visible()
+        expect(shown.locator("#listings li")).to_have_count(0)
+        expect(shown.locator("#all-markets")).to_be_hidden()
+        expect(shown.locator("#charts figure")).to_have_count(2)
+        expect(shown.locator("#line option")).to_have_count(3)
+        expect(shown.locator("#line")).to_have_value("total=2.5")
 
 
 def test_on_a_phone_nothing_is_wider_than_the_screen(browser: Browser, url: str, world: World):

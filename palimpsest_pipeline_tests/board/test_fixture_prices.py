@@ -11,8 +11,8 @@ from palimpsest_pipeline.board.price_grid import Market, PlatformColumn
 
 COLUMNS = [PlatformColumn("betpawa", "BetPawa"), PlatformColumn("sportybet", "SportyBet")]
 MARKETS = {
-    "total_goals": Market("total_goals", "Totals", "football", "total", ("over", "under"), ("Over", "Under")),
-    "scorer": Market("scorer", "Scorer", "football", "player", (), ()),
+    "total_goals": Market("total_goals", "Totals", "football", ("over", "under"), ("Over", "Under")),
+    "scorer": Market("scorer", "Scorer", "football", (), ()),
 }
 
 
@@ -20,7 +20,7 @@ def lines(
     changes: list[tuple], unseen: Sequence[tuple] = (), answers: dict[str, float | None] | None = None
 ) -> dict[int, dict]:
     """The lines of the only outcome, by place of the platform."""
-    (outcome,) = build_history(changes, unseen, answers or {}, COLUMNS, 1000.0)["outcomes"]
+    (outcome,) = build_history(changes, unseen, answers or {}, COLUMNS)["outcomes"]
     return {line["place"]: line for line in outcome["lines"]}
 
 
@@ -41,27 +41,36 @@ def test_the_last_value_holds_until_the_last_answer():
 def test_nothing_is_drawn_while_a_platform_was_not_looked_at():
     found = lines([change(10, 2.0), change(50, 2.2)], [("betpawa", 20.0, 40.0)], {"betpawa": 60.0})
     assert found[0] == {"place": 0, "at": [10, 20, 40, 50, 60], "values": [2.0, 0.0, 2.0, 2.2, 2.2]}
-    unended = lines([change(10, 2.0)], [("betpawa", 20.0, None)])
-    assert unended[0]["values"][1] == 0.0
+    unended = lines([change(10, 2.0)], [("betpawa", 20.0, None)], {"betpawa": 15.0})
+    assert unended[0] == {"place": 0, "at": [10, 20], "values": [2.0, 0.0]}
     other = lines([change(10, 2.0)], [("sportybet", 5.0, 40.0)], {"betpawa": 60.0})
     assert other[0]["values"] == [2.0, 2.0]
 
 
 def test_platforms_that_are_not_shown_have_no_line():
-    assert build_history([change(10, 2.0, platform="gone")], [], {}, COLUMNS, 1000.0) == {"outcomes": []}
+    assert build_history([change(10, 2.0, platform="gone")], [], {}, COLUMNS) == {"outcomes": []}
 
 
 @given(
     st.lists(
         st.tuples(st.integers(0, 500), st.floats(1.01, 50)), min_size=1, max_size=20, unique_by=lambda step: step[0]
     ),
-    st.lists(st.tuples(st.integers(0, 500), st.integers(1, 100)), max_size=4),
+    st.lists(st.tuples(st.integers(0, 500), st.one_of(st.none(), st.integers(1, 100))), max_size=4),
 )
-def test_instants_always_rise_and_a_gap_is_always_empty(steps: list[tuple[int, float]], gaps: list[tuple[int, int]]):
+def test_at_each_instant_the_line_has_the_price_or_in_a_gap_nothing(
+    steps: list[tuple[int, float]], gaps: list[tuple[int, int | None]]
+):
     changes = [change(float(at), odds) for at, odds in sorted(steps)]
-    line = lines(changes, [("betpawa", float(at), float(at + took)) for at, took in sorted(gaps)])[0]
+    unseen = [("betpawa", float(at), None if took is None else float(at + took)) for at, took in sorted(gaps, key=str)]
+    line = lines(changes, unseen)[0]
     assert all(before < after for before, after in pairwise(line["at"]))
     assert len(line["at"]) == len(line["values"])
+    for instant in range(610):
+        expected = next((odds for at, odds in sorted(steps, reverse=True) if at <= instant), 0.0)
+        if any(at <= instant and (took is None or instant < at + took) for at, took in gaps):
+            expected = 0.0
+        found = next((v for at, v in zip(line["at"][::-1], line["values"][::-1], strict=True) if at <= instant), 0.0)
+        assert found == expected, instant
 
 
 def test_markets_come_in_order_with_the_prices_of_every_platform():
@@ -72,8 +81,8 @@ def test_markets_come_in_order_with_the_prices_of_every_platform():
         (1, "betpawa", "scorer", "", "Salah", "offered", [3000], 0, None, 0.0, 0.0),
         (1, "unknown", "total_goals", "total=2.5", None, "offered", [2000, 1700], 0, None, 0.0, 0.0),
     ]
-    ranks = [("total_goals", "total=2.5", "over", True, False, 1, 1, "betpawa")]
-    found = build_markets(MARKETS, offers, ranks, {}, COLUMNS)
+    ranks = [("total_goals", "total=2.5", "over", True, 1, 1, "betpawa")]
+    found = build_markets(MARKETS, offers, ranks, COLUMNS)
     assert [(entry["market"], entry["line"]) for entry in found] == [
         ("total_goals", "total=2.5"),
         ("total_goals", "total=10.5"),

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from palimpsest_pipeline.board.news_feed import MAX_KEPT_NEWS, NewsFeed
-from palimpsest_pipeline.storage.marts.changed_fixtures import parse_payload
+from palimpsest_pipeline.storage.marts.changed_fixtures import ANY_FIXTURE, parse_payload
 
 
 async def test_a_page_gets_everything_since_its_token():
@@ -55,3 +55,7 @@ async def test_a_stream_yields_news_as_they_come_and_ends_with_the_feed():
 
 def test_a_strange_payload_names_no_fixture():
     assert parse_payload("1,2,x,,-3,٤") == {1, 2}
+
+
+def test_news_of_any_fixture_names_none():
+    assert parse_payload(ANY_FIXTURE) is None

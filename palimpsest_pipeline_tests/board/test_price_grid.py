@@ -24,17 +24,21 @@ from palimpsest_pipeline.board.table_query import HomeFilter, MoveWindow, SortOr
 from palimpsest_pipeline.storage.marts.board_reader import MarketRows
 
 NOW_S = 1_790_000_000.0
-RESULT = Market("match_result", "1X2 - FT", "football", "none", ("home", "draw", "away"), ("1", "X", "2"))
+RESULT = Market("match_result", "1X2 - FT", "football", ("home", "draw", "away"), ("1", "X", "2"))
 HOME, OTHER, THIRD = "betpawa", "sportybet", "bet9ja"
 QUERY = TableQuery("match_result")
 OFFER = Offer("offered", (2000, 3000, 4000), 0, 0.05, NOW_S - 60, NOW_S - 7200)
 COLUMN = PlatformColumn(OTHER, "SportyBet", "https://bookmaker.example/event/{external_id}")
 
 
-def make_world(*fixtures: dict[str, Any]) -> tuple[FixtureBook, PriceGrid]:
-    """Fixtures from 1 on; `odds` maps a platform to its prices, `ranks` an outcome to the mart's row about home."""
-    book, grid = FixtureBook(), PriceGrid(RESULT, "", HOME)
-    rows, listings, offers, ranks = [], [], [], []
+def make_rows(*fixtures: dict[str, Any]) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]], MarketRows]:
+    """Rows of fixtures from 1 on, of their listings, and of a market.
+
+    `odds` maps a platform to its prices, `ranks` an outcome to the mart's row about home; `changes` are platform,
+    instant and prices.
+    """
+    rows, listings = [], []
+    market = MarketRows([], [], [])
     for sr_id, fixture in enumerate(fixtures, start=1):
         kickoff_s = int(NOW_S + 60 * fixture.get("minutes", 60))
         names = (fixture.get("home", f"Home {sr_id}"), fixture.get("away", "Away"))
@@ -42,11 +46,22 @@ def make_world(*fixtures: dict[str, Any]) -> tuple[FixtureBook, PriceGrid]:
         for platform, prices in fixture.get("odds", {}).items():
             listings.append((sr_id, platform, "5", NOW_S - 60, None, platform != HOME, NOW_S - 60))
             changed_s = fixture.get("changed_s", NOW_S - 7200)
-            offers.append((sr_id, platform, "match_result", "", None, "offered", prices, 0, 0.05, changed_s, changed_s))
+            market.offers.append(
+                (sr_id, platform, "match_result", "", None, "offered", prices, 0, 0.05, changed_s, changed_s)
+            )
         for outcome, (is_best, rank, n) in fixture.get("ranks", {}).items():
-            ranks.append((sr_id, outcome, is_best, False, rank, n, HOME if is_best else OTHER))
+            market.ranks.append((sr_id, outcome, is_best, rank, n, HOME if is_best else OTHER))
+        for platform, changed_s, prices in fixture.get("changes", ()):
+            market.changes.append((sr_id, platform, None, changed_s, prices))
+    return rows, listings, market
+
+
+def make_world(*fixtures: dict[str, Any]) -> tuple[FixtureBook, PriceGrid]:
+    """The fixtures of `make_rows` in memory."""
+    book, grid = FixtureBook(), PriceGrid(RESULT, "", HOME)
+    rows, listings, market = make_rows(*fixtures)
     book.replace(rows, listings)
-    grid.replace(MarketRows(offers, ranks, []))
+    grid.replace(market)
     return book, grid
 
 
@@ -56,6 +71,14 @@ def select(world: tuple[FixtureBook, PriceGrid], **query: Any) -> list[int]:
 
 def test_fixtures_come_by_kickoff_and_those_that_have_begun_do_not():
     assert select(make_world({"minutes": 90}, {"minutes": 30}, {"minutes": -1}, {"minutes": 0})) == [2, 1]
+
+
+def test_a_fixture_that_has_begun_counts_nowhere_while_it_is_still_in_the_book():
+    book, _ = make_world({"minutes": 90, "odds": {HOME: (2000, 3000, 4000)}}, {"minutes": -1})
+    book.replace([(2, NOW_S - 60, "A", "B", "sr:9", "Cup", "Spain")], [(2, HOME, "5", NOW_S, None, True, NOW_S)], [2])
+    assert [row.sr_id for row in book.list_upcoming(NOW_S)] == [1]
+    assert book.find_as_of(NOW_S) == NOW_S - 60
+    assert book.find_as_of(NOW_S + 7200) is None
 
 
 def test_filters_of_kickoff_country_tournament_and_words():
@@ -159,32 +182,50 @@ def test_lines_of_single_outcomes_are_one_offer():
     assert [offer.is_active(place) for place in range(3)] == [False, False, True]
 
 
+def draw_fixture(draw: random.Random) -> dict[str, Any]:
+    """A fixture on one or two platforms, with ranks of home and changes of prices, or with neither."""
+
+    def draw_prices() -> tuple[int, ...]:
+        return tuple(draw.randrange(1100, 9000) for _ in range(3))
+
+    platforms = draw.sample((HOME, OTHER), draw.randrange(1, 3))
+    return {
+        "minutes": draw.randrange(1, 500),
+        "odds": {platform: draw_prices() for platform in platforms},
+        "changed_s": NOW_S - draw.randrange(1, 7200),
+        "ranks": {key: (draw.random() < 0.5, 1, 1) for key in RESULT.outcome_keys if draw.random() < 0.5},
+        "changes": [
+            (platform, NOW_S - 60 * minutes, draw_prices())
+            for platform in platforms
+            for minutes in sorted(draw.sample(range(60), draw.randrange(3)), reverse=True)
+        ],
+    }
+
+
 @given(st.integers(0, 2**32), st.integers(1, 12))
 def test_replacing_a_part_gives_what_reading_everything_gives(seed: int, size: int):
     draw = random.Random(seed)
-    fixtures = [
-        {
-            "minutes": draw.randrange(1, 500),
-            "odds": {p: tuple(draw.randrange(1100, 9000) for _ in range(3)) for p in (HOME, OTHER)},
-        }
-        for _ in range(size)
-    ]
-    changed = [{**each, "minutes": draw.randrange(1, 500)} if draw.random() < 0.5 else each for each in fixtures]
+    fixtures = [draw_fixture(draw) for _ in range(size)]
+    changed = [draw_fixture(draw) if draw.random() < 0.5 else each for each in fixtures]
     (book, grid), (whole_book, whole_grid) = make_world(*fixtures), make_world(*changed)
+    for sr_id in range(1, size + 1):
+        grid.compute_off(sr_id, book.listings[sr_id])  # its results must not outlive the prices
     only = [sr_id for sr_id in range(1, size + 1) if changed[sr_id - 1] is not fixtures[sr_id - 1]]
-    as_row = [
-        (f.sr_id, f.kickoff_s, f.home_team, f.away_team, f.tournament_key, f.tournament, f.country)
-        for sr_id in only
-        if (f := whole_book.fixtures[sr_id])
-    ]
-    listings = [
-        (sr_id, p, each.external_id, each.answered_s, each.dropped_s, each.comparable, each.as_of_s)
-        for sr_id in only
-        for p, each in whole_book.listings[sr_id].items()
-    ]
-    book.replace(as_row, listings, only)
+    fixture_rows, listings, rows = make_rows(*changed)
+    book.replace(*(take(part, only) for part in (fixture_rows, listings)), only)
+    grid.replace(MarketRows(*(take(part, only) for part in (rows.offers, rows.ranks, rows.changes))), only)
     assert (book.fixtures, book.listings) == (whole_book.fixtures, whole_book.listings)
-    assert select((book, grid)) == select((whole_book, whole_grid))
+    assert (grid.offers, grid.ranks) == (whole_grid.offers, whole_grid.ranks)
+    for sr_id in range(1, size + 1):
+        assert grid.compute_off(sr_id, book.listings[sr_id]) == whole_grid.compute_off(
+            sr_id, whole_book.listings[sr_id]
+        )
+    for query in ({}, {"sort": SortOrder.OFF}, {"home": HomeFilter.BEST}, {"move_window": MoveWindow.QUARTER}):
+        assert select((book, grid), **query) == select((whole_book, whole_grid), **query)
+
+
+def take(rows: list[tuple[Any, ...]], sr_ids: list[int]) -> list[tuple[Any, ...]]:
+    return [row for row in rows if row[0] in sr_ids]
 
 
 def test_a_fold_has_no_accents_and_no_case():

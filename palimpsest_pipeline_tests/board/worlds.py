@@ -4,7 +4,8 @@ Each fixture has a fate, by its number: some are not at home, some suspended, wi
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -79,6 +80,28 @@ class World:
         derive_prices(self.pipeline, list(sr_ids))
         return seen_at
 
+    @contextmanager
+    def begun(self, sr_id: int) -> Iterator[None]:
+        """The fixture has begun ten minutes ago; the marts still have it, as until the next cycle."""
+        statements = (
+            b"update core.fixtures set effective_kickoff = %s where sr_id = %s",
+            b"update mart.compared_listing set kickoff_at = %s where sr_id = %s",
+        )
+
+        def write(kickoff: datetime) -> None:
+            with self.pipeline.connect() as conn:
+                for statement in statements:
+                    conn.execute(statement, [kickoff, sr_id])
+
+        with self.pipeline.connect() as conn:
+            row = conn.execute("select effective_kickoff from core.fixtures where sr_id = %s", [sr_id]).fetchone()
+        assert row is not None
+        write(datetime.now(UTC) - timedelta(minutes=10))
+        try:
+            yield
+        finally:
+            write(row[0])
+
 
 def _answer(conn: psycopg.Connection, listings: Sequence[int], at: datetime) -> None:
     insert(conn, "core.captures", *({"listing_id": listing, "observed_at": at, "cycle_id": 2} for listing in listings))
@@ -105,6 +128,8 @@ def write_world(pipeline: Pipeline, size: int = 60, seed: int = 1, *, names: Seq
     ids: list[dict[str, Any]] = []
     with pipeline.connect() as conn:
         pipeline.record_platforms(conn, PLATFORMS)
+        # Views that tell home from competitors take home from the newest cycle.
+        insert(conn, "core.cycles", {"cycle_id": 1, "home_platform": PLATFORMS[0], "partition_hour": now, "as_of": now})
         conn.commit()
         partitions.ensure_partitions(
             conn, [(now - timedelta(days=1)).date(), now.date(), (now + timedelta(days=1)).date()]

@@ -43,7 +43,7 @@ begin
             select q.sr_id, q.platform::text as platform, q.answered_at, e.listing_id
             from mart.compared_listing q
             join core.event_listings e on e.fixture_sr_id = q.sr_id and e.platform = q.platform::text and e.is_primary
-            where q.sr_id = any(fixtures) and q.kickoff_at > now()
+            where q.sr_id = any(fixtures) and q.kickoff_at > now() and q.dropped_at is null
         ) q
         cross join lateral (select * from core.current_markets m where m.listing_id = q.listing_id offset 0) c
         cross join lateral (select n.market_id, n.specifier, n.outcome from ops.market_lines n where n.line_id = c.line_id offset 0) l
@@ -64,7 +64,7 @@ begin
             select q.sr_id, q.platform::text as platform, q.answered_at, e.listing_id
             from mart.compared_listing q
             join core.event_listings e on e.fixture_sr_id = q.sr_id and e.platform = q.platform::text and e.is_primary
-            where q.kickoff_at > now() and (fixtures is null or q.sr_id = any(fixtures))
+            where q.kickoff_at > now() and q.dropped_at is null and (fixtures is null or q.sr_id = any(fixtures))
         ) q
         cross join (
             select
@@ -86,4 +86,4 @@ begin
 end
 $$;
 
-comment on function palimpsest.offers_now is 'Current state and prices of a market on every platform that lists the fixture, whether home lists it or not. market_key: the market, null for all markets of the given fixtures; specifier: one line, null for all; fixtures: SportRadar ids, null for all fixtures. Only fixtures that have not begun. One row per fixture, platform and line. odds_milli: decimal odds x 1000 by the outcome''s position in the vocabulary, null without a price; outcome_key: the outcome of a line with a single one, otherwise null; off_mask: bit i-1 is set when outcome i cannot be backed; state: offered, suspended, no_price, or withdrawn: the last answer lacks the market; margin: null unless all outcomes of the market can be backed; changed_at: time of the answer that last changed state or prices; state_since: time of the answer that began the state; last_confirmed_at: the platform''s last answer about the fixture.';
+comment on function palimpsest.offers_now is 'Current state and prices of a market on every platform that lists the fixture, whether home lists it or not. market_key: the market, null for all markets of the given fixtures; specifier: one line, null for all; fixtures: SportRadar ids, null for all fixtures. Only fixtures that have not begun, and only listings that complete discoveries do not lack. One row per fixture, platform and line. odds_milli: decimal odds x 1000 by the outcome''s position in the vocabulary, null without a price; outcome_key: the outcome of a line with a single one, otherwise null; off_mask: bit i-1 is set when outcome i cannot be backed; state: offered, suspended, no_price, or withdrawn: the last answer lacks the market; margin: null unless all outcomes of the market can be backed; changed_at: time of the answer that last changed state or prices; state_since: time of the answer that began the state; last_confirmed_at: the platform''s last answer about the fixture.';

@@ -39,6 +39,8 @@ function FixturePage() {
     const left = data.kickoff - nowS();
     $('facts').textContent = [[data.country, data.tournament].filter(Boolean).join(', '), `kickoff ${moment(data.kickoff)} ${zone}`,
       left > 0 ? `in ${duration(left)}` : 'has begun', `SportRadar ${data.id}`].join(' · ');
+    $('begun').hidden = !data.begun;
+    $('all-markets').hidden = data.begun; // the present offers of a fixture that has begun are not known
     $('listings').replaceChildren(...data.cells.map((cell, p) => {
       const words = cell.state === 'no_market' ? 'listed' : PLAIN_WORDS[cell.state] || STATE_WORDS[cell.state] || 'listed';
       return make('li', { class: p === 0 ? 'is-home' : null, 'data-state': cell.state }, make('strong', {}, data.platforms[p].name),
@@ -93,7 +95,7 @@ function FixturePage() {
     const outcomes = history.outcomes.filter(({ lines }) => lines.length);
     const instants = outcomes.flatMap(({ lines }) => lines.flatMap(({ at }) => at));
     const span = Math.max(...instants) - Math.min(...instants);
-    const showsKickoff = data.kickoff - Math.max(...instants) <= KICKOFF_SHARE * span && data.kickoff >= Math.min(...instants);
+    const showsKickoff = data.begun || (data.kickoff - Math.max(...instants) <= KICKOFF_SHARE * span && data.kickoff >= Math.min(...instants));
     const order = new Map((entry?.outcomes || []).map(({ key }, o) => [key, o]));
     charts = outcomes.sort((a, b) => (order.get(a.key) ?? 99) - (order.get(b.key) ?? 99)).map(({ name, lines }) => {
       const x = [...new Set([...lines.flatMap(({ at }) => at), ...(showsKickoff ? [data.kickoff] : [])])].sort((a, b) => a - b);
@@ -114,8 +116,10 @@ function FixturePage() {
     const number = ++historyRequest;
     const market = $('market').value;
     writeUrl();
-    if (!market) { clearCharts(); $('charts').replaceChildren(make('p', { class: 'empty' }, 'No platform has a price of this fixture.')); return; }
-    const answer = await ask(`/api/fixture/${id}/history?${new URLSearchParams({ market, line: $('line').value })}`);
+    if (!market) { clearCharts(); $('charts').replaceChildren(make('p', { class: 'empty' }, data.begun ? 'The history has no price of this fixture.' : 'No platform has a price of this fixture.')); return; }
+    const query = new URLSearchParams({ market, line: $('line').value });
+    for (const suffix of ['csv', 'xlsx', 'sql']) $(`history-${suffix}`).href = `/fixture/${id}/history.${suffix}?${query}`;
+    const answer = await ask(`/api/fixture/${id}/history?${query}`);
     if (number !== historyRequest) return;
     history = answer;
     drawCharts();
@@ -185,9 +189,13 @@ function FixturePage() {
       $('search').focus();
     });
     readMarketFilter();
+    for (const suffix of ['csv', 'xlsx', 'sql']) $(`markets-${suffix}`).href = `/fixture/${id}/markets.${suffix}`;
     await load();
     news = News(data?.token ?? '', (ids) => { if (ids === null || ids.includes(id)) load(); });
-    setInterval(() => refreshAges(document), 5000);
+    setInterval(() => {
+      refreshAges(document);
+      if (data && !data.begun && data.kickoff <= nowS()) load();
+    }, 5000);
     document.documentElement.dataset.ready = 'yes';
   }
   return { begin };

@@ -160,6 +160,14 @@ def read_open_odds_alerts(source: Source) -> Samples:
     return {metrics.OPEN_ODDS_ALERTS: [Sample(n, labels) for labels, n in counts.items()]}
 
 
+def read_waiting_messages(source: Source) -> Samples:
+    n_waiting, oldest_age_s = pipeline_figures.read_waiting_messages(source.conn)
+    return {
+        metrics.WAITING_MESSAGES: [Sample(n_waiting)],
+        metrics.OLDEST_MESSAGE_AGE: [] if oldest_age_s is None else [Sample(oldest_age_s)],
+    }
+
+
 def read_home_disk(source: Source) -> Samples:
     usage = shutil.disk_usage(source.pipeline.settings.home)
     return {metrics.HOME_FREE: [Sample(usage.free)], metrics.HOME_SIZE: [Sample(usage.total)]}
@@ -187,6 +195,7 @@ READERS: Final[Readers] = {
     read_runs: (metrics.RUNS,),
     read_open_alerts: (metrics.OPEN_ALERTS,),
     read_open_odds_alerts: (metrics.OPEN_ODDS_ALERTS,),
+    read_waiting_messages: (metrics.WAITING_MESSAGES, metrics.OLDEST_MESSAGE_AGE),
     read_home_disk: (metrics.HOME_FREE, metrics.HOME_SIZE),
     read_database_size: (metrics.DATABASE_SIZE,),
 }
@@ -209,7 +218,8 @@ class MetricReader:
     ) -> None:
         self._pipeline, self._instance = pipeline, instance
         self._connect, self._readers = connect or pipeline.connect, readers
-        self._logged: set[tuple[str, str]] = set()
+        self._failures: dict[str, str] = {}
+        """The class of the last error by subject, while it cannot be read."""
 
     def read_values(self) -> MetricValues:
         """Return the values at the present time. Raises nothing that a reader raises."""
@@ -224,6 +234,8 @@ class MetricReader:
             except Exception as error:  # noqa: BLE001 - one figure that cannot be read must not hide the others
                 failed |= {metric.name for metric in expected}
                 self._log_once(expected[0].name, error)
+            else:
+                self._failures.pop(expected[0].name, None)
         if conn is not None:
             conn.close()
         samples[metrics.READ_DURATION.name] = [Sample(time.perf_counter() - began)]
@@ -231,18 +243,22 @@ class MetricReader:
 
     def _open_connection(self) -> psycopg.Connection | None:
         """Return a connection; None when the database cannot be reached."""
+        conn = None
         try:
             conn = self._connect()
             conn.autocommit = True
             conn.execute(SESSION_SQL)
         except (psycopg.Error, DatabaseUnreachable, DatabaseUrlError) as error:
+            if conn is not None:
+                conn.close()
             self._log_once("the database", error)
             return None
+        self._failures.pop("the database", None)
         return conn
 
     def _log_once(self, subject: str, error: Exception) -> None:
-        """Log the first line of the error, once for each subject and class of error."""
-        if (subject, type(error).__name__) not in self._logged:
-            self._logged.add((subject, type(error).__name__))
+        """Log the first line of the error, unless the subject's last reading failed with the same class of error."""
+        if self._failures.get(subject) != type(error).__name__:
+            self._failures[subject] = type(error).__name__
             message = str(error).partition("\n")[0]
             log.warning("%s cannot be read: %s: %s", subject, type(error).__name__, message)

@@ -3,7 +3,6 @@
 Imports no Dagster; only the names of its commands are used.
 """
 
-import math
 import os
 import subprocess
 import sys
@@ -34,8 +33,8 @@ DEATHS_WINDOW_S: Final = 300.0
 TAIL_BYTES: Final = 8192
 TAIL_LINES: Final = 3
 
-OPTIONAL_CHILDREN: Final = frozenset({BOARD})
-"""Children without which the pipeline works. When one dies again and again, the others go on."""
+OPTIONAL_CHILDREN: Final = frozenset({BOARD, SENDER})
+"""Children without which the pipeline works. One that dies again and again is restarted with the longest pause."""
 
 Say = Callable[[str], None]
 
@@ -116,7 +115,6 @@ class ChildProcesses:
         """Start the children that have not started or have died, once their pause is over.
 
         Return the new processes by name. Raises ServeError when a child dies again and again, unless it is optional.
-        The sender is started again without end, the board stays down.
         """
         now, started = time.monotonic(), {}
         for child in self._children:
@@ -124,12 +122,8 @@ class ChildProcesses:
                 child.process = None
                 child.deaths.append(now)
                 pause = compute_pause_s(child.deaths, now)
-                if pause is None and child.name == SENDER:
-                    pause = MAX_PAUSE_S
                 if pause is None and child.name in OPTIONAL_CHILDREN:
-                    child.due_at_s = math.inf
-                    self._say(f"the {child.name} died {MAX_DEATHS} times, and stays down: {self._quote_log(child)}")
-                    continue
+                    pause = MAX_PAUSE_S
                 if pause is None:
                     raise ServeError(
                         f"the {child.name} died {MAX_DEATHS} times in {DEATHS_WINDOW_S / 60:.0f} minutes: "

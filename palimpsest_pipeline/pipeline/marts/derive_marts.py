@@ -28,7 +28,8 @@ from palimpsest_pipeline.metrics.coverage.run_quality import ANSWERS_SCHEMA
 from palimpsest_pipeline.storage.catalog import universe
 from palimpsest_pipeline.storage.derivation import derived_products
 from palimpsest_pipeline.storage.ledger import rejected_answers
-from palimpsest_pipeline.storage.marts import cycle_marts, mapping_ledger, mart_reader, quality_inputs
+from palimpsest_pipeline.storage.marts import board_reader, cycle_marts, mapping_ledger, mart_reader, quality_inputs
+from palimpsest_pipeline.storage.marts.changed_fixtures import notify_readers_of_all
 from palimpsest_pipeline.storage.odds import book_sizes
 from palimpsest_pipeline.storage.push.sources import COVERAGE
 
@@ -81,8 +82,10 @@ def derive_coverage(pipeline: Pipeline, conn: psycopg.Connection, manifest: Mani
     """Write the three coverage tables of one cycle, all from one read so that their sums agree.
 
     A later cycle uses this cycle's discovery where its own is incomplete. So coverage of these later cycles becomes due
-    again.
+    again. The board learns when other platforms than before have listings that nobody knows: prices may not be derived
+    again for a long time.
     """
+    unseen_before = board_reader.read_unseen_platforms(conn)
     coverage_universe = read_universe(pipeline, conn, manifest)
     rates = build_match_rate_platform(
         coverage_universe,
@@ -105,6 +108,8 @@ def derive_coverage(pipeline: Pipeline, conn: psycopg.Connection, manifest: Mani
             frame.with_columns(mapping_version=pl.lit(pipeline.vocabulary.version)),
         )
     derived_products.mark_carrying_cycles_due(conn, COVERAGE_PRODUCT, manifest.cycle_id, universe.CARRY_LIMIT)
+    if board_reader.read_unseen_platforms(conn) != unseen_before:
+        notify_readers_of_all(conn)
     refresh_rules(pipeline)
     enqueue_events(pipeline, conn, COVERAGE.terms.name, [manifest.cycle_id])
     return written

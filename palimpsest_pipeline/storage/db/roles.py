@@ -14,6 +14,7 @@ from palimpsest_pipeline.domain.errors import PalimpsestError
 
 from .locks import AdvisoryLock
 from .revisions import sql_dir
+from .write_rights import find_write_rights
 
 ANALYST: Final = "palimpsest_analyst"
 SENDER: Final = "palimpsest_sender"
@@ -61,21 +62,10 @@ MAY_LOCK_SQL: Final = """
     )
 """
 EXCESS_RIGHTS_SQL: Final = """
-with analyst as (select oid, rolsuper or rolcreaterole or rolcreatedb or rolbypassrls as powerful from pg_roles
-    where rolname = %(analyst)s)
-select 'it has rights over the server' from analyst where powerful
-union all
-select 'it may make objects in the schema ' || n.nspname from analyst a cross join pg_namespace n
-where has_schema_privilege(a.oid, n.oid, 'create')
-union all
+with analyst as (select oid from pg_roles where rolname = %(role)s)
 select 'it may use the schema ' || n.nspname
 from analyst a cross join pg_namespace n where n.nspname in ('core', 'ops')
     and has_schema_privilege(a.oid, n.oid, 'usage')
-union all
-select 'it may write to ' || n.nspname || '.' || c.relname
-from analyst a cross join pg_class c join pg_namespace n on n.oid = c.relnamespace
-where n.nspname in ('ops', 'core', 'mart', 'palimpsest') and c.relkind in ('r', 'p', 'v')
-    and has_table_privilege(a.oid, c.oid, 'insert, update, delete, truncate')
 union all
 select 'it may make temporary tables in the database ' || d.datname
 from analyst a cross join pg_database d where d.datname = current_database()
@@ -89,6 +79,7 @@ select 'it may enter the database ' || d.datname
 from analyst a cross join pg_database d where d.datname = any(%(closed)s)
     and has_database_privilege(a.oid, d.oid, 'connect')
 """
+"""Selects the other rights that analysts must not have. On foreign servers some of them are everybody's."""
 
 
 class RoleMissing(PalimpsestError, RuntimeError):
@@ -178,13 +169,8 @@ def find_excess_rights(conn: psycopg.Connection, closed_databases: Sequence[str]
     `closed_databases` are databases to which the role must not connect. Advisory locks are not included (see
     `may_lock`), because on foreign servers everybody may use them.
     """
-    return [
-        sentence
-        for (sentence,) in conn.execute(
-            EXCESS_RIGHTS_SQL,
-            {"analyst": ANALYST, "closed": list(closed_databases), "large_objects": list(LARGE_OBJECT_FUNCTIONS)},
-        )
-    ]
+    values = {"role": ANALYST, "closed": list(closed_databases), "large_objects": list(LARGE_OBJECT_FUNCTIONS)}
+    return [*find_write_rights(conn, ANALYST), *(sentence for (sentence,) in conn.execute(EXCESS_RIGHTS_SQL, values))]
 
 
 def may_lock(conn: psycopg.Connection) -> bool:

@@ -78,6 +78,12 @@ OPEN_ODDS_ALERTS_SQL: Final = """
     group by a.severity, a.alert_type order by a.severity, a.alert_type
 """
 
+# The sender and the derivation write instants by the clock of the database, so the age is measured by it.
+WAITING_MESSAGES_SQL: Final = """
+    select count(*), extract(epoch from clock_timestamp() - min(created_at))::float8
+    from ops.push_outbox where state = 'pending'
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class LastCycle:
@@ -139,6 +145,13 @@ def count_open_odds_alerts(conn: psycopg.Connection, now: datetime) -> dict[tupl
     """
     rows: Sequence[tuple[str, str, int]] = conn.execute(OPEN_ODDS_ALERTS_SQL, {"now": now}).fetchall()
     return {(severity, alert_type): n for severity, alert_type, n in rows}
+
+
+def read_waiting_messages(conn: psycopg.Connection) -> tuple[int, float | None]:
+    """Return the number of messages to traders that wait for delivery, and the age of the oldest in seconds."""
+    row = conn.execute(WAITING_MESSAGES_SQL).fetchone()
+    assert row is not None
+    return row[0], row[1]
 
 
 def read_database_bytes(conn: psycopg.Connection) -> int:

@@ -9,7 +9,8 @@ from typing import Final
 import psycopg
 
 CHANNEL: Final = "palimpsest_fixtures"
-"""Channel of the notifications. The payload is a list of SportRadar ids, separated by commas."""
+"""Channel of the notifications. The payload is a list of SportRadar ids, separated by commas, or `ANY_FIXTURE`."""
+ANY_FIXTURE: Final = "any"
 MAX_PAYLOAD_BYTES: Final = 7_900
 """Postgres refuses payloads of 8,000 bytes and more."""
 
@@ -25,6 +26,13 @@ def notify_readers(conn: psycopg.Connection, sr_ids: Sequence[int]) -> None:
             payload = f"{payload},{sr_id}" if payload else sr_id
 
 
-def parse_payload(payload: str) -> set[int]:
-    """Return the SportRadar ids of a notification; none for text that is no list of ids."""
+def notify_readers_of_all(conn: psycopg.Connection) -> None:
+    """Tell listeners that any fixture may be shown differently after the transaction of `conn`."""
+    conn.execute("select pg_notify(%s, %s)", [CHANNEL, ANY_FIXTURE])
+
+
+def parse_payload(payload: str) -> set[int] | None:
+    """Return the SportRadar ids of a notification; None for any fixture, none for text that is no list of ids."""
+    if payload == ANY_FIXTURE:
+        return None
     return {int(sr_id) for sr_id in payload.split(",") if sr_id.isascii() and sr_id.isdigit()}

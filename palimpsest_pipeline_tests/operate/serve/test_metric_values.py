@@ -1,7 +1,7 @@
 """The metrics of a real derived world are what its ledger and its tables say, and a failure costs one metric."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -38,7 +38,7 @@ NEED_A_CYCLE = {
     metrics.STORED_LISTINGS,
     metrics.MAPPED_RATE,
 }
-SOMETIMES_ABSENT = {metrics.OLDEST_DUE_AGE, metrics.KICKOFF_SLOTS}
+SOMETIMES_ABSENT = {metrics.OLDEST_DUE_AGE, metrics.KICKOFF_SLOTS, metrics.OLDEST_MESSAGE_AGE}
 NEED_NO_DATABASE = {
     metrics.BUILD_INFO,
     metrics.ACTIVE_PLATFORM,
@@ -247,6 +247,31 @@ def test_alerts_to_traders_are_those_of_the_view(world: Pipeline):
     assert set(read_page(world)[metrics.OPEN_ODDS_ALERTS.name].values()) == {0}
 
 
+def test_waiting_messages_are_counted_with_the_age_of_the_oldest(world: Pipeline):
+    assert read_page(world)[metrics.WAITING_MESSAGES.name] == {(): 0}
+    written_at = datetime.now(UTC) - timedelta(minutes=10)
+    with world.connect() as conn:
+        insert(
+            conn,
+            "ops.push_outbox",
+            *(
+                {"message_seq": n, "message_id": str(n), "rule": "moves", "state": state, "created_at": at}
+                for n, (state, at) in enumerate(
+                    [
+                        ("pending", written_at),
+                        ("pending", written_at + timedelta(minutes=5)),
+                        ("delivered", written_at - timedelta(days=1)),
+                        ("failed", written_at - timedelta(days=1)),
+                    ],
+                    start=1,
+                )
+            ),
+        )
+    page = read_page(world)
+    assert page[metrics.WAITING_MESSAGES.name] == {(): 2}
+    assert page[metrics.OLDEST_MESSAGE_AGE.name][()] == pytest.approx(600, abs=60)
+
+
 def test_lost_minutes_before_a_kickoff_are_counted(world: Pipeline):
     now = world.clock.now()
     execute(world, "delete from ops.known_kickoffs")
@@ -318,6 +343,28 @@ def test_without_the_database_the_disk_is_still_known(original: Pipeline, caplog
     assert list_failed(page) == {metric.name for metric in METRICS} - {metric.name for metric in NEED_NO_DATABASE}
     assert "secret" not in caplog.text
     assert caplog.text.count("the database cannot be read") == 1
+
+
+def test_each_outage_is_logged_once_and_its_connection_is_closed(original: Pipeline, caplog: pytest.LogCaptureFixture):
+    opened: list[psycopg.Connection] = []
+    is_in_transaction = [False]
+
+    def connect() -> psycopg.Connection:
+        conn = original.connect()
+        opened.append(conn)
+        if is_in_transaction[0]:
+            conn.execute("select 1")  # in a transaction, autocommit cannot be set
+        return conn
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        reader = MetricReader(original, instance, connect)
+        for is_broken in (True, True, False, True, False):
+            is_in_transaction[0] = is_broken
+            page = parse(render_metrics(reader.read_values()))
+            assert (metrics.OPEN_ALERTS.name in list_failed(page)) is is_broken
+    assert caplog.text.count("the database cannot be read") == 2
+    assert caplog.text.count(f"{metrics.OPEN_ALERTS.name} cannot be read") == 2
+    assert all(conn.closed for conn in opened)
 
 
 def test_a_storage_of_dagster_that_cannot_be_read_costs_the_queue_only(

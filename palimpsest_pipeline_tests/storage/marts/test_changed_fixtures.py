@@ -20,7 +20,7 @@ def test_fixtures_are_told_at_the_commit_in_payloads_that_postgres_takes(migrate
         payloads = collect(listener)
         assert len(payloads) == 4
         assert all(len(payload) <= MAX_PAYLOAD_BYTES for payload in payloads)
-        assert [sr_id for payload in payloads for sr_id in sorted(parse_payload(payload))] == list(sr_ids)
+        assert [sr_id for payload in payloads for sr_id in sorted(parse_payload(payload) or ())] == list(sr_ids)
         notify_readers(writer, [7])
         writer.rollback()
         notify_readers(writer, [])
