@@ -180,7 +180,10 @@ def _check_values(
 
 
 def _check_missing_fields(rule: PushRule, terms: SourceTerms) -> Iterator[tuple[list[str], str]]:
-    """Yield a fault for each filter on a field that no event of the rule has, because nothing could match it."""
+    """Yield a fault for each filter on a field that no event of the rule has.
+
+    Nothing could match such a filter.
+    """
     types = rule.types or terms.types
     if rule.severity is not None and not terms.has_severity:
         yield ["severity"], f"events of {terms.name} have no severity"

@@ -1,4 +1,4 @@
-"""The database roles of analysts and the sender on the configured server, and the URLs at which they connect.
+"""The database roles of analysts and of the sender, and the URLs at which they connect.
 
 Belongs here: the databases that the roles may enter. Does not belong here: the tables that the roles may read
 (`sql/grants.sql`), the statements (`storage/db/roles`).
@@ -23,7 +23,7 @@ CONNECTION_PARAMETERS: Final = ("host", "port", "sslmode", "sslrootcert")
 
 
 def grant_analyst_access(pipeline: Pipeline) -> None:
-    """Create or renew the roles on the embedded server; on another server only renew the grants of existing ones.
+    """Create or renew the roles on the embedded server; on another one renew the grants of existing roles.
 
     On a server other than the embedded one only `palimpsest db roles` creates the roles. Every upgrade of the schema
     calls this function.

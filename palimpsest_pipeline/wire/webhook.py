@@ -100,7 +100,10 @@ def extract_host(url: str) -> str:
 
 
 def is_usable_address(url: str) -> bool:
-    """Return whether a request can be sent to a URL: it has http or https, a host name, and a port that exists."""
+    """Return whether a request can be sent to a URL.
+
+    It must have http or https, the name or address of a host, and no port that cannot exist.
+    """
     try:
         parsed = urlsplit(url)
         port, host = parsed.port, parsed.hostname or ""

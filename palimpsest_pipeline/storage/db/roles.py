@@ -168,7 +168,7 @@ def ensure_role(conn: psycopg.Connection) -> None:
 
 
 def grant_reading(conn: psycopg.Connection) -> None:
-    """Grant the existing roles, both or one of them, their rights on the objects of the product in the database.
+    """Grant each existing role its rights on the objects of the product in the database.
 
     The call is safe to repeat; the caller commits.
     """
