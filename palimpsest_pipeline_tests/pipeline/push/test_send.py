@@ -300,9 +300,21 @@ def test_another_address_is_used_at_once_though_the_old_one_has_asked_to_wait(
     with running_sender(database, tmp_path):
         wait_until(lambda: read_states(database, "a")[0][1])
         put_messages(database, "b", [1])
+        times = {read_last_query_time(database)}
+        # After two more readings of the outbox, the sender has looked up the old address for this message.
+        wait_until(lambda: times.add(read_last_query_time(database)) or len(times) > 2)
         (tmp_path / ".env").write_text(f"TEST_WEBHOOK_URL={receiver.base_url}/new\n")
         receiver.wait_for(lambda: receiver.accepted("/new"))
     assert [(each.path, each.message_id) for each in receiver.arrivals] == [("/old", "a-1"), ("/new", "b-1")]
+
+
+def read_last_query_time(database: Database) -> object:
+    """Return when the sender's connection to the outbox last began or ended a statement."""
+    with database.connect() as conn:
+        return conn.execute(
+            "select max(state_change) from pg_stat_activity where usename = 'palimpsest_sender'"
+            " and datname = current_database() and state = 'idle' and query like '%from ops.push_outbox%'"
+        ).fetchone()
 
 
 def point_rule(database: Database, rule: str, variable: str) -> None:
