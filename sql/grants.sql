@@ -1,21 +1,25 @@
--- The rights of palimpsest_analyst in this database: the marts and the analysts' views and functions, including later ones. The owner of the tables
--- runs it, with `palimpsest db upgrade` and `palimpsest db roles`. The role itself is in roles.sql.
-grant usage on schema mart, palimpsest to palimpsest_analyst;
-grant select on all tables in schema mart, palimpsest to palimpsest_analyst;
-grant execute on all functions in schema palimpsest to palimpsest_analyst;
-alter default privileges in schema mart, palimpsest grant select on tables to palimpsest_analyst;
-alter default privileges in schema palimpsest grant execute on functions to palimpsest_analyst;
+-- The rights of the roles in this database. The owner of the tables runs it, with `palimpsest db upgrade` and `palimpsest db roles`. The roles themselves
+-- are in roles.sql. A role that an administrator has not made yet is left out.
+-- palimpsest_analyst: the marts and the analysts' views and functions, including later ones.
 do $$
 begin
+    if not exists (select from pg_roles where rolname = 'palimpsest_analyst') then
+        return;
+    end if;
+    grant usage on schema mart, palimpsest to palimpsest_analyst;
+    grant select on all tables in schema mart, palimpsest to palimpsest_analyst;
+    grant execute on all functions in schema palimpsest to palimpsest_analyst;
+    alter default privileges in schema mart, palimpsest grant select on tables to palimpsest_analyst;
+    alter default privileges in schema palimpsest grant execute on functions to palimpsest_analyst;
     -- A grant by name: the role keeps it when the right of everybody to connect is revoked.
     execute format('grant connect on database %I to palimpsest_analyst', current_database());
 end
 $$;
--- The rights of palimpsest_sender: to read the rules and the outbox, to record deliveries, and to be the only sender. It sees nothing else.
+-- palimpsest_sender: to read the rules and the outbox, to record deliveries, and to be the only sender. It sees nothing else.
 do $$
 begin
     if not exists (select from pg_roles where rolname = 'palimpsest_sender') then
-        return;  -- an administrator has not made the role yet
+        return;
     end if;
     grant usage on schema ops to palimpsest_sender;
     grant select on ops.push_rules, ops.push_outbox to palimpsest_sender;

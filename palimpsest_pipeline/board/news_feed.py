@@ -126,7 +126,7 @@ def wait_for_notifications(
 
 
 def _collect(conn: psycopg.Connection) -> set[int] | None:
-    """Return the ids of the next notifications, None for any fixture; none when there is none for LISTEN_S."""
+    """Return the ids of the next notifications; None for any fixture, none after LISTEN_S without any."""
     payloads = [notification.payload for notification in conn.notifies(timeout=LISTEN_S, stop_after=1)]
     if payloads:
         payloads += [notification.payload for notification in conn.notifies(timeout=SETTLE_S)]

@@ -249,11 +249,12 @@ def serve_until_stopped(
 def up(port: Annotated[int | None, typer.Option(help="Port of the UI.")] = None) -> None:
     """Run the pipeline in the foreground: database, schema, Dagster's servers, daemon, and the board.
 
-    When there are rules for messages to traders, their sender runs too. Scraping is off until `palimpsest cadence on`.
+    When there are rules for messages to traders, their sender runs too; a bad file of rules is named, and the rules in
+    force stay. Scraping is off until `palimpsest cadence on`.
     """
     from palimpsest_pipeline.operate.databases import open_databases, prepare_schema
     from palimpsest_pipeline.operate.serve.service_record import check_not_serving, check_port
-    from palimpsest_pipeline.pipeline.push.rules import apply_rules
+    from palimpsest_pipeline.pipeline.push.rules import prepare_sending
 
     configured = load_settings(**({} if port is None else {"ui_port": port}))
     check_not_serving(configured.home)
@@ -264,7 +265,7 @@ def up(port: Annotated[int | None, typer.Option(help="Port of the UI.")] = None)
         prepare_schema(pipeline)
         close_dead_cycles(pipeline)
         with pipeline.connect() as conn:
-            has_sender = bool(apply_rules(pipeline, conn))
+            has_sender = prepare_sending(pipeline, conn, say)
         serve_until_stopped(configured, {}, Path.cwd(), has_sender=has_sender)
 
 

@@ -120,40 +120,41 @@ def url(
 
 @db_app.command()
 def roles() -> None:
-    """Create the read-only role of analysts, or update its rights.
+    """Create the roles of analysts and of the sender of messages, or update their rights.
 
-    The role reads the marts and the views for analysts. The command also revokes the general rights to create temporary
-    tables and large objects in our database, and to connect to Dagster's. Prints the rights of the role beyond reading
-    that the pipeline's user may not revoke. Exit code 3 when an administrator must revoke some of them.
+    Analysts read the marts and the views for analysts; the sender delivers the messages to traders. The command also
+    revokes the general rights to create temporary tables and large objects in our database, and to connect to
+    Dagster's. Prints the rights of the roles beyond these that the pipeline's user may not revoke. Exit code 3 when an
+    administrator must revoke some of them.
     """
     from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.pipeline.analyst_role import enforce_analyst_access
-    from palimpsest_pipeline.storage.db.roles import ANALYST, may_lock
+    from palimpsest_pipeline.storage.db.roles import ANALYST, RIGHTS, SENDER, may_lock
 
     configured = load_settings()
     with open_databases(configured) as pipeline:
         require_schema(pipeline)
         excess_rights = enforce_analyst_access(pipeline)
         with pipeline.connect() as conn:
-            locks = may_lock(conn)
+            locking_roles = [role for role in RIGHTS if may_lock(conn, role)]
     out.print(
         f"{ANALYST} reads the schemas palimpsest and mart; `palimpsest db url --analyst` has its address",
         highlight=False,
         soft_wrap=True,
     )
     if not configured.is_embedded:
-        say(f"if the server asks for a password, set one: alter role {ANALYST} password '...'")
+        say(f"if the server asks for a password, set one: alter role {ANALYST} password '...'; so for {SENDER}")
     for line in excess_rights:
-        say(f"{ANALYST}: {line}")
-    if locks:
+        say(line)
+    for role in locking_roles:
         say(
-            f"{ANALYST}: it may take advisory locks, which can block the pipeline while its session lasts. A superuser "
+            f"{role}: it may take advisory locks, which can block the pipeline while its session lasts. A superuser "
             "can grant pg_advisory_lock and the similar functions to the pipeline's user by name, and then revoke them "
             "from everybody"
         )
     if excess_rights:
         raise fail(
-            f"{ANALYST} may do more than read: let an administrator of the server revoke these rights. To revoke "
+            "a role may do more than it needs: let an administrator of the server revoke these rights. To revoke "
             "rights of everybody, run `palimpsest db roles` with a superuser's name in PALIMPSEST_DATABASE_URL",
             EXIT_PARTIAL,
         )

@@ -135,7 +135,7 @@ def rules(as_json: JsonOption = False) -> None:
         return
     headings = [
         *((name, False) for name in ("rule", "source", "since", "webhook")),
-        *((name, True) for name in ("pending", "delivered", "failed")),
+        *((name, True) for name in ("pending", "delivered", "failed", "cancelled")),
         *((name, False) for name in ("oldest pending", "last delivered", "last error")),
     ]
     print_table(f"{len(statuses)} rules", headings, [_format_rule(status) for status in statuses])
@@ -199,7 +199,10 @@ def send() -> None:
 def retry(
     rule: Annotated[str, typer.Argument(metavar="RULE", help="The rule that `palimpsest odds-alerts rules` lists.")],
 ) -> None:
-    """Send again the messages of a rule that its receiver refused."""
+    """Send again the messages of a rule in force that its receiver refused.
+
+    They follow the messages of the rule that were sent meanwhile.
+    """
     from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.storage.push import outbox
 
@@ -251,6 +254,7 @@ def _format_rule(status: Any) -> list[Any]:
         status.n_pending,
         status.n_delivered,
         status.n_failed,
+        status.n_cancelled,
         format_instant(status.oldest_pending_at),
         format_instant(status.last_delivered_at),
         status.last_error or "",

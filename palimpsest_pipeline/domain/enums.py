@@ -303,6 +303,8 @@ class PushState(StrEnum):
     DELIVERED = "delivered"
     FAILED = "failed"
     """The receiver refused it, so it is not sent again by itself."""
+    CANCELLED = "cancelled"
+    """Its rule was removed before it was delivered. It is never sent."""
 
 
 class FixtureClass(StrEnum):

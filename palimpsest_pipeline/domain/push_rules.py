@@ -22,6 +22,8 @@ from .toml_lines import KeyLines, find_fault_line
 
 MAX_COOLDOWN_MINUTES: Final = 7 * 24 * 60
 MAX_AGE_MINUTES: Final = 24 * 60
+MAX_MINUTES: Final = 365 * 24 * 60
+"""The limit of all other times. A larger number would overflow the computation of an instant."""
 DEFAULT_AGE_MINUTES: Final = 120
 """With one full cycle per hour, an event is derived at most an hour and a half after it began."""
 NAME_PATTERN: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
@@ -30,7 +32,9 @@ _PLACE_PATTERN: Final = re.compile(r" - at `\$\.?([^`]*)`$")
 _UNKNOWN_FIELD_PATTERN: Final = re.compile(r"unknown field `([^`]+)`")
 _MISSING_FIELD_PATTERN: Final = re.compile(r"missing required field `([^`]+)`")
 
-Minutes = Annotated[float, msgspec.Meta(ge=0)]
+Minutes = Annotated[float, msgspec.Meta(ge=0, le=MAX_MINUTES)]
+Size = Annotated[float, msgspec.Meta(ge=0, le=MAX_MINUTES)]
+"""A size may be in minutes, so it has the same limit."""
 
 
 class PushRulesError(PalimpsestError, ValueError):
@@ -44,12 +48,18 @@ class SourceTerms:
     name: str
     types: tuple[str, ...]
     has_severity: bool
+    has_markets: bool
+    """False when the events are about whole fixtures."""
     is_state: bool
     """True when the event is a state that lasts, so that its size is its age in minutes.
 
     Otherwise the event happened at one instant and has a size of its own.
     """
     size_unit: str
+    types_without_size: tuple[str, ...] = ()
+    """Types whose events have no size, so that a rule with a smallest size never selects them."""
+    types_of_listings: tuple[str, ...] = ()
+    """Types whose events are about a whole listing, so that a rule with markets never selects them."""
 
 
 class PushRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -74,13 +84,13 @@ class PushRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     markets: tuple[str, ...] = ()
     min_minutes_to_kickoff: Minutes = 0
     max_minutes_to_kickoff: Minutes | None = None
-    min_size: Minutes = 0
+    min_size: Size = 0
     """The smallest size that matches, in the unit of the source."""
     cooldown_minutes: Annotated[float, msgspec.Meta(ge=0, le=MAX_COOLDOWN_MINUTES)] = 0
     cooldown_per: Literal["market", "fixture"] = "market"
     """The subject of the cooldown after a message.
 
-    It is the market of the fixture on the platforms of the event, or the whole fixture.
+    It is the market and line of the fixture, on any platforms, or the whole fixture.
     """
     max_age_minutes: Annotated[float, msgspec.Meta(gt=0, le=MAX_AGE_MINUTES)] = DEFAULT_AGE_MINUTES
     """An event that becomes known later than this after it happened is not sent."""
@@ -156,8 +166,7 @@ def _check_values(
         variable = getattr(rule, field)
         if variable is not None and not VARIABLE_PATTERN.fullmatch(variable):
             yield [field], "write the name of an environment variable that holds it, such as TRADERS_WEBHOOK_URL"
-    if rule.severity is not None and not terms.has_severity:
-        yield ["severity"], f"events of {terms.name} have no severity"
+    yield from _check_missing_fields(rule, terms)
     for field, choices, noun in (
         ("types", terms.types, "type of " + terms.name),
         ("platforms", platforms, "platform"),
@@ -168,6 +177,22 @@ def _check_values(
             yield [field], f"{unknown[0]!r} is no {noun}{hint}"
     if rule.max_minutes_to_kickoff is not None and rule.max_minutes_to_kickoff < rule.min_minutes_to_kickoff:
         yield ["max_minutes_to_kickoff"], "it is below min_minutes_to_kickoff, so nothing can match"
+
+
+def _check_missing_fields(rule: PushRule, terms: SourceTerms) -> Iterator[tuple[list[str], str]]:
+    """Yield a fault for each filter on a field that no event of the rule has.
+
+    Nothing could match such a filter.
+    """
+    types = rule.types or terms.types
+    if rule.severity is not None and not terms.has_severity:
+        yield ["severity"], f"events of {terms.name} have no severity"
+    if rule.markets and not terms.has_markets:
+        yield ["markets"], f"events of {terms.name} are about whole fixtures and have no market"
+    elif rule.markets and set(types) <= set(terms.types_of_listings):
+        yield ["markets"], f"events of type {' or '.join(types)} are about whole fixtures and have no market"
+    if rule.min_size and set(types) <= set(terms.types_without_size):
+        yield ["min_size"], f"events of type {' or '.join(types)} have no size"
 
 
 def _split_error(error: msgspec.ValidationError) -> tuple[list[str], str]:

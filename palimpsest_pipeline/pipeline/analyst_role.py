@@ -1,6 +1,6 @@
-"""The analysts' database role on the configured server, and the URL at which analysts connect.
+"""The database roles of analysts and of the sender, and the URLs at which they connect.
 
-Belongs here: the databases that the role may enter. Does not belong here: the tables that the role may read
+Belongs here: the databases that the roles may enter. Does not belong here: the tables that the roles may read
 (`sql/grants.sql`), the statements (`storage/db/roles`).
 """
 
@@ -23,20 +23,22 @@ CONNECTION_PARAMETERS: Final = ("host", "port", "sslmode", "sslrootcert")
 
 
 def grant_analyst_access(pipeline: Pipeline) -> None:
-    """Create or renew the analysts' role on the embedded server; on another server only renew its grants.
+    """Create or renew the roles on the embedded server; on another one renew the grants of existing roles.
 
-    On a server other than the embedded one the role must exist: only `palimpsest db roles` creates it there. Every
-    upgrade of the schema calls this function.
+    On a server other than the embedded one only `palimpsest db roles` creates the roles. Every upgrade of the schema
+    calls this function.
     """
     with pipeline.connect() as conn:
         if pipeline.settings.is_embedded:
             _grant_on_embedded_server(conn)
-        elif roles.role_exists(conn):
+        elif roles.list_existing_roles(conn):
             roles.grant_reading(conn)
 
 
 def enforce_analyst_access(pipeline: Pipeline) -> list[str]:
-    """Restrict the analysts' role to reading, on any server; return the rights that could not be revoked.
+    """Restrict both roles to their own rights, on any server; return the rights that could not be revoked.
+
+    Each result begins with the name of the role.
 
     Afterwards only owners and users with an explicit grant can create temporary tables or large objects in the
     program's database, or connect to Dagster's database. A right remains if the pipeline's database user is not allowed
@@ -49,14 +51,20 @@ def enforce_analyst_access(pipeline: Pipeline) -> list[str]:
         else:
             roles.ensure_role(conn)
             roles.forbid_writing(conn)
-        excess_rights = roles.find_excess_rights(conn, OTHER_DATABASES if settings.is_embedded else ())
+        closed = OTHER_DATABASES if settings.is_embedded else ()
+        excess_rights = [
+            f"{role}: {right}" for role in roles.RIGHTS for right in roles.find_excess_rights(conn, role, closed)
+        ]
     if settings.dagster_database_url is not None:
         dagster = Database(f"postgresql://{settings.dagster_database_url.get_secret_value().partition('://')[2]}")
         with dagster.connect() as conn:
             name = conn.info.dbname
             roles.forbid_entering(conn, [name])
             excess_rights += [
-                right for right in roles.find_excess_rights(conn, [name]) if right.startswith("it may enter")
+                f"{role}: {right}"
+                for role in roles.RIGHTS
+                for right in roles.find_excess_rights(conn, role, [name])
+                if right.startswith("it may enter")
             ]
     return excess_rights
 

@@ -6,6 +6,7 @@ here: the figures (`metrics.prices`), the closes (`storage.marts.closing_prices`
 
 import csv
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +30,8 @@ REQUIRED_FIELDS: Final = ("sr_id", "market_key", "outcome_key", "odds")
 OPTIONAL_FIELDS: Final = ("specifier", "taken_at")
 NUMBERED_KINDS: Final = frozenset({"total", "handicap"})
 """Kinds of lines (column line_kind of the vocabulary's markets) whose specifier is never empty."""
+ODDS_PATTERN: Final = re.compile(r"[0-9]+(\.[0-9]*)?(e[+-]?[0-9]+)?", re.IGNORECASE)
+"""A decimal number. Python would also read `2_1`, as 21, and digits of other scripts."""
 MAX_ERRORS: Final = 10
 """Maximum number of bad values that an error names."""
 MAX_ODDS: Final = 2_000_000
@@ -214,10 +217,7 @@ def _parse_field(
 
 
 def _parse_odds(text: str) -> float:
-    try:
-        odds = float(text)
-    except ValueError:
-        odds = math.nan
+    odds = float(text) if ODDS_PATTERN.fullmatch(text) else math.nan
     if not 1 < odds <= MAX_ODDS:
         raise ValueError(f"{text!r} is not decimal odds, a number above 1 such as 2.15")
     return odds

@@ -7,12 +7,12 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Final, Self
 from urllib.parse import urlsplit
 
 import httpx
+from yarl import URL
 
 from palimpsest_pipeline.domain.secrets import build_bytes_redactor, list_link_secrets, redact
 
@@ -21,6 +21,8 @@ from .body import BodyError, read_body
 from .transport import AiohttpTransport
 
 MAX_ANSWER_BYTES: Final = 64 * 1024
+MAX_HOST_BYTES: Final = 253
+"""Maximum length of a host name in DNS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class WebhookClient:
                 return await self._post(url, body, headers)
         except TimeoutError:
             return WebhookAnswer(None, f"{host}: no whole answer within {self._timeout_s:g} s")
-        except httpx.InvalidURL:
+        except (httpx.InvalidURL, ValueError):  # ValueError includes a host that has no IDNA form
             return WebhookAnswer(None, f"{host}: the address cannot be used")
         except library_errors.REQUEST_ERRORS as error:
             reason = redact(library_errors.classify_error(error)[1], *list_link_secrets(url))
@@ -83,28 +85,34 @@ class WebhookClient:
             return WebhookAnswer(
                 response.status_code,
                 f"{extract_host(url)} answered HTTP {response.status_code}{refusal}",
-                parse_retry_after_s(response.headers.get("retry-after"), datetime.now(UTC)),
+                failures.parse_retry_after_s(response.headers, datetime.now(UTC)),
             )
         finally:
             await response.aclose()
 
 
-def parse_retry_after_s(value: str | None, now: datetime) -> float | None:
-    """Return the seconds of a Retry-After header, which has seconds or a date; None for anything else."""
-    if value is None:
-        return None
-    if value.strip().isdecimal():
-        return float(value)
-    try:
-        instant = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return max(0.0, (instant.replace(tzinfo=instant.tzinfo or UTC) - now).total_seconds())
-
-
 def extract_host(url: str) -> str:
     """Return the host of a URL for messages."""
-    return urlsplit(url).hostname or "no host"
+    try:
+        return urlsplit(url).hostname or "no host"
+    except ValueError:  # such as an open bracket in the place of the host
+        return "no host"
+
+
+def is_usable_address(url: str) -> bool:
+    """Return whether a request can be sent to a URL.
+
+    It must have http or https, the name or address of a host, and no port that cannot exist.
+    """
+    try:
+        parsed = urlsplit(url)
+        port, host = parsed.port, parsed.hostname or ""
+        request_url = httpx.URL(url)
+        URL(str(request_url), encoded=True)  # the transport uses this class, which refuses other addresses
+        is_whole = 0 < len(host.encode("idna")) <= MAX_HOST_BYTES and bool(request_url.host)
+    except (httpx.InvalidURL, ValueError):
+        return False
+    return parsed.scheme in ("http", "https") and is_whole and port != 0
 
 
 async def _describe_refusal(response: httpx.Response, redact_bytes: Callable[[bytes], bytes]) -> str:

@@ -2,22 +2,30 @@
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import Result
+from sqlalchemy import make_url
 from typer.testing import CliRunner
 
+from palimpsest_pipeline.cli import __main__ as main
 from palimpsest_pipeline.cli import console
 from palimpsest_pipeline.cli.__main__ import app
 from palimpsest_pipeline.domain.push_rules import PushRulesError
+from palimpsest_pipeline.operate.databases import SchemaOutOfDate
 from palimpsest_pipeline.operate.doctor.push import check_push
+from palimpsest_pipeline.operate.push_sender import SenderLoginFailed, open_sender_database
 from palimpsest_pipeline.operate.serve import restart_services
 from palimpsest_pipeline.operate.serve.service_record import SENDER, ServeError
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.settings import load_settings
 from palimpsest_pipeline.storage.db.connection import Database
+from palimpsest_pipeline_tests.fixtures.commands import free_port
+from palimpsest_pipeline_tests.fixtures.pipeline import NO_DAGSTER
 from palimpsest_pipeline_tests.pipeline.push.outboxes import open_outbox, put_messages
 from palimpsest_pipeline_tests.storage.table_rows import insert
 
@@ -131,6 +139,81 @@ def test_the_doctor_names_refused_and_late_messages(command: Command, database: 
     assert "no sender runs" in finding.detail
     Path("push.toml").write_text("[rule.x]\n")
     assert "push.toml:1: rule.x: source is missing" in check_push(settings).detail
+
+
+def test_a_removed_rule_is_shown_with_its_cancelled_messages_and_is_no_fault(command: Command, database: Database):
+    command("rules")
+    put_messages(database, "moves", [1, 2])
+    with database.connect() as conn:
+        conn.execute("update ops.push_outbox set created_at = now() - interval '6 minutes'")
+        conn.execute("update ops.push_outbox set state = 'failed' where message_id = 'moves-1'")
+    assert not check_push(load_settings()).ok
+    Path("push.toml").write_text("")
+    (rule,) = json.loads(command("rules", "--json").stdout)["rules"]
+    assert (rule["n_pending"], rule["n_failed"], rule["n_cancelled"]) == (0, 0, 2)
+    assert check_push(load_settings()).ok
+    assert "0 messages of moves are pending again" in command("retry", "moves").stdout
+    shown = command("rules").stdout
+    assert "cancelled" in shown and "no longer in the file" in shown
+
+
+@pytest.fixture
+def start_up(command: Command, monkeypatch: pytest.MonkeyPatch) -> Callable[[], tuple[Result, bool]]:
+    """Runs `palimpsest up` without Dagster; returns its result, and whether it would start a sender."""
+
+    def run() -> tuple[Result, bool]:
+        started: list[bool] = []
+        monkeypatch.setattr(main, "serve_until_stopped", lambda *_, has_sender: started.append(has_sender))
+        result = CliRunner().invoke(app, ["up", "--port", str(free_port())])
+        assert result.exit_code == 0, result.output
+        return result, started[0]
+
+    return run
+
+
+def test_up_starts_with_a_bad_file_and_sends_for_the_rules_in_force(
+    command: Command, start_up: Callable[[], tuple[Result, bool]]
+):
+    Path("push.toml").write_text(RULES + "max_minutes_to_kickoff = inf\n")
+    result, has_sender = start_up()
+    assert "push.toml:5: rule.moves.max_minutes_to_kickoff: expected `float` <= 525600" in result.stderr
+    assert not has_sender
+    Path("push.toml").write_text(RULES)
+    command("rules")
+    Path("push.toml").write_text(RULES + "other = 1\n")
+    result, has_sender = start_up()
+    assert "push.toml:5: rule.moves.other" in result.stderr
+    assert has_sender
+
+
+def test_up_starts_a_sender_for_rules_in_force_though_it_has_no_file(
+    command: Command, start_up: Callable[[], tuple[Result, bool]]
+):
+    Path("push.toml").unlink()
+    assert not start_up()[1]
+    Path("push.toml").write_text(RULES)
+    command("rules")
+    Path("push.toml").unlink()
+    assert start_up()[1]
+    Path("push.toml").write_text("")
+    assert not start_up()[1]
+
+
+def test_the_sender_opens_the_database_without_the_owner_s_login(database: Database, tmp_path: Path):
+    def open_as(user: str) -> AbstractContextManager[Database]:
+        url = make_url(database.url).set(username=user).render_as_string(hide_password=False)
+        return open_sender_database(load_settings(home_dir=tmp_path, database_url=url, dagster_database_url=NO_DAGSTER))
+
+    with open_as("nobody_has_made_it") as opened, opened.connect() as conn:
+        assert conn.execute("select current_user").fetchone() == ("palimpsest_sender",)
+    with database.connect() as conn:
+        conn.execute("revoke select on ops.push_outbox from palimpsest_sender")
+    with pytest.raises(SenderLoginFailed, match="may not read the outbox: run `palimpsest db roles`"), open_as("x"):
+        pass
+    with database.connect() as conn:
+        conn.execute("drop table ops.push_outbox")
+    with pytest.raises(SchemaOutOfDate, match="palimpsest db upgrade"), open_as("x"):
+        pass
 
 
 def test_up_runs_a_sender_only_when_there_are_rules(tmp_path: Path):

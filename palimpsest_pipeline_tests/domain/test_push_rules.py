@@ -6,8 +6,22 @@ from palimpsest_pipeline.domain.enums import OddsAlertLevel
 from palimpsest_pipeline.domain.push_rules import PushRule, PushRulesError, SourceTerms, parse_push_rules
 
 SOURCES = {
-    "odds_alerts": SourceTerms("odds_alerts", ("price_move", "event_dropped"), True, False, "probability"),
-    "gaps": SourceTerms("gaps", ("home_missing",), False, True, "minutes"),
+    "odds_alerts": SourceTerms(
+        "odds_alerts",
+        ("price_move", "event_dropped"),
+        has_severity=True,
+        has_markets=True,
+        is_state=False,
+        size_unit="probability",
+        types_without_size=("event_dropped",),
+        types_of_listings=("event_dropped",),
+    ),
+    "gaps": SourceTerms(
+        "gaps", ("home_missing",), has_severity=False, has_markets=True, is_state=True, size_unit="minutes"
+    ),
+    "coverage": SourceTerms(
+        "coverage", ("home_only",), has_severity=False, has_markets=False, is_state=True, size_unit="minutes"
+    ),
 }
 GOOD = """
 # comments stay
@@ -61,6 +75,25 @@ def test_rules_are_read_in_the_order_of_the_file():
         ("cooldown_minutes = 30", "cooldown_minutes = 99999", "push.toml:15: rule.moves.cooldown_minutes: expected"),
         ("min_size = 0.08", "min_minutes_to_kickoff = 200", "rule.moves.max_minutes_to_kickoff: it is below min_"),
         ("[rule.gaps]\nsource", '[rule.gaps]\nseverity = "low"\nsource', "push.toml:18: rule.gaps.severity: events of"),
+        ("= 180", "= inf", "push.toml:13: rule.moves.max_minutes_to_kickoff: expected `float"),
+        ("= 180", "= 525601", "push.toml:13: rule.moves.max_minutes_to_kickoff: expected `float` <= 525600"),
+        ("= 180", f"= 1{'0' * 400}", "push.toml:13: rule.moves.max_minutes_to_kickoff: number out of range"),
+        ("min_size = 0.08", "min_minutes_to_kickoff = 1e13", "push.toml:14: rule.moves.min_minutes_to_kickoff: exp"),
+        ("min_size = 0.08", "min_size = inf", "push.toml:14: rule.moves.min_size: expected `float` <= 525600"),
+        ("min_size = 0.08", "min_size = nan", "push.toml:14: rule.moves.min_size: expected `float` >= 0"),
+        ("cooldown_minutes = 30", "cooldown_minutes = inf", "push.toml:15: rule.moves.cooldown_minutes: expected"),
+        ("cooldown_minutes = 30", "max_age_minutes = nan", "push.toml:15: rule.moves.max_age_minutes: expected"),
+        (
+            'source = "gaps"',
+            'source = "coverage"\nmarkets = ["totals"]',
+            "push.toml:19: rule.gaps.markets: events of coverage are about whole fixtures and have no market",
+        ),
+        ('["price_move"]', '["event_dropped"]', "push.toml:10: rule.moves.markets: events of type event_dropped"),
+        (
+            'types = ["price_move"]\nseverity = "medium"\nplatforms = ["betpawa"]\nmarkets = [\n    "match_result",\n]',
+            'types = ["event_dropped"]',
+            "push.toml:9: rule.moves.min_size: events of type event_dropped have no size",
+        ),
         ("[rule.gaps]", "[rule.Gaps]", "push.toml:17: rule.Gaps: use at most 40 lowercase letters"),
         ("[rule.gaps]", "[rules.gaps]", "push.toml:17: rules: only tables [rule.NAME] are known"),
         ('[rule.gaps]\nsource = "gaps"', "[rule.gaps]", "push.toml:17: rule.gaps: source is missing"),

@@ -85,12 +85,7 @@ def select_events(
         .unique("event_key", keep="first", maintain_order=True)
     )
     ids = [make_message_id(rule, key) for key in selected["event_key"]]
-    market = pl.concat_str(
-        pl.col("platforms").list.sort().list.join(","),
-        pl.col("market_key").fill_null(""),
-        pl.col("specifier").fill_null(""),
-        separator="|",
-    )
+    market = pl.concat_str(pl.col("market_key").fill_null(""), pl.col("specifier").fill_null(""), separator="|")
     subject = pl.col("sr_id").cast(pl.String)
     return selected.with_columns(
         message_id=pl.Series(ids, dtype=pl.String),

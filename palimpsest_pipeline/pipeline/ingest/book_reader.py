@@ -38,7 +38,7 @@ A call takes about 25 ms even for one answer. The decoded content of this many a
 
 @dataclass(frozen=True, slots=True)
 class PackedBooks:
-    """Books whose rows are compressed. The rows of a cycle take 80 bytes each, compressed less than a tenth of it."""
+    """Books whose rows are compressed, from 80 bytes each to less than a tenth of it."""
 
     books: Books
     """The books without their rows."""

@@ -58,6 +58,10 @@ def _build_messages(
 ) -> list[NewMessage]:
     """Return the messages of one rule about these events, in the order in which they are to be sent."""
     rule = active.rule
+    if rule.cooldown_minutes:
+        # Otherwise a transaction under way elsewhere could add a message that this one does not see. Transactions with
+        # a snapshot see none of it anyway: they are about fixtures that no other transaction derives meanwhile.
+        outbox.lock_outbox(conn)
     selected = select_events(events, rule, terms, since=active.since, now=pipeline.clock.now())
     stored_ids = outbox.read_stored_ids(conn, selected["message_id"].to_list())
     selected = selected.filter(~pl.col("message_id").is_in(list(stored_ids)))

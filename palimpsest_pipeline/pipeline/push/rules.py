@@ -4,6 +4,7 @@ Belongs here: finding and reading the file. Does not belong here: its syntax (`d
 """
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -61,6 +62,19 @@ def apply_rules(pipeline: Pipeline, conn: psycopg.Connection) -> tuple[PushRule,
     if rules is not None:
         outbox.store_rules(conn, rules, pipeline.clock.now())
     return rules
+
+
+def prepare_sending(pipeline: Pipeline, conn: psycopg.Connection, say: Callable[[str], None]) -> bool:
+    """Make the rules of the file the ones in force, and return whether a sender is needed.
+
+    It is needed when rules are in force or messages are pending, whether or not this machine has the file. For a bad
+    file, `say` gets the error, and the rules in force stay. The caller commits.
+    """
+    try:
+        apply_rules(pipeline, conn)
+    except PushRulesError as error:
+        say(f"{error}. Until it is corrected, the rules for messages that are in force stay")
+    return outbox.has_work_for_sender(conn)
 
 
 def refresh_rules(pipeline: Pipeline) -> None:

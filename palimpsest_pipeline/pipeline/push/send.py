@@ -22,7 +22,7 @@ from palimpsest_pipeline.domain.secrets import redact
 from palimpsest_pipeline.settings import SettingsError, read_variable
 from palimpsest_pipeline.storage.db.connection import CONNECT_TIMEOUT_S, Database
 from palimpsest_pipeline.storage.push.deliveries import DeliveryStore, PendingMessage, listen_for_messages
-from palimpsest_pipeline.wire.webhook import WebhookAnswer, WebhookClient
+from palimpsest_pipeline.wire.webhook import WebhookAnswer, WebhookClient, is_usable_address
 
 from .signatures import BadSigningKey, build_headers, decode_key
 
@@ -40,10 +40,11 @@ UNUSABLE_WAIT_S: Final = 15.0
 CLAIM_INTERVAL_S: Final = 1.0
 RECONNECT_INTERVAL_S: Final = 2.0
 APPLICATION_NAME: Final = "palimpsest-sender"
-RETRIED_STATUSES: Final = frozenset({408, 429})
+RETRIED_STATUSES: Final = frozenset({401, 403, 404, 407, 408, 429})
 """The statuses below 500 after which a message is sent again.
 
-Any other one refuses the message.
+They say that the address, a credential or the moment is wrong, as a proxy does during a deployment, and nothing about
+this message. Any other one refuses the message.
 """
 
 log = logging.getLogger(__name__)
@@ -76,14 +77,12 @@ def compute_backoff_s(n_attempts: int, jitter: float) -> float:
 
 
 def is_refusal(status: int | None) -> bool:
-    """Return whether an answer refuses the message for good: a redirect or a fault of the request itself."""
+    """Return whether an answer refuses the message for good: a redirect or a fault of the message itself."""
     return status is not None and status < 500 and status not in RETRIED_STATUSES
 
 
 def find_webhook(message: PendingMessage) -> Webhook:
     """Return the webhook of the message's rule, from the environment or `.env`. Raises UnusableWebhook."""
-    if message.webhook is None:
-        raise UnusableWebhook(f"the file of rules has no rule {message.rule}")
     try:
         url = read_variable(message.webhook)
         key_text = None if message.signing_key is None else read_variable(message.signing_key)
@@ -91,8 +90,8 @@ def find_webhook(message: PendingMessage) -> Webhook:
         raise UnusableWebhook(str(error)) from error
     if url is None:
         raise UnusableWebhook(f"the variable {message.webhook} is not set")
-    if not url.startswith(("https://", "http://")):
-        raise UnusableWebhook(f"the variable {message.webhook} has no http(s) URL")
+    if not is_usable_address(url):
+        raise UnusableWebhook(f"the variable {message.webhook} has no http(s) URL that can be used")
     if message.signing_key is not None and key_text is None:
         raise UnusableWebhook(f"the variable {message.signing_key} is not set")
     try:
@@ -101,14 +100,28 @@ def find_webhook(message: PendingMessage) -> Webhook:
         raise UnusableWebhook(f"the variable {message.signing_key}: {error}") from None
 
 
+class AddressHolds:
+    """The addresses to which nothing is sent for a time, because their receivers asked to wait."""
+
+    def __init__(self) -> None:
+        self._until_s: dict[str, float] = {}
+        """Monotonic time of the end, by address."""
+
+    def hold(self, url: str, seconds: float) -> None:
+        """Hold an address for this time from now, unless it is held for longer already."""
+        self._until_s[url] = max(self._until_s.get(url, 0.0), time.monotonic() + seconds)
+
+    def compute_rest_s(self, url: str) -> float:
+        """Return the seconds for which an address is still held; 0 when it is not."""
+        return max(0.0, self._until_s.get(url, 0.0) - time.monotonic())
+
+
 class Sender:
     """Delivers pending messages: several rules at the same time, each in order."""
 
-    def __init__(self, store: DeliveryStore, client: WebhookClient, say: Say) -> None:
-        self._store, self._client, self._say = store, client, say
+    def __init__(self, store: DeliveryStore, client: WebhookClient, say: Say, holds: AddressHolds) -> None:
+        self._store, self._client, self._say, self._holds = store, client, say, holds
         self._running: dict[str, asyncio.Task[None]] = {}
-        self._held_until_s: dict[str, float] = {}
-        """By address: monotonic time before which nothing is sent there, because the receiver asked to wait."""
 
     async def run(self, wake: asyncio.Event) -> None:
         """Deliver messages until cancelled. `wake` is set when there may be new ones."""
@@ -119,8 +132,8 @@ class Sender:
                 for message in await self._store.read_first_messages():
                     if message.rule in self._running:
                         continue
-                    if message.wait_s > 0:
-                        wait_s = min(wait_s, message.wait_s)
+                    if rest_s := message.wait_s or self._compute_held_s(message):
+                        wait_s = min(wait_s, rest_s)
                         continue
                     task = asyncio.create_task(self._deliver_rule(message, wake))
                     self._running[message.rule] = task
@@ -131,6 +144,17 @@ class Sender:
             for task in self._running.values():
                 task.cancel()
             await asyncio.gather(*self._running.values(), return_exceptions=True)
+
+    def _compute_held_s(self, message: PendingMessage) -> float:
+        """Return the seconds for which the address of the message's rule is held.
+
+        It is looked up in each round, so that another address in `.env` is used at once. 0 for an unusable webhook,
+        which the attempt records.
+        """
+        try:
+            return self._holds.compute_rest_s(find_webhook(message).url)
+        except UnusableWebhook:
+            return 0.0
 
     def _remove_finished(self) -> None:
         for rule, task in list(self._running.items()):
@@ -154,9 +178,8 @@ class Sender:
         except UnusableWebhook as error:
             await self._fail(message, None, str(error), UNUSABLE_WAIT_S)
             return False
-        held_s = self._held_until_s.get(webhook.url, 0.0) - time.monotonic()
-        if held_s > 0:
-            await asyncio.sleep(held_s)
+        if self._holds.compute_rest_s(webhook.url):
+            return False  # the receiver has asked another rule to wait meanwhile
         body = message.body.encode()
         headers = build_headers(message.message_id, body, int(time.time()), webhook.key)
         answer = await self._client.post(webhook.url, body, headers)
@@ -176,7 +199,7 @@ class Sender:
         if answer.retry_after_s is None:
             return backoff_s
         wait_s = min(answer.retry_after_s, MAX_RETRY_AFTER_S)
-        self._held_until_s[url] = time.monotonic() + wait_s
+        self._holds.hold(url, wait_s)
         return max(wait_s, FIRST_BACKOFF_S)
 
     async def _fail(self, message: PendingMessage, status: int | None, detail: str, wait_s: float) -> None:
@@ -188,15 +211,16 @@ class Sender:
 
 async def run_sender(database: Database, say: Say) -> None:
     """Deliver messages until cancelled. If the database is lost, connect again until it is back."""
+    holds = AddressHolds()  # of the process, not of a session with the database
     while True:
         try:
-            await _run_session(database, say)
+            await _run_session(database, say, holds)
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             say(f"the database cannot be reached, trying again: {str(error).strip().partition(chr(10))[0]}")
             await asyncio.sleep(RECONNECT_INTERVAL_S)
 
 
-async def _run_session(database: Database, say: Say) -> None:
+async def _run_session(database: Database, say: Say, holds: AddressHolds) -> None:
     """Deliver messages until a connection to the database is lost."""
     async with await _connect(database) as conn, await _connect(database) as listening_conn:
         store = DeliveryStore(conn)
@@ -210,7 +234,7 @@ async def _run_session(database: Database, say: Say) -> None:
             try:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(listen_for_messages(listening_conn, wake))
-                    group.create_task(Sender(store, client, say).run(wake))
+                    group.create_task(Sender(store, client, say, holds).run(wake))
             except* psycopg.Error as errors:
                 raise errors.exceptions[0] from None
 

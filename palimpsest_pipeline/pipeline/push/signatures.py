@@ -6,7 +6,6 @@ Belongs here: the headers. Does not belong here: sending them (`send`).
 """
 
 import base64
-import binascii
 import hashlib
 import hmac
 from typing import Final
@@ -27,7 +26,7 @@ def decode_key(text: str) -> bytes:
     """Return the bytes of a signing key. Raises BadSigningKey."""
     try:
         key = base64.b64decode(text.removeprefix(KEY_PREFIX), validate=True) if text.startswith(KEY_PREFIX) else None
-    except binascii.Error:
+    except ValueError:  # not base64, or characters outside ASCII
         raise BadSigningKey(f"the text after {KEY_PREFIX} is not base64") from None
     key = text.encode() if key is None else key
     if len(key) < MIN_KEY_BYTES:

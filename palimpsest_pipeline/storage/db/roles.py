@@ -5,6 +5,7 @@ definition of the roles (those files), logging in.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import psycopg
@@ -25,11 +26,11 @@ OPEN_DATABASES_SQL: Final = """
     select datname::text from pg_database
     where datname = any(%(databases)s) and pg_has_role(datdba, 'usage')
         and has_database_privilege('public', oid, 'connect')
-        and exists (select from pg_roles where rolname = %(analyst)s)
+        and exists (select from pg_roles where rolname = any(%(roles)s))
 """
 """Selects the databases of the session's user to which everybody may connect.
 
-It returns no rows on a server without the role.
+It returns no rows on a server without the roles.
 """
 WRITABLE_SQL: Final = """
     select datname::text, has_database_privilege('public', oid, 'temporary') and pg_has_role(datdba, 'usage'),
@@ -58,45 +59,80 @@ MAY_LOCK_SQL: Final = """
     select exists (
         select from pg_proc
         where pronamespace = 'pg_catalog'::regnamespace and proname ~ '^pg_(try_)?advisory_(xact_)?lock'
-            and has_function_privilege(%(analyst)s, oid, 'execute')
+            and has_function_privilege(%(role)s, oid, 'execute')
     )
 """
+
+
+@dataclass(frozen=True, slots=True)
+class RoleRights:
+    """The rights that a role needs. All other ones are excess."""
+
+    closed_schemas: tuple[str, ...]
+    """Schemas of the product that the role may not use."""
+    unreadable_schemas: tuple[str, ...] = ()
+    """Schemas of which the role may read no table but `readable_tables`."""
+    readable_tables: tuple[str, ...] = ()
+    writable_columns: tuple[str, ...] = ()
+    """Columns, as table and column, that the role may update."""
+
+
+OUTBOX: Final = "ops.push_outbox"
+RIGHTS: Final = {
+    ANALYST: RoleRights(closed_schemas=("core", "ops")),
+    SENDER: RoleRights(
+        closed_schemas=("core", "mart", "palimpsest"),
+        unreadable_schemas=("core", "mart", "ops", "palimpsest"),
+        readable_tables=("ops.push_rules", OUTBOX),
+        writable_columns=tuple(
+            f"{OUTBOX}.{column}"
+            for column in ("state", "n_attempts", "next_attempt_at", "delivered_at", "last_status", "last_error")
+        ),
+    ),
+}
+"""The rights of each role that `sql/grants.sql` grants."""
 EXCESS_RIGHTS_SQL: Final = """
-with analyst as (select oid from pg_roles where rolname = %(role)s)
+with role as (select oid from pg_roles where rolname = %(role)s)
 select 'it may use the schema ' || n.nspname
-from analyst a cross join pg_namespace n where n.nspname in ('core', 'ops')
-    and has_schema_privilege(a.oid, n.oid, 'usage')
+from role r cross join pg_namespace n where n.nspname = any(%(closed_schemas)s)
+    and has_schema_privilege(r.oid, n.oid, 'usage')
+union all
+select 'it may read ' || n.nspname || '.' || c.relname
+from role r cross join pg_class c join pg_namespace n on n.oid = c.relnamespace
+where n.nspname = any(%(unreadable_schemas)s) and c.relkind in ('r', 'p', 'v')
+    and n.nspname || '.' || c.relname <> all(%(readable_tables)s)
+    and has_any_column_privilege(r.oid, c.oid, 'select')
 union all
 select 'it may make temporary tables in the database ' || d.datname
-from analyst a cross join pg_database d where d.datname = current_database()
-    and has_database_privilege(a.oid, d.oid, 'temporary')
+from role r cross join pg_database d where d.datname = current_database()
+    and has_database_privilege(r.oid, d.oid, 'temporary')
 union all
 select 'it may make large objects in the database ' || current_database()
-from analyst a where exists (select from unnest(%(large_objects)s::text[]) made_by
-    where has_function_privilege(a.oid, made_by, 'execute'))
+from role r where exists (select from unnest(%(large_objects)s::text[]) made_by
+    where has_function_privilege(r.oid, made_by, 'execute'))
 union all
 select 'it may enter the database ' || d.datname
-from analyst a cross join pg_database d where d.datname = any(%(closed)s)
-    and has_database_privilege(a.oid, d.oid, 'connect')
+from role r cross join pg_database d where d.datname = any(%(closed)s)
+    and has_database_privilege(r.oid, d.oid, 'connect')
 """
-"""Selects the other rights that analysts must not have. On foreign servers some of them are everybody's."""
+"""Selects the excess rights of a role that do not write to tables, one sentence each.
+
+On foreign servers some of them are everybody's.
+"""
 
 
 class RoleMissing(PalimpsestError, RuntimeError):
-    """The error when the analysts' role does not exist and the session's user may not create it.
+    """The error when a role does not exist and the session's user may not create it.
 
     The message contains the command for an administrator.
     """
 
 
-def role_exists(conn: psycopg.Connection) -> bool:
-    """Return whether the server has the analysts' role."""
-    return conn.execute("select from pg_roles where rolname = %s", [ANALYST]).fetchone() is not None
-
-
-def sender_exists(conn: psycopg.Connection) -> bool:
-    """Return whether the server has the sender's role."""
-    return conn.execute("select from pg_roles where rolname = %s", [SENDER]).fetchone() is not None
+def list_existing_roles(conn: psycopg.Connection) -> list[str]:
+    """Return those of the two roles that the server has."""
+    names = conn.execute("select rolname::text from pg_roles where rolname = any(%s)", [[ANALYST, SENDER]])
+    existing = {name for (name,) in names}
+    return [role for role in (ANALYST, SENDER) if role in existing]
 
 
 def ensure_role(conn: psycopg.Connection) -> None:
@@ -104,19 +140,20 @@ def ensure_role(conn: psycopg.Connection) -> None:
 
     The call is safe to repeat; the caller commits. Raises RoleMissing.
     """
-    if not role_exists(conn) or not sender_exists(conn):
+    existing = list_existing_roles(conn)
+    missing = [role for role in (ANALYST, SENDER) if role not in existing]
+    if missing:
         if conn.execute(MAY_CREATE_ROLES_SQL).fetchone() != (True,):
-            name = SENDER if role_exists(conn) else ANALYST
             raise RoleMissing(
-                f"the role {name} is missing, and {conn.info.user} may not make roles: let an administrator of the "
-                f"server run `psql -f {sql_dir() / ROLES_FILE}`, then run `palimpsest db roles` again"
+                f"the role {missing[0]} is missing, and {conn.info.user} may not make roles: let an administrator of "
+                f"the server run `psql -f {sql_dir() / ROLES_FILE}`, then run `palimpsest db roles` again"
             )
         conn.execute((sql_dir() / ROLES_FILE).read_bytes())
     grant_reading(conn)
 
 
 def grant_reading(conn: psycopg.Connection) -> None:
-    """Grant the existing roles their rights on the objects of the product in the database.
+    """Grant each existing role its rights on the objects of the product in the database.
 
     The call is safe to repeat; the caller commits.
     """
@@ -157,26 +194,38 @@ def forbid_entering(conn: psycopg.Connection, databases: Sequence[str]) -> None:
     """Revoke from public the right to connect to these databases of the server.
 
     Owners, and roles that have the right by name, keep it. Databases of other owners stay unchanged. On a server
-    without the analysts' role nothing changes. The caller commits.
+    without any of the roles nothing changes. The caller commits.
     """
-    for (name,) in conn.execute(OPEN_DATABASES_SQL, {"databases": list(databases), "analyst": ANALYST}).fetchall():
+    params = {"databases": list(databases), "roles": [ANALYST, SENDER]}
+    for (name,) in conn.execute(OPEN_DATABASES_SQL, params).fetchall():
         conn.execute(sql.SQL("revoke connect on database {} from public").format(sql.Identifier(name)))
 
 
-def find_excess_rights(conn: psycopg.Connection, closed_databases: Sequence[str] = ()) -> list[str]:
-    """Return the rights that the role has beyond reading marts and views, one sentence each.
+def find_excess_rights(conn: psycopg.Connection, role: str, closed_databases: Sequence[str] = ()) -> list[str]:
+    """Return the rights of a role beyond RIGHTS, one sentence each; none for a role that does not exist.
 
     `closed_databases` are databases to which the role must not connect. Advisory locks are not included (see
     `may_lock`), because on foreign servers everybody may use them.
     """
-    values = {"role": ANALYST, "closed": list(closed_databases), "large_objects": list(LARGE_OBJECT_FUNCTIONS)}
-    return [*find_write_rights(conn, ANALYST), *(sentence for (sentence,) in conn.execute(EXCESS_RIGHTS_SQL, values))]
+    rights = RIGHTS[role]
+    values = {
+        "role": role,
+        "closed": list(closed_databases),
+        "large_objects": list(LARGE_OBJECT_FUNCTIONS),
+        "closed_schemas": list(rights.closed_schemas),
+        "unreadable_schemas": list(rights.unreadable_schemas),
+        "readable_tables": list(rights.readable_tables),
+    }
+    return [
+        *find_write_rights(conn, role, rights.writable_columns),
+        *(sentence for (sentence,) in conn.execute(EXCESS_RIGHTS_SQL, values)),
+    ]
 
 
-def may_lock(conn: psycopg.Connection) -> bool:
-    """Return whether the role may take advisory locks, and so block the pipeline.
+def may_lock(conn: psycopg.Connection, role: str) -> bool:
+    """Return whether a role may take advisory locks, and so block the pipeline.
 
     The right is not an error. Revoking it from public would also revoke it from a pipeline whose user is no superuser
     and has no grant by name.
     """
-    return conn.execute(MAY_LOCK_SQL, {"analyst": ANALYST}).fetchone() == (True,)
+    return conn.execute(MAY_LOCK_SQL, {"role": role}).fetchone() == (True,)

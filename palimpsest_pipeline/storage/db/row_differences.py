@@ -83,9 +83,13 @@ def _read_grouped_rows(
     conn: psycopg.Connection[Any], table: str, sr_ids: Sequence[int], schema: Schema
 ) -> pl.DataFrame:
     """Return the same rows as `_read_rows`. Rows that differ only in line_id are fetched as one row."""
-    others = {name: kind for name, kind in schema.items() if name != "line_id"}
-    query = sql.SQL(READ_GROUPED_SQL).format(table=quote_identifier(table), columns=_join_names("{}", list(others)))
-    groups = read_frame(conn, query.as_string(conn), {"sr_ids": list(sr_ids)}, {**others, "line_ids": pl.String()})
+    group_schema = {name: kind for name, kind in schema.items() if name != "line_id"}
+    query = sql.SQL(READ_GROUPED_SQL).format(
+        table=quote_identifier(table), columns=_join_names("{}", list(group_schema))
+    )
+    groups = read_frame(
+        conn, query.as_string(conn), {"sr_ids": list(sr_ids)}, {**group_schema, "line_ids": pl.String()}
+    )
     rows = groups.with_columns(line_id=pl.col("line_ids").str.split(";")).explode("line_id")
     return rows.with_columns(pl.col("line_id").cast(schema["line_id"])).select(list(schema))
 

@@ -3,6 +3,7 @@
 The board checks its own role when it starts. So this module imports nothing that takes long to load.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import psycopg
@@ -21,17 +22,27 @@ select 'it may write to ' || n.nspname || '.' || c.relname
 from role a cross join pg_class c join pg_namespace n on n.oid = c.relnamespace
 where n.nspname in ('ops', 'core', 'mart', 'palimpsest') and case
     when c.relkind in ('r', 'p', 'v') then has_table_privilege(a.oid, c.oid, 'insert, update, delete, truncate')
-        or has_any_column_privilege(a.oid, c.oid, 'insert, update')
+        or exists (
+            select from pg_attribute t
+            where t.attrelid = c.oid and t.attnum > 0 and not t.attisdropped
+                and (has_column_privilege(a.oid, c.oid, t.attnum, 'insert')
+                    or has_column_privilege(a.oid, c.oid, t.attnum, 'update')
+                        and n.nspname || '.' || c.relname || '.' || t.attname <> all(%(writable_columns)s))
+        )
     when c.relkind = 'S' then has_sequence_privilege(a.oid, c.oid, 'usage, update')
 end
 """
-"""Selects the rights of a role to write into the database, one sentence each; null is the session's own role."""
+"""Selects the rights of a role to write into the database; null is the session's own role."""
 
 
-def find_write_rights(conn: psycopg.Connection, role: str | None = None) -> list[str]:
+def find_write_rights(
+    conn: psycopg.Connection, role: str | None = None, writable_columns: Sequence[str] = ()
+) -> list[str]:
     """Return the rights with which a role may write into the database, one sentence each.
 
-    None is the role of the session. Temporary tables and large objects are not included, because on foreign servers
-    everybody may make them.
+    None is the role of the session. `writable_columns` are columns that the role may update, such as
+    "ops.push_outbox.state". Temporary tables and large objects are not included, because on foreign servers everybody
+    may make them.
     """
-    return [sentence for (sentence,) in conn.execute(WRITE_RIGHTS_SQL, {"role": role})]
+    values = {"role": role, "writable_columns": list(writable_columns)}
+    return [sentence for (sentence,) in conn.execute(WRITE_RIGHTS_SQL, values)]

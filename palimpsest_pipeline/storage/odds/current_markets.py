@@ -244,7 +244,7 @@ def _read_stored_books(conn: psycopg.Connection[Any], listing_ids: Sequence[int]
 
 
 def split_market_texts(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return one row per market in the column `markets`, with the columns line_id and odds_milli in its place.
+    """Return one row per market, with line_id and odds_milli in place of the column `markets`.
 
     `markets` is text such as 12{2100,3400};17{1850,NULL}: an id of a line and the text of its array of prices.
     """

@@ -31,8 +31,8 @@ class PendingMessage:
     n_attempts: int
     wait_s: float
     """Seconds until the next attempt may be made; 0 when it may be made now."""
-    webhook: str | None
-    """Name of the variable with the webhook's address; None when the file of rules lacks the rule."""
+    webhook: str
+    """Name of the variable with the webhook's address."""
     signing_key: str | None
 
 
@@ -48,7 +48,7 @@ class DeliveryStore:
         return bool((await cursor.fetchone() or (False,))[0])
 
     async def read_first_messages(self, rule: str | None = None) -> list[PendingMessage]:
-        """Return the first pending message of each rule, or of one rule."""
+        """Return the first pending message of each rule in force, or of one rule."""
         cursor = await self._conn.execute(FIRST_MESSAGES_SQL, {"rule": rule})
         return [PendingMessage(*row) for row in await cursor.fetchall()]
 
@@ -57,7 +57,10 @@ class DeliveryStore:
         await self._conn.execute(DELIVERED_SQL, {"seq": message.message_seq, "status": status})
 
     async def record_refusal(self, message: PendingMessage, status: int, error: str) -> None:
-        """Record that the receiver refused the message, so that it is not sent again."""
+        """Record that the receiver refused the message, so that it is not sent again.
+
+        A message that was cancelled meanwhile stays cancelled.
+        """
         params = {"seq": message.message_seq, "status": status, "error": error[:MAX_ERROR_CHARS]}
         await self._conn.execute(REFUSED_SQL, params)
 
@@ -92,7 +95,7 @@ from (
     group by rule
 ) first
 join ops.push_outbox m using (message_seq)
-left join ops.push_rules r on r.rule = m.rule and r.removed_at is null
+join ops.push_rules r on r.rule = m.rule and r.removed_at is null
 order by m.message_seq
 """
 DELIVERED_SQL: Final = f"""
@@ -103,7 +106,7 @@ where message_seq = %(seq)s
 REFUSED_SQL: Final = f"""
 update ops.push_outbox set state = '{PushState.FAILED.value}', n_attempts = n_attempts + 1,
     last_status = %(status)s, last_error = %(error)s
-where message_seq = %(seq)s
+where message_seq = %(seq)s and state = '{PushState.PENDING.value}'
 """
 FAILED_SQL: Final = """
 update ops.push_outbox set n_attempts = n_attempts + 1, last_status = %(status)s, last_error = %(error)s,

@@ -4,6 +4,7 @@ Belongs here: storing rules and messages, figures about them. Does not belong he
 has a role of its own (`deliveries`).
 """
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -20,6 +21,7 @@ from ..db.locks import AdvisoryLock
 
 CHANNEL: Final = "palimpsest_push"
 """The channel on which the commit of new messages is announced to the sender."""
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,23 +55,35 @@ class RuleStatus:
     n_pending: int
     n_delivered: int
     n_failed: int
+    n_cancelled: int
     oldest_pending_at: datetime | None
     last_delivered_at: datetime | None
     last_error: str | None
-    """The error of the oldest message that was not delivered."""
+    """The error of the oldest message that is pending or failed."""
 
 
 def store_rules(conn: psycopg.Connection[Any], rules: Sequence[PushRule], now: datetime) -> None:
-    """Make these rules the ones in force. A rule that is new or whose filters changed holds from `now` on."""
+    """Make these rules the ones in force. A rule that is new or whose filters changed holds from `now` on.
+
+    Messages that were not delivered when their rule was removed are cancelled. Rules that did not change are not
+    written.
+    """
     stored = {
         name: (digest, removed_at, definition)
         for name, digest, removed_at, definition in conn.execute(
             "select rule, digest, removed_at, definition from ops.push_rules"
         ).fetchall()
     }
+    for name in sorted(stored.keys() - {rule.name for rule in rules}):
+        if stored[name][1] is None:
+            conn.execute("update ops.push_rules set removed_at = %s where rule = %s", [now, name])
+    # Before rules are put in force: a rule that returns must not send what it left behind. A derivation that began
+    # before a removal may add messages after it, so this is not only done at the removal.
+    conn.execute(CANCEL_SQL)
     for rule in rules:
-        digest, removed_at, definition = stored.pop(rule.name, (None, None, None))
-        new_definition = msgspec.to_builtins(rule)
+        digest, removed_at, definition = stored.get(rule.name, (None, None, None))
+        # Through JSON, because the stored definition has lists where the rule has tuples.
+        new_definition = msgspec.json.decode(msgspec.json.encode(rule))
         if (digest, removed_at, definition) == (rule.digest, None, new_definition):
             continue
         params = {
@@ -80,17 +94,32 @@ def store_rules(conn: psycopg.Connection[Any], rules: Sequence[PushRule], now: d
             "now": now,
         }
         conn.execute(STORE_RULE_SQL, params)
-    for name, (_, removed_at, _) in stored.items():
-        if removed_at is None:
-            conn.execute("update ops.push_rules set removed_at = %s where rule = %s", [now, name])
 
 
 def read_rules(conn: psycopg.Connection[Any], source: str) -> list[ActiveRule]:
-    """Return the rules in force of one source, by name."""
+    """Return the rules in force of one source, by name.
+
+    A rule that this version of the program cannot read is logged and left out, so that it stops no derivation.
+    """
     rows = conn.execute(
         "select definition, since from ops.push_rules where source = %s and removed_at is null order by rule", [source]
     ).fetchall()
-    return [ActiveRule(msgspec.convert(definition, type=PushRule), since) for definition, since in rows]
+    active_rules = []
+    for definition, since in rows:
+        try:
+            active_rules.append(ActiveRule(msgspec.convert(definition, type=PushRule), since))
+        except msgspec.ValidationError as error:
+            log.warning("the stored rule %s cannot be used: %s", definition.get("name"), error)
+    return active_rules
+
+
+def has_work_for_sender(conn: psycopg.Connection[Any]) -> bool:
+    """Return whether a rule is in force or a message is pending."""
+    row = conn.execute(
+        "select exists (select from ops.push_rules where removed_at is null)"
+        " or exists (select from ops.push_outbox where state <> 'delivered' and state = 'pending')"
+    ).fetchone()
+    return row == (True,)
 
 
 def read_stored_ids(conn: psycopg.Connection[Any], message_ids: Sequence[str]) -> set[str]:
@@ -102,11 +131,20 @@ def read_stored_ids(conn: psycopg.Connection[Any], message_ids: Sequence[str]) -
 def read_stored_subjects(
     conn: psycopg.Connection[Any], rule: str, subjects: Sequence[str], after: datetime
 ) -> list[tuple[str, datetime]]:
-    """Return subject and fires_at of the rule's messages about these subjects that fired after an instant."""
+    """Return subject and fires_at of the rule's messages about these subjects that fired after an instant.
+
+    Cancelled messages are left out, because nobody received them.
+    """
     return conn.execute(
-        "select subject, fires_at from ops.push_outbox where rule = %s and subject = any(%s) and fires_at > %s",
+        "select subject, fires_at from ops.push_outbox"
+        " where rule = %s and subject = any(%s) and fires_at > %s and state <> 'cancelled'",
         [rule, list(subjects), after],
     ).fetchall()
+
+
+def lock_outbox(conn: psycopg.Connection[Any]) -> None:
+    """Let no other transaction append messages until this one ends; wait for one that has begun to."""
+    conn.execute("select pg_advisory_xact_lock(%s)", [AdvisoryLock.PUSH_OUTBOX])
 
 
 def add_messages(conn: psycopg.Connection[Any], messages: Iterable[NewMessage]) -> int:
@@ -121,7 +159,7 @@ def add_messages(conn: psycopg.Connection[Any], messages: Iterable[NewMessage]) 
     ]
     if not rows:
         return 0
-    conn.execute("select pg_advisory_xact_lock(%s)", [AdvisoryLock.PUSH_OUTBOX])
+    lock_outbox(conn)
     with conn.cursor() as cursor:
         cursor.executemany(ADD_MESSAGE_SQL, rows)
         n_added = cursor.rowcount
@@ -143,7 +181,7 @@ def is_sender_running(conn: psycopg.Connection[Any]) -> bool:
 
 
 def retry_failed(conn: psycopg.Connection[Any], rule: str) -> int:
-    """Make the failed messages of a rule pending again; return their number."""
+    """Make the failed messages of a rule in force pending again; return their number."""
     n_retried = conn.execute(RETRY_SQL, [rule]).rowcount
     if n_retried:
         conn.execute("select pg_notify(%s, '')", [CHANNEL])
@@ -165,6 +203,12 @@ on conflict (rule) do update set
     source = excluded.source, definition = excluded.definition, digest = excluded.digest, removed_at = null,
     since = case when r.digest = excluded.digest and r.removed_at is null then r.since else excluded.since end
 """
+# The condition on `delivered` lets Postgres use the partial index ix_push_outbox_unsent.
+CANCEL_SQL: Final = """
+update ops.push_outbox m set state = 'cancelled'
+where m.state <> 'delivered' and m.state in ('pending', 'failed')
+    and not exists (select from ops.push_rules r where r.rule = m.rule and r.removed_at is null)
+"""
 ADD_MESSAGE_SQL: Final = """
 insert into ops.push_outbox
     (message_id, rule, subject, fires_at, created_at, body, state, n_attempts, next_attempt_at)
@@ -176,10 +220,11 @@ select r.rule, r.source, r.since, r.removed_at, r.definition ->> 'webhook' as we
     count(*) filter (where m.state = 'pending') as n_pending,
     count(*) filter (where m.state = 'delivered') as n_delivered,
     count(*) filter (where m.state = 'failed') as n_failed,
+    count(*) filter (where m.state = 'cancelled') as n_cancelled,
     min(m.created_at) filter (where m.state = 'pending') as oldest_pending_at,
     max(m.delivered_at) as last_delivered_at,
     (array_agg(m.last_error order by m.message_seq)
-        filter (where m.state <> 'delivered' and m.last_error is not null))[1] as last_error
+        filter (where m.state in ('pending', 'failed') and m.last_error is not null))[1] as last_error
 from ops.push_rules r
 left join ops.push_outbox m using (rule)
 group by r.rule
@@ -194,10 +239,11 @@ select exists (
         and (classid::bigint << 32) + objid::bigint = %(key)s
 )
 """
-RETRY_SQL: Final = (
-    "update ops.push_outbox set state = 'pending', next_attempt_at = clock_timestamp() "
-    "where rule = %s and state = 'failed'"
-)
+RETRY_SQL: Final = """
+update ops.push_outbox m set state = 'pending', next_attempt_at = clock_timestamp()
+where m.rule = %s and m.state = 'failed'
+    and exists (select from ops.push_rules r where r.rule = m.rule and r.removed_at is null)
+"""
 DELETE_OLD_SQL: Final = """
 delete from ops.push_outbox m
 where m.created_at < %(before)s::date::timestamp at time zone 'UTC'

@@ -14,7 +14,7 @@ from typing import Any, Final
 import polars as pl
 import psycopg
 
-from palimpsest_pipeline.domain.enums import FixtureClass, GapType, OddsAlertType, PriceLeadType
+from palimpsest_pipeline.domain.enums import FixtureClass, GapType, OddsAlertType, PriceLeadType, Scope
 from palimpsest_pipeline.domain.instants import get_day_start
 from palimpsest_pipeline.domain.push_rules import SourceTerms
 
@@ -137,24 +137,36 @@ from pairs a
 left join palimpsest.fixtures f using (sr_id)
 left join core.markets k using (market_key)
 """
+# An episode ends when the absent side lists the fixture again, so it is named by the last time at which that side did.
+# That time is read from the observations of the cycles before, not from event_listings, whose last_seen_at moves on:
+# otherwise a replay would name the episode anew. An answer with odds in between two full cycles does not count, because
+# coverage does not count it either; nor does a listing that had no id of the fixture yet.
 COVERAGE_SQL: Final = f"""
-select concat_ws('|', a.sr_id, a.fixture_class) as event_key, a.fixture_class as type, null::text as severity,
-    a.sr_id, a.home_team, a.away_team, a.tournament_key, coalesce(t.display_name, a.tournament_name) as tournament,
-    coalesce(t.country, a.country) as country, a.effective_kickoff as kickoff, a.platforms, null::text as market_key,
-    null::text as market, null::text as specifier, null::text as outcome, null::numeric as odds_before,
-    null::numeric as odds_now, null::double precision as size, l.began_at, l.began_at as reached_at,
-    greatest(a.as_of, l.began_at) as observed_at
+select concat_ws('|', a.sr_id, a.fixture_class, extract(epoch from l.last_listed_at)) as event_key,
+    a.fixture_class as type, null::text as severity, a.sr_id, a.home_team, a.away_team, a.tournament_key,
+    coalesce(t.display_name, a.tournament_name) as tournament, coalesce(t.country, a.country) as country,
+    a.effective_kickoff as kickoff, a.platforms, null::text as market_key, null::text as market,
+    null::text as specifier, null::text as outcome, null::numeric as odds_before, null::numeric as odds_now,
+    null::double precision as size, l.began_at, l.began_at as reached_at, greatest(a.as_of, l.began_at) as observed_at
 from mart.coverage_fixture a
 left join core.tournaments t using (tournament_key)
 cross join lateral (
-    select greatest(
-        min(e.first_seen_at) filter (where e.platform = any(a.platforms)),
-        max(e.last_seen_at) filter (
-            where e.platform <> all(a.platforms) and e.last_seen_at <= a.as_of
-                and (e.platform = a.home_platform or a.fixture_class = '{FixtureClass.HOME_ONLY.value}')
-        )
-    ) as began_at
-    from core.event_listings e where e.fixture_sr_id = a.sr_id
+    select min(e.first_seen_at) as first_listed_at from core.event_listings e
+    where e.fixture_sr_id = a.sr_id and e.platform = any(a.platforms)
+) present
+cross join lateral (
+    select max(o.observed_at) as last_listed_at
+    from core.event_listings e
+    join core.listing_observations o using (listing_id)
+    join core.listing_claims c using (listing_id, claim_hash)
+    join core.cycles k using (cycle_id)
+    where e.fixture_sr_id = a.sr_id and e.platform <> all(a.platforms)
+        and (e.platform = a.home_platform or a.fixture_class = '{FixtureClass.HOME_ONLY.value}')
+        and (c.sr_id = a.sr_id or c.sr_id is null and c.genius_id is not null)
+        and k.scope in ('{Scope.FULL.value}', '{Scope.RECORDED.value}') and k.as_of < a.as_of
+) absent
+cross join lateral (
+    select greatest(present.first_listed_at, absent.last_listed_at) as began_at, absent.last_listed_at
 ) l
 where a.fixture_class in ('{FixtureClass.COMPETITOR_ONLY.value}', '{FixtureClass.HOME_ONLY.value}') and not a.started
 """
@@ -183,8 +195,15 @@ ODDS_ALERTS: Final = PushSource(
         "odds_alerts",
         tuple(kind.value for kind in OddsAlertType),
         has_severity=True,
+        has_markets=True,
         is_state=False,
         size_unit="probability",
+        types_without_size=(
+            OddsAlertType.MARKET_DISAPPEARED.value,
+            OddsAlertType.MARKET_RETURNED.value,
+            OddsAlertType.EVENT_DROPPED.value,
+        ),
+        types_of_listings=(OddsAlertType.EVENT_DROPPED.value,),
     ),
     f"{ODDS_ALERTS_SQL} and a.sr_id = any(%(ids)s::bigint[])",
     f"{ODDS_ALERTS_SQL} and coalesce(a.peak_at, a.opened_at) >= %(day_start)s"
@@ -195,6 +214,7 @@ GAPS: Final = PushSource(
         "gaps",
         tuple(kind.value for kind in GapType if kind is not GapType.UNKNOWN),
         has_severity=False,
+        has_markets=True,
         is_state=True,
         size_unit="minutes",
     ),
@@ -206,6 +226,7 @@ COVERAGE: Final = PushSource(
         "coverage",
         (FixtureClass.COMPETITOR_ONLY.value, FixtureClass.HOME_ONLY.value),
         has_severity=False,
+        has_markets=False,
         is_state=True,
         size_unit="minutes",
     ),
@@ -217,8 +238,10 @@ PRICE_LEADS: Final = PushSource(
         "price_lead",
         (*(kind.value for kind in PriceLeadType), STEAM),
         has_severity=False,
+        has_markets=True,
         is_state=False,
         size_unit="probability",
+        types_without_size=(PriceLeadType.SUSPENSION.value,),
     ),
     f"{PRICE_LEADS_SQL} and a.sr_id = any(%(ids)s::bigint[])"
     f" union all {STEAM_SQL} and a.sr_id = any(%(ids)s::bigint[])",

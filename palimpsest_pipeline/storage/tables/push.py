@@ -42,12 +42,14 @@ class PushMessage(Base):
     message_seq: Mapped[int] = key("Number of the message. Messages are committed in its order.", autoincrement=True)
     message_id: Mapped[Text] = column("Hash of rule, source and event: an event has the same id in every derivation.")
     rule: Mapped[Text] = column("Rule that selected the event.")
-    subject: Mapped[Text] = column("What the rule's cooldown holds for: a fixture, or a market of it on platforms.")
+    subject: Mapped[Text] = column("What the rule's cooldown holds for: a fixture, or a market and line of it.")
     fires_at: Mapped[Instant] = column("When the event began to match the rule.")
     created_at: Mapped[Instant] = column("When the message was written.")
     body: Mapped[Text] = column("The JSON that is sent, byte by byte the same in every attempt.")
     state: Mapped[PushState] = column(
-        "pending, delivered, or failed: the receiver refused it, and it is not sent again.", type_=text_enum(PushState)
+        "pending; delivered; failed: the receiver refused it, and it is not sent again by itself; cancelled: its rule "
+        "was removed before it was delivered.",
+        type_=text_enum(PushState),
     )
     n_attempts: Mapped[int] = column("Number of attempts so far.")
     next_attempt_at: Mapped[Instant] = column("No attempt before then.")

@@ -9,8 +9,12 @@ from palimpsest_pipeline.domain.push_rules import PushRule, SourceTerms
 from palimpsest_pipeline.metrics.push.select_events import EVENTS_SCHEMA
 
 NOON: Final = datetime(2026, 5, 1, 12, tzinfo=UTC)
-MOVES: Final = SourceTerms("odds_alerts", ("price_move",), has_severity=True, is_state=False, size_unit="probability")
-GAPS: Final = SourceTerms("gaps", ("home_missing",), has_severity=False, is_state=True, size_unit="minutes")
+MOVES: Final = SourceTerms(
+    "odds_alerts", ("price_move",), has_severity=True, has_markets=True, is_state=False, size_unit="probability"
+)
+GAPS: Final = SourceTerms(
+    "gaps", ("home_missing",), has_severity=False, has_markets=True, is_state=True, size_unit="minutes"
+)
 
 
 def after(minutes: float) -> datetime:

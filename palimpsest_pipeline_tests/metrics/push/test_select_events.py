@@ -95,6 +95,22 @@ def test_ids_are_the_same_in_every_derivation_and_differ_between_rules():
     assert len(first) == 32
 
 
+def test_the_cooldown_per_market_holds_for_a_market_and_line_of_the_fixture_on_any_platforms():
+    events = make_events(
+        {"platforms": ["betpawa", "sportybet"]},
+        {"platforms": ["bet9ja"]},
+        {"platforms": None},
+        {"specifier": "total=2.5"},
+        {"market_key": "totals"},
+        {"sr_id": 8},
+    )
+    markets = select_events(events, make_rule(), MOVES, since=None, now=None)["subject"].to_list()
+    assert markets[0] == markets[1] == markets[2]
+    assert len(set(markets)) == 4
+    fixtures = select_events(events, make_rule(cooldown_per="fixture"), MOVES, since=None, now=None)["subject"]
+    assert fixtures.to_list() == ["7"] * 5 + ["8"]
+
+
 SUBJECTS = st.sampled_from(["a", "b"])
 FIRED = st.lists(st.tuples(SUBJECTS, st.integers(0, 300)), max_size=25)
 

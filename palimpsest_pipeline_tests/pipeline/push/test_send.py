@@ -4,7 +4,8 @@ import base64
 import hashlib
 import hmac
 import random
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.push import outbox
 
 from .outboxes import KEY, open_outbox, put_messages, put_rules, read_states, running_sender
-from .receiver import Receiver, running_receiver
+from .receiver import PATIENCE_S, Receiver, running_receiver
 
 
 @pytest.fixture
@@ -225,6 +226,110 @@ def test_waits_grow_to_a_limit_and_are_spread():
     assert compute_backoff_s(10_000, 0.5) <= MAX_BACKOFF_S
 
 
-def test_only_408_and_429_below_500_are_tried_again():
-    assert [status for status in range(300, 600) if not is_refusal(status)] == [408, 429, *range(500, 600)]
+def test_only_answers_that_say_nothing_about_the_message_are_tried_again():
+    retried = [status for status in range(300, 600) if not is_refusal(status)]
+    assert retried == [401, 403, 404, 407, 408, 429, *range(500, 600)]
     assert not is_refusal(None)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 407])
+def test_a_proxy_that_refuses_for_a_moment_does_not_break_the_order(
+    database: Database, receiver: Receiver, tmp_path: Path, status: int
+):
+    receiver.answer = lambda path, number: status if number < 2 else 200
+    put_rules(database, "a")
+    put_messages(database, "a", [1, 2])
+    with running_sender(database, tmp_path, TEST_WEBHOOK_URL=f"{receiver.base_url}/hook"):
+        receiver.wait_for(lambda: len(receiver.accepted()) == 2)
+    assert [each.message_id for each in receiver.arrivals] == ["a-1", "a-1", "a-1", "a-2"]
+
+
+@pytest.mark.parametrize("address", ["https://[abc", "http://h:99999/", f"https://{'a' * 300}/", "ftp://h/"])
+def test_a_malformed_address_stops_only_its_own_rule(
+    database: Database, receiver: Receiver, tmp_path: Path, address: str
+):
+    put_rules(database, "a", "b")
+    point_rule(database, "a", "BAD_URL")
+    put_messages(database, "a", [1])
+    variables = {"TEST_WEBHOOK_URL": f"{receiver.base_url}/hook", "BAD_URL": address}
+    with running_sender(database, tmp_path, **variables) as sender:
+        for number in range(3):
+            put_messages(database, "b", [number])
+            receiver.wait_for(lambda number=number: len(receiver.accepted()) == number + 1)
+        wait_until(lambda: read_states(database, "a")[0][1])
+        assert sender.process.poll() is None
+    ((state, _, _, error),) = read_states(database, "a")
+    assert (state, error) == ("pending", "the variable BAD_URL has no http(s) URL that can be used")
+    assert address not in sender.output
+
+
+def test_a_retry_after_that_overflows_does_not_end_the_sender(database: Database, receiver: Receiver, tmp_path: Path):
+    header = {"retry-after": "Mon, 01 Jan 2024 00:00:00 +99999999999999999999"}
+    receiver.answer = lambda path, number: (503, header) if number == 0 else 200
+    put_rules(database, "a")
+    put_messages(database, "a", [1])
+    with running_sender(database, tmp_path, TEST_WEBHOOK_URL=f"{receiver.base_url}/hook"):
+        receiver.wait_for(receiver.accepted)
+    assert [each.message_id for each in receiver.arrivals] == ["a-1", "a-1"]
+
+
+def test_a_receiver_s_wait_outlasts_the_connection_to_the_database(
+    database: Database, receiver: Receiver, tmp_path: Path
+):
+    receiver.answer = lambda path, number: (429, {"retry-after": "4"}) if number == 0 else 200
+    put_rules(database, "a", "b")
+    put_messages(database, "a", [1])
+    with running_sender(database, tmp_path, TEST_WEBHOOK_URL=f"{receiver.base_url}/hook") as sender:
+        wait_until(lambda: read_states(database, "a")[0][1])
+        with database.connect() as conn:
+            ended = "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'palimpsest_sender'"
+            assert conn.execute(f"{ended} and datname = current_database()".encode()).rowcount == 2
+        put_messages(database, "b", [1])
+        receiver.wait_for(lambda: len(receiver.accepted()) == 2)
+        assert sender.output.count("sending messages to traders") == 2
+    assert all(each.at - receiver.arrivals[0].at >= 3.9 for each in receiver.arrivals[1:])
+
+
+def test_another_address_is_used_at_once_though_the_old_one_has_asked_to_wait(
+    database: Database, receiver: Receiver, tmp_path: Path
+):
+    receiver.answer = lambda path, number: (503, {"retry-after": "3000"}) if path == "/old" else 200
+    put_rules(database, "a", "b")
+    (tmp_path / ".env").write_text(f"TEST_WEBHOOK_URL={receiver.base_url}/old\n")
+    put_messages(database, "a", [1])
+    with running_sender(database, tmp_path):
+        wait_until(lambda: read_states(database, "a")[0][1])
+        put_messages(database, "b", [1])
+        times = {read_last_query_time(database)}
+        # After two more readings of the outbox, the sender has looked up the old address for this message.
+        wait_until(lambda: times.add(read_last_query_time(database)) or len(times) > 2)
+        (tmp_path / ".env").write_text(f"TEST_WEBHOOK_URL={receiver.base_url}/new\n")
+        receiver.wait_for(lambda: receiver.accepted("/new"))
+    assert [(each.path, each.message_id) for each in receiver.arrivals] == [("/old", "a-1"), ("/new", "b-1")]
+
+
+def read_last_query_time(database: Database) -> object:
+    """Return when the sender's connection to the outbox last began or ended a statement."""
+    with database.connect() as conn:
+        return conn.execute(
+            "select max(state_change) from pg_stat_activity where usename = 'palimpsest_sender'"
+            " and datname = current_database() and state = 'idle' and query like '%from ops.push_outbox%'"
+        ).fetchone()
+
+
+def point_rule(database: Database, rule: str, variable: str) -> None:
+    """Make the rule send to the address in another variable."""
+    with database.connect() as conn:
+        conn.execute(
+            "update ops.push_rules set definition = jsonb_set(definition, '{webhook}', to_jsonb(%s::text)) where rule = %s",
+            [variable, rule],
+        )
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    """Return when the condition holds. Raises TimeoutError."""
+    until = time.monotonic() + PATIENCE_S
+    while not condition():
+        if time.monotonic() > until:
+            raise TimeoutError
+        time.sleep(0.02)

@@ -25,7 +25,7 @@ def test_without_a_key_there_is_no_signature():
     assert "webhook-signature" not in build_headers("a", b"{}", 1, None)
 
 
-@pytest.mark.parametrize("text", ["whsec_not base64!", "hunter2", "whsec_aHVudGVyMg=="])
+@pytest.mark.parametrize("text", ["whsec_not base64!", "hunter2", "whsec_aHVudGVyMg==", "whsec_hunter2ü"])
 def test_a_bad_key_is_refused_and_not_repeated(text: str):
     with pytest.raises(BadSigningKey) as caught:
         decode_key(text)

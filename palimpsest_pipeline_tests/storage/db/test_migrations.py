@@ -1019,3 +1019,42 @@ def test_a_downgrade_that_would_lose_a_platform_is_refused(migrated_database_url
         conn.execute("insert into ops.listing_ids (platform, external_id) values ('msport', '9')")
     with pytest.raises(IntegrityError, match="ck_listing_ids_platform"):
         migrate.downgrade(migrated_database_url, "0027")
+
+
+def test_undelivered_messages_of_removed_rules_are_cancelled_and_a_downgrade_sends_none_of_them(
+    at_revision: AtRevision,
+) -> None:
+    def read_states() -> list[tuple[str, str]]:
+        with Database(database_url).connect() as conn:
+            return conn.execute("select message_id, state from ops.push_outbox order by message_seq").fetchall()
+
+    database_url = at_revision("0032")
+    with Database(database_url).connect() as conn:
+        conn.execute(
+            "insert into ops.push_rules values ('here', 'gaps', '{}', 'd', now(), null), ('gone', 'gaps', '{}', 'd', now(), now())"
+        )
+        for rule in ("here", "gone", "never"):
+            for state in ("pending", "delivered", "failed"):
+                conn.execute(
+                    "insert into ops.push_outbox (message_id, rule, subject, fires_at, created_at, body, state, n_attempts, next_attempt_at)"
+                    " values (%s, %s, '1', now(), now(), '{}', %s, 0, now())",
+                    [f"{rule}-{state}", rule, state],
+                )
+    migrate.upgrade(database_url)
+    assert migrate.find_drift(database_url) == []
+    kept = [("here-pending", "pending"), ("here-delivered", "delivered"), ("here-failed", "failed")]
+
+    def list_ended(state: str) -> list[tuple[str, str]]:
+        return [
+            (f"{rule}-{was}", "delivered" if was == "delivered" else state)
+            for rule in ("gone", "never")
+            for was in ("pending", "delivered", "failed")
+        ]
+
+    assert read_states() == kept + list_ended("cancelled")
+    migrate.downgrade(database_url, "0032")
+    assert read_states() == kept + list_ended("failed")
+    with Database(database_url).connect() as conn, pytest.raises(psycopg.errors.CheckViolation):
+        conn.execute("update ops.push_outbox set state = 'cancelled'")
+    migrate.upgrade(database_url)
+    assert migrate.find_drift(database_url) == []

@@ -186,7 +186,7 @@ def test_a_downgrade_takes_its_grants_away_and_leaves_nothing_of_them(database_u
 def test_it_may_do_nothing_but_read_and_what_is_granted_besides_is_named(
     owner: psycopg.Connection, elsewhere: str
 ) -> None:
-    assert roles.find_excess_rights(owner, [elsewhere]) == []
+    assert roles.find_excess_rights(owner, roles.ANALYST, [elsewhere]) == []
     more = {
         "grant insert on mart.odds_alert to palimpsest_analyst": "it may write to mart.odds_alert",
         "grant usage on schema core to palimpsest_analyst": "it may use the schema core",
@@ -198,17 +198,55 @@ def test_it_may_do_nothing_but_read_and_what_is_granted_besides_is_named(
     for grant, said in more.items():
         owner.execute(grant.encode())
         try:
-            assert roles.find_excess_rights(owner, [elsewhere]) == [said]
+            assert roles.find_excess_rights(owner, roles.ANALYST, [elsewhere]) == [said]
         finally:
             owner.execute(grant.replace("grant", "revoke", 1).replace(" to ", " from ").encode())
 
 
+@pytest.mark.parametrize(
+    ("right", "said"),
+    [
+        ("select on core.event_listings", "it may read core.event_listings"),
+        ("select on ops.alerts", "it may read ops.alerts"),
+        ("select (body) on ops.push_outbox", None),
+        ("insert on ops.push_outbox", "it may write to ops.push_outbox"),
+        ("update on ops.push_outbox", "it may write to ops.push_outbox"),
+        ("update (body) on ops.push_outbox", "it may write to ops.push_outbox"),
+        ("update (since) on ops.push_rules", "it may write to ops.push_rules"),
+        ("usage on schema mart", "it may use the schema mart"),
+        ("create on schema ops", "it may make objects in the schema ops"),
+    ],
+)
+def test_the_sender_s_excess_rights_are_named_and_those_that_it_needs_are_not(
+    owner: psycopg.Connection, elsewhere: str, right: str, said: str | None
+) -> None:
+    assert roles.find_excess_rights(owner, roles.SENDER, [elsewhere]) == []
+    with owner.transaction(force_rollback=True):
+        owner.execute(f"grant {right} to palimpsest_sender".encode())
+        assert roles.find_excess_rights(owner, roles.SENDER, [elsewhere]) == ([] if said is None else [said])
+        assert roles.find_excess_rights(owner, roles.ANALYST, [elsewhere]) == []
+
+
+def test_rights_are_renewed_for_each_role_that_exists(owner: psycopg.Connection) -> None:
+    sender_query = "select has_table_privilege('palimpsest_sender', 'ops.push_outbox', 'select')"
+    with owner.transaction(force_rollback=True):
+        owner.execute("revoke all on ops.push_outbox from palimpsest_sender")
+        owner.execute("alter role palimpsest_analyst rename to analyst_elsewhere")
+        assert roles.list_existing_roles(owner) == [roles.SENDER]
+        roles.grant_reading(owner)
+        assert owner.execute(sender_query).fetchone() == (True,)
+    with owner.transaction(force_rollback=True):
+        owner.execute("alter role palimpsest_sender rename to sender_elsewhere")
+        assert roles.list_existing_roles(owner) == [roles.ANALYST]
+        roles.grant_reading(owner)
+
+
 @pytest.mark.parametrize("function", ["pg_advisory_lock(bigint)", "pg_try_advisory_xact_lock_shared(integer, integer)"])
 def test_that_it_may_lock_is_known_whichever_lock_it_is(owner: psycopg.Connection, function: str) -> None:
-    assert not roles.may_lock(owner)
+    assert not roles.may_lock(owner, roles.ANALYST)
     with owner.transaction(force_rollback=True):
         owner.execute(f"grant execute on function {function} to palimpsest_analyst".encode())
-        assert roles.may_lock(owner)
+        assert roles.may_lock(owner, roles.ANALYST)
 
 
 def test_it_may_enter_by_name_whatever_becomes_of_the_right_of_all(owner: psycopg.Connection, elsewhere: str) -> None:

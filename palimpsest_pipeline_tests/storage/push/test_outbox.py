@@ -11,8 +11,10 @@ from palimpsest_pipeline.domain.push_rules import PushRule
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.push import outbox
+from palimpsest_pipeline.storage.push.deliveries import DeliveryStore
 from palimpsest_pipeline_tests.pipeline.push.outboxes import (
     SINCE,
+    build_sender_url,
     connect_as_sender,
     open_outbox,
     put_messages,
@@ -57,6 +59,86 @@ def test_a_rule_holds_from_when_it_was_first_read_and_a_changed_or_returning_one
         outbox.store_rules(conn, [changed], LATER + timedelta(hours=1))
         assert read_since() == {"a": LATER + timedelta(hours=1)}
         assert outbox.read_rules(conn, "gaps") == []
+
+
+def test_a_rule_that_did_not_change_is_not_written_again(database: Database):
+    rule = PushRule(
+        name="a", source="odds_alerts", webhook="URL", types=("price_move",), markets=("totals",), min_size=1
+    )
+    with database.connect() as conn:
+        outbox.store_rules(conn, [rule], SINCE)
+        before = conn.execute("select xmin::text, ctid::text from ops.push_rules").fetchall()
+        conn.commit()
+        outbox.store_rules(conn, [rule], LATER)
+        assert conn.execute("select xmin::text, ctid::text from ops.push_rules").fetchall() == before
+
+
+def test_messages_of_a_removed_rule_are_cancelled_and_never_sent_even_when_the_rule_returns(database: Database):
+    put_rules(database, "a", "b")
+    put_messages(database, "a", [1, 2, 3])
+    put_messages(database, "b", [1])
+    with database.connect() as conn:
+        conn.execute("update ops.push_outbox set state = 'delivered' where message_id = 'a-1'")
+        conn.execute("update ops.push_outbox set state = 'failed', last_error = 'no' where message_id = 'a-2'")
+    put_rules(database, "b")
+    assert [state for state, *_ in read_states(database, "a")] == ["delivered", "cancelled", "cancelled"]
+    assert [state for state, *_ in read_states(database, "b")] == ["pending"]
+    with database.connect() as conn:
+        assert outbox.retry_failed(conn, "a") == 0
+        status = next(each for each in outbox.read_rule_status(conn) if each.rule == "a")
+        assert (status.n_pending, status.n_failed, status.n_cancelled, status.n_delivered) == (0, 0, 2, 1)
+        assert (status.last_error, status.oldest_pending_at) == (None, None)
+        assert outbox.read_stored_subjects(conn, "a", ["1"], SINCE - timedelta(hours=1)) == [("1", SINCE)]
+    put_rules(database, "a", "b")
+    assert [state for state, *_ in read_states(database, "a")] == ["delivered", "cancelled", "cancelled"]
+
+
+def test_a_message_that_a_derivation_adds_after_the_removal_is_cancelled_too(database: Database):
+    put_rules(database, "a")
+    put_rules(database)
+    put_messages(database, "a", [1])
+    put_rules(database, "a")
+    assert [state for state, *_ in read_states(database, "a")] == ["cancelled"]
+
+
+async def test_the_sender_sees_only_messages_of_rules_in_force_and_a_refusal_after_the_removal_changes_nothing(
+    database: Database,
+):
+    put_rules(database, "a")
+    put_messages(database, "a", [1])
+    address = Database(build_sender_url(database)).conninfo
+    async with await psycopg.AsyncConnection.connect(address, autocommit=True) as conn:
+        store = DeliveryStore(conn)
+        (message,) = await store.read_first_messages()
+        put_rules(database)
+        put_messages(database, "a", [2])
+        assert await store.read_first_messages() == []
+        await store.record_refusal(message, 400, "no")
+        assert [state for state, *_ in read_states(database, "a")] == ["cancelled", "pending"]
+
+
+def test_a_stored_rule_that_cannot_be_used_is_left_out(database: Database, caplog: pytest.LogCaptureFixture):
+    put_rules(database, "a", "b")
+    with database.connect() as conn:
+        conn.execute(
+            "update ops.push_rules set definition = definition || '{\"min_size\": 10000000000000}' where rule = 'a'"
+        )
+        assert [active.rule.name for active in outbox.read_rules(conn, "odds_alerts")] == ["b"]
+    assert "the stored rule a cannot be used" in caplog.text
+
+
+def test_a_sender_is_needed_for_rules_in_force_and_for_pending_messages(database: Database):
+    with database.connect() as conn:
+        assert not outbox.has_work_for_sender(conn)
+    put_messages(database, "a", [1])
+    with database.connect() as conn:
+        assert outbox.has_work_for_sender(conn)
+    put_rules(database)
+    with database.connect() as conn:
+        assert not outbox.has_work_for_sender(conn)
+    put_rules(database, "a")
+    with database.connect() as conn:
+        assert outbox.has_work_for_sender(conn)
 
 
 def test_a_message_is_stored_once(database: Database):
