@@ -34,7 +34,10 @@ TAIL_BYTES: Final = 8192
 TAIL_LINES: Final = 3
 
 OPTIONAL_CHILDREN: Final = frozenset({BOARD, SENDER})
-"""Children without which the pipeline works. One that dies again and again is restarted with the longest pause."""
+"""Children without which the pipeline works.
+
+One that dies again and again is restarted with the longest pause.
+"""
 
 Say = Callable[[str], None]
 

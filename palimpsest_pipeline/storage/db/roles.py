@@ -79,7 +79,10 @@ select 'it may enter the database ' || d.datname
 from analyst a cross join pg_database d where d.datname = any(%(closed)s)
     and has_database_privilege(a.oid, d.oid, 'connect')
 """
-"""Selects the other rights that analysts must not have. On foreign servers some of them are everybody's."""
+"""Selects the other rights that analysts must not have.
+
+On foreign servers some of them are everybody's.
+"""
 
 
 class RoleMissing(PalimpsestError, RuntimeError):

@@ -25,7 +25,10 @@ where n.nspname in ('ops', 'core', 'mart', 'palimpsest') and case
     when c.relkind = 'S' then has_sequence_privilege(a.oid, c.oid, 'usage, update')
 end
 """
-"""Selects the rights of a role to write into the database, one sentence each; null is the session's own role."""
+"""Selects the rights of a role to write into the database, one sentence each.
+
+Null is the session's own role.
+"""
 
 
 def find_write_rights(conn: psycopg.Connection, role: str | None = None) -> list[str]:
