@@ -144,7 +144,7 @@ class Board:
         )
 
     async def login(self, request: Request) -> Response:
-        """Show the form for the token; for a right token, set the cookie and go to the requested page."""
+        """Show the form for the token, or check it and go to the page that was requested first."""
         target = choose_local_target(request.query_params.get(TARGET_PARAMETER, ""))
         if self.config.token is None:
             return RedirectResponse(target, 303)

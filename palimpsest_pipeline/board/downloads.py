@@ -36,10 +36,7 @@ COLUMN_TYPES: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "text": pl.String,
     "timestamptz": INSTANT,
 }
-"""Types of Postgres in the board's queries, with those of a frame.
-
-Each numeric column has decimal odds.
-"""
+"""Types of columns in the board's queries, with those of a frame. A numeric column has decimal odds."""
 
 
 def read_rows(conn: psycopg.Connection, query: sql.Composed) -> pl.DataFrame:

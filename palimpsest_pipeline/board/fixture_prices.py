@@ -65,18 +65,16 @@ def build_markets(
 def build_past_markets(
     markets: Mapping[str, Market], lines: Iterable[tuple[str, str]], columns: Sequence[PlatformColumn]
 ) -> list[dict[str, Any]]:
-    """Return the lines in the history of a begun fixture, as `build_markets` does, without prices.
+    """Return the entries of `build_markets` without prices, for a fixture that has begun.
 
-    `lines` are pairs of market and line. The outcomes are those of the vocabulary, in its order.
+    `lines` are the pairs of market and line in its history. The outcomes are those of the vocabulary, in its order.
     """
     order = {key: place for place, key in enumerate(markets)}
-    named_lines = sorted(
-        ((key, line) for key, line in lines if key in order), key=lambda pair: (order[pair[0]], _sort_line(pair[1]))
-    )
+    pairs = sorted((each for each in lines if each[0] in order), key=lambda each: (order[each[0]], _sort_line(each[1])))
     empty = {"rank": "", "best": None, "odds": [None] * len(columns)}
     return [
         entry | {"outcomes": [{"key": key, "name": name} | empty for key, name in entry["names"].items()]}
-        for entry in (_start_entry(markets[key], line, len(columns)) for key, line in named_lines)
+        for entry in (_start_entry(markets[key], line, len(columns)) for key, line in pairs)
     ]
 
 

@@ -120,7 +120,10 @@ class LiveTables:
         return self._markets[1]
 
     async def require_market(self, key: str, *, is_for_table: bool) -> Market:
-        """Return a market. Raises BadParameter when it does not exist or has no fixed outcomes."""
+        """Return a market.
+
+        Raises BadParameter when it does not exist, or when the table needs fixed outcomes and it has none.
+        """
         market = (await self.read_markets()).get(key)
         if market is None:
             raise BadParameter("market", f"there is no market {key[:40]!r}")
@@ -168,9 +171,10 @@ class LiveTables:
         return TableView(token, self._book, grid, sorted(lines, key=_order_line))
 
     async def _read_lines(self, market: Market) -> list[str]:
-        """Return the lines of all platforms: COMMON_LINES with many offers, then by number of offers.
+        """Return the lines that any platform has.
 
-        Of lines with as many offers, the one that is compared more often comes first.
+        COMMON_LINES with many offers come first, then the others by number of offers. Of lines with as many offers, the
+        one that is compared more often comes first.
         """
         cached = self._lines.get(market.key)
         if cached is None or time.monotonic() - cached[0] > LINES_AGE_S:

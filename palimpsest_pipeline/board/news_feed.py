@@ -126,7 +126,10 @@ def wait_for_notifications(
 
 
 def _collect(conn: psycopg.Connection) -> set[int] | None:
-    """Return the ids of the next notifications; None for any fixture, none after LISTEN_S without any."""
+    """Return the ids of the next notifications; None for any fixture.
+
+    The result is empty when there is no notification for LISTEN_S.
+    """
     payloads = [notification.payload for notification in conn.notifies(timeout=LISTEN_S, stop_after=1)]
     if payloads:
         payloads += [notification.payload for notification in conn.notifies(timeout=SETTLE_S)]

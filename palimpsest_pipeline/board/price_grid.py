@@ -158,7 +158,10 @@ class FixtureBook:
             self.listings.setdefault(sr_id, {})[platform] = Listing(*values)
 
     def list_upcoming(self, now_s: float) -> list[FixtureRow]:
-        """Return the fixtures that have not begun. Begun ones stay in the book until their derivation."""
+        """Return the fixtures that have not begun.
+
+        A fixture that has begun stays in the book until it is derived.
+        """
         return [row for row in self.fixtures.values() if row.kickoff_s > now_s]
 
     def find_as_of(self, now_s: float) -> float | None:

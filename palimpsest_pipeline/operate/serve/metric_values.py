@@ -257,7 +257,7 @@ class MetricReader:
         return conn
 
     def _log_once(self, subject: str, error: Exception) -> None:
-        """Log the first line of an error, unless the last reading of the subject failed likewise."""
+        """Log the first line of the error, unless the last reading failed with the same class of error."""
         if self._failures.get(subject) != type(error).__name__:
             self._failures[subject] = type(error).__name__
             message = str(error).partition("\n")[0]

@@ -148,7 +148,7 @@ def count_open_odds_alerts(conn: psycopg.Connection, now: datetime) -> dict[tupl
 
 
 def read_waiting_messages(conn: psycopg.Connection) -> tuple[int, float | None]:
-    """Return the number of undelivered messages to traders, and the age of the oldest in seconds."""
+    """Return the number of waiting messages to traders, and the age of the oldest in seconds."""
     row = conn.execute(WAITING_MESSAGES_SQL).fetchone()
     assert row is not None
     return row[0], row[1]

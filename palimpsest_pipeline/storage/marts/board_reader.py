@@ -248,9 +248,10 @@ def build_table_query(
 
 
 def build_markets_query(platforms: Sequence[str], sr_id: int, market_order: Sequence[str]) -> sql.Composed:
-    """Return the SQL of a fixture's markets: a row per outcome of each line, three columns per platform.
+    """Return the SQL of a fixture's markets: one row per market, line and outcome.
 
-    The rows have the order of `market_order`. The query contains all values, so a person can run it.
+    Each platform has three columns. The rows have the order of `market_order`. The query contains all values, so a
+    person can run it.
     """
     return sql.SQL(FIXTURE_MARKETS_SQL).format(
         columns=_build_platform_columns(platforms, {"odds": "max", "state": "max", "margin": "max"}),
@@ -268,7 +269,10 @@ def build_history_query(sr_id: int, market: str, specifier: str) -> sql.Composed
 
 
 def _build_platform_columns(platforms: Sequence[str], aggregates: Mapping[str, str]) -> sql.Composed:
-    """Return a column per platform and value; `aggregates` has the SQL function of each value."""
+    """Return a column per platform and value.
+
+    `aggregates` maps a value to the function that takes it from the rows of the platform.
+    """
     return sql.SQL(",\n    ").join(
         sql.SQL("{aggregate}({value}) filter (where platform = {platform}) as {name}").format(
             aggregate=sql.SQL(aggregate),

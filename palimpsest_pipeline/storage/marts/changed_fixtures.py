@@ -9,7 +9,10 @@ from typing import Final
 import psycopg
 
 CHANNEL: Final = "palimpsest_fixtures"
-"""Channel of the notifications: SportRadar ids, separated by commas, or `ANY_FIXTURE`."""
+"""Channel of the notifications.
+
+The payload is a list of SportRadar ids, separated by commas, or `ANY_FIXTURE`.
+"""
 ANY_FIXTURE: Final = "any"
 MAX_PAYLOAD_BYTES: Final = 7_900
 """Postgres refuses payloads of 8,000 bytes and more."""
@@ -32,7 +35,10 @@ def notify_readers_of_all(conn: psycopg.Connection) -> None:
 
 
 def parse_payload(payload: str) -> set[int] | None:
-    """Return the SportRadar ids of a notification: None for any fixture, none for other text."""
+    """Return the SportRadar ids of a notification; None for any fixture.
+
+    The result is empty for text that is no list of ids.
+    """
     if payload == ANY_FIXTURE:
         return None
     return {int(sr_id) for sr_id in payload.split(",") if sr_id.isascii() and sr_id.isdigit()}
