@@ -6,9 +6,12 @@ move        the fair probability of an outcome rises between two successive book
 suspension  an answer no longer offers a market that the answer before offered
 
 An event happened after the last answer with the old state and not after the first answer with the new state. The middle
-of this interval is the estimated instant of the event. Events on two platforms make a pair when they are about the same
-market (for moves: the same outcome) and their middles are at most `window` apart. The lag is the distance of the
+of this interval is the estimated instant of the event. Events on two platforms can make a pair when they are about the
+same market (for moves: the same outcome) and their middles are at most `window` apart. The lag is the distance of the
 middles; it lies between two bounds that follow from the four answers.
+
+Pairs are made forwards, in the order of the answers: an event makes a pair with the event just before it, if that is of
+the other platform and not yet in a pair. So an answer never changes a pair that earlier answers made.
 
 Belongs here: events, their pairs, and steam. Does not belong here: fair probabilities (`fair_prices`), alerts.
 """
@@ -80,7 +83,8 @@ The event happened after the instant `after`, and not after `at`. `market` is a 
 """
 _SUBJECT: Final = ("sr_id", "market", "ordinal")
 _MARKET: Final = ("sr_id", "market", "is_suspension")
-_PAIR: Final = (*_MARKET, "leader_platform", "follower_platform")
+_ENDS: Final = ("leader", "follower")
+_PAIR: Final = (*_MARKET, *(f"{end}_{name}" for end in _ENDS for name in ("platform", "at")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +94,9 @@ class PriceLeadRules:
     min_rise: float
     """Rise of an outcome's fair probability from which it is a move."""
     window: timedelta
-    """Maximum distance of two events that make a pair.
-
-    An event whose own interval is longer makes no pair.
-    """
+    """Maximum distance of two events that make a pair."""
     steam_window: timedelta
-    """Maximum distance of a move from the previous move of the same steam."""
+    """Time that certainly contains a move and another move of the same steam, wherever in their intervals they lie."""
     steam_platforms: int
     """Number of platforms that must move the same way to make a steam."""
     silence_limit: timedelta
@@ -106,9 +107,17 @@ class PriceLeadRules:
     """Keys of the markets whose events count."""
 
     @property
+    def max_interval(self) -> timedelta:
+        """Maximum length of an event's interval.
+
+        It is more than `silence_limit`, so an event that follows a short silence still makes a pair.
+        """
+        return self.silence_limit + self.window
+
+    @property
     def lookback(self) -> timedelta:
         """Time before kickoff in which data can influence a pair."""
-        return self.watch_before_kickoff + self.window
+        return self.watch_before_kickoff + self.max_interval
 
 
 def find_price_leads(
@@ -136,11 +145,13 @@ def find_price_leads(
     - lag_s: the distance of the middles, seconds. lag_min_s is follower_after - leader_at: if it is not negative, the
       order is proven. lag_max_s is follower_at - leader_after.
     - lag_limited_by: not_observed if a listing was not observed during a part of its interval, otherwise polling.
-    - outcome_key and the probabilities before and after: of the outcome that rose most on both; '' and null for a
-      suspension.
-    - steam_at, steam_platforms: the first answer of the steam to which both moves belong, and its number of platforms.
+    - outcome_key and the probabilities before and after: of the outcome of the steam, otherwise of the one that rose
+      most on both; '' and null for a suspension.
+    - steam_at, steam_platforms: the first answer of the steam to which both moves belong, and its number of platforms:
+      those of its rows.
 
-    Each event pairs with at most one event of each other platform: two events pair when each is the other's nearest.
+    Each event pairs with at most one event of each other platform. An event whose interval is longer than
+    `PriceLeadRules.max_interval` makes no pair.
 
     Raises ValueError like `add_kickoff`, when a change has no answer among the looks, and when `outcomes` lacks an
     outcome.
@@ -162,10 +173,12 @@ def find_price_leads(
     events = (
         pl.concat([moves, _find_suspensions(spans)])
         .join(anchored.select("listing_id", "sr_id", "platform", "watch_from"), on="listing_id")
-        .filter(pl.col("at") >= pl.col("watch_from"), pl.col("at") - pl.col("after") <= rules.window)
+        .filter(pl.col("at") >= pl.col("watch_from"), pl.col("at") - pl.col("after") <= rules.max_interval)
         .select(_EVENT_COLUMNS)
+        .sort(*_SUBJECT, "at", "platform")
+        .with_row_index("event")
     )
-    pairs = _select_nearest_pairs(_pair_events(_add_steam(events, rules), rules.window))
+    pairs = _select_outcomes(_select_first_pairs(_pair_events(events, rules)), _find_steams(events, rules), rules)
     return _build_rows(pairs.join(markets, on="market"), anchored, outcomes)
 
 
@@ -311,77 +324,153 @@ def _find_suspensions(spans: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _add_steam(events: pl.DataFrame, rules: PriceLeadRules) -> pl.DataFrame:
-    """Return `events` with their steam.
+def _pair_events(events: pl.DataFrame, rules: PriceLeadRules) -> pl.DataFrame:
+    """Return the pairs of events, one row per outcome that makes the pair.
 
-    The new columns are event, subject and run (numbers), middle (twice its value, in us), steam_at and steam_platforms.
-    A run is a series of events about the same subject, each at most `steam_window` after the previous one. A run of
-    moves of enough platforms is a steam: steam_at is its first answer. Otherwise both columns are null.
+    `events` is sorted by subject and answer. The columns are sr_id, market, is_suspension, ordinal, `lag` (twice its
+    value, in us) and, with the prefixes `leader_` and `follower_`, the other columns of the events. Of two platforms'
+    events about a subject, in the order of the answers, an event makes a pair with the one before it, if that is of the
+    other platform, not in a pair, and at most `window` away.
     """
-    is_new_subject = ~_equals_previous(*_SUBJECT)
-    is_far = pl.col("middle") - pl.col("middle").shift() > 2 * _count_us(rules.steam_window)
-    is_steam = (pl.col("ordinal") != _WHOLE_MARKET) & (pl.col("steam_platforms") >= rules.steam_platforms)
-    return (
-        events.with_columns(middle=pl.col("after").to_physical() + pl.col("at").to_physical())
-        .sort(*_SUBJECT, "middle", "platform", "at")
-        .with_columns(subject=is_new_subject.cum_sum())
-        .with_columns(run=(is_new_subject | is_far.fill_null(value=False)).cum_sum())
-        .with_columns(
-            steam_platforms=pl.col("platform").n_unique().over("run").cast(pl.Int16),
-            steam_at=pl.col("at").min().over("run"),
-        )
-        .with_columns(pl.when(is_steam).then(pl.col("steam_platforms", "steam_at")))
-        .with_row_index("event")
+    numbered = events.select(
+        "event",
+        "at",
+        subject=(~_equals_previous(*_SUBJECT)).cum_sum(),
+        platform=pl.col("platform").rank("dense"),
+        middle=pl.col("after").to_physical() + pl.col("at").to_physical(),
     )
-
-
-def _pair_events(events: pl.DataFrame, window: timedelta) -> pl.DataFrame:
-    """Return the pairs of events of two platforms at most `window` apart, one row per pair.
-
-    The columns are the subject and, with the prefixes `leader_` and `follower_`, the other columns of the events, and
-    `lag` (twice its value, in us). If moves of several outcomes make the same pair, the row is about the outcome of a
-    steam (of the most platforms), otherwise about the outcome that rose most on both platforms.
-    """
-    keys = events.select("event", "subject", "middle", pl.col("platform").rank("dense").alias("rank"))
-    lag = pl.col("middle_of_follower") - pl.col("middle")
-    is_earlier = (lag > 0) | ((lag == 0) & (pl.col("rank") < pl.col("rank_of_follower")))
+    others = numbered.select("subject", other="platform").unique()
+    lag = pl.col("middle") - pl.col("middle").shift()
+    begins_series = (
+        ~_equals_previous("subject", "low", "high")
+        | _equals_previous("platform")
+        | (lag.abs() > 2 * _count_us(rules.window))
+    )
+    # In a series the platforms take turns, so the events at its odd places make pairs with their predecessors.
+    series = (
+        numbered.join(others, on="subject")
+        .filter(pl.col("platform") != pl.col("other"))
+        .with_columns(low=pl.min_horizontal("platform", "other"), high=pl.max_horizontal("platform", "other"))
+        .sort("subject", "low", "high", "at", "platform")
+        .with_row_index("row", offset=1)
+        .with_columns(begin=pl.when(begins_series).then("row").forward_fill())
+    )
+    is_leader = (lag < 0) | ((lag == 0) & (pl.col("platform") < pl.col("other")))
     numbers = (
-        keys.join(keys, on="subject", suffix="_of_follower")
-        .filter(pl.col("rank") != pl.col("rank_of_follower"), is_earlier, lag <= 2 * _count_us(window))
-        .select(leader_event="event", follower_event="event_of_follower", lag=lag)
-    )
-    followers = events.drop(_SUBJECT)
-    rise = pl.min_horizontal(
-        pl.col(f"{side}_probability") - pl.col(f"{side}_probability_before") for side in ("leader", "follower")
-    )
-    is_same_run = pl.col("leader_run") == pl.col("follower_run")
-    return (
-        numbers.join(events.select(*_SUBJECT, pl.exclude(_SUBJECT).name.prefix("leader_")), on="leader_event")
-        .join(followers.select(pl.all().name.prefix("follower_")), on="follower_event")
-        .with_columns(
-            is_suspension=pl.col("ordinal") == _WHOLE_MARKET,
-            rise=rise.round(PROBABILITY_DECIMALS),
-            steam_at=pl.when(is_same_run).then("leader_steam_at"),
-            steam_platforms=pl.when(is_same_run).then("leader_steam_platforms"),
+        series.with_columns(previous_event=pl.col("event").shift(), lag=lag, is_leader=is_leader)
+        .filter((pl.col("row") - pl.col("begin")) % 2 == 1)
+        .select(
+            leader_event=pl.when("is_leader").then("event").otherwise("previous_event"),
+            follower_event=pl.when("is_leader").then("previous_event").otherwise("event"),
+            lag=pl.col("lag").abs(),
         )
-        .sort("steam_platforms", "rise", "ordinal", descending=[True, True, False], nulls_last=True)
-        .unique([*_PAIR, "leader_at", "follower_at"], keep="first", maintain_order=True)
+    )
+    leaders = events.select(*_SUBJECT, pl.exclude(_SUBJECT).name.prefix("leader_"))
+    followers = events.select(pl.exclude(_SUBJECT).name.prefix("follower_"))
+    return (
+        numbers.join(leaders, on="leader_event")
+        .join(followers, on="follower_event")
+        .with_columns(is_suspension=pl.col("ordinal") == _WHOLE_MARKET)
     )
 
 
-def _select_nearest_pairs(pairs: pl.DataFrame) -> pl.DataFrame:
-    """Return the pairs whose events are each other's nearest on the two platforms.
+def _select_first_pairs(pairs: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of the pairs that are the first ones of both their events.
 
-    Of pairs of equal lag, the earlier one is nearer.
+    The outcomes of a market can make different pairs of its events. A pair is first when it was complete first; of
+    pairs that the same answer completed, the shorter lag is first.
     """
-    ranked = pairs.sort("lag", "leader_middle", "leader_platform").with_row_index("pair")
+    ranked = (
+        pairs.unique(_PAIR, keep="any")
+        .select(*_PAIR, "lag", first_at=pl.min_horizontal("leader_at", "follower_at"))
+        .sort(pl.max_horizontal("leader_at", "follower_at"), "lag", "first_at", "leader_platform")
+        .with_row_index("pair")
+    )
     ends = [
         ranked.select(*_MARKET, "pair", platform=f"{end}_platform", at=f"{end}_at", other=f"{other}_platform")
-        for end, other in (("leader", "follower"), ("follower", "leader"))
+        for end, other in (_ENDS, _ENDS[::-1])
     ]
-    nearest = pl.concat(ends).sort("pair").unique([*_MARKET, "platform", "at", "other"], keep="first")
-    mutual = nearest.group_by("pair").len().filter(pl.col("len") == len(ends))
-    return ranked.join(mutual, on="pair", how="semi")
+    firsts = pl.concat(ends).sort("pair").unique([*_MARKET, "platform", "at", "other"], keep="first")
+    mutual = firsts.group_by("pair").len().filter(pl.col("len") == len(ends))
+    return pairs.join(ranked.join(mutual, on="pair", how="semi"), on=_PAIR, how="semi")
+
+
+def _find_steams(events: pl.DataFrame, rules: PriceLeadRules) -> pl.DataFrame:
+    """Return the moves that belong to a steam: columns event and steam (a number).
+
+    An answer in which several outcomes of a market rose belongs to one steam at most: to the one that had enough
+    platforms first, then to the one that rose more until then. An answer that comes later does not change this.
+    """
+    moves = events.filter(
+        pl.col("ordinal") != _WHOLE_MARKET, pl.col("at") - pl.col("after") <= rules.steam_window
+    ).select(
+        *(*_SUBJECT, "event", "platform", "after", "at"),
+        rise=((pl.col("probability") - pl.col("probability_before")) * 10**PROBABILITY_DECIMALS).round().cast(pl.Int64),
+    )
+    runs = _number_runs(moves, rules.steam_window)
+    first_moves = runs.sort("at", "platform").unique(["run", "platform"], keep="first", maintain_order=True)
+    steams = (
+        first_moves.group_by("run", maintain_order=True)
+        .agg(
+            pl.col("at").get(rules.steam_platforms - 1, null_on_oob=True),
+            pl.col("rise").head(rules.steam_platforms).sum(),
+        )
+        .select("run", "rise", reached_at="at")
+        .filter(pl.col("reached_at").is_not_null())
+    )
+    chosen = (
+        runs.drop("rise")
+        .join(steams, on="run")
+        .sort("reached_at", "rise", "ordinal", descending=[False, True, False])
+        .unique(["sr_id", "market", "platform", "at"], keep="first", maintain_order=True)
+        .drop("run")
+    )
+    return _number_runs(chosen, rules.steam_window).select("event", steam="run")
+
+
+def _number_runs(moves: pl.DataFrame, steam_window: timedelta) -> pl.DataFrame:
+    """Return `moves` with the column `run`, the number of the run of moves to which each one belongs.
+
+    Two moves of an outcome are neighbours when both intervals together are at most `steam_window` long. A run is a set
+    of moves that neighbours connect. `steam_window` is not shorter than any of the intervals.
+    """
+    # Sorted by the begin of the interval: if any move before a place is a neighbour of any move behind it, then so are
+    # the last one before it and the move behind it whose interval ends first.
+    is_far = pl.col("first_end") - pl.col("after").shift() > steam_window
+    return (
+        moves.sort(*_SUBJECT, "after", "at", "platform")
+        .with_columns(first_end=pl.col("at").cum_min(reverse=True).over(_SUBJECT))
+        .with_columns(run=(~_equals_previous(*_SUBJECT) | is_far.fill_null(value=False)).cum_sum())
+        .drop("first_end")
+    )
+
+
+def _select_outcomes(pairs: pl.DataFrame, steams: pl.DataFrame, rules: PriceLeadRules) -> pl.DataFrame:
+    """Return one row per pair, with steam_at and steam_platforms.
+
+    The row is about the outcome of a steam to which both moves belong, otherwise about the outcome that rose most on
+    both platforms. The platforms of a steam are those of its pairs; with too few of them it is none.
+    """
+    for end in _ENDS:
+        pairs = pairs.join(steams.select(pl.all().name.prefix(f"{end}_")), on=f"{end}_event", how="left")
+    pairs = pairs.with_columns(
+        steam=pl.when(pl.col("leader_steam") == pl.col("follower_steam")).then("leader_steam"),
+        rise=pl.min_horizontal(
+            pl.col(f"{end}_probability") - pl.col(f"{end}_probability_before") for end in _ENDS
+        ).round(PROBABILITY_DECIMALS),
+    )
+    sides = [pairs.select("steam", platform=f"{end}_platform", steam_at=f"{end}_at") for end in _ENDS]
+    found = (
+        pl.concat(sides)
+        .group_by("steam")
+        .agg(pl.col("steam_at").min(), steam_platforms=pl.col("platform").n_unique().cast(pl.Int16))
+        .filter(pl.col("steam").is_not_null(), pl.col("steam_platforms") >= rules.steam_platforms)
+    )
+    return (
+        pairs.join(found, on="steam", how="left")
+        .sort("steam_platforms", "rise", "ordinal", descending=[True, True, False], nulls_last=True)
+        .unique(_PAIR, keep="first", maintain_order=True)
+    )
 
 
 def _build_rows(pairs: pl.DataFrame, anchored: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
