@@ -65,30 +65,28 @@ def walk(life: Life, rules: PriceLeadRules) -> list[dict[str, Any]]:
 
 
 def _pair(events: Sequence[Event], rules: PriceLeadRules) -> list[Pair]:
-    """The pairs of each outcome, leader first: an event with the one before it, if that is another platform's, near, and
-    in no pair.
+    """The pairs of each outcome, leader first: an event with the one just before it, if that is another platform's, near,
+    and had no event as near before it.
     """
     pairs: list[Pair] = []
     subjects = {(e.kind, e.sr_id, e.key, e.place) for e in events}
     for subject in subjects:
         about = [e for e in events if (e.kind, e.sr_id, e.key, e.place) == subject]
         for names in combinations(sorted({e.platform for e in about}), 2):
-            last: Event | None = None
-            for event in sorted((e for e in about if e.platform in names), key=lambda e: (e.at, e.platform)):
-                is_pair = (
-                    last is not None
-                    and last.platform != event.platform
-                    and abs(event.middle - last.middle) <= rules.window
-                )
-                if last is not None and is_pair:
+            both = sorted((e for e in about if e.platform in names), key=lambda e: (e.at, e.platform))
+            for n, (last, event) in enumerate(pairwise(both)):
+                lag = abs(event.middle - last.middle)
+                earlier = next((e for e in reversed(both[:n]) if e.platform != last.platform), None)
+                is_nearest = earlier is None or lag < abs(last.middle - earlier.middle)
+                if last.platform != event.platform and lag <= rules.window and is_nearest:
                     first, second = sorted((last, event), key=lambda e: (e.middle, e.platform))
                     pairs.append((first, second))
-                last = None if is_pair else event
     return pairs
 
 
 def _select(pairs: Sequence[Pair]) -> list[list[Pair]]:
-    """The pairs of whole answers, each with those of its outcomes. Only pairs that are the first ones of both answers."""
+    """The pairs of whole answers, each with those of its outcomes. Only pairs that are
+    the first ones of the leader's answer and of the follower's."""
     by_answers: dict[tuple[Any, ...], list[Pair]] = {}
     for pair in pairs:
         by_answers.setdefault((pair[0].which, pair[1].which), []).append(pair)
@@ -104,17 +102,13 @@ def _select(pairs: Sequence[Pair]) -> list[list[Pair]]:
     return [
         group
         for group in ranked
-        if all(
-            next(g for g in ranked if _joins(g[0], a.which, b.platform)) is group for a, b in (group[0], group[0][::-1])
-        )
+        if all(next(g for g in ranked if _ends(g[0])[n] == _ends(group[0])[n]) is group for n in (0, 1))
     ]
 
 
-def _joins(pair: Pair, which: tuple[Any, ...], platform: str) -> bool:
+def _ends(pair: Pair) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     first, second = pair
-    return (first.which == which and second.platform == platform) or (
-        second.which == which and first.platform == platform
-    )
+    return (first.which, second.platform), (second.which, first.platform)
 
 
 def _rise(event: Event) -> float:

@@ -10,8 +10,8 @@ of this interval is the estimated instant of the event. Events on two platforms 
 same market (for moves: the same outcome) and their middles are at most `window` apart. The lag is the distance of the
 middles; it lies between two bounds that follow from the four answers.
 
-Pairs are made forwards, in the order of the answers: an event makes a pair with the event just before it, if that is of
-the other platform and not yet in a pair. So an answer never changes a pair that earlier answers made.
+Two events are a pair when each was the other's nearest at the time of the later answer. Events that come later have no
+influence, so a pair stays once it is found.
 
 Belongs here: events, their pairs, and steam. Does not belong here: fair probabilities (`fair_prices`), alerts.
 """
@@ -150,7 +150,7 @@ def find_price_leads(
     - steam_at, steam_platforms: the first answer of the steam to which both moves belong, and its number of platforms:
       those of its rows.
 
-    Each event pairs with at most one event of each other platform. An event whose interval is longer than
+    Of each other platform, an event has at most one leader and one follower. An event whose interval is longer than
     `PriceLeadRules.max_interval` makes no pair.
 
     Raises ValueError like `add_kickoff`, when a change has no answer among the looks, and when `outcomes` lacks an
@@ -328,9 +328,11 @@ def _pair_events(events: pl.DataFrame, rules: PriceLeadRules) -> pl.DataFrame:
     """Return the pairs of events, one row per outcome that makes the pair.
 
     `events` is sorted by subject and answer. The columns are sr_id, market, is_suspension, ordinal, `lag` (twice its
-    value, in us) and, with the prefixes `leader_` and `follower_`, the other columns of the events. Of two platforms'
-    events about a subject, in the order of the answers, an event makes a pair with the one before it, if that is of the
-    other platform, not in a pair, and at most `window` away.
+    value, in us) and, with the prefixes `leader_` and `follower_`, the other columns of the events.
+
+    Of two platforms' events about a subject, in the order of the answers, an event makes a pair with the one just
+    before it, if that is of the other platform, at most `window` away, and nearer to it than to any earlier event. Only
+    the latest earlier event of the other platform counts.
     """
     numbered = events.select(
         "event",
@@ -340,30 +342,35 @@ def _pair_events(events: pl.DataFrame, rules: PriceLeadRules) -> pl.DataFrame:
         middle=pl.col("after").to_physical() + pl.col("at").to_physical(),
     )
     others = numbered.select("subject", other="platform").unique()
-    lag = pl.col("middle") - pl.col("middle").shift()
-    begins_series = (
-        ~_equals_previous("subject", "low", "high")
-        | _equals_previous("platform")
-        | (lag.abs() > 2 * _count_us(rules.window))
+    is_low = pl.col("platform") == pl.col("low")
+    earlier_middle = (
+        pl.when(is_low)
+        .then(pl.when(~is_low).then("middle").forward_fill().over("series"))
+        .otherwise(pl.when(is_low).then("middle").forward_fill().over("series"))
     )
-    # In a series the platforms take turns, so the events at its odd places make pairs with their predecessors.
     series = (
         numbered.join(others, on="subject")
         .filter(pl.col("platform") != pl.col("other"))
         .with_columns(low=pl.min_horizontal("platform", "other"), high=pl.max_horizontal("platform", "other"))
         .sort("subject", "low", "high", "at", "platform")
-        .with_row_index("row", offset=1)
-        .with_columns(begin=pl.when(begins_series).then("row").forward_fill())
-    )
-    is_leader = (lag < 0) | ((lag == 0) & (pl.col("platform") < pl.col("other")))
-    numbers = (
-        series.with_columns(previous_event=pl.col("event").shift(), lag=lag, is_leader=is_leader)
-        .filter((pl.col("row") - pl.col("begin")) % 2 == 1)
-        .select(
-            leader_event=pl.when("is_leader").then("event").otherwise("previous_event"),
-            follower_event=pl.when("is_leader").then("previous_event").otherwise("event"),
-            lag=pl.col("lag").abs(),
+        .with_columns(series=(~_equals_previous("subject", "low", "high")).cum_sum())
+        .with_columns(
+            lag=pl.col("middle") - pl.col("middle").shift(),
+            earlier_lag=(pl.col("middle") - earlier_middle).abs(),
+            previous_event=pl.col("event").shift(),
         )
+    )
+    is_pair = (
+        _equals_previous("series")
+        & ~_equals_previous("platform")
+        & (pl.col("lag").abs() <= 2 * _count_us(rules.window))
+        & (pl.col("lag").abs() < pl.col("earlier_lag").shift()).fill_null(value=True)
+    )
+    is_leader = (pl.col("lag") < 0) | ((pl.col("lag") == 0) & (pl.col("platform") < pl.col("other")))
+    numbers = series.filter(is_pair).select(
+        leader_event=pl.when(is_leader).then("event").otherwise("previous_event"),
+        follower_event=pl.when(is_leader).then("previous_event").otherwise("event"),
+        lag=pl.col("lag").abs(),
     )
     leaders = events.select(*_SUBJECT, pl.exclude(_SUBJECT).name.prefix("leader_"))
     followers = events.select(pl.exclude(_SUBJECT).name.prefix("follower_"))
@@ -375,10 +382,10 @@ def _pair_events(events: pl.DataFrame, rules: PriceLeadRules) -> pl.DataFrame:
 
 
 def _select_first_pairs(pairs: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows of the pairs that are the first ones of both their events.
+    """Return the rows of the pairs that are the first ones of the leader's and of the follower's event.
 
-    The outcomes of a market can make different pairs of its events. A pair is first when it was complete first; of
-    pairs that the same answer completed, the shorter lag is first.
+    The outcomes of a market can make different pairs of its events, and an event can lead an earlier answer and a later
+    one. A pair is first when it was complete first; of pairs that the same answer completed, the shorter lag is first.
     """
     ranked = (
         pairs.unique(_PAIR, keep="any")
@@ -387,10 +394,12 @@ def _select_first_pairs(pairs: pl.DataFrame) -> pl.DataFrame:
         .with_row_index("pair")
     )
     ends = [
-        ranked.select(*_MARKET, "pair", platform=f"{end}_platform", at=f"{end}_at", other=f"{other}_platform")
+        ranked.select(
+            *_MARKET, "pair", end=pl.lit(end), platform=f"{end}_platform", at=f"{end}_at", other=f"{other}_platform"
+        )
         for end, other in (_ENDS, _ENDS[::-1])
     ]
-    firsts = pl.concat(ends).sort("pair").unique([*_MARKET, "platform", "at", "other"], keep="first")
+    firsts = pl.concat(ends).sort("pair").unique([*_MARKET, "end", "platform", "at", "other"], keep="first")
     mutual = firsts.group_by("pair").len().filter(pl.col("len") == len(ends))
     return pairs.join(ranked.join(mutual, on="pair", how="semi"), on=_PAIR, how="semi")
 

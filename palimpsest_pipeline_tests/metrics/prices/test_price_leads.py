@@ -264,27 +264,40 @@ def test_intervals_longer_than_the_window_make_a_pair() -> None:
     assert (lead["lag_s"], lead["lag_min_s"], lead["lag_limited_by"]) == (1800, -1860, "polling")
 
 
-def test_each_move_has_at_most_one_partner_of_each_platform() -> None:
+def test_of_two_earlier_moves_the_nearer_one_leads() -> None:
     leads = find(
         series(PAWA, (at(5, 10, 0), UNDER), (at(5, 10, 1), EVEN), (at(5, 10, 20), EVEN), (at(5, 10, 21), OVER))
-        + series(SPORTY, (at(5, 10, 16), EVEN), (at(5, 10, 17), OVER))
+        + series(SPORTY, (at(5, 10, 25), EVEN), (at(5, 10, 26), OVER))
     )
     assert [(lead["leader"], lead["leader_at"], lead["follower_at"]) for lead in leads] == [
-        ("betpawa", at(5, 10, 1), at(5, 10, 17))
+        ("betpawa", at(5, 10, 21), at(5, 10, 26))
     ]
 
 
-def test_a_later_move_does_not_turn_a_pair_round() -> None:
-    """A trader was told of it when the follower's answer came in."""
+@pytest.mark.parametrize(("minute", "lag_s"), [(59, 10 * 60), (99, None)], ids=["nearer", "farther"])
+def test_a_later_move_does_not_turn_a_pair_round(minute: int, lag_s: float | None) -> None:
+    """A trader was told of it when the follower's answer came in. A move that is nearer makes another pair."""
     led = series(PAWA, (at(5, 10, 0), UNDER), (at(5, 10, 1), EVEN))
     followed = series(SPORTY, (at(5, 10, 49), EVEN), (at(5, 10, 50), OVER))
     [first] = find(led + followed)
     assert (first["leader"], first["lag_s"]) == ("betpawa", 49 * 60)
-    assert find(led + followed + series(PAWA, (at(5, 10, 59), EVEN), (at(5, 11, 0), OVER))) == [first]
+    later = at(5, 10) + timedelta(minutes=minute)
+    leads = find(led + followed + series(PAWA, (later, EVEN), (later + timedelta(minutes=1), OVER)))
+    assert leads[0] == first
+    assert [(lead["leader"], lead["lag_s"]) for lead in leads[1:]] == ([("sportybet", lag_s)] if lag_s else [])
+
+
+def test_an_event_leads_one_event_of_a_platform() -> None:
+    """The leader's answer comes between the two others, and its middle is before both."""
+    leads = find(
+        series(PAWA, (at(5, 10, 0), EVEN), (at(5, 10, 30), OVER))
+        + series(SPORTY, (at(5, 10, 18), UNDER), (at(5, 10, 20), EVEN), (at(5, 10, 30), EVEN), (at(5, 10, 31), OVER))
+    )
+    assert [(lead["leader"], lead["follower_at"]) for lead in leads] == [("betpawa", at(5, 10, 20))]
 
 
 def test_moves_to_and_fro_are_paired_in_turns() -> None:
-    """The second move of the leader follows nobody: the follower's move has its partner."""
+    """The second move of the leader follows nobody: the follower's move before it is nearer to the leader's first one."""
 
     def moves(listing_id: int, *minutes: int) -> list[Looked]:
         rises = zip(minutes, [UNDER, EVEN, OVER], [EVEN, OVER, priced(1250, 5000)], strict=False)
@@ -294,11 +307,11 @@ def test_moves_to_and_fro_are_paired_in_turns() -> None:
             for look in series(listing_id, *((at(5, 10, minute + n), fact) for n, fact in enumerate(facts)))
         ]
 
-    leads = find(moves(PAWA, 0, 10, 20) + moves(SPORTY, 5, 15, 25))
+    leads = find(moves(PAWA, 0, 20, 40) + moves(SPORTY, 5, 25, 45))
     assert [(lead["leader"], lead["leader_at"].minute, lead["follower_at"].minute) for lead in leads] == [
         ("betpawa", 1, 6),
-        ("betpawa", 11, 16),
         ("betpawa", 21, 26),
+        ("betpawa", 41, 46),
     ]
 
 
@@ -349,8 +362,8 @@ def test_a_move_that_is_not_well_timed_does_not_hide_steam_around_it() -> None:
 
 
 def test_one_move_of_a_market_is_one_steam() -> None:
-    """Home falls. On two platforms the draw rises most, on the third one the away side."""
-    draw, away = priced(3000, 2800, 3300), priced(3000, 3300, 2800)
+    """Home falls. On two platforms the draw rises most; on all together, the away side does."""
+    draw, away = priced(3000, 2800, 3000), priced(3000, 3300, 2800)
     looks = [
         answered(10 * listing_id + n, at(5, 10, minute + n), {RESULT: facts}, listing_id)
         for (listing_id, minute), last in zip({PAWA: 0, SPORTY: 2, BET9JA: 4}.items(), (draw, draw, away), strict=True)
@@ -359,7 +372,7 @@ def test_one_move_of_a_market_is_one_steam() -> None:
     leads = find(looks)
     assert len(leads) == 3
     assert {(lead["outcome_key"], lead["steam_at"], lead["steam_platforms"]) for lead in leads} == {
-        ("draw", at(5, 10, 1), 3)
+        ("away", at(5, 10, 1), 3)
     }
 
 
