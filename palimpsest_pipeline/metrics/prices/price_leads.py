@@ -96,7 +96,10 @@ class PriceLeadRules:
     window: timedelta
     """Maximum distance of two events that make a pair."""
     steam_window: timedelta
-    """Time that certainly contains a move and another move of the same steam, wherever in their intervals they lie."""
+    """Maximum time from the begin of a move's interval to the end of another one's in the same steam.
+
+    So the two moves lie within it, wherever in their intervals they happened.
+    """
     steam_platforms: int
     """Number of platforms that must move the same way to make a steam."""
     silence_limit: timedelta
@@ -341,7 +344,7 @@ def _pair_events(events: pl.DataFrame, rules: PriceLeadRules) -> pl.DataFrame:
         platform=pl.col("platform").rank("dense"),
         middle=pl.col("after").to_physical() + pl.col("at").to_physical(),
     )
-    others = numbered.select("subject", other="platform").unique()
+    counterparts = numbered.select("subject", other="platform").unique()
     is_low = pl.col("platform") == pl.col("low")
     earlier_middle = (
         pl.when(is_low)
@@ -349,7 +352,7 @@ def _pair_events(events: pl.DataFrame, rules: PriceLeadRules) -> pl.DataFrame:
         .otherwise(pl.when(is_low).then("middle").forward_fill().over("series"))
     )
     series = (
-        numbered.join(others, on="subject")
+        numbered.join(counterparts, on="subject")
         .filter(pl.col("platform") != pl.col("other"))
         .with_columns(low=pl.min_horizontal("platform", "other"), high=pl.max_horizontal("platform", "other"))
         .sort("subject", "low", "high", "at", "platform")
@@ -427,14 +430,14 @@ def _find_steams(events: pl.DataFrame, rules: PriceLeadRules) -> pl.DataFrame:
         .select("run", "rise", reached_at="at")
         .filter(pl.col("reached_at").is_not_null())
     )
-    chosen = (
+    steam_moves = (
         runs.drop("rise")
         .join(steams, on="run")
         .sort("reached_at", "rise", "ordinal", descending=[False, True, False])
         .unique(["sr_id", "market", "platform", "at"], keep="first", maintain_order=True)
         .drop("run")
     )
-    return _number_runs(chosen, rules.steam_window).select("event", steam="run")
+    return _number_runs(steam_moves, rules.steam_window).select("event", steam="run")
 
 
 def _number_runs(moves: pl.DataFrame, steam_window: timedelta) -> pl.DataFrame:
@@ -469,14 +472,14 @@ def _select_outcomes(pairs: pl.DataFrame, steams: pl.DataFrame, rules: PriceLead
         ).round(PROBABILITY_DECIMALS),
     )
     sides = [pairs.select("steam", platform=f"{end}_platform", steam_at=f"{end}_at") for end in _ENDS]
-    found = (
+    steam_figures = (
         pl.concat(sides)
         .group_by("steam")
         .agg(pl.col("steam_at").min(), steam_platforms=pl.col("platform").n_unique().cast(pl.Int16))
         .filter(pl.col("steam").is_not_null(), pl.col("steam_platforms") >= rules.steam_platforms)
     )
     return (
-        pairs.join(found, on="steam", how="left")
+        pairs.join(steam_figures, on="steam", how="left")
         .sort("steam_platforms", "rise", "ordinal", descending=[True, True, False], nulls_last=True)
         .unique(_PAIR, keep="first", maintain_order=True)
     )
