@@ -9,6 +9,7 @@
     data.changes(61301159)                            # every price change
     data.fair_probabilities(data.prices(61301159))    # the same prices without the margin, by three methods
     data.judge_prices("bets.csv")                     # closing-line value of prices of your own
+    data.judge_prices_at("2026-06-26T12:00Z", 61301159)  # the same of home's prices at that instant
     data.export().filter(...).collect()               # the exported days, lazily
 
 Belongs here: the choice of the source, and the methods a person calls. Does not belong here: the content of any table
@@ -188,7 +189,7 @@ class Data:
 
         `prices` is a CSV file or a frame: sr_id, market_key, outcome_key, odds, and optionally specifier and taken_at.
         The rows have the columns `metrics.prices.closing_line_value.CLOSING_LINE_VALUES_SCHEMA`; `status` tells why a
-        price has no value. For prices of home at an instant there is the function `closing_line_value(at=...)`.
+        price has no value. For prices of home at an instant there is `judge_prices_at`.
 
         Raises PriceListError, which names line and field of each bad value.
         """
@@ -203,6 +204,24 @@ class Data:
         )
         with self._open_session() as conn:
             return Rows(judged_prices.judge_prices(conn, checked_prices, self._clock.now()))
+
+    def judge_prices_at(self, at: datetime | str, sr_id: Ids, seller: str | None = None) -> Rows:
+        """Return the closing-line value of the prices that a platform offered at an instant.
+
+        `seller` is the platform, None means home. The rows are those of `judge_prices` for the prices that could be
+        backed at `at`, of the platform's last answer up to then that is at most MAX_ANSWER_AGE old. The day may be in
+        Postgres or in the export. (The SQL function `closing_line_value` reads only answers of the same UTC day, in
+        Postgres.) Raises the errors of `prices`.
+        """
+        from palimpsest_pipeline.pipeline import judged_prices  # noqa: PLC0415
+
+        instant = _parse_instant(at)
+        prices = self.prices(sr_id, instant)
+        with self._open_session() as conn:
+            if seller is None:
+                [seller] = conn.execute("select palimpsest.home_platform()").fetchone() or (None,)
+            offered_prices = judged_prices.list_offered_prices(prices, instant, str(seller))
+            return Rows(judged_prices.judge_prices(conn, offered_prices, self._clock.now()))
 
     def export(
         self, sr_id: Ids | None = None, first_day: date | None = None, last_day: date | None = None

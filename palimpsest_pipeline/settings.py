@@ -563,10 +563,13 @@ class Settings(BaseSettings):
         description="A price moves when an outcome's fair probability rises by this between two answers, share of 1",
     )
     price_lead_window_minutes: float = Field(
-        default=60, gt=0, description="Moves of two platforms are compared when at most this far apart, minutes"
+        default=60, gt=0, description="Events of two platforms are compared when at most this far apart, minutes"
     )
     price_lead_steam_minutes: float = Field(
-        default=5, gt=0, description="Moves of one steam follow each other within this time, minutes"
+        default=10,
+        gt=0,
+        description="Two successive moves of a steam certainly lie within this time, minutes: from the last answer "
+        "before the first of them to the answer after the second. Platforms that are requested every 5 minutes need 10",
     )
     price_lead_steam_platforms: int = Field(
         default=3, ge=2, description="Number of platforms that move the same way to make a steam"

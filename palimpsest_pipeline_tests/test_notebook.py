@@ -206,6 +206,18 @@ def test_prices_of_ones_own_are_judged(data: Data, tmp_path: Path) -> None:
         assert data.judge_prices(prices)["status"].to_list() == ["no_exact_close", "unknown_fixture"]
 
 
+@pytest.mark.parametrize("minutes", [0, 24 * 60 - 1], ids=["archived day", "after midnight"])
+def test_prices_of_an_instant_are_judged_from_archived_days_and_over_midnight(data: Data, minutes: int) -> None:
+    """The SQL function sees neither: the day has left Postgres, or its answers are of the day before."""
+    instant = ANSWERED + timedelta(minutes=minutes)
+    prices = data.prices(7, instant).filter("is_active", pl.col("odds").is_not_null(), platform="betpawa")
+    judged = data.judge_prices_at(instant, 7, "betpawa")
+    assert judged.height == prices.height > 0
+    assert judged["odds"].to_list() == prices["odds"].to_list()
+    assert set(judged["status"]) == {"no_exact_close"}
+    assert data.judge_prices_at(instant, 7).height in {0, judged.height}
+
+
 def test_every_readable_thing_can_be_read(data: Data) -> None:
     for name, kind in data.tables.select("name", "kind").iter_rows():
         if kind != "function":

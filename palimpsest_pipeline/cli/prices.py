@@ -1,7 +1,7 @@
 """The commands `palimpsest prices` and `palimpsest closing-line-value`.
 
-The first shows a fixture's prices at an instant, from Postgres or from the export. The second judges a list of prices
-by the closes.
+The first shows a fixture's prices at an instant, from Postgres or from the export. The second judges a list of prices,
+or home's prices at an instant, by the closes.
 
 Exit codes as in `cli/__main__.py`.
 """
@@ -74,18 +74,30 @@ def prices(
 @prices_app.command()
 def closing_line_value(
     file: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
-            metavar="FILE",
+            metavar="[FILE]",
+            show_default=False,
             help="CSV file of prices: sr_id, market_key, outcome_key, odds, and optionally specifier and taken_at.",
         ),
-    ],
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(help="Judge home's prices at this instant instead, with its zone, e.g. 2026-06-26T19:00Z."),
+    ] = None,
+    fixture: Annotated[
+        list[int] | None,
+        typer.Option(help="SportRadar id of a fixture whose prices are judged; only with --at. May be repeated."),
+    ] = None,
     platform: PlatformOption = None,
     as_json: JsonOption = False,
     csv: CsvOption = None,
     xlsx: XlsxOption = None,
 ) -> None:
-    """Judge the prices of a CSV file by each platform's exact closing price.
+    """Judge prices of a CSV file, or home's prices at an instant, by each platform's exact close.
+
+    `--at` takes the prices that could be backed, from home's last answer up to the instant that is at most 24 hours
+    old. The day may be in Postgres or in the export.
 
     The table has the means by platform of the close. `--json`, `--csv` and `--xlsx` have a row per price and platform,
     and a row with the reason for each price without a value. With `--platform`, only the closes of this platform count.
@@ -93,12 +105,22 @@ def closing_line_value(
     from palimpsest_pipeline.metrics.prices.closing_line_value import summarise_closing_line_values
     from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
-    from palimpsest_pipeline.pipeline.judged_prices import judge_prices, read_price_list
+    from palimpsest_pipeline.pipeline.judged_prices import judge_prices, list_offered_prices, read_price_list
+    from palimpsest_pipeline.storage.odds.reader import OddsHistoryReader
 
-    prices = read_price_list(file, load_installed_vocabulary())
+    if (file is None) == (at is None) or (at is None) == bool(fixture):
+        raise typer.BadParameter("give a FILE, or --at with at least one --fixture", param_hint="FILE")
+    prices = None if file is None else read_price_list(file, load_installed_vocabulary())
+    requested_instant = parse_instant(at) if at else None
     with open_databases(load_settings()) as pipeline:
         require_schema(pipeline)
         with pipeline.connect() as conn:
+            if prices is None:
+                instant = resolve_instant(requested_instant, pipeline.clock.now())
+                rows = OddsHistoryReader(conn, pipeline.archive).read_prices_as_of(
+                    instant, sr_ids=fixture, max_age=MAX_ANSWER_AGE
+                )
+                prices = list_offered_prices(rows, instant, pipeline.settings.home_platform)
             values = judge_prices(conn, prices, pipeline.clock.now(), platform)
     written = write_files({"closing_line_values": values}, csv, xlsx)
     if as_json:

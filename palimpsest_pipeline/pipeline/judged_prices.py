@@ -58,6 +58,17 @@ def judge_prices(
     return compute_closing_line_values(prices, fixtures, closes, now)
 
 
+def list_offered_prices(prices: pl.DataFrame, instant: datetime, seller: str) -> pl.DataFrame:
+    """Return the prices of `seller` that could be backed at an instant (PRICE_LIST_SCHEMA).
+
+    `prices` is the result of `OddsHistoryReader.read_prices_as_of` for this instant. Only the primary listing of a
+    fixture counts. `line` is the number of the row, from 1.
+    """
+    offered = prices.filter("is_primary", "is_active", pl.col("platform") == seller, pl.col("odds").is_not_null())
+    numbered = offered.with_columns(taken_at=pl.lit(instant.astimezone(UTC))).with_row_index("line", offset=1)
+    return numbered.select(pl.col(name).cast(dtype) for name, dtype in PRICE_LIST_SCHEMA.items())
+
+
 def add_fair_probabilities(prices: pl.DataFrame, book_keys: Sequence[str], vocabulary: Vocabulary) -> pl.DataFrame:
     """Return `prices` with fair_multiplicative, fair_power and fair_shin; the order of rows stays.
 

@@ -14,6 +14,7 @@ from palimpsest_pipeline.cli.__main__ import app
 from palimpsest_pipeline.pipeline.judged_prices import PriceListError
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.db.connection import Database
+from palimpsest_pipeline.storage.odds.reader import OddsHistoryReader
 from palimpsest_pipeline_tests.fixtures.pipeline import NO_DAGSTER
 from palimpsest_pipeline_tests.fixtures.postgres import migrated_database
 from palimpsest_pipeline_tests.storage.table_rows import insert
@@ -125,3 +126,34 @@ def test_a_bad_value_is_named_and_nothing_is_judged(judge: Run) -> None:
     told = done.stderr or str(done.exception)
     assert "line 3, outcome_key: 'maybe' is not an outcome of both_teams_to_score" in told
     assert done.exception is None or isinstance(done.exception, SystemExit | PriceListError)
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["--at", "2026-05-01T12:00Z"], ["--fixture", "7"]], ids=["none", "at", "fixture"]
+)
+def test_either_a_file_or_an_instant_with_fixtures_is_needed(judge: Run, words: list[str]) -> None:
+    judge([])
+    done = CliRunner().invoke(app, ["closing-line-value", *words])
+    assert done.exit_code == 2
+    assert "give a FILE, or --at with at least one --fixture" in done.stderr
+
+
+def test_home_prices_at_an_instant_are_judged(judge: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The instant is shortly after midnight, home's last answer shortly before it."""
+
+    def read_prices_as_of(_: Any, instant: datetime, *, sr_ids: list[int], max_age: timedelta) -> pl.DataFrame:
+        assert (instant, sr_ids, max_age) == (datetime(2026, 5, 1, 0, 5, tzinfo=UTC), [7], timedelta(hours=24))
+        row = {"sr_id": 7, "platform": "betpawa", "market_key": "both_teams_to_score", "specifier": "", "odds": 2.1}
+        plain = {"outcome_key": "yes", "is_primary": True, "is_active": True}
+        others = [{"platform": "bet9ja"}, {"is_primary": False}, {"is_active": False}, {"odds": None}]
+        return pl.DataFrame([{**row, **plain, **other} for other in [{}, *others]])
+
+    monkeypatch.setattr(OddsHistoryReader, "read_prices_as_of", read_prices_as_of)
+    judge([])
+    done = CliRunner().invoke(app, ["closing-line-value", "--at", "2026-05-01T00:05Z", "--fixture", "7", "--json"])
+    assert done.exit_code == 0, done.stderr
+    rows = [(row["status"], row["close_platform"], row["clv"]) for row in json.loads(done.stdout)]
+    assert rows == [
+        ("valued", "bet9ja", pytest.approx(2.10 / 1.95 - 1)),
+        ("valued", "betpawa", pytest.approx(0.05)),
+    ]

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from fractions import Fraction
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Any
 
 from palimpsest_pipeline.metrics.prices.price_leads import PriceLeadRules
@@ -38,6 +38,9 @@ class Event:
         return self.kind, self.sr_id, self.key, self.platform, self.at
 
 
+Pair = tuple[Event, Event]
+
+
 def fair(market: str, facts: Facts | None) -> list[float] | None:
     """Nothing unless every outcome can be backed and the margin is plausible."""
     if facts is None or facts[0] != "offered" or facts[1] or any(price is None or price <= 1000 for price in facts[2]):
@@ -50,49 +53,69 @@ def fair(market: str, facts: Facts | None) -> list[float] | None:
 
 def walk(life: Life, rules: PriceLeadRules) -> list[dict[str, Any]]:
     events = [event for listing_id in life.holders for event in _events(life, listing_id, rules)]
-    steams = _steams(events, rules)
-    pairs: dict[tuple[Any, ...], tuple[Any, ...]] = {}
-    for first in events:
-        for second in events:
-            same = (first.kind, first.sr_id, first.key, first.place) == (
-                second.kind,
-                second.sr_id,
-                second.key,
-                second.place,
-            )
-            lag = second.middle - first.middle
-            in_order = (first.middle, first.platform) < (second.middle, second.platform)
-            if same and first.platform != second.platform and in_order and lag <= rules.window:
-                steam = steams.get(first) if steams.get(first) == steams.get(second) else None
-                rise = min(_rise(first), _rise(second))
-                rank = (0 if steam is None else -steam[1], -rise, first.place)
-                key = (first.which, second.which)
-                if key not in pairs or rank < pairs[key][0]:
-                    pairs[key] = (rank, lag, first, second, steam)
-    ranked = sorted(pairs.values(), key=lambda pair: (pair[1], pair[2].middle, pair[2].platform))
+    selected = _select(_pair(events, rules))
+    steams = _steams(events, selected, rules)
     rows = []
-    for pair in ranked:
-        _, _, first, second, _ = pair
-        nearest = [
-            next(p for p in ranked if _joins(p, a.which, b.platform)) for a, b in ((first, second), (second, first))
-        ]
-        if all(each is pair for each in nearest):
-            rows.append(_row(life, *pair[1:]))
+    for pairs in selected:
+        by_place = [pair for pair in pairs if pair[0] in steams and steams[pair[0]] is steams.get(pair[1])]
+        assert len(by_place) <= 1, "a move belongs to one steam, which has one outcome"
+        [first, second] = (by_place or sorted(pairs, key=lambda pair: (-min(map(_rise, pair)), pair[0].place)))[0]
+        rows.append(_row(life, first, second, steams[first] if by_place else None))
     return rows
 
 
-def _joins(pair: tuple[Any, ...], which: tuple[Any, ...], platform: str) -> bool:
-    _, _, first, second, _ = pair
-    return (first.which == which and second.platform == platform) or (
-        second.which == which and first.platform == platform
+def _pair(events: Sequence[Event], rules: PriceLeadRules) -> list[Pair]:
+    """The pairs of each outcome, leader first: an event with the one just before it, if that is another platform's, near,
+    and had no event as near before it.
+    """
+    pairs: list[Pair] = []
+    subjects = {(e.kind, e.sr_id, e.key, e.place) for e in events}
+    for subject in subjects:
+        about = [e for e in events if (e.kind, e.sr_id, e.key, e.place) == subject]
+        for names in combinations(sorted({e.platform for e in about}), 2):
+            both = sorted((e for e in about if e.platform in names), key=lambda e: (e.at, e.platform))
+            for n, (last, event) in enumerate(pairwise(both)):
+                lag = abs(event.middle - last.middle)
+                earlier = next((e for e in reversed(both[:n]) if e.platform != last.platform), None)
+                is_nearest = earlier is None or lag < abs(last.middle - earlier.middle)
+                if last.platform != event.platform and lag <= rules.window and is_nearest:
+                    first, second = sorted((last, event), key=lambda e: (e.middle, e.platform))
+                    pairs.append((first, second))
+    return pairs
+
+
+def _select(pairs: Sequence[Pair]) -> list[list[Pair]]:
+    """The pairs of whole answers, each with those of its outcomes. Only pairs that are
+    the first ones of the leader's answer and of the follower's."""
+    by_answers: dict[tuple[Any, ...], list[Pair]] = {}
+    for pair in pairs:
+        by_answers.setdefault((pair[0].which, pair[1].which), []).append(pair)
+    ranked = sorted(
+        by_answers.values(),
+        key=lambda group: (
+            max(e.at for e in group[0]),
+            group[0][1].middle - group[0][0].middle,
+            min(e.at for e in group[0]),
+            group[0][0].platform,
+        ),
     )
+    return [
+        group
+        for group in ranked
+        if all(next(g for g in ranked if _ends(g[0])[n] == _ends(group[0])[n]) is group for n in (0, 1))
+    ]
+
+
+def _ends(pair: Pair) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    first, second = pair
+    return (first.which, second.platform), (second.which, first.platform)
 
 
 def _rise(event: Event) -> float:
     return 0 if event.now is None or event.before is None else round(event.now - event.before, 9)
 
 
-def _row(life: Life, lag: timedelta, first: Event, second: Event, steam: tuple[datetime, int] | None) -> dict[str, Any]:
+def _row(life: Life, first: Event, second: Event, steam: tuple[datetime, int] | None) -> dict[str, Any]:
     return {
         "sr_id": first.sr_id,
         "lead_type": first.kind,
@@ -109,7 +132,7 @@ def _row(life: Life, lag: timedelta, first: Event, second: Event, steam: tuple[d
         "leader_probability": first.now,
         "follower_probability_before": second.before,
         "follower_probability": second.now,
-        "lag_s": lag.total_seconds(),
+        "lag_s": (second.middle - first.middle).total_seconds(),
         "lag_min_s": (second.after - first.at).total_seconds(),
         "lag_max_s": (second.at - first.after).total_seconds(),
         "lag_limited_by": "polling" if first.observed and second.observed else "not_observed",
@@ -144,7 +167,10 @@ def _events(life: Life, listing_id: int, rules: PriceLeadRules) -> Iterator[Even
                     ]
                 last = (answer, now)
             for kind, place, after, was, is_now in found:
-                if answer.at >= kickoff - rules.watch_before_kickoff and answer.at - after <= rules.window:
+                if (
+                    answer.at >= kickoff - rules.watch_before_kickoff
+                    and answer.at - after <= rules.silence_limit + rules.window
+                ):
                     seen = [look for look in looks if after <= look.at <= answer.at]
                     yield Event(kind, sr_id, key, place, platform, after, answer.at, _is_held(seen, rules), was, is_now)
 
@@ -161,24 +187,47 @@ def _is_held(looks: Sequence[Looked], rules: PriceLeadRules) -> bool:
     )
 
 
-def _steams(events: Sequence[Event], rules: PriceLeadRules) -> dict[Event, tuple[datetime, int]]:
-    """The first answer and the number of platforms of the steam of each move that belongs to one."""
+def _steams(
+    events: Sequence[Event], selected: Sequence[Sequence[Pair]], rules: PriceLeadRules
+) -> dict[Event, tuple[datetime, int]]:
+    """The first answer and the number of platforms of the steam of each move that belongs to one. Moves of the same steam
+    have the same object.
+    """
+    narrow = [e for e in events if e.kind == "move" and e.at - e.after <= rules.steam_window]
+    best: dict[tuple[Any, ...], tuple[tuple[Any, ...], Event]] = {}
+    for run in _runs(narrow, rules):
+        firsts: dict[str, Event] = {}
+        for event in sorted(run, key=lambda e: (e.at, e.platform)):
+            firsts.setdefault(event.platform, event)
+        if len(firsts) >= rules.steam_platforms:
+            enough = list(firsts.values())[: rules.steam_platforms]
+            rank = (enough[-1].at, -sum(round(_rise(e) * 1e9) for e in enough), run[0].place)
+            for event in run:
+                best[event.which] = min(best.get(event.which, (rank, event)), (rank, event), key=lambda each: each[0])
     steams: dict[Event, tuple[datetime, int]] = {}
-    run: list[Event] = []
-    moves = sorted(
-        (e for e in events if e.kind == "move"), key=lambda e: (e.sr_id, e.key, e.place, e.middle, e.platform, e.at)
-    )
-    for n, event in enumerate(moves):
-        run.append(event)
-        following = moves[n + 1] if n + 1 < len(moves) else None
-        ends = (
-            following is None
-            or (following.sr_id, following.key, following.place) != (event.sr_id, event.key, event.place)
-            or following.middle - event.middle > rules.steam_window
-        )
-        if ends:
-            platforms = len({one.platform for one in run})
-            if platforms >= rules.steam_platforms:
-                steams |= dict.fromkeys(run, (min(one.at for one in run), platforms))
-            run = []
+    for run in _runs([event for _, event in best.values()], rules):
+        pairs = [pair for group in selected for pair in group if pair[0] in run and pair[1] in run]
+        platforms = {event.platform for pair in pairs for event in pair}
+        if len(platforms) >= rules.steam_platforms:
+            steam = (min(event.at for pair in pairs for event in pair), len(platforms))
+            for event in run:
+                steams[event] = steam
     return steams
+
+
+def _runs(moves: Sequence[Event], rules: PriceLeadRules) -> list[list[Event]]:
+    """Sets of moves of an outcome, each connected by steps from a move to another one that certainly is near."""
+    runs, rest = [], list(moves)
+    while rest:
+        run = [rest.pop()]
+        for event in run:
+            near = [
+                e
+                for e in rest
+                if (e.sr_id, e.key, e.place) == (event.sr_id, event.key, event.place)
+                and max(e.at, event.at) - min(e.after, event.after) <= rules.steam_window
+            ]
+            rest = [e for e in rest if e not in near]
+            run += near
+        runs.append(run)
+    return runs

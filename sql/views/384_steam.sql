@@ -47,7 +47,7 @@ left join palimpsest.fixtures f using (sr_id)
 left join core.markets k using (market_key)
 left join core.market_outcomes o on o.market_id = k.market_id and o.outcome_key = s.outcome_key;
 
-comment on view palimpsest.steam is 'Outcomes whose price several platforms shortened one after the other (PALIMPSEST_PRICE_LEAD_STEAM_PLATFORMS, _STEAM_MINUTES). Key: sr_id, market_key, specifier, outcome_key, steam_at.';
+comment on view palimpsest.steam is 'Outcomes whose price several platforms shortened one after the other (PALIMPSEST_PRICE_LEAD_STEAM_PLATFORMS, _STEAM_MINUTES). Only moves that are certainly close together count, so platforms must be requested often. One move of a market is one steam, also if several of its outcomes became shorter. Key: sr_id, market_key, specifier, outcome_key, steam_at.';
 comment on column palimpsest.steam.sr_id is 'SportRadar id.';
 comment on column palimpsest.steam.home_team is 'Home side in the chosen claim.';
 comment on column palimpsest.steam.away_team is 'Away side in the chosen claim.';

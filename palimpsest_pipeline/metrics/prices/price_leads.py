@@ -6,9 +6,12 @@ move        the fair probability of an outcome rises between two successive book
 suspension  an answer no longer offers a market that the answer before offered
 
 An event happened after the last answer with the old state and not after the first answer with the new state. The middle
-of this interval is the estimated instant of the event. Events on two platforms make a pair when they are about the same
-market (for moves: the same outcome) and their middles are at most `window` apart. The lag is the distance of the
+of this interval is the estimated instant of the event. Events on two platforms can make a pair when they are about the
+same market (for moves: the same outcome) and their middles are at most `window` apart. The lag is the distance of the
 middles; it lies between two bounds that follow from the four answers.
+
+Two events are a pair when each was the other's nearest at the time of the later answer. Events that come later have no
+influence, so a pair stays once it is found.
 
 Belongs here: events, their pairs, and steam. Does not belong here: fair probabilities (`fair_prices`), alerts.
 """
@@ -80,7 +83,8 @@ The event happened after the instant `after`, and not after `at`. `market` is a 
 """
 _SUBJECT: Final = ("sr_id", "market", "ordinal")
 _MARKET: Final = ("sr_id", "market", "is_suspension")
-_PAIR: Final = (*_MARKET, "leader_platform", "follower_platform")
+_ENDS: Final = ("leader", "follower")
+_PAIR: Final = (*_MARKET, *(f"{end}_{name}" for end in _ENDS for name in ("platform", "at")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +94,12 @@ class PriceLeadRules:
     min_rise: float
     """Rise of an outcome's fair probability from which it is a move."""
     window: timedelta
-    """Maximum distance of two events that make a pair.
-
-    An event whose own interval is longer makes no pair.
-    """
+    """Maximum distance of two events that make a pair."""
     steam_window: timedelta
-    """Maximum distance of a move from the previous move of the same steam."""
+    """Maximum time from the begin of a move's interval to the end of another one's in the same steam.
+
+    So the two moves lie within it, wherever in their intervals they happened.
+    """
     steam_platforms: int
     """Number of platforms that must move the same way to make a steam."""
     silence_limit: timedelta
@@ -106,9 +110,17 @@ class PriceLeadRules:
     """Keys of the markets whose events count."""
 
     @property
+    def max_interval(self) -> timedelta:
+        """Maximum length of an event's interval.
+
+        It is more than `silence_limit`, so an event that follows a short silence still makes a pair.
+        """
+        return self.silence_limit + self.window
+
+    @property
     def lookback(self) -> timedelta:
         """Time before kickoff in which data can influence a pair."""
-        return self.watch_before_kickoff + self.window
+        return self.watch_before_kickoff + self.max_interval
 
 
 def find_price_leads(
@@ -136,11 +148,13 @@ def find_price_leads(
     - lag_s: the distance of the middles, seconds. lag_min_s is follower_after - leader_at: if it is not negative, the
       order is proven. lag_max_s is follower_at - leader_after.
     - lag_limited_by: not_observed if a listing was not observed during a part of its interval, otherwise polling.
-    - outcome_key and the probabilities before and after: of the outcome that rose most on both; '' and null for a
-      suspension.
-    - steam_at, steam_platforms: the first answer of the steam to which both moves belong, and its number of platforms.
+    - outcome_key and the probabilities before and after: of the outcome of the steam, otherwise of the one that rose
+      most on both; '' and null for a suspension.
+    - steam_at, steam_platforms: the first answer of the steam to which both moves belong, and its number of platforms:
+      those of its rows.
 
-    Each event pairs with at most one event of each other platform: two events pair when each is the other's nearest.
+    Of each other platform, an event has at most one leader and one follower. An event whose interval is longer than
+    `PriceLeadRules.max_interval` makes no pair.
 
     Raises ValueError like `add_kickoff`, when a change has no answer among the looks, and when `outcomes` lacks an
     outcome.
@@ -162,10 +176,12 @@ def find_price_leads(
     events = (
         pl.concat([moves, _find_suspensions(spans)])
         .join(anchored.select("listing_id", "sr_id", "platform", "watch_from"), on="listing_id")
-        .filter(pl.col("at") >= pl.col("watch_from"), pl.col("at") - pl.col("after") <= rules.window)
+        .filter(pl.col("at") >= pl.col("watch_from"), pl.col("at") - pl.col("after") <= rules.max_interval)
         .select(_EVENT_COLUMNS)
+        .sort(*_SUBJECT, "at", "platform")
+        .with_row_index("event")
     )
-    pairs = _select_nearest_pairs(_pair_events(_add_steam(events, rules), rules.window))
+    pairs = _select_outcomes(_select_first_pairs(_pair_events(events, rules)), _find_steams(events, rules), rules)
     return _build_rows(pairs.join(markets, on="market"), anchored, outcomes)
 
 
@@ -311,77 +327,162 @@ def _find_suspensions(spans: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _add_steam(events: pl.DataFrame, rules: PriceLeadRules) -> pl.DataFrame:
-    """Return `events` with their steam.
+def _pair_events(events: pl.DataFrame, rules: PriceLeadRules) -> pl.DataFrame:
+    """Return the pairs of events, one row per outcome that makes the pair.
 
-    The new columns are event, subject and run (numbers), middle (twice its value, in us), steam_at and steam_platforms.
-    A run is a series of events about the same subject, each at most `steam_window` after the previous one. A run of
-    moves of enough platforms is a steam: steam_at is its first answer. Otherwise both columns are null.
+    `events` is sorted by subject and answer. The columns are sr_id, market, is_suspension, ordinal, `lag` (twice its
+    value, in us) and, with the prefixes `leader_` and `follower_`, the other columns of the events.
+
+    Of two platforms' events about a subject, in the order of the answers, an event makes a pair with the one just
+    before it, if that is of the other platform, at most `window` away, and nearer to it than to any earlier event. Only
+    the latest earlier event of the other platform counts.
     """
-    is_new_subject = ~_equals_previous(*_SUBJECT)
-    is_far = pl.col("middle") - pl.col("middle").shift() > 2 * _count_us(rules.steam_window)
-    is_steam = (pl.col("ordinal") != _WHOLE_MARKET) & (pl.col("steam_platforms") >= rules.steam_platforms)
-    return (
-        events.with_columns(middle=pl.col("after").to_physical() + pl.col("at").to_physical())
-        .sort(*_SUBJECT, "middle", "platform", "at")
-        .with_columns(subject=is_new_subject.cum_sum())
-        .with_columns(run=(is_new_subject | is_far.fill_null(value=False)).cum_sum())
+    numbered = events.select(
+        "event",
+        "at",
+        subject=(~_equals_previous(*_SUBJECT)).cum_sum(),
+        platform=pl.col("platform").rank("dense"),
+        middle=pl.col("after").to_physical() + pl.col("at").to_physical(),
+    )
+    counterparts = numbered.select("subject", other="platform").unique()
+    is_low = pl.col("platform") == pl.col("low")
+    earlier_middle = (
+        pl.when(is_low)
+        .then(pl.when(~is_low).then("middle").forward_fill().over("series"))
+        .otherwise(pl.when(is_low).then("middle").forward_fill().over("series"))
+    )
+    series = (
+        numbered.join(counterparts, on="subject")
+        .filter(pl.col("platform") != pl.col("other"))
+        .with_columns(low=pl.min_horizontal("platform", "other"), high=pl.max_horizontal("platform", "other"))
+        .sort("subject", "low", "high", "at", "platform")
+        .with_columns(series=(~_equals_previous("subject", "low", "high")).cum_sum())
         .with_columns(
-            steam_platforms=pl.col("platform").n_unique().over("run").cast(pl.Int16),
-            steam_at=pl.col("at").min().over("run"),
+            lag=pl.col("middle") - pl.col("middle").shift(),
+            earlier_lag=(pl.col("middle") - earlier_middle).abs(),
+            previous_event=pl.col("event").shift(),
         )
-        .with_columns(pl.when(is_steam).then(pl.col("steam_platforms", "steam_at")))
-        .with_row_index("event")
     )
-
-
-def _pair_events(events: pl.DataFrame, window: timedelta) -> pl.DataFrame:
-    """Return the pairs of events of two platforms at most `window` apart, one row per pair.
-
-    The columns are the subject and, with the prefixes `leader_` and `follower_`, the other columns of the events, and
-    `lag` (twice its value, in us). If moves of several outcomes make the same pair, the row is about the outcome of a
-    steam (of the most platforms), otherwise about the outcome that rose most on both platforms.
-    """
-    keys = events.select("event", "subject", "middle", pl.col("platform").rank("dense").alias("rank"))
-    lag = pl.col("middle_of_follower") - pl.col("middle")
-    is_earlier = (lag > 0) | ((lag == 0) & (pl.col("rank") < pl.col("rank_of_follower")))
-    numbers = (
-        keys.join(keys, on="subject", suffix="_of_follower")
-        .filter(pl.col("rank") != pl.col("rank_of_follower"), is_earlier, lag <= 2 * _count_us(window))
-        .select(leader_event="event", follower_event="event_of_follower", lag=lag)
+    is_pair = (
+        _equals_previous("series")
+        & ~_equals_previous("platform")
+        & (pl.col("lag").abs() <= 2 * _count_us(rules.window))
+        & (pl.col("lag").abs() < pl.col("earlier_lag").shift()).fill_null(value=True)
     )
-    followers = events.drop(_SUBJECT)
-    rise = pl.min_horizontal(
-        pl.col(f"{side}_probability") - pl.col(f"{side}_probability_before") for side in ("leader", "follower")
+    is_leader = (pl.col("lag") < 0) | ((pl.col("lag") == 0) & (pl.col("platform") < pl.col("other")))
+    numbers = series.filter(is_pair).select(
+        leader_event=pl.when(is_leader).then("event").otherwise("previous_event"),
+        follower_event=pl.when(is_leader).then("previous_event").otherwise("event"),
+        lag=pl.col("lag").abs(),
     )
-    is_same_run = pl.col("leader_run") == pl.col("follower_run")
+    leaders = events.select(*_SUBJECT, pl.exclude(_SUBJECT).name.prefix("leader_"))
+    followers = events.select(pl.exclude(_SUBJECT).name.prefix("follower_"))
     return (
-        numbers.join(events.select(*_SUBJECT, pl.exclude(_SUBJECT).name.prefix("leader_")), on="leader_event")
-        .join(followers.select(pl.all().name.prefix("follower_")), on="follower_event")
-        .with_columns(
-            is_suspension=pl.col("ordinal") == _WHOLE_MARKET,
-            rise=rise.round(PROBABILITY_DECIMALS),
-            steam_at=pl.when(is_same_run).then("leader_steam_at"),
-            steam_platforms=pl.when(is_same_run).then("leader_steam_platforms"),
-        )
-        .sort("steam_platforms", "rise", "ordinal", descending=[True, True, False], nulls_last=True)
-        .unique([*_PAIR, "leader_at", "follower_at"], keep="first", maintain_order=True)
+        numbers.join(leaders, on="leader_event")
+        .join(followers, on="follower_event")
+        .with_columns(is_suspension=pl.col("ordinal") == _WHOLE_MARKET)
     )
 
 
-def _select_nearest_pairs(pairs: pl.DataFrame) -> pl.DataFrame:
-    """Return the pairs whose events are each other's nearest on the two platforms.
+def _select_first_pairs(pairs: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of the pairs that are the first ones of the leader's and of the follower's event.
 
-    Of pairs of equal lag, the earlier one is nearer.
+    The outcomes of a market can make different pairs of its events, and an event can lead an earlier answer and a later
+    one. A pair is first when it was complete first; of pairs that the same answer completed, the shorter lag is first.
     """
-    ranked = pairs.sort("lag", "leader_middle", "leader_platform").with_row_index("pair")
+    ranked = (
+        pairs.unique(_PAIR, keep="any")
+        .select(*_PAIR, "lag", first_at=pl.min_horizontal("leader_at", "follower_at"))
+        .sort(pl.max_horizontal("leader_at", "follower_at"), "lag", "first_at", "leader_platform")
+        .with_row_index("pair")
+    )
     ends = [
-        ranked.select(*_MARKET, "pair", platform=f"{end}_platform", at=f"{end}_at", other=f"{other}_platform")
-        for end, other in (("leader", "follower"), ("follower", "leader"))
+        ranked.select(
+            *_MARKET, "pair", end=pl.lit(end), platform=f"{end}_platform", at=f"{end}_at", other=f"{other}_platform"
+        )
+        for end, other in (_ENDS, _ENDS[::-1])
     ]
-    nearest = pl.concat(ends).sort("pair").unique([*_MARKET, "platform", "at", "other"], keep="first")
-    mutual = nearest.group_by("pair").len().filter(pl.col("len") == len(ends))
-    return ranked.join(mutual, on="pair", how="semi")
+    firsts = pl.concat(ends).sort("pair").unique([*_MARKET, "end", "platform", "at", "other"], keep="first")
+    mutual = firsts.group_by("pair").len().filter(pl.col("len") == len(ends))
+    return pairs.join(ranked.join(mutual, on="pair", how="semi"), on=_PAIR, how="semi")
+
+
+def _find_steams(events: pl.DataFrame, rules: PriceLeadRules) -> pl.DataFrame:
+    """Return the moves that belong to a steam: columns event and steam (a number).
+
+    An answer in which several outcomes of a market rose belongs to one steam at most: to the one that had enough
+    platforms first, then to the one that rose more until then. An answer that comes later does not change this.
+    """
+    moves = events.filter(
+        pl.col("ordinal") != _WHOLE_MARKET, pl.col("at") - pl.col("after") <= rules.steam_window
+    ).select(
+        *(*_SUBJECT, "event", "platform", "after", "at"),
+        rise=((pl.col("probability") - pl.col("probability_before")) * 10**PROBABILITY_DECIMALS).round().cast(pl.Int64),
+    )
+    runs = _number_runs(moves, rules.steam_window)
+    first_moves = runs.sort("at", "platform").unique(["run", "platform"], keep="first", maintain_order=True)
+    steams = (
+        first_moves.group_by("run", maintain_order=True)
+        .agg(
+            pl.col("at").get(rules.steam_platforms - 1, null_on_oob=True),
+            pl.col("rise").head(rules.steam_platforms).sum(),
+        )
+        .select("run", "rise", reached_at="at")
+        .filter(pl.col("reached_at").is_not_null())
+    )
+    steam_moves = (
+        runs.drop("rise")
+        .join(steams, on="run")
+        .sort("reached_at", "rise", "ordinal", descending=[False, True, False])
+        .unique(["sr_id", "market", "platform", "at"], keep="first", maintain_order=True)
+        .drop("run")
+    )
+    return _number_runs(steam_moves, rules.steam_window).select("event", steam="run")
+
+
+def _number_runs(moves: pl.DataFrame, steam_window: timedelta) -> pl.DataFrame:
+    """Return `moves` with the column `run`, the number of the run of moves to which each one belongs.
+
+    Two moves of an outcome are neighbours when both intervals together are at most `steam_window` long. A run is a set
+    of moves that neighbours connect. `steam_window` is not shorter than any of the intervals.
+    """
+    # Sorted by the begin of the interval: if any move before a place is a neighbour of any move behind it, then so are
+    # the last one before it and the move behind it whose interval ends first.
+    is_far = pl.col("first_end") - pl.col("after").shift() > steam_window
+    return (
+        moves.sort(*_SUBJECT, "after", "at", "platform")
+        .with_columns(first_end=pl.col("at").cum_min(reverse=True).over(_SUBJECT))
+        .with_columns(run=(~_equals_previous(*_SUBJECT) | is_far.fill_null(value=False)).cum_sum())
+        .drop("first_end")
+    )
+
+
+def _select_outcomes(pairs: pl.DataFrame, steams: pl.DataFrame, rules: PriceLeadRules) -> pl.DataFrame:
+    """Return one row per pair, with steam_at and steam_platforms.
+
+    The row is about the outcome of a steam to which both moves belong, otherwise about the outcome that rose most on
+    both platforms. The platforms of a steam are those of its pairs; with too few of them it is none.
+    """
+    for end in _ENDS:
+        pairs = pairs.join(steams.select(pl.all().name.prefix(f"{end}_")), on=f"{end}_event", how="left")
+    pairs = pairs.with_columns(
+        steam=pl.when(pl.col("leader_steam") == pl.col("follower_steam")).then("leader_steam"),
+        rise=pl.min_horizontal(
+            pl.col(f"{end}_probability") - pl.col(f"{end}_probability_before") for end in _ENDS
+        ).round(PROBABILITY_DECIMALS),
+    )
+    sides = [pairs.select("steam", platform=f"{end}_platform", steam_at=f"{end}_at") for end in _ENDS]
+    steam_figures = (
+        pl.concat(sides)
+        .group_by("steam")
+        .agg(pl.col("steam_at").min(), steam_platforms=pl.col("platform").n_unique().cast(pl.Int16))
+        .filter(pl.col("steam").is_not_null(), pl.col("steam_platforms") >= rules.steam_platforms)
+    )
+    return (
+        pairs.join(steam_figures, on="steam", how="left")
+        .sort("steam_platforms", "rise", "ordinal", descending=[True, True, False], nulls_last=True)
+        .unique(_PAIR, keep="first", maintain_order=True)
+    )
 
 
 def _build_rows(pairs: pl.DataFrame, anchored: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:

@@ -107,7 +107,7 @@ with spans as (
 never_listed as (
     select o.sr_id, l.platform, o.market_key, o.specifier, l.valid_from, l.valid_to, l.platform = %(home)s as is_home,
         'missing' as kind
-    from (select distinct sr_id, market_key, specifier, is_home from spans where kind = 'offered') o
+    from (select distinct sr_id, market_key, specifier, is_home from spans where kind <> 'missing') o
     join (
         select sr_id, platform, min(valid_from) as valid_from, max(coalesce(valid_to, last_confirmed_at)) as valid_to
         from mart.availability_interval where market_key = '*' and state = 'offered' group by sr_id, platform
@@ -121,12 +121,14 @@ never_listed as (
 sides as (select * from spans union all select * from never_listed),
 pairs as (
     select h.sr_id, c.platform, h.market_key, h.specifier,
-        case when h.kind = 'missing' then 'home_missing' when c.kind = 'missing' then 'platform_missing'
+        case when h.kind <> 'offered' and c.kind <> 'offered' then 'both'
+            when h.kind = 'missing' then 'home_missing' when c.kind = 'missing' then 'platform_missing'
             when h.kind = 'suspended' then 'home_suspended_only' else 'platform_suspended_only' end as type,
         greatest(h.valid_from, c.valid_from) as began_at, least(h.valid_to, c.valid_to) as observed_at
     from sides h
     join sides c using (sr_id, market_key, specifier)
-    where h.is_home and not c.is_home and (h.kind = 'offered') <> (c.kind = 'offered')
+    where h.is_home and not c.is_home and not (h.kind = 'offered' and c.kind = 'offered')
+        and not (h.kind = 'missing' and c.kind = 'missing')
         and h.valid_from < c.valid_to and c.valid_from < h.valid_to
 )
 select concat_ws('|', a.sr_id, a.platform, a.market_key, a.specifier, a.type, extract(epoch from a.began_at))

@@ -321,8 +321,10 @@ class PriceLead(Base):
             "comment": "Pairs of events on two platforms, the earlier one first, in markets of "
             "PALIMPSEST_MAIN_MARKETS and in the last PALIMPSEST_ODDS_ALERT_DAYS before kickoff. An event happened "
             "after the last answer with the old state and not after the first answer with the new state; the middle "
-            "of this interval places it in time. Two events are a pair when each is the other's nearest on the two "
-            "platforms, at most PALIMPSEST_PRICE_LEAD_WINDOW_MINUTES apart.",
+            "of this interval places it in time. Two events, at most PALIMPSEST_PRICE_LEAD_WINDOW_MINUTES apart, are "
+            "a pair when each was the other's nearest on the two platforms at the time of the later answer. Later "
+            "answers do not change a pair. An interval longer than this window and "
+            "PALIMPSEST_NOT_OBSERVED_AFTER_MINUTES together makes no pair.",
         },
     )
 
@@ -344,7 +346,9 @@ class PriceLead(Base):
     leader_after: Mapped[Instant] = column("Time of the leader's last answer with the old state.")
     follower_at: Mapped[Instant] = column("Time of the follower's first answer with the new state.")
     follower_after: Mapped[Instant] = column("Time of the follower's last answer with the old state.")
-    outcome_key: Mapped[Text] = column("Outcome that rose most on both platforms; '' for a suspension.")
+    outcome_key: Mapped[Text] = column(
+        "Outcome of the steam, otherwise the one that rose most on both platforms; '' for a suspension."
+    )
     leader_probability_before: Mapped[float | None] = column(
         "The outcome's fair probability (multiplicative) at leader_after; null for a suspension.", type_=sa.Double
     )
@@ -367,8 +371,8 @@ class PriceLead(Base):
     )
     steam_at: Mapped[Instant | None] = column(
         "First answer of the steam to which both moves belong; null when they belong to none. A steam is a series of "
-        "moves of an outcome on PALIMPSEST_PRICE_LEAD_STEAM_PLATFORMS or more platforms, each at most "
-        "PALIMPSEST_PRICE_LEAD_STEAM_MINUTES after the previous one."
+        "moves of an outcome on PALIMPSEST_PRICE_LEAD_STEAM_PLATFORMS or more platforms. The intervals of two "
+        "successive moves together are at most PALIMPSEST_PRICE_LEAD_STEAM_MINUTES long."
     )
     steam_platforms: Mapped[SmallInt | None] = column("Number of platforms of the steam; null without one.")
     kickoff_date: Mapped[date] = column(KICKOFF_DATE)

@@ -2,7 +2,7 @@
 with anchored as (
     select
         l.listing_id, l.sr_id, l.platform, k.kickoff_at, k.kickoff_at - interval '72 hours' as watch_from,
-        date_trunc('day', k.kickoff_at - interval '73 hours') as since
+        date_trunc('day', k.kickoff_at - interval '75 hours 30 minutes') as since
     from lives l
     join (select sr_id, kickoff_at, row_number() over (partition by sr_id order by version desc) as place from kickoffs) k
         on k.sr_id = l.sr_id and k.place = 1
@@ -142,63 +142,174 @@ events as (
         cast(extract(epoch from h.after_at) + extract(epoch from h.seen_at) as double precision) / 2 as middle
     from happened h
     join anchored a on a.listing_id = h.listing_id
-    where h.seen_at >= a.watch_from and h.seen_at - h.after_at <= interval '60 minutes'
+    where h.seen_at >= a.watch_from and h.seen_at - h.after_at <= interval '210 minutes'
 ),
-chained as (
-    select
-        e.*,
-        case when middle - lag(middle) over (partition by sr_id, market_key, specifier, ordinal order by middle, platform, seen_at) <= 300 then 0 else 1 end
-            as begins
+-- Two platforms' events about an outcome, in the order of the answers. An event and the one just before it are a pair when each was the other's nearest.
+platforms as (
+    select distinct sr_id, market_key, specifier, ordinal, platform from events
+),
+sides as (
+    select e.*, p.platform as other, least(e.platform, p.platform) as low, greatest(e.platform, p.platform) as high
     from events e
+    join platforms p on p.sr_id = e.sr_id and p.market_key = e.market_key and p.specifier = e.specifier and p.ordinal = e.ordinal
+    where p.platform <> e.platform
 ),
-grouped as (
-    select c.*, sum(begins) over (partition by sr_id, market_key, specifier, ordinal order by middle, platform, seen_at) as run from chained c
+counted as (
+    select
+        s.*,
+        count(case when platform = low then 1 end) over w as n_low, count(case when platform = high then 1 end) over w as n_high
+    from sides s
+    window w as (partition by sr_id, market_key, specifier, ordinal, low, high order by seen_at, platform)
 ),
-steams as (
-    select sr_id, market_key, specifier, ordinal, run, min(seen_at) as steam_at, cast(count(distinct platform) as smallint) as steam_platforms
-    from grouped
-    where ordinal > 0
-    group by sr_id, market_key, specifier, ordinal, run
-    having count(distinct platform) >= 3
+recalled as (
+    select
+        c.*,
+        case
+            when platform = low then max(case when platform = high then middle end) over (partition by sr_id, market_key, specifier, ordinal, low, high, n_high)
+            else max(case when platform = low then middle end) over (partition by sr_id, market_key, specifier, ordinal, low, high, n_low)
+        end as earlier_middle
+    from counted c
+),
+linked as (
+    select
+        r.*, lag(event) over w as event_before, lag(platform) over w as platform_before, lag(middle) over w as middle_before,
+        abs(lag(middle) over w - lag(earlier_middle) over w) as earlier_lag_s
+    from recalled r
+    window w as (partition by sr_id, market_key, specifier, ordinal, low, high order by seen_at, platform)
+),
+numbers as (
+    select
+        case when middle > middle_before or (middle = middle_before and platform_before < platform) then event_before else event end as leader_event,
+        case when middle > middle_before or (middle = middle_before and platform_before < platform) then event else event_before end as follower_event
+    from linked
+    where platform_before <> platform and abs(middle - middle_before) <= 3600 and (earlier_lag_s is null or abs(middle - middle_before) < earlier_lag_s)
 ),
 candidates as (
     select
         a.sr_id, a.market_key, a.specifier, a.ordinal, a.ordinal = 0 as is_suspension, b.middle - a.middle as lag_s,
-        a.platform as leader, a.seen_at as leader_at, a.after_at as leader_after, a.middle as leader_middle, a.is_observed as leader_observed,
+        a.event as leader_event, a.platform as leader, a.seen_at as leader_at, a.after_at as leader_after, a.is_observed as leader_observed,
         a.probability_before as leader_probability_before, a.probability as leader_probability,
-        b.platform as follower, b.seen_at as follower_at, b.after_at as follower_after, b.is_observed as follower_observed,
+        b.event as follower_event, b.platform as follower, b.seen_at as follower_at, b.after_at as follower_after, b.is_observed as follower_observed,
         b.probability_before as follower_probability_before, b.probability as follower_probability,
-        floor(least(a.probability - a.probability_before, b.probability - b.probability_before) * 1000000000 + 0.5) as rise,
-        case when a.run = b.run then a.run end as run
-    from grouped a
-    join grouped b on b.sr_id = a.sr_id and b.market_key = a.market_key and b.specifier = a.specifier and b.ordinal = a.ordinal
-    where a.platform <> b.platform and b.middle - a.middle <= 3600
-        and (b.middle > a.middle or (b.middle = a.middle and a.platform < b.platform))
+        floor(least(a.probability - a.probability_before, b.probability - b.probability_before) * 1000000000 + 0.5) as rise
+    from numbers n
+    join events a on a.event = n.leader_event
+    join events b on b.event = n.follower_event
 ),
-chosen as (
-    select *, row_number() over (order by lag_s, leader_middle, leader) as pair
+-- The outcomes of a market can make different pairs: the first ones of both events count.
+answered_pairs as (
+    select
+        p.*, row_number() over (order by greatest(leader_at, follower_at), lag_s, least(leader_at, follower_at), leader) as pair
+    from (
+        select distinct sr_id, market_key, specifier, is_suspension, leader, leader_at, follower, follower_at, lag_s from candidates
+    ) p
+),
+ranked as (
+    select
+        p.*,
+        row_number() over (partition by sr_id, market_key, specifier, is_suspension, leader, leader_at, follower order by pair) as leader_place,
+        row_number() over (partition by sr_id, market_key, specifier, is_suspension, follower, follower_at, leader order by pair) as follower_place
+    from answered_pairs p
+),
+selected as (
+    select c.*, r.pair
+    from candidates c
+    join ranked r on r.sr_id = c.sr_id and r.market_key = c.market_key and r.specifier = c.specifier and r.is_suspension = c.is_suspension
+        and r.leader = c.leader and r.leader_at = c.leader_at and r.follower = c.follower and r.follower_at = c.follower_at
+    where r.leader_place = 1 and r.follower_place = 1
+),
+-- Runs of moves that certainly are near each other: first of every outcome, then of the one that each answer counts for.
+bounded as (
+    select
+        e.*, round(cast((probability - probability_before) * 1000000000 as numeric)) as rise_units,
+        min(seen_at) over (
+            partition by sr_id, market_key, specifier, ordinal order by after_at, seen_at, platform rows between current row and unbounded following
+        ) as first_end
+    from events e
+    where ordinal > 0 and seen_at - after_at <= interval '45 minutes'
+),
+chained as (
+    select
+        b.*,
+        case when first_end - lag(after_at) over (partition by sr_id, market_key, specifier, ordinal order by after_at, seen_at, platform) <= interval '45 minutes'
+            then 0 else 1 end as begins
+    from bounded b
+),
+grouped as (
+    select
+        c.*, sum(begins) over (partition by sr_id, market_key, specifier, ordinal order by after_at, seen_at, platform) as run
+    from chained c
+),
+first_moves as (
+    select
+        g.*, row_number() over (partition by sr_id, market_key, specifier, ordinal, run order by seen_at, platform) as place
     from (
         select
-            c.*, s.steam_at, s.steam_platforms,
-            row_number() over (
-                partition by c.sr_id, c.market_key, c.specifier, c.is_suspension, c.leader, c.leader_at, c.follower, c.follower_at
-                order by s.steam_platforms desc nulls last, c.rise desc, c.ordinal
-            ) as place
-        from candidates c
-        left join steams s on s.sr_id = c.sr_id and s.market_key = c.market_key and s.specifier = c.specifier and s.ordinal = c.ordinal and s.run = c.run
-    ) ranked
-    where place = 1
+            g.*, row_number() over (partition by sr_id, market_key, specifier, ordinal, run, platform order by seen_at) as platform_place
+        from grouped g
+    ) g
+    where platform_place = 1
 ),
-ends as (
-    select pair, sr_id, market_key, specifier, is_suspension, leader as platform, leader_at as seen_at, follower as other from chosen
-    union all
-    select pair, sr_id, market_key, specifier, is_suspension, follower, follower_at, leader from chosen
+reached as (
+    select sr_id, market_key, specifier, ordinal, run, max(seen_at) as reached_at, sum(rise_units) as rise
+    from first_moves
+    where place <= 3
+    group by sr_id, market_key, specifier, ordinal, run
+    having count(*) = 3
 ),
-nearest as (
-    select pair, row_number() over (partition by sr_id, market_key, specifier, is_suspension, platform, seen_at, other order by pair) as place from ends
+preferred as (
+    select
+        g.event, g.sr_id, g.market_key, g.specifier, g.ordinal, g.platform, g.after_at, g.seen_at,
+        row_number() over (
+            partition by g.sr_id, g.market_key, g.specifier, g.platform, g.seen_at order by r.reached_at, r.rise desc, g.ordinal
+        ) as preference
+    from grouped g
+    join reached r on r.sr_id = g.sr_id and r.market_key = g.market_key and r.specifier = g.specifier and r.ordinal = g.ordinal and r.run = g.run
 ),
-mutual as (
-    select pair from nearest where place = 1 group by pair having count(*) = 2
+bounded_again as (
+    select
+        p.*,
+        min(seen_at) over (
+            partition by sr_id, market_key, specifier, ordinal order by after_at, seen_at, platform rows between current row and unbounded following
+        ) as first_end
+    from preferred p
+    where preference = 1
+),
+chained_again as (
+    select
+        b.*,
+        case when first_end - lag(after_at) over (partition by sr_id, market_key, specifier, ordinal order by after_at, seen_at, platform) <= interval '45 minutes'
+            then 0 else 1 end as begins
+    from bounded_again b
+),
+steam_events as (
+    select
+        event, sr_id, market_key, specifier, ordinal,
+        sum(begins) over (partition by sr_id, market_key, specifier, ordinal order by after_at, seen_at, platform) as run
+    from chained_again
+),
+steamed as (
+    select s.*, case when a.run = b.run then a.run end as run
+    from selected s
+    left join steam_events a on a.event = s.leader_event
+    left join steam_events b on b.event = s.follower_event
+),
+steams as (
+    select sr_id, market_key, specifier, ordinal, run, min(seen_at) as steam_at, cast(count(distinct platform) as smallint) as steam_platforms
+    from (
+        select sr_id, market_key, specifier, ordinal, run, leader as platform, leader_at as seen_at from steamed where run is not null
+        union all
+        select sr_id, market_key, specifier, ordinal, run, follower, follower_at from steamed where run is not null
+    ) ends
+    group by sr_id, market_key, specifier, ordinal, run
+    having count(distinct platform) >= 3
+),
+chosen as (
+    select
+        c.*, s.steam_at, s.steam_platforms,
+        row_number() over (partition by c.pair order by s.steam_platforms desc nulls last, c.rise desc, c.ordinal) as place
+    from steamed c
+    left join steams s on s.sr_id = c.sr_id and s.market_key = c.market_key and s.specifier = c.specifier and s.ordinal = c.ordinal and s.run = c.run
 )
 select
     c.sr_id, case when c.is_suspension then 'suspension' else 'move' end as lead_type, c.market_key, c.specifier, c.leader, c.follower,
@@ -211,6 +322,6 @@ select
     c.steam_at, c.steam_platforms,
     cast(k.kickoff_at at time zone 'UTC' as date) as kickoff_date
 from chosen c
-join mutual m on m.pair = c.pair
 join (select distinct sr_id, kickoff_at from anchored) k on k.sr_id = c.sr_id
 left join outcomes o on o.market_key = c.market_key and o.ordinal = c.ordinal
+where c.place = 1
