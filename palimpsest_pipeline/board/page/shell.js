@@ -28,7 +28,7 @@ function Shell(redraw) {
 async function ask(path) {
   const response = await fetch(path, { headers: { accept: 'application/json' } })
     .catch(() => { throw Object.assign(new Error('the server does not answer; the page tries again'), { status: 0 }); });
-  if (response.status === 401) location.assign('/login');
+  if (response.status === 401) location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
   const answer = await response.json().catch(() => ({ error: `the server answered ${response.status}` }));
   if (!response.ok) throw Object.assign(new Error(answer.error), { field: answer.field, status: response.status });
   if (answer.now) clockOffset = answer.now - Date.now() / MS;
