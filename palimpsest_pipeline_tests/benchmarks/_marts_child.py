@@ -82,13 +82,13 @@ class Pandas:
     def __init__(self, task: Derive) -> None:
         from . import _marts_pandas
 
-        self._folder = Path(task.folder)
+        self._folder, self._task = Path(task.folder), task
         self._words, self._table = _marts_pandas.read_words(self._folder), _marts_pandas.TABLES[task.table]
         self._read = _marts_pandas.read_partition
 
     def derive(self, partition: int) -> int:
         self._rows: Any = None
-        self._rows = self._table(*self._read(self._folder, partition), *self._words)
+        self._rows = self._table(*self._read(self._folder, self._task.table, partition), *self._words)
         return len(self._rows)
 
     def write(self, path: str) -> None:

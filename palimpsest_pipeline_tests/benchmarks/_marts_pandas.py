@@ -1,6 +1,4 @@
-"""The derived tables of what stands in pandas, by the rules that the SQL beside it has: columns at once, no loop
-over rows.
-"""
+"""The derived tables in pandas, by the rules that the SQL beside it has: columns at once, no loop over rows."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +7,16 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from ._marts_files import AS_THEY_STAND, HOME_FIRST, MAIN_MARKETS, MAX_SKEW_S, WORDS, partition_file, word_file
+from ._marts_files import (
+    HOME_FIRST,
+    INPUTS,
+    MAIN_MARKETS,
+    MAX_SKEW_S,
+    SILENCE_LIMIT,
+    WORDS,
+    partition_file,
+    word_file,
+)
 
 MARKET: Final = ["sr_id", "market_key", "specifier"]
 BOOK: Final = [*MARKET, "platform"]
@@ -18,9 +25,9 @@ STATES: Final = ["offered", "suspended", "no_price", "withdrawn"]
 NOT_LISTED: Final = 3
 
 
-def read_partition(folder: Path, partition: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    markets, listings = (pd.read_parquet(partition_file(folder, name, partition)) for name in AS_THEY_STAND)
-    return markets, listings
+def read_partition(folder: Path, table: str, partition: int) -> list[pd.DataFrame]:
+    """The INPUTS of the table."""
+    return [pd.read_parquet(partition_file(folder, name, partition)) for name in INPUTS[table]]
 
 
 def read_words(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -337,8 +344,256 @@ GAPS: Final = [
     "market_priority",
 ]
 
+LINE: Final = ["listing_id", "market_key", "specifier"]
+SUBJECT: Final = [*MARKET, "ordinal"]
+TURNS: Final = [*SUBJECT, "low", "high"]
+PAIR: Final = [*MARKET, "is_suspension", "leader", "leader_at", "follower", "follower_at"]
+MIN_RISE_UNITS: Final = 30_000_000
+"""In 1e-9, to which probabilities are rounded."""
+LEAD_WINDOW: Final = pd.Timedelta(minutes=60)
+STEAM_WINDOW: Final = pd.Timedelta(minutes=45)
+STEAM_PLATFORMS: Final = 3
+LOOKBACK: Final = pd.Timedelta(days=3)
+
+
+def price_lead(
+    lives: pd.DataFrame,
+    looks: pd.DataFrame,
+    changes: pd.DataFrame,
+    kickoffs: pd.DataFrame,
+    outcomes: pd.DataFrame,
+    sets: pd.DataFrame,
+) -> pd.DataFrame:
+    newest = kickoffs.sort_values("version").drop_duplicates("sr_id", keep="last")[["sr_id", "kickoff_at"]]
+    anchored = lives[["listing_id", "sr_id", "platform"]].merge(newest, on="sr_id")
+    longest = LEAD_WINDOW + SILENCE_LIMIT
+    anchored["since"] = (anchored["kickoff_at"] - LOOKBACK - longest).dt.floor("D")
+    spans = _spans(changes, _answers(looks, anchored))
+    happened = pd.concat([_moves(spans, sets), _suspensions(spans)], ignore_index=True).merge(anchored, on="listing_id")
+    events = happened[
+        (happened["at"] >= happened["kickoff_at"] - LOOKBACK) & (happened["at"] - happened["after"] <= longest)
+    ].reset_index(drop=True)
+    events["event"], events["middle"] = np.arange(len(events)), events["after"] + (events["at"] - events["after"]) / 2
+    pairs = _with_steam(_first_pairs(_pairs(events)), _steam_events(events))
+    names = outcomes[["market_key", "ordinal", "outcome_key"]].drop_duplicates()
+    rows = pairs.merge(names, on=["market_key", "ordinal"], how="left").merge(newest, on="sr_id")
+    observed = rows["leader_is_observed"].astype(bool) & rows["follower_is_observed"].astype(bool)
+    return rows.assign(
+        lead_type=np.where(rows["is_suspension"], "suspension", "move"),
+        outcome_key=rows["outcome_key"].fillna(""),
+        lag_s=rows["lag"].dt.total_seconds(),
+        lag_min_s=(rows["follower_after"] - rows["leader_at"]).dt.total_seconds(),
+        lag_max_s=(rows["follower_at"] - rows["leader_after"]).dt.total_seconds(),
+        lag_limited_by=np.where(observed, "polling", "not_observed"),
+        steam_platforms=rows["steam_platforms"].astype("Int16"),
+        kickoff_date=rows["kickoff_at"].dt.date,
+    )[LEADS]
+
+
+def _answers(looks: pd.DataFrame, anchored: pd.DataFrame) -> pd.DataFrame:
+    """Answers before kickoff with their watch, the answer before, and the next day's first answer."""
+    seen = looks[looks["look"] != "listed"].merge(anchored[["listing_id", "kickoff_at", "since"]], on="listing_id")
+    seen = seen[(seen["at"] < seen["kickoff_at"]) & (seen["at"] >= seen["since"])]
+    seen = seen.assign(is_answer=seen["look"] == "answered")
+    answered = seen.groupby(["listing_id", "cycle_id"])["is_answer"].transform("any")
+    seen = seen[seen["is_answer"] | ~answered].sort_values(["listing_id", "at"], kind="stable")
+    continues = (
+        (seen["listing_id"] == seen["listing_id"].shift())
+        & seen["is_answer"].shift(fill_value=False)
+        & (seen["at"] - seen["at"].shift() <= SILENCE_LIMIT)
+    )
+    answers = seen.assign(watch=(~continues).cumsum())[seen["is_answer"]][["listing_id", "at", "watch"]]
+    before = answers.groupby("listing_id")[["at", "watch"]].shift()
+    answers = answers.assign(last_at=before["at"], last_watch=before["watch"], day=answers["at"].dt.floor("D"))
+    days = answers.groupby(["listing_id", "day"], as_index=False)["at"].min()
+    days["next_keyframe_at"] = days.groupby("listing_id")["at"].shift(-1)
+    return answers.merge(days.drop(columns="at"), on=["listing_id", "day"]).drop(columns="day")
+
+
+def _spans(changes: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
+    """Times in which a line showed the same, with the answer that ended each (`until`)."""
+    main = changes[(changes["outcome"] == "") & changes["market_key"].isin(MAIN_MARKETS)]
+    rows = main.rename(columns={"observed_at": "at"}).merge(
+        answers[["listing_id", "at", "watch", "next_keyframe_at"]], on=["listing_id", "at"]
+    )
+    rows = rows.sort_values([*LINE, "at"], kind="stable")
+    rows["off_mask"], rows["odds"] = rows["off_mask"].fillna(0).astype("int64"), rows["odds_milli"].map(tuple)
+    rows["until"] = pd.concat([rows.groupby(LINE)["at"].shift(-1), rows["next_keyframe_at"]], axis=1).min(axis=1)
+    rows = rows[rows["state"] != "withdrawn"]
+    before = rows.groupby(LINE)[["until", "state", "off_mask", "odds"]].shift()
+    same = (before["until"] == rows["at"]) & (before[["state", "off_mask"]] == rows[["state", "off_mask"]]).all(axis=1)
+    rows["span"] = (~(same & _same_odds(before["odds"], rows["odds"]))).cumsum()
+    ends = rows.drop_duplicates("span", keep="last").set_index("span")["until"]
+    spans = rows.drop_duplicates("span")[[*LINE, "state", "off_mask", "odds", "at", "watch", "span"]]
+    ended = answers.rename(columns={"at": "until", "watch": "until_watch"}).drop(columns="next_keyframe_at")
+    return spans.assign(until=spans["span"].map(ends)).merge(ended, on=["listing_id", "until"], how="left")
+
+
+def _same_odds(before: pd.Series, now: pd.Series) -> pd.Series:
+    """A missing price is another NaN in every row, so texts are compared."""
+    return before.map(str) == now.map(str)
+
+
+def _moves(spans: pd.DataFrame, sets: pd.DataFrame) -> pd.DataFrame:
+    offered = spans[spans["state"] == "offered"].sort_values([*LINE, "at"], kind="stable")
+    counts = offered["odds"].str.len().to_numpy()
+    prices = offered.loc[np.repeat(offered.index, counts), ["span", "market_key", "off_mask"]].reset_index(drop=True)
+    milli = np.concatenate([np.asarray(odds, dtype=float) for odds in offered["odds"]])
+    place = np.arange(len(prices)) - np.repeat(np.cumsum(counts) - counts, counts)
+    prices["ordinal"], prices["price"] = place + 1, np.where(milli > 1000, milli, np.nan)
+    off = (prices["off_mask"].to_numpy() >> place) & 1 == 1
+    books = (
+        prices.assign(
+            off=off,
+            bit=np.where(off | prices["price"].notna(), np.int64(1) << place, 0),
+            inverse=1000 / prices["price"],
+        )
+        .groupby(["span", "market_key"], as_index=False, sort=False)
+        .agg(any_off=("off", "any"), outcome_mask=("bit", "sum"), total=("inverse", "sum"), shortest=("price", "min"))
+        .merge(sets.dropna(subset=["winners_k"]), on=["market_key", "outcome_mask"])
+    )
+    books["share"] = books["winners_k"].astype(float) / books["total"]
+    is_fair = (
+        ~books["any_off"] & (1 / books["share"] - 1).between(-0.25, 1) & (1000 / books["shortest"] * books["share"] < 1)
+    )
+    priced = offered.merge(books.loc[is_fair, ["span", "share"]], on="span")
+    priced["book"] = np.arange(len(priced))
+    rows = prices.loc[prices["price"].notna(), ["span", "ordinal", "price"]].merge(
+        priced[[*LINE, "span", "share", "book", "at", "watch", "last_at", "last_watch"]], on="span"
+    )
+    rows["probability"] = np.floor(1000 / rows["price"] * rows["share"] * 1e9 + 0.5) / 1e9
+    rows = rows.sort_values([*LINE, "ordinal", "book"], kind="stable")
+    before = rows.groupby([*LINE, "ordinal"])[["book", "last_at", "last_watch", "probability"]].shift()
+    units = np.floor((rows["probability"] - before["probability"]) * 1e9 + 0.5)
+    moved = (rows["book"] == before["book"] + 1) & (units >= MIN_RISE_UNITS)
+    return rows.assign(
+        after=before["last_at"],
+        is_observed=rows["watch"] == before["last_watch"],
+        probability_before=before["probability"],
+        rise=units,
+    )[moved][EVENT]
+
+
+def _suspensions(spans: pd.DataFrame) -> pd.DataFrame:
+    rows = spans.sort_values([*LINE, "at"], kind="stable")
+    following = rows.groupby(LINE)[["at", "state"]].shift(-1)
+    stays_offered = (following["at"] == rows["until"]) & (following["state"] == "offered")
+    ended = rows[(rows["state"] == "offered") & rows["until"].notna() & ~stays_offered]
+    return ended.assign(
+        ordinal=0,
+        after=ended["last_at"],
+        at=ended["until"],
+        is_observed=ended["until_watch"] == ended["last_watch"],
+        probability_before=np.nan,
+        probability=np.nan,
+        rise=np.nan,
+    )[EVENT]
+
+
+def _pairs(events: pd.DataFrame) -> pd.DataFrame:
+    """Events that were each other's nearest when the later answer came, one row per outcome."""
+    platforms = events[[*SUBJECT, "platform"]].drop_duplicates().rename(columns={"platform": "other"})
+    sides = events[[*SUBJECT, "event", "platform", "at", "middle"]].merge(platforms, on=SUBJECT)
+    sides = sides[sides["platform"] != sides["other"]]
+    is_low = sides["platform"] < sides["other"]
+    sides = sides.assign(
+        is_low=is_low,
+        low=sides["platform"].where(is_low, sides["other"]),
+        high=sides["other"].where(is_low, sides["platform"]),
+    ).sort_values([*TURNS, "at", "platform"], kind="stable")
+    middles = sides[TURNS].assign(
+        of_low=sides["middle"].where(sides["is_low"]), of_high=sides["middle"].where(~sides["is_low"])
+    )
+    latest = middles.groupby(TURNS)[["of_low", "of_high"]].ffill()
+    sides["earlier_lag"] = (sides["middle"] - latest["of_high"].where(sides["is_low"], latest["of_low"])).abs()
+    before = sides.groupby(TURNS)[["event", "platform", "middle", "earlier_lag"]].shift()
+    lag = sides["middle"] - before["middle"]
+    is_pair = (
+        before["platform"].notna()
+        & (before["platform"] != sides["platform"])
+        & (lag.abs() <= LEAD_WINDOW)
+        & (before["earlier_lag"].isna() | (lag.abs() < before["earlier_lag"]))
+    )
+    leads = (lag < pd.Timedelta(0)) | ((lag == pd.Timedelta(0)) & (sides["platform"] < sides["other"]))
+    numbers = pd.DataFrame(
+        {
+            "leader_event": sides["event"].where(leads, before["event"]),
+            "follower_event": before["event"].where(leads, sides["event"]),
+            "lag": lag.abs(),
+        }
+    )[is_pair].astype({"leader_event": "int64", "follower_event": "int64"})
+    own = ["event", "platform", "at", "after", "is_observed", "probability_before", "probability", "rise"]
+    sides_of = {end: events[own].add_prefix(f"{end}_") for end in ("leader", "follower")}
+    pairs = numbers.merge(sides_of["leader"].assign(**events[SUBJECT]), on="leader_event").merge(
+        sides_of["follower"], on="follower_event"
+    )
+    return pairs.rename(columns={"leader_platform": "leader", "follower_platform": "follower"}).assign(
+        is_suspension=pairs["ordinal"] == 0, rise=pairs[["leader_rise", "follower_rise"]].min(axis=1)
+    )
+
+
+def _first_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
+    """The pairs that were complete first, of the leader's event and of the follower's."""
+    answers = pairs[[*PAIR, "lag"]].drop_duplicates()
+    answers = answers.assign(
+        complete_at=answers[["leader_at", "follower_at"]].max(axis=1),
+        first_at=answers[["leader_at", "follower_at"]].min(axis=1),
+    ).sort_values(["complete_at", "lag", "first_at", "leader"], kind="stable")
+    both = [*MARKET, "is_suspension", "leader", "follower"]
+    is_later = answers.duplicated([*both, "leader_at"]) | answers.duplicated([*both, "follower_at"])
+    return pairs.merge(answers.loc[~is_later, PAIR], on=PAIR)
+
+
+def _steam_events(events: pd.DataFrame) -> pd.Series:
+    """The number of the steam, by event."""
+    runs = _runs(events[(events["ordinal"] > 0) & (events["at"] - events["after"] <= STEAM_WINDOW)])
+    first = runs.sort_values(["at", "platform"], kind="stable").drop_duplicates(["run", "platform"])
+    first = first[first.groupby("run").cumcount() < STEAM_PLATFORMS]
+    reached = first.groupby("run").agg(reached_at=("at", "max"), total=("rise", "sum"), n=("at", "size"))
+    enough = reached[reached["n"] == STEAM_PLATFORMS].drop(columns="n").reset_index()
+    best = (
+        runs.merge(enough, on="run")
+        .sort_values(["reached_at", "total", "ordinal"], ascending=[True, False, True], kind="stable")
+        .drop_duplicates([*MARKET, "platform", "at"])
+    )
+    return _runs(best).set_index("event")["run"]
+
+
+def _runs(moves: pd.DataFrame) -> pd.DataFrame:
+    """Numbers sets of moves of an outcome that certainly are near each other."""
+    moves = moves.sort_values([*SUBJECT, "after", "at", "platform"], kind="stable")
+    backwards = moves[::-1].groupby(SUBJECT)["at"].cummin()[::-1]
+    before = moves.groupby(SUBJECT)["after"].shift()
+    return moves.assign(run=(~(backwards - before <= STEAM_WINDOW)).cumsum())
+
+
+def _with_steam(pairs: pd.DataFrame, steams: pd.Series) -> pd.DataFrame:
+    """One row per pair: about a steam's outcome, otherwise the one that rose most on both platforms."""
+    leader, follower = (pairs[f"{end}_event"].map(steams) for end in ("leader", "follower"))
+    pairs = pairs.assign(run=leader.where(leader == follower))
+    ends = [
+        pairs[["run", end, f"{end}_at"]].set_axis(["run", "platform", "at"], axis=1) for end in ("leader", "follower")
+    ]
+    figures = pd.concat(ends).groupby("run").agg(steam_at=("at", "min"), steam_platforms=("platform", "nunique"))
+    figures = figures[figures["steam_platforms"] >= STEAM_PLATFORMS]
+    return (
+        pairs.merge(figures, left_on="run", right_index=True, how="left")
+        .sort_values(["steam_platforms", "rise", "ordinal"], ascending=[False, False, True], kind="stable")
+        .drop_duplicates(PAIR)
+    )
+
+
+EVENT: Final = [*LINE, "ordinal", "after", "at", "is_observed", "probability_before", "probability", "rise"]
+LEADS: Final = [
+    *("sr_id", "lead_type", "market_key", "specifier", "leader", "follower"),
+    *("leader_at", "leader_after", "follower_at", "follower_after", "outcome_key"),
+    *("leader_probability_before", "leader_probability", "follower_probability_before", "follower_probability"),
+    *("lag_s", "lag_min_s", "lag_max_s", "lag_limited_by", "steam_at", "steam_platforms", "kickoff_date"),
+]
+
 TABLES: Final[dict[str, Callable[..., pd.DataFrame]]] = {
     "price_comparison": price_comparison,
     "standing_margins": standing_margins,
     "availability_gap": availability_gap,
+    "price_lead": price_lead,
 }

@@ -181,7 +181,7 @@ def test_derived_tables_are_measured_beside_engines_that_come_to_the_same_rows()
         "... and that is said"
     )
     assert all(0 < found["peak_rss_mb"][size] < 500 for size in ("1", "2"))
-    assert marts.table(found).row_count == 3 * (4 + 2 + 2) + 2 * (3 + 2 + 1)
+    assert marts.table(found).row_count == 4 * (4 + 2 + 2) + 1 * (3 + 2 + 1)
 
 
 @pytest.mark.parametrize("engines", [["ours"], ["duckdb", "duckdb"]])
