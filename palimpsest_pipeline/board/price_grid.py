@@ -275,7 +275,10 @@ def fold(text: str) -> str:
 
 
 def find_base(offer: Offer, listing: Listing | None, window: MoveWindow, now_s: float) -> Prices | None:
-    """Return the prices at the beginning of a window, if the offer changed within it; otherwise None."""
+    """Return the prices at the beginning of a window, if the offer changed within it; otherwise None.
+
+    If the offer was first seen later, its first prices are returned.
+    """
     if window is MoveWindow.CYCLE:
         if listing is None or listing.answered_s is None or abs(offer.changed_s - listing.answered_s) > 1e-3:
             return None
@@ -285,6 +288,8 @@ def find_base(offer: Offer, listing: Listing | None, window: MoveWindow, now_s: 
         if offer.changed_s <= begin_s:
             return None
     base = offer.find_prices_at(begin_s)
+    if base is None and offer.history:
+        base = offer.history[0][1]
     return None if base is None or base == offer.prices else base
 
 

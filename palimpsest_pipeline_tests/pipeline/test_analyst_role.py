@@ -350,6 +350,7 @@ COLUMNS: Final = {
     "over_under_in_the_last_hour": [
         "observed_at",
         "kickoff",
+        "sr_id",
         "home_team",
         "away_team",
         "platform",

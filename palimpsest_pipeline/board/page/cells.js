@@ -4,7 +4,7 @@ const STATE_WORDS = {
   suspended: 'suspended', withdrawn: 'withdrawn', no_price: 'no price', dropped: 'no longer listed', unknown: '? not observed',
 };
 const PLAIN_WORDS = { no_market: 'without the market', not_listed: 'not listed' };
-const WINDOW_WORDS = { cycle: 'before the last answer', 15: '15 min ago', 60: '60 min ago' };
+const WINDOW_WORDS = { cycle: 'before the last answer', 15: 'up to 15 min ago', 60: 'up to 60 min ago' };
 const WINDOW_S = { 15: 900, 60: 3600 };
 // The prices at the beginning of a window of arrows. A move of the last cycle is one until the next answer; the others become too old.
 function pricesBefore(cell, windowName) {
