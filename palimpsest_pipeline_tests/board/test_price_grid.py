@@ -132,7 +132,9 @@ def test_prices_before_the_last_answer_and_before_15_and_60_minutes():
     assert find_base(offer, confirmed, MoveWindow.CYCLE, NOW_S) is None
     assert find_base(offer, listing, MoveWindow.QUARTER, NOW_S + 900) is None
     new = replace(offer, history=history[1:])
-    assert [find_base(new, listing, window, NOW_S) for window in MoveWindow] == [(1900,)] * 3, "first seen 30 minutes ago"
+    assert [find_base(new, listing, window, NOW_S) for window in MoveWindow] == [(1900,)] * 3, (
+        "first seen 30 minutes ago"
+    )
     assert find_base(replace(new, history=history[2:]), listing, MoveWindow.HOUR, NOW_S) is None, "its only prices"
     back_again = replace(offer, history=[*history[:2], (NOW_S - 60, (1900,))], prices=(1900,))
     assert find_base(back_again, listing, MoveWindow.QUARTER, NOW_S) is None
