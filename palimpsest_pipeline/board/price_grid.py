@@ -108,8 +108,11 @@ class Offer:
         )
 
     def find_prices_at(self, instant_s: float) -> Prices | None:
-        """Return the prices in force at an instant; None when the history does not reach back so far."""
-        prices_in_force = None
+        """Return the prices in force at an instant, or the first ones if the history begins later.
+
+        None without a history.
+        """
+        prices_in_force = self.history[0][1] if self.history else None
         for observed_s, prices in self.history:
             if observed_s > instant_s:
                 break
@@ -277,7 +280,7 @@ def fold(text: str) -> str:
 def find_base(offer: Offer, listing: Listing | None, window: MoveWindow, now_s: float) -> Prices | None:
     """Return the prices at the beginning of a window, if the offer changed within it; otherwise None.
 
-    If the offer was first seen later, its first prices are returned.
+    For an offer that was first seen later, these are its first prices.
     """
     if window is MoveWindow.CYCLE:
         if listing is None or listing.answered_s is None or abs(offer.changed_s - listing.answered_s) > 1e-3:
@@ -288,8 +291,6 @@ def find_base(offer: Offer, listing: Listing | None, window: MoveWindow, now_s: 
         if offer.changed_s <= begin_s:
             return None
     base = offer.find_prices_at(begin_s)
-    if base is None and offer.history:
-        base = offer.history[0][1]
     return None if base is None or base == offer.prices else base
 
 

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from palimpsest_pipeline.board.app import BoardConfig
 from palimpsest_pipeline.board.live_tables import LiveTables
@@ -624,11 +624,17 @@ def test_a_hidden_page_has_no_connection_for_news(browser: Browser, url: str, wo
         assert shown.evaluate("countStreams()") == 1
 
 
-def test_a_fixture_is_requested_again_after_a_failure(browser: Browser, url: str, world: World):
-    sr_id = world.sr_ids[12]
+@contextmanager
+def opened_fixture(browser: Browser, url: str, sr_id: int) -> Iterator[tuple[Page, Locator]]:
+    """The page of a fixture when it is connected for news, and home's first price of 1X2 on it."""
     with opened(browser, f"{url}/fixture/{sr_id}?market=match_result") as shown:
         expect(shown.locator("#live")).to_have_class("live on")
-        price = shown.locator("#markets tbody").filter(has_text="1X2").first.locator("td.is-home .o").first
+        yield shown, shown.locator("#markets tbody").filter(has_text="1X2").first.locator("td.is-home .o").first
+
+
+def test_a_fixture_is_requested_again_after_a_failure(browser: Browser, url: str, world: World):
+    sr_id = world.sr_ids[12]
+    with opened_fixture(browser, url, sr_id) as (shown, price):
         before = price.inner_text()
         fail_next_request(shown, f"/api/fixture/{sr_id}")
         world.change([sr_id], 1.1)
@@ -639,9 +645,7 @@ def test_a_fixture_is_requested_again_after_a_failure(browser: Browser, url: str
 
 def test_an_older_answer_does_not_replace_a_newer_one(browser: Browser, url: str, world: World):
     sr_id = world.sr_ids[12]
-    with opened(browser, f"{url}/fixture/{sr_id}?market=match_result") as shown:
-        expect(shown.locator("#live")).to_have_class("live on")
-        price = shown.locator("#markets tbody").filter(has_text="1X2").first.locator("td.is-home .o").first
+    with opened_fixture(browser, url, sr_id) as (shown, price):
         first = price.inner_text()
         hold_next_answer(shown, f"/api/fixture/{sr_id}")
         world.change([sr_id], 1.1)
