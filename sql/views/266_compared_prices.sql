@@ -1,21 +1,21 @@
--- One row per outcome for the rows per line of mart.price_comparison. A line has the outcomes of its market, or one named outcome, which has
--- the first position.
+-- One row per outcome for the rows per line of mart.price_comparison.
+-- The expressions are evaluated for each outcome, so they test the masks for null first: most lines have none.
 create view palimpsest.compared_prices as
 select
     p.sr_id,
-    m.market_key,
-    m.name as market,
-    l.specifier,
-    o.outcome_key,
-    o.name as outcome,
-    o.ordinal as outcome_order,
+    n.market_key,
+    n.market,
+    n.specifier,
+    n.outcome_keys[a.place] as outcome_key,
+    n.outcomes[a.place] as outcome,
+    a.outcome_order,
     c.home_platform::text as home_platform,
     p.platform::text as platform,
     r.home_milli * 0.001 as home_odds,
     r.platform_milli * 0.001 as platform_odds,
-    s.comparable,
-    case when s.comparable then (r.home_milli - r.platform_milli)::double precision / 1000 end as diff_abs,
-    case when s.comparable then r.home_milli::double precision / r.platform_milli - 1 end as diff_rel,
+    s.may_be_compared and r.home_milli is not null and r.platform_milli is not null as comparable,
+    case when s.may_be_compared then (r.home_milli - r.platform_milli)::double precision / 1000 end as diff_abs,
+    case when s.may_be_compared then r.home_milli::double precision / r.platform_milli - 1 end as diff_rel,
     p.best_platform[a.place]::text as best_platform,
     p.best_odds_milli[a.place] * 0.001 as best_odds,
     r.rank_home = 1 and not r.is_tied as home_is_best,
@@ -26,7 +26,7 @@ select
     p.home_margin,
     p.platform_margin,
     p.home_margin - p.platform_margin as margin_diff,
-    case when m.fair_sum ~ '^\d+$' then m.fair_sum::smallint end as winners_k,
+    n.winners_k,
     p.cross_book_sum_inverse,
     p.arb,
     case
@@ -49,21 +49,19 @@ select
     c.computed_at
 from mart.price_comparison p
 join mart.compared_listing c using (sr_id, platform)
-join ops.market_lines l using (line_id)
-join core.markets m using (market_id)
-join core.market_outcomes o on o.market_id = l.market_id and (l.outcome = '' or o.outcome_key = l.outcome)
-cross join lateral (select case when l.outcome = '' then o.ordinal else 1 end as place) a
+join ops.line_names n using (line_id)
+cross join lateral unnest(n.outcome_orders) with ordinality a (outcome_order, place)
 cross join lateral (
     select
         p.home_odds_milli[a.place] as home_milli,
         p.platform_odds_milli[a.place] as platform_milli,
-        coalesce((p.home_off_mask >> (a.place - 1)) & 1 = 1, false) as home_is_off,
-        coalesce((p.platform_off_mask >> (a.place - 1)) & 1 = 1, false) as platform_is_off,
-        coalesce((p.home_tied_best_mask >> (a.place - 1)) & 1 = 1, false) as is_tied,
+        p.home_off_mask is not null and (p.home_off_mask >> (a.place - 1)::integer) & 1 = 1 as home_is_off,
+        p.platform_off_mask is not null and (p.platform_off_mask >> (a.place - 1)::integer) & 1 = 1 as platform_is_off,
+        p.home_tied_best_mask is not null and (p.home_tied_best_mask >> (a.place - 1)::integer) & 1 = 1 as is_tied,
         p.rank_home[a.place] as rank_home
 ) r
 cross join lateral (
-    select c.comparable and r.home_milli is not null and r.platform_milli is not null and not r.home_is_off and not r.platform_is_off as comparable
+    select c.comparable and not r.home_is_off and not r.platform_is_off as may_be_compared
 ) s
 where r.home_milli is not null or r.platform_milli is not null or r.home_is_off or r.platform_is_off;
 

@@ -1,9 +1,9 @@
 create view palimpsest.compared_gaps as
 select
     g.sr_id,
-    m.market_key,
-    m.name as market,
-    l.specifier,
+    n.market_key,
+    n.market,
+    n.specifier,
     g.platform::text as platform,
     c.home_platform::text as home_platform,
     g.gap_type::text as gap_type,
@@ -22,8 +22,7 @@ select
     c.computed_at
 from mart.availability_gap g
 join mart.compared_listing c using (sr_id, platform)
-join ops.market_lines l using (line_id)
-join core.markets m using (market_id)
+join ops.line_names n using (line_id)
 cross join lateral (
     select case when g.gap_type <> 'unknown' then greatest(g.home_state_since, g.platform_state_since) end as gap_open_since
 ) s;

@@ -2,12 +2,12 @@
 create view palimpsest.compared_fair_prices as
 select
     p.sr_id,
-    m.market_key,
-    m.name as market,
-    l.specifier,
-    o.outcome_key,
-    o.name as outcome,
-    o.ordinal as outcome_order,
+    n.market_key,
+    n.market,
+    n.specifier,
+    n.outcome_keys[a.place] as outcome_key,
+    n.outcomes[a.place] as outcome,
+    a.outcome_order,
     s.home_platform::text as home_platform,
     s.platform::text as platform,
     s.is_home,
@@ -22,8 +22,7 @@ select
     c.mapping_version
 from mart.price_comparison p
 join mart.compared_listing r using (sr_id, platform)
-join ops.market_lines l using (line_id)
-join core.markets m using (market_id)
+join ops.line_names n using (line_id)
 cross join lateral (
     select
         p.sr_id,
@@ -60,14 +59,13 @@ cross join lateral (
     from (
         select
             case when s.margin is not null then array(select u.milli / 1000::double precision from unnest(s.odds_milli) with ordinality u (milli, place) order by u.place) end as odds,
-            case when m.fair_sum ~ '^\d+$' then m.fair_sum::integer end as winners
+            n.winners_k as winners
         offset 0
     ) d
     offset 0
 ) w
-join core.market_outcomes o on o.market_id = l.market_id and (l.outcome = '' or o.outcome_key = l.outcome)
-cross join lateral (select case when l.outcome = '' then o.ordinal else 1 end as place) a
-where s.odds_milli[a.place] is not null and coalesce((s.off_mask >> (a.place - 1)) & 1 = 0, true);
+cross join lateral unnest(n.outcome_orders) with ordinality a (outcome_order, place)
+where s.odds_milli[a.place] is not null and coalesce((s.off_mask >> (a.place - 1)::integer) & 1 = 0, true);
 
 comment on view palimpsest.compared_fair_prices is 'The rows of fair_prices without names of fixtures, including fixtures that have begun since prices were last derived. Key: sr_id, market_key, specifier, outcome_key, platform.';
 comment on column palimpsest.compared_fair_prices.sr_id is 'SportRadar id.';

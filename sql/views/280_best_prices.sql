@@ -10,9 +10,9 @@ select
     b.market_key,
     b.market,
     b.specifier,
-    o.outcome_key,
-    o.name as outcome,
-    o.ordinal as outcome_order,
+    b.outcome_keys[o.place] as outcome_key,
+    b.outcomes[o.place] as outcome,
+    o.outcome_order,
     r.best_platform::text as best_platform,
     b.best_odds_milli[r.place] * 0.001 as best_odds,
     c.answered_at as best_confirmed_at,
@@ -28,7 +28,7 @@ select
         select count(*)::smallint from generate_subscripts(b.compared_milli, 1) k
         where b.compared_milli[k][r.place] is not null and (b.compared_off_masks[k] >> (r.place - 1)) & 1 = 0
     ) as n_compared,
-    case when b.fair_sum ~ '^\d+$' then b.fair_sum::smallint end as winners_k,
+    b.winners_k,
     b.cross_book_sum_inverse,
     b.arb,
     b.as_of
@@ -36,12 +36,13 @@ from (
     -- One row per line first, then one per outcome. The columns about home are the same in the rows of all competitors.
     select
         p.sr_id,
-        m.market_id,
-        m.market_key,
-        m.name as market,
-        m.fair_sum,
-        l.specifier,
-        l.outcome,
+        n.market_key,
+        n.market,
+        n.specifier,
+        n.winners_k,
+        n.outcome_keys,
+        n.outcomes,
+        n.outcome_orders,
         c.home_platform,
         max(p.home_odds_milli) as home_odds_milli,
         max(p.home_tied_best_mask) as home_tied_best_mask,
@@ -62,19 +63,18 @@ from (
         max(p.platform_off_mask) filter (where p.platform = 'bet9ja') as bet9ja_off_mask
     from mart.price_comparison p
     join mart.compared_listing c using (sr_id, platform)
-    join ops.market_lines l using (line_id)
-    join core.markets m using (market_id)
+    join ops.line_names n using (line_id)
     where p.best_platform is not null
-    group by p.sr_id, l.line_id, m.market_id, m.market_key, c.home_platform
+    group by p.sr_id, n.line_id, n.market_key, c.home_platform
 ) b
 join palimpsest.upcoming_fixtures f using (sr_id)
-join core.market_outcomes o on o.market_id = b.market_id and (b.outcome = '' or o.outcome_key = b.outcome)
+cross join lateral unnest(b.outcome_orders) with ordinality o (outcome_order, place)
 cross join lateral (
     select
         a.place,
         b.best_platform[a.place] as best_platform,
         coalesce((b.home_tied_best_mask >> (a.place - 1)) & 1 = 1, false) as is_tied
-    from (select case when b.outcome = '' then o.ordinal else 1 end as place) a
+    from (select o.place::integer as place) a
     offset 0
 ) r
 cross join lateral (

@@ -21,8 +21,8 @@ select
 from (
     select
         n.sr_id,
-        m.market_key,
-        min(m.name) as market,
+        l.market_key,
+        min(l.market) as market,
         l.specifier,
         h.home_platform as platform,
         true as is_home,
@@ -30,23 +30,21 @@ from (
         bool_or(n.home_state = 'offered') as can_be_backed
     from mart.price_comparison n
     join mart.compared_listing h using (sr_id, platform)
-    join ops.market_lines l using (line_id)
-    join core.markets m using (market_id)
-    group by n.sr_id, m.market_id, m.market_key, l.specifier, h.home_platform
+    join ops.line_names l using (line_id)
+    group by n.sr_id, l.market_key, l.specifier, h.home_platform
     union all
     select
         n.sr_id,
-        m.market_key,
-        min(m.name),
+        l.market_key,
+        min(l.market),
         l.specifier,
         n.platform,
         false,
         max(n.platform_margin),
         bool_or(n.platform_state = 'offered')
     from mart.price_comparison n
-    join ops.market_lines l using (line_id)
-    join core.markets m using (market_id)
-    group by n.sr_id, m.market_id, m.market_key, l.specifier, n.platform
+    join ops.line_names l using (line_id)
+    group by n.sr_id, l.market_key, l.specifier, n.platform
 ) p
 join mart.compared_listing c using (sr_id, platform)
 join palimpsest.upcoming_fixtures f using (sr_id);

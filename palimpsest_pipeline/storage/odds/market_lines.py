@@ -13,6 +13,7 @@ import polars as pl
 import psycopg
 
 from ..db.copy_frames import read_frame
+from ..db.line_names import write_line_names
 
 LINE_KEY_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "market_id": pl.Int16,
@@ -61,9 +62,9 @@ class LineCache:
 def number_lines(conn: psycopg.Connection[Any], frame: pl.DataFrame, cache: LineCache | None = None) -> pl.DataFrame:
     """Replace the columns of LINE_KEY_SCHEMA by `line_id` (Int32), with rows in the same order.
 
-    New lines get new numbers. These are written on a separate connection and committed at once, because two long
-    transactions that create the same lines would wait for each other. They are also read on that connection, because a
-    transaction with a fixed snapshot would not see them. `cache` keeps the lines for the next call.
+    New lines get new numbers and names. These are written on a separate connection and committed at once, because two
+    long transactions that create the same lines would wait for each other. They are also read on that connection,
+    because a transaction with a fixed snapshot would not see them. `cache` keeps the lines for the next call.
     """
     cache = cache or LineCache()
     keys = frame.select(pl.col(name).cast(kind) for name, kind in LINE_KEY_SCHEMA.items()).unique()
@@ -74,7 +75,9 @@ def number_lines(conn: psycopg.Connection[Any], frame: pl.DataFrame, cache: Line
         if new.height:
             with psycopg.connect(conn.info.dsn, password=conn.info.password) as number_conn:
                 number_conn.execute(ADD_SQL, _build_params(new))
-                cache.add(_read_numbers(number_conn, new))
+                numbers = _read_numbers(number_conn, new)
+                write_line_names(number_conn, numbers.get_column("line_id").to_list())
+                cache.add(numbers)
     return (
         frame.cast({"market_id": pl.Int16})
         .join(cache.lines, on=list(LINE_KEY_SCHEMA), how="left", maintain_order="left")

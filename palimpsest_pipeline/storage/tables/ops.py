@@ -3,6 +3,7 @@
 from datetime import date
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.orm import Mapped
 
 from palimpsest_pipeline.domain.enums import FailureClass, Platform, RunStatus, Scope, Severity, Trigger
@@ -242,6 +243,33 @@ class MarketLine(Base):
     specifier: Mapped[Text] = column("Canonical specifier, e.g. total=2.5; '' when the market has none.")
     outcome: Mapped[Text] = column(
         "'' for a whole market; the outcome's name where a market has open outcomes (one line per outcome)."
+    )
+
+
+class LineNames(Base):
+    __tablename__ = "line_names"
+    __table_args__ = (
+        sa.Index(None, "market_key"),
+        {
+            "schema": "ops",
+            "comment": "Names of each line and of its outcomes, copied from the vocabulary. Views join this table in "
+            "place of ops.market_lines, core.markets and core.market_outcomes, because planning these joins takes "
+            "Postgres longer than running a small query.",
+        },
+    )
+
+    line_id: Mapped[int] = key("Line, which is a market with one specifier: ops.market_lines.")
+    winners_k: Mapped[SmallInt | None] = column("Outcomes of the market that win; null when unknown.")
+    market_key: Mapped[Text] = column("Market of the vocabulary.")
+    market: Mapped[Text] = column("Its display name.")
+    specifier: Mapped[Text] = column("Canonical specifier, e.g. total=2.5; '' when the market has none.")
+    outcome_keys: Mapped[TextArray] = column(
+        "Outcomes of the line, by their position in price arrays; one where the line is a single outcome, none if the "
+        "vocabulary does not have it."
+    )
+    outcomes: Mapped[TextArray] = column("Display names of the outcomes, in the same order.")
+    outcome_orders: Mapped[list[int]] = column(
+        "Positions of the outcomes in the vocabulary, in the same order.", type_=pg.ARRAY(sa.SmallInteger)
     )
 
 
