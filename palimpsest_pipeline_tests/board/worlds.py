@@ -15,6 +15,7 @@ import psycopg
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.marts.current_prices import derive_prices
+from palimpsest_pipeline.storage.db.line_names import write_line_names
 from palimpsest_pipeline.storage.odds import partitions
 from palimpsest_pipeline_tests.storage.table_rows import insert
 
@@ -147,6 +148,7 @@ def write_world(pipeline: Pipeline, size: int = 60, seed: int = 1, *, names: Seq
                 for (key, specifier), number in line_ids.items()
             ),
         )
+        write_line_names(conn)
         current: list[dict[str, Any]] = []
         changes: list[dict[str, Any]] = []
         captures: list[dict[str, Any]] = []

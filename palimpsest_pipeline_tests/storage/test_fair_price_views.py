@@ -12,6 +12,7 @@ from shin import calculate_implied_probabilities
 
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.db.connection import Database
+from palimpsest_pipeline.storage.db.line_names import write_line_names
 from palimpsest_pipeline.storage.ledger.platforms import PlatformRow, write_platforms
 from palimpsest_pipeline.storage.odds import partitions
 from palimpsest_pipeline_tests.fixtures.postgres import migrated_database
@@ -56,6 +57,7 @@ def conn(conn: psycopg.Connection) -> psycopg.Connection:
             *({"market_id": market_id, "ordinal": n, "outcome_key": o, "name": o} for n, o in enumerate(outcomes, 1)),
         )
         conn.execute("insert into ops.market_lines (market_id, specifier, outcome) values (%s, '', '')", [market_id])
+    write_line_names(conn)
     insert(conn, "core.cycles", {"cycle_id": 1, "home_platform": "betpawa"})
     return conn
 

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from palimpsest_pipeline.domain.buckets import BUCKETS_BY_SCHEME
+from palimpsest_pipeline.storage.db.line_names import write_line_names
 from palimpsest_pipeline.storage.db.revisions import sql_dir
 from palimpsest_pipeline.storage.marts import mart_reader
 
@@ -61,6 +62,7 @@ def conn(conn: psycopg.Connection) -> psycopg.Connection:
     conn.execute(
         "insert into ops.market_lines (market_id, specifier, outcome) values (1, '', ''), (2, '', ''), (3, '', '1:0')"
     )
+    write_line_names(conn)
     return conn
 
 

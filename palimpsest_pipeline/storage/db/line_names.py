@@ -36,17 +36,18 @@ where (n.winners_k, n.market_key, n.market, n.specifier, n.outcome_keys, n.outco
 
 
 def write_line_names(conn: psycopg.Connection[Any], line_ids: Sequence[int] | None = None) -> int:
-    """Write the names of these lines, or of all, by the vocabulary in the database. Return the number of changed rows.
+    """Write the names of these lines, or of all, as the database's vocabulary has them.
 
-    Lines of markets that are not in the vocabulary get no row. The caller commits.
+    Lines of markets that are not in the vocabulary get no row. Returns the number of changed rows. The caller commits.
     """
     return conn.execute(WRITE_SQL, {"line_ids": None if line_ids is None else list(line_ids)}).rowcount
 
 
 def rename_lines(conn: psycopg.Connection[Any]) -> int:
-    """Write the names of all lines after a change of the vocabulary. Return the number of changed rows.
+    """Write the names of all lines after a change of the vocabulary.
 
-    No line can be created until the caller's transaction ends. Otherwise a new line could keep the former names.
+    Returns the number of changed rows. No line can be created until the caller's transaction ends. Otherwise a new line
+    could keep the former names.
     """
     conn.execute("lock table ops.market_lines in share mode")
     return write_line_names(conn)

@@ -9,7 +9,10 @@ import pytest
 
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.db.locks import open_snapshot
+from palimpsest_pipeline.storage.db.reference_rows import ReferenceRows, write_reference_rows
 from palimpsest_pipeline.storage.odds import market_lines
+
+from ..table_rows import insert
 
 HARD = 'O\'Neil, "Al" {x} \\ NULL, é'
 
@@ -72,3 +75,62 @@ def test_long_transactions_that_need_each_others_new_lines_do_not_wait_for_each_
     with ThreadPoolExecutor(2) as pool:
         there, back = pool.submit(session, one, other), pool.submit(session, other, one)
         assert there.result() == back.result()[::-1]
+
+
+@pytest.fixture
+def vocabulary(migrated_database_url: str) -> None:
+    """Market 1 has three outcomes, market 3 has one and open ones beside it."""
+    with Database(migrated_database_url).connect() as conn:
+        for market_id, key, k, outcomes in ((1, "match_result", "1", "1x2"), (3, "first_scorer", None, ("none",))):
+            insert(
+                conn, "core.markets", {"market_id": market_id, "market_key": key, "name": key.upper(), "fair_sum": k}
+            )
+            rows = [
+                {"market_id": market_id, "ordinal": n, "outcome_key": o, "name": o.upper()}
+                for n, o in enumerate(outcomes, 1)
+            ]
+            insert(conn, "core.market_outcomes", *rows)
+
+
+def read_names(conn: psycopg.Connection) -> list[tuple[object, ...]]:
+    query = "select market, specifier, winners_k, outcome_keys, outcomes, outcome_orders from ops.line_names order by line_id"
+    return conn.execute(query.encode()).fetchall()
+
+
+@pytest.mark.usefixtures("vocabulary")
+def test_a_new_line_gets_the_names_of_its_market_and_outcomes(history_conn: psycopg.Connection) -> None:
+    market_lines.number_lines(history_conn, keys((1, "", ""), (2, "total=2.5", ""), (3, "", "none"), (3, "", "Salah")))
+    assert read_names(history_conn) == [
+        ("MATCH_RESULT", "", 1, ["1", "x", "2"], ["1", "X", "2"], [1, 2, 3]),
+        ("FIRST_SCORER", "", None, [], [], []),
+        ("FIRST_SCORER", "", None, ["none"], ["NONE"], [1]),
+    ]
+
+
+@pytest.mark.usefixtures("vocabulary")
+def test_the_names_of_lines_follow_the_vocabulary(history_conn: psycopg.Connection) -> None:
+    market_lines.number_lines(history_conn, keys((1, "", ""), (3, "", "Salah"), (3, "", "none")))
+    new = {"market_id": [3, 3], "ordinal": [1, 2], "outcome_key": ["none", "Salah"], "name": ["No goal", "M. Salah"]}
+    write_reference_rows(history_conn, ReferenceRows(outcomes=pl.DataFrame(new)))
+    assert read_names(history_conn) == [
+        ("MATCH_RESULT", "", 1, ["1", "x", "2"], ["1", "X", "2"], [1, 2, 3]),
+        ("FIRST_SCORER", "", None, ["Salah"], ["M. Salah"], [2]),
+        ("FIRST_SCORER", "", None, ["none"], ["No goal"], [1]),
+    ]
+
+
+@pytest.mark.usefixtures("vocabulary")
+def test_a_line_that_is_created_while_the_vocabulary_changes_gets_the_new_names(
+    history_conn: psycopg.Connection, migrated_database_url: str
+) -> None:
+    new = pl.DataFrame({"market_id": [1], "ordinal": [1], "outcome_key": ["1"], "name": ["Home"]})
+    write_reference_rows(history_conn, ReferenceRows(outcomes=new))
+    with ThreadPoolExecutor(1) as pool, Database(migrated_database_url).connect() as other:
+        numbered = pool.submit(market_lines.number_lines, other, keys((1, "", "")))
+        waiting = "select from pg_locks where not granted and relation = 'ops.market_lines'::regclass"
+        with Database(migrated_database_url).connect(autocommit=True) as watcher:
+            while not watcher.execute(waiting.encode()).rowcount and not numbered.done():
+                pass
+        history_conn.commit()
+        assert numbered.result().height == 1
+    assert read_names(history_conn) == [("MATCH_RESULT", "", 1, ["1", "x", "2"], ["Home", "X", "2"], [1, 2, 3])]
