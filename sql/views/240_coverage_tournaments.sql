@@ -5,6 +5,7 @@ with latest as (
 by_platform as (
     select
         tournament_key,
+        jsonb_object_agg(platform, fixtures) as fixtures_by_platform,
         max(fixtures) filter (where platform = 'betpawa') as betpawa,
         max(fixtures) filter (where platform = 'sportybet') as sportybet,
         max(fixtures) filter (where platform = 'bet9ja') as bet9ja,
@@ -22,6 +23,7 @@ select
     t.n_home_only as home_only,
     t.n_platform_only as competitor_only,
     t.n_undetermined as undetermined,
+    b.fixtures_by_platform,
     b.betpawa,
     b.sportybet,
     b.bet9ja,
@@ -52,6 +54,7 @@ comment on column palimpsest.coverage_tournaments.matched is 'Fixtures on home a
 comment on column palimpsest.coverage_tournaments.home_only is 'Fixtures known to be on home only.';
 comment on column palimpsest.coverage_tournaments.competitor_only is 'Fixtures known to be missing on home.';
 comment on column palimpsest.coverage_tournaments.undetermined is 'Fixtures whose class is unknown because a platform could not be observed.';
+comment on column palimpsest.coverage_tournaments.fixtures_by_platform is 'Fixtures on each platform, by its name; null when it could not be observed.';
 comment on column palimpsest.coverage_tournaments.betpawa is 'Fixtures on BetPawa; null when it could not be observed.';
 comment on column palimpsest.coverage_tournaments.sportybet is 'Fixtures on SportyBet; null when it could not be observed.';
 comment on column palimpsest.coverage_tournaments.bet9ja is 'Fixtures on Bet9ja; null when it could not be observed.';
