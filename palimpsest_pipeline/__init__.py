@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from .settings import Settings
 
 # By default Polars' allocator returns freed pages after half a second, and the kernel must zero them again for the next
-# segment. This took a fifth of a capture's CPU time. The allocator reads the variable when polars is first imported.
-os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:10000")
+# segment. This took a fifth of a capture's CPU time. By default it also has four arenas per core, and a thread does not
+# reuse pages that were freed in another arena. With one arena, a capture takes 20 to 70 MB less in the same time.
+# The allocator reads the variable when polars is first imported.
+os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:10000,narenas:1")
 
 
 def connect(

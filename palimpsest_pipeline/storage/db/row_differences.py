@@ -20,7 +20,7 @@ from .copy_frames import Schema, copy_rows, quote_identifier, read_frame
 CREATE_TEMP_TABLE_SQL: Final = "create temporary table if not exists {staged} (like {table}) on commit delete rows"
 READ_SQL: Final = "select {columns} from {table} where sr_id = any(%(sr_ids)s)"
 READ_GROUPED_SQL: Final = """
-select {columns}, string_agg(line_id::text, ';') as line_ids from {table} where sr_id = any(%(sr_ids)s)
+select {columns}, string_agg(line_id::text, ';') as line_id from {table} where sr_id = any(%(sr_ids)s)
 group by {columns}
 """
 # The fixtures are named so that Postgres uses the index: it has no statistics about the temporary table.
@@ -87,10 +87,9 @@ def _read_grouped_rows(
     query = sql.SQL(READ_GROUPED_SQL).format(
         table=quote_identifier(table), columns=_join_names("{}", list(group_schema))
     )
-    groups = read_frame(
-        conn, query.as_string(conn), {"sr_ids": list(sr_ids)}, {**group_schema, "line_ids": pl.String()}
-    )
-    rows = groups.with_columns(line_id=pl.col("line_ids").str.split(";")).explode("line_id")
+    groups = read_frame(conn, query.as_string(conn), {"sr_ids": list(sr_ids)}, {**group_schema, "line_id": pl.String()})
+    # The text is replaced before the rows are repeated: Polars would copy it for each of its lines.
+    rows = groups.with_columns(pl.col("line_id").str.split(";")).explode("line_id")
     return rows.with_columns(pl.col("line_id").cast(schema["line_id"])).select(list(schema))
 
 
