@@ -4,7 +4,8 @@ and one in which none did.
 Cycles are `palimpsest scrape` commands against the simulator, with payloads of real size, on two servers of their own:
 ours and Dagster's. Half an hour lies between two cycles; here it is over at once: after each cycle the tables are
 vacuumed that autovacuum would vacuum, and a checkpoint is written. What that frees or costs counts to the cycle. Beside
-it: seconds of the command outside its requests and rows, and how long a platform that is down keeps the others waiting.
+it: seconds of the command outside its requests and rows, its peak memory, and how long a platform that is down keeps
+the others waiting.
 """
 
 import os
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import mean, median
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Annotated, Any, Final
 
 import typer
@@ -57,11 +58,14 @@ SHOWN_TABLES: Final = 12
 
 @dataclass(frozen=True)
 class Command:
-    """One `palimpsest scrape`: when it began and ended (Unix seconds), and the requests that the simulator saw."""
+    """One `palimpsest scrape`: when it began and ended (Unix seconds), the requests that the simulator saw, and the peak
+    memory of its process.
+    """
 
     began_at: float
     ended_at: float
     requests: Sequence[RequestLine]
+    peak_mb: float
 
     @property
     def first_request_at(self) -> float:
@@ -194,8 +198,8 @@ class World:
         """Run one `palimpsest scrape`."""
         self._simulator.clear_log()
         began_at = time.time()
-        self._palimpsest("scrape", "--json")
-        return Command(began_at, time.time(), self._simulator.list_requests())
+        peak_mb = self._palimpsest("scrape", "--json")
+        return Command(began_at, time.time(), self._simulator.list_requests(), peak_mb)
 
     def delay_by_dead_platform(self) -> tuple[float, float]:
         """Return the seconds to the others' first request for odds while one platform answers 500, and while none
@@ -212,14 +216,20 @@ class World:
             server.vacuum_due()
         return {name: server.read_sizes() for name, server in self._servers.items()}
 
-    def _palimpsest(self, *words: str) -> None:
-        ended = subprocess.run(
-            [*PALIMPSEST, *words], cwd=self._folder, env=self._environment, capture_output=True, text=True, check=False
-        )
-        if ended.returncode not in (0, EXIT_PARTIAL):
-            raise RuntimeError(
-                f"palimpsest {' '.join(words)} ended with {ended.returncode}:\n{ended.stderr[-2000:]}{ended.stdout[-2000:]}"
+    def _palimpsest(self, *words: str) -> float:
+        """Run a command. Returns the peak memory of its process in megabytes."""
+        with TemporaryFile("w+") as output:
+            process = subprocess.Popen(
+                [*PALIMPSEST, *words], cwd=self._folder, env=self._environment, stdout=output, stderr=subprocess.STDOUT
             )
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            if process.returncode not in (0, EXIT_PARTIAL):
+                output.seek(0)
+                raise RuntimeError(
+                    f"palimpsest {' '.join(words)} ended with {process.returncode}:\n{output.read()[-4000:]}"
+                )
+        return usage.ru_maxrss * 1024 / 1e6
 
 
 @contextmanager
@@ -267,6 +277,7 @@ def measure(
         report |= name_growth(run, marks, size)
         worlds[str(size)] = describe_world(run, marks)
         report[f"answer_to_marts_s_{size}"] = median(cycle.answer_to_marts_s for cycle in run)
+        report[f"peak_mb_{size}"] = max(cycle.command.peak_mb for cycle in run)
         if size == sizes[0]:
             report |= {
                 "wal_ratio_5pct": run[1].ours.wal.records / run[1].ours.written_bytes,
@@ -341,6 +352,7 @@ def describe_cycle(cycle: Cycle) -> dict[str, Any]:
         "tail_s": cycle.tail_s,
         "answer_to_marts_s": cycle.answer_to_marts_s,
         "until_first_request_s": cycle.command.first_request_at - cycle.command.began_at,
+        "peak_mb": cycle.command.peak_mb,
         "requests": len(cycle.command.requests),
     }
 
@@ -385,10 +397,11 @@ def table(found: dict[str, Any]) -> Table:
         for name, value in found.items()
         if name.startswith(("tail_s", "answer_to_marts_s")) or name == "dead_platform_delay_s"
     }
+    peaks = ", ".join(f"{value:.0f}" for name, value in found.items() if name.startswith("peak_mb"))
     caption = (
         f"WAL of the 5 % is {found['wal_ratio_5pct']:.2f} times the rows written. "
         + ", ".join(f"{name.replace('_', ' ')} {value:.1f}" for name, value in seconds.items())
-        + f". The box: {box['cores']} cores, load {box['load_before']:.1f} before and {box['load_after']:.1f} after."
+        + f". Peak memory of a command in MB: {peaks}. The box: {box['cores']} cores, load {box['load_before']:.1f} before and {box['load_after']:.1f} after."
     )
     shown = Table(
         title="Megabytes by which a cycle makes Postgres grow",

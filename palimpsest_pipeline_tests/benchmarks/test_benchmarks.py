@@ -269,6 +269,8 @@ def test_what_a_cycle_costs_is_measured_table_by_table() -> None:
     assert found["wal_ratio_5pct"] > 1, "the log of a row is longer than the row"
     assert first["wal_mb"] > changed["wal_mb"] > idle["wal_mb"] > 0
     assert found["tail_s_20"] > 0
+    assert found["peak_mb_20"] == max(cycle["peak_mb"] for cycle in cycles)
+    assert min(cycle["peak_mb"] for cycle in cycles) > 100, "importing alone takes more"
     healthy_s, dead_s = (found["first_detail_s"][name] for name in ("healthy", "dead_platform"))
     assert healthy_s > 0
     assert found["dead_platform_delay_s"] == dead_s - healthy_s
