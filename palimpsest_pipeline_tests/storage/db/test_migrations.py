@@ -23,6 +23,7 @@ from palimpsest_pipeline.domain.enums import Severity
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.db import migrate, reference_rows
 from palimpsest_pipeline.storage.db.connection import Database, DatabaseUrlError, normalise_url
+from palimpsest_pipeline.storage.db.copy_frames import copy_rows
 from palimpsest_pipeline.storage.db.locks import AdvisoryLock
 from palimpsest_pipeline.storage.db.revisions import build_alembic_config
 from palimpsest_pipeline.storage.ledger import alerts, check_verdicts, cycle_ledger
@@ -134,8 +135,9 @@ def test_an_upgrade_forgets_the_old_ledger_which_replay_writes_anew_and_keeps_th
 
 
 def test_an_upgrade_brings_notes_to_markets_that_are_there_and_a_downgrade_keeps_the_markets(database_url: str) -> None:
-    seeded = reference_rows.ReferenceRows(markets=markets())
-    migrate.upgrade(database_url, "0011", reference=seeded)
+    migrate.upgrade(database_url, "0011")
+    with Database(database_url).connect() as conn:
+        copy_rows(conn, "core.markets", markets())
     note = "Rules differ."
     migrate.upgrade(database_url, reference=reference_rows.ReferenceRows(markets=markets(note=note)))
     query = "select market_key, fair_sum, betpawa_market_id from core.markets"
