@@ -184,6 +184,7 @@ def test_a_run_derives_its_own_cycle_alone_and_costs_the_same_however_many_the_d
     assert of_new["manifests"] <= 20 * 3, "a few for each product, none for another cycle"
 
 
+@pytest.mark.slow
 def test_a_torn_cycle_leaves_the_others_derived_and_is_named_until_it_is_mended(day: Day, tmp_path: Path) -> None:
     torn, *others = day.cycle_ids
     segment = day.segment(torn)
@@ -230,6 +231,7 @@ def test_a_replay_of_the_day_derives_core_and_mart_of_the_others_and_fails_at_it
     assert [day.due(cycle_id) for cycle_id in day.cycle_ids] == [set()] * 3
 
 
+@pytest.mark.slow
 def test_a_cycle_whose_answers_cannot_be_read_leaves_the_others_derived_and_is_named_until_it_is_mended(
     day: Day,
 ) -> None:
@@ -257,6 +259,7 @@ def test_a_cycle_whose_answers_cannot_be_read_leaves_the_others_derived_and_is_n
     assert [day.due(cycle_id) for cycle_id in day.cycle_ids] == [set()] * 3
 
 
+@pytest.mark.slow
 def test_a_cycle_that_fails_a_blocking_check_fails_its_own_run_and_is_a_warning_to_later_ones_until_it_is_mended(
     day: Day,
 ) -> None:

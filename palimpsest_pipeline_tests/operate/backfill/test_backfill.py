@@ -192,6 +192,7 @@ def checks_of_run(instance: dg.DagsterInstance, run_id: str) -> dict[str, list[s
     return found
 
 
+@pytest.mark.slow
 def test_only_what_failed_is_derived_when_the_day_is_replayed_again(world: World):
     drop_derived(world.pipeline)
     last = world.hours[-1]
@@ -346,6 +347,7 @@ def test_an_hour_that_lacks_segments_is_refused_and_the_others_are_derived(world
     assert content_hashes(world.pipeline) == world.content
 
 
+@pytest.mark.slow
 def test_an_hour_whose_manifest_cannot_be_read_is_refused_and_the_others_are_derived(world: World):
     damaged = world.hours[1]
     (manifest,) = world.pipeline.landing.list_cycles(hour=damaged)
