@@ -209,6 +209,7 @@ def test_a_torn_cycle_leaves_the_others_derived_and_is_named_until_it_is_mended(
     assert not find_unfinished_work(day.instance, day.pipeline, [])
 
 
+@pytest.mark.slow
 def test_a_replay_of_the_day_derives_core_and_mart_of_the_others_and_fails_at_its_end_naming_the_bad_one(
     day: Day,
 ) -> None:
@@ -286,6 +287,7 @@ def test_a_cycle_that_fails_a_blocking_check_fails_its_own_run_and_is_a_warning_
     assert verdict(mended).passed
 
 
+@pytest.mark.slow
 def test_a_blocking_check_that_fails_in_a_backfill_fails_the_hours_of_its_bad_cycles_and_no_other(day: Day) -> None:
     bad, _, waiting = day.cycle_ids
     span = HourSpan("mart", tuple(MIDNIGHT + timedelta(hours=n) for n in range(3)))

@@ -144,6 +144,7 @@ def test_what_is_marked_is_what_the_plan_expects(world: World):
     assert marks(world.pipeline).keys() == expected
 
 
+@pytest.mark.slow
 def test_dropped_core_and_mart_come_back_equal(world: World):
     drop_derived(world.pipeline)
     report = world.again(first=world.first - timedelta(hours=2))
@@ -151,6 +152,7 @@ def test_dropped_core_and_mart_come_back_equal(world: World):
     assert content_hashes(world.pipeline) == world.content
 
 
+@pytest.mark.slow
 def test_core_and_mart_of_a_day_in_one_run_are_those_of_single_runs_and_each_check_is_of_the_day(world: World):
     """What a day launched in the UI runs."""
     drop_derived(world.pipeline)
