@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from palimpsest_pipeline_tests.fixtures.examples import count_examples
+
 pytest_plugins = [
     "palimpsest_pipeline_tests.fixtures.samples",
     "palimpsest_pipeline_tests.fixtures.postgres",
@@ -33,8 +35,8 @@ gc.set_threshold(50_000, 20, 50)
 os.environ.setdefault("PALIMPSEST_FIRST_DAY", "2025-01-01")
 
 # Cores are shared with other tests: how long an example takes says nothing of what is tested.
-settings.register_profile("no_deadline", deadline=None)
-settings.load_profile("no_deadline")
+settings.register_profile("tests", deadline=None, max_examples=count_examples(100))
+settings.load_profile("tests")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -44,6 +46,11 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
         return None
     source = collection_path.read_text()
     return None if any(f"mark.{mark}" in source for mark in marks) else True
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start the modules that take minutes before all others, so that no worker is alone with one at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 def pytest_collection_finish() -> None:

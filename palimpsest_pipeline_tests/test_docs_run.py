@@ -22,7 +22,7 @@ from palimpsest_pipeline.cli import __main__ as cli
 from palimpsest_pipeline_tests.fixtures.commands import PALIMPSEST, environment, ours
 from palimpsest_pipeline_tests.fixtures.documents import CHECKOUT, PAGES, Block, find_blocks, name_page
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 HOME: Final = ".palimpsest/demo"
 TUTORIAL: Final = CHECKOUT / "docs" / "tutorial" / "first-answer.md"

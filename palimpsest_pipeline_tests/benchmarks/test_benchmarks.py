@@ -17,6 +17,8 @@ from . import normalise as benchmark
 from .__main__ import app
 from ._perturbed import CAPTURED, answers
 
+pytestmark = pytest.mark.long
+
 
 def test_the_figures_are_of_the_whole_path_over_every_platform(samples: Path) -> None:
     found = benchmark.measure(bodies=6, repetitions=1)

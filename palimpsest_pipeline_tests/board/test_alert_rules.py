@@ -49,6 +49,7 @@ def test_promtool_accepts_the_rules_and_their_tests_pass(promtool: str):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pattern", "replacement", "n_failed"),
     [(r"for: \w+", "for: 1000h", len([rule for rule in RULES if "for" in rule])), (r" (<|==|>) ", " != ", 1)],

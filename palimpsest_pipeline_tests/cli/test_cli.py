@@ -1,4 +1,4 @@
-"""The command line as a user meets it: in a process of its own, in an empty folder."""
+"""The command line as a user meets it, in an empty folder: in this process, or in a process of its own where it matters."""
 
 import json
 import os
@@ -52,48 +52,50 @@ def test_settings_are_printed_without_secrets(palimpsest: Command):
 @pytest.mark.parametrize(
     "command", [("coverage",), ("scrape",), ("db", "check"), ("backfill", "2026-06-26-10:00", "2026-06-26-10:00")]
 )
-def test_a_wrong_database_url_is_one_clear_line(command: tuple[str, ...], palimpsest: Command):
+def test_a_wrong_database_url_is_one_clear_line(command: tuple[str, ...], palimpsest_here: Command):
     url = f"postgresql://me:hunter2@127.0.0.1:{free_port()}/nowhere"
-    done = palimpsest(*command, PALIMPSEST_DATABASE_URL=url, PALIMPSEST_DAGSTER_DATABASE_URL=f"{url}_else")
+    done = palimpsest_here(*command, PALIMPSEST_DATABASE_URL=url, PALIMPSEST_DAGSTER_DATABASE_URL=f"{url}_else")
     assert_one_clear_line(done, "cannot reach", "PALIMPSEST_DATABASE_URL")
     assert "hunter2" not in done.stderr
 
 
-def test_an_unwritable_folder_is_one_clear_line(palimpsest: Command):
+def test_an_unwritable_folder_is_one_clear_line(palimpsest_here: Command):
     assert_one_clear_line(
-        palimpsest("coverage", PALIMPSEST_HOME_DIR="/proc/nowhere"), "/proc/nowhere", "choose one that you can write"
+        palimpsest_here("coverage", PALIMPSEST_HOME_DIR="/proc/nowhere"),
+        "/proc/nowhere",
+        "choose one that you can write",
     )
 
 
-def test_a_demo_in_an_unwritable_folder_is_one_clear_line(palimpsest: Command):
-    done = palimpsest("demo", "--no-ui", PALIMPSEST_HOME_DIR="/proc/nowhere")
+def test_a_demo_in_an_unwritable_folder_is_one_clear_line(palimpsest_here: Command):
+    done = palimpsest_here("demo", "--no-ui", PALIMPSEST_HOME_DIR="/proc/nowhere")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: cannot make the folder /proc/nowhere/demo")
     assert "Traceback" not in done.stderr
 
 
-def test_an_unwritable_landing_is_one_clear_line(palimpsest: Command, samples: Path, folder: Path):
+def test_an_unwritable_landing_is_one_clear_line(palimpsest_here: Command, samples: Path, folder: Path):
     recordings = write_recordings(samples, folder / "recordings")
-    done = palimpsest("landing", "import", str(recordings), PALIMPSEST_LANDING_URL="/proc/nowhere")
+    done = palimpsest_here("landing", "import", str(recordings), PALIMPSEST_LANDING_URL="/proc/nowhere")
     assert_one_clear_line(done, "/proc/nowhere", "Make it writable")
 
 
-def test_a_port_in_use_is_one_clear_line(palimpsest: Command):
+def test_a_port_in_use_is_one_clear_line(palimpsest_here: Command):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        assert_one_clear_line(palimpsest("up", "--port", port), f"port {port} is in use", "--port")
-        assert_one_clear_line(palimpsest("demo", "--port", port), f"port {port} is in use", "--port")
+        assert_one_clear_line(palimpsest_here("up", "--port", port), f"port {port} is in use", "--port")
+        assert_one_clear_line(palimpsest_here("demo", "--port", port), f"port {port} is in use", "--port")
 
 
-def test_a_past_day_cannot_be_scraped_and_says_what_to_do(palimpsest: Command):
-    done = palimpsest("scrape", "--day", "2026-06-26", PALIMPSEST_FIRST_DAY="2026-06-26")
+def test_a_past_day_cannot_be_scraped_and_says_what_to_do(palimpsest_here: Command):
+    done = palimpsest_here("scrape", "--day", "2026-06-26")
     assert_one_clear_line(done, "2026-06-26 cannot be scraped", "palimpsest backfill", "landing import")
 
 
-def test_a_day_that_is_not_yet_cannot_be_scraped(palimpsest: Command):
-    assert_one_clear_line(palimpsest("scrape", "--day", "2099-01-01"), "2099-01-01 has no partition in Dagster")
+def test_a_day_that_is_not_yet_cannot_be_scraped(palimpsest_here: Command):
+    assert_one_clear_line(palimpsest_here("scrape", "--day", "2099-01-01"), "2099-01-01 has no partition in Dagster")
 
 
 @pytest.mark.parametrize("day", ["2026-06-26-19:00", "today"])
@@ -103,23 +105,23 @@ def test_what_is_no_day_cannot_be_scraped(day: str):
     assert f"{day!r} is not a day; write it as 2026-06-26" in " ".join(done.stderr.replace("│", " ").split())
 
 
-def test_coverage_of_a_database_without_our_tables_says_what_to_do(palimpsest: Command):
-    assert_one_clear_line(palimpsest("coverage"), "has no tables of ours", "palimpsest db upgrade")
+def test_coverage_of_a_database_without_our_tables_says_what_to_do(palimpsest_here: Command):
+    assert_one_clear_line(palimpsest_here("coverage"), "has no tables of ours", "palimpsest db upgrade")
 
 
-def test_the_databases_address_is_printed_for_psql(palimpsest: Command):
+def test_the_databases_address_is_printed_for_psql(palimpsest_here: Command):
     urls = {
         "PALIMPSEST_DATABASE_URL": "postgresql+psycopg://me:hunter2@db/x",
         "PALIMPSEST_DAGSTER_DATABASE_URL": "postgresql+psycopg://me:hunter2@db/y",
     }
-    assert palimpsest("db", "url", **urls).stdout == "postgresql://me:hunter2@db/x\n"
-    assert_one_clear_line(palimpsest("db", "url"), "is not running", "palimpsest db upgrade")
-    upgraded = palimpsest("db", "upgrade")
+    assert palimpsest_here("db", "url", **urls).stdout == "postgresql://me:hunter2@db/x\n"
+    assert_one_clear_line(palimpsest_here("db", "url"), "is not running", "palimpsest db upgrade")
+    upgraded = palimpsest_here("db", "upgrade")
     assert upgraded.returncode == 0
     assert re.fullmatch(r"upgraded in \d+\.\d s; our database takes \d+\.\d MB, \d+\.\d MB before\n", upgraded.stderr)
-    with psycopg.connect(palimpsest("db", "url").stdout.strip()) as conn:
+    with psycopg.connect(palimpsest_here("db", "url").stdout.strip()) as conn:
         assert conn.execute("select count(*) > 0 from core.markets").fetchone() == (True,)
-    theirs = palimpsest("db", "url", "--analyst").stdout.strip()
+    theirs = palimpsest_here("db", "url", "--analyst").stdout.strip()
     with psycopg.connect(theirs) as conn:
         assert conn.execute("select user, count(*) > 0 from markets").fetchone() == ("palimpsest_analyst", True)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
@@ -127,7 +129,7 @@ def test_the_databases_address_is_printed_for_psql(palimpsest: Command):
     for database in ("dagster", "postgres", "template1"):
         with pytest.raises(psycopg.OperationalError, match="CONNECT"):
             psycopg.connect(theirs, dbname=database)
-    done = palimpsest("db", "roles")
+    done = palimpsest_here("db", "roles")
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -141,9 +143,9 @@ def test_the_databases_address_is_printed_for_psql(palimpsest: Command):
     ],
 )
 def test_a_setting_that_must_be_json_and_is_not_is_one_clear_line(
-    palimpsest: Command, name: str, value: str, example: str
+    palimpsest_here: Command, name: str, value: str, example: str
 ):
-    done = palimpsest("settings", **{name: value})
+    done = palimpsest_here("settings", **{name: value})
     assert_one_clear_line(done, f"{name} is not JSON; write it like {example}")
     assert "hunter2" not in done.stderr
 
@@ -229,8 +231,8 @@ def test_a_bad_setting_is_one_clear_line(palimpsest: Command):
     )
 
 
-def test_a_word_that_is_no_hour_is_wrong_usage(palimpsest: Command):
-    done = palimpsest("backfill", "yesterday", "today")
+def test_a_word_that_is_no_hour_is_wrong_usage(palimpsest_here: Command):
+    done = palimpsest_here("backfill", "yesterday", "today")
     assert done.returncode == 2
     assert "2026-06-26-19:00" in done.stderr
 

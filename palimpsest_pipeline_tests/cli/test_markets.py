@@ -32,8 +32,8 @@ def test_a_market_is_shown_with_its_ids_and_readings_on_every_platform(palimpses
     assert max(map(len, palimpsest("markets", "list", "--family", "corners", **NARROW).stdout.splitlines())) <= 100
 
 
-def test_a_market_sold_in_several_grids_says_which_sets_are_complete(palimpsest: Command):
-    (market,) = json.loads(palimpsest("markets", "show", "correct_score", "--json").stdout)["markets"]
+def test_a_market_sold_in_several_grids_says_which_sets_are_complete(palimpsest_here: Command):
+    (market,) = json.loads(palimpsest_here("markets", "show", "correct_score", "--json").stdout)["markets"]
     assert market["complete_sets"] == {"up_to_4_4": 26, "28_scores": 29}
     assert {
         "betpawa": {"4429": ["4430"], "28000869": ["28000870"]},
@@ -42,12 +42,12 @@ def test_a_market_sold_in_several_grids_says_which_sets_are_complete(palimpsest:
     }.items() <= market["outcomes"][0]["ids"].items()
 
 
-def test_what_to_know_of_a_market_and_the_order_of_its_feeds_are_shown(palimpsest: Command):
-    shown = words(palimpsest("markets", "show", "anytime_goalscorer").stdout)
+def test_what_to_know_of_a_market_and_the_order_of_its_feeds_are_shown(palimpsest_here: Command):
+    shown = words(palimpsest_here("markets", "show", "anytime_goalscorer").stdout)
     assert "note: Rules for players who do not start differ" in shown
-    shown = words(palimpsest("markets", "show", "home_total_shots").stdout)
+    shown = words(palimpsest_here("markets", "show", "home_total_shots").stdout)
     assert "sportybet lists it from several feeds; the first one in an answer counts: 900552, 800160" in shown
-    (market,) = json.loads(palimpsest("markets", "show", "home_total_shots", "--json").stdout)["markets"]
+    (market,) = json.loads(palimpsest_here("markets", "show", "home_total_shots", "--json").stdout)["markets"]
     assert {key["external_market_id"]: key["feed"] for key in market["keys"] if key["platform"] == "sportybet"} == {
         "900552": 1,
         "800160": 2,
@@ -63,39 +63,39 @@ def test_what_to_know_of_a_market_and_the_order_of_its_feeds_are_shown(palimpses
         ("bet9ja:S_HAOU", {"home_total_goals", "away_total_goals"}),
     ],
 )
-def test_a_platforms_own_id_leads_to_its_markets(asked: str, leads_to: set[str], palimpsest: Command):
-    done = palimpsest("markets", "show", asked, "--json")
+def test_a_platforms_own_id_leads_to_its_markets(asked: str, leads_to: set[str], palimpsest_here: Command):
+    done = palimpsest_here("markets", "show", asked, "--json")
     assert done.returncode == 0, done.stderr
     assert {m["market_key"] for m in json.loads(done.stdout)["markets"]} == leads_to
 
 
 @pytest.mark.parametrize(("asked", "nearest"), [("total_gaols", "total_goals"), ("bet9ja:S_OV", "bet9ja:S_OU")])
-def test_an_unknown_key_is_wrong_usage_and_the_nearest_are_named(asked: str, nearest: str, palimpsest: Command):
-    done = palimpsest("markets", "show", asked)
+def test_an_unknown_key_is_wrong_usage_and_the_nearest_are_named(asked: str, nearest: str, palimpsest_here: Command):
+    done = palimpsest_here("markets", "show", asked)
     assert done.returncode == 2
     assert asked in done.stderr
     assert nearest in words(done.stderr).replace(asked, "")
     assert "Traceback" not in done.stderr
 
 
-def test_a_word_of_a_markets_name_says_how_to_look_for_it(palimpsest: Command):
-    told = words(palimpsest("markets", "show", "corners").stderr)
+def test_a_word_of_a_markets_name_says_how_to_look_for_it(palimpsest_here: Command):
+    told = words(palimpsest_here("markets", "show", "corners").stderr)
     assert "`palimpsest markets list --search 'corners'` lists" in told
-    found = json.loads(palimpsest("markets", "list", "--search", "corners", "--json").stdout)["markets"]
+    found = json.loads(palimpsest_here("markets", "list", "--search", "corners", "--json").stdout)["markets"]
     assert f"lists {len(found)} markets with this text" in told
     assert "total_corners" in {m["market_key"] for m in found}
 
 
-def test_markets_are_found_by_what_they_are_called(palimpsest: Command):
-    done = palimpsest("markets", "list", "--search", "FOULS", "--platform", "bet9ja", "--json")
+def test_markets_are_found_by_what_they_are_called(palimpsest_here: Command):
+    done = palimpsest_here("markets", "list", "--search", "FOULS", "--platform", "bet9ja", "--json")
     found = json.loads(done.stdout)["markets"]
     assert {"total_fouls", "home_total_fouls"} <= {m["market_key"] for m in found}
     assert all(m["bet9ja"] and m["sport"] == "football" for m in found)
-    assert "no market matches" in palimpsest("markets", "list", "--search", "no such bet").stdout
+    assert "no market matches" in palimpsest_here("markets", "list", "--search", "no such bet").stdout
 
 
-def test_counted_market_ids_of_one_source_are_audited(palimpsest: Command, market_facts: Path):
-    done = palimpsest(
+def test_counted_market_ids_of_one_source_are_audited(palimpsest_here: Command, market_facts: Path):
+    done = palimpsest_here(
         "markets", "audit", str(market_facts / "observed_markets.csv"), "--source", "audit_phase_45", "--json"
     )
     assert done.returncode == 0, done.stderr
@@ -107,9 +107,9 @@ def test_counted_market_ids_of_one_source_are_audited(palimpsest: Command, marke
         assert figures["mapped_share"] == pytest.approx(figures["mapped"] / figures["occurrences"])
         assert sum(m["occurrences"] for m in figures["unmapped"]) == figures["occurrences"] - figures["mapped"]
     assert (found["sportybet"]["occurrences"], found["bet9ja"]["occurrences"]) == (18_285, 19_677)
-    wrong = palimpsest("markets", "audit", str(market_facts / "observed_markets.csv"), "--source", "nobody")
+    wrong = palimpsest_here("markets", "audit", str(market_facts / "observed_markets.csv"), "--source", "nobody")
     assert_one_clear_line(wrong, "observed_markets.csv", "'nobody'", "audit_phase_43, audit_phase_45")
-    idle = palimpsest("markets", "audit", str(market_facts), "--source", "audit_phase_45")
+    idle = palimpsest_here("markets", "audit", str(market_facts), "--source", "audit_phase_45")
     assert idle.returncode == 2
     assert "--source" in idle.stderr
 
@@ -137,32 +137,34 @@ def test_the_table_names_as_many_unmapped_markets_as_asked_for(palimpsest: Comma
     assert max(map(len, done.stdout.splitlines())) <= 100
 
 
-def test_what_cannot_be_read_is_named_and_the_others_go_on(palimpsest: Command, samples: Path, folder: Path):
+def test_what_cannot_be_read_is_named_and_the_others_go_on(palimpsest_here: Command, samples: Path, folder: Path):
     given = folder / "answers"
     given.mkdir()
     shutil.copy(samples / BETPAWA, given / "good.json")
     (given / "broken.json").write_text('{"id": "1", "markets": [')
     (given / "notes.txt").write_text("no answer")
-    done = palimpsest("markets", "audit", str(given), "nowhere.json", "--json")
+    done = palimpsest_here("markets", "audit", str(given), "nowhere.json", "--json")
     assert done.returncode == 3
     assert list(json.loads(done.stdout)) == ["betpawa"]
     assert "broken.json" in done.stderr
     assert "nowhere.json: cannot be read" in words(done.stderr)
     assert "notes.txt" not in done.stderr
-    assert_one_clear_line(palimpsest("markets", "audit", str(given / "broken.json")), "broken.json", "no detail answer")
+    assert_one_clear_line(
+        palimpsest_here("markets", "audit", str(given / "broken.json")), "broken.json", "no detail answer"
+    )
 
 
-def test_a_landing_says_what_its_files_say(palimpsest: Command, samples: Path, folder: Path):
+def test_a_landing_says_what_its_files_say(palimpsest_here: Command, samples: Path, folder: Path):
     recordings = write_recordings(samples, folder / "recordings")
-    files = palimpsest("markets", "audit", str(recordings), "--json")
+    files = palimpsest_here("markets", "audit", str(recordings), "--json")
     assert files.returncode == 0, files.stderr  # answers in play are left out, as they should be
     assert files.stderr.count("in play") == len(REFUSED)
     assert set(json.loads(files.stdout)) == {"betpawa", "sportybet", "bet9ja"}
-    assert_one_clear_line(palimpsest("markets", "audit"), "the landing is empty")
-    assert palimpsest("landing", "import", str(recordings)).returncode == 0
-    landed = palimpsest("markets", "audit", "--json")
+    assert_one_clear_line(palimpsest_here("markets", "audit"), "the landing is empty")
+    assert palimpsest_here("landing", "import", str(recordings)).returncode == 0
+    landed = palimpsest_here("markets", "audit", "--json")
     assert json.loads(landed.stdout) == json.loads(files.stdout)
-    rooted = palimpsest(
+    rooted = palimpsest_here(
         "markets",
         "audit",
         str(folder / "home" / "landing"),
@@ -176,7 +178,7 @@ def test_a_landing_says_what_its_files_say(palimpsest: Command, samples: Path, f
 
 
 def test_a_landing_counts_the_newest_book_of_a_listing_and_goes_on_past_what_is_broken(
-    palimpsest: Command, samples: Path, folder: Path
+    palimpsest_here: Command, samples: Path, folder: Path
 ):
     book = json.loads((samples / BETPAWA).read_bytes())
     entries = [
@@ -197,23 +199,23 @@ def test_a_landing_counts_the_newest_book_of_a_listing_and_goes_on_past_what_is_
         asked = {"platform": "betpawa", "kind": "detail", "external_id": str(book["id"])}
         entries.append({"file": name, **asked, "received_at": f"2026-08-21T06:{minute}:00Z"})
     (recordings / "manifest.json").write_text(json.dumps(entries))
-    assert palimpsest("landing", "import", str(recordings)).returncode == 0
-    newest = json.loads(palimpsest("markets", "audit", str(recordings / "50.json"), "--json").stdout)
-    landed = json.loads(palimpsest("markets", "audit", "--json").stdout)
+    assert palimpsest_here("landing", "import", str(recordings)).returncode == 0
+    newest = json.loads(palimpsest_here("markets", "audit", str(recordings / "50.json"), "--json").stdout)
+    landed = json.loads(palimpsest_here("markets", "audit", "--json").stdout)
     assert landed["betpawa"] == newest["betpawa"]
 
     (segment,) = (folder / "home" / "landing").rglob("platform=bet9ja/*.parquet")
     segment.write_bytes(b"broken")
-    done = palimpsest("markets", "audit", "--json")
+    done = palimpsest_here("markets", "audit", "--json")
     assert done.returncode == 3
     assert json.loads(done.stdout) == newest
     assert "is not as it was written" in words(done.stderr)
 
 
-def test_a_store_that_cannot_be_reached_is_one_clear_line(palimpsest: Command):
+def test_a_store_that_cannot_be_reached_is_one_clear_line(palimpsest_here: Command):
     assert_one_clear_line(
-        palimpsest("markets", "audit", "nostore://bucket/landing"), "nostore://bucket/landing", "nostore"
+        palimpsest_here("markets", "audit", "nostore://bucket/landing"), "nostore://bucket/landing", "nostore"
     )
     assert_one_clear_line(
-        palimpsest("landing", "ls", PALIMPSEST_LANDING_URL="nostore://bucket/landing"), "nostore://bucket/landing"
+        palimpsest_here("landing", "ls", PALIMPSEST_LANDING_URL="nostore://bucket/landing"), "nostore://bucket/landing"
     )

@@ -184,6 +184,7 @@ def test_a_run_derives_its_own_cycle_alone_and_costs_the_same_however_many_the_d
     assert of_new["manifests"] <= 20 * 3, "a few for each product, none for another cycle"
 
 
+@pytest.mark.slow
 def test_a_torn_cycle_leaves_the_others_derived_and_is_named_until_it_is_mended(day: Day, tmp_path: Path) -> None:
     torn, *others = day.cycle_ids
     segment = day.segment(torn)
@@ -208,6 +209,7 @@ def test_a_torn_cycle_leaves_the_others_derived_and_is_named_until_it_is_mended(
     assert not find_unfinished_work(day.instance, day.pipeline, [])
 
 
+@pytest.mark.slow
 def test_a_replay_of_the_day_derives_core_and_mart_of_the_others_and_fails_at_its_end_naming_the_bad_one(
     day: Day,
 ) -> None:
@@ -230,6 +232,7 @@ def test_a_replay_of_the_day_derives_core_and_mart_of_the_others_and_fails_at_it
     assert [day.due(cycle_id) for cycle_id in day.cycle_ids] == [set()] * 3
 
 
+@pytest.mark.slow
 def test_a_cycle_whose_answers_cannot_be_read_leaves_the_others_derived_and_is_named_until_it_is_mended(
     day: Day,
 ) -> None:
@@ -257,6 +260,7 @@ def test_a_cycle_whose_answers_cannot_be_read_leaves_the_others_derived_and_is_n
     assert [day.due(cycle_id) for cycle_id in day.cycle_ids] == [set()] * 3
 
 
+@pytest.mark.slow
 def test_a_cycle_that_fails_a_blocking_check_fails_its_own_run_and_is_a_warning_to_later_ones_until_it_is_mended(
     day: Day,
 ) -> None:
@@ -283,6 +287,7 @@ def test_a_cycle_that_fails_a_blocking_check_fails_its_own_run_and_is_a_warning_
     assert verdict(mended).passed
 
 
+@pytest.mark.slow
 def test_a_blocking_check_that_fails_in_a_backfill_fails_the_hours_of_its_bad_cycles_and_no_other(day: Day) -> None:
     bad, _, waiting = day.cycle_ids
     span = HourSpan("mart", tuple(MIDNIGHT + timedelta(hours=n) for n in range(3)))

@@ -16,6 +16,8 @@ from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
 from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS
 
+pytestmark = pytest.mark.slow
+
 RECORD_SQL = """
 create table public.writes (at timestamptz not null, name text not null, columns text not null);
 create function public.record_rows() returns trigger language plpgsql as $$

@@ -18,6 +18,7 @@ from palimpsest_pipeline.markets.normaliser import MERGED_SCHEMA, PRICES_SCHEMA
 from palimpsest_pipeline.markets.players import PLAYERS_SCHEMA
 from palimpsest_pipeline.markets.unmapped_markets import COVERAGE_SCHEMA, UNMAPPED_SCHEMA
 from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
+from palimpsest_pipeline_tests.fixtures.examples import count_examples
 from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS
 
 from .captures import CAPTURES, FOOTBALL, INDEX, MarketRow, books, captured_books, market_rows_of
@@ -572,7 +573,7 @@ def occurrence(row: MarketRow) -> tuple[Any, ...]:
     return row.capture, row.platform, row.sport, row.market_id, row.specifier or ""
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=count_examples(80), deadline=None)
 @given(st.lists(market_rows, max_size=12))
 def test_whatever_comes_is_mapped_or_reported(rows: list[MarketRow]) -> None:
     result = normal(*rows)
@@ -614,7 +615,7 @@ def taken_apart(rows: Sequence[MarketRow]) -> list[MarketRow]:
     ]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=count_examples(40), deadline=None)
 @given(st.lists(market_rows, max_size=10), st.randoms(use_true_random=False))
 def test_order_and_grouping_change_nothing(rows: list[MarketRow], order: Random) -> None:
     assert_same(normal(*shuffled(taken_apart(rows), order)), normal(*rows))
@@ -642,7 +643,7 @@ def test_numbers_of_captures_may_be_of_any_size(samples: Path, captured: Normali
     assert_frame_equal(moved.prices.with_columns(pl.col("capture") - far), captured.prices)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=count_examples(20), deadline=None)
 @given(st.permutations(range(6)))
 def test_the_order_of_rows_that_name_one_outcome_changes_nothing(order: list[int]) -> None:
     rows = [("sportybet", "139", "total=3.5", "12", "Over", odds) for odds in (1900, 1950, None)]

@@ -25,7 +25,7 @@ from palimpsest_pipeline_tests.fixtures.truth import check_against_truth
 from . import life_by_sql, present_by_sql
 from .odds_alerts_by_sql import assert_alerts_as_by_sql
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 FIXTURES: Final = 1500
 OFFSETS_S: Final = (-7200.0, -3600.0, 0.0)

@@ -10,10 +10,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from palimpsest_pipeline.matching import LISTINGS_SCHEMA
+from palimpsest_pipeline_tests.fixtures.examples import count_examples
 from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS
 
 NOON = datetime(2026, 6, 26, 12, tzinfo=UTC)
-random_worlds = settings(deadline=None, max_examples=60, derandomize=True)
+random_worlds = settings(deadline=None, max_examples=count_examples(60), derandomize=True)
 """A machine shared with others says nothing by its time; the same worlds in every run say what broke them."""
 
 

@@ -119,6 +119,7 @@ def test_no_player_is_taken_for_another_and_namesakes_are_left_open(two_cycles: 
     assert "ambiguous" not in {status for *_, status, namesake in found if not namesake}
 
 
+@pytest.mark.slow
 def test_a_backfill_after_dropping_core_and_mart_gives_the_same_rows(two_cycles: Pipeline):
     before = content_hashes(two_cycles)
     assert all(n for table, (n, _) in before.items() if table not in MAY_BE_EMPTY), before
@@ -183,6 +184,7 @@ def alerts_by_default(
     return pl.concat(parts)
 
 
+@pytest.mark.slow
 def test_a_quiet_world_tells_traders_of_little(postgres: EmbeddedPostgres, tmp_path: Path):
     with after_two_cycles(110, postgres, tmp_path, derive_core_only) as pipeline:
         with pipeline.connect() as conn:

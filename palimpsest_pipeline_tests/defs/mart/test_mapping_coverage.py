@@ -5,6 +5,7 @@ low.
 from pathlib import Path
 
 import dagster as dg
+import pytest
 
 from palimpsest_pipeline.operate.run_job import run_job
 from palimpsest_pipeline.pipeline.context import Pipeline
@@ -34,6 +35,7 @@ def figures(instance: dg.DagsterInstance, asset: dg.AssetKey) -> dict[str, objec
     }
 
 
+@pytest.mark.slow
 def test_a_vocabulary_that_loses_a_market_is_warned_of_and_fails_nothing(
     start_simulator, make_pipeline: MakePipeline, tmp_path: Path
 ) -> None:

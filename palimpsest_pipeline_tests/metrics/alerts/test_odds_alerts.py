@@ -20,6 +20,7 @@ from palimpsest_pipeline.metrics.alerts.odds_alerts import (
     find_odds_alerts,
 )
 from palimpsest_pipeline.storage.tables.current_prices import OddsAlert
+from palimpsest_pipeline_tests.fixtures.examples import count_examples
 
 from ..life_worlds import (
     RESULT,
@@ -462,7 +463,7 @@ FINE: Final = replace(RULES, levels=(0.01, 0.025, 0.05), calm_share=0.5)
 NARROW: Final = replace(FINE, max_odds=2.05, markets=("match_result", "anytime_goalscorer"))
 
 
-@settings(max_examples=40)
+@settings(max_examples=count_examples(40))
 @given(lives(), st.sampled_from([RULES, SHORT, FINE, NARROW]), st.booleans())
 def test_it_says_what_a_walk_through_all_looks_says(life: Life, rules: OddsAlertRules, begun: bool) -> None:
     as_of = LATER if begun else at(3, 22)
@@ -494,13 +495,13 @@ def test_it_says_what_a_walk_through_all_looks_says(life: Life, rules: OddsAlert
         assert {name: row[name] for name in names} == {name: wanted[name] for name in names}
 
 
-@settings(max_examples=12)
+@settings(max_examples=count_examples(12))
 @given(lives(), st.randoms(use_true_random=False))
 def test_order_and_duplicates_change_nothing(life: Life, random: Random) -> None:
     assert_frame_equal(of(life.frames()), of(disordered(life.frames(), random)))
 
 
-@settings(max_examples=12)
+@settings(max_examples=count_examples(12))
 @given(lives(), st.integers(1, 12))
 def test_what_comes_later_changes_nothing_of_what_is_over(life: Life, cycles: int) -> None:
     until = max((look.at for look in life.looks if look.cycle_id <= cycles), default=at(1, 0))

@@ -19,6 +19,7 @@ from palimpsest_pipeline.metrics.prices.price_leads import (
     find_price_leads,
 )
 from palimpsest_pipeline.storage.tables.current_prices import PriceLead
+from palimpsest_pipeline_tests.fixtures.examples import count_examples
 
 from ..life_worlds import (
     DOUBLE,
@@ -399,7 +400,7 @@ def crowded_lives(draw: st.DrawFn) -> Life:
     return Life(looks, {1: [(at(1, 0), KICKOFF)]}, holders)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=count_examples(200), deadline=None)
 @given(life=crowded_lives())
 def test_a_steam_has_the_platforms_that_it_counts_and_a_move_belongs_to_one(life: Life) -> None:
     steam = find_of(life).filter(pl.col("steam_at").is_not_null())
@@ -416,7 +417,7 @@ def test_a_steam_has_the_platforms_that_it_counts_and_a_move_belongs_to_one(life
     assert per_move.select("platform", "at").is_unique().all()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=count_examples(200), deadline=None)
 @given(life=crowded_lives())
 def test_the_pairs_and_steams_of_many_platforms_are_those_of_a_walk(life: Life) -> None:
     expected = pl.DataFrame(walk(life, RULES), schema=PRICE_LEADS_SCHEMA, orient="row").sort(LEAD_KEY)
@@ -426,7 +427,7 @@ def test_the_pairs_and_steams_of_many_platforms_are_those_of_a_walk(life: Life) 
 PAIR_COLUMNS: Final = (*LEAD_KEY, "leader_after", "follower_at", "follower_after", "lag_s", "lag_limited_by")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=count_examples(200), deadline=None)
 @given(life=st.one_of(crowded_lives(), random_lives()), minutes=st.integers(0, 5000))
 def test_later_answers_do_not_change_a_pair(life: Life, minutes: int) -> None:
     rules = WIDE if minutes % 2 else RULES
@@ -473,7 +474,7 @@ WIDE: Final = replace(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=count_examples(300), deadline=None)
 @given(life=random_lives())
 def test_the_pairs_are_those_of_a_walk_through_the_answers(life: Life) -> None:
     found, walked = find_of(life, WIDE), walk(life, WIDE)
@@ -481,7 +482,7 @@ def test_the_pairs_are_those_of_a_walk_through_the_answers(life: Life) -> None:
     assert_frame_equal(found, expected, abs_tol=2e-9, rel_tol=0)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=count_examples(100), deadline=None)
 @given(life=random_lives(), seed=st.integers(0, 1000))
 def test_order_and_repetition_do_not_matter(life: Life, seed: int) -> None:
     frames = disordered(life.frames(), Random(seed))
@@ -489,7 +490,7 @@ def test_order_and_repetition_do_not_matter(life: Life, seed: int) -> None:
     assert_frame_equal(found, find_of(life, WIDE))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=count_examples(100), deadline=None)
 @given(life=random_lives(), minutes=st.integers(1, 100))
 def test_what_is_later_than_the_kickoff_or_earlier_than_the_lookback_does_not_matter(life: Life, minutes: int) -> None:
     rules = replace(WIDE, watch_before_kickoff=timedelta(minutes=minutes * 10))
@@ -504,7 +505,7 @@ def test_what_is_later_than_the_kickoff_or_earlier_than_the_lookback_does_not_ma
     assert_frame_equal(find_of(replace(life, looks=parts), rules), whole)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=count_examples(100), deadline=None)
 @given(life=random_lives())
 def test_the_lag_lies_between_its_bounds(life: Life) -> None:
     found = find_of(life, WIDE)

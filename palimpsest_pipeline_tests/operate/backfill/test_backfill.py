@@ -144,6 +144,7 @@ def test_what_is_marked_is_what_the_plan_expects(world: World):
     assert marks(world.pipeline).keys() == expected
 
 
+@pytest.mark.slow
 def test_dropped_core_and_mart_come_back_equal(world: World):
     drop_derived(world.pipeline)
     report = world.again(first=world.first - timedelta(hours=2))
@@ -151,6 +152,7 @@ def test_dropped_core_and_mart_come_back_equal(world: World):
     assert content_hashes(world.pipeline) == world.content
 
 
+@pytest.mark.slow
 def test_core_and_mart_of_a_day_in_one_run_are_those_of_single_runs_and_each_check_is_of_the_day(world: World):
     """What a day launched in the UI runs."""
     drop_derived(world.pipeline)
@@ -192,6 +194,7 @@ def checks_of_run(instance: dg.DagsterInstance, run_id: str) -> dict[str, list[s
     return found
 
 
+@pytest.mark.slow
 def test_only_what_failed_is_derived_when_the_day_is_replayed_again(world: World):
     drop_derived(world.pipeline)
     last = world.hours[-1]
@@ -346,6 +349,7 @@ def test_an_hour_that_lacks_segments_is_refused_and_the_others_are_derived(world
     assert content_hashes(world.pipeline) == world.content
 
 
+@pytest.mark.slow
 def test_an_hour_whose_manifest_cannot_be_read_is_refused_and_the_others_are_derived(world: World):
     damaged = world.hours[1]
     (manifest,) = world.pipeline.landing.list_cycles(hour=damaged)

@@ -54,6 +54,7 @@ def test_doctor_and_check_name_the_fault_and_its_line(
     assert says in detail
 
 
+@pytest.mark.slow
 def test_a_pack_whose_code_fails_is_left_out_and_cannot_be_home(palimpsest: Command, tmp_path: Path) -> None:
     folder = write_pack(tmp_path, "lion", SOUND.replace("palimpsest_pipeline.platforms.msport", "palimpsest_lion.code"))
     (folder / "code.py").write_text("raise ValueError('not today')\n")
@@ -155,6 +156,7 @@ print(json.dumps({
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_whatever_the_fault_the_pack_is_named_and_left_out_and_the_others_work(tmp_path: Path, fault: str) -> None:
     break_pack, says = FAULTS[fault]

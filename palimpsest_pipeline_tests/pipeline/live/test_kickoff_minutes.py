@@ -512,6 +512,7 @@ def test_what_is_no_slot_is_refused(text: str, says: str) -> None:
         kickoff_minutes.parse_slot(pipeline, text, date(2026, 6, 26))
 
 
+@pytest.mark.slow
 def test_what_one_cycle_finds_of_a_host_the_next_one_heeds_and_a_good_answer_clears(world: World) -> None:
     slot_at = world.take_slot()
     world.simulator.set_fault(SPORTYBET, "ratelimit", retry_after_s=600)

@@ -87,6 +87,7 @@ def content_of_cycles(pipeline: Pipeline) -> dict[str, tuple[int, str]]:
     return {table: content for table, content in content_hashes(pipeline).items() if table not in PRESENT_STATE}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["hang", "error"])
 def test_a_dead_platform_delays_nobody_and_nothing_of_it_is_absent(
     mode: str, start_simulator: Start, make_pipeline: MakePipeline
@@ -128,6 +129,7 @@ def test_a_dead_platform_delays_nobody_and_nothing_of_it_is_absent(
     )
 
 
+@pytest.mark.slow
 def test_a_platform_that_comes_in_time_is_captured_whole_and_a_replay_gives_the_same(
     start_simulator: Start, make_pipeline: MakePipeline
 ) -> None:

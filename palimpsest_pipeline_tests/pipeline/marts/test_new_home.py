@@ -26,6 +26,8 @@ from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines
 
 from .test_current_prices import rows, same
 
+pytestmark = pytest.mark.slow
+
 OLD_HOME, NEW_HOME = "betpawa", "sportybet"
 
 

@@ -23,6 +23,8 @@ from palimpsest_pipeline_tests.fixtures.landed import land_cycle
 from palimpsest_pipeline_tests.fixtures.pipeline import copy_pipeline, pipelines
 from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, SPORTYBET
 
+pytestmark = pytest.mark.slow
+
 EVERY_S: Final = 600
 CYCLES: Final = 4
 ORDER: Final = (str(SPORTYBET), str(BET9JA), str(BETPAWA))

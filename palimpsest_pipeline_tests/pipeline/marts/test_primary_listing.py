@@ -244,6 +244,7 @@ def test_the_kickoffs_that_platforms_are_judged_by_are_those_of_their_primary_li
     assert (SUSPENDED, COPY) not in told
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=3, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(order=st.permutations(range(len(AT))))
 def test_any_order_of_arrival_gives_the_same_rows(world: World, order: list[int]) -> None:

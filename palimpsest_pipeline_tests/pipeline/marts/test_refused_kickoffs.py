@@ -132,6 +132,7 @@ def reordered(world: World, request: pytest.FixtureRequest) -> World:
     return world
 
 
+@pytest.mark.slow
 def test_a_match_listed_anew_with_refused_kickoffs_has_the_life_of_the_good_claims_in_any_order(
     reordered: World,
 ) -> None:

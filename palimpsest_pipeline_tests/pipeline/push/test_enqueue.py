@@ -232,6 +232,7 @@ def test_a_past_day_is_tested_without_sending(pipeline: Pipeline, derive: Derive
     assert read_messages(pipeline) == []
 
 
+@pytest.mark.slow
 def test_gaps_and_coverage_of_real_cycles_become_messages(start_simulator, make_pipeline: MakePipeline):
     """A first cycle on simulated sites: everything in it is new, so each event of the marts is a message."""
     simulator = start_simulator(40, 3)

@@ -83,6 +83,7 @@ def write_year(conn: psycopg.Connection) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_year_of_days_leaves_postgres_exported_and_whole_whatever_crashes(
     server: EmbeddedPostgres, tmp_path: Path
 ) -> None:
