@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from .notebook import Data
     from .settings import Settings
 
-# By default Polars' allocator returns freed pages after half a second, and the kernel must zero them again for the next
-# segment. This took a fifth of a capture's CPU time. By default it also has four arenas per core, and a thread does not
-# reuse pages that were freed in another arena. With one arena, a capture takes 20 to 70 MB less in the same time.
-# The allocator reads the variable when polars is first imported.
+# By default Polars' allocator returns freed pages after half a second, and the kernel must zero them again for the
+# next segment. This took a fifth of a capture's CPU time. By default, it divides memory into four arenas per core,
+# and a thread does not reuse pages that were freed in another arena. With one arena, `palimpsest scrape` peaked 20 to
+# 70 MB lower and took as long, on two cores. The allocator reads the variable when polars is first imported.
 os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:10000,narenas:1")
 
 

@@ -10,6 +10,7 @@ the others waiting.
 
 import os
 import subprocess
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import mean, median
-from tempfile import TemporaryDirectory, TemporaryFile
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 from typing import Annotated, Any, Final
 
 import typer
@@ -54,12 +55,21 @@ DOWN: Final = BET9JA
 """The platform that answers 500."""
 TABLE_FIGURES: Final = ("heap_mb", "indexes_mb", "toast_mb", "written_rows", "written_mb", "dead_rows")
 SHOWN_TABLES: Final = 12
+# Linux reports a process's peak as no less than the peak of the process that started it. This small process starts the
+# command, so that the benchmark's own memory does not count.
+MEASURE_PEAK: Final = """
+import resource, subprocess, sys
+code = subprocess.call(sys.argv[2:])
+with open(sys.argv[1], "w") as file:
+    file.write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
+sys.exit(code)
+"""
 
 
 @dataclass(frozen=True)
 class Command:
     """One `palimpsest scrape`: when it began and ended (Unix seconds), the requests that the simulator saw, and the peak
-    memory of its process.
+    memory of its largest process in megabytes.
     """
 
     began_at: float
@@ -134,6 +144,27 @@ class Cycle:
     def answer_to_marts_s(self) -> float:
         """Seconds from the last answer until the last row of a mart is committed."""
         return self.marts_committed_at - self.command.last_answer_at
+
+
+def run_measured(command: Sequence[str], folder: Path, variables: Mapping[str, str]) -> float:
+    """Run a command and return the peak memory of its largest process in megabytes.
+
+    Raises RuntimeError with the end of its output when it fails.
+    """
+    with NamedTemporaryFile("r") as peak_file:
+        ended = subprocess.run(
+            [sys.executable, "-S", "-c", MEASURE_PEAK, peak_file.name, *command],
+            cwd=folder,
+            env=variables,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if ended.returncode not in (0, EXIT_PARTIAL):
+            raise RuntimeError(
+                f"{' '.join(command)} ended with {ended.returncode}:\n{ended.stderr[-2000:]}{ended.stdout[-2000:]}"
+            )
+        return int(peak_file.read()) * 1024 / 1e6
 
 
 class World:
@@ -217,19 +248,8 @@ class World:
         return {name: server.read_sizes() for name, server in self._servers.items()}
 
     def _palimpsest(self, *words: str) -> float:
-        """Run a command. Returns the peak memory of its process in megabytes."""
-        with TemporaryFile("w+") as output:
-            process = subprocess.Popen(
-                [*PALIMPSEST, *words], cwd=self._folder, env=self._environment, stdout=output, stderr=subprocess.STDOUT
-            )
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-            if process.returncode not in (0, EXIT_PARTIAL):
-                output.seek(0)
-                raise RuntimeError(
-                    f"palimpsest {' '.join(words)} ended with {process.returncode}:\n{output.read()[-4000:]}"
-                )
-        return usage.ru_maxrss * 1024 / 1e6
+        """Run a command and return the peak memory of its largest process in megabytes."""
+        return run_measured([*PALIMPSEST, *words], self._folder, self._environment)
 
 
 @contextmanager
@@ -397,11 +417,13 @@ def table(found: dict[str, Any]) -> Table:
         for name, value in found.items()
         if name.startswith(("tail_s", "answer_to_marts_s")) or name == "dead_platform_delay_s"
     }
-    peaks = ", ".join(f"{value:.0f}" for name, value in found.items() if name.startswith("peak_mb"))
+    peaks = ", ".join(
+        f"{name.replace('_', ' ')} {value:.0f}" for name, value in found.items() if name.startswith("peak_mb")
+    )
     caption = (
         f"WAL of the 5 % is {found['wal_ratio_5pct']:.2f} times the rows written. "
         + ", ".join(f"{name.replace('_', ' ')} {value:.1f}" for name, value in seconds.items())
-        + f". Peak memory of a command in MB: {peaks}. The box: {box['cores']} cores, load {box['load_before']:.1f} before and {box['load_after']:.1f} after."
+        + f". Memory of a command: {peaks}. The box: {box['cores']} cores, load {box['load_before']:.1f} before and {box['load_after']:.1f} after."
     )
     shown = Table(
         title="Megabytes by which a cycle makes Postgres grow",

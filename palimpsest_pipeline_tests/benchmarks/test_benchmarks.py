@@ -1,6 +1,8 @@
 """The benchmarks measure what they say: the production path on different bodies. No timing is asserted."""
 
 import json
+import os
+import sys
 from pathlib import Path
 
 import orjson
@@ -272,7 +274,7 @@ def test_what_a_cycle_costs_is_measured_table_by_table() -> None:
     assert first["wal_mb"] > changed["wal_mb"] > idle["wal_mb"] > 0
     assert found["tail_s_20"] > 0
     assert found["peak_mb_20"] == max(cycle["peak_mb"] for cycle in cycles)
-    assert min(cycle["peak_mb"] for cycle in cycles) > 100, "importing alone takes more"
+    assert min(cycle["peak_mb"] for cycle in cycles) > 100, "the imports of the command alone take more"
     healthy_s, dead_s = (found["first_detail_s"][name] for name in ("healthy", "dead_platform"))
     assert healthy_s > 0
     assert found["dead_platform_delay_s"] == dead_s - healthy_s
@@ -288,6 +290,17 @@ def test_what_a_cycle_costs_is_measured_table_by_table() -> None:
         cycle_cost.grown_mb(rows) for name, rows in tables["first"].items() if not name.startswith("dagster:")
     ) == pytest.approx(first["growth_mb"])
     assert cycle_cost.table(found).row_count == 3
+
+
+def test_the_peak_memory_of_a_command_is_its_own(tmp_path: Path) -> None:
+    held = bytearray(400_000_000)
+    held[::4096] = bytes(len(held[::4096]))
+    peaks = [
+        cycle_cost.run_measured([sys.executable, "-c", f"bytearray({n})[:] = bytes({n})"], tmp_path, os.environ)
+        for n in (1, 60_000_000)
+    ]
+    assert peaks[0] < 50
+    assert 120 < peaks[1] < 200
 
 
 @pytest.mark.parametrize(

@@ -703,6 +703,10 @@ def test_a_platform_that_could_not_be_looked_at_has_no_number_in_its_column(
         insert(conn, "mart.match_rate_platform", {"cycle_id": 1, "platform": platform, "evidence": evidence})
     query = "select betpawa, sportybet, bet9ja, not_looked_at from palimpsest.coverage_tournaments"
     assert rows(conn, query) == [told]
+    *numbers, _ = told
+    assert rows(conn, "select fixtures_by_platform from palimpsest.coverage_tournaments") == [
+        (dict(zip(("betpawa", "sportybet", "bet9ja"), numbers, strict=True)),)
+    ]
     totals = "select total, matched, home_only, competitor_only from palimpsest.coverage_tournaments"
     assert rows(conn, totals) == [(max(n_home, 2), min(n_home, 2), 0, max(0, 2 - n_home))]
 

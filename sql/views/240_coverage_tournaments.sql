@@ -44,7 +44,7 @@ join latest using (cycle_id)
 join by_platform b using (tournament_key)
 where t.platform = 'any' and not t.include_started;
 
-comment on view palimpsest.coverage_tournaments is 'Coverage of upcoming fixtures by tournament, with a column for each of three platforms, as of the latest cycle in coverage_cycles; coverage_tournament_platforms has all platforms. Key: tournament_key.';
+comment on view palimpsest.coverage_tournaments is 'Coverage of upcoming fixtures by tournament, with a column for each of three platforms (fixtures_by_platform has all), as of the latest cycle in coverage_cycles; coverage_tournament_platforms has all platforms. Key: tournament_key.';
 comment on column palimpsest.coverage_tournaments.tournament_key is 'Tournament across platforms.';
 comment on column palimpsest.coverage_tournaments.sport is 'Sport.';
 comment on column palimpsest.coverage_tournaments.country is 'Country; null when no platform gives one.';
@@ -54,7 +54,7 @@ comment on column palimpsest.coverage_tournaments.matched is 'Fixtures on home a
 comment on column palimpsest.coverage_tournaments.home_only is 'Fixtures known to be on home only.';
 comment on column palimpsest.coverage_tournaments.competitor_only is 'Fixtures known to be missing on home.';
 comment on column palimpsest.coverage_tournaments.undetermined is 'Fixtures whose class is unknown because a platform could not be observed.';
-comment on column palimpsest.coverage_tournaments.fixtures_by_platform is 'Fixtures on each platform, by its name; null when it could not be observed.';
+comment on column palimpsest.coverage_tournaments.fixtures_by_platform is 'Number of fixtures on each platform, as a JSON object by platform name; the value is null for a platform that could not be observed.';
 comment on column palimpsest.coverage_tournaments.betpawa is 'Fixtures on BetPawa; null when it could not be observed.';
 comment on column palimpsest.coverage_tournaments.sportybet is 'Fixtures on SportyBet; null when it could not be observed.';
 comment on column palimpsest.coverage_tournaments.bet9ja is 'Fixtures on Bet9ja; null when it could not be observed.';

@@ -1,5 +1,5 @@
--- One row per outcome for the rows per line of mart.price_comparison.
--- The expressions are evaluated for each outcome, so they test the masks for null first: most lines have none.
+-- One row per outcome, from the rows per line of mart.price_comparison. `place` is the position of the outcome in the line's arrays.
+-- Most masks are null. Testing that first is faster than computing with each of them.
 create view palimpsest.compared_prices as
 select
     p.sr_id,

@@ -65,6 +65,7 @@ from (
     join mart.compared_listing c using (sr_id, platform)
     join ops.line_names n using (line_id)
     where p.best_platform is not null
+    -- market_key is a group column so that Postgres can apply a filter on it before grouping.
     group by p.sr_id, n.line_id, n.market_key, c.home_platform
 ) b
 join palimpsest.upcoming_fixtures f using (sr_id)

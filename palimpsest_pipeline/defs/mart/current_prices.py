@@ -43,7 +43,7 @@ def _build_spec(table: str, description: str, other_tables: Sequence[str] = ()) 
         _build_spec(
             stored.GAP_TABLE,
             "Markets that currently only home or only a competitor offers, and since when the other side lacks them.",
-            ("ops.market_lines",),
+            ("ops.market_lines", "ops.line_names"),
         ),
     ],
 )

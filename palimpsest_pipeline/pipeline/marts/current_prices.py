@@ -42,8 +42,8 @@ FIXTURES_PER_BATCH: Final = 75
 LISTINGS_PER_BATCH: Final = 500
 """Maximum numbers that one transaction reads, compares and writes. The rows do not depend on them.
 
-A fixture counts as one listing of each active platform. A listing has about 1,000 prices. Two threads with 75 fixtures
-of three platforms each take about 80 MB.
+A fixture counts as one listing of each active platform. A listing has about 1,000 prices. Two threads, each with 75
+fixtures of three platforms, take about 80 MB together.
 """
 PRICES_PRODUCT: Final = FixtureProduct.PRICES
 GAP_COLUMNS: Final = (

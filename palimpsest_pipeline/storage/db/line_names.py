@@ -1,6 +1,6 @@
-"""The table ops.line_names: the names of each line and of its outcomes, as the views need them.
+"""The table ops.line_names: for each line, the names of its market and of its outcomes. Views read it.
 
-Belongs here: writing the table. Does not belong here: creating lines (`odds.market_lines`), the vocabulary
+Belongs here: writing the table. Does not belong here: creating lines (`odds.market_lines`), writing the vocabulary
 (`reference_rows`).
 """
 
@@ -9,6 +9,8 @@ from typing import Any, Final
 
 import psycopg
 
+# The views use the position in these arrays as the position in price arrays. They are equal because the ordinals of a
+# market have no gaps (`markets.canonical_markets` refuses them).
 WRITE_SQL: Final = r"""
 insert into ops.line_names as n
     (line_id, winners_k, market_key, market, specifier, outcome_keys, outcomes, outcome_orders)
@@ -35,19 +37,35 @@ where (n.winners_k, n.market_key, n.market, n.specifier, n.outcome_keys, n.outco
 """
 
 
-def write_line_names(conn: psycopg.Connection[Any], line_ids: Sequence[int] | None = None) -> int:
-    """Write the names of these lines, or of all, as the database's vocabulary has them.
+UNNAMED_SQL: Final = """
+select exists (
+    select from ops.market_lines l join core.markets m using (market_id)
+    where not exists (select from ops.line_names n where n.line_id = l.line_id)
+)
+"""
 
-    Lines of markets that are not in the vocabulary get no row. Returns the number of changed rows. The caller commits.
+
+def has_unnamed_lines(conn: psycopg.Connection[Any]) -> bool:
+    """Return whether a line of a known market has no names: a process of an older version has created it."""
+    row = conn.execute(UNNAMED_SQL).fetchone()
+    return row is not None and bool(row[0])
+
+
+def write_line_names(conn: psycopg.Connection[Any], line_ids: Sequence[int] | None = None) -> int:
+    """Write the names of the lines in `line_ids`, or of all lines.
+
+    They come from core.markets and core.market_outcomes. Lines whose market is not in core.markets get no
+    row. Returns the number of inserted or changed rows. The caller commits.
     """
     return conn.execute(WRITE_SQL, {"line_ids": None if line_ids is None else list(line_ids)}).rowcount
 
 
 def rename_lines(conn: psycopg.Connection[Any]) -> int:
-    """Write the names of all lines after a change of the vocabulary.
+    """Update the names of all lines after a change of the vocabulary.
 
-    Returns the number of changed rows. No line can be created until the caller's transaction ends. Otherwise a new line
-    could keep the former names.
+    Returns the number of inserted or changed rows. Locks ops.market_lines until the caller's transaction ends: a line
+    created before the commit would get the old names and keep them. Call it last in a transaction: a cycle may wait for
+    this lock while it holds others.
     """
     conn.execute("lock table ops.market_lines in share mode")
     return write_line_names(conn)

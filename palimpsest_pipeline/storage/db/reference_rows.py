@@ -15,7 +15,7 @@ from psycopg import sql
 from palimpsest_pipeline.domain.errors import PalimpsestError
 
 from .copy_frames import copy_to_temp_table, quote_identifier
-from .line_names import rename_lines
+from .line_names import has_unnamed_lines, rename_lines
 
 
 class ReferenceConflictError(PalimpsestError, ValueError):
@@ -52,15 +52,16 @@ TABLE_KINDS: Final = {
 def write_reference_rows(conn: psycopg.Connection, reference: ReferenceRows) -> dict[str, int]:
     """Insert or correct the rows and return the number of changed rows per table.
 
-    Stored rows that the frame lacks stay. Names of lines follow the vocabulary (`line_names`). Raises
-    ReferenceConflictError when a market id or an outcome ordinal would change its meaning.
+    Stored rows that the frame lacks stay. When markets or outcomes change, the names of lines are updated too
+    (`line_names`). The schema must be the newest. Raises ReferenceConflictError when a market id or an outcome ordinal
+    would change its meaning.
     """
     changed = {}
     for entry in fields(reference):
         frame: pl.DataFrame | None = getattr(reference, entry.name)
         if frame is not None:
             changed[entry.name] = _upsert_rows(conn, TABLE_KINDS[entry.name], frame)
-    if changed.get("markets") or changed.get("outcomes"):
+    if changed.get("markets") or changed.get("outcomes") or has_unnamed_lines(conn):
         rename_lines(conn)
     return changed
 

@@ -88,7 +88,7 @@ def _read_grouped_rows(
         table=quote_identifier(table), columns=_join_names("{}", list(group_schema))
     )
     groups = read_frame(conn, query.as_string(conn), {"sr_ids": list(sr_ids)}, {**group_schema, "line_id": pl.String()})
-    # The text is replaced before the rows are repeated: Polars would copy it for each of its lines.
+    # The column of texts is split in place: `explode` would copy a column of texts that stays once for each line.
     rows = groups.with_columns(pl.col("line_id").str.split(";")).explode("line_id")
     return rows.with_columns(pl.col("line_id").cast(schema["line_id"])).select(list(schema))
 

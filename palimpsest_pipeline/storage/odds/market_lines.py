@@ -62,9 +62,10 @@ class LineCache:
 def number_lines(conn: psycopg.Connection[Any], frame: pl.DataFrame, cache: LineCache | None = None) -> pl.DataFrame:
     """Replace the columns of LINE_KEY_SCHEMA by `line_id` (Int32), with rows in the same order.
 
-    New lines get new numbers and names. These are written on a separate connection and committed at once, because two
-    long transactions that create the same lines would wait for each other. They are also read on that connection,
-    because a transaction with a fixed snapshot would not see them. `cache` keeps the lines for the next call.
+    New lines get numbers, and their names are stored with them. Both are written on a separate connection and committed
+    at once, because two long transactions that create the same lines would wait for each other. They are also read on
+    that connection, because a transaction with a fixed snapshot would not see them. `cache` keeps the lines for the
+    next call.
     """
     cache = cache or LineCache()
     keys = frame.select(pl.col(name).cast(kind) for name, kind in LINE_KEY_SCHEMA.items()).unique()

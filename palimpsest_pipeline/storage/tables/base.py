@@ -21,6 +21,7 @@ Text = Annotated[str, mapped_column(sa.Text)]
 TextArray = Annotated[list[str], mapped_column(pg.ARRAY(sa.Text))]
 BigIntArray = Annotated[list[int], mapped_column(pg.ARRAY(sa.BigInteger))]
 IntArray = Annotated[list[int], mapped_column(pg.ARRAY(sa.Integer))]
+SmallIntArray = Annotated[list[int], mapped_column(pg.ARRAY(sa.SmallInteger))]
 Json = Annotated[dict[str, Any], mapped_column(pg.JSONB)]
 
 PLATFORM: Final = sa.String(24)

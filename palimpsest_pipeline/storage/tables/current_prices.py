@@ -25,7 +25,21 @@ from palimpsest_pipeline.domain.enums import (
     PriceLeadType,
 )
 
-from .base import PLATFORM, Base, BigInt, Instant, IntArray, Odds, SmallInt, Text, column, key, native_enum, text_enum
+from .base import (
+    PLATFORM,
+    Base,
+    BigInt,
+    Instant,
+    IntArray,
+    Odds,
+    SmallInt,
+    SmallIntArray,
+    Text,
+    column,
+    key,
+    native_enum,
+    text_enum,
+)
 from .core import MARKET_STATE
 from .lifecycle import COMPUTED, KICKOFF_DATE, VERSION
 
@@ -181,10 +195,9 @@ class PriceComparison(Base):
         "the outcome cannot be backed on home.",
         type_=pg.ARRAY(PLATFORM_LABEL),
     )
-    rank_home: Mapped[list[int] | None] = column(
+    rank_home: Mapped[SmallIntArray | None] = column(
         "Rank of home by outcome: 1 + the number of comparable competitors with a better price; null when home is "
-        "comparable with none.",
-        type_=pg.ARRAY(sa.SmallInteger),
+        "comparable with none."
     )
 
 

@@ -3,12 +3,25 @@
 from datetime import date
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.orm import Mapped
 
 from palimpsest_pipeline.domain.enums import FailureClass, Platform, RunStatus, Scope, Severity, Trigger
 
-from .base import PLATFORM, Base, BigInt, BigIntArray, Instant, Json, SmallInt, Text, TextArray, column, key, text_enum
+from .base import (
+    PLATFORM,
+    Base,
+    BigInt,
+    BigIntArray,
+    Instant,
+    Json,
+    SmallInt,
+    SmallIntArray,
+    Text,
+    TextArray,
+    column,
+    key,
+    text_enum,
+)
 
 
 class PlatformRow(Base):
@@ -252,25 +265,23 @@ class LineNames(Base):
         sa.Index(None, "market_key"),
         {
             "schema": "ops",
-            "comment": "Names of each line and of its outcomes, copied from the vocabulary. Views join this table in "
-            "place of ops.market_lines, core.markets and core.market_outcomes, because planning these joins takes "
-            "Postgres longer than running a small query.",
+            "comment": "Names of each line's market and outcomes, copied from the vocabulary. Views join this one "
+            "table instead of ops.market_lines, core.markets and core.market_outcomes: for a small query, Postgres "
+            "takes longer to plan the three joins than to run it.",
         },
     )
 
     line_id: Mapped[int] = key("Line, which is a market with one specifier: ops.market_lines.")
-    winners_k: Mapped[SmallInt | None] = column("Outcomes of the market that win; null when unknown.")
+    winners_k: Mapped[SmallInt | None] = column("Number of outcomes of the market that win; null when unknown.")
     market_key: Mapped[Text] = column("Market of the vocabulary.")
     market: Mapped[Text] = column("Its display name.")
     specifier: Mapped[Text] = column("Canonical specifier, e.g. total=2.5; '' when the market has none.")
     outcome_keys: Mapped[TextArray] = column(
-        "Outcomes of the line, by their position in price arrays; one where the line is a single outcome, none if the "
-        "vocabulary does not have it."
+        "Keys of the outcomes, in the order of price arrays. A line of a single outcome has one, or none if the "
+        "vocabulary does not list it."
     )
     outcomes: Mapped[TextArray] = column("Display names of the outcomes, in the same order.")
-    outcome_orders: Mapped[list[int]] = column(
-        "Positions of the outcomes in the vocabulary, in the same order.", type_=pg.ARRAY(sa.SmallInteger)
-    )
+    outcome_orders: Mapped[SmallIntArray] = column("Ordinals of the outcomes in the vocabulary, in the same order.")
 
 
 class StorageSample(Base):

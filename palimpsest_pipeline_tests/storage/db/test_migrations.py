@@ -24,6 +24,7 @@ from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.db import migrate, reference_rows
 from palimpsest_pipeline.storage.db.connection import Database, DatabaseUrlError, normalise_url
 from palimpsest_pipeline.storage.db.copy_frames import copy_rows
+from palimpsest_pipeline.storage.db.line_names import write_line_names
 from palimpsest_pipeline.storage.db.locks import AdvisoryLock
 from palimpsest_pipeline.storage.db.revisions import build_alembic_config
 from palimpsest_pipeline.storage.ledger import alerts, check_verdicts, cycle_ledger
@@ -1060,3 +1061,32 @@ def test_undelivered_messages_of_removed_rules_are_cancelled_and_a_downgrade_sen
         conn.execute("update ops.push_outbox set state = 'cancelled'")
     migrate.upgrade(database_url)
     assert migrate.find_drift(database_url) == []
+
+
+LINES = """
+    insert into core.markets (market_id, market_key, sport, period, family, name, line_kind, fair_sum)
+        values (1, 'match_result', 'football', 'ft', 'result', 'Match result', 'none', '1'),
+            (3, 'first_scorer', 'football', 'ft', 'player', 'First scorer', 'none', null);
+    insert into core.market_outcomes (market_id, ordinal, outcome_key, name)
+        values (1, 1, '1', 'Home'), (1, 2, 'x', 'Draw'), (1, 3, '2', 'Away'), (3, 1, 'none', 'No goal');
+    insert into ops.market_lines (market_id, specifier, outcome)
+        values (1, '', ''), (2, 'total=2.5', ''), (3, '', 'none'), (3, '', 'Salah');
+"""
+
+
+def test_lines_that_are_there_get_names(at_revision: AtRevision) -> None:
+    database_url = at_revision("0034")
+    with Database(database_url).connect() as conn:
+        conn.execute(LINES)
+    for _ in range(2):
+        migrate.upgrade(database_url)
+        assert migrate.find_drift(database_url) == []
+        with Database(database_url).connect() as conn:
+            query = "select line_id, market, winners_k, outcome_keys, outcomes, outcome_orders from ops.line_names"
+            assert conn.execute(query).fetchall() == [
+                (1, "Match result", 1, ["1", "x", "2"], ["Home", "Draw", "Away"], [1, 2, 3]),
+                (3, "First scorer", None, ["none"], ["No goal"], [1]),
+                (4, "First scorer", None, [], [], []),
+            ]
+            assert write_line_names(conn) == 0
+        migrate.downgrade(database_url, "0034")

@@ -1,19 +1,25 @@
 """Numbers of markets on a line: given once, the same for everybody, and never taken back."""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import polars as pl
 import psycopg
 import pytest
 
 from palimpsest_pipeline.storage.db.connection import Database
+from palimpsest_pipeline.storage.db.copy_frames import read_frame
 from palimpsest_pipeline.storage.db.locks import open_snapshot
 from palimpsest_pipeline.storage.db.reference_rows import ReferenceRows, write_reference_rows
+from palimpsest_pipeline.storage.marts.cycle_marts import get_frame_schema
 from palimpsest_pipeline.storage.odds import market_lines
 
 from ..table_rows import insert
 
+WAITING = """
+select from pg_locks where not granted and relation = 'ops.market_lines'::regclass
+    and database = (select oid from pg_database where datname = current_database())
+"""
 HARD = 'O\'Neil, "Al" {x} \\ NULL, é'
 
 
@@ -79,7 +85,7 @@ def test_long_transactions_that_need_each_others_new_lines_do_not_wait_for_each_
 
 @pytest.fixture
 def vocabulary(migrated_database_url: str) -> None:
-    """Market 1 has three outcomes, market 3 has one and open ones beside it."""
+    """Market 1 has three outcomes. Market 3 has one listed outcome and open outcomes. There is no market 2."""
     with Database(migrated_database_url).connect() as conn:
         for market_id, key, k, outcomes in ((1, "match_result", "1", "1x2"), (3, "first_scorer", None, ("none",))):
             insert(
@@ -90,6 +96,10 @@ def vocabulary(migrated_database_url: str) -> None:
                 for n, o in enumerate(outcomes, 1)
             ]
             insert(conn, "core.market_outcomes", *rows)
+
+
+def read_markets(conn: psycopg.Connection) -> pl.DataFrame:
+    return read_frame(conn, "select * from core.markets order by market_id", None, get_frame_schema("core.markets"))
 
 
 def read_names(conn: psycopg.Connection) -> list[tuple[object, ...]]:
@@ -117,6 +127,38 @@ def test_the_names_of_lines_follow_the_vocabulary(history_conn: psycopg.Connecti
         ("FIRST_SCORER", "", None, ["Salah"], ["M. Salah"], [2]),
         ("FIRST_SCORER", "", None, ["none"], ["No goal"], [1]),
     ]
+    renamed = read_markets(history_conn).with_columns(name=pl.lit("1X2"), fair_sum=pl.lit("overlap(x)"))
+    write_reference_rows(history_conn, ReferenceRows(markets=renamed.filter(pl.col("market_id") == 1)))
+    assert read_names(history_conn)[0] == ("1X2", "", None, ["1", "x", "2"], ["1", "X", "2"], [1, 2, 3])
+
+
+@pytest.mark.usefixtures("vocabulary")
+def test_a_line_gets_names_when_its_market_comes_into_the_vocabulary(history_conn: psycopg.Connection) -> None:
+    market_lines.number_lines(history_conn, keys((2, "total=2.5", "")))
+    assert read_names(history_conn) == []
+    new = {"market_id": 2, "market_key": "total_goals", "name": "Total goals", "fair_sum": "1"}
+    markets = read_markets(history_conn).head(1).with_columns(**{name: pl.lit(value) for name, value in new.items()})
+    write_reference_rows(history_conn, ReferenceRows(markets=markets.cast({"market_id": pl.Int16})))
+    assert read_names(history_conn) == [("Total goals", "total=2.5", 1, [], [], [])]
+
+
+@pytest.mark.usefixtures("vocabulary")
+def test_lines_of_an_older_version_get_their_names_from_the_next_command(history_conn: psycopg.Connection) -> None:
+    history_conn.execute("insert into ops.market_lines (market_id, specifier, outcome) values (1, '', '')")
+    write_reference_rows(history_conn, ReferenceRows(markets=read_markets(history_conn)))
+    assert read_names(history_conn) == [("MATCH_RESULT", "", 1, ["1", "x", "2"], ["1", "X", "2"], [1, 2, 3])]
+
+
+@pytest.mark.usefixtures("vocabulary")
+def test_an_unchanged_vocabulary_waits_for_nobody_who_creates_lines(
+    history_conn: psycopg.Connection, migrated_database_url: str
+) -> None:
+    with Database(migrated_database_url).connect() as other:
+        other.execute("insert into ops.market_lines (market_id, specifier, outcome) values (1, '', '')")
+        history_conn.execute("set lock_timeout = '1s'")
+        unchanged = ReferenceRows(markets=read_markets(history_conn))
+        assert write_reference_rows(history_conn, unchanged) == {"markets": 0}
+        other.rollback()
 
 
 @pytest.mark.usefixtures("vocabulary")
@@ -127,10 +169,9 @@ def test_a_line_that_is_created_while_the_vocabulary_changes_gets_the_new_names(
     write_reference_rows(history_conn, ReferenceRows(outcomes=new))
     with ThreadPoolExecutor(1) as pool, Database(migrated_database_url).connect() as other:
         numbered = pool.submit(market_lines.number_lines, other, keys((1, "", "")))
-        waiting = "select from pg_locks where not granted and relation = 'ops.market_lines'::regclass"
         with Database(migrated_database_url).connect(autocommit=True) as watcher:
-            while not watcher.execute(waiting.encode()).rowcount and not numbered.done():
-                pass
+            while not watcher.execute(WAITING).rowcount and not numbered.done():
+                wait([numbered], timeout=0.01)
         history_conn.commit()
         assert numbered.result().height == 1
     assert read_names(history_conn) == [("MATCH_RESULT", "", 1, ["1", "x", "2"], ["Home", "X", "2"], [1, 2, 3])]

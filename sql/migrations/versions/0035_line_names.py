@@ -1,4 +1,4 @@
-"""Names of each line and of its outcomes in one table, which the views join in place of three."""
+"""Names of each line's market and outcomes in one table, which the views join instead of three."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -41,7 +41,7 @@ def upgrade() -> None:
             "winners_k",
             sa.SmallInteger(),
             nullable=True,
-            comment="Outcomes of the market that win; null when unknown.",
+            comment="Number of outcomes of the market that win; null when unknown.",
         ),
         sa.Column("market_key", sa.Text(), nullable=False, comment="Market of the vocabulary."),
         sa.Column("market", sa.Text(), nullable=False, comment="Its display name."),
@@ -55,8 +55,8 @@ def upgrade() -> None:
             "outcome_keys",
             pg.ARRAY(sa.Text()),
             nullable=False,
-            comment="Outcomes of the line, by their position in price arrays; one where the line is a single outcome, "
-            "none if the vocabulary does not have it.",
+            comment="Keys of the outcomes, in the order of price arrays. A line of a single outcome has one, or none if "
+            "the vocabulary does not list it.",
         ),
         sa.Column(
             "outcomes",
@@ -68,16 +68,18 @@ def upgrade() -> None:
             "outcome_orders",
             pg.ARRAY(sa.SmallInteger()),
             nullable=False,
-            comment="Positions of the outcomes in the vocabulary, in the same order.",
+            comment="Ordinals of the outcomes in the vocabulary, in the same order.",
         ),
         sa.PrimaryKeyConstraint("line_id", name=op.f("pk_line_names")),
         schema="ops",
-        comment="Names of each line and of its outcomes, copied from the vocabulary. Views join this table in place "
-        "of ops.market_lines, core.markets and core.market_outcomes, because planning these joins takes Postgres "
-        "longer than running a small query.",
+        comment="Names of each line's market and outcomes, copied from the vocabulary. Views join this one table "
+        "instead of ops.market_lines, core.markets and core.market_outcomes: for a small query, Postgres takes longer "
+        "to plan the three joins than to run it.",
     )
     op.create_index(op.f("ix_line_names_market_key"), "line_names", ["market_key"], schema="ops")
+    op.execute("lock table ops.market_lines in share mode")  # a process of an older version may create lines
     op.execute(FILL_SQL)
+    op.execute("analyze ops.line_names")
 
 
 def downgrade() -> None:
