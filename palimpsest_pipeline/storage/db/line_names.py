@@ -54,8 +54,8 @@ def has_unnamed_lines(conn: psycopg.Connection[Any]) -> bool:
 def write_line_names(conn: psycopg.Connection[Any], line_ids: Sequence[int] | None = None) -> int:
     """Write the names of the lines in `line_ids`, or of all lines.
 
-    They come from core.markets and core.market_outcomes. Lines whose market is not in core.markets get no
-    row. Returns the number of inserted or changed rows. The caller commits.
+    They come from core.markets and core.market_outcomes. Lines whose market is not in core.markets get no row. Returns
+    the number of inserted or changed rows. The caller commits.
     """
     return conn.execute(WRITE_SQL, {"line_ids": None if line_ids is None else list(line_ids)}).rowcount
 
