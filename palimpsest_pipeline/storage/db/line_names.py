@@ -35,8 +35,6 @@ where (n.winners_k, n.market_key, n.market, n.specifier, n.outcome_keys, n.outco
     (excluded.winners_k, excluded.market_key, excluded.market, excluded.specifier, excluded.outcome_keys,
         excluded.outcomes, excluded.outcome_orders)
 """
-
-
 UNNAMED_SQL: Final = """
 select exists (
     select from ops.market_lines l join core.markets m using (market_id)
@@ -60,12 +58,11 @@ def write_line_names(conn: psycopg.Connection[Any], line_ids: Sequence[int] | No
     return conn.execute(WRITE_SQL, {"line_ids": None if line_ids is None else list(line_ids)}).rowcount
 
 
-def rename_lines(conn: psycopg.Connection[Any]) -> int:
+def rename_lines(conn: psycopg.Connection[Any]) -> None:
     """Update the names of all lines after a change of the vocabulary.
 
-    Returns the number of inserted or changed rows. Locks ops.market_lines until the caller's transaction ends: a line
-    created before the commit would get the old names and keep them. Call it last in a transaction: a cycle may wait for
-    this lock while it holds others.
+    Locks ops.market_lines until the caller's transaction ends: a line created before the commit would get the old names
+    and keep them. Call it last in a transaction: a cycle may wait for this lock while it holds others.
     """
     conn.execute("lock table ops.market_lines in share mode")
-    return write_line_names(conn)
+    write_line_names(conn)
