@@ -19,19 +19,29 @@ select
     c.answered_at as last_confirmed_at,
     c.as_of
 from (
+    -- Home's margins are grouped before the join with the home platform: Postgres then joins fewer rows.
     select
-        n.sr_id,
-        l.market_key,
-        min(l.market) as market,
-        l.specifier,
+        m.sr_id,
+        m.market_key,
+        m.market,
+        m.specifier,
         h.home_platform as platform,
         true as is_home,
-        max(n.home_margin) as margin,
-        bool_or(n.home_state = 'offered') as can_be_backed
-    from mart.price_comparison n
-    join mart.compared_listing h using (sr_id, platform)
-    join ops.line_names l using (line_id)
-    group by n.sr_id, l.market_key, l.specifier, h.home_platform
+        m.margin,
+        m.can_be_backed
+    from (
+        select
+            n.sr_id,
+            l.market_key,
+            min(l.market) as market,
+            l.specifier,
+            max(n.home_margin) as margin,
+            bool_or(n.home_state = 'offered') as can_be_backed
+        from mart.price_comparison n
+        join ops.line_names l using (line_id)
+        group by n.sr_id, l.market_key, l.specifier
+    ) m
+    join (select distinct sr_id, home_platform from mart.compared_listing) h using (sr_id)
     union all
     select
         n.sr_id,
