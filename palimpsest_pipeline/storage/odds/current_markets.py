@@ -167,7 +167,8 @@ where h.listing_id is null
 
 
 # Only listings whose last answer belongs to one of the cycles are compared. The compared rows begin at the first answer
-# of these cycles, or at the start of the UTC day if a new day began after it.
+# of these cycles. If the listing's last answer is on a later UTC day, they begin at the first answer of that day. The
+# query compares one listing at a time: Postgres then sorts the rows of each listing in memory, not on disk.
 CHECK_CYCLES_SQL: Final = """
 with touched as (
     select listing_id, min(observed_at) as since from core.captures
@@ -185,27 +186,28 @@ with touched as (
         order by observed_at limit 1
     ) d
     where newest.cycle_id = any(%(cycles)s::bigint[])
-), said as (
-    select distinct on (m.listing_id, m.line_id) m.*
-    from bounded b
-    cross join lateral (select * from core.market_changes where listing_id = b.listing_id and observed_at >= b.since) m
-    order by m.listing_id, m.line_id, m.observed_at desc
-), held as (
-    select c.*, b.whole, b.since from bounded b join core.current_markets c using (listing_id)
-    where b.whole or c.changed_at >= b.since
-), compared as (
-    select s.listing_id is not null as is_said, h.listing_id is null
+)
+select count(*) as n_listings, coalesce(sum(c.n_markets), 0)::bigint as n_markets,
+    coalesce(sum(c.n_wrong), 0)::bigint as violations
+from bounded b
+cross join lateral (
+    select count(s.line_id) as n_markets, count(*) filter (where
+        h.line_id is null
         or h.state_since > h.changed_at
-        or (s.listing_id is null and (not h.whole or h.state <> 'withdrawn' or h.changed_at > h.since))
-        or (s.listing_id is not null and (
+        or (s.line_id is null and (not b.whole or h.state <> 'withdrawn' or h.changed_at > b.since))
+        or (s.line_id is not null and (
             (s.state, s.off_mask, s.odds_milli) is distinct from (h.state, h.off_mask, h.odds_milli)
             or h.changed_at > s.observed_at
-            or (not s.keyframe and h.changed_at <> s.observed_at))) as is_wrong
-    from said s full join held h on (s.listing_id, s.line_id) = (h.listing_id, h.line_id)
-)
-select (select count(*) from bounded) as n_listings, count(*) filter (where is_said) as n_markets,
-    count(*) filter (where is_wrong) as violations
-from compared
+            or (not s.keyframe and h.changed_at <> s.observed_at)))) as n_wrong
+    from (
+        select distinct on (line_id) * from core.market_changes
+        where listing_id = b.listing_id and observed_at >= b.since
+        order by line_id, observed_at desc
+    ) s
+    full join (
+        select * from core.current_markets where listing_id = b.listing_id and (b.whole or changed_at >= b.since)
+    ) h using (line_id)
+) c
 """
 
 
