@@ -92,27 +92,40 @@ CURRENT_PRICES_SCHEMA: Final[Schema] = {
 `changed_at` is the start of the present prices, `state_since` the start of the present state, and `last_confirmed_at`
 the last look.
 """
+# Each pair of a listing and a line is looked up by the primary key of core.current_markets. `materialized` and
+# `offset 0` fix this order. Without them Postgres may read all markets of all listings.
 CURRENT_PRICES_SQL: Final = """
-    select e.fixture_sr_id as sr_id, k.market_key, n.specifier, e.platform, o.outcome_key,
+    with listings as materialized (
+        select e.listing_id, e.fixture_sr_id as sr_id, e.platform, e.deleted_at, a.observed_at
+        from core.event_listings e
+        cross join lateral (select max(observed_at) as observed_at from core.captures
+            where listing_id = e.listing_id) a
+        where e.fixture_sr_id = any(%(sr_ids)s) and e.is_primary and a.observed_at is not null
+    ), lines as materialized (
+        select line_id, market_id, market_key, specifier
+        from ops.market_lines
+        join core.markets using (market_id)
+        where market_key = %(market)s and outcome = ''
+    )
+    select l.sr_id, n.market_key, n.specifier, l.platform, o.outcome_key,
         case
-            when c.state = 'offered' and e.deleted_at is null
+            when c.state = 'offered' and l.deleted_at is null
                 and (coalesce(c.off_mask, 0) >> (o.ordinal - 1)::integer) & 1 = 0
                 and c.odds_milli[o.ordinal] > 1000
             then c.odds_milli[o.ordinal]
         end as odds_milli,
         c.changed_at,
-        case when e.deleted_at is null then c.state::text else 'event_dropped' end as state,
-        coalesce(e.deleted_at, c.state_since) as state_since,
-        greatest(a.observed_at, e.deleted_at) as last_confirmed_at
-    from core.event_listings e
-    join core.current_markets c using (listing_id)
-    join ops.market_lines n using (line_id)
-    join core.markets k using (market_id)
-    join core.market_outcomes o using (market_id)
-    cross join lateral (select max(x.observed_at) as observed_at from core.captures x
-        where x.listing_id = e.listing_id) a
-    where e.fixture_sr_id = any(%(sr_ids)s) and e.is_primary and k.market_key = %(market)s and n.outcome = ''
-        and a.observed_at is not null
+        case when l.deleted_at is null then c.state::text else 'event_dropped' end as state,
+        coalesce(l.deleted_at, c.state_since) as state_since,
+        greatest(l.observed_at, l.deleted_at) as last_confirmed_at
+    from listings l
+    cross join lines n
+    cross join lateral (
+        select m.*, n.market_id from core.current_markets m
+        where (m.listing_id, m.line_id) = (l.listing_id, n.line_id)
+        offset 0
+    ) c
+    join core.market_outcomes o on o.market_id = c.market_id
 """
 MARKET_NAMES_SCHEMA: Final[Schema] = {
     "market_key": pl.String,
