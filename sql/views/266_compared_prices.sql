@@ -70,7 +70,7 @@ comment on column palimpsest.compared_prices.sr_id is 'SportRadar id.';
 comment on column palimpsest.compared_prices.market_key is 'Market of the vocabulary.';
 comment on column palimpsest.compared_prices.market is 'Its display name.';
 comment on column palimpsest.compared_prices.specifier is 'Canonical specifier; '''' when the market has none.';
-comment on column palimpsest.compared_prices.outcome_key is 'Outcome of the vocabulary.';
+comment on column palimpsest.compared_prices.outcome_key is 'Outcome of the vocabulary. The view has no rows for open outcomes, such as players.';
 comment on column palimpsest.compared_prices.outcome is 'Its display name.';
 comment on column palimpsest.compared_prices.outcome_order is 'Its position in the vocabulary, for sorting.';
 comment on column palimpsest.compared_prices.home_platform is 'Home platform for which it was computed.';

@@ -39,7 +39,7 @@ comment on column palimpsest.fair_prices.kickoff is 'Effective kickoff.';
 comment on column palimpsest.fair_prices.market_key is 'Market of the vocabulary.';
 comment on column palimpsest.fair_prices.market is 'Its display name.';
 comment on column palimpsest.fair_prices.specifier is 'Canonical specifier; '''' when the market has none.';
-comment on column palimpsest.fair_prices.outcome_key is 'Outcome of the vocabulary, or the outcome''s own name where a market has open outcomes.';
+comment on column palimpsest.fair_prices.outcome_key is 'Outcome of the vocabulary. The view has no rows for open outcomes, such as players.';
 comment on column palimpsest.fair_prices.outcome is 'Its display name.';
 comment on column palimpsest.fair_prices.outcome_order is 'Its position in the vocabulary, for sorting.';
 comment on column palimpsest.fair_prices.home_platform is 'Home platform for which it was computed.';

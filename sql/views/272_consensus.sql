@@ -76,7 +76,7 @@ comment on column palimpsest.consensus.kickoff is 'Effective kickoff.';
 comment on column palimpsest.consensus.market_key is 'Market of the vocabulary.';
 comment on column palimpsest.consensus.market is 'Its display name.';
 comment on column palimpsest.consensus.specifier is 'Canonical specifier; '''' when the market has none.';
-comment on column palimpsest.consensus.outcome_key is 'Outcome of the vocabulary, or the outcome''s own name where a market has open outcomes.';
+comment on column palimpsest.consensus.outcome_key is 'Outcome of the vocabulary. The view has no rows for open outcomes, such as players.';
 comment on column palimpsest.consensus.outcome is 'Its display name.';
 comment on column palimpsest.consensus.outcome_order is 'Its position in the vocabulary, for sorting.';
 comment on column palimpsest.consensus.home_platform is 'Home platform for which it was computed.';

@@ -21,7 +21,7 @@ comment on view palimpsest.best_price_platforms is 'The prices behind best_price
 comment on column palimpsest.best_price_platforms.sr_id is 'SportRadar id.';
 comment on column palimpsest.best_price_platforms.market_key is 'Market of the vocabulary.';
 comment on column palimpsest.best_price_platforms.specifier is 'Canonical specifier; '''' when the market has none.';
-comment on column palimpsest.best_price_platforms.outcome_key is 'Outcome of the vocabulary, or the outcome''s own name where a market has open outcomes.';
+comment on column palimpsest.best_price_platforms.outcome_key is 'Outcome of the vocabulary. The view has no rows for open outcomes, such as players.';
 comment on column palimpsest.best_price_platforms.platform is 'Platform, home or a competitor.';
 comment on column palimpsest.best_price_platforms.odds is 'Decimal odds.';
 comment on column palimpsest.best_price_platforms.is_best is 'True when its odds are best_odds of best_prices. A price above them does not count: its answer is too far in time from another platform''s.';
