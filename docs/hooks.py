@@ -1,15 +1,14 @@
-"""Fills the reference pages from the code while MkDocs builds them, so that they cannot differ from it.
+"""Generates parts of the reference pages from the code.
 
-A page names its generated part with a comment, such as `<!-- generated: settings -->`. The text before the comment also
-makes sense to a reader who opens the file without building the site.
+A page names its generated part with a comment, such as `<!-- generated: modules -->`. MkDocs fills it while it builds
+the site. Pages that people also read without the site hold their generated part themselves, below the comment:
+`uv run pytest --update-snapshots` writes it.
 """
 
 import ast
 import json
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,8 @@ from unittest.mock import patch
 import msgspec
 import yaml
 from pydantic import SecretStr
+from typer.cli import app as typer_app
+from typer.testing import CliRunner
 
 from palimpsest_pipeline.board.prometheus_metrics import METRIC_ERRORS, METRICS
 from palimpsest_pipeline.platforms.packs import load_packs
@@ -29,13 +30,14 @@ MARKER = re.compile(r"<!-- generated: (\w+) -->")
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Return the page's text with each generated part in the place of its comment. MkDocs calls it for every page."""
-    return MARKER.sub(lambda match: GENERATORS[match[1]](), markdown)
+    return MARKER.sub(lambda match: GENERATORS[match[1]]() if match[1] in GENERATORS else "", markdown)
 
 
 def render_commands() -> str:
     """Return one section per command, as Typer writes them, without the title."""
-    words = [sys.executable, "-m", "typer", "palimpsest_pipeline.cli.__main__", "utils", "docs", "--name", "palimpsest"]
-    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout.partition("\n")[2]
+    words = ["palimpsest_pipeline.cli.__main__", "utils", "docs", "--name", "palimpsest"]
+    text = CliRunner().invoke(typer_app, words).stdout.partition("\n")[2]
+    return text.replace("&#x27;", "'").replace("&quot;", '"').strip()
 
 
 def render_settings() -> str:
@@ -114,12 +116,15 @@ def _list_constants(module: ast.Module) -> Iterator[str]:
                 yield name.id
 
 
-GENERATORS: dict[str, Callable[[], str]] = {
+COMMITTED_PARTS: dict[str, Callable[[], str]] = {
     "commands": render_commands,
     "settings": render_settings,
+    "queries": render_queries,
+}
+"""The parts that the pages in the repository hold."""
+GENERATORS: dict[str, Callable[[], str]] = {
     "dictionary": render_dictionary,
     "vocabulary": render_vocabulary,
-    "queries": render_queries,
     "metrics": render_metrics,
     "alert_rules": render_alert_rules,
     "modules": render_modules,
@@ -140,11 +145,7 @@ def _platform_rows() -> Iterator[tuple[str, str, str]]:
     for name, field in PlatformSettings.model_fields.items():
         if name != "params":
             default = "the pack's" if name in pack_settings else _cell(_default(field.default))
-            yield (
-                f"`{ENV_PREFIX}PLATFORM__<KEY>__{name.upper()}`".replace("<", "&lt;"),
-                default,
-                _cell(field.description),
-            )
+            yield f"`{ENV_PREFIX}PLATFORM__<KEY>__{name.upper()}`", default, _cell(field.description)
 
 
 def _pack_rows() -> Iterator[tuple[str, ...]]:

@@ -17,6 +17,7 @@ pytest_plugins = [
     "palimpsest_pipeline_tests.fixtures.pipeline",
     "palimpsest_pipeline_tests.fixtures.commands",
     "palimpsest_pipeline_tests.fixtures.in_process",
+    "palimpsest_pipeline_tests.fixtures.snapshots",
 ]
 
 # Where no bytecode may be written, as in many containers, each process that a test starts compiles all that it imports:
@@ -37,6 +38,10 @@ os.environ.setdefault("PALIMPSEST_FIRST_DAY", "2025-01-01")
 # Cores are shared with other tests: how long an example takes says nothing of what is tested.
 settings.register_profile("tests", deadline=None, max_examples=count_examples(100))
 settings.load_profile("tests")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-snapshots", action="store_true", help="write the recorded texts anew")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

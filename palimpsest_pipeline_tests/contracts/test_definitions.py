@@ -82,11 +82,8 @@ def test_dagster_would_serve_it():
     dg.Definitions.validate_loadable(defs)
 
 
-def test_the_graph_is_the_one_in_the_snapshot(specs):
-    found = json.dumps(graph(specs), indent=2, sort_keys=True) + "\n"
-    assert found == SNAPSHOT.read_text(), (
-        f"the graph changed; if that is meant, write the new one to {SNAPSHOT.name}:\n{found}"
-    )
+def test_the_graph_is_the_one_in_the_snapshot(specs, snapshot):
+    snapshot(SNAPSHOT, json.dumps(graph(specs), indent=2, sort_keys=True) + "\n")
 
 
 def test_every_asset_is_described_owned_grouped_and_tagged(specs):

@@ -33,360 +33,11 @@ from palimpsest_pipeline.storage.marts.dictionary.entries import VIEW_KEY_PATTER
 from palimpsest_pipeline_tests.fixtures.landed import land_cycle
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines, run_here
 from palimpsest_pipeline_tests.fixtures.postgres import create_database, drop_database
+from palimpsest_pipeline_tests.fixtures.snapshots import Snapshot
 
 QUERIES: Final = {file.stem: file.read_text() for file in sorted((sql_dir() / "queries").glob("*.sql"))}
-COLUMNS: Final = {
-    "arbitrage_now": [
-        "profit",
-        "kickoff",
-        "home_team",
-        "away_team",
-        "market",
-        "specifier",
-        "outcomes",
-        "platforms",
-        "odds",
-        "age_s",
-        "skew_s",
-    ],
-    "best_prices_of_the_next_fixture": [
-        *("home_team", "away_team", "kickoff", "outcome", "home_platform", "home_odds", "platform", "platform_odds"),
-        *("comparable", "best_platform", "best_odds", "as_of"),
-    ],
-    "closing_line_value_by_tournament": [
-        *("tournament", "country", "close_platform", "n_fixtures", "n_prices", "mean_clv", "mean_clv_power"),
-    ],
-    "coverage_now": [
-        "platform",
-        "total",
-        "matched",
-        "home_only",
-        "competitor_only",
-        "undetermined",
-        "match_rate",
-        "evidence",
-    ],
-    "dearest_markets_now": ["market_key", "market", "n_compared", "home_margin", "platform_margin", "mean_difference"],
-    "events_by_search": [
-        *("id", "availability", "kickoff", "home_team", "away_team", "tournament", "country", "platforms"),
-        *("tournament_total", "tournament_matched"),
-    ],
-    "gaps_by_competitor": [
-        *(
-            "platform",
-            "country",
-            "tournament",
-            "n_fixtures",
-            "n_home_missing_main",
-            "n_home_missing",
-            "n_home_suspended_only",
-        ),
-        *("n_platform_missing_main", "next_kickoff"),
-    ],
-    "gaps_towards_kickoff": [
-        "platform",
-        "hours_before",
-        "n_fixtures",
-        "mean_both",
-        "mean_home_missing",
-        "mean_platform_missing",
-    ],
-    "history_of_the_next_fixture": [
-        "observed_at",
-        "platform",
-        "outcome",
-        "odds",
-        "previous_odds",
-        "change_rel",
-        "state",
-        "is_active",
-    ],
-    "home_prices_by_tournament": [
-        *(
-            "tournament",
-            "country",
-            "n_fixtures",
-            "n_prices",
-            "share_best",
-            "share_tied",
-            "share_beaten",
-            "mean_below_best",
-        ),
-    ],
-    "home_against_the_consensus": [
-        *("kickoff", "tournament", "home_team", "away_team", "outcome", "home_odds", "median_odds", "best_odds"),
-        *("n_platforms", "home_to_median", "home_minus_power", "value_to_bettor"),
-    ],
-    "how_old_are_our_prices": ["platform", "kicks_off", "n_fixtures", "youngest", "oldest"],
-    "largest_moves_to_close": [
-        *(
-            "kickoff",
-            "home_team",
-            "away_team",
-            "platform",
-            "outcome_key",
-            "open_odds",
-            "close_odds",
-            "move_rel",
-            "n_changes",
-        ),
-        *("open_quality", "close_quality"),
-    ],
-    "largest_price_differences": [
-        *(
-            "kickoff",
-            "home_team",
-            "away_team",
-            "market",
-            "specifier",
-            "outcome",
-            "platform",
-            "home_odds",
-            "platform_odds",
-            "diff_rel",
-            "skew_s",
-        ),
-    ],
-    "margin_league": [
-        "country",
-        "tournament",
-        "platform",
-        "rank_dearest",
-        "margin",
-        "above_cheapest",
-        "home_minus_platform",
-        "n_fixtures",
-    ],
-    "margins_towards_kickoff": ["platform", "ttk_bucket", "n_fixtures", "margin"],
-    "markets_to_map_next": [
-        *(
-            "platform",
-            "impact_rank",
-            "external_market_id",
-            "name",
-            "n_fixtures",
-            "occurrences",
-            "proposed_market_key",
-            "sample_outcomes",
-        ),
-    ],
-    "markets_we_lack_most": ["platform", "market_key", "market", "n_fixtures", "n_lines", "n_never_offered"],
-    "match_rate_over_time": [
-        *(
-            "as_of",
-            "fixtures",
-            "matched",
-            "home_only",
-            "competitor_only",
-            "undetermined",
-            "overall_match_rate",
-            "evidence",
-        ),
-    ],
-    "matches_that_look_wrong": [
-        "suspect_code",
-        "kickoff",
-        "tournament",
-        "home_team",
-        "away_team",
-        "platforms",
-        "sr_id",
-    ],
-    "missing_fixtures_that_kick_off_soon": [
-        *(
-            "kickoff",
-            "country",
-            "tournament",
-            "home_team",
-            "away_team",
-            "platform",
-            "n_markets_priced",
-            "n_prices",
-            "lead_days",
-        ),
-    ],
-    "odds_alerts_that_are_open": [
-        *(
-            "severity",
-            "alert_type",
-            "platform",
-            "home_team",
-            "away_team",
-            "kickoff",
-            "market",
-            "specifier",
-            "outcome",
-            "baseline_odds",
-        ),
-        *("current_odds", "peak_change_rel", "opened_at"),
-    ],
-    "our_close_against_theirs": [
-        *("tournament", "country", "platform", "n_fixtures", "mean_home_to_platform", "mean_distance_power"),
-        *("home_margin", "platform_margin"),
-    ],
-    "prices_at_an_instant": ["platform", "outcome_key", "odds", "is_active", "observed_at", "last_confirmed_at"],
-    "suspended_only_with_us": [
-        *(
-            "kickoff",
-            "home_team",
-            "away_team",
-            "market",
-            "specifier",
-            "platform",
-            "home_state",
-            "gap_open_since",
-            "gap_minutes",
-        ),
-    ],
-    "tournaments_we_cover_worst": [
-        *(
-            "country",
-            "tournament",
-            "total",
-            "competitor_only",
-            "fixtures_by_platform",
-            "listed_by_home_rate",
-            "next_missing_kickoff",
-        ),
-    ],
-    "what_the_scrapes_did": [
-        *(
-            "started_at",
-            "scope",
-            "summary",
-            "platform",
-            "discovered",
-            "targets",
-            "fetched",
-            "requests",
-            "p95_ms",
-            "capture_s",
-            "floor_s",
-            "message",
-        ),
-    ],
-    "closes_against_each_book": [
-        "country",
-        "tournament",
-        "platform",
-        "n_fixtures",
-        "n_prices",
-        "mean_difference",
-        "share_higher",
-        "share_lower",
-    ],
-    "margins_against_each_book": [
-        "country",
-        "tournament",
-        "platform",
-        "n_fixtures",
-        "home_margin",
-        "platform_margin",
-        "home_minus_platform",
-    ],
-    "markets_that_pay_below_93_percent": [
-        "kickoff",
-        "tournament",
-        "home_team",
-        "away_team",
-        "market",
-        "specifier",
-        "home_payout",
-        "best_competitor",
-        "best_payout",
-    ],
-    "match_results_of_the_next_six_hours": [
-        "kickoff",
-        "tournament",
-        "home_team",
-        "away_team",
-        "platform",
-        "home_win",
-        "draw",
-        "away_win",
-        "has_suspended",
-        "last_confirmed_at",
-    ],
-    "minutes_suspended_only_with_us": [
-        "kickoff",
-        "home_team",
-        "away_team",
-        "market_key",
-        "specifier",
-        "minutes",
-        "n_times",
-        "last_until",
-    ],
-    "moves_we_did_not_follow": [
-        "severity",
-        "opened_at",
-        "platform",
-        "kickoff",
-        "home_team",
-        "away_team",
-        "market",
-        "specifier",
-        "outcome",
-        "baseline_odds",
-        "current_odds",
-        "peak_change_rel",
-        "home_odds",
-        "platform_odds_now",
-    ],
-    "our_best_and_worst_prices": [
-        "side",
-        "kickoff",
-        "home_team",
-        "away_team",
-        "market",
-        "specifier",
-        "outcome",
-        "home_odds",
-        "best_competitor",
-        "best_competitor_odds",
-        "difference",
-        "n_compared",
-    ],
-    "over_under_in_the_last_hour": [
-        "observed_at",
-        "kickoff",
-        "sr_id",
-        "home_team",
-        "away_team",
-        "platform",
-        "outcome_key",
-        "previous_odds",
-        "odds",
-        "change_rel",
-        "state",
-        "is_active",
-    ],
-    "tournaments_we_lack_soon": [
-        "country",
-        "tournament",
-        "home_lacks_tournament",
-        "n_missing",
-        "platforms",
-        "next_kickoff",
-    ],
-    "who_lists_first": [
-        "platform",
-        "n_fixtures",
-        "mean_lead_days",
-        "mean_days_before_home",
-        "n_before_home",
-        "share_censored",
-    ],
-    "who_moves_first": ["market", "leader", "follower", "n_leads", "median_lag_s", "pct_of_pair"],
-    "steam_of_the_last_day": [
-        *("steam_at", "home_team", "away_team", "kickoff", "market", "specifier", "outcome", "first_platform"),
-        *("n_platforms", "platforms", "duration_s", "mean_rise"),
-    ],
-    "who_suspended_before_us": [
-        *("leader_at", "home_team", "away_team", "kickoff", "market", "specifier", "leader", "order_is_proven"),
-        *("lag_s", "lag_min_s", "lag_max_s", "lag_limited_by"),
-    ],
-}
+COLUMNS_FILE: Final = Path(__file__).parent / "query_columns.txt"
+"""One line per example query with the columns of its answer, which are a public contract."""
 EXACT_CLOSES: Final = "update mart.open_close set close_quality = 'exact' where close_odds is not null"
 LEAD = """
     insert into mart.price_lead
@@ -491,7 +142,6 @@ def rows(conn: psycopg.Connection, query: str) -> list[dict[str, Any]]:
 
 def test_every_example_is_a_question_and_one_statement_over_views_and_marts() -> None:
     assert len(QUERIES) >= 20
-    assert QUERIES.keys() == COLUMNS.keys()
     for name, text in QUERIES.items():
         question, _, statement = text.partition("\n")
         assert question.startswith("-- "), name
@@ -515,6 +165,14 @@ def test_the_example_of_best_prices_shows_home_and_its_competitors(analyst: psyc
     assert len({platform for _, platform in odds}) > 1
 
 
+def test_columns_of_the_example_queries(analyst: psycopg.Connection, snapshot: Snapshot) -> None:
+    columns = {
+        name: [column.name for column in analyst.execute(text.encode()).description or ()]
+        for name, text in QUERIES.items()
+    }
+    snapshot(COLUMNS_FILE, "".join(f"{name}: {', '.join(names)}\n" for name, names in columns.items()))
+
+
 @pytest.mark.parametrize("name", QUERIES)
 def test_the_analyst_gets_an_answer_to_each_example_question(name: str, world: Pipeline) -> None:
     with world.connect() as conn, conn.transaction(force_rollback=True):
@@ -522,7 +180,6 @@ def test_the_analyst_gets_an_answer_to_each_example_question(name: str, world: P
             assert conn.execute(MADE[name].encode()).rowcount > 0
         conn.execute(f"set local role {roles.ANALYST}".encode())
         cursor = conn.execute(QUERIES[name].encode())
-        assert [column.name for column in cursor.description or ()] == COLUMNS[name]
         assert cursor.fetchone() is not None
 
 
