@@ -59,8 +59,8 @@ def list_written_tables(spec: dg.AssetSpec) -> dict[str, set[str]]:
     return written
 
 
-def build_metadata(row_count: int, **numbers: float | str | dg.MetadataValue | None) -> dict[str, Any]:
-    """Return the metadata of a materialization: row count, figures and plots. Values of None are left out.
+def build_metadata(row_count: int, **numbers: float | str | None) -> dict[str, Any]:
+    """Return the metadata of a materialization: row count and figures. Values of None are left out.
 
     Figures are plain numbers, because Dagster plots numbers by partition.
     """

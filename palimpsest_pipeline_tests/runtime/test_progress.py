@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from palimpsest_pipeline.defs.landing.stage_metadata import RATE_POINTS, build_stage_metadata, compute_request_rates
 from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.enums import FailureClass, PayloadKind, Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.domain.exchange import Answer, Request
+from palimpsest_pipeline.pipeline.live.stage_figures import build_stage_figures
 from palimpsest_pipeline.runtime.progress import Board, LogBoard, Phase, draw_board, show_bars
 from palimpsest_pipeline.scrape.host_budget import HostBudget
 from palimpsest_pipeline.scrape.outcomes import build_capture_result, build_outcome, build_unasked_answer
@@ -240,10 +240,11 @@ def test_metadata_are_numbers_under_the_same_names_whatever_happened(scrape: Scr
         scrape.over(both, scrape.answer(BET9JA, sr_id))
     both.on_answer(scrape.answer(BET9JA, 8, failure=FailureClass.RATE_LIMITED))
     result = build_capture_result(CYCLE, tally, budgets, AT)
-    found = build_stage_metadata(4, result, board.select_phase(Phase.CAPTURE), budgets)
+    found = build_stage_figures(result, board.select_phase(Phase.CAPTURE), budgets)
     numbers = {f"errors_{failure}": 0 for failure in FailureClass} | {
         "errors_rate_limited": 1,
         "requests": 5,
+        "requests_per_s": 2.5,
         "duration_s": 2.0,
         "floor_s": 1.5,
     }
@@ -252,21 +253,8 @@ def test_metadata_are_numbers_under_the_same_names_whatever_happened(scrape: Scr
     assert [found[f"skew_ms_p{p}"] for p in (50, 95, 99)] == [250, 250, 250]
     assert found["unknown_sr_ids"] == "9"
     assert found["betpawa_status"] == RunStatus.COMPLETED
-    assert set(build_stage_metadata(0, result, {}, budgets)) >= {f"errors_{failure}" for failure in FailureClass} | {
+    assert set(build_stage_figures(result, {}, budgets)) >= {f"errors_{failure}" for failure in FailureClass} | {
         "requests",
         "duration_s",
         "floor_s",
     }
-
-
-@pytest.mark.parametrize("n", [2, 3, 40, 1000])
-def test_request_rates_are_as_many_whatever_they_count_and_highest_where_most_is(n: int):
-    rates = compute_request_rates([0.0, 0.01, 0.02, *(10 * i / n for i in range(n)), 10.0])
-    assert len(rates) == RATE_POINTS
-    assert rates[0] == max(rates)
-    assert sum(rates) * 10 / RATE_POINTS == pytest.approx(n + 4)
-
-
-@pytest.mark.parametrize("times_s", [[], [1.0], [1.0, 1.0]])
-def test_an_instant_has_no_request_rate(times_s: list[float]):
-    assert compute_request_rates(times_s) == []

@@ -4,7 +4,7 @@ The checks verify that the stored rows agree with each other, and that the answe
 failure of `history_equals_current` blocks the assets downstream.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import dagster as dg
@@ -17,7 +17,7 @@ from palimpsest_pipeline.pipeline.ingest.core_products import derive_product
 from palimpsest_pipeline.storage.derivation import derived_products
 from palimpsest_pipeline.storage.ledger import cycle_ledger, cycle_reader
 from palimpsest_pipeline.storage.ledger.check_verdicts import Verdict
-from palimpsest_pipeline.storage.marts import asset_trends, quality_inputs
+from palimpsest_pipeline.storage.marts import quality_inputs
 from palimpsest_pipeline.storage.odds import current_markets
 
 from ..asset_metadata import build_metadata, build_table_metadata
@@ -25,17 +25,11 @@ from ..cycle_checks import make_cycle_check
 from ..derive_run import derive_run, find_product, raise_for_failed_cycles
 from ..landing.assets import discovery_payloads, odds_payloads
 from ..partitions import day_partitions
-from ..plots import draw_plots
 from ..run_cycles import find_cycles_or_skip
 
-ReadPlots = Callable[[psycopg.Connection, int], dict[str, dg.MarkdownMetadataValue]]
-"""A function that returns plots by name, of the cycles up to the given cycle id."""
 
-
-def _materialize(
-    context: dg.AssetExecutionContext, pipeline: Pipeline, product: str, read_plots: ReadPlots | None = None
-) -> Iterator[dg.MaterializeResult]:
-    """Derive the product for the run's cycles; yield its figures, and its plots up to the newest cycle.
+def _materialize(context: dg.AssetExecutionContext, pipeline: Pipeline, product: str) -> Iterator[dg.MaterializeResult]:
+    """Derive the product for the run's cycles; yield its figures.
 
     A failed cycle does not stop the others: the run continues with them, marts included, and fails at its end. This
     step fails only when all cycles have failed, or when no later step of the run reports the failure.
@@ -59,11 +53,7 @@ def _materialize(
     else:
         derivation.raise_errors()
         raise_for_failed_cycles(pipeline, context.run, cycles)
-    plots: dict[str, dg.MarkdownMetadataValue] = {}
-    if read_plots is not None:
-        with pipeline.connect() as conn:
-            plots = read_plots(conn, derivation.newest_cycle_id)
-    yield dg.MaterializeResult(metadata=build_metadata(derivation.n_rows, **derivation.build_figures(), **plots))
+    yield dg.MaterializeResult(metadata=build_metadata(derivation.n_rows, **derivation.build_figures()))
 
 
 FAILURE_REPORTING_ASSETS = (dg.AssetKey(["mart", "unmapped_market"]), dg.AssetKey(["core", "matched_events"]))
@@ -143,11 +133,7 @@ def odds_snapshots(
     context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> Iterator[dg.MaterializeResult]:
     """Odds in the canonical vocabulary: captures, and markets changed since the previous answer."""
-    yield from _materialize(context, pipeline, derived_products.ODDS_PRODUCT, _plot_changes)
-
-
-def _plot_changes(conn: psycopg.Connection, newest_cycle: int) -> dict[str, dg.MarkdownMetadataValue]:
-    return draw_plots(markets_changed=asset_trends.count_markets_changed(conn, newest_cycle))
+    yield from _materialize(context, pipeline, derived_products.ODDS_PRODUCT)
 
 
 @dg.asset(

@@ -17,6 +17,7 @@ from palimpsest_pipeline.domain.enums import Scope, Severity, Trigger
 from palimpsest_pipeline.domain.instants import Clock
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.live import kickoff_minutes, live_cycle
+from palimpsest_pipeline.pipeline.live.stage_figures import build_slot_figures, build_stage_figures
 from palimpsest_pipeline.pipeline.marts.current_prices import PriceDerivation
 from palimpsest_pipeline.runtime.progress import LogBoard, Phase
 from palimpsest_pipeline.runtime.run_tags import SKIPPED_TAG, TRIGGER_TAG, build_rest_tag
@@ -25,11 +26,10 @@ from palimpsest_pipeline.storage.derivation import derived_products
 from palimpsest_pipeline.storage.ledger import cycle_ledger, cycle_reader
 from palimpsest_pipeline.storage.ledger.check_verdicts import Verdict
 
-from ..asset_metadata import ALSO_WRITES_KEY
+from ..asset_metadata import ALSO_WRITES_KEY, build_metadata
 from ..cycle_checks import make_cycle_check
 from ..partitions import day_partitions, parse_day_key
 from ..run_cycles import list_repeated_runs
-from .stage_metadata import build_slot_metadata, build_stage_metadata, draw_scrape_plots
 
 MIN_TAGGED_REST_S: Final = 2.0
 """Minimum wait in seconds during which a run has the tag for resting runs."""
@@ -197,11 +197,8 @@ def discovery_payloads(
         )
         live_cycle.require_answers(result)
         n_listed = sum(run.discovered for run in result.runs)
-        yield dg.MaterializeResult(
-            metadata=build_stage_metadata(
-                n_listed, result, board.select_phase(Phase.DISCOVERY), pipeline.split_budgets(cycle.scope)
-            )
-        )
+        figures = build_stage_figures(result, board.select_phase(Phase.DISCOVERY), pipeline.split_budgets(cycle.scope))
+        yield dg.MaterializeResult(metadata=build_metadata(n_listed, **figures))
 
 
 @dg.asset(
@@ -232,19 +229,20 @@ def odds_payloads(
             finally:  # the rows of the successful minutes are reported even when another minute has failed
                 _report_materializations(context, pipeline, prices)
             context.log.info(run.describe())
-            last, metadata = run.results[-1], build_slot_metadata(run, board.select_phase(Phase.CAPTURE))
+            n_fetched = sum(part.fetched for result in run.results for part in result.runs)
+            figures = build_slot_figures(run, board.select_phase(Phase.CAPTURE))
         else:
             if not _has_cycle(context, pipeline):
                 _warn_if_repeated(
                     context,
                     "for the answers that its cycle still lacks, or in a cycle of its own when that lacks nothing",
                 )
-            last = live_cycle.require_answers(live_cycle.run_capture(pipeline, request, watch))
-            n_fetched = sum(run.fetched for run in last.runs)
-            metadata = build_stage_metadata(
-                n_fetched, last, board.select_phase(Phase.CAPTURE), pipeline.split_budgets(last.cycle.scope)
+            result = live_cycle.require_answers(live_cycle.run_capture(pipeline, request, watch))
+            n_fetched = sum(run.fetched for run in result.runs)
+            figures = build_stage_figures(
+                result, board.select_phase(Phase.CAPTURE), pipeline.split_budgets(result.cycle.scope)
             )
-        yield dg.MaterializeResult(metadata=metadata | draw_scrape_plots(pipeline, last.cycle.cycle_id))
+        yield dg.MaterializeResult(metadata=build_metadata(n_fetched, **figures))
 
 
 MAX_CLOCK_OFFSET_S: Final = 30.0

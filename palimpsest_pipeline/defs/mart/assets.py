@@ -12,13 +12,12 @@ from palimpsest_pipeline.pipeline.derive_hour import DerivedCycles, DeriveProduc
 from palimpsest_pipeline.pipeline.ingest.core_products import make_core_needs
 from palimpsest_pipeline.pipeline.marts import derive_marts
 from palimpsest_pipeline.storage.derivation import derived_products
-from palimpsest_pipeline.storage.marts import asset_trends, mapping_ledger, mart_reader
+from palimpsest_pipeline.storage.marts import mapping_ledger, mart_reader
 
 from ..asset_metadata import build_metadata, build_table_metadata, stringify_values
 from ..core.assets import matched_events, odds_snapshots
 from ..derive_run import RunDerivation, derive_run, find_product, raise_for_failed_cycles
 from ..partitions import day_partitions
-from ..plots import draw_plots
 from ..run_cycles import find_cycles_or_skip
 
 MART_ASSET_OPTIONS: Final[dict[str, Any]] = {"group_name": "mart", "kinds": {"polars", "postgres"}}
@@ -94,14 +93,12 @@ def coverage(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipel
             table: mart_reader.count_rows(conn, f"mart.{table}", derivation.cycle_ids)
             for table in derive_marts.COVERAGE_TABLES
         }
-        plots = draw_plots(overall_match_rate=asset_trends.read_match_rates(conn, derivation.newest_cycle_id))
     context.log.info(f"coverage: {derivation.describe()}; {headline}")
     report_link = {"report": dg.MetadataValue.path(pipeline.settings.report_path)}
     for table in derive_marts.COVERAGE_TABLES:
         metadata = {
             **build_metadata(counts[table], **derivation.build_figures()),
             **stringify_values(headline),
-            **plots,
             **report_link,
         }
         yield dg.MaterializeResult(asset_key=["mart", table], metadata=metadata)
@@ -126,7 +123,10 @@ def run_quality(
     )
     if derivation is None:
         return
-    yield dg.MaterializeResult(metadata=build_metadata(derivation.n_rows, **derivation.build_figures()))
+    with pipeline.connect() as conn:
+        newest = mart_reader.read_newest_rows(conn, "mart.run_quality", derivation.newest_cycle_id)
+    figures = derivation.build_figures() | {"markets_changed": int(newest["changed"].sum())}
+    yield dg.MaterializeResult(metadata=build_metadata(derivation.n_rows, **figures))
 
 
 @dg.asset(
@@ -152,10 +152,7 @@ def mapping_coverage(
         rates = mart_reader.compute_mapped_rates(
             mart_reader.read_newest_rows(conn, "mart.mapping_coverage", derivation.newest_cycle_id)
         )
-        plots = draw_plots(mapped_rate=asset_trends.read_mapped_rates(conn, derivation.newest_cycle_id))
-    yield dg.MaterializeResult(
-        metadata=build_metadata(derivation.n_rows, **derivation.build_figures(), **rates, **plots)
-    )
+    yield dg.MaterializeResult(metadata=build_metadata(derivation.n_rows, **derivation.build_figures(), **rates))
 
 
 @dg.asset(

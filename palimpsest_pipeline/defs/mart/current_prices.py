@@ -17,7 +17,6 @@ from palimpsest_pipeline.storage.marts import current_prices as stored
 
 from ..asset_metadata import build_metadata, build_table_metadata
 from ..core.assets import matched_events, odds_snapshots
-from ..plots import draw_plots
 from .checks import build_check_result
 
 
@@ -59,19 +58,15 @@ def current_prices(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam
     )
     with pipeline.connect() as conn:
         figures = {table: stored.read_figures(conn, table) for table in stored.COMPARED_TABLES}
-    plots = {
-        stored.COMPARISON_TABLE: draw_plots(home_is_best_by_day=figures[stored.COMPARISON_TABLE][1]),
-        stored.GAP_TABLE: draw_plots(home_lacks_by_day=figures[stored.GAP_TABLE][1]),
-    }
     shared = {
         "fixtures_derived": derivation.n_fixtures,
         "fixtures_removed": derivation.n_removed,
         "comparable_flips": derivation.n_flips,
         "derive_s": round(derivation.seconds, 3),
     }
-    for table, (numbers, _) in figures.items():
+    for table, numbers in figures.items():
         written = {f"rows_{kind}": n for kind, n in asdict(derivation.rows_by_table[table]).items()}
-        metadata = build_metadata(int(numbers.pop("rows") or 0), **written, **shared, **numbers, **plots[table])
+        metadata = build_metadata(int(numbers.pop("rows") or 0), **written, **shared, **numbers)
         yield dg.MaterializeResult(asset_key=table.split("."), metadata=metadata)
 
 

@@ -17,7 +17,6 @@ from palimpsest_pipeline.storage.marts import price_leads
 
 from ..asset_metadata import build_metadata, build_table_metadata
 from ..core.assets import matched_events, odds_snapshots
-from ..plots import draw_plots
 from .checks import build_check_result
 
 
@@ -54,7 +53,6 @@ def moved_prices(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[P
     )
     with pipeline.connect() as conn:
         n_alerts, open_by_severity = stored.count_alerts(conn)
-        opened = stored.count_opened_by_hour(conn)
         leads_by_type = price_leads.count_leads(conn)
     shared = {
         "fixtures_derived": derivation.n_fixtures,
@@ -64,13 +62,7 @@ def moved_prices(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[P
     counts = {f"open_{level.value}": open_by_severity.get(level.value, 0) for level in OddsAlertLevel}
     yield dg.MaterializeResult(
         asset_key=stored.ODDS_ALERT_TABLE.split("."),
-        metadata=build_metadata(
-            n_alerts,
-            rows_written=derivation.rows_by_type.total(),
-            **shared,
-            **counts,
-            **draw_plots(opened_by_hour=opened),
-        ),
+        metadata=build_metadata(n_alerts, rows_written=derivation.rows_by_type.total(), **shared, **counts),
     )
     written = {f"rows_{kind}": n for kind, n in asdict(derivation.lead_rows).items()}
     yield dg.MaterializeResult(

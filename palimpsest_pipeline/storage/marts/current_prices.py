@@ -18,6 +18,7 @@ from typing import Final
 import polars as pl
 import psycopg
 from psycopg import sql
+from psycopg.rows import dict_row
 
 from palimpsest_pipeline.domain.enums import MarketState, Platform
 from palimpsest_pipeline.domain.schemas import COMPARED_LISTINGS, INSTANT
@@ -306,17 +307,13 @@ def read_fixtures_with_unnamed_gaps(conn: psycopg.Connection, sr_ids: Sequence[i
     return [sr_id for (sr_id,) in conn.execute(UNNAMED_GAPS_SQL, {"sr_ids": list(sr_ids)}).fetchall()]
 
 
-def read_figures(conn: psycopg.Connection, table: str) -> tuple[dict[str, float | None], list[float | None]]:
-    """Return the key figures of one of COMPARED_TABLES by name, and one figure per date of kickoff.
+def read_figures(conn: psycopg.Connection, table: str) -> dict[str, float | None]:
+    """Return the key figures of one of COMPARED_TABLES by name.
 
-    The figure `rows` is always among the key figures. None means that there is nothing to count. For prices, the figure
-    per date is the share of compared outcomes for which only home has the best price. For gaps, it is the number of
-    markets that a competitor offers and home lacks, per fixture with any gap.
+    The figure `rows` is always among them. None means that there is nothing to count.
     """
-    cursor = conn.execute(FIGURES_SQL[table])
-    (_, *total), *days = cursor.fetchall()
-    names = [column.name for column in cursor.description or ()][1:]
-    return dict(zip(names, total, strict=True)), [by_day for by_day, *_ in days]
+    with conn.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(FIGURES_SQL[table]).fetchone() or {}
 
 
 def _name_markets(conn: psycopg.Connection, books: pl.DataFrame, cache: LineCache | None = None) -> pl.DataFrame:
@@ -395,42 +392,26 @@ from (
     ) l
 ) seen
 """
-# The first row is the total, then comes one row per date of kickoff. A deleted fixture has no date.
 FIGURES_SQL: Final = {
     COMPARISON_TABLE: """
-    with outcomes as (
-        select (f.effective_kickoff at time zone 'UTC')::date as day, c.comparable, c.home_is_best, c.home_tied_best
-        from palimpsest.compared_prices c left join core.fixtures f using (sr_id)
-    ), lines as (
+    with lines as (
         select count(*) as rows, count(distinct sr_id) as fixtures,
             count(distinct (sr_id, line_id)) filter (where arb) as arbitrage_markets
         from mart.price_comparison
     )
-    select (avg(o.home_is_best::int) filter (where o.comparable))::float8 as by_day,
-        (select rows from lines), (select fixtures from lines), (select arbitrage_markets from lines),
-        count(*) as outcomes, avg(o.comparable::int)::float8 as comparable_share,
-        (avg(o.home_is_best::int) filter (where o.comparable))::float8 as home_is_best_share,
-        (avg(o.home_tied_best::int) filter (where o.comparable))::float8 as home_tied_best_share
-    from outcomes o
-    group by grouping sets ((), (o.day))
-    having grouping(o.day) = 1 or (o.day is not null and bool_or(o.comparable))
-    order by grouping(o.day) desc, o.day
+    select (select rows from lines), (select fixtures from lines), (select arbitrage_markets from lines),
+        count(*) as outcomes, avg(comparable::int)::float8 as comparable_share,
+        (avg(home_is_best::int) filter (where comparable))::float8 as home_is_best_share,
+        (avg(home_tied_best::int) filter (where comparable))::float8 as home_tied_best_share
+    from palimpsest.compared_prices
     """,
     GAP_TABLE: """
-    with gaps as (
-        select (f.effective_kickoff at time zone 'UTC')::date as day, g.sr_id, g.gap_type
-        from mart.availability_gap g left join core.fixtures f using (sr_id)
-    )
-    select (count(*) filter (where gap_type = 'home_missing'))::float8 / nullif(count(distinct sr_id), 0) as by_day,
-        count(*) as rows, count(distinct sr_id) as fixtures,
-            count(*) filter (where gap_type = 'home_missing') as home_missing,
+    select count(*) as rows, count(distinct sr_id) as fixtures,
+        count(*) filter (where gap_type = 'home_missing') as home_missing,
         count(*) filter (where gap_type = 'platform_missing') as platform_missing,
         count(*) filter (where gap_type = 'home_suspended_only') as home_suspended_only,
         count(*) filter (where gap_type = 'platform_suspended_only') as platform_suspended_only,
         count(*) filter (where gap_type = 'both') as both_lack, count(*) filter (where gap_type = 'unknown') as unknown
-    from gaps
-    group by grouping sets ((), (day))
-    having grouping(day) = 1 or day is not null
-    order by grouping(day) desc, day
+    from mart.availability_gap
     """,
 }

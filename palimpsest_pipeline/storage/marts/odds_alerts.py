@@ -131,14 +131,6 @@ def count_alerts(conn: psycopg.Connection[Any]) -> tuple[int, dict[str, int]]:
     return sum(n for _, n, _ in counts), {severity: n_open for severity, _, n_open in counts}
 
 
-def count_opened_by_hour(conn: psycopg.Connection[Any]) -> list[float | None]:
-    """Return the number of episodes that opened in each of 48 hours, oldest first.
-
-    The last hour is the newest hour in which an episode opened.
-    """
-    return [float(n) for (n,) in conn.execute(OPENED_BY_HOUR_SQL).fetchall()]
-
-
 def acknowledge_alert(
     conn: psycopg.Connection[Any], alert_id: int, acknowledged_by: str, acknowledged_at: datetime
 ) -> None:
@@ -239,14 +231,6 @@ where a.closed_at is null and f.effective_kickoff <= (select max(c.as_of) from c
 COUNTS_SQL: Final = (
     "select severity, count(*), count(*) filter (where closed_at is null) from mart.odds_alert group by severity"
 )
-OPENED_BY_HOUR_SQL: Final = """
-select count(a.alert_id)
-from (select date_trunc('hour', max(opened_at), 'UTC') as last_hour from mart.odds_alert) l
-cross join generate_series(l.last_hour - interval '47 hours', l.last_hour, interval '1 hour') as h (hour)
-left join mart.odds_alert a on a.opened_at >= h.hour and a.opened_at < h.hour + interval '1 hour'
-group by h.hour
-order by h.hour
-"""
 ACKNOWLEDGED_SQL: Final = (
     "select alert_id, true as is_acknowledged from ops.acknowledged_odds_alerts where alert_id = any(%(ids)s::bigint[])"
 )

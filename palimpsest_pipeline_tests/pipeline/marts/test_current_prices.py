@@ -398,7 +398,6 @@ def test_the_run_of_the_job_derives_what_is_due_and_its_checks_hold(world: World
         made[stored.GAP_TABLE]["home_missing"].value
         == world.table("availability_gap").filter(gap_type="home_missing").height
     )
-    assert "home_is_best_by_day_plot" in made[stored.COMPARISON_TABLE]
 
 
 def test_a_mark_that_is_set_meanwhile_stays_and_one_that_waits_long_is_named(world: World):
