@@ -69,15 +69,14 @@ def landing_ls(as_json: JsonOption = False) -> None:
     Cycles that cannot be read are named.
     """
     from palimpsest_pipeline.domain.instants import format_hour_key
+    from palimpsest_pipeline.landing import describe_unreadable, measure_cycles
     from palimpsest_pipeline.pipeline.context import Pipeline
     from palimpsest_pipeline.pipeline.upkeep.disk_usage import summarise_answers
 
     landing = Pipeline(load_settings()).landing
     landed = landing.list_readable_cycles()
-    usage, unsized = landing.measure_usage_of(landed.manifests)
-    unreadable = [*landed.unreadable, *unsized]
-    sizes: dict[int, tuple[int | None, int | None]] = {cycle.cycle_id: (None, None) for cycle in unsized}
-    sizes |= {
+    usage = measure_cycles(landed.manifests)
+    sizes: dict[int, tuple[int, int | None]] = {
         cycle_id: (size, answer_size) for cycle_id, _, size, answer_size in summarise_answers(usage, "cycle_id").rows()
     }
     rows = [
@@ -94,7 +93,7 @@ def landing_ls(as_json: JsonOption = False) -> None:
         for m in landed.manifests
     ]
     if as_json:
-        unreadable_fields = [cycle.as_dict() for cycle in unreadable]
+        unreadable_fields = [cycle.as_dict() for cycle in landed.unreadable]
         out.print_json(
             json.dumps(
                 {"cycles": rows, "platforms": summarise_answers(usage).to_dicts(), "unreadable": unreadable_fields}
@@ -105,12 +104,10 @@ def landing_ls(as_json: JsonOption = False) -> None:
 
         print_frame("Landing", pl.DataFrame(rows, infer_schema_length=None))
         print_frame("Bytes an answer, by platform", summarise_answers(usage))
-    elif not unreadable:
+    elif not landed.unreadable:
         out.print("the landing is empty")
-    if unreadable:
-        from palimpsest_pipeline.landing import describe_unreadable
-
-        raise fail(describe_unreadable(unreadable), EXIT_PARTIAL if rows else 1)
+    if landed.unreadable:
+        raise fail(describe_unreadable(landed.unreadable), EXIT_PARTIAL if rows else 1)
 
 
 @landing_app.command("rescan")
@@ -143,55 +140,6 @@ def landing_rescan(as_json: JsonOption = False) -> None:
     if rescan.damaged:
         problems = "; ".join(f"cycle {cycle_id}: {problem}" for cycle_id, problem in rescan.damaged.items())
         raise fail(f"{len(rescan.damaged)} cycles cannot be derived: {problems}", EXIT_PARTIAL)
-
-
-@landing_app.command("compact")
-def landing_compact(dry_run: DryRunOption = False, as_json: JsonOption = False) -> None:
-    """Put the answers of each finished hour into one file per platform.
-
-    All answers can be read before, during and after the command.
-    """
-    from palimpsest_pipeline.domain.instants import format_hour_key
-    from palimpsest_pipeline.operate.databases import open_databases, require_schema
-    from palimpsest_pipeline.pipeline.upkeep.landing_retention import compact_landing
-
-    with open_databases(load_settings()) as pipeline:
-        require_schema(pipeline)
-        results = compact_landing(pipeline, dry_run=dry_run)
-    hours = {
-        format_hour_key(result.hour): {"bytes_before": result.bytes_before, "bytes_after": result.bytes_after}
-        for result in results
-        if result.left_alone is None
-    }
-    left_alone = {
-        format_hour_key(result.hour): result.left_alone for result in results if result.left_alone is not None
-    }
-    if as_json:
-        out.print_json(
-            json.dumps(
-                {
-                    "compacted": {} if dry_run else hours,
-                    "to_compact": list(hours) if dry_run else [],
-                    "left_alone": left_alone,
-                }
-            )
-        )
-        return
-    for key, why in left_alone.items():
-        say(f"{key} is not compacted: {why}")
-    before, after = (sum(sizes[name] for sizes in hours.values()) for name in ("bytes_before", "bytes_after"))
-    if not hours:
-        out.print("nothing to compact")
-    elif dry_run:
-        out.print(
-            f"{len(hours)} hours to compact, {_format_mb(before)} MB: {', '.join(hours)}",
-            highlight=False,
-            soft_wrap=True,
-        )
-    else:
-        out.print(
-            f"{len(hours)} hours compacted: {_format_mb(before)} MB before, {_format_mb(after)} MB now", highlight=False
-        )
 
 
 @landing_app.command("expire")

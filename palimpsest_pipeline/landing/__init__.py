@@ -1,15 +1,14 @@
 """The landing: unchanged raw answers of platforms, separate from all tables derived from them.
 
-Belongs here: storing, listing and reading answers, importing recorded answers, compacting and removing hours. Does not
-belong here: parsing bodies (`platforms`), requests (`scrape`), deciding whether an hour is still needed
-(`pipeline/upkeep`), the retention of derived rows (`storage`).
+Belongs here: storing, listing and reading answers, importing recorded answers, removing hours. Does not belong here:
+parsing bodies (`platforms`), requests (`scrape`), deciding whether an hour is still needed (`pipeline/upkeep`), the
+retention of derived rows (`storage`).
 """
 
-from .compaction import Compaction, compact_hour, list_compactable_hours
 from .errors import LandingError, LandingIncomplete, LandingUnreadable
 from .expiry import ExpiryResult, expire_hours, list_expired_hours
 from .manifest import Manifest, Segment
-from .reader import USAGE_SCHEMA, LandedCycles, UnreadableCycle, describe_unreadable
+from .reader import USAGE_SCHEMA, LandedCycles, UnreadableCycle, describe_unreadable, measure_cycles
 from .recorded_answers import RecordedBook, RecordedPayloadError, import_payloads, read_recorded_books
 from .schema import ANSWER_SCHEMA
 from .writer import CycleWriter, Landing
@@ -17,7 +16,6 @@ from .writer import CycleWriter, Landing
 __all__ = [
     "ANSWER_SCHEMA",
     "USAGE_SCHEMA",
-    "Compaction",
     "CycleWriter",
     "ExpiryResult",
     "LandedCycles",
@@ -30,11 +28,10 @@ __all__ = [
     "RecordedPayloadError",
     "Segment",
     "UnreadableCycle",
-    "compact_hour",
     "describe_unreadable",
     "expire_hours",
     "import_payloads",
-    "list_compactable_hours",
     "list_expired_hours",
+    "measure_cycles",
     "read_recorded_books",
 ]

@@ -21,4 +21,4 @@ class LandingIncomplete(LandingError):
 
 
 class LandingUnreadable(LandingError):
-    """The error when a manifest or the index of an hour exists but cannot be read."""
+    """The error when a manifest exists but cannot be read."""

@@ -38,7 +38,7 @@ class ExpiryResult:
 def expire_hours(landing: Landing, before: datetime, find_need: NeedCheck, *, dry_run: bool = False) -> ExpiryResult:
     """Remove the hours that ended before `before` and are not needed.
 
-    Interrupted removals are completed. The caller must ensure that no other process compacts or expires the landing.
+    Interrupted removals are completed. The caller must ensure that no other process expires the landing.
     Raises LandingError when the store fails.
     """
     result = ExpiryResult()
@@ -74,7 +74,7 @@ def _remove_hour(landing: Landing, hour: datetime) -> None:
     landing._replace_file(folder / EXPIRING_FILE, b"")
     for path in landing._list_children(folder):
         if path.name != EXPIRING_FILE:
-            landing._remove(path, folder=landing._is_folder(path))
+            landing._remove(path, folder=True)
     landing._remove(folder / EXPIRING_FILE)
     _remove_empty(landing, folder)
 

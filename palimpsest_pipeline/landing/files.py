@@ -1,10 +1,8 @@
 """Paths of the landing's files, and access to a single file.
 
 Layout: `{root}/date=YYYY-MM-DD/hour=HH/cycle=<id>/platform=<slug>/seg-NNNN-<writer>.parquet`, with `manifest.json` in
-the cycle's folder. `<writer>` is a random tag of the writing process; segments of earlier versions lack it. A compacted
-hour has all answers of a platform in `{root}/date=YYYY-MM-DD/hour=HH/platform=<slug>/hour-<sha>.parquet`, and
-`compacted.json` in the hour's folder maps each segment to its rows. The root is a local folder or any URL that fsspec
-knows.
+the cycle's folder. `<writer>` is a random tag of the writing process; segments of earlier versions lack it. The
+root is a local folder or any URL that fsspec knows.
 
 Belongs here: files and folders. Does not belong here: the content of files (`reader`, `writer`).
 """
@@ -21,7 +19,7 @@ from typing import Final
 from upath import UPath
 
 from palimpsest_pipeline.domain.enums import Platform
-from palimpsest_pipeline.domain.files import move_into_place, sync_folder, write_temporary
+from palimpsest_pipeline.domain.files import sync_folder, write_temporary
 from palimpsest_pipeline.domain.instants import floor_to_hour
 
 from .errors import LandingError, LandingUnreadable
@@ -29,14 +27,8 @@ from .hashed_files import HashedFiles, NotAsWritten
 
 MANIFEST: Final = "manifest.json"
 SEGMENT_NAME_PATTERN: Final = re.compile(r"seg-(\d+)(?:-[0-9a-f]+)?\.parquet")
-INDEX_FILE: Final = "compacted.json"
 EXPIRING_FILE: Final = "expiring"
 """Name of an empty file that marks an hour as being removed. Readers ignore such an hour."""
-GROUP_ROWS: Final = 32
-"""Number of rows in a row group of an hour's file. A row group is read as a whole, with its bodies.
-
-With twice as many rows, files would be 3 % smaller, but reading needs more memory.
-"""
 
 
 class LandingFiles:
@@ -55,7 +47,7 @@ class LandingFiles:
                 " URL."
             ) from error
         self._local = self.root.protocol in ("", "file", "local")
-        self._copies = HashedFiles(self._local)
+        self._hashed_files = HashedFiles()
 
     def _replace_file(self, path: UPath, content: bytes) -> None:
         """Replace a file in one step: readers see the old or the complete new content."""
@@ -99,17 +91,6 @@ class LandingFiles:
             # When a response is lost, the client repeats the request; the existing object is then our own.
             if path.read_bytes() != content:
                 raise
-
-    def _publish(self, source: Path, path: UPath) -> None:
-        """Move or upload a finished local file into the landing.
-
-        For a local landing the file is moved, so it must be on the same file system.
-        """
-        with self._translate_write_errors(path):
-            if not self._local:
-                path.fs.put_file(str(source), path.path)
-                return
-            move_into_place(source, Path(path.path))
 
     def _remove(self, path: UPath, *, folder: bool = False) -> None:
         """Remove a file, or a folder with its content, if it exists."""
@@ -189,11 +170,6 @@ class LandingFiles:
         with self._translate_read_errors(path := hour / EXPIRING_FILE):
             return path.exists()
 
-    def _list_hour_files(self, hour: UPath) -> set[str]:
-        """Return the names of the hour's files, relative to its folder, including unfinished files."""
-        parts = [part for part in self._list_children(hour) if part.name.startswith("platform=")]
-        return {f"{part.name}/{path.name}" for part in parts for path in self._list_children(part)}
-
     def _read_content(self, path: UPath) -> bytes | None:
         """Return the content of a file; None when it does not exist."""
         try:
@@ -202,7 +178,7 @@ class LandingFiles:
             return None
 
     def _read_record(self, path: UPath) -> bytes | None:
-        """Return the content of a manifest or an index; None when it does not exist.
+        """Return the content of a manifest; None when it does not exist.
 
         In a local landing, a read error raises LandingUnreadable, because only this file may be damaged. In an object
         store it raises LandingError, because a wrong bucket or wrong credentials concern all files.
@@ -220,14 +196,10 @@ class LandingFiles:
         with self._translate_read_errors(path):
             return bytes(path.read_bytes())
 
-    def _is_folder(self, path: UPath) -> bool:
-        with self._translate_read_errors(path):
-            return path.is_dir()
-
     def _open_verified(self, path: UPath, sha: str) -> io.BufferedReader:
-        """Open a file whose content has the given SHA-256, with the errors of `HashedFiles.open`."""
+        """Open a file of a local landing after verifying its SHA-256, with the errors of `HashedFiles.open`."""
         with self._translate_read_errors(path):
-            return self._copies.open(path, sha)
+            return self._hashed_files.open(Path(path.path), sha)
 
     def _list_children(self, folder: UPath) -> list[UPath]:
         if not self._local:

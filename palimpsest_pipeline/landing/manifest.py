@@ -73,10 +73,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def bytes(self) -> int:
-        """Total size of the segments in bytes when they were written.
-
-        `Landing.measure_usage_of` returns the size after compaction.
-        """
+        """Total size of the segments in bytes."""
         return sum(segment.bytes for segment in self.segments)
 
     @property

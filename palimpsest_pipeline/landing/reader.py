@@ -2,13 +2,12 @@
 
 A cycle is closed when its manifest is written.
 
-Belongs here: reading landed answers. Does not belong here: parsing their bodies, writing (`writer`), compacting
-(`compaction`), removing (`expiry`).
+Belongs here: reading landed answers. Does not belong here: parsing their bodies, writing (`writer`), removing
+(`expiry`).
 """
 
 import hashlib
 import io
-import itertools
 import logging
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,10 +25,8 @@ from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.instants import format_hour_key
 from palimpsest_pipeline.domain.schemas import INSTANT
 
-from . import compacted_hours
-from .compacted_hours import HourIndex, RowSpan
 from .errors import LandingIncomplete, LandingUnreadable
-from .files import GROUP_ROWS, INDEX_FILE, MANIFEST, LandingFiles
+from .files import MANIFEST, LandingFiles
 from .hashed_files import NotAsWritten
 from .manifest import Manifest, Segment, decode_manifest
 from .schema import ANSWER_SCHEMA, LISTING_COLUMNS, OBSERVED_AT_EXPR, build_answers, redact_detail
@@ -62,7 +59,7 @@ def _build_kind_filter(kinds: Collection[PayloadKind] | None) -> pl.Expr:
 
 @dataclass(frozen=True, slots=True)
 class UnreadableCycle:
-    """A cycle whose manifest, or whose hour's index, exists but cannot be read.
+    """A cycle whose manifest exists but cannot be read.
 
     `sentence` names the file, the reason and the remedy.
     """
@@ -87,6 +84,20 @@ class LandedCycles:
 def describe_unreadable(cycles: Iterable[UnreadableCycle]) -> str:
     """Return one line per unreadable cycle with the file, the reason and the remedy."""
     return "\n".join(f"cycle {cycle.cycle_id} cannot be read: {cycle.sentence}" for cycle in cycles)
+
+
+def measure_cycles(manifests: Iterable[Manifest]) -> pl.DataFrame:
+    """Return the size on disk of cycles, one row per cycle and platform (`USAGE_SCHEMA`)."""
+    rows = [
+        (m.partition_hour, m.cycle_id, m.scope.value, segment.platform, segment.rows, segment.bytes)
+        for m in manifests
+        for segment in m.segments
+    ]
+    return (
+        pl.DataFrame(rows, schema=USAGE_SCHEMA, orient="row")
+        .group_by("hour", "cycle_id", "scope", "platform", maintain_order=True)
+        .agg(pl.col("n_answers", "bytes").sum())
+    )
 
 
 class LandingReader(LandingFiles):
@@ -177,16 +188,6 @@ class LandingReader(LandingFiles):
             name for _, name in self._list_segments(self._cycle_folder(manifest.partition_hour, manifest.cycle_id))
         }
         segment_names = [s.name for s in manifest.segments if platforms is None or s.platform in platforms]
-        if there.issuperset(segment_names):
-            return []
-        # The index is read after the segments, because a segment is removed only after the index has it.
-        folder = self._hour_folder(manifest.partition_hour)
-        places, files = self._read_index(folder).places, self._list_hour_files(folder)
-        there |= {
-            name
-            for (cycle_id, name), (file, _) in places.items()
-            if cycle_id == manifest.cycle_id and file.name in files
-        }
         return [name for name in segment_names if name not in there]
 
     def list_unclosed_cycles(self, hour: datetime | None = None) -> list[int]:
@@ -205,37 +206,9 @@ class LandingReader(LandingFiles):
     def measure_usage(self, start: datetime | None = None, end: datetime | None = None) -> pl.DataFrame:
         """Return the size on disk (`USAGE_SCHEMA`) of the closed cycles of [start, end), or of all.
 
-        In a compacted hour, each cycle counts its share of the hour's files. Raises LandingUnreadable when a manifest
-        or an index cannot be read.
+        Raises LandingUnreadable when a manifest cannot be read.
         """
-        usage, unreadable = self.measure_usage_of(self.list_cycles(start=start, end=end))
-        if unreadable:
-            raise LandingUnreadable(unreadable[0].sentence)
-        return usage
-
-    def measure_usage_of(self, manifests: Iterable[Manifest]) -> tuple[pl.DataFrame, list[UnreadableCycle]]:
-        """Return the size on disk (`USAGE_SCHEMA`) of cycles, and the cycles whose index is unreadable."""
-        rows, unreadable = [], []
-        indices: dict[datetime, HourIndex | LandingUnreadable] = {}
-        for manifest in manifests:
-            hour = manifest.partition_hour
-            if hour not in indices:
-                try:
-                    indices[hour] = self._read_index(self._hour_folder(hour))
-                except LandingUnreadable as error:
-                    indices[hour] = error
-            index = indices[hour]
-            if isinstance(index, LandingUnreadable):
-                unreadable.append(UnreadableCycle(hour, manifest.cycle_id, str(index)))
-                continue
-            for segment in manifest.segments:
-                place = index.places.get((manifest.cycle_id, segment.name))
-                size = segment.bytes if place is None else place[1].bytes
-                rows.append((hour, manifest.cycle_id, manifest.scope.value, segment.platform, segment.rows, size))
-        listed = pl.DataFrame(rows, schema=USAGE_SCHEMA, orient="row")
-        return listed.group_by("hour", "cycle_id", "scope", "platform", maintain_order=True).agg(
-            pl.col("n_answers", "bytes").sum()
-        ), unreadable
+        return measure_cycles(self.list_cycles(start=start, end=end))
 
     def read_answers(
         self,
@@ -300,10 +273,7 @@ class LandingReader(LandingFiles):
         platforms: Collection[Platform] | None = None,
         columns: Sequence[str] = tuple(ANSWER_SCHEMA),
     ) -> Iterator[pl.DataFrame]:
-        """Yield the rows that `read_answers` returns, in several frames that fit in memory.
-
-        A frame has the answers of one segment, or some dozen answers of a large segment.
-        """
+        """Yield the rows that `read_answers` returns, one frame per segment."""
         folder = self._require_segments(manifest, platforms)
         segments = [segment for segment in manifest.segments if platforms is None or segment.platform in platforms]
         return self._read_frames(folder, manifest.cycle_id, segments, kinds, columns)
@@ -316,11 +286,9 @@ class LandingReader(LandingFiles):
         folder, columns = self._cycle_folder(cycle.partition_hour, cycle.cycle_id), list(ANSWER_SCHEMA)
         if not self._local:
             folder.fs.invalidate_cache()  # fsspec caches listings, which lack a file written after them
-        frame = self._read_segment(folder, cycle.cycle_id, segment, columns, _build_kind_filter(kinds))
-        frames = self._read_compacted(folder, cycle.cycle_id, [segment.name], columns) if frame is None else [frame]
-        for each in frames:
-            rows = each.filter(_build_kind_filter(kinds)).with_columns(OBSERVED_AT_EXPR)
-            yield from self.iterate_answers(rows)
+        kind_filter = _build_kind_filter(kinds)
+        frame = self._read_segment(folder, cycle.cycle_id, segment, columns, kind_filter)
+        yield from self.iterate_answers(frame.filter(kind_filter).with_columns(OBSERVED_AT_EXPR))
 
     def _require_segments(self, manifest: Manifest, platforms: Collection[Platform] | None) -> UPath:
         """Return the cycle's folder. Raises LandingIncomplete when segments of the platforms are missing."""
@@ -341,95 +309,33 @@ class LandingReader(LandingFiles):
     ) -> Iterator[pl.DataFrame]:
         row_filter = _build_kind_filter(kinds)
         needed = dict.fromkeys([*columns, "kind", "received_at", "observed_at"])
-        for frame in self._read_pieces(folder, cycle_id, segments, list(needed), row_filter):
-            yield frame.filter(row_filter).with_columns(OBSERVED_AT_EXPR).select(columns)
-
-    def _read_pieces(
-        self,
-        folder: UPath,
-        cycle_id: int,
-        segments: Sequence[Segment],
-        columns: list[str],
-        row_filter: pl.Expr = EVERY_ROW,
-    ) -> Iterator[pl.DataFrame]:
-        """Yield the rows of the segments in order, from their own files or from the hour's files.
-
-        A segment's own file may be removed during the read. Rows that `row_filter` excludes may be left out, so their
-        bodies are not decompressed.
-        """
-        there = {name for _, name in self._list_segments(folder)}
-        compacted_names: list[str] = []
         for segment in segments:
-            frame = (
-                self._read_segment(folder, cycle_id, segment, columns, row_filter) if segment.name in there else None
-            )
-            if frame is None:
-                compacted_names.append(segment.name)
-                continue
-            yield from self._read_compacted(folder, cycle_id, compacted_names, columns)
-            compacted_names = []
-            yield frame
-        yield from self._read_compacted(folder, cycle_id, compacted_names, columns)
+            frame = self._read_segment(folder, cycle_id, segment, list(needed), row_filter)
+            yield frame.filter(row_filter).with_columns(OBSERVED_AT_EXPR).select(columns)
 
     def _read_segment(
         self, folder: UPath, cycle_id: int, segment: Segment, columns: list[str], row_filter: pl.Expr
-    ) -> pl.DataFrame | None:
-        """Return columns of a segment from its own file; None if the file does not exist.
+    ) -> pl.DataFrame:
+        """Return columns of a segment.
 
-        All rows that `row_filter` selects are returned; other rows may be included. Raises LandingIncomplete when the
-        file has changed since it was written.
+        All rows that `row_filter` selects are returned; other rows may be left out, so that their bodies are not
+        decompressed. Raises LandingIncomplete when the file is missing or has changed since it was written.
         """
         path = folder / segment.name
         try:
             if self._local:  # the file is hashed only once, even if it is read many times
                 with self._open_verified(path, segment.sha) as file:
                     return pl.scan_parquet(file, hive_partitioning=False).filter(row_filter).select(columns).collect()
-            content = self._read_content(path)
-            if content is None:
-                return None
+            content = self._read_bytes(path)
             if hashlib.sha256(content).hexdigest() != segment.sha:
                 raise NotAsWritten
             return pl.read_parquet(io.BytesIO(content), columns=columns)
         except (FileNotFoundError, NotADirectoryError):
-            return None
+            raise LandingIncomplete(f"cycle {cycle_id}: missing in the landing at {folder}: {segment.name}") from None
         except NotAsWritten:
             raise LandingIncomplete(
                 f"cycle {cycle_id}: {segment.name} in the landing at {folder} is not as it was written"
             ) from None
-
-    def _read_compacted(
-        self, folder: UPath, cycle_id: int, segments: Sequence[str], columns: list[str]
-    ) -> Iterator[pl.DataFrame]:
-        """Yield the rows of segments from the files of the compacted hour."""
-        n_read = 0
-        while n_read < len(segments):
-            span, file = self._open_hour_file(folder, cycle_id, segments[n_read:])
-            with file:
-                yield from _rows(file, span, columns)
-            n_read += span.segments
-
-    def _open_hour_file(
-        self, folder: UPath, cycle_id: int, segments: Sequence[str]
-    ) -> tuple[RowSpan, io.BufferedReader]:
-        """Open the hour's file that contains the first of the segments; also return its rows in it.
-
-        If the file was removed by a new compaction, the index is read again and names another file.
-        """
-        trouble = ""
-        for _ in range(2):
-            span = self._read_index(folder.parent).find_span(cycle_id, segments)
-            if span is None:
-                trouble = f"missing in the landing at {folder}: {', '.join(segments)}"
-                continue
-            try:
-                return span, self._open_verified(folder.parent / span.file.name, span.file.sha)
-            except FileNotFoundError:
-                trouble = f"missing in the landing at {folder.parent}: {span.file.name}"
-            except NotAsWritten:
-                raise LandingIncomplete(
-                    f"cycle {cycle_id}: {span.file.name} in the landing at {folder.parent} is not as it was written"
-                ) from None
-        raise LandingIncomplete(f"cycle {cycle_id}: {trouble}")
 
     def read_landed_listings(self, cycle_id: int) -> pl.DataFrame:
         """Return one row per landed answer of a cycle, without its body (columns `LISTING_COLUMNS`).
@@ -440,17 +346,10 @@ class LandingReader(LandingFiles):
         columns = list(LISTING_COLUMNS.values())
         frames = [pl.DataFrame(schema={name: ANSWER_SCHEMA[name] for name in columns})]
         for folder in self._list_cycle_folders(cycle_id):
-            there = [name for _, name in self._list_segments(folder)]
-            if not there and self._read_manifest_in(folder) is None:
-                continue  # the segment belongs to another hour
-            compacted_names = [
-                name for name in self._read_index(folder.parent).list_segments(cycle_id) if name not in there
-            ]
-            for name in sorted([*there, *compacted_names]):
-                content = self._read_content(folder / name) if name in there else None
-                if content is None:
-                    frames += self._read_compacted(folder, cycle_id, [name], columns)
-                elif (frame := self._read_columns(folder / name, content, columns)) is not None:
+            for name in sorted(name for _, name in self._list_segments(folder)):
+                content = self._read_content(folder / name)
+                frame = None if content is None else self._read_columns(folder / name, content, columns)
+                if frame is not None:
                     frames.append(frame)
         listings = (
             pl.concat(frames)
@@ -463,17 +362,6 @@ class LandingReader(LandingFiles):
     def iterate_answers(frame: pl.DataFrame) -> Iterator[Answer]:
         """Yield the answers in a frame of `read_answers`."""
         return build_answers(frame)
-
-    def _read_index(self, hour: UPath) -> HourIndex:
-        """Return the hour's index; an empty index when the hour is not compacted."""
-        path = hour / INDEX_FILE
-        try:
-            content = self._read_record(path)
-            return HourIndex() if content is None else compacted_hours.decode_index(content)
-        except msgspec.DecodeError as error:
-            raise LandingUnreadable(
-                f"{path} is not an index of the files beside it: {error}. Restore it from a copy."
-            ) from error
 
     def _read_manifest_in(self, folder: UPath) -> Manifest | None:
         path = folder / MANIFEST
@@ -505,15 +393,3 @@ class LandingReader(LandingFiles):
                 "%s cannot be read and is left out: writing it broke off (%s)", path, str(error).partition("\n")[0]
             )
             return None
-
-
-def _rows(file: io.BufferedReader, span: RowSpan, columns: list[str]) -> Iterator[pl.DataFrame]:
-    """Yield the rows of a span.
-
-    If bodies are read, one row group is read at a time, so each group is decompressed only once.
-    """
-    scan = pl.scan_parquet(file, hive_partitioning=False).select(columns)
-    begin, end = span.first_row, span.first_row + span.rows
-    cuts = range((begin // GROUP_ROWS + 1) * GROUP_ROWS, end, GROUP_ROWS) if "body" in columns else ()
-    for first, last in itertools.pairwise([begin, *cuts, end]):
-        yield scan.slice(first, last - first).collect()

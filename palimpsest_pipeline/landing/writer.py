@@ -1,7 +1,6 @@
 """Write a cycle's answers into the landing as segments, and its manifest.
 
-Belongs here: writing answers. Does not belong here: parsing their bodies, reading (`reader`), compacting
-(`compaction`), removing (`expiry`).
+Belongs here: writing answers. Does not belong here: parsing their bodies, reading (`reader`), removing (`expiry`).
 """
 
 import hashlib
@@ -38,10 +37,11 @@ PENDING_SEGMENTS: Final = 2
 
 It limits memory when the store is slow.
 """
-ZSTD_LEVEL: Final = 3
+ZSTD_LEVEL: Final = 9
 """Compression level of zstd.
 
-Level 1 is a fifth faster, but does not detect similar answers, so files are up to three times as large.
+It takes about 1 ms of a core per answer, 1.7 times as long as level 3, whose files are 30 to 75 % larger. Level 12
+takes twice as long again for files that are 5 % smaller.
 """
 SegmentListener = Callable[[Cycle, Segment], None]
 """A function that is called after landing a segment, with the cycle and the segment's manifest entry."""

@@ -194,10 +194,11 @@ LANDING_CALLS: dict[str, Callable[[Landing], object]] = {
     ),
     "writer": lambda landing: landing.open_writer(cycle()),
     "put": lambda landing: landing._replace_file(landing.root / "file", b""),
-    "publish": lambda landing: landing._publish(Path(__file__), landing.root / "file"),
     "remove": lambda landing: landing._remove(landing.root / "file"),
     "examine": lambda landing: landing._examine_segment(landing.root, BET9JA, "file"),
-    "open": lambda landing: landing._open_verified(landing.root / "file", "sha"),
+    "segment": lambda landing: list(
+        landing.iterate_segment(cycle(), Segment("seg", BET9JA, 1, 1, "sha"), [PayloadKind.DETAIL])
+    ),
 }
 
 
@@ -820,17 +821,6 @@ def test_a_manifest_that_cannot_be_read_costs_its_own_cycle_only(tmp_path: Path)
     assert (only.manifests, [cycle.cycle_id for cycle in only.unreadable]) == ([], [3])
     with pytest.raises(LandingUnreadable):
         landing.measure_usage()
-
-
-def test_an_index_that_cannot_be_read_costs_the_sizes_of_its_own_hour_only(tmp_path: Path) -> None:
-    landing = Landing(tmp_path)
-    for n in range(2):
-        land(landing, answer(n), of=cycle(n + 1, HOUR + timedelta(hours=n)))
-    (tmp_path / f"date={HOUR:%Y-%m-%d}" / f"hour={HOUR:%H}" / "compacted.json").write_text("{")
-    usage, unsized = landing.measure_usage_of(landing.list_readable_cycles().manifests)
-    assert usage["cycle_id"].to_list() == [2]
-    assert [(cycle.hour, cycle.cycle_id) for cycle in unsized] == [(HOUR, 1)]
-    assert "compacted.json is not an index of the files beside it" in unsized[0].sentence
 
 
 def test_a_store_that_answers_nothing_is_no_cycle_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:

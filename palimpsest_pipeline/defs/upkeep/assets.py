@@ -1,7 +1,7 @@
 """The assets of the daily maintenance.
 
-They create partitions of the history ahead, export days and drop exported ones, compact and remove landed answers,
-remove old logs of runs, and measure the storage used.
+They create partitions of the history ahead, export days and drop exported ones, remove landed answers and old logs of
+runs, and measure the storage used.
 """
 
 from dataclasses import asdict
@@ -12,7 +12,7 @@ import dagster as dg
 from palimpsest_pipeline.domain.instants import format_hour_key
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.upkeep import disk_usage, export_day
-from palimpsest_pipeline.pipeline.upkeep.landing_retention import compact_landing, expire_landing
+from palimpsest_pipeline.pipeline.upkeep.landing_retention import expire_landing
 from palimpsest_pipeline.storage.catalog import upcoming_fixtures
 from palimpsest_pipeline.storage.ledger import run_heartbeats
 from palimpsest_pipeline.storage.odds import partitions, retention
@@ -124,29 +124,20 @@ def history_retention(context: dg.AssetExecutionContext, pipeline: dg.ResourcePa
 
 @dg.asset(key_prefix="upkeep", group_name="upkeep", kinds={"parquet"}, deps=[odds_history_export])
 def landing_retention(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
-    """Compaction and removal of the landing's hours.
-
-    An hour is compacted to one file per platform. After PALIMPSEST_LANDING_RETENTION_DAYS it is removed, if it is
-    derived and exported.
-    """
+    """Removal of the landing's hours after PALIMPSEST_LANDING_RETENTION_DAYS, if they are derived and exported."""
     expiry = expire_landing(pipeline)
-    compactions = compact_landing(pipeline)
-    reasons = expiry.kept_hours | {result.hour: result.left_alone for result in compactions if result.left_alone}
-    for hour, reason in reasons.items():
-        context.log.warning(f"{format_hour_key(hour)} stays as it is: {reason}")
-    compacted_hours = [result for result in compactions if result.left_alone is None]
-    sizes = {
-        "bytes_before": sum(result.bytes_before for result in compacted_hours),
-        "bytes_after": sum(result.bytes_after for result in compacted_hours),
-    }
-    counts = {
-        "hours_compacted": len(compacted_hours),
-        "hours_expired": len(expiry.removed),
-        "hours_kept": len(expiry.kept_hours),
-    }
+    for hour, reason in expiry.kept_hours.items():
+        context.log.warning(f"{format_hour_key(hour)} is kept: {reason}")
     kept_text = "; ".join(f"{format_hour_key(hour)}: {reason}" for hour, reason in expiry.kept_hours.items())
     return dg.MaterializeResult(
-        metadata=stringify_values(counts | sizes | {"bytes_expired": expiry.bytes_removed, "kept": kept_text})
+        metadata=stringify_values(
+            {
+                "hours_expired": len(expiry.removed),
+                "hours_kept": len(expiry.kept_hours),
+                "bytes_expired": expiry.bytes_removed,
+                "kept": kept_text,
+            }
+        )
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 import psycopg
 
-from palimpsest_pipeline.landing import UnreadableCycle
+from palimpsest_pipeline.landing import UnreadableCycle, measure_cycles
 from palimpsest_pipeline.storage.odds import storage_growth
 
 from ..context import Pipeline
@@ -40,7 +40,7 @@ def measure_usage(pipeline: Pipeline, conn: psycopg.Connection) -> DiskUsage:
     now = datetime.now(UTC)  # sizes are those of now; the pipeline's clock may be shifted
     exported = [(e.day, e.n_rows, e.n_prices, e.bytes) for e in pipeline.archive.read_catalogue().values()]
     readable = pipeline.landing.list_readable_cycles()
-    usage, unsized = pipeline.landing.measure_usage_of(readable.manifests)
+    usage = measure_cycles(readable.manifests)
     landed = (
         usage.group_by(day=pl.col("hour").dt.date())
         .agg(pl.col("n_answers").sum(), n_prices=None, bytes=pl.col("bytes").sum())
@@ -57,7 +57,7 @@ def measure_usage(pipeline: Pipeline, conn: psycopg.Connection) -> DiskUsage:
         sample,
         storage_growth.compute_sizes(conn, sample, int(pipeline.settings.storage_limit_gb * 10**9)),
         summarise_answers(usage),
-        (*readable.unreadable, *unsized),
+        tuple(readable.unreadable),
     )
 
 

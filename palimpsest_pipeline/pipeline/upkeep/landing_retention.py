@@ -1,7 +1,7 @@
-"""The retention of the landing: ended hours are compacted, and hours without further use are removed.
+"""The retention of the landing: hours without further use are removed.
 
 Belongs here: judging whether an hour is needed, and the lock that lets only one process at a time change landed hours.
-Does not belong here: compacting and removing files (`landing`), Dagster.
+Does not belong here: removing files (`landing`), Dagster.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,17 +12,12 @@ from typing import Final
 
 import psycopg
 
-from palimpsest_pipeline.domain.instants import floor_to_hour, format_hour_key
+from palimpsest_pipeline.domain.instants import format_hour_key
 from palimpsest_pipeline.landing import (
-    Compaction,
     ExpiryResult,
     LandingError,
-    LandingIncomplete,
-    LandingUnreadable,
     Manifest,
-    compact_hour,
     expire_hours,
-    list_compactable_hours,
     list_expired_hours,
 )
 from palimpsest_pipeline.storage.archive import ArchiveError
@@ -45,7 +40,7 @@ An answer may come from a cache, or arrive after the recorded end of the cycle.
 
 
 class LandingInUse(LandingError):
-    """Another process is compacting the landing or removing hours from it."""
+    """Another process is removing hours from the landing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +89,13 @@ class HourJudge:
         self._running = [batch.cycle for batch in cycle_ledger.read_running_cycles(conn)]
         self._days: dict[date, DayStatus] = {}
 
-    def list_running_cycles(self, hour: datetime) -> list[int]:
-        """Return the ids of the hour's cycles that have not ended."""
-        return [cycle.cycle_id for cycle in self._running if cycle.partition_hour == hour]
-
     def explain_need(self, hour: datetime) -> str | None:
         """Return why the hour is needed, with advice; None when it is not needed."""
         landing = self._pipeline.landing
         try:
             manifests = landing.list_cycles(hour=hour)
             claims = HourClaims(
-                self.list_running_cycles(hour),
+                [cycle.cycle_id for cycle in self._running if cycle.partition_hour == hour],
                 landing.list_unclosed_cycles(hour),
                 self._list_underived_cycles(manifests),
                 list_cycles_without_pack(
@@ -132,27 +123,6 @@ class HourJudge:
             with self._conn.transaction():  # one transaction per day: others wait for a day that is read
                 self._days[day] = retention.read_day_status(self._conn, self._pipeline.archive, day)
         return {day: self._days[day] for day in days}
-
-
-def compact_landing(pipeline: Pipeline, *, dry_run: bool = False) -> list[Compaction]:
-    """Compact the hours that ended at least the grace period ago and have no running cycle.
-
-    The result of an hour that is not compacted contains the reason. Raises LandingInUse, LandingError.
-    """
-    compactions = []
-    with _lock_landing(pipeline) as conn:
-        judge = HourJudge(pipeline, conn)
-        for hour in list_compactable_hours(
-            pipeline.landing, floor_to_hour(pipeline.clock.now() - timedelta(minutes=pipeline.settings.grace_minutes))
-        ):
-            if running := judge.list_running_cycles(hour):
-                compactions.append(Compaction(hour, 0, 0, f"cycle {running[0]} is running"))
-                continue
-            try:
-                compactions.append(compact_hour(pipeline.landing, hour, dry_run=dry_run))
-            except (LandingIncomplete, LandingUnreadable) as error:
-                compactions.append(Compaction(hour, 0, 0, str(error)))
-    return compactions
 
 
 def expire_landing(pipeline: Pipeline, days: int | None = None, *, dry_run: bool = False) -> ExpiryResult:
@@ -199,12 +169,12 @@ def _list_days(manifest: Manifest) -> list[date]:
 
 @contextmanager
 def _lock_landing(pipeline: Pipeline) -> Iterator[psycopg.Connection]:
-    """Yield a connection with the lock for compacting and removing landed hours. Raises LandingInUse."""
+    """Yield a connection with the lock for removing landed hours. Raises LandingInUse."""
     with pipeline.connect() as conn:
         conn.autocommit = True
         row = conn.execute("select pg_try_advisory_lock(%s)", [AdvisoryLock.LANDING_RETENTION]).fetchone()
         if row is None or not row[0]:
-            raise LandingInUse("another process compacts or expires the landing: try again when it is done")
+            raise LandingInUse("another process expires the landing: try again when it is done")
         try:
             yield conn
         finally:

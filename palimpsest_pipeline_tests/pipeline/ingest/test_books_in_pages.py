@@ -15,8 +15,6 @@ from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.enums import FailureClass, PayloadKind, Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.landing import Landing, Manifest
-from palimpsest_pipeline.landing.compaction import compact_hour
-from palimpsest_pipeline.landing.files import GROUP_ROWS
 from palimpsest_pipeline.landing.writer import CycleWriter
 from palimpsest_pipeline.pipeline.ingest.book_reader import BookReader
 from palimpsest_pipeline.pipeline.ingest.books import (
@@ -95,10 +93,6 @@ def test_books_from_the_landing_are_those_of_the_answers_as_they_came(
     earliest = [min(one.observed_at for one in answers) for answers in attempts]
     assert came.answers["observed_at"].to_list() == earliest
     landing, manifest = land(tmp_path, attempts)
-    assert_same(read_books(iterate_landed(landing, manifest)), came)
-    compact_hour(landing, HOUR)
-    sizes = [frame.height for frame in landing.read_segments(manifest)]
-    assert max(sizes) == GROUP_ROWS < sum(sizes), "groups of rows cut through the answers of a book"
     assert_same(read_books(iterate_landed(landing, manifest)), came)
     listings = read_listings(group_details(iterate_landed(landing, manifest), ADAPTER), ADAPTER)
     assert [shown.observed_at for shown in listings] == earliest

@@ -1,7 +1,7 @@
 """The landing as upkeep keeps it: which hours go, which stay and why, as Dagster and the commands run it."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
@@ -25,7 +25,6 @@ from palimpsest_pipeline.pipeline.landed_cycles import ALL_HOURS
 from palimpsest_pipeline.pipeline.replay_plan import plan_hours
 from palimpsest_pipeline.pipeline.upkeep import export_day, landing_retention
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
-from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.db.locks import AdvisoryLock
 from palimpsest_pipeline.storage.derivation import derived_products, landed_cycles
 from palimpsest_pipeline.storage.derivation.due_products import DueReason
@@ -33,9 +32,8 @@ from palimpsest_pipeline.storage.ledger import cycle_ledger
 from palimpsest_pipeline.storage.odds import partitions
 from palimpsest_pipeline.storage.odds.retention import DayStatus
 from palimpsest_pipeline_tests.defs.upkeep.test_assets import NOON, ago, checks, cycle, metadata, upkeep
-from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
-from palimpsest_pipeline_tests.fixtures.landed import land_cycle, list_marks
-from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines, run_here
+from palimpsest_pipeline_tests.fixtures.landed import list_marks
+from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines
 from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS
 from palimpsest_pipeline_tests.storage.answered_days import answered
 
@@ -135,14 +133,13 @@ def test_an_hour_is_needed_while_something_of_it_is_not_derived_or_not_exported(
     assert why is None if says is None else says in (why or "")
 
 
-def test_a_night_removes_what_nobody_needs_and_compacts_the_rest(
+def test_a_night_removes_what_nobody_needs_and_keeps_the_rest(
     kept: tuple[Pipeline, dg.ExecuteInProcessResult],
 ) -> None:
     pipeline, result = kept
     assert result.success
     told = metadata(result, "upkeep", "landing_retention")
-    assert (told["hours_compacted"], told["hours_expired"], told["hours_kept"]) == (3, 1, 2)
-    assert 0 < told["bytes_after"] < told["bytes_before"]
+    assert (told["hours_expired"], told["hours_kept"]) == (1, 2)
     assert told["bytes_expired"] > 0
     with pipeline.connect() as conn:
         gone = [cycle.partition_hour for cycle in landed_cycles.read_cycles(conn, *ALL_HOURS) if cycle.is_gone]
@@ -160,7 +157,7 @@ def test_a_night_removes_what_nobody_needs_and_compacts_the_rest(
     assert sized["landing_bytes"] == parquet
 
 
-def test_what_was_derived_from_compacted_answers_stands(kept: tuple[Pipeline, dg.ExecuteInProcessResult]) -> None:
+def test_what_was_derived_from_the_kept_answers_stands(kept: tuple[Pipeline, dg.ExecuteInProcessResult]) -> None:
     pipeline, _ = kept
     [hour] = plan_hours(pipeline, floor_to_hour(at(YOUNG)), floor_to_hour(at(YOUNG)))
     assert (hour.damaged_cycles, hour.gone_cycles) == ((), ())
@@ -183,8 +180,6 @@ def test_a_running_cycle_keeps_its_hour_as_it_is(make_pipeline: MakePipeline) ->
     manifest = landed(pipeline, at(YOUNG))
     with pipeline.connect() as conn:
         cycle_ledger.open_cycle(conn, manifest.cycle)
-    [left] = landing_retention.compact_landing(pipeline)
-    assert left.left_alone == f"cycle {manifest.cycle_id} is running"
     assert landing_retention.expire_landing(pipeline, 1).kept_hours == {
         manifest.partition_hour: f"cycle {manifest.cycle_id} is running"
     }
@@ -192,15 +187,11 @@ def test_a_running_cycle_keeps_its_hour_as_it_is(make_pipeline: MakePipeline) ->
 
 def test_a_damaged_manifest_keeps_its_own_hour_as_it_is_and_no_other(make_pipeline: MakePipeline) -> None:
     pipeline = make_pipeline()
-    damaged, young, old = (landed(pipeline, at(days), n=3).partition_hour for days in (UNDERIVED, YOUNG, UNEXPORTED))
+    damaged, old = (landed(pipeline, at(days), n=3).partition_hour for days in (UNDERIVED, UNEXPORTED))
     [manifest] = pipeline.landing.list_cycles(hour=old)
     derived(pipeline, manifest)
     for path in (pipeline.settings.home / "landing").glob(f"date={damaged:%Y-%m-%d}/*/*/manifest.json"):
         path.write_text("{")
-    compacted = {done.hour: done.left_alone for done in landing_retention.compact_landing(pipeline)}
-    assert compacted.keys() == {damaged, young, old}
-    assert (compacted[young], compacted[old]) == (None, None)
-    assert "manifest.json is not a manifest" in (compacted[damaged] or "")
     expired = landing_retention.expire_landing(pipeline, UNDERIVED - 1)
     assert expired.removed == [old]
     assert "manifest.json is not a manifest" in expired.kept_hours[damaged]
@@ -243,11 +234,10 @@ def test_only_one_process_at_a_time_changes_what_was_landed(make_pipeline: MakeP
     with pipeline.connect() as other:
         other.execute("select pg_advisory_xact_lock(%s)", [AdvisoryLock.LANDING_RETENTION])
         with pytest.raises(landing_retention.LandingInUse, match="try again"):
-            landing_retention.compact_landing(pipeline)
-        with pytest.raises(landing_retention.LandingInUse, match="try again"):
             landing_retention.expire_landing(pipeline)
     for _ in range(20):
-        assert landing_retention.compact_landing(pipeline) == [], "what has ended is in nobody's way, also at once"
+        done = landing_retention.expire_landing(pipeline)
+        assert done.removed == [], "what has ended is in nobody's way, also at once"
 
 
 def test_the_commands_say_what_they_would_do_and_do_it(
@@ -265,24 +255,15 @@ def test_the_commands_say_what_they_would_do_and_do_it(
         assert done.exit_code == 0, done.stderr
         return json.loads(done.stdout)
 
-    before = told("ls")
-    assert [row["answers"] for row in before["cycles"]] == [20, 20, 20]
-    assert {row["platform"]: row["n_answers"] for row in before["platforms"]} == {
+    listed = told("ls")
+    assert [row["answers"] for row in listed["cycles"]] == [20, 20, 20]
+    assert {row["platform"]: row["n_answers"] for row in listed["platforms"]} == {
         "bet9ja": 18,
         "betpawa": 21,
         "sportybet": 21,
     }
     assert "like the 3 that are landed" in doctor.check_landing(pipeline.settings).detail
     due = [key(EXPORTED), key(YOUNG), format_hour_key(at(YOUNG) + timedelta(hours=1))]
-    assert told("compact", "--dry-run") == {"compacted": {}, "to_compact": due, "left_alone": {}}
-    assert list(told("compact")["compacted"]) == due
-    assert told("compact") == {"compacted": {}, "to_compact": [], "left_alone": {}}
-    after = told("ls")
-    assert [row["cycle_id"] for row in after["cycles"]] == [row["cycle_id"] for row in before["cycles"]]
-    assert all(
-        now["bytes_per_answer"] < then["bytes_per_answer"]
-        for now, then in zip(after["platforms"], before["platforms"], strict=True)
-    )
     assert told("expire", "--dry-run")["to_remove"] == [key(EXPORTED)]
     assert told("expire")["removed"] == [key(EXPORTED)]
     asked = told("expire", "--days", "1")
@@ -299,10 +280,9 @@ def test_a_damaged_record_costs_the_lists_of_the_commands_its_own_cycle_only(
     pipeline = make_pipeline()
     for name, value in pipeline.settings.to_environment().items():
         monkeypatch.setenv(name, value)
-    unreadable, unsized, good = (landed(pipeline, at(days), n=3) for days in (UNDERIVED, YOUNG, NOW))
-    folders = [pipeline.landing._hour_folder(manifest.partition_hour) for manifest in (unreadable, unsized, good)]
-    (folders[0] / f"cycle={unreadable.cycle_id}" / "manifest.json").write_text("{")
-    (folders[1] / "compacted.json").write_text("{")
+    unreadable, good = (landed(pipeline, at(days), n=3) for days in (UNDERIVED, NOW))
+    file = pipeline.landing._cycle_folder(unreadable.partition_hour, unreadable.cycle_id) / "manifest.json"
+    file.write_text("{")
 
     def told(*words: str, code: int) -> tuple[Any, str]:
         done = CliRunner().invoke(app, [*words, "--json"])
@@ -311,16 +291,12 @@ def test_a_damaged_record_costs_the_lists_of_the_commands_its_own_cycle_only(
 
     listed, said = told("landing", "ls", code=EXIT_PARTIAL)
     rows = {row["cycle_id"]: (row["answers"], row["bytes"]) for row in listed["cycles"]}
-    assert rows == {unsized.cycle_id: (3, None), good.cycle_id: (3, good.bytes)}
+    assert rows == {good.cycle_id: (3, good.bytes)}
     assert [(row["hour"], row["cycle_id"]) for row in listed["unreadable"]] == [
-        (format_hour_key(manifest.partition_hour), manifest.cycle_id) for manifest in (unreadable, unsized)
+        (format_hour_key(unreadable.partition_hour), unreadable.cycle_id)
     ]
     assert sum(row["bytes"] for row in listed["platforms"]) == good.bytes
-    for sentence in (
-        f"{folders[0]}/cycle={unreadable.cycle_id}/manifest.json is not a manifest",
-        f"{folders[1]}/compacted.json is not an index",
-    ):
-        assert sentence in said
+    assert f"{file} is not a manifest" in said
     shown = CliRunner().invoke(app, ["landing", "ls"])
     assert (shown.exit_code, "Landing" in shown.stdout) == (EXIT_PARTIAL, True)  # a narrow table breaks longer words
 
@@ -329,36 +305,8 @@ def test_a_damaged_record_costs_the_lists_of_the_commands_its_own_cycle_only(
     assert sized["unreadable"] == listed["unreadable"]
     assert f"cycle {unreadable.cycle_id} cannot be read" in said
     report = metadata(upkeep(pipeline), "upkeep", "storage_report")
-    assert (report["landing_bytes"], report["n_unreadable_cycles"]) == (good.bytes, 2)
+    assert (report["landing_bytes"], report["n_unreadable_cycles"]) == (good.bytes, 1)
 
-    (folders[1] / "compacted.json").unlink()
-    for manifest in (unsized, good):
-        (pipeline.landing._cycle_folder(manifest.partition_hour, manifest.cycle_id) / "manifest.json").write_text("{")
+    (pipeline.landing._cycle_folder(good.partition_hour, good.cycle_id) / "manifest.json").write_text("{")
     nothing, said = told("landing", "ls", code=1)
-    assert (nothing["cycles"], len(nothing["unreadable"])) == ([], 3)
-
-
-@pytest.mark.slow
-def test_what_is_derived_from_a_compacted_hour_is_what_its_segments_gave(
-    make_pipeline: MakePipeline, start_simulator: Callable[..., SimulatorProcess]
-) -> None:
-    began_s = (floor_to_hour(datetime.now(UTC)) - timedelta(hours=3) - datetime.now(UTC)).total_seconds()
-    simulator = start_simulator(40, 5, clock_offset_s=began_s)
-    for offset_s in (began_s, began_s + 600):
-        simulator.set_clock(offset_s)
-        pipeline = make_pipeline(simulator, clock_offset_s=offset_s)
-        land_cycle(pipeline)
-    hour = floor_to_hour(pipeline.clock.now())
-    pipeline = make_pipeline(simulator)
-    first = run_here(pipeline, "replay", hour.date())
-    assert first.success, first.error
-    expected = content_hashes(pipeline)
-    [done] = landing_retention.compact_landing(pipeline)
-    assert done.left_alone is None
-    assert done.bytes_after < 0.9 * done.bytes_before
-    [stands] = plan_hours(pipeline, hour, hour)
-    assert not stands.due
-    drop_derived(pipeline)
-    again = run_here(pipeline, "replay", hour.date())
-    assert again.success, again.error
-    assert content_hashes(pipeline) == expected
+    assert (nothing["cycles"], len(nothing["unreadable"])) == ([], 2)
