@@ -124,7 +124,10 @@ def history_retention(context: dg.AssetExecutionContext, pipeline: dg.ResourcePa
 
 @dg.asset(key_prefix="upkeep", group_name="upkeep", kinds={"parquet"}, deps=[odds_history_export])
 def landing_retention(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
-    """Removal of the landing's hours after PALIMPSEST_LANDING_RETENTION_DAYS, if they are derived and exported."""
+    """Removal of the landing's hours that are older than PALIMPSEST_LANDING_RETENTION_DAYS.
+
+    Only hours that are derived, and whose days are exported, are removed.
+    """
     expiry = expire_landing(pipeline)
     for hour, reason in expiry.kept_hours.items():
         context.log.warning(f"{format_hour_key(hour)} is kept: {reason}")
