@@ -37,6 +37,14 @@ from .running import Seen, Stage, lasting
 
 NOTHING = FaultRun("nothing", (), RunStatus.COMPLETED, on=())
 MEGABYTE = 2**20
+EACH_TIME = {
+    "error now and then",
+    "Retry-After 1 s for 1.5 s",
+    "block, from the capture on",
+    "hang",
+    "redirect to another host",
+}
+"""Runs of each local test run, one for each class of failure; the others are slow."""
 
 
 @contextmanager
@@ -143,7 +151,10 @@ def check_landing(seen: Seen) -> None:
         assert rest.height == sum(line.external_id is None for line in seen.log_of(platform))
 
 
-@pytest.mark.parametrize("run", RUNS, ids=attrgetter("name"))
+@pytest.mark.parametrize(
+    "run",
+    [pytest.param(run, marks=[] if run.name in EACH_TIME else pytest.mark.slow, id=run.name) for run in RUNS],
+)
 async def test_whatever_fails_the_ledger_is_exact_and_nothing_else_is_lost(
     run: FaultRun, stage: Stage, elsewhere: Loopback
 ) -> None:
@@ -159,7 +170,9 @@ async def test_failures_as_long_as_real_ones_are_sat_out(run: FaultRun, stage: S
     check(await stage.scraped(run), run, stage.listed)
 
 
-@pytest.mark.parametrize("run", GONE, ids=attrgetter("name"))
+@pytest.mark.parametrize(
+    "run", [pytest.param(run, marks=pytest.mark.slow if run in GONE[1:] else [], id=run.name) for run in GONE]
+)
 async def test_a_tournament_that_is_gone_from_tree_and_lists_is_no_proof_of_absence(
     run: FaultRun, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,6 +182,7 @@ async def test_a_tournament_that_is_gone_from_tree_and_lists_is_no_proof_of_abse
     assert stage.gone(seen) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", PAGE_MISSING, ids=attrgetter("name"))
 async def test_a_missing_page_is_asked_for_once_more_and_is_no_proof_of_absence(
     run: FaultRun, stage_of_pages: Stage, monkeypatch: pytest.MonkeyPatch
@@ -183,6 +197,7 @@ async def test_a_missing_page_is_asked_for_once_more_and_is_no_proof_of_absence(
     assert 0 < len(listed & seen.lines.keys()) < len(listed), "what the others show is captured"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", [run for run in RUNS if run.faults[0][0] in {"bomb", "huge"}], ids=attrgetter("name"))
 async def test_bodies_over_the_cap_take_no_more_memory_than_the_cap(run: FaultRun, stage: Stage) -> None:
     tracemalloc.start()

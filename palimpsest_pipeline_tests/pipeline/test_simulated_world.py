@@ -260,7 +260,7 @@ def test_a_repeated_replay_derives_nothing_again(two_cycles: Pipeline):
     assert marks() == before
 
 
-@pytest.mark.parametrize("mode", ["down", "html", "block"])
+@pytest.mark.parametrize("mode", ["down", *(pytest.param(mode, marks=pytest.mark.slow) for mode in ("html", "block"))])
 def test_one_platform_down_leaves_the_others_whole_and_concludes_nothing(
     mode: str, start_simulator, make_pipeline: MakePipeline
 ):

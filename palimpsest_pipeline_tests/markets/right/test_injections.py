@@ -21,6 +21,7 @@ unseen.
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", INJECTIONS)
 def test_a_mistake_in_the_vocabulary_is_noticed(name: str, samples: Path, tmp_path: Path) -> None:
     mistake, checks = INJECTIONS[name]
@@ -32,6 +33,7 @@ def test_a_mistake_in_the_vocabulary_is_noticed(name: str, samples: Path, tmp_pa
     assert [check for check in checks if not CHECKS[check](reading)] == []
 
 
+@pytest.mark.slow
 def test_outcomes_exchanged_at_random_are_noticed_by_prices(samples: Path) -> None:
     words = load_installed_vocabulary()
     prices = canonical(samples)

@@ -1,20 +1,23 @@
-"""A database with an outbox and the sender's role, rules in it, and a sender as a process."""
+"""A database with an outbox and the sender's role, rules in it, and a sender in a thread or as a process."""
 
+import asyncio
 import os
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import psycopg
+import pytest
 from psycopg.conninfo import make_conninfo
 from sqlalchemy import make_url
 
 from palimpsest_pipeline.domain.push_rules import PushRule
+from palimpsest_pipeline.pipeline.push.send import run_sender
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.db import roles
 from palimpsest_pipeline.storage.db.connection import Database
@@ -105,9 +108,53 @@ class SenderProcess:
 
 
 @contextmanager
-def running_sender(database: Database, folder: Path, **variables: str) -> Iterator[SenderProcess]:
+def running_sender_process(database: Database, folder: Path, **variables: str) -> Iterator[SenderProcess]:
     sender = SenderProcess(database, folder, variables)
     try:
         yield sender
     finally:
         sender.kill()
+
+
+class SenderThread:
+    """The sender in a thread of this process, and the lines that it has said so far."""
+
+    def __init__(self, database: Database) -> None:
+        self.lines: list[str] = []
+        self._loop = asyncio.new_event_loop()
+        self._task = self._loop.create_task(run_sender(Database(build_sender_url(database)), self.lines.append))
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        with suppress(asyncio.CancelledError):
+            self._loop.run_until_complete(self._task)
+        self._loop.close()
+
+    def stop(self) -> None:
+        """Cancel the sender and wait for its end. Raises the error with which it has ended."""
+        if self.is_running():
+            self._loop.call_soon_threadsafe(self._task.cancel)
+        self._thread.join()
+        if not self._task.cancelled():
+            self._task.result()
+
+    def is_running(self) -> bool:
+        return self._thread.is_alive()
+
+    @property
+    def output(self) -> str:
+        return "\n".join(self.lines)
+
+
+@contextmanager
+def running_sender(database: Database, folder: Path, **variables: str) -> Iterator[SenderThread]:
+    """A sender with these variables of the environment, and with the `.env` of `folder`."""
+    with pytest.MonkeyPatch.context() as patch, chdir(folder):
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        sender = SenderThread(database)
+        try:
+            yield sender
+        finally:
+            sender.stop()

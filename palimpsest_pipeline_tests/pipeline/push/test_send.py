@@ -16,7 +16,7 @@ from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.push import outbox
 
-from .outboxes import KEY, open_outbox, put_messages, put_rules, read_states, running_sender
+from .outboxes import KEY, open_outbox, put_messages, put_rules, read_states, running_sender, running_sender_process
 from .receiver import PATIENCE_S, Receiver, running_receiver
 
 
@@ -49,7 +49,7 @@ def test_a_receiver_that_fails_and_a_sender_that_is_killed_lose_nothing_and_keep
     put_messages(database, "a", range(n // 2))
 
     def kill_in_the_middle(n_accepted: int) -> None:
-        with running_sender(database, tmp_path, **variables) as sender:
+        with running_sender_process(database, tmp_path, **variables) as sender:
             receiver.wait_for(lambda: len(receiver.accepted()) >= n_accepted)
             sender.process.kill()
 
@@ -57,7 +57,7 @@ def test_a_receiver_that_fails_and_a_sender_that_is_killed_lose_nothing_and_keep
     put_messages(database, "b", range(n))
     kill_in_the_middle(24)
     put_messages(database, "a", range(n // 2, n))
-    with running_sender(database, tmp_path, **variables):
+    with running_sender_process(database, tmp_path, **variables):
         receiver.wait_for(lambda: len({each.message_id for each in receiver.accepted()}) == 2 * n)
     for rule in ("a", "b"):
         ids = [each.message_id for each in receiver.accepted() if each.message_id.startswith(f"{rule}-")]
@@ -204,10 +204,10 @@ def test_a_missing_variable_is_named_and_its_messages_wait(database: Database, r
 def test_a_second_sender_waits_until_the_first_one_has_died(database: Database, receiver: Receiver, tmp_path: Path):
     put_rules(database, "a")
     variables = {"TEST_WEBHOOK_URL": f"{receiver.base_url}/hook"}
-    with running_sender(database, tmp_path, **variables) as first:
+    with running_sender_process(database, tmp_path, **variables) as first:
         put_messages(database, "a", [1])
         receiver.wait_for(receiver.accepted)
-        with running_sender(database, tmp_path, **variables) as second:
+        with running_sender_process(database, tmp_path, **variables) as second:
             put_messages(database, "a", range(2, 30))
             receiver.wait_for(lambda: len(receiver.accepted()) == 29)
             assert "sending messages" not in second.output
@@ -257,7 +257,7 @@ def test_a_malformed_address_stops_only_its_own_rule(
             put_messages(database, "b", [number])
             receiver.wait_for(lambda number=number: len(receiver.accepted()) == number + 1)
         wait_until(lambda: read_states(database, "a")[0][1])
-        assert sender.process.poll() is None
+        assert sender.is_running()
     ((state, _, _, error),) = read_states(database, "a")
     assert (state, error) == ("pending", "the variable BAD_URL has no http(s) URL that can be used")
     assert address not in sender.output

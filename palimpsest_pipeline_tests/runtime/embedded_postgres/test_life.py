@@ -78,6 +78,7 @@ def test_the_server_runs_with_the_settings_the_pipeline_relies_on(postgres: Embe
     assert {name: scalar(postgres, f"SHOW {name}") for name in wanted} == wanted
 
 
+@pytest.mark.slow
 def test_only_a_server_for_tests_runs_without_durability(make_server: MakeServer, folder: Path) -> None:
     durable, forgetful = make_server(folder / "durable", durable=True), make_server(folder / "forgetful", durable=False)
     for server, expected in ((durable, "on"), (forgetful, "off")):
@@ -99,6 +100,7 @@ def test_nobody_else_can_reach_the_server(make_server: MakeServer) -> None:
     ] == ""  # the address it listens on, as the server noted it
 
 
+@pytest.mark.slow
 def test_a_port_that_is_asked_for_is_on_loopback_and_takes_roles_with_a_password_only(make_server: MakeServer) -> None:
     port = free_port()
     server = make_server(databases=("palimpsest",), tcp_port=port)
@@ -122,6 +124,7 @@ def test_a_second_process_attaches_to_the_running_server(make_server: MakeServer
     assert server.status().running
 
 
+@pytest.mark.slow
 def test_a_server_that_is_starting_is_told_from_its_pid_file_and_can_be_stopped(make_server: MakeServer) -> None:
     server = make_server(databases=())
     server.start()
@@ -140,6 +143,7 @@ def test_a_server_that_is_starting_is_told_from_its_pid_file_and_can_be_stopped(
     assert not server.status().running
 
 
+@pytest.mark.slow
 def test_two_starters_at_once_get_the_same_server(make_server: MakeServer) -> None:
     server = make_server()
     processes = [start_process(server) for _ in range(2)]
@@ -149,6 +153,7 @@ def test_two_starters_at_once_get_the_same_server(make_server: MakeServer) -> No
     assert [process.wait() for process in processes] == [0, 0]
 
 
+@pytest.mark.slow
 def test_the_server_outlives_a_killed_starter(make_server: MakeServer) -> None:
     server = make_server()
     process = start_process(server, "--hold")
@@ -175,6 +180,7 @@ def test_a_killed_server_starts_again_with_its_data(make_server: MakeServer) -> 
     assert scalar(server, "SELECT n FROM kept") == 7
 
 
+@pytest.mark.slow
 def test_a_server_process_that_survives_a_crash_is_ended_before_the_next_start(make_server: MakeServer) -> None:
     server = make_server()
     server.start()
@@ -197,6 +203,7 @@ def test_a_server_process_that_survives_a_crash_is_ended_before_the_next_start(m
     assert scalar(server, "SELECT 1") == 1
 
 
+@pytest.mark.slow
 def test_a_pid_file_from_before_a_reboot_does_not_stop_a_start(make_server: MakeServer) -> None:
     server = make_server()
     server.start()
@@ -220,6 +227,7 @@ def test_a_pid_file_from_before_a_reboot_does_not_stop_a_start(make_server: Make
         stranger.wait()
 
 
+@pytest.mark.slow
 def test_a_server_known_by_another_path_is_recognised_as_running(make_server: MakeServer, folder: Path) -> None:
     server = make_server()
     server.start()
@@ -249,6 +257,7 @@ def test_a_clean_stop_ends_open_connections_and_leaves_no_process(make_server: M
         server.build_url("palimpsest")
 
 
+@pytest.mark.slow
 def test_data_survives_a_stop_and_a_start(make_server: MakeServer) -> None:
     server = make_server()
     server.start()
@@ -260,6 +269,7 @@ def test_data_survives_a_stop_and_a_start(make_server: MakeServer) -> None:
     assert scalar(server, "SELECT n FROM kept") == 7
 
 
+@pytest.mark.slow
 def test_an_interrupted_first_start_leaves_nothing_in_the_way(make_server: MakeServer) -> None:
     server = make_server()
     interrupted = server.data_dir / "cluster.new-0123"
@@ -278,6 +288,7 @@ def test_the_fresh_database_of_a_test_is_empty(database_url: str) -> None:
     engine.dispose()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a" * 120, "with, comma", "größe"])
 def test_a_folder_whose_path_no_socket_can_have_gets_a_short_private_one(
     make_server: MakeServer, folder: Path, name: str
@@ -293,6 +304,7 @@ def test_a_folder_whose_path_no_socket_can_have_gets_a_short_private_one(
     assert server.start() == address
 
 
+@pytest.mark.slow
 def test_a_short_socket_folder_held_by_someone_else_is_not_used(make_server: MakeServer, folder: Path) -> None:
     server = make_server(folder / ("a" * 120))
     usual = server.start().socket_dir
@@ -307,6 +319,7 @@ def test_a_short_socket_folder_held_by_someone_else_is_not_used(make_server: Mak
         usual.rmdir()
 
 
+@pytest.mark.slow
 def test_a_cluster_of_another_major_version_says_dump_and_restore(make_server: MakeServer) -> None:
     server = make_server()
     server.start()
@@ -319,6 +332,7 @@ def test_a_cluster_of_another_major_version_says_dump_and_restore(make_server: M
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_server_that_does_not_start_gives_its_own_reason_in_one_line(make_server: MakeServer) -> None:
     server = make_server()
     server.start()
@@ -332,6 +346,7 @@ def test_a_server_that_does_not_start_gives_its_own_reason_in_one_line(make_serv
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_failed_initdb_gives_its_reason_and_leaves_nothing(
     make_server: MakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -361,12 +376,14 @@ def test_a_folder_name_that_a_shell_would_read_differently_is_refused(make_serve
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_folder_name_with_spaces_and_quotes_works(make_server: MakeServer, folder: Path) -> None:
     server = make_server(folder / "it's a +1 folder")
     server.start()
     assert scalar(server, "SELECT 1") == 1
 
 
+@pytest.mark.slow
 def test_a_long_log_is_set_aside_at_the_next_start(make_server: MakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
     server = make_server()
     server.start()
@@ -378,6 +395,7 @@ def test_a_long_log_is_set_aside_at_the_next_start(make_server: MakeServer, monk
     assert "database system is shut down" not in log.read_text()
 
 
+@pytest.mark.slow
 def test_removing_deletes_the_database_and_nothing_else(make_server: MakeServer, folder: Path) -> None:
     server, other = make_server(), make_server(folder / "shared")
     (folder / "shared").mkdir()

@@ -92,6 +92,7 @@ def test_as_root_the_server_runs_as_an_unprivileged_user(as_root: None, make_ser
     assert process.uids().effective == find_server_user().uid
 
 
+@pytest.mark.slow
 def test_as_root_without_a_postgres_user_the_server_runs_as_nobody(
     nobody: pwd.struct_passwd, make_server: MakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,6 +105,7 @@ def test_as_root_without_a_postgres_user_the_server_runs_as_nobody(
     assert works(server)
 
 
+@pytest.mark.slow
 def test_as_root_an_existing_cluster_keeps_its_user(
     nobody: pwd.struct_passwd, make_server: MakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,6 +118,7 @@ def test_as_root_an_existing_cluster_keeps_its_user(
     assert psutil.Process(server.status().pid).uids().effective == nobody.pw_uid
 
 
+@pytest.mark.slow
 def test_as_root_below_a_closed_parent_the_cluster_lives_elsewhere_and_is_found_again(
     as_root: None, make_server: MakeServer, folder: Path
 ) -> None:
@@ -148,6 +151,7 @@ def test_as_root_with_no_place_in_reach_the_error_is_one_line(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_place_elsewhere_that_is_gone_is_reported_and_not_replaced_by_an_empty_one(
     as_root: None, make_server: MakeServer, folder: Path
 ) -> None:
@@ -172,6 +176,7 @@ def test_a_place_elsewhere_that_others_can_write_is_not_used(folder: Path) -> No
     ) == [folder / "fresh"]
 
 
+@pytest.mark.slow
 def test_as_root_binaries_out_of_reach_are_copied_once(
     as_root: None, make_server: MakeServer, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,6 +224,7 @@ def reachable_as_nobody() -> None:
         pytest.skip("a normal user cannot run the binaries where this environment is installed")
 
 
+@pytest.mark.slow
 def test_a_normal_user_starts_and_stops_a_server_of_its_own(nobody: pwd.struct_passwd, folder: Path) -> None:
     reachable_as_nobody()
     os.chown(folder, nobody.pw_uid, nobody.pw_gid)
@@ -229,6 +235,7 @@ def test_a_normal_user_starts_and_stops_a_server_of_its_own(nobody: pwd.struct_p
     assert stat.S_IMODE((folder / "postgres").stat().st_mode) == 0o700
 
 
+@pytest.mark.slow
 def test_root_attaches_to_and_stops_the_server_of_a_normal_user(
     nobody: pwd.struct_passwd, folder: Path, make_server: MakeServer
 ) -> None:
