@@ -47,7 +47,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leave out modules without a marked test when only marked tests run: each worker saves their imports."""
     marks = config.option.markexpr.split(" or ")
-    if not {"slow", "browser"}.issuperset(marks) or not collection_path.name.startswith("test_"):
+    if not {"slow", "browser", "nightly"}.issuperset(marks) or not collection_path.name.startswith("test_"):
         return None
     source = collection_path.read_text()
     return None if any(f"mark.{mark}" in source for mark in marks) else True

@@ -37,6 +37,7 @@ from palimpsest_pipeline.landing import (
 from palimpsest_pipeline.landing.manifest import build_manifest
 from palimpsest_pipeline.landing.schema import LISTING_COLUMNS, build_answers, build_frame
 from palimpsest_pipeline.landing.writer import PENDING_SEGMENTS
+from palimpsest_pipeline_tests.fixtures.examples import count_examples
 from palimpsest_pipeline_tests.fixtures.object_store import s3_bucket
 from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET
 
@@ -116,7 +117,7 @@ answers = st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=count_examples(40), deadline=None)
 @given(st.lists(answers, max_size=5))
 def test_any_answer_survives_the_frame_unchanged(given_answers: list[Answer]) -> None:
     frame = build_frame(20260626102500000, given_answers)
@@ -259,7 +260,7 @@ def test_a_capture_that_died_keeps_the_stages_before_it(tmp_path: Path) -> None:
     assert (manifest.status, manifest.stages, manifest.rows) == (RunStatus.INTERRUPTED, ("discovery",), 3)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=count_examples(15), deadline=None)
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=4), st.integers(1, 3), st.booleans())
 def test_a_cycle_that_is_resumed_however_often_has_every_landed_answer_once(
     parts: list[int], flush_answers: int, closed_between: bool
@@ -845,7 +846,7 @@ def test_what_fails_beside_the_landing_costs_no_answer(tmp_path: Path) -> None:
     assert landing.read_answers(manifest).height == 5
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=count_examples(40), deadline=None)
 @given(sizes=st.lists(st.integers(1, 7), min_size=1, max_size=12), flush_answers=st.integers(1, 5))
 def test_answers_that_belong_together_are_side_by_side_in_one_segment(
     tmp_path_factory: pytest.TempPathFactory, sizes: list[int], flush_answers: int

@@ -35,7 +35,7 @@ from palimpsest_pipeline_tests.fixtures.landed import land_hours
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
 from palimpsest_pipeline_tests.fixtures.postgres import create_database, drop_database
 
-pytestmark = [pytest.mark.slow, pytest.mark.long]
+pytestmark = [pytest.mark.nightly, pytest.mark.long]
 HOURS = 10
 FOUND_DEAD_WITHIN_S = 240.0
 MARKS = "select (select count(*) from core.cycle_products) + (select count(*) from mart.cycle_products)"

@@ -14,6 +14,7 @@ from palimpsest_pipeline.domain.enums import PayloadKind
 from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.observations import PayloadRejected
 from palimpsest_pipeline.pipeline.ingest.books import group_details
+from palimpsest_pipeline_tests.fixtures.examples import count_examples
 
 from .betway import support as betway
 from .sportpesa import support as sportpesa
@@ -58,7 +59,7 @@ def rewrite(given: Answer, body: bytes) -> Answer:
 
 
 @PACKS
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=count_examples(80), deadline=None)
 @given(random=st.randoms(use_true_random=False))
 def test_any_answers_in_any_order_are_the_whole_book_or_refused(samples: Path, pack: str, random: Random) -> None:
     adapter, answers = ADAPTERS[pack], whole_book(samples, pack)
@@ -78,7 +79,7 @@ def test_any_answers_in_any_order_are_the_whole_book_or_refused(samples: Path, p
 
 
 @PACKS
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=count_examples(60), deadline=None)
 @given(random=st.randoms(use_true_random=False))
 def test_attempts_of_many_listings_are_separated_and_incomplete_ones_stay_alone(
     samples: Path, pack: str, random: Random
@@ -104,7 +105,7 @@ def test_attempts_of_many_listings_are_separated_and_incomplete_ones_stay_alone(
 
 
 @PACKS
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=count_examples(80), deadline=None)
 @given(random=st.randoms(use_true_random=False), n=st.integers(1, 4))
 def test_damaged_answers_are_read_over_or_rejected(samples: Path, pack: str, random: Random, n: int) -> None:
     adapter, answers = ADAPTERS[pack], whole_book(samples, pack)
@@ -120,7 +121,7 @@ def test_damaged_answers_are_read_over_or_rejected(samples: Path, pack: str, ran
 
 
 @PACKS
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=count_examples(40), deadline=None)
 @given(random=st.randoms(use_true_random=False), value=st.sampled_from(list(UNBOUNDED)))
 def test_values_out_of_all_bounds_are_read_over_or_rejected(
     samples: Path, pack: str, random: Random, value: str
@@ -137,7 +138,7 @@ def test_values_out_of_all_bounds_are_read_over_or_rejected(
 
 
 @PACKS
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=count_examples(20), deadline=None)
 @given(random=st.randoms(use_true_random=False))
 def test_no_reading_shows_a_nul(samples: Path, pack: str, random: Random) -> None:
     adapter, answers = ADAPTERS[pack], whole_book(samples, pack)
@@ -149,7 +150,7 @@ def test_no_reading_shows_a_nul(samples: Path, pack: str, random: Random) -> Non
 
 
 @PACKS
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=count_examples(30), deadline=None)
 @given(random=st.randoms(use_true_random=False), share=st.floats(0, 1, exclude_max=True))
 def test_an_answer_cut_off_anywhere_refuses_the_book(samples: Path, pack: str, random: Random, share: float) -> None:
     adapter, answers = ADAPTERS[pack], whole_book(samples, pack)
@@ -161,7 +162,7 @@ def test_an_answer_cut_off_anywhere_refuses_the_book(samples: Path, pack: str, r
     assert reason
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=count_examples(150), deadline=None)
 @given(
     pack=st.sampled_from(sorted(ADAPTERS)),
     body=st.recursive(

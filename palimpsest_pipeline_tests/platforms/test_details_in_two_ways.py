@@ -21,6 +21,7 @@ from palimpsest_pipeline.domain.observations import PayloadRejected
 from palimpsest_pipeline.platforms.bet9ja import book as bet9ja
 from palimpsest_pipeline.platforms.betpawa import book as betpawa
 from palimpsest_pipeline.platforms.sportybet import book as sportybet
+from palimpsest_pipeline_tests.fixtures.examples import count_examples
 from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET, build_adapters
 
 from .support import answer, loaded, sample
@@ -133,7 +134,7 @@ def _shortened(samples: Path, platform: Platform, name: str) -> str:
 
 
 @pytest.mark.parametrize(("platform", "name"), DETAILS)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=count_examples(80), deadline=None)
 @given(random=st.randoms(use_true_random=False), n=st.integers(1, 4))
 def test_damaged_answers_are_read_alike_both_ways(
     samples: Path, platform: Platform, name: str, random: Random, n: int
@@ -145,7 +146,7 @@ def test_damaged_answers_are_read_alike_both_ways(
 
 
 @pytest.mark.parametrize(("platform", "name"), DETAILS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=count_examples(40), deadline=None)
 @given(random=st.randoms(use_true_random=False), value=st.sampled_from(list(UNBOUNDED)))
 def test_values_out_of_all_bounds_are_read_over_or_rejected(
     samples: Path, platform: Platform, name: str, random: Random, value: str
@@ -158,7 +159,7 @@ def test_values_out_of_all_bounds_are_read_over_or_rejected(
 
 
 @pytest.mark.parametrize(("platform", "name"), DETAILS)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=count_examples(20), deadline=None)
 @given(share=st.floats(0, 1, exclude_max=True))
 def test_an_answer_cut_off_anywhere_is_rejected(samples: Path, platform: Platform, name: str, share: float) -> None:
     whole = sample(samples, platform, name).strip()
@@ -168,7 +169,7 @@ def test_an_answer_cut_off_anywhere_is_rejected(samples: Path, platform: Platfor
 
 
 @pytest.mark.parametrize(("platform", "name"), DETAILS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=count_examples(40), deadline=None)
 @given(random=st.randoms(use_true_random=False), noise=st.binary(min_size=1, max_size=3))
 def test_bytes_changed_anywhere_are_read_over_or_rejected(
     samples: Path, platform: Platform, name: str, random: Random, noise: bytes
@@ -180,7 +181,7 @@ def test_bytes_changed_anywhere_are_read_over_or_rejected(
         assert outcome(read, given_answer)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=count_examples(200), deadline=None)
 @given(
     platform=st.sampled_from(PLATFORMS),
     body=st.recursive(

@@ -21,6 +21,7 @@ from palimpsest_pipeline.platforms.betika import BetikaAdapter
 from palimpsest_pipeline.platforms.betika import book as betika_book
 from palimpsest_pipeline.platforms.msport import MsportAdapter
 from palimpsest_pipeline.platforms.msport import book as msport_book
+from palimpsest_pipeline_tests.fixtures.examples import count_examples
 
 from .pack_support import configure, load_pack_sample
 from .support import answer
@@ -109,7 +110,7 @@ def _shorten(samples: Path, pack: str, name: str) -> str:
 
 
 @pytest.mark.parametrize(("pack", "name"), DETAILS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=count_examples(60), deadline=None)
 @given(random=st.randoms(use_true_random=False), n=st.integers(1, 4))
 def test_damaged_answers_are_read_alike_both_ways(samples: Path, pack: str, name: str, random: Random, n: int) -> None:
     body = json.loads(_shorten(samples, pack, name))
@@ -119,7 +120,7 @@ def test_damaged_answers_are_read_alike_both_ways(samples: Path, pack: str, name
 
 
 @pytest.mark.parametrize(("pack", "name"), DETAILS)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=count_examples(30), deadline=None)
 @given(random=st.randoms(use_true_random=False), value=st.sampled_from(list(UNBOUNDED)))
 def test_values_out_of_all_bounds_are_read_over_or_rejected(
     samples: Path, pack: str, name: str, random: Random, value: str
@@ -131,7 +132,7 @@ def test_values_out_of_all_bounds_are_read_over_or_rejected(
 
 
 @pytest.mark.parametrize(("pack", "name"), DETAILS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=count_examples(15), deadline=None)
 @given(share=st.floats(0, 1, exclude_max=True))
 def test_an_answer_cut_off_anywhere_is_rejected(samples: Path, pack: str, name: str, share: float) -> None:
     whole = _shorten(samples, pack, name).encode()
@@ -141,7 +142,7 @@ def test_an_answer_cut_off_anywhere_is_rejected(samples: Path, pack: str, name: 
 
 
 @pytest.mark.parametrize(("pack", "name"), DETAILS)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=count_examples(20), deadline=None)
 @given(random=st.randoms(use_true_random=False))
 def test_no_reading_shows_a_nul(samples: Path, pack: str, name: str, random: Random) -> None:
     body = json.loads(_shorten(samples, pack, name))
@@ -150,7 +151,7 @@ def test_no_reading_shows_a_nul(samples: Path, pack: str, name: str, random: Ran
 
 
 @pytest.mark.parametrize(("pack", "kind", "name"), OTHERS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=count_examples(60), deadline=None)
 @given(random=st.randoms(use_true_random=False), n=st.integers(1, 4))
 def test_damaged_lists_and_trees_are_read_over_and_never_complete(
     samples: Path, pack: str, kind: PayloadKind, name: str, random: Random, n: int
@@ -164,7 +165,7 @@ def test_damaged_lists_and_trees_are_read_over_and_never_complete(
     assert adapter.read_discovery([damaged], Sport.FOOTBALL).completeness != "complete"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=count_examples(150), deadline=None)
 @given(
     pack=st.sampled_from(sorted(ADAPTERS)),
     body=st.recursive(

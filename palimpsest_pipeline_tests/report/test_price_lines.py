@@ -18,6 +18,7 @@ from palimpsest_pipeline.report.price_lines import (
     rank_main_lines,
 )
 from palimpsest_pipeline.storage.marts.page_prices import CURRENT_PRICES_SCHEMA, STATES_SCHEMA, STRETCHES_SCHEMA
+from palimpsest_pipeline_tests.fixtures.examples import count_examples
 
 from .worlds import AS_OF
 
@@ -222,7 +223,7 @@ def expected(priced: pl.DataFrame, known: pl.DataFrame, offer: dict[str, Any], o
     return last["odds_milli"] if last["ends_at"] is None or instant < last["ends_at"] else -last["odds_milli"]
 
 
-@settings(max_examples=40)
+@settings(max_examples=count_examples(40))
 @given(lives(), st.integers(-1, 12))
 def test_at_every_instant_a_line_is_what_the_definition_says(world: tuple[pl.DataFrame, pl.DataFrame], begin: int):
     priced, known = world
@@ -242,7 +243,7 @@ def test_at_every_instant_a_line_is_what_the_definition_says(world: tuple[pl.Dat
                 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=count_examples(40))
 @given(lives(), st.randoms(use_true_random=False))
 def test_neither_order_nor_duplicates_nor_other_fixtures_change_a_line(
     world: tuple[pl.DataFrame, pl.DataFrame], draw: Any

@@ -15,6 +15,7 @@ from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.db.line_names import write_line_names
 from palimpsest_pipeline.storage.ledger.platforms import PlatformRow, write_platforms
 from palimpsest_pipeline.storage.odds import partitions
+from palimpsest_pipeline_tests.fixtures.examples import count_examples
 from palimpsest_pipeline_tests.fixtures.postgres import migrated_database
 
 from .table_rows import insert
@@ -85,7 +86,7 @@ def has_plausible_margin(odds: list[float]) -> bool:
     return -0.25 <= sum(1 / price for price in odds) - 1 <= 1
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=count_examples(60))
 @given(odds=books())
 @example(odds=[2.375, 2.375, 6.333])
 def test_the_functions_agree_with_shin_and_with_bisection(conn: psycopg.Connection, odds: list[float]) -> None:

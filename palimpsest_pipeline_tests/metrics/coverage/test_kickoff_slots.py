@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from palimpsest_pipeline.domain.schemas import ASKED_SLOTS, KNOWN_KICKOFFS
 from palimpsest_pipeline.metrics.coverage import kickoff_slots as metric
 from palimpsest_pipeline.scrape.kickoff_cadence import Cadence
+from palimpsest_pipeline_tests.fixtures.examples import count_examples
 
 NOON = datetime(2026, 6, 26, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -82,14 +83,14 @@ worlds = st.dictionaries(st.integers(1, 3), steps, max_size=3)
 asks = st.dictionaries(st.tuples(st.integers(1, 3), st.integers(-60, 60).map(m)), st.booleans(), max_size=40)
 
 
-@settings(max_examples=50)
+@settings(max_examples=count_examples(50))
 @given(worlds, asks, seconds, st.integers(0, 90 * 60))
 def test_slots_are_those_of_a_count_by_the_minute(versions, asked, begin, length_s):
     end = begin + timedelta(seconds=length_s)
     assert found(versions, asked, begin, end) == oracle(versions, asked, begin, end)
 
 
-@settings(max_examples=50)
+@settings(max_examples=count_examples(50))
 @given(worlds, asks, st.integers(-60, 60), st.integers(0, 60), st.integers(0, 60))
 def test_two_windows_that_meet_have_the_slots_of_one(versions, asked, begin, first, second):
     parts = [
@@ -99,7 +100,7 @@ def test_two_windows_that_meet_have_the_slots_of_one(versions, asked, begin, fir
     assert sorted(parts[0] + parts[1]) == found(versions, asked, m(begin), m(begin + first + second))
 
 
-@settings(max_examples=50)
+@settings(max_examples=count_examples(50))
 @given(worlds, asks)
 def test_stretches_hold_each_lost_slot_once_and_no_kept_one(versions, asked):
     every = metric.list_due_slots(known_frame(versions), asked_frame(asked), TIERS, m(-60), m(60))
@@ -113,7 +114,7 @@ def test_stretches_hold_each_lost_slot_once_and_no_kept_one(versions, asked):
         assert silent == (["bet9ja", "betpawa"] if n_asked else [])
 
 
-@settings(max_examples=50)
+@settings(max_examples=count_examples(50))
 @given(worlds, asks)
 def test_outages_hold_each_lost_slot_once_newest_first_and_between_two_of_them_lies_a_minute_without_loss(
     versions, asked

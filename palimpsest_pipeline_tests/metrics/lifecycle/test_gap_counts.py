@@ -18,6 +18,7 @@ from palimpsest_pipeline.metrics.lifecycle.availability import AVAILABILITY_SCHE
 from palimpsest_pipeline.metrics.lifecycle.gap_counts import GAP_COUNT_KEY, GAP_COUNT_SCHEMA, HOURS_BEFORE, count_gaps
 from palimpsest_pipeline.metrics.lifecycle_frames import TOURNAMENTS_SCHEMA
 from palimpsest_pipeline.storage.tables.lifecycle import GapCount
+from palimpsest_pipeline_tests.fixtures.examples import count_examples
 
 from ..life_worlds import (
     DOUBLE,
@@ -194,7 +195,7 @@ def walked(intervals: pl.DataFrame, life: Life, as_of: datetime) -> list[dict[st
     return rows
 
 
-@settings(max_examples=40)
+@settings(max_examples=count_examples(40))
 @given(random_lives(), st.integers(0, 6000), st.randoms(use_true_random=False))
 def test_the_table_is_that_of_a_walk_whatever_the_order_and_repetition_of_rows(
     life: Life, minutes: int, random: Random

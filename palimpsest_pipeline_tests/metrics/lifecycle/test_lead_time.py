@@ -15,6 +15,7 @@ from palimpsest_pipeline.domain.enums import ListingEnd
 from palimpsest_pipeline.metrics.lifecycle.lead_time import DEPTH_HOURS, LEAD_TIME_SCHEMA, compute_lead_times
 from palimpsest_pipeline.metrics.lifecycle_frames import LISTED_KICKOFFS_SCHEMA
 from palimpsest_pipeline.storage.tables.lifecycle import ListingLeadTime
+from palimpsest_pipeline_tests.fixtures.examples import count_examples
 
 from ..life_worlds import (
     RESULT,
@@ -269,7 +270,7 @@ def lives_with_claims(draw: st.DrawFn) -> tuple[Life, Claims, datetime]:
     return life, claims, draw(instants)
 
 
-@settings(max_examples=60)
+@settings(max_examples=count_examples(60))
 @given(lives_with_claims(), st.randoms(use_true_random=False))
 def test_the_table_is_that_of_a_walk_through_the_looks_whatever_the_order_and_repetition_of_rows(
     drawn: tuple[Life, Claims, datetime], random: Random

@@ -26,6 +26,7 @@ from palimpsest_pipeline.metrics.lifecycle.margin_curves import (
 )
 from palimpsest_pipeline.metrics.lifecycle_frames import KICKOFFS_SCHEMA, LISTINGS_SCHEMA, TOURNAMENTS_SCHEMA
 from palimpsest_pipeline.storage.tables.lifecycle import MarginTtkBucket
+from palimpsest_pipeline_tests.fixtures.examples import count_examples
 
 from ..life_worlds import at, disordered
 
@@ -293,7 +294,7 @@ def mean(values: Any) -> float:
     return sum(given_) / len(given_)
 
 
-@settings(max_examples=25)
+@settings(max_examples=count_examples(25))
 @given(worlds(), st.randoms(use_true_random=False))
 def test_the_table_is_what_counting_quarters_of_an_hour_gives_whatever_the_order_and_repetition_of_rows(
     world: World, random: Random
@@ -304,7 +305,7 @@ def test_the_table_is_what_counting_quarters_of_an_hour_gives_whatever_the_order
     assert_frame_equal(world.curves(), found, check_exact=True)
 
 
-@settings(max_examples=20)
+@settings(max_examples=count_examples(20))
 @given(worlds(), st.data())
 def test_a_stretch_in_two_parts_is_the_same_stretch_and_the_minutes_are_those_of_the_stretches(
     world: World, data: st.DataObject
@@ -324,7 +325,7 @@ def test_a_stretch_in_two_parts_is_the_same_stretch_and_the_minutes_are_those_of
     assert coverage_laws.rates_are_ratios(curves).is_empty()
 
 
-@settings(max_examples=15)
+@settings(max_examples=count_examples(15))
 @given(worlds())
 def test_a_tournament_does_not_depend_on_the_others(world: World) -> None:
     frames = world.frames()

@@ -22,6 +22,7 @@ from palimpsest_pipeline.metrics.lifecycle.margin_history import (
     build_margin_stretches,
 )
 from palimpsest_pipeline.storage.tables.lifecycle import MarketMargin
+from palimpsest_pipeline_tests.fixtures.examples import count_examples
 
 from ..availability_oracle import witness
 from ..life_worlds import (
@@ -309,7 +310,7 @@ def lives_seen_at_some_time(draw: st.DrawFn) -> tuple[Life, datetime]:
     )
 
 
-@settings(max_examples=40)
+@settings(max_examples=count_examples(40))
 @given(lives_seen_at_some_time(), st.randoms(use_true_random=False))
 def test_the_table_is_that_of_a_walk_through_the_looks_whatever_the_order_and_repetition_of_rows(
     drawn: tuple[Life, datetime], random: Random
@@ -332,7 +333,7 @@ def test_the_table_is_that_of_a_walk_through_the_looks_whatever_the_order_and_re
         assert law(found).is_empty()
 
 
-@settings(max_examples=20)
+@settings(max_examples=count_examples(20))
 @given(lives_seen_at_some_time())
 def test_listings_do_not_depend_on_each_other_and_what_comes_after_kickoff_on_nothing(
     drawn: tuple[Life, datetime],

@@ -17,6 +17,7 @@ from polars.testing import assert_frame_equal
 from palimpsest_pipeline.domain.enums import CloseQuality, OpenQuality
 from palimpsest_pipeline.metrics.lifecycle.open_close import OPEN_CLOSE_KEY, OPEN_CLOSE_SCHEMA, find_open_close
 from palimpsest_pipeline.storage.tables.lifecycle import OpenClose
+from palimpsest_pipeline_tests.fixtures.examples import count_examples
 
 from ..life_worlds import (
     PLACES,
@@ -570,7 +571,7 @@ def lives_with_moves(draw: st.DrawFn) -> tuple[Life, datetime]:
     return replace(life, kickoffs=kickoffs), draw(st.sampled_from([at(1, 0), *instants, at(9, 0)]))
 
 
-@settings(max_examples=40)
+@settings(max_examples=count_examples(40))
 @given(lives_with_moves(), st.randoms(use_true_random=False))
 def test_the_table_is_that_of_a_walk_through_the_answers_whatever_the_order_and_repetition_of_rows(
     drawn: tuple[Life, datetime], random: Random
@@ -580,7 +581,7 @@ def test_the_table_is_that_of_a_walk_through_the_answers_whatever_the_order_and_
     assert_frame_equal(of(disordered(life.frames(), random), as_of), expected, check_exact=False, rel_tol=1e-12)
 
 
-@settings(max_examples=20)
+@settings(max_examples=count_examples(20))
 @given(lives_with_moves())
 def test_nothing_seen_at_or_after_kickoff_is_used(drawn: tuple[Life, datetime]) -> None:
     life, _ = drawn

@@ -37,7 +37,7 @@ from palimpsest_pipeline_tests.fixtures.postgres import create_database, drop_da
 
 from .test_backfill import marks, run
 
-pytestmark = [pytest.mark.slow, pytest.mark.long]
+pytestmark = [pytest.mark.nightly, pytest.mark.long]
 HOURS = 27
 """Two days at least, whatever the hour of now."""
 PATIENCE_S = 600.0

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from palimpsest_pipeline.domain.enums import Completeness, PayloadKind, Sport
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.platforms.registry import build_adapter
+from palimpsest_pipeline_tests.fixtures.examples import count_examples
 from palimpsest_pipeline_tests.fixtures.platforms import BET9JA
 
 from ..support import AT, HTML, Reply, answer, answer_to, crawl, judged, loaded, reply
@@ -272,7 +273,7 @@ def test_an_unreadable_event_puts_its_competition_in_doubt(template: dict[str, A
     ]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=count_examples(20), deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_order_repetition_and_later_failures_change_nothing(template: dict[str, Any], random: Any) -> None:
     answers, _ = crawl(ADAPTER, Sport.FOOTBALL, Site(template, {"1": 4, "2": 3, "3": 5}, declared={"3": 6}))

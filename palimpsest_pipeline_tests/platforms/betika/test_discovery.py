@@ -14,6 +14,7 @@ from palimpsest_pipeline.domain.enums import Completeness, PayloadKind, Sport
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.platforms.betika import BetikaAdapter
 from palimpsest_pipeline.platforms.betika.endpoints import build_page_request
+from palimpsest_pipeline_tests.fixtures.examples import count_examples
 
 from ..pack_support import configure, load_pack_sample
 from ..support import AT, HTML, Reply, answer_to, crawl, judged, reply
@@ -207,7 +208,7 @@ def test_two_competitions_of_one_name_are_one_tournament_with_both_counts(templa
     assert (tournament.n_declared, tournament.completeness) == (10, Completeness.PARTIAL)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=count_examples(60), deadline=None)
 @given(data=st.data())
 def test_any_subset_in_any_order_is_read_and_only_all_of_it_is_complete(
     template: dict[str, Any], data: st.DataObject

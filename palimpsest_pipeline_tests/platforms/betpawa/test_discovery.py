@@ -14,6 +14,7 @@ from palimpsest_pipeline.domain.enums import Completeness, FailureClass, Listing
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.platforms.base import DelayedBatch
 from palimpsest_pipeline.platforms.registry import build_adapter
+from palimpsest_pipeline_tests.fixtures.examples import count_examples
 from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA
 
 from ..support import AT, HTML, Reply, answer, answer_to, crawl, ids, judged, loaded, reply
@@ -313,7 +314,7 @@ def test_an_unreadable_event_puts_its_competition_in_doubt(template: dict[str, A
     assert [(r.external_id, r.path) for r in discovery.rejects] == [("10000", "$.responses[0].responses[0].startTime")]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=count_examples(20), deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_order_repetition_and_later_failures_change_nothing(template: dict[str, Any], random: Any) -> None:
     answers, _ = crawl(ADAPTER, Sport.FOOTBALL, Site(template, {"1": 70, "2": 80}, declared={"2": 81}))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from palimpsest_pipeline.domain.enums import FailureClass, ListingKind, PayloadKind, Sport
 from palimpsest_pipeline.domain.observations import PayloadRejected
 from palimpsest_pipeline.platforms.registry import build_adapter
+from palimpsest_pipeline_tests.fixtures.examples import count_examples
 from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA
 
 from ..support import HTML, answer, columns, loaded, milli
@@ -318,7 +319,7 @@ def test_an_answer_about_another_event_is_refused(samples: Path) -> None:
             read([wrong])
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=count_examples(15), deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_the_order_of_markets_rows_and_prices_changes_nothing(samples: Path, random: Any) -> None:
     event = loaded(samples, BETPAWA, V4)

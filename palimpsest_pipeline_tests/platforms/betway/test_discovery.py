@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from palimpsest_pipeline.domain.enums import Completeness, PayloadKind, Sport
 from palimpsest_pipeline.domain.exchange import Request
+from palimpsest_pipeline_tests.fixtures.examples import count_examples
 
 from ..pack_support import load_pack_sample
 from ..support import HTML, Reply, crawl, ids, reply
@@ -173,7 +174,7 @@ def test_electronic_leagues_inside_the_sport_are_simulated(template: dict[str, A
     ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=count_examples(60), deadline=None)
 @given(random=st.randoms(use_true_random=False))
 def test_any_part_of_the_answers_in_any_order_is_complete_only_when_nothing_is_missing(
     template: dict[str, Any], random: Any

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from palimpsest_pipeline.domain.enums import Completeness, PayloadKind, Sport
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.platforms.msport import MsportAdapter
+from palimpsest_pipeline_tests.fixtures.examples import count_examples
 
 from ..pack_support import configure, load_pack_sample
 from ..support import AT, HTML, Reply, answer_to, crawl, judged, reply
@@ -207,7 +208,7 @@ def test_a_site_whose_cursors_all_go_is_left_after_some_steps_back(template: dic
     assert read(answers).completeness is Completeness.PARTIAL
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=count_examples(60), deadline=None)
 @given(data=st.data())
 def test_whatever_begins_when_a_complete_walk_has_all_that_stayed(
     template: dict[str, Any], data: st.DataObject
@@ -256,7 +257,7 @@ def test_an_unreadable_event_makes_its_tournament_partial(template: dict[str, An
     assert [reject.external_id for reject in discovery.rejects] == ["sr:match:70000000"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=count_examples(60), deadline=None)
 @given(data=st.data())
 def test_any_subset_in_any_order_is_read_and_only_a_whole_walk_is_complete(
     template: dict[str, Any], data: st.DataObject

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from palimpsest_pipeline.domain.enums import Completeness, PayloadKind, Sport
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.platforms.registry import build_adapter
+from palimpsest_pipeline_tests.fixtures.examples import count_examples
 from palimpsest_pipeline_tests.fixtures.platforms import SPORTYBET
 
 from ..support import AT, HTML, Reply, answer, answer_to, crawl, judged, loaded, reply
@@ -293,7 +294,7 @@ def test_pages_of_the_highlights_view_are_no_sweep(template: dict[str, Any]) -> 
     assert "page 1 was not asked for" in discovery.reason
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=count_examples(20), deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_order_repetition_and_later_failures_change_nothing(template: dict[str, Any], random: Any) -> None:
     answers, _ = crawl(ADAPTER, Sport.FOOTBALL, Site(template, {A: 40, B: 70, C: 5}))

@@ -28,6 +28,7 @@ from palimpsest_pipeline.storage.derivation.due_products import (
     record_failure,
 )
 from palimpsest_pipeline.storage.derivation.landed_cycles import LandedCycle
+from palimpsest_pipeline_tests.fixtures.examples import count_examples
 from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA
 
 from ..table_rows import insert
@@ -94,7 +95,7 @@ def why_due(mark: Mark | None, digest: str | None, parser: str) -> DueReason | N
     return DueReason.MAPPING if mark[2] != "m2" else None
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=count_examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(world=cycles)
 def test_a_product_is_due_for_the_first_reason_that_applies(
     conn: psycopg.Connection,

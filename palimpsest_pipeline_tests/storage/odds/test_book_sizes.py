@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from palimpsest_pipeline.storage.odds import book_sizes
+from palimpsest_pipeline_tests.fixtures.examples import count_examples
 
 from ..history_worlds import DAYS, at
 
@@ -41,7 +42,7 @@ def largest(
     return dict(book_sizes.add_largest_books(conn, LISTINGS, [1, 2], until=until, cycle_id=cycle_id).iter_rows())
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=count_examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=answers, order=st.permutations(range(len(DAYS))), n_gone=st.integers(0, len(DAYS)))
 def test_the_largest_book_up_to_an_instant_is_that_of_the_answers_whichever_days_have_left_postgres(
     history_conn: psycopg.Connection, rows: list[Answer], order: list[int], n_gone: int

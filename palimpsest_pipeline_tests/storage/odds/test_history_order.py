@@ -18,6 +18,7 @@ from psycopg.pq import TransactionStatus
 from palimpsest_pipeline.domain.instants import get_day_start
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.odds import current_markets, history, partitions
+from palimpsest_pipeline_tests.fixtures.examples import count_examples
 
 from ..history_worlds import (
     CYCLE_ID,
@@ -157,7 +158,9 @@ def take_step(conn: psycopg.Connection[Any], step: Step) -> None:
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=count_examples(40),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(tale=tales(), instant=st.sampled_from([*INSTANTS, at(0, 12), at(1, 12)]))
 def test_the_history_says_what_the_answers_say_whatever_their_order_removals_repetitions_and_crashes(

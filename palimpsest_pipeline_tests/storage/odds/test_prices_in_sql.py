@@ -17,6 +17,7 @@ from palimpsest_pipeline.storage.archive import Archive
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.odds import partitions
 from palimpsest_pipeline.storage.odds.reader import OddsHistoryReader
+from palimpsest_pipeline_tests.fixtures.examples import count_examples
 from palimpsest_pipeline_tests.fixtures.postgres import migrated_database
 
 from ..history_worlds import DAYS, Key, Said, gone
@@ -49,7 +50,7 @@ def conn(told: psycopg.Connection[Any]) -> Iterator[psycopg.Connection[Any]]:
     told.rollback()
 
 
-@settings(max_examples=25)
+@settings(max_examples=count_examples(25))
 @given(
     after=st.timedeltas(timedelta(0), 5 * DAY),
     asked=st.sampled_from([{}, {"sr_ids": [7]}, {"tournament_keys": ["sr:18"]}, {"sr_ids": [404]}]),

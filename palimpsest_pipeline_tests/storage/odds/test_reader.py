@@ -23,6 +23,7 @@ from palimpsest_pipeline.storage.derivation import derived_products
 from palimpsest_pipeline.storage.odds import partitions, reader
 from palimpsest_pipeline.storage.odds.day_sources import PostgresDays
 from palimpsest_pipeline.storage.odds.reader import OddsHistoryReader
+from palimpsest_pipeline_tests.fixtures.examples import count_examples
 from palimpsest_pipeline_tests.fixtures.postgres import create_database, drop_database, upgrade_with_platforms
 
 from ..history_worlds import CYCLE_ID, DAYS, INGESTED_AT, Said, capture_frame, stored
@@ -75,7 +76,7 @@ def hot(worlds: dict[str, OddsHistoryReader]) -> OddsHistoryReader:
     return worlds["hot"]
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=count_examples(40), suppress_health_check=[HealthCheck.too_slow])
 @given(instant=INSTANTS, max_age=AGES)
 def test_as_of_any_instant_says_what_had_been_observed_by_then_wherever_the_days_lie(
     worlds: dict[str, OddsHistoryReader], instant: datetime, max_age: timedelta | None

@@ -82,7 +82,7 @@ def write_year(conn: psycopg.Connection) -> None:
         conn.commit()
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.long
 def test_a_year_of_days_leaves_postgres_exported_and_whole_whatever_crashes(
     server: EmbeddedPostgres, tmp_path: Path
