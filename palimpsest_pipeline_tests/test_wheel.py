@@ -1,4 +1,4 @@
-"""The built wheel works alone, outside the checkout: migrations, views and vocabulary are inside."""
+"""The built wheel works alone, outside the checkout: schema, views and vocabulary are inside."""
 
 import json
 import os
@@ -51,12 +51,14 @@ def run(installed: Path, folder: Path, *words: str) -> subprocess.CompletedProce
     )
 
 
-def test_it_holds_migrations_views_vocabulary_and_page_and_no_tests(wheel: Path):
+def test_it_holds_schema_views_vocabulary_and_page_and_no_tests(wheel: Path):
     names = zipfile.ZipFile(wheel).namelist()
-    assert any(n.startswith("palimpsest_pipeline/_sql/migrations/versions/") for n in names)
     assert any(n.startswith("palimpsest_pipeline/_sql/views/") for n in names)
     assert any(n.startswith("palimpsest_pipeline/_sql/queries/") for n in names)
-    assert {f"palimpsest_pipeline/_sql/{name}" for name in ("roles.sql", "grants.sql", "DICTIONARY.md")} <= set(names)
+    assert {
+        f"palimpsest_pipeline/_sql/{name}"
+        for name in ("roles.sql", "grants.sql", "before_tables.sql", "after_tables.sql")
+    } <= set(names)
     assert "palimpsest_pipeline/markets/vocabulary/markets.csv" in names
     parts = ("page.html.jinja", "style.css", "main.js", "uplot/uPlot.iife.min.js", "uplot/LICENSE")
     assert {f"palimpsest_pipeline/report/page/{part}" for part in parts} <= set(names)
@@ -71,7 +73,7 @@ def test_the_demo_runs_from_it_outside_the_checkout(installed: Path, tmp_path: P
     assert json.loads(done.stdout)["cycles"] == 2
 
 
-def test_models_and_its_migrations_agree(installed: Path, tmp_path: Path):
+def test_its_schema_is_as_declared(installed: Path, tmp_path: Path):
     assert run(installed, tmp_path, "-m", "palimpsest_pipeline.cli", "db", "upgrade").returncode == 0
     checked = run(installed, tmp_path, "-m", "palimpsest_pipeline.cli", "db", "check")
     assert run(installed, tmp_path, "-m", "palimpsest_pipeline.cli", "down").returncode == 0

@@ -51,37 +51,35 @@ def upgrade() -> None:
 
 @db_app.command()
 def downgrade(
-    revision: Annotated[str, typer.Argument(help="Revision to go back to; base removes everything.")] = "base",
+    revision: Annotated[str, typer.Argument(help="Only base: it removes everything.")] = "base",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Go back to an older schema. Tables of newer revisions are dropped, with their data."""
+    """Drop our schemas with all their data, whichever version made them. The landing and the export stay."""
     from palimpsest_pipeline.operate.databases import open_databases
     from palimpsest_pipeline.storage.db import migrate
+    from palimpsest_pipeline.storage.tables import SCHEMAS
 
+    if revision != "base":
+        raise typer.BadParameter(f"there is no older schema {revision!r}; base drops ours")
     if not yes:
-        typer.confirm(
-            f"Downgrade to {revision!r}? Tables that newer revisions made are dropped with their data", abort=True
-        )
+        typer.confirm(f"Drop the schemas {', '.join(SCHEMAS)} with all their data?", abort=True)
     with open_databases(load_settings()) as pipeline:
-        migrate.downgrade(pipeline.database.url, revision)
-    out.print(f"schema is at {revision}")
+        migrate.downgrade_to_base(pipeline.database.url)
+    out.print("our schemas are dropped")
 
 
 @db_app.command()
 def check() -> None:
     """Compare the database with the models. Exit code 1 when they differ."""
     from palimpsest_pipeline.operate.databases import open_databases
-    from palimpsest_pipeline.storage.db import migrate
+    from palimpsest_pipeline.storage.db.drift import find_drift
 
     with open_databases(load_settings()) as pipeline:
-        differences = migrate.find_drift(pipeline.database.url)
+        differences = find_drift(pipeline.database.url)
     if differences:
         for line in differences:
             out.print(line, markup=False)
-        raise fail(
-            f"{len(differences)} differences between the models and the database: run `palimpsest db upgrade`, or "
-            "add a migration"
-        )
+        raise fail(f"{len(differences)} differences between the declared tables and the database")
     out.print("models and database agree")
 
 

@@ -30,8 +30,7 @@ URL_CREDENTIALS_PATTERN: Final = re.compile(
 A password may contain a /, ? or # that was not encoded. So an @ in a path removes the text before it, too.
 
 In abfs:// and az:// the part before the @ is the name of a container, in file:// it is part of a path. The words user
-and password are an example in our own messages, and a password shown as *** is already removed. Apart from these
-exceptions migration 0012 has the same pattern: a replay must not restore the credentials that it removed from rows.
+and password are an example in our own messages, and a password shown as *** is already removed.
 """
 PUBLIC_QUERY_PARAMETERS: Final = frozenset(
     {

@@ -10,7 +10,6 @@ from contextlib import ExitStack, contextmanager, suppress
 import polars as pl
 
 from palimpsest_pipeline.domain.enums import FixtureProduct, Sport
-from palimpsest_pipeline.domain.errors import PalimpsestError
 from palimpsest_pipeline.pipeline import analyst_role
 from palimpsest_pipeline.pipeline.context import Pipeline, make_embedded_server, make_home
 from palimpsest_pipeline.pipeline.first_day import settle_first_day
@@ -21,6 +20,7 @@ from palimpsest_pipeline.runtime.signals import DeferredSignals
 from palimpsest_pipeline.settings import Settings, SettingsError
 from palimpsest_pipeline.storage.db import migrate
 from palimpsest_pipeline.storage.db.reference_rows import ReferenceRows
+from palimpsest_pipeline.storage.db.revisions import SchemaOutOfDate, describe_other_state, read_revision
 from palimpsest_pipeline.storage.derivation import dirty_fixtures
 from palimpsest_pipeline.storage.marts import current_prices
 from palimpsest_pipeline.storage.odds import partitions
@@ -28,10 +28,6 @@ from palimpsest_pipeline.storage.odds import partitions
 from .export_root import mark_complete_root
 
 log = logging.getLogger(__name__)
-
-
-class SchemaOutOfDate(PalimpsestError):
-    """The database lacks our tables or has another version of them. The message gives the remedy."""
 
 
 @contextmanager
@@ -128,13 +124,6 @@ def require_schema(pipeline: Pipeline) -> None:
     For commands that only read and therefore must not migrate.
     """
     with pipeline.database.sqlalchemy_engine().connect() as connection:
-        revision = migrate.read_current_revision(connection)
-    if revision != migrate.read_head_revision():
-        state = (
-            "has no tables of ours"
-            if revision is None
-            else f"is at revision {revision}, not at {migrate.read_head_revision()}"
-        )
-        raise SchemaOutOfDate(
-            f"the database {state}: run `palimpsest db upgrade` (scrape, backfill and up do it themselves)"
-        )
+        problem = describe_other_state(read_revision(connection))
+    if problem:
+        raise SchemaOutOfDate(problem)

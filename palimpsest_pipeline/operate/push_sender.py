@@ -13,8 +13,9 @@ from palimpsest_pipeline.pipeline.analyst_role import build_sender_url
 from palimpsest_pipeline.settings import Settings
 from palimpsest_pipeline.storage.db import roles
 from palimpsest_pipeline.storage.db.connection import Database, DatabaseUnreachable
+from palimpsest_pipeline.storage.db.revisions import SchemaOutOfDate
 
-from .databases import SchemaOutOfDate, open_databases
+from .databases import open_databases
 
 
 class SenderLoginFailed(PalimpsestError, RuntimeError):

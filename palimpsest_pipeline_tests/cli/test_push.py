@@ -16,7 +16,6 @@ from palimpsest_pipeline.cli import __main__ as main
 from palimpsest_pipeline.cli import console
 from palimpsest_pipeline.cli.__main__ import app
 from palimpsest_pipeline.domain.push_rules import PushRulesError
-from palimpsest_pipeline.operate.databases import SchemaOutOfDate
 from palimpsest_pipeline.operate.doctor.push import check_push
 from palimpsest_pipeline.operate.push_sender import SenderLoginFailed, open_sender_database
 from palimpsest_pipeline.operate.serve import restart_services
@@ -24,6 +23,7 @@ from palimpsest_pipeline.operate.serve.service_record import SENDER, ServeError
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.settings import load_settings
 from palimpsest_pipeline.storage.db.connection import Database
+from palimpsest_pipeline.storage.db.revisions import SchemaOutOfDate
 from palimpsest_pipeline_tests.fixtures.commands import free_port
 from palimpsest_pipeline_tests.fixtures.pipeline import NO_DAGSTER
 from palimpsest_pipeline_tests.pipeline.push.outboxes import open_outbox, put_messages

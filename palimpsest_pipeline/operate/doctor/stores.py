@@ -22,8 +22,9 @@ from palimpsest_pipeline.pipeline.live.recovery import describe_closed_cycle, re
 from palimpsest_pipeline.pipeline.monitoring.alert_channels import LogChannel, MissingChannel, make_channels
 from palimpsest_pipeline.settings import Settings, SettingsError
 from palimpsest_pipeline.storage.archive import MARKER_NAME, Archive, read_recorded_days
-from palimpsest_pipeline.storage.db import migrate
 from palimpsest_pipeline.storage.db.connection import Database, DatabaseUnreachable, DatabaseUrlError
+from palimpsest_pipeline.storage.db.drift import find_drift
+from palimpsest_pipeline.storage.db.revisions import compute_revision
 from palimpsest_pipeline.storage.derivation.due_products import read_due_failures, read_due_hours
 from palimpsest_pipeline.storage.ledger import alerts as stored_alerts
 from palimpsest_pipeline.storage.ledger import cycle_ledger, run_heartbeats
@@ -51,7 +52,7 @@ def check_database(settings: Settings) -> Finding:
     try:
         with Database(url).connect() as conn:
             version, libpq = conn.info.server_version, psycopg.pq.version()
-        differences = migrate.find_drift(url)
+        differences = find_drift(url)
     except (DatabaseUrlError, DatabaseUnreachable) as error:
         return Finding("database", False, str(error))
     if version < MIN_SERVER_VERSION:
@@ -61,13 +62,13 @@ def check_database(settings: Settings) -> Finding:
         return Finding(
             "database",
             False,
-            f"schema differs from the models ({differences[0]}{remainder}): run `palimpsest db upgrade`",
+            f"{differences[0]}{remainder}",
         )
     driver = f"psycopg {psycopg.__version__}, libpq {libpq // 10000}.{libpq % 10000}"
     return Finding(
         "database",
         True,
-        f"Postgres {version // 10000}, schema up to date at revision {migrate.read_head_revision()} ({driver})",
+        f"Postgres {version // 10000}, schema up to date at revision {compute_revision()} ({driver})",
     )
 
 

@@ -65,7 +65,7 @@ def list_platforms(settings: Settings) -> list[ListedPlatform]:
 def _read_last_answers(settings: Settings) -> dict[Platform, datetime]:
     """Return the end of each platform's last run with a usable book.
 
-    The result is empty when the database is not running or not migrated.
+    The result is empty when the database is not running or has no tables of ours.
     """
     url = find_database_url(settings)
     if url is None:

@@ -1,1 +1,1 @@
-"""Database infrastructure: connections, COPY, locks, migrations, roles and introspection."""
+"""Database infrastructure: connections, COPY, locks, the schema, roles and introspection."""

@@ -24,7 +24,29 @@ COLUMNS_SQL: Final = """
     where n.nspname = any(%s) and c.relkind in ('r', 'p') and not c.relispartition and a.attnum > 0
         and not a.attisdropped
 """
+DAY_PARTITION_PATTERN: Final = re.compile(r"^(captures|market_changes)_\d{8}$")
 _QUOTED_PATTERN = re.compile(r"'([^']*)'")
+
+
+def _is_ours(name: str | None, kind: str, _parents: Any) -> bool:
+    """Return whether Alembic compares an object.
+
+    It compares the objects of the product's schemas, except daily partitions (created at run time) and the table of
+    the revision.
+    """
+    if kind == "schema":
+        return name in SCHEMAS
+    if kind == "table":
+        return name is not None and name != revisions.VERSION_TABLE.name and not DAY_PARTITION_PATTERN.match(name)
+    return True
+
+
+ALEMBIC_OPTIONS: Final = {
+    "target_metadata": metadata,
+    "include_schemas": True,
+    "include_name": _is_ours,
+    "compare_type": True,
+}
 
 
 def find_drift(url: str) -> list[str]:
@@ -33,19 +55,10 @@ def find_drift(url: str) -> list[str]:
     Daily partitions are ignored.
     """
     with Database(url).sqlalchemy_engine().connect() as connection:
-        revision = revisions.read_current_revision(connection)
-        if revision is None:
-            return ["the database holds no tables of ours: run palimpsest db upgrade"]
-        sentences = (
-            []
-            if revision == revisions.read_head_revision()
-            else [
-                f"the database is at revision {revision}, the package at {revisions.read_head_revision()}: "
-                "run palimpsest db upgrade"
-            ]
-        )
-        context = MigrationContext.configure(connection, opts=revisions.alembic_options())
-        sentences += [
+        if problem := revisions.describe_other_state(revisions.read_revision(connection)):
+            return [problem]
+        context = MigrationContext.configure(connection, opts=ALEMBIC_OPTIONS)
+        sentences = [
             _describe_difference(difference) for difference in _flatten_differences(compare_metadata(context, metadata))
         ]
         sentences += [
@@ -147,7 +160,7 @@ def _compare_checks(connection: sa.Connection) -> list[str]:
     actual = {
         (table, name): definition
         for table, name, definition in rows
-        if not revisions.DAY_PARTITION_PATTERN.match(table.partition(".")[2])
+        if not DAY_PARTITION_PATTERN.match(table.partition(".")[2])
     }
     declared: dict[tuple[str, str], set[str] | None] = {}
     for table in metadata.tables.values():

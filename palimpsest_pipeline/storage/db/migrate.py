@@ -1,11 +1,8 @@
-"""Upgrade a database to the current table definitions, or downgrade it, in one transaction.
+"""Create the schema of a database, update its views, or drop all of it, each in one transaction.
 
-An advisory lock prevents two migrations at the same time. Migrations run first, then the views are created. Unchanged
-views are not created again: that takes a second, blocks readers of the views and leaves thousands of dead rows in the
-Postgres catalog, and every command that writes starts with an upgrade.
-
-Belongs here: the steps around Alembic. Does not belong here: the definition of tables (`tables`, `sql/migrations`),
-views and functions (`sql/views`), the comparison (`drift`), reference rows (`reference_rows`).
+An advisory lock prevents two of these at the same time. Unchanged views are not created again: that takes a second,
+blocks readers of the views and leaves thousands of dead rows in the Postgres catalog, and every command that writes
+starts with an upgrade.
 """
 
 from collections.abc import Iterator
@@ -15,49 +12,41 @@ from typing import Final
 
 import psycopg
 import sqlalchemy as sa
-from alembic import command
+from psycopg import sql
 
 from palimpsest_pipeline.domain.errors import PalimpsestError
 
-from ..tables import SCHEMAS
+from ..tables import SCHEMAS, metadata
 from .connection import Database
-from .drift import find_drift
 from .locks import AdvisoryLock
 from .reference_rows import ReferenceRows, write_reference_rows
 from .revisions import (
-    VERSION_SCHEMA,
+    AFTER_TABLES_FILE,
+    BEFORE_TABLES_FILE,
+    VERSION_TABLE,
     VIEWS_PRESENT_SQL,
-    alembic_options,
-    build_alembic_config,
+    SchemaOutOfDate,
+    compute_revision,
+    describe_other_state,
     list_view_files,
     parse_view_name,
-    read_current_revision,
-    read_head_revision,
+    read_revision,
     sql_dir,
 )
-
-__all__ = [
-    "MigrationLockError",
-    "alembic_options",
-    "downgrade",
-    "find_drift",
-    "guarded",
-    "list_view_files",
-    "read_current_revision",
-    "read_head_revision",
-    "sql_dir",
-    "upgrade",
-]
 
 LOCK_TIMEOUT_S: Final = 60
 """Maximum seconds to wait for the migration lock and for table locks."""
 
 
 class MigrationLockError(PalimpsestError, RuntimeError):
-    """The error when another migration runs, or a query locks a table that the migration changes."""
+    """The error when another upgrade runs, or a query locks a table that this one changes."""
 
 
-STAMPED_TABLE: Final = f"{VERSION_SCHEMA}.alembic_version"
+class DependentObjectsError(PalimpsestError, RuntimeError):
+    """The error when objects of others depend on ours. The message names them."""
+
+
+STAMPED_TABLE: Final = VERSION_TABLE.fullname
 """The table whose SQL comment stores the digest of the views (`_stamp_views`)."""
 VIEW_DEFINITIONS_SQL: Final = """
 with ours as (
@@ -74,51 +63,77 @@ select name, definition, (
 )::text
 from ours order by name, definition
 """
+FOREIGN_OBJECTS_SQL: Final = """
+with foreign_schemas as (
+    select oid from pg_namespace
+    where nspname <> all(%(schemas)s) and nspname !~ '^pg_' and nspname <> 'information_schema'
+), objects as (
+    select 'pg_class'::regclass as catalog, oid, 0 as part from pg_class
+    where relnamespace in (select * from foreign_schemas)
+    union all
+    select 'pg_class'::regclass, a.attrelid, a.attnum from pg_attribute a join pg_class c on c.oid = a.attrelid
+    where c.relnamespace in (select * from foreign_schemas) and a.attnum > 0 and not a.attisdropped
+    union all
+    select 'pg_constraint'::regclass, oid, 0 from pg_constraint
+    where connamespace in (select * from foreign_schemas)
+    union all
+    select 'pg_proc'::regclass, oid, 0 from pg_proc where pronamespace in (select * from foreign_schemas)
+)
+select pg_describe_object(catalog, oid, part) from objects
+"""
 
 
-def upgrade(url: str, revision: str = "head", reference: ReferenceRows | None = None) -> None:
-    """Upgrade the database to `revision`, create changed views, and write `reference` rows.
+def upgrade(url: str, reference: ReferenceRows | None = None) -> None:
+    """Create the schema if the database has none, create changed views, and write `reference` rows.
 
-    All changes are made in one transaction, and a repeated call is safe. Raises MigrationLockError when another
-    migration uses the database, and ReferenceConflictError when a reference row would change the meaning of an id.
+    All changes are made in one transaction, and a repeated call is safe. Raises SchemaOutOfDate when another version
+    made the schema, MigrationLockError when another upgrade uses the database, and ReferenceConflictError when a
+    reference row would change the meaning of an id.
     """
-    with Database(url).sqlalchemy_engine().begin() as connection, hold_migration_lock(connection):
-        if revision != "head" or not is_newest(connection):
-            with guarded(connection):
-                command.upgrade(build_alembic_config(connection), revision)
+    with Database(url).sqlalchemy_engine().begin() as connection, hold_migration_lock(connection) as conn:
+        revision = read_revision(connection)
+        if revision is None:
+            _create_tables(connection, conn)
+        elif problem := describe_other_state(revision):
+            raise SchemaOutOfDate(problem)
+        if _read_view_stamp(conn) != _stamp_views(conn):
+            grants = _read_view_grants(conn)
+            _drop_views(conn)
+            _create_views(conn)
+            for grant in grants:
+                conn.execute(grant)
         if reference is not None:
-            write_reference_rows(_get_psycopg_connection(connection), reference)
+            write_reference_rows(conn, reference)
 
 
-def downgrade(url: str, revision: str = "base") -> None:
-    """Downgrade the database to `revision`; `base` removes every object of the product.
+def downgrade_to_base(url: str) -> None:
+    """Drop our schemas with everything in them, whichever version made them.
 
-    Raises an error when foreign objects depend on the product's objects.
+    Raises DependentObjectsError when objects in other schemas depend on ours, and MigrationLockError.
     """
-    with Database(url).sqlalchemy_engine().begin() as connection, guarded(connection):
-        command.downgrade(build_alembic_config(connection), revision)
-
-
-def is_newest(connection: sa.Connection) -> bool:
-    """Return whether the database has the newest Alembic revision and every view equals its SQL file."""
-    if read_current_revision(connection) != read_head_revision():
-        return False
-    conn = _get_psycopg_connection(connection)
-    stamp = conn.execute("select obj_description(to_regclass(%s), 'pg_class')", [STAMPED_TABLE]).fetchone()
-    return stamp == (_stamp_views(conn),)
+    with Database(url).sqlalchemy_engine().begin() as connection, hold_migration_lock(connection) as conn:
+        foreign_objects = _read_foreign_objects(conn)
+        for schema in reversed(SCHEMAS):
+            conn.execute(f"drop schema if exists {schema} cascade".encode())
+        if dropped := foreign_objects - _read_foreign_objects(conn):
+            raise DependentObjectsError(
+                f"these objects depend on our schemas: {', '.join(sorted(dropped))}. Drop them first"
+            )
 
 
 @contextmanager
-def hold_migration_lock(connection: sa.Connection) -> Iterator[None]:
+def hold_migration_lock(connection: sa.Connection) -> Iterator[psycopg.Connection]:
     """Hold the migration lock until the caller's transaction ends.
 
-    Raises MigrationLockError when the lock or a table is not free within LOCK_TIMEOUT_S.
+    Yields the psycopg connection of `connection`. Raises MigrationLockError when the lock or a table is not free
+    within LOCK_TIMEOUT_S.
     """
-    raw = _get_psycopg_connection(connection)
+    conn = connection.connection.driver_connection
+    assert isinstance(conn, psycopg.Connection)
     try:
-        raw.execute(f"set local lock_timeout = '{LOCK_TIMEOUT_S}s'")
-        raw.execute("select pg_advisory_xact_lock(%s)", [AdvisoryLock.MIGRATION])
-        yield
+        conn.execute(f"set local lock_timeout = '{LOCK_TIMEOUT_S}s'")
+        conn.execute("select pg_advisory_xact_lock(%s)", [AdvisoryLock.MIGRATION])
+        yield conn
     except (psycopg.errors.LockNotAvailable, sa.exc.OperationalError) as error:
         if "lock timeout" not in str(error):
             raise
@@ -128,29 +143,22 @@ def hold_migration_lock(connection: sa.Connection) -> Iterator[None]:
         ) from error
 
 
-@contextmanager
-def guarded(connection: sa.Connection) -> Iterator[None]:
-    """Take the migration lock, drop the views, run the block, and create the views again.
+def _create_tables(connection: sa.Connection, conn: psycopg.Connection) -> None:
+    """Create all schemas, types, tables and their functions, with comments, and record the revision.
 
-    The views are created only if the block reaches the newest revision. `connection` must be in a transaction, which
-    the caller commits.
+    `conn` is the psycopg connection of `connection`.
     """
-    raw = _get_psycopg_connection(connection)
-    with hold_migration_lock(connection):
-        raw.execute(f"create schema if not exists {VERSION_SCHEMA}")
-        grants = _read_view_grants(raw)
-        drop_views(raw)
-        yield
-        revision = read_current_revision(connection)
-        if revision == read_head_revision():
-            create_views(raw)
-            for grant in grants:
-                raw.execute(grant)
-        elif revision is None:
-            _drop_remains(raw)
+    for schema, comment in SCHEMAS.items():
+        conn.execute(f"create schema if not exists {schema}".encode())
+        conn.execute(sql.SQL("comment on schema {} is {}").format(sql.Identifier(schema), sql.Literal(comment)))
+    conn.execute((sql_dir() / BEFORE_TABLES_FILE).read_bytes())
+    metadata.create_all(connection, checkfirst=False)
+    conn.execute((sql_dir() / AFTER_TABLES_FILE).read_bytes())
+    VERSION_TABLE.create(connection)
+    connection.execute(VERSION_TABLE.insert(), {"version_num": compute_revision()})
 
 
-def create_views(conn: psycopg.Connection) -> None:
+def _create_views(conn: psycopg.Connection) -> None:
     """Create all views and all functions of `sql/views` with their comments, and store their digest.
 
     None of them may exist yet.
@@ -160,15 +168,22 @@ def create_views(conn: psycopg.Connection) -> None:
     conn.execute(f"comment on table {STAMPED_TABLE} is '{_stamp_views(conn)}'".encode())
 
 
-def drop_views(conn: psycopg.Connection) -> None:
+def _drop_views(conn: psycopg.Connection) -> None:
     """Drop all views and functions of `sql/views`.
 
-    Raises Postgres's error when a foreign view depends on one of them.
+    Raises DependentObjectsError when a foreign view depends on one of them.
     """
     present: dict[str, str] = dict(conn.execute(VIEWS_PRESENT_SQL).fetchall())
     for name in reversed([parse_view_name(file) for file in list_view_files()]):
-        if name in present:
+        if name not in present:
+            continue
+        try:
             conn.execute(f"drop {present[name]} palimpsest.{name}".encode())
+        except psycopg.errors.DependentObjectsStillExist as error:
+            raise DependentObjectsError(
+                f"views have changed and must be created again: {error.diag.message_primary}: "
+                f"{error.diag.message_detail}. Drop that first, and create it again afterwards"
+            ) from error
 
 
 def _read_view_grants(conn: psycopg.Connection) -> list[bytes]:
@@ -199,6 +214,17 @@ def _read_view_grants(conn: psycopg.Connection) -> list[bytes]:
     return [statement.encode() for (statement,) in conn.execute(query, {"names": names})]
 
 
+def _read_view_stamp(conn: psycopg.Connection) -> str | None:
+    """Return the digest that the last upgrade stored."""
+    row = conn.execute("select obj_description(to_regclass(%s), 'pg_class')", [STAMPED_TABLE]).fetchone()
+    return None if row is None else row[0]
+
+
+def _read_foreign_objects(conn: psycopg.Connection) -> set[str]:
+    """Return descriptions of all relations, columns, constraints and functions outside of our schemas."""
+    return {name for (name,) in conn.execute(FOREIGN_OBJECTS_SQL, {"schemas": list(SCHEMAS)})}
+
+
 def _stamp_views(conn: psycopg.Connection) -> str:
     """Return a digest of the view files and of the view definitions in the database.
 
@@ -210,17 +236,3 @@ def _stamp_views(conn: psycopg.Connection) -> str:
     for row in conn.execute(VIEW_DEFINITIONS_SQL, {"names": [parse_view_name(file) for file in list_view_files()]}):
         digest.update(repr(row).encode())
     return digest.hexdigest()
-
-
-def _get_psycopg_connection(connection: sa.Connection) -> psycopg.Connection:
-    """Return the psycopg connection that SQLAlchemy uses, in the same transaction."""
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, psycopg.Connection)
-    return driver
-
-
-def _drop_remains(conn: psycopg.Connection) -> None:
-    """Drop Alembic's version table and the empty schemas after a downgrade to `base`."""
-    conn.execute(f"drop table if exists {VERSION_SCHEMA}.alembic_version".encode())
-    for schema in reversed(SCHEMAS):
-        conn.execute(f"drop schema if exists {schema}".encode())

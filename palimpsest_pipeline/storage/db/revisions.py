@@ -1,28 +1,46 @@
-"""Read the revision of a database and find the files of migrations, views and functions.
+"""The revision of the schema: a digest of its DDL. A database records the one that created it.
 
-Belongs here: code that migrations and the comparison (`drift`) share. Nothing here changes a database.
+Until version 0.1.0 there is one revision. Every change of the tables or of `sql/*_tables.sql` changes the digest, so
+that a database of another state is recognised. Nothing here changes a database.
 """
 
-import re
+from functools import cache
+from hashlib import md5
 from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from alembic.util import CommandError
+
+from palimpsest_pipeline.domain.errors import PalimpsestError
 
 from ..tables import SCHEMAS, metadata
 
-VERSION_SCHEMA: Final = "ops"
+VERSION_TABLE: Final = sa.Table(
+    "alembic_version",
+    sa.MetaData(),
+    sa.Column("version_num", sa.String(32), nullable=False),
+    sa.PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+    schema="ops",
+)
+"""The table with the revision of the database. Its form is that of Alembic, for later revisions."""
 MigrationRefused = CommandError
-"""The error of Alembic when no migrations lead from the database's revision to the wanted one."""
-DAY_PARTITION_PATTERN: Final = re.compile(r"^(captures|market_changes)_\d{8}$")
+"""The error of Alembic when no migrations lead from a database's revision to the wanted one."""
+BEFORE_TABLES_FILE: Final = "before_tables.sql"
+AFTER_TABLES_FILE: Final = "after_tables.sql"
+VIEWS_PRESENT_SQL: Final = """
+    select viewname::text as name, 'view' as kind from pg_views where schemaname = 'palimpsest'
+    union all
+    select proname::text, 'function' from pg_proc where pronamespace = to_regnamespace('palimpsest')
+"""
+
+
+class SchemaOutOfDate(PalimpsestError):
+    """The database lacks our tables or has another state of them. The message gives the remedy."""
 
 
 def sql_dir() -> Path:
-    """Return the folder that contains `migrations` and `views`.
+    """Return the folder of the SQL files.
 
     In an installed wheel it is inside the package, in a checkout beside it.
     """
@@ -31,34 +49,44 @@ def sql_dir() -> Path:
     return installed if installed.is_dir() else package.parent / "sql"
 
 
-def alembic_options() -> dict[str, Any]:
-    """Return the Alembic options for migrations and for comparing the models with the database."""
-    return {
-        "target_metadata": metadata,
-        "version_table_schema": VERSION_SCHEMA,
-        "include_schemas": True,
-        "include_name": _is_ours,
-        "compare_type": True,
-    }
+@cache
+def compute_revision() -> str:
+    """Return the digest of the DDL of schemas, types, tables, indexes, comments and functions.
+
+    White space does not count, and neither do views, which every upgrade can create again.
+    """
+    statements: list[str] = []
+
+    def add_statement(statement: Any, *_: Any, **__: Any) -> None:
+        statements.append(" ".join(str(statement.compile(dialect=engine.dialect)).split()))
+
+    engine = sa.create_mock_engine("postgresql+psycopg://", add_statement)
+    metadata.create_all(engine, checkfirst=False)
+    texts = [(sql_dir() / name).read_text() for name in (BEFORE_TABLES_FILE, AFTER_TABLES_FILE)]
+    content = "\n".join([*map(repr, SCHEMAS.items()), *sorted(statements), *(" ".join(text.split()) for text in texts)])
+    return md5(content.encode(), usedforsecurity=False).hexdigest()[:12]
 
 
-def read_head_revision() -> str:
-    """Return the newest revision that this version of the package knows."""
-    revision = ScriptDirectory.from_config(build_alembic_config(None)).get_current_head()
-    assert revision is not None
-    return revision
+def read_revision(connection: sa.Connection) -> str | None:
+    """Return the revision of the database; None when the product is not installed in it."""
+    if not sa.inspect(connection).has_table(VERSION_TABLE.name, VERSION_TABLE.schema):
+        return None
+    return connection.scalar(sa.select(VERSION_TABLE.c.version_num))
 
 
-def read_current_revision(connection: sa.Connection) -> str | None:
-    """Return the Alembic revision of the database; None when the product is not installed in it."""
-    return MigrationContext.configure(connection, opts={"version_table_schema": VERSION_SCHEMA}).get_current_revision()
-
-
-VIEWS_PRESENT_SQL: Final = """
-    select viewname::text as name, 'view' as kind from pg_views where schemaname = 'palimpsest'
-    union all
-    select proname::text, 'function' from pg_proc where pronamespace = to_regnamespace('palimpsest')
-"""
+def describe_other_state(revision: str | None) -> str | None:
+    """Return one sentence with the remedy unless `revision` of a database is that of this program."""
+    if revision == compute_revision():
+        return None
+    if revision is None:
+        return (
+            "the database has no tables of ours: run `palimpsest db upgrade` (scrape, backfill and up do it themselves)"
+        )
+    return (
+        f"the database was made by another version of the program (schema {revision}, not {compute_revision()}), and "
+        "nothing converts it: drop our tables with `palimpsest db downgrade base`, run `palimpsest db upgrade`, and "
+        "derive everything again from the landing with `palimpsest backfill --stale`"
+    )
 
 
 def list_view_files() -> list[Path]:
@@ -72,24 +100,3 @@ def list_view_files() -> list[Path]:
 def parse_view_name(file: Path) -> str:
     """Return the view or function that a file creates: `tournaments` for `010_tournaments.sql`."""
     return file.stem.partition("_")[2]
-
-
-def build_alembic_config(connection: sa.Connection | None) -> Config:
-    """Return Alembic's configuration for a run in this process; its env.py uses `connection`."""
-    config = Config()
-    config.set_main_option("script_location", str(sql_dir() / "migrations").replace("%", "%%"))
-    config.attributes["connection"] = connection
-    return config
-
-
-def _is_ours(name: str | None, kind: str, _parents: Any) -> bool:
-    """Return whether Alembic compares an object.
-
-    It compares the objects of the product's schemas, except daily partitions (created at run time) and Alembic's own
-    table.
-    """
-    if kind == "schema":
-        return name in SCHEMAS
-    if kind == "table":
-        return name is not None and name != "alembic_version" and not DAY_PARTITION_PATTERN.match(name)
-    return True

@@ -1,8 +1,8 @@
 """The SQLAlchemy declarations of all tables: columns, keys, constraints and comments.
 
 The comments are shown in Postgres and Dagster and to analysts. The schema `ops` has the ledger, `core` the content of
-the landing, and `mart` tables derived from core. Every change here needs a migration; `palimpsest db check` fails when
-the database and the declarations differ.
+the landing, and `mart` tables derived from core. Every change here makes a new revision of the schema
+(`storage.db.revisions`); `palimpsest db check` fails when the database and the declarations differ.
 """
 
 from . import core, current_prices, lifecycle, mart, ops, players, push

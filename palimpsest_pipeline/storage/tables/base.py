@@ -9,8 +9,14 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.orm import DeclarativeBase, MappedColumn, mapped_column
 
-SCHEMAS: Final = ("ops", "core", "mart", "palimpsest")
-"""All schemas of the product, in the order of their creation. `palimpsest` contains views only."""
+SCHEMAS: Final = {
+    "ops": "Ledger of cycles and requests, with their results. It is not derived from anything, and no replay "
+    "drops it.",
+    "core": "The content of the platforms' answers: listings, fixtures, odds history. Derived from the landing.",
+    "mart": "Coverage, match rates and run quality, as of each cycle. Derived from core.",
+    "palimpsest": "Views for analysts. Start here.",
+}
+"""Comments of all schemas of the product, in the order of their creation."""
 
 Instant = Annotated[datetime, mapped_column(sa.TIMESTAMP(timezone=True))]
 Ratio = Annotated[Decimal, mapped_column(sa.Numeric(12, 8))]

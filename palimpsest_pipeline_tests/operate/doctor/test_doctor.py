@@ -32,6 +32,7 @@ from palimpsest_pipeline.pipeline.monitoring.alert_message import Message
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.runtime.embedded_postgres.privilege import USER_VARIABLE
 from palimpsest_pipeline.settings import Settings, load_settings
+from palimpsest_pipeline.storage.db.revisions import compute_revision
 from palimpsest_pipeline.storage.derivation import landed_cycles
 from palimpsest_pipeline.storage.derivation.due_products import record_failure
 from palimpsest_pipeline.storage.derivation.landed_cycles import LandedCycle
@@ -244,7 +245,9 @@ def named(findings: list[Finding]) -> dict[str, Finding]:
 
 def test_databases_that_are_as_they_should_be_are_fine(world: tuple[Pipeline, dg.DagsterInstance]):
     settings = world[0].settings
-    assert stores.check_database(settings).detail.startswith("Postgres 18, schema up to date at revision 00")
+    assert stores.check_database(settings).detail.startswith(
+        f"Postgres 18, schema up to date at revision {compute_revision()}"
+    )
     assert stores.check_clock(settings).ok
     found = named(orchestration.check_dagster(settings))
     assert {name: f.ok for name, f in found.items()} == dict.fromkeys(

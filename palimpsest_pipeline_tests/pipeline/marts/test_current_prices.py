@@ -19,7 +19,6 @@ from palimpsest_pipeline.cli import console
 from palimpsest_pipeline.cli.__main__ import app
 from palimpsest_pipeline.defs.mart.current_prices import no_fixture_is_due_for_long
 from palimpsest_pipeline.domain.enums import FixtureProduct
-from palimpsest_pipeline.operate.databases import upgrade_schema
 from palimpsest_pipeline.operate.run_job import run_unpartitioned
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
@@ -28,8 +27,6 @@ from palimpsest_pipeline.runtime import terminal
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.catalog.fixtures import UnknownFixtureError
-from palimpsest_pipeline.storage.db import migrate
-from palimpsest_pipeline.storage.db.copy_frames import copy_rows
 from palimpsest_pipeline.storage.db.row_differences import WriteCounts
 from palimpsest_pipeline.storage.derivation import dirty_fixtures
 from palimpsest_pipeline.storage.marts import current_price_laws
@@ -297,30 +294,6 @@ def versions(world: World) -> set[tuple[str, str]]:
             for table in stored.COMPARED_TABLES
             for row in conn.execute(f"select tableoid::text, xmin || ' ' || ctid from {table}").fetchall()
         }
-
-
-def test_an_upgrade_converts_prices_and_gaps_of_the_schema_before_into_less_room(world: World):
-    pipeline, before = world.pipeline, rows(world.pipeline)
-
-    def read_bytes() -> int:
-        with pipeline.connect() as conn:
-            tables = [list(stored.STORED_TABLES)]
-            return conn.execute(
-                "select sum(pg_total_relation_size(to_regclass(t)))::bigint from unnest(%s::text[]) as t", tables
-            ).fetchone()[0]
-
-    with pipeline.connect() as conn:
-        of_old_shape = {table: present_by_sql.read_compared_rows(conn, table) for table in stored.COMPARED_TABLES}
-    migrate.downgrade(pipeline.database.url, "0023")
-    with pipeline.connect() as conn:
-        for table, frame in of_old_shape.items():
-            assert copy_rows(conn, table, frame) == before[table].height > 0
-        conn.execute("delete from mart.dirty_fixtures")
-    old_bytes = read_bytes()
-    upgrade_schema(pipeline)
-    same(rows(pipeline), before)
-    assert marked(pipeline) == []
-    assert read_bytes() < 0.6 * old_bytes
 
 
 def test_a_cycle_in_which_nothing_changed_writes_no_price_and_no_gap(world: World):

@@ -41,7 +41,7 @@ where n.nspname = any(%s)
 VIEW_KEY_PATTERN: Final = re.compile(r"\s*Key: ([\w, ]+)\.$")
 """Matches the end of a view's comment, which names the view's key columns."""
 EXCLUDED_NAMES_PATTERN: Final = re.compile(r"\d{8}$|^alembic_version$")
-"""Matches tables that the dictionary leaves out: detached daily partitions and Alembic's table."""
+"""Matches tables that the dictionary leaves out: detached days, and the table of the revision."""
 MEANING_PATTERN: Final = re.compile(r"(?:^|[.;] )(\w+(?:(?:, | and )\w+)*): (.+?)(?=[.;](?: |$))")
 """Matches, in a function's comment, the name of an argument or result column and its meaning."""
 UNIT_PATTERNS: Final = (

@@ -16,7 +16,7 @@ out of date. Do not edit it: edit the models (`palimpsest_pipeline/storage/table
 Analysts read `palimpsest` and `mart`. A column of a table is marked "null" where it may be empty; its meaning says
 when. Instants are `timestamptz` in UTC. Ratios are shares of 1, never per cent. "Nothing there" and "could not look"
 are never the same value. Besides the tests that are named here, `pipeline/test_analyst_role.py` reads every view as the
-analysts' role and tests its key, and `storage/db/test_migrations.py` compares models and migrations.
+analysts' role and tests its key, and `storage/db/test_migrations.py` compares a new database with the models.
 """
 SCHEMA_DESCRIPTIONS: Final = {
     "palimpsest": "Views and functions for people, with stable names and columns.",
