@@ -21,6 +21,7 @@ from typer.cli import app as typer_app
 from typer.testing import CliRunner
 
 from palimpsest_pipeline.board.prometheus_metrics import METRIC_ERRORS, METRICS
+from palimpsest_pipeline.operate.data_dictionary import build_dictionary
 from palimpsest_pipeline.platforms.packs import load_packs
 from palimpsest_pipeline.settings import ENV_PREFIX, PlatformSettings, Settings
 
@@ -57,7 +58,7 @@ def render_settings() -> str:
 
 def render_dictionary() -> str:
     """Return the data dictionary without its title."""
-    return (ROOT / "sql" / "DICTIONARY.md").read_text(encoding="utf-8").partition("\n")[2]
+    return build_dictionary().partition("\n")[2]
 
 
 def render_vocabulary() -> str:

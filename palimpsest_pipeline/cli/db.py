@@ -4,6 +4,7 @@ Exit codes as in `cli/__main__.py`.
 """
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -160,20 +161,17 @@ def roles() -> None:
 
 @db_app.command()
 def dictionary(
-    only_check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; exit code 1 when the file is out of date.")
-    ] = False,
+    file: Annotated[Path | None, typer.Argument(help="File to write; without it, the text is printed.")] = None,
 ) -> None:
-    """Write `sql/DICTIONARY.md` of this checkout, from the comments of tables, views and columns.
+    """Print the data dictionary, as Markdown: every table, view, function and column with its meaning.
 
-    The command creates a temporary database for this.
+    It is made from the comments of a temporary database.
     """
-    from palimpsest_pipeline.operate.data_dictionary import build_dictionary, locate_dictionary
+    from palimpsest_pipeline.operate.data_dictionary import build_dictionary
 
-    file = locate_dictionary()
     text = build_dictionary()
-    if only_check and (not file.exists() or file.read_text() != text):
-        raise fail(f"{file} is out of date: run `palimpsest db dictionary`")
-    if not only_check:
-        file.write_text(text)
-    out.print(f"{file} is up to date", highlight=False, soft_wrap=True)
+    if file is None:
+        out.print(text, highlight=False, soft_wrap=True, markup=False, end="")
+    else:
+        file.write_text(text, encoding="utf-8")
+        out.print(f"wrote {file}", highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""The data dictionary says what is there, and the committed one is the one of now."""
+"""The data dictionary has every table, view, function and column, with its meaning."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,18 +41,12 @@ def found(conn: psycopg.Connection) -> list[Entry]:
     return read_entries(conn)
 
 
-def test_the_committed_dictionary_is_the_one_of_now(conn: psycopg.Connection):
-    differs = data_dictionary.describe_database(conn) != data_dictionary.locate_dictionary().read_text()
-    assert not differs, "run `palimpsest db dictionary` and commit what it writes"
-
-
 def test_every_table_view_and_function_is_in_it_with_what_it_means(found: list[Entry]):
     names = {entry.full_name for entry in found}
     views = {f"palimpsest.{parse_view_name(file)}" for file in list_view_files()}
     assert names == {
         *metadata.tables,
         *views,
-        "palimpsest.home_platform",
         "core.natural_id",
         "core.snapshot_id",
         "core.specifier_line",
@@ -105,11 +99,11 @@ def test_a_function_says_how_it_is_called_and_what_it_tells_itself_before_what_i
 
 
 def test_what_guards_a_table_is_named(found: list[Entry]):
-    guards = data_dictionary.find_guards(found)["mart.match_rate_platform"]
+    guards_by_name = data_dictionary.find_guards(found)
+    guards = guards_by_name["mart.match_rate_platform"]
     assert guards.assets == ["mart/match_rate_platform"]
     assert guards.blocking_checks
-    assert "metrics/coverage/test_match_rates.py" in guards.tests
-    assert "queries/match_rate_over_time.sql" in guards.example_queries
+    assert guards_by_name["palimpsest.arbitrage"].example_queries == ["arbitrage_now"]
 
 
 @pytest.mark.parametrize(
@@ -148,34 +142,18 @@ def test_the_text_is_markdown_that_survives_any_comment():
     columns = (Column("age_s", "double precision", True, "Age | in\nseconds."),)
     entry = Entry("mart", "ages", "table", "How old things are. Of all ages.", ("age_s",), columns, "", ())
     other = Entry("mart", "other", "view", "Ages again.", ("age_s",), columns, "", ("mart.ages", "core.gone"))
-    guards = {
-        "mart.ages": Guards(
-            assets=["mart/ages"], blocking_checks=["ages_hold"], checks=["ages_are_young"], tests=["test_ages.py"]
-        )
-    }
+    guards = {"mart.ages": Guards(["mart/ages"], ["ages_hold"], ["ages_are_young"], ["oldest_ages"])}
     text = render_dictionary([entry, other], guards)
     assert "| [`mart.ages`](#martages) | How old things are. |" in text
     assert "| `age_s` | double precision, null | s | Age \\| in seconds. |" in text
-    assert "- Blocking checks: `ages_hold`\n- Checks: `ages_are_young`\n- Tests: `test_ages.py`\n" in text
+    assert "- Blocking checks: `ages_hold`\n- Checks: `ages_are_young`\n- Examples: `oldest_ages`\n" in text
     assert "- Reads: [`mart.ages`](#martages), `core.gone`\n" in text
 
 
-def test_the_command_writes_it_and_says_when_it_is_out_of_date(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    file = tmp_path / "DICTIONARY.md"
-    monkeypatch.setattr(data_dictionary, "locate_dictionary", lambda: file)
-    monkeypatch.setattr(data_dictionary, "build_dictionary", lambda: "as it is\n")
+def test_the_command_prints_it_or_writes_the_file_that_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr(data_dictionary, "build_dictionary", lambda: "as it is: [bold]\n")
     call = CliRunner().invoke
-    assert call(app, ["db", "dictionary", "--check"]).exit_code == 1
-    assert not file.exists()
-    assert call(app, ["db", "dictionary"]).exit_code == 0
-    assert file.read_text() == "as it is\n"
-    assert call(app, ["db", "dictionary", "--check"]).exit_code == 0
-    file.write_text("as it was\n")
-    assert call(app, ["db", "dictionary", "--check"]).exit_code == 1
-    assert file.read_text() == "as it was\n"
-
-
-def test_without_the_tests_beside_it_nothing_is_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    monkeypatch.setattr(data_dictionary, "sql_dir", lambda: tmp_path / "_sql")
-    with pytest.raises(data_dictionary.NoCheckout, match=r"_sql/DICTIONARY\.md"):
-        data_dictionary.locate_dictionary()
+    assert call(app, ["db", "dictionary"]).stdout == "as it is: [bold]\n"
+    file = tmp_path / "dictionary.md"
+    assert call(app, ["db", "dictionary", str(file)]).stdout == f"wrote {file}\n"
+    assert file.read_text() == "as it is: [bold]\n"

@@ -16,7 +16,8 @@ from palimpsest_pipeline.domain.enums import FailureClass, RunStatus
 from palimpsest_pipeline.operate.unknown_settings import _KnownNames
 from palimpsest_pipeline.platforms.packs import ENTRY_POINT_GROUP
 from palimpsest_pipeline.settings import PlatformSettings, Settings
-from palimpsest_pipeline.storage.db.revisions import list_view_files, parse_view_name
+from palimpsest_pipeline.storage.db.revisions import list_view_files, parse_view_name, sql_dir
+from palimpsest_pipeline.storage.tables import metadata
 from palimpsest_pipeline.wire.retry_rules import FAILURE_RULES
 from palimpsest_pipeline_tests.fixtures.documents import CHECKOUT, PAGES, find_blocks, name_page
 from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS
@@ -112,8 +113,10 @@ def test_every_command_that_is_named_exists():
 
 
 def test_every_table_and_view_that_is_named_exists():
-    dictionary = (CHECKOUT / "sql" / "DICTIONARY.md").read_text(encoding="utf-8")
-    known = set(re.findall(r"^### (.+)$", dictionary, re.MULTILINE))
+    functions = re.findall(
+        r"create function ([\w.]+)", "".join(file.read_text() for file in sql_dir().glob("*_tables.sql"))
+    )
+    known = {*metadata.tables, *functions, *(f"palimpsest.{parse_view_name(file)}" for file in list_view_files())}
     named = set(re.findall(r"`((?:palimpsest|mart|core|ops)\.[a-z_]+)[`(]", ALL_TEXT))
     assert len(named) > 5
     assert named <= known | {ENTRY_POINT_GROUP}

@@ -3,7 +3,7 @@
 The text can be read without a database.
 
 Belongs here: reading the Postgres catalog and rendering it. Does not belong here: any definition (the comments of
-`tables` and of `sql/views`), the checks and tests of a table (callers pass them in), the path of the file.
+`tables` and of `sql/views`), the checks of a table (callers pass them in).
 """
 
 from .entries import Column, Entry, find_unit, read_entries

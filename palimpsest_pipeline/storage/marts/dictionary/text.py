@@ -10,13 +10,11 @@ from .entries import Column, Entry
 INTRODUCTION: Final = """\
 # Data dictionary
 
-`palimpsest db dictionary` generates this file from the comments of tables, views and columns; a test fails when it is
-out of date. Do not edit it: edit the models (`palimpsest_pipeline/storage/tables`) and the views (`sql/views`).
+`palimpsest db dictionary` prints this text, which it makes from the comments of tables, views and columns.
 
 Analysts read `palimpsest` and `mart`. A column of a table is marked "null" where it may be empty; its meaning says
 when. Instants are `timestamptz` in UTC. Ratios are shares of 1, never per cent. "Nothing there" and "could not look"
-are never the same value. Besides the tests that are named here, `pipeline/test_analyst_role.py` reads every view as the
-analysts' role and tests its key, and `storage/db/test_migrations.py` compares a new database with the models.
+are never the same value.
 """
 SCHEMA_DESCRIPTIONS: Final = {
     "palimpsest": "Views and functions for people, with stable names and columns.",
@@ -28,15 +26,13 @@ SCHEMA_DESCRIPTIONS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Guards:
-    """The asset checks, tests and example queries that belong to a table."""
+    """The assets, asset checks and example queries that belong to a table."""
 
     assets: Sequence[str] = ()
     blocking_checks: Sequence[str] = ()
     """Names of asset checks that stop downstream assets when they fail."""
     checks: Sequence[str] = ()
     """Names of asset checks that do not stop downstream assets."""
-    tests: Sequence[str] = ()
-    """Paths of test files that name the table."""
     example_queries: Sequence[str] = ()
     """Names of example queries that read the table."""
 
@@ -74,7 +70,6 @@ def _render_section(entry: Entry, guards: Guards, entry_names: set[str]) -> str:
         "Filled by": _render_names(guards.assets),
         "Blocking checks": _render_names(guards.blocking_checks),
         "Checks": _render_names(guards.checks),
-        "Tests": _render_names(guards.tests),
         "Examples": _render_names(guards.example_queries),
     }
     lines += [f"- {label}: {text}" for label, text in facts.items() if text]
