@@ -30,7 +30,7 @@ from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline_tests.fixtures.commands import PALIMPSEST, environment
 from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS
 
-from .scrape import Bench, Run, find_gap_s, find_slots, percentile, start_simulator
+from ._scrape_bench import Bench, Run, find_gap_s, find_slots, percentile, start_simulator
 
 LATER_PACKS: Final = ("msport", "betway", "betika", "sportpesa")
 PACKS_WITH_COUNTRIES: Final = ("betpawa", "sportybet", "msport", "betway")
@@ -78,8 +78,8 @@ def measure_growth(numbers: Sequence[int], fixtures: int, scale: float, rounds: 
 
 def measure_capture(bench: Bench, rounds: int) -> dict[str, Any]:
     """Return the figures of the run with the median wall time, after a first run that is not counted."""
-    bench.run("ours", bench.targets)
-    runs = sorted((bench.run("ours", bench.targets) for _ in range(rounds)), key=lambda run: run.wall_s)
+    bench.run("capture", bench.targets)
+    runs = sorted((bench.run("capture", bench.targets) for _ in range(rounds)), key=lambda run: run.wall_s)
     return describe_capture(bench, runs[len(runs) // 2])
 
 

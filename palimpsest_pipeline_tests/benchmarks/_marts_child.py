@@ -76,28 +76,6 @@ class Ours:
         return peak_rss_mb()
 
 
-class Pandas:
-    """The same rules in pandas, on the same files."""
-
-    def __init__(self, task: Derive) -> None:
-        from . import _marts_pandas
-
-        self._folder, self._task = Path(task.folder), task
-        self._words, self._table = _marts_pandas.read_words(self._folder), _marts_pandas.TABLES[task.table]
-        self._read = _marts_pandas.read_partition
-
-    def derive(self, partition: int) -> int:
-        self._rows: Any = None
-        self._rows = self._table(*self._read(self._folder, self._task.table, partition), *self._words)
-        return len(self._rows)
-
-    def write(self, path: str) -> None:
-        self._rows.to_parquet(path)
-
-    def peak_rss_mb(self) -> float | None:
-        return peak_rss_mb()
-
-
 class DuckDB:
     """The same rules in SQL, on the same files."""
 
@@ -167,7 +145,7 @@ class Postgres:
         return next((int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM:")), None)
 
 
-ENGINES: Final[dict[str, type[Engine]]] = {"ours": Ours, "duckdb": DuckDB, "pandas": Pandas, "postgres": Postgres}
+ENGINES: Final[dict[str, type[Engine]]] = {"ours": Ours, "duckdb": DuckDB, "postgres": Postgres}
 
 
 def main(task: Derive) -> Took:

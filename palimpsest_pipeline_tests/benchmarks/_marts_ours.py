@@ -44,7 +44,7 @@ LEAD_RULES: Final = PriceLeadRules(
     watch_before_kickoff=timedelta(days=3),
     main_markets=MAIN_MARKETS,
 )
-"""The SQL and pandas have the same numbers. Here answers are half an hour apart, so steam has more time than by default."""
+"""The SQL has the same numbers. Here answers are half an hour apart, so steam has more time than by default."""
 
 
 def comparison(

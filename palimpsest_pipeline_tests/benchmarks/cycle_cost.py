@@ -33,7 +33,7 @@ from palimpsest_pipeline_tests.fixtures.commands import PALIMPSEST, environment
 from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, PLATFORMS
 
 from ._postgres_cost import MeasuredServer, Size, Wal, Written, start_measured_server
-from .scrape import GAPS_S, SLOTS
+from ._scrape_bench import GAPS_S, SLOTS
 
 SIZES: Final = (300, 1000)
 MARKS: Final = (1, 10, 50)

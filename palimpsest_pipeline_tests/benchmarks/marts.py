@@ -1,5 +1,5 @@
 """What deriving price comparison, gaps, margins as they stand and over time, and price leads costs, partition by partition: our
-functions beside DuckDB, pandas and Postgres.
+functions beside DuckDB and Postgres.
 
 Every engine reads the same rows (files of about a million prices each; Postgres its own tables, loaded beforehand),
 does the same work by its own means, and must come to the same rows, which is checked on the first partition before
@@ -33,12 +33,10 @@ from ._marts_child import __name__ as child
 from ._marts_files import AS_THEY_STAND, INPUTS, OVER_TIME, WORDS, partition_file, word_file
 from ._marts_world import PARTITION_PRICES, MartsWorld
 
-ENGINES: Final = ("ours", "duckdb", "pandas", "postgres")
+ENGINES: Final = ("ours", "duckdb", "postgres")
 TABLES: Final = tuple(INPUTS)
 OURS: Final = "ours"
 NEVER_LEFT_OUT: Final = (OURS, "duckdb")
-NOT_WRITTEN: Final = {"market_margin": ("pandas",)}
-"""Tables for which an engine has no code here, so that it is not compared."""
 KEYS: Final = (
     *("sr_id", "market_key", "specifier", "outcome_key", "platform", "observed_from"),
     *("lead_type", "leader", "follower", "leader_at"),
@@ -74,11 +72,11 @@ def measure(
     partition_prices: Annotated[int, typer.Option(min=1000, help="Prices in a partition, about.")] = PARTITION_PRICES,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds, of which the median counts.")] = 5,
     longest_s: Annotated[
-        float, typer.Option(help="pandas and Postgres are left out where a run is expected to take longer, seconds.")
+        float, typer.Option(help="Postgres is left out where a run is expected to take longer, seconds.")
     ] = 120,
     engine: Annotated[
         list[str] | None,
-        typer.Option(help="Beside ours; may be given several times. Default: duckdb, pandas, postgres."),
+        typer.Option(help="Beside ours; may be given several times. Default: duckdb, postgres."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Chooses the books.")] = 1,
 ) -> dict[str, Any]:
@@ -97,13 +95,13 @@ def measure(
         prices = _fill(
             MartsWorld(seed, partition_prices), HistoryWorld(seed, partition_prices), Path(folder), url, sizes[-1]
         )
-        rows = {table: _agreed(table, _able(table, engines), Path(folder), url) for table in TABLES}
+        rows = {table: _agreed(table, engines, Path(folder), url) for table in TABLES}
         found: dict[str, dict[str, Any]] = {table: {} for table in TABLES}
         left_out: list[dict[str, Any]] = []
         for name in TABLES:
             a_partition_s: dict[str, float] = {}
             for n in sizes:
-                timed, slow = _worth_it(name, n, _able(name, engines), a_partition_s, longest_s)
+                timed, slow = _worth_it(name, n, engines, a_partition_s, longest_s)
                 left_out += slow
                 took = _timed(name, n, timed, Path(folder), url, rounds)
                 a_partition_s |= {engine: _wall(runs) / n for engine, runs in took.items()}
@@ -138,10 +136,6 @@ def _server(folder: Path, *, wanted: bool) -> Iterator[str]:
         yield server.build_url("marts")
     finally:
         server.stop()
-
-
-def _able(table: str, engines: Sequence[str]) -> list[str]:
-    return [engine for engine in engines if engine not in NOT_WRITTEN.get(table, ())]
 
 
 def _fill(

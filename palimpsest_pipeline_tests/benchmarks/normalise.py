@@ -2,22 +2,38 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import cycle, islice
+from pathlib import Path
 from time import process_time
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import orjson
 import typer
 from rich.table import Table
 
-from palimpsest_pipeline.domain.exchange import Answer
+from palimpsest_pipeline.domain.enums import PayloadKind, Platform
+from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.markets import normalise
 from palimpsest_pipeline.pipeline.ingest.books import collect_raw_books
 from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 from palimpsest_pipeline.platforms.base import PlatformAdapter
-from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA, PLATFORMS, build_adapters
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET, build_adapters
 from palimpsest_pipeline_tests.fixtures.samples import shared_path
 
-from ._perturbed import answers
+CAPTURED: Final = {
+    BETPAWA: (
+        "detail_football_113_markets_v3_2026-06-26.json",
+        "detail_football_59_markets_v4_2026-08-21.json",
+    ),
+    SPORTYBET: (
+        "event_prematch_football_norway_france_974_markets.json",
+        "event_prematch_football_360_markets.json",
+    ),
+    BET9JA: ("getevent_soccer_norway_france.json", "getevent_soccer_qatar_sudan_suspended_prices.json"),
+}
+"""Prematch details of football."""
+AT: Final = datetime(2026, 6, 26, 10, tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -39,6 +55,14 @@ class Cost:
         }
 
 
+def repeat_answers(samples: Path, platform: Platform, n: int) -> list[Answer]:
+    """`n` answers, the captured ones in turn."""
+    request = Request(platform, PayloadKind.DETAIL, "/recorded")
+    captured = [(samples / platform / name).read_bytes() for name in CAPTURED[platform]]
+    bodies = islice(cycle(captured), n)
+    return [Answer(request, 1, AT, AT, AT, 200, {"content-type": "application/json"}, body) for body in bodies]
+
+
 def canonical_prices(adapter: PlatformAdapter, batch: Sequence[Answer]) -> int:
     """The production path of one platform's answers; returns the number of prices."""
     return normalise(
@@ -49,7 +73,6 @@ def canonical_prices(adapter: PlatformAdapter, batch: Sequence[Answer]) -> int:
 def measure(
     bodies: Annotated[int, typer.Option(min=3, help="Number of answers in the batch.")] = 300,
     repetitions: Annotated[int, typer.Option(min=1, help="Repetitions, of which the least cost counts.")] = 5,
-    seed: Annotated[int, typer.Option(help="Chooses the perturbation of the captured answers.")] = 1,
 ) -> dict[str, Any]:
     """Figures over all platforms and for each, from `bodies` answers in equal numbers per platform. Path and yardstick
     take turns.
@@ -58,7 +81,7 @@ def measure(
     """
     samples = shared_path("platforms/samples")
     spoken = build_adapters()
-    batches = {platform: answers(samples, platform, bodies // len(PLATFORMS), seed) for platform in PLATFORMS}
+    batches = {platform: repeat_answers(samples, platform, bodies // len(PLATFORMS)) for platform in PLATFORMS}
     costs = {platform: Cost(len(batch), sum(len(a.body or b"") for a in batch)) for platform, batch in batches.items()}
     canonical_prices(spoken[BETPAWA], batches[BETPAWA][:1])
     for _ in range(repetitions):

@@ -29,7 +29,6 @@ from palimpsest_pipeline.storage.odds.market_lines import number_lines
 from palimpsest_pipeline_tests.fixtures.postgres import create_database, upgrade_with_platforms
 
 from ._child import run
-from ._layouts import reference_layouts
 from ._market_world import BEGIN, MarketWorld
 from ._questions import questions
 from ._storage_child import Took, Write
@@ -97,8 +96,8 @@ def measure(
             **sizes,
             **questions(large.url, large.days, world, Path(folder) / "export"),
         }
-        by_layout = gigabytes(world, changed, found, reference_layouts(make("layouts").url, world))
-        return {**found, "gb_90d": by_layout["ours"], "gb_90d_by_layout": by_layout}
+        hot_gb, cold_gb = gigabytes(world, changed, found)
+        return {**found, "gb_90d": hot_gb + cold_gb, "gb_90d_hot": hot_gb, "gb_90d_cold": cold_gb}
 
 
 @contextmanager
@@ -306,26 +305,13 @@ def bytes_per_price(filled: Filled) -> dict[str, float]:
     }
 
 
-def gigabytes(
-    world: MarketWorld, changed: float, found: Mapping[str, Any], reference: Mapping[str, Mapping[str, float]]
-) -> dict[str, float]:
-    """GB for 90 days of a cycle every ten minutes: ours with its hot days in Postgres and the rest in Parquet, and
-    the reference's two layouts.
-    """
+def gigabytes(world: MarketWorld, changed: float, found: Mapping[str, Any]) -> tuple[float, float]:
+    """GB for 90 days of a cycle every ten minutes: of the hot days in Postgres, and of the others in Parquet."""
     cycles = DAYS * timedelta(days=1) / EVERY
-    changes = cycles * changed * world.n_prices
-    a_day = changes / DAYS + world.n_prices
-    hot = HOT_DAYS * a_day * found["pg_bytes_per_price_with_captures"] + found["pg_current_bytes"]
-    cold = (DAYS - HOT_DAYS) * a_day * found["parquet_bytes_per_price_with_captures"]
-    layouts = {"ours": hot + cold, "ours_hot": hot, "ours_cold": cold}
-    snapshots, current_and_history = reference["snapshots"], reference["current_and_history"]
-    layouts["reference_snapshots"] = (
-        cycles * snapshots["rewritten_share"] * world.n_prices * snapshots["bytes_per_price"]
-    )
-    layouts["reference_current_and_history"] = (
-        changes * current_and_history["bytes_per_price"] + current_and_history["current_bytes"]
-    )
-    return {name: size / 1e9 for name, size in layouts.items()}
+    prices_a_day = cycles * changed * world.n_prices / DAYS + world.n_prices
+    hot = HOT_DAYS * prices_a_day * found["pg_bytes_per_price_with_captures"] + found["pg_current_bytes"]
+    cold = (DAYS - HOT_DAYS) * prices_a_day * found["parquet_bytes_per_price_with_captures"]
+    return hot / 1e9, cold / 1e9
 
 
 def table(found: dict[str, Any]) -> Table:
@@ -339,6 +325,4 @@ def table(found: dict[str, Any]) -> Table:
     for name, value in found.items():
         if isinstance(value, float):
             shown.add_row(name, f"{value:,.3g}" if value < 1000 else f"{value:,.0f}")
-    for name, value in found["gb_90d_by_layout"].items():
-        shown.add_row(f"GB for 90 days, {name.replace('_', ' ')}", f"{value:,.2f}")
     return shown

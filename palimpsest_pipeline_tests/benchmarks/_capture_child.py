@@ -1,13 +1,12 @@
-"""Ways to fetch every listing, in a process of their own: ours, platform by platform, and the reference's; and the
-discovery before them.
+"""A capture of every listing, or the discovery before it, in a process of its own.
 
-Each with the production's wire, judges and landing writer; without Dagster and without a database.
+With the production's wire, judges and landing writer; without Dagster and without a database.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
@@ -15,7 +14,6 @@ import msgspec
 
 from palimpsest_pipeline.domain.cycles import Cycle, Target
 from palimpsest_pipeline.domain.enums import Platform, RunStatus, Scope, Sport, Trigger
-from palimpsest_pipeline.domain.exchange import Request
 from palimpsest_pipeline.domain.instants import Clock, floor_to_hour, make_cycle_id
 from palimpsest_pipeline.landing import CycleWriter, Landing
 from palimpsest_pipeline.scrape import (
@@ -36,12 +34,7 @@ from ._child import Meter, Task, Usage, peak_rss_mb, tell, the_task
 
 HOME: Final = BETPAWA
 FAR: Final = timedelta(minutes=30)
-"""Fixtures that kick off sooner are left out: all schemes ask for the same ones, however long the others took."""
-
-BATCH: Final = 50
-"""The reference's fixtures between two barriers ..."""
-TOGETHER: Final = 10
-"""... and how many of them at a time."""
+"""Fixtures that kick off sooner are left out: every run asks for the same ones."""
 
 
 class Landed(msgspec.Struct, array_like=True):
@@ -54,7 +47,7 @@ class Landed(msgspec.Struct, array_like=True):
 
 
 class Fetched(msgspec.Struct):
-    """What a scheme did."""
+    """What a capture, or a discovery, did."""
 
     usage: Usage
     """From before the first request until everything is landed."""
@@ -69,7 +62,7 @@ class Fetched(msgspec.Struct):
 
 @dataclass(frozen=True)
 class World:
-    """What the schemes work with."""
+    """What a capture works with."""
 
     task: Task
     cycle: Cycle
@@ -77,48 +70,9 @@ class World:
     writer: CycleWriter
     clock: Clock
 
-    def requests(self, target: Target) -> list[Request]:
-        spoken = build_adapters(self.task.base_urls)
-        return [
-            spoken[platform].list_detail_requests(one, target.sr_id, ())[0]
-            for platform, ids in target.listings.items()
-            for one in ids
-        ]
-
-    async def ours(self, wanted: Sequence[Target]) -> None:
+    async def capture(self, wanted: Sequence[Target]) -> None:
         async with ScrapeEngine(self.hosts, self.writer, clock=self.clock) as engine:
             await capture_targets(self.cycle, wanted, build_adapters(self.task.base_urls), engine, clock=self.clock)
-
-    async def platform_by_platform(self, wanted: Sequence[Target]) -> None:
-        for platform in self.task.base_urls:
-            await self.ours(
-                [
-                    replace(one, listings={platform: one.listings[platform]})
-                    for one in wanted
-                    if platform in one.listings
-                ]
-            )
-
-    async def reference(self, wanted: Sequence[Target]) -> None:
-        """Batches with a barrier, some fixtures at a time, a semaphore per platform, the gap as a pause after each
-        request that keeps its slot.
-        """
-        fixtures = asyncio.Semaphore(TOGETHER)
-        slots = {platform: asyncio.Semaphore(n) for platform, n in self.task.slots.items()}
-
-        async def fetch(request: Request) -> None:
-            host = self.hosts[request.platform]
-            async with slots[request.platform]:
-                self.writer.append(await host.client.send(request, 1, host.judge))
-                if gap_s := self.task.gaps_s[request.platform]:
-                    await asyncio.sleep(gap_s)
-
-        async def fixture(target: Target) -> None:
-            async with fixtures:
-                await asyncio.gather(*(fetch(request) for request in self.requests(target)))
-
-        for begin in range(0, len(wanted), BATCH):
-            await asyncio.gather(*(fixture(target) for target in wanted[begin : begin + BATCH]))
 
     async def discovery(self) -> list[Target]:
         async with ScrapeEngine(self.hosts, self.writer, clock=self.clock) as engine:
@@ -128,15 +82,8 @@ class World:
         return build_targets(listings, tuple(adapters), HOME, self.clock.now() + FAR)
 
 
-SCHEMES: Final[Mapping[str, Callable[[World, Sequence[Target]], Awaitable[None]]]] = {
-    "ours": World.ours,
-    "platform_by_platform": World.platform_by_platform,
-    "reference": World.reference,
-}
-
-
 async def run(task: Task) -> Fetched:
-    """The scheme, or the discovery, that the task names."""
+    """The capture of the task's targets, or the discovery of them."""
     spoken, clock, landing = build_adapters(task.base_urls), Clock(), Landing(task.folder)
     now = clock.now()
     cycle = Cycle(make_cycle_id(now), Trigger.MANUAL, Scope.FULL, HOME, floor_to_hour(now), now)
@@ -155,7 +102,7 @@ async def run(task: Task) -> Fetched:
         if task.do == "discovery":
             found = await world.discovery()
         else:
-            await SCHEMES[task.do](world, task.targets)
+            await world.capture(task.targets)
         writer.close(RunStatus.COMPLETED, clock.now())
         usage = meter.read()
     peak = peak_rss_mb()
