@@ -28,7 +28,6 @@ from typing import Any, Final, NoReturn, Self
 
 import polars as pl
 import psycopg
-from psycopg import sql
 
 from palimpsest_pipeline.domain.enums import WHOLE_LISTING_KEY
 from palimpsest_pipeline.domain.errors import PalimpsestError
@@ -38,7 +37,8 @@ from palimpsest_pipeline.report.spreadsheet_cells import Rows
 from palimpsest_pipeline.storage.archive import Archive
 from palimpsest_pipeline.storage.catalog.fixtures import read_seen_span
 from palimpsest_pipeline.storage.db.connection import Database
-from palimpsest_pipeline.storage.db.introspection import Relation, UnknownName, build_select, read_query, read_relations
+from palimpsest_pipeline.storage.db.copy_frames import read_frame
+from palimpsest_pipeline.storage.db.introspection import Relation, UnknownName, build_select, read_relations
 from palimpsest_pipeline.storage.odds.day_sources import DAY
 from palimpsest_pipeline.storage.odds.export_reader import ExportHistoryReader
 from palimpsest_pipeline.storage.odds.reader import INSTANT_RESOLUTION, OddsHistoryReader
@@ -127,7 +127,7 @@ class Data:
     def sql(self, query: str) -> Rows:
         """Return the rows of any SELECT, such as a query in `sql/queries`. Raises the errors of Postgres."""
         with self._open_session() as conn:
-            return Rows(read_query(conn, sql.SQL(query)))
+            return Rows(read_frame(conn, query))
 
     def prices(
         self,
@@ -374,7 +374,7 @@ class Readable:
         bounded = limit is None and not whole
         with self._data._open_session() as conn:
             self._refuse_unknown_markets(conn, filters)
-            rows = read_query(
+            rows = read_frame(
                 conn, build_select(self._relation, filters, where, columns, MAX_ROWS + 1 if bounded else limit)
             )
         if bounded and rows.height > MAX_ROWS:
@@ -405,7 +405,7 @@ class Readable:
         for key in keys:
             if key in (None, WHOLE_LISTING_KEY) or key in vocabulary.markets[MARKET_KEY_COLUMN]:
                 continue
-            if read_query(conn, build_select(self._relation, {**filters, MARKET_KEY_COLUMN: key}, limit=1)).height == 0:
+            if read_frame(conn, build_select(self._relation, {**filters, MARKET_KEY_COLUMN: key}, limit=1)).height == 0:
                 raise UnknownName(f"market_key={key!r}: {suggest_markets(str(key), vocabulary)}")
 
     @property

@@ -29,10 +29,11 @@ from starlette.routing import BaseRoute, Route
 
 from palimpsest_pipeline.domain.errors import PalimpsestError
 from palimpsest_pipeline.storage.db.connection import DatabaseUnreachable
+from palimpsest_pipeline.storage.db.copy_frames import read_frame
 from palimpsest_pipeline.storage.marts import board_reader
 
 from .connections import ReadOnlyConnections
-from .downloads import MEDIA_TYPES, FileFormat, build_sql_text, read_rows, write_file
+from .downloads import MEDIA_TYPES, FileFormat, build_sql_text, write_file
 from .fixture_prices import build_history, build_listing_cells, build_markets, build_past_markets
 from .live_tables import LiveTables
 from .news_feed import NewsFeed, wait_for_notifications
@@ -212,7 +213,7 @@ class Board:
         if file_format is FileFormat.SQL:
             content = await self.tables.run(build_sql_text, rows)
         else:
-            frame = await self.tables.run(read_rows, rows)
+            frame = await self.tables.run(read_frame, rows)
             content = await run_in_threadpool(write_file, frame, file_format)
         name = "-".join(part.replace("=", "") for part in name_parts if part)
         headers = {"content-disposition": f'attachment; filename="{_keep_plain(name)}.{file_format}"'}

@@ -130,11 +130,10 @@ class Postgres:
         return self._conn.execute(f"create temporary table derived as {self._query}".encode()).rowcount
 
     def write(self, path: str) -> None:
-        from psycopg import sql
 
-        from palimpsest_pipeline.storage.db.introspection import read_query
+        from palimpsest_pipeline.storage.db.copy_frames import read_frame
 
-        read_query(self._conn, sql.SQL("select * from pg_temp.derived")).write_parquet(path)
+        read_frame(self._conn, "select * from pg_temp.derived").write_parquet(path)
 
     def peak_rss_mb(self) -> float | None:
         """Of the backend, with the shared pages that it touched."""

@@ -15,7 +15,7 @@ import polars as pl
 import psycopg
 
 from palimpsest_pipeline.domain.instants import get_day_start
-from palimpsest_pipeline.domain.schemas import INSTANT, OUTCOME_NAMES
+from palimpsest_pipeline.domain.schemas import INSTANT
 from palimpsest_pipeline.metrics import lifecycle_frames
 from palimpsest_pipeline.metrics.lifecycle.open_close import find_open_close
 from palimpsest_pipeline.metrics.prices.margins import OUTCOME_SETS_SCHEMA
@@ -97,7 +97,7 @@ def questions(url: str, days: Sequence[date], world: MarketWorld, folder: Path) 
         assert counted == n_prices, "both ways of asking for an event find the same prices"
         now = {"now": get_day_start(days[-1])}
         latest_ms, _ = _each_ms([lambda: conn.execute(LATEST_SQL, now).fetchall()] * (TURNS + 1))
-        frame_ms, _ = _each_ms([lambda: read_frame(conn, FRAME_SQL, now, FRAME)] * TURNS)
+        frame_ms, _ = _each_ms([lambda: read_frame(conn, FRAME_SQL, now)] * TURNS)
         full_day = days[1] if len(days) > 2 else days[0]
         began = perf_counter()
         exported = archive.export(conn, full_day, exported_at=datetime.now(UTC))
@@ -181,8 +181,6 @@ def _tournament(
     outcomes = read_frame(
         conn,
         "select m.market_key, o.ordinal, o.outcome_key from core.market_outcomes o join core.markets m using (market_id)",
-        None,
-        OUTCOME_NAMES,
     )
     sets = pl.DataFrame(schema={"market_key": pl.String, **OUTCOME_SETS_SCHEMA})
 

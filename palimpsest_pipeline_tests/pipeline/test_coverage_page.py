@@ -151,7 +151,6 @@ def test_trends_go_over_cycles_and_an_earlier_look_is_named(start_simulator, mak
 
 def test_margins_by_kickoff_date_are_those_of_the_mart(world: Pipeline, shown: tuple[dict[str, Any], list[Any]]):
     data, _ = shown
-    schema = {"at": pl.Int64, "margin": pl.Float64}
     query = """
         select extract(epoch from kickoff_date)::bigint as at, sum(margin_tw_mean * n_observed_minutes) / sum(n_observed_minutes) as margin
         from mart.margin_ttk_bucket
@@ -159,7 +158,7 @@ def test_margins_by_kickoff_date_are_those_of_the_mart(world: Pipeline, shown: t
         group by 1 order by 1
     """
     with world.connect() as conn:
-        margins = dict(read_frame(conn, query, None, schema).iter_rows())
+        margins = dict(read_frame(conn, query).iter_rows())
     assert margins
     told = zip(data["margins"]["date"], data["margins"]["of"]["match_result"]["<24h"][0], strict=True)
     assert {at: margin for at, margin in told if margin is not None} == pytest.approx(margins, abs=1e-6)

@@ -17,9 +17,9 @@ from palimpsest_pipeline.report.price_lines import (
     compute_turning_points,
     rank_main_lines,
 )
-from palimpsest_pipeline.storage.marts.page_prices import CURRENT_PRICES_SCHEMA, STATES_SCHEMA, STRETCHES_SCHEMA
 from palimpsest_pipeline_tests.fixtures.examples import count_examples
 
+from .frame_schemas import CURRENT_PRICES_SCHEMA, STATES_SCHEMA, STRETCHES_SCHEMA
 from .worlds import AS_OF
 
 BEGIN = AS_OF - timedelta(hours=10)

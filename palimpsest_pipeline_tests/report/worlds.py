@@ -12,18 +12,23 @@ from typing import Any
 import polars as pl
 
 from palimpsest_pipeline.report.price_lines import PriceHistories
-from palimpsest_pipeline.storage.marts.cycle_marts import get_frame_schema
-from palimpsest_pipeline.storage.marts.page_coverage import GAPS_SCHEMA as GAPS_NOW
-from palimpsest_pipeline.storage.marts.page_coverage import LEADS_SCHEMA, LISTINGS_SCHEMA, PLATFORMS_SCHEMA, Coverage
-from palimpsest_pipeline.storage.marts.page_prices import MARKET_NAMES_SCHEMA, STATES_SCHEMA, STRETCHES_SCHEMA
-from palimpsest_pipeline.storage.marts.page_trends import (
-    GAPS_SCHEMA,
-    MARGINS_SCHEMA,
-    RATES_SCHEMA,
-    SKEWS_SCHEMA,
-    Trends,
-)
+from palimpsest_pipeline.storage.db.frame_types import get_frame_schema
+from palimpsest_pipeline.storage.marts.page_coverage import Coverage
+from palimpsest_pipeline.storage.marts.page_trends import SKEWS_SCHEMA, Trends
 from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS
+
+from .frame_schemas import (
+    GAPS_NOW_SCHEMA,
+    GAPS_SCHEMA,
+    LEADS_SCHEMA,
+    LISTINGS_SCHEMA,
+    MARGINS_SCHEMA,
+    MARKET_NAMES_SCHEMA,
+    PLATFORMS_SCHEMA,
+    RATES_SCHEMA,
+    STATES_SCHEMA,
+    STRETCHES_SCHEMA,
+)
 
 AS_OF = datetime(2026, 11, 22, 6, 0, 12, tzinfo=UTC)
 CYCLE_ID = 20261122055003123
@@ -154,7 +159,7 @@ def coverage(
         fixtures=frame,
         listings=pl.DataFrame(listings, schema=LISTINGS_SCHEMA, orient="row"),
         leads=pl.DataFrame(leads, schema=LEADS_SCHEMA, orient="row"),
-        gaps=pl.DataFrame(gaps, schema=GAPS_NOW, orient="row"),
+        gaps=pl.DataFrame(gaps, schema=GAPS_NOW_SCHEMA, orient="row"),
     )
 
 

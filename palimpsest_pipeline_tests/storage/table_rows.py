@@ -8,7 +8,7 @@ import psycopg
 import sqlalchemy as sa
 
 from palimpsest_pipeline.storage.db.copy_frames import copy_rows
-from palimpsest_pipeline.storage.marts.cycle_marts import get_frame_schema
+from palimpsest_pipeline.storage.db.frame_types import get_frame_schema
 from palimpsest_pipeline.storage.tables import metadata
 from palimpsest_pipeline.storage.tables.base import PLATFORM
 from palimpsest_pipeline.storage.tables.current_prices import PLATFORM_LABEL

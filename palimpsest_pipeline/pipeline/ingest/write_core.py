@@ -27,6 +27,7 @@ from palimpsest_pipeline.platforms.packs import load_packs
 from palimpsest_pipeline.storage.archive import ArchiveError, read_recorded_days
 from palimpsest_pipeline.storage.catalog import fixtures as matched
 from palimpsest_pipeline.storage.catalog import known_listings, listings, players, universe, upcoming_fixtures
+from palimpsest_pipeline.storage.db.frame_types import get_frame_schema
 from palimpsest_pipeline.storage.derivation import derived_products, dirty_fixtures
 from palimpsest_pipeline.storage.ledger import cycle_ledger as batches
 from palimpsest_pipeline.storage.ledger import rejected_answers
@@ -200,8 +201,9 @@ def _unmark_coverage(conn: psycopg.Connection, cycle_id: int, before: pl.DataFra
 
     These numbers decide which of several listings is the primary listing of a platform.
     """
-    columns = list(book_sizes.BOOK_SIZES_SCHEMA)
-    changed = pl.concat([before.join(after, on=columns, how="anti"), after.join(before, on=columns, how="anti")])
+    changed = pl.concat(
+        [before.join(after, on=before.columns, how="anti"), after.join(before, on=before.columns, how="anti")]
+    )
     first_observed_at = changed["observed_at"].min()
     if isinstance(first_observed_at, datetime):
         listing_ids = changed["listing_id"].unique().to_list()
@@ -265,8 +267,7 @@ def _write_books(
         )  # the rows are written by now; only small counts are kept for the whole cycle
     if not batch_books:
         empty_rows = {
-            table: pl.DataFrame(schema=cycle_marts.get_frame_schema(table)).drop("cycle_id")
-            for table in VOCABULARY_TABLES
+            table: pl.DataFrame(schema=get_frame_schema(table)).drop("cycle_id") for table in VOCABULARY_TABLES
         }
         return WrittenAnswers(
             pl.DataFrame(schema=ANSWER_KEY_SCHEMA), empty_rows, pl.DataFrame(schema=players.PLAYER_SCHEMA), (), ()

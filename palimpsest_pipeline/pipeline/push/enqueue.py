@@ -12,7 +12,7 @@ import psycopg
 
 from palimpsest_pipeline.domain.push_rules import PushRule, SourceTerms
 from palimpsest_pipeline.metrics.push.messages import build_body
-from palimpsest_pipeline.metrics.push.select_events import EVENTS_SCHEMA, drop_cooling, select_events
+from palimpsest_pipeline.metrics.push.select_events import drop_cooling, select_events
 from palimpsest_pipeline.storage.push import outbox
 from palimpsest_pipeline.storage.push.outbox import ActiveRule, NewMessage
 from palimpsest_pipeline.storage.push.sources import SOURCES, PushSource, read_derived_events
@@ -32,7 +32,7 @@ def enqueue_events(pipeline: Pipeline, conn: psycopg.Connection, source_name: st
     if not active_rules or not ids:
         return 0
     market_keys = join_market_keys([active.rule for active in active_rules])
-    events = read_derived_events(conn, source, ids, market_keys, EVENTS_SCHEMA)
+    events = read_derived_events(conn, source, ids, market_keys)
     if events.is_empty():
         return 0
     messages = [

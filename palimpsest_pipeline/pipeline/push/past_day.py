@@ -13,7 +13,7 @@ import psycopg
 from palimpsest_pipeline.domain.instants import get_day_start
 from palimpsest_pipeline.domain.push_rules import PushRule
 from palimpsest_pipeline.metrics.push.messages import build_body
-from palimpsest_pipeline.metrics.push.select_events import EVENTS_SCHEMA, drop_cooling, select_events
+from palimpsest_pipeline.metrics.push.select_events import drop_cooling, select_events
 from palimpsest_pipeline.storage.push.sources import SOURCES, read_day_events
 
 from ..context import Pipeline
@@ -43,7 +43,7 @@ def list_past_messages(
         if not source_rules:
             continue
         home = pipeline.settings.home_platform
-        events = read_day_events(conn, source, day, home, join_market_keys(source_rules), EVENTS_SCHEMA)
+        events = read_day_events(conn, source, day, home, join_market_keys(source_rules))
         for rule in source_rules:
             selected = select_events(events, rule, source.terms, since=None, now=None).filter(
                 pl.col("fires_at") >= start, pl.col("fires_at") < start + timedelta(days=1)

@@ -62,7 +62,7 @@ def compute_postgres_checksums(
     ) as texts
     group by listing_id
     """
-    return read_frame(conn, query, {**build_day_bounds(day), "first": first, "last": last}, CHECKSUMS_SCHEMA)
+    return read_frame(conn, query, {**build_day_bounds(day), "first": first, "last": last})
 
 
 DAY_AND_LISTINGS_SQL: Final = (

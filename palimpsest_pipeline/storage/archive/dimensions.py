@@ -12,11 +12,8 @@ from typing import Any, Final
 import polars as pl
 import psycopg
 
-from palimpsest_pipeline.domain.schemas import INSTANT
-
 from ..db.copy_frames import read_frame
 from ..db.locks import AdvisoryLock
-from .day_shapes import Schema
 from .errors import ArchiveError
 from .file_store import FileStore
 
@@ -35,33 +32,6 @@ from ops.market_lines l left join core.markets m using (market_id) order by 1
 """
 OUTCOMES_SQL: Final = "select market_id, ordinal, outcome_key, name from core.market_outcomes order by 1, 2"
 
-LISTINGS_SCHEMA: Final[Schema] = {
-    "listing_id": pl.Int32,
-    "platform": pl.String,
-    "external_id": pl.String,
-    "sr_id": pl.Int64,
-    "home_team": pl.String,
-    "away_team": pl.String,
-    "kickoff_at": INSTANT,
-    "tournament_name": pl.String,
-    "country": pl.String,
-    "tournament_key": pl.String,
-    "is_primary": pl.Boolean,
-}
-LINES_SCHEMA: Final[Schema] = {
-    "line_id": pl.Int32,
-    "market_id": pl.Int16,
-    "market_key": pl.String,
-    "specifier": pl.String,
-    "outcome": pl.String,
-}
-OUTCOMES_SCHEMA: Final[Schema] = {
-    "market_id": pl.Int16,
-    "ordinal": pl.Int16,
-    "outcome_key": pl.String,
-    "name": pl.String,
-}
-
 LISTINGS_FILE: Final = "listings.parquet"
 LINES_FILE: Final = "lines.parquet"
 OUTCOMES_FILE: Final = "outcomes.parquet"
@@ -69,7 +39,7 @@ OUTCOMES_FILE: Final = "outcomes.parquet"
 
 @dataclass(frozen=True, slots=True)
 class Dimensions:
-    """The names of ids: frames of LISTINGS_SCHEMA, LINES_SCHEMA and OUTCOMES_SCHEMA."""
+    """The names of ids: the rows of LISTINGS_SQL, LINES_SQL and OUTCOMES_SQL."""
 
     listings: pl.DataFrame
     lines: pl.DataFrame
@@ -88,7 +58,7 @@ def read_dimensions(store: FileStore) -> Dimensions:
             f"nothing was exported to {store.address} yet: run `palimpsest export`, or "
             "name the folder or URL of the export"
         )
-    return Dimensions(listings.select(*LISTINGS_SCHEMA), lines.select(*LINES_SCHEMA), outcomes.select(*OUTCOMES_SCHEMA))
+    return Dimensions(listings, lines, outcomes)
 
 
 def require_same_numbers(conn: psycopg.Connection[Any], store: FileStore) -> None:
@@ -96,14 +66,14 @@ def require_same_numbers(conn: psycopg.Connection[Any], store: FileStore) -> Non
 
     Such an archive was written from another database.
     """
-    for file, sql, schema, number, meaning in (
-        (LISTINGS_FILE, LISTINGS_SQL, LISTINGS_SCHEMA, "listing_id", ("platform", "external_id")),
-        (LINES_FILE, LINES_SQL, LINES_SCHEMA, "line_id", ("market_id", "specifier", "outcome")),
+    for file, sql, number, meaning in (
+        (LISTINGS_FILE, LISTINGS_SQL, "listing_id", ("platform", "external_id")),
+        (LINES_FILE, LINES_SQL, "line_id", ("market_id", "specifier", "outcome")),
     ):
         archived = _read_stored_frame(store, file)
         if archived is None:
             continue
-        foreign = archived.join(read_frame(conn, sql, None, schema), on=[number, *meaning], how="anti")
+        foreign = archived.join(read_frame(conn, sql), on=[number, *meaning], how="anti")
         if foreign.height:
             example = ", ".join(f"{name} {foreign[name][0]}" for name in (number, *meaning))
             raise ArchiveError(
@@ -121,7 +91,7 @@ def write_dimensions(conn: psycopg.Connection[Any], store: FileStore, workspace:
     conn.execute("select pg_advisory_lock(%s)", [AdvisoryLock.EXPORT_DIMENSIONS])
     conn.commit()
     try:
-        listings = read_frame(conn, LISTINGS_SQL, None, LISTINGS_SCHEMA)
+        listings = read_frame(conn, LISTINGS_SQL)
         before = _read_stored_frame(store, LISTINGS_FILE)
         if before is not None:
             named_listings = listings.filter(pl.col("home_team").is_not_null())
@@ -141,8 +111,8 @@ def write_dimensions(conn: psycopg.Connection[Any], store: FileStore, workspace:
             listings = pl.concat([named_listings, remembered, nameless]).sort("listing_id")
         frames = {
             LISTINGS_FILE: listings,
-            LINES_FILE: read_frame(conn, LINES_SQL, None, LINES_SCHEMA),
-            OUTCOMES_FILE: read_frame(conn, OUTCOMES_SQL, None, OUTCOMES_SCHEMA),
+            LINES_FILE: read_frame(conn, LINES_SQL),
+            OUTCOMES_FILE: read_frame(conn, OUTCOMES_SQL),
         }
         for name, frame in frames.items():
             frame.write_parquet(workspace / name, compression="zstd")

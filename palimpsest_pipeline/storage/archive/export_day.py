@@ -169,7 +169,7 @@ def _open_snapshot(conn: psycopg.Connection[Any]) -> Iterator[None]:
 def read_rows(conn: psycopg.Connection[Any], table: ComparedTable, day: date, first: int, last: int) -> pl.DataFrame:
     """Return the table's rows of a UTC day, for listing ids from `first` to `last`."""
     query = f"select {build_select_list(table)} from core.{table.name} where {DAY_AND_LISTINGS_SQL}"
-    return read_frame(conn, query, {**build_day_bounds(day), "first": first, "last": last}, table.schema)
+    return read_frame(conn, query, {**build_day_bounds(day), "first": first, "last": last})
 
 
 def _write_files(
@@ -185,9 +185,7 @@ def _write_files(
     `last_answers` (ANSWER_NUMBERS_SCHEMA) has the numbers of answers in the previous export, which stay the same.
     Raises ExportMismatch when the files differ from Postgres.
     """
-    parts = split_listing_ranges(
-        read_frame(conn, ROW_COUNTS_SQL, build_day_bounds(day), {"listing_id": pl.Int32, "n": pl.Int64})
-    )
+    parts = split_listing_ranges(read_frame(conn, ROW_COUNTS_SQL, build_day_bounds(day)))
     captures = number_answers(pl.concat(read_rows(conn, CAPTURES_TABLE, day, *part) for part in parts), last_answers)
     files = {file: workspace / Path(file).name for file in (build_captures_path(day), build_odds_path(day))}
     captures.write_parquet(

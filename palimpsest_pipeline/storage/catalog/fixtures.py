@@ -22,7 +22,6 @@ from ..db.copy_frames import copy_to_temp_table, read_frame
 from ..db.locks import AdvisoryLock
 from ..db.upserts import build_upsert
 from ..tables import metadata
-from .universe import LISTINGS_SCHEMA
 
 
 class UnknownFixtureError(PalimpsestError, LookupError):
@@ -36,7 +35,9 @@ class UnknownFixtureError(PalimpsestError, LookupError):
 
 
 def read_listings_to_match(conn: psycopg.Connection, listing_ids: Sequence[int]) -> pl.DataFrame:
-    """Return all listings that must be matched together with the given ones (`LISTINGS_SCHEMA`).
+    """Return all listings that must be matched together with the given ones.
+
+    They have the columns of `matching.LISTINGS_SCHEMA` without n_markets.
 
     The result has every listing of the given listings' tournaments, and of all tournaments that share fixtures with
     those, directly or through others. So matching these listings gives the same result as matching all. The rows are
@@ -61,7 +62,7 @@ def read_listings_to_match(conn: psycopg.Connection, listing_ids: Sequence[int])
         if added.rowcount <= 0:
             break
         step += 1
-    return read_frame(conn, LISTINGS_TO_MATCH_SQL, None, LISTINGS_SCHEMA).sort("platform", "external_id")
+    return read_frame(conn, LISTINGS_TO_MATCH_SQL).sort("platform", "external_id")
 
 
 def write_matching(
@@ -197,8 +198,8 @@ where f.tournament_key is distinct from n.tournament_key
 """
 LISTINGS_TO_MATCH_SQL: Final = """
 select
-    e.listing_id, e.platform, e.external_id, e.sport, e.kind, e.tournament_external_id, e.tournament_name,
-        e.country_raw, t.country_iso,
+    e.listing_id::bigint as listing_id, e.platform, e.external_id, e.sport, e.kind, e.tournament_external_id,
+    e.tournament_name, e.country_raw, t.country_iso,
     e.sr_tournament_id, e.home_team, e.away_team, e.kickoff_at, e.sr_id, e.genius_id,
     e.deleted_at is not null as is_deleted
 from reached r

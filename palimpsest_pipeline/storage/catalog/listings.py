@@ -116,18 +116,6 @@ def write_cycle(conn: psycopg.Connection, cycle: CycleFacts) -> None:
     )
 
 
-def read_as_of(conn: psycopg.Connection, cycle_id: int) -> datetime:
-    """Return `as_of` of a cycle: the instant that it describes.
-
-    Raises LookupError when core does not have the cycle.
-    """
-    row = conn.execute("select as_of from core.cycles where cycle_id = %s", [cycle_id]).fetchone()
-    if row is None:
-        raise LookupError(f"cycle {cycle_id} is not in core: it has not been derived from the landing yet")
-    as_of: datetime = row[0]
-    return as_of
-
-
 def add_listing_ids(conn: psycopg.Connection, frame: pl.DataFrame) -> pl.DataFrame:
     """Add `listing_id` (Int64) to `frame`, which has platform and external_id.
 
@@ -146,10 +134,8 @@ def add_listing_ids(conn: psycopg.Connection, frame: pl.DataFrame) -> pl.DataFra
     )
     ids = read_frame(
         conn,
-        "select i.platform, i.external_id, i.listing_id "
+        "select i.platform, i.external_id, i.listing_id::bigint as listing_id "
         "from ops.listing_ids i join asked_keys using (platform, external_id)",
-        None,
-        {"platform": pl.String, "external_id": pl.String, "listing_id": pl.Int64},
     )
     return frame.join(ids, on=["platform", "external_id"], how="left", maintain_order="left")
 

@@ -13,10 +13,10 @@ from typing import Final
 import polars as pl
 import psycopg
 
-from palimpsest_pipeline.domain.schemas import NAMED_PLAYERS
 from palimpsest_pipeline.domain.text_limits import cut_key
 
-from ..db.copy_frames import Schema, copy_rows, copy_to_temp_table, read_frame
+from ..db.copy_frames import copy_rows, copy_to_temp_table, read_frame
+from ..db.frame_types import Schema
 from ..db.locks import AdvisoryLock
 
 PLAYER_SCHEMA: Final[Schema] = {
@@ -74,7 +74,7 @@ def write_players(conn: psycopg.Connection, cycle_id: int, platform: str, player
 
 def read_players_of_fixtures(conn: psycopg.Connection, fixture_sr_ids: Sequence[int]) -> pl.DataFrame:
     """Return every player that a listing of these fixtures has named (`NAMED_PLAYERS`)."""
-    return read_frame(conn, NAMED_PLAYERS_SQL, [list(fixture_sr_ids)], NAMED_PLAYERS)
+    return read_frame(conn, NAMED_PLAYERS_SQL, [list(fixture_sr_ids)])
 
 
 def write_player_links(conn: psycopg.Connection, fixture_sr_ids: Sequence[int], links: pl.DataFrame) -> None:

@@ -14,33 +14,11 @@ import polars as pl
 import psycopg
 
 from palimpsest_pipeline.domain.enums import Platform
-from palimpsest_pipeline.domain.schemas import INSTANT, LOOKED_TOURNAMENTS
 
 from ..db.copy_frames import read_frame
-from .listings import FrameSchema
 
 CARRY_LIMIT: Final = timedelta(hours=24)
 """Maximum age of a complete discovery that is used for a tournament that later cycles did not observe."""
-
-LISTINGS_SCHEMA: Final[FrameSchema] = {
-    "listing_id": pl.Int64,
-    "platform": pl.String,
-    "external_id": pl.String,
-    "sport": pl.String,
-    "kind": pl.String,
-    "tournament_external_id": pl.String,
-    "tournament_name": pl.String,
-    "country_raw": pl.String,
-    "country_iso": pl.String,
-    "sr_tournament_id": pl.Int64,
-    "home_team": pl.String,
-    "away_team": pl.String,
-    "kickoff_at": INSTANT,
-    "sr_id": pl.Int64,
-    "genius_id": pl.Int64,
-    "is_deleted": pl.Boolean,
-}
-UNIVERSE_SCHEMA: Final[FrameSchema] = {**LISTINGS_SCHEMA, "evidence": pl.String, "stale_since": INSTANT}
 
 
 class UnknownCycleError(LookupError):
@@ -61,9 +39,9 @@ def read_universe(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return these platforms' listings as of the cycle, and the tournaments that prove absences.
 
-    The first frame (`UNIVERSE_SCHEMA`) has, for each platform and tournament, the listings of its last complete
-    discovery at or before the cycle, and the listings that the cycle itself observed. Claims are the latest at or
-    before the cycle. The column `evidence` has three values:
+    The first frame (`matching.LISTINGS_SCHEMA`, with evidence and stale_since instead of n_markets) has, for each
+    platform and tournament, the listings of its last complete discovery at or before the cycle, and the listings that
+    the cycle itself observed. Claims are the latest at or before the cycle. The column `evidence` has three values:
     - `complete`: a complete discovery of this cycle contains the listing.
     - `carried`: only an older complete discovery contains it. Its instant is `stale_since`, at most CARRY_LIMIT ago.
     - `partial`: this cycle observed the listing, but not in a complete discovery.
@@ -87,10 +65,8 @@ def read_universe(
     )
     conn.execute(EVIDENCE_SQL, params)
     conn.execute("analyze looked")
-    listings = read_frame(conn, LISTINGS_SQL, params, UNIVERSE_SCHEMA).sort("platform", "external_id")
-    looked_tournaments = read_frame(
-        conn, "select platform, tournament_external_id, evidence, stale_since from looked", None, LOOKED_TOURNAMENTS
-    )
+    listings = read_frame(conn, LISTINGS_SQL, params).sort("platform", "external_id")
+    looked_tournaments = read_frame(conn, "select platform, tournament_external_id, evidence, stale_since from looked")
     return listings, looked_tournaments.sort("platform", "tournament_external_id")
 
 
@@ -188,8 +164,8 @@ members as (
     select distinct on (listing_id) * from listed order by listing_id, stale_since desc
 )
 select
-    i.listing_id, i.platform, i.external_id, c.sport, c.kind, c.tournament_external_id, c.tournament_name,
-        c.country_raw, t.country_iso,
+    i.listing_id::bigint as listing_id, i.platform, i.external_id, c.sport, c.kind, c.tournament_external_id,
+    c.tournament_name, c.country_raw, t.country_iso,
     c.sr_tournament_id, c.home_team, c.away_team, c.kickoff_at, c.sr_id, c.genius_id,
     false as is_deleted, m.evidence, m.stale_since
 from members m

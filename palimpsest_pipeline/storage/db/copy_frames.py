@@ -15,8 +15,9 @@ import polars as pl
 import psycopg
 from psycopg import sql
 
+from .frame_types import get_frame_type
+
 QueryParams = Sequence[Any] | Mapping[str, Any] | None
-Schema = Mapping[str, pl.DataType | type[pl.DataType]]
 
 CHUNK_ROWS: Final = 200_000
 """Rows per CSV buffer. The limit keeps the memory of a large copy small."""
@@ -70,14 +71,17 @@ def copy_to_temp_table(conn: psycopg.Connection, name: str, template: str, frame
     conn.execute(sql.SQL("analyze {}").format(sql.Identifier(name)))
 
 
-def read_frame(conn: psycopg.Connection, query: str, params: QueryParams, schema: Schema) -> pl.DataFrame:
-    """Return the result of a SELECT as a frame with exactly the columns of `schema`, in that order.
+def read_frame(conn: psycopg.Connection[Any], query: str | sql.Composed, params: QueryParams = None) -> pl.DataFrame:
+    """Return the result of a SELECT with its column names and the types of `frame_types.FRAME_TYPES`.
 
-    The query must name its columns as in `schema`. Instants have the type Datetime("us", "UTC"), arrays of integers or
-    text become lists, and JSON comes as text. Raises an error when a value does not fit its type.
+    Also an empty result has these types. Instants have the type Datetime("us", "UTC"), arrays become lists, and JSON
+    comes as text. Raises Postgres' errors, and ValueError when two columns have one name.
     """
     with psycopg.ClientCursor(conn) as cursor:
-        bound = cursor.mogrify(query, params) if params is not None else query
+        # A semicolon is not allowed inside the outer statement. The line break is needed when a query ends with a
+        # comment.
+        source = sql.SQL("({}\n) as q").format(sql.SQL(cursor.mogrify(query, params).rstrip("; \n\t")))
+        schema = _read_schema(conn, source)
         selected = sql.SQL(", ").join(
             sql.SQL("to_json({0}) as {0}").format(sql.Identifier(name))
             if _is_text_list(dtype)
@@ -85,20 +89,34 @@ def read_frame(conn: psycopg.Connection, query: str, params: QueryParams, schema
             for name, dtype in schema.items()
         )
         # The constant 1 is needed because a row with one null column would be an empty line, which CSV readers skip.
-        # The line break is needed when a query ends with a comment.
-        statement = sql.SQL("copy (select {}, 1 from ({}\n) as q) to stdout (format csv)").format(
-            selected, sql.SQL(bound)
-        )
+        statement = sql.SQL("copy (select {}, 1 from {}) to stdout (format csv)").format(selected, source)
         body = io.BytesIO()
         with cursor.copy(statement) as copy:
             for block in copy:
                 body.write(block)
     textual = {**{name: _choose_csv_type(dtype) for name, dtype in schema.items()}, "": pl.Int8()}
     if not body.tell():
-        return pl.DataFrame(schema=dict(schema))
+        return pl.DataFrame(schema=schema)
     body.seek(0)
     rows = pl.read_csv(body, has_header=False, schema=textual)
     return rows.select(_parse_text_expr(name, dtype) for name, dtype in schema.items())
+
+
+def _read_schema(conn: psycopg.Connection[Any], source: sql.Composed) -> dict[str, pl.DataType]:
+    described = conn.execute(sql.SQL("select * from {} limit 0").format(source)).description or []
+    names = [column.name for column in described]
+    if len(set(names)) < len(names):
+        raise ValueError(
+            f"two columns have one name: {', '.join(sorted({name for name in names if names.count(name) > 1}))}"
+        )
+    types = [conn.adapters.types.get(column.type_code) for column in described]
+    return {
+        # a type of this database, such as an enum, is not among psycopg's types
+        column.name: pl.String()
+        if kind is None
+        else get_frame_type(kind.regtype + ("[]" if column.type_code == kind.array_oid else ""))
+        for column, kind in zip(described, types, strict=True)
+    }
 
 
 def build_array_text(name: str, inner: pl.DataType) -> pl.Expr:
@@ -156,21 +174,20 @@ def _encode_json(values: pl.Series, *, drop_nulls: bool) -> pl.Series:
     return pl.Series(values.name, [text(value) for value in values.to_list()], dtype=pl.String)
 
 
-def _is_text_list(dtype: Any) -> bool:
+def _is_text_list(dtype: pl.DataType) -> bool:
     return isinstance(dtype, pl.List) and dtype.inner == pl.String
 
 
-def _choose_csv_type(dtype: Any) -> pl.DataType:
+def _choose_csv_type(dtype: pl.DataType) -> pl.DataType:
     """Return the type with which the CSV reader reads a column: numbers as they are, all else as text."""
-    kind: pl.DataType = dtype() if isinstance(dtype, type) else dtype
-    return kind if kind.is_numeric() and not kind.is_decimal() else pl.String()
+    return dtype if dtype.is_numeric() else pl.String()
 
 
-def _parse_text_expr(name: str, dtype: Any) -> pl.Expr:
+def _parse_text_expr(name: str, dtype: pl.DataType) -> pl.Expr:
     column = pl.col(name)
     if dtype == pl.Boolean:
         return column == "t"
-    if isinstance(dtype, pl.Datetime) or dtype == pl.Datetime:
+    if isinstance(dtype, pl.Datetime):
         # Sessions are in UTC, so every instant ends in +00; any other offset must fail here.
         return (
             column.str.replace(r"\+00$", "Z")
@@ -183,4 +200,4 @@ def _parse_text_expr(name: str, dtype: Any) -> pl.Expr:
         return column.str.json_decode(pl.List(pl.String))
     if isinstance(dtype, pl.List):
         return parse_array_text(name, dtype)
-    return column.cast(dtype)
+    return column

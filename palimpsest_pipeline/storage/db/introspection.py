@@ -13,14 +13,12 @@ from enum import Enum
 from typing import Any, Final
 
 import msgspec
-import polars as pl
 import psycopg
 from psycopg import sql
 
 from palimpsest_pipeline.domain.errors import PalimpsestError
-from palimpsest_pipeline.domain.schemas import INSTANT
 
-from .copy_frames import Schema, read_frame
+from .copy_frames import read_frame
 
 READABLE_SCHEMAS: Final = ("palimpsest", "mart")
 """The schemas that analysts read, in order of precedence.
@@ -60,28 +58,6 @@ where n.nspname = any(%(schemas)s) and p.proretset and has_schema_privilege(n.oi
     and has_function_privilege(p.oid, 'execute')
 """
 
-FRAME_TYPES: Final[Mapping[str, Any]] = {
-    "bool": pl.Boolean,
-    "int2": pl.Int16,
-    "int4": pl.Int32,
-    "int8": pl.Int64,
-    "float4": pl.Float32,
-    "float8": pl.Float64,
-    "numeric": pl.Float64,
-    "date": pl.Date,
-    "timestamptz": INSTANT,
-    "_int2": pl.List(pl.Int16),
-    "_int4": pl.List(pl.Int32),
-    "_int8": pl.List(pl.Int64),
-    "_float8": pl.List(pl.Float64),
-    "_numeric": pl.List(pl.Float64),
-    "_text": pl.List(pl.String),
-    "_varchar": pl.List(pl.String),
-}
-"""Polars types by Postgres type. All other types, such as JSON, are read as text."""
-
-TYPE_NAMES_SQL: Final = "select oid::bigint as oid, typname::text as name from pg_type where oid = any(%(oids)s)"
-
 
 class UnknownName(PalimpsestError, LookupError):
     """The error for an unknown table, column or argument. The message lists the known ones."""
@@ -111,8 +87,7 @@ def read_relations(conn: psycopg.Connection[Any], schemas: Sequence[str] = READA
 
     They are sorted by schema, in the order of `schemas`, and by name.
     """
-    schema: Schema = dict.fromkeys(("schema", "name", "kind", "about", "arguments", "columns"), pl.String)
-    rows = read_frame(conn, RELATIONS_SQL, {"schemas": list(schemas)}, schema)
+    rows = read_frame(conn, RELATIONS_SQL, {"schemas": list(schemas)})
     relations = [
         Relation(
             row["schema"],
@@ -163,25 +138,6 @@ def build_select(
     if conditions:
         text += sql.SQL(" where ") + sql.SQL(" and ").join(conditions)
     return text if limit is None else text + sql.SQL(" limit {}").format(sql.Literal(limit))
-
-
-def read_query(conn: psycopg.Connection[Any], query: sql.Composable) -> pl.DataFrame:
-    """Return the result of a SELECT with its column names and the types of FRAME_TYPES.
-
-    Raises Postgres's errors, and ValueError when two columns have one name.
-    """
-    text = query.as_string(conn).rstrip("; \n\t")  # a semicolon is not allowed inside the outer statement
-    described = conn.execute(f"select * from ({text}\n) as q limit 0".encode()).description or []
-    names = [column.name for column in described]
-    if len(set(names)) < len(names):
-        raise ValueError(
-            f"two columns have one name: {', '.join(sorted({name for name in names if names.count(name) > 1}))}"
-        )
-    oids = sorted({column.type_code for column in described})
-    kinds = dict(read_frame(conn, TYPE_NAMES_SQL, {"oids": oids}, {"oid": pl.Int64, "name": pl.String}).iter_rows())
-    return read_frame(
-        conn, text, None, {column.name: FRAME_TYPES.get(kinds[column.type_code], pl.String) for column in described}
-    )
 
 
 def _build_condition(name: str, value: Any) -> sql.Composed:

@@ -13,7 +13,8 @@ import psycopg
 from psycopg import sql
 
 from ..tables import metadata
-from .copy_frames import Schema, copy_rows, quote_identifier, read_frame
+from .copy_frames import copy_rows, quote_identifier, read_frame
+from .frame_types import require_table_columns
 
 # The temporary table is created once per session and never analyzed, because each new temporary table and its
 # statistics would leave dead rows in the Postgres catalog.
@@ -21,7 +22,7 @@ CREATE_TEMP_TABLE_SQL: Final = "create temporary table if not exists {staged} (l
 READ_SQL: Final = "select {columns} from {table} where sr_id = any(%(sr_ids)s)"
 READ_GROUPED_SQL: Final = """
 select {columns}, string_agg(line_id::text, ';') as line_id from {table} where sr_id = any(%(sr_ids)s)
-group by {columns}
+group by {group}
 """
 # The fixtures are named so that Postgres uses the index: it has no statistics about the temporary table.
 DELETE_SQL: Final = "delete from {table} t using pg_temp.{staged} n where t.sr_id = any(%(sr_ids)s) and {same_key}"
@@ -59,10 +60,8 @@ def write_differences(
     changes the rows that it has read. Raises ValueError when the columns of frame and table differ, and RuntimeError
     when a row to be changed no longer exists.
     """
-    declared = metadata.tables[table]
-    if differing := sorted(set(frame.columns) ^ {column.name for column in declared.columns}):
-        raise ValueError(f"{table}: the frame's columns and the table's differ in {', '.join(differing)}")
-    key = [column.name for column in declared.primary_key.columns]
+    require_table_columns(table, frame)
+    key = [column.name for column in metadata.tables[table].primary_key.columns]
     # Most rows stay the same. Reading them costs less than sending all rows of the frame to Postgres.
     read = _read_grouped_rows if read_grouped else _read_rows
     stored = read(conn, table, sr_ids, frame.schema)
@@ -74,23 +73,33 @@ def write_differences(
     return WriteCounts(inserted.height, changed.height, deleted.height)
 
 
-def _read_rows(conn: psycopg.Connection[Any], table: str, sr_ids: Sequence[int], schema: Schema) -> pl.DataFrame:
-    query = sql.SQL(READ_SQL).format(table=quote_identifier(table), columns=_join_names("{}", list(schema)))
-    return read_frame(conn, query.as_string(conn), {"sr_ids": list(sr_ids)}, schema)
+def _read_rows(conn: psycopg.Connection[Any], table: str, sr_ids: Sequence[int], schema: pl.Schema) -> pl.DataFrame:
+    query = sql.SQL(READ_SQL).format(table=quote_identifier(table), columns=_select_columns(schema))
+    return read_frame(conn, query, {"sr_ids": list(sr_ids)}).cast(schema)
 
 
 def _read_grouped_rows(
-    conn: psycopg.Connection[Any], table: str, sr_ids: Sequence[int], schema: Schema
+    conn: psycopg.Connection[Any], table: str, sr_ids: Sequence[int], schema: pl.Schema
 ) -> pl.DataFrame:
     """Return the same rows as `_read_rows`. Rows that differ only in line_id are fetched as one row."""
-    group_schema = {name: kind for name, kind in schema.items() if name != "line_id"}
+    group_schema = pl.Schema({name: kind for name, kind in schema.items() if name != "line_id"})
     query = sql.SQL(READ_GROUPED_SQL).format(
-        table=quote_identifier(table), columns=_join_names("{}", list(group_schema))
+        table=quote_identifier(table),
+        columns=_select_columns(group_schema),
+        group=_join_names("{}", list(group_schema)),
     )
-    groups = read_frame(conn, query.as_string(conn), {"sr_ids": list(sr_ids)}, {**group_schema, "line_id": pl.String()})
+    groups = read_frame(conn, query, {"sr_ids": list(sr_ids)})
     # The column of texts is split in place: `explode` would copy a column of texts that stays once for each line.
     rows = groups.with_columns(pl.col("line_id").str.split(";")).explode("line_id")
-    return rows.with_columns(pl.col("line_id").cast(schema["line_id"])).select(list(schema))
+    return rows.select(list(schema)).cast(schema)
+
+
+def _select_columns(schema: pl.Schema) -> sql.Composed:
+    """Return the SELECT list of these columns. An array of an enum becomes text[]."""
+    return sql.SQL(", ").join(
+        sql.SQL("{0}::text[] as {0}" if kind == pl.List(pl.String) else "{}").format(sql.Identifier(name))
+        for name, kind in schema.items()
+    )
 
 
 def _select_changed(frame: pl.DataFrame, stored: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:

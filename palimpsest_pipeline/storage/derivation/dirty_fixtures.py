@@ -14,11 +14,8 @@ import polars as pl
 import psycopg
 
 from palimpsest_pipeline.domain.enums import FixtureProduct, Platform
-from palimpsest_pipeline.domain.schemas import INSTANT
 
-from ..db.copy_frames import Schema, read_frame
-
-MARKS_SCHEMA: Final[Schema] = {"sr_id": pl.Int64, "marked_at": INSTANT}
+from ..db.copy_frames import read_frame
 
 AFFECTED_FIXTURES_SQL: Final = """
 looked_at as (
@@ -122,18 +119,18 @@ def mark_fixtures_of_other_home(conn: psycopg.Connection, home: Platform, now: d
 
 
 def read_marks(conn: psycopg.Connection, product: FixtureProduct, sr_ids: Sequence[int] | None = None) -> pl.DataFrame:
-    """Return the due marks of a product (MARKS_SCHEMA), of all or the given fixtures, by sr_id."""
+    """Return the due marks of a product (sr_id, marked_at), of all or the given fixtures, by sr_id."""
     params = {"product": product.value, "sr_ids": None if sr_ids is None else list(sr_ids)}
-    return read_frame(conn, MARKS_SQL, params, MARKS_SCHEMA).sort("sr_id")
+    return read_frame(conn, MARKS_SQL, params).sort("sr_id")
 
 
 def unmark_fixtures(conn: psycopg.Connection, product: FixtureProduct, marks: pl.DataFrame) -> None:
-    """Delete these due marks (MARKS_SCHEMA) without waiting for other sessions.
+    """Delete these due marks (sr_id, marked_at) without waiting for other sessions.
 
     A mark that was set again after it was read stays. Call it after the repeatable-read transaction in which the marks
     were read; inside it, deleting a mark that was set again would raise an error.
     """
-    conn.execute(UNMARK_SQL, {"product": product.value, **{name: marks[name].to_list() for name in MARKS_SCHEMA}})
+    conn.execute(UNMARK_SQL, {"product": product.value, **marks.select("sr_id", "marked_at").to_dict(as_series=False)})
 
 
 def count_due_fixtures(conn: psycopg.Connection, product: FixtureProduct) -> tuple[int, float]:

@@ -26,33 +26,11 @@ RUNS_OF_DAGSTER_RUN_SQL: Final = """
     from ops.scrape_batches b join ops.scrape_runs r using (cycle_id) where b.run_id = %s
     order by r.cycle_id, r.platform
 """
-RUNS_OF_DAGSTER_RUN_SCHEMA: Final = {
-    "cycle_id": pl.Int64,
-    "platform": pl.String,
-    "status": pl.String,
-    "discovered": pl.Int32,
-    "targets": pl.Int32,
-    "fetched": pl.Int32,
-    "refused": pl.Int32,
-    "requests": pl.Int32,
-    "bytes": pl.Int64,
-    "p50_ms": pl.Float64,
-    "p95_ms": pl.Float64,
-    "capture_s": pl.Float64,
-    "message": pl.String,
-}
 REFUSALS_SQL: Final = """
     select r.cycle_id, r.platform, r.fetched, r.refused, r.refusal
     from ops.scrape_batches b join ops.scrape_runs r using (cycle_id)
     where b.cycle_id = any(%s) and r.refused > 0 order by r.cycle_id, r.platform
 """
-REFUSALS_SCHEMA: Final = {
-    "cycle_id": pl.Int64,
-    "platform": pl.String,
-    "fetched": pl.Int32,
-    "refused": pl.Int32,
-    "refusal": pl.String,
-}
 FIXTURES_OF_DAGSTER_RUN_SQL: Final = """
     select distinct s.sr_id from ops.scrape_batches b join ops.event_scrape_status s using (cycle_id)
     where b.run_id = %s and s.sr_id is not null order by s.sr_id
@@ -98,11 +76,11 @@ def read_result(conn: psycopg.Connection, batch: CycleRecord) -> CycleResult:
 
 
 def read_runs_of_dagster_run(conn: psycopg.Connection, run_id: str) -> pl.DataFrame:
-    """Return one row per platform of the cycle that a Dagster run scraped.
+    """Return one row per platform of the cycle that a Dagster run scraped, with its figures.
 
-    The columns are RUNS_OF_DAGSTER_RUN_SCHEMA. The frame is empty when the run scraped no cycle.
+    The frame is empty when the run scraped no cycle.
     """
-    return read_frame(conn, RUNS_OF_DAGSTER_RUN_SQL, [run_id], RUNS_OF_DAGSTER_RUN_SCHEMA)
+    return read_frame(conn, RUNS_OF_DAGSTER_RUN_SQL, [run_id])
 
 
 def read_fixtures_of_dagster_run(conn: psycopg.Connection, run_id: str) -> list[int]:
@@ -122,8 +100,8 @@ def read_failed_platforms(conn: psycopg.Connection, cycle_ids: Sequence[int]) ->
 
 
 def read_refusals(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> pl.DataFrame:
-    """Return the platforms of these cycles with rejected answers (`REFUSALS_SCHEMA`)."""
-    return read_frame(conn, REFUSALS_SQL, [list(cycle_ids)], REFUSALS_SCHEMA)
+    """Return the platforms of these cycles with rejected answers: cycle_id, platform, fetched, refused, refusal."""
+    return read_frame(conn, REFUSALS_SQL, [list(cycle_ids)])
 
 
 def read_clock_offsets_s(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> list[tuple[int, Platform, float]]:
@@ -147,7 +125,7 @@ def read_skew_ms(conn: psycopg.Connection, cycle_id: int) -> pl.Series:
 
     The skew is the latest minus the earliest of the platforms' first good answers.
     """
-    return read_frame(conn, SKEW_SQL, [[cycle_id]], {"skew_ms": pl.Float64})["skew_ms"]
+    return read_frame(conn, SKEW_SQL, [[cycle_id]])["skew_ms"]
 
 
 def read_skew_quantiles_ms(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> pl.DataFrame:
@@ -155,8 +133,7 @@ def read_skew_quantiles_ms(conn: psycopg.Connection, cycle_ids: Sequence[int]) -
 
     A cycle without such a fixture has no row.
     """
-    schema = {"cycle_id": pl.Int64, "p50_ms": pl.Float64, "p95_ms": pl.Float64}
-    return read_frame(conn, SKEW_QUANTILES_SQL, [list(cycle_ids)], schema)
+    return read_frame(conn, SKEW_QUANTILES_SQL, [list(cycle_ids)])
 
 
 def read_fixtures_of_slot(conn: psycopg.Connection, slot_at: datetime) -> set[int]:

@@ -12,8 +12,6 @@ from typing import Final
 import polars as pl
 import psycopg
 
-from palimpsest_pipeline.domain.schemas import ASKED_SLOTS, KNOWN_KICKOFFS
-
 from ..db.copy_frames import read_frame
 
 KNOWN_KICKOFFS_SQL: Final = """
@@ -61,7 +59,7 @@ def read_known_kickoffs(conn: psycopg.Connection, begin: datetime, end: datetime
     Only kickoffs up to `reach` after `end` are returned. `known_until` is null for a kickoff that is still known. A
     period in which no platform listed the fixture has no row.
     """
-    return read_frame(conn, KNOWN_KICKOFFS_SQL, {"begin": begin, "end": end, "last": end + reach}, KNOWN_KICKOFFS)
+    return read_frame(conn, KNOWN_KICKOFFS_SQL, {"begin": begin, "end": end, "last": end + reach})
 
 
 def read_asked_slots(conn: psycopg.Connection, begin: datetime, end: datetime) -> pl.DataFrame:
@@ -75,7 +73,7 @@ def read_asked_slots(conn: psycopg.Connection, begin: datetime, end: datetime) -
     probably changed. If nearly all answers of a platform were rejected, its answers and reports do not count. `silent`
     lists the platforms that got a request and gave neither answer nor report.
     """
-    return read_frame(conn, ASKED_SLOTS_SQL, {"begin": begin, "end": end}, ASKED_SLOTS)
+    return read_frame(conn, ASKED_SLOTS_SQL, {"begin": begin, "end": end})
 
 
 def read_first_slot(conn: psycopg.Connection, since: datetime) -> datetime | None:

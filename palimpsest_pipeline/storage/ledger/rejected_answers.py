@@ -10,7 +10,6 @@ import psycopg
 
 from palimpsest_pipeline.domain.enums import PayloadKind, Platform
 from palimpsest_pipeline.domain.observations import Reject
-from palimpsest_pipeline.domain.schemas import REJECT_COUNTS
 from palimpsest_pipeline.domain.text_limits import cut_key
 
 from ..db.copy_frames import copy_rows, read_frame
@@ -26,8 +25,8 @@ REJECTS_SCHEMA = {
     "occurrences": pl.Int32,
 }
 REJECT_COUNTS_SQL = """
-    select platform, kind, coalesce(sum(occurrences) filter (where whole_answer), 0) as n_answers,
-           coalesce(sum(occurrences) filter (where not whole_answer), 0) as n_entries
+    select platform, kind, coalesce(sum(occurrences) filter (where whole_answer), 0)::int as n_answers,
+           coalesce(sum(occurrences) filter (where not whole_answer), 0)::int as n_entries
     from core.rejects where cycle_id = %s group by platform, kind
 """
 
@@ -75,4 +74,4 @@ def count_rejects(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
     `n_answers` counts answers that were rejected as a whole. `n_entries` counts rejected entries in answers that could
     be parsed.
     """
-    return read_frame(conn, REJECT_COUNTS_SQL, [cycle_id], REJECT_COUNTS)
+    return read_frame(conn, REJECT_COUNTS_SQL, [cycle_id])

@@ -9,8 +9,6 @@ from typing import Any, Final
 import polars as pl
 import psycopg
 
-from palimpsest_pipeline.domain.schemas import CLOSING_PRICES, JUDGED_FIXTURES
-
 from ..db.copy_frames import read_frame
 
 FIXTURES_SQL: Final = (
@@ -26,7 +24,7 @@ where sr_id = any(%(sr_ids)s::bigint[]) and market_key = any(%(market_keys)s::te
 
 def read_judged_fixtures(conn: psycopg.Connection[Any], sr_ids: Sequence[int]) -> pl.DataFrame:
     """Return the known ones of these fixtures (`domain.schemas.JUDGED_FIXTURES`)."""
-    return read_frame(conn, FIXTURES_SQL, {"sr_ids": list(sr_ids)}, JUDGED_FIXTURES)
+    return read_frame(conn, FIXTURES_SQL, {"sr_ids": list(sr_ids)})
 
 
 def read_closing_prices(
@@ -34,4 +32,4 @@ def read_closing_prices(
 ) -> pl.DataFrame:
     """Return the exact closes of these markets on all platforms (`domain.schemas.CLOSING_PRICES`)."""
     params = {"sr_ids": list(sr_ids), "market_keys": list(market_keys)}
-    return read_frame(conn, CLOSES_SQL, params, CLOSING_PRICES)
+    return read_frame(conn, CLOSES_SQL, params)

@@ -76,7 +76,7 @@ def find_violations(conn: psycopg.Connection, table: str) -> pl.DataFrame:
     Each row has the law, the key of one row that breaks it, and a sentence with the number of such rows.
     """
     laws = LAWS[table]
-    view, names, _ = TABLE_VIEWS[table]
+    view, names = TABLE_VIEWS[table]
     key = f"concat_ws(' ', {', '.join(names)})"
     breaks_sql = ", ".join(f"({law}) is not true as breaks_{place}" for place, law in enumerate(laws.values()))
     is_lawful_sql = " and ".join(f"({law})" for law in laws.values())

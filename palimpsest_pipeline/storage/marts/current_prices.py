@@ -24,7 +24,8 @@ from palimpsest_pipeline.domain.enums import MarketState, Platform
 from palimpsest_pipeline.domain.schemas import COMPARED_LISTINGS, INSTANT
 
 from ..catalog.listings import FIRST_ABSENCE_SQL
-from ..db.copy_frames import Schema, parse_array_text, quote_identifier, read_frame
+from ..db.copy_frames import parse_array_text, quote_identifier, read_frame
+from ..db.frame_types import Schema
 from ..db.locks import AdvisoryLock
 from ..db.row_differences import WriteCounts, write_differences
 from ..odds.current_markets import split_market_texts
@@ -54,15 +55,6 @@ BOOKS_SCHEMA: Final[Schema] = {
     "odds_milli": ODDS_TYPE,
     "state_since": INSTANT,
 }
-GROUPED_BOOKS_SCHEMA: Final[Schema] = {
-    "sr_id": pl.Int64,
-    "platform": pl.String,
-    "state": pl.String,
-    "off_mask": pl.Int64,
-    "state_since": INSTANT,
-    "markets": pl.String,
-}
-"""Columns of BOOKS_SQL: the markets of a listing that share their state, as one text."""
 LISTINGS_AS_OF_SCHEMA: Final[Schema] = {
     "listing_id": pl.Int32,
     "sr_id": pl.Int64,
@@ -79,56 +71,12 @@ LISTINGS_AS_OF_SCHEMA: Final[Schema] = {
 `kickoff_at` is the kickoff in the last answer, null when it was rejected. `kickoff_in_force` is the last accepted
 kickoff.
 """
-COMPARABLE_SCHEMA: Final[Schema] = {"sr_id": pl.Int64, "platform": pl.String, "comparable": pl.Boolean}
-MARKETS_SCHEMA: Final[Schema] = {"market_id": pl.Int16, "market_key": pl.String}
 
-STAMPS_SCHEMA: Final[Schema] = {"home_platform": pl.String, "mapping_version": pl.String, "computed_at": INSTANT}
-TABLE_VIEWS: Final[Mapping[str, tuple[str, tuple[str, ...], Schema]]] = {
-    COMPARISON_TABLE: (
-        PRICES_VIEW,
-        ("sr_id", "market_key", "specifier", "outcome_key", "platform"),
-        {
-            "sr_id": pl.Int64,
-            "market_key": pl.String,
-            "specifier": pl.String,
-            "outcome_key": pl.String,
-            "platform": pl.String,
-            "as_of": INSTANT,
-            **dict.fromkeys(("home_odds", "platform_odds"), pl.Float64),
-            **dict.fromkeys(("home_last_confirmed_at", "platform_last_confirmed_at"), INSTANT),
-            "skew_s": pl.Float64,
-            **dict.fromkeys(("home_state", "platform_state"), pl.String),
-            "comparable": pl.Boolean,
-            **dict.fromkeys(("diff_abs", "diff_rel", "fair_home_prob", "fair_platform_prob"), pl.Float64),
-            "best_platform": pl.String,
-            "best_odds": pl.Float64,
-            **dict.fromkeys(("home_is_best", "home_tied_best"), pl.Boolean),
-            "rank_home": pl.Int16,
-            **dict.fromkeys(("home_margin", "platform_margin", "margin_diff", "cross_book_sum_inverse"), pl.Float64),
-            "arb": pl.Boolean,
-            **STAMPS_SCHEMA,
-        },
-    ),
-    GAP_TABLE: (
-        GAPS_VIEW,
-        ("sr_id", "market_key", "specifier", "platform"),
-        {
-            "sr_id": pl.Int64,
-            "market_key": pl.String,
-            "specifier": pl.String,
-            "platform": pl.String,
-            "as_of": INSTANT,
-            **dict.fromkeys(("gap_type", "home_state", "platform_state"), pl.String),
-            **dict.fromkeys(("home_state_since", "platform_state_since", "gap_open_since"), INSTANT),
-            "gap_minutes": pl.Float64,
-            **dict.fromkeys(("never_offered_home", "never_offered_platform"), pl.Boolean),
-            "minutes_to_kickoff": pl.Float64,
-            "market_priority": pl.Int16,
-            **STAMPS_SCHEMA,
-        },
-    ),
+TABLE_VIEWS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+    COMPARISON_TABLE: (PRICES_VIEW, ("sr_id", "market_key", "specifier", "outcome_key", "platform")),
+    GAP_TABLE: (GAPS_VIEW, ("sr_id", "market_key", "specifier", "platform")),
 }
-"""For each of COMPARED_TABLES: the view of its rows, the key columns, and the view's schema."""
+"""For each of COMPARED_TABLES: the view of its rows and the view's key columns."""
 
 
 PrimaryChooser = Callable[[pl.DataFrame], pl.DataFrame]
@@ -162,11 +110,11 @@ def read_upcoming_fixtures(conn: psycopg.Connection, now: datetime, sr_ids: Sequ
 def read_current_state(conn: psycopg.Connection, sr_ids: Sequence[int], cache: LineCache | None = None) -> FixtureState:
     """Return the current state of these fixtures. A caller that calls several times passes one `cache`."""
     params = {"sr_ids": list(sr_ids)}
-    books = split_market_texts(read_frame(conn, BOOKS_SQL, params, GROUPED_BOOKS_SCHEMA))
+    books = split_market_texts(read_frame(conn, BOOKS_SQL, params))
     odds = parse_array_text("odds_milli", ODDS_TYPE)
     return FixtureState(
         _name_markets(conn, books.with_columns(odds).select(list(BOOKS_SCHEMA)), cache),
-        read_frame(conn, LISTINGS_SQL, params, COMPARED_LISTINGS),
+        read_frame(conn, LISTINGS_SQL, params),
     )
 
 
@@ -184,9 +132,7 @@ def read_state_as_of(
     the first platform of `trust`. Raises
     the errors of `storage.odds.reader.OddsHistoryReader`.
     """
-    candidates = read_frame(
-        conn, LISTINGS_AS_OF_SQL, {"sr_ids": list(sr_ids), "instant": instant}, LISTINGS_AS_OF_SCHEMA
-    )
+    candidates = read_frame(conn, LISTINGS_AS_OF_SQL, {"sr_ids": list(sr_ids), "instant": instant})
     if candidates.is_empty():
         return FixtureState(
             _name_markets(conn, pl.DataFrame(schema=dict(BOOKS_SCHEMA))), pl.DataFrame(schema=dict(COMPARED_LISTINGS))
@@ -265,10 +211,10 @@ def replace_rows(
     `frames` has one frame per table. Lines are given by market_key, specifier and outcome. A caller that calls several
     times passes one `cache`. Raises ValueError when the columns of a frame differ from the table's.
     """
-    before = read_frame(conn, COMPARABLE_SQL, {"sr_ids": list(sr_ids)}, COMPARABLE_SCHEMA)
+    before = read_frame(conn, COMPARABLE_SQL, {"sr_ids": list(sr_ids)})
     pairs = before.join(frames[LISTING_TABLE], on=("sr_id", "platform"))
     n_flips = pairs.filter(pl.col("comparable") != pl.col("comparable_right")).height
-    markets = read_frame(conn, MARKETS_SQL, None, MARKETS_SCHEMA)
+    markets = read_frame(conn, MARKETS_SQL)
     rows = {table: _number_markets(conn, frames[table], markets, cache) for table in COMPARED_TABLES}
     notify_readers(conn, sr_ids)
     return WriteResult(
@@ -318,9 +264,7 @@ def read_figures(conn: psycopg.Connection, table: str) -> dict[str, float | None
 
 def _name_markets(conn: psycopg.Connection, books: pl.DataFrame, cache: LineCache | None = None) -> pl.DataFrame:
     return (
-        name_lines(conn, books, cache)
-        .join(read_frame(conn, MARKETS_SQL, None, MARKETS_SCHEMA), on="market_id", how="left")
-        .drop("market_id")
+        name_lines(conn, books, cache).join(read_frame(conn, MARKETS_SQL), on="market_id", how="left").drop("market_id")
     )
 
 

@@ -4,17 +4,15 @@ Belongs here: tables in mart and core whose rows are keyed by cycle. Does not be
 """
 
 from datetime import UTC, datetime
-from typing import Any, Final
 
 import polars as pl
 import psycopg
-import sqlalchemy as sa
 from psycopg import sql
-from sqlalchemy.dialects import postgresql as pg
 
 from palimpsest_pipeline.domain.schemas import INSTANT
 
 from ..db.copy_frames import copy_rows, quote_identifier, read_frame
+from ..db.frame_types import require_table_columns
 from ..tables import metadata
 
 
@@ -32,8 +30,7 @@ def replace_rows(
         frame = frame.with_columns(computed_at=pl.lit(datetime.now(UTC), dtype=INSTANT))
     if "cycle_id" not in frame.columns:
         frame = frame.with_columns(cycle_id=pl.lit(cycle_id, dtype=pl.Int64))
-    if differing := sorted(set(frame.columns) ^ {column.name for column in declared}):
-        raise ValueError(f"{table}: the frame's columns and the table's differ in {', '.join(differing)}")
+    require_table_columns(table, frame)
     if not frame.is_empty() and frame["cycle_id"].unique().to_list() != [cycle_id]:
         raise ValueError(f"{table}: the frame holds rows of other cycles than {cycle_id}")
     if platform is not None and not frame.is_empty() and frame["platform"].unique().to_list() != [platform]:
@@ -57,33 +54,4 @@ def read_rows(conn: psycopg.Connection, table: str, cycle_id: int) -> pl.DataFra
         .format(columns, quote_identifier(table), order)
         .as_string(conn)
     )
-    return read_frame(conn, query, [cycle_id], get_frame_schema(table))
-
-
-def get_frame_schema(table: str) -> dict[str, Any]:
-    """Return the Polars types of a table's columns."""
-    return {column.name: _find_frame_type(column.type) for column in metadata.tables[table].columns}
-
-
-def _find_frame_type(kind: sa.types.TypeEngine[Any]) -> Any:
-    if isinstance(kind, pg.ARRAY):
-        return pl.List(_find_frame_type(kind.item_type))
-    for sql_kind, frame_kind in FRAME_TYPES:
-        if isinstance(kind, sql_kind):
-            return frame_kind
-    raise TypeError(f"no frame type for {kind!r}")
-
-
-FRAME_TYPES: Final[tuple[tuple[type[Any], Any], ...]] = (
-    (sa.types.UserDefinedType, pl.String),
-    (sa.BigInteger, pl.Int64),
-    (sa.SmallInteger, pl.Int16),
-    (sa.Integer, pl.Int32),
-    (sa.Boolean, pl.Boolean),
-    (sa.TIMESTAMP, INSTANT),
-    (sa.Date, pl.Date),
-    (sa.Numeric, pl.Float64),
-    (sa.Double, pl.Float64),
-    (pg.JSONB, pl.String),
-    (sa.String, pl.String),
-)
+    return read_frame(conn, query, [cycle_id])

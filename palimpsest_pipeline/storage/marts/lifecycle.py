@@ -18,13 +18,13 @@ import psycopg
 from psycopg import sql
 
 from palimpsest_pipeline.domain.enums import LookResult, Platform
-from palimpsest_pipeline.domain.schemas import INSTANT, LISTING_LOOKS
+from palimpsest_pipeline.domain.schemas import LISTING_LOOKS
 
-from ..db.copy_frames import Schema, copy_rows, copy_to_temp_table, quote_identifier, read_frame
+from ..db.copy_frames import copy_rows, copy_to_temp_table, quote_identifier, read_frame
+from ..db.frame_types import require_table_columns
 from ..derivation.dirty_fixtures import AFFECTED_FIXTURES_SQL
 from ..odds.market_lines import name_lines, read_lines_of_markets
 from ..tables import metadata
-from .cycle_marts import get_frame_schema
 
 LIFECYCLE_TABLES: Final = (
     "mart.availability_interval",
@@ -37,38 +37,6 @@ LIFECYCLE_TABLES: Final = (
 """Tables whose rows are replaced by kickoff date."""
 FIXTURE_TABLES: Final = tuple(table for table in LIFECYCLE_TABLES if "sr_id" in metadata.tables[table].columns)
 """Tables with rows per fixture, which may move to another date. The others have rows per tournament."""
-
-KICKOFF_DATES_SCHEMA: Final[Schema] = {"sr_id": pl.Int64, "kickoff_date": pl.Date}
-MARKS_SCHEMA: Final[Schema] = {"kickoff_date": pl.Date, "cycle_id": pl.Int64, "marked_at": INSTANT}
-STRAYS_SCHEMA: Final[Schema] = {"sr_id": pl.Int64, "platform": pl.String, "kickoff_date": pl.Date, "table": pl.String}
-DUE_DATES_SCHEMA: Final[Schema] = {"kickoff_date": pl.Date, "waits_s": pl.Float64}
-LIFECYCLE_LISTINGS_SCHEMA: Final[Schema] = {
-    "listing_id": pl.Int32,
-    "sr_id": pl.Int64,
-    "platform": pl.String,
-    "external_id": pl.String,
-    "tournament_external_id": pl.String,
-    "tournament_key": pl.String,
-    "first_listed_at": INSTANT,
-    "last_seen_at": INSTANT,
-    "own_kickoff": INSTANT,
-    "effective_kickoff": INSTANT,
-    "speaks": pl.Boolean,
-}
-DISCOVERIES_SCHEMA: Final[Schema] = {
-    "cycle_id": pl.Int64,
-    "as_of": INSTANT,
-    "platform": pl.String,
-    "tournament_external_id": pl.String,
-    "complete": pl.Boolean,
-    "missing": pl.String,
-}
-KICKOFF_VERSIONS_SCHEMA: Final[Schema] = {
-    "listing_id": pl.Int32,
-    "version": pl.Int16,
-    "observed_from": INSTANT,
-    "kickoff_at": INSTANT,
-}
 
 
 class HistoryReader(Protocol):
@@ -116,22 +84,17 @@ def read_lifecycle_inputs(
     failed looks after it. Looks other than answers end at the kickoff, of the listing or of the fixture.
     """
     params = {"day": day, "sr_ids": None if sr_ids is None else list(sr_ids)}
-    listings = read_frame(conn, LIFECYCLE_LISTINGS_SQL, params, LIFECYCLE_LISTINGS_SCHEMA).sort("listing_id")
+    listings = read_frame(conn, LIFECYCLE_LISTINGS_SQL, params).sort("listing_id")
     ids = listings["listing_id"].to_list()
     columns = ", ".join(f"{name} {kind}" for name, kind in TEMP_TABLE_COLUMNS.items())
     copy_to_temp_table(conn, "lives", f"({columns})", listings.select(TEMP_TABLE_COLUMNS.keys()))
-    versions = read_frame(conn, KICKOFF_VERSIONS_SQL, {"listings": ids}, KICKOFF_VERSIONS_SCHEMA).sort(
-        "listing_id", "observed_from"
-    )
+    versions = read_frame(conn, KICKOFF_VERSIONS_SQL, {"listings": ids}).sort("listing_id", "observed_from")
     captures = _read_capture_looks(history, listings, day, since)
     since_params = {"since": None if since is None else since - MAX_CYCLE_DURATION}
     failed, rejected, listed = (
-        read_frame(conn, query, since_params, LISTING_LOOKS)
-        for query in (FAILED_LOOKS_SQL, REJECTED_LOOKS_SQL, LISTED_LOOKS_SQL)
+        read_frame(conn, query, since_params) for query in (FAILED_LOOKS_SQL, REJECTED_LOOKS_SQL, LISTED_LOOKS_SQL)
     )
-    discovery_looks = derive_discovery_looks(
-        listings, read_frame(conn, DISCOVERIES_SQL, since_params, DISCOVERIES_SCHEMA), listed
-    )
+    discovery_looks = derive_discovery_looks(listings, read_frame(conn, DISCOVERIES_SQL, since_params), listed)
     listed_before_kickoff = listed.join(listings.select("listing_id", "effective_kickoff"), on="listing_id").filter(
         pl.col("at") < pl.col("effective_kickoff")
     )
@@ -175,19 +138,17 @@ def read_lifecycle_changes(
     rows = name_lines(
         conn, history.read_changes(listings["listing_id"].to_list(), *_find_day_range(listings, day, since), line_ids)
     )
-    keys = read_frame(
-        conn, "select market_id, market_key from core.markets", None, {"market_id": pl.Int16, "market_key": pl.String}
-    )
+    keys = read_frame(conn, "select market_id, market_key from core.markets")
     return rows.join(keys, on="market_id", how="left").drop("market_id")
 
 
 def derive_discovery_looks(listings: pl.DataFrame, discoveries: pl.DataFrame, listed: pl.DataFrame) -> pl.DataFrame:
     """Return the looks (LISTING_LOOKS) from discoveries that lack a listing, as absent or unknown.
 
-    `listings` has LIFECYCLE_LISTINGS_SCHEMA, `discoveries` has DISCOVERIES_SCHEMA. `listed` has the pairs (listing_id,
-    cycle_id) of listings that a discovery contains. The look is unknown when the discovery was incomplete. Discoveries
-    after the kickoff that the platform stated do not count. Before a listing was first seen, only its last proven
-    absence and later looks count.
+    `listings` are the rows of LIFECYCLE_LISTINGS_SQL, `discoveries` those of DISCOVERIES_SQL. `listed` has the pairs
+    (listing_id, cycle_id) of listings that a discovery contains. The look is unknown when the discovery was incomplete.
+    Discoveries after the kickoff that the platform stated do not count. Before a listing was first seen, only its last
+    proven absence and later looks count.
     """
     before = pl.col("at") < pl.col("first_listed_at")
     unseen = (
@@ -238,8 +199,7 @@ def append_rows(conn: psycopg.Connection, table: str, frame: pl.DataFrame) -> in
 
     Raises ValueError when the columns of frame and table differ.
     """
-    if differing := sorted(set(frame.columns) ^ {column.name for column in metadata.tables[table].columns}):
-        raise ValueError(f"{table}: the frame's columns and the table's differ in {', '.join(differing)}")
+    require_table_columns(table, frame)
     return copy_rows(conn, table, frame)
 
 
@@ -250,23 +210,24 @@ def read_rows_of_date(
 
     `columns` restricts the columns; None means all.
     """
-    schema = {name: kind for name, kind in get_frame_schema(table).items() if columns is None or name in columns}
-    order = (column.name for column in metadata.tables[table].primary_key.columns)
-    selected, key_order = (sql.SQL(", ").join(map(sql.Identifier, names)) for names in (schema, order))
+    declared = metadata.tables[table]
+    names = (column.name for column in declared.columns if columns is None or column.name in columns)
+    order = (column.name for column in declared.primary_key.columns)
+    selected, key_order = (sql.SQL(", ").join(map(sql.Identifier, parts)) for parts in (names, order))
     query = sql.SQL("select {} from {} where kickoff_date = %s order by {}").format(
         selected, quote_identifier(table), key_order
     )
-    return read_frame(conn, query.as_string(conn), [day], schema)
+    return read_frame(conn, query, [day])
 
 
 def find_strays(conn: psycopg.Connection, day: date) -> pl.DataFrame:
-    """Return pairs of fixture and platform that have rows, but none in listing_lead_time (STRAYS_SCHEMA).
+    """Return pairs of fixture and platform that have rows, but none in listing_lead_time, by table.
 
     Rows of the date and rows of the date's fixtures on other dates are searched. The result should be empty.
     """
     return pl.concat(
         [
-            read_frame(conn, STRAYS_SQL.format(table=table), {"day": day}, STRAYS_SCHEMA)
+            read_frame(conn, STRAYS_SQL.format(table=table), {"day": day})
             for table in FIXTURE_TABLES
             if table != "mart.listing_lead_time"
         ]
@@ -274,13 +235,13 @@ def find_strays(conn: psycopg.Connection, day: date) -> pl.DataFrame:
 
 
 def read_due_dates(conn: psycopg.Connection) -> pl.DataFrame:
-    """Return the due dates, each with the age of its oldest mark in seconds (DUE_DATES_SCHEMA)."""
-    return read_frame(conn, DUE_DATES_SQL, None, DUE_DATES_SCHEMA)
+    """Return the due dates (kickoff_date), each with the age of its oldest mark in seconds (waits_s)."""
+    return read_frame(conn, DUE_DATES_SQL)
 
 
 def read_kickoff_dates(conn: psycopg.Connection, listing_ids: Sequence[int]) -> pl.DataFrame:
-    """Return the fixtures of these listings with their kickoff dates (KICKOFF_DATES_SCHEMA)."""
-    return read_frame(conn, KICKOFF_DATES_SQL, {"listings": list(listing_ids)}, KICKOFF_DATES_SCHEMA)
+    """Return the fixtures of these listings with their kickoff dates: sr_id, kickoff_date."""
+    return read_frame(conn, KICKOFF_DATES_SQL, {"listings": list(listing_ids)})
 
 
 def mark_dates(
@@ -300,17 +261,17 @@ def mark_dates(
 
 
 def read_marks(conn: psycopg.Connection, day: date | None = None) -> pl.DataFrame:
-    """Return the due marks of one date, or of all dates (MARKS_SCHEMA), oldest first."""
+    """Return the due marks of one date, or of all dates, oldest first: kickoff_date, cycle_id, marked_at."""
     query = (
         "select kickoff_date, cycle_id, marked_at from mart.dirty_kickoff_dates "
         "where %(day)s::date is null or kickoff_date = %(day)s"
     )
-    return read_frame(conn, query, {"day": day}, MARKS_SCHEMA).sort("marked_at", "kickoff_date", "cycle_id")
+    return read_frame(conn, query, {"day": day}).sort("marked_at", "kickoff_date", "cycle_id")
 
 
 def unmark_dates(conn: psycopg.Connection, marks: pl.DataFrame) -> None:
-    """Delete these due marks (MARKS_SCHEMA). A mark that was set again after it was read stays."""
-    conn.execute(UNMARK_SQL, {name: marks[name].to_list() for name in MARKS_SCHEMA})
+    """Delete these due marks of `read_marks`. A mark that was set again after it was read stays."""
+    conn.execute(UNMARK_SQL, marks.to_dict(as_series=False))
 
 
 def _find_day_range(listings: pl.DataFrame, day: date, since: date | None = None) -> tuple[date, date]:
@@ -361,7 +322,7 @@ TEMP_TABLE_COLUMNS: Final = {
     "tournament_external_id": "text",
     "effective_kickoff": "timestamptz",
 }
-"""Columns of LIFECYCLE_LISTINGS_SCHEMA that the queries below read from a temporary table."""
+"""Columns of LIFECYCLE_LISTINGS_SQL that the queries below read from a temporary table."""
 IS_IN_CORE_SQL: Final = (
     "exists (select from core.cycle_products p where p.cycle_id = c.cycle_id and p.product = 'matched_events')"
 )

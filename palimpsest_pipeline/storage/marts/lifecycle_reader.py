@@ -13,15 +13,8 @@ import psycopg
 
 from palimpsest_pipeline.domain.enums import Platform
 
-from ..db.copy_frames import Schema, read_frame
+from ..db.copy_frames import read_frame
 
-OFFERED_COUNTS_SCHEMA: Final[Schema] = {
-    "sr_id": pl.Int64,
-    "platform": pl.String,
-    "hours_before": pl.Int16,
-    "n_offered": pl.Int32,
-}
-DATES_OF_OTHER_SETTINGS_SCHEMA: Final[Schema] = {"kickoff_date": pl.Date, "why": pl.String, "named": pl.String}
 OTHER_HOME_REASON, DROPPED_MARKET_REASON, MISSING_MARGIN_REASON = (
     "another home platform",
     "named no longer",
@@ -33,15 +26,15 @@ OTHER_HOME_REASON, DROPPED_MARKET_REASON, MISSING_MARGIN_REASON = (
 def count_offered_markets(conn: psycopg.Connection, day: date, hours_before: Sequence[int]) -> pl.DataFrame:
     """Return how many markets each platform offered for each fixture, at given hours before kickoff.
 
-    The result has OFFERED_COUNTS_SCHEMA. A count of 0 has no row.
+    The columns are sr_id, platform, hours_before and n_offered. A count of 0 has no row.
     """
-    return read_frame(conn, OFFERED_COUNTS_SQL, {"day": day, "hours": list(hours_before)}, OFFERED_COUNTS_SCHEMA)
+    return read_frame(conn, OFFERED_COUNTS_SQL, {"day": day, "hours": list(hours_before)})
 
 
 def find_dates_of_other_settings(conn: psycopg.Connection, home: Platform, main_markets: Sequence[str]) -> pl.DataFrame:
     """Return the kickoff dates that were derived with other settings, in order.
 
-    The result has DATES_OF_OTHER_SETTINGS_SCHEMA; `why` is the reason:
+    The columns are kickoff_date, why and named; `why` is the reason:
     - OTHER_HOME_REASON: the rows were derived for another home platform, whose name is in `named`.
     - DROPPED_MARKET_REASON: there are margins of a market that is not in `main_markets`.
     - MISSING_MARGIN_REASON: a market of `main_markets` was offered before kickoff and has no margin.
@@ -53,9 +46,7 @@ def find_dates_of_other_settings(conn: psycopg.Connection, home: Platform, main_
         "dropped": DROPPED_MARKET_REASON,
         "lacking": MISSING_MARGIN_REASON,
     }
-    return read_frame(conn, DATES_OF_OTHER_SETTINGS_SQL, params, DATES_OF_OTHER_SETTINGS_SCHEMA).sort(
-        *DATES_OF_OTHER_SETTINGS_SCHEMA
-    )
+    return read_frame(conn, DATES_OF_OTHER_SETTINGS_SQL, params).sort("kickoff_date", "why", "named")
 
 
 OFFERED_COUNTS_SQL: Final = """

@@ -4,7 +4,7 @@ It covers all cycles and is replaced as a whole. Callers commit.
 """
 
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 import psycopg
@@ -14,23 +14,7 @@ from palimpsest_pipeline.domain.schemas import INSTANT
 from ..db.copy_frames import copy_rows, read_frame
 from ..db.locks import AdvisoryLock
 from ..ledger.cycle_reader import UNENDED_CYCLES_SQL
-from .cycle_marts import get_frame_schema
 
-UNMAPPED_MARKETS_SCHEMA: Final[dict[str, Any]] = {
-    "platform": pl.String,
-    "sport": pl.String,
-    "external_market_id": pl.String,
-    "specifier_schema": pl.String,
-    "error_classes": pl.List(pl.String),
-    "name": pl.String,
-    "sample_specifier": pl.String,
-    "sample_outcomes": pl.String,
-    "n_fixtures": pl.Int32,
-    "occurrences": pl.Int64,
-    "n_cycles": pl.Int32,
-    "first_seen": INSTANT,
-    "last_seen": INSTANT,
-}
 UNMAPPED_MARKETS_SQL: Final = """
     with seen as (
         select platform, sport, external_market_id, specifier_schema,
@@ -38,20 +22,22 @@ UNMAPPED_MARKETS_SQL: Final = """
                (array_agg(name order by cycle_id desc, error_class))[1] as name,
                (array_agg(sample_specifier order by cycle_id desc, error_class))[1] as sample_specifier,
                (array_agg(to_jsonb(sample_outcomes) order by cycle_id desc, error_class))[1] as sample_outcomes,
-               sum(occurrences) as occurrences, count(distinct cycle_id) as n_cycles,
+               sum(occurrences) as occurrences, count(distinct cycle_id)::int as n_cycles,
                min(first_observed_at) as first_seen, max(last_observed_at) as last_seen
         from core.unmapped_markets
         group by platform, sport, external_market_id, specifier_schema
     ),
     carried as (
         select m.platform, m.sport, m.external_market_id, m.specifier_schema,
-            count(distinct coalesce(e.fixture_sr_id, -l.listing_id)) as n_fixtures
+            count(distinct coalesce(e.fixture_sr_id, -l.listing_id))::int as n_fixtures
         from core.unmapped_markets m
         cross join lateral unnest(m.listing_ids) as l (listing_id)
         left join core.event_listings e using (listing_id)
         group by m.platform, m.sport, m.external_market_id, m.specifier_schema
     )
-    select * from seen join carried using (platform, sport, external_market_id, specifier_schema)
+    select platform, sport, external_market_id, specifier_schema, error_classes, name, sample_specifier,
+        sample_outcomes, n_fixtures, occurrences, n_cycles, first_seen, last_seen
+    from seen join carried using (platform, sport, external_market_id, specifier_schema)
 """
 MATCHES_SQL: Final = """
     select o.listing_id, coalesce('sr:' || c.sr_id, 'genius:' || c.genius_id, 'listing:' || o.listing_id) as match
@@ -79,7 +65,7 @@ def read_matches_of_cycle(conn: psycopg.Connection, cycle_id: int) -> pl.DataFra
     `match` is equal for listings that state the same SportRadar id in this cycle. Other cycles do not influence the
     result.
     """
-    return read_frame(conn, MATCHES_SQL, [cycle_id], {"listing_id": pl.Int32, "match": pl.String})
+    return read_frame(conn, MATCHES_SQL, [cycle_id])
 
 
 def lock_unmapped_markets(conn: psycopg.Connection) -> None:
@@ -91,12 +77,11 @@ def lock_unmapped_markets(conn: psycopg.Connection) -> None:
 
 
 def read_unmapped_markets(conn: psycopg.Connection) -> pl.DataFrame:
-    """Return one row per market of core.unmapped_markets, over all cycles (`UNMAPPED_MARKETS_SCHEMA`).
+    """Return one row per market of core.unmapped_markets, over all cycles.
 
     `n_fixtures` counts the fixtures to which the listings belong now.
     """
-    selected = ", ".join(UNMAPPED_MARKETS_SCHEMA)
-    return read_frame(conn, f"select {selected} from ({UNMAPPED_MARKETS_SQL}) q", None, UNMAPPED_MARKETS_SCHEMA)
+    return read_frame(conn, UNMAPPED_MARKETS_SQL)
 
 
 def replace_unmapped_markets(conn: psycopg.Connection, frame: pl.DataFrame) -> int:
@@ -110,10 +95,7 @@ def replace_unmapped_markets(conn: psycopg.Connection, frame: pl.DataFrame) -> i
 
 def read_unmapped_ranking(conn: psycopg.Connection) -> pl.DataFrame:
     """Return mart.unmapped_market, sorted by platform and rank."""
-    schema = get_frame_schema("mart.unmapped_market")
-    return read_frame(
-        conn, f"select {', '.join(schema)} from mart.unmapped_market order by platform, impact_rank", None, schema
-    )
+    return read_frame(conn, "select * from mart.unmapped_market order by platform, impact_rank")
 
 
 def read_mapped_rates(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
@@ -121,6 +103,4 @@ def read_mapped_rates(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
 
     Only cycles up to `cycle_id` count that were neither cancelled nor interrupted.
     """
-    return read_frame(
-        conn, MAPPED_RATES_SQL, [cycle_id], {"cycle_id": pl.Int64, "platform": pl.String, "mapped_rate": pl.Float64}
-    )
+    return read_frame(conn, MAPPED_RATES_SQL, [cycle_id])

@@ -7,24 +7,11 @@ import polars as pl
 import psycopg
 from psycopg import sql
 
-from palimpsest_pipeline.domain.schemas import INSTANT
-
 from ..db.copy_frames import quote_identifier, read_frame
-from .cycle_marts import get_frame_schema, read_rows
+from ..db.frame_types import get_frame_schema
+from .cycle_marts import read_rows
 
 LATEST_CYCLE_SQL: Final = "select cycle_id from palimpsest.coverage_cycles where is_latest"
-TOURNAMENTS_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
-    "tournament": pl.String,
-    "country": pl.String,
-    "n_home": pl.Int32,
-    "n_competitors": pl.Int32,
-    "n_matched": pl.Int32,
-    "n_home_only": pl.Int32,
-    "n_competitor_only": pl.Int32,
-    "n_undetermined": pl.Int32,
-    "home_covered_rate": pl.Float64,
-    "next_missing_kickoff": INSTANT,
-}
 TOURNAMENTS_SQL: Final = """
     select display_name as tournament, country, n_home, n_platform as n_competitors, n_matched, n_home_only,
         n_platform_only as n_competitor_only,
@@ -62,11 +49,11 @@ def read_latest_rates(conn: psycopg.Connection) -> pl.DataFrame:
 
 
 def read_latest_tournaments(conn: psycopg.Connection, limit: int | None) -> pl.DataFrame:
-    """Return upcoming fixtures per tournament over all competitors (`TOURNAMENTS_SCHEMA`), largest first.
+    """Return upcoming fixtures per tournament over all competitors, largest first.
 
     `limit` None returns all tournaments.
     """
-    return read_frame(conn, TOURNAMENTS_SQL, [read_latest_cycle(conn) or 0, limit], TOURNAMENTS_SCHEMA)
+    return read_frame(conn, TOURNAMENTS_SQL, [read_latest_cycle(conn) or 0, limit])
 
 
 def read_totals(conn: psycopg.Connection) -> dict[str, int]:
@@ -77,10 +64,9 @@ def read_totals(conn: psycopg.Connection) -> dict[str, int]:
 
 def read_rows_of_cycles(conn: psycopg.Connection, table: str, cycle_ids: Sequence[int]) -> pl.DataFrame:
     """Return all rows of `table` that belong to these cycles."""
-    schema = get_frame_schema(table)
-    columns = sql.SQL(", ").join(map(sql.Identifier, schema))
-    query = sql.SQL("select {} from {} where cycle_id = any(%s)")
-    return read_frame(conn, query.format(columns, quote_identifier(table)).as_string(conn), [list(cycle_ids)], schema)
+    columns = sql.SQL(", ").join(map(sql.Identifier, get_frame_schema(table)))
+    query = sql.SQL("select {} from {} where cycle_id = any(%s)").format(columns, quote_identifier(table))
+    return read_frame(conn, query, [list(cycle_ids)])
 
 
 def read_newest_rows(conn: psycopg.Connection, table: str, cycle_id: int) -> pl.DataFrame:

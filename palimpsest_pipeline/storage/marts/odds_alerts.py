@@ -20,10 +20,9 @@ from palimpsest_pipeline.domain.enums import FixtureProduct, OddsAlertStatus
 from palimpsest_pipeline.domain.errors import PalimpsestError
 from palimpsest_pipeline.domain.schemas import INSTANT
 
-from ..db.copy_frames import Schema, copy_rows, read_frame
+from ..db.copy_frames import copy_rows, read_frame
+from ..db.frame_types import Schema, require_table_columns
 from ..db.locks import AdvisoryLock
-from ..tables import metadata
-from .cycle_marts import get_frame_schema
 from .lifecycle import IS_IN_CORE_SQL
 
 ODDS_ALERT_TABLE: Final = "mart.odds_alert"
@@ -32,8 +31,6 @@ FIXTURE_LOCKS: Final = (AdvisoryLock.ODDS_ALERTS_FIRST, AdvisoryLock.ODDS_ALERTS
 
 No fixture is written by two sessions at once.
 """
-DUE_FIXTURES_SCHEMA: Final[Schema] = {"sr_id": pl.Int64, "kickoff_at": INSTANT}
-ACKNOWLEDGED_SCHEMA: Final[Schema] = {"alert_id": pl.Int64, "is_acknowledged": pl.Boolean}
 
 
 class NoSuchAlert(PalimpsestError, LookupError):
@@ -55,7 +52,7 @@ def read_due_fixtures(
     known_until: datetime,
     sr_ids: Sequence[int] | None = None,
 ) -> pl.DataFrame:
-    """Return the due fixtures, of all or the given ones (DUE_FIXTURES_SCHEMA), soonest first.
+    """Return the due fixtures, of all or the given ones, soonest first: sr_id, kickoff_at.
 
     A fixture is due when it is in `marked_sr_ids`, or when it kicked off by `known_until` and still has an open
     episode. A deleted fixture has no kickoff and comes last.
@@ -65,7 +62,7 @@ def read_due_fixtures(
         "known_until": known_until,
         "among": None if sr_ids is None else list(sr_ids),
     }
-    return read_frame(conn, DUE_FIXTURES_SQL, params, DUE_FIXTURES_SCHEMA).sort("kickoff_at", "sr_id", nulls_last=True)
+    return read_frame(conn, DUE_FIXTURES_SQL, params).sort("kickoff_at", "sr_id", nulls_last=True)
 
 
 def replace_alerts(conn: psycopg.Connection[Any], sr_ids: Sequence[int], alerts: pl.DataFrame) -> int:
@@ -74,7 +71,7 @@ def replace_alerts(conn: psycopg.Connection[Any], sr_ids: Sequence[int], alerts:
     `alerts` has the columns of ODDS_ALERT_TABLE without status. An open episode keeps its acknowledgement. Call it
     under the locks of the fixtures (FIXTURE_LOCKS). Raises ValueError when the columns of frame and table differ.
     """
-    acknowledged = read_frame(conn, ACKNOWLEDGED_SQL, {"ids": alerts["alert_id"].to_list()}, ACKNOWLEDGED_SCHEMA)
+    acknowledged = read_frame(conn, ACKNOWLEDGED_SQL, {"ids": alerts["alert_id"].to_list()})
     is_acknowledged = pl.col("is_acknowledged").fill_null(value=False)
     rows = (
         alerts.join(acknowledged, on="alert_id", how="left")
@@ -87,8 +84,7 @@ def replace_alerts(conn: psycopg.Connection[Any], sr_ids: Sequence[int], alerts:
         )
         .drop("is_acknowledged")
     )
-    if differing := sorted(set(rows.columns) ^ {column.name for column in metadata.tables[ODDS_ALERT_TABLE].columns}):
-        raise ValueError(f"{ODDS_ALERT_TABLE}: the frame's columns and the table's differ in {', '.join(differing)}")
+    require_table_columns(ODDS_ALERT_TABLE, rows)
     conn.execute("delete from mart.odds_alert where sr_id = any(%s)", [list(sr_ids)])
     return copy_rows(conn, ODDS_ALERT_TABLE, rows)
 
@@ -104,14 +100,12 @@ def read_alerts(conn: psycopg.Connection[Any], first: date | None = None) -> pl.
     With `first`, only fixtures that kick off on this UTC date or later.
     """
     query = "select * from mart.odds_alert" + ("" if first is None else " where kickoff_date >= %(first)s")
-    return read_frame(conn, query, {"first": first}, get_frame_schema(ODDS_ALERT_TABLE)).sort("alert_id")
+    return read_frame(conn, query, {"first": first}).sort("alert_id")
 
 
 def read_begun_fixtures(conn: psycopg.Connection[Any], first: date) -> pl.DataFrame:
     """Return the fixtures that kicked off on the UTC date `first` or later, up to now (sr_id)."""
-    return read_frame(
-        conn, BEGUN_FIXTURES_SQL, {"first": first, "known_until": read_known_until(conn)}, {"sr_id": pl.Int64}
-    )
+    return read_frame(conn, BEGUN_FIXTURES_SQL, {"first": first, "known_until": read_known_until(conn)})
 
 
 def read_open_after_kickoff(conn: psycopg.Connection[Any]) -> pl.DataFrame:
@@ -120,9 +114,7 @@ def read_open_after_kickoff(conn: psycopg.Connection[Any]) -> pl.DataFrame:
     The result should be empty. One query reads everything, so all data is of the same moment. The last full cycle
     decides, because a later cycle of a few fixtures does not derive the others.
     """
-    return read_frame(
-        conn, OPEN_AFTER_KICKOFF_SQL, {"product": FixtureProduct.ODDS_ALERTS.value}, get_frame_schema(ODDS_ALERT_TABLE)
-    ).sort("alert_id")
+    return read_frame(conn, OPEN_AFTER_KICKOFF_SQL, {"product": FixtureProduct.ODDS_ALERTS.value}).sort("alert_id")
 
 
 def count_alerts(conn: psycopg.Connection[Any]) -> tuple[int, dict[str, int]]:

@@ -8,25 +8,13 @@ import polars as pl
 import psycopg
 
 from palimpsest_pipeline.domain.errors import PalimpsestError
-from palimpsest_pipeline.domain.schemas import INSTANT
 
 from ..catalog.universe import CARRY_LIMIT
-from ..db.copy_frames import Schema, read_frame
+from ..db.copy_frames import read_frame
+from ..db.frame_types import Schema
 from .cycle_marts import read_rows
 
 CYCLE_SQL: Final = "select as_of, scope, trigger, home_platform from core.cycles where cycle_id = %s"
-PLATFORMS_SCHEMA: Final[Schema] = {
-    "platform": pl.String,
-    "name": pl.String,
-    "status": pl.String,
-    "message": pl.String,
-    "looked_at": INSTANT,
-}
-"""One row per platform, the most trusted platform first.
-
-`status` and `message` are the result of the platform's part of the cycle, null when it got no requests. `looked_at` is
-the instant of the last complete discovery of the whole platform; null when none is recent enough.
-"""
 PLATFORMS_SQL: Final = """
     with this as (select as_of from core.cycles where cycle_id = %(cycle_id)s)
     select b.platform, b.name, r.status, r.message,
@@ -42,25 +30,12 @@ PLATFORMS_SQL: Final = """
     left join ops.scrape_runs r on r.platform = b.platform and r.cycle_id = %(cycle_id)s
     order by b.trust_rank, b.platform
 """
-LISTINGS_SCHEMA: Final[Schema] = {
-    "sr_id": pl.Int64,
-    "platform": pl.String,
-    "kickoff_at": INSTANT,
-    "n_markets_priced": pl.Int32,
-}
 LISTINGS_SQL: Final = """
     select e.fixture_sr_id as sr_id, e.platform, e.kickoff_at, e.n_markets_priced
     from mart.coverage_fixture f
     join core.event_listings e on e.fixture_sr_id = f.sr_id and e.is_primary and e.platform = any(f.platforms)
     where f.cycle_id = %s
 """
-LEADS_SCHEMA: Final[Schema] = {
-    "sr_id": pl.Int64,
-    "platform": pl.String,
-    "first_listed_at": INSTANT,
-    "listed_censored": pl.Boolean,
-    "lead_days_listed": pl.Float64,
-}
 LEADS_SQL: Final = """
     select l.sr_id, l.platform, l.first_listed_at, l.listed_censored, l.lead_days_listed
     from mart.coverage_fixture f
@@ -68,23 +43,11 @@ LEADS_SQL: Final = """
     where f.cycle_id = %s and f.fixture_class = 'competitor_only'
 """
 
-GAPS_SCHEMA: Final[Schema] = {
-    "sr_id": pl.Int64,
-    "platform": pl.String,
-    "n_home_missing": pl.Int32,
-    "n_platform_missing": pl.Int32,
-    "n_unknown": pl.Int32,
-}
-"""Numbers of gaps per fixture and competitor.
-
-A gap is a market that only one of home and competitor offers. `n_unknown` counts markets that were not compared,
-because the two platforms were not observed together, or because the cycle had another home platform.
-"""
 GAPS_SQL: Final = """
     select sr_id, case when platform = %(home)s then home_platform else platform end as platform,
-        count(*) filter (where gap_type = 'home_missing' and home_platform = %(home)s) as n_home_missing,
-        count(*) filter (where gap_type = 'platform_missing' and home_platform = %(home)s) as n_platform_missing,
-        count(*) filter (where gap_type = 'unknown' or home_platform <> %(home)s) as n_unknown
+        count(*) filter (where gap_type = 'home_missing' and home_platform = %(home)s)::int as n_home_missing,
+        count(*) filter (where gap_type = 'platform_missing' and home_platform = %(home)s)::int as n_platform_missing,
+        count(*) filter (where gap_type = 'unknown' or home_platform <> %(home)s)::int as n_unknown
     from palimpsest.compared_gaps
     where home_platform <> %(home)s or gap_type in ('home_missing', 'platform_missing', 'unknown')
     group by 1, 2
@@ -119,10 +82,14 @@ class Coverage:
     """The coverage as of one cycle.
 
     - `rates`, `tournaments`, `fixtures`: its rows of mart.match_rate_platform, coverage_tournament, coverage_fixture.
-    - `platforms`: PLATFORMS_SCHEMA.
-    - `listings` (LISTINGS_SCHEMA): the primary listing of each platform and fixture, with its current claims.
-    - `leads` (LEADS_SCHEMA): for the fixtures that only competitors list.
-    - `gaps` (GAPS_SCHEMA): current markets, one row for each fixture and competitor with a gap.
+    - `platforms`: one row per platform, the most trusted first. `status` and `message` are the result of the platform's
+      part of the cycle, null when it got no requests. `looked_at` is the instant of the last complete discovery of the
+      whole platform; null when none is recent enough.
+    - `listings`: the primary listing of each platform and fixture, with its current claims.
+    - `leads`: when a platform first listed each fixture that only competitors list.
+    - `gaps`: one row for each fixture and competitor with a gap, which is a current market that only one of home and
+      competitor offers. `n_unknown` counts markets that were not compared, because the two platforms were not observed
+      together, or because the cycle had another home platform.
     - `countries`: COUNTRIES_SCHEMA.
     """
 
@@ -156,12 +123,12 @@ def read_coverage(conn: psycopg.Connection[Any], cycle_id: int | None) -> Covera
         scope,
         trigger,
         home_platform,
-        platforms=read_frame(conn, PLATFORMS_SQL, {"cycle_id": cycle_id, "carry_limit": CARRY_LIMIT}, PLATFORMS_SCHEMA),
+        platforms=read_frame(conn, PLATFORMS_SQL, {"cycle_id": cycle_id, "carry_limit": CARRY_LIMIT}),
         rates=read_rows(conn, "mart.match_rate_platform", cycle_id),
         tournaments=read_rows(conn, "mart.coverage_tournament", cycle_id),
         fixtures=read_rows(conn, "mart.coverage_fixture", cycle_id),
-        listings=read_frame(conn, LISTINGS_SQL, [cycle_id], LISTINGS_SCHEMA),
-        leads=read_frame(conn, LEADS_SQL, [cycle_id], LEADS_SCHEMA),
-        gaps=read_frame(conn, GAPS_SQL, {"home": home_platform}, GAPS_SCHEMA),
-        countries=read_frame(conn, COUNTRIES_SQL, [cycle_id], COUNTRIES_SCHEMA),
+        listings=read_frame(conn, LISTINGS_SQL, [cycle_id]),
+        leads=read_frame(conn, LEADS_SQL, [cycle_id]),
+        gaps=read_frame(conn, GAPS_SQL, {"home": home_platform}),
+        countries=read_frame(conn, COUNTRIES_SQL, [cycle_id]),
     )

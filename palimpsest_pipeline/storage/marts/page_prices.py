@@ -11,24 +11,8 @@ from typing import Any, Final
 import polars as pl
 import psycopg
 
-from palimpsest_pipeline.domain.schemas import INSTANT
+from ..db.copy_frames import read_frame
 
-from ..db.copy_frames import Schema, read_frame
-
-STRETCHES_SCHEMA: Final[Schema] = {
-    "sr_id": pl.Int64,
-    "market_key": pl.String,
-    "specifier": pl.String,
-    "platform": pl.String,
-    "outcome_key": pl.String,
-    "begins_at": INSTANT,
-    "ends_at": INSTANT,
-    "odds_milli": pl.Int32,
-}
-"""One row per outcome and period in which bets on it were accepted at one price.
-
-`ends_at` is null when the period had not ended at the last look.
-"""
 # Every platform is named, so that all first columns of the keys are given: a fixture has some hundred other markets.
 STRETCHES_SQL: Final = """
     select m.sr_id, m.market_key, m.specifier, m.platform, o.key as outcome_key, m.observed_from as begins_at,
@@ -52,20 +36,6 @@ STRETCHES_SQL: Final = """
         order by m.sr_id, m.specifier, m.platform, o.key, m.observed_from desc
     )
 """
-STATES_SCHEMA: Final[Schema] = {
-    "sr_id": pl.Int64,
-    "market_key": pl.String,
-    "specifier": pl.String,
-    "platform": pl.String,
-    "begins_at": INSTANT,
-    "ends_at": INSTANT,
-    "state": pl.String,
-    "last_confirmed_at": INSTANT,
-}
-"""One row per market and period of one state (AvailabilityState). Periods of a market are contiguous.
-
-`ends_at` is null when the state had not ended at the last look, `last_confirmed_at`.
-"""
 STATES_SQL: Final = """
     select a.sr_id, a.market_key, a.specifier, a.platform, a.valid_from as begins_at, a.valid_to as ends_at,
         a.state, a.last_confirmed_at
@@ -73,24 +43,6 @@ STATES_SQL: Final = """
     where a.sr_id = any(%(sr_ids)s) and a.market_key = %(market)s
         and a.platform = any(array(select platform from ops.platforms))
         and (a.valid_to is null or a.valid_to > %(since)s)
-"""
-CURRENT_PRICES_SCHEMA: Final[Schema] = {
-    "sr_id": pl.Int64,
-    "market_key": pl.String,
-    "specifier": pl.String,
-    "platform": pl.String,
-    "outcome_key": pl.String,
-    "odds_milli": pl.Int32,
-    "changed_at": INSTANT,
-    "state": pl.String,
-    "state_since": INSTANT,
-    "last_confirmed_at": INSTANT,
-}
-"""One row per outcome of a market in its current state.
-
-`odds_milli` is decimal odds x 1000, null when no bets are accepted. `state` is the market's AvailabilityState.
-`changed_at` is the start of the present prices, `state_since` the start of the present state, and `last_confirmed_at`
-the last look.
 """
 # Each pair of a listing and a line is looked up by the primary key of core.current_markets. `materialized` and
 # `offset 0` fix this order. Without them Postgres may read all markets of all listings.
@@ -127,12 +79,6 @@ CURRENT_PRICES_SQL: Final = """
     ) c
     join core.market_outcomes o on o.market_id = c.market_id
 """
-MARKET_NAMES_SCHEMA: Final[Schema] = {
-    "market_key": pl.String,
-    "market_name": pl.String,
-    "outcome_key": pl.String,
-    "outcome_name": pl.String,
-}
 MARKET_NAMES_SQL: Final = """
     select k.market_key, k.name as market_name, o.outcome_key, o.name as outcome_name
     from core.markets k
@@ -143,32 +89,36 @@ MARKET_NAMES_SQL: Final = """
 
 
 def read_stretches(conn: psycopg.Connection[Any], market: str, sr_ids: Sequence[int], since: datetime) -> pl.DataFrame:
-    """Return the periods of one price of a market of these fixtures (STRETCHES_SCHEMA).
+    """Return the periods in which bets on an outcome of a market were accepted at one price, for these fixtures.
 
-    The result has all periods that end after `since`, and the last earlier period of each outcome.
+    The result has all periods that end after `since`, and the last earlier period of each outcome. `ends_at` is null
+    when the period had not ended at the last look.
     """
-    return read_frame(conn, STRETCHES_SQL, {"sr_ids": list(sr_ids), "market": market, "since": since}, STRETCHES_SCHEMA)
+    return read_frame(conn, STRETCHES_SQL, {"sr_ids": list(sr_ids), "market": market, "since": since})
 
 
 def read_states(conn: psycopg.Connection[Any], market: str, sr_ids: Sequence[int], since: datetime) -> pl.DataFrame:
-    """Return the periods of one state of a market of these fixtures (STATES_SCHEMA).
+    """Return the periods of one state (AvailabilityState) of a market of these fixtures.
 
-    The result has all periods that end after `since`.
+    The result has all periods that end after `since`. The periods of a market are contiguous. `ends_at` is null when
+    the state had not ended at the last look, `last_confirmed_at`.
     """
-    return read_frame(conn, STATES_SQL, {"sr_ids": list(sr_ids), "market": market, "since": since}, STATES_SCHEMA)
+    return read_frame(conn, STATES_SQL, {"sr_ids": list(sr_ids), "market": market, "since": since})
 
 
 def read_current_prices(conn: psycopg.Connection[Any], market: str, sr_ids: Sequence[int]) -> pl.DataFrame:
-    """Return the current prices of a market of these fixtures (CURRENT_PRICES_SCHEMA).
+    """Return the current prices of a market of these fixtures, one row per outcome.
 
-    The prices come from the last answer of each platform's primary listing.
+    The prices come from the last answer of each platform's primary listing. `odds_milli` is decimal odds x 1000, null
+    when no bets are accepted. `state` is the market's AvailabilityState. `changed_at` is the start of the present
+    prices, `state_since` the start of the present state, and `last_confirmed_at` the last look.
     """
-    return read_frame(conn, CURRENT_PRICES_SQL, {"sr_ids": list(sr_ids), "market": market}, CURRENT_PRICES_SCHEMA)
+    return read_frame(conn, CURRENT_PRICES_SQL, {"sr_ids": list(sr_ids), "market": market})
 
 
 def read_market_names(conn: psycopg.Connection[Any], markets: Sequence[str]) -> pl.DataFrame:
-    """Return the names of markets and of their outcomes (MARKET_NAMES_SCHEMA).
+    """Return the names of markets and of their outcomes: market_key, market_name, outcome_key, outcome_name.
 
     Markets have the order of `markets`, outcomes that of the vocabulary.
     """
-    return read_frame(conn, MARKET_NAMES_SQL, [list(markets), list(markets)], MARKET_NAMES_SCHEMA)
+    return read_frame(conn, MARKET_NAMES_SQL, [list(markets), list(markets)])

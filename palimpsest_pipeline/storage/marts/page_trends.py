@@ -9,7 +9,8 @@ import psycopg
 
 from palimpsest_pipeline.domain.schemas import INSTANT
 
-from ..db.copy_frames import Schema, read_frame
+from ..db.copy_frames import read_frame
+from ..db.frame_types import Schema
 from ..ledger.cycle_reader import read_skew_quantiles_ms
 
 MAX_SKEW_CYCLES: Final = 60
@@ -17,20 +18,6 @@ MAX_SKEW_CYCLES: Final = 60
 
 The skew of a cycle reads some 10,000 ledger rows. If there are more cycles, only every n-th cycle is used.
 """
-RATES_SCHEMA: Final[Schema] = {
-    "cycle_id": pl.Int64,
-    "as_of": INSTANT,
-    "platform": pl.String,
-    "n_matched_fixtures": pl.Int32,
-    "n_home_only": pl.Int32,
-    "n_competitor_only": pl.Int32,
-    "n_undetermined": pl.Int32,
-    "n_union": pl.Int32,
-    "overall_match_rate": pl.Float64,
-    "fixture_match_rate": pl.Float64,
-    "home_covered_rate": pl.Float64,
-    "evidence": pl.String,
-}
 RATES_SQL: Final = """
     select cycle_id, as_of, platform, n_matched_fixtures, n_home_only, n_competitor_only, n_undetermined, n_union,
         overall_match_rate, fixture_match_rate, home_covered_rate, evidence
@@ -43,13 +30,6 @@ CYCLES_SQL: Final = (
     "order by as_of, cycle_id"
 )
 SKEWS_SCHEMA: Final[Schema] = {"as_of": INSTANT, "p50_ms": pl.Float64, "p95_ms": pl.Float64}
-MARGINS_SCHEMA: Final[Schema] = {
-    "kickoff_date": pl.Date,
-    "platform": pl.String,
-    "market_key": pl.String,
-    "ttk_bucket": pl.String,
-    "margin": pl.Float64,
-}
 MARGINS_SQL: Final = """
     select kickoff_date, platform, market_key, ttk_bucket,
         sum(margin_tw_mean * n_observed_minutes) / sum(n_observed_minutes) as margin
@@ -59,17 +39,6 @@ MARGINS_SQL: Final = """
     group by kickoff_date, platform, market_key, ttk_bucket
     order by kickoff_date, platform, market_key, ttk_bucket
 """
-GAPS_SCHEMA: Final[Schema] = {
-    "kickoff_date": pl.Date,
-    "platform": pl.String,
-    "hours_before": pl.Int16,
-    "n_fixtures": pl.Int64,
-    "n_home_missing": pl.Int64,
-    "n_platform_missing": pl.Int64,
-    "n_home_suspended": pl.Int64,
-    "n_platform_suspended": pl.Int64,
-    "n_unknown": pl.Int64,
-}
 GAPS_SQL: Final = """
     select kickoff_date, platform, hours_before, count(*) as n_fixtures, sum(n_home_missing) as n_home_missing,
         sum(n_platform_missing) as n_platform_missing, sum(n_home_suspended) as n_home_suspended,
@@ -85,9 +54,9 @@ GAPS_SQL: Final = """
 class Trends:
     """Figures over time, oldest first.
 
-    - `rates` (RATES_SCHEMA): match rates of upcoming fixtures by cycle.
+    - `rates`: match rates of upcoming fixtures by cycle.
     - `skews` (SKEWS_SCHEMA): by full cycle; `skew_every` n means that only every n-th cycle has a skew.
-    - `margins` (MARGINS_SCHEMA), `gaps` (GAPS_SCHEMA): by kickoff date.
+    - `margins`, `gaps`: by kickoff date.
     """
 
     since: datetime
@@ -105,7 +74,7 @@ def read_trends(conn: psycopg.Connection[Any], home: str, since: datetime, until
     `home` are left out.
     """
     span = {"since": since, "until": until, "home": home}
-    cycles = read_frame(conn, CYCLES_SQL, span, {"cycle_id": pl.Int64, "as_of": INSTANT})
+    cycles = read_frame(conn, CYCLES_SQL, span)
     step = max(1, -(-cycles.height // MAX_SKEW_CYCLES))
     # the reversal makes sure that the newest cycle is included
     skew_cycles = cycles.reverse().gather_every(step).reverse()
@@ -117,9 +86,9 @@ def read_trends(conn: psycopg.Connection[Any], home: str, since: datetime, until
     )
     return Trends(
         since,
-        rates=read_frame(conn, RATES_SQL, span, RATES_SCHEMA),
+        rates=read_frame(conn, RATES_SQL, span),
         skews=skews.select(SKEWS_SCHEMA.keys()),
         skew_every=step,
-        margins=read_frame(conn, MARGINS_SQL, span, MARGINS_SCHEMA),
-        gaps=read_frame(conn, GAPS_SQL, span, GAPS_SCHEMA),
+        margins=read_frame(conn, MARGINS_SQL, span),
+        gaps=read_frame(conn, GAPS_SQL, span),
     )

@@ -8,9 +8,7 @@ import polars as pl
 import psycopg
 
 from palimpsest_pipeline.domain.enums import Scope
-from palimpsest_pipeline.domain.schemas import INSTANT
 
-from ..catalog.listings import FrameSchema
 from ..db.copy_frames import read_frame
 from ..ledger.cycle_reader import UNENDED_CYCLES_SQL
 from ..odds.book_sizes import add_largest_books
@@ -19,7 +17,7 @@ TRAILING_CYCLES: Final = 20
 """Number of earlier cycles over which a median is computed, per platform and stage."""
 
 DISCOVERED_SQL: Final = """
-    select c.platform, count(*) filter (where c.kind = 'match') as n_matches, count(*) as n_listings
+    select c.platform, count(*) filter (where c.kind = 'match')::int as n_matches, count(*)::int as n_listings
     from core.listing_observations o join core.listing_claims c using (listing_id, claim_hash)
     where o.cycle_id = %s and o.seen_in = 'listing'
     group by c.platform
@@ -69,31 +67,15 @@ INCOMPLETE_DISCOVERY_SQL: Final = """
     select platform, external_id, completeness, missing from core.discovery_manifest
     where cycle_id = %s and completeness <> 'complete' order by platform, external_id
 """
-INCOMPLETE_DISCOVERY_SCHEMA: Final = {
-    "platform": pl.String,
-    "external_id": pl.String,
-    "completeness": pl.String,
-    "missing": pl.String,
-}
 KICKOFF_CLAIMS_SQL: Final = """
-    select o.listing_id, k.platform, i.external_id, k.sr_id as fixture_sr_id, k.kickoff_at, false as is_deleted,
-        c.as_of, c.home_platform
+    select o.listing_id::bigint as listing_id, k.platform, i.external_id, k.sr_id as fixture_sr_id, k.kickoff_at,
+        false as is_deleted, c.as_of, c.home_platform
     from core.cycles c
     join core.listing_observations o using (cycle_id)
     join core.listing_claims k using (listing_id, claim_hash)
     join ops.listing_ids i using (listing_id)
     where c.cycle_id = %s and k.sr_id is not null and k.kickoff_at is not null and k.kind = 'match'
 """
-KICKOFF_CLAIMS_SCHEMA: Final[FrameSchema] = {
-    "listing_id": pl.Int64,
-    "platform": pl.String,
-    "external_id": pl.String,
-    "fixture_sr_id": pl.Int64,
-    "kickoff_at": INSTANT,
-    "is_deleted": pl.Boolean,
-    "as_of": INSTANT,
-    "home_platform": pl.String,
-}
 MATCH_RATES_SQL: Final = f"""
     select r.cycle_id, r.platform, r.completeness,
         case when r.platform = 'all' then r.overall_match_rate else r.fixture_match_rate end as match_rate
@@ -105,12 +87,6 @@ MATCH_RATES_SQL: Final = f"""
         order by c.cycle_id desc limit %s
     )
 """
-MATCH_RATES_SCHEMA: Final = {
-    "cycle_id": pl.Int64,
-    "platform": pl.String,
-    "completeness": pl.String,
-    "match_rate": pl.Float64,
-}
 
 
 def count_discovered_listings(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
@@ -118,15 +94,12 @@ def count_discovered_listings(conn: psycopg.Connection, cycle_id: int) -> pl.Dat
 
     `n_matches` counts matches, `n_listings` counts listings of any kind.
     """
-    return read_frame(
-        conn, DISCOVERED_SQL, [cycle_id], {"platform": pl.String, "n_matches": pl.Int32, "n_listings": pl.Int32}
-    )
+    return read_frame(conn, DISCOVERED_SQL, [cycle_id])
 
 
 def read_captures(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
     """Return one row per capture of the cycle: `platform`, `keyframe`, `n_changed`, `n_markets_mapped`."""
-    schema = {"platform": pl.String, "keyframe": pl.Boolean, "n_changed": pl.Int32, "n_markets_mapped": pl.Int32}
-    return read_frame(conn, CAPTURES_SQL, [cycle_id], schema)
+    return read_frame(conn, CAPTURES_SQL, [cycle_id])
 
 
 def read_fetched_medians(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
@@ -140,7 +113,6 @@ def read_fetched_medians(conn: psycopg.Connection, cycle_id: int) -> pl.DataFram
         conn,
         MEDIANS_SQL,
         [cycle_id, TRAILING_CYCLES],
-        {"platform": pl.String, "stage": pl.String, "fetched_median": pl.Float64},
     )
 
 
@@ -175,20 +147,20 @@ def filter_ended_cycles(
 
 
 def read_incomplete_discovery(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
-    """Return the incomplete rows of core.discovery_manifest in the cycle (`INCOMPLETE_DISCOVERY_SCHEMA`).
+    """Return the incomplete rows of core.discovery_manifest in the cycle.
 
     The `external_id` '*' stands for the whole platform.
     """
-    return read_frame(conn, INCOMPLETE_DISCOVERY_SQL, [cycle_id], INCOMPLETE_DISCOVERY_SCHEMA)
+    return read_frame(conn, INCOMPLETE_DISCOVERY_SQL, [cycle_id])
 
 
 def read_kickoff_claims(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
     """Return the kickoffs of listings in the cycle that stated a SportRadar id themselves.
 
-    The rows (`KICKOFF_CLAIMS_SCHEMA`) are the claims of that time; later matching does not change them. `n_markets` is
+    The rows are the claims of that time; later matching does not change them. `n_markets` is
     the largest book of the listing as of the cycle.
     """
-    claims = read_frame(conn, KICKOFF_CLAIMS_SQL, [cycle_id], KICKOFF_CLAIMS_SCHEMA)
+    claims = read_frame(conn, KICKOFF_CLAIMS_SQL, [cycle_id])
     rivals = claims.filter(pl.struct("platform", "fixture_sr_id").is_duplicated())["listing_id"].to_list()
     as_of = claims["as_of"].first()
     assert as_of is None or isinstance(as_of, datetime)
@@ -198,9 +170,9 @@ def read_kickoff_claims(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame
 def read_match_rates(conn: psycopg.Connection, cycle_id: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the match rates of upcoming fixtures in the cycle, and in earlier full cycles.
 
-    The second frame has up to TRAILING_CYCLES earlier full cycles. Both have MATCH_RATES_SCHEMA, with one row per cycle
-    and platform and one for all platforms. `match_rate` is null when there was nothing to match.
+    The second frame has up to TRAILING_CYCLES earlier full cycles. Both have one row per cycle and platform and one for
+    all platforms. `match_rate` is null when there was nothing to match.
     """
-    rates = read_frame(conn, MATCH_RATES_SQL, [cycle_id, TRAILING_CYCLES + 1], MATCH_RATES_SCHEMA)
+    rates = read_frame(conn, MATCH_RATES_SQL, [cycle_id, TRAILING_CYCLES + 1])
     is_this_cycle = pl.col("cycle_id") == cycle_id
     return rates.filter(is_this_cycle), rates.filter(~is_this_cycle)

@@ -15,20 +15,16 @@ import polars as pl
 import psycopg
 
 from palimpsest_pipeline.domain.instants import get_day_start
-from palimpsest_pipeline.domain.schemas import INSTANT
 
-from ..db.copy_frames import Schema, read_frame
-
-LARGEST_BOOKS_SCHEMA: Final[Schema] = {"listing_id": pl.Int64, "n_markets": pl.Int32}
-BOOK_SIZES_SCHEMA: Final[Schema] = {"listing_id": pl.Int64, "observed_at": INSTANT, "n_markets": pl.Int32}
+from ..db.copy_frames import read_frame
 
 CYCLE_BOOK_SIZES_SQL: Final = """
-select c.listing_id, c.observed_at, c.n_markets_priced as n_markets
+select c.listing_id::bigint as listing_id, c.observed_at, c.n_markets_priced as n_markets
 from core.captures c join ops.listing_ids i using (listing_id)
 where c.cycle_id = %s and i.platform = %s
 """
 LARGEST_BOOKS_SQL: Final = """
-select listing_id, max(n_markets_priced) as n_markets
+select listing_id::bigint as listing_id, max(n_markets_priced) as n_markets
 from (
     select listing_id, n_markets_priced from core.captures
     where listing_id = any(%(listings)s::int[])
@@ -66,11 +62,8 @@ on conflict (listing_id, observed_at) do update set cycle_id = excluded.cycle_id
 
 
 def read_book_sizes_of_cycle(conn: psycopg.Connection[Any], cycle_id: int, platform: str) -> pl.DataFrame:
-    """Return the number of priced markets of each stored answer of a platform in a cycle.
-
-    The result has the columns BOOK_SIZES_SCHEMA.
-    """
-    return read_frame(conn, CYCLE_BOOK_SIZES_SQL, [cycle_id, platform], BOOK_SIZES_SCHEMA)
+    """Return listing_id, observed_at and n_markets of each stored answer of a platform in a cycle."""
+    return read_frame(conn, CYCLE_BOOK_SIZES_SQL, [cycle_id, platform])
 
 
 def add_largest_books(
@@ -88,11 +81,7 @@ def add_largest_books(
     answers. It is null for listings without such an answer.
     """
     params = {"listings": list(wanted_ids), "until": until, "cycle_id": cycle_id}
-    largest = (
-        read_frame(conn, LARGEST_BOOKS_SQL, params, LARGEST_BOOKS_SCHEMA)
-        if wanted_ids
-        else pl.DataFrame(schema=LARGEST_BOOKS_SCHEMA)
-    )
+    largest = read_frame(conn, LARGEST_BOOKS_SQL, params)
     return listings.join(largest, on="listing_id", how="left", maintain_order="left")
 
 

@@ -16,7 +16,7 @@ from palimpsest_pipeline.domain.enums import MarketState
 from palimpsest_pipeline.domain.schemas import INSTANT
 
 from ..db.copy_frames import build_array_text
-from ..marts.cycle_marts import get_frame_schema
+from ..db.frame_types import get_frame_schema
 
 ANSWER_KEY: Final = ("listing_id", "observed_at")
 LINE_KEY: Final = ("listing_id", "line_id")

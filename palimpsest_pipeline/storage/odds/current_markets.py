@@ -17,7 +17,6 @@ import polars as pl
 import psycopg
 
 from palimpsest_pipeline.domain.enums import MarketState
-from palimpsest_pipeline.domain.schemas import INSTANT
 
 from ..db.copy_frames import copy_rows, copy_to_temp_table, read_frame
 from .change_rows import BOOK_SCHEMA, LINE_KEY, withdraw_markets
@@ -60,7 +59,8 @@ group by listing_id, state, off_mask
 """
 
 CURRENT_MARKETS_SQL: Final = """
-select listing_id, line_id, state, off_mask, odds_milli, changed_at, state_since from core.current_markets
+select listing_id, line_id, state, off_mask, odds_milli::text as odds_milli, changed_at, state_since
+from core.current_markets
 where listing_id = any(%(listings)s::int[])
 """
 
@@ -241,8 +241,7 @@ def read_current_books(
 
 def _read_stored_books(conn: psycopg.Connection[Any], listing_ids: Sequence[int]) -> pl.DataFrame:
     """Return the markets in core.current_markets that are not withdrawn (BOOK_SCHEMA)."""
-    schema = {"listing_id": pl.Int32, "state": pl.String, "off_mask": pl.Int64, "markets": pl.String}
-    return split_market_texts(read_frame(conn, BOOKS_SQL, {"listings": listing_ids}, schema)).select(list(BOOK_SCHEMA))
+    return split_market_texts(read_frame(conn, BOOKS_SQL, {"listings": listing_ids})).select(list(BOOK_SCHEMA))
 
 
 def split_market_texts(rows: pl.DataFrame) -> pl.DataFrame:
@@ -293,9 +292,7 @@ def apply_late_answers(conn: psycopg.Connection[Any], answers: pl.DataFrame, boo
     starts at the inserted answer. After a replacement the start may be even earlier and is read from the history.
     """
     params = {"listings": answers.get_column("listing_id").to_list()}
-    current_rows = read_frame(
-        conn, CURRENT_MARKETS_SQL, params, {**BOOK_SCHEMA, "changed_at": INSTANT, "state_since": INSTANT}
-    )
+    current_rows = read_frame(conn, CURRENT_MARKETS_SQL, params)
     compared = current_rows.join(books, on=LINE_KEY, how="full", coalesce=True, suffix="_said").join(
         answers, on="listing_id"
     )
@@ -407,7 +404,7 @@ def count_violations(
     of its days was restored.
     """
     params = {"listings": None if listing_ids is None else sorted(set(listing_ids)), "known_since": known_since}
-    return int(read_frame(conn, VIOLATIONS_SQL, params, {"violations": pl.Int64}).item())
+    return int(read_frame(conn, VIOLATIONS_SQL, params).item())
 
 
 def check_cycles(conn: psycopg.Connection[Any], cycle_ids: Sequence[int]) -> CurrentMarketsCheck:
@@ -417,5 +414,4 @@ def check_cycles(conn: psycopg.Connection[Any], cycle_ids: Sequence[int]) -> Cur
     first answer of a listing's day it covers all markets of the listing, so each market is compared at least once a
     day.
     """
-    schema = {"n_listings": pl.Int64, "n_markets": pl.Int64, "violations": pl.Int64}
-    return CurrentMarketsCheck(*read_frame(conn, CHECK_CYCLES_SQL, {"cycles": list(cycle_ids)}, schema).row(0))
+    return CurrentMarketsCheck(*read_frame(conn, CHECK_CYCLES_SQL, {"cycles": list(cycle_ids)}).row(0))

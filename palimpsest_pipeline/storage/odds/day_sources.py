@@ -15,7 +15,8 @@ from palimpsest_pipeline.domain.instants import get_day_start
 from palimpsest_pipeline.domain.schemas import INSTANT
 
 from ..archive import Archive
-from ..db.copy_frames import Schema, read_frame
+from ..db.copy_frames import read_frame
+from ..db.frame_types import Schema
 from . import partitions
 from .change_rows import CAPTURE_SCHEMA, CHANGE_SCHEMA
 
@@ -90,19 +91,17 @@ class PostgresDays:
         return days_with_rows
 
     def read_changes(self, days: Sequence[date], ids: IdFilter, lines: IdFilter = None) -> pl.DataFrame:
-        return read_frame(self._conn, CHANGES_SQL, {**_build_span(days, ids), "lines": lines}, CHANGE_SCHEMA)
+        return read_frame(self._conn, CHANGES_SQL, {**_build_span(days, ids), "lines": lines})
 
     def read_captures(self, days: Sequence[date], ids: IdFilter) -> pl.DataFrame:
-        return read_frame(self._conn, CAPTURES_SQL, _build_span(days, ids), CAPTURE_SCHEMA)
+        return read_frame(self._conn, CAPTURES_SQL, _build_span(days, ids))
 
     def read_last_answers(self, from_at: datetime, until: datetime, ids: IdFilter) -> pl.DataFrame:
         """Return each listing's last answer between two instants of one UTC day, both included.
 
         The result has ANSWERS_SCHEMA.
         """
-        return read_frame(
-            self._conn, LAST_ANSWERS_SQL, {"from_at": from_at, "until": until, "listings": ids}, ANSWERS_SCHEMA
-        )
+        return read_frame(self._conn, LAST_ANSWERS_SQL, {"from_at": from_at, "until": until, "listings": ids})
 
     def read_books(self, day: date, answers: pl.DataFrame) -> pl.DataFrame:
         """Return the valid row of every market at the given answers of a day (BOOKS_SCHEMA).
@@ -117,7 +116,7 @@ class PostgresDays:
             "from_at": get_day_start(day),
             "until": answers["answered_at"].max(),
         }
-        return read_frame(self._conn, BOOKS_SQL, params, BOOKS_SCHEMA)
+        return read_frame(self._conn, BOOKS_SQL, params)
 
 
 class ArchivedDays:

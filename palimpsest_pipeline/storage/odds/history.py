@@ -48,14 +48,6 @@ CAPTURE_INPUT_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "n_prices": pl.Int32,
     "n_prices_merged": pl.Int32,
 }
-NEWEST_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {"listing_id": pl.Int32, "newest_at": INSTANT}
-NEIGHBOURS_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
-    "listing_id": pl.Int32,
-    "observed_at": INSTANT,
-    "stored": pl.Boolean,
-    "previous_at": INSTANT,
-    "next_at": INSTANT,
-}
 ANSWERABLE_STATES: Final = [state.value for state in MarketState if state is not MarketState.WITHDRAWN]
 
 ANSWERS_OF_CYCLE_SQL: Final = """
@@ -95,7 +87,7 @@ left join lateral (
 """
 
 BOOKS_SQL: Final = """
-select asked.listing_id, m.line_id, m.state, m.off_mask, m.odds_milli
+select asked.listing_id, m.line_id, m.state, m.off_mask, m.odds_milli::text as odds_milli
 from unnest(%(listings)s::int[], %(instants)s::timestamptz[]) as asked (listing_id, observed_at)
 cross join lateral (
     select distinct on (line_id) line_id, state, off_mask, odds_milli
@@ -108,7 +100,7 @@ where m.state <> 'withdrawn'
 """
 
 ROWS_SQL: Final = """
-select m.listing_id, m.observed_at, m.line_id, m.state, m.off_mask, m.odds_milli, m.keyframe
+select m.listing_id, m.observed_at, m.line_id, m.state, m.off_mask, m.odds_milli::text as odds_milli, m.keyframe
 from unnest(%(listings)s::int[], %(instants)s::timestamptz[]) as asked (listing_id, observed_at)
 cross join lateral (
     select * from core.market_changes where listing_id = asked.listing_id and observed_at = asked.observed_at
@@ -205,7 +197,6 @@ def read_answers_of_cycle(conn: psycopg.Connection[Any], cycle_id: int, platform
         conn,
         ANSWERS_OF_CYCLE_SQL,
         {"cycle_id": cycle_id, "platform": platform},
-        {"listing_id": pl.Int32, "observed_at": INSTANT},
     )
 
 
@@ -286,7 +277,7 @@ def _ingest_round(conn: psycopg.Connection[Any], captures: pl.DataFrame, books: 
 
     `captures` lacks keyframe and n_changed, which are computed here. `books` are the books of the answers.
     """
-    newest = read_frame(conn, NEWEST_SQL, {"listings": captures.get_column("listing_id").to_list()}, NEWEST_SCHEMA)
+    newest = read_frame(conn, NEWEST_SQL, {"listings": captures.get_column("listing_id").to_list()})
     answers = captures.select(ANSWER_KEY).join(newest, on="listing_id", how="left")
     is_newest = (pl.col("observed_at") > pl.col("newest_at")).fill_null(True)
     before = current_markets.read_current_books(
@@ -356,13 +347,13 @@ def insert_late(
 
 
 def read_neighbours(conn: psycopg.Connection[Any], answers: pl.DataFrame) -> pl.DataFrame:
-    """Add the previous and the next stored answer to each answer (NEIGHBOURS_SCHEMA, keyframe, followed).
+    """Add to each answer (ANSWER_KEY) whether it is stored, and the previous and the next stored answer.
 
-    `previous_at` and `next_at` are the instants of these stored answers, on any day. `keyframe` is true when the day
+    `previous_at` and `next_at` are the instants of the two stored answers, on any day. `keyframe` is true when the day
     has no earlier answer, `followed` when the day has a later answer.
     """
     day = pl.col("observed_at").dt.date()
-    return read_frame(conn, NEIGHBOURS_SQL, build_answer_params(answers), NEIGHBOURS_SCHEMA).with_columns(
+    return read_frame(conn, NEIGHBOURS_SQL, build_answer_params(answers)).with_columns(
         keyframe=(pl.col("previous_at").dt.date() < day).fill_null(True),
         followed=(pl.col("next_at").dt.date() == day).fill_null(False),
     )
@@ -372,7 +363,7 @@ def read_books_at(conn: psycopg.Connection[Any], answers: pl.DataFrame) -> pl.Da
     """Return the books (BOOK_SCHEMA) of stored answers, at most one answer per listing."""
     if answers.is_empty():
         return pl.DataFrame(schema=BOOK_SCHEMA)
-    return read_frame(conn, BOOKS_SQL, build_answer_params(answers), BOOK_SCHEMA)
+    return read_frame(conn, BOOKS_SQL, build_answer_params(answers))
 
 
 def build_answer_params(answers: pl.DataFrame) -> dict[str, Any]:
@@ -397,7 +388,7 @@ def rewrite_changes(conn: psycopg.Connection[Any], answers: pl.DataFrame, rows: 
     if answers.is_empty():
         return 0
     new_rows = rows.join(answers, on=ANSWER_KEY, how="semi")
-    stale = find_differing_answers(read_frame(conn, ROWS_SQL, build_answer_params(answers), ROW_SCHEMA), new_rows)
+    stale = find_differing_answers(read_frame(conn, ROWS_SQL, build_answer_params(answers)), new_rows)
     if stale.is_empty():
         return 0
     conn.execute(DELETE_SQL.format(table="market_changes"), build_answer_params(stale))

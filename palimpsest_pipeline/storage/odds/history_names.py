@@ -10,9 +10,8 @@ from typing import Any, Final, Protocol
 import polars as pl
 import psycopg
 
-from palimpsest_pipeline.domain.schemas import OUTCOME_NAMES
-
-from ..db.copy_frames import Schema, read_frame
+from ..db.copy_frames import read_frame
+from ..db.frame_types import Schema
 from . import market_lines
 
 LISTING_IDS_SQL: Final = """
@@ -95,16 +94,15 @@ class PostgresNames:
         self, sr_ids: IdFilter, tournament_keys: Sequence[str] | None, listing_ids: IdFilter
     ) -> list[int]:
         params = {"sr_ids": sr_ids, "tournament_keys": tournament_keys, "listing_ids": listing_ids}
-        return read_frame(self._conn, LISTING_IDS_SQL, params, {"listing_id": pl.Int32}).to_series().to_list()
+        return read_frame(self._conn, LISTING_IDS_SQL, params).to_series().to_list()
 
     def add_market_names(self, rows: pl.DataFrame) -> pl.DataFrame:
         named_rows = market_lines.name_lines(self._conn, rows)
-        schema: Schema = {"market_id": pl.Int16, "market_key": pl.String}
-        keys = read_frame(self._conn, MARKETS_SQL, {"markets": named_rows["market_id"].unique().to_list()}, schema)
+        keys = read_frame(self._conn, MARKETS_SQL, {"markets": named_rows["market_id"].unique().to_list()})
         return named_rows.join(keys, on="market_id", how="left").drop("market_id")
 
     def read_listings(self, listing_ids: Iterable[int]) -> pl.DataFrame:
-        return read_frame(self._conn, LISTINGS_SQL, {"listings": list(listing_ids)}, LISTINGS_SCHEMA)
+        return read_frame(self._conn, LISTINGS_SQL, {"listings": list(listing_ids)})
 
     def read_outcomes(self, market_keys: Iterable[str]) -> pl.DataFrame:
-        return read_frame(self._conn, OUTCOMES_SQL, {"markets": list(market_keys)}, OUTCOME_NAMES)
+        return read_frame(self._conn, OUTCOMES_SQL, {"markets": list(market_keys)})

@@ -95,7 +95,7 @@ def name_lines(conn: psycopg.Connection[Any], frame: pl.DataFrame, cache: LineCa
     ids = frame.select(pl.col("line_id").unique())
     unread = ids.join(cache.lines, on="line_id", how="anti")
     if unread.height:
-        cache.add(read_frame(conn, NAMES_SQL, {"lines": unread.get_column("line_id").to_list()}, LINE_SCHEMA))
+        cache.add(read_frame(conn, NAMES_SQL, {"lines": unread.get_column("line_id").to_list()}))
         unknown = unread.join(cache.lines, on="line_id", how="anti").get_column("line_id").sort()
         if unknown.len():
             raise LookupError(
@@ -116,7 +116,7 @@ def read_lines_of_markets(conn: psycopg.Connection[Any], market_keys: Sequence[s
 
 def _read_numbers(conn: psycopg.Connection[Any], keys: pl.DataFrame) -> pl.DataFrame:
     """Return the lines (LINE_SCHEMA) of the keys that already have a number."""
-    return read_frame(conn, NUMBERS_SQL, _build_params(keys), LINE_SCHEMA)
+    return read_frame(conn, NUMBERS_SQL, _build_params(keys))
 
 
 def _build_params(keys: pl.DataFrame) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def build_partition_name(table: str, day: date) -> str:
 
 def read_partitions(conn: psycopg.Connection[Any]) -> pl.DataFrame:
     """Return the attached partitions: `table` String (without schema), `day` Date, sorted by both."""
-    rows = read_frame(conn, PARTITIONS_SQL, None, {"table": pl.String, "day": pl.String})
+    rows = read_frame(conn, PARTITIONS_SQL)
     return rows.with_columns(pl.col("day").str.to_date("%Y%m%d"))
 
 

@@ -14,7 +14,7 @@ import polars as pl
 from palimpsest_pipeline.domain.enums import MarketState
 from palimpsest_pipeline.domain.schemas import INSTANT
 
-from ..db.copy_frames import Schema
+from ..db.frame_types import Schema
 from .change_rows import CHANGE_SCHEMA
 
 OUTCOME_CHANGES_SCHEMA: Final[Schema] = {

@@ -21,7 +21,8 @@ from palimpsest_pipeline.domain.instants import get_day_start
 from palimpsest_pipeline.domain.schemas import INSTANT
 
 from ..archive import Archive, ArchiveError
-from ..db.copy_frames import Schema, read_frame
+from ..db.copy_frames import read_frame
+from ..db.frame_types import Schema
 from . import partitions
 from .change_rows import CAPTURE_SCHEMA, CHANGE_SCHEMA
 from .day_sources import ANSWERS_SCHEMA, BOOKS_SCHEMA, DAY, ArchivedDays, DaySource, IdFilter, PostgresDays
@@ -244,9 +245,7 @@ class OddsHistoryReader:
 
     def _require_unobserved(self, days: Sequence[date]) -> None:
         """Raise ArchiveError when rows were written for one of these days, which neither source has."""
-        lost = (
-            read_frame(self._conn, OBSERVED_DAYS_SQL, {"days": days}, {"day": pl.Date})["day"].to_list() if days else []
-        )
+        lost = read_frame(self._conn, OBSERVED_DAYS_SQL, {"days": days})["day"].to_list() if days else []
         if lost:
             raise ArchiveError(
                 f"odds of {format_days(lost)} were stored, but they are neither in Postgres nor in the export at "

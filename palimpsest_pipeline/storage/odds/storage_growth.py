@@ -51,12 +51,6 @@ from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where c.relkind in ('r', 'm') and not c.relispartition and n.nspname = any(%(schemas)s)
 order by 1
 """
-TABLES_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
-    "table_name": pl.String,
-    "n_rows": pl.Int64,
-    "heap_bytes": pl.Int64,
-    "index_bytes": pl.Int64,
-}
 TOTALS_SQL: Final = """
 select sampled_at, sum(heap_bytes + index_bytes)::bigint as bytes from ops.storage_samples
 where sampled_at >= %(since)s and sampled_at <= %(until)s group by sampled_at order by sampled_at limit 1
@@ -111,7 +105,7 @@ def measure_postgres(conn: psycopg.Connection[Any], sampled_at: datetime) -> pl.
     if sampled_at.tzinfo is None:
         raise ValueError(f"naive datetime {sampled_at!r}: give an instant with a time zone")
     partitions.hold_partitions(conn)
-    tables = read_frame(conn, TABLES_SQL, {"schemas": list(SCHEMAS)}, TABLES_SCHEMA)
+    tables = read_frame(conn, TABLES_SQL, {"schemas": list(SCHEMAS)})
     # The planner has no row estimate of a table that was never analyzed. Such a table is small or new, so its rows are
     # counted.
     row_counts = {

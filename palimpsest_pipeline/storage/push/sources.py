@@ -18,17 +18,17 @@ from palimpsest_pipeline.domain.enums import FixtureClass, GapType, OddsAlertTyp
 from palimpsest_pipeline.domain.instants import get_day_start
 from palimpsest_pipeline.domain.push_rules import SourceTerms
 
-from ..db.copy_frames import Schema, read_frame
+from ..db.copy_frames import read_frame
 
 
 @dataclass(frozen=True, slots=True)
 class PushSource:
     """One source of events.
 
-    Both queries return the columns of the schema that the caller passes. `derived_query` returns the events that were
-    just derived; its parameter `ids` has the ids of the derived fixtures, or of the cycle. `day_query` returns the
-    events of a past day, between the parameters `day_start` and `day_end`, and has the parameter `home`. Both have the
-    parameter `markets`: the keys of the only markets of interest, or null.
+    Both queries return the columns of `metrics.push.select_events.EVENTS_SCHEMA`. `derived_query` returns the events
+    that were just derived; its parameter `ids` has the ids of the derived fixtures, or of the cycle. `day_query`
+    returns the events of a past day, between the parameters `day_start` and `day_end`, and has the parameter `home`.
+    Both have the parameter `markets`: the keys of the only markets of interest, or null.
     """
 
     terms: SourceTerms
@@ -41,14 +41,10 @@ def read_derived_events(
     source: PushSource,
     ids: Sequence[int],
     market_keys: Sequence[str] | None,
-    schema: Schema,
 ) -> pl.DataFrame:
-    """Return the events of the rows just derived.
-
-    `ids` are the fixtures, or the cycle; `schema` has the columns.
-    """
+    """Return the events of the rows just derived. `ids` are the fixtures, or the cycle."""
     params = {"ids": list(ids), "markets": None if market_keys is None else list(market_keys)}
-    return read_frame(conn, source.derived_query, params, schema)
+    return read_frame(conn, source.derived_query, params)
 
 
 def read_day_events(
@@ -57,9 +53,8 @@ def read_day_events(
     day: date,
     home: str,
     market_keys: Sequence[str] | None,
-    schema: Schema,
 ) -> pl.DataFrame:
-    """Return the events of a UTC day, as far as the marts have them; `schema` has the columns."""
+    """Return the events of a UTC day, as far as the marts have them."""
     start: datetime = get_day_start(day)
     params = {
         "day_start": start,
@@ -67,7 +62,7 @@ def read_day_events(
         "home": home,
         "markets": None if market_keys is None else list(market_keys),
     }
-    return read_frame(conn, source.day_query, params, schema)
+    return read_frame(conn, source.day_query, params)
 
 
 FIXTURE_COLUMNS_SQL: Final = "f.home_team, f.away_team, f.tournament_key, f.tournament, f.country, f.kickoff"

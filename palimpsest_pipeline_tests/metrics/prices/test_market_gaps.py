@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from palimpsest_pipeline.metrics.prices.market_gaps import GAP_KEY, GAPS_SCHEMA, find_availability_gaps
-from palimpsest_pipeline.storage.marts import current_prices
 
 from ..standing_worlds import (
     HOME,
@@ -174,11 +173,6 @@ def test_fixtures_that_only_one_of_both_lists_have_none():
         (2, "bet9ja"): Listing({TOTAL: HERE, RESULT: offered(2000, 3000, 4000)}),
     }
     assert gaps(world).is_empty()
-
-
-def test_the_columns_are_those_that_are_read_from_the_table():
-    _, _, columns = current_prices.TABLE_VIEWS[current_prices.GAP_TABLE]
-    assert dict(columns) == {**GAPS_SCHEMA, **current_prices.STAMPS_SCHEMA}
 
 
 RANKS = ("offered", "suspended", "no_price", "withdrawn")

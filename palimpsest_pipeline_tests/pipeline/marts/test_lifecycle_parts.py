@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
-from palimpsest_pipeline.domain.schemas import LISTING_LOOKS
+from palimpsest_pipeline.domain.schemas import INSTANT, LISTING_LOOKS
 from palimpsest_pipeline.pipeline.marts.listing_batches import batch_listings
 from palimpsest_pipeline.storage.marts import lifecycle as stored
 
@@ -37,13 +37,30 @@ def test_batches_hold_every_listing_once_no_more_rows_than_asked_whole_fixtures_
     assert len(found) == {1: 6, 20: 5, 35: 3, 1000: 1}[most]
 
 
+DISCOVERIES_SCHEMA = {
+    "cycle_id": pl.Int64,
+    "as_of": INSTANT,
+    "platform": pl.String,
+    "tournament_external_id": pl.String,
+    "complete": pl.Boolean,
+    "missing": pl.String,
+}
+LISTINGS_SCHEMA = {
+    "listing_id": pl.Int32,
+    "sr_id": pl.Int64,
+    **dict.fromkeys(("platform", "external_id", "tournament_external_id", "tournament_key"), pl.String),
+    **dict.fromkeys(("first_listed_at", "last_seen_at", "own_kickoff", "effective_kickoff"), INSTANT),
+    "speaks": pl.Boolean,
+}
+
+
 def discovered(*told: tuple[int, int, bool]) -> pl.DataFrame:
     """(cycle, hours after noon, complete) of discoveries of one tournament."""
     rows = [
         (cycle, NOON + timedelta(hours=hour), "bet9ja", "t", complete, "" if complete else "page 2")
         for cycle, hour, complete in told
     ]
-    return pl.DataFrame(rows, schema=stored.DISCOVERIES_SCHEMA, orient="row")
+    return pl.DataFrame(rows, schema=DISCOVERIES_SCHEMA, orient="row")
 
 
 def found(first_listed_h: float, own_kickoff_h: float, effective_kickoff_h: float) -> pl.DataFrame:
@@ -52,7 +69,7 @@ def found(first_listed_h: float, own_kickoff_h: float, effective_kickoff_h: floa
         for name, h in (("first", first_listed_h), ("own", own_kickoff_h), ("effective", effective_kickoff_h))
     }
     row = (7, 1, "bet9ja", "x", "t", "sr:3", hours["first"], hours["first"], hours["own"], hours["effective"], False)
-    return pl.DataFrame([row], schema=stored.LIFECYCLE_LISTINGS_SCHEMA, orient="row")
+    return pl.DataFrame([row], schema=LISTINGS_SCHEMA, orient="row")
 
 
 def looks(lives: pl.DataFrame, told: pl.DataFrame, *listed: int) -> list[tuple[int, str, str]]:

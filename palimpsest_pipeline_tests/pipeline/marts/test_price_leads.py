@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import polars as pl
-import psycopg
 import pytest
 
 from palimpsest_pipeline.pipeline.context import Pipeline
@@ -16,7 +15,7 @@ from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
 from palimpsest_pipeline.pipeline.marts import odds_alerts
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
-from palimpsest_pipeline.storage.db.introspection import read_query
+from palimpsest_pipeline.storage.db.copy_frames import read_frame
 from palimpsest_pipeline.storage.db.row_differences import WriteCounts
 from palimpsest_pipeline.storage.odds import retention
 from palimpsest_pipeline_tests.fixtures.landed import land_cycle
@@ -90,7 +89,7 @@ def choose_fixtures(simulator: SimulatorProcess, now: datetime) -> list[int]:
 
 def ask(pipeline: Pipeline, query: str) -> pl.DataFrame:
     with pipeline.connect() as conn:
-        return read_query(conn, psycopg.sql.SQL(query))
+        return read_frame(conn, query)
 
 
 def leads_of(world: Planted, sr_id: int, lead_type: str) -> set[tuple[Any, ...]]:

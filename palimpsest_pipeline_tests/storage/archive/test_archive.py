@@ -22,7 +22,6 @@ from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.db.copy_frames import read_frame
 from palimpsest_pipeline.storage.derivation import derived_products
 from palimpsest_pipeline.storage.odds import partitions
-from palimpsest_pipeline.storage.odds.change_rows import CHANGE_SCHEMA
 from palimpsest_pipeline.storage.tables import metadata
 
 from ..history_worlds import CYCLE_ID, DAYS
@@ -36,7 +35,7 @@ from core.market_changes where (observed_at at time zone 'UTC')::date = %s order
 
 
 def in_postgres(conn: psycopg.Connection, day: date = DAY) -> pl.DataFrame:
-    return read_frame(conn, CHANGES_SQL, [day], CHANGE_SCHEMA)
+    return read_frame(conn, CHANGES_SQL, [day])
 
 
 def test_rows_read_from_files_are_those_of_postgres(

@@ -6,6 +6,7 @@ import polars as pl
 import psycopg
 import pytest
 
+from palimpsest_pipeline.storage.db.frame_types import get_frame_schema
 from palimpsest_pipeline.storage.marts import cycle_marts
 
 TABLE = "mart.run_quality"
@@ -38,7 +39,7 @@ def quality(cycle_id: int, change_ratio: float | None = 0.25, **changes: object)
         "mapping_version": "1",
         **changes,
     }
-    schema = {name: kind for name, kind in cycle_marts.get_frame_schema(TABLE).items() if name in row}
+    schema = {name: kind for name, kind in get_frame_schema(TABLE).items() if name in row}
     return pl.DataFrame([row], schema=schema)
 
 

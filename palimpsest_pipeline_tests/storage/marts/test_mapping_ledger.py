@@ -9,6 +9,7 @@ import pytest
 from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.enums import Scope, Trigger
 from palimpsest_pipeline.metrics.coverage.mapping_coverage import UNMAPPED_MARKET_SCHEMA
+from palimpsest_pipeline.storage.db.frame_types import get_frame_schema
 from palimpsest_pipeline.storage.ledger import cycle_ledger
 from palimpsest_pipeline.storage.marts import cycle_marts, mapping_ledger
 from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA
@@ -59,7 +60,7 @@ def seen(
         "first_observed_at": FIRST + timedelta(minutes=cycle_id),
         "last_observed_at": FIRST + timedelta(minutes=cycle_id + 1),
     }
-    schema_ = cycle_marts.get_frame_schema("core.unmapped_markets")
+    schema_ = get_frame_schema("core.unmapped_markets")
     return pl.DataFrame([row], schema={name: schema_[name] for name in row})
 
 
@@ -154,7 +155,7 @@ def test_rates_are_those_of_the_last_two_full_cycles(conn: psycopg.Connection) -
     minutes = (30, 60, 90)
     for minute in minutes:
         write(conn, cycle(minute), [])
-    schema = cycle_marts.get_frame_schema("mart.mapping_coverage")
+    schema = get_frame_schema("mart.mapping_coverage")
     for minute, mapped in zip(minutes, (9, 6, 8), strict=True):
         rows = [
             ("bet9ja", "football", family, FIRST, 10, n, n / 10, 10 - n, 0, 0, 1, "1")

@@ -11,7 +11,6 @@ from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.db.copy_frames import read_frame
 from palimpsest_pipeline.storage.db.locks import open_snapshot
 from palimpsest_pipeline.storage.db.reference_rows import ReferenceRows, write_reference_rows
-from palimpsest_pipeline.storage.marts.cycle_marts import get_frame_schema
 from palimpsest_pipeline.storage.odds import market_lines
 
 from ..table_rows import insert
@@ -99,7 +98,7 @@ def vocabulary(migrated_database_url: str) -> None:
 
 
 def read_markets(conn: psycopg.Connection) -> pl.DataFrame:
-    return read_frame(conn, "select * from core.markets order by market_id", None, get_frame_schema("core.markets"))
+    return read_frame(conn, "select * from core.markets order by market_id")
 
 
 def read_names(conn: psycopg.Connection) -> list[tuple[object, ...]]:
