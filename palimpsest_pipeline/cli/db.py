@@ -58,7 +58,7 @@ def downgrade(
     """Drop our schemas with all their data, whichever version made them. The landing and the export stay."""
     from palimpsest_pipeline.operate.databases import open_databases
     from palimpsest_pipeline.storage.db import migrate
-    from palimpsest_pipeline.storage.tables import SCHEMAS
+    from palimpsest_pipeline.tables import SCHEMAS
 
     if revision != "base":
         raise typer.BadParameter(f"there is no older schema {revision!r}; base drops ours")

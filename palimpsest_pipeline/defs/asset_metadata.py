@@ -7,7 +7,7 @@ import dagster as dg
 import sqlalchemy as sa
 
 from palimpsest_pipeline.storage.db.view_sources import find_views
-from palimpsest_pipeline.storage.tables import metadata as tables
+from palimpsest_pipeline.tables import metadata as tables
 
 ASSET_OWNER = "team:data-engineering"
 TABLE_NAME_KEY: Final = "dagster/table_name"

@@ -19,17 +19,6 @@ NAMED_PLAYERS: Final[dict[str, pl.DataType]] = {
 }
 """Players as the platforms name them: one row per player and spelling of the name."""
 
-LOOKED_TOURNAMENTS: Final[dict[str, pl.DataType]] = {
-    "platform": pl.String(),
-    "tournament_external_id": pl.String(),
-    "evidence": pl.String(),
-    "stale_since": INSTANT,
-}
-"""Whether each tournament of a platform was observed completely, and when.
-
-The tournament `*` stands for the whole platform; without this row the platform was never observed.
-"""
-
 LISTING_LOOKS: Final[dict[str, pl.DataType]] = {
     "listing_id": pl.Int32(),
     "cycle_id": pl.Int64(),
@@ -88,14 +77,6 @@ ASKED_SLOTS: Final[dict[str, pl.DataType]] = {
 `answered` is true when at least one platform answered. `silent` has the platforms that did not answer.
 """
 
-REJECT_COUNTS: Final[dict[str, pl.DataType]] = {
-    "platform": pl.String(),
-    "kind": pl.String(),
-    "n_answers": pl.Int32(),
-    "n_entries": pl.Int32(),
-}
-"""Numbers of rejected answers and rejected entries of a cycle, per platform and kind of answer."""
-
 VIOLATIONS_SCHEMA: Final[dict[str, pl.DataType]] = {
     "law": pl.String(),
     "subject": pl.String(),
@@ -104,31 +85,4 @@ VIOLATIONS_SCHEMA: Final[dict[str, pl.DataType]] = {
 """Violations of laws: conditions that rows of the derived tables must satisfy.
 
 `subject` is the key of a row that breaks the law, and `violation` a sentence.
-"""
-
-JUDGED_FIXTURES: Final[dict[str, pl.DataType]] = {
-    "sr_id": pl.Int64(),
-    "kickoff": INSTANT,
-    "suspect_code": pl.String(),
-}
-"""Fixtures of prices that are judged: effective kickoff, or null, and a value of SuspectCode, or null."""
-
-CLOSING_PRICES: Final[dict[str, pl.DataType]] = {
-    "sr_id": pl.Int64(),
-    "platform": pl.String(),
-    "is_home": pl.Boolean(),
-    "market_key": pl.String(),
-    "specifier": pl.String(),
-    "outcome_key": pl.String(),
-    "kickoff": INSTANT,
-    "close_odds": pl.Float64(),
-    "close_lag_s": pl.Float64(),
-    "fair_multiplicative": pl.Float64(),
-    "fair_power": pl.Float64(),
-    "fair_shin": pl.Float64(),
-}
-"""Closing prices of the quality exact, one row per outcome and platform.
-
-`kickoff` is the one for which the close was computed. `close_lag_s` is the time from the last answer to it. The fair
-probabilities are null when the market had no margin.
 """

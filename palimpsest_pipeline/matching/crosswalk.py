@@ -11,23 +11,12 @@ import polars as pl
 
 from palimpsest_pipeline.domain.enums import ListingKind, Platform
 from palimpsest_pipeline.domain.platform_trust import put_home_first
+from palimpsest_pipeline.tables.frame_types import get_frame_schema
 
 from .identify_listings import make_id_sort_keys
 
-TOURNAMENTS_SCHEMA: Final[dict[str, pl.DataType]] = {
-    "tournament_key": pl.String(),
-    "sport": pl.String(),
-    "country": pl.String(),
-    "display_name": pl.String(),
-}
-LINKS_SCHEMA: Final[dict[str, pl.DataType]] = {
-    "platform": pl.String(),
-    "external_id": pl.String(),
-    "tournament_key": pl.String(),
-    "method": pl.String(),
-    "n_votes": pl.Int32(),
-    "confidence": pl.Float64(),
-}
+TOURNAMENTS_SCHEMA: Final = get_frame_schema("core.tournaments")
+LINKS_SCHEMA: Final = get_frame_schema("core.tournament_links")
 _TOURNAMENT_ID_COLUMNS: Final = ["platform", "external_id"]
 
 

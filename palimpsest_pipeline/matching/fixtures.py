@@ -10,28 +10,12 @@ from typing import Final
 import polars as pl
 
 from palimpsest_pipeline.domain.enums import Platform
-from palimpsest_pipeline.domain.schemas import INSTANT
+from palimpsest_pipeline.tables.frame_types import get_frame_schema
 
 from .identify_listings import make_id_sort_keys
 from .suspect_fixtures import find_suspects, fold_team_names
 
-FIXTURES_SCHEMA: Final[dict[str, pl.DataType]] = {
-    "sr_id": pl.Int64(),
-    "sport": pl.String(),
-    "tournament_key": pl.String(),
-    "country": pl.String(),
-    "tournament_name": pl.String(),
-    "home_team": pl.String(),
-    "away_team": pl.String(),
-    "metadata_source": pl.String(),
-    "effective_kickoff": INSTANT,
-    "kickoff_max_delta_s": pl.Int64(),
-    "platforms": pl.List(pl.String()),
-    "n_platforms": pl.Int16(),
-    "n_listings_by_platform": pl.String(),
-    "rotated": pl.Boolean(),
-    "suspect_code": pl.String(),
-}
+FIXTURES_SCHEMA: Final = get_frame_schema("core.fixtures")
 
 
 def build_fixtures(identified: pl.DataFrame, links: pl.DataFrame, trust: Sequence[Platform | str]) -> pl.DataFrame:

@@ -10,19 +10,11 @@ import polars as pl
 
 from palimpsest_pipeline.domain.enums import PlayerEvidence, PlayerStatus
 from palimpsest_pipeline.domain.schemas import NAMED_PLAYERS
+from palimpsest_pipeline.tables.frame_types import get_frame_schema
 
 from .name_folding import fold_name
 
-PLAYER_LINKS_SCHEMA: Final[dict[str, pl.DataType]] = {
-    "fixture_sr_id": pl.Int64(),
-    "platform": pl.String(),
-    "external_player_id": pl.String(),
-    "player_name": pl.String(),
-    "sr_player_id": pl.Int64(),
-    "evidence": pl.String(),
-    "status": pl.String(),
-    "n_candidates": pl.Int32(),
-}
+PLAYER_LINKS_SCHEMA: Final = get_frame_schema("core.player_links")
 
 SPORTRADAR_PLAYER_PATTERN: Final = r"^sr:player:([0-9]{1,18})$"
 MIN_CONTAINED_WORDS: Final = 2

@@ -21,7 +21,7 @@ from palimpsest_pipeline.storage.marts.dictionary import (
     read_entries,
     render_dictionary,
 )
-from palimpsest_pipeline.storage.tables import metadata
+from palimpsest_pipeline.tables import metadata
 from palimpsest_pipeline_tests.fixtures.postgres import create_database, drop_database
 
 

@@ -17,7 +17,7 @@ from palimpsest_pipeline.operate.unknown_settings import _KnownNames
 from palimpsest_pipeline.platforms.packs import ENTRY_POINT_GROUP
 from palimpsest_pipeline.settings import PlatformSettings, Settings
 from palimpsest_pipeline.storage.db.revisions import list_view_files, parse_view_name, sql_dir
-from palimpsest_pipeline.storage.tables import metadata
+from palimpsest_pipeline.tables import metadata
 from palimpsest_pipeline.wire.retry_rules import FAILURE_RULES
 from palimpsest_pipeline_tests.fixtures.documents import CHECKOUT, PAGES, find_blocks, name_page
 from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS

@@ -16,23 +16,29 @@ PACKAGE = Path(palimpsest_pipeline.__file__).parent
 NAME = PACKAGE.name
 
 STORES = {"landing", "markets", "matching", "metrics", "storage"}
-"""They know `domain` only, and not each other."""
+"""They know `domain` and the declarations of tables only, and not each other."""
 PACK_SIMULATORS = "platforms/*/simulator"
 ALLOWED = {
     "domain": set(),
+    "tables": {"domain"},
     "wire": {"domain"},
     "platforms": {"domain", "wire"},
     "scrape": {"domain", "wire", "platforms"},
-    **{store: {"domain"} for store in STORES},
+    "landing": {"domain"},
+    "markets": {"domain"},
+    "matching": {"domain", "tables"},
+    "metrics": {"domain", "tables"},
+    "storage": {"domain", "tables"},
     "simulator": {"domain", "platforms"},
     PACK_SIMULATORS: {"domain", "platforms", "simulator"},
     "report": {"domain", "storage"},
     "board": {"domain", "storage", "report"},
     "runtime": {"domain", "scrape", "storage", "settings"},
-    "pipeline": {"domain", "wire", "platforms", "scrape", *STORES, "report", "runtime", "settings"},
-    "defs": {"domain", "scrape", *STORES, "pipeline", "runtime", "settings"},
+    "pipeline": {"domain", "tables", "wire", "platforms", "scrape", *STORES, "report", "runtime", "settings"},
+    "defs": {"domain", "tables", "scrape", *STORES, "pipeline", "runtime", "settings"},
     "operate": {
         "domain",
+        "tables",
         "wire",
         "platforms",
         *STORES,
@@ -46,6 +52,7 @@ ALLOWED = {
     },
     "cli": {
         "domain",
+        "tables",
         "platforms",
         *STORES,
         "simulator",

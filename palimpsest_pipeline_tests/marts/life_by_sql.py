@@ -14,7 +14,7 @@ from polars.testing import assert_frame_equal, assert_series_equal
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.storage.db.copy_frames import read_frame
 from palimpsest_pipeline.storage.marts import lifecycle
-from palimpsest_pipeline.storage.tables import metadata
+from palimpsest_pipeline.tables import metadata
 
 TABLES: Final = ("mart.market_margin", "mart.margin_ttk_bucket", "mart.gap_count")
 STAMPS: Final = {"kickoff_date", "home_platform", "as_of", "mapping_version", "computed_at"}

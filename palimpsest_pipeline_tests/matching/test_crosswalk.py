@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from palimpsest_pipeline.matching import build_crosswalk, identify_listings
 from palimpsest_pipeline.matching.crosswalk import LINKS_SCHEMA, TOURNAMENTS_SCHEMA
-from palimpsest_pipeline.storage.tables import metadata
+from palimpsest_pipeline.tables import metadata
 from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, PLATFORMS
 
 from .world import frame, listing, random_listings, random_worlds

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.domain.platform_trust import put_home_first
-from palimpsest_pipeline.domain.schemas import INSTANT, LOOKED_TOURNAMENTS
+from palimpsest_pipeline.domain.schemas import INSTANT
 from palimpsest_pipeline.matching import build_crosswalk, build_fixtures, identify_listings
 from palimpsest_pipeline.metrics import CoverageUniverse
 from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA, PLATFORMS
@@ -19,6 +19,11 @@ Look = tuple[str, str, str, datetime | None]
 ALL_SEEN: tuple[Look, ...] = tuple((p, "*", "complete", None) for p in PLATFORMS)
 STAMPS = {"cycle_id", "mapping_version", "computed_at"}
 """Columns of every mart table that the caller adds."""
+
+LOOKED_TOURNAMENTS = {
+    **dict.fromkeys(("platform", "tournament_external_id", "evidence"), pl.String),
+    "stale_since": INSTANT,
+}
 
 
 def universe_of(

@@ -12,9 +12,9 @@ from typing import Any
 import polars as pl
 
 from palimpsest_pipeline.report.price_lines import PriceHistories
-from palimpsest_pipeline.storage.db.frame_types import get_frame_schema
 from palimpsest_pipeline.storage.marts.page_coverage import Coverage
 from palimpsest_pipeline.storage.marts.page_trends import SKEWS_SCHEMA, Trends
+from palimpsest_pipeline.tables.frame_types import get_frame_schema
 from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS
 
 from .frame_schemas import (

@@ -8,10 +8,10 @@ import psycopg
 import sqlalchemy as sa
 
 from palimpsest_pipeline.storage.db.copy_frames import copy_rows
-from palimpsest_pipeline.storage.db.frame_types import get_frame_schema
-from palimpsest_pipeline.storage.tables import metadata
-from palimpsest_pipeline.storage.tables.base import PLATFORM
-from palimpsest_pipeline.storage.tables.current_prices import PLATFORM_LABEL
+from palimpsest_pipeline.tables import metadata
+from palimpsest_pipeline.tables.base import PLATFORM
+from palimpsest_pipeline.tables.current_prices import PLATFORM_LABEL
+from palimpsest_pipeline.tables.frame_types import get_frame_schema
 from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA
 
 AT: Final = datetime(2026, 5, 1, 12, tzinfo=UTC)

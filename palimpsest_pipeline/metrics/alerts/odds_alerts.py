@@ -16,10 +16,9 @@ import polars as pl
 
 from palimpsest_pipeline.domain.enums import WHOLE_LISTING_KEY, LookResult, OddsAlertType
 from palimpsest_pipeline.domain.price_numbers import EVENS_MILLI
-from palimpsest_pipeline.domain.schemas import INSTANT
+from palimpsest_pipeline.tables.frame_types import get_frame_schema
 
 from ..lifecycle.anchors import add_kickoff, select_looks_before_kickoff
-from ..lifecycle_frames import FrameSchema
 from .book_comparisons import find_disagreements, find_outliers
 from .disappearances import find_disappearances, find_drops, find_returns
 from .episodes import find_episodes
@@ -27,31 +26,7 @@ from .price_moves import compute_moves, compute_sizes
 from .prices_over_time import PLACES_PER_LINE, PriceTimeline, build_price_timeline
 from .severity import DROP_SEVERITY, RETURN_SEVERITY, rate_disappearance, rate_size
 
-ODDS_ALERTS_SCHEMA: Final[FrameSchema] = {
-    "alert_id": pl.Int64,
-    "alert_type": pl.String,
-    "severity": pl.String,
-    "platform": pl.String,
-    "sr_id": pl.Int64,
-    "kickoff_date": pl.Date,
-    "market_key": pl.String,
-    "specifier": pl.String,
-    "outcome_key": pl.String,
-    "baseline_at": INSTANT,
-    "baseline_odds": pl.Float64,
-    "current_odds": pl.Float64,
-    "change_rel": pl.Float64,
-    "window_minutes": pl.Float64,
-    "competitor": pl.String,
-    "competitor_odds": pl.Float64,
-    "competitor_change_rel": pl.Float64,
-    "opened_at": INSTANT,
-    "peak_at": INSTANT,
-    "peak_change_rel": pl.Float64,
-    "closed_at": INSTANT,
-    "minutes_to_kickoff": pl.Float64,
-    "as_of": INSTANT,
-}
+ODDS_ALERTS_SCHEMA: Final = get_frame_schema("mart.odds_alert", "status", "mapping_version", "computed_at")
 EPISODE_KEY: Final = ("alert_type", "platform", "competitor", "sr_id", "market_key", "specifier")
 """The columns that identify the subject of an episode. Episodes with equal values never overlap.
 

@@ -9,55 +9,14 @@ import polars as pl
 
 from palimpsest_pipeline.domain.enums import FixtureClass
 from palimpsest_pipeline.domain.schemas import INSTANT
+from palimpsest_pipeline.tables.frame_types import get_frame_schema
 
 from .universe import ANY_COMPETITOR, CoverageUniverse, name_evidence
 
-COVERAGE_FIXTURE_SCHEMA: Final[dict[str, pl.DataType]] = {
-    "sr_id": pl.Int64(),
-    "as_of": INSTANT,
-    "home_platform": pl.String(),
-    "sport": pl.String(),
-    "tournament_key": pl.String(),
-    "country": pl.String(),
-    "tournament_name": pl.String(),
-    "home_team": pl.String(),
-    "away_team": pl.String(),
-    "effective_kickoff": INSTANT,
-    "kickoff_source": pl.String(),
-    "started": pl.Boolean(),
-    "platforms": pl.List(pl.String()),
-    "n_listings_by_platform": pl.String(),
-    "fixture_class": pl.String(),
-    "n_competitors": pl.Int16(),
-    "kickoff_max_delta_s": pl.Int64(),
-    "rotated": pl.Boolean(),
-    "suspect_code": pl.String(),
-    "evidence": pl.String(),
-    "stale_since": INSTANT,
-}
-COVERAGE_TOURNAMENT_SCHEMA: Final[dict[str, pl.DataType]] = {
-    "tournament_key": pl.String(),
-    "platform": pl.String(),
-    "include_started": pl.Boolean(),
-    "as_of": INSTANT,
-    "home_platform": pl.String(),
-    "sport": pl.String(),
-    "country": pl.String(),
-    "display_name": pl.String(),
-    "n_home": pl.Int32(),
-    "n_platform": pl.Int32(),
-    "n_matched": pl.Int32(),
-    "n_home_only": pl.Int32(),
-    "n_platform_only": pl.Int32(),
-    "n_undetermined": pl.Int32(),
-    "n_unidentified": pl.Int32(),
-    "platform_gap": pl.Boolean(),
-    "home_gap": pl.Boolean(),
-    "home_covered_rate": pl.Float64(),
-    "fixture_match_rate": pl.Float64(),
-    "earliest_missing_kickoff": INSTANT,
-    "missing_sr_ids": pl.List(pl.Int64()),
-}
+COVERAGE_FIXTURE_SCHEMA: Final = get_frame_schema("mart.coverage_fixture", "cycle_id", "mapping_version", "computed_at")
+COVERAGE_TOURNAMENT_SCHEMA: Final = get_frame_schema(
+    "mart.coverage_tournament", "cycle_id", "mapping_version", "computed_at"
+)
 PAIR_COUNT_COLUMNS: Final = ("n_home", "n_platform", "n_matched", "n_home_only", "n_platform_only", "n_undetermined")
 
 

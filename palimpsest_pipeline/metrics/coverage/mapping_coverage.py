@@ -10,48 +10,16 @@ import polars as pl
 
 from palimpsest_pipeline.domain.enums import MappingError, TriageStatus
 from palimpsest_pipeline.domain.schemas import INSTANT
+from palimpsest_pipeline.tables.frame_types import get_frame_schema
 
 UNKNOWN_FAMILY: Final = "unknown"
 """The family of markets that the vocabulary does not know."""
 ERROR_BY_COUNT_COLUMN: Final = {f"n_{error}": error.value for error in MappingError}
 """Columns of mapping_coverage to the error class that they count."""
-MAPPING_COVERAGE_SCHEMA: Final[dict[str, pl.DataType]] = {
-    "platform": pl.String(),
-    "sport": pl.String(),
-    "family": pl.String(),
-    "as_of": INSTANT,
-    "n_markets_seen": pl.Int32(),
-    "n_mapped": pl.Int32(),
-    "mapped_rate": pl.Float64(),
-    **dict.fromkeys(ERROR_BY_COUNT_COLUMN, pl.Int32()),
-    "n_fixtures_affected": pl.Int32(),
-}
-MAPPING_COUNTS_SCHEMA: Final[dict[str, pl.DataType]] = {
-    "platform": pl.String(),
-    "sport": pl.String(),
-    "family": pl.String(),
-    "error_class": pl.String(),
-    "n_markets": pl.Int32(),
-    "listing_ids": pl.List(pl.Int32()),
-}
+MAPPING_COVERAGE_SCHEMA: Final = get_frame_schema("mart.mapping_coverage", "cycle_id", "mapping_version", "computed_at")
+MAPPING_COUNTS_SCHEMA: Final = get_frame_schema("core.mapping_counts", "cycle_id")
 UNMAPPED_KEY: Final = ("platform", "sport", "external_market_id", "specifier_schema")
-UNMAPPED_MARKET_SCHEMA: Final[dict[str, pl.DataType]] = {
-    **dict.fromkeys(UNMAPPED_KEY, pl.String()),
-    "impact_rank": pl.Int32(),
-    "status": pl.String(),
-    "reason": pl.String(),
-    "error_classes": pl.List(pl.String()),
-    "name": pl.String(),
-    "sample_specifier": pl.String(),
-    "sample_outcomes": pl.String(),
-    "n_fixtures": pl.Int32(),
-    "occurrences": pl.Int64(),
-    "n_cycles": pl.Int32(),
-    "first_seen": INSTANT,
-    "last_seen": INSTANT,
-    "proposed_market_key": pl.String(),
-    "proposal_evidence": pl.String(),
-}
+UNMAPPED_MARKET_SCHEMA: Final = get_frame_schema("mart.unmapped_market", "mapping_version", "computed_at")
 
 
 def build_mapping_coverage(counts: pl.DataFrame, matches: pl.DataFrame, as_of: datetime) -> pl.DataFrame:

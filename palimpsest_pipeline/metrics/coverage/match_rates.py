@@ -9,7 +9,7 @@ from typing import Final
 import polars as pl
 
 from palimpsest_pipeline.domain.enums import Completeness, Platform
-from palimpsest_pipeline.domain.schemas import INSTANT
+from palimpsest_pipeline.tables.frame_types import get_frame_schema
 
 from .fixture_coverage import (
     PAIR_COUNT_COLUMNS,
@@ -22,31 +22,9 @@ from .universe import ANY_COMPETITOR, PARTIAL_RANK, CoverageUniverse, name_evide
 
 ALL_PLATFORMS: Final = "all"
 """Value of `platform` in the row for all platforms together."""
-MATCH_RATE_PLATFORM_SCHEMA: Final[dict[str, pl.DataType]] = {
-    "platform": pl.String(),
-    "include_started": pl.Boolean(),
-    "as_of": INSTANT,
-    "home_platform": pl.String(),
-    "n_listings": pl.Int32(),
-    "n_listings_with_sr": pl.Int32(),
-    "n_fixtures": pl.Int32(),
-    "n_matched_fixtures": pl.Int32(),
-    "n_matched_listings": pl.Int32(),
-    "listing_match_rate": pl.Float64(),
-    "fixture_match_rate": pl.Float64(),
-    "home_covered_rate": pl.Float64(),
-    "overall_match_rate": pl.Float64(),
-    "link_accuracy": pl.Float64(),
-    "n_home": pl.Int32(),
-    "n_home_only": pl.Int32(),
-    "n_competitor_only": pl.Int32(),
-    "n_undetermined": pl.Int32(),
-    "n_union": pl.Int32(),
-    "dup_ratio": pl.Float64(),
-    "completeness": pl.String(),
-    "evidence": pl.String(),
-    "delta_vs_prev": pl.Float64(),
-}
+MATCH_RATE_PLATFORM_SCHEMA: Final = get_frame_schema(
+    "mart.match_rate_platform", "cycle_id", "mapping_version", "computed_at"
+)
 PREVIOUS_COUNTS_SCHEMA: Final[dict[str, pl.DataType]] = {
     "platform": pl.String(),
     "include_started": pl.Boolean(),

@@ -12,32 +12,11 @@ import polars as pl
 from palimpsest_pipeline.domain.enums import Completeness, FailureClass, PayloadKind, Platform, Scope
 from palimpsest_pipeline.domain.exchange import INCOMPLETE_BOOK_PREFIX
 from palimpsest_pipeline.domain.schemas import INSTANT
+from palimpsest_pipeline.tables.frame_types import get_frame_schema
 
 DISCOVERY, CAPTURE, STORAGE = "discovery", "capture", "storage"
 STAGES: Final = (DISCOVERY, CAPTURE, STORAGE)
-RUN_QUALITY_SCHEMA: Final[dict[str, pl.DataType]] = {
-    "platform": pl.String(),
-    "stage": pl.String(),
-    "as_of": INSTANT,
-    "declared": pl.Int32(),
-    "discovered": pl.Int32(),
-    "fetched": pl.Int32(),
-    "parsed": pl.Int32(),
-    "rejected": pl.Int32(),
-    "stored": pl.Int32(),
-    "changed": pl.Int32(),
-    "confirmed": pl.Int32(),
-    "errors_by_class": pl.String(),
-    "ages_ignored": pl.Int32(),
-    "p50_ms": pl.Float64(),
-    "p95_ms": pl.Float64(),
-    "bytes": pl.Int64(),
-    "wall_s": pl.Float64(),
-    "change_ratio": pl.Float64(),
-    "drop_vs_median": pl.Float64(),
-    "completeness": pl.String(),
-    "blocked_downstream": pl.Boolean(),
-}
+RUN_QUALITY_SCHEMA: Final = get_frame_schema("mart.run_quality", "cycle_id", "mapping_version", "computed_at")
 ANSWERS_SCHEMA: Final[dict[str, pl.DataType]] = {
     "platform": pl.String(),
     "kind": pl.String(),
@@ -53,28 +32,6 @@ ANSWERS_SCHEMA: Final[dict[str, pl.DataType]] = {
     "observed_at": INSTANT,
     "headers": pl.String(),
     "bytes": pl.Int64(),
-}
-MANIFESTS_SCHEMA: Final[dict[str, pl.DataType]] = {
-    "platform": pl.String(),
-    "external_id": pl.String(),
-    "declared": pl.Int32(),
-    "completeness": pl.String(),
-}
-DISCOVERED_SCHEMA: Final[dict[str, pl.DataType]] = {
-    "platform": pl.String(),
-    "n_matches": pl.Int32(),
-    "n_listings": pl.Int32(),
-}
-HISTORY_SCHEMA: Final[dict[str, pl.DataType]] = {
-    "platform": pl.String(),
-    "keyframe": pl.Boolean(),
-    "n_changed": pl.Int32(),
-    "n_markets_mapped": pl.Int32(),
-}
-MEDIANS_SCHEMA: Final[dict[str, pl.DataType]] = {
-    "platform": pl.String(),
-    "stage": pl.String(),
-    "fetched_median": pl.Float64(),
 }
 _STAGE_KEY: Final = ["platform", "stage"]
 
@@ -94,13 +51,13 @@ def build_run_quality(
     """Return one row per platform and stage, columns `RUN_QUALITY_SCHEMA`, sorted by these.
 
     - `answers`: every attempt of the cycle (`ANSWERS_SCHEMA`).
-    - `manifests`: the cycle's rows of core.discovery_manifest (at least `MANIFESTS_SCHEMA`).
-    - `discovered_counts`: per platform the listings of matches and all listings that discovery wrote
-      (`DISCOVERED_SCHEMA`).
-    - `history`: one row per capture (`HISTORY_SCHEMA`).
-    - `rejects`: counts of answers refused as a whole, and of entries refused inside readable answers
-      (`domain.schemas.REJECT_COUNTS`).
-    - `medians`: the median of `fetched` over earlier cycles of the same scope (`MEDIANS_SCHEMA`).
+    - `manifests`: the cycle's rows of core.discovery_manifest.
+    - `discovered_counts`: per platform the listings of matches and all listings that discovery wrote, as n_matches
+      and n_listings.
+    - `history`: one row per capture: platform, keyframe, n_changed, n_markets_mapped.
+    - `rejects`: per platform and kind of answer, n_answers refused as a whole, and n_entries refused inside readable
+      answers.
+    - `medians`: per platform and stage, fetched_median over earlier cycles of the same scope.
 
     The caller adds cycle, mapping version and the time of computation.
 

@@ -16,28 +16,14 @@ import polars as pl
 
 from palimpsest_pipeline.domain.enums import WHOLE_LISTING_KEY, AvailabilityState, LookResult, MarketState
 from palimpsest_pipeline.domain.schemas import INSTANT
+from palimpsest_pipeline.tables.frame_types import get_frame_schema
 
-from ..lifecycle_frames import FrameSchema
 from ..prices.margins import expand_outcomes
 from .anchors import add_kickoff, select_looks_before_kickoff
 
-AVAILABILITY_SCHEMA: Final[FrameSchema] = {
-    "sr_id": pl.Int64,
-    "platform": pl.String,
-    "market_key": pl.String,
-    "specifier": pl.String,
-    "valid_from": INSTANT,
-    "valid_to": INSTANT,
-    "state": pl.String,
-    "n_outcomes_active": pl.Int32,
-    "n_outcomes": pl.Int32,
-    "first_cycle": pl.Int64,
-    "last_cycle": pl.Int64,
-    "n_confirmations": pl.Int32,
-    "last_confirmed_at": INSTANT,
-    "minutes_to_kickoff_at_start": pl.Float64,
-    "reason_detail": pl.String,
-}
+AVAILABILITY_SCHEMA: Final = get_frame_schema(
+    "mart.availability_interval", "kickoff_date", "as_of", "mapping_version", "computed_at"
+)
 
 OFFERED: Final = MarketState.OFFERED.value
 SUSPENDED: Final = MarketState.SUSPENDED.value

@@ -11,22 +11,13 @@ import polars as pl
 
 from palimpsest_pipeline.domain.enums import WHOLE_LISTING_KEY, AvailabilityState
 from palimpsest_pipeline.domain.schemas import INSTANT
+from palimpsest_pipeline.tables.frame_types import get_frame_schema
 
-from ..lifecycle_frames import FrameSchema
 from .anchors import add_kickoff
 
-GAP_COUNT_SCHEMA: Final[FrameSchema] = {
-    "sr_id": pl.Int64,
-    "platform": pl.String,
-    "hours_before": pl.Int16,
-    "tournament_key": pl.String,
-    "n_both": pl.Int32,
-    "n_home_missing": pl.Int32,
-    "n_platform_missing": pl.Int32,
-    "n_home_suspended": pl.Int32,
-    "n_platform_suspended": pl.Int32,
-    "n_unknown": pl.Int32,
-}
+GAP_COUNT_SCHEMA: Final = get_frame_schema(
+    "mart.gap_count", "home_platform", "kickoff_date", "as_of", "mapping_version", "computed_at"
+)
 GAP_COUNT_KEY: Final = ("sr_id", "platform", "hours_before")
 HOURS_BEFORE: Final = (72, 24, 1, 0)
 

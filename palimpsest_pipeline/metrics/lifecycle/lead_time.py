@@ -10,28 +10,13 @@ import polars as pl
 
 from palimpsest_pipeline.domain.enums import ListingEnd, LookResult
 from palimpsest_pipeline.domain.schemas import INSTANT
+from palimpsest_pipeline.tables.frame_types import get_frame_schema
 
-from ..lifecycle_frames import FrameSchema
 from .anchors import add_kickoff, select_looks_before_kickoff
 
-LEAD_TIME_SCHEMA: Final[FrameSchema] = {
-    "sr_id": pl.Int64,
-    "platform": pl.String,
-    "first_listed_at": INSTANT,
-    "first_priced_at": INSTANT,
-    "first_market_depth": pl.Int32,
-    "listed_censored": pl.Boolean,
-    "kickoff_at_first_listing": INSTANT,
-    "effective_kickoff": INSTANT,
-    "lead_days_listed": pl.Float64,
-    "lead_days_priced": pl.Float64,
-    "home_lead_diff_days": pl.Float64,
-    "n_markets_at_72h": pl.Int32,
-    "n_markets_at_24h": pl.Int32,
-    "n_markets_at_1h": pl.Int32,
-    "last_seen_at": INSTANT,
-    "ended_by": pl.String,
-}
+LEAD_TIME_SCHEMA: Final = get_frame_schema(
+    "mart.listing_lead_time", "kickoff_date", "as_of", "mapping_version", "computed_at"
+)
 DEPTH_HOURS: Final = (72, 24, 1)
 """The hours before kickoff at which markets are counted."""
 

@@ -15,6 +15,7 @@ import polars as pl
 
 from palimpsest_pipeline.domain.buckets import BUCKETS_BY_SCHEME
 from palimpsest_pipeline.domain.schemas import INSTANT
+from palimpsest_pipeline.tables.frame_types import get_frame_schema
 
 from ..lifecycle_frames import FrameSchema
 from .anchors import add_kickoff
@@ -25,22 +26,9 @@ MARGIN_INPUT_SCHEMA: Final[FrameSchema] = {
     for name in ("sr_id", "platform", "market_key", "specifier", "observed_from", "observed_to", "margin")
 }
 """The columns of `MARKET_MARGIN_SCHEMA` that the figures need."""
-MARGIN_TTK_BUCKET_SCHEMA: Final[FrameSchema] = {
-    "tournament_key": pl.String,
-    "platform": pl.String,
-    "market_key": pl.String,
-    "bucket_scheme": pl.String,
-    "ttk_bucket": pl.String,
-    "n_fixtures": pl.Int32,
-    "n_observed_minutes": pl.Float64,
-    "margin_tw_mean": pl.Float64,
-    "margin_p50": pl.Float64,
-    "margin_min": pl.Float64,
-    "margin_max": pl.Float64,
-    "home_minus_platform_tw_mean": pl.Float64,
-    "observed_share": pl.Float64,
-    "trend_pp": pl.Float64,
-}
+MARGIN_TTK_BUCKET_SCHEMA: Final = get_frame_schema(
+    "mart.margin_ttk_bucket", "home_platform", "kickoff_date", "as_of", "mapping_version", "computed_at"
+)
 BUCKET_KEY: Final = ("tournament_key", "platform", "market_key", "bucket_scheme", "ttk_bucket")
 MIN_TREND_FIXTURES: Final = 4
 """Minimum number of fixtures from which a trend is computed."""

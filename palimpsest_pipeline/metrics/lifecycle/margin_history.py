@@ -22,31 +22,14 @@ from palimpsest_pipeline.domain.buckets import BUCKETS_BY_SCHEME
 from palimpsest_pipeline.domain.enums import BucketScheme, LookResult, MarketState
 from palimpsest_pipeline.domain.price_numbers import EVENS_MILLI
 from palimpsest_pipeline.domain.schemas import INSTANT
+from palimpsest_pipeline.tables.frame_types import get_frame_schema
 
-from ..lifecycle_frames import FrameSchema
 from ..prices.margins import compute_market_margins, expand_outcomes
 from .anchors import add_kickoff, select_looks_before_kickoff
 
-MARKET_MARGIN_SCHEMA: Final[FrameSchema] = {
-    "sr_id": pl.Int64,
-    "platform": pl.String,
-    "market_key": pl.String,
-    "specifier": pl.String,
-    "observed_from": INSTANT,
-    "last_confirmed_at": INSTANT,
-    "observed_to": INSTANT,
-    "n_outcomes": pl.Int16,
-    "n_expected": pl.Int16,
-    "winners_k": pl.Int16,
-    "sum_inverse": pl.Float64,
-    "margin": pl.Float64,
-    "payout": pl.Float64,
-    "margin_status": pl.String,
-    "margin_reference_pct": pl.Float64,
-    "minutes_to_kickoff": pl.Float64,
-    "ttk_bucket": pl.String,
-    "odds_vector": pl.String,
-}
+MARKET_MARGIN_SCHEMA: Final = get_frame_schema(
+    "mart.market_margin", "kickoff_date", "as_of", "mapping_version", "computed_at"
+)
 """The columns of market_margin. `odds_vector` is a JSON object: decimal odds by outcome key."""
 STRETCH_KEY: Final = ("sr_id", "platform", "market_key", "specifier", "observed_from")
 
@@ -68,9 +51,9 @@ def build_margin_stretches(
 ) -> pl.DataFrame:
     """Return one row per stretch without a price change in one of `market_keys`, sorted by `STRETCH_KEY`.
 
-    The result has the columns `MARKET_MARGIN_SCHEMA`. The frames are as in `lifecycle_frames`; `sets` has the columns
-    `open_close.KEYED_SETS_SCHEMA`. Only looks strictly before the newest known kickoff are used; kickoffs up to `as_of`
-    are in the past. A market that an answer shows suspended or without a price has a stretch without a margin.
+    The result has the columns `MARKET_MARGIN_SCHEMA`. The frames are as in `lifecycle_frames`; `sets` has market_key
+    and the columns `OUTCOME_SETS_SCHEMA`. Only looks strictly before the newest known kickoff are used; kickoffs up to
+    `as_of` are in the past. A market that an answer shows suspended or without a price has a stretch without a margin.
 
     Listings are independent of each other, so a caller may process them in groups.
 

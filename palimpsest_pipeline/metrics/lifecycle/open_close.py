@@ -14,40 +14,14 @@ import polars as pl
 
 from palimpsest_pipeline.domain.enums import CloseQuality, LookResult, MarketState, OpenQuality
 from palimpsest_pipeline.domain.price_numbers import EVENS_MILLI
-from palimpsest_pipeline.domain.schemas import INSTANT
+from palimpsest_pipeline.tables.frame_types import get_frame_schema
 
-from ..lifecycle_frames import FrameSchema
-from ..prices.margins import OUTCOME_SETS_SCHEMA, compute_market_margins, expand_outcomes
+from ..prices.margins import compute_market_margins, expand_outcomes
 from .anchors import add_kickoff, select_looks_before_kickoff
 
-KEYED_SETS_SCHEMA: Final[FrameSchema] = {"market_key": pl.String, **OUTCOME_SETS_SCHEMA}
-"""The columns of `build_outcome_sets`, with the market's key."""
-
-OPEN_CLOSE_SCHEMA: Final[FrameSchema] = {
-    "sr_id": pl.Int64,
-    "platform": pl.String,
-    "market_key": pl.String,
-    "specifier": pl.String,
-    "outcome_key": pl.String,
-    "open_odds": pl.Float64,
-    "open_observed_at": INSTANT,
-    "open_minutes_to_kickoff": pl.Float64,
-    "open_quality": pl.String,
-    "prev_absent_cycle": pl.Int64,
-    "close_odds": pl.Float64,
-    "close_observed_at": INSTANT,
-    "close_last_confirmed_at": INSTANT,
-    "close_lag_s": pl.Float64,
-    "close_quality": pl.String,
-    "effective_kickoff": INSTANT,
-    "kickoff_version": pl.Int16,
-    "n_changes": pl.Int32,
-    "min_odds": pl.Float64,
-    "max_odds": pl.Float64,
-    "move_rel": pl.Float64,
-    "open_margin": pl.Float64,
-    "close_margin": pl.Float64,
-}
+OPEN_CLOSE_SCHEMA: Final = get_frame_schema(
+    "mart.open_close", "kickoff_date", "as_of", "mapping_version", "computed_at"
+)
 LISTINGS_AT_ONCE: Final = 100
 """Number of listings that are computed together. Larger groups take more memory and are not faster.
 
@@ -74,10 +48,11 @@ def find_open_close(
 ) -> pl.DataFrame:
     """Return one row per outcome that an answer showed priced or suspended, columns `OPEN_CLOSE_SCHEMA`.
 
-    The rows are sorted by `OPEN_CLOSE_KEY`. The frames are as in `lifecycle_frames`; `sets` has the columns
-    `KEYED_SETS_SCHEMA`. Only looks strictly before the newest known kickoff are used. An outcome that was seen only
-    later has a row without prices, whose close quality is missing. Before that kickoff there is no closing price. A
-    closing price confirmed at most `exact_s` seconds before kickoff is exact. A look holds for `silence_limit`.
+    The rows are sorted by `OPEN_CLOSE_KEY`. The frames are as in `lifecycle_frames`; `sets` has market_key and the
+    columns `OUTCOME_SETS_SCHEMA`. Only looks strictly before the newest known kickoff are used. An outcome that was
+    seen only later has a row without prices, whose close quality is missing. Before that kickoff there is no closing
+    price. A closing price confirmed at most `exact_s` seconds before kickoff is exact. A look holds for
+    `silence_limit`.
 
     Listings are independent of each other, so a caller may process them in groups. The computation takes about 400 MB
     in addition to its arguments and its result.

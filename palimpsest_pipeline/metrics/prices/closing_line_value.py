@@ -77,8 +77,8 @@ def compute_closing_line_values(
     """Return the value of each price against each exact close, columns `CLOSING_LINE_VALUES_SCHEMA`.
 
     The rows are sorted by line and close_platform. `prices` has the columns `PRICE_LIST_SCHEMA`. `fixtures` has sr_id,
-    kickoff and suspect_code. `closes` has only exact closes: `domain.schemas.CLOSING_PRICES`. A fixture that kicks off
-    after `now` has not begun.
+    kickoff and suspect_code. `closes` has only exact closes, as `storage.marts.closing_prices` reads them; `kickoff` is
+    the one for which the close was computed. A fixture that kicks off after `now` has not begun.
     """
     codes = [code.value for code in SuspectCode if code.may_be_two_bets]
     starts = fixtures.select(

@@ -22,6 +22,7 @@ import polars as pl
 from palimpsest_pipeline.domain.enums import MarketState
 from palimpsest_pipeline.domain.price_numbers import EVENS_MILLI, MASK_BITS
 from palimpsest_pipeline.domain.schemas import INSTANT
+from palimpsest_pipeline.tables.frame_types import get_frame_schema
 
 from ..comparison_frames import add_as_of
 from ..lifecycle_frames import FrameSchema
@@ -59,28 +60,9 @@ COMPARISON_SCHEMA: Final[FrameSchema] = {
     "arb": pl.Boolean,
 }
 
-COMPARED_LINES_SCHEMA: Final[FrameSchema] = {
-    "sr_id": pl.Int64,
-    "market_key": pl.String,
-    "specifier": pl.String,
-    "outcome": pl.String,
-    "platform": pl.String,
-    "home_state": pl.String,
-    "platform_state": pl.String,
-    "home_odds_milli": pl.List(pl.Int32),
-    "platform_odds_milli": pl.List(pl.Int32),
-    "home_off_mask": pl.Int64,
-    "platform_off_mask": pl.Int64,
-    "best_odds_milli": pl.List(pl.Int32),
-    "best_platform": pl.List(pl.String),
-    "rank_home": pl.List(pl.Int16),
-    "home_tied_best_mask": pl.Int64,
-    "home_margin": pl.Float64,
-    "platform_margin": pl.Float64,
-    "home_share": pl.Float64,
-    "platform_share": pl.Float64,
-    "cross_book_sum_inverse": pl.Float64,
-    "arb": pl.Boolean,
+COMPARED_LINES_SCHEMA: Final = {
+    **get_frame_schema("mart.price_comparison", "line_id"),
+    **dict.fromkeys(("market_key", "specifier", "outcome"), pl.String()),
 }
 """One row per line and competitor.
 
@@ -89,17 +71,9 @@ Arrays and masks are ordered by the ordinal of the outcome, and null instead of 
 state of the outcomes. `home_share` and `platform_share` are the factors that turn the inverse of a price into its fair
 probability. All other columns are as in `COMPARISON_SCHEMA`.
 """
-COMPARED_LISTINGS_SCHEMA: Final[FrameSchema] = {
-    "sr_id": pl.Int64,
-    "platform": pl.String,
-    "comparable": pl.Boolean,
-    "answered_at": INSTANT,
-    "home_answered_at": INSTANT,
-    "skew_s": pl.Float64,
-    "dropped_at": INSTANT,
-    "as_of": INSTANT,
-    "kickoff_at": INSTANT,
-}
+COMPARED_LISTINGS_SCHEMA: Final = get_frame_schema(
+    "mart.compared_listing", "home_platform", "mapping_version", "computed_at"
+)
 """One row per fixture and platform.
 
 `comparable` is true when the platform's prices can be compared with home's: both answers are near each other, and the

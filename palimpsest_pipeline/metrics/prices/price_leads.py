@@ -25,37 +25,13 @@ import polars as pl
 
 from palimpsest_pipeline.domain.enums import LagLimit, LookResult, MarketState, PriceLeadType
 from palimpsest_pipeline.domain.price_numbers import EVENS_MILLI
-from palimpsest_pipeline.domain.schemas import INSTANT
+from palimpsest_pipeline.tables.frame_types import get_frame_schema
 
 from ..lifecycle.anchors import add_kickoff, select_looks_before_kickoff
-from ..lifecycle_frames import FrameSchema
 from .fair_prices import compute_multiplicative_share
 from .margins import compute_margin_figures, expand_outcomes
 
-PRICE_LEADS_SCHEMA: Final[FrameSchema] = {
-    "sr_id": pl.Int64,
-    "lead_type": pl.String,
-    "market_key": pl.String,
-    "specifier": pl.String,
-    "leader": pl.String,
-    "follower": pl.String,
-    "leader_at": INSTANT,
-    "leader_after": INSTANT,
-    "follower_at": INSTANT,
-    "follower_after": INSTANT,
-    "outcome_key": pl.String,
-    "leader_probability_before": pl.Float64,
-    "leader_probability": pl.Float64,
-    "follower_probability_before": pl.Float64,
-    "follower_probability": pl.Float64,
-    "lag_s": pl.Float64,
-    "lag_min_s": pl.Float64,
-    "lag_max_s": pl.Float64,
-    "lag_limited_by": pl.String,
-    "steam_at": INSTANT,
-    "steam_platforms": pl.Int16,
-    "kickoff_date": pl.Date,
-}
+PRICE_LEADS_SCHEMA: Final = get_frame_schema("mart.price_lead", "mapping_version")
 """The columns of price_lead, without what the caller adds."""
 LEAD_KEY: Final = ("sr_id", "lead_type", "market_key", "specifier", "leader", "follower", "leader_at")
 PROBABILITY_DECIMALS: Final = 9
@@ -137,8 +113,8 @@ def find_price_leads(
 ) -> pl.DataFrame:
     """Return one row per pair of events, columns `PRICE_LEADS_SCHEMA`, sorted by `LEAD_KEY`.
 
-    The frames have the columns of `lifecycle_frames` and contain all listings of a fixture; `sets` has the columns
-    `open_close.KEYED_SETS_SCHEMA`. Only data before kickoff counts. Data from before the UTC day on which
+    The frames have the columns of `lifecycle_frames` and contain all listings of a fixture; `sets` has market_key and
+    the columns `OUTCOME_SETS_SCHEMA`. Only data before kickoff counts. Data from before the UTC day on which
     `PriceLeadRules.lookback` begins has no influence, so a caller may leave it out. `suspects` are fixtures whose
     listings may not offer the same bets: they have no rows.
 

@@ -27,13 +27,13 @@ from palimpsest_pipeline.platforms.packs import load_packs
 from palimpsest_pipeline.storage.archive import ArchiveError, read_recorded_days
 from palimpsest_pipeline.storage.catalog import fixtures as matched
 from palimpsest_pipeline.storage.catalog import known_listings, listings, players, universe, upcoming_fixtures
-from palimpsest_pipeline.storage.db.frame_types import get_frame_schema
 from palimpsest_pipeline.storage.derivation import derived_products, dirty_fixtures
 from palimpsest_pipeline.storage.ledger import cycle_ledger as batches
 from palimpsest_pipeline.storage.ledger import rejected_answers
 from palimpsest_pipeline.storage.marts import cycle_marts, lifecycle
 from palimpsest_pipeline.storage.odds import book_sizes, history, partitions
 from palimpsest_pipeline.storage.odds.market_lines import LineCache
+from palimpsest_pipeline.tables.frame_types import get_frame_schema
 
 from ..context import Pipeline
 from ..derive_hour import DeriveProduct

@@ -17,11 +17,11 @@ from psycopg.rows import dict_row
 
 from palimpsest_pipeline.domain.enums import SuspectCode
 from palimpsest_pipeline.domain.errors import PalimpsestError
+from palimpsest_pipeline.tables import metadata
 
 from ..db.copy_frames import copy_to_temp_table, read_frame
 from ..db.locks import AdvisoryLock
 from ..db.upserts import build_upsert
-from ..tables import metadata
 
 
 class UnknownFixtureError(PalimpsestError, LookupError):

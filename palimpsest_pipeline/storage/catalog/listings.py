@@ -18,25 +18,14 @@ import psycopg
 
 from palimpsest_pipeline.domain.enums import Platform, Scope, Trigger
 from palimpsest_pipeline.domain.schemas import INSTANT
+from palimpsest_pipeline.tables.frame_types import get_frame_schema
 
 from ..db.copy_frames import copy_rows, copy_to_temp_table, read_frame
 from ..db.locks import AdvisoryLock
 
 FrameSchema = dict[str, pl.DataType | type[pl.DataType]]
 
-CLAIM_SCHEMA: Final[FrameSchema] = {
-    "sport": pl.String,
-    "kind": pl.String,
-    "tournament_external_id": pl.String,
-    "tournament_name": pl.String,
-    "country_raw": pl.String,
-    "sr_tournament_id": pl.Int64,
-    "home_team": pl.String,
-    "away_team": pl.String,
-    "kickoff_at": INSTANT,
-    "sr_id": pl.Int64,
-    "genius_id": pl.Int64,
-}
+CLAIM_SCHEMA: Final = get_frame_schema("core.listing_claims", "listing_id", "claim_hash", "platform")
 LISTING_SCHEMA: Final[FrameSchema] = {
     "platform": pl.String,
     "external_id": pl.String,
@@ -49,14 +38,7 @@ LISTING_SCHEMA: Final[FrameSchema] = {
 
 `seen_in` is `listing` (a list of discovery) or `detail` (the listing's own answer).
 """
-MANIFEST_SCHEMA: Final[FrameSchema] = {
-    "platform": pl.String,
-    "external_id": pl.String,
-    "declared": pl.Int32,
-    "received": pl.Int32,
-    "completeness": pl.String,
-    "missing": pl.String,
-}
+MANIFEST_SCHEMA: Final = get_frame_schema("core.discovery_manifest", "cycle_id")
 """Input of `write_discovery`: one row per platform and tournament.
 
 An additional row per platform has the external_id '*' and stands for the whole platform.

@@ -14,9 +14,9 @@ import polars as pl
 import psycopg
 
 from palimpsest_pipeline.domain.text_limits import cut_key
+from palimpsest_pipeline.tables.frame_types import Schema
 
 from ..db.copy_frames import copy_rows, copy_to_temp_table, read_frame
-from ..db.frame_types import Schema
 from ..db.locks import AdvisoryLock
 
 PLAYER_SCHEMA: Final[Schema] = {

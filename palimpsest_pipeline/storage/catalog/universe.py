@@ -48,10 +48,10 @@ def read_universe(
 
     A tournament that is missing in a later complete discovery of its platform has no listings.
 
-    The second frame (`LOOKED_TOURNAMENTS`) has one row per platform and tournament known within CARRY_LIMIT, and one
-    row per platform with the tournament '*'. If its evidence is `partial`, a listing that is missing in the first frame
-    may still exist. Both frames are sorted by their keys. The sizes of the listings' books are read by `book_sizes`.
-    Raises UnknownCycleError.
+    The second frame (platform, tournament_external_id, evidence, stale_since) has one row per platform and tournament
+    known within CARRY_LIMIT, and one row per platform with the tournament '*'. If its evidence is `partial`, a listing
+    that is missing in the first frame may still exist. Both frames are sorted by their keys. The sizes of the listings'
+    books are read by `book_sizes`. Raises UnknownCycleError.
     """
     read_as_of(conn, cycle_id)
     params = {"cycle_id": cycle_id, "carry_limit": CARRY_LIMIT, "platforms": list(platforms)}

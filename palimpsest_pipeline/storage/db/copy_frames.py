@@ -15,7 +15,7 @@ import polars as pl
 import psycopg
 from psycopg import sql
 
-from .frame_types import get_frame_type
+from palimpsest_pipeline.tables.frame_types import get_frame_type
 
 QueryParams = Sequence[Any] | Mapping[str, Any] | None
 

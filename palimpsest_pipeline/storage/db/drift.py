@@ -1,4 +1,4 @@
-"""Compare a database with the table definitions of `storage.tables`. Read only.
+"""Compare a database with the table definitions of `tables`. Read only.
 
 Belongs here: the comparison and the text of its findings. Does not belong here: repairs.
 """
@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from ..tables import SCHEMAS, metadata
+from palimpsest_pipeline.tables import SCHEMAS, metadata
+
 from . import revisions
 from .connection import Database
 
@@ -50,7 +51,7 @@ ALEMBIC_OPTIONS: Final = {
 
 
 def find_drift(url: str) -> list[str]:
-    """Return the differences between the database and `storage.tables`, one sentence each.
+    """Return the differences between the database and `tables`, one sentence each.
 
     Daily partitions are ignored.
     """

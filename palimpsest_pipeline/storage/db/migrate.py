@@ -15,8 +15,8 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from palimpsest_pipeline.domain.errors import PalimpsestError
+from palimpsest_pipeline.tables import SCHEMAS, metadata
 
-from ..tables import SCHEMAS, metadata
 from .connection import Database
 from .locks import AdvisoryLock
 from .reference_rows import ReferenceRows, write_reference_rows

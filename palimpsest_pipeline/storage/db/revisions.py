@@ -13,8 +13,7 @@ import sqlalchemy as sa
 from alembic.util import CommandError
 
 from palimpsest_pipeline.domain.errors import PalimpsestError
-
-from ..tables import SCHEMAS, metadata
+from palimpsest_pipeline.tables import SCHEMAS, metadata
 
 VERSION_TABLE: Final = sa.Table(
     "alembic_version",

@@ -12,9 +12,10 @@ import polars as pl
 import psycopg
 from psycopg import sql
 
-from ..tables import metadata
+from palimpsest_pipeline.tables import metadata
+from palimpsest_pipeline.tables.frame_types import require_table_columns
+
 from .copy_frames import copy_rows, quote_identifier, read_frame
-from .frame_types import require_table_columns
 
 # The temporary table is created once per session and never analyzed, because each new temporary table and its
 # statistics would leave dead rows in the Postgres catalog.

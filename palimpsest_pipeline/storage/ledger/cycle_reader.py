@@ -100,7 +100,10 @@ def read_failed_platforms(conn: psycopg.Connection, cycle_ids: Sequence[int]) ->
 
 
 def read_refusals(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> pl.DataFrame:
-    """Return the platforms of these cycles with rejected answers: cycle_id, platform, fetched, refused, refusal."""
+    """Return the platforms of these cycles with rejected answers.
+
+    The columns are cycle_id, platform, fetched, refused and refusal.
+    """
     return read_frame(conn, REFUSALS_SQL, [list(cycle_ids)])
 
 

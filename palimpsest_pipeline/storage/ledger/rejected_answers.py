@@ -4,6 +4,7 @@ The rows are replaced when the answers are parsed again.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 import polars as pl
 import psycopg
@@ -11,19 +12,11 @@ import psycopg
 from palimpsest_pipeline.domain.enums import PayloadKind, Platform
 from palimpsest_pipeline.domain.observations import Reject
 from palimpsest_pipeline.domain.text_limits import cut_key
+from palimpsest_pipeline.tables.frame_types import get_frame_schema
 
 from ..db.copy_frames import copy_rows, read_frame
 
-REJECTS_SCHEMA = {
-    "cycle_id": pl.Int64,
-    "platform": pl.String,
-    "kind": pl.String,
-    "external_id": pl.String,
-    "path": pl.String,
-    "reason": pl.String,
-    "whole_answer": pl.Boolean,
-    "occurrences": pl.Int32,
-}
+REJECTS_SCHEMA: Final = get_frame_schema("core.rejects")
 REJECT_COUNTS_SQL = """
     select platform, kind, coalesce(sum(occurrences) filter (where whole_answer), 0)::int as n_answers,
            coalesce(sum(occurrences) filter (where not whole_answer), 0)::int as n_entries

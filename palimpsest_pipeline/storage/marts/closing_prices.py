@@ -23,13 +23,17 @@ where sr_id = any(%(sr_ids)s::bigint[]) and market_key = any(%(market_keys)s::te
 
 
 def read_judged_fixtures(conn: psycopg.Connection[Any], sr_ids: Sequence[int]) -> pl.DataFrame:
-    """Return the known ones of these fixtures (`domain.schemas.JUDGED_FIXTURES`)."""
+    """Return the known ones of these fixtures, with effective kickoff and suspect code or null."""
     return read_frame(conn, FIXTURES_SQL, {"sr_ids": list(sr_ids)})
 
 
 def read_closing_prices(
     conn: psycopg.Connection[Any], sr_ids: Sequence[int], market_keys: Sequence[str]
 ) -> pl.DataFrame:
-    """Return the exact closes of these markets on all platforms (`domain.schemas.CLOSING_PRICES`)."""
+    """Return the exact closes of these markets, one row per outcome and platform.
+
+    `close_lag_s` is the time from the last answer to `kickoff`. The fair probabilities are null when the market had no
+    margin.
+    """
     params = {"sr_ids": list(sr_ids), "market_keys": list(market_keys)}
     return read_frame(conn, CLOSES_SQL, params)

@@ -22,10 +22,10 @@ from psycopg.rows import dict_row
 
 from palimpsest_pipeline.domain.enums import MarketState, Platform
 from palimpsest_pipeline.domain.schemas import COMPARED_LISTINGS, INSTANT
+from palimpsest_pipeline.tables.frame_types import Schema
 
 from ..catalog.listings import FIRST_ABSENCE_SQL
 from ..db.copy_frames import parse_array_text, quote_identifier, read_frame
-from ..db.frame_types import Schema
 from ..db.locks import AdvisoryLock
 from ..db.row_differences import WriteCounts, write_differences
 from ..odds.current_markets import split_market_texts

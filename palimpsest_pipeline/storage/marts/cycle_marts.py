@@ -10,10 +10,10 @@ import psycopg
 from psycopg import sql
 
 from palimpsest_pipeline.domain.schemas import INSTANT
+from palimpsest_pipeline.tables import metadata
+from palimpsest_pipeline.tables.frame_types import require_table_columns
 
 from ..db.copy_frames import copy_rows, quote_identifier, read_frame
-from ..db.frame_types import require_table_columns
-from ..tables import metadata
 
 
 def replace_rows(

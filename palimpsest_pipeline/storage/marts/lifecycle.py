@@ -19,12 +19,12 @@ from psycopg import sql
 
 from palimpsest_pipeline.domain.enums import LookResult, Platform
 from palimpsest_pipeline.domain.schemas import LISTING_LOOKS
+from palimpsest_pipeline.tables import metadata
+from palimpsest_pipeline.tables.frame_types import require_table_columns
 
 from ..db.copy_frames import copy_rows, copy_to_temp_table, quote_identifier, read_frame
-from ..db.frame_types import require_table_columns
 from ..derivation.dirty_fixtures import AFFECTED_FIXTURES_SQL
 from ..odds.market_lines import name_lines, read_lines_of_markets
-from ..tables import metadata
 
 LIFECYCLE_TABLES: Final = (
     "mart.availability_interval",

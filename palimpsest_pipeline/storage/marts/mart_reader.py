@@ -7,8 +7,9 @@ import polars as pl
 import psycopg
 from psycopg import sql
 
+from palimpsest_pipeline.tables.frame_types import get_frame_schema
+
 from ..db.copy_frames import quote_identifier, read_frame
-from ..db.frame_types import get_frame_schema
 from .cycle_marts import read_rows
 
 LATEST_CYCLE_SQL: Final = "select cycle_id from palimpsest.coverage_cycles where is_latest"

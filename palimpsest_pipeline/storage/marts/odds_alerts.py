@@ -19,9 +19,9 @@ from psycopg.rows import dict_row
 from palimpsest_pipeline.domain.enums import FixtureProduct, OddsAlertStatus
 from palimpsest_pipeline.domain.errors import PalimpsestError
 from palimpsest_pipeline.domain.schemas import INSTANT
+from palimpsest_pipeline.tables.frame_types import Schema, require_table_columns
 
 from ..db.copy_frames import copy_rows, read_frame
-from ..db.frame_types import Schema, require_table_columns
 from ..db.locks import AdvisoryLock
 from .lifecycle import IS_IN_CORE_SQL
 

@@ -8,10 +8,10 @@ import polars as pl
 import psycopg
 
 from palimpsest_pipeline.domain.errors import PalimpsestError
+from palimpsest_pipeline.tables.frame_types import Schema
 
 from ..catalog.universe import CARRY_LIMIT
 from ..db.copy_frames import read_frame
-from ..db.frame_types import Schema
 from .cycle_marts import read_rows
 
 CYCLE_SQL: Final = "select as_of, scope, trigger, home_platform from core.cycles where cycle_id = %s"

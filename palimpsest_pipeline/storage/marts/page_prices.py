@@ -89,7 +89,7 @@ MARKET_NAMES_SQL: Final = """
 
 
 def read_stretches(conn: psycopg.Connection[Any], market: str, sr_ids: Sequence[int], since: datetime) -> pl.DataFrame:
-    """Return the periods in which bets on an outcome of a market were accepted at one price, for these fixtures.
+    """Return the periods of these fixtures in which an outcome of a market could be backed at one price.
 
     The result has all periods that end after `since`, and the last earlier period of each outcome. `ends_at` is null
     when the period had not ended at the last look.
@@ -117,7 +117,7 @@ def read_current_prices(conn: psycopg.Connection[Any], market: str, sr_ids: Sequ
 
 
 def read_market_names(conn: psycopg.Connection[Any], markets: Sequence[str]) -> pl.DataFrame:
-    """Return the names of markets and of their outcomes: market_key, market_name, outcome_key, outcome_name.
+    """Return market_key, market_name, outcome_key and outcome_name of these markets' outcomes.
 
     Markets have the order of `markets`, outcomes that of the vocabulary.
     """

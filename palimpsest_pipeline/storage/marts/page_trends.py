@@ -8,9 +8,9 @@ import polars as pl
 import psycopg
 
 from palimpsest_pipeline.domain.schemas import INSTANT
+from palimpsest_pipeline.tables.frame_types import Schema
 
 from ..db.copy_frames import read_frame
-from ..db.frame_types import Schema
 from ..ledger.cycle_reader import read_skew_quantiles_ms
 
 MAX_SKEW_CYCLES: Final = 60

@@ -14,9 +14,9 @@ import polars as pl
 
 from palimpsest_pipeline.domain.enums import MarketState
 from palimpsest_pipeline.domain.schemas import INSTANT
+from palimpsest_pipeline.tables.frame_types import get_frame_schema
 
 from ..db.copy_frames import build_array_text
-from ..db.frame_types import get_frame_schema
 
 ANSWER_KEY: Final = ("listing_id", "observed_at")
 LINE_KEY: Final = ("listing_id", "line_id")

@@ -13,10 +13,10 @@ import psycopg
 
 from palimpsest_pipeline.domain.instants import get_day_start
 from palimpsest_pipeline.domain.schemas import INSTANT
+from palimpsest_pipeline.tables.frame_types import Schema
 
 from ..archive import Archive
 from ..db.copy_frames import read_frame
-from ..db.frame_types import Schema
 from . import partitions
 from .change_rows import CAPTURE_SCHEMA, CHANGE_SCHEMA
 

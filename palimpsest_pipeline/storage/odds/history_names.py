@@ -10,8 +10,9 @@ from typing import Any, Final, Protocol
 import polars as pl
 import psycopg
 
+from palimpsest_pipeline.tables.frame_types import Schema
+
 from ..db.copy_frames import read_frame
-from ..db.frame_types import Schema
 from . import market_lines
 
 LISTING_IDS_SQL: Final = """

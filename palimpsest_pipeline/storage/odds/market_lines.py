@@ -12,16 +12,14 @@ from typing import Any, Final
 import polars as pl
 import psycopg
 
+from palimpsest_pipeline.tables.frame_types import get_frame_schema
+
 from ..db.copy_frames import read_frame
 from ..db.line_names import write_line_names
 
-LINE_KEY_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
-    "market_id": pl.Int16,
-    "specifier": pl.String,
-    "outcome": pl.String,
-}
+LINE_KEY_SCHEMA: Final = get_frame_schema("ops.market_lines", "line_id")
 """Key of a line, without nulls. `outcome` is '' except for markets with open outcomes (players)."""
-LINE_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {"line_id": pl.Int32, **LINE_KEY_SCHEMA}
+LINE_SCHEMA: Final = get_frame_schema("ops.market_lines")
 """The number of a line and its key."""
 
 NUMBERS_SQL: Final = """

@@ -13,8 +13,8 @@ import polars as pl
 
 from palimpsest_pipeline.domain.enums import MarketState
 from palimpsest_pipeline.domain.schemas import INSTANT
+from palimpsest_pipeline.tables.frame_types import Schema
 
-from ..db.frame_types import Schema
 from .change_rows import CHANGE_SCHEMA
 
 OUTCOME_CHANGES_SCHEMA: Final[Schema] = {

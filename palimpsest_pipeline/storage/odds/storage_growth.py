@@ -15,20 +15,13 @@ import psycopg
 from psycopg import sql
 
 from palimpsest_pipeline.domain.schemas import INSTANT
+from palimpsest_pipeline.tables import SCHEMAS
+from palimpsest_pipeline.tables.frame_types import get_frame_schema
 
 from ..db.copy_frames import copy_rows, read_frame
-from ..tables import SCHEMAS
 from . import partitions
 
-SAMPLE_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
-    "sampled_at": INSTANT,
-    "table_name": pl.String,
-    "day": pl.Date,
-    "n_rows": pl.Int64,
-    "n_prices": pl.Int64,
-    "heap_bytes": pl.Int64,
-    "index_bytes": pl.Int64,
-}
+SAMPLE_SCHEMA: Final = get_frame_schema("ops.storage_samples")
 """Columns of ops.storage_samples."""
 LANDING_NAME: Final = "landing"
 EXPORT_NAME: Final = "export"

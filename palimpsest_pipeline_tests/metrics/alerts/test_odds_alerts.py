@@ -19,7 +19,7 @@ from palimpsest_pipeline.metrics.alerts.odds_alerts import (
     OddsAlertRules,
     find_odds_alerts,
 )
-from palimpsest_pipeline.storage.tables.current_prices import OddsAlert
+from palimpsest_pipeline.tables.current_prices import OddsAlert
 from palimpsest_pipeline_tests.fixtures.examples import count_examples
 
 from ..life_worlds import (

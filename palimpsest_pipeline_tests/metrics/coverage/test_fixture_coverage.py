@@ -8,7 +8,7 @@ import pytest
 
 from palimpsest_pipeline.metrics import CoverageUniverse, build_coverage_fixture, build_coverage_tournament
 from palimpsest_pipeline.metrics.coverage.fixture_coverage import COVERAGE_FIXTURE_SCHEMA, COVERAGE_TOURNAMENT_SCHEMA
-from palimpsest_pipeline.storage.tables import metadata
+from palimpsest_pipeline.tables import metadata
 from palimpsest_pipeline_tests.matching.world import NOON, listing
 
 from ..world import ALL_SEEN, STAMPS, Look, universe_of

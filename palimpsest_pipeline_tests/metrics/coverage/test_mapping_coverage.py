@@ -11,12 +11,16 @@ from hypothesis import strategies as st
 
 from palimpsest_pipeline.metrics import build_mapping_coverage, build_unmapped_market
 from palimpsest_pipeline.metrics.coverage import coverage_laws
-from palimpsest_pipeline.metrics.coverage.mapping_coverage import MAPPING_COUNTS_SCHEMA, UNMAPPED_KEY
-from palimpsest_pipeline.storage.marts.mapping_ledger import UNMAPPED_MARKETS_SCHEMA
+from palimpsest_pipeline.metrics.coverage.mapping_coverage import (
+    MAPPING_COUNTS_SCHEMA,
+    UNMAPPED_KEY,
+    UNMAPPED_MARKET_SCHEMA,
+)
 
 AS_OF = datetime(2026, 6, 26, 10, tzinfo=UTC)
 FIRST = datetime(2026, 6, 25, 9, tzinfo=UTC)
 KNOWN = {"platform": pl.String, "sport": pl.String, "external_market_id": pl.String}
+SEEN = {name: kind for name, kind in UNMAPPED_MARKET_SCHEMA.items() if name not in {"impact_rank", "status", "reason"}}
 ERRORS = ("", "unknown_market", "unknown_param", "no_matching_outcomes")
 
 
@@ -69,7 +73,7 @@ def ranked(
 ) -> pl.DataFrame:
     market = ("bet9ja", "football")
     return build_unmapped_market(
-        pl.DataFrame(list(entries), schema=UNMAPPED_MARKETS_SCHEMA),
+        pl.DataFrame(list(entries), schema=SEEN),
         pl.DataFrame([(*market, m) for m in known], schema=KNOWN, orient="row"),
         pl.DataFrame(
             [(*market, m, s, "why") for m, s in triaged],

@@ -8,7 +8,7 @@ import pytest
 from palimpsest_pipeline.domain.enums import Completeness
 from palimpsest_pipeline.metrics import CoverageUniverse, build_match_rate_platform
 from palimpsest_pipeline.metrics.coverage.match_rates import MATCH_RATE_PLATFORM_SCHEMA
-from palimpsest_pipeline.storage.tables import metadata
+from palimpsest_pipeline.tables import metadata
 from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA, PLATFORMS, SPORTYBET
 from palimpsest_pipeline_tests.matching.world import NOON, listing
 

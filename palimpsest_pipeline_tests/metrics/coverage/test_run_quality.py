@@ -10,28 +10,20 @@ from polars.testing import assert_frame_equal
 
 from palimpsest_pipeline.domain.enums import Scope
 from palimpsest_pipeline.domain.exchange import INCOMPLETE_BOOK_PREFIX
-from palimpsest_pipeline.domain.schemas import REJECT_COUNTS
 from palimpsest_pipeline.metrics import build_run_quality
 from palimpsest_pipeline.metrics.coverage import coverage_laws
-from palimpsest_pipeline.metrics.coverage.run_quality import (
-    ANSWERS_SCHEMA,
-    DISCOVERED_SCHEMA,
-    HISTORY_SCHEMA,
-    MANIFESTS_SCHEMA,
-    MEDIANS_SCHEMA,
-    RUN_QUALITY_SCHEMA,
-)
-from palimpsest_pipeline.storage.tables import metadata
+from palimpsest_pipeline.metrics.coverage.run_quality import ANSWERS_SCHEMA, RUN_QUALITY_SCHEMA
+from palimpsest_pipeline.tables import metadata
 from palimpsest_pipeline_tests.matching.world import NOON, PLATFORMS
 
 from ..world import STAMPS
 
 SCHEMAS = {
-    "manifests": MANIFESTS_SCHEMA,
-    "discovered_counts": DISCOVERED_SCHEMA,
-    "history": HISTORY_SCHEMA,
-    "rejects": REJECT_COUNTS,
-    "medians": MEDIANS_SCHEMA,
+    "manifests": {"platform": pl.String, "external_id": pl.String, "declared": pl.Int32, "completeness": pl.String},
+    "discovered_counts": {"platform": pl.String, "n_matches": pl.Int32, "n_listings": pl.Int32},
+    "history": {"platform": pl.String, "keyframe": pl.Boolean, "n_changed": pl.Int32, "n_markets_mapped": pl.Int32},
+    "rejects": {"platform": pl.String, "kind": pl.String, "n_answers": pl.Int32, "n_entries": pl.Int32},
+    "medians": {"platform": pl.String, "stage": pl.String, "fetched_median": pl.Float64},
 }
 
 

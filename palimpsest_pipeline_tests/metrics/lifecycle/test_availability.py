@@ -18,7 +18,7 @@ from palimpsest_pipeline.metrics.coverage import coverage_laws
 from palimpsest_pipeline.metrics.lifecycle import availability
 from palimpsest_pipeline.metrics.lifecycle.availability import AVAILABILITY_SCHEMA, build_availability_intervals
 from palimpsest_pipeline.metrics.lifecycle_frames import LISTINGS_SCHEMA
-from palimpsest_pipeline.storage.tables.lifecycle import AvailabilityInterval
+from palimpsest_pipeline.tables.lifecycle import AvailabilityInterval
 from palimpsest_pipeline_tests.matching.world import random_worlds
 
 from .. import availability_oracle

@@ -17,7 +17,7 @@ from palimpsest_pipeline.metrics.lifecycle import lifecycle_laws
 from palimpsest_pipeline.metrics.lifecycle.availability import AVAILABILITY_SCHEMA, build_availability_intervals
 from palimpsest_pipeline.metrics.lifecycle.gap_counts import GAP_COUNT_KEY, GAP_COUNT_SCHEMA, HOURS_BEFORE, count_gaps
 from palimpsest_pipeline.metrics.lifecycle_frames import TOURNAMENTS_SCHEMA
-from palimpsest_pipeline.storage.tables.lifecycle import GapCount
+from palimpsest_pipeline.tables.lifecycle import GapCount
 from palimpsest_pipeline_tests.fixtures.examples import count_examples
 
 from ..life_worlds import (

@@ -14,7 +14,7 @@ from polars.testing import assert_frame_equal
 from palimpsest_pipeline.domain.enums import ListingEnd
 from palimpsest_pipeline.metrics.lifecycle.lead_time import DEPTH_HOURS, LEAD_TIME_SCHEMA, compute_lead_times
 from palimpsest_pipeline.metrics.lifecycle_frames import LISTED_KICKOFFS_SCHEMA
-from palimpsest_pipeline.storage.tables.lifecycle import ListingLeadTime
+from palimpsest_pipeline.tables.lifecycle import ListingLeadTime
 from palimpsest_pipeline_tests.fixtures.examples import count_examples
 
 from ..life_worlds import (

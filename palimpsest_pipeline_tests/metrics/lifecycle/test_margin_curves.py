@@ -25,7 +25,7 @@ from palimpsest_pipeline.metrics.lifecycle.margin_curves import (
     build_margin_curves,
 )
 from palimpsest_pipeline.metrics.lifecycle_frames import KICKOFFS_SCHEMA, LISTINGS_SCHEMA, TOURNAMENTS_SCHEMA
-from palimpsest_pipeline.storage.tables.lifecycle import MarginTtkBucket
+from palimpsest_pipeline.tables.lifecycle import MarginTtkBucket
 from palimpsest_pipeline_tests.fixtures.examples import count_examples
 
 from ..life_worlds import at, disordered

@@ -21,7 +21,7 @@ from palimpsest_pipeline.metrics.lifecycle.margin_history import (
     STRETCH_KEY,
     build_margin_stretches,
 )
-from palimpsest_pipeline.storage.tables.lifecycle import MarketMargin
+from palimpsest_pipeline.tables.lifecycle import MarketMargin
 from palimpsest_pipeline_tests.fixtures.examples import count_examples
 
 from ..availability_oracle import witness

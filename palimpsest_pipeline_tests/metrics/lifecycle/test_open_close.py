@@ -16,7 +16,7 @@ from polars.testing import assert_frame_equal
 
 from palimpsest_pipeline.domain.enums import CloseQuality, OpenQuality
 from palimpsest_pipeline.metrics.lifecycle.open_close import OPEN_CLOSE_KEY, OPEN_CLOSE_SCHEMA, find_open_close
-from palimpsest_pipeline.storage.tables.lifecycle import OpenClose
+from palimpsest_pipeline.tables.lifecycle import OpenClose
 from palimpsest_pipeline_tests.fixtures.examples import count_examples
 
 from ..life_worlds import (

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palimpsest_pipeline.domain.schemas import CLOSING_PRICES, JUDGED_FIXTURES
+from palimpsest_pipeline.domain.schemas import INSTANT
 from palimpsest_pipeline.metrics.prices.closing_line_value import (
     CLOSING_LINE_VALUES_SCHEMA,
     PRICE_LIST_SCHEMA,
@@ -19,6 +19,15 @@ from palimpsest_pipeline.metrics.prices.closing_line_value import (
 KICKOFF: Final = datetime(2026, 5, 1, 18, tzinfo=UTC)
 NOW: Final = KICKOFF + timedelta(hours=3)
 HOUR: Final = timedelta(hours=1)
+
+CLOSING_PRICES = {
+    "sr_id": pl.Int64,
+    "platform": pl.String,
+    "is_home": pl.Boolean,
+    **dict.fromkeys(("market_key", "specifier", "outcome_key"), pl.String),
+    "kickoff": INSTANT,
+    **dict.fromkeys(("close_odds", "close_lag_s", "fair_multiplicative", "fair_power", "fair_shin"), pl.Float64),
+}
 
 
 def list_prices(*rows: dict[str, Any]) -> pl.DataFrame:
@@ -35,7 +44,10 @@ def list_prices(*rows: dict[str, Any]) -> pl.DataFrame:
 
 def list_fixtures(*rows: dict[str, Any]) -> pl.DataFrame:
     fixture = {"sr_id": 7, "kickoff": KICKOFF, "suspect_code": None}
-    return pl.DataFrame([{**fixture, **row} for row in rows or ({},)], schema=JUDGED_FIXTURES)
+    return pl.DataFrame(
+        [{**fixture, **row} for row in rows or ({},)],
+        schema={"sr_id": pl.Int64, "kickoff": INSTANT, "suspect_code": pl.String},
+    )
 
 
 def list_closes(*rows: dict[str, Any]) -> pl.DataFrame:

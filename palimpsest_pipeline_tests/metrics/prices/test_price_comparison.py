@@ -17,7 +17,7 @@ from palimpsest_pipeline.metrics.prices.price_comparison import (
     compare_listings,
 )
 from palimpsest_pipeline.storage.marts import current_prices
-from palimpsest_pipeline.storage.tables.current_prices import ComparedListing, PriceComparison
+from palimpsest_pipeline.tables.current_prices import ComparedListing, PriceComparison
 
 from ..standing_worlds import (
     DOUBLE,

@@ -18,7 +18,7 @@ from palimpsest_pipeline.metrics.prices.price_leads import (
     PriceLeadRules,
     find_price_leads,
 )
-from palimpsest_pipeline.storage.tables.current_prices import PriceLead
+from palimpsest_pipeline.tables.current_prices import PriceLead
 from palimpsest_pipeline_tests.fixtures.examples import count_examples
 
 from ..life_worlds import (

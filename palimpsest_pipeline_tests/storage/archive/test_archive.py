@@ -22,7 +22,7 @@ from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.db.copy_frames import read_frame
 from palimpsest_pipeline.storage.derivation import derived_products
 from palimpsest_pipeline.storage.odds import partitions
-from palimpsest_pipeline.storage.tables import metadata
+from palimpsest_pipeline.tables import metadata
 
 from ..history_worlds import CYCLE_ID, DAYS
 from .rows import DAY, EXPORTED_AT, LATE, answer_late, stored

@@ -16,7 +16,7 @@ from palimpsest_pipeline.storage.db.drift import find_drift
 from palimpsest_pipeline.storage.db.locks import AdvisoryLock
 from palimpsest_pipeline.storage.db.revisions import SchemaOutOfDate, compute_revision, list_view_files
 from palimpsest_pipeline.storage.odds import partitions
-from palimpsest_pipeline.storage.tables import metadata
+from palimpsest_pipeline.tables import metadata
 
 OBJECTS = """
     select n.nspname || '.' || c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace

@@ -10,8 +10,8 @@ import pytest
 
 from palimpsest_pipeline.storage.db import row_differences
 from palimpsest_pipeline.storage.db.copy_frames import copy_rows
-from palimpsest_pipeline.storage.db.frame_types import get_frame_schema
 from palimpsest_pipeline.storage.db.row_differences import WriteCounts, write_differences
+from palimpsest_pipeline.tables.frame_types import get_frame_schema
 
 from ..table_rows import insert
 

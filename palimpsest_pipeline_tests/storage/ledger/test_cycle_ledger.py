@@ -13,7 +13,7 @@ from palimpsest_pipeline.domain.enums import FailureClass, Platform, RunStatus, 
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.ledger import cycle_ledger, cycle_reader
 from palimpsest_pipeline.storage.marts import quality_inputs
-from palimpsest_pipeline.storage.tables import metadata
+from palimpsest_pipeline.tables import metadata
 from palimpsest_pipeline_tests.fixtures.ledger import NULLABLE_COLUMNS, find_unfilled_columns, read_latest_cycles
 from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, SPORTYBET
 

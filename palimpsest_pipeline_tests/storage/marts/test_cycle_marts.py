@@ -6,8 +6,8 @@ import polars as pl
 import psycopg
 import pytest
 
-from palimpsest_pipeline.storage.db.frame_types import get_frame_schema
 from palimpsest_pipeline.storage.marts import cycle_marts
+from palimpsest_pipeline.tables.frame_types import get_frame_schema
 
 TABLE = "mart.run_quality"
 

@@ -9,9 +9,9 @@ import pytest
 from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.enums import Scope, Trigger
 from palimpsest_pipeline.metrics.coverage.mapping_coverage import UNMAPPED_MARKET_SCHEMA
-from palimpsest_pipeline.storage.db.frame_types import get_frame_schema
 from palimpsest_pipeline.storage.ledger import cycle_ledger
 from palimpsest_pipeline.storage.marts import cycle_marts, mapping_ledger
+from palimpsest_pipeline.tables.frame_types import get_frame_schema
 from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA
 
 from ..listing_worlds import cycle, listing, write

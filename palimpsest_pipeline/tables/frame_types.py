@@ -1,4 +1,4 @@
-"""The Polars types of Postgres' types, and the schemas of frames with the rows of a table."""
+"""The Polars types of Postgres' types, and the schemas of frames that have the columns of a table."""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql
 
 from palimpsest_pipeline.domain.schemas import INSTANT
 
-from ..tables import metadata
+from . import metadata
 
 Schema = Mapping[str, pl.DataType | type[pl.DataType]]
 
@@ -41,9 +41,13 @@ def get_frame_type(postgres_type: str) -> pl.DataType:
     return FRAME_TYPES.get(postgres_type, pl.String())
 
 
-def get_frame_schema(table: str) -> dict[str, pl.DataType]:
-    """Return the Polars types of the columns of `table`, such as "mart.coverage_fixture"."""
-    return {column.name: _find_column_type(column.type) for column in metadata.tables[table].columns}
+def get_frame_schema(table: str, *without: str) -> dict[str, pl.DataType]:
+    """Return the Polars types of the columns of a table, such as "mart.odds_alert", but for some columns."""
+    return {
+        column.name: _find_column_type(column.type)
+        for column in metadata.tables[table].columns
+        if column.name not in without
+    }
 
 
 def require_table_columns(table: str, frame: pl.DataFrame) -> None:
