@@ -55,23 +55,6 @@ BOOKS_SCHEMA: Final[Schema] = {
     "odds_milli": ODDS_TYPE,
     "state_since": INSTANT,
 }
-LISTINGS_AS_OF_SCHEMA: Final[Schema] = {
-    "listing_id": pl.Int32,
-    "sr_id": pl.Int64,
-    "platform": pl.String,
-    "external_id": pl.String,
-    "is_source": pl.Boolean,
-    "first_seen_at": INSTANT,
-    "dropped_at": INSTANT,
-    "kickoff_at": INSTANT,
-    "kickoff_in_force": INSTANT,
-}
-"""Columns of listings as of an instant.
-
-`kickoff_at` is the kickoff in the last answer, null when it was rejected. `kickoff_in_force` is the last accepted
-kickoff.
-"""
-
 TABLE_VIEWS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     COMPARISON_TABLE: (PRICES_VIEW, ("sr_id", "market_key", "specifier", "outcome_key", "platform")),
     GAP_TABLE: (GAPS_VIEW, ("sr_id", "market_key", "specifier", "platform")),
@@ -145,7 +128,7 @@ def read_state_as_of(
     as_seen = candidates.join(sizes, on="listing_id", how="left")
     candidates = choose_primary(
         as_seen.with_columns(fixture_sr_id="sr_id", is_deleted=pl.col("dropped_at").is_not_null())
-    ).select(*LISTINGS_AS_OF_SCHEMA)
+    ).select(candidates.columns)
     rank = pl.col("platform").replace_strict(list(trust), range(len(trust)), default=len(trust))
     claimed = candidates.filter(pl.col("kickoff_in_force").is_not_null())
     by_trust = claimed.sort("sr_id", ~pl.col("is_source"), rank, "platform").unique("sr_id", keep="first")
@@ -306,6 +289,8 @@ left join lateral (select observed_at from core.captures where listing_id = e.li
     order by observed_at desc limit 1) a on true
 where f.sr_id = any(%(sr_ids)s::bigint[])
 """
+# `kickoff_at` is the kickoff in the last answer, null when it was rejected. `kickoff_in_force` is the last accepted
+# kickoff.
 LISTINGS_AS_OF_SQL: Final = f"""
 select
     listing_id, sr_id, platform, external_id, is_source, first_seen_at, kickoff_at, kickoff_in_force,
