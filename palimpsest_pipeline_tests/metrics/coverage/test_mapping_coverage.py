@@ -20,7 +20,8 @@ from palimpsest_pipeline.metrics.coverage.mapping_coverage import (
 AS_OF = datetime(2026, 6, 26, 10, tzinfo=UTC)
 FIRST = datetime(2026, 6, 25, 9, tzinfo=UTC)
 KNOWN = {"platform": pl.String, "sport": pl.String, "external_market_id": pl.String}
-SEEN = {name: kind for name, kind in UNMAPPED_MARKET_SCHEMA.items() if name not in {"impact_rank", "status", "reason"}}
+ADDED = {"impact_rank", "status", "reason", "proposed_market_key", "proposal_evidence"}
+SEEN = {name: kind for name, kind in UNMAPPED_MARKET_SCHEMA.items() if name not in ADDED}
 ERRORS = ("", "unknown_market", "unknown_param", "no_matching_outcomes")
 
 
