@@ -37,11 +37,7 @@ def command(benchmark: ModuleType) -> Callable[..., None]:
     """The benchmark as a command: what `measure` takes, and how to show what it found."""
 
     def run(*, as_json: bool, **options: Any) -> None:
-        try:
-            found = benchmark.measure(**options)
-        except FileNotFoundError as missing:
-            typer.echo(missing, err=True)
-            raise typer.Exit(1) from missing
+        found = benchmark.measure(**options)
         if as_json:
             typer.echo(json.dumps(found))
         else:

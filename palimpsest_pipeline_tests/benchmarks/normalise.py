@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import cycle, islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import process_time
 from typing import Annotated, Any, Final
 
@@ -19,7 +20,8 @@ from palimpsest_pipeline.pipeline.ingest.books import collect_raw_books
 from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 from palimpsest_pipeline.platforms.base import PlatformAdapter
 from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET, build_adapters
-from palimpsest_pipeline_tests.fixtures.samples import shared_path
+from palimpsest_pipeline_tests.fixtures.samples import unpack
+from palimpsest_pipeline_tests.recorded.import_answers import ANSWERS
 
 CAPTURED: Final = {
     BETPAWA: (
@@ -76,12 +78,11 @@ def measure(
 ) -> dict[str, Any]:
     """Figures over all platforms and for each, from `bodies` answers in equal numbers per platform. Path and yardstick
     take turns.
-
-    Raises FileNotFoundError when the captured answers are not there.
     """
-    samples = shared_path("platforms/samples")
     spoken = build_adapters()
-    batches = {platform: repeat_answers(samples, platform, bodies // len(PLATFORMS)) for platform in PLATFORMS}
+    with TemporaryDirectory() as folder:
+        samples = unpack(ANSWERS, Path(folder))
+        batches = {platform: repeat_answers(samples, platform, bodies // len(PLATFORMS)) for platform in PLATFORMS}
     costs = {platform: Cost(len(batch), sum(len(a.body or b"") for a in batch)) for platform, batch in batches.items()}
     canonical_prices(spoken[BETPAWA], batches[BETPAWA][:1])
     for _ in range(repetitions):

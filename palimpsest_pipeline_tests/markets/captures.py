@@ -31,7 +31,7 @@ CAPTURES: Final = {
     "sportybet_tennis": (SPORTYBET, Sport.TENNIS, "event_prematch_tennis.json"),
     "bet9ja_norway_france": (BET9JA, Sport.FOOTBALL, "getevent_soccer_norway_france.json"),
     "bet9ja_qatar_sudan": (BET9JA, Sport.FOOTBALL, "getevent_soccer_qatar_sudan_suspended_prices.json"),
-    "bet9ja_basketball": (BET9JA, Sport.BASKETBALL, "getevent_basketball_bonn_wurzburg.json"),
+    "bet9ja_basketball": (BET9JA, Sport.BASKETBALL, "getevent_basketball.json"),
 }
 """Name to platform, sport, file. The three of Norway against France are one fixture."""
 

@@ -697,7 +697,7 @@ def test_the_players_of_the_captures_are_named(captured: NormalisedBatch) -> Non
     assert set(betpawa["team"]) == {None}
     assert people["name"].str.contains(r"[()+]|^$").sum() == people["name"].null_count() == 0
     assert captured.players.select("capture", "outcome").is_duplicated().sum() == 0
-    assert set(sportybet.filter(pl.col("outcome") == "sr:player:1027583")["name"]) == {"Mateta, Jean-Philippe"}
+    assert set(sportybet.filter(pl.col("outcome") == "sr:player:1027583")["name"]) == {"Metero, Jiot-Pnamumte"}
 
 
 def test_captured_totals_and_handicaps_are_the_same_bet_on_all_three(captured: NormalisedBatch) -> None:

@@ -149,10 +149,10 @@ def test_prices_differ_little_from_those_of_another_book(samples: Path) -> None:
 
 
 def test_a_players_name_is_read_without_the_team(samples: Path) -> None:
-    """MSport writes "Haaland, Erling (Norway)" where other books write the name alone."""
+    """MSport writes "Heevits, Entudr (Norway)" where other books write the name alone."""
     batch = normalise(collect_raw_books([read(samples, "msport", "wc_nf.json")]), load_installed_vocabulary())
     assert batch.players.filter(outcome="sr:player:991181").rows() == [
-        (0, "sr:player:991181", "Haaland, Erling", "Norway")
+        (0, "sr:player:991181", "Heevits, Entudr", "Norway")
     ]
     assert not batch.players["name"].str.contains("(", literal=True).any()
     assert set(batch.players["team"].drop_nulls()) == {"Norway", "France"}

@@ -32,5 +32,5 @@ def configure(pack: str, country: str | None = None) -> DialectConfig:
 
 def load_pack_sample(samples: Path, pack: str, name: str) -> Any:
     """Return a recorded answer of a pack as plain JSON values, without the wrapper of the recording."""
-    body = json.loads((samples.parent / "samples_more" / pack / name).read_bytes())
+    body = json.loads((samples / pack / name).read_bytes())
     return body["body"] if isinstance(body, dict) and "body" in body else body

@@ -27,7 +27,7 @@ SAMPLES = [
     (SPORTYBET, PayloadKind.LISTING, "list_genius_and_srl_example.json"),
     (SPORTYBET, PayloadKind.LISTING, "list_pcEvents_epl_1x2_ou_ah.json"),
     (SPORTYBET, PayloadKind.TREE, "tournament_tree_example.json"),
-    (BET9JA, PayloadKind.DETAIL, "getevent_basketball_bonn_wurzburg.json"),
+    (BET9JA, PayloadKind.DETAIL, "getevent_basketball.json"),
     (BET9JA, PayloadKind.LISTING, "geteventsingroupv2_full_envelope_example.json"),
     (BET9JA, PayloadKind.TREE, "getsports_example.json"),
 ]

@@ -37,7 +37,7 @@ DETAILS = [
     (SPORTYBET, "event_prematch_tennis.json"),
     (BET9JA, "getevent_soccer_norway_france.json"),
     (BET9JA, "getevent_soccer_qatar_sudan_suspended_prices.json"),
-    (BET9JA, "getevent_basketball_bonn_wurzburg.json"),
+    (BET9JA, "getevent_basketball.json"),
 ]
 OTHERS = [
     (SPORTYBET, "event_inplay_product1_no_markets.json"),

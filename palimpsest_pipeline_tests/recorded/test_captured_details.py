@@ -160,7 +160,7 @@ def test_players_have_names_in_the_views_of_odds(imported: Pipeline):
            where m.snapshot_id in (select id from palimpsest.competitor_odds_snapshots) and m.betpawa_market_id = '129108'""",
     )
     names = {name for (name,) in found}
-    assert {"Haaland, Erling", "Mbappe, Kylian"} <= names
+    assert {"Heevits, Entudr", "Mlivte, Kiguit"} <= names
     assert not [name for name in names if name.startswith("sr:player:")]
 
 

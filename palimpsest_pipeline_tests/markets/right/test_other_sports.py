@@ -25,12 +25,12 @@ from palimpsest_pipeline_tests.fixtures.platforms import SPORTYBET, build_adapte
 from palimpsest_pipeline_tests.platforms.pack_support import configure, load_pack_sample
 
 FILES: Final = {
-    "betpawa_tennis": "samples_more/betpawa/tennis.json",
-    "sportybet_tennis": "samples/sportybet/event_prematch_tennis.json",
-    "bet9ja_tennis": "samples_more/bet9ja/tennis.json",
-    "betpawa_basketball": "samples_more/betpawa/basketball.json",
-    "sportybet_basketball": "samples_more/sportybet/basketball.json",
-    "bet9ja_basketball": "samples/bet9ja/getevent_basketball_bonn_wurzburg.json",
+    "betpawa_tennis": "betpawa/tennis.json",
+    "sportybet_tennis": "sportybet/event_prematch_tennis.json",
+    "bet9ja_tennis": "bet9ja/tennis.json",
+    "betpawa_basketball": "betpawa/basketball.json",
+    "sportybet_basketball": "sportybet/basketball.json",
+    "bet9ja_basketball": "bet9ja/getevent_basketball.json",
 }
 """The tennis of BetPawa and of SportyBet is one fixture; all others are fixtures of their own."""
 SPORTS: Final = ("tennis", "basketball")
@@ -68,7 +68,7 @@ def _prices(folder: Path) -> pl.DataFrame:
 
 @pytest.fixture
 def prices(samples: Path) -> pl.DataFrame:
-    return _prices(samples.parent)
+    return _prices(samples)
 
 
 SIDE: Final = {"home": "1|Home|Competitor1", "away": "2|Away|Competitor2", "draw": "X|Draw"}
@@ -136,7 +136,7 @@ def _labels(book: str, answer: dict[str, Any]) -> Iterator[tuple[str, str, str]]
 
 @pytest.mark.parametrize("book", FILES)
 def test_every_outcome_leads_to_what_its_label_says(book: str, samples: Path) -> None:
-    answer, words = _answer(samples.parent, book), load_installed_vocabulary()
+    answer, words = _answer(samples, book), load_installed_vocabulary()
     platform, sport = book.split("_")
     keys = (
         words.keys.filter(platform=platform, sport=sport)
@@ -168,7 +168,7 @@ def test_every_market_of_tennis_and_basketball_has_a_fair_sum_as_the_books_own_p
     assert markets.filter((pl.col("fair_sum") != "1").fill_null(value=True)).is_empty()
     details = []
     for book in ("sportybet_tennis", "sportybet_basketball"):
-        answer = _answer(samples.parent, book)
+        answer = _answer(samples, book)
         for market in answer["data"]["markets"]:
             for outcome in market["outcomes"]:
                 outcome["odds"] = f"{2 + float(outcome['probability']):.3f}"

@@ -12,12 +12,12 @@ import pytest
 from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 
 FILES: Final = (
-    "samples/sportybet/event_prematch_football_norway_france_974_markets.json",
-    "samples/sportybet/event_prematch_football_360_markets.json",
-    "samples/bet9ja/getevent_soccer_norway_france.json",
-    "samples/bet9ja/getevent_basketball_bonn_wurzburg.json",
-    "samples_more/sportybet/basketball.json",
-    "samples/betpawa/detail_football_113_markets_v3_2026-06-26.json",
+    "sportybet/event_prematch_football_norway_france_974_markets.json",
+    "sportybet/event_prematch_football_360_markets.json",
+    "bet9ja/getevent_soccer_norway_france.json",
+    "bet9ja/getevent_basketball.json",
+    "sportybet/basketball.json",
+    "betpawa/detail_football_113_markets_v3_2026-06-26.json",
 )
 COUNTED: Final = r"including (overtime|extra time)|(overtime|extra time) (is )?included|incl\. overtime|inc\.? overtime"
 NOT_COUNTED: Final = (
@@ -53,7 +53,7 @@ def _leads(file: str) -> dict[str, set[tuple[str, str]]]:
 @pytest.mark.parametrize("file", FILES)
 def test_no_bet_on_which_overtime_counts_stands_with_one_on_which_it_does_not(file: str, samples: Path) -> None:
     leads = _leads(file)
-    texts = [(market, text.lower()) for market, text in set(_texts(samples.parent, file)) if market in leads]
+    texts = [(market, text.lower()) for market, text in set(_texts(samples, file)) if market in leads]
     counted = {(market, *lead) for market, text in texts if re.search(COUNTED, text) for lead in leads[market]}
     not_counted = {(market, *lead) for market, text in texts if re.search(NOT_COUNTED, text) for lead in leads[market]}
     assert counted | not_counted
@@ -62,7 +62,7 @@ def test_no_bet_on_which_overtime_counts_stands_with_one_on_which_it_does_not(fi
 
 
 def test_a_card_that_is_yellow_only_is_another_bet_than_any_card(samples: Path) -> None:
-    betpawa, sportybet = dict(_texts(samples.parent, FILES[5])), dict(_texts(samples.parent, FILES[0]))
+    betpawa, sportybet = dict(_texts(samples, FILES[5])), dict(_texts(samples, FILES[0]))
     assert "a yellow or red card" in betpawa["28000816"]
     assert "a yellow only card" in sportybet["800117"]
     assert _leads(FILES[5])["28000816"] == {("player_booked", "ft")}
@@ -78,8 +78,8 @@ def test_where_the_rules_for_players_who_do_not_start_differ_a_note_says_so(
 ) -> None:
     assert (
         "if a player does not play, bets on that player will be void"
-        in dict(_texts(samples.parent, FILES[5]))[betpawa_id].lower()
+        in dict(_texts(samples, FILES[5]))[betpawa_id].lower()
     )
-    assert "bets on non-starters are considered valid" in dict(_texts(samples.parent, FILES[0]))[sportybet_id].lower()
+    assert "bets on non-starters are considered valid" in dict(_texts(samples, FILES[0]))[sportybet_id].lower()
     (note,) = load_installed_vocabulary().markets.filter(pl.col("market_key") == market_key)["note"]
     assert "players who do not start" in note

@@ -74,7 +74,7 @@ def test_a_match_is_read_exactly_and_its_kickoff_is_nairobi_time(samples: Path) 
     listing = listing_of(load_pack_sample(samples, "betika", FOOTBALL))
     assert (listing.external_id, listing.sr_id) == ("72230652", 72230652)
     assert listing.kickoff_at.isoformat() == "2026-08-09T15:15:00+00:00"
-    assert (listing.home_team, listing.away_team) == ("Bruk-Bet Termalica Nieciecza", "Warta Poznan")
+    assert (listing.home_team, listing.away_team) == ("Btud-Bet Tenrevubo Naazoazne", "Wavto Pemsit")
     assert (listing.tournament_external_id, listing.country_raw) == ("Poland/1. Liga", "Poland")
     assert (listing.kind, listing.sport, listing.is_in_play) == (ListingKind.MATCH, Sport.FOOTBALL, False)
 
@@ -88,7 +88,7 @@ def test_a_match_is_read_exactly_and_its_kickoff_is_nairobi_time(samples: Path) 
     ],
 )
 def test_kickoffs_are_those_that_other_books_show(samples: Path, name: str, kickoff: datetime) -> None:
-    """Rinderknech against Tirante and Oklahoma against San Antonio are in MSport's recorded answers too."""
+    """Rodsenlruzt against Tititle and Odribeze against Set Atlizao are in MSport's recorded answers too."""
     assert listing_of(as_detail(samples, name)).kickoff_at == kickoff
 
 
@@ -264,7 +264,7 @@ def test_answers_of_another_shape_are_failures(kind: PayloadKind, body: Any, fai
 
 def test_recorded_answers_are_judged_good(samples: Path) -> None:
     kinds = {"match_": PayloadKind.DETAIL, "matches": PayloadKind.LISTING, "sport_": PayloadKind.TREE}
-    folder = samples.parent / "samples_more" / "betika"
+    folder = samples / "betika"
     for path in sorted(folder.glob("2026-08-09_*.json")):
         kind = next(kind for part, kind in kinds.items() if part in path.name)
         assert ADAPTER.judge(answer(BETIKA, kind, load_pack_sample(samples, "betika", path.name))) is None

@@ -90,8 +90,8 @@ def test_the_new_wire_is_read_like_the_old_one(samples: Path) -> None:
         87,
     )
     assert (listing.home_team, listing.away_team, listing.country_raw) == (
-        "Sydney FC Youth",
-        "Rockdale Ilinden FC",
+        "Sotrui FC Youth",
+        "Rigslevo Imudsev FC",
         "Australia",
     )
 
@@ -185,7 +185,7 @@ def test_sides_are_taken_by_position_not_by_order_or_name(samples: Path) -> None
     event = loaded(samples, BETPAWA, V4)
     event["participants"].reverse()
     event["name"] = "X - Y - Z (n)"
-    assert (listing_of(event).home_team, listing_of(event).away_team) == ("Sydney FC Youth", "Rockdale Ilinden FC")
+    assert (listing_of(event).home_team, listing_of(event).away_team) == ("Sotrui FC Youth", "Rigslevo Imudsev FC")
 
 
 def test_two_participants_without_positions_are_rejected_not_guessed(samples: Path) -> None:

