@@ -33,7 +33,8 @@ from palimpsest_pipeline_tests.fixtures.all_recordings import write_all_recordin
 from palimpsest_pipeline_tests.fixtures.landed import import_recorded
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines, run_here
 from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, PLATFORMS
-from palimpsest_pipeline_tests.fixtures.samples import shared_path
+from palimpsest_pipeline_tests.fixtures.samples import unpack
+from palimpsest_pipeline_tests.recorded.import_answers import ANSWERS
 
 BEGIN: Final = datetime(2026, 9, 1, 12, 0, 0, 400_000, tzinfo=UTC)
 """The first cycle of every simulated world. Its tenths of a second keep the few milliseconds between setting the
@@ -97,9 +98,8 @@ def land_world(server: EmbeddedPostgres, world: World, folder: Path) -> Iterator
         pipeline = make(**world.all_settings)
         with _stopped(world.read_at):
             if not world.size:
-                import_recorded(
-                    pipeline, write_all_recordings(shared_path("platforms/samples"), Path(home) / "answers")
-                )
+                samples = unpack(ANSWERS, Path(home) / "samples")
+                import_recorded(pipeline, write_all_recordings(samples, Path(home) / "answers"))
                 _replay(pipeline)
             _derive_due(pipeline)
             shutil.copytree(pipeline.settings.landing_root, folder / "landing")
