@@ -9,7 +9,7 @@ import io
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Final, Self, cast
@@ -114,6 +114,7 @@ StoreUrl = Annotated[str, AfterValidator(_validate_store_url)]
 
 
 ENV_PREFIX: Final = "PALIMPSEST_"
+PLATFORM_PREFIX: Final = f"{ENV_PREFIX}PLATFORM__"
 DOTENV_FILE: Final = ".env"
 
 SERVICE_ADDRESS_PATTERN: Final = re.compile(r"(tcp|udp|sctp)://.+")
@@ -194,10 +195,22 @@ class PlatformSettings(BaseModel):
     params: dict[str, str] = Field(default={}, description="The params of its pack, by name")
 
 
-def name_platform_variable(platform: Platform, name: str = "") -> str:
-    """Return the variable of a platform's setting; without `name`, the one for the whole platform."""
-    key = f"{ENV_PREFIX}PLATFORM__{platform.upper().replace('-', '_')}"
-    return f"{key}__{name.upper()}" if name else key
+def name_platform_variable(platform: Platform, name: str) -> str:
+    """Return the variable of a platform's setting."""
+    return f"{PLATFORM_PREFIX}{platform.upper().replace('-', '_')}__{name.upper()}"
+
+
+def parse_platform_variable(name: str) -> tuple[Platform, str] | None:
+    """Return the platform and the setting that a variable sets; None for any other variable.
+
+    The setting is `headers__<name>` for a single header.
+    """
+    if not name.upper().startswith(PLATFORM_PREFIX):
+        return None
+    key, separator, setting = name.lower().removeprefix(PLATFORM_PREFIX.lower()).partition("__")
+    if not separator or ("__" in setting and not setting.startswith("headers__")):
+        return None
+    return Platform(key.replace("_", "-")), setting
 
 
 def fill_platform_settings(pack_platform: PackPlatform, changed: Mapping[str, Any]) -> dict[str, Any]:
@@ -219,8 +232,7 @@ def fill_platform_settings(pack_platform: PackPlatform, changed: Mapping[str, An
 class _PlatformVariables(PydanticBaseSettingsSource):
     """The variables of platforms in the environment or the file, as `{"platform": {key: {name: value}}}`.
 
-    The older form of their names, `PALIMPSEST_<KEY>__<NAME>` without `PLATFORM__`, is read too. If several variables
-    set one value, the newer form wins, then the variable with the longer name. Headers and params are merged.
+    The variable of a single header wins over the one with all headers as JSON. Other headers are kept.
     """
 
     def __init__(self, settings_cls: type[BaseSettings], source: PydanticBaseSettingsSource) -> None:
@@ -231,91 +243,38 @@ class _PlatformVariables(PydanticBaseSettingsSource):
         return None, field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        variables = cast(MutableMapping[str, str | None], dict(self._source.env_vars))
-        parsed = {name: place for name in variables if (place := parse_platform_variable(name)) is not None}
+        variables = self._source.env_vars
+        # The source would read other forms of these names, such as the JSON of all platforms.
+        self._source.env_vars = {
+            name: text for name, text in variables.items() if not f"{name.upper()}__".startswith(PLATFORM_PREFIX)
+        }
         platforms: dict[Platform, dict[str, Any]] = {}
-        for name in sorted(parsed, key=lambda name: (*_rank_platform_variable(name, parsed[name]), name)):
+        for name in sorted(variables):  # HEADERS comes before HEADERS__COOKIE
+            if (place := parse_platform_variable(name)) is None:
+                continue
+            values = platforms.setdefault(place[0], {})
+            field_name, _, header = place[1].partition("__")
+            text = variables[name] or ""
+            if field_name != "headers":
+                values[field_name] = text
+                continue
             try:
-                by_platform = _read_platform_variable(parsed[name], variables.pop(name))
+                headers = {header: text} if header else _read_headers(text)
             except ValueError as error:
                 raise pydantic_settings.SettingsError(f"{name} {error}") from error
-            for key, values in by_platform.items():
-                platform = Platform(key.lower().replace("_", "-"))
-                platforms[platform] = _merge_platform_values(platform, platforms.get(platform, {}), values)
-        self._source.env_vars = variables
+            values["headers"] = {**values.get("headers", {}), **headers}
         return {"platform": platforms} if platforms else {}
 
 
-def _rank_platform_variable(name: str, place: tuple[str, str]) -> tuple[bool, int]:
-    """Return the place of a variable among those of platforms; a later one wins."""
-    key, setting = place
-    is_new = name.lower().removeprefix(ENV_PREFIX.lower()).partition("__")[0] == "platform"
-    return is_new, 0 if not key else 1 if not setting else 2 if setting in JSON_PLATFORM_SETTINGS else 3
+def _read_headers(text: str) -> dict[str, Any]:
+    """Return the headers in a JSON object. Their names have no case, and variables have none either.
 
-
-def _read_platform_variable(place: tuple[str, str], text: str | None) -> dict[str, dict[str, Any]]:
-    """Return the values that a platform's variable holds, by platform and name.
-
-    `place` is the variable's parsed name. Where it is expected to be JSON, raises ValueError for other text, and for
-    JSON of another shape.
+    Raises ValueError without the text, which may be secret.
     """
-    key, setting = place
-    if setting.startswith("headers__"):
-        return {key: {"headers": {setting.removeprefix("headers__"): text}}}
-    if setting and setting not in JSON_PLATFORM_SETTINGS:
-        return {key: {setting: text}}
-    content = _read_json(text or "{}")
-    by_platform = {key: {setting: content} if setting else content} if key else content
-    if not _has_platform_shape(by_platform):
+    headers = _read_json(text)
+    if not isinstance(headers, dict):
         raise ValueError("is not a JSON object of the right shape")
-    return cast(dict[str, dict[str, Any]], by_platform)
-
-
-def _has_platform_shape(by_platform: Any) -> bool:
-    return isinstance(by_platform, dict) and all(
-        isinstance(values, dict) and all(isinstance(values.get(name, {}), dict) for name in JSON_PLATFORM_SETTINGS)
-        for values in by_platform.values()
-    )
-
-
-def _merge_platform_values(platform: Platform, values: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a platform's values with those of `changed`, which wins.
-
-    Values of the pack's own are in `params`.
-    """
-    pack_platform = load_packs().platforms.get(platform)
-    own_names = pack_platform.pack.content.params.keys() if pack_platform is not None else ()
-    own_values = {name: value for name, value in changed.items() if name in own_names}
-    # Names of headers have no case, and variables have none either.
-    headers = {name.lower(): value for name, value in changed.get("headers", {}).items()}
-    merged = {
-        "headers": {**values.get("headers", {}), **headers},
-        "params": {**values.get("params", {}), **changed.get("params", {}), **own_values},
-    }
-    plain_values = {name: value for name, value in changed.items() if name not in own_names and name not in merged}
-    return {**values, **plain_values, **{name: value for name, value in merged.items() if value}}
-
-
-JSON_PLATFORM_SETTINGS: Final = ("headers", "params")
-"""The settings of a platform that are written as JSON."""
-
-
-def parse_platform_variable(name: str) -> tuple[str, str] | None:
-    """Return the platform's key and the setting that a variable sets; None for any other variable.
-
-    The setting is `headers__<name>` for a single header. It is empty for a variable with all settings of a platform.
-    The key is empty too for a variable with all platforms.
-    """
-    head, *rest = name.lower().removeprefix(ENV_PREFIX.lower()).split("__")
-    if not name.lower().startswith(ENV_PREFIX.lower()):
-        return None
-    if head == "platform":
-        key, *rest = rest or [""]
-    elif head in Settings.model_fields or head.replace("_", "-") not in load_packs().platforms:
-        return None
-    else:
-        key = head
-    return (key, "__".join(rest)) if len(rest) < 2 or rest[0] == "headers" else None
+    return {name.lower(): value for name, value in headers.items()}
 
 
 DOTENV_ENCODING: Final = "utf-8-sig"
@@ -1023,7 +982,8 @@ def _list_unreadable_settings(dotenv: Sequence[Binding]) -> list[str]:
         default = defaults.get(name.upper()) if platform_variable is None else {}
         try:
             if platform_variable is not None:
-                _read_platform_variable(platform_variable, value)
+                if platform_variable[1] == "headers":
+                    _read_headers(value)
             elif isinstance(default, dict | list | tuple):
                 _read_json(value)
         except ValueError as error:
@@ -1032,8 +992,6 @@ def _list_unreadable_settings(dotenv: Sequence[Binding]) -> list[str]:
                 if default
                 else '["first", "second"]'
                 if isinstance(default, list)
-                else '{"sportybet": {"max_in_flight": 2}}'
-                if platform_variable == ("", "")
                 else '{"name": "value"}'
             )
             lines.append(f"{place}{name} {error}; write it like {example}")

@@ -13,7 +13,6 @@ from typing import Final
 
 from dotenv import dotenv_values
 
-from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.platforms.packs import load_packs
 from palimpsest_pipeline.settings import (
     DOTENV_ENCODING,
@@ -91,7 +90,7 @@ def _describe(name: str, value: str | None, place: str, known_names: set[str]) -
 
 
 class _KnownNames:
-    """A test whether a name is a setting, a platform's group of settings, or an entry of a mapping."""
+    """A test whether a name is a setting, one header of a platform, or an entry of a mapping."""
 
     def __init__(self) -> None:
         unset = Settings.model_construct()
@@ -104,13 +103,10 @@ class _KnownNames:
         return name in self.names or name.startswith(self._entries) or self._is_platform_variable(name)
 
     def _is_platform_variable(self, name: str) -> bool:
-        """Return whether the variable sets a value of a platform, in either form, or a whole platform."""
-        if (parsed := parse_platform_variable(name)) is None:
+        if (place := parse_platform_variable(name)) is None:
             return False
-        key, setting = Platform(parsed[0].replace("_", "-")), parsed[1].partition("__")[0]
-        if not setting:
-            return not key or key in load_packs().platforms
-        return key in load_packs().platforms and name_platform_variable(key, setting) in self.names
+        platform, setting = place[0], place[1].partition("__")[0]
+        return platform in load_packs().platforms and name_platform_variable(platform, setting) in self.names
 
 
 def _find_nearest(name: str, known_names: set[str]) -> str | None:

@@ -177,7 +177,7 @@ class World:
         self._simulator = simulator
         self._servers = servers
         platforms = {
-            f"PALIMPSEST_{platform.upper()}__{name}": str(value)
+            f"PALIMPSEST_PLATFORM__{platform.upper()}__{name}": str(value)
             for platform, url in simulator.base_urls.items()
             for name, value in {
                 "BASE_URL": url,

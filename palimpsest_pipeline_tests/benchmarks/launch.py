@@ -53,7 +53,7 @@ def measure(
         server.start()
         stack.callback(server.remove)
         urls = stack.enter_context(SimulatorProcess(size, seed)).base_urls
-        asked = {f"PALIMPSEST_{platform.upper()}__BASE_URL": url for platform, url in urls.items()}
+        asked = {f"PALIMPSEST_PLATFORM__{platform.upper()}__BASE_URL": url for platform, url in urls.items()}
         for launcher in LAUNCHERS:
             home = folder / launcher
             home.mkdir()

@@ -138,8 +138,7 @@ def test_the_databases_address_is_printed_for_psql(palimpsest_here: Command):
     [
         ("PALIMPSEST_KICKOFF_TIERS", "often", '{"120": 5, "30": 1}'),
         ("PALIMPSEST_MAIN_MARKETS", "1x2", '["match_result", '),
-        ("PALIMPSEST_BETPAWA__HEADERS", "x-token: hunter2", '{"name": "value"}'),
-        ("PALIMPSEST_BETPAWA", "foo", '{"name": "value"}'),
+        ("PALIMPSEST_PLATFORM__BETPAWA__HEADERS", "x-token: hunter2", '{"name": "value"}'),
     ],
 )
 def test_a_setting_that_must_be_json_and_is_not_is_one_clear_line(
@@ -225,7 +224,7 @@ def status_of(url: str) -> int:
 
 def test_a_bad_setting_is_one_clear_line(palimpsest: Command):
     assert_one_clear_line(
-        palimpsest("settings", PALIMPSEST_BETPAWA__BASE_URL="nonsense"),
+        palimpsest("settings", PALIMPSEST_PLATFORM__BETPAWA__BASE_URL="nonsense"),
         "PALIMPSEST_PLATFORM__BETPAWA__BASE_URL",
         "is not an http(s) URL",
     )
@@ -274,7 +273,7 @@ def test_a_refresh_tells_per_platform_how_it_went_and_names_ids_that_nobody_list
     palimpsest: Command, start_simulator: Callable[..., SimulatorProcess]
 ):
     simulator = start_simulator(20, 9)
-    world = {f"PALIMPSEST_{platform.upper()}__BASE_URL": url for platform, url in simulator.base_urls.items()}
+    world = {f"PALIMPSEST_PLATFORM__{platform.upper()}__BASE_URL": url for platform, url in simulator.base_urls.items()}
     scraped = json.loads(palimpsest("scrape", "--json", **world).stdout)
     assert scraped["success"]
     assert {p["platform"]: p["status"] for p in scraped["platforms"]} == dict.fromkeys(simulator.base_urls, "completed")

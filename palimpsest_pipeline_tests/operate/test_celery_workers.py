@@ -100,8 +100,8 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
         settings = landed.settings.model_copy(update=theirs)
         # Slow enough to be ended while it asks.
         slow = settings.to_environment() | {
-            "PALIMPSEST_BETPAWA__MIN_GAP_S": "0.3",
-            "PALIMPSEST_BETPAWA__MAX_IN_FLIGHT": "1",
+            "PALIMPSEST_PLATFORM__BETPAWA__MIN_GAP_S": "0.3",
+            "PALIMPSEST_PLATFORM__BETPAWA__MAX_IN_FLIGHT": "1",
         }
         running = stack.enter_context(site(folder, slow))
         running.up()

@@ -84,7 +84,7 @@ def test_the_forecast_of_the_landing_grows_with_the_platforms(tmp_path: Path):
 
 @pytest.mark.parametrize(
     "name",
-    ["PALIMPSEST_BETPAWA__HEADERS__X", "palimpsest_home_dir", "PALIMPSEST_BETPAWA", "PALIMPSEST_PG_USER", "HOME"],
+    ["PALIMPSEST_PLATFORM__BETPAWA__HEADERS__X", "palimpsest_home_dir", "PALIMPSEST_PG_USER", "HOME"],
 )
 def test_a_name_that_is_a_setting_is_fine_however_it_is_written(name: str, tmp_path: Path):
     assert check_settings(SETTINGS, {name: "x"}, tmp_path / ".env").ok

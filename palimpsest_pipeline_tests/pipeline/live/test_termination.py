@@ -163,7 +163,9 @@ def test_when_postgres_dies_one_error_line_says_what_to_do(
     start_simulator: Callable[..., SimulatorProcess], folder: Path
 ):
     small_world = start_simulator(12, 3, latency={"*.detail": (LONG_MS, LONG_MS)})
-    urls = {f"PALIMPSEST_{platform.upper()}__BASE_URL": url for platform, url in small_world.base_urls.items()}
+    urls = {
+        f"PALIMPSEST_PLATFORM__{platform.upper()}__BASE_URL": url for platform, url in small_world.base_urls.items()
+    }
     folder.chmod(0o711)  # as root the server's user must pass through
     server = make_embedded_server(load_settings(home_dir=folder / "home", database_url=None, dagster_database_url=None))
     with (folder / "said").open("w") as said:
