@@ -357,7 +357,7 @@ def require_home_data_source(pipeline: Any) -> None:
     from palimpsest_pipeline.storage.ledger import cycle_ledger
 
     with pipeline.connect() as conn:
-        require_same_source(pipeline.settings, pipeline.landing, has_cycles=cycle_ledger.has_cycles(conn))
+        require_same_source(pipeline.settings, has_cycles=cycle_ledger.has_cycles(conn))
 
 
 def print_report(

@@ -18,7 +18,6 @@ from palimpsest_pipeline.settings import Settings, SettingsError
 from palimpsest_pipeline.storage.db.connection import DatabaseUrlError, explain_connection_error, parse_url, redact_url
 from palimpsest_pipeline.storage.db.locks import AdvisoryLock
 from palimpsest_pipeline.storage.db.revisions import MigrationRefused
-from palimpsest_pipeline.storage.db.url_credentials import hide_credentials_sql
 
 from .dagster_private import NO_COMPUTE_LOGS
 
@@ -35,17 +34,6 @@ MAX_OVERFLOW: Final = 20
 
 This is also Dagster's default for its web server.
 """
-
-CREDENTIALS_HIDDEN_KEY: Final = "palimpsest/credentials_hidden"
-"""Key in Dagster's storage which records that credentials were removed from the stored error texts."""
-ERROR_TEXT_COLUMNS: Final = (
-    ("event_logs", "event"),
-    ("asset_check_executions", "evaluation_event"),
-    ("job_ticks", "tick_body"),
-    ("jobs", "job_body"),
-    ("daemon_heartbeats", "body"),
-)
-"""Columns of Dagster's storage that hold JSON text with error messages."""
 
 INSTANCE_TEMPLATE: Final = """\
 # Written by palimpsest from its settings at every start; changes here are overwritten.
@@ -177,10 +165,9 @@ def open_instance(settings: Settings, *, pooled: bool = True) -> dg.DagsterInsta
     """
     home = prepare_instance(settings)
     # Opening the instance creates its tables; two processes that do so at the same time would conflict.
-    with _lock_storage(settings) as connection:
+    with _lock_storage(settings):
         instance = dg.DagsterInstance.from_config(str(home), COMMAND_FILE)
         _upgrade_storage(instance)
-        _hide_credentials(instance, connection)
     if pooled:
         pool_connections(instance)
     return instance
@@ -198,8 +185,8 @@ def pool_connections(instance: dg.DagsterInstance) -> None:
 
 
 @contextmanager
-def _lock_storage(settings: Settings) -> Iterator[sa.Connection]:
-    """Lock Dagster's storage and yield a connection to it.
+def _lock_storage(settings: Settings) -> Iterator[None]:
+    """Lock Dagster's storage.
 
     Inside the block no other process creates or upgrades the tables of the storage.
     """
@@ -225,7 +212,7 @@ def _lock_storage(settings: Settings) -> Iterator[sa.Connection]:
                 "another process has been making or upgrading the tables of Dagster's storage"
                 f" {redacted_url} for {LOCK_TIMEOUT_S} s: try again later"
             ) from error
-        yield connection
+        yield
 
 
 def _upgrade_storage(instance: dg.DagsterInstance) -> None:
@@ -241,15 +228,3 @@ def _upgrade_storage(instance: dg.DagsterInstance) -> None:
             f" to its own, {newest}: a newer Dagster made them. Install palimpsest-pipeline with that version, or give"
             " Dagster another database"
         ) from error
-
-
-def _hide_credentials(instance: dg.DagsterInstance, connection: sa.Connection) -> None:
-    """Remove user names and passwords in URLs from stored logs, checks and ticks, once per instance.
-
-    Older versions of this program wrote the proxy's address with its password into error messages.
-    """
-    if instance.daemon_cursor_storage.get_cursor_values({CREDENTIALS_HIDDEN_KEY}):
-        return
-    for table, column in ERROR_TEXT_COLUMNS:
-        connection.execute(sa.text(hide_credentials_sql(table, column)))
-    instance.daemon_cursor_storage.set_cursor_values({CREDENTIALS_HIDDEN_KEY: "1"})

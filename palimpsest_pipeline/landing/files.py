@@ -1,8 +1,8 @@
 """Paths of the landing's files, and access to a single file.
 
 Layout: `{root}/date=YYYY-MM-DD/hour=HH/cycle=<id>/platform=<slug>/seg-NNNN-<writer>.parquet`, with `manifest.json` in
-the cycle's folder. `<writer>` is a random tag of the writing process; segments of earlier versions lack it. The
-root is a local folder or any URL that fsspec knows.
+the cycle's folder. `<writer>` is a random tag of the writing process. The root is a local folder or any URL that
+fsspec knows.
 
 Belongs here: files and folders. Does not belong here: the content of files (`reader`, `writer`).
 """
@@ -26,7 +26,7 @@ from .errors import LandingError, LandingUnreadable
 from .hashed_files import HashedFiles, NotAsWritten
 
 MANIFEST: Final = "manifest.json"
-SEGMENT_NAME_PATTERN: Final = re.compile(r"seg-(\d+)(?:-[0-9a-f]+)?\.parquet")
+SEGMENT_NAME_PATTERN: Final = re.compile(r"seg-(\d+)-[0-9a-f]+\.parquet")
 EXPIRING_FILE: Final = "expiring"
 """Name of an empty file that marks an hour as being removed. Readers ignore such an hour."""
 

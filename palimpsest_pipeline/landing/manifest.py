@@ -15,7 +15,7 @@ from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.enums import Platform, RunStatus, Scope, Trigger
 
 WRITER_TAG_PATTERN: Final = re.compile(r"-[0-9a-f]+(?=\.parquet$)")
-"""Matches the writer's tag in the name of a segment. Segments of earlier versions have no tag."""
+"""Matches the writer's tag in the name of a segment."""
 
 
 class Segment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -29,7 +29,7 @@ from .errors import LandingIncomplete, LandingUnreadable
 from .files import MANIFEST, LandingFiles
 from .hashed_files import NotAsWritten
 from .manifest import Manifest, Segment, decode_manifest
-from .schema import ANSWER_SCHEMA, LISTING_COLUMNS, OBSERVED_AT_EXPR, build_answers, redact_detail
+from .schema import ANSWER_SCHEMA, LISTING_COLUMNS, build_answers
 
 log = logging.getLogger(__name__)
 
@@ -135,23 +135,6 @@ class LandingReader(LandingFiles):
                 if manifest is not None:
                     manifests.append(manifest)
         return LandedCycles(sorted(manifests, key=lambda manifest: manifest.cycle_id), unreadable)
-
-    def iterate_newest_first(self) -> Iterator[Manifest]:
-        """Yield the closed cycles from the newest to the oldest. Each manifest is read when it is needed.
-
-        An unreadable cycle is skipped with a warning.
-        """
-        for _, hour in sorted(self._list_hour_folders(), key=lambda item: item[0], reverse=True):
-            for folder in sorted(
-                self._list_cycles_in_hour(hour), key=lambda path: int(path.name.removeprefix("cycle=")), reverse=True
-            ):
-                try:
-                    manifest = self._read_manifest_in(folder)
-                except LandingUnreadable as error:
-                    log.warning("%s", error)
-                    continue
-                if manifest is not None:
-                    yield manifest
 
     def list_hours(self) -> list[datetime]:
         """Return the hours that have a folder in the landing, in order, even without a closed cycle."""
@@ -288,7 +271,7 @@ class LandingReader(LandingFiles):
             folder.fs.invalidate_cache()  # fsspec caches listings, which lack a file written after them
         kind_filter = _build_kind_filter(kinds)
         frame = self._read_segment(folder, cycle.cycle_id, segment, columns, kind_filter)
-        yield from self.iterate_answers(frame.filter(kind_filter).with_columns(OBSERVED_AT_EXPR))
+        yield from self.iterate_answers(frame.filter(kind_filter))
 
     def _require_segments(self, manifest: Manifest, platforms: Collection[Platform] | None) -> UPath:
         """Return the cycle's folder. Raises LandingIncomplete when segments of the platforms are missing."""
@@ -308,10 +291,10 @@ class LandingReader(LandingFiles):
         columns: Sequence[str],
     ) -> Iterator[pl.DataFrame]:
         row_filter = _build_kind_filter(kinds)
-        needed = dict.fromkeys([*columns, "kind", "received_at", "observed_at"])
+        needed = dict.fromkeys([*columns, "kind"])
         for segment in segments:
             frame = self._read_segment(folder, cycle_id, segment, list(needed), row_filter)
-            yield frame.filter(row_filter).with_columns(OBSERVED_AT_EXPR).select(columns)
+            yield frame.filter(row_filter).select(columns)
 
     def _read_segment(
         self, folder: UPath, cycle_id: int, segment: Segment, columns: list[str], row_filter: pl.Expr
@@ -351,12 +334,7 @@ class LandingReader(LandingFiles):
                 frame = None if content is None else self._read_columns(folder / name, content, columns)
                 if frame is not None:
                     frames.append(frame)
-        listings = (
-            pl.concat(frames)
-            .with_columns(OBSERVED_AT_EXPR)
-            .select(pl.col(source).alias(column) for column, source in LISTING_COLUMNS.items())
-        )
-        return listings.with_columns(pl.col("failure_detail").map_elements(redact_detail, return_dtype=pl.String))
+        return pl.concat(frames).select(pl.col(source).alias(column) for column, source in LISTING_COLUMNS.items())
 
     @staticmethod
     def iterate_answers(frame: pl.DataFrame) -> Iterator[Answer]:

@@ -8,9 +8,8 @@ from typing import Any, Final
 import polars as pl
 
 from palimpsest_pipeline.domain.enums import FailureClass, PayloadKind, Platform
-from palimpsest_pipeline.domain.exchange import MAX_CACHE_AGE, Answer, Request
+from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.schemas import INSTANT
-from palimpsest_pipeline.domain.secrets import redact
 
 ANSWER_SCHEMA: Final[dict[str, pl.DataType]] = {
     "cycle_id": pl.Int64(),
@@ -39,17 +38,6 @@ ANSWER_SCHEMA: Final[dict[str, pl.DataType]] = {
 
 `params` and `headers` are JSON objects. `body_hash` is the SHA-256 of the body in hex. `bytes` is the length of the
 body, 0 without one.
-"""
-OBSERVED_AT_EXPR: Final = (
-    pl.when((pl.col("received_at") - pl.col("observed_at")).abs() <= MAX_CACHE_AGE)
-    .then("observed_at")
-    .otherwise("received_at")
-    .alias("observed_at")
-)
-"""Expression that corrects the `observed_at` of a landed answer.
-
-Earlier versions trusted any `Age` header. If `observed_at` differs from the arrival time by more than `MAX_CACHE_AGE`,
-the arrival time is used.
 """
 LISTING_COLUMNS: Final[dict[str, str]] = {
     **{name: name for name in ("platform", "kind", "path", "params", "external_id", "sr_id", "attempt", "status")},
@@ -98,14 +86,6 @@ def build_frame(cycle_id: int, answers: Sequence[Answer]) -> pl.DataFrame:
     return pl.DataFrame({name: pl.Series(name, columns[name], dtype) for name, dtype in ANSWER_SCHEMA.items()})
 
 
-def redact_detail(failure_detail: str) -> str:
-    """Return a landed `failure_detail` without credentials of proxies.
-
-    Earlier versions wrote such credentials into the landing. A replay would otherwise copy them into the database.
-    """
-    return redact(failure_detail)
-
-
 def build_request(row: dict[str, Any]) -> Request:
     """Convert one row of a landed frame to its request. The row needs no body."""
     return Request(
@@ -134,5 +114,5 @@ def build_answers(frame: pl.DataFrame) -> Iterator[Answer]:
             headers=json.loads(row["headers"]),
             body=row["body"],
             failure=None if row["failure"] is None else FailureClass(row["failure"]),
-            failure_detail=redact_detail(row["failure_detail"]),
+            failure_detail=row["failure_detail"],
         )

@@ -9,20 +9,17 @@ from contextlib import ExitStack, contextmanager, suppress
 
 import polars as pl
 
-from palimpsest_pipeline.domain.enums import FixtureProduct, Sport
+from palimpsest_pipeline.domain.enums import Sport
 from palimpsest_pipeline.pipeline import analyst_role
 from palimpsest_pipeline.pipeline.context import Pipeline, make_embedded_server, make_home
 from palimpsest_pipeline.pipeline.first_day import settle_first_day
 from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
-from palimpsest_pipeline.pipeline.landed_cycles import fill_if_incomplete
 from palimpsest_pipeline.runtime.server_sharing import mark_in_use
 from palimpsest_pipeline.runtime.signals import DeferredSignals
 from palimpsest_pipeline.settings import Settings, SettingsError
 from palimpsest_pipeline.storage.db import migrate
 from palimpsest_pipeline.storage.db.reference_rows import ReferenceRows
 from palimpsest_pipeline.storage.db.revisions import SchemaOutOfDate, describe_other_state, read_revision
-from palimpsest_pipeline.storage.derivation import dirty_fixtures
-from palimpsest_pipeline.storage.marts import current_prices
 from palimpsest_pipeline.storage.odds import partitions
 
 from .export_root import mark_complete_root
@@ -62,9 +59,7 @@ def upgrade_schema(pipeline: Pipeline) -> None:
     """Upgrade the schema to the newest version and update everything that depends on it. Idempotent.
 
     This includes views, reference rows and the rights of the analysts' role. The folder of the export gets its marker
-    file if it is complete. If the database has no record of landed cycles, the whole landing is read. If an upgrade has
-    emptied the current prices, they are derived. If the home folder has no first day, one is written. Raises
-    LandingError when the landing cannot be read.
+    file if it is complete. If the home folder has no first day, one is written.
     """
     vocabulary = load_installed_vocabulary()
     migrate.upgrade(
@@ -79,32 +74,7 @@ def upgrade_schema(pipeline: Pipeline) -> None:
         pipeline.record_platforms(conn, pipeline.platforms)
     analyst_role.grant_analyst_access(pipeline)
     mark_complete_root(pipeline)
-    fill_if_incomplete(pipeline)
-    _derive_emptied_prices(pipeline)
     settle_first_day(pipeline)
-
-
-def _derive_emptied_prices(pipeline: Pipeline) -> None:
-    """Derive the current prices if no fixture has any and some are due.
-
-    An upgrade may have emptied the tables; readers would otherwise see no prices until the next cycle. A failure is
-    logged; the fixtures stay due.
-    """
-    with pipeline.connect() as conn:
-        is_emptied = dirty_fixtures.count_due_fixtures(conn, FixtureProduct.PRICES)[
-            0
-        ] > 0 and not current_prices.read_fixture_ids(conn)
-    if is_emptied:
-        # Imported here, because these load all of matching and metrics, which few commands need.
-        from palimpsest_pipeline.pipeline.marts.current_prices import derive_prices  # noqa: PLC0415
-        from palimpsest_pipeline.pipeline.marts.fixture_attempts import NotDerived  # noqa: PLC0415
-
-        try:
-            derived = derive_prices(pipeline)
-        except NotDerived as error:
-            log.warning("current prices: %s", error)
-        else:
-            log.info("derived the current prices of %d fixtures in %.1f s", derived.n_fixtures, derived.seconds)
 
 
 def prepare_schema(pipeline: Pipeline) -> None:

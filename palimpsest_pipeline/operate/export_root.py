@@ -8,10 +8,7 @@ import logging
 from dataclasses import dataclass
 from datetime import date
 
-import psycopg
-
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.settings import SettingsError
 from palimpsest_pipeline.storage.archive import (
     ArchiveError,
     build_recorded_day,
@@ -36,15 +33,15 @@ def mark_complete_root(pipeline: Pipeline) -> None:
     """Mark the export's folder if its days are exactly those that the database records as exported.
 
     A folder that cannot be read, or that has other days, is not marked: nothing is exported to it, and `palimpsest
-    doctor` explains why. An empty folder is not marked either if days have left Postgres while no export is recorded:
-    the record may be lost with Dagster's storage, and the folder may not be mounted. A marked folder is not changed.
+    doctor` explains why. An empty folder is not marked either if days have left Postgres while no export is recorded,
+    because the folder may not be mounted. A marked folder is not changed.
     """
     try:
         archive = pipeline.archive
         if archive.is_marked():
             return
         with pipeline.connect() as conn:
-            recorded = _list_exported_days(pipeline, conn)
+            recorded = set(read_recorded_days(conn))
             archive.require_same_database(conn)
             is_record_lost = not recorded and bool(read_departed_days(conn, pipeline.clock.now().date()))
         if set(archive.list_catalogued_days()) == recorded and not is_record_lost:
@@ -54,7 +51,7 @@ def mark_complete_root(pipeline: Pipeline) -> None:
                 "the export at %s lacks days that were exported: `palimpsest doctor` says what to do",
                 archive.address,
             )
-    except (ArchiveError, SettingsError) as error:
+    except ArchiveError as error:
         log.info("the export is not marked: %s", error)
 
 
@@ -73,21 +70,3 @@ def adopt_root(pipeline: Pipeline) -> AdoptedRoot:
         record_days(conn, map(build_recorded_day, entries.values()))
         conn.commit()
     return AdoptedRoot(list(entries), lost_days)
-
-
-def _list_exported_days(pipeline: Pipeline, conn: psycopg.Connection) -> set[date]:
-    """Return the days that were exported.
-
-    If the database has no record of them, it is filled from Dagster's log of materializations.
-    """
-    days = read_recorded_days(conn)
-    row = conn.execute("select exists (select from ops.listing_ids)").fetchone()
-    assert row is not None
-    if not days and row[0]:  # without rows that left Postgres there was no export
-        # Imported here, because importing Dagster takes seconds and few commands need it.
-        from .materialized_exports import read_materialized_exports  # noqa: PLC0415
-
-        record_days(conn, read_materialized_exports(pipeline.settings))
-        conn.commit()
-        days = read_recorded_days(conn)
-    return set(days)

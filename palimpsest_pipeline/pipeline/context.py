@@ -61,7 +61,7 @@ def make_home(settings: Settings) -> Path:
             folder.mkdir(exist_ok=True)
             folder.chmod(mode)
         if (home / LOCK_FILE).exists() and home.stat().st_uid == os.geteuid():
-            home.chmod(mode)  # an earlier version created the folder with access for all users
+            home.chmod(mode)  # another kind of database, or another user, needs another mode
     except OSError as error:
         raise SettingsError(
             f"cannot make the folder {home}: {error.strerror}; choose one that you can write (PALIMPSEST_HOME_DIR)"

@@ -5,26 +5,17 @@ refusal of requests to the other one. Does not belong here: requests to platform
 """
 
 import ipaddress
-import itertools
-import json
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-import polars as pl
-
-from palimpsest_pipeline.domain.enums import Trigger
 from palimpsest_pipeline.domain.files import replace_text
-from palimpsest_pipeline.landing import Landing, LandingError
 from palimpsest_pipeline.settings import Settings, SettingsError, name_platform_variable
 
 from .context import make_home
 
 NOTE_FILE: Final = "data_source"
-SIMULATOR_SERVER_HEADER: Final = "uvicorn"
-"""Value of the header `server` in most answers of the simulator, and in no answer of the real sites."""
-MAX_CYCLES_READ: Final = 3
 
 
 class DataSource(StrEnum):
@@ -64,30 +55,6 @@ def note_source(settings: Settings, source: DataSource) -> None:
     replace_text(make_home(settings) / NOTE_FILE, f"{source}\n")
 
 
-def find_landed_source(landing: Landing) -> DataSource | None:
-    """Return the origin of the newest landed answers; None when their headers do not show it.
-
-    For home folders of earlier versions, which have no file `data_source`. The header `server` distinguishes the
-    simulator from the sites. Unreadable cycles and imported answers are skipped.
-    """
-    scraped = (manifest for manifest in landing.iterate_newest_first() if manifest.trigger is not Trigger.IMPORT)
-    servers: set[str] = set()
-    for manifest in itertools.islice(scraped, MAX_CYCLES_READ):
-        try:
-            headers = landing.read_answers(manifest, columns=["headers"]).get_column("headers").unique()
-        except (LandingError, OSError, pl.exceptions.PolarsError):
-            continue
-        servers |= {server for text in headers if (server := json.loads(text).get("server"))}
-    if not servers:
-        return None
-    return DataSource.SIMULATED if SIMULATOR_SERVER_HEADER in servers else DataSource.REAL
-
-
-def find_source(settings: Settings, landing: Landing) -> DataSource | None:
-    """Return the origin from the file `data_source`, else from the landed answers; None if unknown."""
-    return read_noted_source(settings.home) or find_landed_source(landing)
-
-
 def describe_conflict(settings: Settings, source: DataSource) -> str | None:
     """Return why these settings must not add answers to data of this origin, with advice, or None.
 
@@ -112,18 +79,18 @@ def describe_conflict(settings: Settings, source: DataSource) -> str | None:
     return None
 
 
-def require_same_source(settings: Settings, landing: Landing, *, has_cycles: bool) -> None:
+def require_same_source(settings: Settings, *, has_cycles: bool) -> None:
     """Raise SettingsError when the settings lead to another origin than that of the home folder's data.
 
     Write the file with the origin if it is missing. `has_cycles` tells whether the ledger has earlier cycles. If it
-    has, and the origin of their answers is unknown, no file is written and no error is raised; `palimpsest doctor` then
-    asks the user to write the file.
+    has, and the file is missing, no file is written and no error is raised; `palimpsest doctor` then asks the user to
+    write it.
     """
-    source = find_source(settings, landing)
-    if source is None and has_cycles:
+    noted_source = read_noted_source(settings.home)
+    if noted_source is None and has_cycles:
         return
-    source = source or classify_url(settings.get_platform(settings.home_platform).base_url)
+    source = noted_source or classify_url(settings.get_platform(settings.home_platform).base_url)
     if conflict := describe_conflict(settings, source):
         raise SettingsError(conflict)
-    if read_noted_source(settings.home) is None:
+    if noted_source is None:
         note_source(settings, source)

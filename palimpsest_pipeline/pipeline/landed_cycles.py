@@ -125,17 +125,6 @@ def rescan_landing(pipeline: Pipeline, first: datetime | None = None, end: datet
     )
 
 
-def fill_if_incomplete(pipeline: Pipeline) -> RescanResult | None:
-    """Call `rescan_landing` for all hours when the table is empty or lacks a known cycle.
-
-    Return None when the table is complete. It is incomplete after the upgrade that created it.
-    """
-    with pipeline.connect() as conn:
-        if landed_cycles.is_complete(conn):
-            return None
-    return rescan_landing(pipeline)
-
-
 def _list_cycles(landing: Landing, first: datetime, end: datetime) -> list[LandedCycle]:
     cycles = landing.list_readable_cycles(first, end)
     unreadable = (

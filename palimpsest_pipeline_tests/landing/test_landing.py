@@ -164,16 +164,6 @@ def test_answers_come_back_byte_for_byte_with_null_bodies_and_failures(tmp_path:
     assert none["body"].null_count() == none["body_hash"].null_count() == 1
 
 
-def test_no_replay_brings_back_the_credentials_of_a_proxy_that_were_landed(tmp_path: Path) -> None:
-    said = "refused, url='http://scraper:pa/ss@127.0.0.1:80'"
-    landing = Landing(tmp_path)
-    land(landing, replace(answer(1, body=None), failure=FailureClass.BLOCKED, failure_detail=said, status=None))
-    [manifest] = landing.list_cycles()
-    [read] = landing.iterate_answers(landing.read_answers(manifest))
-    [listed] = landing.read_landed_listings(manifest.cycle_id)["failure_detail"]
-    assert read.failure_detail == listed == "refused, url='http://***@127.0.0.1:80'"
-
-
 class AwayFileSystem(MemoryFileSystem):  # type: ignore[misc]
     """A store whose package raises an error of its own, which repeats the endpoint's address, as S3's does."""
 
@@ -640,16 +630,6 @@ def test_a_segment_can_be_read_as_soon_as_it_is_landed(tmp_path: Path) -> None:
         list(landing.iterate_segment(cycle(), segments[0], [PayloadKind.DETAIL]))
 
 
-def test_an_answer_landed_with_an_absurd_instant_is_read_as_observed_when_it_arrived(tmp_path: Path) -> None:
-    landing = Landing(tmp_path / "landing")
-    absurd = replace(answer(1), observed_at=RECEIVED - timedelta(seconds=999_999_999))
-    land(landing, absurd, answer(2))
-    told, plain = landing.iterate_answers(landing.read_answers(landing.read_manifest(cycle().cycle_id)))
-    assert (told, plain) == (replace(absurd, observed_at=absurd.received_at), answer(2))
-    listed = landing.read_landed_listings(cycle().cycle_id)
-    assert listed["observed_at"].to_list() == [told.observed_at, plain.observed_at]
-
-
 def test_cycles_are_listed_by_hour_and_by_window(tmp_path: Path) -> None:
     landing = Landing(tmp_path)
     for offset in (-1, 0, 1):
@@ -770,23 +750,6 @@ def test_names_of_segments_outlive_a_power_cut(tmp_path: Path, monkeypatch: pyte
     land(landing, answer(1))
     folders = {path.parent for path in (tmp_path / "landing").rglob("*")} | {tmp_path}
     assert folders <= set(synced)
-
-
-def test_segments_named_without_a_writer_stay_readable_and_are_counted_on_from(tmp_path: Path) -> None:
-    landing = Landing(tmp_path)
-    kill(landing, range(2), flush_answers=1)
-    for path in tmp_path.rglob("seg-*.parquet"):
-        path.rename(path.with_name(f"{path.name.rpartition('-')[0]}.parquet"))
-    before = landing.close_interrupted(cycle(), RECEIVED)
-    assert [segment.name for segment in before.segments] == [
-        "platform=betpawa/seg-0000.parquet",
-        "platform=betpawa/seg-0001.parquet",
-    ]
-    land(landing, answer(2))
-    after = landing.read_manifest(cycle().cycle_id)
-    assert after.segments[2].name.startswith("platform=betpawa/seg-0002-")
-    assert landing.read_answers(after)["external_id"].to_list() == ["0", "1", "2"]
-    assert landing.read_landed_listings(cycle().cycle_id)["external_id"].to_list() == ["0", "1", "2"]
 
 
 def test_a_broken_manifest_is_named(tmp_path: Path) -> None:

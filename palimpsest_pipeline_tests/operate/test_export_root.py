@@ -24,7 +24,7 @@ from palimpsest_pipeline.operate.run_job import run_ended_day
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.ingest import write_core
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
-from palimpsest_pipeline.storage.archive import MARKER_NAME, ArchiveError, read_recorded_days
+from palimpsest_pipeline.storage.archive import MARKER_NAME, ArchiveError, RecordedDay, read_recorded_days, record_days
 from palimpsest_pipeline.storage.odds import partitions, retention
 from palimpsest_pipeline_tests.fixtures.landed import import_recorded
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines
@@ -53,9 +53,10 @@ def with_root(pipeline: Pipeline, root: Path) -> Pipeline:
 
 @dataclass(frozen=True)
 class World:
-    """Two exported days, and nothing yet of the record and the marker that came later."""
+    """Two exported days."""
 
     pipeline: Pipeline
+    records: list[RecordedDay]
 
     @property
     def root(self) -> Path:
@@ -74,20 +75,22 @@ def exported(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactor
         own = pipeline.settings.model_copy(
             update={"dagster_database_url": SecretStr(postgres.build_url("dagster_of_export_root"))}
         )
-        world = World(Pipeline(own))
-        answer(world.pipeline, *DAYS)
+        pipeline = Pipeline(own)
+        answer(pipeline, *DAYS)
         with open_instance(own) as instance:
             for day in [*DAYS, DAYS[1] + timedelta(days=1)]:  # nothing was observed on the last one
-                assert run_ended_day(instance, world.pipeline, "export", day).success
-        yield world
+                assert run_ended_day(instance, pipeline, "export", day).success
+        with pipeline.connect() as conn:
+            records = list(read_recorded_days(conn).values())
+        yield World(pipeline, records)
     drop_database(postgres, "dagster_of_export_root")
 
 
 @pytest.fixture
 def world(exported: World) -> Iterator[World]:
-    """As an earlier version has left it."""
+    """The exported days are recorded, and the folder is not marked."""
     with exported.pipeline.connect() as conn:
-        conn.execute("delete from ops.exported_days")
+        record_days(conn, exported.records)
     (exported.root / MARKER_NAME).unlink(missing_ok=True)
     yield exported
 

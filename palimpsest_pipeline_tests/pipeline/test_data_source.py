@@ -1,27 +1,23 @@
 """Simulated data and real ones never meet in one home folder."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from palimpsest_pipeline.domain.cycles import Cycle
-from palimpsest_pipeline.domain.enums import RunStatus, Scope, Trigger
-from palimpsest_pipeline.landing import Landing
+from palimpsest_pipeline.domain.enums import Scope, Trigger
 from palimpsest_pipeline.operate.doctor import check_data_source
 from palimpsest_pipeline.pipeline.data_source import (
     NOTE_FILE,
     DataSource,
     classify_url,
-    find_landed_source,
     read_noted_source,
     require_same_source,
 )
 from palimpsest_pipeline.settings import Settings, SettingsError, load_settings
-from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.ledger import cycle_ledger
-from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, run_here
+from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
 from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA, PLATFORMS
 
 SIMULATOR = {platform: {"base_url": f"http://127.0.0.1:8400/{platform}"} for platform in PLATFORMS}
@@ -47,7 +43,7 @@ def at(home: Path, **settings: object) -> Settings:
 
 
 def require(settings: Settings, *, has_cycles: bool = False) -> None:
-    require_same_source(settings, Landing(settings.landing_root), has_cycles=has_cycles)
+    require_same_source(settings, has_cycles=has_cycles)
 
 
 def test_a_new_folder_remembers_the_first_platforms_that_were_asked_and_refuses_the_others(tmp_path: Path):
@@ -90,30 +86,7 @@ def test_a_note_that_says_neither_is_named(tmp_path: Path):
         require(at(tmp_path))
 
 
-def test_a_folder_without_a_note_is_taken_for_what_its_landed_answers_show(
-    make_pipeline: MakePipeline, start_simulator: Callable[..., SimulatorProcess], tmp_path: Path
-):
-    pipeline = make_pipeline(start_simulator(12, 3))
-    assert run_here(pipeline, "full_cycle").success
-    assert find_landed_source(pipeline.landing) is read_noted_source(tmp_path) is DataSource.SIMULATED
-    (tmp_path / NOTE_FILE).unlink()
-    later = datetime(2100, 1, 1, tzinfo=UTC)
-    damaged = Cycle(21000101000000000, Trigger.MANUAL, Scope.FULL, BETPAWA, later, later, None)
-    pipeline.landing.open_writer(damaged).close(RunStatus.COMPLETED, later)
-    next((tmp_path / "landing" / "date=2100-01-01").rglob("manifest.json")).write_text("{")
-    assert find_landed_source(pipeline.landing) is DataSource.SIMULATED, "what cannot be read is passed over"
-    real = make_pipeline()
-    outcome = run_here(real, "full_cycle")
-    assert not outcome.success
-    assert outcome.error is not None
-    assert "holds simulated data" in outcome.error
-    found = check_data_source(real.settings)
-    assert not found.ok
-    assert "leads to the real site" in found.detail
-    assert check_data_source(pipeline.settings).ok
-
-
-def test_a_folder_whose_answers_are_gone_is_asked_about_by_the_doctor(make_pipeline: MakePipeline, tmp_path: Path):
+def test_a_folder_that_lost_its_note_is_asked_about_by_the_doctor(make_pipeline: MakePipeline, tmp_path: Path):
     pipeline = make_pipeline()
     assert check_data_source(pipeline.settings).detail == "no platform has been asked yet"
     now = datetime(2026, 6, 26, 18, 5, tzinfo=UTC)

@@ -14,7 +14,6 @@ from typer.testing import CliRunner
 from palimpsest_pipeline.cli.__main__ import app
 from palimpsest_pipeline.domain.enums import Platform, Scope, Severity, Trigger
 from palimpsest_pipeline.landing import Manifest
-from palimpsest_pipeline.operate.databases import upgrade_schema
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.due_products import list_due_products, make_due_query
 from palimpsest_pipeline.pipeline.landed_cycles import ALL_HOURS, record_closed, rescan_landing
@@ -164,22 +163,6 @@ def test_a_cycle_that_is_not_in_the_ledger_keeps_the_platforms_that_its_manifest
         gone.cycle_id: covered,
         unreadable.cycle_id: covered,
     }
-
-
-def test_an_upgrade_fills_a_table_that_is_empty_or_lacks_a_known_cycle(pipeline: Pipeline) -> None:
-    first, second = land(pipeline, 0), land(pipeline, 1)
-    with pipeline.connect() as conn:
-        conn.execute("delete from ops.landed_cycles")
-    upgrade_schema(pipeline)
-    complete = rows(pipeline)
-    assert set(complete) == {first.cycle_id, second.cycle_id}
-    with pipeline.connect() as conn:
-        conn.execute("delete from ops.landed_cycles where cycle_id = %s", [first.cycle_id])
-    upgrade_schema(pipeline)
-    assert rows(pipeline) == complete
-    (folder(pipeline, first) / "manifest.json").write_text("[]")
-    upgrade_schema(pipeline)
-    assert rows(pipeline) == complete, "the landing is read only when a cycle is missing"
 
 
 def test_imported_payloads_are_known_as_landed(pipeline: Pipeline, samples: Path, tmp_path: Path) -> None:

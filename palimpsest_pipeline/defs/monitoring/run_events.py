@@ -48,7 +48,6 @@ JOBS_BY_DATE: Final = (FIXTURE_LIFE, export_job.name)
 """Jobs with one run per date. A success on one date is no recovery of another date."""
 CYCLE_ERROR_CLASSES: Final = {RunHasFailedCycles.__name__, CyclesFailed.__name__}
 """Errors of runs in which cycles failed. Alerts by cycle report these failures."""
-DATE_LENGTH: Final = len("2026-06-26")
 RUN_ERROR_CLASS: Final = "RunFailure"
 """Error class of a run that failed outside its steps: it could not start, or its process died."""
 UNREADABLE_ERROR_CLASS: Final = "UnreadableRecord"
@@ -179,18 +178,14 @@ def _build_check_event(evaluation: dg.AssetCheckEvaluation, timestamp_s: float) 
 
 
 def _find_partition_dates(run: dg.DagsterRun) -> str | None:
-    """Return the dates of the run's partitions, separated by commas; None without partitions.
-
-    Runs of an older version have hours as partitions, such as `2026-06-26-10:00`. Only their dates are returned,
-    because runs of this version succeed by date.
-    """
+    """Return the dates of the run's partitions, separated by commas; None without partitions."""
     first, last, key = (
         run.tags.get(tag) for tag in (PARTITION_RANGE_START_TAG, PARTITION_RANGE_END_TAG, PARTITION_TAG)
     )
     if first is not None and last is not None:
-        begins_on, ends_on = (date.fromisoformat(each[:DATE_LENGTH]) for each in (first, last))
+        begins_on, ends_on = date.fromisoformat(first), date.fromisoformat(last)
         return join_keys((begins_on + timedelta(days=n)).isoformat() for n in range((ends_on - begins_on).days + 1))
-    return None if key is None else key[:DATE_LENGTH]
+    return key
 
 
 def _name_step(key: str) -> str:

@@ -15,7 +15,7 @@ from palimpsest_pipeline.domain.enums import Scope
 from palimpsest_pipeline.domain.instants import Clock, format_hour_key
 from palimpsest_pipeline.landing import Landing, LandingError
 from palimpsest_pipeline.pipeline.context import DATABASE_NAMES, Pipeline, make_embedded_server
-from palimpsest_pipeline.pipeline.data_source import NOTE_FILE, describe_conflict, find_source
+from palimpsest_pipeline.pipeline.data_source import NOTE_FILE, describe_conflict, read_noted_source
 from palimpsest_pipeline.pipeline.due_products import list_cycles_without_pack, make_due_query
 from palimpsest_pipeline.pipeline.first_day import read_first_day, read_note_time
 from palimpsest_pipeline.pipeline.live.recovery import describe_closed_cycle, recover_dead_cycles
@@ -250,8 +250,8 @@ def check_data_source(settings: Settings) -> Finding:
     Simulated data must never mix with real data.
     """
     try:
-        source = find_source(settings, Landing(settings.landing_root))
-    except (LandingError, SettingsError) as error:
+        source = read_noted_source(settings.home)
+    except SettingsError as error:
         return Finding("data source", False, str(error))
     if source is not None:
         conflict = describe_conflict(settings, source)

@@ -114,7 +114,7 @@ def _register_cycle(pipeline: Pipeline, conn: psycopg.Connection, cycle: Cycle) 
 
     Raises Overlaps, and SettingsError when simulated and real data would be mixed.
     """
-    require_same_source(pipeline.settings, pipeline.landing, has_cycles=cycle_ledger.has_cycles(conn))
+    require_same_source(pipeline.settings, has_cycles=cycle_ledger.has_cycles(conn))
     pipeline.record_platforms(conn, cycle.platforms)
     other = cycle_ledger.open_unless_overlapping(conn, cycle, pipeline.settings.silent_after_s)
     if other is not None:

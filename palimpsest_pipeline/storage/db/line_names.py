@@ -35,18 +35,6 @@ where (n.winners_k, n.market_key, n.market, n.specifier, n.outcome_keys, n.outco
     (excluded.winners_k, excluded.market_key, excluded.market, excluded.specifier, excluded.outcome_keys,
         excluded.outcomes, excluded.outcome_orders)
 """
-UNNAMED_SQL: Final = """
-select exists (
-    select from ops.market_lines l join core.markets m using (market_id)
-    where not exists (select from ops.line_names n where n.line_id = l.line_id)
-)
-"""
-
-
-def has_unnamed_lines(conn: psycopg.Connection[Any]) -> bool:
-    """Return whether a line of a known market has no names: a process of an older version has created it."""
-    row = conn.execute(UNNAMED_SQL).fetchone()
-    return row is not None and bool(row[0])
 
 
 def write_line_names(conn: psycopg.Connection[Any], line_ids: Sequence[int] | None = None) -> int:

@@ -15,7 +15,7 @@ from psycopg import sql
 from palimpsest_pipeline.domain.errors import PalimpsestError
 
 from .copy_frames import copy_to_temp_table, quote_identifier
-from .line_names import has_unnamed_lines, rename_lines
+from .line_names import rename_lines
 
 
 class ReferenceConflictError(PalimpsestError, ValueError):
@@ -61,7 +61,7 @@ def write_reference_rows(conn: psycopg.Connection, reference: ReferenceRows) -> 
         frame: pl.DataFrame | None = getattr(reference, entry.name)
         if frame is not None:
             changed[entry.name] = _upsert_rows(conn, TABLE_KINDS[entry.name], frame)
-    if changed.get("markets") or changed.get("outcomes") or has_unnamed_lines(conn):
+    if changed.get("markets") or changed.get("outcomes"):
         rename_lines(conn)
     return changed
 

@@ -61,21 +61,6 @@ def read_cycle(conn: psycopg.Connection, cycle_id: int) -> LandedCycle | None:
     return next(iter(_build_cycles(rows)), None)
 
 
-def is_complete(conn: psycopg.Connection) -> bool:
-    """Return whether the table has a row for every cycle that `read_known_cycles` returns.
-
-    An empty table is not complete.
-    """
-    query = f"""
-        select exists (select from ops.landed_cycles) and not exists (
-            select from ({KNOWN_CYCLES_SQL}) known
-            where not exists (select from ops.landed_cycles c where c.cycle_id = known.cycle_id)
-        )
-    """
-    row = conn.execute(query.encode(), ["-infinity", "infinity"]).fetchone()
-    return row is not None and bool(row[0])
-
-
 def write_cycle(conn: psycopg.Connection, cycle: LandedCycle) -> None:
     """Insert or replace the row of one cycle."""
     conn.execute(

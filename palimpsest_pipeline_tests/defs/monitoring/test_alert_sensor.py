@@ -109,23 +109,6 @@ BLOCKING, USUAL = "core/odds_snapshots:history_equals_current", "mart/run_qualit
 OF_CYCLES = replace(SUBJECTS, cycle_checks={BLOCKING: True, USUAL: False})
 
 
-HOURS = dg.HourlyPartitionsDefinition("2026-06-26-00:00", end_date="2026-06-28-00:00")
-
-
-@dg.asset(key=["odds"], partitions_def=HOURS, backfill_policy=dg.BackfillPolicy.single_run())
-def odds_of_hours() -> None:
-    if "error" in FAILS:
-        raise FAILS["error"]
-
-
-OLDER_DEFS = dg.Definitions(
-    assets=[odds_of_hours],
-    jobs=[dg.define_asset_job("replay", selection=[odds_of_hours])],
-    executor=dg.in_process_executor,
-)
-"""What an older version has run, whose partitions were hours."""
-
-
 @dataclass
 class Hook:
     """A webhook: what came, and what it answers."""
@@ -432,31 +415,6 @@ def test_several_dates_that_fail_in_one_run_are_over_date_by_date(world: World):
     assert run(23, 25, error=INCOMPLETE) == {"run/fixture_life/LandingIncomplete": "2026-06-23, 2026-06-24, 2026-06-25"}
     assert run(24, 26) == {"run/fixture_life/LandingIncomplete": "2026-06-23"}
     assert run(22, 23) == {}
-
-
-def run_of_hours(world: World, first: str, last: str | None = None, **fails: Any) -> None:
-    FAILS.update(fails)
-    hours = (
-        {"partition_key": first}
-        if last is None
-        else {"tags": {PARTITION_RANGE_START_TAG: first, PARTITION_RANGE_END_TAG: last}}
-    )
-    OLDER_DEFS.resolve_job_def("replay").execute_in_process(
-        instance=world.instance, raise_on_error=False, run_config=QUIET, **hours
-    )
-    FAILS.clear()
-
-
-def test_runs_of_hours_by_an_older_version_are_read_by_their_dates_and_mended_by_a_day(world: World):
-    run_of_hours(world, "2026-06-26-10:00", "2026-06-27-02:00", error=INCOMPLETE)
-    key = "run/__ASSET_JOB:odds/LandingIncomplete"
-    assert world.look_at_cycles() == {key: "2026-06-26, 2026-06-27"}
-    run_of_hours(world, "2026-06-26-09:00", "2026-06-26-23:00")
-    assert world.look_at_cycles() == {key: "2026-06-27"}
-    world.run("replay", partition="2026-06-27")
-    assert world.look_at_cycles() == {}
-    run_of_hours(world, "2026-06-27-02:00", error=INCOMPLETE)
-    assert world.look_at_cycles() == {key: "2026-06-27"}
 
 
 def test_a_run_whose_partitions_cannot_be_read_stops_no_look(world: World):

@@ -142,13 +142,6 @@ def test_a_line_gets_names_when_its_market_comes_into_the_vocabulary(history_con
 
 
 @pytest.mark.usefixtures("vocabulary")
-def test_lines_of_an_older_version_get_their_names_from_the_next_command(history_conn: psycopg.Connection) -> None:
-    history_conn.execute("insert into ops.market_lines (market_id, specifier, outcome) values (1, '', '')")
-    write_reference_rows(history_conn, ReferenceRows(markets=read_markets(history_conn)))
-    assert read_names(history_conn) == [("MATCH_RESULT", "", 1, ["1", "x", "2"], ["1", "X", "2"], [1, 2, 3])]
-
-
-@pytest.mark.usefixtures("vocabulary")
 def test_an_unchanged_vocabulary_waits_for_nobody_who_creates_lines(
     history_conn: psycopg.Connection, migrated_database_url: str
 ) -> None:
