@@ -27,11 +27,10 @@ from dagster._core.storage.asset_check_execution_record import (
     AssetCheckExecutionRecord,
 )
 
-# Needed to delete old logs and keep the state of partitions. Dagster deletes a run only together with its
-# materializations. Unnecessary after https://github.com/dagster-io/dagster/issues/33785 (pruning of event logs), if the
-# pruning keeps the state of partitions.
-from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
-from dagster._core.storage.runs.schema import BulkActionsTable, RunsTable, RunTagsTable
+# Needed to delete evaluations that newer ones have replaced, and to keep the runs that hold the newest ones. Dagster
+# deletes no evaluation together with its run. Unnecessary after https://github.com/dagster-io/dagster/issues/33785
+# (pruning of event logs), if the pruning covers evaluations.
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
 
 # Needed for the tags that name a run's repository and the code server that executes it. Hidden tags have no public
 # name; no issue asks for one.
@@ -50,14 +49,10 @@ __all__ = [
     "REPOSITORY_LABEL_TAG",
     "AssetCheckExecutionRecord",
     "AssetCheckExecutionsTable",
-    "BulkActionsTable",
     "InstigatorState",
     "PartitionKeyFilter",
     "RegisteredCodeLocationOrigin",
     "RemoteRepositoryOrigin",
-    "RunTagsTable",
-    "RunsTable",
     "SensorInstigatorData",
-    "SqlEventLogStorageTable",
     "TickStatus",
 ]

@@ -1,5 +1,5 @@
-"""Dagster's own storage: made by one of many at once, upgraded when it is behind, and rid of the logs of old runs
-without a change of any state.
+"""Dagster's own storage: made by one of many at once, upgraded when it is behind, and rid of old runs without
+a change of any state.
 """
 
 import multiprocessing
@@ -14,13 +14,11 @@ import psycopg
 import pytest
 from dagster._core.storage.asset_check_execution_record import (
     AssetCheckExecutionRecordStatus,
-    AssetCheckExecutionResolvedStatus,
 )
-from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 from pydantic import SecretStr
 
 from palimpsest_pipeline.defs.instance import open_instance
-from palimpsest_pipeline.defs.upkeep.dagster_logs import DeletedRows, delete_old_runs
+from palimpsest_pipeline.defs.upkeep.dagster_logs import DeletedRuns, delete_old_runs
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.settings import Settings, SettingsError, load_settings
 from palimpsest_pipeline_tests.fixtures.postgres import create_database, drop_database
@@ -118,6 +116,10 @@ def chat(context: dg.OpExecutionContext) -> None:
     context.log.info("and nothing made")
 
 
+@dg.asset
+def whole() -> None: ...
+
+
 @dg.job
 def no_asset() -> None:
     chat()
@@ -132,9 +134,9 @@ def run(instance: dg.DagsterInstance, partition: str, fails: bool = False) -> st
 
 def age(settings: Settings, *run_ids: str) -> None:
     with connect(settings) as conn:
-        conn.execute("update event_logs set timestamp = timestamp - %s where run_id = any(%s)", [AGED, list(run_ids)])
         conn.execute(
-            "update runs set end_time = end_time - %s where run_id = any(%s)", [AGED.total_seconds(), list(run_ids)]
+            "update runs set end_time = end_time - %s, create_timestamp = create_timestamp - %s where run_id = any(%s)",
+            [AGED.total_seconds(), AGED, list(run_ids)],
         )
 
 
@@ -172,7 +174,7 @@ def rows(settings: Settings, run_id: str) -> list[str | None]:
         ]
 
 
-def test_old_logs_go_and_the_state_of_assets_and_checks_stays(own: Settings):
+def test_old_runs_go_and_the_state_of_assets_and_checks_stays(own: Settings):
     with open_instance(own) as instance:
         replaced, again, failed, other = (
             run(instance, "x"),
@@ -185,101 +187,25 @@ def test_old_logs_go_and_the_state_of_assets_and_checks_stays(own: Settings):
         young = run(instance, "x")
         unfinished = instance.create_run_for_job(no_asset, status=dg.DagsterRunStatus.STARTED).run_id
         age(own, replaced, again, failed, other, mended, talk, unfinished)
-        before, young_before, failed_run = state(instance), rows(own, young), instance.get_run_by_id(failed)
-        with connect(own) as conn:
-            (n_before,) = conn.execute("select count(*) from event_logs").fetchone() or (0,)
+        before, rows_before = state(instance), [rows(own, run_id) for run_id in (young, mended, failed)]
         done = delete_old_runs(instance, BEFORE)
-        assert done is not None
         assert state(instance) == before
-        assert rows(own, young) == young_before
-        assert set(rows(own, other)) == {"ASSET_MATERIALIZATION"}
-        assert "ASSET_MATERIALIZATION" in rows(own, mended)
-        assert "ASSET_MATERIALIZATION_PLANNED" in rows(own, failed), "its partition counts as failed"
-        assert (instance.get_run_by_id(failed), instance.get_run_by_id(talk)) == (failed_run, None)
-        assert instance.get_run_by_id(unfinished) is not None
-        with connect(own) as conn:
-            (n_after,) = conn.execute("select count(*) from event_logs").fetchone() or (0,)
-        assert (n_before - n_after, done.n_runs) == (done.n_events, 1)
-        assert n_after < n_before / 2
-        assert done.n_check_evaluations == 3, "the two of x that a newer one replaces, and the first of z"
-        assert delete_old_runs(instance, BEFORE) == DeletedRows(0, 0, 0)
+        assert [rows(own, run_id) for run_id in (young, mended, failed)] == rows_before
+        assert all(instance.get_run_by_id(run_id) for run_id in (young, mended, failed, unfinished))
+        for run_id in (replaced, again, other, talk):
+            assert (instance.get_run_by_id(run_id), rows(own, run_id)) == (None, [])
+        assert done == DeletedRuns(n_runs=4, n_check_evaluations=3)
+        assert delete_old_runs(instance, BEFORE) == DeletedRuns(0, 0)
 
 
-def test_a_storage_that_is_no_postgres_is_left_alone():
-    with dg.DagsterInstance.ephemeral() as instance:
-        assert delete_old_runs(instance, BEFORE) is None
-
-
-def test_what_an_older_version_logged_loses_its_credentials_once_and_nothing_else(own: Settings):
-    kept = 'see https://example.com/me or "http://h/", write to me@x'
+def test_the_newest_run_of_an_asset_without_partitions_stays(own: Settings):
     with open_instance(own) as instance:
-        for text in ("ProxyError: url='http://me:m4/r\\ker@proxy:8080'", kept):
-            instance.report_engine_event(text, job_name="full_cycle", run_id="r")
-    with connect(own) as conn:
-        conn.execute("delete from kvs where key like 'palimpsest/%%'")
-    for _ in range(2):
-        with open_instance(own) as instance:
-            messages = [record.message for record in instance.all_logs("r")]
-            assert messages == ["ProxyError: url='http://***@proxy:8080'", kept]
-    with connect(own) as conn:
-        assert conn.execute("select event from event_logs where event like '%%m4/r%%'").fetchall() == []
-
-
-# --- partitions by hours -----------------------------------------------------------------------------------------------------------------
-
-HOURS = dg.HourlyPartitionsDefinition(start_date=datetime(2026, 5, 1, tzinfo=UTC), timezone="UTC")
-DAYS = dg.DailyPartitionsDefinition(start_date=datetime(2026, 5, 1, tzinfo=UTC), timezone="UTC")
-
-
-def asset_by(partitions: dg.PartitionsDefinition) -> tuple[dg.AssetsDefinition, dg.AssetChecksDefinition]:
-    """The asset core/rows and its check, as a version that has these partitions defines them."""
-
-    @dg.asset(key=["core", "rows"], partitions_def=partitions)
-    def rows(config: Fails) -> None:
-        if config.fails:
-            raise RuntimeError("as asked for")
-
-    @dg.asset_check(asset=rows, partitions_def=partitions)
-    def rows_are_right() -> dg.AssetCheckResult:
-        return dg.AssetCheckResult(passed=True)
-
-    return rows, rows_are_right
-
-
-def test_what_an_older_version_materialized_by_hours_shows_no_partition_by_days_that_is_not_there(own: Settings):
-    """Dagster keeps the events and the runs.
-
-    They must neither fill, fail nor break the partitions of today's version.
-    """
-
-    def materialize(
-        assets: tuple[dg.AssetsDefinition, dg.AssetChecksDefinition], partition: str, *, fails: bool = False
-    ) -> None:
-        config = {"ops": {"core__rows": {"config": {"fails": fails}}}}
-        dg.materialize(assets, instance=instance, partition_key=partition, run_config=config, raise_on_error=False)
-
-    def shown(partitions: dg.PartitionsDefinition) -> tuple[set[str], set[str], set[str]]:
-        """Partitions that the UI shows as materialized, as failed, and as judged well by the check."""
-        status = get_and_update_asset_status_cache_value(instance, key, partitions)
-        assert status is not None
-        subsets = (
-            status.deserialize_materialized_partition_subsets(partitions),
-            status.deserialize_failed_partition_subsets(partitions),
-        )
-        judged = instance.event_log_storage.get_asset_check_state([(check, partitions)])[check]
-        succeeded = judged.subsets[AssetCheckExecutionResolvedStatus.SUCCEEDED].subset_value
-        return tuple(set(subset.get_partition_keys()) for subset in (*subsets, succeeded))
-
-    hourly, daily = asset_by(HOURS), asset_by(DAYS)
-    key, check = hourly[0].key, hourly[1].check_key
-    with open_instance(own) as instance:
-        materialize(hourly, "2026-05-02-07:00")
-        materialize(hourly, "2026-05-03-08:00", fails=True)
-        assert shown(HOURS) == ({"2026-05-02-07:00"}, {"2026-05-03-08:00"}, {"2026-05-02-07:00"})
-        assert shown(DAYS) == (set(), set(), set())
-        materialize(daily, "2026-05-02")
-        assert shown(DAYS) == ({"2026-05-02"}, set(), {"2026-05-02"})
-        assert instance.get_runs_count() == 3
+        first, last = (dg.materialize([whole], instance=instance).run_id for _ in range(2))
+        age(own, first, last)
+        assert delete_old_runs(instance, BEFORE).n_runs == 1
+        event = instance.get_latest_materialization_event(whole.key)
+        assert event is not None
+        assert (event.run_id, instance.get_run_by_id(first)) == (last, None)
 
 
 # --- connections -------------------------------------------------------------------------------------------------------------------------

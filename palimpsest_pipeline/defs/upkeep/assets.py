@@ -146,19 +146,15 @@ def landing_retention(context: dg.AssetExecutionContext, pipeline: dg.ResourcePa
 
 @dg.asset(key_prefix="upkeep", group_name="upkeep", kinds={"postgres"})
 def instance_retention(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
-    """Removal of the logs of runs, and of their heartbeats, after PALIMPSEST_RUN_RETENTION_DAYS.
+    """Removal of runs with their logs, and of their heartbeats, after PALIMPSEST_RUN_RETENTION_DAYS.
 
-    The events from which Dagster reads the state of an asset or a check stay.
+    The runs from which Dagster reads the state of an asset or a check stay.
     """
     age = timedelta(days=pipeline.settings.run_retention_days)
     deleted = dagster_logs.delete_old_runs(context.instance, datetime.now(UTC) - age)
     with pipeline.connect() as conn:
         n_heartbeats = run_heartbeats.delete_old_heartbeats(conn, age)
-    if deleted is None:
-        context.log.warning("Dagster's storage is not Postgres: the logs of its runs are not deleted")
-    return dg.MaterializeResult(
-        metadata=stringify_values({**(asdict(deleted) if deleted else {}), "n_heartbeats": n_heartbeats})
-    )
+    return dg.MaterializeResult(metadata=stringify_values({**asdict(deleted), "n_heartbeats": n_heartbeats}))
 
 
 @dg.asset(
