@@ -324,8 +324,6 @@ def run_live_job(pipeline: Any, job: str, trigger: str, sr_ids: tuple[int, ...] 
     from palimpsest_pipeline.operate.databases import upgrade_schema
 
     upgrade_schema(pipeline)
-    # Imported after the schema upgrade, which writes the first day into a new home folder: importing the partitions
-    # reads this day.
     from palimpsest_pipeline.defs.instance import open_instance
     from palimpsest_pipeline.defs.run_heartbeat import report_dead_runs
     from palimpsest_pipeline.domain.enums import Trigger
@@ -428,8 +426,6 @@ def refresh(sr_ids: Annotated[list[int], typer.Argument(help="SportRadar ids.")]
 
     with open_pipeline(modules_to_preload=RUN_MODULES) as pipeline:
         outcome = run_live_job(pipeline, "refresh", "on_demand", tuple(sr_ids))
-        # Imported here, because importing Dagster's partitions reads the first day, which `run_live_job` may have to
-        # write.
         from palimpsest_pipeline.operate.run_job import NOT_LISTED_STATUS, read_refresh_result
 
         platforms, unknown = read_refresh_result(pipeline, outcome.run_id, sr_ids)
@@ -497,8 +493,6 @@ def backfill(
     )
     with open_pipeline(modules_to_preload=RUN_MODULES) as pipeline, open_terminal() as console:
         upgrade_schema(pipeline)
-        # Imported after the schema upgrade, which writes the first day into a new home folder: importing the partitions
-        # reads this day.
         from palimpsest_pipeline.defs.instance import open_instance
         from palimpsest_pipeline.operate.backfill import backfill as replay
         from palimpsest_pipeline.pipeline.replay_plan import plan_hours

@@ -53,8 +53,6 @@ def export(
         raise typer.BadParameter("--force needs the days: palimpsest export --force 2026-06-26")
     with open_databases(load_settings()) as pipeline:
         upgrade_schema(pipeline)
-        # Imported after the schema upgrade, which writes the first day into a new home folder: importing the partitions
-        # reads this day.
         from palimpsest_pipeline.operate.export_days import export_days
 
         if adopt_root:

@@ -1,6 +1,7 @@
 """The partitions in Dagster: UTC days of cycles, ended days of the history, and dates of kickoff.
 
-All begin with the first day of the installation (`first_day`), which is read when this module is imported.
+All begin with the first day of the installation (`first_day`), which is read when this module is imported: a command
+imports it after `upgrade_schema`, which writes the day into a new home folder.
 
 No asset has a backfill policy. Without one, a backfill starts one run per partition and tags it with the partition's
 key. With any policy, even `multi_run(1)`, the runs are tagged with a range of partitions, and Dagster stores the

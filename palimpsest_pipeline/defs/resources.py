@@ -13,7 +13,6 @@ from palimpsest_pipeline.settings import load_settings
 
 from . import run_heartbeat
 from .instance import pool_connections
-from .partitions import FIRST_DAY
 
 
 class PipelineResource(dg.ConfigurableResource):
@@ -30,7 +29,7 @@ class PipelineResource(dg.ConfigurableResource):
             return
         if context.instance is not None:
             pool_connections(context.instance)
-        with run_heartbeat.start_run_heartbeat(pipeline, context.run.run_id, context.run.job_name, FIRST_DAY):
+        with run_heartbeat.start_run_heartbeat(pipeline, context.run.run_id, context.run.job_name):
             try:
                 yield pipeline
             finally:

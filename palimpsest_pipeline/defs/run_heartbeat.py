@@ -8,7 +8,6 @@ import logging
 import os
 import socket
 from contextlib import AbstractContextManager
-from datetime import date
 from typing import Final
 
 import dagster as dg
@@ -32,15 +31,12 @@ UNFINISHED_STATUSES: Final = [dg.DagsterRunStatus.QUEUED, *POSSIBLY_DEAD_STATUSE
 """The statuses of runs that have not ended."""
 
 
-def start_run_heartbeat(
-    pipeline: Pipeline, run_id: str, job: str, first_day: date | None = None
-) -> AbstractContextManager[PeriodicWriter]:
+def start_run_heartbeat(pipeline: Pipeline, run_id: str, job: str) -> AbstractContextManager[PeriodicWriter]:
     """Return a context manager that writes a heartbeat of the run every PALIMPSEST_HEARTBEAT_S seconds.
 
-    If a heartbeat cannot be written, a warning is logged and the run continues. `first_day` is the first day of the
-    partitions that this process has loaded; None if it is not known.
+    If a heartbeat cannot be written, a warning is logged and the run continues.
     """
-    run = run_heartbeats.RunProcess(run_id, job, socket.gethostname(), os.getpid(), identify_machine(), first_day)
+    run = run_heartbeats.RunProcess(run_id, job, socket.gethostname(), os.getpid(), identify_machine())
 
     def write(conn: psycopg.Connection) -> None:
         with conn.transaction():

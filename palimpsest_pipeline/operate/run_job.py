@@ -17,7 +17,6 @@ import psutil
 
 from palimpsest_pipeline.defs import run_heartbeat
 from palimpsest_pipeline.defs.partitions import (
-    FIRST_DAY,
     day_partitions,
     ended_day_partitions,
     format_day_key,
@@ -168,7 +167,7 @@ def _execute_run(
 
     startup_s, began, run_id = time.time() - psutil.Process().create_time(), time.monotonic(), str(uuid4())
     # Libraries write texts to standard error that are also in the run's log, or that do not help the user.
-    with run_heartbeat.start_run_heartbeat(pipeline, run_id, job, FIRST_DAY), redirect_stderr(StringIO()):
+    with run_heartbeat.start_run_heartbeat(pipeline, run_id, job), redirect_stderr(StringIO()):
         result = resolved.execute_in_process(
             instance=instance,
             run_id=run_id,

@@ -48,19 +48,6 @@ def read_noted_day(home: Path) -> date | None:
         raise SettingsError(f"{home / NOTE_FILE} must hold one date, such as 2026-06-26: {error}") from error
 
 
-def read_note_time(home: Path) -> datetime | None:
-    """Return the time at which the file `first_day` was written; None when there is no such file.
-
-    Raises SettingsError when the file's status cannot be read.
-    """
-    try:
-        return datetime.fromtimestamp((home / NOTE_FILE).stat().st_mtime, UTC)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise SettingsError(f"{home / NOTE_FILE} cannot be read: {error}") from error
-
-
 def note_day(settings: Settings, day: date) -> bool:
     """Write `day` into the file `first_day` unless the file already has this day or an earlier one.
 

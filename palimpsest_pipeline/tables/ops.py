@@ -378,9 +378,6 @@ class RunHeartbeat(Base):
     machine: Mapped[Text | None] = column(
         "The machine, its boot and its process namespace, within which the pid is unique; null when not known."
     )
-    first_day: Mapped[date | None] = column(
-        "First UTC day of the partitions that the process has loaded; null when not known."
-    )
 
 
 class Alert(Base):

@@ -1,19 +1,13 @@
-"""The first day of an installation: settled once, lowered by older answers, the same for all partitions, and
-compared between machines.
-"""
+"""The first day of an installation: settled once, lowered by older answers, the same for all partitions."""
 
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from palimpsest_pipeline.defs import run_heartbeat
 from palimpsest_pipeline.defs.partitions import FIRST_DAY, day_partitions, ended_day_partitions, kickoff_date_partitions
-from palimpsest_pipeline.operate.doctor import stores
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.first_day import (
     NOTE_FILE,
@@ -24,7 +18,6 @@ from palimpsest_pipeline.pipeline.first_day import (
     settle_first_day,
 )
 from palimpsest_pipeline.settings import Settings, SettingsError, load_settings
-from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
 
 DAY = date(2026, 3, 4)
@@ -156,69 +149,3 @@ def test_commands_settle_the_first_day_before_they_read_it(tmp_path: Path) -> No
         check=False,
     )
     assert done.returncode == 0, done.stderr
-
-
-@pytest.fixture
-def pipeline(make_pipeline: MakePipeline) -> Iterator[Pipeline]:
-    yield make_pipeline(first_day=DAY)
-
-
-def test_the_doctor_names_machines_whose_runs_had_another_first_day(
-    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def run_on(host: str, day: date | None) -> None:
-        monkeypatch.setattr(run_heartbeat.socket, "gethostname", lambda: host)
-        with run_heartbeat.start_run_heartbeat(pipeline, f"{host} {day}", "full_cycle", day):
-            pass
-
-    def look() -> tuple[bool, str]:
-        monkeypatch.setattr(stores.socket, "gethostname", lambda: "here")
-        found = stores.check_first_days(pipeline.settings)
-        assert found.name == "first day"
-        return found.ok, found.detail
-
-    run_on("old", None)
-    run_on("one", LATER)
-    run_on("one", DAY)
-    assert look() == (True, f"{DAY}, also in the runs of the last day"), "a machine whose last run agrees is fine"
-    for host in ("b", "a", "c", "d"):
-        run_on(host, EARLIER)
-    ok, detail = look()
-    assert not ok
-    assert detail.startswith(
-        f"{DAY} here, but {EARLIER} in the last run of a, b, c and 1 more: give all machines the same PALIMPSEST_FIRST_DAY"
-    )
-    with Database(pipeline.database.url).connect() as conn:
-        conn.execute("update ops.run_heartbeats set heartbeat_at = heartbeat_at - interval '25 hours'")
-    assert look()[0], "runs of long ago say nothing of now"
-
-
-def test_the_doctor_asks_for_servers_here_to_be_started_again_only_where_a_run_had_another_day_after_the_note_was_written(
-    pipeline: Pipeline,
-) -> None:
-    settings = pipeline.settings.model_copy(update={"first_day": None})
-
-    (settings.home / NOTE_FILE).unlink(missing_ok=True)
-    note_day(settings, LATER)
-    with run_heartbeat.start_run_heartbeat(pipeline, "run", "full_cycle", LATER):
-        pass
-    assert stores.check_first_days(settings).detail == f"{LATER}, also in the runs of the last day"
-    lower_first_day(settings, DAY, lambda _: None)
-    found = stores.check_first_days(settings)
-    assert (found.ok, found.detail) == (True, f"{DAY}, also in the runs of the last day"), (
-        "the run began before the note was lowered"
-    )
-    with Database(pipeline.database.url).connect() as conn:
-        conn.execute("update ops.run_heartbeats set started_at = clock_timestamp() + interval '1 second'")
-    found = stores.check_first_days(settings)
-    mend = f"run `palimpsest down`, then `palimpsest up`; its next run then has {DAY}"
-    assert (found.ok, found.detail) == (False, f"{DAY} here, but {LATER} in the last run on this machine: {mend}")
-    other = stores.check_first_days(settings.model_copy(update={"first_day": DAY}))
-    assert (other.ok, other.detail) == (False, found.detail), "no note says when a setting was changed"
-
-
-def test_the_doctor_tells_of_a_note_that_cannot_be_read(pipeline: Pipeline) -> None:
-    pipeline = replace(pipeline, settings=pipeline.settings.model_copy(update={"first_day": None}))
-    (pipeline.settings.home / NOTE_FILE).write_text("soon")
-    found = stores.check_first_days(pipeline.settings)
-    assert (found.ok, "must hold one date" in found.detail) == (False, True)

@@ -28,7 +28,6 @@ from .stores import (
     check_database,
     check_derived_products,
     check_export,
-    check_first_days,
     check_landing,
 )
 
@@ -55,7 +54,6 @@ CHECKS_BY_NAME: dict[str, Check] = {
     "definitions": check_definitions,
     "cycles": check_cycles,
     "clock": check_clock,
-    "first day": check_first_days,
     "data source": check_data_source,
     "landing": check_landing,
     "derived": check_derived_products,

@@ -4,8 +4,7 @@ Imports no Dagster.
 """
 
 import logging
-import socket
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import polars as pl
@@ -17,7 +16,6 @@ from palimpsest_pipeline.landing import Landing, LandingError
 from palimpsest_pipeline.pipeline.context import DATABASE_NAMES, Pipeline, make_embedded_server
 from palimpsest_pipeline.pipeline.data_source import NOTE_FILE, describe_conflict, read_noted_source
 from palimpsest_pipeline.pipeline.due_products import list_cycles_without_pack, make_due_query
-from palimpsest_pipeline.pipeline.first_day import read_first_day, read_note_time
 from palimpsest_pipeline.pipeline.live.recovery import describe_closed_cycle, recover_dead_cycles
 from palimpsest_pipeline.pipeline.monitoring.alert_channels import LogChannel, MissingChannel, make_channels
 from palimpsest_pipeline.settings import Settings, SettingsError
@@ -27,20 +25,17 @@ from palimpsest_pipeline.storage.db.drift import find_drift
 from palimpsest_pipeline.storage.db.revisions import compute_revision
 from palimpsest_pipeline.storage.derivation.due_products import read_due_failures, read_due_hours
 from palimpsest_pipeline.storage.ledger import alerts as stored_alerts
-from palimpsest_pipeline.storage.ledger import cycle_ledger, run_heartbeats
+from palimpsest_pipeline.storage.ledger import cycle_ledger
 from palimpsest_pipeline.storage.odds.retention import read_departed_days
 
 from .findings import Finding
 from .machine import explain_unwritable
 
-BYTES_PER_PLATFORM: Final = 57 * 2**20
-"""Landed bytes of a platform in a full cycle, at full size (some 1,500 bodies of 15-77 KB compressed)."""
+BYTES_PER_PLATFORM: Final = 45 * 2**20
+"""Landed bytes of a platform in a full cycle, at full size (some 1,500 bodies of 12-60 kB compressed)."""
 MIN_SERVER_VERSION: Final = 150000
 CLOCK_TOLERANCE: Final = timedelta(seconds=2)
 NOT_RUNNING_DETAIL: Final = "not checked while the embedded Postgres does not run"
-FIRST_DAYS_LOOK_BACK: Final = timedelta(days=1)
-"""Maximum age of the runs whose first days are compared."""
-MAX_NAMED_HOSTS: Final = 3
 SEE_DATABASE_DETAIL: Final = "not checked: see the database"
 log = logging.getLogger(__name__)
 
@@ -78,54 +73,6 @@ def find_database_url(settings: Settings) -> str | None:
         return settings.database_url.get_secret_value()
     server = make_embedded_server(settings)
     return server.build_url(DATABASE_NAMES[0]) if server.status().running else None
-
-
-def check_first_days(settings: Settings) -> Finding:
-    """Check that all machines use the same first day.
-
-    Machines with different first days show different partitions, and one may refuse a day that another one wrote. A run
-    of this machine that started before the file `first_day` was written is ignored.
-    """
-    try:
-        own_day = read_first_day(settings)
-        written_at = None if settings.first_day is not None else read_note_time(settings.home)
-    except SettingsError as error:
-        return Finding("first day", False, str(error))
-    url = find_database_url(settings)
-    if url is None:
-        return Finding("first day", True, f"{own_day}; runs were {NOT_RUNNING_DETAIL}")
-    try:
-        with Database(url).connect() as conn:
-            runs = run_heartbeats.read_first_days(conn, FIRST_DAYS_LOOK_BACK)
-    except (DatabaseUrlError, DatabaseUnreachable, psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
-        return Finding("first day", True, f"{own_day}; runs were {SEE_DATABASE_DETAIL}")
-    this_host, lines = socket.gethostname(), list[str]()
-    other_days: dict[date, list[str]] = {}
-    for host, day, began_at in runs:
-        if day == own_day:
-            continue
-        if host != this_host:
-            other_days.setdefault(day, []).append(host)
-        elif written_at is None or began_at >= written_at:
-            lines.append(
-                f"{day} in the last run on this machine: run `palimpsest down`, then `palimpsest up`; its next run "
-                f"then has {own_day}"
-            )
-    if other_days:
-        days_text = "; ".join(
-            f"{day} in the last run of {', '.join(hosts[:MAX_NAMED_HOSTS])}{_format_remainder(hosts)}"
-            for day, hosts in sorted(other_days.items())
-        )
-        lines.append(
-            f"{days_text}: give all machines the same PALIMPSEST_FIRST_DAY, then restart their servers and workers"
-        )
-    if not lines:
-        return Finding("first day", True, f"{own_day}, also in the runs of the last day")
-    return Finding("first day", False, f"{own_day} here, but {'; '.join(lines)}")
-
-
-def _format_remainder(hosts: list[str]) -> str:
-    return f" and {len(hosts) - MAX_NAMED_HOSTS} more" if len(hosts) > MAX_NAMED_HOSTS else ""
 
 
 def check_clock(settings: Settings) -> Finding:

@@ -7,7 +7,7 @@ Belongs here: writing heartbeats, and finding silent runs. Does not belong here:
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import psycopg
@@ -26,8 +26,7 @@ IS_SILENT_SQL: Final = f"{SILENT_SINCE_SQL} < clock_timestamp() - make_interval(
 class RunProcess:
     """A Dagster run and the process that executes it.
 
-    `machine` identifies the machine on which `pid` is valid. `first_day` is the first day of the partitions that the
-    process has loaded. Both may be None when they are not known.
+    `machine` identifies the machine on which `pid` is valid; None when it is not known.
     """
 
     run_id: str
@@ -35,7 +34,6 @@ class RunProcess:
     host: str
     pid: int
     machine: str | None = None
-    first_day: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +52,13 @@ def write_heartbeat(conn: psycopg.Connection, run: RunProcess) -> None:
     """
     conn.execute(
         """
-        insert into ops.run_heartbeats (run_id, job, host, pid, machine, first_day, started_at, heartbeat_at)
-        values (%s, %s, %s, %s, %s, %s, clock_timestamp(), clock_timestamp())
+        insert into ops.run_heartbeats (run_id, job, host, pid, machine, started_at, heartbeat_at)
+        values (%s, %s, %s, %s, %s, clock_timestamp(), clock_timestamp())
         on conflict (run_id) do update
-        set host = excluded.host, pid = excluded.pid, machine = excluded.machine, first_day = excluded.first_day,
+        set host = excluded.host, pid = excluded.pid, machine = excluded.machine,
             heartbeat_at = excluded.heartbeat_at, finished_at = null
         """,
-        [run.run_id, run.job, run.host, run.pid, run.machine, run.first_day],
+        [run.run_id, run.job, run.host, run.pid, run.machine],
     )
 
 
@@ -106,22 +104,6 @@ def _read_heartbeats(conn: psycopg.Connection, condition: str, params: Mapping[s
         RunHeartbeat(RunProcess(run_id, job, host, pid, machine), at, finished)
         for run_id, job, host, pid, machine, at, finished in rows
     ]
-
-
-def read_first_days(conn: psycopg.Connection, age: timedelta) -> list[tuple[str, date, datetime]]:
-    """Return (machine, first day of the loaded partitions, start) of each machine's last run.
-
-    Only runs with a heartbeat in the last `age` count.
-    """
-    rows = conn.execute(
-        """
-        select distinct on (host) host, first_day, started_at from ops.run_heartbeats
-        where heartbeat_at >= clock_timestamp() - %s and first_day is not null
-        order by host, started_at desc
-        """,
-        [age],
-    )
-    return rows.fetchall()
 
 
 def find_known_runs(conn: psycopg.Connection, run_ids: Sequence[str]) -> set[str]:
