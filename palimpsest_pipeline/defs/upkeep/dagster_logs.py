@@ -7,7 +7,7 @@ Belongs here: finding the runs that Dagster still needs, and deleting the others
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import dagster as dg
 import sqlalchemy as sa
@@ -15,8 +15,6 @@ import sqlalchemy as sa
 from ..dagster_private import AssetCheckExecutionsTable
 
 ENDED_STATUSES: Final = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
-PLANNED: Final = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
-"""The event of an attempt. Without a later materialization, it makes a partition count as failed."""
 
 check_table = AssetCheckExecutionsTable
 
@@ -32,8 +30,8 @@ class DeletedRuns:
 def delete_old_runs(instance: dg.DagsterInstance, before: datetime) -> DeletedRuns:
     """Delete the runs that ended before the instant `before`, except those that hold the state of an asset or a check.
 
-    These hold the newest materialization or the newest attempt of an asset or of one of its partitions, or the newest
-    evaluation of a check: Dagster deletes them together with the run.
+    These hold the newest materialization of an asset or of one of its partitions, the newest attempt (which makes a
+    partition count as failed, until it is materialized later), or the newest evaluation of a check.
     """
     filters = dg.RunsFilter(statuses=ENDED_STATUSES, created_before=before)
     old_ids = [
@@ -58,16 +56,15 @@ def _find_asset_runs(instance: dg.DagsterInstance) -> set[str]:
     return {record.run_id for record in records}
 
 
-def _iterate_newest_records(instance: dg.DagsterInstance, key: dg.AssetKey) -> Iterator[Any]:
-    yield from instance.fetch_materializations(key, limit=1).records
-    yield from instance.get_event_records(dg.EventRecordsFilter(PLANNED, key), limit=1)
-    ids = list(instance.get_latest_storage_id_by_partition(key, dg.DagsterEventType.ASSET_MATERIALIZATION).values())
-    if ids:
-        newest = dg.AssetRecordsFilter(key, storage_ids=ids)
-        yield from instance.fetch_materializations(newest, limit=len(ids)).records
-    ids = list(instance.get_latest_storage_id_by_partition(key, PLANNED).values())
-    if ids:
-        yield from instance.get_event_records(dg.EventRecordsFilter(PLANNED, key, storage_ids=ids))
+def _iterate_newest_records(instance: dg.DagsterInstance, key: dg.AssetKey) -> Iterator[dg.EventLogRecord]:
+    for event_type, fetch in (
+        (dg.DagsterEventType.ASSET_MATERIALIZATION, instance.fetch_materializations),
+        (dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED, instance.fetch_planned_materializations),
+    ):
+        yield from fetch(key, limit=1).records
+        ids = list(instance.get_latest_storage_id_by_partition(key, event_type).values())
+        if ids:
+            yield from fetch(dg.AssetRecordsFilter(key, storage_ids=ids), limit=len(ids)).records
 
 
 def _delete_replaced_checks(conn: sa.Connection, run_ids: Sequence[str]) -> int:
