@@ -28,7 +28,7 @@ class DeletedRuns:
 
 
 def delete_old_runs(instance: dg.DagsterInstance, before: datetime) -> DeletedRuns:
-    """Delete the runs that ended before the instant `before`, except those that hold the state of an asset or a check.
+    """Delete the runs that ended before `before`, but those that hold the state of an asset or a check.
 
     These hold the newest materialization of an asset or of one of its partitions, the newest attempt (which makes a
     partition count as failed, until it is materialized later), or the newest evaluation of a check.
