@@ -547,7 +547,7 @@ class Settings(BaseSettings):
         ge=0,
         description="A problem that returns within this time after its end continues the same alert, minutes",
     )
-    report_days: int = Field(default=7, ge=1, description="Days that the coverage page looks back: trends, prices")
+    report_days: int = Field(default=7, ge=1, description="Days that the coverage page looks back")
     ui_port: int = Field(default=3000, ge=1, le=65535, description="Port of Dagster's UI on loopback")
     board_port: int = Field(
         default=3001, ge=0, le=65535, description="Port of the traders' board; 0: `palimpsest up` starts no board"

@@ -23,7 +23,7 @@ def report(
     show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the coverage page: one HTML file with the newest coverage, trends and prices.
+    """Write the coverage page: one HTML file with the newest coverage and trends.
 
     The page loads nothing from the network when it is opened.
     """

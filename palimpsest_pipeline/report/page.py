@@ -5,13 +5,12 @@ The content security policy in the page forbids loading anything and running any
 
 import hashlib
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-import polars as pl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from palimpsest_pipeline.storage.marts.page_coverage import Coverage
@@ -20,11 +19,10 @@ from palimpsest_pipeline.storage.marts.page_trends import Trends
 from . import trend_columns
 from .fixture_columns import FIXTURE_CLASSES, build_fixture_columns, build_tournament_columns, list_leads
 from .page_data import pack_json, to_epoch_s
-from .price_lines import PriceHistories
 from .statements import PlatformOffer, build_figures, list_offers
 
 PAGE_FOLDER: Final = Path(__file__).parent / "page"
-SCRIPT_NAMES: Final = ("data", "parts", "filters", "fixtures", "missing", "charts", "trends", "prices", "main")
+SCRIPT_NAMES: Final = ("data", "parts", "filters", "fixtures", "missing", "charts", "trends", "main")
 """Names of the page's own scripts, in the order in which they are concatenated."""
 
 
@@ -38,13 +36,10 @@ class PageOrigin:
     mapping_version: str
 
 
-def render_page(
-    origin: PageOrigin, coverage: Coverage, trends: Trends, histories: PriceHistories, market_names: pl.DataFrame
-) -> str:
+def render_page(origin: PageOrigin, coverage: Coverage, trends: Trends, market_names: Mapping[str, str]) -> str:
     """Return the whole page as HTML.
 
-    `market_names` has the columns `storage.marts.page_prices.MARKET_NAMES_SCHEMA`: the markets that `histories` and
-    `trends` may contain, most important first.
+    `market_names` are the names of the markets that `trends` may contain, by key, most important first.
     """
     offers = list_offers(coverage)
     script = (
@@ -79,8 +74,7 @@ def render_page(
         ),
         scripts=scripts,
         styles=styles,
-        data=pack_json(_build_script_data(origin, coverage, trends, histories, market_names, offers)),
-        shards=histories.shards,
+        data=pack_json(_build_script_data(origin, coverage, trends, market_names, offers)),
         licence=(PAGE_FOLDER / "uplot" / "LICENSE").read_text(),
     )
 
@@ -89,17 +83,10 @@ def _build_script_data(
     origin: PageOrigin,
     coverage: Coverage,
     trends: Trends,
-    histories: PriceHistories,
-    market_names: pl.DataFrame,
+    market_names: Mapping[str, str],
     offers: Sequence[PlatformOffer],
 ) -> dict[str, Any]:
     """Return the data that the page's scripts read."""
-    markets: dict[str, dict[str, Any]] = {}
-    for row in market_names.iter_rows(named=True):
-        market = markets.setdefault(
-            row["market_key"], {"key": row["market_key"], "name": row["market_name"], "outcomes": []}
-        )
-        market["outcomes"].append(row["outcome_name"])
     return {
         "madeAt": to_epoch_s(origin.at),
         "asOf": to_epoch_s(coverage.as_of),
@@ -108,18 +95,12 @@ def _build_script_data(
         "tournaments": build_tournament_columns(coverage, offers),
         "fixtures": build_fixture_columns(coverage, offers),
         "leads": list_leads(coverage, offers),
-        "markets": list(markets.values()),
+        "markets": [{"key": key, "name": name} for key, name in market_names.items()],
         "buckets": trend_columns.BUCKET_LABELS,
         "cycles": trend_columns.build_cycle_columns(trends, offers),
         "skews": trend_columns.build_skew_columns(trends),
         "margins": trend_columns.build_margin_columns(trends, offers),
         "gaps": trend_columns.build_gap_columns(trends, offers),
-        "prices": {
-            "since": histories.since_s,
-            "latest": None if histories.last_confirmed_at is None else to_epoch_s(histories.last_confirmed_at),
-            "index": histories.index,
-            "leftOut": histories.left_out_counts,
-        },
     }
 
 

@@ -1,9 +1,8 @@
 """How long the coverage page takes: to open until it can be used, and to answer a filter or a key of its search. In
 Chromium without a window.
 
-The page is that of a made-up world, with as many prices of the main markets as it has room for. Each round opens it
-afresh, and beside it its floor: the same file without our own script, which shows the figures of now and holds the same
-data, but does nothing with them.
+The page is that of a made-up world. Each round opens it afresh, and beside it its floor: the same file without our own
+script, which shows the figures of now and holds the same data, but does nothing with them.
 """
 
 import re
@@ -17,10 +16,8 @@ import typer
 from playwright.sync_api import Browser
 from rich.table import Table
 
-from palimpsest_pipeline.pipeline.coverage_page import FIXTURES_PER_BATCH
 from palimpsest_pipeline.report.page import PageOrigin
 from palimpsest_pipeline.report.page import render_page as page_text
-from palimpsest_pipeline.report.price_lines import MAX_PRICE_BYTES
 from palimpsest_pipeline_tests.fixtures.chromium import chromium
 from palimpsest_pipeline_tests.report import worlds
 
@@ -67,18 +64,14 @@ def measure(
     rounds: Annotated[
         int, typer.Option(min=1, help="Fresh loads of the page and of its floor, in turns; the median counts.")
     ] = 5,
-    changes: Annotated[int, typer.Option(min=6, help="Price changes of each line.")] = 12,
     seed: Annotated[int, typer.Option(help="Chooses the world.")] = 1,
 ) -> dict[str, Any]:
     """Milliseconds until the page can be used, and until a choice of a filter and a key of the search are on the
     screen; sizes in MB (10^6).
     """
     found = worlds.coverage(fixtures, seed)
-    histories = worlds.histories(
-        found, worlds.MAIN_MARKETS, budget_bytes=MAX_PRICE_BYTES, at_once=FIXTURES_PER_BATCH, n_changes=changes
-    )
     made = PageOrigin(worlds.AS_OF + timedelta(minutes=4), "0.1.0", "3", "14+abc")
-    text = page_text(made, found, worlds.trends(7 * 48), histories, worlds.names(worlds.MAIN_MARKETS))
+    text = page_text(made, found, worlds.trends(7 * 48), worlds.MARKETS)
     floor, n_scripts = OUR_SCRIPT.subn("", text)
     if n_scripts != 1:
         raise AssertionError(f"the page has {n_scripts} scripts of ours: a floor without it cannot be made")
@@ -99,9 +92,6 @@ def measure(
         "fixtures": fixtures,
         "rounds": rounds,
         "page_mb": len(text.encode()) / 1e6,
-        "prices_mb": histories.size_bytes / 1e6,
-        "priced_fixtures": len({sr_id for of_market in histories.index.values() for sr_id in of_market}),
-        "histories_left_out": sum(histories.left_out_counts.values()),
         "usable_ms": median(opened),
         "floor_ms": median(floors),
         "usable_ratio_to_floor": median(ours / least for ours, least in zip(opened, floors, strict=True)),

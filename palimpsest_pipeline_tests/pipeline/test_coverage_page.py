@@ -19,7 +19,7 @@ from palimpsest_pipeline.cli.__main__ import app
 from palimpsest_pipeline.operate.run_due import rebuild_dirty_dates
 from palimpsest_pipeline.pipeline import coverage_page as report_page
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.coverage_page import WrittenPage, replace_file, write_page
+from palimpsest_pipeline.pipeline.coverage_page import replace_file, write_page
 from palimpsest_pipeline.report import trend_columns
 from palimpsest_pipeline.report.fixture_columns import FIXTURE_CLASSES, UNKNOWN_COUNT
 from palimpsest_pipeline.report.statements import list_offers
@@ -29,20 +29,18 @@ from palimpsest_pipeline.storage.db.connection import DatabaseUnreachable
 from palimpsest_pipeline.storage.db.copy_frames import read_frame
 from palimpsest_pipeline.storage.db.locks import AdvisoryLock
 from palimpsest_pipeline.storage.ledger import cycle_reader
-from palimpsest_pipeline.storage.marts import cycle_marts, mart_reader, page_prices
+from palimpsest_pipeline.storage.marts import cycle_marts, mart_reader
 from palimpsest_pipeline.storage.marts.page_coverage import NoCoverageError, read_coverage
 from palimpsest_pipeline.storage.marts.page_trends import read_trends
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines, run_here
 from palimpsest_pipeline_tests.fixtures.platforms import BET9JA
 
 
-def data_of(page: str) -> tuple[dict[str, Any], list[Any]]:
-    """What the page's scripts read: its data, and its price lines."""
-    blobs = [
-        json.loads(zlib.decompress(base64.b64decode(blob)))
-        for blob in re.findall(r'<script type="application/octet-stream"[^>]*>([^<]*)<', page)
-    ]
-    return blobs[0], blobs[1:]
+def data_of(page: str) -> dict[str, Any]:
+    """What the page's scripts read."""
+    (blob,) = re.findall(r'<script type="application/octet-stream"[^>]*>([^<]*)<', page)
+    data: dict[str, Any] = json.loads(zlib.decompress(base64.b64decode(blob)))
+    return data
 
 
 def derive_lives(pipeline: Pipeline) -> None:
@@ -63,16 +61,16 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture(scope="module")
-def shown(world: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], list[Any]]:
+def shown(world: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     path = tmp_path_factory.mktemp("page") / "a folder that is not there" / "page.html"
     written = write_page(world, path)
     text = path.read_text()
-    assert (written.path, written.bytes, written.n_left_out) == (path, len(text.encode()), 0)
+    assert (written.path, written.bytes) == (path, len(text.encode()))
     return data_of(text)
 
 
 def test_the_full_cycle_wrote_it_into_the_home_folder(world: Pipeline):
-    data, _ = data_of(world.settings.report_path.read_text())
+    data = data_of(world.settings.report_path.read_text())
     with world.connect() as conn:
         assert (
             len(data["fixtures"]["sr_id"])
@@ -81,14 +79,8 @@ def test_the_full_cycle_wrote_it_into_the_home_folder(world: Pipeline):
     assert world.settings.report_path == world.settings.home / "report" / "coverage.html"
 
 
-def test_the_page_of_a_full_cycle_has_the_prices_of_this_cycle(world: Pipeline):
-    """It was written before the lives of these fixtures were derived, as an hour passes until they are."""
-    data, shards = data_of(world.settings.report_path.read_text())
-    assert lines_end_at_current_prices(world, data, shards) > 20
-
-
-def test_it_shows_the_marts_rows(world: Pipeline, shown: tuple[dict[str, Any], list[Any]]):
-    data, _ = shown
+def test_it_shows_the_marts_rows(world: Pipeline, shown: dict[str, Any]):
+    data = shown
     with world.connect() as conn:
         cycle_id = mart_reader.read_latest_cycle(conn) or 0
         fixtures = cycle_marts.read_rows(conn, "mart.coverage_fixture", cycle_id)
@@ -109,10 +101,10 @@ def test_it_shows_the_marts_rows(world: Pipeline, shown: tuple[dict[str, Any], l
     assert sorted(data["tournaments"]["key"]) == sorted(tournaments["tournament_key"].unique())
 
 
-def test_a_platform_that_failed_is_not_known_and_never_nought(world: Pipeline, shown: tuple[dict[str, Any], list[Any]]):
+def test_a_platform_that_failed_is_not_known_and_never_nought(world: Pipeline, shown: dict[str, Any]):
     text = world.settings.report_path.read_text()
     assert re.search(r"<strong>Bet9ja</strong>: could not be looked at .* its listings are not known", text)
-    data, _ = shown
+    data = shown
     assert set(data["tournaments"]["counts"][0]["on"][2]) == {UNKNOWN_COUNT}
     assert set(data["fixtures"]["unknown"]) == {4}
     assert data["cycles"]["overall"] == [None]
@@ -131,7 +123,7 @@ def test_trends_go_over_cycles_and_an_earlier_look_is_named(start_simulator, mak
         r"<strong>Bet9ja</strong>: not looked at completely .* its listings are those of \d\d \w{3}, \d\d:\d\d UTC",
         text,
     )
-    data, _ = data_of(text)
+    data = data_of(text)
     assert len(data["cycles"]["at"]) == len(data["skews"]["at"]) == 2
     assert data["cycles"]["carried"] == [0, 1]
     f = data["fixtures"]
@@ -149,8 +141,8 @@ def test_trends_go_over_cycles_and_an_earlier_look_is_named(start_simulator, mak
     assert data["cycles"]["overall"] == pytest.approx(rates, abs=1e-6)
 
 
-def test_margins_by_kickoff_date_are_those_of_the_mart(world: Pipeline, shown: tuple[dict[str, Any], list[Any]]):
-    data, _ = shown
+def test_margins_by_kickoff_date_are_those_of_the_mart(world: Pipeline, shown: dict[str, Any]):
+    data = shown
     query = """
         select extract(epoch from kickoff_date)::bigint as at, sum(margin_tw_mean * n_observed_minutes) / sum(n_observed_minutes) as margin
         from mart.margin_ttk_bucket
@@ -238,71 +230,6 @@ def test_a_platform_that_dropped_a_fixture_says_no_more_when_it_begins(world: Pi
     assert gone.rows() == [(sr_id, "sportybet")]
 
 
-def test_of_an_outcome_the_last_price_before_the_days_shown_is_read_too(world: Pipeline):
-    now = datetime(2026, 11, 22, tzinfo=UTC)
-    insert = """
-        insert into mart.market_margin
-        select 1, 'betpawa', 'match_result', '', %s, kickoff_date, last_confirmed_at, %s, n_outcomes, n_expected, winners_k, sum_inverse, margin,
-            payout, margin_status, margin_reference_pct, minutes_to_kickoff, ttk_bucket, %s, as_of, mapping_version, computed_at
-        from mart.market_margin limit 1
-    """
-
-    def ago(days: int | None) -> datetime | None:
-        return None if days is None else now - timedelta(days=days)
-
-    vectors = [
-        (11, 10, {"1": 9.0}),
-        (10, 9, {"1": 2.0, "X": 3.0}),
-        (9, 8, {"1": 2.1}),
-        (8, 6, {}),
-        (5, None, {"1": 2.2, "X": 3.1}),
-    ]
-    with world.connect() as conn:
-        for begin, end, odds in vectors:
-            conn.execute(insert, [ago(begin), ago(end), json.dumps(odds)])
-        found = page_prices.read_stretches(conn, "match_result", [1], now - timedelta(days=7))
-        conn.rollback()
-    told = found.select("outcome_key", "begins_at", "ends_at", "odds_milli").rows()
-    assert sorted(told, key=lambda row: row[:2]) == [
-        ("1", ago(9), ago(8), 2100),
-        ("1", ago(5), None, 2200),
-        ("X", ago(10), ago(9), 3000),
-        ("X", ago(5), None, 3100),
-    ]
-
-
-def test_price_lines_end_at_the_prices_that_stand(world: Pipeline, shown: tuple[dict[str, Any], list[Any]]):
-    data, shards = shown
-    assert lines_end_at_current_prices(world, data, shards) > 20
-
-
-def lines_end_at_current_prices(world: Pipeline, data: dict[str, Any], shards: list[Any]) -> int:
-    """How many lines of match_result end at a price, which is the one of the last known state."""
-    platforms = [platform["key"] for platform in data["platforms"]]
-    query = """
-        select e.fixture_sr_id, e.platform, l.specifier, c.odds_milli, c.state::text, coalesce(c.off_mask, 0)
-        from core.current_markets c
-        join ops.market_lines l using (line_id)
-        join core.markets k using (market_id)
-        join core.event_listings e using (listing_id)
-        where k.market_key = 'match_result' and e.is_primary
-    """
-    with world.connect() as conn:
-        stands = {(sr_id, platform): rest for sr_id, platform, _, *rest in conn.execute(query)}
-    index = data["prices"]["index"]["match_result"]
-    checked = 0
-    for sr_id, shard in index.items():
-        for specifier, place, _, values in shards[shard][sr_id]:
-            odds, state, off_mask = stands[int(sr_id), platforms[place]]
-            assert specifier == ""
-            for n, line in enumerate(values):
-                if line[-1] > 0:
-                    assert (line[-1], state) == (odds[n], "offered")
-                    assert not off_mask >> n & 1
-                    checked += 1
-    return checked
-
-
 def test_a_page_is_read_and_written_while_nobody_else_writes_one(
     world: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -324,14 +251,6 @@ def test_a_page_is_read_and_written_while_nobody_else_writes_one(
     assert mine == [False, False]
     try_lock()
     assert mine[-1], "and is let go"
-
-
-def test_what_found_no_room_is_not_told_as_fixtures():
-    written = WrittenPage(Path("page.html"), 1, datetime(2026, 11, 22, 6, tzinfo=UTC), 3000, 900, 4100, 5_000_000, 1.5)
-    assert (
-        "3000 fixtures, prices of 900; no room for 4100 further histories of a fixture and market;"
-        in written.describe()
-    )
 
 
 def test_a_page_that_could_not_be_written_leaves_the_one_that_was_there(tmp_path: Path):

@@ -21,21 +21,6 @@ LEADS_SCHEMA: Final = {
     "lead_days_listed": pl.Float64,
 }
 GAPS_NOW_SCHEMA: Final = columns(i64="sr_id", text="platform", i32="n_home_missing n_platform_missing n_unknown")
-MARKET_NAMES_SCHEMA: Final = columns(text="market_key market_name outcome_key outcome_name")
-STRETCHES_SCHEMA: Final = columns(
-    i64="sr_id", text="market_key specifier platform outcome_key", at="begins_at ends_at", i32="odds_milli"
-)
-STATES_SCHEMA: Final = columns(
-    i64="sr_id", text="market_key specifier platform", at="begins_at ends_at", text_="state", at_="last_confirmed_at"
-)
-CURRENT_PRICES_SCHEMA: Final = columns(
-    i64="sr_id",
-    text="market_key specifier platform outcome_key",
-    i32="odds_milli",
-    at="changed_at",
-    text_="state",
-    at_="state_since last_confirmed_at",
-)
 RATES_SCHEMA: Final = columns(
     i64="cycle_id",
     at="as_of",

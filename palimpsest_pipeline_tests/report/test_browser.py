@@ -14,8 +14,7 @@ import polars as pl
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from palimpsest_pipeline.report.page import PageOrigin, render_page
-from palimpsest_pipeline.report.price_lines import PriceHistories
+from palimpsest_pipeline.report.page import PAGE_FOLDER, PageOrigin, render_page
 from palimpsest_pipeline.storage.marts.page_coverage import COUNTRIES_SCHEMA, Coverage
 from palimpsest_pipeline_tests.fixtures.chromium import chromium
 
@@ -58,10 +57,9 @@ def world() -> Coverage:
 
 @pytest.fixture(scope="module")
 def file(world: Coverage, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page; the next 300 fixtures have prices."""
     path = tmp_path_factory.mktemp("page") / "coverage.html"
     made = PageOrigin(worlds.AS_OF + timedelta(minutes=4), "0.1.0", "3", "14+abc")
-    path.write_text(render_page(made, world, worlds.trends(), worlds.histories(world, most=300), worlds.names()))
+    path.write_text(render_page(made, world, worlds.trends(), worlds.MARKETS))
     return path
 
 
@@ -337,23 +335,6 @@ def test_margins_change_with_what_is_chosen(shown: Page):
     expect(figure.locator("canvas")).to_be_visible()
 
 
-def test_the_prices_of_a_chosen_fixture_are_drawn_with_what_could_not_be_backed(shown: Page, world: Coverage):
-    sr_id, home = upcoming(world).sort("effective_kickoff").select("sr_id", "home_team").row(7)
-    search(shown, str(sr_id))
-    shown.locator("#tournaments .event button").press("Enter")
-    expect(shown.locator("#price-result")).to_contain_text(home)
-    expect(shown.locator("#price-figures figure")).to_have_count(3)
-    assert len(shown.locator("#price-figures canvas").first.evaluate(INK)) > 5
-    cells = open_table(shown.locator("#price-figures figure").first).locator("td").all_inner_texts()
-    assert any(cell.startswith("(") for cell in cells), "what could not be backed stands in parentheses"
-    assert "–" in cells, "when nobody looked there is nothing"
-    shown.locator("#price-market").select_option("total_goals")
-    expect(shown.locator("#price-figures figure")).to_have_count(2)
-    expect(shown.locator("#price-line option")).to_have_count(3)
-    shown.locator("#price-line").select_option(index=2)
-    expect(shown.locator("#price-figures figure")).to_have_count(2)
-
-
 DRAWN = """(figure, parts) => {
     const canvas = figure.querySelector('canvas'), over = figure.querySelector('.u-over'), px = devicePixelRatio;
     const wanted = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
@@ -368,70 +349,43 @@ DRAWN = """(figure, parts) => {
     return parts.map(([from, to]) => range(at(from) + 4, at(to) - 4).map((x) => rows.some((y) => isLine(x, y))));
 }"""
 """Parts of the plot's width to whether the one line that is not hidden has ink, for each column of pixels."""
+STEPPED_CHART = """
+    const line = {
+        name: 'BetPawa', colour: '--p0', width: 3, ends: 1600000400,
+        values: [1.725, null, null, 1.8, null], off: [null, 1.725, null, null, null],
+    };
+    const x = [0, 100, 200, 300, 400].map((s) => 1600000000 + s);
+    const chart = Chart({ title: 'Price', x, lines: [line], stepped: true, format: (v) => v.toFixed(3) });
+    document.body.append(chart.figure);
+    chart.draw();
+"""
+"""A price, the same while it could not be backed, a time without a look, another price; 100 seconds each."""
 
 
-def test_what_could_not_be_backed_is_dashed_and_what_could_is_not(shown: Page, world: Coverage):
-    _, states = worlds.prices(world, "match_result", most=300)
-    known = states.with_columns(ends_at=pl.coalesce("ends_at", "last_confirmed_at")).with_columns(
-        span=pl.col("ends_at") - pl.col("begins_at")
-    )
-    of_offer = known.group_by("sr_id", "platform").agg(
-        *(pl.col("span").filter(state=s).max().alias(s) for s in ("suspended", "not_observed"))
-    )
-    both_long = pl.min_horizontal(pl.col("suspended", "not_observed").fill_null(pl.duration()))
-    sr_id, platform, *_ = of_offer.sort(both_long, "sr_id", "platform").row(-1)
-    begin, end = known.filter(sr_id=sr_id).select(pl.col("begins_at").min(), pl.col("ends_at").max()).row(0)
-    longest = known.filter(sr_id=sr_id, platform=platform).sort("span").group_by("state").last()
-    search(shown, str(sr_id))
-    shown.locator("#tournaments .event button").press("Enter")
-    expect(shown.locator("#price-result")).to_contain_text(world.fixtures.filter(sr_id=sr_id)["home_team"].item())
-    shown.locator("#price-market").select_option("match_result")
-    expect(shown.locator("#price-figures figure")).to_have_count(len(worlds.MARKETS["match_result"][1]))
-    figure = shown.locator("#price-figures figure").first
-    for button in figure.locator(".legend button").all():
-        if worlds.PLATFORM_NAMES[platform] not in button.inner_text():
-            button.press("Enter")
-            expect(button).to_have_attribute("aria-pressed", "false")
-    parts = {
-        state: [(at - begin) / (end - begin) for at in span]
-        for state, *span in longest.select("state", "begins_at", "ends_at").iter_rows()
-    }
-    ink = dict(zip(parts, figure.evaluate(DRAWN, list(parts.values())), strict=True))
-    assert all(map(len, ink.values()))
-    assert all(ink["offered"]), "solid"
-    assert 0.3 < sum(ink["suspended"]) / len(ink["suspended"]) < 0.9, "some dashes, with gaps between"
-    assert not any(ink["not_observed"]), "nobody looked"
+@pytest.fixture
+def stepped(browser: Browser) -> Iterator[Locator]:
+    """The figure of STEPPED_CHART, on a page that has only the parts of charts."""
+    made = browser.new_context(viewport=ON_SCREEN)
+    shown = made.new_page()
+    shown.set_content(f"<!doctype html><style>{(PAGE_FOLDER / 'style.css').read_text()}</style>")
+    scripts = [PAGE_FOLDER / f"{name}.js" for name in ("uplot/uPlot.iife.min", "data", "parts", "charts")]
+    shown.add_script_tag(content="\n".join([*(script.read_text() for script in scripts), STEPPED_CHART]))
+    yield shown.locator("figure")
+    made.close()
 
 
-def test_a_fixture_can_be_written_into_the_chart_s_field(shown: Page, world: Coverage):
-    rows = upcoming(world).sort("effective_kickoff")
-    shown.locator("#price-fixture").fill(rows["home_team"][20])
-    shown.locator("#price-fixture").press("Enter")
-    expect(shown.locator("#price-result")).to_contain_text(rows["home_team"][20])
-    shown.locator("#price-fixture").fill(f"anything #{rows['sr_id'][-1]}")
-    shown.locator("#price-fixture").press("Enter")
-    expect(shown.locator("#price-result")).to_have_text("The page has no prices of this fixture.")
-    expect(shown.locator("#price-figures figure")).to_have_count(0)
-    for choice in ("#price-market", "#price-line"):
-        expect(shown.locator(choice)).to_be_disabled()
-        expect(shown.locator(f"{choice} option")).to_have_count(0)
+def test_what_could_not_be_backed_is_dashed_and_what_could_is_not(stepped: Locator):
+    offered, suspended, unobserved, offered_later = stepped.evaluate(DRAWN, [(n / 4, (n + 1) / 4) for n in range(4)])
+    assert all(offered), "solid"
+    assert all(offered_later), "solid"
+    assert 0.3 < sum(suspended) / len(suspended) < 0.9, "some dashes, with gaps between"
+    assert not any(unobserved), "nobody looked"
 
 
-def test_what_is_refused_stays_refused_when_prices_that_were_asked_for_before_come(shown: Page, world: Coverage):
-    home = upcoming(world).sort("effective_kickoff")["home_team"][20]
-    shown.evaluate(
-        """async (home) => {
-            const field = document.getElementById('price-fixture');
-            for (const words of [home, 'no such team']) {
-                field.value = words;
-                field.dispatchEvent(new Event('change', { bubbles: true }));
-            }
-            await new Promise((done) => setTimeout(done, 300));
-        }""",
-        home,
-    )
-    expect(shown.locator("#price-result")).to_have_text("The page has no prices of such a fixture.")
-    expect(shown.locator("#price-figures figure")).to_have_count(0)
+def test_a_table_of_prices_ends_with_what_the_last_look_showed(stepped: Locator):
+    rows = [row.split("\t") for row in open_table(stepped).all_inner_texts()]
+    assert [cell for _, cell in rows] == ["1.725", "(1.725)", "–", "1.800", "1.800"]
+    assert rows[-1][0] == "last look"
 
 
 def test_dark_and_light_follow_the_system_until_somebody_chooses(browser: Browser, file: Path):
@@ -450,17 +404,9 @@ def test_dark_and_light_follow_the_system_until_somebody_chooses(browser: Browse
 
 def test_times_can_be_those_of_the_reader(browser: Browser, file: Path, world: Coverage):
     first = upcoming(world).filter(fixture_class="competitor_only")["effective_kickoff"].min()
-    priced = upcoming(world)["effective_kickoff"].min()
-    since = worlds.AS_OF - timedelta(days=worlds.DAYS)
 
     def expect_times(shown: Page, ahead: timedelta) -> None:
-        kickoff = f"{priced + ahead:%a %d %b %H:%M}"
         expect(shown.locator("#missing-list time").first).to_contain_text(f"{first + ahead:%H:%M}")
-        expect(shown.locator("#price-result")).to_contain_text(f"kickoff {kickoff}")
-        expect(shown.locator("#price-room")).to_contain_text(f"Prices since {since + ahead:%a %d %b %H:%M}")
-        expect(shown.locator("#price-fixture")).to_have_value(re.compile(f"· {kickoff} ·"))
-        shown.locator("#price-fixture").focus()
-        expect(shown.locator("#price-fixtures option").first).to_have_attribute("value", re.compile(f"· {kickoff} ·"))
 
     with opened(browser, file, timezone_id="Africa/Lagos") as (shown, _):
         expect_times(shown, timedelta(0))
@@ -518,21 +464,8 @@ ON_A_NARROW_PHONE = {"width": 390, "height": 844}
 
 @pytest.fixture(scope="module")
 def calm(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    """A page of few fixtures, whose prices hardly move; Bet9ja, which lists all of them, has none.
-
-    Platforms spell a country in two ways.
-    """
+    """A page of few fixtures, on which platforms spell a country in two ways."""
     found = worlds.coverage(30)
-    everywhere = (
-        found.fixtures.filter(~pl.col("started"), pl.col("platforms").list.len() == 3)
-        .sort("effective_kickoff")["sr_id"]
-        .head(1)
-    )
-    stretches, states = worlds.prices(found, "match_result")
-    hardly = stretches.with_columns(odds_milli=1725 + pl.col("odds_milli") % 10)
-    here = pl.col("sr_id").is_in(everywhere.implode()) & (pl.col("platform") != "bet9ja")
-    made = PriceHistories(5_000_000, worlds.AS_OF - timedelta(days=worlds.DAYS), ["betpawa", "sportybet", "bet9ja"])
-    made.add("match_result", hardly.filter(here), states.filter(here), worlds.MARKETS["match_result"][1])
     keys = found.tournaments["tournament_key"].unique().sort()[:3].to_list()
     spelled = {keys[0]: "Czechia", keys[1]: "Czech Republic", keys[2]: "Europe"}
     tournaments = found.tournaments.with_columns(
@@ -547,7 +480,7 @@ def calm(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     found = replace(found, tournaments=tournaments, countries=pl.DataFrame(rows, schema=COUNTRIES_SCHEMA, orient="row"))
     path = tmp_path_factory.mktemp("calm") / "coverage.html"
     path.write_text(
-        render_page(PageOrigin(worlds.AS_OF, "0.1.0", "3", "14+abc"), found, worlds.trends(), made, worlds.names())
+        render_page(PageOrigin(worlds.AS_OF, "0.1.0", "3", "14+abc"), found, worlds.trends(), worlds.MARKETS)
     )
     context = browser.new_context(viewport=ON_SCREEN, reduced_motion="reduce")
     context.add_init_script(RECORD_TEXTS)
@@ -559,27 +492,14 @@ def calm(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 def test_no_two_labels_of_an_axis_are_alike(calm: Page):
-    labels = calm.evaluate("""() => [...document.querySelectorAll('#price-figures canvas, #trend-figures canvas')].map((canvas) => {
+    labels = calm.evaluate("""() => [...document.querySelectorAll('#trend-figures canvas')].map((canvas) => {
         const texts = window.texts.filter(([of]) => of === canvas).map(([, text]) => text);
         const last = texts.lastIndexOf(texts[0]);
         return texts.slice(last).filter((text) => /^[\\d.]+(\\u202f%| m?s)?$/.test(text));
     })""")
     assert [len(of_one) for of_one in labels if len(of_one) < 2] == []
-    assert len(labels) > 5
+    assert len(labels) > 4
     assert [of_one for of_one in labels if len(set(of_one)) < len(of_one)] == []
-
-
-def test_a_table_of_prices_ends_with_what_every_platform_s_last_look_showed(calm: Page):
-    figure = calm.locator("#price-figures figure").first
-    rows = [row.split("\t") for row in open_table(figure).all_inner_texts()]
-    assert rows[-1][0] == "last look"
-    legend = [word.split()[-1] for word in figure.locator(".legend button").all_inner_texts()]
-    assert [cell.strip("()") for cell in rows[-1][1:]] == [word.strip("()") for word in legend]
-    assert "–" not in rows[-1]
-
-
-def test_a_platform_without_a_price_in_the_market_is_named(calm: Page):
-    expect(calm.locator("#price-result")).to_contain_text("Bet9ja has no price in this market.")
 
 
 def test_a_country_is_there_once_and_what_platforms_place_elsewhere_is_found_under_both(calm: Page):

@@ -41,10 +41,9 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(worlds, "PLATFORM_NAMES", NAMES)
         patch.setattr(worlds, "COMPETITORS", tuple(list(NAMES)[1:]))
-        patch.setattr(worlds, "PLATFORMS", tuple(NAMES))
         world = worlds.coverage(300)
         origin = PageOrigin(worlds.AS_OF + timedelta(minutes=4), "0.1.0", "3", "14+abc")
-        path.write_text(render_page(origin, world, worlds.trends(), worlds.histories(world, most=60), worlds.names()))
+        path.write_text(render_page(origin, world, worlds.trends(), worlds.MARKETS))
     return path
 
 

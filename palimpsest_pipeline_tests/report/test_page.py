@@ -29,7 +29,7 @@ EVIL = ("<script>alert(1)</script>", "</script><b>", "\u2028\u2029 ' \" & ${x}",
 @pytest.fixture(scope="module")
 def text() -> str:
     found = worlds.coverage(40, names=EVIL, failed=("bet9ja",))
-    return render_page(MADE, found, worlds.trends(), worlds.histories(found), worlds.names())
+    return render_page(MADE, found, worlds.trends(), worlds.MARKETS)
 
 
 class Parts(HTMLParser):
@@ -108,10 +108,7 @@ def test_it_holds_what_it_was_given(parts: Parts):
     shown = unpacked(parts.texts["script"][0])
     assert len(shown["fixtures"]["sr_id"]) == 40
     assert all(len(column) in (40, 3, 2) for column in shown["fixtures"].values())
-    assert shown["prices"]["index"].keys() == worlds.MARKETS.keys()
-    shards = [unpacked(t) for t in parts.texts["script"][1:] if not t.startswith(("/*", "("))]
-    held = {sr_id for shard in shards for sr_id in shard}
-    assert held == {sr_id for of in shown["prices"]["index"].values() for sr_id in of}
+    assert {market["key"]: market["name"] for market in shown["markets"]} == worlds.MARKETS
     cycles = shown["cycles"]
     assert cycles["overall"].count(None) == 1  # the cycle in which a platform could not be looked at
     (unseen,) = (n for n, rate in enumerate(cycles["overall"]) if rate is None)
@@ -139,7 +136,7 @@ def test_it_says_when_and_from_what_it_was_made(parts: Parts):
 
 def test_what_may_be_more_and_what_is_not_known_are_said_so(text: str):
     found = worlds.coverage(40, failed=("betpawa",))
-    blind = render_page(MADE, found, worlds.trends(), worlds.histories(found), worlds.names())
+    blind = render_page(MADE, found, worlds.trends(), worlds.MARKETS)
     assert "seen</span>" in text
     assert re.search(
         r'<li class="fixture_match_rate"><strong>≥ [\d.]+\u202f%</strong> of its fixtures with a competitor', text
@@ -167,9 +164,7 @@ def test_a_world_without_anything_is_a_page_too():
     nothing = worlds.trends(0)
     for name in ("margins", "gaps"):
         object.__setattr__(nothing, name, getattr(nothing, name).clear())
-    assert "Fixtures by tournament" in render_page(
-        MADE, found, nothing, worlds.histories(worlds.coverage(1, failed=("bet9ja",))), worlds.names().clear()
-    )
+    assert "Fixtures by tournament" in render_page(MADE, found, nothing, {})
 
 
 def test_figures_are_written_for_people():

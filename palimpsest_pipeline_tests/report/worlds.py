@@ -11,11 +11,9 @@ from typing import Any
 
 import polars as pl
 
-from palimpsest_pipeline.report.price_lines import PriceHistories
 from palimpsest_pipeline.storage.marts.page_coverage import Coverage
 from palimpsest_pipeline.storage.marts.page_trends import SKEWS_SCHEMA, Trends
 from palimpsest_pipeline.tables.frame_types import get_frame_schema
-from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS
 
 from .frame_schemas import (
     GAPS_NOW_SCHEMA,
@@ -23,11 +21,8 @@ from .frame_schemas import (
     LEADS_SCHEMA,
     LISTINGS_SCHEMA,
     MARGINS_SCHEMA,
-    MARKET_NAMES_SCHEMA,
     PLATFORMS_SCHEMA,
     RATES_SCHEMA,
-    STATES_SCHEMA,
-    STRETCHES_SCHEMA,
 )
 
 AS_OF = datetime(2026, 11, 22, 6, 0, 12, tzinfo=UTC)
@@ -51,19 +46,7 @@ STEMS = (
     "Dynamo",
 )
 WORDS = ("City", "United", "Rovers", "FC", "SC", "Athletic", "Rangers", "Wanderers")
-MAIN_MARKETS = {
-    "match_result": ("1X2 - FT", ("1", "X", "2")),
-    "total_goals": ("Total Goals Over/Under - FT", ("over", "under")),
-    "both_teams_to_score": ("Both Teams To Score - FT", ("yes", "no")),
-    "double_chance": ("Double Chance - FT", ("1X", "12", "X2")),
-    "draw_no_bet": ("Draw No Bet - FT", ("1", "2")),
-    "asian_handicap": ("Asian Handicap - FT", ("1", "2")),
-}
-MARKETS = {key: MAIN_MARKETS[key] for key in ("match_result", "total_goals")}
-LINES = {
-    "total_goals": ("total=1.5", "total=2.5", "total=3.5", "total=4.5"),
-    "asian_handicap": ("hcp=-1.5", "hcp=-0.5", "hcp=0.5", "hcp=1.5"),
-}
+MARKETS = {"match_result": "1X2 - FT", "total_goals": "Total Goals Over/Under - FT"}
 DAYS = 7
 
 
@@ -292,80 +275,3 @@ def trends(n_cycles: int = 40, seed: int = 1) -> Trends:
         margins=pl.DataFrame(margins, schema=MARGINS_SCHEMA, orient="row"),
         gaps=pl.DataFrame(gaps, schema=GAPS_SCHEMA, orient="row"),
     )
-
-
-def names(markets: dict[str, tuple[str, tuple[str, ...]]] = MARKETS) -> pl.DataFrame:
-    rows = [
-        (key, name, outcome, outcome.capitalize()) for key, (name, outcomes) in markets.items() for outcome in outcomes
-    ]
-    return pl.DataFrame(rows, schema=MARKET_NAMES_SCHEMA, orient="row")
-
-
-def prices(
-    found: Coverage, market: str, seed: int = 1, *, n_changes: int = 12, most: int | None = None
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Stretches and states of a market of upcoming fixtures, of all or of the next ones: prices that wander, a
-    suspension, and hours in which nobody looked."""
-    draw = random.Random(seed)
-    stretches, states = [], []
-    lines = LINES.get(market, ("",))
-    outcomes = MAIN_MARKETS[market][1]
-    upcoming = found.fixtures.filter(~pl.col("started")).sort("effective_kickoff").select("sr_id", "platforms")
-    for sr_id, on in upcoming.head(upcoming.height if most is None else most).iter_rows():
-        for line in lines:
-            for platform in on:
-                offer = (sr_id, market, line, platform)
-                at = AS_OF - timedelta(hours=60 - draw.randrange(20))
-                odds = {outcome: draw.randrange(1300, 5200) for outcome in outcomes}
-                for n in range(n_changes):
-                    until = at + timedelta(minutes=draw.randrange(30, 300) * (3 if n in (4, 7) else 1))
-                    if n == n_changes - 1 or until >= AS_OF:
-                        until = None
-                    state = "suspended" if n == 4 else "not_observed" if n == 7 else "offered"
-                    states.append((*offer, at, until, state, until or AS_OF))
-                    if state == "offered":
-                        stretches += [(*offer, outcome, at, until, price) for outcome, price in odds.items()]
-                        odds = {
-                            outcome: max(1010, price + draw.randrange(-120, 120)) for outcome, price in odds.items()
-                        }
-                    if until is None:
-                        break
-                    at = until
-    return pl.DataFrame(stretches, schema=STRETCHES_SCHEMA, orient="row"), pl.DataFrame(
-        states, schema=STATES_SCHEMA, orient="row"
-    )
-
-
-def histories(
-    found: Coverage,
-    markets: dict[str, tuple[str, tuple[str, ...]]] = MARKETS,
-    *,
-    budget_bytes: int = 5_000_000,
-    at_once: int = 100,
-    n_changes: int = 12,
-    most: int | None = None,
-) -> PriceHistories:
-    """Price lines of markets of upcoming fixtures, of all or of the next ones, until there is no more room."""
-    made = PriceHistories(budget_bytes, AS_OF - timedelta(days=DAYS), [HOME, *(str(p) for p in PLATFORMS if p != HOME)])
-    ids = (
-        found.fixtures.filter(~pl.col("started"))
-        .sort("effective_kickoff", "sr_id")
-        .select("sr_id")
-        .head(most or found.fixtures.height)
-    )
-    for market, (_, outcomes) in markets.items():
-        if made.is_full:
-            made.record_left_out(market, ids.height)
-            continue
-        stretches, states = prices(found, market, n_changes=n_changes, most=most)
-        for some in ids.iter_slices(at_once):
-            if made.is_full:
-                made.record_left_out(market, some.height)
-            else:
-                made.add(
-                    market,
-                    stretches.join(some, on="sr_id", how="semi"),
-                    states.join(some, on="sr_id", how="semi"),
-                    outcomes,
-                )
-    return made

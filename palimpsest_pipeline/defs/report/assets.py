@@ -13,17 +13,14 @@ from ..asset_metadata import stringify_values
 from ..mart.assets import coverage
 from ..mart.current_prices import current_prices
 
-LIFE_TABLE_KEYS = [
-    table.split(".")
-    for table in (lifecycle.AVAILABILITY, lifecycle.LEAD_TIME, lifecycle.MARGINS, lifecycle.CURVES, lifecycle.GAPS)
-]
+LIFE_TABLE_KEYS = [table.split(".") for table in (lifecycle.LEAD_TIME, lifecycle.CURVES, lifecycle.GAPS)]
 
 
 @dg.asset(key_prefix="report", group_name="report", kinds={"html"}, deps=[coverage, current_prices, *LIFE_TABLE_KEYS])
 def coverage_report(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
     """The coverage page: one HTML file that opens in a browser without a server.
 
-    It shows the coverage as of the newest cycle, fixtures by tournament, trends and price movement.
+    It shows the coverage as of the newest cycle, fixtures by tournament and trends.
     """
     page = write_page(pipeline)
     context.log.info(page.describe())

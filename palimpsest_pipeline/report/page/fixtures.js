@@ -11,7 +11,7 @@ const SUSPECT_WORDS = {
 };
 
 // One fixture: kickoff, teams, the platforms that list it with their markets, and warnings.
-function eventRow(data, i, { tournament, notes, showPrices }) {
+function eventRow(data, i, { tournament, notes }) {
   const { fixtures: f, platforms, classes, tournaments } = data;
   const offers = platforms.map((platform, p) => {
     const bit = 1 << p;
@@ -43,13 +43,12 @@ function eventRow(data, i, { tournament, notes, showPrices }) {
     make('time', { datetime: new Date(f.kickoff[i] * 1000).toISOString() }, moment(f.kickoff[i]), f.started[i] ? make('span', { class: 'class' }, ' started') : null),
     make('span', { class: 'teams' }, name, ' ', make('span', { class: 'class' }, tournament ? placeOf(tournaments, f.tournament[i]) : CLASS_WORDS[classes[f.class[i]]])),
     make('span', { class: `who${platforms.length > MANY_PLATFORMS ? ' many' : ''}` }, ...offers),
-    showPrices(f.sr_id[i]) ? make('button', { type: 'button', 'aria-label': `Prices of ${name}`, onclick: () => data.choosePrices(f.sr_id[i]) }, 'prices') : null,
     extra.length ? make('span', { class: 'said' }, ...extra.flatMap((part, k) => (k ? ['; ', part] : [part]))) : null);
 }
 
 const placeOf = (tournaments, t) => [tournaments.name[t], tournaments.country[t]].filter(Boolean).join(', ');
 
-function TournamentTable(data, showPrices) {
+function TournamentTable(data) {
   const { tournaments: T, fixtures: f, platforms } = data;
   const table = $('tournaments');
   const head = (label, more, title) => make('th', { scope: 'col', class: `n${more ? ' more' : ''}`, title }, make('span', {}, label));
@@ -85,7 +84,7 @@ function TournamentTable(data, showPrices) {
     if (row.inner) row.inner.remove();
     row.inner = null;
     if (!open.has(t)) return;
-    const list = make('ul', { class: 'events' }, ...rowsOf[t].map((i) => eventRow(data, i, { showPrices })));
+    const list = make('ul', { class: 'events' }, ...rowsOf[t].map((i) => eventRow(data, i, {})));
     const nothing = rowsOf[t].length ? null : make('p', { class: 'muted' }, 'No selected fixture in this tournament. Listings without a SportRadar id are only counted.');
     row.inner = make('tr', { class: 'inner' }, make('td', { colspan: width }, nothing || list));
     row.body.append(row.inner);

@@ -18,12 +18,10 @@ function switches(redraw) {
 
 async function start() {
   const data = await unpacked(text('data'));
-  switches(() => { show(); prices.tell(); }); // before anything prints an instant: it sets the time zone
-  const prices = Prices(data);
-  data.choosePrices = (id) => { prices.choose(id); $('prices').scrollIntoView(); };
+  switches(() => show()); // before anything prints an instant: it sets the time zone
   const filters = Filters(data);
-  const table = TournamentTable(data, prices.has);
-  const missing = Missing(data, prices.has);
+  const table = TournamentTable(data);
+  const missing = Missing(data);
 
   function show() {
     const selection = filters.chosen();
@@ -40,7 +38,6 @@ async function start() {
   });
   $('filters').addEventListener('reset', () => setTimeout(show));
   $('filters').addEventListener('submit', (event) => event.preventDefault());
-  $('price-choice').addEventListener('submit', (event) => event.preventDefault());
   show();
   age();
   setInterval(age, 30000);
@@ -48,7 +45,6 @@ async function start() {
   document.getElementById(location.hash.slice(1))?.scrollIntoView();
   Trends(data);
   redrawCharts();
-  await prices.first();
   document.documentElement.dataset.ready = 'yes';
 }
 

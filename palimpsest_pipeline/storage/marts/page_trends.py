@@ -1,5 +1,6 @@
 """Read figures over time: match rates and skew by cycle, margins and gaps by kickoff date."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -49,6 +50,10 @@ GAPS_SQL: Final = """
     order by kickoff_date, platform, hours_before
 """
 
+MARKET_NAMES_SQL: Final = """
+    select market_key, name from core.markets where market_key = any(%s) order by array_position(%s, market_key)
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Trends:
@@ -92,3 +97,8 @@ def read_trends(conn: psycopg.Connection[Any], home: str, since: datetime, until
         margins=read_frame(conn, MARGINS_SQL, span),
         gaps=read_frame(conn, GAPS_SQL, span),
     )
+
+
+def read_market_names(conn: psycopg.Connection[Any], markets: Sequence[str]) -> dict[str, str]:
+    """Return the names of markets by key, in the order of `markets`."""
+    return dict(conn.execute(MARKET_NAMES_SQL, [list(markets), list(markets)]).fetchall())
