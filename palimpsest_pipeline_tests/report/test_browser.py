@@ -367,7 +367,8 @@ def stepped(browser: Browser) -> Iterator[Locator]:
     """The figure of STEPPED_CHART, on a page that has only the parts of charts."""
     made = browser.new_context(viewport=ON_SCREEN)
     shown = made.new_page()
-    shown.set_content(f"<!doctype html><style>{(PAGE_FOLDER / 'style.css').read_text()}</style>")
+    styles = "".join((PAGE_FOLDER / name).read_text() for name in ("uplot/uPlot.min.css", "style.css"))
+    shown.set_content(f"<!doctype html><style>{styles}</style>")
     scripts = [PAGE_FOLDER / f"{name}.js" for name in ("uplot/uPlot.iife.min", "data", "parts", "charts")]
     shown.add_script_tag(content="\n".join([*(script.read_text() for script in scripts), STEPPED_CHART]))
     yield shown.locator("figure")
