@@ -329,13 +329,12 @@ def run_live_job(pipeline: Any, job: str, trigger: str, sr_ids: tuple[int, ...] 
     from palimpsest_pipeline.domain.enums import Trigger
     from palimpsest_pipeline.operate.run_job import run_job
     from palimpsest_pipeline.runtime.import_ahead import import_ahead
-    from palimpsest_pipeline.runtime.progress import Board, open_terminal, show_bars
+    from palimpsest_pipeline.runtime.progress import Board, open_terminal
 
     import_ahead("palimpsest_pipeline.definitions", "palimpsest_pipeline.wire.client")
     require_home_data_source(pipeline)
     close_dead_cycles(pipeline)
-    board = Board()
-    with open_instance(pipeline.settings) as instance, open_terminal() as console, show_bars(board, console):
+    with open_instance(pipeline.settings) as instance, open_terminal() as console, Board(console) as board:
         report_dead_runs(instance, pipeline)
         watched = replace(pipeline, progress=board)
         outcome = run_job(

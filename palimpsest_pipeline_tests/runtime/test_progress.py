@@ -1,4 +1,4 @@
-"""The board of a scrape and its two faces: what they say of a scrape that runs, hangs, fails, ends."""
+"""The progress of a scrape as bars and as log lines: of one that runs, hangs, fails, ends."""
 
 import os
 import pty
@@ -16,7 +16,7 @@ from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.enums import FailureClass, PayloadKind, Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.pipeline.live.stage_figures import build_stage_figures
-from palimpsest_pipeline.runtime.progress import Board, LogBoard, Phase, draw_board, show_bars
+from palimpsest_pipeline.runtime.progress import Board, LogBoard, Phase, compute_rate_per_s
 from palimpsest_pipeline.scrape.host_budget import HostBudget
 from palimpsest_pipeline.scrape.outcomes import build_capture_result, build_outcome, build_unasked_answer
 from palimpsest_pipeline.scrape.sinks import HostView, ObserverGroup, ScrapeObserver
@@ -70,7 +70,7 @@ def scrape() -> Scrape:
 
 
 def test_discovery_and_capture_of_a_platform_are_rows_of_their_own(scrape: Scrape):
-    board = Board(scrape.now)
+    board = Board(now=scrape.now)
     board.on_planned(BET9JA, 1, PayloadKind.TREE)
     scrape.over(board, scrape.answer(BET9JA))
     board.on_planned(BET9JA, 3, PayloadKind.LISTING)
@@ -78,12 +78,12 @@ def test_discovery_and_capture_of_a_platform_are_rows_of_their_own(scrape: Scrap
     board.on_planned(BET9JA, 5, PayloadKind.DETAIL)
     scrape.over(board, scrape.answer(BET9JA, 7))
     rows = {phase: board.select_phase(phase)[BET9JA] for phase in Phase}
-    assert (rows[Phase.DISCOVERY].n_done, rows[Phase.DISCOVERY].n_planned) == (2, 4)
-    assert (rows[Phase.CAPTURE].n_done, rows[Phase.CAPTURE].n_planned) == (1, 5)
+    counts = {phase: (row.task.completed, row.task.total) for phase, row in rows.items()}
+    assert counts == {Phase.DISCOVERY: (2, 4), Phase.CAPTURE: (1, 5)}
 
 
 def test_a_discovery_that_goes_on_beside_the_capture_has_its_own_row_and_words(scrape: Scrape):
-    board = Board(scrape.now)
+    board = Board(now=scrape.now)
     board.on_planned(BET9JA, 2, PayloadKind.LISTING)
     scrape.over(board, scrape.answer(BET9JA))
     assert board.describe().startswith("discovery: bet9ja 1/2")
@@ -91,31 +91,31 @@ def test_a_discovery_that_goes_on_beside_the_capture_has_its_own_row_and_words(s
     board.on_planned(BETPAWA, 2, PayloadKind.DETAIL)
     scrape.over(board, scrape.answer(BETPAWA, 7))
     assert board.describe().startswith("discovery: bet9ja 1/2")
-    assert "; capture: betpawa 1/2" in board.describe()
+    assert "; capture: bet9ja 0/1, 0.0/s; betpawa 1/2" in board.describe()
     board.on_planned(BET9JA, -1, PayloadKind.LISTING)
-    assert board.describe().startswith("capture: betpawa 1/2")
+    assert board.describe().startswith("capture: bet9ja 0/1")
     scrape.over(board, scrape.answer(BET9JA, 7))
     assert "bet9ja 1/1" in board.describe()
 
 
 def test_rate_and_time_left_are_those_of_the_last_seconds(scrape: Scrape):
-    board = Board(scrape.now)
+    board = Board(now=scrape.now)
     board.on_planned(BETPAWA, 100, PayloadKind.DETAIL)
     for n in range(60):
-        scrape.now_s = 0.1 * n  # ten a second, each under way for half a second: five at a time
+        scrape.now_s = 0.1 * n
         scrape.over(board, scrape.answer(BETPAWA, n))
-    row = board.select_phase(Phase.CAPTURE)[BETPAWA]
-    assert row.compute_rate_per_s(scrape.now()) == pytest.approx(10, rel=0.05)
-    assert row.compute_in_flight(scrape.now()) == pytest.approx(5, rel=0.05)
-    assert row.estimate_left_s(scrape.now()) == pytest.approx(4, rel=0.05)
+    assert board.describe().startswith("capture: betpawa 60/100, 10.0/s, 0:00:04 left")
     scrape.now_s += 60  # it hangs
-    assert row.compute_rate_per_s(scrape.now()) == 0
-    assert row.estimate_left_s(scrape.now()) is None
-    assert row.p50_ms == pytest.approx(500)
+    assert board.describe() == "capture: betpawa 60/100, 0.0/s"
+    for n in range(60, 100):
+        scrape.over(board, scrape.answer(BETPAWA, n))
+    assert board.describe() == "capture: betpawa 100/100, 1.5/s, in 0:01:06"
+    task = board.select_phase(Phase.CAPTURE)[BETPAWA].task
+    assert compute_rate_per_s(task) == pytest.approx(100 / 65.9)
 
 
 def test_what_failed_was_retried_or_never_asked_is_told_apart(scrape: Scrape):
-    board = Board(scrape.now)
+    board = Board(now=scrape.now)
     board.on_planned(SPORTYBET, 3, PayloadKind.DETAIL)
     board.on_answer(scrape.answer(SPORTYBET, 7, failure=FailureClass.TRANSIENT))
     scrape.over(board, scrape.answer(SPORTYBET, 7, attempt=2))
@@ -125,7 +125,7 @@ def test_what_failed_was_retried_or_never_asked_is_told_apart(scrape: Scrape):
         build_unasked_answer(scrape.answer(SPORTYBET, 9).request, FailureClass.BLOCKED, "not asked: blocked", AT),
     )
     row = board.select_phase(Phase.CAPTURE)[SPORTYBET]
-    assert (row.n_done, row.n_failed, row.n_retried, row.counts.requests) == (3, 2, 1, 3)
+    assert (row.task.completed, row.n_failed, row.n_retried, row.counts.requests) == (3, 2, 1, 3)
     assert row.counts.failures == {FailureClass.TRANSIENT: 1, FailureClass.BLOCKED: 2}
     assert "2 failed, 1 retried" in board.describe()
 
@@ -133,12 +133,12 @@ def test_what_failed_was_retried_or_never_asked_is_told_apart(scrape: Scrape):
 def shown(board: Board) -> str:
     """The bars as a terminal gets them, colours included."""
     text = StringIO()
-    Console(file=text, width=120, force_terminal=True, color_system="standard").print(draw_board(board))
+    Console(file=text, width=120, force_terminal=True, color_system="standard").print(board.get_renderable())
     return text.getvalue()
 
 
 def test_a_host_that_is_not_asked_is_red_with_its_reason_until_it_is_asked_again(scrape: Scrape):
-    board = Board(scrape.now)
+    board = Board(now=scrape.now)
     board.on_planned(BET9JA, 2, PayloadKind.DETAIL)
     scrape.over(board, scrape.answer(BET9JA, 7))
     board.on_host_change(BET9JA, HostView(0, 1, "open", "asked to wait 2 s"))
@@ -150,20 +150,20 @@ def test_a_host_that_is_not_asked_is_red_with_its_reason_until_it_is_asked_again
 
 def test_nothing_is_drawn_where_there_is_no_terminal():
     text = StringIO()
-    with show_bars(Board(), Console(file=text, force_terminal=False)):
-        pass
+    with Board(Console(file=text, force_terminal=False)) as board:
+        board.on_planned(BETPAWA, 1, PayloadKind.DETAIL)
     assert text.getvalue() == ""
 
 
 BARS_WHILE_STDERR_IS_TAKEN = """
 import os
-from palimpsest_pipeline.runtime.progress import Board, open_terminal, show_bars
+from palimpsest_pipeline.runtime.progress import Board, open_terminal
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, SPORTYBET
 from palimpsest_pipeline_tests.runtime.test_progress import Scrape
 
-scrape, board = Scrape(), Board()
-with open_terminal() as console, show_bars(board, console):
+scrape = Scrape()
+with open_terminal() as console, Board(console) as board:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     scrape.over(board, scrape.answer(BETPAWA, 7))
 """
@@ -226,11 +226,11 @@ def test_a_log_that_cannot_be_written_ends_no_scrape(scrape: Scrape):
     with LogBoard(broken, interval_s=3600, now=scrape.now) as board:
         board.on_host_change(BETPAWA, HostView(0, 1, "open"))
         scrape.over(board, scrape.answer(BETPAWA, 7))
-    assert board.select_phase(Phase.CAPTURE)[BETPAWA].n_done == 1
+    assert board.select_phase(Phase.CAPTURE)[BETPAWA].task.completed == 1
 
 
 def test_metadata_are_numbers_under_the_same_names_whatever_happened(scrape: Scrape):
-    tally, board = StageTally(), Board(scrape.now)
+    tally, board = StageTally(), Board(now=scrape.now)
     both = ObserverGroup([tally, board])
     budgets = {platform: HostBudget(max_in_flight=1) for platform in (BETPAWA, BET9JA)}
     for sr_id in (7, 8):
