@@ -5,7 +5,6 @@ import queue
 import sys
 import threading
 import time
-from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -43,10 +42,6 @@ class Phase(StrEnum):
         return cls.CAPTURE if kind is PayloadKind.DETAIL else cls.DISCOVERY
 
 
-def _make_float_array() -> "array[float]":
-    return array("d")
-
-
 @dataclass(slots=True)
 class ProgressRow:
     """The progress of one platform in one stage. Its task counts planned and finished requests, without retries."""
@@ -55,8 +50,6 @@ class ProgressRow:
     n_failed: int = 0
     n_retried: int = 0
     counts: RequestCounts = field(default_factory=RequestCounts)
-    arrived_at: "array[float]" = field(default_factory=_make_float_array)
-    """When each attempt ended, in seconds of the board's clock."""
 
     @property
     def is_finished(self) -> bool:
@@ -130,7 +123,6 @@ class Board(Progress, ScrapeObserver):
         row = self._get_row(Phase.from_kind(answer.request.kind), answer.request.platform)
         row.counts.add_attempt(answer, len(answer.body or b""))
         row.n_retried += answer.attempt > 1
-        row.arrived_at.append(self.get_time())
 
     def on_outcomes(self, outcomes: Sequence[EventOutcome]) -> None:
         for outcome in outcomes:
