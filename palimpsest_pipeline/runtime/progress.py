@@ -44,7 +44,10 @@ class Phase(StrEnum):
 
 @dataclass(slots=True)
 class ProgressRow:
-    """The progress of one platform in one stage. Its task counts planned and finished requests, without retries."""
+    """The progress of one platform in one stage.
+
+    `task` counts planned and finished requests, without retries.
+    """
 
     task: Task
     n_failed: int = 0
@@ -167,7 +170,10 @@ class Board(Progress, ScrapeObserver):
 
 
 def compute_rate_per_s(task: Task) -> float:
-    """Return finished requests per second: of the last seconds, or of the whole time when the task is finished."""
+    """Return the number of finished requests per second, over the last RATE_WINDOW_S seconds.
+
+    For a finished task it is the average over its whole time.
+    """
     if task.finished_time:
         return task.completed / task.finished_time
     return task.speed or 0.0
