@@ -114,8 +114,7 @@ class ScrapeRun(Base):
         type_=sa.Double,
     )
     capture_s: Mapped[float | None] = column(
-        "Seconds from the first request of the capture to its last answer; null without a capture, and in rows "
-        "written before this was recorded.",
+        "Seconds from the first request of the capture to its last answer; null without a capture.",
         type_=sa.Double,
     )
     floor_s: Mapped[float | None] = column(
@@ -124,8 +123,7 @@ class ScrapeRun(Base):
         type_=sa.Double,
     )
     refused: Mapped[int] = column(
-        "Answers that core refused, without those of matches in play; 0 before the cycle is derived, and in rows "
-        "written before this was recorded.",
+        "Answers that core refused, without those of matches in play; 0 before the cycle is derived.",
         server_default="0",
     )
     refusal: Mapped[Text] = column(
@@ -171,8 +169,7 @@ class EventScrapeStatus(Base):
         "Milliseconds from the first request to the verdict, including waits between attempts.", type_=sa.Double
     )
     observed_at: Mapped[Instant | None] = column(
-        "Time that the good answer shows: received_at less its age in an edge cache; null when not completed, and "
-        "in rows written before this was recorded."
+        "Time that the good answer shows: received_at less its age in an edge cache; null when not completed."
     )
 
 

@@ -8,6 +8,5 @@ from ops.platforms b;
 
 comment on view palimpsest.bookmakers is 'The platforms, including those that are no longer scraped. Key: platform.';
 comment on column palimpsest.bookmakers.platform is 'Platform, as in all other views.';
-comment on column palimpsest.bookmakers.name is 'Display name.';
 comment on column palimpsest.bookmakers.trust_rank is 'Order of trust in names, country and kickoff, after the home platform: the lower, the more trusted.';
 comment on column palimpsest.bookmakers.is_home is 'True for the home platform, with which the others are compared.';

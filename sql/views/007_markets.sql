@@ -15,13 +15,6 @@ from core.markets k;
 
 comment on view palimpsest.markets is 'The market vocabulary: the meaning of market_key and outcome_key in all other views. Key: market_key.';
 comment on column palimpsest.markets.market_key is 'Market, as in all other views.';
-comment on column palimpsest.markets.name is 'Display name: BetPawa''s name if BetPawa sells the market, otherwise the canonical name.';
-comment on column palimpsest.markets.sport is 'Sport.';
-comment on column palimpsest.markets.period is 'Part of the match whose result decides the market: ft, 1h, 2h, ...';
-comment on column palimpsest.markets.family is 'Kind of bet: result, total, handicap, ...';
-comment on column palimpsest.markets.line_kind is 'Kind of the line in its specifiers: none, total, handicap, ...';
 comment on column palimpsest.markets.winners_k is 'Outcomes that win; null when unknown or not constant, and then the market has no margin.';
 comment on column palimpsest.markets.outcome_keys is 'Its outcomes; empty when they are open, such as players.';
 comment on column palimpsest.markets.outcomes is 'Display names of the outcomes, in the same order.';
-comment on column palimpsest.markets.betpawa_market_id is 'BetPawa''s market type id; null when BetPawa does not sell the market.';
-comment on column palimpsest.markets.note is 'Note on comparing its prices, such as rules that differ between platforms; null without one.';

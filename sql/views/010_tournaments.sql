@@ -15,11 +15,8 @@ where t.platform = (select palimpsest.home_platform());
 
 comment on view palimpsest.tournaments is 'Tournaments of the home platform. Key: id.';
 comment on column palimpsest.tournaments.id is 'Id of the tournament of the home platform: an integer made from its own id, which never changes.';
-comment on column palimpsest.tournaments.sport is 'Sport.';
 comment on column palimpsest.tournaments.tournament is 'The same as name.';
 comment on column palimpsest.tournaments.name is 'Name as the home platform writes it.';
 comment on column palimpsest.tournaments.country is 'Country as the home platform writes it; null when it gives none.';
 comment on column palimpsest.tournaments.sr_id is 'The same as sportradar_id: of the tournament, not of a fixture.';
 comment on column palimpsest.tournaments.sportradar_id is 'SportRadar tournament id: its own, or that of the linked tournament; null when unknown.';
-comment on column palimpsest.tournaments.created_at is 'First time an answer showed it.';
-comment on column palimpsest.tournaments.updated_at is 'Last time an answer showed it.';

@@ -27,5 +27,3 @@ comment on column palimpsest.events.away_team is 'Away side as the home platform
 comment on column palimpsest.events.kickoff is 'Kickoff that the home platform states now; null when it was refused as absurd.';
 comment on column palimpsest.events.sr_id is 'The same as sportradar_id.';
 comment on column palimpsest.events.sportradar_id is 'SportRadar id of the fixture; null when unidentified.';
-comment on column palimpsest.events.created_at is 'First time an answer showed it.';
-comment on column palimpsest.events.updated_at is 'Last time an answer showed it.';

@@ -19,15 +19,8 @@ where t.platform <> (select palimpsest.home_platform());
 
 comment on view palimpsest.competitor_tournaments is 'Tournaments of the competitors. Key: id.';
 comment on column palimpsest.competitor_tournaments.id is 'Id of the tournament of the competitor: an integer made from its own id, which never changes.';
-comment on column palimpsest.competitor_tournaments.source is 'Platform.';
 comment on column palimpsest.competitor_tournaments.external_id is 'The platform''s own tournament id; unique per source.';
 comment on column palimpsest.competitor_tournaments.tournament is 'The same as name.';
-comment on column palimpsest.competitor_tournaments.name is 'Name as the platform writes it.';
-comment on column palimpsest.competitor_tournaments.sport is 'Sport.';
 comment on column palimpsest.competitor_tournaments.country_raw is 'Country or region as the platform writes it; null when it gives none.';
-comment on column palimpsest.competitor_tournaments.country_iso is 'ISO 3166 code (alpha-2, or a subdivision such as GB-ENG); null when the name is not a country.';
 comment on column palimpsest.competitor_tournaments.sr_id is 'The same as sportradar_id: of the tournament, not of a fixture.';
 comment on column palimpsest.competitor_tournaments.sportradar_id is 'SportRadar tournament id: its own, or that of the linked tournament; null when unknown.';
-comment on column palimpsest.competitor_tournaments.deleted_at is 'Time from which complete discoveries lack it; null while it is listed.';
-comment on column palimpsest.competitor_tournaments.created_at is 'First time an answer showed it.';
-comment on column palimpsest.competitor_tournaments.updated_at is 'Last time an answer showed it.';

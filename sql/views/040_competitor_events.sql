@@ -25,7 +25,6 @@ where e.kind = 'match' and e.platform <> (select palimpsest.home_platform());
 
 comment on view palimpsest.competitor_events is 'Matches that competitors list or have listed, one row per listing, each with the home event of the same fixture. Key: id.';
 comment on column palimpsest.competitor_events.id is 'Id of the event on the competitor.';
-comment on column palimpsest.competitor_events.source is 'Platform.';
 comment on column palimpsest.competitor_events.external_id is 'The platform''s own event id; unique per source.';
 comment on column palimpsest.competitor_events.sr_id is 'The same as sportradar_id.';
 comment on column palimpsest.competitor_events.sportradar_id is 'SportRadar id of the fixture; null when unidentified.';
@@ -33,9 +32,3 @@ comment on column palimpsest.competitor_events.betpawa_event_id is 'The home pla
 comment on column palimpsest.competitor_events.tournament_id is 'Its tournament: competitor_tournaments.id.';
 comment on column palimpsest.competitor_events.tournament is 'Tournament name: home''s, otherwise the most trusted platform''s; the listing''s own without a fixture.';
 comment on column palimpsest.competitor_events.name is 'Both sides, home side first.';
-comment on column palimpsest.competitor_events.home_team is 'Home side as the platform writes it.';
-comment on column palimpsest.competitor_events.away_team is 'Away side as the platform writes it.';
-comment on column palimpsest.competitor_events.kickoff is 'Kickoff that the platform states now; null when it was refused as absurd.';
-comment on column palimpsest.competitor_events.deleted_at is 'Time from which complete discoveries before its kickoff lack it; null while it is listed.';
-comment on column palimpsest.competitor_events.created_at is 'First time an answer showed it.';
-comment on column palimpsest.competitor_events.updated_at is 'Last time an answer showed it.';

@@ -13,5 +13,4 @@ comment on view palimpsest.odds_snapshots is 'Answers with odds from the home pl
 comment on column palimpsest.odds_snapshots.id is 'Id of the snapshot.';
 comment on column palimpsest.odds_snapshots.event_id is 'Home event: events.id.';
 comment on column palimpsest.odds_snapshots.bookmaker is 'The home platform.';
-comment on column palimpsest.odds_snapshots.captured_at is 'Arrival time of the answer, less its age in the edge cache.';
 comment on column palimpsest.odds_snapshots.scrape_run_id is 'Cycle it was captured in: scrape_batches.id.';

@@ -11,5 +11,4 @@ where e.platform <> (select palimpsest.home_platform());
 comment on view palimpsest.competitor_odds_snapshots is 'Answers with odds from competitors. Each answer confirms all prices that are valid at that time. Key: id.';
 comment on column palimpsest.competitor_odds_snapshots.id is 'Id of the snapshot.';
 comment on column palimpsest.competitor_odds_snapshots.event_id is 'Competitor event: competitor_events.id.';
-comment on column palimpsest.competitor_odds_snapshots.captured_at is 'Arrival time of the answer, less its age in the edge cache.';
 comment on column palimpsest.competitor_odds_snapshots.scrape_run_id is 'Cycle it was captured in: scrape_batches.id.';

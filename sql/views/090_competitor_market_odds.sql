@@ -54,8 +54,6 @@ where e.platform <> (select palimpsest.home_platform());
 comment on view palimpsest.competitor_market_odds is 'All markets of the competitors that are valid at each snapshot. Filter by snapshot: without a filter the view returns every price ever seen. Key: id.';
 comment on column palimpsest.competitor_market_odds.id is 'Id of the market in the snapshot: an integer made from snapshot, market and line.';
 comment on column palimpsest.competitor_market_odds.snapshot_id is 'Snapshot: competitor_odds_snapshots.id.';
-comment on column palimpsest.competitor_market_odds.betpawa_market_id is 'BetPawa''s market type id; null when BetPawa does not sell the market.';
-comment on column palimpsest.competitor_market_odds.betpawa_market_name is 'Name of the market: BetPawa''s if BetPawa sells it, otherwise the canonical name.';
 comment on column palimpsest.competitor_market_odds.line is 'Line: total, handicap on the home side, or number (of the goal, corner, set, ...); null without a line.';
 comment on column palimpsest.competitor_market_odds.handicap_type is 'Kind of line: total, handicap, ...; null without a line.';
 comment on column palimpsest.competitor_market_odds.handicap_home is 'Handicap given to the home side; null when the line is not a handicap.';

@@ -13,10 +13,6 @@ from core.fixtures f
 left join core.tournaments t using (tournament_key);
 
 comment on view palimpsest.fixtures is 'Fixtures with the names that all views use: a tournament that platforms spell differently has one name and one country. Key: sr_id.';
-comment on column palimpsest.fixtures.sr_id is 'SportRadar id.';
-comment on column palimpsest.fixtures.sport is 'Sport.';
-comment on column palimpsest.fixtures.home_team is 'Home side in the chosen claim.';
-comment on column palimpsest.fixtures.away_team is 'Away side in the chosen claim.';
 comment on column palimpsest.fixtures.tournament_key is 'Tournament across platforms.';
 comment on column palimpsest.fixtures.tournament is 'Tournament name: home''s, otherwise the most trusted platform''s.';
 comment on column palimpsest.fixtures.country is 'Country; null when no platform gives one.';

@@ -26,14 +26,6 @@ cross join lateral (
 where l.at_home and l.n_platforms > 1;
 
 comment on view palimpsest.matched_events is 'One row per fixture that the home platform and at least one competitor list. Key: sr_id.';
-comment on column palimpsest.matched_events.sr_id is 'SportRadar id.';
-comment on column palimpsest.matched_events.kickoff is 'Kickoff in home''s claim, otherwise in the most trusted platform''s.';
-comment on column palimpsest.matched_events.sport is 'Sport.';
-comment on column palimpsest.matched_events.country is 'Country; null when no platform gives one.';
-comment on column palimpsest.matched_events.tournament is 'Tournament name: home''s, otherwise the most trusted platform''s.';
-comment on column palimpsest.matched_events.home_team is 'Home side in the chosen claim.';
-comment on column palimpsest.matched_events.away_team is 'Away side in the chosen claim.';
 comment on column palimpsest.matched_events.platforms is 'Platforms that list it, home first.';
 comment on column palimpsest.matched_events.n_platforms is 'Number of platforms that list it.';
 comment on column palimpsest.matched_events.external_ids is 'Each platform''s own event id (of its primary listing).';
-comment on column palimpsest.matched_events.suspect_code is 'kickoff_mismatch: the listings'' kickoffs are far apart; home_away_swapped: a platform has the sides the other way round; duplicate_sr_id: another fixture looks like the same match; null without a suspicion.';

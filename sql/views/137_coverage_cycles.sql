@@ -16,7 +16,6 @@ select
 from covered c;
 
 comment on view palimpsest.coverage_cycles is 'Cycles for which coverage is computed, and the one that the coverage views show. Key: cycle_id.';
-comment on column palimpsest.coverage_cycles.cycle_id is 'Cycle.';
 comment on column palimpsest.coverage_cycles.scope is 'full, or recorded: imported answers.';
 comment on column palimpsest.coverage_cycles.home_platform is 'Home platform for which it was computed.';
 comment on column palimpsest.coverage_cycles.as_of is 'Instant that its coverage describes.';

@@ -15,14 +15,7 @@ from mart.match_rate_platform m
 where not m.include_started and m.cycle_id = (select c.cycle_id from palimpsest.coverage_cycles c where c.is_latest);
 
 comment on view palimpsest.coverage_statistics is 'Coverage of upcoming fixtures, overall and per platform, as of the latest cycle in coverage_cycles. Key: platform.';
-comment on column palimpsest.coverage_statistics.cycle_id is 'Cycle.';
-comment on column palimpsest.coverage_statistics.as_of is 'Instant that the row describes.';
-comment on column palimpsest.coverage_statistics.platform is 'Platform; ''all'' is all platforms together.';
-comment on column palimpsest.coverage_statistics.home_platform is 'Home platform for which it was computed.';
 comment on column palimpsest.coverage_statistics.total is 'Row ''all'': fixtures of all platforms. Row of a platform: fixtures that it lists.';
 comment on column palimpsest.coverage_statistics.matched is 'Row ''all'': fixtures on home and a competitor. Row of a platform: fixtures on home and there (row of home: and on a competitor).';
-comment on column palimpsest.coverage_statistics.home_only is 'Row ''all'': fixtures known to be on home only. Row of a platform: fixtures on home that are known to be missing there.';
-comment on column palimpsest.coverage_statistics.competitor_only is 'Row ''all'': fixtures known to be missing on home. Row of a platform: those of them that it lists.';
-comment on column palimpsest.coverage_statistics.undetermined is 'Fixtures whose class is unknown because a platform could not be observed.';
 comment on column palimpsest.coverage_statistics.match_rate is 'matched / total, in [0, 1]; null without fixtures.';
 comment on column palimpsest.coverage_statistics.evidence is 'complete, carried (an earlier discovery is used) or partial.';

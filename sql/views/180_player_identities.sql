@@ -58,8 +58,6 @@ left join judged j using (platform, external_player_id)
 left join open_ones o using (platform, external_player_id);
 
 comment on view palimpsest.player_identities is 'Players of the player markets, one row per platform and player, with their names and the proposed SportRadar player. Join platforms on sr_player_id if its evidence is strong enough for you. Key: platform, external_player_id.';
-comment on column palimpsest.player_identities.platform is 'Platform.';
-comment on column palimpsest.player_identities.external_player_id is 'The platform''s own id of the player: the outcome in its player markets.';
 comment on column palimpsest.player_identities.name is 'One spelling of the player''s name on the platform: the last one seen, preferably with the first name first.';
 comment on column palimpsest.player_identities.names is 'All spellings of the player''s name on the platform.';
 comment on column palimpsest.player_identities.team is 'Team as the platform last wrote it; null when it gives none.';

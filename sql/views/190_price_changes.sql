@@ -63,16 +63,10 @@ left join core.market_outcomes o on o.market_id = l.market_id and o.ordinal = x.
 where not x.repeats;
 
 comment on view palimpsest.price_changes is 'One row for each change of an outcome''s price or state, on the days that are in Postgres; older days are in the export. Filter by fixture or listing: without a filter the view returns every change. Key: listing_id, market_key, specifier, outcome_key, observed_at.';
-comment on column palimpsest.price_changes.platform is 'Platform.';
 comment on column palimpsest.price_changes.sr_id is 'SportRadar id of the fixture; null when unidentified.';
-comment on column palimpsest.price_changes.listing_id is 'Listing.';
-comment on column palimpsest.price_changes.is_primary is 'True for the primary listing, which represents its platform on this fixture.';
-comment on column palimpsest.price_changes.home_team is 'Home side as the platform writes it.';
-comment on column palimpsest.price_changes.away_team is 'Away side as the platform writes it.';
 comment on column palimpsest.price_changes.kickoff is 'Effective kickoff; null without a fixture.';
 comment on column palimpsest.price_changes.tournament is 'Tournament name: home''s, otherwise the most trusted platform''s; null without a fixture.';
 comment on column palimpsest.price_changes.market_key is 'Market of the vocabulary.';
-comment on column palimpsest.price_changes.specifier is 'Canonical specifier; '''' when the market has none.';
 comment on column palimpsest.price_changes.outcome_key is 'Outcome of the vocabulary, or the platform''s own name where a market has open outcomes.';
 comment on column palimpsest.price_changes.observed_at is 'Time of the answer that showed the change. The first row of a price has the first answer that shows it on the oldest day in Postgres.';
 comment on column palimpsest.price_changes.state is 'State of the market: offered, suspended or no_price; withdrawn: the answer lacks the market.';

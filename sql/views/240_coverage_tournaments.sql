@@ -46,7 +46,6 @@ where t.platform = 'any' and not t.include_started;
 
 comment on view palimpsest.coverage_tournaments is 'Coverage of upcoming fixtures by tournament, with a column for each of three platforms (fixtures_by_platform has all), as of the latest cycle in coverage_cycles; coverage_tournament_platforms has all platforms. Key: tournament_key.';
 comment on column palimpsest.coverage_tournaments.tournament_key is 'Tournament across platforms.';
-comment on column palimpsest.coverage_tournaments.sport is 'Sport.';
 comment on column palimpsest.coverage_tournaments.country is 'Country; null when no platform gives one.';
 comment on column palimpsest.coverage_tournaments.tournament is 'Tournament name: home''s, otherwise the most trusted platform''s.';
 comment on column palimpsest.coverage_tournaments.total is 'Fixtures of all platforms together.';
@@ -67,6 +66,3 @@ comment on column palimpsest.coverage_tournaments.home_lacks_tournament is 'True
 comment on column palimpsest.coverage_tournaments.competitors_lack_tournament is 'True when home has fixtures here and no competitor has any.';
 comment on column palimpsest.coverage_tournaments.next_missing_kickoff is 'Next kickoff among fixtures that home lacks; null without one.';
 comment on column palimpsest.coverage_tournaments.missing_sr_ids is 'SportRadar ids of the fixtures that home lacks, sorted.';
-comment on column palimpsest.coverage_tournaments.home_platform is 'Home platform for which it was computed.';
-comment on column palimpsest.coverage_tournaments.cycle_id is 'Cycle.';
-comment on column palimpsest.coverage_tournaments.as_of is 'Instant that the row describes.';

@@ -66,10 +66,6 @@ cross join lateral (
 where r.home_milli is not null or r.platform_milli is not null or r.home_is_off or r.platform_is_off;
 
 comment on view palimpsest.compared_prices is 'The rows of price_comparison without names of fixtures, including fixtures that have begun since prices were last derived. Key: sr_id, market_key, specifier, outcome_key, platform.';
-comment on column palimpsest.compared_prices.sr_id is 'SportRadar id.';
-comment on column palimpsest.compared_prices.market_key is 'Market of the vocabulary.';
-comment on column palimpsest.compared_prices.market is 'Its display name.';
-comment on column palimpsest.compared_prices.specifier is 'Canonical specifier; '''' when the market has none.';
 comment on column palimpsest.compared_prices.outcome_key is 'Outcome of the vocabulary. The view has no rows for open outcomes, such as players.';
 comment on column palimpsest.compared_prices.outcome is 'Its display name.';
 comment on column palimpsest.compared_prices.outcome_order is 'Its position in the vocabulary, for sorting.';
@@ -87,17 +83,10 @@ comment on column palimpsest.compared_prices.home_tied_best is 'True when home s
 comment on column palimpsest.compared_prices.rank_home is 'Rank of home: 1 + the number of comparable competitors with a better price.';
 comment on column palimpsest.compared_prices.fair_home_prob is 'Probability implied by home''s prices, with the margin distributed evenly; null without a margin.';
 comment on column palimpsest.compared_prices.fair_platform_prob is 'Probability implied by the competitor''s prices, with the margin distributed evenly; null without a margin.';
-comment on column palimpsest.compared_prices.home_margin is 'Margin of the market on home; null when it cannot be computed.';
-comment on column palimpsest.compared_prices.platform_margin is 'Margin of the market on the competitor; null when it cannot be computed.';
 comment on column palimpsest.compared_prices.margin_diff is 'home_margin - platform_margin, positive when home is more expensive.';
-comment on column palimpsest.compared_prices.winners_k is 'Outcomes of the market that win; null when unknown.';
-comment on column palimpsest.compared_prices.cross_book_sum_inverse is 'Sum of 1 / best odds over the market''s outcomes, from answers at most PALIMPSEST_MAX_SKEW_S apart; null unless the set is complete and every outcome has a best price.';
 comment on column palimpsest.compared_prices.arb is 'True when cross_book_sum_inverse is below winners_k, so that backing each outcome at its best price wins; null without that sum. See the function arbitrage.';
 comment on column palimpsest.compared_prices.home_state is 'State on home.';
 comment on column palimpsest.compared_prices.platform_state is 'State on the competitor.';
 comment on column palimpsest.compared_prices.skew_s is 'Time between the two last answers in seconds, never negative.';
 comment on column palimpsest.compared_prices.home_last_confirmed_at is 'Time of home''s last answer about the fixture.';
 comment on column palimpsest.compared_prices.platform_last_confirmed_at is 'Time of the competitor''s last answer about the fixture.';
-comment on column palimpsest.compared_prices.as_of is 'Time of the latest answer of any platform about the fixture. Nothing later was known.';
-comment on column palimpsest.compared_prices.mapping_version is 'Version of the market vocabulary.';
-comment on column palimpsest.compared_prices.computed_at is 'When it was computed.';

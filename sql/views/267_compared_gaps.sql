@@ -28,23 +28,13 @@ cross join lateral (
 ) s;
 
 comment on view palimpsest.compared_gaps is 'The rows of gaps without names of fixtures, including fixtures that have begun since gaps were last derived. Key: sr_id, market_key, specifier, platform.';
-comment on column palimpsest.compared_gaps.sr_id is 'SportRadar id.';
-comment on column palimpsest.compared_gaps.market_key is 'Market of the vocabulary.';
-comment on column palimpsest.compared_gaps.market is 'Its display name.';
-comment on column palimpsest.compared_gaps.specifier is 'Canonical specifier; '''' when the market has none.';
 comment on column palimpsest.compared_gaps.platform is 'Competitor compared with home.';
 comment on column palimpsest.compared_gaps.home_platform is 'Home platform for which it was computed.';
 comment on column palimpsest.compared_gaps.gap_type is 'home_missing: the competitor offers the market, home lacks it; platform_missing: the reverse; home_suspended_only: the competitor offers it, home lists it suspended or without a price; platform_suspended_only: the reverse; both: neither offers it; unknown: one was not observed when the other was.';
-comment on column palimpsest.compared_gaps.market_priority is 'Position in PALIMPSEST_MAIN_MARKETS, from 1; null for other markets.';
 comment on column palimpsest.compared_gaps.home_state is 'State on home; null when home never showed the market.';
 comment on column palimpsest.compared_gaps.platform_state is 'State on the competitor; null when the competitor never showed the market.';
-comment on column palimpsest.compared_gaps.home_state_since is 'Time of the answer that began home''s state; null when home never showed the market.';
-comment on column palimpsest.compared_gaps.platform_state_since is 'Time of the answer that began the competitor''s state; null when the competitor never showed the market.';
 comment on column palimpsest.compared_gaps.gap_open_since is 'Time from which both are in these states; null when unknown.';
 comment on column palimpsest.compared_gaps.gap_minutes is 'From gap_open_since to as_of, minutes.';
 comment on column palimpsest.compared_gaps.never_offered_home is 'True when no answer of home has ever shown the market.';
 comment on column palimpsest.compared_gaps.never_offered_platform is 'True when no answer of the competitor has ever shown the market.';
 comment on column palimpsest.compared_gaps.minutes_to_kickoff is 'From as_of to the effective kickoff, minutes.';
-comment on column palimpsest.compared_gaps.as_of is 'Time of the latest answer of any platform about the fixture. Nothing later was known.';
-comment on column palimpsest.compared_gaps.mapping_version is 'Version of the market vocabulary.';
-comment on column palimpsest.compared_gaps.computed_at is 'When it was computed.';

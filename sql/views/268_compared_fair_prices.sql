@@ -68,10 +68,6 @@ cross join lateral unnest(n.outcome_orders) with ordinality a (outcome_order, pl
 where s.odds_milli[a.place] is not null and coalesce((s.off_mask >> (a.place - 1)::integer) & 1 = 0, true);
 
 comment on view palimpsest.compared_fair_prices is 'The rows of fair_prices without names of fixtures, including fixtures that have begun since prices were last derived. Key: sr_id, market_key, specifier, outcome_key, platform.';
-comment on column palimpsest.compared_fair_prices.sr_id is 'SportRadar id.';
-comment on column palimpsest.compared_fair_prices.market_key is 'Market of the vocabulary.';
-comment on column palimpsest.compared_fair_prices.market is 'Its display name.';
-comment on column palimpsest.compared_fair_prices.specifier is 'Canonical specifier; '''' when the market has none.';
 comment on column palimpsest.compared_fair_prices.outcome_key is 'Outcome of the vocabulary. The view has no rows for open outcomes, such as players.';
 comment on column palimpsest.compared_fair_prices.outcome is 'Its display name.';
 comment on column palimpsest.compared_fair_prices.outcome_order is 'Its position in the vocabulary, for sorting.';
@@ -85,5 +81,3 @@ comment on column palimpsest.compared_fair_prices.fair_multiplicative is 'Fair p
 comment on column palimpsest.compared_fair_prices.fair_power is 'Fair probability by the power method; null without a margin.';
 comment on column palimpsest.compared_fair_prices.fair_shin is 'Fair probability by Shin''s method; null without a margin, and unless exactly one outcome of the market wins.';
 comment on column palimpsest.compared_fair_prices.last_confirmed_at is 'Time of the platform''s last answer about the fixture.';
-comment on column palimpsest.compared_fair_prices.as_of is 'Time of the latest answer of any platform about the fixture. Nothing later was known.';
-comment on column palimpsest.compared_fair_prices.mapping_version is 'Version of the market vocabulary.';

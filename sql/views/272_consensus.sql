@@ -66,20 +66,6 @@ from (
 join palimpsest.upcoming_fixtures f using (sr_id);
 
 comment on view palimpsest.consensus is 'Consensus of the competitors on each outcome, and home''s difference from it, for markets that home and a competitor list, of fixtures that have not begun. The competitors are those whose answer is near home''s in time; home is never part of the consensus. There are three fair probabilities, one per method. Medians of a market need not add up to the number of winners. Key: sr_id, market_key, specifier, outcome_key.';
-comment on column palimpsest.consensus.sr_id is 'SportRadar id.';
-comment on column palimpsest.consensus.home_team is 'Home side in the chosen claim.';
-comment on column palimpsest.consensus.away_team is 'Away side in the chosen claim.';
-comment on column palimpsest.consensus.tournament_key is 'Tournament across platforms.';
-comment on column palimpsest.consensus.tournament is 'Tournament name: home''s, otherwise the most trusted platform''s.';
-comment on column palimpsest.consensus.country is 'Country; null when no platform gives one.';
-comment on column palimpsest.consensus.kickoff is 'Effective kickoff.';
-comment on column palimpsest.consensus.market_key is 'Market of the vocabulary.';
-comment on column palimpsest.consensus.market is 'Its display name.';
-comment on column palimpsest.consensus.specifier is 'Canonical specifier; '''' when the market has none.';
-comment on column palimpsest.consensus.outcome_key is 'Outcome of the vocabulary. The view has no rows for open outcomes, such as players.';
-comment on column palimpsest.consensus.outcome is 'Its display name.';
-comment on column palimpsest.consensus.outcome_order is 'Its position in the vocabulary, for sorting.';
-comment on column palimpsest.consensus.home_platform is 'Home platform for which it was computed.';
 comment on column palimpsest.consensus.home_odds is 'Decimal odds of home; null when home cannot be backed.';
 comment on column palimpsest.consensus.n_platforms is 'Competitors with a price in the consensus.';
 comment on column palimpsest.consensus.median_odds is 'Median of their decimal odds.';

@@ -98,16 +98,6 @@ join mart.compared_listing c on c.sr_id = b.sr_id and c.platform = r.best_platfo
 where r.best_platform is not null;
 
 comment on view palimpsest.best_prices is 'Best current price of each outcome that home sells, with a column for each of three platforms (best_price_platforms has all), of fixtures that have not begun. An outcome that home does not list, or that cannot be backed there, is not in this view, even if others offer it: see gaps. Key: sr_id, market_key, specifier, outcome_key.';
-comment on column palimpsest.best_prices.sr_id is 'SportRadar id.';
-comment on column palimpsest.best_prices.home_team is 'Home side in the chosen claim.';
-comment on column palimpsest.best_prices.away_team is 'Away side in the chosen claim.';
-comment on column palimpsest.best_prices.tournament_key is 'Tournament across platforms.';
-comment on column palimpsest.best_prices.tournament is 'Tournament name: home''s, otherwise the most trusted platform''s.';
-comment on column palimpsest.best_prices.country is 'Country; null when no platform gives one.';
-comment on column palimpsest.best_prices.kickoff is 'Effective kickoff.';
-comment on column palimpsest.best_prices.market_key is 'Market of the vocabulary.';
-comment on column palimpsest.best_prices.market is 'Its display name.';
-comment on column palimpsest.best_prices.specifier is 'Canonical specifier; '''' when the market has none.';
 comment on column palimpsest.best_prices.outcome_key is 'Outcome of the vocabulary. The view has no rows for open outcomes, such as players.';
 comment on column palimpsest.best_prices.outcome is 'Its display name.';
 comment on column palimpsest.best_prices.outcome_order is 'Its position in the vocabulary, for sorting.';
@@ -123,7 +113,6 @@ comment on column palimpsest.best_prices.home_is_best is 'True when home alone h
 comment on column palimpsest.best_prices.home_tied_best is 'True when home shares the best price with another platform; null like home_is_best.';
 comment on column palimpsest.best_prices.rank_home is 'Rank of home: 1 + the number of comparable competitors with a better price; null like home_is_best.';
 comment on column palimpsest.best_prices.n_compared is 'Competitors whose price is comparable with home''s.';
-comment on column palimpsest.best_prices.winners_k is 'Outcomes of the market that win; null when unknown.';
 comment on column palimpsest.best_prices.cross_book_sum_inverse is 'Sum of 1 / best odds over the market''s outcomes, from answers at most PALIMPSEST_MAX_SKEW_S apart; null unless the set is complete and every outcome has a best price.';
 comment on column palimpsest.best_prices.arb is 'True when cross_book_sum_inverse is below winners_k, so that backing each outcome at its best price wins; null without that sum. See the function arbitrage.';
 comment on column palimpsest.best_prices.as_of is 'Time of the latest answer of any platform about the fixture. Nothing later was known.';

@@ -18,11 +18,6 @@ cross join lateral (
 ) s;
 
 comment on view palimpsest.best_price_platforms is 'The prices behind best_prices, with a row per platform: home, and the competitors whose price can be backed and compared with home''s. Key: sr_id, market_key, specifier, outcome_key, platform.';
-comment on column palimpsest.best_price_platforms.sr_id is 'SportRadar id.';
-comment on column palimpsest.best_price_platforms.market_key is 'Market of the vocabulary.';
-comment on column palimpsest.best_price_platforms.specifier is 'Canonical specifier; '''' when the market has none.';
-comment on column palimpsest.best_price_platforms.outcome_key is 'Outcome of the vocabulary. The view has no rows for open outcomes, such as players.';
 comment on column palimpsest.best_price_platforms.platform is 'Platform, home or a competitor.';
 comment on column palimpsest.best_price_platforms.odds is 'Decimal odds.';
 comment on column palimpsest.best_price_platforms.is_best is 'True when its odds are best_odds of best_prices. A price above them does not count: its answer is too far in time from another platform''s.';
-comment on column palimpsest.best_price_platforms.home_platform is 'Home platform it was computed for.';

@@ -61,19 +61,8 @@ cross join lateral (
 cross join lateral generate_subscripts(c.outcome_keys, 1) p (place);
 
 comment on view palimpsest.closing_prices is 'Closing prices of the quality exact, with their fair probabilities by three methods: the prices of the platform''s last answer before kickoff, if it is near kickoff. No price is from after kickoff. Read few fixtures, kickoff dates or markets at a time: the fair probabilities are computed when they are read. Key: sr_id, platform, market_key, specifier, outcome_key.';
-comment on column palimpsest.closing_prices.sr_id is 'SportRadar id.';
-comment on column palimpsest.closing_prices.home_team is 'Home side in the chosen claim.';
-comment on column palimpsest.closing_prices.away_team is 'Away side in the chosen claim.';
-comment on column palimpsest.closing_prices.tournament_key is 'Tournament across platforms.';
-comment on column palimpsest.closing_prices.tournament is 'Tournament name: home''s, otherwise the most trusted platform''s.';
-comment on column palimpsest.closing_prices.country is 'Country; null when no platform gives one.';
 comment on column palimpsest.closing_prices.kickoff is 'Effective kickoff for which the close was computed.';
-comment on column palimpsest.closing_prices.kickoff_date is 'UTC date of the effective kickoff.';
-comment on column palimpsest.closing_prices.platform is 'Platform.';
 comment on column palimpsest.closing_prices.is_home is 'True for the home platform.';
-comment on column palimpsest.closing_prices.market_key is 'Market of the vocabulary.';
-comment on column palimpsest.closing_prices.market is 'Its display name.';
-comment on column palimpsest.closing_prices.specifier is 'Canonical specifier; '''' when the market has none.';
 comment on column palimpsest.closing_prices.outcome_key is 'Outcome of the vocabulary, or the outcome''s own name where a market has open outcomes.';
 comment on column palimpsest.closing_prices.close_odds is 'Last price before kickoff.';
 comment on column palimpsest.closing_prices.close_margin is 'Margin of the market at the close; null when it cannot be computed.';
@@ -82,5 +71,4 @@ comment on column palimpsest.closing_prices.fair_power is 'Fair probability by t
 comment on column palimpsest.closing_prices.fair_shin is 'Fair probability by Shin''s method; null without a margin, and unless exactly one outcome of the market wins.';
 comment on column palimpsest.closing_prices.close_last_confirmed_at is 'Time of the platform''s last answer before kickoff.';
 comment on column palimpsest.closing_prices.close_lag_s is 'From close_last_confirmed_at to the effective kickoff, seconds.';
-comment on column palimpsest.closing_prices.suspect_code is 'kickoff_mismatch: the listings'' kickoffs are far apart; home_away_swapped: a platform has the sides the other way round; duplicate_sr_id: another fixture looks like the same match; null without a suspicion.';
 comment on column palimpsest.closing_prices.mapping_version is 'Version of the market vocabulary.';

@@ -22,7 +22,6 @@ group by g.platform, f.tournament_key;
 
 comment on view palimpsest.gaps_by_tournament is 'Number of current markets that home and a competitor do not both offer, by competitor and tournament, of fixtures that have not begun. Each line of a market and each fixture counts. Key: platform, tournament_key.';
 comment on column palimpsest.gaps_by_tournament.platform is 'Competitor compared with home.';
-comment on column palimpsest.gaps_by_tournament.tournament_key is 'Tournament across platforms.';
 comment on column palimpsest.gaps_by_tournament.tournament is 'Tournament name: home''s, otherwise the most trusted platform''s.';
 comment on column palimpsest.gaps_by_tournament.country is 'Country; null when no platform gives one.';
 comment on column palimpsest.gaps_by_tournament.n_fixtures is 'Fixtures with a gap.';

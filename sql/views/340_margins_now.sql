@@ -61,12 +61,6 @@ join palimpsest.upcoming_fixtures f using (sr_id);
 
 comment on view palimpsest.margins_now is 'Current margins of every market that home and a competitor list, one row per platform, of fixtures that have not begun. Key: sr_id, market_key, specifier, platform.';
 comment on column palimpsest.margins_now.sr_id is 'SportRadar id.';
-comment on column palimpsest.margins_now.home_team is 'Home side in the chosen claim.';
-comment on column palimpsest.margins_now.away_team is 'Away side in the chosen claim.';
-comment on column palimpsest.margins_now.tournament_key is 'Tournament across platforms.';
-comment on column palimpsest.margins_now.tournament is 'Tournament name: home''s, otherwise the most trusted platform''s.';
-comment on column palimpsest.margins_now.country is 'Country; null when no platform gives one.';
-comment on column palimpsest.margins_now.kickoff is 'Effective kickoff.';
 comment on column palimpsest.margins_now.market_key is 'Market of the vocabulary.';
 comment on column palimpsest.margins_now.market is 'Its display name.';
 comment on column palimpsest.margins_now.specifier is 'Canonical specifier; '''' when the market has none.';
@@ -76,4 +70,3 @@ comment on column palimpsest.margins_now.margin is 'Sum of 1 / odds, divided by 
 comment on column palimpsest.margins_now.payout is '1 / (1 + margin); null like margin.';
 comment on column palimpsest.margins_now.can_be_backed is 'True when at least one outcome of the market is offered there.';
 comment on column palimpsest.margins_now.last_confirmed_at is 'Time of the platform''s last answer about the fixture.';
-comment on column palimpsest.margins_now.as_of is 'Time of the latest answer of any platform about the fixture. Nothing later was known.';

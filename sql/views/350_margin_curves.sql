@@ -29,25 +29,8 @@ left join core.tournaments t using (tournament_key)
 left join core.markets k using (market_key);
 
 comment on view palimpsest.margin_curves is 'Margins of the markets in PALIMPSEST_MAIN_MARKETS by time to kickoff, over the fixtures of a tournament on a kickoff date, weighted by duration. Key: kickoff_date, tournament_key, platform, market_key, bucket_scheme, ttk_bucket.';
-comment on column palimpsest.margin_curves.kickoff_date is 'UTC date of the effective kickoff.';
 comment on column palimpsest.margin_curves.tournament_key is 'Tournament across platforms.';
 comment on column palimpsest.margin_curves.tournament is 'Tournament name: home''s, otherwise the most trusted platform''s.';
 comment on column palimpsest.margin_curves.country is 'Country; null when no platform gives one.';
-comment on column palimpsest.margin_curves.platform is 'Platform.';
-comment on column palimpsest.margin_curves.market_key is 'Market of the vocabulary, all its lines together.';
-comment on column palimpsest.margin_curves.market is 'Its display name.';
 comment on column palimpsest.margin_curves.bucket_scheme is 'reference4: four buckets; trader10: ten. Choose one of them.';
-comment on column palimpsest.margin_curves.ttk_bucket is 'Time to kickoff, including the lower end: 7d+, 3-7d, ...';
 comment on column palimpsest.margin_curves.bucket_order is 'Position of ttk_bucket on the way to kickoff, for sorting.';
-comment on column palimpsest.margin_curves.margin_tw_mean is 'Mean margin, weighted by minutes.';
-comment on column palimpsest.margin_curves.margin_p50 is 'Median margin over time: the smallest margin that was not exceeded in half of the minutes.';
-comment on column palimpsest.margin_curves.margin_min is 'Smallest margin.';
-comment on column palimpsest.margin_curves.margin_max is 'Largest margin.';
-comment on column palimpsest.margin_curves.home_minus_platform_tw_mean is 'Home''s margin minus the platform''s, weighted by the minutes in which both had a margin on the same line; null for home, and without such minutes.';
-comment on column palimpsest.margin_curves.trend_pp is 'Mean of the later half of the fixtures by kickoff minus that of the earlier half, in percentage points; null below four fixtures.';
-comment on column palimpsest.margin_curves.n_fixtures is 'Fixtures with a margin in the bucket.';
-comment on column palimpsest.margin_curves.n_observed_minutes is 'Minutes with a margin, over all fixtures and lines.';
-comment on column palimpsest.margin_curves.observed_share is 'Share of the bucket''s minutes, up to as_of, in which any line had a margin, in [0, 1].';
-comment on column palimpsest.margin_curves.home_platform is 'Home platform for which it was computed.';
-comment on column palimpsest.margin_curves.as_of is 'Time of the latest cycle used. Nothing later was known.';
-comment on column palimpsest.margin_curves.mapping_version is 'Version of the market vocabulary.';

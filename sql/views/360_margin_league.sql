@@ -47,11 +47,8 @@ comment on view palimpsest.margin_league is 'Ranking of the platforms by margin:
 comment on column palimpsest.margin_league.tournament_key is 'Tournament across platforms.';
 comment on column palimpsest.margin_league.tournament is 'Tournament name: home''s, otherwise the most trusted platform''s.';
 comment on column palimpsest.margin_league.country is 'Country; null when no platform gives one.';
-comment on column palimpsest.margin_league.market_key is 'Market of the vocabulary, all its lines together.';
-comment on column palimpsest.margin_league.market is 'Its display name.';
 comment on column palimpsest.margin_league.bucket_scheme is 'reference4: four buckets; trader10: ten. Choose one of them.';
 comment on column palimpsest.margin_league.ttk_bucket is 'Time to kickoff, including the lower end: 7d+, 3-7d, ... There is no row for all buckets together: platforms are observed longer in some buckets than in others, and margins fall towards kickoff.';
-comment on column palimpsest.margin_league.platform is 'Platform.';
 comment on column palimpsest.margin_league.rank_dearest is 'Rank among the platforms: 1 has the largest margin and is the most expensive. It has no meaning when n_platforms is 1.';
 comment on column palimpsest.margin_league.margin_tw_mean is 'Mean margin, weighted by the minutes in which the platform had one.';
 comment on column palimpsest.margin_league.above_cheapest is 'margin_tw_mean minus that of the cheapest platform.';

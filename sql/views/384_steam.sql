@@ -48,16 +48,7 @@ left join core.markets k using (market_key)
 left join core.market_outcomes o on o.market_id = k.market_id and o.outcome_key = s.outcome_key;
 
 comment on view palimpsest.steam is 'Outcomes whose price several platforms shortened one after the other (PALIMPSEST_PRICE_LEAD_STEAM_PLATFORMS, _STEAM_MINUTES). Only moves that are certainly close together count, so platforms must be requested often. One move of a market is one steam, also if several of its outcomes became shorter. Key: sr_id, market_key, specifier, outcome_key, steam_at.';
-comment on column palimpsest.steam.sr_id is 'SportRadar id.';
-comment on column palimpsest.steam.home_team is 'Home side in the chosen claim.';
-comment on column palimpsest.steam.away_team is 'Away side in the chosen claim.';
-comment on column palimpsest.steam.tournament_key is 'Tournament across platforms.';
-comment on column palimpsest.steam.tournament is 'Tournament name: home''s, otherwise the most trusted platform''s.';
-comment on column palimpsest.steam.country is 'Country; null when no platform gives one.';
 comment on column palimpsest.steam.kickoff is 'Effective kickoff; null when no platform lists the fixture any more.';
-comment on column palimpsest.steam.market_key is 'Market of the vocabulary.';
-comment on column palimpsest.steam.market is 'Its display name.';
-comment on column palimpsest.steam.specifier is 'Canonical specifier; '''' when the market has none.';
 comment on column palimpsest.steam.outcome_key is 'Outcome whose price became shorter.';
 comment on column palimpsest.steam.outcome is 'Its display name.';
 comment on column palimpsest.steam.steam_at is 'Time of the first answer that showed the first move.';
@@ -69,4 +60,3 @@ comment on column palimpsest.steam.platforms is 'The platforms, in the order in 
 comment on column palimpsest.steam.mean_rise is 'Mean rise of the outcome''s fair probability over the platforms.';
 comment on column palimpsest.steam.largest_rise is 'Largest rise.';
 comment on column palimpsest.steam.minutes_to_kickoff is 'From steam_at to the effective kickoff, minutes.';
-comment on column palimpsest.steam.kickoff_date is 'UTC date of the effective kickoff.';

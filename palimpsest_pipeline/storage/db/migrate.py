@@ -63,6 +63,13 @@ select name, definition, (
 )::text
 from ours order by name, definition
 """
+PASSED_COMMENTS_SQL: Final = """
+select a.attname::text, col_description(o.origin, o.origin_column)
+from unnest(%(tables)s::oid[], %(columns)s::int[]) with ordinality as o (origin, origin_column, attnum)
+join pg_attribute a on a.attrelid = to_regclass(%(view)s) and a.attnum = o.attnum
+where col_description(a.attrelid, a.attnum) is null and col_description(o.origin, o.origin_column) is not null
+"""
+"""Columns of a view without a comment, with the comments of their columns of origin."""
 FOREIGN_OBJECTS_SQL: Final = """
 with foreign_schemas as (
     select oid from pg_namespace
@@ -165,7 +172,30 @@ def _create_views(conn: psycopg.Connection) -> None:
     """
     for file in list_view_files():
         conn.execute(file.read_bytes())
+        _comment_passed_columns(conn, parse_view_name(file))
     conn.execute(f"comment on table {STAMPED_TABLE} is '{_stamp_views(conn)}'".encode())
+
+
+def _comment_passed_columns(conn: psycopg.Connection, view: str) -> None:
+    """Give the columns of a view that have no comment the comments of the columns that they pass on.
+
+    Postgres names the origin of each column of a query that is a column of a table or view as it is.
+    """
+    row = conn.execute("select pg_get_viewdef(to_regclass(%s))", [f"palimpsest.{view}"]).fetchone()
+    if row is None or row[0] is None:  # a function
+        return
+    result = conn.execute(f"select * from ({row[0].rstrip(';')}) q limit 0".encode()).pgresult
+    assert result is not None
+    columns = range(result.nfields)
+    arguments = {
+        "view": f"palimpsest.{view}",
+        "tables": [result.ftable(column) for column in columns],
+        "columns": [result.ftablecol(column) for column in columns],
+    }
+    for name, comment in conn.execute(PASSED_COMMENTS_SQL, arguments).fetchall():
+        conn.execute(
+            sql.SQL("comment on column {} is {}").format(sql.Identifier("palimpsest", view, name), sql.Literal(comment))
+        )
 
 
 def _drop_views(conn: psycopg.Connection) -> None:
