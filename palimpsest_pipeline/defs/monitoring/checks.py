@@ -1,4 +1,4 @@
-"""The checks of the pipeline as a whole: freshness, stuck runs, unfinished work, and declared columns.
+"""The checks of the pipeline as a whole: freshness, stuck runs and unfinished work.
 
 They judge the current state and do not depend on the partition of a run. A check that cannot read its inputs raises an
 error and gives no result.
@@ -16,9 +16,7 @@ from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.kickoff_slots import LOOK_BACK, report_slots
 from palimpsest_pipeline.pipeline.monitoring.freshness import FamilyAge, measure_ages
 from palimpsest_pipeline.settings import load_settings
-from palimpsest_pipeline.storage.db import drift
 
-from ..asset_metadata import list_written_tables
 from ..core import assets as core
 from ..dagster_private import InstigatorState, SensorInstigatorData
 from ..life import assets as life_assets
@@ -47,12 +45,6 @@ DAILY_ASSETS: Final = tuple(dict.fromkeys(spec.key for spec in DERIVED_SPECS if 
 
 Landing assets are left out: a past day cannot be scraped again, so it never counts as unfinished work.
 """
-
-TABLES_BY_ASSET: Final[Mapping[dg.AssetKey, Sequence[str]]] = {
-    spec.key: tuple(table for table, columns in list_written_tables(spec).items() if "*" in columns)
-    for spec in DERIVED_SPECS
-}
-"""Each asset to the tables of which it writes whole rows, according to the asset's metadata."""
 
 
 def _build_spec(asset: dg.AssetKey | Sequence[str], name: str, description: str) -> dg.AssetCheckSpec:
@@ -283,35 +275,3 @@ def nothing_is_left_undone(
             "partitions_failed": sum(map(len, work.failed_days.values())),
         },
     )
-
-
-@dg.multi_asset_check(
-    name="columns",
-    specs=[
-        _build_spec(
-            asset,
-            "columns_are_as_declared",
-            f"{', '.join(tables)}: the columns, their types and their nullability equal the definition.",
-        )
-        for asset, tables in TABLES_BY_ASSET.items()
-    ],
-    can_subset=True,
-)
-def columns_are_as_declared(
-    context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
-) -> Iterator[dg.AssetCheckResult]:
-    """Yield the results of all tables from one reading of the database's catalogue."""
-    with pipeline.connect() as conn:
-        drift_by_table = drift.find_column_drift(conn)
-    for key in context.selected_asset_check_keys:
-        sentences = [sentence for table in TABLES_BY_ASSET[key.asset_key] for sentence in drift_by_table[table]]
-        yield dg.AssetCheckResult(
-            passed=not sentences,
-            asset_key=key.asset_key,
-            check_name=key.name,
-            severity=dg.AssetCheckSeverity.ERROR,
-            description=f"{'; '.join(sentences)}. Run `palimpsest db upgrade`; remove columns that it did not create."
-            if sentences
-            else None,
-            metadata={"violations": len(sentences)},
-        )

@@ -10,7 +10,6 @@ from palimpsest_pipeline.runtime import run_priorities
 from ..mart.current_prices import no_fixture_is_due_for_long
 from ..upkeep.checks import partitions_are_ahead, storage_is_within_its_limit
 from .checks import (
-    columns_are_as_declared,
     freshness_checks,
     kickoff_slots_were_kept,
     last_ticks_succeeded,
@@ -24,7 +23,6 @@ PRESENT_STATE_CHECKS = dg.AssetSelection.checks(
     last_ticks_succeeded,
     nothing_is_left_undone,
     kickoff_slots_were_kept,
-    columns_are_as_declared,
     no_fixture_is_due_for_long,
 )
 """Checks of the current state. They have no partition, so runs of a partition leave them out."""
@@ -33,7 +31,7 @@ health_job = dg.define_asset_job(
     "health",
     selection=PRESENT_STATE_CHECKS | dg.AssetSelection.checks(partitions_are_ahead, storage_is_within_its_limit),
     tags=run_priorities.LIVE_DERIVATION_TAGS,
-    description="Check freshness, declared columns, limits, stuck runs and unfinished work. Runs only checks.",
+    description="Check freshness, limits, stuck runs and unfinished work. Runs only checks.",
 )
 
 health_schedule = dg.ScheduleDefinition(
