@@ -78,11 +78,6 @@ class Country(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The zone of local times in its answers."""
     headers: dict[str, str] = {}
     params: dict[str, str] = {}
-    first_digest: str = ""
-    """The `reading_digest` of cycles that were derived before versions had one.
-
-    While the digest is the same, it is left out of the version, so that these cycles are not due.
-    """
 
 
 class PackFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -94,6 +94,4 @@ def join_parser_versions(adapters: Iterable[PlatformAdapter]) -> str:
 def _find_suffix(adapter: PlatformAdapter) -> str:
     """Return what tells readings by one parser with other values in `pack.toml` apart."""
     pack_platform = load_packs().platforms.get(adapter.platform)
-    if pack_platform is None or pack_platform.reading_digest == pack_platform.country.first_digest:
-        return ""
-    return f"+{pack_platform.reading_digest}"
+    return "" if pack_platform is None else f"+{pack_platform.reading_digest}"
