@@ -41,7 +41,7 @@ def command(benchmark: ModuleType) -> Callable[..., None]:
         if as_json:
             typer.echo(json.dumps(found))
         else:
-            Console().print(benchmark.table(found))
+            Console(soft_wrap=True).print(benchmark.table(found))
         if found.get("failed"):
             raise typer.Exit(1)
 
