@@ -33,6 +33,21 @@ class SimulatorError(PalimpsestError, RuntimeError):
     """The simulator did not start or does not answer; the message has the end of its error output."""
 
 
+def start_process(arguments: Sequence[str]) -> "subprocess.Popen[str]":
+    """Start a simulator with these arguments of its command line, in a session of its own."""
+    root = Path(__file__).parents[2]
+    search = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return subprocess.Popen(
+        [sys.executable, "-m", "palimpsest_pipeline.simulator", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "PYTHONPATH": search},
+        start_new_session=True,
+    )
+
+
 class SimulatorProcess:
     """A running simulator. As a context manager it starts on construction and stops on exit.
 
@@ -57,44 +72,16 @@ class SimulatorProcess:
         bodies: str | Path = "rendered",
         platforms: Sequence[Platform] = PLATFORMS,
     ) -> None:
-        command = [
-            sys.executable,
-            "-m",
-            "palimpsest_pipeline.simulator",
-            "--port",
-            str(port),
-            "--size",
-            str(size),
-            "--seed",
-            str(seed),
-        ]
-        command += [
-            "--clock-offset-s",
-            str(clock_offset_s),
-            "--betpawa-version",
-            betpawa_version,
-            "--parent-pid",
-            str(os.getpid()),
-        ]
-        command += ["--epoch", epoch.isoformat()] if epoch else []
-        command += ["--strict"] if strict else []
-        command += [f"--latency={at}={p50:g}/{p95:g}" for at, (p50, p95) in (latency or {}).items()] + [
-            f"--bodies={bodies}",
-            f"--platforms={','.join(platforms)}",
-        ]
+        arguments = ["--port", str(port), "--size", str(size), "--seed", str(seed)]
+        arguments += ["--clock-offset-s", str(clock_offset_s), "--betpawa-version", betpawa_version]
+        arguments += ["--parent-pid", str(os.getpid())]
+        arguments += ["--epoch", epoch.isoformat()] if epoch else []
+        arguments += ["--strict"] if strict else []
+        arguments += [f"--latency={at}={p50:g}/{p95:g}" for at, (p50, p95) in (latency or {}).items()]
+        arguments += [f"--bodies={bodies}", f"--platforms={','.join(platforms)}"]
         self._stderr: deque[str] = deque(maxlen=MAX_STDERR_LINES)
         self._log_path = log_path
-        root = Path(__file__).parents[2]
-        search = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
-        self._process = subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            stdin=subprocess.DEVNULL,
-            text=True,
-            env={**os.environ, "PYTHONPATH": search},
-            start_new_session=True,
-        )
+        self._process = start_process(arguments)
         self._ready_event: Queue[str] = Queue()
         self._readers = [
             threading.Thread(target=self._read_stdout, daemon=True),
