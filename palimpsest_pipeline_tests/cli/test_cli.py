@@ -149,8 +149,8 @@ def test_a_setting_that_must_be_json_and_is_not_is_one_clear_line(
     assert "hunter2" not in done.stderr
 
 
-def test_a_name_that_is_no_setting_is_told_once_with_the_nearest_one_and_refuses_nothing(palimpsest: Command):
-    done = palimpsest(
+def test_a_name_that_is_no_setting_is_told_once_with_the_nearest_one_and_refuses_nothing(palimpsest_here: Command):
+    done = palimpsest_here(
         "settings",
         PALIMPSEST_UIPORT="4000",
         PALIMPSEST_PORT="tcp://10.0.0.1:80",
@@ -162,16 +162,18 @@ def test_a_name_that_is_no_setting_is_told_once_with_the_nearest_one_and_refuses
     ]
 
 
-def test_a_simulator_on_a_busy_port_is_one_clear_line(palimpsest: Command):
+def test_a_simulator_on_a_busy_port_is_one_clear_line(palimpsest_here: Command):
     with socket.create_server(("127.0.0.1", 0)) as busy:
         port = str(busy.getsockname()[1])
         assert_one_clear_line(
-            palimpsest("simulate", "--port", port, "--size", "10"), f"port {port} of 127.0.0.1 cannot be used", "--port"
+            palimpsest_here("simulate", "--port", port, "--size", "10"),
+            f"port {port} of 127.0.0.1 cannot be used",
+            "--port",
         )
 
 
-def test_a_failure_that_the_simulator_does_not_know_is_wrong_usage_and_names_those_it_knows(palimpsest: Command):
-    done = palimpsest("simulate", "--fail", "bet9ja=sulking")
+def test_a_failure_that_the_simulator_does_not_know_is_wrong_usage_and_names_those_it_knows(palimpsest_here: Command):
+    done = palimpsest_here("simulate", "--fail", "bet9ja=sulking")
     assert done.returncode == 2
     assert "unknown mode 'sulking'" in done.stderr
     assert "down" in done.stderr
@@ -222,9 +224,9 @@ def status_of(url: str) -> int:
         return refused.code
 
 
-def test_a_bad_setting_is_one_clear_line(palimpsest: Command):
+def test_a_bad_setting_is_one_clear_line(palimpsest_here: Command):
     assert_one_clear_line(
-        palimpsest("settings", PALIMPSEST_PLATFORM__BETPAWA__BASE_URL="nonsense"),
+        palimpsest_here("settings", PALIMPSEST_PLATFORM__BETPAWA__BASE_URL="nonsense"),
         "PALIMPSEST_PLATFORM__BETPAWA__BASE_URL",
         "is not an http(s) URL",
     )

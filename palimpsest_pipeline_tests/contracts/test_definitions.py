@@ -64,6 +64,7 @@ def graph(specs: list[dg.AssetSpec]) -> dict[str, object]:
     return {"assets": assets, "checks": checks, "jobs": jobs, "schedules": schedules, "sensors": sensors}
 
 
+@pytest.mark.slow
 def test_the_code_location_loads_in_a_fresh_interpreter():
     code = "from palimpsest_pipeline.definitions import defs; print(len(list(defs.resolve_all_asset_specs())))"
     done = subprocess.run(
@@ -77,6 +78,7 @@ def test_the_code_location_loads_in_a_fresh_interpreter():
     assert int(done.stdout) > 0
 
 
+@pytest.mark.slow
 def test_dagster_would_serve_it():
     """What a code server does before it serves: a name that a job and a group of assets share is refused there only."""
     dg.Definitions.validate_loadable(defs)

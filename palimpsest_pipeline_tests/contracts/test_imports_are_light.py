@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
 HEAVY = ("dagster", "polars", "sqlalchemy", "psycopg", "psycopg2", "httpx", "aiohttp", "uvicorn", "celery")
 OF_OTHERS = (
     *("httpx", "aiohttp", "uvicorn", "starlette", "celery", "dagster_celery", "dagster_webserver"),

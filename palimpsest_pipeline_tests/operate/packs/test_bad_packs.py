@@ -23,22 +23,32 @@ def find_packs(palimpsest: Command, site: Path, **settings: str) -> tuple[bool, 
 @pytest.mark.parametrize(
     ("old", "new", "rows", "says"),
     [
-        ("trust = 90", "trust = ", "", r"palimpsest_lion/pack.toml:5: Invalid value"),
-        (
+        pytest.param("trust = 90", "trust = ", "", r"palimpsest_lion/pack.toml:5: Invalid value", id="no TOML"),
+        pytest.param(
             "trust = 90",
             "trust = 90\nspeed = 1",
             "",
             "palimpsest_lion/pack.toml:6: Object contains unknown field `speed`",
+            marks=pytest.mark.slow,
+            id="an unknown field",
         ),
-        (
+        pytest.param(
             "",
             "",
             "football,7,,,,,no_such_market,",
             "lion/keys.csv:2: market_key 'no_such_market' is not in markets.csv",
+            marks=pytest.mark.slow,
+            id="a market key",
         ),
-        ('"uof"', '"betradar"', "", "lion/pack.toml:1: market_keys 'betradar' is neither a shared set"),
+        pytest.param(
+            '"uof"',
+            '"betradar"',
+            "",
+            "lion/pack.toml:1: market_keys 'betradar' is neither a shared set",
+            marks=pytest.mark.slow,
+            id="shared keys",
+        ),
     ],
-    ids=["no TOML", "an unknown field", "a market key", "shared keys"],
 )
 def test_doctor_and_check_name_the_fault_and_its_line(
     palimpsest: Command, tmp_path: Path, old: str, new: str, rows: str, says: str
@@ -184,6 +194,7 @@ def test_whatever_the_fault_the_pack_is_named_and_left_out_and_the_others_work(t
     assert (says in found["problems"].get("lion", "")) == is_known_at_once
 
 
+@pytest.mark.slow
 def test_a_pack_below_a_package_that_fails_is_named_and_the_others_work(palimpsest: Command, tmp_path: Path) -> None:
     folder = write_pack(tmp_path, "lion")
     (tmp_path / "zoo").mkdir()

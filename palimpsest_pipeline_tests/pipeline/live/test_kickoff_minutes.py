@@ -422,7 +422,12 @@ def test_through_dagster_a_slot_is_asked_once_and_a_run_with_nothing_to_do_is_sk
 
 @pytest.mark.parametrize(
     ("fails", "success", "n_reported"),
-    [("nothing", True, 7), ("the ingest", True, 0), ("odds of a platform", True, 4), ("the end", False, 7)],
+    [
+        ("nothing", True, 7),
+        pytest.param("the ingest", True, 0, marks=pytest.mark.slow),
+        pytest.param("odds of a platform", True, 4, marks=pytest.mark.slow),
+        ("the end", False, 7),
+    ],
 )
 def test_a_slot_reports_the_assets_that_its_minutes_have_written_and_no_other(
     start_simulator: Callable[..., SimulatorProcess],

@@ -219,6 +219,7 @@ def test_asking_for_a_fixture_that_nobody_lists_opens_no_cycle(
         assert read_latest_cycles(conn) == []
 
 
+@pytest.mark.slow
 def test_the_older_generation_of_betpawas_interface_gives_the_same_tables(
     start_simulator: Start, make_pipeline: MakePipeline
 ) -> None:
@@ -308,7 +309,7 @@ def test_a_cancelled_cycle_is_derived_by_the_sensor_and_shows_no_fault_of_a_plat
 def test_checks_of_a_day_leave_a_cycle_alone_that_another_run_is_just_landing(
     start_simulator: Start, make_pipeline: MakePipeline
 ) -> None:
-    pipeline = make_pipeline(start_simulator(40, 3))
+    pipeline = make_pipeline(start_simulator(12, 3))
     assert run_here(pipeline, "full_cycle").success
     live_cycle.run_discovery(
         pipeline,

@@ -37,7 +37,7 @@ def newest_batch(pipeline: Pipeline) -> cycle_ledger.CycleRecord:
         return read_latest_cycles(conn)[0]
 
 
-@pytest.mark.parametrize("endpoint", ["*", "detail"])
+@pytest.mark.parametrize("endpoint", ["*", pytest.param("detail", marks=pytest.mark.slow)])
 def test_a_cycle_that_no_platform_answered_fails_its_run_and_is_closed_as_failed(
     endpoint: str,
     start_simulator: Start,
