@@ -5,8 +5,7 @@ All requests go through one engine. The package uses no database, no Dagster and
 
 from .capture import capture_targets
 from .discovery import continue_discoveries, discover
-from .engine import HostSetup, ScrapeEngine
-from .host_setups import build_host_setups
+from .engine import HostSetup, ScrapeEngine, build_host_setups
 from .outcomes import (
     build_discovery_result,
     build_running_runs,

@@ -18,10 +18,11 @@ from palimpsest_pipeline.domain.enums import FailureClass, Platform
 from palimpsest_pipeline.domain.exchange import INCOMPLETE_BOOK_PREFIX, Answer, Request
 from palimpsest_pipeline.domain.instants import Clock
 from palimpsest_pipeline.domain.observations import PayloadRejected
+from palimpsest_pipeline.platforms.base import PlatformAdapter
 from palimpsest_pipeline.wire.failures import parse_retry_after_s
 from palimpsest_pipeline.wire.retry_rules import FAILURE_RULES, HostSignal
 
-from .dialect_guard import describe_error
+from .dialect_guard import describe_error, guard_judge
 from .host_budget import MAX_PASSES, HostBudget
 from .outcomes import build_cancelled_outcome, build_outcome, build_unasked_answer, combine_outcomes
 from .scheduler import OUT_OF_TIME_REASON, Rank, RequestFinished, RequestJob, ScheduledRequest, Scheduler, StartRequest
@@ -54,6 +55,18 @@ class HostSetup:
     client: "PlatformClient"
     judge: "Judge"
     budget: HostBudget
+
+
+def build_host_setups(
+    adapters: Mapping[Platform, PlatformAdapter],
+    clients: "Mapping[Platform, PlatformClient]",
+    budgets: Mapping[Platform, HostBudget],
+) -> dict[Platform, HostSetup]:
+    """Return the setup of each platform that has a client."""
+    return {
+        platform: HostSetup(client, guard_judge(adapters[platform]), budgets[platform])
+        for platform, client in clients.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from datetime import datetime
 from palimpsest_pipeline.domain.cycles import EventOutcome
 from palimpsest_pipeline.domain.enums import FailureClass, PayloadKind, Platform
 from palimpsest_pipeline.domain.exchange import Answer
-from palimpsest_pipeline.wire.clock_offset import measure_offset_s
+from palimpsest_pipeline.wire.failures import parse_http_date, parse_whole_seconds
 
 from .sinks import ScrapeObserver
 
@@ -105,3 +105,15 @@ def compute_percentile(values: Sequence[float], percent: int) -> float | None:
     if len(values) < 2:
         return values[0] if values else None
     return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
+
+
+def measure_offset_s(answer: Answer) -> float | None:
+    """Return the seconds by which the host's clock is ahead of the pipeline's, with an error of about 1 s.
+
+    It is the header Date minus the midpoint between request and answer. None without Date, and if Age is not 0, because
+    an edge cache sends the Date of its stored content. Instants of answers are never corrected with it.
+    """
+    host_time = parse_http_date(answer.headers.get("date"))
+    if host_time is None or parse_whole_seconds(answer.headers.get("age", "0")) != 0:
+        return None
+    return (host_time - (answer.requested_at + (answer.received_at - answer.requested_at) / 2)).total_seconds()

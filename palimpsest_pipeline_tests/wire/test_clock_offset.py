@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palimpsest_pipeline.domain.exchange import Answer
-from palimpsest_pipeline.wire import clock_offset, failures
+from palimpsest_pipeline.scrape import stage_tally
+from palimpsest_pipeline.wire import failures
 from palimpsest_pipeline_tests.fixtures.loopback import Loopback, answering
 
 from .asking import ask, client, request
@@ -28,9 +29,9 @@ def written(instant: datetime) -> str:
 
 @pytest.mark.parametrize("offset_s", [-3600, -2, 0, 3600])
 def test_the_offset_is_from_the_middle_of_asking_and_answer(offset_s: int) -> None:
-    assert clock_offset.measure_offset_s(with_headers(date=written(AT + timedelta(seconds=2 + offset_s)))) == offset_s
+    assert stage_tally.measure_offset_s(with_headers(date=written(AT + timedelta(seconds=2 + offset_s)))) == offset_s
     assert (
-        clock_offset.measure_offset_s(with_headers(date=written(AT + timedelta(seconds=2 + offset_s)), age="0"))
+        stage_tally.measure_offset_s(with_headers(date=written(AT + timedelta(seconds=2 + offset_s)), age="0"))
         == offset_s
     )
 
@@ -39,7 +40,7 @@ def test_the_offset_is_from_the_middle_of_asking_and_answer(offset_s: int) -> No
     "headers", [{}, {"date": "yesterday"}, {"date": written(AT), "age": "3"}, {"date": written(AT), "age": "9000"}]
 )
 def test_without_a_date_of_its_own_an_answer_says_nothing_of_the_clock(headers: dict[str, str]) -> None:
-    assert clock_offset.measure_offset_s(with_headers(**headers)) is None
+    assert stage_tally.measure_offset_s(with_headers(**headers)) is None
 
 
 @pytest.mark.parametrize("off_s", [-3600, 0, 3600])
@@ -61,7 +62,7 @@ def test_whatever_a_host_writes_into_its_headers_can_be_reckoned_with(value: str
     told_s = failures.parse_retry_after_s({"retry-after": value, "date": value, "age": value}, AT)
     assert told_s is None or 0 <= told_s < float("inf")
     assert AT - timedelta(seconds=failures.parse_age_s(value)) <= AT
-    assert isinstance(clock_offset.measure_offset_s(with_headers(date=value)), float | None)
+    assert isinstance(stage_tally.measure_offset_s(with_headers(date=value)), float | None)
 
 
 @pytest.mark.parametrize(("age", "believed_s"), [("3600", 3600), ("3601", 0), ("999999999", 0), ("-5", 0), ("soon", 0)])

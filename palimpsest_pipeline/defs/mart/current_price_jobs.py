@@ -7,7 +7,7 @@ import dagster as dg
 from palimpsest_pipeline.runtime import run_priorities
 from palimpsest_pipeline.storage.marts import odds_alerts
 from palimpsest_pipeline.storage.marts.current_prices import COMPARED_TABLES
-from palimpsest_pipeline.storage.marts.price_leads import PRICE_LEAD_TABLE
+from palimpsest_pipeline.storage.marts.odds_alerts import PRICE_LEAD_TABLE
 
 from ..monitoring.jobs import PRESENT_STATE_CHECKS
 

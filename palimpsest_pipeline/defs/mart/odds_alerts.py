@@ -13,7 +13,6 @@ from palimpsest_pipeline.metrics.alerts import odds_alert_laws as laws
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.marts import odds_alerts
 from palimpsest_pipeline.storage.marts import odds_alerts as stored
-from palimpsest_pipeline.storage.marts import price_leads
 
 from ..asset_metadata import build_metadata, build_table_metadata
 from ..core.assets import matched_events, odds_snapshots
@@ -39,7 +38,7 @@ def _build_asset(table: str, description: str) -> dg.AssetSpec:
             "Alerts to traders: moving prices, disagreeing books, and markets and listings that disappear.",
         ),
         _build_asset(
-            price_leads.PRICE_LEAD_TABLE,
+            stored.PRICE_LEAD_TABLE,
             "Pairs of platforms that moved alike or suspended the same market: which was first, and by how long.",
         ),
     ],
@@ -53,7 +52,7 @@ def moved_prices(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[P
     )
     with pipeline.connect() as conn:
         n_alerts, open_by_severity = stored.count_alerts(conn)
-        leads_by_type = price_leads.count_leads(conn)
+        leads_by_type = stored.count_leads(conn)
     shared = {
         "fixtures_derived": derivation.n_fixtures,
         "fixtures_watched": derivation.n_watched,
@@ -66,7 +65,7 @@ def moved_prices(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[P
     )
     written = {f"rows_{kind}": n for kind, n in asdict(derivation.lead_rows).items()}
     yield dg.MaterializeResult(
-        asset_key=price_leads.PRICE_LEAD_TABLE.split("."),
+        asset_key=stored.PRICE_LEAD_TABLE.split("."),
         metadata=build_metadata(sum(leads_by_type.values()), **written, **shared, **leads_by_type),
     )
 

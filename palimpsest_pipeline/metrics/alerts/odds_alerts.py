@@ -3,10 +3,10 @@
 The columns of the frames are in `lifecycle_frames`.
 
 Belongs here: rows built from the results of `price_moves`, `book_comparisons` and `disappearances`, and their ids. Does
-not belong here: those computations, start and end of an episode (`episodes`), `severity`, acknowledgements (`storage`).
+not belong here: those computations, start and end of an episode (`episodes`), acknowledgements (`storage`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import md5
@@ -14,17 +14,16 @@ from typing import Final
 
 import polars as pl
 
-from palimpsest_pipeline.domain.enums import WHOLE_LISTING_KEY, LookResult, OddsAlertType
+from palimpsest_pipeline.domain.enums import WHOLE_LISTING_KEY, LookResult, OddsAlertLevel, OddsAlertType
 from palimpsest_pipeline.domain.price_numbers import EVENS_MILLI
 from palimpsest_pipeline.tables.frame_types import get_frame_schema
 
 from ..lifecycle.anchors import add_kickoff, select_looks_before_kickoff
 from .book_comparisons import find_disagreements, find_outliers
 from .disappearances import find_disappearances, find_drops, find_returns
-from .episodes import find_episodes
+from .episodes import SIZE_DECIMALS, find_episodes
 from .price_moves import compute_moves, compute_sizes
 from .prices_over_time import PLACES_PER_LINE, PriceTimeline, build_price_timeline
-from .severity import DROP_SEVERITY, RETURN_SEVERITY, rate_disappearance, rate_size
 
 ODDS_ALERTS_SCHEMA: Final = get_frame_schema("mart.odds_alert", "status", "mapping_version", "computed_at")
 EPISODE_KEY: Final = ("alert_type", "platform", "competitor", "sr_id", "market_key", "specifier")
@@ -39,6 +38,11 @@ ODDS_COLUMN_BY_MILLI: Final = {
 }
 ID_HEX_DIGITS: Final = 15
 """Number of hex digits in an alert's id: 15 x 4 = 60 bits, as many as core.natural_id returns."""
+LOW, MEDIUM, HIGH = (level.value for level in OddsAlertLevel)
+RETURN_SEVERITY: Final = LOW
+"""Severity of a market that returns."""
+DROP_SEVERITY: Final = HIGH
+"""Severity of a listing that a platform drops before kickoff."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,3 +262,17 @@ def _make_alert_id(*key: object) -> int:
         part.isoformat() if isinstance(part, datetime) else "" if part is None else str(part) for part in key
     )
     return int(md5(text.encode(), usedforsecurity=False).hexdigest()[:ID_HEX_DIGITS], 16)
+
+
+def rate_size(size: pl.Expr, levels: Sequence[float]) -> pl.Expr:
+    """Return the severity of a change of the implied probability (1 / odds).
+
+    `levels` are the changes from which the severity is low, medium and high.
+    """
+    _, medium, high = (round(level, SIZE_DECIMALS) for level in levels)
+    return pl.when(size >= high).then(pl.lit(HIGH)).when(size >= medium).then(pl.lit(MEDIUM)).otherwise(pl.lit(LOW))
+
+
+def rate_disappearance(market_key: pl.Expr, main_markets: Iterable[str]) -> pl.Expr:
+    """Return the severity of a market that disappears: medium for a main market, low for any other."""
+    return pl.when(market_key.is_in(list(main_markets))).then(pl.lit(MEDIUM)).otherwise(pl.lit(LOW))

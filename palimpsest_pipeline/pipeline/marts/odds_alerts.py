@@ -23,9 +23,9 @@ from palimpsest_pipeline.metrics.alerts.odds_alerts import ODDS_ALERTS_SCHEMA, O
 from palimpsest_pipeline.metrics.prices.price_leads import PRICE_LEADS_SCHEMA, PriceLeadRules, find_price_leads
 from palimpsest_pipeline.storage.catalog.fixtures import read_suspects
 from palimpsest_pipeline.storage.db.locks import hold_lock, open_snapshot
-from palimpsest_pipeline.storage.db.row_differences import WriteCounts
+from palimpsest_pipeline.storage.db.row_differences import WriteCounts, write_differences
 from palimpsest_pipeline.storage.derivation import dirty_fixtures
-from palimpsest_pipeline.storage.marts import lifecycle, price_leads
+from palimpsest_pipeline.storage.marts import lifecycle
 from palimpsest_pipeline.storage.marts import odds_alerts as stored
 from palimpsest_pipeline.storage.odds.reader import OddsHistoryReader
 from palimpsest_pipeline.storage.push.sources import ODDS_ALERTS, PRICE_LEADS
@@ -113,7 +113,6 @@ def derive_alerts(pipeline: Pipeline) -> AlertDerivation:
             for lock in stored.FIXTURE_LOCKS:
                 locks.enter_context(hold_lock(conn, lock))
             stored.remove_orphans(conn)
-            price_leads.remove_orphans(conn)
         due = stored.read_due_fixtures(conn, dirty_fixtures.read_marks(conn, PRODUCT)["sr_id"].to_list(), known_until)
     watched_until, n = known_until + rules.watch_before_kickoff, len(stored.FIXTURE_LOCKS)
     batches_by_lock = {
@@ -178,7 +177,7 @@ def _derive_batch(
         computed_at = pl.lit(datetime.now(UTC)).alias("computed_at")
         sr_ids = due["sr_id"].to_list()
         stored.replace_alerts(conn, sr_ids, alerts.with_columns(version, computed_at))
-        lead_rows = price_leads.write_leads(conn, sr_ids, leads.with_columns(version))
+        lead_rows = write_differences(conn, stored.PRICE_LEAD_TABLE, leads.with_columns(version), sr_ids)
         for source in (ODDS_ALERTS, PRICE_LEADS):
             enqueue_events(pipeline, conn, source.terms.name, sr_ids)
     dirty_fixtures.unmark_fixtures(conn, PRODUCT, marks)

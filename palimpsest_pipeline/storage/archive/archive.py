@@ -27,9 +27,9 @@ from .day_reader import (
     require_entry,
 )
 from .day_shapes import Schema
+from .day_writer import hold_day_lock, write_day
 from .dimensions import Dimensions
 from .errors import ArchiveError, EntryUnreadable
-from .export_day import export_day, hold_day_lock
 from .export_record import build_recorded_day, read_recorded_days, record_days
 from .file_store import FileStore
 from .restore_day import lock_day, restore_day
@@ -119,7 +119,7 @@ class Archive:
                 self._require_recorded_days(conn, day)
             before = self._read_entry_to_replace(conn, day, force=force)
             conn.rollback()
-            entry = export_day(conn, self._store, day, before, exported_at, force=force)
+            entry = write_day(conn, self._store, day, before, exported_at, force=force)
             record_days(conn, [build_recorded_day(entry)])
             conn.commit()
             return entry

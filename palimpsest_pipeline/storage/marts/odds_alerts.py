@@ -1,4 +1,4 @@
-"""Write, acknowledge and list the alerts to traders in `mart.odds_alert`. Callers commit.
+"""Write, acknowledge and list the alerts to traders in `mart.odds_alert`; price leads. Callers commit.
 
 A row is an episode: the time from the moment an alert's condition becomes true until it is false again. Rows are
 replaced fixture by fixture.
@@ -26,6 +26,8 @@ from ..db.locks import AdvisoryLock
 from .lifecycle import IS_IN_CORE_SQL
 
 ODDS_ALERT_TABLE: Final = "mart.odds_alert"
+PRICE_LEAD_TABLE: Final = "mart.price_lead"
+"""The price leads of the same fixtures, which are derived together with their alerts."""
 FIXTURE_LOCKS: Final = (AdvisoryLock.ODDS_ALERTS_FIRST, AdvisoryLock.ODDS_ALERTS_SECOND)
 """Advisory locks for writing rows of fixtures: one for even and one for odd SportRadar ids.
 
@@ -90,8 +92,9 @@ def replace_alerts(conn: psycopg.Connection[Any], sr_ids: Sequence[int], alerts:
 
 
 def remove_orphans(conn: psycopg.Connection[Any]) -> None:
-    """Delete the rows of deleted fixtures. Call it under all of FIXTURE_LOCKS."""
-    conn.execute("delete from mart.odds_alert a where not exists (select from core.fixtures f where f.sr_id = a.sr_id)")
+    """Delete the alerts and price leads of deleted fixtures. Call it under all of FIXTURE_LOCKS."""
+    for table in (ODDS_ALERT_TABLE, PRICE_LEAD_TABLE):
+        conn.execute(f"delete from {table} a where not exists (select from core.fixtures f where f.sr_id = a.sr_id)")
 
 
 def read_alerts(conn: psycopg.Connection[Any], first: date | None = None) -> pl.DataFrame:
@@ -115,6 +118,11 @@ def read_open_after_kickoff(conn: psycopg.Connection[Any]) -> pl.DataFrame:
     decides, because a later cycle of a few fixtures does not derive the others.
     """
     return read_frame(conn, OPEN_AFTER_KICKOFF_SQL, {"product": FixtureProduct.ODDS_ALERTS.value}).sort("alert_id")
+
+
+def count_leads(conn: psycopg.Connection[Any]) -> dict[str, int]:
+    """Return the number of rows of PRICE_LEAD_TABLE of each lead_type that has rows."""
+    return dict(conn.execute("select lead_type, count(*) from mart.price_lead group by lead_type").fetchall())
 
 
 def count_alerts(conn: psycopg.Connection[Any]) -> tuple[int, dict[str, int]]:

@@ -19,7 +19,7 @@ from palimpsest_pipeline.domain.instants import get_day_start
 from ..archive import Archive, ArchiveDamaged, EntryUnreadable, build_recorded_day, compute_day_version, record_days
 from ..db.copy_frames import quote_identifier
 from ..marts import lifecycle, odds_alerts
-from ..marts.price_leads import PRICE_LEAD_TABLE
+from ..marts.odds_alerts import PRICE_LEAD_TABLE
 from ..push import outbox
 from . import book_sizes, current_markets, partitions
 

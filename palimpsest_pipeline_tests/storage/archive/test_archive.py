@@ -16,7 +16,7 @@ from palimpsest_pipeline.storage.archive import (
     ExportMismatch,
     compute_day_version,
     day_reader,
-    export_day,
+    day_writer,
 )
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.db.copy_frames import read_frame
@@ -208,7 +208,7 @@ def test_what_differs_is_named_and_nothing_is_switched(
             .cast(pl.Int32)
         )
 
-    monkeypatch.setattr(export_day, "build_odds_rows", wrongly(export_day.build_odds_rows))
+    monkeypatch.setattr(day_writer, "build_odds_rows", wrongly(day_writer.build_odds_rows))
     with pytest.raises(ExportMismatch, match=r"2026-03-01.*listing 5\. Nothing was switched") as raised:
         exported(archive, conn)
     assert raised.value.listing_ids == (5,)

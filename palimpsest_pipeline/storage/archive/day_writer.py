@@ -1,4 +1,4 @@
-"""Export a day: write the files from Postgres, verify them against Postgres, then publish them."""
+"""Write the files of a day from Postgres, verify them against Postgres, then publish them."""
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -54,7 +54,7 @@ select distinct cycle_id from core.captures where observed_at >= %(begins_at)s::
 """
 
 
-def export_day(
+def write_day(
     conn: psycopg.Connection[Any],
     store: FileStore,
     day: date,
@@ -63,7 +63,7 @@ def export_day(
     *,
     force: bool = False,
 ) -> ExportedDay:
-    """Export a day. `previous_entry` is its catalogue entry before the export, or None.
+    """Write and publish a day. `previous_entry` is its catalogue entry before the export, or None.
 
     The caller holds the day's lock (`hold_day_lock`). Raises CyclesMissing when the exported day has cycles that
     Postgres lacks, unless `force` is true.
