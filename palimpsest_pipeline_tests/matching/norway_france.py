@@ -59,5 +59,7 @@ LONGER_OR_SHORTER: dict[str, int] = {
     "Sazsno Krudrov Litrag": 2001901,  # "Litrag, Sazsno" among the scorers, the full name elsewhere
     "Tidsnadr Leresan Hoklog": 1060801,  # Tidsnadr Hoklog
 }
+SAME_ON_MSPORT: dict[str, int] = {"Rilud Rodnon": 2411237}
+"""Those of `LONGER_OR_SHORTER` whom MSport calls the same as BetPawa does."""
 NOT_BY_WORDS: dict[str, int] = {"Deiolrtettukno Ozlavt Ugalozoto": 769139}
 """SportyBet says Deiol Ugalozoto: the same man to a person, and no word-for-word evidence of it."""
