@@ -76,13 +76,3 @@ ASKED_SLOTS: Final[dict[str, pl.DataType]] = {
 
 `answered` is true when at least one platform answered. `silent` has the platforms that did not answer.
 """
-
-VIOLATIONS_SCHEMA: Final[dict[str, pl.DataType]] = {
-    "law": pl.String(),
-    "subject": pl.String(),
-    "violation": pl.String(),
-}
-"""Violations of laws: conditions that rows of the derived tables must satisfy.
-
-`subject` is the key of a row that breaks the law, and `violation` a sentence.
-"""

@@ -39,7 +39,7 @@ CPU_FACTOR: Final = 1.25
 POLL_S: Final = 0.2
 DATABASES: Final = ("ours", "dagster")
 CORE_STEPS: Final = ("core__",)
-MART_STEPS: Final = ("mart__", "present_prices", "coverage", "odds_alerts_are_lawful")
+MART_STEPS: Final = ("mart__", "present_prices", "coverage")
 """How the names of the steps begin that derive each layer and check it; a step of several tables has its own name."""
 STEPS_SQL: Final = """
     select step_key, max(timestamp) filter (where dagster_event_type in ('STEP_SUCCESS', 'STEP_FAILURE'))

@@ -13,8 +13,8 @@ from polars.testing import assert_frame_equal, assert_series_equal
 
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.storage.db.copy_frames import read_frame
-from palimpsest_pipeline.storage.marts import lifecycle
 from palimpsest_pipeline.tables import metadata
+from palimpsest_pipeline_tests.storage.table_rows import read_table
 
 TABLES: Final = ("mart.market_margin", "mart.margin_ttk_bucket", "mart.gap_count")
 STAMPS: Final = {"kickoff_date", "home_platform", "as_of", "mapping_version", "computed_at"}
@@ -34,7 +34,7 @@ def assert_as_by_sql(pipeline: Pipeline, table: str, day: date) -> int:
     query = (FOLDER / f"{table.partition('.')[2]}.sql").read_text()
     key = [column.name for column in metadata.tables[table].primary_key.columns if column.name not in STAMPS]
     with pipeline.connect() as conn:
-        stored = lifecycle.read_rows_of_date(conn, table, day).drop(STAMPS, strict=False)
+        stored = read_table(conn, table, day).drop(STAMPS, strict=False)
         conn.execute(
             "set local enable_nestloop = off"
         )  # nobody has counted the rows of a table just filled, and a join of few and few may be slow

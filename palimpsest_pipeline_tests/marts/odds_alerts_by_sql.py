@@ -14,6 +14,7 @@ from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.marts.odds_alerts import build_rules
 from palimpsest_pipeline.storage.db.copy_frames import read_frame
 from palimpsest_pipeline.storage.marts import odds_alerts as stored
+from palimpsest_pipeline_tests.storage.table_rows import read_table
 
 STEPS: Final = (Path(__file__).parent / "odds_alert.sql").read_text().split(";\n")
 KEY: Final = ("alert_type", "platform", "competitor", "sr_id", "market_key", "specifier", "opened_at")
@@ -51,7 +52,7 @@ def assert_alerts_as_by_sql(pipeline: Pipeline) -> Counter[str]:
             "silence_s": asked.silence_limit.total_seconds(),
             "watched_s": asked.watch_before_kickoff.total_seconds(),
         }
-        found = stored.read_alerts(conn).select(names).sort(KEY)
+        found = read_table(conn, stored.ODDS_ALERT_TABLE).select(names).sort(KEY)
         conn.execute("set local work_mem = '64MB'")
         for step in STEPS[:-1]:
             psycopg.ClientCursor(conn).execute(step, params)

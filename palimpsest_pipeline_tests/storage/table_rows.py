@@ -1,4 +1,4 @@
-"""Rows of any table of ours, by naming only the columns that a test is about."""
+"""Rows of any table of ours: written by naming only the columns that a test is about, and read."""
 
 from datetime import UTC, date, datetime
 from typing import Any, Final
@@ -7,7 +7,7 @@ import polars as pl
 import psycopg
 import sqlalchemy as sa
 
-from palimpsest_pipeline.storage.db.copy_frames import copy_rows
+from palimpsest_pipeline.storage.db.copy_frames import copy_rows, read_frame
 from palimpsest_pipeline.tables import metadata
 from palimpsest_pipeline.tables.base import PLATFORM
 from palimpsest_pipeline.tables.current_prices import PLATFORM_LABEL
@@ -42,6 +42,13 @@ def insert(conn: psycopg.Connection, table: str, *rows: dict[str, Any]) -> None:
     strange = {name for row in rows for name in row} - schema.keys()
     assert not strange, f"{table} has no {strange}"
     copy_rows(conn, table, pl.DataFrame(given, schema=schema))
+
+
+def read_table(conn: psycopg.Connection, table: str, day: date | None = None) -> pl.DataFrame:
+    """Rows of `schema.table`, of all dates of kickoff or of one, in the order of its key."""
+    where = "" if day is None else " where kickoff_date = %(day)s"
+    key = ", ".join(column.name for column in metadata.tables[table].primary_key.columns)
+    return read_frame(conn, f"select * from {table}{where} order by {key}", {"day": day})
 
 
 def _plain(column: sa.Column[Any], kind: Any) -> Any:

@@ -1,7 +1,4 @@
-"""The assets of current prices, for fixtures that have not begun, and their checks.
-
-The checks verify rules that hold on every row, and that no fixture stays due for too long.
-"""
+"""The assets of current prices, for fixtures that have not begun, and the check that none stays due for long."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,12 +9,10 @@ from palimpsest_pipeline.domain.enums import FixtureProduct
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.marts import current_prices as current_price_marts
 from palimpsest_pipeline.storage.derivation import dirty_fixtures
-from palimpsest_pipeline.storage.marts import current_price_laws
 from palimpsest_pipeline.storage.marts import current_prices as stored
 
 from ..asset_metadata import build_metadata, build_table_metadata
 from ..core.assets import matched_events, odds_snapshots
-from .checks import build_check_result
 
 
 def _build_spec(table: str, description: str, other_tables: Sequence[str] = ()) -> dg.AssetSpec:
@@ -68,33 +63,6 @@ def current_prices(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam
         written = {f"rows_{kind}": n for kind, n in asdict(derivation.rows_by_table[table]).items()}
         metadata = build_metadata(int(numbers.pop("rows") or 0), **written, **shared, **numbers)
         yield dg.MaterializeResult(asset_key=table.split("."), metadata=metadata)
-
-
-DERIVE_AGAIN = (
-    "The next full cycle derives all of them again; if it stays, the derivation is wrong: please report it with the"
-    " fixture and the output of `palimpsest compare SR_ID --json`."
-)
-
-
-@dg.asset_check(asset=stored.COMPARISON_TABLE.split("."), blocking=True)
-def comparisons_do_not_contradict_themselves(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
-    """Each comparison agrees with itself: prices, best price, ties, ranks, differences, probabilities.
-
-    Only prices that can be backed are comparable, the best price is at least home's, a tie is not a win, and no price
-    is from after the kickoff.
-    """
-    with pipeline.connect() as conn:
-        return build_check_result(current_price_laws.find_violations(conn, stored.COMPARISON_TABLE), DERIVE_AGAIN)
-
-
-@dg.asset_check(asset=stored.GAP_TABLE.split("."), blocking=True)
-def gaps_agree_with_their_states(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
-    """The type of each gap agrees with the states of both sides.
-
-    A gap is open since the later of the two states, and no state is from after the kickoff.
-    """
-    with pipeline.connect() as conn:
-        return build_check_result(current_price_laws.find_violations(conn, stored.GAP_TABLE), DERIVE_AGAIN)
 
 
 @dg.asset_check(asset=stored.COMPARISON_TABLE.split("."))

@@ -1,31 +1,19 @@
 """Laws on derived rows: rules that hold whatever the platforms answer.
 
-Each function returns the violations of one rule, one sentence per row (`domain.schemas.VIOLATIONS_SCHEMA`), or an empty
-frame. The functions take rows as they were written, of one cycle or several, which they tell apart by `cycle_id`, if it
-exists, and `as_of`. They do not call the code that computes the rows. In many tables a "universe" is one of two sets of
-fixtures: all, or only those that have not started (`include_started`).
+Each function returns the violations of one rule, or an empty frame: `law`, `subject` (the key of the row that breaks
+it) and `violation` (a sentence). The functions take rows as they were written, of one cycle or several, which they tell
+apart by `cycle_id`, if it exists, and `as_of`. They do not call the code that computes the rows. In many tables a
+"universe" is one of two sets of fixtures: all, or only those that have not started (`include_started`).
 """
 
 from typing import Final
 
 import polars as pl
 
-from palimpsest_pipeline.domain.schemas import VIOLATIONS_SCHEMA
-
 from .mapping_coverage import ERROR_BY_COUNT_COLUMN
 from .match_rates import ALL_PLATFORMS
 from .universe import ANY_COMPETITOR, CoverageUniverse
 
-RATE_COLUMNS: Final = (
-    "listing_match_rate",
-    "fixture_match_rate",
-    "home_covered_rate",
-    "overall_match_rate",
-    "link_accuracy",
-    "change_ratio",
-    "mapped_rate",
-    "observed_share",
-)
 _RATE_COLUMNS_BY_COUNT: Final = {
     # Column of coverage_tournament to the columns of match_rate_platform for one competitor and for all platforms.
     "n_home": ("n_home", "n_home"),
@@ -58,7 +46,7 @@ def classes_add_up(rates: pl.DataFrame) -> pl.DataFrame:
         "{} matched + {} home-only + {} competitor-only + {} undetermined fixtures are not the union of {}",
         *("n_matched_fixtures", "n_home_only", "n_competitor_only", "n_undetermined", "n_union"),
     )
-    return build_violations(
+    return _build_violations(
         "classes add up to the union", rates.filter(parts != pl.col("n_union")), _describe_platform_row(rates), sentence
     )
 
@@ -93,7 +81,7 @@ def fixtures_add_up(coverage: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame
     }
     both = both.with_columns(pl.col(*pairs, *pairs.values()).fill_null(0), pl.col("platform").fill_null(ALL_PLATFORMS))
     return pl.concat(
-        build_violations(
+        _build_violations(
             "fixtures add up to the rates",
             both.filter(pl.col(fixture_column) != pl.col(rate_column)),
             _describe_platform_row(both),
@@ -134,28 +122,9 @@ def tournaments_add_up(by_tournament: pl.DataFrame, rates: pl.DataFrame) -> pl.D
             "{} summed over tournaments is {}, match_rate_platform says {}", pl.lit(name), "summed", "expected"
         )
         violations.append(
-            build_violations("tournaments add up to the platforms", rows, _describe_platform_row(both), sentence)
+            _build_violations("tournaments add up to the platforms", rows, _describe_platform_row(both), sentence)
         )
     return pl.concat(violations)
-
-
-def rates_are_ratios(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return rates in any derived frame that are neither null nor in [0, 1]."""
-    return pl.concat(
-        [
-            pl.DataFrame(schema=VIOLATIONS_SCHEMA),
-            *(
-                build_violations(
-                    "rates are ratios",
-                    frame.filter(~pl.col(rate).is_between(0, 1)),
-                    pl.lit(rate),
-                    pl.format("{} is {}: not between 0 and 1", pl.lit(rate), rate),
-                )
-                for rate in RATE_COLUMNS
-                if rate in frame.columns
-            ),
-        ]
-    )
 
 
 def classes_follow_platforms(coverage: pl.DataFrame) -> pl.DataFrame:
@@ -180,7 +149,7 @@ def classes_follow_platforms(coverage: pl.DataFrame) -> pl.DataFrame:
         "n_competitors",
         pl.col("platforms").list.join(", "),
     )
-    return build_violations(
+    return _build_violations(
         "classes follow the platforms", coverage.filter(~lawful), pl.format("sr_id {}", "sr_id"), sentence
     )
 
@@ -197,7 +166,7 @@ def no_listing_is_lost(universe: CoverageUniverse, rates: pl.DataFrame) -> pl.Da
         .with_columns(pl.col("n_given", "n_listings").fill_null(0), pl.col("include_started").fill_null(value=True))
     )
     mismatches = both.filter(pl.col("n_given") != pl.col("n_listings"))
-    return build_violations(
+    return _build_violations(
         "no listing is lost",
         mismatches,
         _describe_platform_row(both),
@@ -222,7 +191,7 @@ def clocks_agree(shifts: pl.DataFrame) -> pl.DataFrame:
     sentence = pl.format(
         "kickoffs differ from {}'s by {} s in the median of {} shared fixtures", "home_platform", "shift_s", "n"
     )
-    return build_violations("clocks agree", shifted, pl.col("platform"), sentence)
+    return _build_violations("clocks agree", shifted, pl.col("platform"), sentence)
 
 
 def match_rates_are_usual(
@@ -249,7 +218,7 @@ def match_rates_are_usual(
     sentence = pl.format(
         "match rate {}, usually {} (median of {} cycles)", pl.col("match_rate").round(3), pl.col("usual").round(3), "n"
     )
-    return build_violations("match rates are usual", unusual, pl.col("platform"), sentence)
+    return _build_violations("match rates are usual", unusual, pl.col("platform"), sentence)
 
 
 UNANSWERED_LAW: Final = "captures are answered"
@@ -271,13 +240,13 @@ def no_stage_is_empty(quality: pl.DataFrame, max_drop: float = 0.5) -> pl.DataFr
     subject = pl.format("{} {}", "platform", "stage")
     return pl.concat(
         [
-            build_violations(
+            _build_violations(
                 "no stage is empty",
                 failed,
                 subject,
                 pl.format("failed: {} fetched, {} parsed, {} stored", "fetched", "parsed", "stored"),
             ),
-            build_violations(
+            _build_violations(
                 "no stage is empty",
                 dropped,
                 subject,
@@ -285,7 +254,7 @@ def no_stage_is_empty(quality: pl.DataFrame, max_drop: float = 0.5) -> pl.DataFr
                     "{} fetched, {} of the trailing median missing", "fetched", pl.col("drop_vs_median").round(3)
                 ),
             ),
-            build_violations(
+            _build_violations(
                 UNANSWERED_LAW, unanswered, subject, pl.format("{} fetched of {} asked for", "fetched", "declared")
             ),
         ]
@@ -301,7 +270,7 @@ def changes_are_plausible(quality: pl.DataFrame, min_markets: int = 5_000) -> pl
     compared = pl.col("changed") + pl.col("confirmed")
     implausible = quality.filter(compared >= min_markets, (pl.col("changed") == 0) | (pl.col("confirmed") == 0))
     sentence = pl.format("{} markets changed and {} did not", "changed", "confirmed")
-    return build_violations("changes are plausible", implausible, pl.format("{} {}", "platform", "stage"), sentence)
+    return _build_violations("changes are plausible", implausible, pl.format("{} {}", "platform", "stage"), sentence)
 
 
 def mapping_adds_up(coverage: pl.DataFrame, unmapped: pl.DataFrame) -> pl.DataFrame:
@@ -311,7 +280,7 @@ def mapping_adds_up(coverage: pl.DataFrame, unmapped: pl.DataFrame) -> pl.DataFr
     """
     row = pl.format("cycle {}, {} {} {}", "cycle_id", "platform", "sport", "family")
     mismatches = coverage.filter(pl.sum_horizontal("n_mapped", *ERROR_BY_COUNT_COLUMN) != pl.col("n_markets_seen"))
-    violations = build_violations(
+    violations = _build_violations(
         "mapping adds up",
         mismatches,
         row,
@@ -332,7 +301,7 @@ def mapping_adds_up(coverage: pl.DataFrame, unmapped: pl.DataFrame) -> pl.DataFr
     return pl.concat(
         [
             violations,
-            build_violations("mapping adds up", both.filter(pl.col("counted") != pl.col("kept")), subject, sentence),
+            _build_violations("mapping adds up", both.filter(pl.col("counted") != pl.col("kept")), subject, sentence),
         ]
     )
 
@@ -349,13 +318,13 @@ def markets_are_mapped(rates: pl.DataFrame, min_rate: float, max_drop: float = 0
     rate = pl.col("mapped_rate").round(4)
     return pl.concat(
         [
-            build_violations(
+            _build_violations(
                 "markets are mapped",
                 low_rates,
                 pl.col("platform"),
                 pl.format("{} of its markets are mapped, less than {}", rate, pl.lit(min_rate)),
             ),
-            build_violations(
+            _build_violations(
                 "markets are mapped",
                 falling_rates,
                 pl.col("platform"),
@@ -365,94 +334,7 @@ def markets_are_mapped(rates: pl.DataFrame, min_rate: float, max_drop: float = 0
     )
 
 
-def prices_are_from_before_kickoff(prices: pl.DataFrame) -> pl.DataFrame:
-    """Return rows of open_close with a price from after kickoff, or with a closing price before kickoff.
-
-    Opening and closing prices must have been observed before kickoff. A closing price exists only once the kickoff has
-    passed.
-    """
-    last_seen_at = pl.max_horizontal("open_observed_at", "close_observed_at", "close_last_confirmed_at")
-    to_come = pl.col("effective_kickoff") > pl.col("as_of")
-    closed = pl.col("close_quality").is_not_null() | pl.col("close_odds").is_not_null()
-    late, early = last_seen_at >= pl.col("effective_kickoff"), to_come & closed
-    row = pl.format("sr_id {}, {} {} {} {}", "sr_id", "platform", "market_key", "specifier", "outcome_key")
-    sentence = (
-        pl.when(late)
-        .then(pl.format("a price of {} is not from before the kickoff at {}", last_seen_at, "effective_kickoff"))
-        .otherwise(pl.format("has a closing price as of {}, before the kickoff at {}", "as_of", "effective_kickoff"))
-    )
-    return build_violations("prices are from before kickoff", prices.filter(late | early), row, sentence)
-
-
-def intervals_do_not_overlap(intervals: pl.DataFrame) -> pl.DataFrame:
-    """Return intervals of one market on one platform that end before they begin or overlap the next one.
-
-    Only the last interval of a market may have no end.
-    """
-    begin, end, following = pl.col("valid_from"), pl.col("valid_to"), pl.col("next_from")
-    rows = _add_next_start(intervals)
-    backwards = rows.filter(end <= begin)
-    overlapping = rows.filter((end > following) | (end.is_null() & following.is_not_null()) | (begin == following))
-    open_end = end.dt.to_string().fill_null("no end")
-    return pl.concat(
-        [
-            build_violations(
-                "intervals do not overlap",
-                backwards,
-                _describe_market(),
-                pl.format("from {} it lasts until {}", begin, end),
-            ),
-            build_violations(
-                "intervals do not overlap",
-                overlapping,
-                _describe_market(),
-                pl.format("from {} to {}, the next from {}", begin, open_end, following),
-            ),
-        ]
-    )
-
-
-def intervals_have_no_holes(intervals: pl.DataFrame) -> pl.DataFrame:
-    """Return intervals of one market on one platform that do not end where the next one begins.
-
-    The last interval of a market has no end.
-    """
-    rows = _add_next_start(intervals)
-    end, following = pl.col("valid_to"), pl.col("next_from")
-    holes = rows.filter(end < following)
-    last_with_end = rows.filter(end.is_not_null() & following.is_null())
-    return pl.concat(
-        [
-            build_violations(
-                "intervals have no holes",
-                holes,
-                _describe_market(),
-                pl.format("there is no interval from {} to {}", end, following),
-            ),
-            build_violations(
-                "intervals have no holes",
-                last_with_end,
-                _describe_market(),
-                pl.format("there is no interval from {} on", end),
-            ),
-        ]
-    )
-
-
-def _add_next_start(intervals: pl.DataFrame) -> pl.DataFrame:
-    """Return the intervals with `next_from`, the begin of the same market's next interval, or null."""
-    key = ["sr_id", "platform", "market_key", "specifier"]
-    rows = intervals.select(*key, "valid_from", "valid_to").sort(*key, "valid_from", "valid_to", nulls_last=True)
-    return rows.with_columns(
-        next_from=pl.when(pl.struct(key) == pl.struct(key).shift(-1)).then(pl.col("valid_from").shift(-1))
-    )
-
-
-def _describe_market() -> pl.Expr:
-    return pl.format("sr_id {} on {}, {} {}", "sr_id", "platform", "market_key", "specifier").str.strip_chars_end()
-
-
-def build_violations(law: str, violating_rows: pl.DataFrame, subject: pl.Expr, sentence: pl.Expr) -> pl.DataFrame:
+def _build_violations(law: str, violating_rows: pl.DataFrame, subject: pl.Expr, sentence: pl.Expr) -> pl.DataFrame:
     """Return rows as violations of `law`, each with its subject and a sentence that says what is wrong."""
     rows = violating_rows.select(law=pl.lit(law), subject=subject.cast(pl.String), said=sentence.cast(pl.String))
     return rows.select("law", "subject", violation=pl.col("subject") + pl.lit(": ") + pl.col("said"))

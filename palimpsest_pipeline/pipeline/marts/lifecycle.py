@@ -21,7 +21,7 @@ from palimpsest_pipeline.metrics.lifecycle.margin_curves import MARGIN_INPUT_SCH
 from palimpsest_pipeline.metrics.lifecycle.margin_history import build_margin_stretches
 from palimpsest_pipeline.metrics.lifecycle.open_close import find_open_close
 from palimpsest_pipeline.storage.db.locks import AdvisoryLock, hold_lock, open_snapshot
-from palimpsest_pipeline.storage.marts import lifecycle, lifecycle_reader
+from palimpsest_pipeline.storage.marts import dates_of_other_settings, lifecycle
 from palimpsest_pipeline.storage.odds.reader import OddsHistoryReader
 
 from ..context import Pipeline
@@ -205,7 +205,7 @@ def dirty_dates(pipeline: Pipeline, *, at_once: bool) -> list[date]:
         }
         if at_once:
             due.update(
-                lifecycle_reader.find_dates_of_other_settings(
+                dates_of_other_settings.find_dates_of_other_settings(
                     conn, pipeline.settings.home_platform, pipeline.main_markets
                 )["kickoff_date"]
             )

@@ -203,37 +203,6 @@ def append_rows(conn: psycopg.Connection, table: str, frame: pl.DataFrame) -> in
     return copy_rows(conn, table, frame)
 
 
-def read_rows_of_date(
-    conn: psycopg.Connection, table: str, day: date, columns: Sequence[str] | None = None
-) -> pl.DataFrame:
-    """Return the date's rows of one of LIFECYCLE_TABLES, sorted by its key.
-
-    `columns` restricts the columns; None means all.
-    """
-    declared = metadata.tables[table]
-    names = (column.name for column in declared.columns if columns is None or column.name in columns)
-    order = (column.name for column in declared.primary_key.columns)
-    selected, key_order = (sql.SQL(", ").join(map(sql.Identifier, parts)) for parts in (names, order))
-    query = sql.SQL("select {} from {} where kickoff_date = %s order by {}").format(
-        selected, quote_identifier(table), key_order
-    )
-    return read_frame(conn, query, [day])
-
-
-def find_strays(conn: psycopg.Connection, day: date) -> pl.DataFrame:
-    """Return pairs of fixture and platform that have rows, but none in listing_lead_time, by table.
-
-    Rows of the date and rows of the date's fixtures on other dates are searched. The result should be empty.
-    """
-    return pl.concat(
-        [
-            read_frame(conn, STRAYS_SQL.format(table=table), {"day": day})
-            for table in FIXTURE_TABLES
-            if table != "mart.listing_lead_time"
-        ]
-    )
-
-
 def read_due_dates(conn: psycopg.Connection) -> pl.DataFrame:
     """Return the due dates (kickoff_date), each with the age of its oldest mark in seconds (waits_s)."""
     return read_frame(conn, DUE_DATES_SQL)
@@ -419,15 +388,6 @@ delete from mart.dirty_kickoff_dates d
 using unnest(%(kickoff_date)s::date[], %(cycle_id)s::bigint[], %(marked_at)s::timestamptz[]) as seen (kickoff_date,
     cycle_id, marked_at)
 where (d.kickoff_date, d.cycle_id, d.marked_at) = (seen.kickoff_date, seen.cycle_id, seen.marked_at)
-"""
-STRAYS_SQL: Final = """
-select distinct t.sr_id, t.platform, t.kickoff_date, '{table}' as table
-from {table} t
-where (t.kickoff_date = %(day)s or t.sr_id in (select sr_id from mart.listing_lead_time where kickoff_date = %(day)s))
-    and not exists (
-        select from mart.listing_lead_time l where l.sr_id = t.sr_id and l.platform = t.platform
-            and l.kickoff_date = t.kickoff_date
-    )
 """
 DUE_DATES_SQL: Final = """
 select kickoff_date, extract(epoch from clock_timestamp() - min(marked_at)) as waits_s

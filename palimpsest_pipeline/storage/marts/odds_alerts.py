@@ -97,27 +97,14 @@ def remove_orphans(conn: psycopg.Connection[Any]) -> None:
         conn.execute(f"delete from {table} a where not exists (select from core.fixtures f where f.sr_id = a.sr_id)")
 
 
-def read_alerts(conn: psycopg.Connection[Any], first: date | None = None) -> pl.DataFrame:
-    """Return rows of ODDS_ALERT_TABLE, sorted by id.
-
-    With `first`, only fixtures that kick off on this UTC date or later.
-    """
-    query = "select * from mart.odds_alert" + ("" if first is None else " where kickoff_date >= %(first)s")
-    return read_frame(conn, query, {"first": first}).sort("alert_id")
-
-
-def read_begun_fixtures(conn: psycopg.Connection[Any], first: date) -> pl.DataFrame:
-    """Return the fixtures that kicked off on the UTC date `first` or later, up to now (sr_id)."""
-    return read_frame(conn, BEGUN_FIXTURES_SQL, {"first": first, "known_until": read_known_until(conn)})
-
-
-def read_open_after_kickoff(conn: psycopg.Connection[Any]) -> pl.DataFrame:
-    """Return open rows of fixtures that had kicked off at the last full cycle and are not due, by id.
+def list_open_after_kickoff(conn: psycopg.Connection[Any]) -> list[int]:
+    """Return the ids of open episodes of fixtures that had kicked off at the last full cycle and are not due.
 
     The result should be empty. One query reads everything, so all data is of the same moment. The last full cycle
     decides, because a later cycle of a few fixtures does not derive the others.
     """
-    return read_frame(conn, OPEN_AFTER_KICKOFF_SQL, {"product": FixtureProduct.ODDS_ALERTS.value}).sort("alert_id")
+    rows = conn.execute(OPEN_AFTER_KICKOFF_SQL, {"product": FixtureProduct.ODDS_ALERTS.value}).fetchall()
+    return [alert_id for (alert_id,) in rows]
 
 
 def count_leads(conn: psycopg.Connection[Any]) -> dict[str, int]:
@@ -217,16 +204,12 @@ from (
 ) asked
 left join core.fixtures f using (sr_id)
 """
-BEGUN_FIXTURES_SQL: Final = """
-select sr_id from core.fixtures
-where effective_kickoff >= %(first)s::date::timestamp at time zone 'UTC'
-    and effective_kickoff <= %(known_until)s::timestamptz
-"""
 OPEN_AFTER_KICKOFF_SQL: Final = f"""
-select a.* from mart.odds_alert a join core.fixtures f using (sr_id)
+select a.alert_id from mart.odds_alert a join core.fixtures f using (sr_id)
 where a.closed_at is null and f.effective_kickoff <= (select max(c.as_of) from core.cycles c
     where c.scope = 'full' and {IS_IN_CORE_SQL})
     and not exists (select from mart.dirty_fixtures d where d.product = %(product)s and d.sr_id = a.sr_id)
+order by a.alert_id
 """
 COUNTS_SQL: Final = (
     "select severity, count(*), count(*) filter (where closed_at is null) from mart.odds_alert group by severity"

@@ -14,14 +14,13 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from palimpsest_pipeline.domain.enums import AvailabilityState
-from palimpsest_pipeline.metrics.coverage import coverage_laws
 from palimpsest_pipeline.metrics.lifecycle import availability
 from palimpsest_pipeline.metrics.lifecycle.availability import AVAILABILITY_SCHEMA, build_availability_intervals
-from palimpsest_pipeline.metrics.lifecycle_frames import LISTINGS_SCHEMA
 from palimpsest_pipeline.tables.lifecycle import AvailabilityInterval
 from palimpsest_pipeline_tests.matching.world import random_worlds
 
 from .. import availability_oracle
+from ..laws import find_holes, find_overlaps
 from ..life_worlds import (
     HOLDERS,
     PAWA,
@@ -164,8 +163,8 @@ def told(world: Life, as_of: datetime = AFTERWARDS) -> pl.DataFrame:
 
 
 def lawful(found: pl.DataFrame) -> None:
-    for violations in (coverage_laws.intervals_do_not_overlap(found), coverage_laws.intervals_have_no_holes(found)):
-        assert violations.is_empty(), violations["violation"].to_list()
+    assert find_overlaps(found).is_empty()
+    assert find_holes(found).is_empty()
 
 
 def states(found: pl.DataFrame, market_key: str) -> list[tuple[datetime, str]]:
@@ -410,51 +409,3 @@ def test_working_on_few_listings_at_once_changes_nothing(monkeypatch: pytest.Mon
     assert at_once.equals(at_once.sort("sr_id", "platform", "market_key", "specifier", "valid_from"))
     monkeypatch.setattr(availability, "LISTINGS_AT_ONCE", 2)
     assert_frame_equal(told(world), at_once)
-
-
-def shifted(found: pl.DataFrame, column: str, nth: int, by: timedelta) -> pl.DataFrame:
-    return found.with_columns(
-        pl.when(pl.int_range(pl.len()) == nth).then(pl.col(column) + by).otherwise(pl.col(column)).alias(column)
-    )
-
-
-@pytest.mark.parametrize(
-    ("law", "broken", "sentence"),
-    [
-        (
-            coverage_laws.intervals_do_not_overlap,
-            lambda f: shifted(f, "valid_to", 1, timedelta(minutes=1)),
-            "from 2026-05-04 21:30",
-        ),
-        (coverage_laws.intervals_do_not_overlap, lambda f: pl.concat([f, f[3:4]]), "from 2026-05-04 23:00"),
-        (
-            coverage_laws.intervals_do_not_overlap,
-            lambda f: f.with_columns(valid_to=pl.lit(None, f.schema["valid_to"])),
-            "to no end, the next from",
-        ),
-        (coverage_laws.intervals_do_not_overlap, lambda f: f.with_columns(valid_to="valid_from"), "it lasts until"),
-        (
-            coverage_laws.intervals_have_no_holes,
-            lambda f: pl.concat([f[:5], f[6:]]),
-            "there is no interval from 2026-05-05 01:00",
-        ),
-        (
-            coverage_laws.intervals_have_no_holes,
-            lambda f: shifted(f, "valid_to", 1, timedelta(minutes=-1)),
-            "there is no interval from 2026-05-04 22:29",
-        ),
-        (coverage_laws.intervals_have_no_holes, lambda f: f.filter(pl.col("valid_to").is_not_null()), "on$"),
-    ],
-)
-def test_a_broken_table_is_seen_and_named(law: Any, broken: Any, sentence: str) -> None:
-    found = law(broken(told(life(*STORY))))
-    assert found.columns == ["law", "subject", "violation"]
-    assert found["violation"].str.starts_with("sr_id 1 on betpawa, ").all()
-    assert found["violation"].str.contains(sentence).any(), found["violation"].to_list()
-
-
-def test_markets_are_told_apart_by_the_laws() -> None:
-    found = told(life(*STORY))
-    other = found.with_columns(platform=pl.lit("sportybet"))
-    lawful(pl.concat([found, other]).reverse())
-    lawful(pl.DataFrame(schema=LISTINGS_SCHEMA | AVAILABILITY_SCHEMA))

@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from palimpsest_pipeline.metrics.lifecycle import lifecycle_laws
 from palimpsest_pipeline.metrics.lifecycle.availability import AVAILABILITY_SCHEMA, build_availability_intervals
 from palimpsest_pipeline.metrics.lifecycle.gap_counts import GAP_COUNT_KEY, GAP_COUNT_SCHEMA, HOURS_BEFORE, count_gaps
 from palimpsest_pipeline.metrics.lifecycle_frames import TOURNAMENTS_SCHEMA
@@ -211,22 +210,3 @@ def test_the_table_is_that_of_a_walk_whatever_the_order_and_repetition_of_rows(
     }
     found = count_gaps(**disordered(given_, random), as_of=as_of)
     assert_frame_equal(found, pl.DataFrame(walked(intervals, life, as_of), schema=GAP_COUNT_SCHEMA), check_exact=True)
-    offered = [
-        (
-            sr_id,
-            platform,
-            hours,
-            n_offered(intervals, sr_id, platform, life.kickoffs[sr_id][-1][1] - timedelta(hours=hours)),
-        )
-        for sr_id, platform in life.holders.values()
-        for hours in HOURS_BEFORE
-    ]
-    schema = {"sr_id": pl.Int64, "platform": pl.String, "hours_before": pl.Int16, "n_offered": pl.Int32}
-    stamped = found.with_columns(home_platform=pl.lit("betpawa"))
-    assert lifecycle_laws.gap_counts_add_up(stamped, pl.DataFrame(offered, schema=schema, orient="row")).is_empty()
-
-
-def n_offered(intervals: pl.DataFrame, sr_id: int, platform: str, instant: datetime) -> int:
-    of_listing = intervals.filter(pl.col("market_key") != "*", sr_id=sr_id, platform=platform, state="offered")
-    holds = (pl.col("valid_from") < instant) & (pl.col("valid_to").is_null() | (pl.col("valid_to") >= instant))
-    return of_listing.filter(holds).height

@@ -16,8 +16,6 @@ from polars.testing import assert_frame_equal
 
 from palimpsest_pipeline.domain.buckets import BUCKETS_BY_SCHEME
 from palimpsest_pipeline.domain.enums import BucketScheme
-from palimpsest_pipeline.metrics.coverage import coverage_laws
-from palimpsest_pipeline.metrics.lifecycle import lifecycle_laws
 from palimpsest_pipeline.metrics.lifecycle.margin_curves import (
     BUCKET_KEY,
     MARGIN_INPUT_SCHEMA,
@@ -28,6 +26,7 @@ from palimpsest_pipeline.metrics.lifecycle_frames import KICKOFFS_SCHEMA, LISTIN
 from palimpsest_pipeline.tables.lifecycle import MarginTtkBucket
 from palimpsest_pipeline_tests.fixtures.examples import count_examples
 
+from ..laws import find_lost_minutes, find_rates_beyond_one
 from ..life_worlds import at, disordered
 
 STAMPS: Final = {"kickoff_date", "home_platform", "as_of", "mapping_version", "computed_at"}
@@ -321,8 +320,8 @@ def test_a_stretch_in_two_parts_is_the_same_stretch_and_the_minutes_are_those_of
     split = World(parts, world.kickoffs, world.as_of, world.tournaments).curves()
     assert_frame_equal(split, curves, check_exact=False, rel_tol=1e-9, abs_tol=1e-12)
     margins = world.frames()["margins"].with_columns(as_of=pl.lit(world.as_of))
-    assert lifecycle_laws.bucket_minutes_add_up(margins, curves).is_empty()
-    assert coverage_laws.rates_are_ratios(curves).is_empty()
+    assert find_lost_minutes(margins, curves).is_empty()
+    assert find_rates_beyond_one(curves).is_empty()
 
 
 @settings(max_examples=count_examples(15))

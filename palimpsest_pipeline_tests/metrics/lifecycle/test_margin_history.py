@@ -15,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from palimpsest_pipeline.metrics.lifecycle import lifecycle_laws
 from palimpsest_pipeline.metrics.lifecycle.margin_history import (
     MARKET_MARGIN_SCHEMA,
     STRETCH_KEY,
@@ -25,6 +24,7 @@ from palimpsest_pipeline.tables.lifecycle import MarketMargin
 from palimpsest_pipeline_tests.fixtures.examples import count_examples
 
 from ..availability_oracle import witness
+from ..laws import find_contradicting_margins, find_overlaps
 from ..life_worlds import (
     DOUBLE,
     PAWA,
@@ -325,12 +325,8 @@ def test_the_table_is_that_of_a_walk_through_the_looks_whatever_the_order_and_re
         None if row[7] is None else pytest.approx(row[7], abs=1e-12) for row in expected
     ]
     assert_frame_equal(of(life.frames(), as_of), found, check_exact=True)
-    for law in (
-        lifecycle_laws.stretches_do_not_overlap,
-        lifecycle_laws.margins_follow_their_status,
-        lifecycle_laws.margins_reconcile,
-    ):
-        assert law(found).is_empty()
+    assert find_contradicting_margins(found).is_empty()
+    assert find_overlaps(found.rename({"observed_from": "valid_from", "observed_to": "valid_to"})).is_empty()
 
 
 @settings(max_examples=count_examples(20))

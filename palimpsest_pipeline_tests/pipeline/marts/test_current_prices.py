@@ -29,7 +29,6 @@ from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.catalog.fixtures import UnknownFixtureError
 from palimpsest_pipeline.storage.db.row_differences import WriteCounts
 from palimpsest_pipeline.storage.derivation import dirty_fixtures
-from palimpsest_pipeline.storage.marts import current_price_laws
 from palimpsest_pipeline.storage.marts import current_prices as stored
 from palimpsest_pipeline_tests.fixtures.content import drop_derived
 from palimpsest_pipeline_tests.fixtures.landed import land_at
@@ -107,67 +106,12 @@ def same(left: dict[str, pl.DataFrame], right: dict[str, pl.DataFrame]) -> None:
         assert_frame_equal(left[table].sort(order), right[table].sort(order).select(left[table].columns), abs_tol=1e-9)
 
 
-def test_every_market_of_every_platform_is_compared_and_nothing_contradicts_itself(world: World):
+def test_every_market_of_every_platform_is_compared(world: World):
     prices, gaps = world.table("price_comparison"), world.table("availability_gap")
     assert prices.height > 1000
     assert gaps.height > 100
     assert set(prices["platform"]) == {"sportybet", "bet9ja"}
     assert prices["comparable"].mean() > 0.5
-    with world.pipeline.connect() as conn:
-        for table in stored.COMPARED_TABLES:
-            assert current_price_laws.find_violations(conn, table).is_empty()
-
-
-BROKEN: Final = {
-    stored.COMPARISON_TABLE: {
-        "home is not its own competitor": {stored.COMPARISON_TABLE: "platform = 'betpawa'"},
-        "no row is later than the kickoff": {stored.LISTING_TABLE: "as_of = as_of + interval '1 year'"},
-        "answers are no later than as_of": {stored.LISTING_TABLE: "as_of = as_of - interval '1 year'"},
-        "a price is above evens": {stored.COMPARISON_TABLE: "home_odds_milli[1] = 1000"},
-        "probabilities are ratios": {stored.COMPARISON_TABLE: "platform_share = 100"},
-        "the best odds are no worse than home's and belong to a platform": {
-            stored.COMPARISON_TABLE: "best_odds_milli[1] = 1001"
-        },
-        "home ranks first exactly when it is best or tied": {stored.COMPARISON_TABLE: "rank_home[1] = null"},
-        "an arbitrage has its sum": {stored.COMPARISON_TABLE: "arb = true, cross_book_sum_inverse = null"},
-    },
-    stored.GAP_TABLE: {
-        "home is not its own competitor": {stored.GAP_TABLE: "platform = 'betpawa'"},
-        "no row is later than the kickoff": {stored.LISTING_TABLE: "as_of = as_of + interval '1 year'"},
-        "the gap type follows from the states": {
-            stored.GAP_TABLE: "home_state = 'offered', platform_state = 'offered'"
-        },
-        "home or the platform lists the market": {
-            stored.GAP_TABLE: "home_state = 'withdrawn', platform_state = 'event_dropped'"
-        },
-        "a state has a begin": {stored.GAP_TABLE: "home_state = 'withdrawn', home_state_since = null"},
-        "a gap opened before as_of": {stored.GAP_TABLE: "home_state_since = home_state_since + interval '1 year'"},
-        "the kickoff is in the future": {stored.LISTING_TABLE: "kickoff_at = as_of"},
-    },
-}
-"""What makes good rows break each law, by table."""
-
-
-@pytest.mark.parametrize("table", stored.COMPARED_TABLES)
-def test_each_law_is_broken_by_a_row_that_breaks_it(world: World, table: str):
-    assert set(BROKEN[table]) == set(current_price_laws.LAWS[table])
-    good = (
-        "rank_home[1] is not null and home_margin is not null"
-        if table == stored.COMPARISON_TABLE
-        else "gap_type <> 'unknown' and home_state is not null"
-    )
-    with world.pipeline.connect() as conn:
-        assert current_price_laws.find_violations(conn, table).is_empty()
-        for law, updates in BROKEN[table].items():
-            with conn.transaction(force_rollback=True):
-                for broken, assignments in updates.items():
-                    chosen = (
-                        ""
-                        if broken == stored.LISTING_TABLE
-                        else f" where ctid = (select ctid from {table} where {good} limit 1)"
-                    )
-                    assert conn.execute(f"update {broken} set {assignments}{chosen}").rowcount > 0
-                assert law in set(current_price_laws.find_violations(conn, table)["law"]), law
 
 
 @pytest.mark.parametrize("table", present_by_sql.TABLES)

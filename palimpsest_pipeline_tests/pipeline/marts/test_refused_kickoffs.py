@@ -16,10 +16,10 @@ from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
 from palimpsest_pipeline.pipeline.marts import current_prices, lifecycle
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
-from palimpsest_pipeline.storage.marts import lifecycle as stored
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
 from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA
+from palimpsest_pipeline_tests.storage.table_rows import read_table
 
 from .test_current_prices import rows as present_rows
 from .test_current_prices import same
@@ -70,7 +70,7 @@ def life_rows(pipeline: Pipeline, days: Sequence[date]) -> dict[str, pl.DataFram
     own = ("listing_id", "listing_ids", "line_id", "computed_at", "as_of")
     with pipeline.connect() as conn:
         found = {
-            table: pl.concat([stored.read_rows_of_date(conn, table, day) for day in days]).drop(own, strict=False)
+            table: pl.concat([read_table(conn, table, day) for day in days]).drop(own, strict=False)
             for table in lifecycle.TABLES
         }
     return {

@@ -1,11 +1,6 @@
-"""Count and compare rows of the lifecycle tables in Postgres. Callers commit.
-
-Belongs here: queries whose rows would be expensive to read. Does not belong here: reading the rows of a date
-(`lifecycle`), the rules of the lifecycle (`metrics`).
-"""
+"""Find the kickoff dates that were derived with other settings, by a query in Postgres. Reads only."""
 
 from collections.abc import Sequence
-from datetime import date
 from typing import Final
 
 import polars as pl
@@ -21,14 +16,6 @@ OTHER_HOME_REASON, DROPPED_MARKET_REASON, MISSING_MARGIN_REASON = (
     "without margins yet",
 )
 """Reasons why the rows of a kickoff date do not fit the current settings."""
-
-
-def count_offered_markets(conn: psycopg.Connection, day: date, hours_before: Sequence[int]) -> pl.DataFrame:
-    """Return how many markets each platform offered for each fixture, at given hours before kickoff.
-
-    The columns are sr_id, platform, hours_before and n_offered. A count of 0 has no row.
-    """
-    return read_frame(conn, OFFERED_COUNTS_SQL, {"day": day, "hours": list(hours_before)})
 
 
 def find_dates_of_other_settings(conn: psycopg.Connection, home: Platform, main_markets: Sequence[str]) -> pl.DataFrame:
@@ -49,16 +36,6 @@ def find_dates_of_other_settings(conn: psycopg.Connection, home: Platform, main_
     return read_frame(conn, DATES_OF_OTHER_SETTINGS_SQL, params).sort("kickoff_date", "why", "named")
 
 
-OFFERED_COUNTS_SQL: Final = """
-select i.sr_id, i.platform, h.hours as hours_before, count(*)::integer as n_offered
-from mart.availability_interval i
-join mart.listing_lead_time l using (sr_id, platform, kickoff_date)
-cross join unnest(%(hours)s::smallint[]) as h (hours)
-where i.kickoff_date = %(day)s and i.market_key <> '*' and i.state = 'offered'
-    and i.valid_from < l.effective_kickoff - make_interval(hours => h.hours)
-    and (i.valid_to is null or i.valid_to >= l.effective_kickoff - make_interval(hours => h.hours))
-group by i.sr_id, i.platform, h.hours
-"""
 # A missing margin is searched fixture by fixture through the tables' keys, and the search stops at the first fixture,
 # because the tables are large and nearly every date has all margins.
 DATES_OF_OTHER_SETTINGS_SQL: Final = """
