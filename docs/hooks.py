@@ -20,8 +20,8 @@ from pydantic import SecretStr
 from typer.cli import app as typer_app
 from typer.testing import CliRunner
 
-from palimpsest_pipeline.board.prometheus_metrics import METRIC_ERRORS, METRICS
 from palimpsest_pipeline.operate.data_dictionary import build_dictionary
+from palimpsest_pipeline.operate.serve.metrics import METRIC_ERRORS, METRIC_ERRORS_HELP, METRICS
 from palimpsest_pipeline.platforms.packs import load_packs
 from palimpsest_pipeline.settings import ENV_PREFIX, PlatformSettings, Settings
 
@@ -79,7 +79,8 @@ def render_queries() -> str:
 
 def render_metrics() -> str:
     """Return a table of the metrics for Prometheus, with their labels and help texts."""
-    rows = [(f"`{m.name}`", ", ".join(f"`{label}`" for label in m.labels), m.help) for m in (*METRICS, METRIC_ERRORS)]
+    rows = [(f"`{m.name}`", ", ".join(f"`{label}`" for label in m.labels), m.help) for m in METRICS]
+    rows.append((f"`{METRIC_ERRORS}`", "`metric`", METRIC_ERRORS_HELP))
     return _table(["Metric", "Labels", "Meaning"], rows)
 
 

@@ -1,7 +1,7 @@
 """The HTTP route of the metrics: it serves the page that the supervisor of `palimpsest up` writes.
 
-Belongs here: the route, and the age up to which a page is served. Does not belong here: reading values
-(`operate.serve.metric_values`), and rendering them (`prometheus_metrics`).
+Belongs here: the route, and the age up to which a page is served. Does not belong here: reading and rendering values
+(`operate.serve.metrics`).
 """
 
 import os

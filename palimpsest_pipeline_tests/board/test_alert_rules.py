@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 import palimpsest_pipeline
-from palimpsest_pipeline.board.prometheus_metrics import METRIC_ERRORS, METRICS
 from palimpsest_pipeline.domain.enums import FreshnessFamily
 from palimpsest_pipeline.operate.doctor.machine import MIN_FREE_BYTES
 from palimpsest_pipeline.operate.doctor.push import LATE_AFTER
+from palimpsest_pipeline.operate.serve.metrics import METRIC_ERRORS, METRICS
 from palimpsest_pipeline.settings import Settings
 from palimpsest_pipeline_tests.contracts.test_docs import list_commands
 
@@ -22,7 +22,9 @@ FOLDER = Path(palimpsest_pipeline.__file__).parent / "deploy" / "prometheus"
 RULES: list[dict[str, Any]] = yaml.safe_load((FOLDER / "rules.yaml").read_text())["groups"][0]["rules"]
 TEXT = (FOLDER / "rules.yaml").read_text()
 EXPRESSIONS = {rule["alert"]: rule["expr"] for rule in RULES}
-LABELS = {metric.name: {*metric.labels, "job", "instance"} for metric in (*METRICS, METRIC_ERRORS)}
+LABELS = {metric.name: {*metric.labels, "job", "instance"} for metric in METRICS} | {
+    METRIC_ERRORS: {"metric", "job", "instance"}
+}
 
 
 @pytest.fixture(scope="module")

@@ -79,7 +79,7 @@ ONLY = {
     "dagster": {"defs", "definitions", "operate"},
     "starlette": {"simulator", "board"},
     "uvicorn": {"simulator", "board"},
-    "prometheus_client": {"board"},
+    "prometheus_client": {"board", "operate"},
     "jinja2": {"report"},
     "typer": {"cli"},
     "alembic": {"storage"},

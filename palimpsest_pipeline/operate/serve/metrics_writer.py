@@ -12,11 +12,10 @@ from typing import Final, Self
 import dagster as dg
 
 from palimpsest_pipeline.board.metrics_route import METRICS_FILE
-from palimpsest_pipeline.board.prometheus_metrics import render_metrics
 from palimpsest_pipeline.domain.files import replace_text
 from palimpsest_pipeline.pipeline.context import Pipeline
 
-from .metric_values import MetricReader
+from .metrics import MetricReader
 
 WRITE_INTERVAL_S: Final = 15.0
 """Seconds between two readings. Prometheus commonly asks every 15 to 60 seconds."""
@@ -50,7 +49,7 @@ class MetricsWriter:
     def _run(self) -> None:
         while not self._stop_event.is_set():
             try:
-                page = render_metrics(self._reader.read_values()).decode()
+                page = self._reader.read_page().decode()
                 if not self._stop_event.is_set():
                     replace_text(self._path, page)
             except Exception as error:  # noqa: BLE001 - the next page may succeed, for example after a full disk

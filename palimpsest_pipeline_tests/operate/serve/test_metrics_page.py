@@ -10,15 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from palimpsest_pipeline.board import prometheus_metrics as metrics
-from palimpsest_pipeline.board.prometheus_metrics import METRICS, MetricValues, Sample, render_metrics
+from palimpsest_pipeline.operate.serve.metrics import METRIC_ERRORS, METRICS, render_page
 
 Page = dict[str, dict[tuple[str, ...], float]]
 
 
 def parse(page: bytes) -> Page:
     """Return the values of each metric by its label values, in the metric's order of labels."""
-    labels = {metric.name: metric.labels for metric in (*METRICS, metrics.METRIC_ERRORS)}
+    labels = {metric.name: metric.labels for metric in METRICS} | {METRIC_ERRORS: ("metric",)}
     families: Page = {}
     for family in text_string_to_metric_families(page.decode()):
         assert family.type == "gauge"
@@ -29,10 +28,10 @@ def parse(page: bytes) -> Page:
     return families
 
 
-def give_samples(labels: tuple[str, ...], values: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Sample]]:
+def give_samples(labels: tuple[str, ...], values: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
     texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
-    each = st.builds(Sample, values, st.tuples(*([texts] * len(labels))))
-    return st.lists(each, max_size=3, unique_by=lambda sample: sample.labels)
+    each = st.tuples(st.tuples(*([texts] * len(labels))), values)
+    return st.lists(each, max_size=3, unique_by=lambda sample: sample[0])
 
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**60), 2**60)
@@ -41,43 +40,43 @@ BAD = st.sampled_from([math.nan, math.inf, -math.inf, None, "7"])
 
 @given(st.data(), st.sets(st.sampled_from(METRICS)), st.sets(st.sampled_from(METRICS)))
 def test_a_bad_value_costs_its_own_metric_only(data: st.DataObject, with_bad: set, failed: set):
-    samples = {}
+    samples: dict[str, list[Any]] = {}
     for metric in METRICS:
         samples[metric.name] = data.draw(give_samples(metric.labels, FINITE))
         if metric in with_bad:
             labels = tuple("bad" * 4 for _ in metric.labels)
-            samples[metric.name] = [*samples[metric.name], Sample(data.draw(BAD), labels)]
-    page = parse(render_metrics(MetricValues(samples, frozenset(metric.name for metric in failed))))
+            samples[metric.name] = [*samples[metric.name], (labels, data.draw(BAD))]
+    page = parse(render_page({**samples, **dict.fromkeys(metric.name for metric in failed)}))
     for metric in METRICS:
         is_wrong = metric in with_bad or metric in failed
-        assert page[metrics.METRIC_ERRORS.name][metric.name,] == is_wrong
-        expected = {} if is_wrong else {each.labels: each.value for each in samples[metric.name]}
+        assert page[METRIC_ERRORS][metric.name,] == is_wrong
+        expected = {} if is_wrong else dict(samples[metric.name])
         assert page.get(metric.name, {}) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
     "samples",
     [
-        [Sample(1, ("bet9ja", "twice")), Sample(2, ("bet9ja", "twice"))],
-        [Sample(1, ("bet9ja",))],
-        [Sample(1, ("\ud800", "football"))],
+        [(("bet9ja", "twice"), 1), (("bet9ja", "twice"), 2)],
+        [(("bet9ja",), 1)],
+        [(("\ud800", "football"), 1)],
     ],
     ids=["the same labels twice", "a missing label", "text that is no UTF-8"],
 )
-def test_values_that_prometheus_would_refuse_are_left_out(samples: list[Sample]):
-    page = parse(render_metrics(MetricValues({metrics.MAPPED_RATE.name: samples})))
-    assert metrics.MAPPED_RATE.name not in page
-    assert page[metrics.METRIC_ERRORS.name][metrics.MAPPED_RATE.name,] == 1
+def test_values_that_prometheus_would_refuse_are_left_out(samples: list[Any]):
+    page = parse(render_page({"palimpsest_mapped_ratio": samples}))
+    assert "palimpsest_mapped_ratio" not in page
+    assert page[METRIC_ERRORS]["palimpsest_mapped_ratio",] == 1
 
 
 def test_a_metric_without_values_is_absent_and_no_error():
-    page = parse(render_metrics(MetricValues({})))
-    assert page == {metrics.METRIC_ERRORS.name: {(metric.name,): 0 for metric in METRICS}}
+    page = parse(render_page({}))
+    assert page == {METRIC_ERRORS: {(metric.name,): 0 for metric in METRICS}}
 
 
 def test_hostile_labels_stay_one_line():
-    page = render_metrics(MetricValues({metrics.BUILD_INFO.name: [Sample(1, ('1"} 5\n# x\\',))]}))
-    assert parse(page)[metrics.BUILD_INFO.name] == {('1"} 5\n# x\\',): 1}
+    page = render_page({"palimpsest_build_info": [(('1"} 5\n# x\\',), 1)]})
+    assert parse(page)["palimpsest_build_info"] == {('1"} 5\n# x\\',): 1}
 
 
 def test_names_follow_the_conventions():
@@ -87,8 +86,8 @@ def test_names_follow_the_conventions():
         assert not metric.name.endswith(("_total", "_count", "_sum", "_ms", "_minutes"))
         assert metric.help.endswith(".")
     if promtool := shutil.which("promtool"):
-        values = {metric.name: [Sample(1, tuple("x" for _ in metric.labels))] for metric in METRICS}
+        values = {metric.name: [(tuple("x" for _ in metric.labels), 1)] for metric in METRICS}
         done = subprocess.run(
-            [promtool, "check", "metrics"], input=render_metrics(MetricValues(values)), capture_output=True, check=False
+            [promtool, "check", "metrics"], input=render_page(values), capture_output=True, check=False
         )
         assert (done.returncode, done.stderr) == (0, b"")
