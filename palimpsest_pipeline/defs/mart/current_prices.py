@@ -1,4 +1,4 @@
-"""The assets of current prices, for fixtures that have not begun, and the check that none stays due for long."""
+"""The assets of current prices, and the check that no fixture stays due for long."""
 
 from collections.abc import Sequence
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""The assets of alerts to traders and of price leads, and the check that no alert outlives its fixture's kickoff."""
+"""The assets of alerts to traders and of price leads, and a check of open alerts."""
 
 from dataclasses import asdict
 

@@ -1,4 +1,4 @@
-"""The metrics of the pipeline for Prometheus: one table of names, help texts, labels and queries, and their page.
+"""The metrics of the pipeline for Prometheus: one table of names, labels and queries, and their page.
 
 All metrics are gauges in base units (seconds, bytes, ratios from 0 to 1). A value that could not be read is left out
 and never 0; `palimpsest_metric_errors` then is 1 for its metric. Every query reads the rows of one or a few cycles,
@@ -42,8 +42,10 @@ NAME_PREFIX: Final = "palimpsest_"
 log = logging.getLogger(__name__)
 
 Rows = Sequence[Mapping[str, Any]]
-"""One row per combination of label values. A value is in the column that has its metric's name without the prefix, and
-each label's value in the column of its name. A value of None is left out.
+"""One row per combination of label values.
+
+A value is in the column that has its metric's name without the prefix, and each label's value in the column of its
+name. A value of None is left out.
 """
 
 
@@ -393,8 +395,9 @@ Samples = Sequence[tuple[tuple[str, ...], float]]
 
 
 def render_page(samples_by_metric: Mapping[str, Samples | None]) -> bytes:
-    """Return the page of all metrics in Prometheus's text format, UTF-8. None stands for values that were not read.
+    """Return the page of all metrics in Prometheus's text format, UTF-8.
 
+    None stands for values that were not read.
     A metric with a value that is no finite number, with other labels than it has, or with the same labels twice, is
     left out and counts as not read. The other metrics are not affected.
     """

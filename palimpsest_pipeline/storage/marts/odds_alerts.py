@@ -98,7 +98,7 @@ def remove_orphans(conn: psycopg.Connection[Any]) -> None:
 
 
 def list_open_after_kickoff(conn: psycopg.Connection[Any]) -> list[int]:
-    """Return the ids of open episodes of fixtures that had kicked off at the last full cycle and are not due.
+    """Return the ids of open episodes of fixtures that had begun at the last full cycle, not due.
 
     The result should be empty. One query reads everything, so all data is of the same moment. The last full cycle
     decides, because a later cycle of a few fixtures does not derive the others.
