@@ -79,8 +79,8 @@ def check() -> None:
         differences = find_drift(pipeline.database.url)
     if differences:
         for line in differences:
-            out.print(line, markup=False)
-        raise fail(f"{len(differences)} differences between the declared tables and the database")
+            out.print(line, markup=False, highlight=False, soft_wrap=True)
+        raise fail(f"differences between the declared tables and the database: {len(differences)}")
     out.print("models and database agree")
 
 
