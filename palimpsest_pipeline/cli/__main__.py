@@ -6,7 +6,6 @@ for it. Exit codes: 0 success, 1 failure, 2 wrong usage, 3 partial success (some
 """
 
 import atexit
-import json
 import os
 import shlex
 import signal
@@ -14,10 +13,10 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
-from datetime import date, datetime
+from datetime import date
 from itertools import groupby
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -41,17 +40,17 @@ from .console import (
     EXIT_PARTIAL,
     JsonOption,
     err,
-    escape_markup,
     fail,
     format_command,
     out,
     parse_day,
     parse_hours,
+    print_finding,
     print_frame,
+    print_json,
     print_table,
     say,
 )
-from .csv_and_excel_files import CsvOption, XlsxOption, write_files
 from .db import db_app
 from .landing import landing_app
 from .markets import markets_app
@@ -60,8 +59,14 @@ from .orchestration import orchestration_app
 from .platforms import platforms_app
 from .prices import prices_app
 from .report import report_app
+from .show_rows import CsvOption, XlsxOption, show
 from .sql import sql_app
 from .storage import storage_app
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from palimpsest_pipeline.pipeline.context import Pipeline
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(landing_app, name="landing")
@@ -118,6 +123,9 @@ RUN_MODULES = ("dagster", "dagster_postgres")
 Their import takes seconds. Our Dagster definitions cannot be in this list: see `run_live_job`.
 """
 
+MAX_TOURNAMENTS = 15
+"""Maximum number of tournaments in a table for people."""
+
 DayOption = Annotated[
     str | None,
     typer.Option(help="UTC day of the cycle: today, or shortly after midnight the day before. Default: today."),
@@ -147,7 +155,7 @@ def settings(as_json: JsonOption = False) -> None:
     values = current.to_masked_dict()
     warn_about_source_conflict(current)
     if as_json:
-        out.print_json(json.dumps(values, default=str))
+        print_json(values, str)
         return
     for name, value in values.items():
         out.print(f"{name}={'' if value is None else value}", highlight=False, markup=False, soft_wrap=True)
@@ -193,9 +201,9 @@ def demo(
         summary,
     ):
         if as_json:
-            out.print_json(json.dumps(summary.as_dict()))
+            print_json(summary.as_dict())
         else:
-            print_coverage(Pipeline(demo_settings))
+            print_coverage(*read_coverage_tables(Pipeline(demo_settings)))
             out.print(
                 "  ".join(
                     f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
@@ -372,13 +380,13 @@ def print_report(
             "timing": outcome.timing,
             **extra_fields,
         }
-        out.print_json(json.dumps({**report, "platforms": platforms}, default=str))
+        print_json({**report, "platforms": platforms}, str)
     elif platforms:
         columns = [(heading, name) for heading, name in REPORT_COLUMNS if name in platforms[0]]
         print_table(
             title,
             [(heading.replace(" ", "\n"), name not in TEXT_COLUMNS) for heading, name in columns],
-            [[_format_number(name, row[name]) for _, name in columns] for row in platforms],
+            [[row[name] for _, name in columns] for row in platforms],
         )
         for row in platforms:
             if message := row.get("message") or row.get("failure"):
@@ -387,10 +395,6 @@ def print_report(
         raise fail(outcome.error or "the run failed", EXIT_CANCELLED if outcome.cancelled else 1)
     if not complete:
         raise typer.Exit(EXIT_PARTIAL)
-
-
-def _format_number(name: str, value: Any) -> Any:
-    return value if not isinstance(value, float) else f"{value:.0f}" if name.endswith("ms") else f"{value:.1f}"
 
 
 @app.command()
@@ -507,7 +511,7 @@ def backfill(
         with open_instance(pipeline.settings) as instance:
             report = replay.run_backfill(pipeline, instance, hours, console, jobs=jobs, stale_only=stale)
     if as_json:
-        out.print_json(json.dumps(report.as_dict()))
+        print_json(report.as_dict())
     else:
         out.print(report.describe(), highlight=False, soft_wrap=True)
     if not report.is_complete:
@@ -528,11 +532,7 @@ def print_due_hours(hours: Iterable[Any], *, stale_only: bool, as_json: bool, co
         for hour in hours
     }
     if as_json:
-        out.print_json(
-            json.dumps(
-                {key: {"due": why, "refused": refused} for key, (why, refused) in reasons.items() if why or refused}
-            )
-        )
+        print_json({key: {"due": why, "refused": refused} for key, (why, refused) in reasons.items() if why or refused})
         return
     # Consecutive hours are often due for the same reason, so they share a line.
     for (why, refused), group in groupby(reasons, key=lambda key: reasons[key]):
@@ -544,19 +544,11 @@ def print_due_hours(hours: Iterable[Any], *, stale_only: bool, as_json: bool, co
         console.print("nothing is due", highlight=False)
 
 
-def print_coverage(pipeline: Any, max_tournaments: int = 15) -> None:
-    """Print the coverage tables of the newest cycle that has them."""
-    from palimpsest_pipeline.storage.marts import mart_reader
-
-    with pipeline.connect() as conn:
-        rates, by_tournament = (
-            mart_reader.read_latest_rates(conn),
-            mart_reader.read_latest_tournaments(conn, max_tournaments),
-        )
+def print_coverage(rates: "pl.DataFrame", by_tournament: "pl.DataFrame") -> None:
+    """Print the match rates by platform, and the coverage of the largest tournaments."""
     if rates.is_empty():
         out.print("no coverage yet: run `palimpsest scrape`, or import payloads and backfill their hours")
         return
-    as_of = rates["as_of"][0]
     columns = (
         "platform",
         "n_listings",
@@ -568,10 +560,11 @@ def print_coverage(pipeline: Any, max_tournaments: int = 15) -> None:
     )
     rate_columns = ("fixture_match_rate", "home_covered_rate", "overall_match_rate", "completeness")
     print_frame(
-        f"Match rates, upcoming fixtures as of {as_of:%Y-%m-%d %H:%M:%S} UTC",
+        f"Match rates, upcoming fixtures as of {rates['as_of'][0]:%Y-%m-%d %H:%M:%S} UTC",
         _format_headings(rates.select(*columns, *rate_columns)),
     )
-    print_frame(f"Coverage by tournament (the {by_tournament.height} largest)", _format_headings(by_tournament))
+    largest = by_tournament.head(MAX_TOURNAMENTS)
+    print_frame(f"Coverage by tournament (the {largest.height} largest)", _format_headings(largest))
 
 
 def _format_headings(frame: Any) -> Any:
@@ -586,27 +579,21 @@ def coverage(as_json: JsonOption = False, csv: CsvOption = None, xlsx: XlsxOptio
     A CSV file holds the coverage by tournament; an Excel file holds both tables.
     """
     from palimpsest_pipeline.operate.databases import require_schema
-    from palimpsest_pipeline.storage.marts import mart_reader
 
     with open_pipeline() as pipeline:
         require_schema(pipeline)
-        if not (as_json or csv or xlsx):
-            print_coverage(pipeline)
-            return
-        with pipeline.connect() as conn:
-            rates, by_tournament = mart_reader.read_latest_rates(conn), mart_reader.read_latest_tournaments(conn, None)
-    write_files({"coverage_tournament": by_tournament, "match_rate_platform": rates}, csv, xlsx)
-    if as_json:
-        out.print_json(
-            json.dumps(
-                {"match_rate_platform": rates.to_dicts(), "coverage_tournament": by_tournament.to_dicts()},
-                default=_encode_json_value,
-            )
-        )
+        rates, by_tournament = read_coverage_tables(pipeline)
+    tables = {"coverage_tournament": by_tournament, "match_rate_platform": rates}
+    report = {"match_rate_platform": rates, "coverage_tournament": by_tournament}
+    show(tables, lambda: print_coverage(rates, by_tournament), as_json=as_json, report=report, csv=csv, xlsx=xlsx)
 
 
-def _encode_json_value(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, datetime) else float(value)
+def read_coverage_tables(pipeline: "Pipeline") -> "tuple[pl.DataFrame, pl.DataFrame]":
+    """Return the match rates by platform, and the coverage by tournament, the largest first; both are the newest."""
+    from palimpsest_pipeline.storage.marts import mart_reader
+
+    with pipeline.connect() as conn:
+        return mart_reader.read_latest_rates(conn), mart_reader.read_latest_tournaments(conn, None)
 
 
 @app.command()
@@ -668,11 +655,10 @@ def doctor(
 
     findings = run_doctor(load_settings(), platforms=platforms)
     if as_json:
-        out.print_json(json.dumps([f.as_dict() for f in findings]))
+        print_json([f.as_dict() for f in findings])
     else:
         for finding in findings:
-            mark = "[green]ok[/]  " if finding.ok else "[red]bad[/] "
-            out.print(f"{mark} {finding.name}: {escape_markup(finding.detail)}", highlight=False, soft_wrap=True)
+            print_finding(finding.ok, f"{finding.name}: {finding.detail}")
     if not all(f.ok for f in findings):
         raise typer.Exit(1)
 

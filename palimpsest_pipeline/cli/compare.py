@@ -3,17 +3,16 @@
 They show the state of now or of an earlier instant. Exit codes as in `cli/__main__.py`.
 """
 
-import json
-from datetime import date, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
 from palimpsest_pipeline.settings import load_settings
 
-from .console import JsonOption, out, parse_instant, print_price_table, print_table
-from .csv_and_excel_files import CsvOption, XlsxOption, write_files
+from .console import JsonOption, out, parse_instant, print_frame, print_price_table
 from .fixture_options import AtOption, MarketOption, SrIdArgument, find_market_keys, print_fixture, resolve_instant
+from .show_rows import CsvOption, XlsxOption, show
 
 if TYPE_CHECKING:
     import polars as pl
@@ -39,11 +38,17 @@ def compare(
     """
     fixture, instant, tables = _read_compared_tables(sr_id, at)
     rows = _filter_market(tables["mart.price_comparison"], market)
-    written = write_files({"price_comparison": rows}, csv, xlsx)
-    if as_json:
-        _print_json(fixture, instant, "prices", rows)
-    if as_json or written:
-        return
+    show(
+        {"price_comparison": rows},
+        lambda: _print_comparison(fixture, instant, rows),
+        as_json=as_json,
+        report={**fixture, "at": instant, "prices": rows},
+        csv=csv,
+        xlsx=xlsx,
+    )
+
+
+def _print_comparison(fixture: "dict[str, Any]", instant: datetime, rows: "pl.DataFrame") -> None:
     _print_head(fixture, instant, rows, "no market that home and a competitor both list")
     for (key, specifier), outcomes in rows.group_by("market_key", "specifier", maintain_order=True):
         home = outcomes["home_platform"][0]
@@ -63,7 +68,14 @@ def compare(
 
 
 @compare_app.command()
-def gaps(sr_id: SrIdArgument, at: AtOption = None, market: MarketOption = None, as_json: JsonOption = False) -> None:
+def gaps(
+    sr_id: SrIdArgument,
+    at: AtOption = None,
+    market: MarketOption = None,
+    as_json: JsonOption = False,
+    csv: CsvOption = None,
+    xlsx: XlsxOption = None,
+) -> None:
     """Show the markets of a fixture that home and a competitor do not both offer, and since when.
 
     `--json` prints the columns of palimpsest.compared_gaps, without the display names.
@@ -72,9 +84,17 @@ def gaps(sr_id: SrIdArgument, at: AtOption = None, market: MarketOption = None, 
     rows = _filter_market(tables["mart.availability_gap"], market).sort(
         "market_priority", "market_key", "specifier", "platform", nulls_last=True
     )
-    if as_json:
-        _print_json(fixture, instant, "gaps", rows)
-        return
+    show(
+        {"availability_gap": rows},
+        lambda: _print_gaps(fixture, instant, rows),
+        as_json=as_json,
+        report={**fixture, "at": instant, "gaps": rows},
+        csv=csv,
+        xlsx=xlsx,
+    )
+
+
+def _print_gaps(fixture: "dict[str, Any]", instant: datetime, rows: "pl.DataFrame") -> None:
     _print_head(fixture, instant, rows, "no gap")
     columns = (
         "market_key",
@@ -87,7 +107,7 @@ def gaps(sr_id: SrIdArgument, at: AtOption = None, market: MarketOption = None, 
         "gap_minutes",
     )
     if rows.height:
-        print_table("", [(name, name == "gap_minutes") for name in columns], rows.select(columns).iter_rows())
+        print_frame("", rows.select(columns))
 
 
 def _read_compared_tables(sr_id: int, at: str | None) -> "tuple[dict[str, Any], datetime, dict[str, pl.DataFrame]]":
@@ -107,13 +127,6 @@ def _read_compared_tables(sr_id: int, at: str | None) -> "tuple[dict[str, Any], 
 
 def _filter_market(rows: "pl.DataFrame", market: str | None) -> "pl.DataFrame":
     return rows if market is None else rows.filter(rows["market_key"].is_in(find_market_keys(market)))
-
-
-def _print_json(fixture: "dict[str, Any]", instant: datetime, name: str, rows: "pl.DataFrame") -> None:
-    def text(value: object) -> str:
-        return value.isoformat() if isinstance(value, date) else str(value)
-
-    out.print_json(json.dumps({**fixture, "at": instant, name: rows.to_dicts()}, default=text))
 
 
 def _print_head(fixture: "dict[str, Any]", instant: datetime, rows: "pl.DataFrame", empty_message: str) -> None:

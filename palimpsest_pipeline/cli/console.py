@@ -3,11 +3,13 @@
 Results go to standard output and everything else to standard error. Results are tables for people or JSON for scripts.
 """
 
+import json
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -43,6 +45,26 @@ def _check_platform(platform: Platform | None) -> Platform | None:
 PlatformOption = Annotated[
     Platform | None, typer.Option(metavar="PLATFORM", callback=_check_platform, help="Only this platform.")
 ]
+
+
+def print_json(value: Any, encode: Callable[[Any], Any] | None = None) -> None:
+    """Print `value` as JSON on standard output. `encode`, by default `encode_value`, encodes what JSON lacks."""
+    out.print_json(json.dumps(value, default=encode or encode_value))
+
+
+def encode_value(value: Any) -> Any:
+    """Return a frame as a list of rows, a date or an instant as ISO 8601, a decimal as a float, else text."""
+    if hasattr(value, "to_dicts"):
+        return value.to_dicts()
+    if isinstance(value, date):
+        return value.isoformat()
+    return float(value) if isinstance(value, Decimal) else str(value)
+
+
+def print_finding(is_ok: bool, text: str) -> None:
+    """Print one line of a list of checks."""
+    mark = "[green]ok[/]  " if is_ok else "[red]bad[/] "
+    out.print(f"{mark} {escape_markup(text)}", highlight=False, soft_wrap=True)
 
 
 def say(message: str) -> None:
@@ -134,20 +156,24 @@ def print_frame(title: str, frame: Any) -> None:
 
 
 PLATFORM_HEADING: Final = "platform"
+DECIMALS: Final = {"MB": 1, "s": 1, "ms": 0, "price": 2, "answer": 0}
+"""Decimals of a float by the last word of its heading, such as `bytes a price`. All others have four."""
 
 
 def print_table(title: str, columns: Sequence[tuple[str, bool]], rows: Iterable[Sequence[Any]]) -> None:
     """Print a table. A column is its heading, and whether its values are numbers.
 
-    A text that does not fit is wrapped, never cut. A platform's key stays on one line, so that it can be copied.
+    A text that does not fit is wrapped, never cut. A platform's key stays on one line, so that it can be copied. The
+    headings decide the decimals of floats.
     """
+    decimals = [DECIMALS.get(name.split()[-1], 4) for name, _ in columns]
     table = Table(title=title, title_justify="left", header_style="bold")
     for name, is_numeric in columns:
         table.add_column(
             name, justify="right" if is_numeric else "left", overflow="fold", no_wrap=name == PLATFORM_HEADING
         )
     for row in rows:
-        table.add_row(*(escape_markup(_format_cell(v)) for v in row))
+        table.add_row(*(escape_markup(_format_cell(*cell)) for cell in zip(row, decimals, strict=True)))
     out.print(table)
 
 
@@ -174,9 +200,9 @@ def print_price_table(title: str, platforms: Sequence[str], prices: Mapping[str,
         )
 
 
-def _format_cell(value: Any) -> str:
+def _format_cell(value: Any, n_decimals: int) -> str:
     if value is None:
         return ""
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M}"
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+    return f"{value:.{n_decimals}f}" if isinstance(value, float) else str(value)

@@ -3,7 +3,6 @@
 Exit codes as in `cli/__main__.py`; `landing ls` ends with 3 when some cycles cannot be read and others can.
 """
 
-import json
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +12,8 @@ import typer
 
 from palimpsest_pipeline.settings import load_settings
 
-from .console import EXIT_PARTIAL, JsonOption, fail, out, print_frame, say
+from .console import EXIT_PARTIAL, JsonOption, fail, out, print_frame, print_json, say
+from .show_rows import CsvOption, XlsxOption, show
 
 landing_app = typer.Typer(no_args_is_help=True, help="The raw answers.")
 
@@ -47,13 +47,8 @@ def landing_import(
         if manifests:
             lower_first_day(pipeline.settings, min(manifest.partition_hour.date() for manifest in manifests), say)
     if as_json:
-        out.print_json(
-            json.dumps(
-                [
-                    {"hour": format_hour_key(m.partition_hour), "cycle_id": m.cycle_id, "payloads": m.rows}
-                    for m in manifests
-                ]
-            )
+        print_json(
+            [{"hour": format_hour_key(m.partition_hour), "cycle_id": m.cycle_id, "payloads": m.rows} for m in manifests]
         )
         return
     for m in manifests:
@@ -63,11 +58,13 @@ def landing_import(
 
 
 @landing_app.command("ls")
-def landing_ls(as_json: JsonOption = False) -> None:
+def landing_ls(as_json: JsonOption = False, csv: CsvOption = None, xlsx: XlsxOption = None) -> None:
     """List the landed cycles with their size on disk, then the size of an answer by platform.
 
     Cycles that cannot be read are named.
     """
+    import polars as pl
+
     from palimpsest_pipeline.domain.instants import format_hour_key
     from palimpsest_pipeline.landing import describe_unreadable, measure_cycles
     from palimpsest_pipeline.pipeline.context import Pipeline
@@ -92,20 +89,18 @@ def landing_ls(as_json: JsonOption = False) -> None:
         }
         for m in landed.manifests
     ]
-    if as_json:
-        unreadable_fields = [cycle.as_dict() for cycle in landed.unreadable]
-        out.print_json(
-            json.dumps(
-                {"cycles": rows, "platforms": summarise_answers(usage).to_dicts(), "unreadable": unreadable_fields}
-            )
-        )
-    elif rows:
-        import polars as pl
+    tables = {"cycles": pl.DataFrame(rows, infer_schema_length=None), "platforms": summarise_answers(usage)}
 
-        print_frame("Landing", pl.DataFrame(rows, infer_schema_length=None))
-        print_frame("Bytes an answer, by platform", summarise_answers(usage))
-    elif not landed.unreadable:
-        out.print("the landing is empty")
+    def print_text() -> None:
+        if rows:
+            print_frame("Landing", tables["cycles"])
+            print_frame("Bytes an answer, by platform", tables["platforms"])
+        elif not landed.unreadable:
+            out.print("the landing is empty")
+
+    unreadable = [cycle.as_dict() for cycle in landed.unreadable]
+    report = {"cycles": rows, "platforms": tables["platforms"], "unreadable": unreadable}
+    show(tables, print_text, as_json=as_json, report=report, csv=csv, xlsx=xlsx)
     if landed.unreadable:
         raise fail(describe_unreadable(landed.unreadable), EXIT_PARTIAL if rows else 1)
 
@@ -131,7 +126,7 @@ def landing_rescan(as_json: JsonOption = False) -> None:
             "corrected": rescan.n_corrected,
             "damaged": rescan.damaged,
         }
-        out.print_json(json.dumps(counts))
+        print_json(counts)
     else:
         out.print(
             f"{rescan.n_whole} cycles are landed, {rescan.n_gone} are gone; {rescan.n_corrected} rows corrected",
@@ -171,7 +166,7 @@ def landing_expire(
             "bytes": result.bytes_removed,
             "kept": kept_reasons,
         }
-        out.print_json(json.dumps(report))
+        print_json(report)
         return
     for key, why in kept_reasons.items():
         say(f"{key} is kept: {why}")

@@ -3,7 +3,6 @@
 Exit codes as in `cli/__main__.py`; `audit` ends with 3 when some input could not be read.
 """
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,6 +19,7 @@ from .console import (
     out,
     parse_hour,
     print_frame,
+    print_json,
     print_table,
     say,
 )
@@ -61,7 +61,7 @@ def show(
         )
         raise typer.BadParameter(f"{unknown}{hint}", param_hint="KEY") from unknown
     if as_json:
-        out.print_json(json.dumps({"asked": key, "markets": [market.as_dict() for market in markets]}))
+        print_json({"asked": key, "markets": [market.as_dict() for market in markets]})
         return
     for market in markets:
         _print_market(market)
@@ -135,7 +135,7 @@ def list_markets(
 
     markets = select_markets(load_installed_vocabulary(), sport, platform, family, search)
     if as_json:
-        out.print_json(json.dumps({"markets": markets.to_dicts()}))
+        print_json({"markets": markets.to_dicts()})
     elif markets.is_empty():
         out.print("no market matches")
     else:
@@ -193,13 +193,11 @@ def audit(
     if as_json:
         unmapped = unmapped if top is None else unmapped.group_by("platform", maintain_order=True).head(top)
         share_rows = {row.pop("platform"): row for row in shares.to_dicts()}
-        out.print_json(
-            json.dumps(
-                {
-                    p: {**row, "unmapped": unmapped.filter(platform=p).drop("platform").to_dicts()}
-                    for p, row in share_rows.items()
-                }
-            )
+        print_json(
+            {
+                p: {**row, "unmapped": unmapped.filter(platform=p).drop("platform").to_dicts()}
+                for p, row in share_rows.items()
+            }
         )
     else:
         _print_audit(shares, unmapped, MAX_UNMAPPED_ROWS if top is None else top)

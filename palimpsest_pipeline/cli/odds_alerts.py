@@ -3,7 +3,6 @@
 Exit codes as in `cli/__main__.py`.
 """
 
-import json
 from datetime import datetime
 from typing import Annotated, Any, Final
 
@@ -12,8 +11,8 @@ import typer
 from palimpsest_pipeline.domain.enums import WHOLE_LISTING_KEY, OddsAlertLevel
 from palimpsest_pipeline.settings import load_settings
 
-from .console import JsonOption, escape_markup, fail, out, parse_day, print_table, say
-from .csv_and_excel_files import CsvOption, XlsxOption, write_files
+from .console import JsonOption, escape_markup, fail, out, parse_day, print_json, print_table, say
+from .show_rows import CsvOption, XlsxOption, show
 
 odds_alerts_app = typer.Typer(
     help="Alerts to traders: prices that move, books that disagree, markets and listings that disappear."
@@ -61,18 +60,16 @@ def odds_alerts(
             rows, total = stored.list_alerts(
                 conn, only_open=only_open, severities=severities, market_keys=keys, sr_id=sr_id, limit=limit or None
             )
-    written = bool(csv or xlsx) and write_files({"odds_alerts": stored.build_alert_frame(rows)}, csv, xlsx)
-    if as_json:
-        out.print_json(json.dumps({"alerts": rows, "total": total}, default=_encode_json_value))
-    if as_json or written:
-        return
-    if not rows:
-        out.print("no alerts" if not only_open else "no open alerts")
-        return
-    headings = [
-        (name, False) for name in ("id", "severity", "what", "fixture", "kickoff", "market", "opened", "status")
-    ]
-    print_table(f"{len(rows)} of {total} alerts", headings, [_format_row(row) for row in rows])
+
+    def print_text() -> None:
+        if not rows:
+            out.print("no alerts" if not only_open else "no open alerts")
+            return
+        names = ("id", "severity", "what", "fixture", "kickoff", "market", "opened", "status")
+        print_table(f"{len(rows)} of {total} alerts", [(name, False) for name in names], map(_format_row, rows))
+
+    tables = {"odds_alerts": stored.build_alert_frame(rows)}
+    show(tables, print_text, as_json=as_json, report={"alerts": rows, "total": total}, csv=csv, xlsx=xlsx)
 
 
 @odds_alerts_app.command()
@@ -126,7 +123,7 @@ def rules(as_json: JsonOption = False) -> None:
             "sender_is_running": is_running,
             "rules": [asdict(status) for status in statuses],
         }
-        out.print_json(json.dumps(content, default=_encode_json_value))
+        print_json(content)
         return
     if file_rules is None:
         say(f"there is no file {file}; the rules in force stay")
@@ -171,7 +168,7 @@ def test_rules(
     counts = {each.name: sum(message.rule == each.name for message in messages) for each in chosen_rules}
     if as_json:
         bodies = [message.body for message in messages]
-        out.print_json(json.dumps({"day": day, "counts": counts, "messages": bodies}))
+        print_json({"day": day, "counts": counts, "messages": bodies})
         return
     rows = [(f"{message.fires_at:%H:%M:%S}", message.rule, message.body["text"]) for message in messages]
     if rows:
@@ -211,10 +208,6 @@ def retry(
         with pipeline.connect() as conn:
             n_retried = outbox.retry_failed(conn, rule)
     out.print(f"{n_retried} messages of {escape_markup(rule)} are pending again", highlight=False)
-
-
-def _encode_json_value(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, datetime) else float(value)
 
 
 def _format_row(row: dict[str, Any]) -> list[str]:

@@ -3,16 +3,22 @@
 Exit codes as in `cli/__main__.py`.
 """
 
-import json
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from palimpsest_pipeline.settings import load_settings
 
-from .console import JsonOption, out, print_table
+from .console import JsonOption, out, print_json, print_table
+from .show_rows import CsvOption, XlsxOption, show
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from palimpsest_pipeline.domain.alerts import Alert
+    from palimpsest_pipeline.pipeline.kickoff_slots import SlotReport
 
 orchestration_app = typer.Typer()
 
@@ -45,7 +51,7 @@ def cadence(
             {"name": switch.name, "kind": switch.kind, "on": switch.is_on, "next_at": switch.next_at}
             for switch in switches
         ]
-        out.print_json(json.dumps(fields, default=datetime.isoformat))
+        print_json(fields)
         return
     for switch in switches:
         state_text = (
@@ -89,6 +95,8 @@ def _has_upcoming_fixture() -> bool:
 def slots(
     hours: Annotated[float, typer.Option(min=0.1, max=24 * 30, help="Hours to look back.")] = 24,
     as_json: JsonOption = False,
+    csv: CsvOption = None,
+    xlsx: XlsxOption = None,
 ) -> None:
     """List lost slots of the kickoff cadence by fixture and stretch of time.
 
@@ -103,18 +111,21 @@ def slots(
         require_schema(pipeline)
         now = pipeline.clock.now()
         report = report_slots(pipeline, now - timedelta(hours=hours), now)
+    fields = {
+        "begin": report.begin,
+        "end": report.end,
+        "in_use": report.is_in_use,
+        "slots_due": report.slots.height,
+        "slots_lost": report.lost_slots.height,
+        "slots_kept_without": report.silent_platforms,
+        "lost": report.lost_stretches,
+    }
+    tables = {"lost_slots": report.lost_stretches}
+    show(tables, lambda: _print_slots(report), as_json=as_json, report=fields, csv=csv, xlsx=xlsx)
+
+
+def _print_slots(report: "SlotReport") -> None:
     stretches = report.lost_stretches
-    if as_json:
-        fields = {
-            "begin": report.begin,
-            "end": report.end,
-            "in_use": report.is_in_use,
-            "slots_due": report.slots.height,
-            "slots_lost": report.lost_slots.height,
-        }
-        fields |= {"slots_kept_without": report.silent_platforms}
-        out.print_json(json.dumps({**fields, "lost": stretches.to_dicts()}, default=datetime.isoformat))
-        return
     span = f"from {report.begin:%Y-%m-%d %H:%M} to {report.end:%Y-%m-%d %H:%M} UTC"
     if report.begin == report.end:
         out.print(
@@ -152,13 +163,17 @@ def slots(
 def alerts(
     hours: Annotated[float, typer.Option(min=0, help="Also alerts that ended within this many hours.")] = 24,
     as_json: JsonOption = False,
+    csv: CsvOption = None,
+    xlsx: XlsxOption = None,
 ) -> None:
     """List the open alerts about jobs and checks, then those that ended lately.
 
     They are the alerts that the sensor `alerts` sends.
     """
+    import polars as pl
+
     from palimpsest_pipeline.operate.databases import open_databases, require_schema
-    from palimpsest_pipeline.pipeline.monitoring.alert_message import describe_duration, to_fields
+    from palimpsest_pipeline.pipeline.monitoring.alert_message import to_fields
     from palimpsest_pipeline.storage.ledger.alerts import read_recent_alerts
 
     now = datetime.now(UTC)
@@ -166,14 +181,18 @@ def alerts(
         require_schema(pipeline)
         with pipeline.connect() as conn:
             alert_rows = read_recent_alerts(conn, now - timedelta(hours=hours))
-    if as_json:
-        lasting = [to_fields(alert) for alert in alert_rows if alert.closed_at is None]
-        out.print_json(
-            json.dumps(
-                {"open": lasting, "over": [to_fields(alert) for alert in alert_rows if alert.closed_at is not None]}
-            )
-        )
-        return
+    rows = [to_fields(alert) for alert in alert_rows]
+    report = {
+        "open": [row for row in rows if row["closed_at"] is None],
+        "over": [row for row in rows if row["closed_at"] is not None],
+    }
+    tables = {"alerts": pl.DataFrame(rows, infer_schema_length=None)}
+    show(tables, lambda: _print_alerts(alert_rows, now, hours), as_json=as_json, report=report, csv=csv, xlsx=xlsx)
+
+
+def _print_alerts(alert_rows: "Sequence[Alert]", now: datetime, hours: float) -> None:
+    from palimpsest_pipeline.pipeline.monitoring.alert_message import describe_duration
+
     for alert in alert_rows:
         state = (
             f"for {describe_duration(alert, now)}"

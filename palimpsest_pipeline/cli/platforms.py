@@ -3,8 +3,8 @@
 Exit codes as in `cli/__main__.py`; `check` ends with 1 when a pack has a fault.
 """
 
-import json
 import shlex
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +12,8 @@ import typer
 
 from palimpsest_pipeline.settings import PLATFORMS_VARIABLE, load_settings
 
-from .console import JsonOption, escape_markup, out, print_table, say
+from .console import JsonOption, out, print_finding, print_json, print_table, say
+from .show_rows import CsvOption, XlsxOption, show
 
 platforms_app = typer.Typer(no_args_is_help=True, help="The platforms and their packs: list, check, create a new one.")
 
@@ -21,36 +22,51 @@ platforms_app = typer.Typer(no_args_is_help=True, help="The platforms and their 
 def list_command(
     active: Annotated[bool, typer.Option("--active", help="Only the platforms that are requested.")] = False,
     as_json: JsonOption = False,
+    csv: CsvOption = None,
+    xlsx: XlsxOption = None,
 ) -> None:
     """List the platforms of all installed packs: a pack has one in each of its countries.
 
     Packs that cannot be read are named. The last answer is shown if the database is running.
     """
+    import polars as pl
+
     from palimpsest_pipeline.operate.packs.platform_list import list_platforms
     from palimpsest_pipeline.platforms.packs import load_packs
 
     platforms = [one for one in list_platforms(load_settings()) if one.is_active or not active]
-    if as_json:
-        rows = [platform.as_dict() for platform in platforms]
-        out.print_json(json.dumps({"platforms": rows, "problems": dict(load_packs().problems)}, default=str))
-        return
-    headings = [("platform", False), ("role", False), ("name", False), ("dialect", False), ("country", False)]
-    headings += [("trust", True), ("package", False), ("last answer", False)]
-    print_table(
-        f"{len(platforms)} platforms",
-        headings,
-        [
-            (
-                *(one.platform, "home" if one.is_home else "active" if one.is_active else "", one.name, one.dialect),
-                *(one.country, one.trust, one.distribution, one.last_answer_at),
-            )
-            for one in platforms
-        ],
-    )
-    for name, problem in load_packs().problems.items():
-        say(f"the pack {name} cannot be read: {problem}")
-    if not active:
-        say(f"{PLATFORMS_VARIABLE} selects the platforms that are requested, e.g. betpawa,sportybet,sportybet-gh")
+    rows = [asdict(one) for one in platforms]
+    problems = dict(load_packs().problems)
+
+    def print_text() -> None:
+        names = ("platform", "role", "name", "dialect", "country", "trust", "package", "last answer")
+        roles = ["home" if one.is_home else "active" if one.is_active else "" for one in platforms]
+        print_table(
+            f"{len(platforms)} platforms",
+            [(name, name == "trust") for name in names],
+            [
+                (
+                    one.platform,
+                    role,
+                    one.name,
+                    one.dialect,
+                    one.country,
+                    one.trust,
+                    one.distribution,
+                    one.last_answer_at,
+                )
+                for one, role in zip(platforms, roles, strict=True)
+            ],
+        )
+        for name, problem in problems.items():
+            say(f"the pack {name} cannot be read: {problem}")
+        if not active:
+            say(f"{PLATFORMS_VARIABLE} selects the platforms that are requested, e.g. betpawa,sportybet,sportybet-gh")
+
+    for row in rows:
+        row["last_answer_at"] = row["last_answer_at"] and str(row["last_answer_at"])
+    tables = {"platforms": pl.DataFrame(rows, infer_schema_length=None)}
+    show(tables, print_text, as_json=as_json, report={"platforms": rows, "problems": problems}, csv=csv, xlsx=xlsx)
 
 
 @platforms_app.command("check")
@@ -79,12 +95,10 @@ def check_command(
 
     findings = check_packs(names or (), recorded=recorded, min_share=min_share)
     if as_json:
-        out.print_json(json.dumps([finding.as_dict() for finding in findings]))
+        print_json([finding.as_dict() for finding in findings])
     else:
         for finding in findings:
-            mark = "[green]ok[/]  " if finding.ok else "[red]bad[/] "
-            text = f"{finding.pack}, {finding.check}: {finding.detail}"
-            out.print(f"{mark} {escape_markup(text)}", highlight=False, soft_wrap=True)
+            print_finding(finding.ok, f"{finding.pack}, {finding.check}: {finding.detail}")
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)
 

@@ -6,7 +6,6 @@ or home's prices at an instant, by the closes.
 Exit codes as in `cli/__main__.py`.
 """
 
-import json
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -18,8 +17,8 @@ from palimpsest_pipeline.platforms.packs import load_packs
 from palimpsest_pipeline.settings import load_settings
 
 from .console import JsonOption, PlatformOption, out, parse_instant, print_price_table, print_table
-from .csv_and_excel_files import CsvOption, XlsxOption, write_files
 from .fixture_options import AtOption, MarketOption, SrIdArgument, find_market_keys, print_fixture, resolve_instant
+from .show_rows import CsvOption, XlsxOption, show
 
 if TYPE_CHECKING:
     import polars as pl
@@ -63,12 +62,15 @@ def prices(
         rows = rows.filter(rows["market_key"].is_in(keys))
     if platform is not None:
         rows = rows.filter(rows["platform"] == platform)
-    written = write_files({"prices": rows}, csv, xlsx)
-    if as_json:
-        report = {**fixture, "as_of": instant, "prices": rows.to_dicts()}
-        out.print_json(json.dumps(report, default=datetime.isoformat))
-    elif not written:
-        _print_prices(fixture, instant, rows)
+    report = {**fixture, "as_of": instant, "prices": rows}
+    show(
+        {"prices": rows},
+        lambda: _print_prices(fixture, instant, rows),
+        as_json=as_json,
+        report=report,
+        csv=csv,
+        xlsx=xlsx,
+    )
 
 
 @prices_app.command()
@@ -122,11 +124,14 @@ def closing_line_value(
                 )
                 prices = list_offered_prices(rows, instant, pipeline.settings.home_platform)
             values = judge_prices(conn, prices, pipeline.clock.now(), platform)
-    written = write_files({"closing_line_values": values}, csv, xlsx)
-    if as_json:
-        out.print_json(json.dumps(values.to_dicts(), default=datetime.isoformat))
-    elif not written:
-        _print_closing_line_values(values, summarise_closing_line_values(values))
+    show(
+        {"closing_line_values": values},
+        lambda: _print_closing_line_values(values, summarise_closing_line_values(values)),
+        as_json=as_json,
+        report=values,
+        csv=csv,
+        xlsx=xlsx,
+    )
 
 
 def _print_closing_line_values(values: "pl.DataFrame", summary: "pl.DataFrame") -> None:

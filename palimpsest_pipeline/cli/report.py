@@ -1,6 +1,5 @@
 """The command `palimpsest report`: it writes the coverage page."""
 
-import json
 import webbrowser
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +8,7 @@ import typer
 
 from palimpsest_pipeline.settings import load_settings
 
-from .console import JsonOption, fail, out
+from .console import JsonOption, fail, out, print_json
 
 report_app = typer.Typer()
 
@@ -37,7 +36,7 @@ def report(
         except PageNotWrittenError as error:
             raise fail(f"{error}; choose another place with --out") from error
     if as_json:
-        out.print_json(json.dumps(page.as_dict(), default=str))
+        print_json(page.as_dict(), str)
     else:
         out.print(page.describe(), highlight=False, markup=False, soft_wrap=True)
     if show and not webbrowser.open(page.path.as_uri()):

@@ -4,14 +4,14 @@ Exit codes as in `cli/__main__.py`. `export` ends with 3 when some days could be
 some landed cycles cannot be read.
 """
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from palimpsest_pipeline.settings import load_settings
 
-from .console import EXIT_PARTIAL, JsonOption, fail, out, parse_day, print_table, say
+from .console import EXIT_PARTIAL, JsonOption, fail, out, parse_day, print_frame, print_json, print_table, say
+from .show_rows import CsvOption, XlsxOption, show
 
 if TYPE_CHECKING:
     import polars as pl
@@ -60,12 +60,11 @@ def export(
         report = export_days(pipeline, requested_days, say, force=force)
         address = pipeline.archive.address
     if as_json:
-        out.print_json(json.dumps(report.as_dict()))
+        print_json(report.as_dict())
     elif report.exported:
         headings = [("day", False), *((name, True) for name in ("rows", "prices", "MB", "bytes\na price", "s"))]
         rows = [
-            (day, w.rows, w.prices, f"{w.bytes / 1e6:.1f}", _format_ratio(w.bytes_per_price), f"{w.seconds:.1f}")
-            for day, w in report.exported.items()
+            (day, w.rows, w.prices, w.bytes / 1e6, w.bytes_per_price, w.seconds) for day, w in report.exported.items()
         ]
         print_table(f"Exported to {address}", headings, rows)
     elif not report.failed:
@@ -91,11 +90,12 @@ def _adopt_root(pipeline: "Pipeline") -> None:
 
 
 @storage_app.command()
-def storage(as_json: JsonOption = False) -> None:
+def storage(as_json: JsonOption = False, csv: CsvOption = None, xlsx: XlsxOption = None) -> None:
     """Show the size of everything, by table and by day.
 
     The figures include bytes a price, growth, and the day on which the limit is reached. Landed cycles that cannot be
-    read are named and not counted.
+    read are named and not counted. A CSV file holds the sizes by table; an Excel file holds those by day and platform
+    too.
     """
     from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.pipeline.upkeep import disk_usage
@@ -104,70 +104,61 @@ def storage(as_json: JsonOption = False) -> None:
         require_schema(pipeline)
         with pipeline.connect() as conn:
             measured = disk_usage.measure_usage(pipeline, conn)
-    tables, days = disk_usage.summarise_tables(measured.sample), disk_usage.summarise_days(measured.sample)
-    if as_json:
-        report = {
-            "figures": measured.as_dict(),
-            "tables": tables.to_dicts(),
-            "days": days.to_dicts(),
-            "payloads": measured.payloads.to_dicts(),
-            "unreadable": [cycle.as_dict() for cycle in measured.unreadable],
-        }
-        out.print_json(json.dumps(report, default=str))
-    else:
-        _print_tables(tables)
-        _print_days(days)
-        _print_payloads(measured.payloads)
+    tables = {
+        "tables": disk_usage.summarise_tables(measured.sample),
+        "days": disk_usage.summarise_days(measured.sample),
+        "payloads": measured.payloads,
+    }
+    unreadable = [cycle.as_dict() for cycle in measured.unreadable]
+    report = {"figures": measured.as_dict(), **tables, "unreadable": unreadable}
+
+    def print_text() -> None:
+        _print_sizes(**tables)
         _print_figures(measured.figures)
+
+    show(tables, print_text, as_json=as_json, report=report, csv=csv, xlsx=xlsx)
     if measured.unreadable:
         from palimpsest_pipeline.landing import describe_unreadable
 
         raise fail(describe_unreadable(measured.unreadable), EXIT_PARTIAL)
 
 
-def _print_tables(tables: "pl.DataFrame") -> None:
-    headings = [("table", False), ("rows", True), ("heap MB", True), ("index MB", True)]
-    rows = [
-        (r["table_name"], r["n_rows"], _format_mb(r["heap_bytes"]), _format_mb(r["index_bytes"]))
-        for r in tables.to_dicts()
-        if r["n_rows"]
-    ]
-    print_table(
-        "Tables, largest first (rows as the planner estimates; those of the odds history counted)", headings, rows
+def _print_sizes(tables: "pl.DataFrame", days: "pl.DataFrame", payloads: "pl.DataFrame") -> None:
+    import polars as pl
+
+    def in_mb(column: str) -> pl.Expr:
+        return pl.col(column) / 1e6
+
+    table_columns: dict[str, str | pl.Expr] = {
+        "table": "table_name",
+        "rows": "n_rows",
+        "heap MB": in_mb("heap_bytes"),
+        "index MB": in_mb("index_bytes"),
+    }
+    print_frame(
+        "Tables, largest first (rows as the planner estimates; those of the odds history counted)",
+        tables.filter(pl.col("n_rows") > 0).select(**table_columns),
     )
-
-
-def _print_days(days: "pl.DataFrame") -> None:
-    names = ("answers", "rows", "prices", "Postgres MB", "bytes a price", "export MB", "landing MB")
-    columns = ("n_answers", "n_rows", "n_prices")
-    rows = [
-        (
-            r["day"],
-            *(r[c] for c in columns),
-            _format_mb(r["postgres_bytes"]),
-            _format_ratio(r["bytes_per_price"]),
-            _format_mb(r["export_bytes"]),
-            _format_mb(r["landing_bytes"]),
-        )
-        for r in days.to_dicts()
-    ]
-    if rows:
-        print_table(
-            "Odds history by day", [("day", False), *((name.replace(" ", "\n", 1), True) for name in names)], rows
-        )
-
-
-def _print_payloads(payloads: "pl.DataFrame") -> None:
-    rows = [
-        (r["platform"], r["n_answers"], _format_mb(r["bytes"]), f"{r['bytes_per_answer']:.0f}")
-        for r in payloads.to_dicts()
-    ]
-    if rows:
-        print_table(
-            "Landing by platform",
-            [("platform", False), *((name, True) for name in ("answers", "MB", "bytes an answer"))],
-            rows,
-        )
+    day_columns: dict[str, str | pl.Expr] = {
+        "day": "day",
+        "answers": "n_answers",
+        "rows": "n_rows",
+        "prices": "n_prices",
+        "Postgres\nMB": in_mb("postgres_bytes"),
+        "bytes\na price": "bytes_per_price",
+        "export\nMB": in_mb("export_bytes"),
+        "landing\nMB": in_mb("landing_bytes"),
+    }
+    if days.height:
+        print_frame("Odds history by day", days.select(**day_columns))
+    payload_columns: dict[str, str | pl.Expr] = {
+        "platform": "platform",
+        "answers": "n_answers",
+        "MB": in_mb("bytes"),
+        "bytes an answer": "bytes_per_answer",
+    }
+    if payloads.height:
+        print_frame("Landing by platform", payloads.select(**payload_columns))
 
 
 def _print_figures(sizes: "Sizes") -> None:
@@ -179,9 +170,7 @@ def _print_figures(sizes: "Sizes") -> None:
     if sizes.bytes_per_price is not None or sizes.export_bytes_per_price is not None:
         densities = [(sizes.bytes_per_price, "Postgres"), (sizes.export_bytes_per_price, "the export")]
         out.print(
-            "; ".join(
-                f"{_format_ratio(value)} bytes a price in {where}" for value, where in densities if value is not None
-            ),
+            "; ".join(f"{value:.2f} bytes a price in {where}" for value, where in densities if value is not None),
             highlight=False,
         )
     if sizes.growth_bytes_per_day is None:
@@ -192,13 +181,5 @@ def _print_figures(sizes: "Sizes") -> None:
         out.print(f"at that rate the limit is reached in {sizes.days_until_limit:.0f} days", highlight=False)
 
 
-def _format_mb(size: int | None) -> str | None:
-    return None if size is None else f"{size / 1e6:.1f}"
-
-
 def _format_gb(size: int) -> str:
     return f"{size / 1e9:.2f}"
-
-
-def _format_ratio(value: float | None) -> str | None:
-    return None if value is None else f"{value:.2f}"

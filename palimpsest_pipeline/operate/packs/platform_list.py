@@ -3,9 +3,8 @@
 Belongs here: the rows of `palimpsest platforms list`. Does not belong here: finding packs (`platforms.packs`).
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import psycopg
 
@@ -31,9 +30,6 @@ class ListedPlatform:
     base_url: str
     distribution: str
     last_answer_at: datetime | None
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def list_platforms(settings: Settings) -> list[ListedPlatform]:

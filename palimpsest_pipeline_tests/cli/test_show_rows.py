@@ -11,7 +11,8 @@ import polars as pl
 import pytest
 import typer
 
-from palimpsest_pipeline.cli.csv_and_excel_files import write_files
+from palimpsest_pipeline.cli import show_rows
+from palimpsest_pipeline.cli.show_rows import show, write_files
 from palimpsest_pipeline.report.spreadsheet_cells import Rows
 
 ROWS = pl.DataFrame(
@@ -27,7 +28,7 @@ ROWS = pl.DataFrame(
 
 def test_a_csv_file_has_every_value_and_nothing_that_a_spreadsheet_executes(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
-    assert write_files({"rows": ROWS}, path, None)
+    write_files({"rows": ROWS}, path, None)
     assert path.read_bytes().startswith(b"\xef\xbb\xbf")
     found = pl.read_csv(path)
     assert found["team"].to_list() == ["'=cmd()", "'@sum", "-1.5", "'+x", 'Żółć, "FC"', None]
@@ -87,7 +88,7 @@ def test_text_is_text_in_an_excel_file_whatever_it_looks_like(
 
 def test_an_excel_file_has_a_sheet_a_table_and_text_is_no_formula(tmp_path: Path) -> None:
     path = tmp_path / "rows.xlsx"
-    assert write_files({"rows": ROWS, "few": ROWS.head(1)}, None, path)
+    write_files({"rows": ROWS, "few": ROWS.head(1)}, None, path)
     with ZipFile(path) as file:
         book, texts, sheet = (
             file.read(f"xl/{name}.xml").decode() for name in ("workbook", "sharedStrings", "worksheets/sheet1")
@@ -100,9 +101,22 @@ def test_an_excel_file_has_a_sheet_a_table_and_text_is_no_formula(tmp_path: Path
 
 
 def test_nothing_is_written_unasked_and_an_empty_table_is_written_with_its_headings(tmp_path: Path) -> None:
-    assert not write_files({"rows": ROWS}, None, None)
-    assert write_files({"rows": ROWS.clear()}, tmp_path / "none.csv", tmp_path / "none.xlsx")
+    write_files({"rows": ROWS}, None, None)
+    assert not list(tmp_path.iterdir())
+    write_files({"rows": ROWS.clear()}, tmp_path / "none.csv", tmp_path / "none.xlsx")
     assert pl.read_csv(tmp_path / "none.csv").columns == ROWS.columns
+
+
+@pytest.mark.parametrize(("as_json", "to_file"), [(False, False), (True, False), (False, True), (True, True)])
+def test_text_is_printed_unless_json_or_a_file_is_chosen(
+    as_json: bool, to_file: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed: list[object] = []
+    monkeypatch.setattr(show_rows, "print_json", printed.append)
+    csv = tmp_path / "rows.csv" if to_file else None
+    show({"rows": ROWS}, lambda: printed.append("text"), as_json=as_json, report={"n": 6}, csv=csv)
+    assert printed == ([{"n": 6}] if as_json else [] if to_file else ["text"])
+    assert (tmp_path / "rows.csv").exists() == to_file
 
 
 def test_a_file_that_cannot_be_written_is_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
