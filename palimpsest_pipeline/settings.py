@@ -370,11 +370,6 @@ class Settings(BaseSettings):
         description="First UTC day of Dagster's partitions, e.g. 2026-06-26; unset: the day written in the home "
         "folder. Set the same day on all machines when each machine has its own home folder",
     )
-    patience: int = Field(
-        default=8,
-        ge=0,
-        description="How many later fixtures may start before a waiting one; then request places are reserved for it",
-    )
     discovery_patience_s: float = Field(
         default=5,
         ge=0,
@@ -404,9 +399,6 @@ class Settings(BaseSettings):
         default=7, ge=1, description="Whole days of odds history in Postgres, besides today; older days are in Parquet"
     )
     run_retention_days: int = Field(default=30, ge=2, description="Days to keep Dagster's logs of finished runs")
-    partitions_ahead_days: int = Field(
-        default=14, ge=8, description="Days ahead for which partitions of the odds history are created"
-    )
     fixture_life_retention_days: int = Field(
         default=30, ge=1, description="Days after kickoff to keep the tables of a fixture's life"
     )
@@ -419,16 +411,6 @@ class Settings(BaseSettings):
         default=5,
         gt=0,
         description="A last price confirmed at most this long before kickoff is the exact closing price, minutes",
-    )
-    life_overdue_hours: float = Field(
-        default=26,
-        gt=0,
-        description="A check warns when a kickoff date waits longer than this to be derived again, hours",
-    )
-    fixtures_overdue_minutes: float = Field(
-        default=90,
-        gt=0,
-        description="A check warns when a fixture waits longer than this for its marts after a cycle, minutes",
     )
     storage_limit_gb: float = Field(
         default=100,
@@ -445,13 +427,6 @@ class Settings(BaseSettings):
         default=30,
         gt=0,
         description="A check fails when a run has waited this long and no run has made progress, minutes",
-    )
-    match_rate_tolerance: float = Field(
-        default=0.1,
-        gt=0,
-        le=1,
-        description="A check warns when a match rate is further than this from the median of earlier full "
-        "cycles, share of 1",
     )
     min_mapped_rate: float = Field(
         default=0.95, ge=0, le=1, description="A check warns when less of a platform's markets is mapped, share of 1"

@@ -85,7 +85,7 @@ def prepare_schema(pipeline: Pipeline) -> None:
     """
     upgrade_schema(pipeline)
     with pipeline.connect() as conn:
-        partitions.ensure_days_ahead(conn, pipeline.clock.now(), pipeline.settings.partitions_ahead_days)
+        partitions.ensure_days_ahead(conn, pipeline.clock.now())
 
 
 def require_schema(pipeline: Pipeline) -> None:

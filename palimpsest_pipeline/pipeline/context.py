@@ -287,14 +287,12 @@ class Pipeline:
                 for p in self.platforms
             }
             host_setups = build_host_setups(self.adapters, clients, self.split_budgets(scope))
-            patience = self.settings.patience
             yield await stack.enter_async_context(
                 ScrapeEngine(
                     host_setups,
                     sink,
                     clock=self.clock,
                     observer=observer,
-                    max_passes=patience,
                     host_holds=host_holds,
                     ends_at=ends_at,
                 )

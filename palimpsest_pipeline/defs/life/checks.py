@@ -1,5 +1,7 @@
 """The checks on the life of fixtures: every date follows the settings, and no date stays due for long."""
 
+from typing import Final
+
 import dagster as dg
 import polars as pl
 
@@ -9,6 +11,9 @@ from palimpsest_pipeline.storage.marts import dates_of_other_settings
 from palimpsest_pipeline.storage.marts import lifecycle as stored
 
 from ..partitions import format_day_key, kickoff_date_partitions
+
+LIFE_OVERDUE_S: Final = 26 * 3600
+"""Seconds after which a kickoff date that waits for its derivation is overdue."""
 
 
 @dg.asset_check(asset=lifecycle.CURVES.split("."))
@@ -45,15 +50,16 @@ def _describe_dates(rows: pl.DataFrame) -> str:
 
 @dg.asset_check(asset=lifecycle.LEAD_TIME.split("."))
 def no_kickoff_date_is_dirty_for_long(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
-    """No date changed by a cycle waits longer than PALIMPSEST_LIFE_OVERDUE_HOURS for its derivation."""
-    limit_s = pipeline.settings.life_overdue_hours * 3600
+    """No date changed by a cycle waits longer than 26 hours for its derivation."""
     with pipeline.connect() as conn:
         due_dates = stored.read_due_dates(conn)
     has_partition = [
         kickoff_date_partitions.has_partition_key(format_day_key(day)) for day in due_dates["kickoff_date"]
     ]
     reachable = due_dates.filter(pl.Series(has_partition, dtype=pl.Boolean))
-    overdue = reachable.filter(pl.col("waits_s") > limit_s).sort("waits_s", "kickoff_date", descending=[True, False])
+    overdue = reachable.filter(pl.col("waits_s") > LIFE_OVERDUE_S).sort(
+        "waits_s", "kickoff_date", descending=[True, False]
+    )
     overdue_dates = ", ".join(overdue["kickoff_date"].head(5).cast(pl.String))
     return dg.AssetCheckResult(
         passed=overdue.is_empty(),

@@ -21,6 +21,8 @@ from palimpsest_pipeline.storage.marts import mapping_ledger, mart_reader, quali
 from ..cycle_checks import make_cycle_check
 
 MAX_NAMED_VIOLATIONS: Final = 5
+MATCH_RATE_TOLERANCE: Final = 0.1
+"""Maximum difference of a match rate from the median of earlier full cycles, share of 1."""
 DERIVE_AGAIN_ADVICE: Final = (
     "Run `palimpsest backfill` for the hour of the cycle with --again; if this stays, the derivation is wrong: please"
     " report it with the cycle id"
@@ -115,8 +117,7 @@ def classes_follow_the_platforms(
 def match_rates_are_usual(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
     """In a full cycle, each match rate is close to the median of earlier full cycles.
 
-    This holds for each platform's rate and for the overall rate. PALIMPSEST_MATCH_RATE_TOLERANCE is the maximum
-    difference.
+    This holds for each platform's rate and for the overall rate. The maximum difference is 0.1.
     """
     advice = (
         "See mart.coverage_tournament for the tournaments that changed. If a platform's SportRadar ids are misread, fix"
@@ -126,7 +127,7 @@ def match_rates_are_usual(pipeline: Pipeline, conn: psycopg.Connection, cycle_id
         rates, earlier = quality_inputs.read_match_rates(conn, cycle_id)
         yield build_verdict(
             cycle_id,
-            coverage_laws.match_rates_are_usual(rates, earlier, pipeline.settings.match_rate_tolerance),
+            coverage_laws.match_rates_are_usual(rates, earlier, MATCH_RATE_TOLERANCE),
             advice,
             Severity.WARN,
         )

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Final
 
 import dagster as dg
 
@@ -13,6 +14,9 @@ from palimpsest_pipeline.storage.marts import current_prices as stored
 
 from ..asset_metadata import build_metadata, build_table_metadata
 from ..core.assets import matched_events, odds_snapshots
+
+FIXTURES_OVERDUE_S: Final = 90 * 60
+"""Seconds after which a fixture that waits for its marts is overdue."""
 
 
 def _build_spec(table: str, description: str, other_tables: Sequence[str] = ()) -> dg.AssetSpec:
@@ -67,14 +71,13 @@ def current_prices(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam
 
 @dg.asset_check(asset=stored.COMPARISON_TABLE.split("."))
 def no_fixture_is_due_for_long(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
-    """No due fixture waits longer than PALIMPSEST_FIXTURES_OVERDUE_MINUTES for its derivation."""
-    limit_s = pipeline.settings.fixtures_overdue_minutes * 60
+    """No due fixture waits longer than 90 minutes for its derivation."""
     with pipeline.connect() as conn:
         due_counts = {product: dirty_fixtures.count_due_fixtures(conn, product) for product in FixtureProduct}
     late_products = [
         f"{product} of {n} fixtures, for {waits_s / 60:.0f} min"
         for product, (n, waits_s) in due_counts.items()
-        if waits_s > limit_s
+        if waits_s > FIXTURES_OVERDUE_S
     ]
     return dg.AssetCheckResult(
         passed=not late_products,

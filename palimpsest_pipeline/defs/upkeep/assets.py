@@ -37,7 +37,7 @@ def history_partitions(context: dg.AssetExecutionContext, pipeline: dg.ResourceP
     now = pipeline.clock.now()
     yesterday = now.date() - timedelta(days=1)
     with pipeline.connect() as conn:
-        new_partitions = partitions.ensure_days_ahead(conn, now, pipeline.settings.partitions_ahead_days)
+        new_partitions = partitions.ensure_days_ahead(conn, now)
         stored_days = retention.read_stored_days(conn)
         conn.commit()
         freed = 0 if partitions.find_missing_partitions(conn, [yesterday]) else partitions.reindex_day(conn, yesterday)

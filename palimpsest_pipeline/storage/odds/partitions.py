@@ -24,8 +24,8 @@ from ..db.locks import AdvisoryLock
 
 PARTITIONED_TABLES: Final = ("captures", "market_changes")
 """Tables of `core` with one partition per UTC day of observed_at."""
-
-
+N_DAYS_AHEAD: Final = 14
+"""Number of days ahead for which partitions are created."""
 LOCK_WAIT_MS: Final = 200
 """Maximum wait for an exclusive table lock, in milliseconds.
 
@@ -112,7 +112,7 @@ def lock_partition_creation(conn: psycopg.Connection[Any]) -> None:
     conn.execute("select pg_advisory_xact_lock(%s)", [AdvisoryLock.HISTORY_PARTITIONS])
 
 
-def ensure_days_ahead(conn: psycopg.Connection[Any], now: datetime, n_days: int = 7) -> list[str]:
+def ensure_days_ahead(conn: psycopg.Connection[Any], now: datetime, n_days: int = N_DAYS_AHEAD) -> list[str]:
     """Create the missing partitions of the UTC day of `now` and of the next `n_days` days.
 
     Returns the names of the created partitions. Raises ValueError when `now` has no time zone.
