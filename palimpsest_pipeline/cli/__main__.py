@@ -44,6 +44,7 @@ from .console import (
     format_command,
     out,
     parse_day,
+    parse_hour,
     parse_hours,
     print_finding,
     print_frame,
@@ -485,6 +486,8 @@ def backfill(
     from palimpsest_pipeline.operate.databases import upgrade_schema
     from palimpsest_pipeline.runtime.progress import open_terminal
 
+    if start is not None:
+        parse_hour(start)  # a word that is no hour is a clearer error than a missing TO
     if (start is None) != (end is None) or (start is None and not stale):
         raise typer.BadParameter("give FROM and TO, or --stale for all hours")
     if again and (stale or dry_run):

@@ -17,8 +17,7 @@ from .machine import (
     check_ui_port,
 )
 from .orchestration import check_dagster, check_definitions, load_definitions
-from .packs import check_packs
-from .platform_hosts import check_platforms
+from .platform_hosts import check_active_platforms, check_platforms
 from .push import check_push
 from .stores import (
     check_alerts,
@@ -46,7 +45,7 @@ __all__ = [
 
 CHECKS_BY_NAME: dict[str, Check] = {
     "settings": check_settings,
-    "packs": check_packs,
+    "packs": check_active_platforms,
     "markets": check_market_settings,
     "home": check_home_folder,
     "database": check_database,

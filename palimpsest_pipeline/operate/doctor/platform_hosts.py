@@ -1,4 +1,4 @@
-"""Checks of the platforms: one request each to the base URL, with the HTTP client of the scrapes.
+"""Checks of the platforms: their packs, and one request each to the base URL, with the HTTP client of the scrapes.
 
 Imports no Dagster.
 """
@@ -10,6 +10,7 @@ from typing import Final
 from palimpsest_pipeline.domain.enums import PayloadKind, Platform
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.platforms.packs import PackError, load_packs
 from palimpsest_pipeline.settings import Settings, name_platform_variable
 from palimpsest_pipeline.wire.client import PlatformClient
 
@@ -17,6 +18,23 @@ from .findings import Finding
 
 TOTAL_TIMEOUT_S: Final = 8.0
 CONNECT_TIMEOUT_S: Final = 5.0
+
+
+def check_active_platforms(settings: Settings) -> Finding:
+    """Return whether the active platforms can be scraped.
+
+    The finding names the platforms that are left out, and the packs that cannot be read.
+    """
+    pipeline, problems = Pipeline(settings), dict(load_packs().problems)
+    for platform in settings.platforms:
+        try:
+            pipeline.get_adapter(platform)
+        except PackError as error:
+            problems[platform] = str(error)
+    if problems:
+        text = "; ".join(problems[name] for name in sorted(problems))
+        return Finding("packs", False, f"{text}. Repair or uninstall the pack, or correct PALIMPSEST_PLATFORMS")
+    return Finding("packs", True, f"{', '.join(settings.platforms)} can be scraped")
 
 
 def check_platforms(settings: Settings) -> list[Finding]:
@@ -53,7 +71,8 @@ def judge_answer(platform: Platform, base_url: str, answer: Answer) -> Finding:
         return Finding(
             name,
             False,
-            f"{base_url} cannot be reached: {answer.failure_detail}. Check the network, or set a proxy for it",
+            f"{base_url} cannot be reached: {answer.failure_detail.rstrip('.')}. Check the network, "
+            "or set a proxy for it",
         )
     text = f"{base_url} answers with status {answer.status}"
     if answer.status in (401, 403, 407, 451):

@@ -12,6 +12,7 @@ from typing import Final
 import polars as pl
 
 from palimpsest_pipeline.domain.enums import Completeness, PayloadKind
+from palimpsest_pipeline.domain.errors import PalimpsestError
 from palimpsest_pipeline.domain.observations import Detail, PayloadRejected
 from palimpsest_pipeline.landing import RecordedBook, read_recorded_books
 from palimpsest_pipeline.markets import NormalisedBatch, Vocabulary, normalise
@@ -21,8 +22,8 @@ from palimpsest_pipeline.platforms.base import PlatformAdapter
 from palimpsest_pipeline.platforms.packs import Pack, load_packs
 from palimpsest_pipeline.platforms.registry import build_adapters
 
-from .unsound_answers import MAX_NAMED, UnsoundAnswers, raise_faults
-
+MAX_NAMED: Final = 3
+"""Maximum number of faults that an error names."""
 RECORDED_FOLDER: Final = "recorded"
 MANIFEST_FILE: Final = "manifest.json"
 MIN_BOOK_SUM, MAX_BOOK_SUM = 0.95, 2.2
@@ -38,6 +39,20 @@ A higher line is harder to reach, so its odds should be higher.
 """
 MAX_STRANGE_SHARE: Final = 0.01
 """Maximum share of lines with impossible prices. Not 0, because sites make mistakes themselves."""
+
+
+class UnsoundAnswers(PalimpsestError):
+    """Recorded or simulated answers that a pack does not read correctly.
+
+    The message names the first faults.
+    """
+
+
+def raise_faults(faults: Sequence[str]) -> None:
+    """Raise UnsoundAnswers if there are faults. Its message names the first ones."""
+    if faults:
+        remainder = f"; and {len(faults) - MAX_NAMED} more" if len(faults) > MAX_NAMED else ""
+        raise UnsoundAnswers(f"{'; '.join(sorted(faults)[:MAX_NAMED])}{remainder}")
 
 
 def check_recorded_answers(pack: Pack, folder: Path | None, min_share: float) -> str:

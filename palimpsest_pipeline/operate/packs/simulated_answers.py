@@ -27,7 +27,7 @@ from palimpsest_pipeline.simulator.pack_sites import find_world_platform
 from palimpsest_pipeline.simulator.platforms import RENDERED_SOURCE
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 
-from .unsound_answers import UnsoundAnswers, raise_faults
+from .recorded_answers import UnsoundAnswers, raise_faults
 
 N_FIXTURES: Final = 80
 SEED: Final = 7

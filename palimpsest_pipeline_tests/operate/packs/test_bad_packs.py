@@ -144,7 +144,7 @@ FAULTS: Final[dict[str, tuple[Callable[[Path], object], str]]] = {
 }
 PROBE: Final = """
 import json
-from palimpsest_pipeline.operate.doctor.packs import check_packs as check_active
+from palimpsest_pipeline.operate.doctor.platform_hosts import check_active_platforms
 from palimpsest_pipeline.operate.packs.check_packs import check_packs
 from palimpsest_pipeline.operate.packs.platform_list import list_platforms
 from palimpsest_pipeline.pipeline.context import Pipeline
@@ -158,8 +158,8 @@ print(json.dumps({
     "mapped": list(pipeline.vocabulary.pack_versions),
     "derived": [pipeline.find_cycle_versions(keys) is not None for keys in (("lion", "betpawa"), ("betpawa",))],
     "listed": [row.platform for settings in (active, others) for row in list_platforms(settings)],
-    "doctor": check_active(active).detail,
-    "doctor of others": check_active(others).detail,
+    "doctor": check_active_platforms(active).detail,
+    "doctor of others": check_active_platforms(others).detail,
     "check": [one.detail for one in check_packs(["lion"], recorded=None, min_share=0.9) if not one.ok],
     "problems": dict(load_packs().problems),
 }))

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from palimpsest_pipeline.operate.packs.recorded_answers import check_recorded_answers
-from palimpsest_pipeline.operate.packs.unsound_answers import UnsoundAnswers
+from palimpsest_pipeline.operate.packs.recorded_answers import UnsoundAnswers, check_recorded_answers
 from palimpsest_pipeline.platforms.packs import load_packs
 from palimpsest_pipeline_tests.fixtures.all_recordings import write_all_recordings
 from palimpsest_pipeline_tests.platforms.pack_support import load_pack_sample
