@@ -592,7 +592,7 @@ def coverage(as_json: JsonOption = False, csv: CsvOption = None, xlsx: XlsxOptio
 
 
 def read_coverage_tables(pipeline: "Pipeline") -> "tuple[pl.DataFrame, pl.DataFrame]":
-    """Return the match rates by platform, and the coverage by tournament, the largest first; both are the newest."""
+    """Return the newest match rates by platform, and coverage by tournament, the largest first."""
     from palimpsest_pipeline.storage.marts import mart_reader
 
     with pipeline.connect() as conn:

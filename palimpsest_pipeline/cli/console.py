@@ -48,7 +48,10 @@ PlatformOption = Annotated[
 
 
 def print_json(value: Any, encode: Callable[[Any], Any] | None = None) -> None:
-    """Print `value` as JSON on standard output. `encode`, by default `encode_value`, encodes what JSON lacks."""
+    """Print `value` as JSON on standard output.
+
+    `encode`, by default `encode_value`, encodes values that JSON lacks.
+    """
     out.print_json(json.dumps(value, default=encode or encode_value))
 
 

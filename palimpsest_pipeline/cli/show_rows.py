@@ -28,7 +28,7 @@ def show(
     csv: Path | None = None,
     xlsx: Path | None = None,
 ) -> None:
-    """Print `report` as JSON, and write `tables` to the files that are given; without both, call `print_text`.
+    """Print `report` as JSON and write `tables` to files, as chosen; without both, call `print_text`.
 
     Frames in `report` become lists of rows; without a report, `tables` are printed. Raises typer.Exit as `write_files`.
     """

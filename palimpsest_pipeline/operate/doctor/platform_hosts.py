@@ -1,4 +1,6 @@
-"""Checks of the platforms: their packs, and one request each to the base URL, with the HTTP client of the scrapes.
+"""Checks of the platforms: their packs, and one request each to the base URL.
+
+The request is sent with the HTTP client of the scrapes.
 
 Imports no Dagster.
 """
