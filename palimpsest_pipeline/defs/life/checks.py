@@ -15,9 +15,6 @@ from ..partitions import format_day_key, kickoff_date_partitions
 LIFE_OVERDUE_S: Final = 26 * 3600
 """Seconds after which a kickoff date that waits for its derivation is overdue."""
 
-LIFE_OVERDUE_S: Final = 26 * 3600
-"""Seconds after which a kickoff date that waits for its derivation is overdue."""
-
 
 @dg.asset_check(asset=lifecycle.CURVES.split("."))
 def dates_follow_the_settings(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
