@@ -210,32 +210,6 @@ def test_columns_and_types_are_those_of_the_table_but_for_the_stamps() -> None:
     assert found.select(required).null_count().row(0) == (0,) * len(required)
 
 
-def test_only_the_kickoff_in_force_closes_so_a_postponed_fixture_is_open_again() -> None:
-    closed = Life(STORY, {1: [(at(4, 21), at(5, 1, 15))]})
-    assert states(told(closed), "match_result")[-1] == (at(5, 1, 15), "closed_at_kickoff")
-    postponed = Life(STORY, {1: [(at(4, 21), at(5, 1, 15)), (at(5, 1, 20), KICKOFF)]})
-    assert_frame_equal(told(postponed), told(life(*STORY)))
-    advanced = Life(STORY, {1: [(at(4, 21), KICKOFF), (at(5, 6), at(5, 1, 15))]})
-    assert_frame_equal(told(advanced), told(closed))
-
-
-def test_a_kickoff_to_come_closes_nothing_and_the_last_interval_is_open() -> None:
-    found = told(life(*STORY[:-1], kickoff=at(6, 8)), as_of=at(5, 8))
-    assert states(found, "*")[-1] == (at(5, 7, 30), "offered")
-    assert "closed_at_kickoff" not in set(found["state"])
-
-
-def test_silence_begins_when_the_limit_is_passed_not_when_it_is_reached() -> None:
-    asked = (answered(1, at(5, 1), ONE), answered(2, at(5, 2, 30), ONE))
-    assert states(told(life(*asked), as_of=at(5, 4)), "match_result") == [(at(5, 1), "offered")]
-    assert states(told(life(*asked), as_of=at(5, 4, 0, 1)), "match_result") == [
-        (at(5, 1), "offered"),
-        (at(5, 4), "not_observed"),
-    ]
-    before_kickoff = states(told(life(*asked, kickoff=at(5, 4))), "match_result")
-    assert before_kickoff == [(at(5, 1), "offered"), (at(5, 4), "closed_at_kickoff")]
-
-
 def test_discovery_keeps_the_listing_known_but_is_no_news_of_its_markets() -> None:
     found = told(
         life(
@@ -292,40 +266,6 @@ def test_a_market_withdrawn_before_the_kickoff_is_not_closed_by_it() -> None:
         None,
     )
     assert states(found, "total_goals")[-1] == (KICKOFF, "closed_at_kickoff")
-
-
-def test_what_is_seen_only_from_the_kickoff_on_has_no_interval() -> None:
-    assert told(life(answered(1, KICKOFF, ONE), listed(2, at(5, 8, 30)))).is_empty()
-    assert told(life(absent(1, at(5, 7)), unknown(2, at(5, 7, 30)))).is_empty()
-    assert told(Life((), {1: [(at(1, 0), KICKOFF)]})).is_empty()
-
-
-def test_looks_before_the_listing_was_first_seen_are_no_part_of_its_life() -> None:
-    found = told(life(absent(1, at(5, 5)), unknown(2, at(5, 5, 30)), answered(3, at(5, 6), ONE)), at(5, 7))
-    assert states(found, "*") == [(at(5, 6), "offered")]
-
-
-def test_a_market_of_open_outcomes_is_as_its_best_one() -> None:
-    books: list[Book] = [
-        {SCORER_ANN: suspended(2500), SCORER_BEA: no_price(1)},
-        {SCORER_ANN: suspended(2500), SCORER_BEA: priced(2600)},
-        {SCORER_ANN: suspended(2500)},
-        {SCORER_BEA: no_price(1)},
-        {},
-    ]
-    found = told(life(*(answered(n, at(5, 5, 10 * n), book) for n, book in enumerate(books))), at(5, 6))
-    rows = (
-        found.filter(pl.col("market_key") == "anytime_goalscorer")
-        .select("state", "n_outcomes_active", "n_outcomes")
-        .rows()
-    )
-    assert rows == [
-        ("suspended", 0, 1),
-        ("offered", 1, 2),
-        ("suspended", 0, 1),
-        ("no_price", 0, 0),
-        ("withdrawn", 0, 0),
-    ]
 
 
 @pytest.mark.parametrize(
@@ -391,14 +331,6 @@ def test_a_walk_through_the_looks_comes_to_the_same_intervals_whatever_the_order
         pl.col("state").is_in(["not_observed", "event_dropped", "closed_at_kickoff"]), pl.col("reason_detail") == ""
     )
     assert unsaid.is_empty()
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_order_and_repetition_of_rows_change_nothing(seed: int) -> None:
-    frames = disordered(life(*STORY).frames(), Random(seed))
-    assert_frame_equal(
-        build_availability_intervals(**frames, as_of=AFTERWARDS, silence_limit=SILENCE), told(life(*STORY))
-    )
 
 
 def test_working_on_few_listings_at_once_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

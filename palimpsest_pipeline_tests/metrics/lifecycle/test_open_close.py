@@ -161,22 +161,6 @@ def test_each_quality_of_a_close_arises_once() -> None:
     assert sorted(rows["close_quality"]) == sorted(quality.value for quality in CloseQuality)
 
 
-def test_each_quality_of_an_open_arises_once() -> None:
-    looks = [
-        *(absent(1, at(5, 10), "", 1), answered(2, at(5, 11, 30), ANN, 1)),
-        *(answered(1, at(5, 10), {}, 2), failed(2, at(5, 10, 30), "", 2), answered(3, at(5, 11), ANN, 2)),
-        *(listed(1, at(5, 10), 3), answered(2, at(5, 11), ANN, 3)),
-    ]
-    rows = closed(Life(looks, {n: [(at(1, 0), KICKOFF)] for n in (1, 2, 3)}, {n: (n, "bet9ja") for n in (1, 2, 3)}))
-    told = rows.select("open_quality", "prev_absent_cycle", "open_observed_at", "open_minutes_to_kickoff").rows()
-    assert told == [
-        ("exact", 1, at(5, 11, 30), 390.0),
-        ("late_discovery", 1, at(5, 11), 420.0),
-        ("left_censored", None, at(5, 11), 420.0),
-    ]
-    assert sorted(rows["open_quality"]) == sorted(quality.value for quality in OpenQuality)
-
-
 OPENS: Final[dict[str, tuple[Sequence[Looked], str, int | None]]] = {
     "the answer before held it off": ((answered(4, at(5, 9), {SCORER_ANN: suspended(2500)}),), "exact", 4),
     "the answer before had no price": ((answered(4, at(5, 9), {SCORER_ANN: no_price(1)}),), "exact", 4),
@@ -197,77 +181,15 @@ OPENS: Final[dict[str, tuple[Sequence[Looked], str, int | None]]] = {
 }
 
 
+def test_each_quality_of_an_open_has_an_example() -> None:
+    assert {quality for _, quality, _ in OPENS.values()} == {quality.value for quality in OpenQuality}
+
+
 @pytest.mark.parametrize("example", OPENS)
 def test_what_was_known_before_the_first_price(example: str) -> None:
     before, quality, cycle = OPENS[example]
     row = one(*before, answered(9, at(5, 10), ANN), answered(10, at(5, 10, 30), ANN))
     assert (row["open_observed_at"], row["open_quality"], row["prev_absent_cycle"]) == (at(5, 10), quality, cycle)
-
-
-CLOSES: Final[dict[str, tuple[Sequence[Looked], str, datetime, int]]] = {
-    "a discovery lacks the listing": ((absent(2, at(5, 17, 50)),), "withdrawn_before_close", at(5, 17, 40), 0),
-    "a discovery lacks it, a later one does not": (
-        (absent(2, at(5, 17, 50)), listed(3, at(5, 17, 55))),
-        "withdrawn_before_close",
-        at(5, 17, 40),
-        0,
-    ),
-    "it was dropped and came back": (
-        (absent(2, at(5, 17, 50)), answered(3, at(5, 17, 58), ANN)),
-        "exact",
-        at(5, 17, 58),
-        0,
-    ),
-    "it is dropped at kickoff": ((absent(2, KICKOFF),), "late", at(5, 17, 40), 0),
-    "nobody could look": ((failed(2, at(5, 17, 50)), unknown(3, at(5, 17, 55))), "late", at(5, 17, 40), 0),
-    "it has no price any more": (
-        (answered(2, at(5, 17, 50), {SCORER_ANN: no_price(1)}),),
-        "suspended_at_close",
-        at(5, 17, 40),
-        1,
-    ),
-    "it went and came back": (
-        (answered(2, at(5, 17, 50), {}), answered(3, at(5, 17, 56), ANN), answered(4, at(5, 17, 57), ANN)),
-        "exact",
-        at(5, 17, 57),
-        2,
-    ),
-    "it is held off at kickoff": ((answered(2, KICKOFF, {SCORER_ANN: suspended(2500)}),), "late", at(5, 17, 40), 0),
-}
-
-
-@pytest.mark.parametrize("example", CLOSES)
-def test_what_was_known_after_the_last_price(example: str) -> None:
-    after, quality, confirmed_at, n_changes = CLOSES[example]
-    row = one(answered(1, at(5, 17, 40), ANN), *after)
-    assert (row["close_quality"], row["close_last_confirmed_at"], row["n_changes"]) == (
-        quality,
-        confirmed_at,
-        n_changes,
-    )
-    assert row["close_odds"] == 2.5
-
-
-def test_a_price_that_came_back_stands_since_it_came_back() -> None:
-    row = one(
-        answered(1, at(5, 17), ANN),
-        answered(2, at(5, 17, 20), {}),
-        answered(3, at(5, 17, 40), ANN),
-        answered(4, at(5, 17, 58), ANN),
-    )
-    assert (row["open_observed_at"], row["close_observed_at"], row["close_last_confirmed_at"]) == (
-        at(5, 17),
-        at(5, 17, 40),
-        at(5, 17, 58),
-    )
-    assert (row["n_changes"], row["min_odds"], row["max_odds"]) == (2, 2.5, 2.5)
-
-
-def test_an_outcome_that_its_market_goes_on_without_is_withdrawn_and_one_held_off_is_suspended() -> None:
-    before, after = {RESULT: priced(2000, 3400, 3600)}, {RESULT: priced(None, 3300, 3600, off=0b100)}
-    rows = closed(Life([answered(1, at(5, 17), before), answered(2, at(5, 17, 58), after)], {1: [(at(1, 0), KICKOFF)]}))
-    qualities = dict(rows.select("outcome_key", "close_quality").iter_rows())
-    assert qualities == {"home": "withdrawn_before_close", "draw": "exact", "away": "suspended_at_close"}
 
 
 def test_the_first_answer_of_a_day_says_what_is_gone_and_changes_nothing_else() -> None:
@@ -283,15 +205,6 @@ def test_the_first_answer_of_a_day_says_what_is_gone_and_changes_nothing_else() 
         ("Ann", "withdrawn_before_close", at(4, 23, 30), at(4, 23, 30), 1),
         ("Bea", "exact", at(4, 23, 30), at(5, 17, 58), 0),
     ]
-
-
-def test_a_first_answer_of_a_day_without_any_market_ends_them_all() -> None:
-    row = one(answered(1, at(4, 23), ANN), answered(2, at(5, 0), {}))
-    assert (row["close_quality"], row["close_last_confirmed_at"], row["n_changes"]) == (
-        "withdrawn_before_close",
-        at(4, 23),
-        1,
-    )
 
 
 def test_margins_are_those_of_the_market_as_it_stood_then() -> None:
@@ -336,15 +249,6 @@ def test_an_array_that_has_lost_a_place_has_lost_that_outcome() -> None:
         "draw": "exact",
         "away": "withdrawn_before_close",
     }
-
-
-def test_an_outcome_that_no_answer_showed_has_no_row() -> None:
-    rows = closed(
-        Life(
-            [answered(1, at(5, 17), {RESULT: priced(None, 3400, 3600), TOTAL: no_price(2)})], {1: [(at(1, 0), KICKOFF)]}
-        )
-    )
-    assert rows["outcome_key"].to_list() == ["away", "draw"]
 
 
 def test_there_is_no_close_while_kickoff_is_to_come() -> None:
@@ -392,32 +296,6 @@ def test_a_postponed_kickoff_opens_the_time_before_it_again() -> None:
     assert [waiting[name] for name in told] == [None, None, None, at(7, 18), 2, 2884.0]
     assert [nobody_looked_since[name] for name in told] == [2.5, "anchor_stale", 173040.0, at(7, 18), 2, 2884.0]
     assert [last[name] for name in told] == [2.6, "exact", 120.0, at(7, 18), 2, 2884.0]
-
-
-def test_a_kickoff_advanced_leaves_out_what_was_seen_after_it() -> None:
-    looks = (answered(1, at(5, 12), ANN), answered(2, at(5, 15), DEARER))
-    earlier, before_all = ((at(5, 15), at(5, 14)), (at(5, 15), at(5, 11)))
-    row = one(*looks, kickoffs=((at(1, 0), KICKOFF), earlier))
-    assert (row["close_odds"], row["max_odds"], row["n_changes"], row["close_lag_s"], row["close_quality"]) == (
-        2.5,
-        2.5,
-        0,
-        7200.0,
-        "anchor_stale",
-    )
-    row = one(*looks, kickoffs=((at(1, 0), KICKOFF), before_all))
-    assert {name for name, value in row.items() if value is not None} == {
-        *OPEN_CLOSE_KEY,
-        "effective_kickoff",
-        "kickoff_version",
-        "n_changes",
-        "close_quality",
-    }
-    assert (row["close_quality"], row["effective_kickoff"], row["n_changes"]) == ("missing", at(5, 11), 0)
-
-
-def test_a_first_claim_seen_after_the_last_answer_has_not_moved() -> None:
-    assert one(answered(1, at(5, 17, 58), ANN), kickoffs=((at(5, 17, 59), KICKOFF),))["close_quality"] == "exact"
 
 
 def test_nothing_seen_gives_no_rows() -> None:
