@@ -12,8 +12,7 @@
     data.judge_prices_at("2026-06-26T12:00Z", 61301159)  # the same of home's prices at that instant
     data.export().filter(...).collect()               # the exported days, lazily
 
-Belongs here: the choice of the source, and the methods a person calls. Does not belong here: the content of any table
-(`storage`, `sql/views`). This module only reads.
+This module only reads.
 """
 
 import atexit

@@ -1,8 +1,4 @@
-"""The board as a web application: its routes, and the start and end of its listener.
-
-Belongs here: reading requests, sending answers. Does not belong here: the content of the answers (`live_tables`,
-`price_grid`).
-"""
+"""The board as a web application: its routes, and the start and end of its listener."""
 
 import asyncio
 import json

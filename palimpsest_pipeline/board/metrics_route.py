@@ -1,8 +1,4 @@
-"""The HTTP route of the metrics: it serves the page that the supervisor of `palimpsest up` writes.
-
-Belongs here: the route, and the age up to which a page is served. Does not belong here: reading and rendering values
-(`operate.serve.metrics`).
-"""
+"""The HTTP route of the metrics: it serves the page that the supervisor of `palimpsest up` writes."""
 
 import os
 import time

@@ -1,7 +1,6 @@
 """The Dagster run launcher that sends each run to a Celery worker.
 
-`dagster.yaml` names it. It is imported only where the extra `celery` is installed. Belongs here: the launcher, and the
-Celery application that it shares with the workers. Does not belong here: running a worker, and examining the broker.
+`dagster.yaml` names it. It is imported only where the extra `celery` is installed.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,6 @@
 """Checks that judge cycles one by one.
 
-Each verdict is stored, so each cycle is judged only once. Belongs here: selecting the cycles to judge, and combining
-their verdicts into the check result of the day. Does not belong here: the rule of a check.
+Each verdict is stored, so each cycle is judged only once.
 """
 
 from collections.abc import Callable, Iterable, Sequence

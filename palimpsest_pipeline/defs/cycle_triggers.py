@@ -1,7 +1,6 @@
 """The triggers of cycles: the schedule of full cycles, and the sensor of the minutes before kickoff.
 
-Both are off by default. Belongs here: the ticks, and the reasons why a tick requests nothing. Does not belong here: the
-selections of the jobs (`cycle_jobs.py`), finding due slots (`pipeline/kickoff_slots.py`).
+Both are off by default.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,6 @@
 """The derivation of a product for the cycles of a Dagster run.
 
-Belongs here: selecting the cycles to derive, and reporting on them in the run. Does not belong here: deriving one cycle
-(`derive_hour`), and assets.
+`derive_hour` derives one cycle.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence

@@ -1,7 +1,6 @@
 """The repository named on runs that start outside Dagster's own processes, so that the UI shows them.
 
 The overview and the pages of jobs show only runs with a repository, and `execute_in_process` creates a run without one.
-Belongs here: naming the repository on a run. Does not belong here: starting runs.
 """
 
 from typing import Final

@@ -1,7 +1,7 @@
 """The cycles that a Dagster run derives and judges.
 
 A run that scrapes derives only its own cycles, so its duration does not grow during the day. Any other run derives the
-cycles of its day, or of those hours of the day that a run tag names. Does not belong here: assets.
+cycles of its day, or of those hours of the day that a run tag names.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,6 @@
 """The heartbeats of Dagster runs, and the runs whose heartbeats have stopped.
 
-Belongs here: writing heartbeats while a process executes a run, and reporting runs whose process died to Dagster. Does
-not belong here: repairing the work of a dead run (its cycle, its rows).
+The cycle of a dead run is closed by `pipeline/live/recovery`.
 """
 
 import logging

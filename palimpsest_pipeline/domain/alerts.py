@@ -1,7 +1,6 @@
 """The life of an alert: how failures open it, how successes close it, and what to send. No I/O.
 
-Belongs here: the effect of failures and successes on the stored alerts. Does not belong here: finding failures, storing
-alerts, sending messages.
+These alerts are about the pipeline itself; alerts to traders are in `metrics.alerts`.
 """
 
 from collections.abc import Iterable, Sequence

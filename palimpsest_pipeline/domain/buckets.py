@@ -1,7 +1,4 @@
-"""The buckets of the time to kickoff: names and bounds.
-
-Belongs here: the definition of the buckets. Does not belong here: counting anything in a bucket.
-"""
+"""The buckets of the time to kickoff: names and bounds."""
 
 from dataclasses import dataclass
 from typing import Final

@@ -1,8 +1,6 @@
 """Write local files atomically and durably.
 
 A reader sees the old or the complete new file, and the file's name survives a power failure.
-
-Belongs here: folders and whole files. Does not belong here: the content of files, and object stores.
 """
 
 import errno

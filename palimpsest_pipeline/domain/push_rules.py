@@ -3,8 +3,7 @@
 A rule is a filter over the events of one source, such as alerts to traders, and names the webhook that gets a message
 for each matching event. Addresses and keys are secret, so a rule names the environment variables that hold them.
 
-Belongs here: the fields of a rule, reading and checking them. Does not belong here: the events (`storage.push`), the
-filter (`metrics.push`).
+The filter is applied in `metrics.push`.
 """
 
 import hashlib

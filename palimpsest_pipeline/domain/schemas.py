@@ -1,7 +1,6 @@
 """Schemas of frames that several packages share.
 
-Belongs here: a schema that two packages need which do not import each other. Does not belong here: a schema of one
-package. This module imports Polars, so `domain/__init__.py` does not import it.
+This module imports Polars, so `domain/__init__.py` does not import it.
 """
 
 from typing import Final

@@ -1,8 +1,4 @@
-"""Remove secrets from text: credentials in URLs, and secrets that the caller passes.
-
-Belongs here: the patterns, and the forms in which a secret may occur. Does not belong here: the list of secret settings
-(`settings`), and the source of a text.
-"""
+"""Remove secrets from text: credentials in URLs, and secrets that the caller passes."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping

@@ -1,7 +1,4 @@
-"""Limit the length of foreign text that is part of a database key.
-
-Belongs here: the limit and the shortening. Does not belong here: the meaning of a text.
-"""
+"""Limit the length of foreign text that is part of a database key."""
 
 from hashlib import blake2b
 from typing import Final

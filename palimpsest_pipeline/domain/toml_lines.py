@@ -1,7 +1,4 @@
-"""The line numbers of a TOML file: the line that sets a key, and the line at which the parser stopped.
-
-Belongs here: finding a line for a message. Does not belong here: the meaning of a key.
-"""
+"""The line numbers of a TOML file: the line that sets a key, and the line at which the parser stopped."""
 
 import re
 import tomllib

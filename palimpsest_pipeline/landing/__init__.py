@@ -1,9 +1,4 @@
-"""The landing: unchanged raw answers of platforms, separate from all tables derived from them.
-
-Belongs here: storing, listing and reading answers, importing recorded answers, removing hours. Does not belong here:
-parsing bodies (`platforms`), requests (`scrape`), deciding whether an hour is still needed (`pipeline/upkeep`), the
-retention of derived rows (`storage`).
-"""
+"""The landing: unchanged raw answers of platforms, separate from all tables derived from them."""
 
 from .errors import LandingError, LandingIncomplete, LandingUnreadable
 from .expiry import ExpiryResult, expire_hours, list_expired_hours

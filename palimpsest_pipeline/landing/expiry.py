@@ -1,8 +1,6 @@
 """Remove old hours of the landing that are not needed any more.
 
-Belongs here: selecting hours by a rule of the caller, and removing them so that readers see an hour completely or not
-at all. Does not belong here: deciding whether an hour is needed (the caller knows which hours are derived and
-exported).
+The rule that selects them is in `pipeline.upkeep.landing_retention`.
 
 An hour first gets a marker file (EXPIRING_FILE), which hides it from readers. Then its content is removed, and the
 marker file last. The next expiry completes the removal of an hour that still has the marker file, even if the hour is

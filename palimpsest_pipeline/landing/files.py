@@ -3,8 +3,6 @@
 Layout: `{root}/date=YYYY-MM-DD/hour=HH/cycle=<id>/platform=<slug>/seg-NNNN-<writer>.parquet`, with `manifest.json` in
 the cycle's folder. `<writer>` is a random tag of the writing process. The root is a local folder or any URL that
 fsspec knows.
-
-Belongs here: files and folders. Does not belong here: the content of files (`reader`, `writer`).
 """
 
 import contextlib

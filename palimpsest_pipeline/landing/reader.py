@@ -1,9 +1,6 @@
 """Read the landing: manifests of closed cycles, their answers, and their size on disk.
 
 A cycle is closed when its manifest is written.
-
-Belongs here: reading landed answers. Does not belong here: parsing their bodies, writing (`writer`), removing
-(`expiry`).
 """
 
 import hashlib

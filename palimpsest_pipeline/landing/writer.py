@@ -1,7 +1,4 @@
-"""Write a cycle's answers into the landing as segments, and its manifest.
-
-Belongs here: writing answers. Does not belong here: parsing their bodies, reading (`reader`), removing (`expiry`).
-"""
+"""Write a cycle's answers into the landing as segments, and its manifest."""
 
 import hashlib
 import io

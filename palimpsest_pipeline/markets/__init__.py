@@ -1,8 +1,6 @@
 """The vocabulary of markets, as data, and the mapping of the platforms' prices to it.
 
-"Canonical" means: named by the vocabulary. Belongs here: the names of markets, lines and outcomes, and the joins that
-assign them to every price. Does not belong here: reading answers (platforms), storing prices (storage), computing
-margins and alerts (metrics).
+"Canonical" means: named by the vocabulary.
 """
 
 from .key_sets import KeySource

@@ -1,6 +1,6 @@
 """The canonical markets with their outcomes, complete sets and notes, from the vocabulary's files.
 
-Belongs here: what a bet is, for all platforms alike. Does not belong here: what a platform calls it (`key_sets`).
+The platforms' own names for them are in `key_sets`.
 """
 
 import re

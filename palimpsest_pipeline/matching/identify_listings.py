@@ -1,7 +1,4 @@
-"""The identification of listings: the fixture of each, and the primary listing per platform.
-
-Does not belong here: properties of the fixture itself.
-"""
+"""The identification of listings: the fixture of each, and the primary listing per platform."""
 
 from typing import Final
 

@@ -1,7 +1,4 @@
-"""The folded form of names: a text that is the same for different spellings.
-
-Does not belong here: the meaning of names (countries, teams).
-"""
+"""The folded form of names: a text that is the same for different spellings."""
 
 import re
 import unicodedata

@@ -1,7 +1,7 @@
 """The data dictionary, built from the comments of a temporary database.
 
-It also names the assets, checks and example queries of each relation. Belongs here: collecting these facts. Does not
-belong here: the layout of the text (`storage/marts/dictionary`).
+It also names the assets, checks and example queries of each relation. The layout of the text is in
+`storage/marts/dictionary`.
 """
 
 import importlib

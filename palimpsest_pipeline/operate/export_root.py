@@ -1,7 +1,6 @@
 """The marker file in the export's folder: written if the folder is complete, or when a user asks.
 
-The marker says that the folder belongs to this database. Belongs here: comparing the folder with the days that the
-database records. Does not belong here: the file itself (`storage.archive`).
+The marker says that the folder belongs to this database.
 """
 
 import logging

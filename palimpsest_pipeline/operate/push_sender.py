@@ -1,7 +1,4 @@
-"""The database of the sender of messages to traders, opened with the sender's role.
-
-Belongs here: the connection of the command. Does not belong here: sending (`pipeline.push.send`).
-"""
+"""The database of the sender of messages to traders, opened with the sender's role."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

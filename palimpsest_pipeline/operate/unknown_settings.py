@@ -1,8 +1,4 @@
-"""Environment variables that begin like a setting but are not one, so that no code reads them.
-
-Belongs here: finding such names, and the setting that was probably meant. Does not belong here: the values of settings
-(`settings`).
-"""
+"""Environment variables that begin like a setting but are not one, so that no code reads them."""
 
 import os
 import re

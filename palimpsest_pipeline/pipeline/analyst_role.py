@@ -1,7 +1,6 @@
 """The database roles of analysts and of the sender, and the URLs at which they connect.
 
-Belongs here: the databases that the roles may enter. Does not belong here: the tables that the roles may read
-(`sql/grants.sql`), the statements (`storage/db/roles`).
+`sql/grants.sql` names the tables that the roles may read.
 """
 
 from dataclasses import replace

@@ -1,7 +1,6 @@
 """The origin of the answers in a home folder: the real sites or the simulator.
 
-One home folder never contains answers of both. Belongs here: the file in the home folder that names the origin, and the
-refusal of requests to the other one. Does not belong here: requests to platforms (`scrape`), Dagster.
+One home folder never contains answers of both.
 """
 
 import ipaddress

@@ -1,7 +1,6 @@
 """The list of the products that this installation derives from a cycle, and queries for the due ones.
 
-Imports no Dagster. Belongs here: the only list of all products of core and mart that are derived cycle by cycle. Does
-not belong here: deriving them (`pipeline.ingest.core_products`, `pipeline.marts.derive_marts`).
+Imports no Dagster. No other list has all products of core and mart that are derived cycle by cycle.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,8 +1,4 @@
-"""The first UTC day of an installation, with which the partitions in Dagster begin.
-
-Belongs here: reading the day, and writing it into a file in the home folder. Does not belong here: the partitions
-(`partitions`), Dagster.
-"""
+"""The first UTC day of an installation, with which the partitions in Dagster begin."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime

@@ -1,7 +1,4 @@
-"""The vocabulary of this installation: the canonical markets, and the keys of every installed pack.
-
-Belongs here: which packs' keys are read. Does not belong here: reading them (`markets`).
-"""
+"""The vocabulary of this installation: the canonical markets, and the keys of every installed pack."""
 
 from collections.abc import Mapping
 from functools import cache

@@ -1,8 +1,4 @@
-"""Judge given prices: their fair probabilities, and their closing-line value.
-
-Belongs here: reading and checking a list of prices, and joining it with the closes in the database. Does not belong
-here: the figures (`metrics.prices`), the closes (`storage.marts.closing_prices`).
-"""
+"""Judge given prices: their fair probabilities, and their closing-line value."""
 
 import csv
 import math

@@ -1,9 +1,8 @@
 """The slots of the kickoff cadence: which slots to request now, and a report on past ones.
 
 The kickoff cadence is the timetable by which fixtures near their kickoff are requested minute by minute. A slot is one
-of its periods of fixed length; one Dagster run requests all its minutes. Imports no Dagster. Belongs here: finding due
-slots, the sensor's cursor, comparing due slots with requested ones. Does not belong here: the run of a slot
-(`pipeline/live/kickoff_minutes.py`).
+of its periods of fixed length; one Dagster run requests all its minutes. Imports no Dagster.
+`pipeline/live/kickoff_minutes.py` runs a slot.
 """
 
 import json

@@ -1,7 +1,4 @@
-"""Updates of `ops.landed_cycles`, the table of the cycles in the landing. Imports no Dagster.
-
-Belongs here: recording one cycle, and rebuilding the table from the landing. Does not belong here: deriving anything.
-"""
+"""Updates of `ops.landed_cycles`, the table of the cycles in the landing. Imports no Dagster."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace

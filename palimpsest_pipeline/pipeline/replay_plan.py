@@ -1,7 +1,6 @@
 """The plan of a backfill: for each hour the due products, and the cycles that cannot be derived.
 
-Imports no Dagster. Belongs here: grouping due products (`storage.derivation.due_products`) by hour. Does not belong
-here: deciding what is due, and deriving it.
+Imports no Dagster.
 """
 
 from collections import defaultdict

@@ -4,7 +4,7 @@ A pack is a folder with a `pack.toml`; its modules, vocabulary rows and notes ar
 countries: a platform is a pack in one country, with the key `<pack>` in the pack's default country and `<pack>-<cc>`
 in the others.
 
-Belongs here: finding packs and reading their `pack.toml`. Does not belong here: importing their code (`registry`).
+`registry` imports their code.
 """
 
 import hashlib

@@ -1,7 +1,6 @@
 """Frames in a form that spreadsheets accept.
 
-There is one value per cell; instants have no time zone, and text is never a formula. Belongs here: the form, and
-writing a frame in this form. Does not belong here: the choice of rows and of the file.
+There is one value per cell; instants have no time zone, and text is never a formula.
 """
 
 from typing import Any, Final

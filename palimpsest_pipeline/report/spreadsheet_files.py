@@ -1,7 +1,6 @@
 """Tables as CSV and Excel files.
 
-Belongs here: writing frames to a file object, in the form of `spreadsheet_cells`. Does not belong here: paths, and the
-choice of rows.
+Cells have the form of `spreadsheet_cells`.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,4 @@
-"""Import modules in a thread while the process waits, for example for the start of Postgres.
-
-Belongs here: the thread. Does not belong here: the choice of the modules, and the time when to import them.
-"""
+"""Import modules in a thread while the process waits, for example for the start of Postgres."""
 
 import importlib
 import threading

@@ -1,7 +1,4 @@
-"""Terminal output: a console that is safe for foreign text, and a handler for the product's warnings.
-
-Belongs here: code for every process that prints. Does not belong here: commands and their options (`console`).
-"""
+"""Terminal output: a console that is safe for foreign text, and a handler for the product's warnings."""
 
 import logging
 import os

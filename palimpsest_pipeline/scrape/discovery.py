@@ -1,9 +1,6 @@
 """The discovery stage: request the present listings of all platforms at the same time.
 
 A crawl is the sequence of a platform's discovery requests.
-
-Belongs here: sending a crawl's requests, the time limit of a platform, the continuation of a late discovery. Does not
-belong here: building the requests and parsing the answers (adapters), targets, landing, ledger.
 """
 
 import asyncio

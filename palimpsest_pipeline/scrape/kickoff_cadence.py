@@ -1,7 +1,5 @@
 """How often a fixture is requested as its kickoff approaches. No I/O.
 
-Belongs here: the instants at which a fixture is due. Does not belong here: finding fixtures, sending requests.
-
 A tier is a range of time before kickoff with a step in minutes. A fixture is due at a whole minute if the minute of the
 UTC day is a multiple of its tier's step. So all fixtures of a tier are due together, and one cycle requests them all. A
 slot is a period of some minutes that one run covers; slots are consecutive.

@@ -1,7 +1,4 @@
-"""One platform's book of one listing at one instant: offered, suspended and withdrawn markets, prices.
-
-Does not belong here: the format of the answer.
-"""
+"""One platform's book of one listing at one instant: offered, suspended and withdrawn markets, prices."""
 
 from collections import OrderedDict
 from dataclasses import dataclass

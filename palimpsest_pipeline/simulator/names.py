@@ -1,7 +1,4 @@
-"""Invented names: countries as each platform writes them, competitions, teams, players.
-
-Does not belong here: fixtures, ids.
-"""
+"""Invented names: countries as each platform writes them, competitions, teams, players."""
 
 from random import Random
 

@@ -1,7 +1,6 @@
 """The simulated sites of platforms whose packs render their own answers.
 
-Belongs here: the interface of such a rendering, and its routes. Does not belong here: the renderings (each pack's
-`simulator.py`), and the sites with routes of their own (`app`).
+The renderings are in each pack's `simulator.py`; sites with routes of their own are in `app`.
 """
 
 import re

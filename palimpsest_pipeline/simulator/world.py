@@ -1,7 +1,6 @@
 """The world: countries, competitions, teams, fixtures, and each platform's listings of them.
 
-It depends only on (seed, size, epoch). Does not belong here: changes over time (`timeline`), the format of answers
-(`render_*`).
+It depends only on (seed, size, epoch). `timeline` has the changes over time.
 """
 
 from dataclasses import dataclass, field

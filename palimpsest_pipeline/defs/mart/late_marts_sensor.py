@@ -1,7 +1,6 @@
 """The sensor that starts runs for mart products that the run of their cycle has not derived.
 
-Belongs here: when the sensor searches, and the runs that it requests. Does not belong here: finding late products
-(`pipeline/marts/late_marts`).
+`pipeline/marts/late_marts` finds these products.
 """
 
 from collections.abc import Iterator, Sequence

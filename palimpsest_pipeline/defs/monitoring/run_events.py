@@ -1,7 +1,6 @@
 """Failures and recoveries in Dagster's instance: ended runs, and the last result of each check.
 
-Writes nothing. Belongs here: runs, and checks by date or without partitions. Does not belong here: cycles
-(`list_cycle_events`).
+Writes nothing. `pipeline/monitoring/cycle_events` reads the failures of cycles.
 """
 
 import logging

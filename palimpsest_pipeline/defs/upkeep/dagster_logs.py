@@ -1,7 +1,6 @@
 """The deletion of runs that ended long ago from Dagster's storage, with their logs.
 
-Belongs here: finding the runs that Dagster still needs, and deleting the others. Does not belong here: ticks, whose age
-`dagster.yaml` limits.
+`dagster.yaml` limits the age of ticks.
 """
 
 from collections.abc import Iterator, Sequence

@@ -3,8 +3,6 @@
 Two books are compared at a look if the last answers of both are near each other in time. At other looks the result of
 the last comparison is kept. When one of the platforms has dropped the match, there is no comparison. Markets of open
 outcomes (players) are left out, because platforms name such outcomes differently.
-
-Belongs here: comparisons over time and their sizes. Does not belong here: begin and end of alerts (`episodes`).
 """
 
 from datetime import timedelta

@@ -2,8 +2,6 @@
 
 Only a successful look proves an absence: an answer without the market, or a complete discovery without the listing. A
 failed look proves nothing.
-
-Belongs here: begin and end of absences. Does not belong here: prices (`price_moves`), rows of alerts (`odds_alerts`).
 """
 
 from datetime import timedelta

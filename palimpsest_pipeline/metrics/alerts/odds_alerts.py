@@ -1,9 +1,6 @@
 """The rows of odds_alert: one per episode of a fixture before kickoff. No I/O.
 
 The columns of the frames are in `lifecycle_frames`.
-
-Belongs here: rows built from the results of `price_moves`, `book_comparisons` and `disappearances`, and their ids. Does
-not belong here: those computations, start and end of an episode (`episodes`), acknowledgements (`storage`).
 """
 
 from collections.abc import Iterable, Sequence

@@ -6,9 +6,6 @@ A change is measured in implied probability (1 / odds). From 2.00 to 2.20 it fal
 The change of a price can differ only at three kinds of instants: the price changes, the price changed one window
 earlier, or the price of one window earlier becomes known or unknown. It is therefore computed only at the first look at
 or after each of these instants. Markets whose prices were never far apart are skipped.
-
-Belongs here: changes over the window. Does not belong here: prices of other platforms (`book_comparisons`), begin and
-end of alerts (`episodes`).
 """
 
 from datetime import timedelta

@@ -4,8 +4,6 @@ The columns of the frames are in `lifecycle_frames`. A price can be backed if th
 odds above 1.00 and is not suspended. A price holds from the answer that shows it until an answer shows another price,
 suspends the outcome or lacks it. The first answer of a UTC day contains all markets, so a market that is not in it is
 withdrawn.
-
-Belongs here: lines, their rows and prices, and the looks at listings. Does not belong here: judging a price change.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """The due slots of the kickoff cadence and their results. Takes and returns frames.
 
-Here a slot is one minute at which a fixture must be requested. Belongs here: the comparison of due slots with requested
-ones. Does not belong here: reading them, starting a run.
+Here a slot is one minute at which a fixture must be requested. `storage.ledger.kickoff_slots` reads the input, and
+`pipeline.kickoff_slots` finds the slots to request now.
 """
 
 from collections.abc import Mapping

@@ -4,9 +4,6 @@ Two time series are combined: the state of the market in each answer, and the st
 from a complete discovery, not observed). Each entry of a series (called a mark in this module) holds until the next
 one. An interval is a span with one state and one reason. The listing as a whole is treated as one more market, with the
 key '*'. Markets that were never in an answer have no interval.
-
-Belongs here: the states and the instants of their changes. Does not belong here: opening and closing prices
-(`find_open_close`), reading and writing the frames.
 """
 
 from datetime import datetime, timedelta

@@ -1,7 +1,6 @@
 """Counts of the markets that home and a competitor offered at given hours before kickoff.
 
-Takes and returns frames. Belongs here: counts of availability intervals at given times before kickoff. Does not belong
-here: the intervals (`availability`), current gaps (`market_gaps`).
+Takes and returns frames. The current gaps are in `market_gaps`.
 """
 
 from datetime import datetime, timedelta

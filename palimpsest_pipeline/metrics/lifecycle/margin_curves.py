@@ -4,7 +4,7 @@ A stretch is a span in which the prices of a line do not change. A margin is wei
 fixtures with frequent price changes have no larger weight. Stretches are cut at the ends of the buckets of time to
 kickoff (`domain.buckets`) and at `as_of`. Weights are whole microseconds, so their sums are exact.
 
-Belongs here: figures over stretches. Does not belong here: the stretches themselves (`margin_history`).
+`margin_history` computes the stretches.
 """
 
 from collections.abc import Iterator

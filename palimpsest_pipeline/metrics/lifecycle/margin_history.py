@@ -6,9 +6,6 @@ Prices hold from the answer that shows them until one of these: an answer shows 
 complete discovery lacks the listing, the kickoff, or the end of the silence limit without a look. The first answer of a
 UTC day contains all markets: equal prices continue, and markets that are not in it are withdrawn. A failed look ends
 nothing.
-
-Belongs here: the stretches. Does not belong here: the margin of a market (`margins`), figures over stretches
-(`build_margin_curves`).
 """
 
 import json

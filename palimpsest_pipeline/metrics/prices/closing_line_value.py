@@ -3,8 +3,8 @@
     clv = odds / close_odds - 1        clv_power = odds x fair probability of the close by the power method - 1
 
 Above 0, the price was better for the bettor than the close, at the expense of the seller. Only exact closes count, and
-only prices from before kickoff. Takes and returns frames. Does not belong here: the definition of an exact close
-(`metrics.lifecycle.open_close`), and the fair probabilities of a close (the view palimpsest.closing_prices).
+only prices from before kickoff. Takes and returns frames. `metrics.lifecycle.open_close` defines an exact close, and
+the view palimpsest.closing_prices has the fair probabilities.
 """
 
 from datetime import datetime

@@ -12,8 +12,6 @@ middles; it lies between two bounds that follow from the four answers.
 
 Two events are a pair when each was the other's nearest at the time of the later answer. Events that come later have no
 influence, so a pair stays once it is found.
-
-Belongs here: events, their pairs, and steam. Does not belong here: fair probabilities (`fair_prices`), alerts.
 """
 
 from collections.abc import Sequence

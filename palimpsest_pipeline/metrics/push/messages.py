@@ -1,8 +1,4 @@
-"""The JSON of a message to traders, and the text in it that a chat shows. No I/O.
-
-Belongs here: the fields and the text of a message. Does not belong here: the choice of events (`select_events`),
-signatures and delivery (`pipeline.push`).
-"""
+"""The JSON of a message to traders, and the text in it that a chat shows. No I/O."""
 
 import json
 from collections.abc import Mapping

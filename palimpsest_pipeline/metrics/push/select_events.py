@@ -3,9 +3,6 @@
 An event begins to match a rule at one instant, `fires_at`. For an event that happened at one instant it is that
 instant. For a state that lasts, it is the first instant at which the state had lasted long enough and the kickoff was
 near enough.
-
-Belongs here: the choice of events, and the instant from which each matches. Does not belong here: their text
-(`messages`), the messages that are stored already (`storage.push`).
 """
 
 import hashlib

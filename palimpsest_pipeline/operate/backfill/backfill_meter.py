@@ -1,7 +1,6 @@
 """The progress display of a backfill: a bar on a terminal, otherwise lines.
 
-The derived products are counted in the database, so the numbers include the work of every process. Belongs here:
-counting and drawing. Does not belong here: the derivation.
+The derived products are counted in the database, so the numbers include the work of every process.
 """
 
 import threading

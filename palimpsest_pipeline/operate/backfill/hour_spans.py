@@ -1,7 +1,4 @@
-"""Spans of hours of one UTC day; each span is derived by one Dagster run.
-
-Belongs here: splitting hours into spans, and executing the run of a span. Does not belong here: finding the due hours.
-"""
+"""Spans of hours of one UTC day; each span is derived by one Dagster run."""
 
 from bisect import bisect
 from collections.abc import Iterator, Sequence

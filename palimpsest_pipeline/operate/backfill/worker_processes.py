@@ -1,8 +1,4 @@
-"""Processes that derive spans of hours at the same time. A worker ends when its parent ends.
-
-Belongs here: starting and ending them, and sending them work. Does not belong here: choosing the spans, and handling
-their outcomes.
-"""
+"""Processes that derive spans of hours at the same time. A worker ends when its parent ends."""
 
 import multiprocessing
 import os

@@ -1,7 +1,7 @@
 """`palimpsest doctor`: checks for the common problems of an installation, with their solutions.
 
-Belongs here: checks and their texts. Does not belong here: repairs. The checks start nothing, and change only two
-things: they write a probe file, and close dead cycles, as every command does.
+The checks start nothing, and change only two things: they write a probe file, and close dead cycles, as every command
+does.
 """
 
 from palimpsest_pipeline.settings import Settings

@@ -1,8 +1,4 @@
-"""`palimpsest platforms check`: whether packs can be used, and the place of each fault.
-
-Belongs here: the checks of a pack's files and code. Does not belong here: the checks of how it reads answers
-(`recorded_answers`, `simulated_answers`).
-"""
+"""`palimpsest platforms check`: whether packs can be used, and the place of each fault."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass

@@ -1,7 +1,4 @@
-"""The platforms of all installed packs, with their role in this installation.
-
-Belongs here: the rows of `palimpsest platforms list`. Does not belong here: finding packs (`platforms.packs`).
-"""
+"""The platforms of all installed packs, with their role in this installation."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,7 +1,6 @@
 """The class `BookReader`: the books of a cycle's detail answers, read during the scrape or later.
 
-Belongs here: selecting the segments to read, and caching books while a cycle is scraped. Does not belong here: the
-content of an answer (`books`), writing the rows (`write_core`).
+`books` reads the content of an answer.
 """
 
 import io

@@ -1,7 +1,6 @@
 """The content of detail answers as frames: listings, books with vocabulary keys, and refused answers.
 
-Uses no database and no landing. Belongs here: decoding answers. Does not belong here: selecting the answers
-(`book_reader`, `cycle_frames`), writing the rows (`write_core`).
+Uses no database and no landing.
 """
 
 import threading

@@ -1,8 +1,7 @@
 """Recovery of cycles whose process died: closing them with the answers that they landed.
 
 Imports no Dagster. A process counts as dead if its heartbeats have stopped, or if it ran on this machine and is gone.
-Belongs here: closing such cycles in the landing and in the ledger. Does not belong here: deriving their landed answers,
-which is a replay of their day.
+Their landed answers are derived by a replay of their day.
 """
 
 import logging

@@ -1,7 +1,6 @@
 """Price comparisons and availability gaps: updated for due fixtures, or computed as of an instant.
 
-The tables contain only fixtures whose kickoff is in the future. Belongs here: reading, computing and writing a group of
-fixtures. Does not belong here: the rules (`metrics`), assets, Dagster.
+The tables contain only fixtures whose kickoff is in the future.
 """
 
 import logging

@@ -1,7 +1,4 @@
-"""Derivation of fixtures in shares, one for each lock, at the same time.
-
-Belongs here: the threads, and ending them early. Does not belong here: the batches, the derivation of a batch, Dagster.
-"""
+"""Derivation of fixtures in shares, one for each lock, at the same time."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait

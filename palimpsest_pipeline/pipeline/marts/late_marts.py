@@ -1,7 +1,6 @@
 """The search for late marts and due fixtures, for the sensor `late_marts`. Imports no Dagster.
 
-A mart is late if it is due although core of its cycle is up to date. Belongs here: the search, and the key that
-identifies a set of late products. Does not belong here: when the sensor searches.
+A mart is late if it is due although core of its cycle is up to date.
 """
 
 from collections import defaultdict

@@ -1,8 +1,4 @@
-"""The life of the fixtures of a kickoff date, derived from the whole of their history.
-
-Belongs here: reading, computing and writing the rows of a date, and finding the dates to derive. Does not belong here:
-the rules (`metrics`), assets, runs.
-"""
+"""The life of the fixtures of a kickoff date, derived from the whole of their history."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator

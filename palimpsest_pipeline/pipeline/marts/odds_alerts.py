@@ -1,9 +1,6 @@
 """Alerts to traders and price leads, updated for due fixtures and for fixtures that have begun.
 
 Both are derived from one reading of the fixtures' history, in one transaction.
-
-Belongs here: selecting the fixtures, and reading, computing and writing a group of them. Does not belong here: the
-rules (`metrics`), assets, Dagster.
 """
 
 import time

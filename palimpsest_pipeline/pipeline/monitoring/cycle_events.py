@@ -1,7 +1,6 @@
 """Failures and recoveries of cycles, read from the program's own tables. Writes nothing.
 
-Belongs here: products that could not be derived from cycles, and checks that judge cycles. Does not belong here: runs
-(`list_run_events`).
+`defs/monitoring/run_events` reads those of Dagster runs.
 """
 
 from collections import defaultdict

@@ -1,8 +1,4 @@
-"""Messages about the events that a derivation has just written, stored in its own transaction.
-
-Belongs here: building rows of the outbox from rows of a mart. Does not belong here: the choice of events
-(`metrics.push`).
-"""
+"""Messages about the events that a derivation has just written, stored in its own transaction."""
 
 from collections.abc import Sequence
 from datetime import timedelta

@@ -1,7 +1,4 @@
-"""The messages that the rules of the file would have sent on a past day. Stores and sends nothing.
-
-Belongs here: applying rules to the events of a day. Does not belong here: the queries (`storage.push.sources`).
-"""
+"""The messages that the rules of the file would have sent on a past day. Stores and sends nothing."""
 
 import json
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """The file of rules for messages to traders, and the rules in force in the database.
 
-Belongs here: finding and reading the file. Does not belong here: its syntax (`domain.push_rules`).
+The fields of a rule are in `domain.push_rules`.
 """
 
 import logging

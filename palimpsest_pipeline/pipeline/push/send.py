@@ -2,9 +2,6 @@
 
 A message is pending until its receiver has accepted or refused it. If this process is killed after the receiver's
 answer and before this is recorded, the next process sends the message again, with the same id. Only one process sends.
-
-Belongs here: the order of attempts, waits and results. Does not belong here: HTTP (`wire.webhook`), SQL
-(`storage.push.deliveries`), signatures (`signatures`).
 """
 
 import asyncio

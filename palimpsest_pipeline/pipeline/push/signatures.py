@@ -1,8 +1,6 @@
 """The headers of a message to a webhook: its id, the time of the attempt, and a signature.
 
 They follow the specification Standard Webhooks, so that receivers can use its libraries.
-
-Belongs here: the headers. Does not belong here: sending them (`send`).
 """
 
 import base64

@@ -1,7 +1,6 @@
 """The retention of the landing: hours without further use are removed.
 
-Belongs here: judging whether an hour is needed, and the lock that lets only one process at a time change landed hours.
-Does not belong here: removing files (`landing`), Dagster.
+A lock lets only one process at a time change landed hours.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,6 +1,6 @@
 """An embedded Postgres server with the binaries of a Python wheel, accessible to one user only.
 
-It needs neither root nor a system service. Does not belong here: SQL and tables.
+It needs neither root nor a system service.
 """
 
 from .connection import ServerAddress

@@ -1,7 +1,6 @@
 """Choose the places of the server's files: beside the caller's data, or in a private directory.
 
-Owner and permissions are set only on directories that this module creates. Does not belong here: finding and running
-binaries.
+Owner and permissions are set only on directories that this module creates.
 """
 
 import hashlib

@@ -12,9 +12,6 @@ while an export replaces the file; run it again. A query never reads a half-writ
 
 The same works on an object store. Its settings come from the environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
 AWS_REGION, and AWS_ENDPOINT_URL for a private store. The store's fsspec package must be installed (s3fs, gcsfs, adlfs).
-
-Belongs here: the files, their catalogue, and moving whole days between them and Postgres. Does not belong here:
-deciding when days are exported or dropped (retention), and queries over both Postgres and the archive.
 """
 
 from .archive import Archive

@@ -2,8 +2,7 @@
 
 The record stays correct when another folder or bucket is configured for the archive.
 
-Belongs here: reading and writing ops.exported_days. Does not belong here: the archive's catalogue, which is written
-with the files.
+The archive also has a catalogue of its own, written with the files.
 """
 
 from collections.abc import Collection, Iterable

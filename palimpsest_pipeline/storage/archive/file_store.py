@@ -1,8 +1,6 @@
 """Read and write the archive's files in a local folder or an object store.
 
 A file is replaced in one step. Errors of the store become ArchiveError with a plain message.
-
-Belongs here: bytes and paths. Does not belong here: the content of a file.
 """
 
 import os

@@ -2,7 +2,7 @@
 
 Columns and rows equal those of the DuckDB view `prices` of open.sql.
 
-Belongs here: joining the files. Does not belong here: computing the state at an instant (`storage.odds.export_reader`).
+The state at an instant is computed in `storage.odds.export_reader`.
 """
 
 from collections.abc import Sequence

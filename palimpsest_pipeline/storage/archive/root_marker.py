@@ -2,8 +2,7 @@
 
 Without the file, an empty export looks the same as a disk that is not mounted.
 
-Belongs here: reading and writing the file. Does not belong here: deciding when to write it
-(`palimpsest_pipeline.operate.export_root`).
+`palimpsest_pipeline.operate.export_root` decides when to write it.
 """
 
 from pathlib import Path

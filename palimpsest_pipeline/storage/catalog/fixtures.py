@@ -2,8 +2,7 @@
 
 Matching assigns listings to fixtures, and links tournaments of different platforms.
 
-Belongs here: reading and writing listings, fixtures, tournaments and links. Does not belong here: the rules of
-matching. Callers commit.
+Callers commit.
 """
 
 from collections.abc import Sequence

@@ -3,8 +3,7 @@
 Every row is derived from observations and manifests, so the order in which cycles are written does not matter. A
 manifest counts the listings that each tournament declared and that were received.
 
-Belongs here: writing these rows, and setting the deletion time of listings. Does not belong here: the fixtures of
-listings (`fixtures`), reading listings as of a cycle (`universe`). Callers commit.
+Callers commit.
 """
 
 from collections.abc import Sequence

@@ -2,8 +2,6 @@
 
 A link says that players of different platforms are the same person in a fixture. The names of a cycle are replaced as a
 whole, so the order of cycles does not matter. Callers commit.
-
-Belongs here: writing and reading these rows. Does not belong here: the rules that find links.
 """
 
 from collections.abc import Sequence

@@ -1,9 +1,6 @@
 """Read the listings as of a cycle, and the tournaments whose listings are not completely known.
 
 Coverage is computed from these two frames.
-
-Belongs here: reading observations and manifests as of a cycle. Does not belong here: coverage classes and rates,
-matching.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,4 @@
-"""Parse database URLs and open connections to Postgres.
-
-Belongs here: parsing and checking the URL, opening psycopg and SQLAlchemy connections. Does not belong here: SQL about
-the product's tables.
-"""
+"""Parse database URLs and open connections to Postgres."""
 
 import errno
 import time

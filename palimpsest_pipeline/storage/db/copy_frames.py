@@ -2,8 +2,7 @@
 
 This is the only module that knows how Polars and Postgres write values as text.
 
-Belongs here: copying a frame without changing its values. Does not belong here: the meaning of any table, conflict
-handling, transactions (callers commit).
+Callers commit.
 """
 
 import io

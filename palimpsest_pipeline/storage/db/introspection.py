@@ -1,9 +1,6 @@
 """List and read the tables, views and functions of the schemas `palimpsest` and `mart`.
 
 The definitions come from the Postgres catalog.
-
-Belongs here: listing and reading any relation of these two schemas. Does not belong here: SQL for one particular table
-(`mart_reader`, `sql/views`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,6 @@
 """The table ops.line_names: for each line, the names of its market and of its outcomes. Views read it.
 
-Belongs here: writing the table. Does not belong here: creating lines (`odds.market_lines`), writing the vocabulary
-(`reference_rows`).
+Lines are created in `odds.market_lines`.
 """
 
 from collections.abc import Sequence

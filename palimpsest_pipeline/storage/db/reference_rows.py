@@ -1,8 +1,6 @@
 """Reference rows: sports and the market vocabulary, written by the migration step.
 
 The meaning of an id never changes.
-
-Belongs here: writing rows that the caller passes. Does not belong here: the vocabulary itself.
 """
 
 from dataclasses import dataclass, fields

@@ -1,7 +1,6 @@
 """Create the roles of analysts and of the sender, grant their rights, and report excess rights.
 
-Belongs here: running `sql/roles.sql` and `sql/grants.sql`, and checking the result. Does not belong here: the
-definition of the roles (those files), logging in.
+The roles and rights are defined in `sql/roles.sql` and `sql/grants.sql`.
 """
 
 from collections.abc import Sequence

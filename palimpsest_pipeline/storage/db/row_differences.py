@@ -1,8 +1,4 @@
-"""Make the rows of a table equal to a frame by writing only the differences. Callers commit.
-
-Belongs here: comparing a frame with stored rows by the table's key, and writing the difference. Does not belong here:
-the meaning of any table.
-"""
+"""Make the rows of a table equal to a frame by writing only the differences. Callers commit."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

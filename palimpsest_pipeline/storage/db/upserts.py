@@ -1,8 +1,6 @@
 """Build upsert statements that write only rows that differ.
 
 Postgres locks an unchanged row but stores no new version of it.
-
-Belongs here: the statement. Does not belong here: the source of the new rows, and the meaning of a table.
 """
 
 from collections.abc import Sequence

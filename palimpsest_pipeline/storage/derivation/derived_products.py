@@ -2,8 +2,7 @@
 
 The caller commits these rows together with the product's rows.
 
-Belongs here: `core.cycle_products` and `mart.cycle_products`. Does not belong here: the definition of a product, and
-finding the due ones (`due_products`).
+The tables are `core.cycle_products` and `mart.cycle_products`; `due_products` finds the products still to derive.
 """
 
 from collections.abc import Sequence

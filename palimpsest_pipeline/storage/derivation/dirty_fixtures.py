@@ -2,8 +2,7 @@
 
 A due mark says that the rows of a product must be derived again for a fixture.
 
-Belongs here: marking the fixtures that a cycle affects, reading and deleting marks. Does not belong here: deriving the
-products. Kickoff dates are marked in `storage.marts.lifecycle`.
+Kickoff dates are marked in `storage.marts.lifecycle`.
 """
 
 from collections.abc import Sequence

@@ -2,8 +2,7 @@
 
 The SQL function `ops.due_products` returns the due products.
 
-Belongs here: calling that function; reading and writing `ops.cycle_failures`. Does not belong here: the list of
-products (callers pass it), and deriving them.
+Failures are stored in `ops.cycle_failures`. The list of products is in `pipeline.due_products`.
 """
 
 from collections.abc import Iterable, Sequence

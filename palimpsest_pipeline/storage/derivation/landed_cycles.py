@@ -1,8 +1,4 @@
-"""Read and write the table `ops.landed_cycles`: the cycles in the landing. Callers commit.
-
-Belongs here: reading and writing that table. Does not belong here: reading the landing itself, and finding what is due
-(`due_products`).
-"""
+"""Read and write the table `ops.landed_cycles`: the cycles in the landing. Callers commit."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass

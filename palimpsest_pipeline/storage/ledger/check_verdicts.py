@@ -1,9 +1,6 @@
 """Read and write the results of checks on cycles: the table `ops.cycle_checks`. Callers commit.
 
 A verdict is the result of one check on one cycle.
-
-Belongs here: reading and writing verdicts, and finding cycles without a current one. Does not belong here: computing
-verdicts.
 """
 
 from collections.abc import Iterable, Sequence

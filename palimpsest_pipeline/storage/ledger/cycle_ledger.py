@@ -1,7 +1,7 @@
 """Write and read the ledger of cycles: opening, heartbeats, progress and closing. Callers commit.
 
-Belongs here: reading and writing `ops.scrape_batches` (one row per cycle), `scrape_runs` (per platform),
-`event_scrape_status` (per listing). Does not belong here: the decision that the process of a cycle is dead.
+The tables are `ops.scrape_batches` (one row per cycle), `scrape_runs` (per platform) and `event_scrape_status` (per
+listing).
 """
 
 from collections.abc import Mapping, Sequence

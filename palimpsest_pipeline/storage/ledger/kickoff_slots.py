@@ -2,8 +2,7 @@
 
 A slot is a period of some minutes, given by its start. One run of the cadence requests the fixtures that are due in it.
 
-Belongs here: known kickoffs and requested fixtures. Does not belong here: computing the slots of a kickoff and judging
-them (`metrics.coverage.kickoff_slots`).
+`metrics.coverage.kickoff_slots` computes the slots of a kickoff and judges them.
 """
 
 from datetime import datetime, timedelta

@@ -1,8 +1,6 @@
 """Write and read heartbeats of Dagster runs: the table `ops.run_heartbeats`. Callers commit.
 
 All times are by the database server's clock.
-
-Belongs here: writing heartbeats, and finding silent runs. Does not belong here: ending a run whose process died.
 """
 
 from collections.abc import Mapping, Sequence

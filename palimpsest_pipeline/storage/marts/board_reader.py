@@ -1,7 +1,7 @@
 """Read the rows for the board: fixtures, listings, and the prices of a market or of a fixture.
 
-Belongs here: SQL over the analysts' views and functions, which the read-only role may read. Does not belong here:
-filters, the form of an answer (`board`). Instants are seconds since 1970, because browsers read them so.
+It reads the analysts' views and functions, which the read-only role may read. Instants are seconds since 1970, because
+browsers read them so.
 """
 
 from collections.abc import Mapping, Sequence

@@ -2,9 +2,7 @@
 
 Callers commit.
 
-Belongs here: reading the markets of fixtures now or as of an instant, in the schemas of `metrics.comparison_frames`;
-writing fixtures' rows. Does not belong here: the rules of the comparison (`metrics`), the choice of due fixtures
-(`dirty_fixtures`), finding out where the days of the history are stored (`reader`).
+Frames have the schemas of `metrics.comparison_frames`.
 
 Listings are always assigned to fixtures as matching assigns them now. A past instant decides only which listings and
 prices existed then, and so which listing was primary.

@@ -1,7 +1,4 @@
-"""Replace and read rows of tables that have one set of rows per cycle. Callers commit.
-
-Belongs here: tables in mart and core whose rows are keyed by cycle. Does not belong here: computing the rows.
-"""
+"""Replace and read rows of tables that have one set of rows per cycle. Callers commit."""
 
 from datetime import UTC, datetime
 

@@ -2,8 +2,6 @@
 
 The module only reads, with a few index look-ups for each kind. None means that there is no row; a failed query raises
 an error. A backfill of past hours does not change the instants, because its rows have past instants.
-
-Belongs here: the instants. Does not belong here: the maximum age, and the current time.
 """
 
 from datetime import date, datetime

@@ -2,10 +2,6 @@
 
 The lifecycle of a fixture is its availability, opening and closing prices, lead times and margins. Rows are replaced by
 UTC date of kickoff. A due mark is a row that says that a date must be derived again. Callers commit.
-
-Belongs here: reading fixtures, looks and kickoffs of a kickoff date, replacing the date's rows, setting and deleting
-due marks. Does not belong here: the rules of the lifecycle (`metrics`), finding out where the days of the odds history
-are stored (`reader`).
 """
 
 from collections.abc import Sequence

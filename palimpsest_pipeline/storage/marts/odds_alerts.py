@@ -3,9 +3,7 @@
 A row is an episode: the time from the moment an alert's condition becomes true until it is false again. Rows are
 replaced fixture by fixture.
 
-Belongs here: the choice of due fixtures, replacing their rows, acknowledging, listing. Does not belong here: the rules
-of an alert (`metrics`), due marks of fixtures (`dirty_fixtures`), alerts about the pipeline itself
-(`storage.ledger.alerts`).
+Alerts about the pipeline itself are in `storage.ledger.alerts`.
 """
 
 from collections.abc import Sequence

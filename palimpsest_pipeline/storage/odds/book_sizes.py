@@ -2,9 +2,7 @@
 
 A book is all markets of one listing in one answer.
 
-Belongs here: reading the largest book of a listing up to an instant, from the captures in Postgres and from the sizes
-stored for days that were dropped, and storing those sizes. Does not belong here: the choice of a platform's primary
-listing (`matching`), the odds themselves (`history`). Callers commit.
+Sizes come from the captures in Postgres and, for days that were dropped, from sizes stored before. Callers commit.
 """
 
 from collections.abc import Sequence

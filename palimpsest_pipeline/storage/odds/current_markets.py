@@ -1,7 +1,6 @@
 """Write the current state of each market: the table `core.current_markets`, derived from the history.
 
-Belongs here: applying answers that are newer than all earlier ones, rebuilding listings for which answers arrived late,
-and the check that the table agrees with the history. Does not belong here: the history itself (`history`).
+Newer answers are applied to the table; listings whose answers arrived late are built again from the history.
 
 `changed_at` is the first answer with the market's present state and prices. A keyframe that repeats them on a later day
 does not change it. `state_since` is the first answer with the present state, whatever the prices. A market that

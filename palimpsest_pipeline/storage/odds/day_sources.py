@@ -1,7 +1,6 @@
 """Read history rows of given days, from Postgres and from the archive, with the same methods.
 
-Belongs here: reading rows of given days, by listing and line number. Does not belong here: finding out where each day
-is stored, and adding names (`reader`).
+`reader` finds out where each day is stored, and adds names.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,6 @@
 """Write the odds history: the tables core.captures and core.market_changes.
 
-Belongs here: the reads, comparisons and writes of `ingest_answers`. Does not belong here: the comparison itself
-(`change_rows`), the current state (`current_markets`), queries of readers (`reader`), partitions (`partitions`).
+`change_rows` compares an answer with the previous one.
 
 The history is written per listing and UTC day. The first answer of a day writes every market (a keyframe). A later
 answer writes only the markets that differ from the previous answer of that day. So an answer that arrives late, or

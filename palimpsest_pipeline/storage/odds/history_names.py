@@ -1,7 +1,6 @@
 """Read the names of listings, lines and outcomes, which the odds history stores as ids.
 
-Belongs here: finding the listings of a query, and reading names for the ids in its result, from the database. Does not
-belong here: the same from the files of an export (`export_reader`), or the meaning of a name (`markets`).
+`export_reader` reads the same names from the files of an export.
 """
 
 from collections.abc import Iterable, Sequence

@@ -2,8 +2,6 @@
 
 The table is `ops.market_lines`. A number is created once and never changes, so a replay or a dropped table cannot
 change the meaning of history rows.
-
-Belongs here: creating and resolving these numbers. Does not belong here: the meaning of a market (`markets`).
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """List, create, lock and drop the daily partitions of the odds history.
 
-Belongs here: naming, creating, locking and dropping `core.captures_YYYYMMDD` and `core.market_changes_YYYYMMDD` (UTC
-days). Does not belong here: their rows (`history`) and how long they are kept (`retention`).
+They are named `core.captures_YYYYMMDD` and `core.market_changes_YYYYMMDD` (UTC days); `retention` decides how long they
+stay.
 
 There is no default partition. A row of a day without a partition must raise an error, and a default partition that
 already has such rows would prevent the creation of the right partition.

@@ -2,9 +2,6 @@
 
 Keyframe rows that repeat the last state of the previous day are left out. Markets that disappeared between two days are
 added as withdrawn.
-
-Belongs here: computing the changes of outcomes from history rows. Does not belong here: reading the rows (`reader`),
-names (`history_names`).
 """
 
 from typing import Final

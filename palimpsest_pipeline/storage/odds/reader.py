@@ -1,9 +1,5 @@
 """Read the whole odds history: recent days from Postgres and older days from the archive.
 
-Belongs here: finding out which days are in Postgres and which are in the archive, sending the same query to both, and
-adding names to the rows. Does not belong here: the queries themselves (`day_sources`), writing (`history`, `archive`),
-the meaning of a price (`metrics`).
-
 A day is read from Postgres when Postgres has rows of it, otherwise from the archive. A day that is in neither must not
 have been observed. "As of" an instant means: using all answers with `observed_at` up to the instant. Such a query needs
 only one UTC day per listing, because the first answer of each day contains the listing's whole book.

@@ -1,8 +1,6 @@
 """Drop days from Postgres when they are old enough and stored in the archive.
 
-Belongs here: the status of a day in Postgres and the archive, dropping days, removing the current state of listings
-without a stored answer, and deleting the lifecycle of old fixtures. Does not belong here: writing the archive
-(`archive`), creating or locking partitions (`partitions`).
+The current state of listings without a stored answer and the lifecycle of old fixtures go too.
 """
 
 from collections.abc import Sequence

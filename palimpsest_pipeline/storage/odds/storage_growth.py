@@ -1,8 +1,6 @@
 """Measure the sizes of tables and of days of the odds history, and their growth.
 
-Belongs here: measuring Postgres, storing samples in `ops.storage_samples`, and computing figures from them. Does not
-belong here: measuring the landing and the archive, whose sizes are passed in as rows with the same columns, and judging
-whether a size is too large.
+Samples are stored in `ops.storage_samples`; the sizes of the landing and the archive are passed in as rows.
 """
 
 from collections.abc import Sequence

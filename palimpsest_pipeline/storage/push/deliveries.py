@@ -2,8 +2,6 @@
 
 The sender's role (`sql/roles.sql`) may do only this: read the rules and the outbox, and update the columns of delivery.
 Every statement is a transaction of its own. Times are those of the database's clock.
-
-Belongs here: SQL of the sender. Does not belong here: the order of attempts and their results (`pipeline.push.send`).
 """
 
 import asyncio

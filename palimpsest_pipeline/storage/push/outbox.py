@@ -1,7 +1,6 @@
 """The rules in force and the messages in the outbox, for derivations and commands. Callers commit.
 
-Belongs here: storing rules and messages, figures about them. Does not belong here: the statements of the sender, which
-has a role of its own (`deliveries`).
+The statements of the sender, which has a role of its own, are in `deliveries`.
 """
 
 import logging

@@ -2,8 +2,6 @@
 
 To add a source, add an entry to SOURCES, and call `pipeline.push.enqueue.enqueue_events` with its name at the end of
 the transaction that derives its rows.
-
-Belongs here: the queries, and the types that rules may name. Does not belong here: filters (`metrics.push`).
 """
 
 from collections.abc import Sequence

@@ -1,9 +1,6 @@
 """Build the data dictionary: all tables, views and functions with their columns, as one text.
 
 The text can be read without a database.
-
-Belongs here: reading the Postgres catalog and rendering it. Does not belong here: any definition (the comments of
-`tables` and of `sql/views`), the checks of a table (callers pass them in).
 """
 
 from .entries import Column, Entry, find_unit, read_entries
