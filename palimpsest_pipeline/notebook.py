@@ -46,7 +46,7 @@ from .settings import Settings, load_settings
 
 MAX_ROWS: Final = 500_000
 """Maximum number of rows read by default. A frame of this size takes some 200 MB."""
-MAX_ANSWER_AGE: Final = timedelta(hours=24)
+_MAX_ANSWER_AGE: Final = timedelta(hours=24)
 """Maximum age of a platform's last answer in `Data.prices`; with an older one it has no rows."""
 POSTGRES_URL_PATTERN: Final = re.compile(r"postgres[\w+]*://")
 """The start of a Postgres URL. Any other text is the folder or URL of an export."""
@@ -133,7 +133,7 @@ class Data:
         sr_id: Ids,
         at: datetime | str | None = None,
         *,
-        max_age: timedelta = MAX_ANSWER_AGE,
+        max_age: timedelta = _MAX_ANSWER_AGE,
         all_listings: bool = False,
     ) -> Rows:
         """Return every price of some fixtures at an instant.

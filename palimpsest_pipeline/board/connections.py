@@ -15,7 +15,7 @@ from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.db.write_rights import find_write_rights
 
 MAX_CONNECTIONS: Final = 4
-SESSION_SQL: Final = """
+_SESSION_SQL: Final = """
 select set_config('statement_timeout', '20s', false), set_config('idle_session_timeout', '0', false),
     set_config('default_transaction_read_only', 'on', false)
 """
@@ -75,7 +75,7 @@ class ReadOnlyConnections:
         """Open a session in autocommit mode, which the caller closes. Raises DatabaseUnreachable."""
         conn = self._database.connect(autocommit=True)
         try:
-            conn.execute(SESSION_SQL)
+            conn.execute(_SESSION_SQL)
         except BaseException:
             conn.close()
             raise

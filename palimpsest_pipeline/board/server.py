@@ -10,7 +10,7 @@ from .app import BoardConfig, build_app
 from .connections import ReadOnlyConnections
 from .security import check_binding
 
-STOP_TIMEOUT_S: Final = 2
+_STOP_TIMEOUT_S: Final = 2
 """Seconds within which open streams of news must end when the server stops."""
 MAX_REQUESTS: Final = 500
 """Maximum number of requests and streams at the same time. Further ones get the status 503."""
@@ -36,5 +36,5 @@ def serve_board(config: BoardConfig, port: int, extra_routes: Sequence[BaseRoute
         ws="none",
         proxy_headers=False,
         limit_concurrency=MAX_REQUESTS,
-        timeout_graceful_shutdown=STOP_TIMEOUT_S,
+        timeout_graceful_shutdown=_STOP_TIMEOUT_S,
     )

@@ -10,7 +10,7 @@ from typing import Any, Final
 from palimpsest_pipeline.domain.errors import PalimpsestError
 
 MAX_TEXT: Final = 200
-MAX_ROWS: Final = 500
+_MAX_ROWS: Final = 500
 MAX_IDS: Final = 10_000
 """Largest `limit` when `fixtures` chooses the rows: it then limits only the ids of an answer."""
 PAGE_ROWS: Final = 60
@@ -112,8 +112,8 @@ def parse_table_query(values: Mapping[str, str], default_market: str) -> TableQu
     query = TableQuery(**{"market": default_market, **parsed})
     if query.kickoff_from and query.kickoff_until and query.kickoff_until < query.kickoff_from:
         raise BadParameter("until", "it is before `from`")
-    if query.fixtures is None and query.limit > MAX_ROWS:
-        raise BadParameter("limit", f"'{query.limit}' is not a whole number from 1 to {MAX_ROWS}")
+    if query.fixtures is None and query.limit > _MAX_ROWS:
+        raise BadParameter("limit", f"'{query.limit}' is not a whole number from 1 to {_MAX_ROWS}")
     return query
 
 
@@ -157,10 +157,10 @@ def _parse_choice(choices: type[StrEnum]) -> Callable[[str], StrEnum]:
 
 def _parse_fixtures(text: str) -> frozenset[int]:
     ids = text.split(",")
-    if len(ids) > MAX_ROWS or not all(
+    if len(ids) > _MAX_ROWS or not all(
         sr_id.isascii() and sr_id.isdigit() and len(sr_id) <= MAX_DIGITS for sr_id in ids
     ):
-        raise ValueError(f"write at most {MAX_ROWS} SportRadar ids, separated by commas")
+        raise ValueError(f"write at most {_MAX_ROWS} SportRadar ids, separated by commas")
     return frozenset(map(int, ids))
 
 

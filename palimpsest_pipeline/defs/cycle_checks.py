@@ -22,7 +22,7 @@ from .check_results import name_check
 from .partitions import day_partitions, parse_day_key
 from .run_cycles import find_run_cycles
 
-Judge = Callable[[Pipeline, psycopg.Connection, Sequence[int]], Iterable[Verdict]]
+_Judge = Callable[[Pipeline, psycopg.Connection, Sequence[int]], Iterable[Verdict]]
 """A function that yields verdicts on cycles. A cycle for which it yields none has passed."""
 
 JUDGES_KEY: Final = "palimpsest/judges"
@@ -46,7 +46,7 @@ def make_cycle_check(
     product: tuple[ProductSchema, str],
     blocking: bool = False,
     additional_deps: Sequence[Sequence[str]] = (),
-) -> Callable[[Judge], dg.AssetChecksDefinition]:
+) -> Callable[[_Judge], dg.AssetChecksDefinition]:
     """Return a decorator that makes an asset check from a function that judges cycles.
 
     The docstring of the function states the rule that must hold; it becomes the description of the check. `product` is
@@ -55,7 +55,7 @@ def make_cycle_check(
     cycle until it is repaired.
     """
 
-    def decorate(judge: Judge) -> dg.AssetChecksDefinition:
+    def decorate(judge: _Judge) -> dg.AssetChecksDefinition:
         key = dg.AssetCheckKey(dg.AssetKey(asset), judge.__name__)
 
         @dg.asset_check(
@@ -80,7 +80,7 @@ def _judge_day(
     context: dg.AssetCheckExecutionContext,
     pipeline: Pipeline,
     check: str,
-    judge: Judge,
+    judge: _Judge,
     product: tuple[ProductSchema, str],
 ) -> dg.AssetCheckResult:
     day = parse_day_key(context.partition_key)

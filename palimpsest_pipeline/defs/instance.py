@@ -24,7 +24,7 @@ from .dagster_private import NO_COMPUTE_LOGS
 STORAGE_URL_VARIABLE: Final = "PALIMPSEST_DAGSTER_DATABASE_URL"
 
 CONNECT_TIMEOUT_S: Final = 10
-LOCK_TIMEOUT_S: Final = 120
+_LOCK_TIMEOUT_S: Final = 120
 
 NO_TIMEOUT_MS: Final = 0
 POOL_RECYCLE_S: Final = 3600
@@ -204,13 +204,13 @@ def _lock_storage(settings: Settings) -> Iterator[None]:
             " database exists."
         ) from None  # the text of the cause may contain a secret of the URL
     with connection:
-        connection.execute(sa.text(f"set lock_timeout = '{LOCK_TIMEOUT_S}s'"))
+        connection.execute(sa.text(f"set lock_timeout = '{_LOCK_TIMEOUT_S}s'"))
         try:
             connection.execute(sa.select(sa.func.pg_advisory_lock(AdvisoryLock.DAGSTER_STORAGE.value)))
         except sa.exc.OperationalError as error:
             raise SettingsError(
                 "another process has been making or upgrading the tables of Dagster's storage"
-                f" {redacted_url} for {LOCK_TIMEOUT_S} s: try again later"
+                f" {redacted_url} for {_LOCK_TIMEOUT_S} s: try again later"
             ) from error
         yield
 

@@ -25,7 +25,7 @@ MAX_MINUTES: Final = 365 * 24 * 60
 """The limit of all other times. A larger number would overflow the computation of an instant."""
 DEFAULT_AGE_MINUTES: Final = 120
 """With one full cycle per hour, an event is derived at most an hour and a half after it began."""
-NAME_PATTERN: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
+_NAME_PATTERN: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 VARIABLE_PATTERN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 _PLACE_PATTERN: Final = re.compile(r" - at `\$\.?([^`]*)`$")
 _UNKNOWN_FIELD_PATTERN: Final = re.compile(r"unknown field `([^`]+)`")
@@ -145,7 +145,7 @@ def _check_values(
     market_keys: Collection[str],
 ) -> Iterator[tuple[list[str], str]]:
     """Yield the keys within the rule and the text of each fault; none when the rule is good."""
-    if not NAME_PATTERN.fullmatch(name):
+    if not _NAME_PATTERN.fullmatch(name):
         yield [], "use at most 40 lowercase letters, digits, - and _ for the name of a rule"
     if not isinstance(values, dict):
         yield [], "write a table [rule.NAME]"

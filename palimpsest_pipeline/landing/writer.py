@@ -34,7 +34,7 @@ PENDING_SEGMENTS: Final = 2
 
 It limits memory when the store is slow.
 """
-ZSTD_LEVEL: Final = 9
+_ZSTD_LEVEL: Final = 9
 """Compression level of zstd.
 
 It takes about 1 ms of a core per answer, 1.7 times as long as level 3, whose files are 30 to 75 % larger. Level 12
@@ -298,7 +298,7 @@ class CycleWriter:
         name = f"platform={platform}/seg-{number:04d}-{self._tag}.parquet"
         buffer = io.BytesIO()
         frame = build_frame(self._cycle.cycle_id, answers)
-        frame.write_parquet(buffer, compression="zstd", compression_level=ZSTD_LEVEL, statistics=False)
+        frame.write_parquet(buffer, compression="zstd", compression_level=_ZSTD_LEVEL, statistics=False)
         content = buffer.getvalue()
         self._landing._create(self._folder / name, content)
         segment = Segment(

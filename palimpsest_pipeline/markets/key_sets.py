@@ -37,7 +37,7 @@ KEY_FILE_COLUMNS: Final = {
 SET_FILE: Final = "set.toml"
 """The file with the `TextRules` of a set of keys. A pack without it has the rules of its shared set.
 """
-PACK_FILE: Final = "pack.toml"
+_PACK_FILE: Final = "pack.toml"
 
 CONVERSIONS: Final = frozenset({"number", "quarters", "score", "text", "top", "ladder", "at_least"})
 READ_PATTERN: Final = re.compile(r"(?P<canonical>\w+)=(?P<conversion>\w+)\((?P<raw>\w+)\)")
@@ -167,8 +167,8 @@ def _read_pack_rows(source: KeySource, shared_sets: Mapping[str, KeyRows]) -> Ke
         return _merge_rows(rows, shared_sets[source.shares])
     if source.shared_pack is None:
         raise VocabularyError(
-            f"{source.name}/{PACK_FILE}:1: market_keys {source.shares!r} is neither a shared set nor another installed "
-            "pack whose keys can be shared"
+            f"{source.name}/{_PACK_FILE}:1: market_keys {source.shares!r} is neither a shared set nor another "
+            "installed pack whose keys can be shared"
         )
     return _merge_rows(rows, _read_pack_rows(source.shared_pack, shared_sets))
 

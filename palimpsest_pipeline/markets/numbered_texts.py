@@ -9,7 +9,7 @@ from palimpsest_pipeline.domain.price_numbers import EVENS_MILLI
 
 from .platform_books import RawBooks, repeat_places
 
-OFFERED, NO_PRICE, SUSPENDED = range(3)
+_OFFERED, _NO_PRICE, SUSPENDED = range(3)
 INSTANCE_COLUMNS: Final = ("platform", "sport", "market_id", "specifier")
 
 
@@ -75,8 +75,8 @@ def encode_books(raw: RawBooks) -> EncodedBatch:
             state=pl.when("off")
             .then(SUSPENDED)
             .when(pl.col("odds_milli").is_null())
-            .then(NO_PRICE)
-            .otherwise(OFFERED)
+            .then(_NO_PRICE)
+            .otherwise(_OFFERED)
             .cast(pl.UInt8),
         ),
         distinct_outcomes=distinct.select("distinct", instance=instance, code=code),

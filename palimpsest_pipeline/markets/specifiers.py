@@ -20,7 +20,7 @@ OUTCOME_VALUE_MARK: Final = "\0"
 No text that is read or converted contains this character.
 """
 
-NUMBER_PATTERN: Final = r"-?[0-9]{1,7}(?:\.[0-9]{1,2})?"
+_NUMBER_PATTERN: Final = r"-?[0-9]{1,7}(?:\.[0-9]{1,2})?"
 """Numbers that a specifier can contain.
 
 Only ASCII digits: the regex class for digits matches digits of all scripts, which other parsers refuse.
@@ -170,7 +170,7 @@ def _convert_value() -> pl.Expr:
         .when(conversion == "top")
         .then(_convert_number(value.str.extract(TOP_LIST_PATTERN)))
         .when(conversion != "ladder")
-        .then(number.str.extract(f"^{NUMBER_PATTERN}$", 0))
+        .then(number.str.extract(f"^{_NUMBER_PATTERN}$", 0))
     )
 
 
@@ -252,7 +252,7 @@ def extract_line(text: pl.Expr) -> pl.Expr:
 
     It is the total, else the handicap, else the only part; null when there is none.
     """
-    number = f"=({NUMBER_PATTERN})"
+    number = f"=({_NUMBER_PATTERN})"
     line_text = pl.coalesce(
         text.str.extract(rf"(?:^|\|)total{number}(?:\||$)"),
         text.str.extract(rf"(?:^|\|)hcp{number}(?:\||$)"),

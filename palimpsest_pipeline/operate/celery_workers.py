@@ -18,8 +18,8 @@ from palimpsest_pipeline.settings import Settings, SettingsError, mask_url
 WORKER_NAME_PREFIX: Final = "palimpsest"
 """The first part of the names of our workers."""
 PING_TIMEOUT_S: Final = 2.0
-PARENT_POLL_INTERVAL_S: Final = 1.0
-END_TIMEOUT_S: Final = 30.0
+_PARENT_POLL_INTERVAL_S: Final = 1.0
+_END_TIMEOUT_S: Final = 30.0
 """Seconds for a process to record the result of its run after its worker has died."""
 
 
@@ -127,7 +127,7 @@ def _end_runs_on_next_signal(**_: object) -> None:
 
 def _end_with_parent(parent: int) -> None:
     while os.getppid() == parent:
-        time.sleep(PARENT_POLL_INTERVAL_S)
+        time.sleep(_PARENT_POLL_INTERVAL_S)
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(END_TIMEOUT_S)
+    time.sleep(_END_TIMEOUT_S)
     os._exit(1)

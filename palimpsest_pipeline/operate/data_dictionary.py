@@ -22,7 +22,7 @@ from palimpsest_pipeline.storage.db.revisions import sql_dir
 from palimpsest_pipeline.storage.marts.dictionary import Entry, Guards, read_entries, render_dictionary
 
 DATABASE_NAME: Final = "dictionary"
-DEFINITIONS_MODULE: Final = "palimpsest_pipeline.definitions"
+_DEFINITIONS_MODULE: Final = "palimpsest_pipeline.definitions"
 
 
 def build_dictionary() -> str:
@@ -50,7 +50,7 @@ def find_guards(relations: Sequence[Entry]) -> Mapping[str, Guards]:
 
     The assets are those that write a table.
     """
-    definitions: dg.Definitions = importlib.import_module(DEFINITIONS_MODULE).defs
+    definitions: dg.Definitions = importlib.import_module(_DEFINITIONS_MODULE).defs
     graph = definitions.resolve_asset_graph()
     filled: defaultdict[str, list[dg.AssetKey]] = defaultdict(list)
     for spec in definitions.resolve_all_asset_specs():

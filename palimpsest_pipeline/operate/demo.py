@@ -28,7 +28,7 @@ from palimpsest_pipeline.storage.marts import mart_reader
 from .databases import open_databases, prepare_schema
 
 MINUTES_BETWEEN_CYCLES: Final = 10
-Say = Callable[[str], None]
+_Say = Callable[[str], None]
 
 
 class DemoError(PalimpsestError):
@@ -98,7 +98,7 @@ def build_demo_settings(
 
 @contextmanager
 def run_demo(
-    settings: Settings, *, size: int, seed: int, say: Say, platforms: Sequence[Platform] = DEMO_PLATFORMS
+    settings: Settings, *, size: int, seed: int, say: _Say, platforms: Sequence[Platform] = DEMO_PLATFORMS
 ) -> Iterator[tuple[Settings, DemoSummary]]:
     """Run the demo of these platforms, and yield its settings and a summary.
 

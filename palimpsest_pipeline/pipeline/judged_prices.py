@@ -30,7 +30,7 @@ ODDS_PATTERN: Final = re.compile(r"[0-9]+(\.[0-9]*)?(e[+-]?[0-9]+)?", re.IGNOREC
 """A decimal number. Python would also read `2_1`, as 21, and digits of other scripts."""
 MAX_ERRORS: Final = 10
 """Maximum number of bad values that an error names."""
-MAX_ODDS: Final = 2_000_000
+_MAX_ODDS: Final = 2_000_000
 """The highest odds that the history can store."""
 
 
@@ -225,7 +225,7 @@ def _parse_field(
 
 def _parse_odds(text: str) -> float:
     odds = float(text) if ODDS_PATTERN.fullmatch(text) else math.nan
-    if not 1 < odds <= MAX_ODDS:
+    if not 1 < odds <= _MAX_ODDS:
         raise ValueError(f"{text!r} is not decimal odds, a number above 1 such as 2.15")
     return odds
 

@@ -22,8 +22,8 @@ from palimpsest_pipeline.storage.ledger import kickoff_slots as stored
 
 from .context import Pipeline
 
-CURSOR_VERSION: Final = 1
-DAY: Final = timedelta(days=1)
+_CURSOR_VERSION: Final = 1
+_DAY: Final = timedelta(days=1)
 LOOK_BACK: Final = timedelta(hours=24)
 """Age up to which missed slots are reported.
 
@@ -44,7 +44,7 @@ class CursorUnreadable(ValueError):
 
 def write_cursor(slot_at: datetime) -> str:
     """Return the sensor's cursor as JSON, with the last slot that the sensor requested."""
-    return json.dumps({"version": CURSOR_VERSION, "slot_at": slot_at.isoformat()})
+    return json.dumps({"version": _CURSOR_VERSION, "slot_at": slot_at.isoformat()})
 
 
 def read_cursor(cursor: str | None) -> datetime | None:
@@ -53,8 +53,8 @@ def read_cursor(cursor: str | None) -> datetime | None:
         return None
     try:
         state = json.loads(cursor)
-        if state["version"] != CURSOR_VERSION:
-            raise CursorUnreadable(f"it is of version {state['version']!r}, not {CURSOR_VERSION}")
+        if state["version"] != _CURSOR_VERSION:
+            raise CursorUnreadable(f"it is of version {state['version']!r}, not {_CURSOR_VERSION}")
         slot_at = datetime.fromisoformat(state["slot_at"])
     except CursorUnreadable:
         raise
@@ -84,7 +84,7 @@ class CadenceMoment:
         not exist yet. So the next slot is left out when it ends later than the grace period after midnight.
         """
         following = self.cadence.find_slot_start(self.now + REQUEST_AHEAD)
-        midnight = get_day_start(self.now.date() + DAY)
+        midnight = get_day_start(self.now.date() + _DAY)
         in_time = following + self.cadence.slot_length <= midnight + self.grace
         return sorted({self._current_slot, following}) if in_time else [self._current_slot]
 

@@ -24,11 +24,11 @@ from palimpsest_pipeline.platforms.packs import load_packs
 
 from .ingest.books import collect_raw_books, group_details
 
-ANSWERS_PER_BATCH: Final = 200
+_ANSWERS_PER_BATCH: Final = 200
 """Number of answers that are normalised together."""
 CSV_COLUMNS: Final = {"platform": "platform", "raw_market_id": "external_market_id", "occurrences": "occurrences"}
 """Required columns of a CSV with counted market ids, and their names here."""
-MANIFEST_FILE: Final = "manifest.json"
+_MANIFEST_FILE: Final = "manifest.json"
 """Name of the file that describes the recorded answers in its folder. It contains no answer."""
 FILE_INSTANT: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """The instant of an answer from a file, which names none.
@@ -97,7 +97,7 @@ def audit_markets(
             counted_markets.append(expand_counted_markets(item, vocabulary))
         else:
             batch.append(item)
-            if len(batch) == ANSWERS_PER_BATCH:
+            if len(batch) == _ANSWERS_PER_BATCH:
                 books.append(_count_occurrences(batch, vocabulary))
                 batch.clear()
     if batch:
@@ -139,7 +139,7 @@ def _read_places(
             else:
                 yield from read_landed_details(landing, adapters, audit_filter)
         elif path.is_dir():
-            files = sorted(file for file in path.rglob("*.json") if file.name != MANIFEST_FILE)
+            files = sorted(file for file in path.rglob("*.json") if file.name != _MANIFEST_FILE)
             yield from (_read_recorded_answer(file, adapters, audit_filter) for file in files)
             if not files:
                 yield LeftOutInput(place, "neither a landing nor a folder with .json files in it")

@@ -29,7 +29,7 @@ from palimpsest_pipeline.domain.errors import PalimpsestError
 from palimpsest_pipeline.domain.toml_lines import KeyLines, find_fault_line
 
 ENTRY_POINT_GROUP: Final = "palimpsest.platforms"
-PACK_FILE: Final = "pack.toml"
+_PACK_FILE: Final = "pack.toml"
 NAME_PATTERN: Final = re.compile(r"[a-z][a-z0-9]{0,20}")
 MAX_TRUST: Final = 32767
 """The highest number that the column of the database takes."""
@@ -257,7 +257,7 @@ def find_folder(module: str) -> Path:
 
 def read_pack(name: str, folder: Path, distribution: str = "") -> Pack:
     """Return the pack in `folder`. Raises PackError that names the fault in its `pack.toml`."""
-    file = folder / PACK_FILE
+    file = folder / _PACK_FILE
     try:
         text = file.read_text(encoding="utf-8")
         values = tomllib.loads(text)

@@ -12,7 +12,7 @@ FORMULA_PATTERN: Final = r"^[=@\t\r\n+-]"
 
 Names come from the platforms and may begin with any character.
 """
-NUMBER_PATTERN: Final = r"^[+-]\d+(\.\d+)?$"
+_NUMBER_PATTERN: Final = r"^[+-]\d+(\.\d+)?$"
 
 
 def join_lists(frame: pl.DataFrame) -> pl.DataFrame:
@@ -33,7 +33,7 @@ def prepare_for_csv(frame: pl.DataFrame) -> pl.DataFrame:
         if isinstance(dtype, pl.String | pl.Categorical | pl.Enum)
     ]
     return flat.with_columns(
-        pl.when(~column.str.contains(FORMULA_PATTERN) | column.str.contains(NUMBER_PATTERN))
+        pl.when(~column.str.contains(FORMULA_PATTERN) | column.str.contains(_NUMBER_PATTERN))
         .then(column)
         .otherwise(pl.lit("'") + column)
         for column in text_columns

@@ -17,8 +17,8 @@ from .statements import ALL_PLATFORMS, PlatformOffer
 
 BUCKET_LABELS: Final = ("7d+", "3-7d", "24-72h", "<24h")
 """The buckets of time to kickoff of the scheme reference4, the farthest from kickoff first."""
-COUNT_COLUMNS: Final = ("n_union", "n_matched_fixtures", "n_home_only", "n_competitor_only", "n_undetermined")
-GAP_COLUMNS: Final = ("n_home_missing", "n_platform_missing", "n_home_suspended", "n_platform_suspended", "n_unknown")
+_COUNT_COLUMNS: Final = ("n_union", "n_matched_fixtures", "n_home_only", "n_competitor_only", "n_undetermined")
+_GAP_COLUMNS: Final = ("n_home_missing", "n_platform_missing", "n_home_suspended", "n_platform_suspended", "n_unknown")
 
 
 def build_cycle_columns(trends: Trends, offers: Sequence[PlatformOffer]) -> dict[str, Any]:
@@ -26,14 +26,14 @@ def build_cycle_columns(trends: Trends, offers: Sequence[PlatformOffer]) -> dict
 
     `at` is the cycle's instant in seconds since 1970. `carried` is 1 when for some platform an earlier discovery is
     used. `overall` is the matched share of all fixtures. `rate` and `covered` have one list per competitor: the matched
-    share of the competitor's fixtures and of home's. Further columns are `COUNT_COLUMNS`. Values that depend on a
+    share of the competitor's fixtures and of home's. Further columns are `_COUNT_COLUMNS`. Values that depend on a
     platform that could not be observed are null, except the count of undetermined fixtures.
     """
     rate_columns = (
         "overall_match_rate",
         "fixture_match_rate",
         "home_covered_rate",
-        *(name for name in COUNT_COLUMNS if name != "n_undetermined"),
+        *(name for name in _COUNT_COLUMNS if name != "n_undetermined"),
     )
     known_rates = trends.rates.with_columns(
         pl.when(pl.col("evidence") != PresenceEvidence.PARTIAL.value).then(name).alias(name) for name in rate_columns
@@ -58,7 +58,7 @@ def build_cycle_columns(trends: Trends, offers: Sequence[PlatformOffer]) -> dict
         "overall": union["overall_match_rate"].round(6).to_list(),
         "rate": by_competitor("fixture_match_rate"),
         "covered": by_competitor("home_covered_rate"),
-        **list_columns(union.select(COUNT_COLUMNS)),
+        **list_columns(union.select(_COUNT_COLUMNS)),
     }
 
 
@@ -89,7 +89,7 @@ def build_gap_columns(trends: Trends, offers: Sequence[PlatformOffer]) -> dict[s
     """Return the gap counts by kickoff date.
 
     `date` is as in `build_margin_columns`. `of` maps hours before kickoff to one entry per competitor: `n_fixtures` and
-    `GAP_COLUMNS` by date, null without a fixture.
+    `_GAP_COLUMNS` by date, null without a fixture.
     """
     position_by_platform = number_keys([platform.key for platform in offers[1:]])
     dates = trends.gaps.select("kickoff_date").unique().sort("kickoff_date")
@@ -97,7 +97,7 @@ def build_gap_columns(trends: Trends, offers: Sequence[PlatformOffer]) -> dict[s
     for (hours,), rows in trends.gaps.group_by("hours_before", maintain_order=True):
         competitor_rows = [rows.filter(platform=platform) for platform in position_by_platform]
         gaps_by_hours[int(str(hours))] = [
-            {name: _align_to_dates(dates, frame, name).to_list() for name in ("n_fixtures", *GAP_COLUMNS)}
+            {name: _align_to_dates(dates, frame, name).to_list() for name in ("n_fixtures", *_GAP_COLUMNS)}
             for frame in competitor_rows
         ]
     return {"date": _list_date_seconds(dates), "of": gaps_by_hours}

@@ -13,7 +13,7 @@ import psycopg
 
 from palimpsest_pipeline.storage.db.connection import DatabaseUnreachable
 
-JOIN_TIMEOUT_S: Final = 2.0
+_JOIN_TIMEOUT_S: Final = 2.0
 log = logging.getLogger(__name__)
 
 
@@ -54,7 +54,7 @@ class PeriodicWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop_event.set()
-        self._thread.join(JOIN_TIMEOUT_S)
+        self._thread.join(_JOIN_TIMEOUT_S)
 
     # --- Methods that run in the thread ---
 

@@ -16,7 +16,7 @@ from typing import Final, Self
 
 import psutil
 
-CLOCK_TOLERANCE_S: Final = 2.0
+_CLOCK_TOLERANCE_S: Final = 2.0
 """Tolerance for the time of creation, in seconds.
 
 The operating system measures a process's age from boot, so correcting the clock changes this time.
@@ -39,7 +39,7 @@ class KnownProcess:
         """Return the process if it is still running; None when it has ended, even if its pid is used again."""
         try:
             process = psutil.Process(self.pid)
-            is_same = abs(process.create_time() - self.created_at) <= CLOCK_TOLERANCE_S
+            is_same = abs(process.create_time() - self.created_at) <= _CLOCK_TOLERANCE_S
             return process if is_same and process.status() != psutil.STATUS_ZOMBIE else None
         except psutil.NoSuchProcess:
             return None

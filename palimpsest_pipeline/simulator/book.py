@@ -18,7 +18,7 @@ from .timeline import SUSPENDED_SHARE, Timeline
 from .world import Fixture, Listing
 
 MARGIN_BY_PLATFORM = {BETPAWA: 0.065, SPORTYBET: 0.05, BET9JA: 0.075}
-MAX_ODDS = {BETPAWA: 100.0, SPORTYBET: 250.0, BET9JA: 220.0}
+_MAX_ODDS = {BETPAWA: 100.0, SPORTYBET: 250.0, BET9JA: 220.0}
 WITHDRAWN_SHARE = 0.005
 MAX_QUOTED_CHANCE = 0.992
 """Highest implied chance for which a book has a price."""
@@ -235,7 +235,7 @@ def quote_odds(platform: Platform, chance: Chance) -> float | None:
     implied = win_chance * (1 + MARGIN_BY_PLATFORM[platform])
     if implied >= MAX_QUOTED_CHANCE:
         return None
-    odds = min(1 / implied, MAX_ODDS[platform]) if implied > 0 else MAX_ODDS[platform]
+    odds = min(1 / implied, _MAX_ODDS[platform]) if implied > 0 else _MAX_ODDS[platform]
     odds = max(odds, 1.01)
     return _round_to_bet9ja_grid(odds) if platform == BET9JA else round(odds, 2)
 

@@ -23,8 +23,8 @@ from palimpsest_pipeline.simulator.platforms import BETPAWA, PLATFORMS
 
 from .request_log import RequestLine
 
-START_TIMEOUT_S = 60.0
-STOP_TIMEOUT_S = 5.0
+_START_TIMEOUT_S = 60.0
+_STOP_TIMEOUT_S = 5.0
 CONTROL_TIMEOUT_S = 60.0
 MAX_STDERR_LINES = 40
 
@@ -113,14 +113,14 @@ class SimulatorProcess:
 
     def _wait_until_ready(self) -> dict[str, int]:
         try:
-            line = self._ready_event.get(timeout=START_TIMEOUT_S)
+            line = self._ready_event.get(timeout=_START_TIMEOUT_S)
             ready: dict[str, int] = json.loads(line)
         except (Empty, ValueError):
             code = self._process.poll()
             self.stop()
             if len(self._stderr) == 1:  # the process wrote its own error message
                 raise SimulatorError(f"the simulator cannot start: {self._stderr[0].strip()}") from None
-            state = f"ended with code {code}" if code is not None else f"said nothing for {START_TIMEOUT_S:.0f} s"
+            state = f"ended with code {code}" if code is not None else f"said nothing for {_START_TIMEOUT_S:.0f} s"
             raise SimulatorError(f"the simulator {state}\n{''.join(self._stderr)}") from None
         return ready
 
@@ -199,12 +199,12 @@ class SimulatorProcess:
         if self._process.poll() is None:
             self._process.terminate()
             try:
-                self._process.wait(STOP_TIMEOUT_S)
+                self._process.wait(_STOP_TIMEOUT_S)
             except subprocess.TimeoutExpired:
                 self._process.kill()
-                self._process.wait(STOP_TIMEOUT_S)
+                self._process.wait(_STOP_TIMEOUT_S)
         for reader in self._readers:
-            reader.join(STOP_TIMEOUT_S)
+            reader.join(_STOP_TIMEOUT_S)
         for stream in (self._process.stdout, self._process.stderr):
             if stream and not stream.closed:
                 stream.close()

@@ -64,7 +64,7 @@ VACUUMED_OFTEN: Final = {"autovacuum_vacuum_scale_factor": 0.05}
 Frequent vacuuming reuses the space of dead rows early.
 """
 
-AS_OF = (
+_AS_OF = (
     "Time of the latest answer of any platform about the fixture, or of the latest discovery that lacks it. "
     "Nothing later was known."
 )
@@ -112,7 +112,7 @@ class ComparedListing(Base):
     dropped_at: Mapped[Instant | None] = column(
         "Time from which complete discoveries lack it; null while it is listed."
     )
-    as_of: Mapped[Instant] = column(AS_OF)
+    as_of: Mapped[Instant] = column(_AS_OF)
     kickoff_at: Mapped[Instant] = column("Effective kickoff of the fixture.")
     computed_at: Mapped[Instant] = column(COMPUTED)
     comparable: Mapped[bool] = column(

@@ -22,7 +22,7 @@ from palimpsest_pipeline.domain.enums import (
 from .base import PLATFORM, Base, BigInt, Instant, Json, Odds, SmallInt, Text, column, key, text_enum
 
 KICKOFF_DATE = "UTC date of the effective kickoff."
-AS_OF = "Time of the latest cycle used. Nothing later was known."
+_AS_OF = "Time of the latest cycle used. Nothing later was known."
 VERSION = "Version of the market vocabulary."
 COMPUTED = "When it was computed."
 
@@ -88,7 +88,7 @@ class AvailabilityInterval(Base):
     reason_detail: Mapped[Text] = column(
         "Reason why the state is not known, or why it ended, in words; '' when an answer shows it."
     )
-    as_of: Mapped[Instant] = column(AS_OF)
+    as_of: Mapped[Instant] = column(_AS_OF)
     mapping_version: Mapped[Text] = column(VERSION)
     computed_at: Mapped[Instant] = column(COMPUTED)
 
@@ -151,7 +151,7 @@ class OpenClose(Base):
     close_margin: Mapped[float | None] = column(
         "Margin of the market at close_last_confirmed_at; null when it cannot be computed.", type_=sa.Double
     )
-    as_of: Mapped[Instant] = column(AS_OF)
+    as_of: Mapped[Instant] = column(_AS_OF)
     mapping_version: Mapped[Text] = column(VERSION)
     computed_at: Mapped[Instant] = column(COMPUTED)
 
@@ -203,7 +203,7 @@ class ListingLeadTime(Base):
         "Reason for the end: kickoff, dropped (before kickoff) or unknown; null while it is listed.",
         type_=text_enum(ListingEnd, "endedby"),
     )
-    as_of: Mapped[Instant] = column(AS_OF)
+    as_of: Mapped[Instant] = column(_AS_OF)
     mapping_version: Mapped[Text] = column(VERSION)
     computed_at: Mapped[Instant] = column(COMPUTED)
 
@@ -254,7 +254,7 @@ class MarketMargin(Base):
     minutes_to_kickoff: Mapped[float] = column("From observed_from to the effective kickoff, minutes.", type_=sa.Double)
     ttk_bucket: Mapped[Text] = column("Bucket of minutes_to_kickoff, of the scheme trader10.")
     odds_vector: Mapped[Json] = column("Decimal odds of the outcomes that can be backed, by outcome key.")
-    as_of: Mapped[Instant] = column(AS_OF)
+    as_of: Mapped[Instant] = column(_AS_OF)
     mapping_version: Mapped[Text] = column(VERSION)
     computed_at: Mapped[Instant] = column(COMPUTED)
 
@@ -305,7 +305,7 @@ class MarginTtkBucket(Base):
         "below four fixtures.",
         type_=sa.Double,
     )
-    as_of: Mapped[Instant] = column(AS_OF)
+    as_of: Mapped[Instant] = column(_AS_OF)
     mapping_version: Mapped[Text] = column(VERSION)
     computed_at: Mapped[Instant] = column(COMPUTED)
 
@@ -341,6 +341,6 @@ class GapCount(Base):
         "Markets that home offered and the competitor listed as suspended or without a price."
     )
     n_unknown: Mapped[int] = column("Markets that one offered while the other was not observed.")
-    as_of: Mapped[Instant] = column(AS_OF)
+    as_of: Mapped[Instant] = column(_AS_OF)
     mapping_version: Mapped[Text] = column(VERSION)
     computed_at: Mapped[Instant] = column(COMPUTED)

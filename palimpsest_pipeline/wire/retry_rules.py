@@ -32,7 +32,7 @@ class HostSignal(StrEnum):
     """Opens the breaker at once, for as long as the host demands."""
 
 
-class Fault(StrEnum):
+class _Fault(StrEnum):
     """Who or what caused the failure, as a hint for the person who fixes it."""
 
     NOBODY = "nobody"
@@ -54,15 +54,15 @@ class FailureRule:
     is_retryable: bool
     wait: RetryWait
     host_signal: HostSignal
-    fault: Fault
+    fault: _Fault
 
 
 FAILURE_RULES: Final[Mapping[FailureClass, FailureRule]] = {
-    FailureClass.TRANSIENT: FailureRule(True, RetryWait.BACKOFF, HostSignal.ERROR, Fault.HOST),
-    FailureClass.RATE_LIMITED: FailureRule(True, RetryWait.RETRY_AFTER, HostSignal.PAUSE, Fault.US),
-    FailureClass.BLOCKED: FailureRule(False, RetryWait.NONE, HostSignal.BLOCK, Fault.US),
-    FailureClass.SESSION_EXPIRED: FailureRule(False, RetryWait.NONE, HostSignal.BLOCK, Fault.US),
-    FailureClass.NOT_FOUND: FailureRule(False, RetryWait.NONE, HostSignal.GOOD, Fault.NOBODY),
-    FailureClass.CONTRACT_BROKEN: FailureRule(False, RetryWait.NONE, HostSignal.NOTHING, Fault.CHANGED),
-    FailureClass.PERMANENT: FailureRule(False, RetryWait.NONE, HostSignal.NOTHING, Fault.US),
+    FailureClass.TRANSIENT: FailureRule(True, RetryWait.BACKOFF, HostSignal.ERROR, _Fault.HOST),
+    FailureClass.RATE_LIMITED: FailureRule(True, RetryWait.RETRY_AFTER, HostSignal.PAUSE, _Fault.US),
+    FailureClass.BLOCKED: FailureRule(False, RetryWait.NONE, HostSignal.BLOCK, _Fault.US),
+    FailureClass.SESSION_EXPIRED: FailureRule(False, RetryWait.NONE, HostSignal.BLOCK, _Fault.US),
+    FailureClass.NOT_FOUND: FailureRule(False, RetryWait.NONE, HostSignal.GOOD, _Fault.NOBODY),
+    FailureClass.CONTRACT_BROKEN: FailureRule(False, RetryWait.NONE, HostSignal.NOTHING, _Fault.CHANGED),
+    FailureClass.PERMANENT: FailureRule(False, RetryWait.NONE, HostSignal.NOTHING, _Fault.US),
 }

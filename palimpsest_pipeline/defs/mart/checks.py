@@ -27,9 +27,9 @@ DERIVE_AGAIN_ADVICE: Final = (
     "Run `palimpsest backfill` for the hour of the cycle with --again; if this stays, the derivation is wrong: please"
     " report it with the cycle id"
 )
-COVERAGE_PRODUCT: Final = ("mart", derive_marts.COVERAGE_PRODUCT)
-RUN_QUALITY_PRODUCT: Final = ("mart", derive_marts.RUN_QUALITY_PRODUCT)
-MAPPING_COVERAGE_PRODUCT: Final = ("mart", derive_marts.MAPPING_COVERAGE_PRODUCT)
+_COVERAGE_PRODUCT: Final = ("mart", derive_marts.COVERAGE_PRODUCT)
+_RUN_QUALITY_PRODUCT: Final = ("mart", derive_marts.RUN_QUALITY_PRODUCT)
+_MAPPING_COVERAGE_PRODUCT: Final = ("mart", derive_marts.MAPPING_COVERAGE_PRODUCT)
 
 
 def _describe_violations(violations: pl.DataFrame, advice: str) -> str:
@@ -67,7 +67,7 @@ def judge_rows(
         )
 
 
-@make_cycle_check(asset=["mart", "match_rate_platform"], product=COVERAGE_PRODUCT, blocking=True)
+@make_cycle_check(asset=["mart", "match_rate_platform"], product=_COVERAGE_PRODUCT, blocking=True)
 def classes_add_up_to_the_union(
     pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
 ) -> Iterator[Verdict]:
@@ -77,7 +77,7 @@ def classes_add_up_to_the_union(
 
 @make_cycle_check(
     asset=["mart", "coverage_tournament"],
-    product=COVERAGE_PRODUCT,
+    product=_COVERAGE_PRODUCT,
     blocking=True,
     additional_deps=[["mart", "match_rate_platform"]],
 )
@@ -92,7 +92,7 @@ def tournaments_add_up_to_the_platforms(
 
 @make_cycle_check(
     asset=["mart", "coverage_fixture"],
-    product=COVERAGE_PRODUCT,
+    product=_COVERAGE_PRODUCT,
     blocking=True,
     additional_deps=[["mart", "match_rate_platform"]],
 )
@@ -105,7 +105,7 @@ def fixtures_add_up_to_the_rates(
     )
 
 
-@make_cycle_check(asset=["mart", "coverage_fixture"], product=COVERAGE_PRODUCT, blocking=True)
+@make_cycle_check(asset=["mart", "coverage_fixture"], product=_COVERAGE_PRODUCT, blocking=True)
 def classes_follow_the_platforms(
     pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
 ) -> Iterator[Verdict]:
@@ -113,7 +113,7 @@ def classes_follow_the_platforms(
     return judge_rows(conn, cycle_ids, ["mart.coverage_fixture"], coverage_laws.classes_follow_platforms)
 
 
-@make_cycle_check(asset=["mart", "match_rate_platform"], product=COVERAGE_PRODUCT)
+@make_cycle_check(asset=["mart", "match_rate_platform"], product=_COVERAGE_PRODUCT)
 def match_rates_are_usual(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
     """In a full cycle, each match rate is close to the median of earlier full cycles.
 
@@ -133,7 +133,7 @@ def match_rates_are_usual(pipeline: Pipeline, conn: psycopg.Connection, cycle_id
         )
 
 
-@make_cycle_check(asset=["mart", "run_quality"], product=RUN_QUALITY_PRODUCT)
+@make_cycle_check(asset=["mart", "run_quality"], product=_RUN_QUALITY_PRODUCT)
 def no_stage_is_empty(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
     """In a normally ended cycle, no stage of a platform is empty or below half of the expected number.
 
@@ -154,7 +154,7 @@ def no_stage_is_empty(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: S
         )
 
 
-@make_cycle_check(asset=["mart", "run_quality"], product=RUN_QUALITY_PRODUCT)
+@make_cycle_check(asset=["mart", "run_quality"], product=_RUN_QUALITY_PRODUCT)
 def changes_are_plausible(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
     """Where a platform has many markets in a cycle, some of them changed and some did not.
 
@@ -174,7 +174,7 @@ def changes_are_plausible(pipeline: Pipeline, conn: psycopg.Connection, cycle_id
         )
 
 
-@make_cycle_check(asset=["mart", "coverage_fixture"], product=COVERAGE_PRODUCT)
+@make_cycle_check(asset=["mart", "coverage_fixture"], product=_COVERAGE_PRODUCT)
 def kickoffs_of_the_platforms_agree(
     pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
 ) -> Iterator[Verdict]:
@@ -195,7 +195,7 @@ def kickoffs_of_the_platforms_agree(
         )
 
 
-@make_cycle_check(asset=["mart", "mapping_coverage"], product=MAPPING_COVERAGE_PRODUCT, blocking=True)
+@make_cycle_check(asset=["mart", "mapping_coverage"], product=_MAPPING_COVERAGE_PRODUCT, blocking=True)
 def mapped_and_unmapped_add_up(
     pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
 ) -> Iterator[Verdict]:
@@ -205,7 +205,7 @@ def mapped_and_unmapped_add_up(
     )
 
 
-@make_cycle_check(asset=["mart", "mapping_coverage"], product=MAPPING_COVERAGE_PRODUCT)
+@make_cycle_check(asset=["mart", "mapping_coverage"], product=_MAPPING_COVERAGE_PRODUCT)
 def markets_are_mapped(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
     """In a full cycle, each platform's mapped rate is at least PALIMPSEST_MIN_MAPPED_RATE.
 

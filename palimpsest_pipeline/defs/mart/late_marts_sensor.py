@@ -18,7 +18,7 @@ from ..partitions import day_partitions, format_day_key
 from ..run_heartbeat import UNFINISHED_STATUSES
 from .current_price_jobs import current_prices_job
 
-EVALUATION_INTERVAL_S: Final = 300
+_EVALUATION_INTERVAL_S: Final = 300
 REPLAYING_JOBS: Final = (replay_job.name, cycle_marts_job.name, current_prices_job.name)
 """Jobs whose runs may derive any late mart.
 
@@ -34,7 +34,7 @@ While such a run is unfinished, the sensor ignores its cycles.
 @dg.sensor(
     name="late_marts",
     jobs=[cycle_marts_job, current_prices_job],
-    minimum_interval_seconds=EVALUATION_INTERVAL_S,
+    minimum_interval_seconds=_EVALUATION_INTERVAL_S,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Derives marts that are older than their core, and prices of due fixtures. On by default: it asks no"
     " platform.",

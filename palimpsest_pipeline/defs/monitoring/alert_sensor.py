@@ -34,7 +34,7 @@ from ..check_results import name_check
 from ..cycle_checks import JUDGES_CYCLES, JUDGES_KEY
 from .run_events import ASSETS_JOB, list_check_events, list_run_events
 
-EVALUATION_INTERVAL_S: Final = 60
+_EVALUATION_INTERVAL_S: Final = 60
 CURSOR_VERSION: Final = 1
 FIRST_LOOK_BACK: Final = timedelta(hours=1)
 """Age of the events that a sensor tick without a readable cursor still reads."""
@@ -99,7 +99,7 @@ def _build_outage_alert(message: str, at: datetime) -> Alert:
 
 @dg.sensor(
     name="alerts",
-    minimum_interval_seconds=EVALUATION_INTERVAL_S,
+    minimum_interval_seconds=_EVALUATION_INTERVAL_S,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Reports failed runs and checks once when they begin and once when they are over: in its log, and to"
     " the webhook of PALIMPSEST_ALERT_WEBHOOK_URL. On by default: it sends no requests to platforms.",

@@ -21,7 +21,7 @@ from .. import run_heartbeat
 from ..cycle_jobs import replay_job
 from ..partitions import day_partitions, format_day_key
 
-MAX_WAIT_S: Final = 20.0
+_MAX_WAIT_S: Final = 20.0
 """Maximum wait in seconds within a tick for one more heartbeat of a run that looks dead."""
 BROKEN_OFF_STATUSES: Final = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 """Final states of runs that may have ended before their cycle was derived."""
@@ -45,7 +45,7 @@ def dead_runs(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pi
     if run_heartbeat.list_silent_runs(context.instance, pipeline) or _list_silent_cycles(pipeline):
         # After sleep of the machine or an outage of the database, a live process writes its next heartbeat during this
         # wait.
-        time.sleep(min(2 * pipeline.settings.heartbeat_s, MAX_WAIT_S))
+        time.sleep(min(2 * pipeline.settings.heartbeat_s, _MAX_WAIT_S))
     dead = [silent.run.run_id for silent in run_heartbeat.report_dead_runs(context.instance, pipeline)]
     recover_dead_cycles(pipeline, dead)
     for day, (cycle_ids, ended_at) in _find_underived_days(pipeline, context.instance, context.log).items():

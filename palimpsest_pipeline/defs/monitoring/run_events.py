@@ -39,7 +39,7 @@ from ..upkeep.jobs import export_job
 MAX_RUNS: Final = 1000
 """Maximum number of runs that one call reads, oldest first."""
 STEP_FAILURE: Final = dg.DagsterEventType.STEP_FAILURE
-ENDED_STATUSES: Final = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
+_ENDED_STATUSES: Final = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 ASSETS_JOB: Final = "__ASSET_JOB"
 """Job of runs that materialize assets by hand or in a backfill. Its steps fail and recover one by one."""
 STEPWISE_JOBS: Final = (ASSETS_JOB, replay_job.name)
@@ -63,7 +63,7 @@ def list_run_events(
     judge cycles.
     """
     records = instance.get_run_records(
-        dg.RunsFilter(statuses=ENDED_STATUSES, updated_after=since),
+        dg.RunsFilter(statuses=_ENDED_STATUSES, updated_after=since),
         limit=MAX_RUNS,
         order_by="update_timestamp",
         ascending=True,

@@ -20,7 +20,7 @@ MAX_SILENCES: Final = 4
 
 The sensor `dead_runs` should have ended the run earlier.
 """
-MAX_RUNS: Final = 1_000
+_MAX_RUNS: Final = 1_000
 
 SCHEDULE_TYPE: Final = "SCHEDULE"
 FINISHED_TICK_STATUSES: Final = [TickStatus.SUCCESS, TickStatus.SKIPPED, TickStatus.FAILURE]
@@ -36,7 +36,7 @@ def describe_stuck_runs(instance: dg.DagsterInstance, pipeline: Pipeline, now: d
     run executes.
     """
     latest = (now or datetime.now(UTC)) - timedelta(minutes=pipeline.settings.stuck_after_minutes)
-    records = instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED_STATUSES), limit=MAX_RUNS)
+    records = instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED_STATUSES), limit=_MAX_RUNS)
     executing = [r for r in records if r.dagster_run.status in RUNNING_STATUSES]
     ids = [r.dagster_run.run_id for r in executing]
     with pipeline.connect() as conn:

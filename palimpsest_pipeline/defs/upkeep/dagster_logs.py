@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from ..dagster_private import AssetCheckExecutionsTable
 
-ENDED_STATUSES: Final = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+_ENDED_STATUSES: Final = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
 check_table = AssetCheckExecutionsTable
 
@@ -32,7 +32,7 @@ def delete_old_runs(instance: dg.DagsterInstance, before: datetime) -> DeletedRu
     These hold the newest materialization of an asset or of one of its partitions, the newest attempt (which makes a
     partition count as failed, until it is materialized later), or the newest evaluation of a check.
     """
-    filters = dg.RunsFilter(statuses=ENDED_STATUSES, created_before=before)
+    filters = dg.RunsFilter(statuses=_ENDED_STATUSES, created_before=before)
     old_ids = [
         record.dagster_run.run_id
         for record in instance.get_run_records(filters)

@@ -24,7 +24,7 @@ _RATE_COLUMNS_BY_COUNT: Final = {
     "n_undetermined": ("n_undetermined", "n_undetermined"),
     "n_unidentified": ("n_without_sr", "n_without_sr"),
 }
-CLOCK_TOLERANCE_S: Final = 300
+_CLOCK_TOLERANCE_S: Final = 300
 """Maximum median difference between a platform's kickoffs and home's, in seconds.
 
 Platforms round and correct kickoffs by minutes. A wrong time zone shifts them by at least 15 minutes.
@@ -185,7 +185,7 @@ def clocks_agree(shifts: pl.DataFrame) -> pl.DataFrame:
             (pl.col("kickoff_at") - pl.col("home_kickoff")).dt.total_seconds().median().alias("shift_s"),
             pl.len().alias("n"),
         )
-        .filter(pl.col("n") >= CLOCK_MIN_FIXTURES, pl.col("shift_s").abs() > CLOCK_TOLERANCE_S)
+        .filter(pl.col("n") >= CLOCK_MIN_FIXTURES, pl.col("shift_s").abs() > _CLOCK_TOLERANCE_S)
         .sort("platform")
     )
     sentence = pl.format(

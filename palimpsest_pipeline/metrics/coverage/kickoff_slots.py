@@ -40,7 +40,7 @@ OUTAGES_SCHEMA: Final[dict[str, pl.DataType]] = {
     "n_slots": pl.UInt32(),
     "n_fixtures": pl.UInt32(),
 }
-MINUTE: Final = pl.duration(minutes=1)
+_MINUTE: Final = pl.duration(minutes=1)
 
 
 def list_due_slots(
@@ -75,7 +75,7 @@ def list_due_slots(
         .agg(
             pl.col("kickoff_at").sort_by("known_from").last(),
             at_begin=(pl.col("known_from") <= at).any(),
-            at_end=(pl.col("known_until").is_null() | (pl.col("known_until") >= at + MINUTE)).any(),
+            at_end=(pl.col("known_until").is_null() | (pl.col("known_until") >= at + _MINUTE)).any(),
         )
         .filter("at_begin", "at_end")
     )

@@ -22,10 +22,10 @@ AVAILABILITY_SCHEMA: Final = get_frame_schema(
     "mart.availability_interval", "kickoff_date", "as_of", "mapping_version", "computed_at"
 )
 
-OFFERED: Final = MarketState.OFFERED.value
-SUSPENDED: Final = MarketState.SUSPENDED.value
-NO_PRICE: Final = MarketState.NO_PRICE.value
-WITHDRAWN: Final = MarketState.WITHDRAWN.value
+_OFFERED: Final = MarketState.OFFERED.value
+_SUSPENDED: Final = MarketState.SUSPENDED.value
+_NO_PRICE: Final = MarketState.NO_PRICE.value
+_WITHDRAWN: Final = MarketState.WITHDRAWN.value
 ANSWER_STATES: Final = [state.value for state in MarketState]
 """The states that come from an answer."""
 DROPPED: Final = AvailabilityState.EVENT_DROPPED.value
@@ -42,7 +42,7 @@ ANSWER_HOLDS: Final = "known"
 Its other states are values of AvailabilityState: dropped, closed, not observed.
 """
 UNIT_COLUMNS: Final = ("listing_id", "market_key", "specifier")
-COUNT_COLUMNS: Final = ("n_outcomes", "n_outcomes_active")
+_COUNT_COLUMNS: Final = ("n_outcomes", "n_outcomes_active")
 STRETCH_COLUMNS: Final = ("listing_id", "of_whole", "listing_state")
 """Columns that identify a stretch: a span in which the state of a listing does not change.
 
@@ -136,7 +136,7 @@ def _build_outcome_marks(changes: pl.DataFrame, looks: pl.DataFrame) -> pl.DataF
     """Return the state of each row of a book at each answer that changes it, sorted by row and instant.
 
     A row is a whole line, or one open outcome. The columns are row (a number), `UNIT_COLUMNS`, at, state and
-    `COUNT_COLUMNS`. A row that is not in the first answer of a later day is withdrawn from that answer on.
+    `_COUNT_COLUMNS`. A row that is not in the first answer of a later day is withdrawn from that answer on.
     """
     answers = looks.filter(pl.col("look") == LookResult.ANSWERED.value).select("listing_id", "at")
     rows = (
@@ -154,24 +154,27 @@ def _build_outcome_marks(changes: pl.DataFrame, looks: pl.DataFrame) -> pl.DataF
     next_days = days.select("listing_id", "day", next_day_at=pl.col("at").shift(-1).over("listing_id"))
     states = (
         _add_counts(rows)
-        .select(*UNIT_COLUMNS, "outcome", "at", "state", *COUNT_COLUMNS, day=pl.col("at").dt.date())
+        .select(*UNIT_COLUMNS, "outcome", "at", "state", *_COUNT_COLUMNS, day=pl.col("at").dt.date())
         .join(next_days, on=["listing_id", "day"], how="left")
         .sort(*UNIT_COLUMNS, "outcome", "at")
         .with_columns(row=pl.struct(*UNIT_COLUMNS, "outcome").rle_id())
     )
     last_of_day = (pl.col("row") != pl.col("row").shift(-1)) | (pl.col("at").shift(-1) > pl.col("next_day_at"))
     is_lacking = (
-        last_of_day.fill_null(value=True) & (pl.col("state") != WITHDRAWN) & pl.col("next_day_at").is_not_null()
+        last_of_day.fill_null(value=True) & (pl.col("state") != _WITHDRAWN) & pl.col("next_day_at").is_not_null()
     )
     states = states.with_columns(lacking=is_lacking)
     is_repeat = (
         _equals_previous("row")
-        & pl.all_horizontal(_equals_previous(name) for name in ("state", *COUNT_COLUMNS))
+        & pl.all_horizontal(_equals_previous(name) for name in ("state", *_COUNT_COLUMNS))
         & ~pl.col("lacking").shift(1)
     )
-    withdrawn_values = [pl.lit(WITHDRAWN).alias("state"), *(pl.lit(0, pl.Int32).alias(name) for name in COUNT_COLUMNS)]
+    withdrawn_values = [
+        pl.lit(_WITHDRAWN).alias("state"),
+        *(pl.lit(0, pl.Int32).alias(name) for name in _COUNT_COLUMNS),
+    ]
     differing = states.filter(is_repeat.not_().fill_null(value=True)).select(
-        "row", *UNIT_COLUMNS, "at", "state", *COUNT_COLUMNS
+        "row", *UNIT_COLUMNS, "at", "state", *_COUNT_COLUMNS
     )
     withdrawals = states.filter("lacking").select(
         "row", *UNIT_COLUMNS, pl.col("next_day_at").alias("at"), *withdrawn_values
@@ -204,15 +207,15 @@ def _add_counts(rows: pl.DataFrame) -> pl.DataFrame:
     by_mask = (
         expand_outcomes(masked, ["nth_row"])
         .group_by("nth_row")
-        .agg(listed=(pl.col("state") != NO_PRICE).sum(), backable=(pl.col("state") == OFFERED).sum())
+        .agg(listed=(pl.col("state") != _NO_PRICE).sum(), backable=(pl.col("state") == _OFFERED).sum())
     )
     n_priced = pl.col("odds_milli").list.agg(pl.element().count())
     return numbered.join(by_mask, on="nth_row", how="left").with_columns(
-        n_outcomes=pl.when(pl.col("state") == WITHDRAWN)
+        n_outcomes=pl.when(pl.col("state") == _WITHDRAWN)
         .then(0)
         .otherwise(pl.coalesce("listed", n_priced))
         .cast(pl.Int32),
-        n_outcomes_active=pl.when(pl.col("state") == OFFERED)
+        n_outcomes_active=pl.when(pl.col("state") == _OFFERED)
         .then(pl.coalesce("backable", n_priced))
         .otherwise(0)
         .cast(pl.Int32),
@@ -222,15 +225,17 @@ def _add_counts(rows: pl.DataFrame) -> pl.DataFrame:
 def _build_market_marks(outcome_marks: pl.DataFrame) -> pl.DataFrame:
     """Return the rows of a book combined by market: the best of their states, the sums of their counts.
 
-    The result is sorted by market and instant, with the columns `UNIT_COLUMNS`, at, state and `COUNT_COLUMNS`.
+    The result is sorted by market and instant, with the columns `UNIT_COLUMNS`, at, state and `_COUNT_COLUMNS`.
     `outcome_marks` is the result of `_build_outcome_marks`. The current counts are running sums of the differences
     between consecutive entries of each row.
     """
-    summed_columns = [pl.col(name) for name in (OFFERED, SUSPENDED, NO_PRICE, *COUNT_COLUMNS)]
-    best_state = pl.when(pl.col(OFFERED) > 0).then(pl.lit(OFFERED)).when(pl.col(SUSPENDED) > 0).then(pl.lit(SUSPENDED))
+    summed_columns = [pl.col(name) for name in (_OFFERED, _SUSPENDED, _NO_PRICE, *_COUNT_COLUMNS)]
+    best_state = (
+        pl.when(pl.col(_OFFERED) > 0).then(pl.lit(_OFFERED)).when(pl.col(_SUSPENDED) > 0).then(pl.lit(_SUSPENDED))
+    )
     return (
         outcome_marks.with_columns(
-            (pl.col("state") == state).cast(pl.Int32).alias(state) for state in (OFFERED, SUSPENDED, NO_PRICE)
+            (pl.col("state") == state).cast(pl.Int32).alias(state) for state in (_OFFERED, _SUSPENDED, _NO_PRICE)
         )
         .with_columns(_subtract_previous(n, "row") for n in summed_columns)
         .group_by(*UNIT_COLUMNS, "at")
@@ -241,8 +246,8 @@ def _build_market_marks(outcome_marks: pl.DataFrame) -> pl.DataFrame:
         .select(
             *UNIT_COLUMNS,
             "at",
-            best_state.when(pl.col(NO_PRICE) > 0).then(pl.lit(NO_PRICE)).otherwise(pl.lit(WITHDRAWN)).alias("state"),
-            *COUNT_COLUMNS,
+            best_state.when(pl.col(_NO_PRICE) > 0).then(pl.lit(_NO_PRICE)).otherwise(pl.lit(_WITHDRAWN)).alias("state"),
+            *_COUNT_COLUMNS,
         )
     )
 
@@ -253,7 +258,7 @@ def _build_listing_marks(looks: pl.DataFrame, market_marks: pl.DataFrame) -> pl.
     A listing is offered when any of its markets is, else suspended when it has any market, else without a price.
     """
     markets = market_marks.with_columns(
-        market=pl.struct(UNIT_COLUMNS).rle_id(), there=(pl.col("state") != WITHDRAWN).cast(pl.Int32)
+        market=pl.struct(UNIT_COLUMNS).rle_id(), there=(pl.col("state") != _WITHDRAWN).cast(pl.Int32)
     )
     n_markets = (
         markets.select("listing_id", "at", more=_subtract_previous(pl.col("there"), "market"))
@@ -265,17 +270,17 @@ def _build_listing_marks(looks: pl.DataFrame, market_marks: pl.DataFrame) -> pl.
     answers = looks.filter(pl.col("look") == LookResult.ANSWERED.value).sort("at")
     state = (
         pl.when(pl.col("n_markets_priced") > 0)
-        .then(pl.lit(OFFERED))
+        .then(pl.lit(_OFFERED))
         .when(pl.col("n_markets") > 0)
-        .then(pl.lit(SUSPENDED))
+        .then(pl.lit(_SUSPENDED))
     )
     return answers.join_asof(n_markets.sort("at"), on="at", by="listing_id", check_sortedness=False).select(
         "listing_id",
         pl.lit(WHOLE_LISTING_KEY).cast(market_marks.schema["market_key"]).alias("market_key"),
         pl.lit("").cast(market_marks.schema["specifier"]).alias("specifier"),
         "at",
-        state.otherwise(pl.lit(NO_PRICE)).alias("state"),
-        *(pl.lit(None, pl.Int32).alias(name) for name in COUNT_COLUMNS),
+        state.otherwise(pl.lit(_NO_PRICE)).alias("state"),
+        *(pl.lit(None, pl.Int32).alias(name) for name in _COUNT_COLUMNS),
     )
 
 
@@ -365,7 +370,7 @@ def _build_stretches(
 def _compose_intervals(marks: pl.DataFrame, stretches: pl.DataFrame, anchors: pl.DataFrame) -> pl.DataFrame:
     """Return the intervals, combined from `marks` of markets and `stretches` of listings, in final order.
 
-    The columns are `UNIT_COLUMNS`, of_whole, state, valid_from, valid_to, `COUNT_COLUMNS` and reason_detail. The state
+    The columns are `UNIT_COLUMNS`, of_whole, state, valid_from, valid_to, `_COUNT_COLUMNS` and reason_detail. The state
     of the listing is used instead of the state of the market, except while the listing's last answer holds.
     """
     is_whole = pl.col("market_key") == WHOLE_LISTING_KEY
@@ -388,25 +393,25 @@ def _compose_intervals(marks: pl.DataFrame, stretches: pl.DataFrame, anchors: pl
         .select("unit", "at", "listing_state", "reason")
     )
     market_events = marks.join(units, on=UNIT_COLUMNS).select(
-        "unit", "at", "state", *COUNT_COLUMNS, listing_state=pl.lit(ANSWER_HOLDS), reason=pl.lit("")
+        "unit", "at", "state", *_COUNT_COLUMNS, listing_state=pl.lit(ANSWER_HOLDS), reason=pl.lit("")
     )
     is_answered = pl.col("listing_state") == ANSWER_HOLDS
-    still_withdrawn = (pl.col("listing_state") == CLOSED) & (pl.col("state") == WITHDRAWN)
+    still_withdrawn = (pl.col("listing_state") == CLOSED) & (pl.col("state") == _WITHDRAWN)
     state = pl.when(is_answered | still_withdrawn).then("state").otherwise("listing_state")
     reason = pl.when(still_withdrawn).then(pl.lit("not in the last answer before the kickoff")).otherwise("reason")
     is_answer_state = pl.col("state").is_in(ANSWER_STATES)
     return (
         pl.concat([listing_events, market_events], how="diagonal")
         .sort("unit", "at")
-        .with_columns(pl.col("state", *COUNT_COLUMNS).forward_fill().over("unit"))
+        .with_columns(pl.col("state", *_COUNT_COLUMNS).forward_fill().over("unit"))
         .filter((_equals_next("unit") & _equals_next("at")).not_().fill_null(value=True))
         .with_columns(state.alias("state"), reason_detail=reason)
         .filter((_equals_previous("unit") & _equals_previous("state")).not_().fill_null(value=True))
-        .with_columns(pl.when(is_answer_state).then(pl.col(name)).alias(name) for name in COUNT_COLUMNS)
+        .with_columns(pl.when(is_answer_state).then(pl.col(name)).alias(name) for name in _COUNT_COLUMNS)
         .select(
             "unit",
             "state",
-            *COUNT_COLUMNS,
+            *_COUNT_COLUMNS,
             "reason_detail",
             valid_from="at",
             valid_to=pl.when(_equals_next("unit")).then(pl.col("at").shift(-1)),

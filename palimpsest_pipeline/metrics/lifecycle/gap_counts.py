@@ -20,12 +20,12 @@ GAP_COUNT_SCHEMA: Final = get_frame_schema(
 GAP_COUNT_KEY: Final = ("sr_id", "platform", "hours_before")
 HOURS_BEFORE: Final = (72, 24, 1, 0)
 
-OFFERED: Final = "offered"
+_OFFERED: Final = "offered"
 LISTED: Final = "listed"
 LACKING: Final = "lacking"
 UNKNOWN: Final = "unknown"
 CLASS_BY_STATE: Final = {
-    AvailabilityState.OFFERED.value: OFFERED,
+    AvailabilityState.OFFERED.value: _OFFERED,
     AvailabilityState.SUSPENDED.value: LISTED,
     AvailabilityState.NO_PRICE.value: LISTED,
     AvailabilityState.WITHDRAWN.value: LACKING,
@@ -120,12 +120,14 @@ def _count_markets(intervals: pl.DataFrame) -> pl.DataFrame:
     )
     home, competitor = pl.col("home"), pl.col("theirs")
     counts = market_pairs.group_by("sr_id", "platform").agg(
-        n_both=((home == OFFERED) & (competitor == OFFERED)).sum(),
-        n_home_missing=((home == LACKING) & (competitor == OFFERED)).sum(),
-        n_platform_missing=((home == OFFERED) & (competitor == LACKING)).sum(),
-        n_home_suspended=((home == LISTED) & (competitor == OFFERED)).sum(),
-        n_platform_suspended=((home == OFFERED) & (competitor == LISTED)).sum(),
-        n_unknown=(((home == OFFERED) & (competitor == UNKNOWN)) | ((home == UNKNOWN) & (competitor == OFFERED))).sum(),
+        n_both=((home == _OFFERED) & (competitor == _OFFERED)).sum(),
+        n_home_missing=((home == LACKING) & (competitor == _OFFERED)).sum(),
+        n_platform_missing=((home == _OFFERED) & (competitor == LACKING)).sum(),
+        n_home_suspended=((home == LISTED) & (competitor == _OFFERED)).sum(),
+        n_platform_suspended=((home == _OFFERED) & (competitor == LISTED)).sum(),
+        n_unknown=(
+            ((home == _OFFERED) & (competitor == UNKNOWN)) | ((home == UNKNOWN) & (competitor == _OFFERED))
+        ).sum(),
     )
     count_columns = [name for name in GAP_COUNT_SCHEMA if name.startswith("n_")]
     return (

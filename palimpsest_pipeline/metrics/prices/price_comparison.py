@@ -83,7 +83,7 @@ between both answers. It is null for home itself, and where one side has no answ
 
 _LINE_COLUMNS: Final = ("sr_id", "market_key", "specifier", "outcome")
 _BIT_BY_ORDINAL: Final = pl.Series([0, *(1 << n for n in range(MASK_BITS)), 0], dtype=pl.Int64)
-OFFERED, SUSPENDED, NO_PRICE, WITHDRAWN = (state.value for state in MarketState)
+_OFFERED, _SUSPENDED, _NO_PRICE, _WITHDRAWN = (state.value for state in MarketState)
 
 
 def build_price_comparison(
@@ -218,7 +218,7 @@ def _select_market_rows(markets: pl.DataFrame, live: pl.DataFrame, outcomes: pl.
     )
     rows = pl.concat([whole_markets, single_outcomes.join(named_outcomes, on=("market_key", "outcome"), how="semi")])
     n = pl.col("odds_milli").list.len().cast(pl.Int64)
-    unless_withdrawn = pl.when(pl.col("state") != WITHDRAWN)
+    unless_withdrawn = pl.when(pl.col("state") != _WITHDRAWN)
     places = {"n": unless_withdrawn.then(n), "start": n.cum_sum() - n}
     return rows.select(
         *_LINE_COLUMNS, "platform", "state", unless_withdrawn.then("off_mask").fill_null(0), "odds_milli", **places
@@ -233,7 +233,7 @@ def _number_lines(rows: pl.DataFrame, live: pl.DataFrame, platforms: Sequence[st
     prefix.
     """
     when_by_platform = {platform: pl.when(pl.col("platform") == platform) for platform in platforms}
-    is_listed = pl.col("state") != WITHDRAWN
+    is_listed = pl.col("state") != _WITHDRAWN
     lines = rows.group_by(_LINE_COLUMNS).agg(
         *(when.then("row").min().alias(f"row_{platform}") for platform, when in when_by_platform.items()),
         *(when.then(is_listed).any().alias(f"listed_{platform}") for platform, when in when_by_platform.items()),
@@ -389,7 +389,7 @@ def _add_line_figures(
     ids = usable_sets.select("market_key", "market_id").unique()
     used_rows = pl.concat([lines[f"row_{platform}"] for platform in platforms]).drop_nulls().unique()
     whole_markets = (
-        rows.filter(pl.col("outcome") == "", pl.col("state") != WITHDRAWN)
+        rows.filter(pl.col("outcome") == "", pl.col("state") != _WITHDRAWN)
         .join(ids, on="market_key")
         .join(used_rows.to_frame("row"), on="row", how="semi")
     )
@@ -484,12 +484,12 @@ def _build_competitor_rows(compared: pl.DataFrame, lines: pl.DataFrame, home: st
     comparable = pl.col(f"comparable_{competitor}")
     states = {
         f"{side}_state": pl.when(f"off_{platform}")
-        .then(pl.lit(SUSPENDED))
+        .then(pl.lit(_SUSPENDED))
         .when(price[side].is_not_null())
-        .then(pl.lit(OFFERED))
+        .then(pl.lit(_OFFERED))
         .when(f"{side}_gone")
-        .then(pl.lit(WITHDRAWN))
-        .otherwise(pl.lit(NO_PRICE))
+        .then(pl.lit(_WITHDRAWN))
+        .otherwise(pl.lit(_NO_PRICE))
         for side, platform in sides.items()
     }
     computed = {
@@ -536,12 +536,12 @@ def _build_lines(compared: pl.DataFrame, lines: pl.DataFrame, platforms: Sequenc
     )
     rows = pl.concat([line_arrays, lines[line_arrays["line"]].drop("line")], how="horizontal").with_columns(
         pl.when(f"can_{p}")
-        .then(pl.lit(OFFERED))
+        .then(pl.lit(_OFFERED))
         .when(pl.col(f"off_mask_{p}").is_not_null())
-        .then(pl.lit(SUSPENDED))
+        .then(pl.lit(_SUSPENDED))
         .when(f"gone_{p}")
-        .then(pl.lit(WITHDRAWN))
-        .otherwise(pl.lit(NO_PRICE))
+        .then(pl.lit(_WITHDRAWN))
+        .otherwise(pl.lit(_NO_PRICE))
         .alias(f"state_{p}")
         for p in platforms
     )

@@ -20,7 +20,7 @@ from palimpsest_pipeline.storage.db.connection import give_up_on_loss
 
 from .hour_spans import HourOutcome, HourSpan, run_span
 
-END_TIMEOUT_S: Final = 15.0
+_END_TIMEOUT_S: Final = 15.0
 """Seconds until a worker that must end is killed: Dagster first records that its run was cancelled."""
 DIED_MESSAGE: Final = "its worker process died; the rows that it had derived are kept"
 
@@ -33,7 +33,7 @@ class Worker:
         context = multiprocessing.get_context("spawn")
         self.connection, worker_connection = context.Pipe()
         self.process: SpawnProcess = context.Process(
-            target=run_worker, args=(worker_connection, settings), name="backfill", daemon=True
+            target=_run_worker, args=(worker_connection, settings), name="backfill", daemon=True
         )
         self.span: HourSpan | None = None
         self.process.start()
@@ -50,7 +50,7 @@ class Worker:
         try:
             outcomes: list[HourOutcome] = self.connection.recv()
         except (EOFError, OSError):
-            self.process.join(END_TIMEOUT_S)
+            self.process.join(_END_TIMEOUT_S)
             return [HourOutcome(hour, DIED_MESSAGE) for hour in (span.hours if span else ())]
         return outcomes
 
@@ -59,7 +59,7 @@ class Worker:
         self.connection.close()
         if self.span is not None:
             self.process.terminate()
-        self.process.join(END_TIMEOUT_S)
+        self.process.join(_END_TIMEOUT_S)
         if self.process.is_alive():
             self.process.kill()
         self.process.join()
@@ -88,7 +88,7 @@ def run_spans(settings: Settings, spans: Sequence[HourSpan], jobs: int) -> Itera
             worker.stop()
 
 
-def run_worker(connection: Connection, settings: Settings) -> None:
+def _run_worker(connection: Connection, settings: Settings) -> None:
     """Run one span after another until the connection closes: the main function of a worker process."""
     log_to_terminal()
     # SIGTERM acts as Ctrl-C, so that Dagster records that the run was cancelled.
@@ -106,5 +106,5 @@ def _end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(END_TIMEOUT_S)
+        time.sleep(_END_TIMEOUT_S)
         os._exit(1)

@@ -19,7 +19,7 @@ from palimpsest_pipeline.wire.client import PlatformClient
 from .findings import Finding
 
 TOTAL_TIMEOUT_S: Final = 8.0
-CONNECT_TIMEOUT_S: Final = 5.0
+_CONNECT_TIMEOUT_S: Final = 5.0
 
 
 def check_active_platforms(settings: Settings) -> Finding:
@@ -58,7 +58,7 @@ async def _probe_platforms(pipeline: Pipeline) -> list[Finding]:
 async def _probe_platform(pipeline: Pipeline, platform: Platform) -> Answer:
     host = replace(
         pipeline.build_host_config(platform),
-        connect_timeout_s=CONNECT_TIMEOUT_S,
+        connect_timeout_s=_CONNECT_TIMEOUT_S,
         read_timeout_s=TOTAL_TIMEOUT_S,
         total_timeout_s=TOTAL_TIMEOUT_S,
     )

@@ -36,7 +36,7 @@ class UnknownPack(PalimpsestError):
     """A name that no installed pack has."""
 
 
-Check = Callable[[Pack], str]
+_Check = Callable[[Pack], str]
 """A check of a pack. It returns a summary, and raises PalimpsestError for a fault."""
 
 
@@ -64,7 +64,7 @@ def _check_pack(name: str, packs: InstalledPacks, recorded: Path | None, min_sha
     pack = packs.packs[name]
     countries = ", ".join(pack.content.countries)
     yield PackFinding(name, "pack.toml", True, f"{pack.folder}: {countries}; trust {pack.content.trust}")
-    checks: dict[str, Check] = {"dialect": _check_dialect, "vocabulary": _check_vocabulary, "notes": _check_notes}
+    checks: dict[str, _Check] = {"dialect": _check_dialect, "vocabulary": _check_vocabulary, "notes": _check_notes}
     is_usable = True
     for check_name, check in checks.items():
         finding = _run(pack, check_name, check)
@@ -75,7 +75,7 @@ def _check_pack(name: str, packs: InstalledPacks, recorded: Path | None, min_sha
         yield _run(pack, "simulator", check_simulated_answers)
 
 
-def _run(pack: Pack, name: str, check: Check) -> PackFinding:
+def _run(pack: Pack, name: str, check: _Check) -> PackFinding:
     try:
         return PackFinding(pack.name, name, True, check(pack))
     except PalimpsestError as error:

@@ -25,7 +25,7 @@ from palimpsest_pipeline.platforms.registry import build_adapters
 MAX_NAMED: Final = 3
 """Maximum number of faults that an error names."""
 RECORDED_FOLDER: Final = "recorded"
-MANIFEST_FILE: Final = "manifest.json"
+_MANIFEST_FILE: Final = "manifest.json"
 MIN_BOOK_SUM, MAX_BOOK_SUM = 0.95, 2.2
 """Bounds of the sum of inverse prices of a complete line, as shares of its fair sum.
 
@@ -58,8 +58,8 @@ def raise_faults(faults: Sequence[str]) -> None:
 def check_recorded_answers(pack: Pack, folder: Path | None, min_share: float) -> str:
     """Return a summary of the pack's recorded answers. Raises PalimpsestError for a fault in them."""
     pack_recordings = pack.folder / RECORDED_FOLDER
-    place = pack_recordings if (pack_recordings / MANIFEST_FILE).exists() or folder is None else folder
-    if not (place / MANIFEST_FILE).exists():
+    place = pack_recordings if (pack_recordings / _MANIFEST_FILE).exists() or folder is None else folder
+    if not (place / _MANIFEST_FILE).exists():
         return f"none in {place}"
     installed = load_packs().platforms
     books = [

@@ -19,7 +19,7 @@ from .service_record import STOPPING_LOG_FILE, ServiceRecord, read_record, remov
 
 END_MARGIN_S: Final = 150.0
 """Seconds that a supervisor needs to end, in addition to the wait for runs."""
-POLL_INTERVAL_S: Final = 0.2
+_POLL_INTERVAL_S: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def _stop_supervisor(home: Path, serving: ServiceRecord, wait_s: float, say: Say
             alive.kill()
             psutil.wait_procs([alive], timeout=10)
             break
-        time.sleep(POLL_INTERVAL_S)
+        time.sleep(_POLL_INTERVAL_S)
     log.unlink(missing_ok=True)
 
 

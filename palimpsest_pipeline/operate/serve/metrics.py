@@ -37,11 +37,11 @@ LOOK_BACK_DAYS: Final = 7
 KICKOFF_SLOTS_PERIOD: Final = timedelta(hours=1)
 STATEMENT_TIMEOUT_MS: Final = 2_000
 """Time limit of each query in milliseconds. A query that waits for a lock costs only its own metrics."""
-SESSION_SQL: Final = f"set default_transaction_read_only = on; set statement_timeout = {STATEMENT_TIMEOUT_MS}"
+_SESSION_SQL: Final = f"set default_transaction_read_only = on; set statement_timeout = {STATEMENT_TIMEOUT_MS}"
 NAME_PREFIX: Final = "palimpsest_"
 log = logging.getLogger(__name__)
 
-Rows = Sequence[Mapping[str, Any]]
+_Rows = Sequence[Mapping[str, Any]]
 """One row per combination of label values.
 
 A value is in the column that has its metric's name without the prefix, and each label's value in the column of its
@@ -70,7 +70,7 @@ class Source:
     def since(self) -> datetime:
         return self.now - timedelta(days=LOOK_BACK_DAYS)
 
-    def read(self, query: "Query") -> Rows:
+    def read(self, query: "Query") -> _Rows:
         """Return the rows of a query in SQL or Python. Raises what the query raises."""
         if not isinstance(query, str):
             return query(self)
@@ -87,14 +87,14 @@ class Source:
             return cursor.execute(query.encode(), params).fetchall()
 
 
-Query = str | Callable[[Source], Rows]
+Query = str | Callable[[Source], _Rows]
 
 
-def _read_build(_: Source) -> Rows:
+def _read_build(_: Source) -> _Rows:
     return [{"version": version("palimpsest-pipeline"), "build_info": 1}]
 
 
-def _read_active_platforms(source: Source) -> Rows:
+def _read_active_platforms(source: Source) -> _Rows:
     return [{"platform": platform, "platform_active": 1} for platform in source.pipeline.settings.platforms]
 
 
@@ -124,7 +124,7 @@ _NEWEST_CYCLES_SQL: Final = """
 """
 
 
-def _read_skews(source: Source) -> Rows:
+def _read_skews(source: Source) -> _Rows:
     """Return the quantiles of each scope's newest cycle that has a fixture on two platforms."""
     scopes = {row["cycle_id"]: row["scope"] for row in source.read(_NEWEST_CYCLES_SQL)}
     quantiles = read_skew_quantiles_ms(source.conn, list(scopes)).rows()
@@ -166,7 +166,7 @@ _MAPPED_RATES_SQL: Final = """
 """
 
 
-def _read_due_products(source: Source) -> Rows:
+def _read_due_products(source: Source) -> _Rows:
     """Return the numbers of due and failed products, and the age of the oldest; nothing due is 0."""
     counts = count_due_products(source.conn, make_due_query(source.pipeline, source.conn))
     due = {(p.schema, p.name, reason): 0 for p in list_products() for reason in ("new_answers", "new_version")}
@@ -182,14 +182,14 @@ def _read_due_products(source: Source) -> Rows:
     ]
 
 
-def _read_kickoff_slots(source: Source) -> Rows:
+def _read_kickoff_slots(source: Source) -> _Rows:
     report = report_slots_from(source.conn, source.pipeline, source.now - KICKOFF_SLOTS_PERIOD, source.now)
     n_lost = report.lost_slots.height if report.is_in_use else 0
     results = {"answered": report.slots.height - n_lost, "lost": n_lost} if report.is_in_use else {}
     return [{"result": result, "kickoff_slots": n} for result, n in results.items()]
 
 
-def _read_runs(source: Source) -> Rows:
+def _read_runs(source: Source) -> _Rows:
     statuses = dg.DagsterRunStatus
     states = {
         "queued": [statuses.QUEUED],
@@ -228,12 +228,12 @@ _WAITING_MESSAGES_SQL: Final = """
 """
 
 
-def _read_home_disk(source: Source) -> Rows:
+def _read_home_disk(source: Source) -> _Rows:
     usage = shutil.disk_usage(source.pipeline.settings.home)
     return [{"home_free_bytes": usage.free, "home_size_bytes": usage.total}]
 
 
-def _read_duration(source: Source) -> Rows:
+def _read_duration(source: Source) -> _Rows:
     return [{"metrics_read_seconds": time.perf_counter() - source.began}]
 
 
@@ -457,7 +457,7 @@ class MetricReader:
         """Return the page of the present values. A query that fails costs only its own metrics."""
         conn = self._open_connection()
         source = Source(self._pipeline, self._instance, self._pipeline.clock.now(), conn)
-        rows_by_query: dict[Query, Rows | None] = {}
+        rows_by_query: dict[Query, _Rows | None] = {}
         samples: dict[str, Samples | None] = {}
         for metric in METRICS:
             if metric.query not in rows_by_query:
@@ -476,7 +476,7 @@ class MetricReader:
             conn.close()
         return render_page(samples)
 
-    def _read_rows(self, source: Source, metric: Metric) -> Rows | None:
+    def _read_rows(self, source: Source, metric: Metric) -> _Rows | None:
         try:
             rows = source.read(metric.query)
         except Exception as error:  # noqa: BLE001 - one figure that cannot be read must not hide the others
@@ -491,7 +491,7 @@ class MetricReader:
         try:
             conn = self._connect()
             conn.autocommit = True
-            conn.execute(SESSION_SQL)
+            conn.execute(_SESSION_SQL)
         except (psycopg.Error, DatabaseUnreachable, DatabaseUrlError) as error:
             if conn is not None:
                 conn.close()

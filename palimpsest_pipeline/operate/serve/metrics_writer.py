@@ -19,7 +19,7 @@ from .metrics import MetricReader
 
 WRITE_INTERVAL_S: Final = 15.0
 """Seconds between two readings. Prometheus commonly asks every 15 to 60 seconds."""
-JOIN_TIMEOUT_S: Final = 3.0
+_JOIN_TIMEOUT_S: Final = 3.0
 log = logging.getLogger(__name__)
 
 
@@ -43,7 +43,7 @@ class MetricsWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop_event.set()
-        self._thread.join(JOIN_TIMEOUT_S)
+        self._thread.join(_JOIN_TIMEOUT_S)
         self._path.unlink(missing_ok=True)
 
     def _run(self) -> None:

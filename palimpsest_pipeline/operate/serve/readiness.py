@@ -8,7 +8,7 @@ import urllib.request
 from dataclasses import dataclass
 from typing import Any, Final
 
-REQUEST_TIMEOUT_S: Final = 10.0
+_REQUEST_TIMEOUT_S: Final = 10.0
 READINESS_QUERY: Final = """
 {
   workspaceOrError {
@@ -62,7 +62,7 @@ def query_graphql(url: str, query: str, **variables: Any) -> dict[str, Any]:
     """
     body = json.dumps({"query": query, "variables": variables}).encode()
     request = urllib.request.Request(f"{url}/graphql", data=body, headers={"content-type": "application/json"})
-    with urllib.request.urlopen(request, timeout=REQUEST_TIMEOUT_S) as answer:
+    with urllib.request.urlopen(request, timeout=_REQUEST_TIMEOUT_S) as answer:
         content: dict[str, Any] = json.load(answer)
     if not content.get("data"):
         raise ValueError(f"{url}/graphql: {content.get('errors')}")

@@ -24,7 +24,7 @@ load_from:
       socket: "{socket}"
       location_name: {location}
 """
-MAX_LOG_BYTES: Final = 10_000_000
+_MAX_LOG_BYTES: Final = 10_000_000
 """Size in bytes above which a log is renamed when its process starts; one older log is kept."""
 FIRST_PAUSE_S: Final = 1.0
 MAX_PAUSE_S: Final = 30.0
@@ -184,5 +184,5 @@ def _describe_exit(code: int) -> str:
 
 
 def _rotate_log(log: Path) -> None:
-    if log.exists() and log.stat().st_size > MAX_LOG_BYTES:
+    if log.exists() and log.stat().st_size > _MAX_LOG_BYTES:
         log.replace(log.with_suffix(".log.1"))

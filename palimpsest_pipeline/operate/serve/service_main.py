@@ -20,7 +20,7 @@ from typing import Final
 from palimpsest_pipeline.runtime.server_sharing import mark_in_use
 
 CODE_SERVER_COMMAND: Final = "dagster"
-PARENT_POLL_INTERVAL_S: Final = 0.5
+_PARENT_POLL_INTERVAL_S: Final = 0.5
 MAX_ORPHAN_S: Final = 60.0
 
 
@@ -47,7 +47,7 @@ def _end_with_parent(parent: int, must_end_soon: bool) -> None:
     The code server ends when its runs have ended; any other process ends within a minute.
     """
     while os.getppid() == parent:
-        time.sleep(PARENT_POLL_INTERVAL_S)
+        time.sleep(_PARENT_POLL_INTERVAL_S)
     os.kill(os.getpid(), signal.SIGTERM)
     if must_end_soon:
         time.sleep(MAX_ORPHAN_S)

@@ -21,9 +21,9 @@ from .service_record import BOARD, CODE_SERVER, DAEMON, SENDER, WEB_SERVER, Serv
 
 MAX_CANCEL_WAIT_S: Final = 30.0
 """Seconds for a run that is asked to end to store the answers that have arrived."""
-POLL_INTERVAL_S: Final = 0.5
+_POLL_INTERVAL_S: Final = 0.5
 
-Say = Callable[[str], None]
+_Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def stop_services(
     serving: ServiceRecord,
     instance: dg.DagsterInstance | None,
     wait_s: float,
-    say: Say,
+    say: _Say,
     cancel_wait_s: float = MAX_CANCEL_WAIT_S,
 ) -> None:
     """End every process in `serving` except the supervisor.
@@ -71,7 +71,7 @@ def _end_child(serving: ServiceRecord, name: str) -> None:
         stop_process_tree(serving.children[name])
 
 
-def _end_runs(instance: dg.DagsterInstance, socket: str, wait_s: float, cancel_wait_s: float, say: Say) -> None:
+def _end_runs(instance: dg.DagsterInstance, socket: str, wait_s: float, cancel_wait_s: float, say: _Say) -> None:
     unfinished = find_unfinished_runs(instance, socket)
     if unfinished.n_queued:
         say(f"{_format_count(unfinished.n_queued, 'queued run')} will start after the next `palimpsest up`")
@@ -88,7 +88,7 @@ def _end_runs(instance: dg.DagsterInstance, socket: str, wait_s: float, cancel_w
         say(f"did not end, and is killed: {format_runs(remaining)}; the next command or sensor closes its cycle")
 
 
-def _ask_to_end(instance: dg.DagsterInstance, runs: Sequence[dg.DagsterRun], say: Say) -> None:
+def _ask_to_end(instance: dg.DagsterInstance, runs: Sequence[dg.DagsterRun], say: _Say) -> None:
     say(f"asking to end: {format_runs(runs)}; answers that have arrived are kept")
     for run in runs:
         instance.add_run_tags(run.run_id, {ENDED_WITH_SERVER_TAG: "true"})
@@ -124,7 +124,7 @@ def _await_end(
             end_resting(resting)
             asked_ids |= {run.run_id for run in resting}
             continue
-        time.sleep(POLL_INTERVAL_S)
+        time.sleep(_POLL_INTERVAL_S)
     return remaining
 
 

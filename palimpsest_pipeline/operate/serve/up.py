@@ -36,7 +36,7 @@ from .service_record import (
 )
 from .stop_runs_and_services import stop_services
 
-START_TIMEOUT_S: Final = 180.0
+_START_TIMEOUT_S: Final = 180.0
 DEFAULT_WAIT_S: Final = 30.0
 """Seconds for unfinished runs to finish when no other time is requested."""
 CHECK_INTERVAL_S: Final = 0.5
@@ -97,7 +97,7 @@ def run_services(
     *,
     definitions: str = DEFINITIONS_MODULE,
     has_sender: bool = False,
-    timeout_s: float = START_TIMEOUT_S,
+    timeout_s: float = _START_TIMEOUT_S,
 ) -> Iterator[Supervisor]:
     """Run Dagster inside the block; all its processes have ended after the block.
 

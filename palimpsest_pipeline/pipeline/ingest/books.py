@@ -48,7 +48,7 @@ OWNER_SCHEMA: Final[dict[str, pl.DataType]] = {
 _BOOK_COLUMNS: Final = {name: MARKETS_SCHEMA[name] for name in ("capture", "platform", "sport")}
 _MARKET_COLUMNS: Final = {name: kind for name, kind in MARKETS_SCHEMA.items() if name not in _BOOK_COLUMNS}
 COUNT_COLUMNS: Final = ("n_markets_listed", "n_markets_mapped", "n_markets_priced", "n_prices", "n_prices_merged")
-ANSWER_SCHEMA: Final[dict[str, pl.DataType]] = {**OWNER_SCHEMA, **dict.fromkeys(COUNT_COLUMNS, pl.Int32())}
+_ANSWER_SCHEMA: Final[dict[str, pl.DataType]] = {**OWNER_SCHEMA, **dict.fromkeys(COUNT_COLUMNS, pl.Int32())}
 MAX_LISTING_ROWS: Final = 200_000
 """Maximum number of cached listings.
 
@@ -71,7 +71,7 @@ class Books:
 
     `capture` numbers the answers whose book could be read, in the order of the answers; it is a column of the frames
     below. `listings` has the columns LISTING_SCHEMA, and includes answers whose book was refused. `answers` has the
-    columns ANSWER_SCHEMA. `rows` has the columns `markets.normaliser.MARKET_ROWS_SCHEMA`. `unmapped`, `coverage`
+    columns _ANSWER_SCHEMA. `rows` has the columns `markets.normaliser.MARKET_ROWS_SCHEMA`. `unmapped`, `coverage`
     and `players` are as in `NormalisedBatch`. `refused` is the input of `storage.ledger.rejected_answers`.
     `without_price` names the answers whose book has outcomes and no price.
     """
@@ -94,7 +94,7 @@ class Books:
 FRAME_FIELDS: Final = tuple(field.name for field in fields(Books) if field.type is pl.DataFrame)
 EMPTY_BOOKS: Final = Books(
     listings=pl.DataFrame(schema=LISTING_SCHEMA),
-    answers=pl.DataFrame(schema=ANSWER_SCHEMA),
+    answers=pl.DataFrame(schema=_ANSWER_SCHEMA),
     rows=pl.DataFrame(schema=MARKET_ROWS_SCHEMA),
     unmapped=pl.DataFrame(schema=UNMAPPED_SCHEMA),
     coverage=pl.DataFrame(schema=COVERAGE_SCHEMA),
@@ -250,7 +250,7 @@ def normalise_books(parts: Sequence[DecodedAnswers], vocabulary: Vocabulary) -> 
 def _count_markets(
     owners: pl.DataFrame, rows: pl.DataFrame, coverage: pl.DataFrame, merged: pl.DataFrame
 ) -> pl.DataFrame:
-    """Return the rows of ANSWER_SCHEMA: each answer with its numbers of markets."""
+    """Return the rows of _ANSWER_SCHEMA: each answer with its numbers of markets."""
     offered = rows.filter(pl.col("state") == "offered").select("capture", "market_id", "specifier").unique()
     markets = offered.group_by("capture").agg(n_markets_priced=pl.len())
     prices = rows.group_by("capture").agg(n_prices=pl.col("odds_milli").explode().count())

@@ -22,7 +22,7 @@ from ..context import Pipeline
 from ..landed_cycles import record_landed
 
 DIED_REASON = "its process died"
-MAX_WAIT_S: Final = 20.0
+_MAX_WAIT_S: Final = 20.0
 """Maximum wait in seconds for one more heartbeat of a cycle that looks dead."""
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ def recover_dead_cycles(pipeline: Pipeline, ended_run_ids: Sequence[str] = ()) -
         if any(batch.cycle.run_id not in {*ended_run_ids, *gone_run_ids} for batch in silent):
             # The database may have been unreachable, which looks the same as a dead process. A live process writes its
             # next heartbeat during this wait.
-            time.sleep(min(2 * pipeline.settings.heartbeat_s, MAX_WAIT_S))
+            time.sleep(min(2 * pipeline.settings.heartbeat_s, _MAX_WAIT_S))
         for batch in cycle_ledger.claim_dead_cycles(
             conn, pipeline.settings.silent_after_s, [*ended_run_ids, *gone_run_ids]
         ):

@@ -45,7 +45,7 @@ A fixture counts as one listing of each active platform. A listing has about 1,0
 fixtures of three platforms, take about 80 MB together.
 """
 PRICES_PRODUCT: Final = FixtureProduct.PRICES
-GAP_COLUMNS: Final = (
+_GAP_COLUMNS: Final = (
     *(
         "sr_id",
         "market_key",
@@ -228,7 +228,7 @@ def _compute_stored_rows(pipeline: Pipeline, state: FixtureState, suspects: Sequ
             **_build_stamps(pipeline)
         ),
         COMPARISON_TABLE: compare_lines(state.markets, state.listings, *vocabulary_frames, **limits, suspects=suspects),
-        GAP_TABLE: gaps.select(*GAP_COLUMNS, outcome=pl.lit("")),
+        GAP_TABLE: gaps.select(*_GAP_COLUMNS, outcome=pl.lit("")),
     }
 
 

@@ -57,7 +57,7 @@ class LawBroken(Exception):
     """Derived rows contradict each other, which is a bug of this program. They are not written."""
 
 
-def read_universe(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> CoverageUniverse:
+def _read_universe(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> CoverageUniverse:
     """Return what is known about every fixture on every platform as of a cycle."""
     home, platforms = manifest.home_platform, pipeline.list_cycle_platforms(manifest)
     claims, looked_tournaments = universe.read_universe(conn, manifest.cycle_id, platforms)
@@ -86,7 +86,7 @@ def derive_coverage(pipeline: Pipeline, conn: psycopg.Connection, manifest: Mani
     again for a long time.
     """
     unseen_before = board_reader.read_unseen_platforms(conn)
-    coverage_universe = read_universe(pipeline, conn, manifest)
+    coverage_universe = _read_universe(pipeline, conn, manifest)
     rates = build_match_rate_platform(
         coverage_universe,
         completeness=_read_completeness(pipeline, conn, manifest),

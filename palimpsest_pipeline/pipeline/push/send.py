@@ -23,12 +23,12 @@ from palimpsest_pipeline.wire.webhook import WebhookAnswer, WebhookClient, is_us
 
 from .signatures import BadSigningKey, build_headers, decode_key
 
-POLL_INTERVAL_S: Final = 2.0
+_POLL_INTERVAL_S: Final = 2.0
 """Maximum time between two readings of the outbox.
 
 It is rarely needed, because a commit of messages is announced.
 """
-REQUEST_TIMEOUT_S: Final = 10.0
+_REQUEST_TIMEOUT_S: Final = 10.0
 FIRST_BACKOFF_S: Final = 0.5
 MAX_BACKOFF_S: Final = 60.0
 MAX_RETRY_AFTER_S: Final = 3600.0
@@ -36,7 +36,7 @@ UNUSABLE_WAIT_S: Final = 15.0
 """Wait after a message could not be sent because a variable is missing or bad."""
 CLAIM_INTERVAL_S: Final = 1.0
 RECONNECT_INTERVAL_S: Final = 2.0
-APPLICATION_NAME: Final = "palimpsest-sender"
+_APPLICATION_NAME: Final = "palimpsest-sender"
 RETRIED_STATUSES: Final = frozenset({401, 403, 404, 407, 408, 429})
 """The statuses below 500 after which a message is sent again.
 
@@ -45,7 +45,7 @@ this message. Any other one refuses the message.
 """
 
 log = logging.getLogger(__name__)
-Say = Callable[[str], None]
+_Say = Callable[[str], None]
 
 
 class UnusableWebhook(Exception):
@@ -116,7 +116,7 @@ class AddressHolds:
 class Sender:
     """Delivers pending messages: several rules at the same time, each in order."""
 
-    def __init__(self, store: DeliveryStore, client: WebhookClient, say: Say, holds: AddressHolds) -> None:
+    def __init__(self, store: DeliveryStore, client: WebhookClient, say: _Say, holds: AddressHolds) -> None:
         self._store, self._client, self._say, self._holds = store, client, say, holds
         self._running: dict[str, asyncio.Task[None]] = {}
 
@@ -125,7 +125,7 @@ class Sender:
         try:
             while True:
                 wake.clear()
-                wait_s = POLL_INTERVAL_S
+                wait_s = _POLL_INTERVAL_S
                 for message in await self._store.read_first_messages():
                     if message.rule in self._running:
                         continue
@@ -206,7 +206,7 @@ class Sender:
         await self._store.record_failure(message, status, detail, wait_s)
 
 
-async def run_sender(database: Database, say: Say) -> None:
+async def run_sender(database: Database, say: _Say) -> None:
     """Deliver messages until cancelled. If the database is lost, connect again until it is back."""
     holds = AddressHolds()  # of the process, not of a session with the database
     while True:
@@ -217,7 +217,7 @@ async def run_sender(database: Database, say: Say) -> None:
             await asyncio.sleep(RECONNECT_INTERVAL_S)
 
 
-async def _run_session(database: Database, say: Say, holds: AddressHolds) -> None:
+async def _run_session(database: Database, say: _Say, holds: AddressHolds) -> None:
     """Deliver messages until a connection to the database is lost."""
     async with await _connect(database) as conn, await _connect(database) as listening_conn:
         store = DeliveryStore(conn)
@@ -227,7 +227,7 @@ async def _run_session(database: Database, say: Say, holds: AddressHolds) -> Non
                 await asyncio.sleep(CLAIM_INTERVAL_S)
         say("sending messages to traders")
         wake = asyncio.Event()
-        async with WebhookClient(REQUEST_TIMEOUT_S) as client:
+        async with WebhookClient(_REQUEST_TIMEOUT_S) as client:
             try:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(listen_for_messages(listening_conn, wake))
@@ -238,5 +238,5 @@ async def _run_session(database: Database, say: Say, holds: AddressHolds) -> Non
 
 async def _connect(database: Database) -> psycopg.AsyncConnection[Any]:
     return await psycopg.AsyncConnection.connect(
-        database.conninfo, autocommit=True, application_name=APPLICATION_NAME, connect_timeout=CONNECT_TIMEOUT_S
+        database.conninfo, autocommit=True, application_name=_APPLICATION_NAME, connect_timeout=CONNECT_TIMEOUT_S
     )

@@ -22,11 +22,11 @@ from .connection import SOCKET_PORT, SUPERUSER, Driver, ServerAddress
 from .errors import EmbeddedPostgresError
 from .privilege import ServerUser, find_server_user
 
-START_TIMEOUT_S: Final = 300
+_START_TIMEOUT_S: Final = 300
 """Maximum seconds for a start. It is long, because a recovery after a crash may be slow."""
 INITDB_TIMEOUT_S: Final = 300
-STOP_TIMEOUT_S: Final = 60
-LOCK_FILE: Final = "lock"
+_STOP_TIMEOUT_S: Final = 60
+_LOCK_FILE: Final = "lock"
 MAX_LOG_BYTES: Final = 10_000_000
 """A server log that is larger than this is renamed at the next start. One older log is kept."""
 
@@ -121,8 +121,8 @@ class EmbeddedPostgres:
             program = self._find_binaries(user)["pg_ctl"]
             answer = _run_command(
                 user,
-                [program, "-D", home.cluster, "-m", "fast", "-w", "-t", str(STOP_TIMEOUT_S), "stop"],
-                STOP_TIMEOUT_S,
+                [program, "-D", home.cluster, "-m", "fast", "-w", "-t", str(_STOP_TIMEOUT_S), "stop"],
+                _STOP_TIMEOUT_S,
             )
             if answer.returncode != 0 and self._find_postmaster() is not None:
                 raise EmbeddedPostgresError(
@@ -139,7 +139,7 @@ class EmbeddedPostgres:
         if not file_places.is_lost(self.data_dir):
             self.stop()
             file_places.remove_home(file_places.find_home(self.data_dir))
-        for name in (file_places.POINTER_FILE, LOCK_FILE):
+        for name in (file_places.POINTER_FILE, _LOCK_FILE):
             (self.data_dir / name).unlink(missing_ok=True)
         file_places.remove_home(file_places.ClusterHome(self.data_dir))
 
@@ -200,7 +200,7 @@ class EmbeddedPostgres:
 
         The operating system releases the lock of a process that dies.
         """
-        path = self.data_dir / LOCK_FILE
+        path = self.data_dir / _LOCK_FILE
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         except OSError as error:
@@ -217,7 +217,7 @@ class EmbeddedPostgres:
         return postmaster.find_postmaster(file_places.find_home(self.data_dir).cluster)
 
     def _await_ready(self) -> postmaster.Postmaster | None:
-        return postmaster.await_ready(file_places.find_home(self.data_dir).cluster, START_TIMEOUT_S)
+        return postmaster.await_ready(file_places.find_home(self.data_dir).cluster, _START_TIMEOUT_S)
 
     def _find_user(self, home: file_places.ClusterHome) -> ServerUser:
         owner = file_places.find_owner(home)
@@ -269,13 +269,13 @@ class EmbeddedPostgres:
             home.log,
             "-w",
             "-t",
-            str(START_TIMEOUT_S),
+            str(_START_TIMEOUT_S),
             "-o",
             option_line,
             "start",
         ]
         log_start = home.log.stat().st_size if home.log.exists() else 0
-        answer = _run_command(user, command, START_TIMEOUT_S)
+        answer = _run_command(user, command, _START_TIMEOUT_S)
         if answer.returncode != 0:
             raise EmbeddedPostgresError(
                 f"Postgres did not start: {_extract_reason(_read_log_tail(home.log, log_start) or answer.stdout)}; "

@@ -11,6 +11,8 @@ import polars as pl
 import psycopg
 from polars.io.plugins import register_io_source
 
+from palimpsest_pipeline.tables.frame_types import Schema
+
 from ..odds import book_sizes, partitions
 from ..odds.change_rows import CAPTURE_SCHEMA, CHANGE_SCHEMA
 from . import catalogue, dimensions, named_export, root_marker
@@ -26,7 +28,6 @@ from .day_reader import (
     read_days,
     require_entry,
 )
-from .day_shapes import Schema
 from .day_writer import hold_day_lock, write_day
 from .dimensions import Dimensions
 from .errors import ArchiveError, EntryUnreadable

@@ -14,10 +14,10 @@ import polars as pl
 import psycopg
 
 from palimpsest_pipeline.domain.schemas import INSTANT
+from palimpsest_pipeline.tables.frame_types import Schema
 
 from ..db.copy_frames import read_frame
 from ..odds.change_rows import CAPTURE_SCHEMA, CHANGE_SCHEMA
-from .day_shapes import Schema
 
 NULL_TEXT: Final = "-"
 CHECKSUMS_SCHEMA: Final[Schema] = {"listing_id": pl.Int32, "n_rows": pl.Int64, "checksum": pl.String}

@@ -5,15 +5,14 @@ the prices of a market are adjacent. A row refers to its answer by a number, bec
 more than half of the file. `captures.parquet` maps the numbers to answers and instants.
 """
 
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 
 from palimpsest_pipeline.domain.schemas import INSTANT
+from palimpsest_pipeline.tables.frame_types import Schema
 
 from ..odds.change_rows import ANSWER_KEY, CAPTURE_SCHEMA, CHANGE_SCHEMA
-
-Schema = dict[str, Any]
 
 CAPTURES_FILE_SCHEMA: Final[Schema] = {**CAPTURE_SCHEMA, "answer": pl.Int16}
 """Columns of captures.parquet.

@@ -13,6 +13,8 @@ import polars as pl
 import psycopg
 from polars.io.plugins import register_io_source
 
+from palimpsest_pipeline.tables.frame_types import Schema
+
 from ..db.copy_frames import read_frame
 from ..db.locks import AdvisoryLock
 from . import catalogue, dimensions, duckdb_views
@@ -30,7 +32,7 @@ from .checksums import (
     compute_postgres_checksums,
 )
 from .day_reader import read_answer_numbers, read_archived_cycles, read_captures, read_changes, split_listing_ranges
-from .day_shapes import ANSWER_NUMBERS_SCHEMA, ODDS_FILE_SCHEMA, Schema, build_odds_rows, number_answers
+from .day_shapes import ANSWER_NUMBERS_SCHEMA, ODDS_FILE_SCHEMA, build_odds_rows, number_answers
 from .errors import ArchiveError, CyclesMissing, ExportMismatch
 from .export_record import read_recorded_days
 from .file_store import FileStore
@@ -41,7 +43,7 @@ ROW_GROUP_ROWS: Final = 100_000
 
 It is small enough to read one listing without many others, and large enough to compress well.
 """
-ZSTD_LEVEL: Final = 9
+_ZSTD_LEVEL: Final = 9
 ROW_COUNTS_SQL: Final = """
 select listing_id, sum(n_changed) as n from core.captures
 where observed_at >= %(begins_at)s::timestamptz and observed_at < %(ends_at)s::timestamptz group by 1
@@ -189,7 +191,10 @@ def _write_files(
     captures = number_answers(pl.concat(read_rows(conn, CAPTURES_TABLE, day, *part) for part in parts), last_answers)
     files = {file: workspace / Path(file).name for file in (build_captures_path(day), build_odds_path(day))}
     captures.write_parquet(
-        files[build_captures_path(day)], compression="zstd", compression_level=ZSTD_LEVEL, row_group_size=ROW_GROUP_ROWS
+        files[build_captures_path(day)],
+        compression="zstd",
+        compression_level=_ZSTD_LEVEL,
+        row_group_size=ROW_GROUP_ROWS,
     )
     numbers = captures.select(list(ANSWER_NUMBERS_SCHEMA))
     del captures
@@ -232,7 +237,7 @@ def _sink_frames(rows: Callable[[], Iterator[pl.DataFrame]], schema: Schema, pat
             yield frame if columns is None else frame.select(columns)
 
     register_io_source(source, schema=schema).sink_parquet(
-        path, compression="zstd", compression_level=ZSTD_LEVEL, row_group_size=ROW_GROUP_ROWS, maintain_order=True
+        path, compression="zstd", compression_level=_ZSTD_LEVEL, row_group_size=ROW_GROUP_ROWS, maintain_order=True
     )
 
 

@@ -17,7 +17,7 @@ from ..db.locks import AdvisoryLock
 from .errors import ArchiveError
 from .file_store import FileStore
 
-LISTINGS_SQL: Final = """
+_LISTINGS_SQL: Final = """
 select i.listing_id, i.platform, i.external_id, e.fixture_sr_id as sr_id, e.home_team, e.away_team, e.kickoff_at,
     e.tournament_name,
     e.country_raw as country, f.tournament_key, e.is_primary
@@ -26,11 +26,11 @@ left join core.event_listings e using (listing_id)
 left join core.fixtures f on f.sr_id = e.fixture_sr_id
 order by 1
 """
-LINES_SQL: Final = """
+_LINES_SQL: Final = """
 select l.line_id, l.market_id, m.market_key, l.specifier, l.outcome
 from ops.market_lines l left join core.markets m using (market_id) order by 1
 """
-OUTCOMES_SQL: Final = "select market_id, ordinal, outcome_key, name from core.market_outcomes order by 1, 2"
+_OUTCOMES_SQL: Final = "select market_id, ordinal, outcome_key, name from core.market_outcomes order by 1, 2"
 
 LISTINGS_FILE: Final = "listings.parquet"
 LINES_FILE: Final = "lines.parquet"
@@ -39,7 +39,7 @@ OUTCOMES_FILE: Final = "outcomes.parquet"
 
 @dataclass(frozen=True, slots=True)
 class Dimensions:
-    """The names of ids: the rows of LISTINGS_SQL, LINES_SQL and OUTCOMES_SQL."""
+    """The names of ids: the rows of _LISTINGS_SQL, _LINES_SQL and _OUTCOMES_SQL."""
 
     listings: pl.DataFrame
     lines: pl.DataFrame
@@ -67,8 +67,8 @@ def require_same_numbers(conn: psycopg.Connection[Any], store: FileStore) -> Non
     Such an archive was written from another database.
     """
     for file, sql, number, meaning in (
-        (LISTINGS_FILE, LISTINGS_SQL, "listing_id", ("platform", "external_id")),
-        (LINES_FILE, LINES_SQL, "line_id", ("market_id", "specifier", "outcome")),
+        (LISTINGS_FILE, _LISTINGS_SQL, "listing_id", ("platform", "external_id")),
+        (LINES_FILE, _LINES_SQL, "line_id", ("market_id", "specifier", "outcome")),
     ):
         archived = _read_stored_frame(store, file)
         if archived is None:
@@ -91,7 +91,7 @@ def write_dimensions(conn: psycopg.Connection[Any], store: FileStore, workspace:
     conn.execute("select pg_advisory_lock(%s)", [AdvisoryLock.EXPORT_DIMENSIONS])
     conn.commit()
     try:
-        listings = read_frame(conn, LISTINGS_SQL)
+        listings = read_frame(conn, _LISTINGS_SQL)
         before = _read_stored_frame(store, LISTINGS_FILE)
         if before is not None:
             named_listings = listings.filter(pl.col("home_team").is_not_null())
@@ -111,8 +111,8 @@ def write_dimensions(conn: psycopg.Connection[Any], store: FileStore, workspace:
             listings = pl.concat([named_listings, remembered, nameless]).sort("listing_id")
         frames = {
             LISTINGS_FILE: listings,
-            LINES_FILE: read_frame(conn, LINES_SQL),
-            OUTCOMES_FILE: read_frame(conn, OUTCOMES_SQL),
+            LINES_FILE: read_frame(conn, _LINES_SQL),
+            OUTCOMES_FILE: read_frame(conn, _OUTCOMES_SQL),
         }
         for name, frame in frames.items():
             frame.write_parquet(workspace / name, compression="zstd")

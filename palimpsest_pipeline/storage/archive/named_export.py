@@ -12,9 +12,9 @@ import polars as pl
 
 from palimpsest_pipeline.domain.enums import MarketState
 from palimpsest_pipeline.domain.schemas import INSTANT
+from palimpsest_pipeline.tables.frame_types import Schema
 
 from .catalogue import ExportedDay
-from .day_shapes import Schema
 from .dimensions import Dimensions
 from .file_store import FileStore
 

@@ -17,7 +17,7 @@ from .catalogue import ExportedDay
 from .checksums import CAPTURES_TABLE, CHANGES_TABLE, ComparedTable, compute_digest, compute_postgres_checksums
 from .errors import ArchiveDamaged
 
-COMPARED_TABLES: Final = (CAPTURES_TABLE, CHANGES_TABLE)
+_COMPARED_TABLES: Final = (CAPTURES_TABLE, CHANGES_TABLE)
 ALL_LISTING_IDS: Final = (-(2**31), 2**31 - 1)
 
 
@@ -54,9 +54,9 @@ def restore_day(
     )
     for table in missing:
         partitions.attach_day_table(conn, table, day)
-    for compared_table in COMPARED_TABLES:
+    for compared_table in _COMPARED_TABLES:
         conn.execute(f"analyze {_build_partition_name(compared_table, day)}")
-    answers, rows = (compute_postgres_checksums(conn, table, day, *ALL_LISTING_IDS) for table in COMPARED_TABLES)
+    answers, rows = (compute_postgres_checksums(conn, table, day, *ALL_LISTING_IDS) for table in _COMPARED_TABLES)
     if compute_digest(rows, answers) != entry.digest:
         raise ArchiveDamaged(day, ", ".join(entry.files), "can be read, but what they hold is not what was exported")
     return n_written

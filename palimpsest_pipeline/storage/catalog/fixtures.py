@@ -57,7 +57,7 @@ def read_listings_to_match(conn: psycopg.Connection, listing_ids: Sequence[int])
     )
     step = 0
     while True:
-        added = conn.execute(NEIGHBOURS_SQL, {"step": step})
+        added = conn.execute(_NEIGHBOURS_SQL, {"step": step})
         if added.rowcount <= 0:
             break
         step += 1
@@ -168,7 +168,7 @@ def _upsert_rows(conn: psycopg.Connection, table: str, frame: pl.DataFrame) -> N
     conn.execute(build_upsert(table, frame.columns, key, sql.Identifier("pg_temp", "found")))
 
 
-NEIGHBOURS_SQL: Final = """
+_NEIGHBOURS_SQL: Final = """
 insert into reached
 with latest as (
     select e.sr_id, e.genius_id

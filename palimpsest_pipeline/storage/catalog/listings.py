@@ -17,15 +17,13 @@ import psycopg
 
 from palimpsest_pipeline.domain.enums import Platform, Scope, Trigger
 from palimpsest_pipeline.domain.schemas import INSTANT
-from palimpsest_pipeline.tables.frame_types import get_frame_schema
+from palimpsest_pipeline.tables.frame_types import Schema, get_frame_schema
 
 from ..db.copy_frames import copy_rows, copy_to_temp_table, read_frame
 from ..db.locks import AdvisoryLock
 
-FrameSchema = dict[str, pl.DataType | type[pl.DataType]]
-
 CLAIM_SCHEMA: Final = get_frame_schema("core.listing_claims", "listing_id", "claim_hash", "platform")
-LISTING_SCHEMA: Final[FrameSchema] = {
+LISTING_SCHEMA: Final[Schema] = {
     "platform": pl.String,
     "external_id": pl.String,
     **CLAIM_SCHEMA,
@@ -42,7 +40,7 @@ MANIFEST_SCHEMA: Final = get_frame_schema("core.discovery_manifest", "cycle_id")
 
 An additional row per platform has the external_id '*' and stands for the whole platform.
 """
-TOURNAMENT_SCHEMA: Final[FrameSchema] = {
+TOURNAMENT_SCHEMA: Final[Schema] = {
     "platform": pl.String,
     "external_id": pl.String,
     "sport": pl.String,

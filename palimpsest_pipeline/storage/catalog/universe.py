@@ -62,7 +62,7 @@ def read_universe(
     )
     conn.execute(EVIDENCE_SQL, params)
     conn.execute("analyze looked")
-    listings = read_frame(conn, LISTINGS_SQL, params).sort("platform", "external_id")
+    listings = read_frame(conn, _LISTINGS_SQL, params).sort("platform", "external_id")
     looked_tournaments = read_frame(conn, "select platform, tournament_external_id, evidence, stale_since from looked")
     return listings, looked_tournaments.sort("platform", "tournament_external_id")
 
@@ -132,7 +132,7 @@ left join gone using (platform, external_id)
 where known.platform = any(%(platforms)s::text[])
 """
 
-LISTINGS_SQL: Final = """
+_LISTINGS_SQL: Final = """
 with seen as (
     select o.listing_id, o.seen_in, c.platform, c.tournament_external_id
     from core.listing_observations o

@@ -18,7 +18,7 @@ from palimpsest_pipeline.domain.errors import PalimpsestError
 from palimpsest_pipeline.domain.secrets import PUBLIC_QUERY_PARAMETERS, list_address_secrets, redact
 
 URL_SCHEME: Final = "postgresql+psycopg"
-APPLICATION_NAME: Final = "palimpsest"
+_APPLICATION_NAME: Final = "palimpsest"
 CONNECT_TIMEOUT_S: Final = 10
 LOSS_TIMEOUT_S: Final = 8.5
 """Seconds of failed connection attempts after which the database counts as lost.
@@ -249,7 +249,7 @@ class Database:
                 ),
                 autocommit=autocommit,
                 options=f"{own_options} -c TimeZone=UTC -c DateStyle=ISO".strip(),
-                application_name=APPLICATION_NAME,
+                application_name=_APPLICATION_NAME,
                 connect_timeout=CONNECT_TIMEOUT_S,
             )
         except psycopg.OperationalError as error:

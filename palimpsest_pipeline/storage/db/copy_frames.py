@@ -18,7 +18,7 @@ from palimpsest_pipeline.tables.frame_types import get_frame_type
 
 QueryParams = Sequence[Any] | Mapping[str, Any] | None
 
-CHUNK_ROWS: Final = 200_000
+_CHUNK_ROWS: Final = 200_000
 """Rows per CSV buffer. The limit keeps the memory of a large copy small."""
 
 
@@ -41,7 +41,7 @@ def copy_rows(conn: psycopg.Connection, table: str, frame: pl.DataFrame) -> int:
         quote_identifier(table), sql.SQL(", ").join(map(sql.Identifier, frame.columns))
     )
     with conn.cursor() as cursor, cursor.copy(statement) as copy:
-        for chunk in frame.iter_slices(CHUNK_ROWS):
+        for chunk in frame.iter_slices(_CHUNK_ROWS):
             buffer = io.BytesIO()
             chunk.select(texts).write_csv(buffer, include_header=False)
             copy.write(buffer.getbuffer())

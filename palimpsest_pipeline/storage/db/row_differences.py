@@ -22,7 +22,7 @@ select {columns}, string_agg(line_id::text, ';') as line_id from {table} where s
 group by {group}
 """
 # The fixtures are named so that Postgres uses the index: it has no statistics about the temporary table.
-DELETE_SQL: Final = "delete from {table} t using pg_temp.{staged} n where t.sr_id = any(%(sr_ids)s) and {same_key}"
+_DELETE_SQL: Final = "delete from {table} t using pg_temp.{staged} n where t.sr_id = any(%(sr_ids)s) and {same_key}"
 # The update changes no indexed column, so Postgres can store the new row version on the same page (a HOT update).
 UPDATE_SQL: Final = (
     "update {table} t set {assignments} from pg_temp.{staged} n where t.sr_id = any(%(sr_ids)s) and {same_key}"
@@ -64,7 +64,7 @@ def write_differences(
     stored = read(conn, table, sr_ids, frame.schema)
     changed = _select_changed(frame, stored, key)
     deleted, inserted = stored.join(frame, on=key, how="anti"), frame.join(stored, on=key, how="anti")
-    _change_rows(conn, table, DELETE_SQL, deleted, key, sr_ids)
+    _change_rows(conn, table, _DELETE_SQL, deleted, key, sr_ids)
     _change_rows(conn, table, UPDATE_SQL, changed, key, sr_ids)
     copy_rows(conn, table, inserted.sort(key))
     return WriteCounts(inserted.height, changed.height, deleted.height)

@@ -48,7 +48,7 @@ A fixture is affected when the cycle observed it, when its kickoff has passed by
 off at the previous full cycle.
 """
 
-MARK_SQL: Final = f"""
+_MARK_SQL: Final = f"""
 with {AFFECTED_FIXTURES_SQL}
 insert into mart.dirty_fixtures as d (product, sr_id, marked_at)
 select product, sr_id, clock_timestamp() from bears_on
@@ -75,7 +75,7 @@ order by product, f.sr_id
 on conflict (product, sr_id) do nothing
 """
 # If another session is updating a mark, the mark is locked. It is skipped, so it stays.
-UNMARK_SQL: Final = """
+_UNMARK_SQL: Final = """
 with taken as (
     select d.sr_id from mart.dirty_fixtures d
     join unnest(%(sr_id)s::bigint[], %(marked_at)s::timestamptz[]) as seen (sr_id, marked_at) using (sr_id, marked_at)
@@ -102,7 +102,7 @@ def mark_fixtures(conn: psycopg.Connection, cycle_id: int, moved_sr_ids: Sequenc
     exists when it is derived, its marks are deleted then.
     """
     conn.execute(
-        MARK_SQL,
+        _MARK_SQL,
         {"cycle_id": cycle_id, "moved": list(moved_sr_ids), "products": [product.value for product in FixtureProduct]},
     )
 
@@ -129,7 +129,7 @@ def unmark_fixtures(conn: psycopg.Connection, product: FixtureProduct, marks: pl
     A mark that was set again after it was read stays. Call it after the repeatable-read transaction in which the marks
     were read; inside it, deleting a mark that was set again would raise an error.
     """
-    conn.execute(UNMARK_SQL, {"product": product.value, **marks.select("sr_id", "marked_at").to_dict(as_series=False)})
+    conn.execute(_UNMARK_SQL, {"product": product.value, **marks.select("sr_id", "marked_at").to_dict(as_series=False)})
 
 
 def count_due_fixtures(conn: psycopg.Connection, product: FixtureProduct) -> tuple[int, float]:

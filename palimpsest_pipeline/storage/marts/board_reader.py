@@ -14,16 +14,16 @@ from psycopg import sql
 MAX_INTERVAL_S: Final = 3600
 """Longest time, in seconds, over which the board shows changes of prices."""
 
-MARKETS_SQL: Final = """
+_MARKETS_SQL: Final = """
 select market_key, name, sport, outcome_keys, outcomes from palimpsest.markets order by market_key
 """
-LINES_SQL: Final = "select specifier, n_offers, n_compared from palimpsest.lines_now(%(market)s)"
-FIXTURES_SQL: Final = """
+_LINES_SQL: Final = "select specifier, n_offers, n_compared from palimpsest.lines_now(%(market)s)"
+_FIXTURES_SQL: Final = """
 select sr_id, extract(epoch from kickoff)::bigint, home_team, away_team, tournament_key, tournament, country
 from palimpsest.upcoming_fixtures
 where %(fixtures)s::bigint[] is null or sr_id = any(%(fixtures)s::bigint[])
 """
-LISTINGS_SQL: Final = """
+_LISTINGS_SQL: Final = """
 select sr_id, platform, external_id, extract(epoch from last_confirmed_at)::float8,
     extract(epoch from dropped_at)::float8, comparable, extract(epoch from as_of)::float8
 from palimpsest.listings_now
@@ -42,7 +42,7 @@ where market_key = %(market)s and specifier = %(specifier)s
     and (%(fixtures)s::bigint[] is null or sr_id = any(%(fixtures)s::bigint[]))
 group by sr_id, outcome_key
 """
-CHANGES_SQL: Final = """
+_CHANGES_SQL: Final = """
 select sr_id, platform, outcome_key, extract(epoch from observed_at)::float8, odds_milli
 from palimpsest.changes_since(now() - make_interval(secs => %(interval_s)s), %(market)s, %(specifier)s, %(fixtures)s)
 order by observed_at
@@ -151,7 +151,7 @@ order by observed_at, platform, outcome_key"""
 class MarketRows:
     """The rows of one line of a market: offers, home's ranks, and the changes of the last hour.
 
-    They have the columns of OFFERS_SQL, RANKS_SQL and CHANGES_SQL.
+    They have the columns of OFFERS_SQL, RANKS_SQL and _CHANGES_SQL.
     """
 
     offers: list[tuple[Any, ...]]
@@ -160,23 +160,23 @@ class MarketRows:
 
 
 def read_markets(conn: psycopg.Connection) -> list[tuple[Any, ...]]:
-    """Return the vocabulary: rows with the columns of MARKETS_SQL."""
-    return conn.execute(MARKETS_SQL).fetchall()
+    """Return the vocabulary: rows with the columns of _MARKETS_SQL."""
+    return conn.execute(_MARKETS_SQL).fetchall()
 
 
 def read_lines(conn: psycopg.Connection, market: str) -> list[tuple[Any, ...]]:
-    """Return the lines of a market that any platform has now: rows with the columns of LINES_SQL."""
-    return conn.execute(LINES_SQL, {"market": market}).fetchall()
+    """Return the lines of a market that any platform has now: rows with the columns of _LINES_SQL."""
+    return conn.execute(_LINES_SQL, {"market": market}).fetchall()
 
 
 def read_fixtures(conn: psycopg.Connection, fixtures: Sequence[int] | None = None) -> list[tuple[Any, ...]]:
-    """Return the fixtures that have not begun, all or the given ones, with the columns of FIXTURES_SQL."""
-    return conn.execute(FIXTURES_SQL, {"fixtures": fixtures}, binary=True).fetchall()
+    """Return the fixtures that have not begun, all or the given ones, with the columns of _FIXTURES_SQL."""
+    return conn.execute(_FIXTURES_SQL, {"fixtures": fixtures}, binary=True).fetchall()
 
 
 def read_listings(conn: psycopg.Connection, fixtures: Sequence[int] | None = None) -> list[tuple[Any, ...]]:
-    """Return the platforms' listings of these fixtures, with the columns of LISTINGS_SQL."""
-    return conn.execute(LISTINGS_SQL, {"fixtures": fixtures}, binary=True).fetchall()
+    """Return the platforms' listings of these fixtures, with the columns of _LISTINGS_SQL."""
+    return conn.execute(_LISTINGS_SQL, {"fixtures": fixtures}, binary=True).fetchall()
 
 
 def read_unseen_platforms(conn: psycopg.Connection) -> set[str]:
@@ -190,7 +190,7 @@ def read_market_rows(
     """Return the rows of one line of a market, of all fixtures that have not begun or of the given ones."""
     values = {"market": market, "specifier": specifier, "fixtures": fixtures, "interval_s": MAX_INTERVAL_S}
     return MarketRows(
-        *(conn.execute(query, values, binary=True).fetchall() for query in (OFFERS_SQL, RANKS_SQL, CHANGES_SQL))
+        *(conn.execute(query, values, binary=True).fetchall() for query in (OFFERS_SQL, RANKS_SQL, _CHANGES_SQL))
     )
 
 

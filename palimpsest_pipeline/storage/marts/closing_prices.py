@@ -11,7 +11,7 @@ import psycopg
 
 from ..db.copy_frames import read_frame
 
-FIXTURES_SQL: Final = (
+_FIXTURES_SQL: Final = (
     "select sr_id, kickoff, suspect_code from palimpsest.fixtures where sr_id = any(%(sr_ids)s::bigint[])"
 )
 CLOSES_SQL: Final = """
@@ -24,7 +24,7 @@ where sr_id = any(%(sr_ids)s::bigint[]) and market_key = any(%(market_keys)s::te
 
 def read_judged_fixtures(conn: psycopg.Connection[Any], sr_ids: Sequence[int]) -> pl.DataFrame:
     """Return the known ones of these fixtures, with effective kickoff and suspect code or null."""
-    return read_frame(conn, FIXTURES_SQL, {"sr_ids": list(sr_ids)})
+    return read_frame(conn, _FIXTURES_SQL, {"sr_ids": list(sr_ids)})
 
 
 def read_closing_prices(

@@ -44,7 +44,7 @@ longer to store rows than a session needs to compute them.
 """
 
 ODDS_TYPE: Final = pl.List(pl.Int32)
-BOOKS_SCHEMA: Final[Schema] = {
+_BOOKS_SCHEMA: Final[Schema] = {
     "sr_id": pl.Int64,
     "platform": pl.String,
     "line_id": pl.Int32,
@@ -91,11 +91,11 @@ def read_upcoming_fixtures(conn: psycopg.Connection, now: datetime, sr_ids: Sequ
 def read_current_state(conn: psycopg.Connection, sr_ids: Sequence[int], cache: LineCache | None = None) -> FixtureState:
     """Return the current state of these fixtures. A caller that calls several times passes one `cache`."""
     params = {"sr_ids": list(sr_ids)}
-    books = split_market_texts(read_frame(conn, BOOKS_SQL, params))
+    books = split_market_texts(read_frame(conn, _BOOKS_SQL, params))
     odds = parse_array_text("odds_milli", ODDS_TYPE)
     return FixtureState(
-        _name_markets(conn, books.with_columns(odds).select(list(BOOKS_SCHEMA)), cache),
-        read_frame(conn, LISTINGS_SQL, params),
+        _name_markets(conn, books.with_columns(odds).select(list(_BOOKS_SCHEMA)), cache),
+        read_frame(conn, _LISTINGS_SQL, params),
     )
 
 
@@ -116,7 +116,7 @@ def read_state_as_of(
     candidates = read_frame(conn, LISTINGS_AS_OF_SQL, {"sr_ids": list(sr_ids), "instant": instant})
     if candidates.is_empty():
         return FixtureState(
-            _name_markets(conn, pl.DataFrame(schema=dict(BOOKS_SCHEMA))), pl.DataFrame(schema=dict(COMPARED_LISTINGS))
+            _name_markets(conn, pl.DataFrame(schema=dict(_BOOKS_SCHEMA))), pl.DataFrame(schema=dict(COMPARED_LISTINGS))
         )
     ids, first = candidates["listing_id"].to_list(), candidates["first_seen_at"].min()
     assert isinstance(first, datetime)
@@ -140,7 +140,7 @@ def read_state_as_of(
     listings = candidates.drop("kickoff_at").join(kickoffs, on="sr_id").join(answered, on="listing_id", how="left")
     named_books = _name_markets(
         conn,
-        books.join(candidates.select("listing_id", "sr_id", "platform"), on="listing_id").select(BOOKS_SCHEMA.keys()),
+        books.join(candidates.select("listing_id", "sr_id", "platform"), on="listing_id").select(_BOOKS_SCHEMA.keys()),
     )
     return FixtureState(named_books, listings.select(COMPARED_LISTINGS.keys()))
 
@@ -195,7 +195,7 @@ def replace_rows(
     before = read_frame(conn, COMPARABLE_SQL, {"sr_ids": list(sr_ids)})
     pairs = before.join(frames[LISTING_TABLE], on=("sr_id", "platform"))
     n_flips = pairs.filter(pl.col("comparable") != pl.col("comparable_right")).height
-    markets = read_frame(conn, MARKETS_SQL)
+    markets = read_frame(conn, _MARKETS_SQL)
     rows = {table: _number_markets(conn, frames[table], markets, cache) for table in COMPARED_TABLES}
     notify_readers(conn, sr_ids)
     return WriteResult(
@@ -245,7 +245,9 @@ def read_figures(conn: psycopg.Connection, table: str) -> dict[str, float | None
 
 def _name_markets(conn: psycopg.Connection, books: pl.DataFrame, cache: LineCache | None = None) -> pl.DataFrame:
     return (
-        name_lines(conn, books, cache).join(read_frame(conn, MARKETS_SQL), on="market_id", how="left").drop("market_id")
+        name_lines(conn, books, cache)
+        .join(read_frame(conn, _MARKETS_SQL), on="market_id", how="left")
+        .drop("market_id")
     )
 
 
@@ -255,7 +257,7 @@ def _number_markets(
     return number_lines(conn, rows.join(markets, on="market_key", how="left").drop("market_key"), cache)
 
 
-MARKETS_SQL: Final = "select market_id, market_key from core.markets"
+_MARKETS_SQL: Final = "select market_id, market_key from core.markets"
 COMPARABLE_SQL: Final = "select sr_id, platform, comparable from mart.compared_listing where sr_id = any(%(sr_ids)s)"
 
 
@@ -271,7 +273,7 @@ order by effective_kickoff, sr_id
 # Because of `offset 0`, Postgres reads each listing by the primary key. A plain join would read the whole table for
 # each batch of fixtures. Most markets of a listing share their state and its begin, so they are returned as one text
 # (see `current_markets.split_market_texts`): fetching a row costs more than parsing its content.
-BOOKS_SQL: Final = """
+_BOOKS_SQL: Final = """
 select e.fixture_sr_id as sr_id, e.platform, c.state::text as state, coalesce(c.off_mask, 0) as off_mask, c.state_since,
     string_agg(c.line_id::text || c.odds_milli::text, ';') as markets
 from core.event_listings e
@@ -279,7 +281,7 @@ cross join lateral (select * from core.current_markets where listing_id = e.list
 where e.fixture_sr_id = any(%(sr_ids)s::bigint[]) and e.is_primary
 group by e.listing_id, e.fixture_sr_id, e.platform, c.state, c.off_mask, c.state_since
 """
-LISTINGS_SQL: Final = """
+_LISTINGS_SQL: Final = """
 select f.sr_id, e.platform, a.observed_at as answered_at, e.deleted_at as dropped_at, f.effective_kickoff as kickoff_at
 from core.fixtures f
 join core.event_listings e on e.fixture_sr_id = f.sr_id and e.is_primary

@@ -44,7 +44,7 @@ ODDS_SQL: Final = """
             and k.observed_at >= n.as_of - interval '2 hours' and k.observed_at < n.as_of + interval '2 hours'
     ) stored on true
 """
-COVERAGE_SQL: Final = "select max(as_of) from mart.match_rate_platform"
+_COVERAGE_SQL: Final = "select max(as_of) from mart.match_rate_platform"
 LIFECYCLE_SQL: Final = """
     select coalesce(
         (select max(as_of) from mart.listing_lead_time where kickoff_date between %(today)s - 1 and %(today)s + 1),
@@ -77,7 +77,7 @@ def read_last_odds(conn: psycopg.Connection, platform: Platform) -> datetime | N
 
 def read_last_coverage(conn: psycopg.Connection) -> datetime | None:
     """Return the instant of the newest cycle with derived coverage."""
-    return _read_instant(conn, COVERAGE_SQL)
+    return _read_instant(conn, _COVERAGE_SQL)
 
 
 def read_last_lifecycle(conn: psycopg.Connection, today: date) -> datetime | None:

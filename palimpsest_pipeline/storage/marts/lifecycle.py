@@ -222,7 +222,7 @@ def mark_dates(
     that matches.
     """
     copy_to_temp_table(conn, "stood", "(sr_id bigint, kickoff_date date)", dates_before)
-    conn.execute(MARK_SQL, {"cycle_id": cycle_id, "moved": list(moved_sr_ids)})
+    conn.execute(_MARK_SQL, {"cycle_id": cycle_id, "moved": list(moved_sr_ids)})
 
 
 def read_marks(conn: psycopg.Connection, day: date | None = None) -> pl.DataFrame:
@@ -236,7 +236,7 @@ def read_marks(conn: psycopg.Connection, day: date | None = None) -> pl.DataFram
 
 def unmark_dates(conn: psycopg.Connection, marks: pl.DataFrame) -> None:
     """Delete these due marks of `read_marks`. A mark that was set again after it was read stays."""
-    conn.execute(UNMARK_SQL, marks.to_dict(as_series=False))
+    conn.execute(_UNMARK_SQL, marks.to_dict(as_series=False))
 
 
 def _find_day_range(listings: pl.DataFrame, day: date, since: date | None = None) -> tuple[date, date]:
@@ -367,7 +367,7 @@ select distinct f.sr_id, (f.effective_kickoff at time zone 'UTC')::date as kicko
 from core.event_listings e join core.fixtures f on f.sr_id = e.fixture_sr_id
 where e.listing_id = any(%(listings)s)
 """
-MARK_SQL: Final = f"""
+_MARK_SQL: Final = f"""
 insert into mart.dirty_kickoff_dates as d (kickoff_date, cycle_id, marked_at)
 with {AFFECTED_FIXTURES_SQL}
 select kickoff_date, %(cycle_id)s, clock_timestamp()
@@ -379,7 +379,7 @@ from (
 ) dates
 on conflict (kickoff_date, cycle_id) do update set marked_at = excluded.marked_at
 """
-UNMARK_SQL: Final = """
+_UNMARK_SQL: Final = """
 delete from mart.dirty_kickoff_dates d
 using unnest(%(kickoff_date)s::date[], %(cycle_id)s::bigint[], %(marked_at)s::timestamptz[]) as seen (kickoff_date,
     cycle_id, marked_at)

@@ -30,7 +30,7 @@ PLATFORMS_SQL: Final = """
     left join ops.scrape_runs r on r.platform = b.platform and r.cycle_id = %(cycle_id)s
     order by b.trust_rank, b.platform
 """
-LISTINGS_SQL: Final = """
+_LISTINGS_SQL: Final = """
     select e.fixture_sr_id as sr_id, e.platform, e.kickoff_at, e.n_markets_priced
     from mart.coverage_fixture f
     join core.event_listings e on e.fixture_sr_id = f.sr_id and e.is_primary and e.platform = any(f.platforms)
@@ -43,7 +43,7 @@ LEADS_SQL: Final = """
     where f.cycle_id = %s and f.fixture_class = 'competitor_only'
 """
 
-GAPS_SQL: Final = """
+_GAPS_SQL: Final = """
     select sr_id, case when platform = %(home)s then home_platform else platform end as platform,
         count(*) filter (where gap_type = 'home_missing' and home_platform = %(home)s)::int as n_home_missing,
         count(*) filter (where gap_type = 'platform_missing' and home_platform = %(home)s)::int as n_platform_missing,
@@ -127,8 +127,8 @@ def read_coverage(conn: psycopg.Connection[Any], cycle_id: int | None) -> Covera
         rates=read_rows(conn, "mart.match_rate_platform", cycle_id),
         tournaments=read_rows(conn, "mart.coverage_tournament", cycle_id),
         fixtures=read_rows(conn, "mart.coverage_fixture", cycle_id),
-        listings=read_frame(conn, LISTINGS_SQL, [cycle_id]),
+        listings=read_frame(conn, _LISTINGS_SQL, [cycle_id]),
         leads=read_frame(conn, LEADS_SQL, [cycle_id]),
-        gaps=read_frame(conn, GAPS_SQL, {"home": home_platform}),
+        gaps=read_frame(conn, _GAPS_SQL, {"home": home_platform}),
         countries=read_frame(conn, COUNTRIES_SQL, [cycle_id]),
     )

@@ -40,7 +40,7 @@ MARGINS_SQL: Final = """
     group by kickoff_date, platform, market_key, ttk_bucket
     order by kickoff_date, platform, market_key, ttk_bucket
 """
-GAPS_SQL: Final = """
+_GAPS_SQL: Final = """
     select kickoff_date, platform, hours_before, count(*) as n_fixtures, sum(n_home_missing) as n_home_missing,
         sum(n_platform_missing) as n_platform_missing, sum(n_home_suspended) as n_home_suspended,
         sum(n_platform_suspended) as n_platform_suspended, sum(n_unknown) as n_unknown
@@ -95,7 +95,7 @@ def read_trends(conn: psycopg.Connection[Any], home: str, since: datetime, until
         skews=skews.select(SKEWS_SCHEMA.keys()),
         skew_every=step,
         margins=read_frame(conn, MARGINS_SQL, span),
-        gaps=read_frame(conn, GAPS_SQL, span),
+        gaps=read_frame(conn, _GAPS_SQL, span),
     )
 
 

@@ -22,7 +22,7 @@ DISCOVERED_SQL: Final = """
     where o.cycle_id = %s and o.seen_in = 'listing'
     group by c.platform
 """
-CAPTURES_SQL: Final = """
+_CAPTURES_SQL: Final = """
     select i.platform, c.keyframe, c.n_changed, c.n_markets_mapped from core.captures c
     join ops.listing_ids i using (listing_id)
     where c.cycle_id = %s
@@ -99,7 +99,7 @@ def count_discovered_listings(conn: psycopg.Connection, cycle_id: int) -> pl.Dat
 
 def read_captures(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
     """Return one row per capture of the cycle: `platform`, `keyframe`, `n_changed`, `n_markets_mapped`."""
-    return read_frame(conn, CAPTURES_SQL, [cycle_id])
+    return read_frame(conn, _CAPTURES_SQL, [cycle_id])
 
 
 def read_fetched_medians(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:

@@ -51,7 +51,7 @@ set changed_at = excluded.changed_at, off_mask = excluded.off_mask, state = excl
 
 # All markets of a listing with the same state and mask are returned as one text, e.g. 12{2100,3400};17{1850,NULL},
 # because fetching a row costs more than parsing its content.
-BOOKS_SQL: Final = """
+_BOOKS_SQL: Final = """
 select listing_id, state, off_mask, string_agg(line_id::text || odds_milli::text, ';') as markets
 from core.current_markets where listing_id = any(%(listings)s::int[]) and state <> 'withdrawn'
 group by listing_id, state, off_mask
@@ -240,7 +240,7 @@ def read_current_books(
 
 def _read_stored_books(conn: psycopg.Connection[Any], listing_ids: Sequence[int]) -> pl.DataFrame:
     """Return the markets in core.current_markets that are not withdrawn (BOOK_SCHEMA)."""
-    return split_market_texts(read_frame(conn, BOOKS_SQL, {"listings": listing_ids})).select(list(BOOK_SCHEMA))
+    return split_market_texts(read_frame(conn, _BOOKS_SQL, {"listings": listing_ids})).select(list(BOOK_SCHEMA))
 
 
 def split_market_texts(rows: pl.DataFrame) -> pl.DataFrame:

@@ -24,7 +24,7 @@ DAY: Final = timedelta(days=1)
 IdFilter = Sequence[int] | None
 """Ids of listings or lines to read; None reads all."""
 
-CHANGES_SQL: Final = """
+_CHANGES_SQL: Final = """
 select listing_id, observed_at, line_id, state::text as state, coalesce(off_mask, 0) as off_mask, odds_milli, keyframe
 from core.market_changes
 where observed_at >= %(from_at)s::timestamptz and observed_at < %(until)s::timestamptz
@@ -32,7 +32,7 @@ where observed_at >= %(from_at)s::timestamptz and observed_at < %(until)s::times
     and (%(lines)s::int[] is null or line_id = any(%(lines)s::int[]))
 """
 
-CAPTURES_SQL: Final = """
+_CAPTURES_SQL: Final = """
 select * from core.captures
 where observed_at >= %(from_at)s::timestamptz and observed_at < %(until)s::timestamptz
     and (%(listings)s::int[] is null or listing_id = any(%(listings)s::int[]))
@@ -46,7 +46,7 @@ where observed_at >= %(from_at)s::timestamptz and observed_at <= %(until)s::time
 group by listing_id
 """
 
-BOOKS_SQL: Final = """
+_BOOKS_SQL: Final = """
 select asked.listing_id, asked.answered_at, m.line_id, m.state::text as state, coalesce(m.off_mask, 0) as off_mask,
     m.odds_milli, m.observed_at
 from unnest(%(listings)s::int[], %(answers)s::timestamptz[]) as asked (listing_id, answered_at)
@@ -90,10 +90,10 @@ class PostgresDays:
         return days_with_rows
 
     def read_changes(self, days: Sequence[date], ids: IdFilter, lines: IdFilter = None) -> pl.DataFrame:
-        return read_frame(self._conn, CHANGES_SQL, {**_build_span(days, ids), "lines": lines})
+        return read_frame(self._conn, _CHANGES_SQL, {**_build_span(days, ids), "lines": lines})
 
     def read_captures(self, days: Sequence[date], ids: IdFilter) -> pl.DataFrame:
-        return read_frame(self._conn, CAPTURES_SQL, _build_span(days, ids))
+        return read_frame(self._conn, _CAPTURES_SQL, _build_span(days, ids))
 
     def read_last_answers(self, from_at: datetime, until: datetime, ids: IdFilter) -> pl.DataFrame:
         """Return each listing's last answer between two instants of one UTC day, both included.
@@ -115,7 +115,7 @@ class PostgresDays:
             "from_at": get_day_start(day),
             "until": answers["answered_at"].max(),
         }
-        return read_frame(self._conn, BOOKS_SQL, params)
+        return read_frame(self._conn, _BOOKS_SQL, params)
 
 
 class ArchivedDays:

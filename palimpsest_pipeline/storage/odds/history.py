@@ -67,7 +67,7 @@ cross join lateral (
 ) c
 """
 
-NEIGHBOURS_SQL: Final = """
+_NEIGHBOURS_SQL: Final = """
 select asked.listing_id, asked.observed_at, same.observed_at is not null as stored,
     before.observed_at as previous_at, after.observed_at as next_at
 from unnest(%(listings)s::int[], %(instants)s::timestamptz[]) as asked (listing_id, observed_at)
@@ -85,7 +85,7 @@ left join lateral (
 ) after on true
 """
 
-BOOKS_SQL: Final = """
+_BOOKS_SQL: Final = """
 select asked.listing_id, m.line_id, m.state, m.off_mask, m.odds_milli::text as odds_milli
 from unnest(%(listings)s::int[], %(instants)s::timestamptz[]) as asked (listing_id, observed_at)
 cross join lateral (
@@ -106,7 +106,7 @@ cross join lateral (
 ) m
 """
 
-DELETE_SQL: Final = """
+_DELETE_SQL: Final = """
 delete from core.{table} t using unnest(%(listings)s::int[], %(instants)s::timestamptz[]) as gone (listing_id,
     observed_at)
 where t.listing_id = gone.listing_id and t.observed_at = gone.observed_at and t.observed_at >= %(first)s
@@ -225,7 +225,7 @@ def remove_answers(conn: psycopg.Connection[Any], answers: pl.DataFrame, platfor
         )
         rows = build_history_rows(followers.select(*ANSWER_KEY, "keyframe"), before, read_books_at(conn, followers))
         for table in ("market_changes", "captures"):
-            conn.execute(DELETE_SQL.format(table=table), build_answer_params(round_answers))
+            conn.execute(_DELETE_SQL.format(table=table), build_answer_params(round_answers))
         rewrite_changes(conn, followers, rows)
         repair_captures(conn, add_change_counts(followers, rows))
     current_markets.reset_current_markets(conn, answers.get_column("listing_id").to_list())
@@ -339,7 +339,7 @@ def insert_late(
     )
     repair_captures(conn, add_change_counts(followers, follower_rows))
     if stored_answers.height:
-        conn.execute(DELETE_SQL.format(table="captures"), build_answer_params(stored_answers))
+        conn.execute(_DELETE_SQL.format(table="captures"), build_answer_params(stored_answers))
     written = write_captures(conn, captures, add_change_counts(neighbours, own_rows))
     current_markets.apply_late_answers(conn, neighbours, books)
     return written, n_rows
@@ -352,7 +352,7 @@ def read_neighbours(conn: psycopg.Connection[Any], answers: pl.DataFrame) -> pl.
     has no earlier answer, `followed` when the day has a later answer.
     """
     day = pl.col("observed_at").dt.date()
-    return read_frame(conn, NEIGHBOURS_SQL, build_answer_params(answers)).with_columns(
+    return read_frame(conn, _NEIGHBOURS_SQL, build_answer_params(answers)).with_columns(
         keyframe=(pl.col("previous_at").dt.date() < day).fill_null(True),
         followed=(pl.col("next_at").dt.date() == day).fill_null(False),
     )
@@ -362,7 +362,7 @@ def read_books_at(conn: psycopg.Connection[Any], answers: pl.DataFrame) -> pl.Da
     """Return the books (BOOK_SCHEMA) of stored answers, at most one answer per listing."""
     if answers.is_empty():
         return pl.DataFrame(schema=BOOK_SCHEMA)
-    return read_frame(conn, BOOKS_SQL, build_answer_params(answers))
+    return read_frame(conn, _BOOKS_SQL, build_answer_params(answers))
 
 
 def build_answer_params(answers: pl.DataFrame) -> dict[str, Any]:
@@ -390,7 +390,7 @@ def rewrite_changes(conn: psycopg.Connection[Any], answers: pl.DataFrame, rows: 
     stale = find_differing_answers(read_frame(conn, ROWS_SQL, build_answer_params(answers)), new_rows)
     if stale.is_empty():
         return 0
-    conn.execute(DELETE_SQL.format(table="market_changes"), build_answer_params(stale))
+    conn.execute(_DELETE_SQL.format(table="market_changes"), build_answer_params(stale))
     return copy_rows(
         conn, "core.market_changes", new_rows.join(stale, on=ANSWER_KEY, how="semi").sort(*ANSWER_KEY, "line_id")
     )

@@ -23,16 +23,16 @@ where (%(sr_ids)s::bigint[] is null or e.fixture_sr_id = any(%(sr_ids)s::bigint[
     and (%(listing_ids)s::int[] is null or e.listing_id = any(%(listing_ids)s::int[]))
 """
 
-LISTINGS_SQL: Final = """
+_LISTINGS_SQL: Final = """
 select i.listing_id, i.platform, i.external_id, e.fixture_sr_id as sr_id, coalesce(e.is_primary, false) as is_primary
 from ops.listing_ids i
 left join core.event_listings e using (listing_id)
 where i.listing_id = any(%(listings)s::int[])
 """
 
-MARKETS_SQL: Final = "select market_id, market_key from core.markets where market_id = any(%(markets)s::int[])"
+_MARKETS_SQL: Final = "select market_id, market_key from core.markets where market_id = any(%(markets)s::int[])"
 
-OUTCOMES_SQL: Final = """
+_OUTCOMES_SQL: Final = """
 select k.market_key, o.ordinal, o.outcome_key
 from core.market_outcomes o
 join core.markets k using (market_id)
@@ -98,11 +98,11 @@ class PostgresNames:
 
     def add_market_names(self, rows: pl.DataFrame) -> pl.DataFrame:
         named_rows = market_lines.name_lines(self._conn, rows)
-        keys = read_frame(self._conn, MARKETS_SQL, {"markets": named_rows["market_id"].unique().to_list()})
+        keys = read_frame(self._conn, _MARKETS_SQL, {"markets": named_rows["market_id"].unique().to_list()})
         return named_rows.join(keys, on="market_id", how="left").drop("market_id")
 
     def read_listings(self, listing_ids: Iterable[int]) -> pl.DataFrame:
-        return read_frame(self._conn, LISTINGS_SQL, {"listings": list(listing_ids)})
+        return read_frame(self._conn, _LISTINGS_SQL, {"listings": list(listing_ids)})
 
     def read_outcomes(self, market_keys: Iterable[str]) -> pl.DataFrame:
-        return read_frame(self._conn, OUTCOMES_SQL, {"markets": list(market_keys)})
+        return read_frame(self._conn, _OUTCOMES_SQL, {"markets": list(market_keys)})

@@ -66,7 +66,7 @@ def read_day_events(
 FIXTURE_COLUMNS_SQL: Final = "f.home_team, f.away_team, f.tournament_key, f.tournament, f.country, f.kickoff"
 STEAM: Final = "steam"
 """The type of an event of price_lead that is about a steam, not about one pair."""
-MARKETS_SQL: Final = "(%(markets)s::text[] is null or a.market_key = any(%(markets)s::text[]))"
+_MARKETS_SQL: Final = "(%(markets)s::text[] is null or a.market_key = any(%(markets)s::text[]))"
 
 ODDS_ALERTS_SQL: Final = f"""
 select a.alert_id::text as event_key, a.alert_type as type, a.severity, a.sr_id, a.home_team, a.away_team,
@@ -75,16 +75,16 @@ select a.alert_id::text as event_key, a.alert_type as type, a.severity, a.sr_id,
     a.current_odds as odds_now, abs(a.peak_change_probability) as size, a.opened_at as began_at,
     coalesce(a.peak_at, a.opened_at) as reached_at, a.as_of as observed_at
 from palimpsest.odds_alerts a
-where {MARKETS_SQL}
+where {_MARKETS_SQL}
 """
-GAPS_SQL: Final = f"""
+_GAPS_SQL: Final = f"""
 select concat_ws('|', a.sr_id, a.platform, a.market_key, a.specifier, a.gap_type, extract(epoch from a.gap_open_since))
     as event_key, a.gap_type as type, null::text as severity, a.sr_id, a.home_team, a.away_team, a.tournament_key,
     a.tournament, a.country, a.kickoff, array[a.platform] as platforms, a.market_key, a.market, a.specifier,
     null::text as outcome, null::numeric as odds_before, null::numeric as odds_now, null::double precision as size,
     a.gap_open_since as began_at, a.gap_open_since as reached_at, a.as_of as observed_at
 from palimpsest.gaps a
-where a.sr_id = any(%(ids)s::bigint[]) and {MARKETS_SQL} and a.gap_open_since is not null
+where a.sr_id = any(%(ids)s::bigint[]) and {_MARKETS_SQL} and a.gap_open_since is not null
 """
 GAPS_OF_DAY_SQL: Final = f"""
 with spans as (
@@ -95,7 +95,7 @@ with spans as (
     from mart.availability_interval a
     where a.valid_from < %(day_end)s and coalesce(a.valid_to, a.last_confirmed_at) > %(day_start)s
         and a.state in ('offered', 'suspended', 'no_price', 'withdrawn', 'event_dropped')
-        and a.market_key <> '*' and {MARKETS_SQL}
+        and a.market_key <> '*' and {_MARKETS_SQL}
 ),
 never_listed as (
     select o.sr_id, l.platform, o.market_key, o.specifier, l.valid_from, l.valid_to, l.platform = %(home)s as is_home,
@@ -136,7 +136,7 @@ left join core.markets k using (market_key)
 # That time is read from the observations of the cycles before, not from event_listings, whose last_seen_at moves on:
 # otherwise a replay would name the episode anew. An answer with odds in between two full cycles does not count, because
 # coverage does not count it either; nor does a listing that had no id of the fixture yet.
-COVERAGE_SQL: Final = f"""
+_COVERAGE_SQL: Final = f"""
 select concat_ws('|', a.sr_id, a.fixture_class, extract(epoch from l.last_listed_at)) as event_key,
     a.fixture_class as type, null::text as severity, a.sr_id, a.home_team, a.away_team, a.tournament_key,
     coalesce(t.display_name, a.tournament_name) as tournament, coalesce(t.country, a.country) as country,
@@ -173,7 +173,7 @@ select concat_ws('|', a.sr_id, a.lead_type, a.market_key, a.specifier, a.leader,
     null::numeric as odds_now, least(a.leader_rise, a.follower_rise) as size, a.leader_at as began_at,
     greatest(a.leader_at, a.follower_at) as reached_at, greatest(a.leader_at, a.follower_at) as observed_at
 from palimpsest.price_leads a
-where {MARKETS_SQL}
+where {_MARKETS_SQL}
 """
 STEAM_SQL: Final = f"""
 select concat_ws('|', a.sr_id, '{STEAM}', a.market_key, a.specifier, a.outcome_key, extract(epoch from a.steam_at))
@@ -182,7 +182,7 @@ select concat_ws('|', a.sr_id, '{STEAM}', a.market_key, a.specifier, a.outcome_k
     null::numeric as odds_before, null::numeric as odds_now, a.mean_rise as size, a.steam_at as began_at,
     a.last_at as reached_at, a.last_at as observed_at
 from palimpsest.steam a
-where {MARKETS_SQL}
+where {_MARKETS_SQL}
 """
 
 ODDS_ALERTS: Final = PushSource(
@@ -213,7 +213,7 @@ GAPS: Final = PushSource(
         is_state=True,
         size_unit="minutes",
     ),
-    GAPS_SQL,
+    _GAPS_SQL,
     GAPS_OF_DAY_SQL,
 )
 COVERAGE: Final = PushSource(
@@ -225,8 +225,8 @@ COVERAGE: Final = PushSource(
         is_state=True,
         size_unit="minutes",
     ),
-    f"{COVERAGE_SQL} and a.cycle_id = any(%(ids)s::bigint[])",
-    f"{COVERAGE_SQL} and a.as_of >= %(day_start)s and a.as_of < %(day_end)s",
+    f"{_COVERAGE_SQL} and a.cycle_id = any(%(ids)s::bigint[])",
+    f"{_COVERAGE_SQL} and a.as_of >= %(day_start)s and a.as_of < %(day_end)s",
 )
 PRICE_LEADS: Final = PushSource(
     SourceTerms(
