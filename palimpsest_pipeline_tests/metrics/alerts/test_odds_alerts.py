@@ -35,7 +35,6 @@ from ..life_worlds import (
     at,
     disordered,
     failed,
-    listed,
     no_price,
     outcomes_frame,
     priced,
@@ -148,21 +147,6 @@ def test_severity_is_that_of_the_peak_and_a_threshold_counts_as_passed_when_it_i
     )  # in floats 0.5 - 0.4 is a little less than 0.1
 
 
-def test_a_price_that_swings_round_the_threshold_makes_one_episode() -> None:
-    # Against 2000 an hour before: above, below, above, below the lowest level; then calm against what stood an hour
-    # before.
-    swings = [2000] * 8
-    prices = [2000, 2000, 2000, 2150, 2130]
-    minutes = [answered(n, at(5, 9) + timedelta(minutes=n * 30), result(p)) for n, p in enumerate(prices)]
-    minutes += [
-        answered(10 + n, at(5, 11) + timedelta(minutes=5 * n), result(p))
-        for n, p in enumerate([2150, 2130, 2150, 2110], start=1)
-    ]
-    rows = told([*minutes, answered(20, at(5, 12, 40), result(2110))])
-    assert brief(rows) == [("price_move", at(5, 10, 30), at(5, 12, 40))]
-    assert told(half_hourly(swings)) == []
-
-
 def test_an_episode_is_over_below_the_share_of_the_lowest_level_not_at_it() -> None:
     # 0.7 of the way from 2.00 to 2.14 is 2.0960.
     still = [
@@ -211,25 +195,6 @@ def test_markets_that_were_not_asked_for_are_not_told_of() -> None:
     assert [row["alert_type"] for row in told(dropped, rules=replace(RULES, markets=()))] == ["event_dropped"]
 
 
-@pytest.mark.parametrize(
-    "nothing",
-    [{}, {RESULT: suspended(2400, 3400, 3600)}, {RESULT: no_price(3)}, {RESULT: priced(2400, 3400, 3600, off=7)}],
-)
-def test_it_is_over_when_the_market_cannot_be_backed_any_more(nothing: Book) -> None:
-    rows = told(half_hourly([2000, 2000, 2000, 2400, nothing]))
-    assert brief(rows)[0] == ("price_move", at(5, 10, 30), at(5, 11))
-
-
-def test_it_is_over_when_the_listing_is_dropped_and_at_kickoff() -> None:
-    looks = half_hourly([2000, 2000, 2000, 2400])
-    assert brief(told([*looks, absent(8, at(5, 11))])) == [
-        ("price_move", at(5, 10, 30), at(5, 11)),
-        ("event_dropped", at(5, 11), KICKOFF),
-    ]
-    assert brief(told(looks)) == [("price_move", at(5, 10, 30), KICKOFF)]
-    assert brief(told(looks, as_of=at(5, 17))) == [("price_move", at(5, 10, 30), None)]
-
-
 @pytest.mark.parametrize("blind", [failed, unknown])
 def test_a_failed_look_ends_nothing_and_is_no_baseline(blind: Any) -> None:
     looks = half_hourly([2000, 2000, 2000, 2400])
@@ -247,11 +212,6 @@ def test_without_an_answer_an_hour_before_nothing_is_told() -> None:
     assert brief(told([answered(1, at(5, 9), result(2000)), answered(2, at(5, 11, 29, 59), result(2400))])) == [
         ("price_move", at(5, 11, 29, 59), KICKOFF)
     ]
-
-
-def test_what_was_held_off_is_no_baseline() -> None:
-    off = {RESULT: suspended(2000, 3400, 3600)}
-    assert told(half_hourly([off, off, 2400, 2400])) == []
 
 
 def test_markets_that_take_a_row_an_outcome_are_told_once_a_market() -> None:
@@ -282,16 +242,6 @@ def test_books_that_move_apart_are_told_of_once() -> None:
         "competitor_odds": 1.92,
     }
     assert {name: row[name] for name in expected} == expected
-
-
-def test_books_that_move_alike_or_little_or_are_seen_far_apart_do_not_disagree() -> None:
-    ours = half_hourly([2000, 2000, 2000, 2080, 2080])
-    for theirs in ([2000, 2000, 2000, 2080, 2080], [2000, 2000, 2000, 1940, 1940]):
-        assert told(ours + half_hourly(theirs, SPORTY, second=30)) == []
-    far = [
-        replace(look, at=look.at + timedelta(minutes=3)) for look in half_hourly([2000, 2000, 2000, 1920, 1920], SPORTY)
-    ]
-    assert told(ours + far) == []
 
 
 def test_a_price_far_from_the_median_of_two_competitors_is_told_of_once() -> None:
@@ -374,20 +324,6 @@ def test_a_market_is_gone_when_a_good_answer_lacks_it_and_not_otherwise() -> Non
     assert told(half_hourly([never, never, {}])) == []
     off = half_hourly([2000, never, {}, never, 2000])
     assert brief(told(off)) == [("market_disappeared", at(5, 10), at(5, 11)), ("market_returned", at(5, 11), KICKOFF)]
-
-
-def test_a_drop_is_one_episode_until_the_listing_is_seen_again() -> None:
-    looks = [
-        *half_hourly([2000, 2000]),
-        absent(5, at(5, 10)),
-        unknown(6, at(5, 10, 30)),
-        absent(7, at(5, 11)),
-        listed(8, at(5, 11, 30)),
-    ]
-    (row,) = told(looks)
-    assert brief([row]) == [("event_dropped", at(5, 10), at(5, 11, 30))]
-    assert (row["market_key"], row["severity"], row["current_odds"]) == ("*", "high", None)
-    assert told([absent(1, at(5, 8)), *half_hourly([2000, 2000])]) == []  # it was not yet listed
 
 
 def test_nothing_is_told_of_what_was_before_the_watch_began_or_from_kickoff_on() -> None:

@@ -28,11 +28,9 @@ from ..life_worlds import (
     TOTAL,
     Life,
     Looked,
-    absent,
     answered,
     at,
     disordered,
-    failed,
     priced,
     random_lives,
     suspended,
@@ -81,25 +79,6 @@ def test_each_market_is_counted_for_what_it_is_on_both() -> None:
     assert found[1] == {"both": 1, "home_suspended": 1, "home_missing": 1, "platform_suspended": 1}
 
 
-def test_what_was_withdrawn_is_lacking_like_what_never_was_there() -> None:
-    less = {RESULT: ON[RESULT]}
-    found = counts(
-        answered(1, at(5, 16, 30), ON), answered(2, at(5, 16, 50), less), answered(3, at(5, 16, 50), ON, THEM)
-    )
-    assert found[1] == {"both": 1, "home_missing": 1}
-
-
-def test_while_one_was_not_observed_what_the_other_offered_is_unknown_also_what_the_one_never_had() -> None:
-    looks = answered(1, at(5, 15), {RESULT: ON[RESULT]}), failed(2, at(5, 16, 30)), answered(3, at(5, 16, 45), ON, THEM)
-    assert counts(*looks)[1] == {"unknown": 2}
-
-
-def test_a_dropped_listing_lacks_everything() -> None:
-    assert counts(answered(1, at(5, 16), ON), answered(2, at(5, 16), ON, THEM), absent(3, at(5, 16, 30), "", THEM))[
-        1
-    ] == {"platform_missing": 2}
-
-
 def test_what_changes_at_the_instant_comes_after_it() -> None:
     looks = (
         answered(1, at(5, 16), ON),
@@ -118,11 +97,6 @@ def test_hours_that_are_to_come_and_those_before_both_were_listed_have_no_row() 
     assert list(counts(*looks, as_of=KICKOFF)) == [0, 1, 24]
 
 
-def test_a_fixture_that_one_of_them_does_not_list_has_no_row() -> None:
-    assert counts(answered(1, at(5, 16), ON)) == {}
-    assert counts(answered(1, at(5, 16), ON, THEM)) == {}
-
-
 def test_a_fixture_without_a_tournament_is_refused() -> None:
     frames = Life([answered(1, at(5, 16), ON)], {1: [(at(1, 0), KICKOFF)]}).frames()
     with pytest.raises(ValueError, match="1 fixtures have no tournament, first sr_id 1"):
@@ -133,18 +107,6 @@ def test_a_fixture_without_a_tournament_is_refused() -> None:
             pl.DataFrame(schema=TOURNAMENTS_SCHEMA),
             as_of=AFTERWARDS,
         )
-
-
-def test_nothing_gives_nothing() -> None:
-    frames = Life((), {}).frames()
-    empty = count_gaps(
-        pl.DataFrame(schema=AVAILABILITY_SCHEMA),
-        frames["listings"],
-        frames["kickoffs"],
-        pl.DataFrame(schema=TOURNAMENTS_SCHEMA),
-        as_of=AFTERWARDS,
-    )
-    assert (empty.height, empty.schema) == (0, pl.Schema(GAP_COUNT_SCHEMA))
 
 
 # --- against a walk through the intervals

@@ -175,15 +175,6 @@ def test_every_end_has_an_example() -> None:
     assert {ended_by for _, ended_by in ENDS.values()} == {end.value for end in ListingEnd}
 
 
-def test_markets_are_counted_at_instants_that_have_come() -> None:
-    life = Life([answered(1, at(6, 18), ONE), answered(2, at(8, 19), TWO)], {1: [(at(6, 18), KICKOFF)]})
-    claims = {11: [(at(6, 18), KICKOFF)]}
-    depths = [f"n_markets_at_{hours}h" for hours in DEPTH_HOURS]
-    assert lead(life, claims, at(6, 18)).select(depths).row(0) == (1, None, None)
-    assert lead(life, claims, at(9, 16, 59)).select(depths).row(0) == (1, 1, None)
-    assert lead(life, claims, at(9, 17)).select(depths).row(0) == (1, 1, 2)
-
-
 def test_leads_refer_to_the_kickoff_in_force() -> None:
     looks, claims = [answered(1, at(6, 18), ONE)], {11: [(at(6, 18), KICKOFF), (at(7, 0), at(11, 18))]}
     columns = ("lead_days_listed", "lead_days_priced", "effective_kickoff", "kickoff_at_first_listing")

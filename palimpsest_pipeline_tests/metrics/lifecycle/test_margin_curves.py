@@ -146,12 +146,6 @@ def test_home_is_compared_with_a_platform_over_the_minutes_in_which_both_stood_o
     assert one(other_line, "3-6h", "sportybet")["home_minus_platform_tw_mean"] is None
 
 
-def test_what_stands_is_counted_until_now_and_the_bucket_too() -> None:
-    world = World([result(at(10, 6), None, 0.04)], {1: KICKOFF}, at(10, 8))
-    row = one(world, "3-6h")
-    assert (row["n_observed_minutes"], row["observed_share"]) == (120, 1.0)
-
-
 def test_a_bucket_without_an_end_begins_when_the_fixture_was_listed() -> None:
     world = World([result(at(2, 0), at(3, 0), 0.04)], {1: at(11, 0)}, at(12, 0))
     assert one(world, "7d+")["observed_share"] == pytest.approx(1 / 3)
@@ -174,24 +168,12 @@ def test_the_trend_is_the_later_half_of_the_fixtures_less_the_earlier_one_each_f
     assert one(World(stretches[:3], kickoffs, at(11, 0)), "15-60m")["trend_pp"] is None
 
 
-def test_lines_of_a_market_count_together_but_overlap_in_time() -> None:
-    lines = [(1, "betpawa", "total_goals", f"total={line}", at(10, 6), at(10, 7), 0.04) for line in ("1.5", "2.5")]
-    row = one(World(lines, {1: KICKOFF}, at(11, 0)), "3-6h")
-    assert (row["n_observed_minutes"], row["observed_share"]) == (120, pytest.approx(1 / 3))
-
-
 def test_margins_of_strangers_are_refused() -> None:
     frames = STORY.frames()
     with pytest.raises(ValueError, match="without kickoff or tournament"):
         build_margin_curves(**frames | {"tournaments": frames["tournaments"].clear()}, as_of=STORY.as_of)
     with pytest.raises(ValueError, match="without kickoff or tournament"):
         build_margin_curves(**frames | {"listings": frames["listings"].filter(platform="betpawa")}, as_of=STORY.as_of)
-
-
-def test_nothing_gives_nothing() -> None:
-    empty = World([], {}, at(11, 0)).curves()
-    assert (empty.height, empty.schema) == (0, pl.Schema(MARGIN_TTK_BUCKET_SCHEMA))
-    assert World([result(at(10, 6), at(10, 8), None)], {1: KICKOFF}, at(11, 0)).curves().is_empty()
 
 
 # --- against counting quarters of an hour

@@ -36,19 +36,15 @@ from ..life_worlds import (
     Facts,
     Life,
     Looked,
-    absent,
     answered,
     at,
     disordered,
-    failed,
     is_backable,
-    listed,
     no_price,
     outcomes_frame,
     priced,
     random_lives,
     suspended,
-    unknown,
 )
 
 KICKOFF: Final = at(5, 8)
@@ -108,21 +104,6 @@ def test_a_stretch_lasts_until_an_answer_shows_other_prices_and_the_last_one_unt
     ]
 
 
-def test_a_days_first_answer_that_repeats_the_prices_begins_nothing_and_one_that_lacks_the_market_ends_it() -> None:
-    repeats = (
-        answered(1, at(4, 23, 30), {RESULT: ONE}),
-        answered(2, at(5, 0, 30), {RESULT: ONE}),
-        answered(3, at(5, 1), {RESULT: TWO}),
-    )
-    assert [row[:2] for row in stood(*repeats)] == [(at(4, 23, 30), at(5, 1)), (at(5, 1), at(5, 2, 30))]
-    lacks = (
-        answered(1, at(4, 23, 30), {RESULT: ONE}),
-        answered(2, at(5, 0, 30), {}),
-        answered(3, at(5, 1), {RESULT: ONE}),
-    )
-    assert [row[:2] for row in stood(*lacks)] == [(at(4, 23, 30), at(5, 0, 30)), (at(5, 1), at(5, 2, 30))]
-
-
 def test_what_is_withdrawn_ends_a_stretch_and_is_none_and_what_is_held_off_is_one_without_a_margin() -> None:
     found = stood(
         answered(1, at(5, 5), {RESULT: ONE}),
@@ -139,41 +120,10 @@ def test_what_is_withdrawn_ends_a_stretch_and_is_none_and_what_is_held_off_is_on
     ]
 
 
-def test_looks_that_get_no_answer_end_nothing_but_let_the_last_answer_grow_old() -> None:
-    looks = (
-        answered(1, at(5, 3), {RESULT: ONE}),
-        failed(2, at(5, 3, 30)),
-        unknown(3, at(5, 4)),
-        answered(4, at(5, 4, 30), {RESULT: ONE}),
-        listed(5, at(5, 5)),
-        failed(6, at(5, 6)),
-    )
-    assert [row[:3] for row in stood(*looks)] == [(at(5, 3), at(5, 6), at(5, 4, 30))]
-    again = answered(7, at(5, 6, 1), {RESULT: ONE})
-    assert [row[:3] for row in stood(*looks, again)] == [
-        (at(5, 3), at(5, 6), at(5, 4, 30)),
-        (at(5, 6, 1), at(5, 7, 31), at(5, 6, 1)),
-    ]
-
-
-def test_a_discovery_that_lacks_the_listing_ends_its_stretches_until_the_next_answer() -> None:
-    looks = (
-        answered(1, at(5, 5), {RESULT: ONE}),
-        absent(2, at(5, 5, 20)),
-        listed(3, at(5, 5, 40)),
-        answered(4, at(5, 6), {RESULT: ONE}),
-    )
-    assert [row[:2] for row in stood(*looks)] == [(at(5, 5), at(5, 5, 20)), (at(5, 6), at(5, 7, 30))]
-
-
 def test_while_the_kickoff_is_to_come_the_last_stretch_is_open_as_long_as_its_answer_is_young() -> None:
     looks = (answered(1, at(5, 5), {RESULT: ONE}),)
     assert stood(*looks, as_of=at(5, 6, 30))[0][:3] == (at(5, 5), None, at(5, 5))
     assert stood(*looks, as_of=at(5, 6, 30, 1))[0][:3] == (at(5, 5), at(5, 6, 30), at(5, 5))
-
-
-def test_nothing_that_was_seen_at_kickoff_or_later_counts() -> None:
-    assert stood(answered(1, KICKOFF, {RESULT: ONE}), answered(2, at(5, 8, 30), {RESULT: TWO})) == []
 
 
 def test_a_published_example_has_its_margin_and_double_chance_that_of_the_result_it_is_made_of() -> None:

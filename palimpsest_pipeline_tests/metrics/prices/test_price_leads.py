@@ -152,31 +152,6 @@ def test_these_do_not_follow(followed: list[tuple[datetime, Facts]]) -> None:
     assert find(LED + series(SPORTY, *followed)) == []
 
 
-def test_a_fall_is_a_rise_of_the_other_outcome() -> None:
-    [lead] = find(
-        series(PAWA, (at(5, 10, 0), EVEN), (at(5, 10, 10), UNDER))
-        + series(SPORTY, (at(5, 10, 5), EVEN), (at(5, 10, 15), UNDER))
-    )
-    assert (lead["outcome_key"], lead["leader_probability_before"], lead["leader_probability"]) == (
-        "under",
-        0.5,
-        0.666666667,
-    )
-
-
-def test_of_several_outcomes_that_rose_the_one_that_rose_most_on_both_is_named() -> None:
-    def answers(listing_id: int, minute: int) -> list[Looked]:
-        books: list[Book] = [{RESULT: priced(1500, 6000, 6000)}, {RESULT: priced(3000, 4000, 2400)}]
-        return [answered(n, at(5, 10, minute + 10 * n), book, listing_id) for n, book in enumerate(books)]
-
-    [lead] = find(answers(PAWA, 0) + answers(SPORTY, 5))
-    assert (lead["outcome_key"], lead["leader_probability_before"], lead["leader_probability"]) == (
-        "away",
-        0.166666667,
-        0.416666667,
-    )
-
-
 def test_with_two_winners_the_chances_add_up_to_two() -> None:
     def answers(listing_id: int, minute: int) -> list[Looked]:
         books: list[Book] = [{DOUBLE: priced(1500, 1500, 1500)}, {DOUBLE: priced(1250, 1600, 1739)}]
@@ -208,25 +183,6 @@ def test_silence_limits_the_lag() -> None:
     assert lead["lag_limited_by"] == "not_observed"
 
 
-def test_a_market_without_prices_in_between_makes_the_bounds_wider() -> None:
-    [lead] = [
-        lead
-        for lead in find(
-            LED
-            + series(
-                SPORTY,
-                (at(5, 10, 12), EVEN),
-                (at(5, 10, 14), suspended(2000, 2000)),
-                (at(5, 10, 16), None),
-                (at(5, 10, 18), no_price(2)),
-                (at(5, 10, 20), OVER),
-            )
-        )
-        if lead["lead_type"] == "move"
-    ]
-    assert (lead["follower_after"], lead["follower_at"]) == (at(5, 10, 12), at(5, 10, 20))
-
-
 @pytest.mark.parametrize("gone", [suspended(2000, 2000), no_price(2), None], ids=["suspended", "no price", "withdrawn"])
 @pytest.mark.parametrize("day", [0, 1], ids=["same day", "over midnight"])
 def test_who_suspended_first(gone: Facts | None, day: int) -> None:
@@ -255,65 +211,6 @@ def test_a_long_interval_does_not_prove_an_order(minutes: int, n_leads: int) -> 
     """An event after a missed answer is kept."""
     leads = find(LED + series(SPORTY, (at(5, 9, 0), EVEN), (at(5, 9) + timedelta(minutes=minutes), OVER)))
     assert [(lead["lag_limited_by"], lead["lag_min_s"] < 0) for lead in leads] == [("not_observed", True)] * n_leads
-
-
-def test_intervals_longer_than_the_window_make_a_pair() -> None:
-    [lead] = find(
-        series(PAWA, (at(5, 10, 0), EVEN), (at(5, 11, 1), OVER))
-        + series(SPORTY, (at(5, 10, 30), EVEN), (at(5, 11, 31), OVER))
-    )
-    assert (lead["lag_s"], lead["lag_min_s"], lead["lag_limited_by"]) == (1800, -1860, "polling")
-
-
-def test_of_two_earlier_moves_the_nearer_one_leads() -> None:
-    leads = find(
-        series(PAWA, (at(5, 10, 0), UNDER), (at(5, 10, 1), EVEN), (at(5, 10, 20), EVEN), (at(5, 10, 21), OVER))
-        + series(SPORTY, (at(5, 10, 25), EVEN), (at(5, 10, 26), OVER))
-    )
-    assert [(lead["leader"], lead["leader_at"], lead["follower_at"]) for lead in leads] == [
-        ("betpawa", at(5, 10, 21), at(5, 10, 26))
-    ]
-
-
-@pytest.mark.parametrize(("minute", "lag_s"), [(59, 10 * 60), (99, None)], ids=["nearer", "farther"])
-def test_a_later_move_does_not_turn_a_pair_round(minute: int, lag_s: float | None) -> None:
-    """A trader was told of it when the follower's answer came in. A move that is nearer makes another pair."""
-    led = series(PAWA, (at(5, 10, 0), UNDER), (at(5, 10, 1), EVEN))
-    followed = series(SPORTY, (at(5, 10, 49), EVEN), (at(5, 10, 50), OVER))
-    [first] = find(led + followed)
-    assert (first["leader"], first["lag_s"]) == ("betpawa", 49 * 60)
-    later = at(5, 10) + timedelta(minutes=minute)
-    leads = find(led + followed + series(PAWA, (later, EVEN), (later + timedelta(minutes=1), OVER)))
-    assert leads[0] == first
-    assert [(lead["leader"], lead["lag_s"]) for lead in leads[1:]] == ([("sportybet", lag_s)] if lag_s else [])
-
-
-def test_an_event_leads_one_event_of_a_platform() -> None:
-    """The leader's answer comes between the two others, and its middle is before both."""
-    leads = find(
-        series(PAWA, (at(5, 10, 0), EVEN), (at(5, 10, 30), OVER))
-        + series(SPORTY, (at(5, 10, 18), UNDER), (at(5, 10, 20), EVEN), (at(5, 10, 30), EVEN), (at(5, 10, 31), OVER))
-    )
-    assert [(lead["leader"], lead["follower_at"]) for lead in leads] == [("betpawa", at(5, 10, 20))]
-
-
-def test_moves_to_and_fro_are_paired_in_turns() -> None:
-    """The second move of the leader follows nobody: the follower's move before it is nearer to the leader's first one."""
-
-    def moves(listing_id: int, *minutes: int) -> list[Looked]:
-        rises = zip(minutes, [UNDER, EVEN, OVER], [EVEN, OVER, priced(1250, 5000)], strict=False)
-        return [
-            look
-            for minute, *facts in rises
-            for look in series(listing_id, *((at(5, 10, minute + n), fact) for n, fact in enumerate(facts)))
-        ]
-
-    leads = find(moves(PAWA, 0, 20, 40) + moves(SPORTY, 5, 25, 45))
-    assert [(lead["leader"], lead["leader_at"].minute, lead["follower_at"].minute) for lead in leads] == [
-        ("betpawa", 1, 6),
-        ("betpawa", 21, 26),
-        ("betpawa", 41, 46),
-    ]
 
 
 def steam_of(*minutes: int, width: int = 1) -> list[dict[str, Any]]:
@@ -347,34 +244,6 @@ def test_moves_that_may_lie_farther_apart_are_no_steam(width: int, is_steam: boo
     """Their middles are the same instant."""
     leads = steam_of(0, 0, 0, width=width)
     assert {lead["steam_at"] is not None for lead in leads} == {is_steam}
-
-
-def test_a_move_that_is_not_well_timed_does_not_hide_steam_around_it() -> None:
-    wide = series(14, (at(5, 9, 0), EVEN), (at(5, 11, 0), OVER))
-    narrow = [
-        look
-        for listing_id, minute in zip(HOLDERS, (0, 2, 4), strict=True)
-        for look in series(listing_id, (at(5, 10, minute), EVEN), (at(5, 10, minute + 1), OVER))
-    ]
-    life = Life([*wide, *narrow], {1: [(at(1, 0), KICKOFF)]}, {**HOLDERS, 14: (1, "other")})
-    steam = find_of(life).filter(pl.col("steam_at").is_not_null())
-    assert set(steam["leader"]) | set(steam["follower"]) == {"betpawa", "sportybet", "bet9ja"}
-    assert set(steam["steam_platforms"]) == {3}
-
-
-def test_one_move_of_a_market_is_one_steam() -> None:
-    """Home falls. On two platforms the draw rises most; on all together, the away side does."""
-    draw, away = priced(3000, 2800, 3000), priced(3000, 3300, 2800)
-    looks = [
-        answered(10 * listing_id + n, at(5, 10, minute + n), {RESULT: facts}, listing_id)
-        for (listing_id, minute), last in zip({PAWA: 0, SPORTY: 2, BET9JA: 4}.items(), (draw, draw, away), strict=True)
-        for n, facts in enumerate([priced(2000, 4000, 4000), last])
-    ]
-    leads = find(looks)
-    assert len(leads) == 3
-    assert {(lead["outcome_key"], lead["steam_at"], lead["steam_platforms"]) for lead in leads} == {
-        ("away", at(5, 10, 1), 3)
-    }
 
 
 MANY: Final = {11: (1, "betpawa"), 12: (1, "sportybet"), 13: (1, "bet9ja"), 14: (1, "other"), 15: (1, "another")}
