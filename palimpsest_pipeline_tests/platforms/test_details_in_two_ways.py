@@ -15,20 +15,31 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palimpsest_pipeline.domain.enums import PayloadKind, Platform
+from palimpsest_pipeline.domain.enums import PayloadKind, Platform, Sport
 from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.observations import PayloadRejected
+from palimpsest_pipeline.platforms.base import PlatformAdapter
 from palimpsest_pipeline.platforms.bet9ja import book as bet9ja
+from palimpsest_pipeline.platforms.betika import BetikaAdapter
+from palimpsest_pipeline.platforms.betika import book as betika
 from palimpsest_pipeline.platforms.betpawa import book as betpawa
+from palimpsest_pipeline.platforms.msport import MsportAdapter
+from palimpsest_pipeline.platforms.msport import book as msport
 from palimpsest_pipeline.platforms.sportybet import book as sportybet
 from palimpsest_pipeline_tests.fixtures.examples import count_examples
-from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET, build_adapters
+from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, SPORTYBET, build_adapters
 
-from .support import answer, loaded, sample
-from .test_damaged_answers import damage
+from .pack_support import configure, load_pack_sample
+from .support import answer, sample
+from .test_damaged_answers import NUL, damage
 
-ADAPTERS = build_adapters()
-BOOKS: dict[Platform, Any] = {BETPAWA: betpawa, SPORTYBET: sportybet, BET9JA: bet9ja}
+MSPORT, BETIKA = Platform("msport"), Platform("betika")
+ADAPTERS: dict[Platform, PlatformAdapter] = {
+    **build_adapters(),
+    MSPORT: MsportAdapter(configure("msport")),
+    BETIKA: BetikaAdapter(configure("betika")),
+}
+BOOKS: dict[Platform, Any] = {BETPAWA: betpawa, SPORTYBET: sportybet, BET9JA: bet9ja, MSPORT: msport, BETIKA: betika}
 DETAILS = [
     (BETPAWA, "detail_football_113_markets_v3_2026-06-26.json"),
     (BETPAWA, "detail_football_59_markets_v4_2026-08-21.json"),
@@ -44,6 +55,21 @@ OTHERS = [
     (SPORTYBET, "event_product1_before_kickoff_all_suspended.json"),
     (BET9JA, "getliveevent_soccer_all_suspended.json"),
 ]
+PACK_DETAILS = [
+    (MSPORT, "wc_nf.json"),
+    (MSPORT, "prematch.json"),
+    (MSPORT, "tennis.json"),
+    (MSPORT, "basketball.json"),
+    (BETIKA, "2026-08-09_match_72230652_football.json"),
+    (BETIKA, "2026-08-09_match_68095974_basketball.json"),
+    (BETIKA, "2026-08-09_match_73550032_tennis.json"),
+]
+PACK_IN_PLAY = [(MSPORT, "live.json"), (BETIKA, "2026-08-09_live_match_4921987_football.json")]
+BETIKA_LISTS = [
+    (PayloadKind.LISTING, "2026-08-09_matches_football_sort2_period9_p1.json"),
+    (PayloadKind.TREE, "2026-08-09_sport_30_tree.json"),
+]
+ALL_DETAILS = pytest.mark.parametrize(("platform", "name"), [*DETAILS, *PACK_DETAILS])
 UNBOUNDED = {
     "400 digits": "9" * 400,
     "5000 digits": "9" * 5000,
@@ -66,6 +92,23 @@ UNBOUNDED = {
 }
 """Values that JSON can write and hardly anybody expects."""
 MARK = "«here»"
+KEYS = (
+    "R",
+    "D",
+    "O",
+    "MK",
+    "ID",
+    "bizCode",
+    "data",
+    "eventId",
+    "markets",
+    "id",
+    "category",
+    "meta",
+    "odds",
+    "parent_match_id",
+)
+"""Keys of all platforms' answers."""
 
 
 @contextmanager
@@ -87,6 +130,7 @@ def outcome(read: Callable[[Sequence[Answer]], Any], given_answer: Answer) -> An
 def same_both_ways(platform: Platform, body: bytes) -> Any:
     """What both ways read, after seeing that it is the same."""
     given_answer = answer(platform, PayloadKind.DETAIL, body)
+    ADAPTERS[platform].judge(given_answer)
     for read in (ADAPTERS[platform].read_listing, ADAPTERS[platform].read_detail):
         quick = outcome(read, given_answer)
         with part_by_part(platform):
@@ -94,11 +138,18 @@ def same_both_ways(platform: Platform, body: bytes) -> Any:
     return quick
 
 
-@pytest.mark.parametrize(("platform", "name"), DETAILS)
+def recorded(samples: Path, platform: Platform, name: str) -> bytes:
+    """A recorded answer without the wrapper of its recording."""
+    if (platform, name) in DETAILS or (platform, name) in OTHERS:
+        return sample(samples, platform, name)
+    return json.dumps(load_pack_sample(samples, platform, name)).encode()
+
+
+@ALL_DETAILS
 def test_a_captured_answer_is_read_whole_in_one_pass_and_alike_part_by_part(
     samples: Path, platform: Platform, name: str
 ) -> None:
-    body = sample(samples, platform, name)
+    body = recorded(samples, platform, name)
     detail = same_both_ways(platform, body)
     assert detail.rejects == []
     assert len(detail.prices) == sum(detail.prices.n_outcomes)
@@ -106,9 +157,9 @@ def test_a_captured_answer_is_read_whole_in_one_pass_and_alike_part_by_part(
         assert ADAPTERS[platform].read_detail([answer(platform, PayloadKind.DETAIL, body)]) == detail
 
 
-@pytest.mark.parametrize(("platform", "name"), OTHERS)
+@pytest.mark.parametrize(("platform", "name"), [*OTHERS, *PACK_IN_PLAY])
 def test_an_answer_in_play_is_refused_alike_both_ways(samples: Path, platform: Platform, name: str) -> None:
-    path, reason = same_both_ways(platform, sample(samples, platform, name))
+    path, reason = same_both_ways(platform, recorded(samples, platform, name))
     assert path.startswith("$")
     assert reason.startswith("in play")
 
@@ -122,18 +173,20 @@ def _shortened(samples: Path, platform: Platform, name: str) -> str:
     """A captured answer with some of its markets, so that many examples take little time and damage hits what is
     read.
     """
-    body = loaded(samples, platform, name)
+    body = json.loads(recorded(samples, platform, name))
     if platform == BET9JA:
         body["D"]["O"] = dict(list(body["D"]["O"].items())[:40])
         body["D"]["MK"] = body["D"]["MK"][:10]
         body["D"].pop("TRANS", None)
+    elif platform == BETIKA:
+        body["data"], body["market_groups"] = body["data"][:6], []
     else:
-        event = body["data"] if platform == SPORTYBET else body
+        event = body if platform == BETPAWA else body["data"]
         event["markets"] = event["markets"][:3] + event["markets"][-3:]
     return json.dumps(body)
 
 
-@pytest.mark.parametrize(("platform", "name"), DETAILS)
+@ALL_DETAILS
 @settings(max_examples=count_examples(80), deadline=None)
 @given(random=st.randoms(use_true_random=False), n=st.integers(1, 4))
 def test_damaged_answers_are_read_alike_both_ways(
@@ -145,7 +198,7 @@ def test_damaged_answers_are_read_alike_both_ways(
     assert same_both_ways(platform, json.dumps(body).encode())
 
 
-@pytest.mark.parametrize(("platform", "name"), DETAILS)
+@ALL_DETAILS
 @settings(max_examples=count_examples(40), deadline=None)
 @given(random=st.randoms(use_true_random=False), value=st.sampled_from(list(UNBOUNDED)))
 def test_values_out_of_all_bounds_are_read_over_or_rejected(
@@ -158,17 +211,17 @@ def test_values_out_of_all_bounds_are_read_over_or_rejected(
     )
 
 
-@pytest.mark.parametrize(("platform", "name"), DETAILS)
+@ALL_DETAILS
 @settings(max_examples=count_examples(20), deadline=None)
 @given(share=st.floats(0, 1, exclude_max=True))
 def test_an_answer_cut_off_anywhere_is_rejected(samples: Path, platform: Platform, name: str, share: float) -> None:
-    whole = sample(samples, platform, name).strip()
+    whole = recorded(samples, platform, name).strip()
     path, reason = same_both_ways(platform, whole[: int(share * len(whole))])
     assert path == "$"
     assert reason
 
 
-@pytest.mark.parametrize(("platform", "name"), DETAILS)
+@ALL_DETAILS
 @settings(max_examples=count_examples(40), deadline=None)
 @given(random=st.randoms(use_true_random=False), noise=st.binary(min_size=1, max_size=3))
 def test_bytes_changed_anywhere_are_read_over_or_rejected(
@@ -181,15 +234,39 @@ def test_bytes_changed_anywhere_are_read_over_or_rejected(
         assert outcome(read, given_answer)
 
 
+@pytest.mark.parametrize(("platform", "name"), PACK_DETAILS)
+@settings(max_examples=count_examples(20), deadline=None)
+@given(random=st.randoms(use_true_random=False))
+def test_no_reading_shows_a_nul(samples: Path, platform: Platform, name: str, random: Random) -> None:
+    body = shortened(samples, platform, name)
+    damage(body, random, NUL)
+    assert "\\x00" not in repr(same_both_ways(platform, json.dumps(body).encode()))
+
+
+@pytest.mark.parametrize(("kind", "name"), BETIKA_LISTS)
+@settings(max_examples=count_examples(60), deadline=None)
+@given(random=st.randoms(use_true_random=False), n=st.integers(1, 4))
+def test_damaged_lists_and_trees_are_read_over_and_never_complete(
+    samples: Path, kind: PayloadKind, name: str, random: Random, n: int
+) -> None:
+    body = load_pack_sample(samples, BETIKA, name)
+    for _ in range(n):
+        damage(body, random)
+    adapter = ADAPTERS[BETIKA]
+    damaged = answer(BETIKA, kind, body)
+    adapter.judge(damaged)
+    assert adapter.read_discovery([damaged], Sport.FOOTBALL).completeness != "complete"
+
+
 @settings(max_examples=count_examples(200), deadline=None)
 @given(
-    platform=st.sampled_from(PLATFORMS),
+    platform=st.sampled_from(list(ADAPTERS)),
     body=st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
         lambda inside: (
             st.lists(inside)
             | st.dictionaries(
-                st.sampled_from(["R", "D", "O", "MK", "ID", "bizCode", "data", "eventId", "markets", "id", "category"]),
+                st.sampled_from(KEYS),
                 inside,
             )
         ),
