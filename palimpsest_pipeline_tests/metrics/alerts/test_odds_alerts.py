@@ -244,6 +244,16 @@ def test_books_that_move_apart_are_told_of_once() -> None:
     assert {name: row[name] for name in expected} == expected
 
 
+def test_books_that_move_alike_or_little_or_are_seen_far_apart_do_not_disagree() -> None:
+    ours = half_hourly([2000, 2000, 2000, 2080, 2080])
+    for theirs in ([2000, 2000, 2000, 2080, 2080], [2000, 2000, 2000, 1940, 1940]):
+        assert told(ours + half_hourly(theirs, SPORTY, second=30)) == []
+    far = [
+        replace(look, at=look.at + timedelta(minutes=3)) for look in half_hourly([2000, 2000, 2000, 1920, 1920], SPORTY)
+    ]
+    assert told(ours + far) == []
+
+
 def test_a_price_far_from_the_median_of_two_competitors_is_told_of_once() -> None:
     looks = (
         half_hourly([2000, 2000, 2310, 2100, 2040])

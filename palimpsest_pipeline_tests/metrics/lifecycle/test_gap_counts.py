@@ -28,9 +28,11 @@ from ..life_worlds import (
     TOTAL,
     Life,
     Looked,
+    absent,
     answered,
     at,
     disordered,
+    failed,
     priced,
     random_lives,
     suspended,
@@ -77,6 +79,17 @@ def test_each_market_is_counted_for_what_it_is_on_both() -> None:
     }
     found = counts(answered(1, at(5, 16, 30), home), answered(2, at(5, 16, 40), theirs, THEM))
     assert found[1] == {"both": 1, "home_suspended": 1, "home_missing": 1, "platform_suspended": 1}
+
+
+def test_while_one_was_not_observed_what_the_other_offered_is_unknown_also_what_the_one_never_had() -> None:
+    looks = answered(1, at(5, 15), {RESULT: ON[RESULT]}), failed(2, at(5, 16, 30)), answered(3, at(5, 16, 45), ON, THEM)
+    assert counts(*looks)[1] == {"unknown": 2}
+
+
+def test_a_dropped_listing_lacks_everything() -> None:
+    assert counts(answered(1, at(5, 16), ON), answered(2, at(5, 16), ON, THEM), absent(3, at(5, 16, 30), "", THEM))[
+        1
+    ] == {"platform_missing": 2}
 
 
 def test_what_changes_at_the_instant_comes_after_it() -> None:

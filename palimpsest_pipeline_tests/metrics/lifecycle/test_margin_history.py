@@ -126,6 +126,10 @@ def test_while_the_kickoff_is_to_come_the_last_stretch_is_open_as_long_as_its_an
     assert stood(*looks, as_of=at(5, 6, 30, 1))[0][:3] == (at(5, 5), at(5, 6, 30), at(5, 5))
 
 
+def test_nothing_that_was_seen_at_kickoff_or_later_counts() -> None:
+    assert stood(answered(1, KICKOFF, {RESULT: ONE}), answered(2, at(5, 8, 30), {RESULT: TWO})) == []
+
+
 def test_a_published_example_has_its_margin_and_double_chance_that_of_the_result_it_is_made_of() -> None:
     """2.70, 2.30, 4.40 in the documentation of penaltyblog; 2.85, 5.70, 1.90 in pairs are 1.90, 1.14 and 1.425."""
     book = {RESULT: priced(2700, 2300, 4400)}, {RESULT: priced(2850, 5700, 1900), DOUBLE: priced(1900, 1140, 1425)}

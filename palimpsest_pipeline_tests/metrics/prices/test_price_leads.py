@@ -213,6 +213,19 @@ def test_a_long_interval_does_not_prove_an_order(minutes: int, n_leads: int) -> 
     assert [(lead["lag_limited_by"], lead["lag_min_s"] < 0) for lead in leads] == [("not_observed", True)] * n_leads
 
 
+@pytest.mark.parametrize(("minute", "lag_s"), [(59, 10 * 60), (99, None)], ids=["nearer", "farther"])
+def test_a_later_move_does_not_turn_a_pair_round(minute: int, lag_s: float | None) -> None:
+    """A trader was told of it when the follower's answer came in. A move that is nearer makes another pair."""
+    led = series(PAWA, (at(5, 10, 0), UNDER), (at(5, 10, 1), EVEN))
+    followed = series(SPORTY, (at(5, 10, 49), EVEN), (at(5, 10, 50), OVER))
+    [first] = find(led + followed)
+    assert (first["leader"], first["lag_s"]) == ("betpawa", 49 * 60)
+    later = at(5, 10) + timedelta(minutes=minute)
+    leads = find(led + followed + series(PAWA, (later, EVEN), (later + timedelta(minutes=1), OVER)))
+    assert leads[0] == first
+    assert [(lead["leader"], lead["lag_s"]) for lead in leads[1:]] == ([("sportybet", lag_s)] if lag_s else [])
+
+
 def steam_of(*minutes: int, width: int = 1) -> list[dict[str, Any]]:
     looks = [
         look
