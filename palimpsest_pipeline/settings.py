@@ -159,24 +159,13 @@ class PlatformSettings(BaseModel):
     max_per_s: float | None = Field(
         default=None, gt=0, description="Maximum number of requests started in any second; unset: no such limit"
     )
-    connect_timeout_s: float = Field(default=10, gt=0, description="Time limit for opening a connection, seconds")
-    read_timeout_s: float = Field(default=20, gt=0, description="Time limit between two pieces of an answer, seconds")
     total_timeout_s: float = Field(default=45, gt=0, description="Time limit for a whole answer, seconds")
     max_attempts: int = Field(default=3, ge=1, description="Maximum number of attempts per request, the first included")
-    backoff_initial_s: float = Field(
-        default=0.5,
-        ge=0,
-        description="Longest wait before the second attempt, seconds; it doubles with each further attempt",
-    )
     backoff_max_s: float = Field(
         default=10,
         ge=0,
-        description="Upper limit of the wait before any attempt, seconds; each wait is random, up to its limit",
-    )
-    stall_s: float = Field(
-        default=10,
-        gt=0,
-        description="Requests to a host pause when one has waited this long and no other was answered, seconds",
+        description="Upper limit of the random wait before another attempt, seconds; the wait before the second is at "
+        "most 0.5 s, and doubles with each further one",
     )
     give_up_s: float = Field(
         default=60,
@@ -370,18 +359,6 @@ class Settings(BaseSettings):
         description="First UTC day of Dagster's partitions, e.g. 2026-06-26; unset: the day written in the home "
         "folder. Set the same day on all machines when each machine has its own home folder",
     )
-    discovery_patience_s: float = Field(
-        default=5,
-        ge=0,
-        description="The capture starts without a platform whose discovery got no good answer for this long, seconds",
-    )
-    discovery_limit_s: float = Field(
-        default=120,
-        ge=0,
-        le=3600,
-        description="The discovery of such a platform continues during the capture. It ends, incomplete, this long "
-        "after the start of the cycle, seconds",
-    )
     heartbeat_s: float = Field(
         default=5,
         gt=0,
@@ -407,11 +384,6 @@ class Settings(BaseSettings):
         gt=0,
         description="A listing counts as not observed when its last answer is older than this, minutes",
     )
-    close_exact_minutes: float = Field(
-        default=5,
-        gt=0,
-        description="A last price confirmed at most this long before kickoff is the exact closing price, minutes",
-    )
     storage_limit_gb: float = Field(
         default=100,
         gt=0,
@@ -422,11 +394,6 @@ class Settings(BaseSettings):
         validate_default=True,
         description="Age of the newest data of a family at which a check warns, and at which it fails, minutes; "
         "a family that is not named keeps its default",
-    )
-    stuck_after_minutes: float = Field(
-        default=30,
-        gt=0,
-        description="A check fails when a run has waited this long and no run has made progress, minutes",
     )
     min_mapped_rate: float = Field(
         default=0.95, ge=0, le=1, description="A check warns when less of a platform's markets is mapped, share of 1"

@@ -323,9 +323,8 @@ class Pipeline:
             jitter_s=s.jitter_s,
             max_per_s=s.max_per_s,
             max_attempts=s.max_attempts,
-            backoff_initial_s=s.backoff_initial_s,
             backoff_max_s=s.backoff_max_s,
-            breaker=BreakerRule(stall_s=s.stall_s, give_up_s=s.give_up_s),
+            breaker=BreakerRule(give_up_s=s.give_up_s),
         )
 
     def build_host_config(self, platform: Platform) -> HostConfig:
@@ -338,8 +337,6 @@ class Pipeline:
             base_url=s.base_url,
             headers={**self.adapters[platform].build_headers(), **our_headers, **user_headers},
             proxy=Proxy.from_url(s.proxy.get_secret_value()) if s.proxy else None,
-            connect_timeout_s=s.connect_timeout_s,
-            read_timeout_s=s.read_timeout_s,
             total_timeout_s=s.total_timeout_s,
             max_body_bytes=s.max_body_bytes,
             secrets=tuple(list_header_secrets(user_headers)),

@@ -5,7 +5,8 @@ Imports no Dagster. No other list has all products of core and mart that are der
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 import psycopg
 
@@ -24,6 +25,9 @@ from palimpsest_pipeline.storage.derivation.due_products import (
 from .context import Pipeline
 from .ingest.core_products import CORE_PRODUCTS
 from .marts import derive_marts
+
+STUCK_AFTER: Final = timedelta(minutes=30)
+"""A check fails when a run or a product has waited this long and no run has made progress."""
 
 
 def make_due_query(pipeline: Pipeline, conn: psycopg.Connection, products: Iterable[Product] | None = None) -> DueQuery:

@@ -55,7 +55,6 @@ QUICK: Final = {
     "jitter_s": 0,
     "max_in_flight": 16,
     "max_attempts": 2,
-    "backoff_initial_s": 0,
     "backoff_max_s": 0,
 }
 

@@ -15,6 +15,7 @@ from palimpsest_pipeline.domain.enums import FreshnessFamily
 from palimpsest_pipeline.operate.doctor.machine import MIN_FREE_BYTES
 from palimpsest_pipeline.operate.doctor.push import LATE_AFTER
 from palimpsest_pipeline.operate.serve.metrics import METRIC_ERRORS, METRICS
+from palimpsest_pipeline.pipeline.due_products import STUCK_AFTER
 from palimpsest_pipeline.settings import Settings
 from palimpsest_pipeline_tests.contracts.test_docs import list_commands
 
@@ -92,7 +93,7 @@ def test_limits_are_the_defaults_of_the_settings():
         "PalimpsestPlatformSilent": 60 * settings.stale_after_minutes[FreshnessFamily.DISCOVERY][1],
         "PalimpsestSkewHigh": settings.max_skew_s,
         "PalimpsestMappedRatioLow": settings.min_mapped_rate,
-        "PalimpsestDerivationLate": 60 * settings.stuck_after_minutes,
+        "PalimpsestDerivationLate": STUCK_AFTER.total_seconds(),
     }
     for alert, limit in limits.items():
         assert EXPRESSIONS[alert].endswith(f" {limit:g}"), alert

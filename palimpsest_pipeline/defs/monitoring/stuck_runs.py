@@ -3,12 +3,13 @@
 A long duration alone does not make a run stuck.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
 import dagster as dg
 
 from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.pipeline.due_products import STUCK_AFTER
 from palimpsest_pipeline.storage.ledger import cycle_ledger, run_heartbeats
 
 from ..dagster_private import TickStatus
@@ -32,10 +33,10 @@ def describe_stuck_runs(instance: dg.DagsterInstance, pipeline: Pipeline, now: d
 
     `now` is an instant of this machine's clock, which Dagster's timestamps use too. An executing run is stuck if it has
     written no heartbeat for `MAX_SILENCES` times PALIMPSEST_SILENT_AFTER_S, or if it started more than
-    PALIMPSEST_STUCK_AFTER_MINUTES ago and never wrote one. Queued runs are reported if one has waited that long and no
+    STUCK_AFTER ago and never wrote one. Queued runs are reported if one has waited that long and no
     run executes.
     """
-    latest = (now or datetime.now(UTC)) - timedelta(minutes=pipeline.settings.stuck_after_minutes)
+    latest = (now or datetime.now(UTC)) - STUCK_AFTER
     records = instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED_STATUSES), limit=_MAX_RUNS)
     executing = [r for r in records if r.dagster_run.status in RUNNING_STATUSES]
     ids = [r.dagster_run.run_id for r in executing]

@@ -6,13 +6,12 @@ The number of retries is limited everywhere, so a lasting failure would become s
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Final
 
 import dagster as dg
 
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.due_products import list_cycles_without_pack, make_due_query
+from palimpsest_pipeline.pipeline.due_products import STUCK_AFTER, list_cycles_without_pack, make_due_query
 from palimpsest_pipeline.pipeline.replay_plan import plan_hours
 from palimpsest_pipeline.storage.derivation.due_products import read_due_hours
 
@@ -76,11 +75,7 @@ def find_unfinished_work(
     landed = set(pipeline.landing.list_hours())
     failed = _find_failed_days(instance, assets, sorted({format_day_key(hour.date()) for hour in landed}))
     with pipeline.connect() as conn:
-        suspected = set(
-            read_due_hours(
-                conn, make_due_query(pipeline, conn), now - timedelta(minutes=pipeline.settings.stuck_after_minutes)
-            )
-        )
+        suspected = set(read_due_hours(conn, make_due_query(pipeline, conn), now - STUCK_AFTER))
         suspected.update(cycle.partition_hour for cycle in list_cycles_without_pack(pipeline, conn))
         if failed:
             suspected.update(

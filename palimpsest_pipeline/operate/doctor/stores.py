@@ -15,7 +15,7 @@ from palimpsest_pipeline.domain.instants import Clock, format_hour_key
 from palimpsest_pipeline.landing import Landing, LandingError
 from palimpsest_pipeline.pipeline.context import DATABASE_NAMES, Pipeline, make_embedded_server
 from palimpsest_pipeline.pipeline.data_source import NOTE_FILE, describe_conflict, read_noted_source
-from palimpsest_pipeline.pipeline.due_products import list_cycles_without_pack, make_due_query
+from palimpsest_pipeline.pipeline.due_products import STUCK_AFTER, list_cycles_without_pack, make_due_query
 from palimpsest_pipeline.pipeline.live.recovery import describe_closed_cycle, recover_dead_cycles
 from palimpsest_pipeline.pipeline.monitoring.alert_channels import LogChannel, MissingChannel, make_channels
 from palimpsest_pipeline.settings import Settings, SettingsError
@@ -138,7 +138,7 @@ def check_derived_products(settings: Settings) -> Finding:
     try:
         with pipeline.connect() as conn:
             query = make_due_query(pipeline, conn)
-            hours = read_due_hours(conn, query, pipeline.clock.now() - timedelta(minutes=settings.stuck_after_minutes))
+            hours = read_due_hours(conn, query, pipeline.clock.now() - STUCK_AFTER)
             failed = read_due_failures(conn, query)
             without_pack = list_cycles_without_pack(pipeline, conn)
     except (DatabaseUrlError, DatabaseUnreachable, psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from math import inf
+from typing import Final
 
 import psycopg
 
@@ -38,6 +39,10 @@ from . import recovery, stage
 from .stage import Stage
 
 DISCOVERY_STAGE, CAPTURE_STAGE = "discovery", "capture"
+DISCOVERY_PATIENCE_S: Final = 5.0
+"""The capture starts without a platform whose discovery got no good answer for this long."""
+DISCOVERY_LIMIT: Final = timedelta(minutes=2)
+"""The discovery of such a platform ends, incomplete, this long after the start of the cycle."""
 
 
 class NotLive(PalimpsestError):
@@ -159,14 +164,15 @@ def run_discovery(
     """Request the listings of all platforms at the same time; land every answer when it arrives.
 
     Updates the ledger. `has_capture_next` means that the same run captures afterwards. Then a platform that has not
-    finished within PALIMPSEST_DISCOVERY_PATIENCE_S counts as late: the cycle's manifest names it, and the capture
+    finished within DISCOVERY_PATIENCE_S counts as late: the cycle's manifest names it, and the capture
     continues its discovery. Without `has_capture_next` this function waits for every platform.
     """
 
     async def work(engine: ScrapeEngine, at: Stage) -> CycleResult:
-        settings = pipeline.settings
-        patience_s = settings.discovery_patience_s if has_capture_next else inf
-        outcome = await discover(pipeline.adapters, engine, sport=settings.sport, tally=at.tally, patience_s=patience_s)
+        patience_s = DISCOVERY_PATIENCE_S if has_capture_next else inf
+        outcome = await discover(
+            pipeline.adapters, engine, sport=pipeline.settings.sport, tally=at.tally, patience_s=patience_s
+        )
         late = at.late_platforms = outcome.late_platforms
         return build_discovery_result(cycle, outcome.discoveries, at.tally, pipeline.clock.now(), late)
 
@@ -238,7 +244,7 @@ def _finish_capture(pipeline: Pipeline, cycle: Cycle, manifest: Manifest, progre
 
     Requests only platforms that the cycle covers and that are still active.
     """
-    ends_at = cycle.started_at + timedelta(seconds=pipeline.settings.discovery_limit_s)
+    ends_at = cycle.started_at + DISCOVERY_LIMIT
     late = (
         [platform for platform in manifest.late if platform in pipeline.platforms]
         if pipeline.clock.now() < ends_at

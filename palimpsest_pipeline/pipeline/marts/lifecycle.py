@@ -29,6 +29,8 @@ AVAILABILITY, OPEN_CLOSE, LEAD_TIME, MARGINS, CURVES, GAPS = TABLES
 HOME_RELATIVE_TABLES: Final = (CURVES, GAPS)
 """Tables with a column that names the home platform for which the rows were computed."""
 JOB_NAME: Final = "fixture_life"
+CLOSE_EXACT_S: Final = 300.0
+"""A last price confirmed at most this long before kickoff is the exact closing price."""
 NEAR_HORIZON: Final = timedelta(days=1)
 """How far ahead of today a due date is derived without waiting."""
 FAR_DATE_WAIT: Final = timedelta(days=1)
@@ -102,7 +104,6 @@ def _derive_tables(
     `read_changes` returns the history of given listings.
     """
     silence_limit = timedelta(minutes=pipeline.settings.not_observed_after_minutes)
-    exact_s = pipeline.settings.close_exact_minutes * 60
     outcomes, sets = build_vocabulary_frames(pipeline.vocabulary)
     yield (
         LEAD_TIME,
@@ -121,7 +122,7 @@ def _derive_tables(
         yield GAPS, count_gaps(intervals, listings, inputs.kickoffs, inputs.tournaments, as_of=as_of)
         yield (
             OPEN_CLOSE,
-            find_open_close(*history, outcomes, sets, as_of=as_of, exact_s=exact_s, silence_limit=silence_limit),
+            find_open_close(*history, outcomes, sets, as_of=as_of, exact_s=CLOSE_EXACT_S, silence_limit=silence_limit),
         )
         margins = build_margin_stretches(
             *history, outcomes, sets, market_keys=pipeline.main_markets, as_of=as_of, silence_limit=silence_limit

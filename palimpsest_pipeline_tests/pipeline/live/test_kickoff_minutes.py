@@ -23,6 +23,7 @@ from palimpsest_pipeline.pipeline.live import kickoff_minutes, live_cycle, stage
 from palimpsest_pipeline.pipeline.live.kickoff_minutes import SlotRun, run_slot
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.runtime.run_tags import is_resting
+from palimpsest_pipeline.scrape.host_budget import BreakerRule, HostBudget
 from palimpsest_pipeline.scrape.sinks import ObserverGroup
 from palimpsest_pipeline.settings import load_settings
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
@@ -114,9 +115,9 @@ class World:
 @pytest.fixture(scope="module")
 def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with SimulatorProcess(40, 5) as simulator, pipelines(postgres, tmp_path_factory.mktemp("kickoff")) as make:
-        pipeline = make(
-            simulator, sportybet={"stall_s": 0.5, "read_timeout_s": 5}, kickoff_ingest_s=30, heartbeat_s=0.2
-        )
+        pipeline = make(simulator, sportybet={"total_timeout_s": 5}, kickoff_ingest_s=30, heartbeat_s=0.2)
+        hasty = HostBudget(max_in_flight=16, max_attempts=2, backoff_max_s=0, breaker=BreakerRule(stall_s=0.5))
+        vars(pipeline)["_build_budget"] = lambda platform: hasty
         clock = MovedClock()
         vars(pipeline)["clock"] = clock
         begun = live_cycle.ScrapeRequest(clock.now().date(), Trigger.MANUAL, "full")

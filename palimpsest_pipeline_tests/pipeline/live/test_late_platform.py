@@ -4,6 +4,7 @@ time, and nothing is absent.
 
 import signal
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Final
 
 import dagster as dg
@@ -36,9 +37,13 @@ PRESENT_STATE: Final = {
     "mart.odds_alert",
     "mart.dirty_fixtures",
 }
-IMPATIENT: Final = {"discovery_patience_s": 0.5}
 SLOW_MS: Final = 1500.0
 """Stands for 10 s a page: longer than the others are captured, so that it is late, and well within the limit."""
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_cycle, "DISCOVERY_PATIENCE_S", 0.5)
 
 
 def slow_world(start: Start) -> SimulatorProcess:
@@ -90,11 +95,12 @@ def content_of_cycles(pipeline: Pipeline) -> dict[str, tuple[int, str]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["hang", "error"])
 def test_a_dead_platform_delays_nobody_and_nothing_of_it_is_absent(
-    mode: str, start_simulator: Start, make_pipeline: MakePipeline
+    mode: str, start_simulator: Start, make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     simulator = start_simulator(40, 3)
     simulator.set_clock(0, stopped=True)
-    pipeline = make_pipeline(simulator, **IMPATIENT, discovery_limit_s=4)
+    pipeline = make_pipeline(simulator)
+    monkeypatch.setattr(live_cycle, "DISCOVERY_LIMIT", timedelta(seconds=4))
     assert run_here(pipeline, "full_cycle").success
     simulator.clear_log()
     simulator.set_fault(LATE, mode)
@@ -134,7 +140,7 @@ def test_a_platform_that_comes_in_time_is_captured_whole_and_a_replay_gives_the_
     start_simulator: Start, make_pipeline: MakePipeline
 ) -> None:
     simulator = slow_world(start_simulator)
-    pipeline = make_pipeline(simulator, **IMPATIENT)
+    pipeline = make_pipeline(simulator)
     with dg.DagsterInstance.ephemeral() as instance:
         outcome = run_job(instance, pipeline, "full_cycle", pipeline.clock.now().date())
         assert outcome.success, outcome.error
@@ -167,9 +173,14 @@ def test_a_platform_that_comes_in_time_is_captured_whole_and_a_replay_gives_the_
 
 @pytest.mark.parametrize(("limit_s", "status"), [(120, RunStatus.COMPLETED), (0, RunStatus.FAILED)])
 def test_a_run_that_dies_between_its_stages_is_taken_up_with_its_late_platform(
-    limit_s: float, status: RunStatus, start_simulator: Start, make_pipeline: MakePipeline
+    limit_s: float,
+    status: RunStatus,
+    start_simulator: Start,
+    make_pipeline: MakePipeline,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    pipeline = make_pipeline(slow_world(start_simulator), **IMPATIENT, discovery_limit_s=limit_s)
+    pipeline = make_pipeline(slow_world(start_simulator))
+    monkeypatch.setattr(live_cycle, "DISCOVERY_LIMIT", timedelta(seconds=limit_s))
     cycle = discovered(pipeline).cycle
     assert recovery.recover_dead_cycles(pipeline, ["run-1"]) == [cycle]
     result = live_cycle.run_capture(pipeline, begun(pipeline, "run-2", "run-1"), ObserverGroup())
@@ -208,7 +219,7 @@ def test_a_capture_that_ends_while_a_platform_is_late_is_taken_up_without_asking
     start_simulator: Start, make_pipeline: MakePipeline
 ) -> None:
     simulator = slow_world(start_simulator)
-    pipeline = make_pipeline(simulator, **IMPATIENT)
+    pipeline = make_pipeline(simulator)
     cycle = discovered(pipeline).cycle
     with pytest.raises(KeyboardInterrupt):
         live_cycle.run_capture(pipeline, begun(pipeline), InterruptsWhenListed())
@@ -233,7 +244,7 @@ def test_a_capture_that_ends_while_a_platform_is_late_is_taken_up_without_asking
 def test_a_discovery_that_no_capture_follows_waits_for_every_platform(
     start_simulator: Start, make_pipeline: MakePipeline
 ) -> None:
-    pipeline = make_pipeline(slow_world(start_simulator), **IMPATIENT)
+    pipeline = make_pipeline(slow_world(start_simulator))
     cycle = live_cycle.open_cycle(pipeline, begun(pipeline), Scope.FULL)
     result = live_cycle.run_discovery(pipeline, cycle, ObserverGroup())
     assert result.status is RunStatus.COMPLETED
