@@ -18,7 +18,7 @@ from palimpsest_pipeline.pipeline.upkeep.export_day import (
     require_closed,
 )
 
-from .run_job import run_ended_day
+from .run_job import run_job
 
 EXPORT_OP: Final = "report__odds_history_export"
 
@@ -70,9 +70,7 @@ def export_days(
     instance = open_instance(pipeline.settings)
     for day in days:
         began = time.monotonic()
-        outcome = run_ended_day(
-            instance, pipeline, "export", day, op_config={EXPORT_OP: {"force": force}} if force else None
-        )
+        outcome = run_job(instance, pipeline, "export", day, op_config={EXPORT_OP: {"force": force}} if force else None)
         took_s = time.monotonic() - began
         entry = pipeline.archive.read_entry(day) if outcome.success else None
         if entry is None:

@@ -12,7 +12,7 @@ from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.marts import lifecycle
 from palimpsest_pipeline.storage.derivation import dirty_fixtures
 
-from .run_job import run_kickoff_date, run_unpartitioned
+from .run_job import run_job
 
 
 def rebuild_dirty_dates(pipeline: Pipeline, instance: dg.DagsterInstance, say: Callable[[str], None]) -> dict[str, str]:
@@ -22,7 +22,7 @@ def rebuild_dirty_dates(pipeline: Pipeline, instance: dg.DagsterInstance, say: C
     """
     failed = {}
     for day in list_due_dates(pipeline, include_far=True):
-        outcome = run_kickoff_date(instance, pipeline, lifecycle.JOB_NAME, day)
+        outcome = run_job(instance, pipeline, lifecycle.JOB_NAME, day)
         if not outcome.success:
             failed[format_day_key(day)] = outcome.error or "failed"
         say(f"fixtures that kick off {day}: {failed.get(format_day_key(day), 'derived')}")
@@ -37,6 +37,6 @@ def derive_due_fixtures(pipeline: Pipeline, instance: dg.DagsterInstance, say: C
         n_due = sum(dirty_fixtures.count_due_fixtures(conn, product)[0] for product in FixtureProduct)
     if not n_due:
         return None
-    outcome = run_unpartitioned(instance, pipeline, JOB_NAME)
+    outcome = run_job(instance, pipeline, JOB_NAME)
     say("current prices and alerts to traders: " + ("derived" if outcome.success else outcome.error or "failed"))
     return None if outcome.success else outcome.error or "failed"

@@ -16,12 +16,7 @@ import dagster as dg
 import psutil
 
 from palimpsest_pipeline.defs import run_heartbeat
-from palimpsest_pipeline.defs.partitions import (
-    day_partitions,
-    ended_day_partitions,
-    format_day_key,
-    kickoff_date_partitions,
-)
+from palimpsest_pipeline.defs.partitions import format_day_key
 from palimpsest_pipeline.defs.repository_origin import REPOSITORY_TAGS, assign_repository
 from palimpsest_pipeline.defs.run_cycles import build_hours_tag
 from palimpsest_pipeline.defs.step_failures import CHECK_FAILED_CLASS, INTERRUPTION_CLASSES, find_innermost_error
@@ -73,87 +68,46 @@ def run_job(
     instance: dg.DagsterInstance,
     pipeline: Pipeline,
     job: str,
-    day: date,
+    day: date | None = None,
     *,
     hours: tuple[datetime, datetime] | None = None,
     group: str | None = None,
     trigger: Trigger = Trigger.MANUAL,
     sr_ids: Sequence[int] = (),
     slot_at: datetime | None = None,
+    op_config: Mapping[str, Mapping[str, object]] | None = None,
 ) -> RunOutcome:
-    """Execute `job` for a UTC day in this process; the instance records the run.
+    """Execute `job` in this process; the instance records the run.
 
-    Failures are returned, not raised; a skipped run counts as failed. `hours` are the first and last hour (included)
-    whose cycles are derived; default: the whole day. With `group`, only the job's assets of this asset group are
-    executed.
+    `day` is the UTC day or kickoff date of the job's partition; None for a job without partitions. Failures are
+    returned, not raised; a skipped run counts as failed. `hours` are the first and last hour (included) whose cycles
+    are derived; default: the whole day. With `group`, only the job's assets of this asset group are executed.
+    `op_config` maps the name of an op to its configuration.
     """
+    from palimpsest_pipeline.definitions import defs  # noqa: PLC0415 - the definitions import this package
+
+    resolved = defs.resolve_job_def(job)
+    key, partitions = None if day is None else format_day_key(day), resolved.partitions_def
+    if key is not None and partitions is not None and not partitions.has_partition_key(key):
+        key_range = f"from {partitions.get_first_partition_key()} to {partitions.get_last_partition_key()}"
+        return RunOutcome(
+            "", key, False, f"{key} has no partition in Dagster: the partitions of the job {job} go {key_range} (UTC)"
+        )
     capture_config: dict[str, object] = {}
     if sr_ids:
         capture_config["sr_ids"] = list(sr_ids)
     elif slot_at:
         capture_config["slot_at"] = slot_at.isoformat()
-    return _execute_run(
-        instance,
-        pipeline,
-        job,
-        (day_partitions, day),
-        group=group,
-        tags={TRIGGER_TAG: trigger.value, **(build_hours_tag(*hours) if hours else {})},
-        op_config={SCRAPING_OPS[1]: capture_config} if capture_config else None,
-    )
-
-
-def run_kickoff_date(instance: dg.DagsterInstance, pipeline: Pipeline, job: str, kickoff_date: date) -> RunOutcome:
-    """Execute `job` for a UTC kickoff date in this process, as `run_job` does for a day."""
-    return _execute_run(instance, pipeline, job, (kickoff_date_partitions, kickoff_date))
-
-
-def run_ended_day(
-    instance: dg.DagsterInstance,
-    pipeline: Pipeline,
-    job: str,
-    day: date,
-    *,
-    op_config: Mapping[str, Mapping[str, object]] | None = None,
-) -> RunOutcome:
-    """Execute `job` for a finished UTC day of the odds history, as `run_job` does for a day.
-
-    `op_config` maps the name of an op to its configuration.
-    """
-    return _execute_run(instance, pipeline, job, (ended_day_partitions, day), op_config=op_config)
-
-
-def run_unpartitioned(instance: dg.DagsterInstance, pipeline: Pipeline, job: str) -> RunOutcome:
-    """Execute `job`, whose assets have no partitions, in this process, as `run_job` does for a day."""
-    return _execute_run(instance, pipeline, job, None)
-
-
-def _execute_run(
-    instance: dg.DagsterInstance,
-    pipeline: Pipeline,
-    job: str,
-    partition: tuple[dg.TimeWindowPartitionsDefinition, date] | None,
-    *,
-    group: str | None = None,
-    tags: Mapping[str, str] | None = None,
-    op_config: Mapping[str, Mapping[str, object]] | None = None,
-) -> RunOutcome:
-    """Execute one run for a partition, or without one for assets that have no partitions."""
-    from palimpsest_pipeline.definitions import defs  # noqa: PLC0415 - the definitions import this package
-
-    key = None if partition is None else format_day_key(partition[1])
-    if partition is not None and key is not None and not partition[0].has_partition_key(key):
-        key_range = f"from {partition[0].get_first_partition_key()} to {partition[0].get_last_partition_key()}"
-        return RunOutcome(
-            "", key, False, f"{key} has no partition in Dagster: the partitions of the job {job} go {key_range} (UTC)"
-        )
+    configs = {**({SCRAPING_OPS[1]: capture_config} if capture_config else {}), **(op_config or {})}
     # The instance stores the log, so the terminal shows only progress.
     config: dict[str, object] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-    if op_config:
-        config["ops"] = {op: {"config": dict(values)} for op, values in op_config.items()}
-    resolved = defs.resolve_job_def(job)
+    if configs:
+        config["ops"] = {op: {"config": dict(values)} for op, values in configs.items()}
     if group is not None:
-        resolved = resolved.get_subset(asset_selection=_select_group(resolved, group))
+        graph = resolved.asset_layer.asset_graph
+        group_keys = {k for k in resolved.asset_layer.executable_asset_keys if graph.get(k).group_name == group}
+        resolved = resolved.get_subset(asset_selection=group_keys)
+    tags = {TRIGGER_TAG: trigger.value, **(build_hours_tag(*hours) if hours else {})}
 
     @dg.resource
     def pipeline_resource(context: dg.InitResourceContext) -> Iterator[Pipeline]:
@@ -172,7 +126,7 @@ def _execute_run(
             instance=instance,
             run_id=run_id,
             partition_key=key,
-            tags={TRIGGER_TAG: Trigger.MANUAL.value, **REPOSITORY_TAGS, **NO_RETRY_TAGS, **(tags or {})},
+            tags={**REPOSITORY_TAGS, **NO_RETRY_TAGS, **tags},
             run_config=config,
             resources={"pipeline": pipeline_resource},
             raise_on_error=False,
@@ -185,11 +139,6 @@ def _execute_run(
         else redact(find_first_error(result), *pipeline.settings.list_secrets())
     )
     return RunOutcome(result.run_id, key or "", error is None, error, startup_s, scrape_s, took_s - scrape_s)
-
-
-def _select_group(job: dg.JobDefinition, group: str) -> set[dg.AssetKey]:
-    graph = job.asset_layer.asset_graph
-    return {key for key in job.asset_layer.executable_asset_keys if graph.get(key).group_name == group}
 
 
 def measure_scrape_s(result: dg.ExecuteInProcessResult) -> float:

@@ -20,7 +20,7 @@ from palimpsest_pipeline.operate.databases import upgrade_schema
 from palimpsest_pipeline.operate.doctor import check_export as look_at_export
 from palimpsest_pipeline.operate.export_days import EXPORT_OP
 from palimpsest_pipeline.operate.export_root import adopt_root
-from palimpsest_pipeline.operate.run_job import run_ended_day
+from palimpsest_pipeline.operate.run_job import run_job
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.ingest import write_core
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
@@ -79,7 +79,7 @@ def exported(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactor
         answer(pipeline, *DAYS)
         with open_instance(own) as instance:
             for day in [*DAYS, DAYS[1] + timedelta(days=1)]:  # nothing was observed on the last one
-                assert run_ended_day(instance, pipeline, "export", day).success
+                assert run_job(instance, pipeline, "export", day).success
         with pipeline.connect() as conn:
             records = list(read_recorded_days(conn).values())
         yield World(pipeline, records)
@@ -245,15 +245,15 @@ def test_an_export_that_lacks_cycles_fails_its_run_unless_it_is_forced(make_pipe
     answer(pipeline, day)
     answer(pipeline, day, minute=30)
     with dg.DagsterInstance.ephemeral() as instance:
-        assert run_ended_day(instance, pipeline, "export", day).success
+        assert run_job(instance, pipeline, "export", day).success
         with pipeline.connect() as conn:
             conn.execute("delete from core.market_changes where extract(minute from observed_at) = 30")
             conn.execute("delete from core.captures where cycle_id = %s", [cycle_at(day, 30)])
-        refused = run_ended_day(instance, pipeline, "export", day)
+        refused = run_job(instance, pipeline, "export", day)
         assert not refused.success
         assert f"palimpsest export --force {day}" in (refused.error or "")
         entry = pipeline.archive.check_day(day)
         assert entry.n_captures == 4
-        forced = run_ended_day(instance, pipeline, "export", day, op_config={EXPORT_OP: {"force": True}})
+        forced = run_job(instance, pipeline, "export", day, op_config={EXPORT_OP: {"force": True}})
         assert forced.success, forced.error
     assert pipeline.archive.check_day(day).n_captures == 2

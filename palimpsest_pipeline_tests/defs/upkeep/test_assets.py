@@ -17,7 +17,7 @@ from palimpsest_pipeline.domain.instants import floor_to_hour, format_hour_key, 
 from palimpsest_pipeline.operate import export_days
 from palimpsest_pipeline.operate.databases import prepare_schema
 from palimpsest_pipeline.operate.export_days import ExportReport
-from palimpsest_pipeline.operate.run_job import RunOutcome, run_ended_day
+from palimpsest_pipeline.operate.run_job import RunOutcome, run_job
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.landed_cycles import rescan_landing
 from palimpsest_pipeline.pipeline.upkeep import export_day
@@ -67,7 +67,7 @@ def answer(pipeline: Pipeline, *days_ago: int) -> None:
 
 def exported(pipeline: Pipeline, days_ago: int) -> RunOutcome:
     with dg.DagsterInstance.ephemeral() as instance:
-        return run_ended_day(instance, pipeline, "export", ago(days_ago))
+        return run_job(instance, pipeline, "export", ago(days_ago))
 
 
 def exporting(pipeline: Pipeline, chosen: tuple[date, date] | None = None, *, force: bool = False) -> ExportReport:

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from palimpsest_pipeline.operate.run_job import run_ended_day
+from palimpsest_pipeline.operate.run_job import run_job
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
@@ -50,7 +50,7 @@ class World:
     def leave(self) -> None:
         """The day is exported, and dropped from Postgres."""
         with dg.DagsterInstance.ephemeral() as instance:
-            exported = run_ended_day(instance, self.pipeline, "export", DAY)
+            exported = run_job(instance, self.pipeline, "export", DAY)
         assert exported.success, exported.error
         assert self.standing() is DayStatus.EXPORTED
         with self.pipeline.connect() as conn:
@@ -105,7 +105,7 @@ def test_an_archived_day_comes_back_whole_is_derived_anew_exported_again_and_lea
 def test_an_empty_place_for_an_archived_day_says_nothing_of_it_and_is_filled_before_it_is_written_to(world: World):
     before = world.changes()
     with dg.DagsterInstance.ephemeral() as instance:
-        assert run_ended_day(instance, world.pipeline, "export", DAY).success
+        assert run_job(instance, world.pipeline, "export", DAY).success
     drop_derived(world.pipeline)
     assert world.standing() is DayStatus.ARCHIVED
     assert_frame_equal(world.changes(), before)

@@ -19,7 +19,7 @@ from palimpsest_pipeline.cli import console
 from palimpsest_pipeline.cli.__main__ import app
 from palimpsest_pipeline.defs.mart.current_prices import no_fixture_is_due_for_long
 from palimpsest_pipeline.domain.enums import FixtureProduct
-from palimpsest_pipeline.operate.run_job import run_unpartitioned
+from palimpsest_pipeline.operate.run_job import run_job
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
 from palimpsest_pipeline.pipeline.marts import current_prices
@@ -300,7 +300,7 @@ def test_the_run_of_the_job_derives_what_is_due_and_its_checks_hold(world: World
         dirty_fixtures.mark_fixtures(conn, world.cycles[2], [])
     n_due = len(marked(world.pipeline))
     with dg.DagsterInstance.ephemeral() as instance:
-        outcome = run_unpartitioned(instance, world.pipeline, "present")
+        outcome = run_job(instance, world.pipeline, "present")
         assert outcome.success, outcome.error
         made = {
             table: instance.get_latest_materialization_event(
