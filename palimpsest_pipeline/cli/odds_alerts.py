@@ -185,7 +185,7 @@ def send() -> None:
     import asyncio
     from contextlib import suppress
 
-    from palimpsest_pipeline.operate.push_sender import open_sender_database
+    from palimpsest_pipeline.operate.databases import open_sender_database
     from palimpsest_pipeline.pipeline.push.send import run_sender
 
     with open_sender_database(load_settings()) as database, suppress(KeyboardInterrupt):

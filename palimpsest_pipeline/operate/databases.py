@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
 import polars as pl
+import psycopg
 
 from palimpsest_pipeline.domain.enums import Sport
+from palimpsest_pipeline.domain.errors import PalimpsestError
 from palimpsest_pipeline.pipeline import analyst_role
 from palimpsest_pipeline.pipeline.context import Pipeline, make_embedded_server, make_home
 from palimpsest_pipeline.pipeline.first_day import settle_first_day
@@ -17,7 +19,8 @@ from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_voc
 from palimpsest_pipeline.runtime.server_sharing import mark_in_use
 from palimpsest_pipeline.runtime.signals import DeferredSignals
 from palimpsest_pipeline.settings import Settings, SettingsError
-from palimpsest_pipeline.storage.db import migrate
+from palimpsest_pipeline.storage.db import migrate, roles
+from palimpsest_pipeline.storage.db.connection import Database, DatabaseUnreachable
 from palimpsest_pipeline.storage.db.reference_rows import ReferenceRows
 from palimpsest_pipeline.storage.db.revisions import SchemaOutOfDate, describe_other_state, read_revision
 from palimpsest_pipeline.storage.odds import partitions
@@ -25,6 +28,10 @@ from palimpsest_pipeline.storage.odds import partitions
 from .export_root import mark_complete_root
 
 log = logging.getLogger(__name__)
+
+
+class SenderLoginFailed(PalimpsestError, RuntimeError):
+    """The error when the sender's role cannot log in or lacks its rights. The message gives the remedy."""
 
 
 @contextmanager
@@ -97,3 +104,39 @@ def require_schema(pipeline: Pipeline) -> None:
         problem = describe_other_state(read_revision(connection))
     if problem:
         raise SchemaOutOfDate(problem)
+
+
+@contextmanager
+def open_sender_database(settings: Settings) -> Iterator[Database]:
+    """Yield the program's database, entered as the sender; an embedded server runs during the block.
+
+    The owner of the tables never logs in here. With PALIMPSEST_SENDER_DATABASE_URL only this URL is used, so the
+    program's own URL need not be known. Without it, raises SenderLoginFailed or SchemaOutOfDate.
+    """
+    if settings.sender_database_url is not None:
+        yield Database(analyst_role.build_sender_url(settings))
+        return
+    with open_databases(settings):
+        database = Database(analyst_role.build_sender_url(settings))
+        _require_outbox(database)
+        yield database
+
+
+def _require_outbox(database: Database) -> None:
+    """Raise SenderLoginFailed or SchemaOutOfDate unless the sender can read the outbox."""
+    remedy = "run `palimpsest db roles`"
+    try:
+        with database.connect() as conn:
+            conn.execute("select from ops.push_rules, ops.push_outbox limit 0")
+    except DatabaseUnreachable as error:
+        raise SenderLoginFailed(
+            f"{error}. If the server has no role {roles.SENDER}, {remedy}; if the role has a password, write its "
+            "address into PALIMPSEST_SENDER_DATABASE_URL"
+        ) from error
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise SenderLoginFailed(f"the role {roles.SENDER} may not read the outbox: {remedy}") from error
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
+        raise SchemaOutOfDate(
+            "the database has no outbox for messages: run `palimpsest db upgrade` (scrape, backfill and up do it "
+            "themselves)"
+        ) from error
