@@ -33,7 +33,7 @@ from palimpsest_pipeline.settings import (
     name_platform_variable,
 )
 
-from .board import board_app
+from .board import board_app, describe_board_url
 from .compare import compare_app
 from .console import (
     EXIT_CANCELLED,
@@ -236,7 +236,6 @@ def serve_until_stopped(
 
     With `has_sender`, messages to traders are sent too.
     """
-    from palimpsest_pipeline.operate.board import describe_board_url
     from palimpsest_pipeline.operate.serve.switches import list_switches
     from palimpsest_pipeline.operate.serve.up import run_services
 
