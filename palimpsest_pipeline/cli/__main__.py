@@ -49,6 +49,7 @@ from .console import (
     print_finding,
     print_frame,
     print_json,
+    print_line,
     print_table,
     say,
 )
@@ -159,7 +160,7 @@ def settings(as_json: JsonOption = False) -> None:
         print_json(values, str)
         return
     for name, value in values.items():
-        out.print(f"{name}={'' if value is None else value}", highlight=False, markup=False, soft_wrap=True)
+        print_line(f"{name}={'' if value is None else value}")
 
 
 def warn_about_source_conflict(settings: Settings) -> None:
@@ -294,9 +295,6 @@ def down(
     from palimpsest_pipeline.operate.serve.down import stop_home
 
     configured = load_settings()
-
-    def print_line(line: str) -> None:
-        out.print(line, highlight=False, markup=False, soft_wrap=True)
 
     stopped = [
         stop_home(configured, home, 0 if now else wait_s, print_line)
@@ -515,7 +513,7 @@ def backfill(
     if as_json:
         print_json(report.as_dict())
     else:
-        out.print(report.describe(), highlight=False, soft_wrap=True)
+        print_line(report.describe())
     if not report.is_complete:
         raise fail(report.describe_failures(), 1 if report.is_empty_handed else EXIT_PARTIAL)
     if report.empty and not stale:
@@ -632,7 +630,7 @@ def simulate(
         home = configured.home
         if home.name != "simulated":  # the terminal may already use the lines that this command printed before
             home /= "simulated"
-        out.print(f"export PALIMPSEST_HOME_DIR={shlex.quote(str(home))}", highlight=False, soft_wrap=True)
+        print_line(f"export PALIMPSEST_HOME_DIR={shlex.quote(str(home))}")
         out.print(f"export {PLATFORMS_VARIABLE}={','.join(simulator.base_urls)}", highlight=False)
         for platform, url in simulator.base_urls.items():
             out.print(f"export {name_platform_variable(platform, 'base_url')}={url}", highlight=False)

@@ -64,6 +64,11 @@ def encode_value(value: Any) -> Any:
     return float(value) if isinstance(value, Decimal) else str(value)
 
 
+def print_line(text: str) -> None:
+    """Print text on standard output as it is; a line that is too long for the terminal is not wrapped."""
+    out.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
 def print_finding(is_ok: bool, text: str) -> None:
     """Print one line of a list of checks."""
     mark = "[green]ok[/]  " if is_ok else "[red]bad[/] "

@@ -11,7 +11,7 @@ import typer
 
 from palimpsest_pipeline.settings import load_settings
 
-from .console import EXIT_PARTIAL, fail, out, say
+from .console import EXIT_PARTIAL, fail, out, print_line, say
 
 if TYPE_CHECKING:
     from palimpsest_pipeline.pipeline.context import Pipeline
@@ -43,11 +43,7 @@ def upgrade() -> None:
             f"upgraded in {time.monotonic() - began_s:.1f} s; our database takes {measure_mb(pipeline):.1f} MB, "
             f"{before_mb:.1f} MB before"
         )
-        out.print(
-            f"schemas are up to date; for Dagster: export DAGSTER_HOME={configured.dagster_home}",
-            soft_wrap=True,
-            highlight=False,
-        )
+        print_line(f"schemas are up to date; for Dagster: export DAGSTER_HOME={configured.dagster_home}")
 
 
 @db_app.command()
@@ -79,7 +75,7 @@ def check() -> None:
         differences = find_drift(pipeline.database.url)
     if differences:
         for line in differences:
-            out.print(line, markup=False, highlight=False, soft_wrap=True)
+            print_line(line)
         raise fail(f"differences between the declared tables and the database: {len(differences)}")
     out.print("models and database agree")
 
@@ -114,7 +110,7 @@ def url(
             if configured.is_embedded
             else Pipeline(configured).database.conninfo
         )
-    out.print(address, soft_wrap=True, highlight=False, markup=False)
+    print_line(address)
 
 
 @db_app.command()
@@ -136,11 +132,7 @@ def roles() -> None:
         excess_rights = enforce_analyst_access(pipeline)
         with pipeline.connect() as conn:
             locking_roles = [role for role in RIGHTS if may_lock(conn, role)]
-    out.print(
-        f"{ANALYST} reads the schemas palimpsest and mart; `palimpsest db url --analyst` has its address",
-        highlight=False,
-        soft_wrap=True,
-    )
+    print_line(f"{ANALYST} reads the schemas palimpsest and mart; `palimpsest db url --analyst` has its address")
     if not configured.is_embedded:
         say(f"if the server asks for a password, set one: alter role {ANALYST} password '...'; so for {SENDER}")
     for line in excess_rights:
@@ -174,4 +166,4 @@ def dictionary(
         out.print(text, highlight=False, soft_wrap=True, markup=False, end="")
     else:
         file.write_text(text, encoding="utf-8")
-        out.print(f"wrote {file}", highlight=False, soft_wrap=True)
+        print_line(f"wrote {file}")

@@ -12,7 +12,7 @@ import typer
 
 from palimpsest_pipeline.settings import load_settings
 
-from .console import EXIT_PARTIAL, JsonOption, fail, out, print_frame, print_json, say
+from .console import EXIT_PARTIAL, JsonOption, fail, out, print_frame, print_json, print_line, say
 from .show_rows import CsvOption, XlsxOption, show
 
 landing_app = typer.Typer(no_args_is_help=True, help="The raw answers.")
@@ -174,11 +174,7 @@ def landing_expire(
         out.print("nothing to remove")
         return
     verb = "to remove" if dry_run else "removed"
-    out.print(
-        f"{len(removed)} hours {verb}, {_format_mb(result.bytes_removed)} MB: {', '.join(removed)}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    print_line(f"{len(removed)} hours {verb}, {_format_mb(result.bytes_removed)} MB: {', '.join(removed)}")
 
 
 def _format_hours(hours: Iterable[datetime]) -> list[str]:

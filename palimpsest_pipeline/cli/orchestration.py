@@ -11,7 +11,7 @@ import typer
 
 from palimpsest_pipeline.settings import load_settings
 
-from .console import JsonOption, out, print_json, print_table
+from .console import JsonOption, out, print_json, print_line, print_table
 from .show_rows import CsvOption, XlsxOption, show
 
 if TYPE_CHECKING:
@@ -61,12 +61,7 @@ def cadence(
             if switch.next_at is None
             else f"on, next at {switch.next_at:%Y-%m-%d %H:%M:%S} UTC"
         )
-        out.print(
-            f"{switch.kind} {switch.name}: {state_text}\n  {switch.description}",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
-        )
+        print_line(f"{switch.kind} {switch.name}: {state_text}\n  {switch.description}")
     if state is SwitchState.ON and not _has_upcoming_fixture():
         soonest = min(
             (switch.next_at for switch in switches if switch.kind == "schedule" and switch.next_at is not None),
@@ -77,7 +72,7 @@ def cadence(
             f"no upcoming fixture is known yet: no platform is asked before the first full cycle{at_time}; "
             "`palimpsest scrape` runs one now"
         )
-        out.print(hint, highlight=False, markup=False, soft_wrap=True)
+        print_line(hint)
 
 
 def _has_upcoming_fixture() -> bool:
@@ -128,18 +123,10 @@ def _print_slots(report: "SlotReport") -> None:
     stretches = report.lost_stretches
     span = f"from {report.begin:%Y-%m-%d %H:%M} to {report.end:%Y-%m-%d %H:%M} UTC"
     if report.begin == report.end:
-        out.print(
-            f"the first slot of the kickoff cadence, of {report.begin:%Y-%m-%d %H:%M} UTC, is not over yet",
-            highlight=False,
-            soft_wrap=True,
-        )
+        print_line(f"the first slot of the kickoff cadence, of {report.begin:%Y-%m-%d %H:%M} UTC, is not over yet")
     elif not report.is_in_use:
         why = "it was off or nothing ran (see `palimpsest cadence`), or no fixture was due"
-        out.print(
-            f"no slot of the kickoff cadence was asked for {span}, nor in the 24 hours before: {why}",
-            highlight=False,
-            soft_wrap=True,
-        )
+        print_line(f"no slot of the kickoff cadence was asked for {span}, nor in the 24 hours before: {why}")
     elif stretches.is_empty():
         out.print(f"all {report.slots.height} slots {span} were kept", highlight=False)
     else:
@@ -154,9 +141,9 @@ def _print_slots(report: "SlotReport") -> None:
         ]
         rows = ([*row, ", ".join(silent)] for *row, silent in stretches.iter_rows())
         print_table(f"{report.lost_slots.height} of {report.slots.height} slots {span} were lost", columns, rows)
-        out.print(report.describe_losses(), highlight=False, soft_wrap=True)
+        print_line(report.describe_losses())
     if silence := report.describe_silences():
-        out.print(silence, highlight=False, soft_wrap=True)
+        print_line(silence)
 
 
 @orchestration_app.command()
@@ -202,11 +189,9 @@ def _print_alerts(alert_rows: "Sequence[Alert]", now: datetime, hours: float) ->
         where = f" {alert.partition_label}" if alert.partition_label else ""
         times = "once" if alert.n_seen == 1 else f"{alert.n_seen} times"
         line = f"{alert.severity.upper()} {alert.subject}{where}: {alert.error_class}, {state}, seen {times}"
-        out.print(f"{line}\n  {alert.message}", highlight=False, markup=False, soft_wrap=True)
+        print_line(f"{line}\n  {alert.message}")
     if not alert_rows:
-        out.print(
+        print_line(
             f"no alert is open, and none ended in the last {hours:g} hours; the sensor `alerts` looks while"
-            " Dagster runs (`palimpsest up`)",
-            highlight=False,
-            soft_wrap=True,
+            " Dagster runs (`palimpsest up`)"
         )

@@ -12,7 +12,7 @@ import typer
 
 from palimpsest_pipeline.settings import PLATFORMS_VARIABLE, load_settings
 
-from .console import JsonOption, out, print_finding, print_json, print_table, say
+from .console import JsonOption, print_finding, print_json, print_line, print_table, say
 from .show_rows import CsvOption, XlsxOption, show
 
 platforms_app = typer.Typer(no_args_is_help=True, help="The platforms and their packs: list, check, create a new one.")
@@ -122,7 +122,7 @@ def new_command(
 
     created = create_pack(name, folder, like=like, country=country)
     for path in created.files:
-        out.print(str(path), highlight=False, markup=False, soft_wrap=True)
+        print_line(str(path))
     say(
         f"install it with `pip install -e {shlex.quote(str(created.folder))}` or `uv pip install -e …`, then run "
         f"`palimpsest platforms check {created.name}`, and add {created.name} to {PLATFORMS_VARIABLE}"

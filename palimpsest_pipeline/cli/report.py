@@ -8,7 +8,7 @@ import typer
 
 from palimpsest_pipeline.settings import load_settings
 
-from .console import JsonOption, fail, out, print_json
+from .console import JsonOption, fail, print_json, print_line
 
 report_app = typer.Typer()
 
@@ -38,6 +38,6 @@ def report(
     if as_json:
         print_json(page.as_dict(), str)
     else:
-        out.print(page.describe(), highlight=False, markup=False, soft_wrap=True)
+        print_line(page.describe())
     if show and not webbrowser.open(page.path.as_uri()):
         raise fail(f"cannot open a browser here: open {page.path} yourself")

@@ -10,7 +10,18 @@ import typer
 
 from palimpsest_pipeline.settings import load_settings
 
-from .console import EXIT_PARTIAL, JsonOption, fail, out, parse_day, print_frame, print_json, print_table, say
+from .console import (
+    EXIT_PARTIAL,
+    JsonOption,
+    fail,
+    out,
+    parse_day,
+    print_frame,
+    print_json,
+    print_line,
+    print_table,
+    say,
+)
 from .show_rows import CsvOption, XlsxOption, show
 
 if TYPE_CHECKING:
@@ -68,11 +79,7 @@ def export(
         ]
         print_table(f"Exported to {address}", headings, rows)
     elif not report.failed:
-        out.print(
-            "nothing to export: every finished day is in the archive and has not changed since",
-            highlight=False,
-            soft_wrap=True,
-        )
+        print_line("nothing to export: every finished day is in the archive and has not changed since")
     for day, why in report.left.items():
         say(f"{day}: {why}")
     if report.failed:
