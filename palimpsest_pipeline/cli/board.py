@@ -1,4 +1,7 @@
-"""The command `palimpsest board`: it serves the traders' board. The package `board` has its pages and their content."""
+"""The command `palimpsest board`: it serves the traders' board.
+
+The package `board` has its pages and their content.
+"""
 
 from typing import TYPE_CHECKING, Annotated
 
