@@ -100,14 +100,10 @@ class PlatformRun:
 
 @dataclass(frozen=True, slots=True)
 class CycleResult:
-    """The result of a cycle, per platform and per listing.
-
-    `skew_ms` has the skew in milliseconds of each fixture that at least two platforms answered.
-    """
+    """The result of a cycle, per platform and per listing."""
 
     cycle: Cycle
     status: RunStatus
     finished_at: datetime
     runs: Sequence[PlatformRun]
     outcomes: Sequence[EventOutcome] = field(default_factory=tuple)
-    skew_ms: Sequence[float] = field(default_factory=tuple)

@@ -22,7 +22,7 @@ from palimpsest_pipeline.runtime.server_sharing import is_in_use
 from palimpsest_pipeline.settings import Settings, load_settings
 from palimpsest_pipeline.simulator.platforms import DEMO_PLATFORMS
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
-from palimpsest_pipeline.storage.ledger import cycle_reader
+from palimpsest_pipeline.storage.ledger.cycle_reader import read_skew_quantiles_ms
 from palimpsest_pipeline.storage.marts import mart_reader
 
 from .databases import open_databases, prepare_schema
@@ -162,7 +162,8 @@ def build_summary(pipeline: Pipeline, started_s: float) -> DemoSummary:
     with pipeline.connect() as conn:
         rates = mart_reader.read_latest_rates(conn).filter(platform="all").row(0, named=True)
         totals = mart_reader.read_totals(conn)
-        skew = cycle_reader.read_skew_ms(conn, totals["last_cycle_id"])
+        quantiles_ms = read_skew_quantiles_ms(conn, [totals["last_cycle_id"]])
+        *_, skew_ms_p50, skew_ms_p95 = next(quantiles_ms.iter_rows(), (None, None))
     return DemoSummary(
         fixtures=rates["n_union"],
         matched=rates["n_matched_fixtures"],
@@ -172,7 +173,7 @@ def build_summary(pipeline: Pipeline, started_s: float) -> DemoSummary:
         listings=rates["n_listings"],
         prices=totals["n_prices"],
         cycles=totals["n_cycles"],
-        skew_ms_p50=skew.quantile(0.5) if len(skew) else None,
-        skew_ms_p95=skew.quantile(0.95) if len(skew) else None,
+        skew_ms_p50=skew_ms_p50,
+        skew_ms_p95=skew_ms_p95,
         wall_s=round(time.monotonic() - started_s, 1),
     )

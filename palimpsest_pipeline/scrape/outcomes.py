@@ -148,15 +148,7 @@ def build_capture_result(
     `earlier_result` is the result of its discovery; the returned runs cover both stages.
     """
     runs = merge_runs(earlier_result.runs if earlier_result else (), _build_capture_runs(tally, budgets, finished_at))
-    outcomes = tuple(tally.outcomes)
-    return CycleResult(
-        cycle,
-        combine_statuses(run.status for run in runs),
-        finished_at,
-        runs,
-        outcomes,
-        tuple(compute_skews_ms(outcomes)),
-    )
+    return CycleResult(cycle, combine_statuses(run.status for run in runs), finished_at, runs, tuple(tally.outcomes))
 
 
 def build_running_runs(
@@ -221,7 +213,7 @@ def build_unfinished_result(
             )
     outcomes = (*tally.outcomes, *unfinished_outcomes)
     merged_runs = merge_runs(earlier_result.runs if earlier_result else (), list(runs.values()))
-    return CycleResult(cycle, status, finished_at, merged_runs, outcomes, tuple(compute_skews_ms(outcomes)))
+    return CycleResult(cycle, status, finished_at, merged_runs, outcomes)
 
 
 def rebuild_outcomes(
@@ -368,23 +360,6 @@ def combine_statuses(statuses: Iterable[RunStatus]) -> RunStatus:
     if distinct_statuses <= {RunStatus.COMPLETED}:
         return RunStatus.COMPLETED
     return RunStatus.FAILED if distinct_statuses == {RunStatus.FAILED} else RunStatus.PARTIAL
-
-
-def compute_skews_ms(outcomes: Iterable[EventOutcome]) -> list[float]:
-    """Return the skew of each fixture in milliseconds, over the first good answers of its platforms.
-
-    A fixture with answers of fewer than two platforms has no skew.
-    """
-    instants_by_fixture: dict[int, dict[Platform, datetime]] = defaultdict(dict)
-    for outcome in outcomes:
-        if outcome.sr_id is not None and outcome.observed_at is not None:
-            instants = instants_by_fixture[outcome.sr_id]
-            instants[outcome.platform] = min(outcome.observed_at, instants.get(outcome.platform, outcome.observed_at))
-    return [
-        _measure_ms(min(instants.values()), max(instants.values()))
-        for instants in instants_by_fixture.values()
-        if len(instants) > 1
-    ]
 
 
 def _measure_ms(begin: datetime, end: datetime) -> float:

@@ -115,8 +115,6 @@ async def test_a_whole_cycle_lands_every_answer_and_accounts_for_every_listing()
         }.items()
         for external_id, sr_id in listed.items()
     }
-    assert len(result.skew_ms) == 2
-    assert all(skew >= 0 for skew in result.skew_ms)
     requests = {platform: len(host.requests) for platform, host in world.hosts.items()}
     assert requests == {P: 1 + 2 + 3, S: 1 + 2 + 3, B: 1 + 1 + 2}
     for platform in PLATFORMS:
@@ -253,7 +251,6 @@ async def test_the_requests_of_one_fixture_are_under_way_on_all_its_platforms_at
             targets.append(Target(n + 1, LATER, {platform: (str(n),) for platform in PLATFORMS}))
         result = await captured(world, *targets)
     assert result.status is RunStatus.COMPLETED
-    assert len(result.skew_ms) == 4
     assert [o.sr_id for o in result.outcomes if o.platform == P] == [1, 2, 3, 4]
 
 
@@ -306,8 +303,7 @@ async def test_several_listings_of_a_fixture_on_one_platform_are_asked_together_
         result = await captured(world, Target(1, LATER, {P: ("a", "b", "c"), B: ("b",)}))
     assert sorted(o.external_id for o in result.outcomes if o.platform == P) == ["a", "b", "c"]
     first = {p: min(a.observed_at for a in world.sink.of(p)) for p in (P, B)}
-    assert result.skew_ms == (pytest.approx((first[P] - first[B]).total_seconds() * 1000),)
-    assert result.skew_ms[0] > 1900
+    assert (first[P] - first[B]).total_seconds() > 1.9
 
 
 async def test_the_ledger_line_tells_of_attempts_failure_and_time() -> None:
@@ -361,7 +357,6 @@ async def test_a_blocked_platform_is_asked_no_more_and_every_listing_of_it_is_ac
     assert sum(o.platform == S and o.attempts == 0 and o.failure is FailureClass.BLOCKED for o in result.outcomes) == 7
     assert (run_of(result, P).status, run_of(result, P).fetched) == (RunStatus.COMPLETED, 10)
     assert len(world.sink.of(S)) == 10
-    assert result.skew_ms == ()
 
 
 async def test_a_cancelled_capture_has_kept_what_arrived() -> None:

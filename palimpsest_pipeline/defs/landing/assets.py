@@ -13,6 +13,7 @@ import dagster as dg
 import psycopg
 from pydantic import Field
 
+from palimpsest_pipeline.domain.cycles import CycleResult
 from palimpsest_pipeline.domain.enums import Scope, Severity, Trigger
 from palimpsest_pipeline.domain.instants import Clock
 from palimpsest_pipeline.pipeline.context import Pipeline
@@ -230,7 +231,8 @@ def odds_payloads(
                 _report_materializations(context, pipeline, prices)
             context.log.info(run.describe())
             n_fetched = sum(part.fetched for result in run.results for part in result.runs)
-            figures = build_slot_figures(run, board.select_phase(Phase.CAPTURE))
+            skews_ms = _read_skews_ms(pipeline, run.results)
+            figures = build_slot_figures(run, board.select_phase(Phase.CAPTURE), skews_ms)
         else:
             if not _has_cycle(context, pipeline):
                 _warn_if_repeated(
@@ -240,9 +242,17 @@ def odds_payloads(
             result = live_cycle.require_answers(live_cycle.run_capture(pipeline, request, watch))
             n_fetched = sum(run.fetched for run in result.runs)
             figures = build_stage_figures(
-                result, board.select_phase(Phase.CAPTURE), pipeline.split_budgets(result.cycle.scope)
+                result,
+                board.select_phase(Phase.CAPTURE),
+                pipeline.split_budgets(result.cycle.scope),
+                _read_skews_ms(pipeline, [result]),
             )
         yield dg.MaterializeResult(metadata=build_metadata(n_fetched, **figures))
+
+
+def _read_skews_ms(pipeline: Pipeline, results: Sequence[CycleResult]) -> list[float]:
+    with pipeline.connect() as conn:
+        return cycle_reader.read_skews_ms(conn, [result.cycle.cycle_id for result in results])
 
 
 MAX_CLOCK_OFFSET_S: Final = 30.0

@@ -87,7 +87,7 @@ def coverage(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipel
         return
     with pipeline.connect() as conn:
         headline = mart_reader.pick_headline(
-            mart_reader.read_newest_rows(conn, "mart.match_rate_platform", derivation.newest_cycle_id)
+            mart_reader.read_rows_before(conn, "mart.match_rate_platform", derivation.newest_cycle_id + 1)
         )
         counts = {
             table: mart_reader.count_rows(conn, f"mart.{table}", derivation.cycle_ids)
@@ -124,7 +124,7 @@ def run_quality(
     if derivation is None:
         return
     with pipeline.connect() as conn:
-        newest = mart_reader.read_newest_rows(conn, "mart.run_quality", derivation.newest_cycle_id)
+        newest = mart_reader.read_rows_before(conn, "mart.run_quality", derivation.newest_cycle_id + 1)
     figures = derivation.build_figures() | {"markets_changed": int(newest["changed"].sum())}
     yield dg.MaterializeResult(metadata=build_metadata(derivation.n_rows, **figures))
 
@@ -149,10 +149,10 @@ def mapping_coverage(
     if derivation is None:
         return
     with pipeline.connect() as conn:
-        rates = mart_reader.compute_mapped_rates(
-            mart_reader.read_newest_rows(conn, "mart.mapping_coverage", derivation.newest_cycle_id)
-        )
-    yield dg.MaterializeResult(metadata=build_metadata(derivation.n_rows, **derivation.build_figures(), **rates))
+        newest = mart_reader.read_rows_before(conn, "mart.mapping_coverage", derivation.newest_cycle_id + 1)
+        rates = mapping_ledger.read_mapped_rates(conn, newest["cycle_id"].unique().to_list())
+    figures = {f"mapped_rate_{platform}": round(rate, 6) for _, platform, rate in rates.iter_rows()}
+    yield dg.MaterializeResult(metadata=build_metadata(derivation.n_rows, **derivation.build_figures(), **figures))
 
 
 @dg.asset(

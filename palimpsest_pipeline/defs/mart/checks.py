@@ -16,7 +16,7 @@ from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.marts import derive_marts
 from palimpsest_pipeline.storage.ledger import cycle_reader
 from palimpsest_pipeline.storage.ledger.check_verdicts import Verdict
-from palimpsest_pipeline.storage.marts import mapping_ledger, mart_reader, quality_inputs
+from palimpsest_pipeline.storage.marts import cycle_marts, mapping_ledger, quality_inputs
 
 from ..cycle_checks import make_cycle_check
 
@@ -60,7 +60,7 @@ def judge_rows(
 
     `law` is called with the cycle's rows of each of the `tables`, and returns the violations.
     """
-    frames = [mart_reader.read_rows_of_cycles(conn, table, cycle_ids) for table in tables]
+    frames = [cycle_marts.read_rows(conn, table, *cycle_ids) for table in tables]
     for cycle_id in cycle_ids:
         yield build_verdict(
             cycle_id, law(*(frame.filter(pl.col("cycle_id") == cycle_id) for frame in frames)), severity=severity
@@ -141,7 +141,7 @@ def no_stage_is_empty(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: S
     fixtures.
     """
     ended = sorted(set(cycle_ids) - set(cycle_reader.read_unended_cycles(conn)))
-    rows = mart_reader.read_rows_of_cycles(conn, "mart.run_quality", ended)
+    rows = cycle_marts.read_rows(conn, "mart.run_quality", *ended)
     for cycle_id in ended:
         violations = coverage_laws.no_stage_is_empty(rows.filter(pl.col("cycle_id") == cycle_id))
         # A cycle of the kickoff cadence ends when the next minute begins, even when a platform has not answered yet.
@@ -164,7 +164,7 @@ def changes_are_plausible(pipeline: Pipeline, conn: psycopg.Connection, cycle_id
         "See core.captures.n_changed of the cycle; if it stays in later cycles, the comparison is wrong: please report"
         " it with the cycle id"
     )
-    rows = mart_reader.read_rows_of_cycles(conn, "mart.run_quality", cycle_ids)
+    rows = cycle_marts.read_rows(conn, "mart.run_quality", *cycle_ids)
     for cycle_id in cycle_ids:
         yield build_verdict(
             cycle_id,
@@ -213,7 +213,8 @@ def markets_are_mapped(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: 
     """
     advice = "See mart.unmapped_market for the missing markets, most important first, and `palimpsest markets --help`"
     for cycle_id in quality_inputs.filter_ended_cycles(conn, cycle_ids):
-        rates = mapping_ledger.read_mapped_rates(conn, cycle_id)
+        judged_ids = quality_inputs.read_last_full_cycles(conn, "mart.mapping_coverage", cycle_id, 2)
+        rates = mapping_ledger.read_mapped_rates(conn, judged_ids)
         if cycle_id in rates["cycle_id"]:  # a cycle without any book has no mapped rates
             yield build_verdict(
                 cycle_id,

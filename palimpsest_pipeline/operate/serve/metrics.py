@@ -154,15 +154,14 @@ _PRICES_SQL: Final = """
     order by n.platform
 """
 _MAPPED_RATES_SQL: Final = """
-    select m.platform, m.sport, sum(m.n_mapped)::float8 / sum(m.n_markets_seen) as mapped_ratio
-    from mart.mapping_coverage m
-    where m.cycle_id = (
+    select platform, sport, n_mapped::float8 / n_markets_seen as mapped_ratio
+    from palimpsest.mapping_coverage
+    where cycle_id = (
         select p.cycle_id from mart.cycle_products p join core.cycles c using (cycle_id)
         where p.product = 'mapping_coverage' and p.n_rows > 0 and c.scope = 'full'
         order by p.cycle_id desc limit 1
     )
-    group by m.platform, m.sport having sum(m.n_markets_seen) > 0
-    order by m.platform, m.sport
+    order by platform, sport
 """
 
 

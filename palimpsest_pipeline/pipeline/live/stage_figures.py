@@ -21,14 +21,18 @@ StageFigures = dict[str, float | str | None]
 
 
 def build_stage_figures(
-    result: CycleResult, rows: Mapping[Platform, ProgressRow], budgets: Mapping[Platform, HostBudget]
+    result: CycleResult,
+    rows: Mapping[Platform, ProgressRow],
+    budgets: Mapping[Platform, HostBudget],
+    skews_ms: Sequence[float] = (),
 ) -> StageFigures:
     """Return the figures of one stage.
 
-    `rows` are the progress board's rows of this stage, `result` is the cycle's result after the stage. Among the
-    figures, `errors_<class>` counts attempts, including those of requests that succeeded later. `duration_s` is the
-    time in seconds from the first request to the last answer. `floor_s` is the shortest time in which the request
-    budgets allow requests of the same durations, and `ratio_to_floor` is `duration_s` divided by `floor_s`.
+    `rows` are the progress board's rows of this stage, `result` is the cycle's result after the stage. `skews_ms` are
+    those of the cycle's fixtures, none after a discovery. Among the figures, `errors_<class>` counts attempts,
+    including those of requests that succeeded later. `duration_s` is the time in seconds from the first request to the
+    last answer. `floor_s` is the shortest time in which the request budgets allow requests of the same durations, and
+    `ratio_to_floor` is `duration_s` divided by `floor_s`.
     """
     counts = {platform: row.counts for platform, row in rows.items()}
     began = min((c.first_at for c in counts.values() if c.first_at), default=None)
@@ -37,18 +41,18 @@ def build_stage_figures(
     least_s = max(
         compute_floors_s({platform: c.durations_s for platform, c in counts.items()}, budgets).values(), default=0.0
     )
-    return _build_figures([result], rows, duration_s, least_s)
+    return _build_figures([result], rows, skews_ms, duration_s, least_s)
 
 
-def build_slot_figures(run: SlotRun, rows: Mapping[Platform, ProgressRow]) -> StageFigures:
+def build_slot_figures(run: SlotRun, rows: Mapping[Platform, ProgressRow], skews_ms: Sequence[float]) -> StageFigures:
     """Return the figures of a slot of the kickoff cadence: those of a stage, and its numbers of minutes.
 
-    `rows` are the platforms' rows of the progress table of the run. Durations are sums over the cycles. A platform's
-    status, its clock offset and `cycle_id` are those of the last cycle.
+    `rows` are the platforms' rows of the progress table of the run, `skews_ms` the skews of fixtures in its cycles.
+    Durations are sums over the cycles. A platform's status, its clock offset and `cycle_id` are those of the last one.
     """
     duration_s = sum(max((r.capture_s or 0.0 for r in result.runs), default=0.0) for result in run.results)
     least_s = sum(max((r.floor_s or 0.0 for r in result.runs), default=0.0) for result in run.results)
-    return _build_figures(run.results, rows, duration_s, least_s) | {
+    return _build_figures(run.results, rows, skews_ms, duration_s, least_s) | {
         "cycles": len(run.results),
         "minutes_left_out": len(run.left_out_minutes),
         "left_out": _describe_left_out(run),
@@ -60,12 +64,15 @@ def _describe_left_out(run: SlotRun) -> str | None:
 
 
 def _build_figures(
-    results: Sequence[CycleResult], rows: Mapping[Platform, ProgressRow], duration_s: float, least_s: float
+    results: Sequence[CycleResult],
+    rows: Mapping[Platform, ProgressRow],
+    skews_ms: Sequence[float],
+    duration_s: float,
+    least_s: float,
 ) -> StageFigures:
     """Return the figures of one stage, or of consecutive cycles."""
     counts = {platform: row.counts for platform, row in rows.items()}
     errors = sum((c.failures for c in counts.values()), Counter[FailureClass]())
-    skew_ms = [ms for result in results for ms in result.skew_ms]
     n_requests = sum(c.requests for c in counts.values())
     numbers: StageFigures = {
         "status": combine_statuses(result.status for result in results).value
@@ -78,7 +85,7 @@ def _build_figures(
         "ratio_to_floor": _round_value(duration_s / least_s, 3) if least_s else None,
     }
     numbers |= {
-        f"skew_ms_p{percent}": _round_value(compute_percentile(skew_ms, percent), 1) for percent in (50, 95, 99)
+        f"skew_ms_p{percent}": _round_value(compute_percentile(skews_ms, percent), 1) for percent in (50, 95, 99)
     }
     numbers |= {f"errors_{failure}": errors[failure] for failure in FailureClass}
     fetched = Counter[Platform]()

@@ -123,16 +123,16 @@ def read_unended_cycles(conn: psycopg.Connection) -> list[int]:
     return [cycle_id for (cycle_id,) in conn.execute(UNENDED_CYCLES_SQL).fetchall()]
 
 
-def read_skew_ms(conn: psycopg.Connection, cycle_id: int) -> pl.Series:
-    """Return the skew of each fixture that at least two platforms answered, in milliseconds.
+def read_skews_ms(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> list[float]:
+    """Return the skew of each fixture in each of these cycles that at least two platforms answered, in milliseconds.
 
     The skew is the latest minus the earliest of the platforms' first good answers.
     """
-    return read_frame(conn, SKEW_SQL, [[cycle_id]])["skew_ms"]
+    return [float(skew_ms) for _, skew_ms in conn.execute(SKEW_SQL, [list(cycle_ids)]).fetchall()]
 
 
 def read_skew_quantiles_ms(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> pl.DataFrame:
-    """Return median and 95th percentile of `read_skew_ms` by cycle: cycle_id, p50_ms, p95_ms.
+    """Return median and 95th percentile of `read_skews_ms` by cycle: cycle_id, p50_ms, p95_ms.
 
     A cycle without such a fixture has no row.
     """

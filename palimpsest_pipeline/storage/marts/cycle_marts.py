@@ -41,14 +41,14 @@ def replace_rows(
     return copy_rows(conn, table, frame)
 
 
-def read_rows(conn: psycopg.Connection, table: str, cycle_id: int) -> pl.DataFrame:
-    """Return the rows of the cycle in `table`, sorted by its key; ratios are Float64, JSON is text."""
+def read_rows(conn: psycopg.Connection, table: str, *cycle_ids: int) -> pl.DataFrame:
+    """Return the rows of these cycles in `table`, sorted by its key; ratios are Float64, JSON is text."""
     declared = metadata.tables[table]
     order = sql.SQL(", ").join(sql.Identifier(column.name) for column in declared.primary_key.columns)
     columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in declared.columns)
     query = (
-        sql.SQL("select {} from {} where cycle_id = %s order by {}")
+        sql.SQL("select {} from {} where cycle_id = any(%s) order by {}")
         .format(columns, quote_identifier(table), order)
         .as_string(conn)
     )
-    return read_frame(conn, query, [cycle_id])
+    return read_frame(conn, query, [list(cycle_ids)])

@@ -3,6 +3,7 @@
 It covers all cycles and is replaced as a whole. Callers commit.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -13,7 +14,6 @@ from palimpsest_pipeline.domain.schemas import INSTANT
 
 from ..db.copy_frames import copy_rows, read_frame
 from ..db.locks import AdvisoryLock
-from ..ledger.cycle_reader import UNENDED_CYCLES_SQL
 
 UNMAPPED_MARKETS_SQL: Final = """
     with seen as (
@@ -44,18 +44,9 @@ MATCHES_SQL: Final = """
     from core.listing_observations o join core.listing_claims c using (listing_id, claim_hash)
     where o.cycle_id = %s
 """
-MAPPED_RATES_SQL: Final = f"""
-    select m.cycle_id, m.platform, sum(m.n_mapped)::float8 / sum(m.n_markets_seen) as mapped_rate
-    from mart.mapping_coverage m
-    where m.cycle_id in (
-        select c.cycle_id from core.cycles c
-        where c.scope = 'full' and c.cycle_id <= %s
-            and c.cycle_id not in ({UNENDED_CYCLES_SQL})
-                and exists (select from mart.mapping_coverage x where x.cycle_id = c.cycle_id)
-        order by c.cycle_id desc limit 2
-    )
-    group by m.cycle_id, m.platform
-    order by m.cycle_id, m.platform
+MAPPED_RATES_SQL: Final = """
+    select cycle_id, platform, sum(n_mapped)::float8 / sum(n_markets_seen) as mapped_rate
+    from mart.mapping_coverage where cycle_id = any(%s) group by cycle_id, platform order by cycle_id, platform
 """
 
 
@@ -98,9 +89,6 @@ def read_unmapped_ranking(conn: psycopg.Connection) -> pl.DataFrame:
     return read_frame(conn, "select * from mart.unmapped_market order by platform, impact_rank")
 
 
-def read_mapped_rates(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
-    """Return cycle_id, platform and mapped_rate of the last two full cycles, oldest first.
-
-    Only cycles up to `cycle_id` count that were neither cancelled nor interrupted.
-    """
-    return read_frame(conn, MAPPED_RATES_SQL, [cycle_id])
+def read_mapped_rates(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> pl.DataFrame:
+    """Return the mapped rates of these cycles over all sports: cycle_id, platform, mapped_rate; oldest first."""
+    return read_frame(conn, MAPPED_RATES_SQL, [list(cycle_ids)])

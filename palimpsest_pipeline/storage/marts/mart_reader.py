@@ -7,8 +7,6 @@ import polars as pl
 import psycopg
 from psycopg import sql
 
-from palimpsest_pipeline.tables.frame_types import get_frame_schema
-
 from ..db.copy_frames import quote_identifier, read_frame
 from .cycle_marts import read_rows
 
@@ -63,18 +61,6 @@ def read_totals(conn: psycopg.Connection) -> dict[str, int]:
     return dict(zip(("n_cycles", "last_cycle_id", "n_prices"), (int(v or 0) for v in row or (0, 0, 0)), strict=True))
 
 
-def read_rows_of_cycles(conn: psycopg.Connection, table: str, cycle_ids: Sequence[int]) -> pl.DataFrame:
-    """Return all rows of `table` that belong to these cycles."""
-    columns = sql.SQL(", ").join(map(sql.Identifier, get_frame_schema(table)))
-    query = sql.SQL("select {} from {} where cycle_id = any(%s)").format(columns, quote_identifier(table))
-    return read_frame(conn, query, [list(cycle_ids)])
-
-
-def read_newest_rows(conn: psycopg.Connection, table: str, cycle_id: int) -> pl.DataFrame:
-    """Return the rows of `table` for the newest cycle, up to `cycle_id`, that has rows."""
-    return read_rows_before(conn, table, cycle_id + 1)
-
-
 def count_rows(conn: psycopg.Connection, table: str, cycle_ids: Sequence[int]) -> int:
     """Return the number of rows of `table` that belong to these cycles."""
     row = conn.execute(
@@ -109,10 +95,3 @@ def pick_headline(rates: pl.DataFrame) -> dict[str, Any]:
         "home_covered_rate",
     )
     return {name: row[name] for name in names}
-
-
-def compute_mapped_rates(coverage: pl.DataFrame) -> dict[str, float]:
-    """Return `mapped_rate_<platform>` of each platform's newest cycle in rows of mapping_coverage."""
-    newest = coverage.filter(pl.col("cycle_id") == pl.col("cycle_id").max().over("platform"))
-    rates = newest.group_by("platform").agg(pl.col("n_mapped").sum() / pl.col("n_markets_seen").sum()).sort("platform")
-    return {f"mapped_rate_{platform}": round(rate, 6) for platform, rate in rates.iter_rows()}

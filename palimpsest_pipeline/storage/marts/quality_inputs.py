@@ -6,10 +6,11 @@ from typing import Final
 
 import polars as pl
 import psycopg
+from psycopg import sql
 
 from palimpsest_pipeline.domain.enums import Scope
 
-from ..db.copy_frames import read_frame
+from ..db.copy_frames import quote_identifier, read_frame
 from ..ledger.cycle_reader import UNENDED_CYCLES_SQL
 from ..odds.book_sizes import add_largest_books
 
@@ -76,16 +77,16 @@ KICKOFF_CLAIMS_SQL: Final = """
     join ops.listing_ids i using (listing_id)
     where c.cycle_id = %s and k.sr_id is not null and k.kickoff_at is not null and k.kind = 'match'
 """
-MATCH_RATES_SQL: Final = f"""
-    select r.cycle_id, r.platform, r.completeness,
-        case when r.platform = 'all' then r.overall_match_rate else r.fixture_match_rate end as match_rate
-    from mart.match_rate_platform r
-    where not r.include_started and r.cycle_id in (
-        select c.cycle_id from core.cycles c
-        where c.scope = 'full' and c.cycle_id <= %s and c.cycle_id not in ({UNENDED_CYCLES_SQL})
-            and exists (select from mart.match_rate_platform x where x.cycle_id = c.cycle_id)
-        order by c.cycle_id desc limit %s
-    )
+LAST_FULL_CYCLES_SQL: Final = f"""
+    select c.cycle_id from core.cycles c
+    where c.scope = 'full' and c.cycle_id <= %s and c.cycle_id not in ({UNENDED_CYCLES_SQL})
+        and exists (select from {{}} x where x.cycle_id = c.cycle_id)
+    order by c.cycle_id desc limit %s
+"""
+MATCH_RATES_SQL: Final = """
+    select cycle_id, platform, completeness,
+        case when platform = 'all' then overall_match_rate else fixture_match_rate end as match_rate
+    from mart.match_rate_platform where not include_started and cycle_id = any(%s)
 """
 
 
@@ -167,12 +168,22 @@ def read_kickoff_claims(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame
     return add_largest_books(conn, claims, rivals, until=as_of, cycle_id=cycle_id)
 
 
+def read_last_full_cycles(conn: psycopg.Connection, table: str, cycle_id: int, n_cycles: int) -> list[int]:
+    """Return the newest full cycles up to `cycle_id` that have rows in `table`, newest first, at most `n_cycles`.
+
+    Running, cancelled and interrupted cycles are left out.
+    """
+    query = sql.SQL(LAST_FULL_CYCLES_SQL).format(quote_identifier(table))
+    return [found_id for (found_id,) in conn.execute(query, [cycle_id, n_cycles]).fetchall()]
+
+
 def read_match_rates(conn: psycopg.Connection, cycle_id: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the match rates of upcoming fixtures in the cycle, and in earlier full cycles.
 
     The second frame has up to TRAILING_CYCLES earlier full cycles. Both have one row per cycle and platform and one for
     all platforms. `match_rate` is null when there was nothing to match.
     """
-    rates = read_frame(conn, MATCH_RATES_SQL, [cycle_id, TRAILING_CYCLES + 1])
+    cycle_ids = read_last_full_cycles(conn, "mart.match_rate_platform", cycle_id, TRAILING_CYCLES + 1)
+    rates = read_frame(conn, MATCH_RATES_SQL, [cycle_ids])
     is_this_cycle = pl.col("cycle_id") == cycle_id
     return rates.filter(is_this_cycle), rates.filter(~is_this_cycle)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
+import polars as pl
 import psycopg
 import pytest
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
@@ -152,7 +153,7 @@ def test_the_floor_ratio_is_the_duration_over_the_shortest_possible_one(original
 def test_the_skew_is_that_of_the_newest_cycle(original: Pipeline):
     ((cycle_id,),) = fetch(original, "select max(cycle_id) from ops.scrape_batches")
     with original.connect() as conn:
-        skews = cycle_reader.read_skew_ms(conn, cycle_id)
+        skews = pl.Series(cycle_reader.read_skews_ms(conn, [cycle_id]))
     assert read_page(original)["palimpsest_last_cycle_skew_seconds"] == {
         ("full", "median"): pytest.approx(skews.median() / 1000),
         ("full", "p95"): pytest.approx(skews.quantile(0.95, "linear") / 1000),
@@ -315,7 +316,7 @@ def test_a_number_that_is_none_costs_its_metric_only(world: Pipeline):
 @pytest.mark.parametrize(
     ("statement", "lost"),
     [
-        ("alter table mart.mapping_coverage rename to away", {"palimpsest_mapped_ratio"}),
+        ("alter view palimpsest.mapping_coverage rename to away", {"palimpsest_mapped_ratio"}),
         (
             "alter table core.captures rename to away",
             {"palimpsest_last_cycle_prices", "palimpsest_last_cycle_listings"},

@@ -426,9 +426,10 @@ def test_skew_is_between_what_the_first_good_answers_show_and_not_when_they_were
         replace(bad("c", platform=SPORTYBET), sr_id=8),
         replace(good("3"), sr_id=9, observed_at=None),
         good("d", SPORTYBET, 9),
+        replace(good("e", SPORTYBET), sr_id=None, observed_at=AT + timedelta(seconds=9)),
     ]
     cycle_ledger.close_cycle(conn, result(outcomes=outcomes))
-    assert cycle_reader.read_skew_ms(conn, CYCLE.cycle_id).to_list() == [1000.0]
+    assert cycle_reader.read_skews_ms(conn, [CYCLE.cycle_id]) == [1000.0]
 
 
 def test_the_drop_is_measured_by_complete_stages_of_cycles_that_came_to_their_own_end(conn: psycopg.Connection) -> None:

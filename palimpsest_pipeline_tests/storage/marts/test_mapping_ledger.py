@@ -10,7 +10,7 @@ from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.enums import Scope, Trigger
 from palimpsest_pipeline.metrics.coverage.mapping_coverage import UNMAPPED_MARKET_SCHEMA
 from palimpsest_pipeline.storage.ledger import cycle_ledger
-from palimpsest_pipeline.storage.marts import cycle_marts, mapping_ledger
+from palimpsest_pipeline.storage.marts import cycle_marts, mapping_ledger, quality_inputs
 from palimpsest_pipeline.tables.frame_types import get_frame_schema
 from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA
 
@@ -163,12 +163,14 @@ def test_rates_are_those_of_the_last_two_full_cycles(conn: psycopg.Connection) -
         ]
         frame = pl.DataFrame(rows, schema={name: schema[name] for name in list(schema)[1:-1]}, orient="row")
         cycle_marts.replace_rows(conn, "mart.mapping_coverage", cycle(minute).cycle_id, frame)
-    found = mapping_ledger.read_mapped_rates(conn, cycle(90).cycle_id)
+
+    def read_rates(minute: int) -> pl.DataFrame:
+        cycle_ids = quality_inputs.read_last_full_cycles(conn, "mart.mapping_coverage", cycle(minute).cycle_id, 2)
+        return mapping_ledger.read_mapped_rates(conn, cycle_ids)
+
+    found = read_rates(90)
     assert found.rows() == [(cycle(60).cycle_id, "bet9ja", 0.75), (cycle(90).cycle_id, "bet9ja", 0.85)]
-    assert mapping_ledger.read_mapped_rates(conn, cycle(30).cycle_id).height == 1
+    assert read_rates(30).height == 1
     # It has not come to its own end:
     cycle_ledger.open_cycle(conn, Cycle(cycle(60).cycle_id, Trigger.MANUAL, Scope.FULL, BETPAWA, FIRST, FIRST))
-    assert mapping_ledger.read_mapped_rates(conn, cycle(90).cycle_id)["cycle_id"].to_list() == [
-        cycle(30).cycle_id,
-        cycle(90).cycle_id,
-    ]
+    assert read_rates(90)["cycle_id"].to_list() == [cycle(30).cycle_id, cycle(90).cycle_id]
