@@ -12,9 +12,10 @@ import polars as pl
 
 from palimpsest_pipeline.domain.price_numbers import EVENS_MILLI
 
+from ..history_rows import PLACES_PER_LINE
 from .episodes import SIZE_DECIMALS
 from .price_moves import ROUNDING_TOLERANCE, compute_probability_shift, find_first_at_or_after
-from .prices_over_time import PLACES_PER_LINE, PriceTimeline, find_price_at
+from .prices_over_time import PriceTimeline, find_price_at
 
 MIN_COMPETITORS: Final = 2
 """Minimum number of competitors with a price, so that their median can be compared with home's price."""

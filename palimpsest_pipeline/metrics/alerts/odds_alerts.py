@@ -15,12 +15,13 @@ from palimpsest_pipeline.domain.enums import WHOLE_LISTING_KEY, LookResult, Odds
 from palimpsest_pipeline.domain.price_numbers import EVENS_MILLI
 from palimpsest_pipeline.tables.frame_types import get_frame_schema
 
+from ..history_rows import PLACES_PER_LINE
 from ..lifecycle.anchors import add_kickoff, select_looks_before_kickoff
 from .book_comparisons import find_disagreements, find_outliers
 from .disappearances import find_disappearances, find_drops, find_returns
 from .episodes import SIZE_DECIMALS, find_episodes
 from .price_moves import compute_moves, compute_sizes
-from .prices_over_time import PLACES_PER_LINE, PriceTimeline, build_price_timeline
+from .prices_over_time import PriceTimeline, build_price_timeline
 
 ODDS_ALERTS_SCHEMA: Final = get_frame_schema("mart.odds_alert", "status", "mapping_version", "computed_at")
 EPISODE_KEY: Final = ("alert_type", "platform", "competitor", "sr_id", "market_key", "specifier")

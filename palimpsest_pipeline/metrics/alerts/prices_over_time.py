@@ -15,11 +15,10 @@ import polars as pl
 from palimpsest_pipeline.domain.enums import LookResult, MarketState
 from palimpsest_pipeline.domain.price_numbers import EVENS_MILLI
 
+from ..history_rows import PLACES_PER_LINE, add_next_keyframes, equals_previous, name_places, refuse_orphans
 from ..lifecycle.anchors import select_looks_before_kickoff
 from ..prices.margins import expand_outcomes
 
-PLACES_PER_LINE: Final = pl.lit(1 << 16, pl.Int64)
-"""A number above the length of any price array. A place is line x this number + ordinal."""
 _LINE_COLUMNS: Final = ("listing_id", "market_key", "specifier", "outcome")
 
 
@@ -53,27 +52,9 @@ class PriceTimeline:
 
         Raises ValueError when `outcomes` (`domain.schemas.OUTCOME_NAMES`) lacks a key.
         """
-        names = outcomes.select(pl.col("ordinal").alias("nth"), "outcome_key", market="market_key").unique()
-        markets = self.lines.join(self.units.select("unit", market="market_key"), on="unit").select(
-            "line", "market", "outcome"
-        )
-        named_places = (
-            places.with_columns(
-                line=(pl.col("place") // PLACES_PER_LINE).cast(pl.UInt32),
-                nth=(pl.col("place") % PLACES_PER_LINE).cast(pl.Int16),
-            )
-            .join(markets, on="line")
-            .join(names, on=["market", "nth"], how="left")
-            .with_columns(outcome_key=pl.when(pl.col("outcome") != "").then("outcome").otherwise("outcome_key"))
-        )
-        unnamed_places = named_places.filter(pl.col("outcome_key").is_null())
-        if unnamed_places.height:
-            market, ordinal = unnamed_places.select("market", "nth").sort("market", "nth").row(0)
-            raise ValueError(
-                f"no name is given for outcome {ordinal} of market {market}: "
-                "the history knows more than the vocabulary that was given"
-            )
-        return named_places.select(*places.columns, "outcome_key")
+        lines = self.lines.join(self.units.select("unit", "market_key"), on="unit")
+        named_places = name_places(places.select("place").unique(), lines, outcomes)
+        return places.join(named_places.select("place", "outcome_key"), on="place")
 
 
 def build_price_timeline(
@@ -128,24 +109,14 @@ def build_price_timeline(
 
 def _build_rows(changes: pl.DataFrame, lines: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
     """Return the rows that are not withdrawn, by line and time, each with the first answer that differs."""
-    days = answers.group_by("listing_id", day=pl.col("at").dt.date()).agg(pl.col("at").min()).sort("listing_id", "day")
-    following = days.select("listing_id", "day", next_day_at=pl.col("at").shift(-1).over("listing_id"))
     rows = (
         changes.join(lines.select("line", "unit", *_LINE_COLUMNS), on=_LINE_COLUMNS)
-        .with_columns(day=pl.col("at").dt.date())
-        .join(following, on=["listing_id", "day"], how="left")
-        .join(answers.with_columns(answer=pl.lit(value=True)), on=["listing_id", "at"], how="left")
+        .join(add_next_keyframes(answers.with_columns(answer=pl.lit(value=True))), on=["listing_id", "at"], how="left")
         .sort("line", "at")
     )
-    orphans = rows.filter(pl.col("answer").is_null())
-    if orphans.height:
-        listing_id, at = orphans.select("listing_id", "at").row(0)
-        raise ValueError(
-            f"{orphans.height} changes have no answer among the looks, "
-            f"first of listing {listing_id} at {at}: give all its answers"
-        )
+    refuse_orphans(rows.filter(pl.col("answer").is_null()))
     next_row_at = pl.when(pl.col("line") == pl.col("line").shift(-1)).then(pl.col("at").shift(-1))
-    return rows.with_columns(until=pl.min_horizontal(next_row_at, "next_day_at")).filter(
+    return rows.with_columns(until=pl.min_horizontal(next_row_at, "next_keyframe_at")).filter(
         pl.col("state") != MarketState.WITHDRAWN.value
     )
 
@@ -159,15 +130,7 @@ def _build_prices(rows: pl.DataFrame) -> pl.DataFrame:
         .select("unit", "at", "until", "odds_milli", place=pl.col("line") * PLACES_PER_LINE + pl.col("ordinal"))
         .sort("place", "at")
     )
-    is_repeat = pl.all_horizontal(pl.col(name) == pl.col(name).shift() for name in ("place", "odds_milli")) & (
-        pl.col("at") == pl.col("until").shift()
-    )
-    return (
-        backable.with_columns(run=(~is_repeat.fill_null(value=False)).cum_sum())
-        .group_by("run", maintain_order=True)
-        .agg(pl.col("place", "unit", "at").first(), pl.col("until").last(), pl.col("odds_milli").first())
-        .drop("run")
-    )
+    return _merge_touching(backable, "place", "odds_milli")
 
 
 def _find_known_spans(looks: pl.DataFrame, silence_limit: timedelta) -> pl.DataFrame:
@@ -182,11 +145,16 @@ def _find_known_spans(looks: pl.DataFrame, silence_limit: timedelta) -> pl.DataF
     answers = deciding_looks.with_columns(until=pl.min_horizontal(next_at, pl.col("at") + silence_limit)).filter(
         is_answer
     )
-    is_repeat = (pl.col("listing_id") == pl.col("listing_id").shift()) & (pl.col("at") == pl.col("until").shift())
+    return _merge_touching(answers.select("listing_id", "at", "until"), "listing_id")
+
+
+def _merge_touching(spans: pl.DataFrame, *names: str) -> pl.DataFrame:
+    """Return `spans` with successive ones merged that have equal columns `names`, and the second begins at `until`."""
+    touches = (pl.col("at") == pl.col("until").shift()).fill_null(value=False)
     return (
-        answers.with_columns(run=(~is_repeat.fill_null(value=False)).cum_sum())
+        spans.with_columns(run=(~(equals_previous(*names) & touches)).cum_sum())
         .group_by("run", maintain_order=True)
-        .agg(pl.col("listing_id", "at").first(), pl.col("until").last())
+        .agg(pl.exclude("until").first(), pl.col("until").last())
         .drop("run")
     )
 

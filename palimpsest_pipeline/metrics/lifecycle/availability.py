@@ -15,6 +15,7 @@ from palimpsest_pipeline.domain.enums import WHOLE_LISTING_KEY, AvailabilityStat
 from palimpsest_pipeline.domain.schemas import INSTANT
 from palimpsest_pipeline.tables.frame_types import get_frame_schema
 
+from ..history_rows import add_next_keyframes, equals_previous, refuse_orphans
 from ..prices.margins import expand_outcomes
 from .anchors import add_kickoff, select_looks_before_kickoff
 
@@ -144,31 +145,20 @@ def _build_outcome_marks(changes: pl.DataFrame, looks: pl.DataFrame) -> pl.DataF
         .rename({"observed_at": "at"})
         .unique([*UNIT_COLUMNS, "outcome", "at"])
     )
-    orphans = rows.join(answers, on=["listing_id", "at"], how="anti")
-    if orphans.height:
-        raise ValueError(
-            f"{orphans.height} changes at an instant without an answer among the looks, "
-            f"e.g. {orphans.row(0, named=True)}"
-        )
-    days = answers.group_by("listing_id", day=pl.col("at").dt.date()).agg(pl.col("at").min()).sort("listing_id", "day")
-    next_days = days.select("listing_id", "day", next_day_at=pl.col("at").shift(-1).over("listing_id"))
+    refuse_orphans(rows.join(answers, on=["listing_id", "at"], how="anti"))
     states = (
         _add_counts(rows)
-        .select(*UNIT_COLUMNS, "outcome", "at", "state", *_COUNT_COLUMNS, day=pl.col("at").dt.date())
-        .join(next_days, on=["listing_id", "day"], how="left")
+        .select(*UNIT_COLUMNS, "outcome", "at", "state", *_COUNT_COLUMNS)
+        .join(add_next_keyframes(answers), on=["listing_id", "at"], how="left")
         .sort(*UNIT_COLUMNS, "outcome", "at")
         .with_columns(row=pl.struct(*UNIT_COLUMNS, "outcome").rle_id())
     )
-    last_of_day = (pl.col("row") != pl.col("row").shift(-1)) | (pl.col("at").shift(-1) > pl.col("next_day_at"))
+    last_of_day = (pl.col("row") != pl.col("row").shift(-1)) | (pl.col("at").shift(-1) > pl.col("next_keyframe_at"))
     is_lacking = (
-        last_of_day.fill_null(value=True) & (pl.col("state") != _WITHDRAWN) & pl.col("next_day_at").is_not_null()
+        last_of_day.fill_null(value=True) & (pl.col("state") != _WITHDRAWN) & pl.col("next_keyframe_at").is_not_null()
     )
     states = states.with_columns(lacking=is_lacking)
-    is_repeat = (
-        _equals_previous("row")
-        & pl.all_horizontal(_equals_previous(name) for name in ("state", *_COUNT_COLUMNS))
-        & ~pl.col("lacking").shift(1)
-    )
+    is_repeat = equals_previous("row", "state", *_COUNT_COLUMNS) & ~pl.col("lacking").shift(1)
     withdrawn_values = [
         pl.lit(_WITHDRAWN).alias("state"),
         *(pl.lit(0, pl.Int32).alias(name) for name in _COUNT_COLUMNS),
@@ -177,14 +167,9 @@ def _build_outcome_marks(changes: pl.DataFrame, looks: pl.DataFrame) -> pl.DataF
         "row", *UNIT_COLUMNS, "at", "state", *_COUNT_COLUMNS
     )
     withdrawals = states.filter("lacking").select(
-        "row", *UNIT_COLUMNS, pl.col("next_day_at").alias("at"), *withdrawn_values
+        "row", *UNIT_COLUMNS, pl.col("next_keyframe_at").alias("at"), *withdrawn_values
     )
     return pl.concat([differing, withdrawals]).sort("row", "at")
-
-
-def _equals_previous(name: str) -> pl.Expr:
-    """Return whether the value equals that of the previous row; null in the first row."""
-    return pl.col(name) == pl.col(name).shift(1)
 
 
 def _equals_next(name: str) -> pl.Expr:
@@ -194,7 +179,7 @@ def _equals_next(name: str) -> pl.Expr:
 
 def _subtract_previous(value: pl.Expr, key: str) -> pl.Expr:
     """Return the difference to the previous row if it has the same key, else the value itself."""
-    return value - pl.when(_equals_previous(key)).then(value.shift(1)).otherwise(0)
+    return value - pl.when(equals_previous(key)).then(value.shift(1)).otherwise(0)
 
 
 def _add_counts(rows: pl.DataFrame) -> pl.DataFrame:
@@ -406,7 +391,7 @@ def _compose_intervals(marks: pl.DataFrame, stretches: pl.DataFrame, anchors: pl
         .with_columns(pl.col("state", *_COUNT_COLUMNS).forward_fill().over("unit"))
         .filter((_equals_next("unit") & _equals_next("at")).not_().fill_null(value=True))
         .with_columns(state.alias("state"), reason_detail=reason)
-        .filter((_equals_previous("unit") & _equals_previous("state")).not_().fill_null(value=True))
+        .filter(~equals_previous("unit", "state"))
         .with_columns(pl.when(is_answer_state).then(pl.col(name)).alias(name) for name in _COUNT_COLUMNS)
         .select(
             "unit",

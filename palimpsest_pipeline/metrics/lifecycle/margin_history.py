@@ -21,6 +21,7 @@ from palimpsest_pipeline.domain.price_numbers import EVENS_MILLI
 from palimpsest_pipeline.domain.schemas import INSTANT
 from palimpsest_pipeline.tables.frame_types import get_frame_schema
 
+from ..history_rows import add_next_keyframes, refuse_orphans
 from ..prices.margins import compute_market_margins, expand_outcomes
 from .anchors import add_kickoff, select_looks_before_kickoff
 
@@ -98,12 +99,9 @@ def _build_watches(
             "at",
             "next_look_at",
             watch=pl.col("begins").cum_sum().cast(pl.Int64),
-            day=pl.col("at").dt.date(),
         )
         .with_columns(pl.col("at", "watch").shift().over("listing_id").name.prefix("previous_"))
     )
-    keyframes = answers.group_by("listing_id", "day").agg(pl.col("at").min()).sort("listing_id", "day")
-    following = keyframes.select("listing_id", "day", next_keyframe_at=pl.col("at").shift(-1).over("listing_id"))
     until = pl.coalesce("next_look_at", pl.min_horizontal("kickoff_at", pl.lit(as_of, INSTANT)))
     silent_at = pl.col("watched_at") + silence_limit
     watches = (
@@ -120,7 +118,7 @@ def _build_watches(
             .then(until),
         )
     )
-    return answers.join(following, on=["listing_id", "day"], how="left").drop("day", "next_look_at"), watches
+    return add_next_keyframes(answers).drop("next_look_at"), watches
 
 
 def _build_runs(changes: pl.DataFrame, anchored: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
@@ -138,16 +136,13 @@ def _build_runs(changes: pl.DataFrame, anchored: pl.DataFrame, answers: pl.DataF
         .join(answers.select("listing_id", "at", "watch", "next_keyframe_at"), on=["listing_id", "at"], how="left")
         .sort(*_LINE_COLUMNS, "at")
     )
-    _refuse(
-        rows.filter(pl.col("watch").is_null()),
-        "changes have no answer among the looks: give all answers of the listing",
-    )
+    refuse_orphans(rows.filter(pl.col("watch").is_null()))
     _refuse(
         rows.filter(pl.col("outcome") != ""),
         "changes are of a market of open outcomes: it has no complete set, and so no margin",
     )
     lines = rows.with_columns(pl.col("off_mask").fill_null(0), line=pl.struct(_LINE_COLUMNS).rle_id())
-    next_row_at = pl.when(_equals_next("line")).then(pl.col("at").shift(-1))
+    next_row_at = pl.when(pl.col("line") == pl.col("line").shift(-1)).then(pl.col("at").shift(-1))
     listed_rows = lines.with_columns(until=pl.min_horizontal(next_row_at, "next_keyframe_at")).filter(
         pl.col("state") != MarketState.WITHDRAWN.value
     )
@@ -236,11 +231,6 @@ def _name_bucket(minutes: pl.Expr) -> pl.Expr:
 def _equals_previous(name: str) -> pl.Expr:
     """Return whether the value equals that of the previous row; false in the first row."""
     return pl.col(name).eq_missing(pl.col(name).shift()) & (pl.int_range(pl.len()) > 0)
-
-
-def _equals_next(name: str) -> pl.Expr:
-    """Return whether the value equals that of the next row; null in the last row."""
-    return pl.col(name) == pl.col(name).shift(-1)
 
 
 def _refuse(rows: pl.DataFrame, problem: str) -> None:

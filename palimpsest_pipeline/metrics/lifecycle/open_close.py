@@ -16,6 +16,7 @@ from palimpsest_pipeline.domain.enums import CloseQuality, LookResult, MarketSta
 from palimpsest_pipeline.domain.price_numbers import EVENS_MILLI
 from palimpsest_pipeline.tables.frame_types import get_frame_schema
 
+from ..history_rows import PLACES_PER_LINE, add_next_keyframes, name_places, refuse_orphans
 from ..prices.margins import compute_market_margins, expand_outcomes
 from .anchors import add_kickoff, select_looks_before_kickoff
 
@@ -30,8 +31,6 @@ Measured with 7,000 changes per listing.
 OPEN_CLOSE_KEY: Final = ("sr_id", "platform", "market_key", "specifier", "outcome_key")
 
 _LINE_COLUMNS: Final = ("listing_id", "market_key", "specifier", "outcome")
-_PLACES_PER_LINE: Final = pl.lit(1 << 16, pl.Int64)
-"""A number above the length of any price array. A place is line x this number + ordinal."""
 
 
 def find_open_close(
@@ -86,7 +85,7 @@ def _build_open_close(
     lines, rows = _build_market_rows(changes, anchored, answers)
     places = _expand_places(rows)
     open_close = (
-        _add_names(
+        name_places(
             _select_shown_places(places, rows).join(_find_price_lives(places, rows), on="place", how="left"),
             lines,
             outcomes,
@@ -139,14 +138,11 @@ def _list_answers(looks: pl.DataFrame, silence_limit: timedelta) -> pl.DataFrame
             "listing_id",
             "at",
             "prev_absent_cycle",
-            day=pl.col("at").dt.date(),
             open_quality=quality,
             previous_at=pl.col("at").shift().over("listing_id"),
         )
     )
-    keyframes = answers.group_by("listing_id", "day").agg(pl.col("at").min()).sort("listing_id", "day")
-    following = keyframes.select("listing_id", "day", next_keyframe_at=pl.col("at").shift(-1).over("listing_id"))
-    return answers.join(following, on=["listing_id", "day"], how="left").drop("day")
+    return add_next_keyframes(answers)
 
 
 def _find_last_answers(looks: pl.DataFrame) -> pl.DataFrame:
@@ -192,13 +188,7 @@ def _build_market_rows(
         )
         .sort("line", "at")
     )
-    orphans = rows.filter("early", pl.col("answer").is_null())
-    if orphans.height:
-        listing_id, at = orphans.select("listing_id", "at").row(0)
-        raise ValueError(
-            f"{orphans.height} changes have no answer among the looks, "
-            f"first of listing {listing_id} at {at}: give all its answers"
-        )
+    refuse_orphans(rows.filter("early", pl.col("answer").is_null()))
     # Of two equal rows the first one ends where it begins, so it has no effect.
     has_next_row = (pl.col("line") == pl.col("line").shift(-1)) & pl.col("early").shift(-1)
     until = pl.min_horizontal(pl.when(has_next_row).then(pl.col("at").shift(-1)), "next_keyframe_at")
@@ -219,7 +209,7 @@ def _expand_places(rows: pl.DataFrame) -> pl.DataFrame:
     return expand_outcomes(rows.rename({"state": "state_of_row"}), ("row", "line", "state_of_row")).select(
         "row",
         "odds_milli",
-        place=pl.col("line") * _PLACES_PER_LINE + pl.col("ordinal"),
+        place=pl.col("line") * PLACES_PER_LINE + pl.col("ordinal"),
         can=(pl.col("state") == MarketState.OFFERED.value) & (pl.col("odds_milli") > EVENS_MILLI),
         has=is_listed | is_unpriced,
         shown=is_listed | (is_unpriced & (pl.col("outcome") != "")),
@@ -271,28 +261,6 @@ def _find_price_lives(places: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
             max_milli=pl.col("odds_milli").max(),
         )
     )
-
-
-def _add_names(places: pl.DataFrame, lines: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
-    """Return `places` with the listing, the market and the outcome key of each place."""
-    names = outcomes.select("market_key", "ordinal", "outcome_key", outcome=pl.lit("")).unique()
-    named_outcomes = (
-        places.with_columns(
-            line=(pl.col("place") // _PLACES_PER_LINE).cast(pl.UInt32),
-            ordinal=(pl.col("place") % _PLACES_PER_LINE).cast(pl.Int16),
-        )
-        .join(lines, on="line")
-        .join(names, on=["market_key", "ordinal", "outcome"], how="left")
-        .with_columns(outcome_key=pl.when(pl.col("outcome") != "").then("outcome").otherwise("outcome_key"))
-    )
-    unnamed_places = named_outcomes.filter(pl.col("outcome_key").is_null())
-    if unnamed_places.height:
-        market, ordinal = unnamed_places.select("market_key", "ordinal").sort("market_key", "ordinal").row(0)
-        raise ValueError(
-            f"no name is given for outcome {ordinal} of market {market}: "
-            "the history knows more than the vocabulary that was given"
-        )
-    return named_outcomes
 
 
 def _compute_margins(

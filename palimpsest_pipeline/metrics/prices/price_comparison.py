@@ -25,6 +25,7 @@ from palimpsest_pipeline.domain.schemas import INSTANT
 from palimpsest_pipeline.tables.frame_types import get_frame_schema
 
 from ..comparison_frames import add_as_of
+from ..history_rows import refuse_unnamed
 from ..lifecycle_frames import FrameSchema
 from .fair_prices import compute_multiplicative_share
 from .margins import ROUNDING_TOLERANCE, compute_margin_figures, expand_outcomes
@@ -445,13 +446,7 @@ def _add_outcome_keys(compared: pl.DataFrame, lines: pl.DataFrame, outcomes: pl.
         .with_columns(outcome_key=pl.coalesce("single", "outcome_key"))
     )
     unnamed_outcomes = named_outcomes.filter(pl.col("outcome_key").is_null())
-    if unnamed_outcomes.height:
-        line, ordinal = unnamed_outcomes.select("line", "ordinal").row(0)
-        market = lines["market_key"][line]
-        raise ValueError(
-            f"no name is given for outcome {ordinal} of market {market}: "
-            "the history knows more than the vocabulary that was given"
-        )
+    refuse_unnamed(unnamed_outcomes.join(lines.select("line", "market_key"), on="line"))
     return named_outcomes.drop("market", "single", "place")
 
 

@@ -25,6 +25,7 @@ from palimpsest_pipeline.domain.enums import LagLimit, LookResult, MarketState, 
 from palimpsest_pipeline.domain.price_numbers import EVENS_MILLI
 from palimpsest_pipeline.tables.frame_types import get_frame_schema
 
+from ..history_rows import add_next_keyframes, equals_previous, refuse_orphans, refuse_unnamed
 from ..lifecycle.anchors import add_kickoff, select_looks_before_kickoff
 from .fair_prices import compute_multiplicative_share
 from .margins import compute_margin_figures, expand_outcomes
@@ -181,19 +182,8 @@ def _number_answers(looks: pl.DataFrame, anchored: pl.DataFrame, silence_limit: 
     answers = deciding_looks.select(
         "listing_id", "at", is_answer.alias("is_answer"), watch=(~continues.fill_null(value=False)).cum_sum()
     ).filter("is_answer")
-    days = answers.group_by("listing_id", day=pl.col("at").dt.date(), maintain_order=True).agg(pl.col("at").first())
-    following = days.select("listing_id", "day", next_keyframe_at=pl.col("at").shift(-1).over("listing_id"))
-    return (
-        answers.select(
-            "listing_id",
-            "at",
-            "watch",
-            pl.col("at", "watch").shift().over("listing_id").name.prefix("previous_"),
-            day=pl.col("at").dt.date(),
-        )
-        .join(following, on=["listing_id", "day"], how="left")
-        .drop("day")
-    )
+    previous = pl.col("at", "watch").shift().over("listing_id").name.prefix("previous_")
+    return add_next_keyframes(answers.select("listing_id", "at", "watch", previous))
 
 
 def _build_spans(changes: pl.DataFrame, answers: pl.DataFrame, anchored: pl.DataFrame) -> pl.DataFrame:
@@ -211,23 +201,17 @@ def _build_spans(changes: pl.DataFrame, answers: pl.DataFrame, anchored: pl.Data
         .join(answers.select("listing_id", "at", "watch", "next_keyframe_at"), on=["listing_id", "at"], how="left")
         .sort("listing_id", "market", "at")
     )
-    orphans = rows.filter(pl.col("watch").is_null())
-    if orphans.height:
-        listing_id, at = orphans.select("listing_id", "at").row(0)
-        raise ValueError(
-            f"{orphans.height} changes have no answer among the looks, "
-            f"first of listing {listing_id} at {at}: give all its answers"
-        )
-    is_same_line = _equals_previous("listing_id", "market")
+    refuse_orphans(rows.filter(pl.col("watch").is_null()))
+    is_same_line = equals_previous("listing_id", "market")
     next_row_at = pl.when(pl.col("line") == pl.col("line").shift(-1)).then(pl.col("at").shift(-1))
     listed_rows = (
-        rows.filter(~(is_same_line & _equals_previous("at")))
+        rows.filter(~(is_same_line & equals_previous("at")))
         .with_columns(line=(~is_same_line).cum_sum())
         .with_columns(until=pl.min_horizontal(next_row_at, "next_keyframe_at"))
         .filter(pl.col("state") != MarketState.WITHDRAWN.value)
     )
     continues_span = (
-        _equals_previous("line", "state", "off_mask") & (pl.col("at") == pl.col("until").shift())
+        equals_previous("line", "state", "off_mask") & (pl.col("at") == pl.col("until").shift())
     ).fill_null(value=False) & pl.col("odds_milli").eq_missing(pl.col("odds_milli").shift())
     marked_rows = listed_rows.with_columns(begins=~continues_span)
     ends = marked_rows.filter(pl.col("begins").shift(-1, fill_value=True)).select("until")
@@ -264,7 +248,7 @@ def _find_moves(spans: pl.DataFrame, sets: pl.DataFrame, min_rise: float) -> pl.
         .with_columns(probability=(EVENS_MILLI / pl.col("odds_milli") * pl.col("share")).round(PROBABILITY_DECIMALS))
         .sort("line", "ordinal", "book")
     )
-    follows = _equals_previous("line", "ordinal") & (pl.col("book") == pl.col("book").shift() + 1)
+    follows = equals_previous("line", "ordinal") & (pl.col("book") == pl.col("book").shift() + 1)
     rise = (pl.col("probability") - pl.col("probability_before")).round(PROBABILITY_DECIMALS)
     return (
         probabilities.with_columns(
@@ -314,7 +298,7 @@ def _pair_events(events: pl.DataFrame, rules: PriceLeadRules) -> pl.DataFrame:
     numbered = events.select(
         "event",
         "at",
-        subject=(~_equals_previous(*_SUBJECT)).cum_sum(),
+        subject=(~equals_previous(*_SUBJECT)).cum_sum(),
         platform=pl.col("platform").rank("dense"),
         middle=pl.col("after").to_physical() + pl.col("at").to_physical(),
     )
@@ -330,7 +314,7 @@ def _pair_events(events: pl.DataFrame, rules: PriceLeadRules) -> pl.DataFrame:
         .filter(pl.col("platform") != pl.col("other"))
         .with_columns(low=pl.min_horizontal("platform", "other"), high=pl.max_horizontal("platform", "other"))
         .sort("subject", "low", "high", "at", "platform")
-        .with_columns(series=(~_equals_previous("subject", "low", "high")).cum_sum())
+        .with_columns(series=(~equals_previous("subject", "low", "high")).cum_sum())
         .with_columns(
             lag=pl.col("middle") - pl.col("middle").shift(),
             earlier_lag=(pl.col("middle") - earlier_middle).abs(),
@@ -338,8 +322,8 @@ def _pair_events(events: pl.DataFrame, rules: PriceLeadRules) -> pl.DataFrame:
         )
     )
     is_pair = (
-        _equals_previous("series")
-        & ~_equals_previous("platform")
+        equals_previous("series")
+        & ~equals_previous("platform")
         & (pl.col("lag").abs() <= 2 * _count_us(rules.window))
         & (pl.col("lag").abs() < pl.col("earlier_lag").shift()).fill_null(value=True)
     )
@@ -426,7 +410,7 @@ def _number_runs(moves: pl.DataFrame, steam_window: timedelta) -> pl.DataFrame:
     return (
         moves.sort(*_SUBJECT, "after", "at", "platform")
         .with_columns(first_end=pl.col("at").cum_min(reverse=True).over(_SUBJECT))
-        .with_columns(run=(~_equals_previous(*_SUBJECT) | is_far.fill_null(value=False)).cum_sum())
+        .with_columns(run=(~equals_previous(*_SUBJECT) | is_far.fill_null(value=False)).cum_sum())
         .drop("first_end")
     )
 
@@ -466,13 +450,7 @@ def _build_rows(pairs: pl.DataFrame, anchored: pl.DataFrame, outcomes: pl.DataFr
     rows = pairs.join(names, on=["market_key", "ordinal"], how="left").with_columns(
         outcome_key=pl.when("is_suspension").then(pl.lit("")).otherwise("outcome_key")
     )
-    unnamed = rows.filter(pl.col("outcome_key").is_null())
-    if unnamed.height:
-        market, ordinal = unnamed.select("market_key", "ordinal").sort(pl.all()).row(0)
-        raise ValueError(
-            f"no name is given for outcome {ordinal} of market {market}: "
-            "the history knows more than the vocabulary that was given"
-        )
+    refuse_unnamed(rows)
     is_observed = pl.col("leader_is_observed") & pl.col("follower_is_observed")
     return (
         rows.join(dates, on="sr_id")
@@ -492,11 +470,6 @@ def _build_rows(pairs: pl.DataFrame, anchored: pl.DataFrame, outcomes: pl.DataFr
         .select(pl.col(name).cast(dtype) for name, dtype in PRICE_LEADS_SCHEMA.items())
         .sort(LEAD_KEY)
     )
-
-
-def _equals_previous(*names: str) -> pl.Expr:
-    """Return whether the values of the columns, which are never null, equal those of the previous row."""
-    return pl.all_horizontal(pl.col(name) == pl.col(name).shift() for name in names).fill_null(value=False)
 
 
 def _count_us(span: timedelta) -> int:

@@ -274,7 +274,7 @@ def test_a_market_withdrawn_before_the_kickoff_is_not_closed_by_it() -> None:
         ({"as_of": datetime(2026, 5, 5)}, "naive datetime"),  # noqa: DTZ001
         ({"silence_limit": timedelta(0)}, "must be positive"),
         ({"kickoffs": life(*STORY).frames()["kickoffs"].clear()}, "1 fixtures have no kickoff"),
-        ({"looks": life(*STORY[2:]).frames()["looks"]}, "2 changes at an instant without an answer"),
+        ({"looks": life(*STORY[2:]).frames()["looks"]}, "2 changes have no answer among the looks"),
         (
             {"looks": life(*STORY).frames()["looks"].with_columns(n_markets_priced=pl.lit(None, pl.Int32))},
             "answers without n_markets_priced",
