@@ -1,4 +1,4 @@
-"""What several metrics read from rows of the odds history: how long a row holds, and the name of its outcomes. No I/O.
+"""Rows of the odds history: how long a row holds, and the names of its outcomes. No I/O.
 
 A row holds until the next row of its line. The first answer of a UTC day (the keyframe) contains all markets, so a row
 ends there too: an equal row follows, or the market is withdrawn.
@@ -24,7 +24,10 @@ def add_next_keyframes(answers: pl.DataFrame) -> pl.DataFrame:
 
 
 def refuse_orphans(changes: pl.DataFrame) -> None:
-    """Raise ValueError when there are any `changes`: rows (listing_id, at) that no answer among the looks shows."""
+    """Raise ValueError when there are any `changes` (listing_id, at).
+
+    They are the rows of the history that no answer among the looks shows.
+    """
     if changes.height:
         listing_id, at = changes.select("listing_id", "at").row(0)
         raise ValueError(
@@ -65,5 +68,5 @@ def name_places(places: pl.DataFrame, lines: pl.DataFrame, outcomes: pl.DataFram
 
 
 def equals_previous(*names: str) -> pl.Expr:
-    """Return whether the values of these columns equal those of the previous row; false where one of them is null."""
+    """Return whether these columns equal those of the previous row; false where one is null."""
     return pl.all_horizontal(pl.col(name) == pl.col(name).shift() for name in names).fill_null(value=False)

@@ -149,7 +149,10 @@ def _find_known_spans(looks: pl.DataFrame, silence_limit: timedelta) -> pl.DataF
 
 
 def _merge_touching(spans: pl.DataFrame, *names: str) -> pl.DataFrame:
-    """Return `spans` with successive ones merged that have equal columns `names`, and the second begins at `until`."""
+    """Return `spans` with touching neighbours merged.
+
+    Two successive spans touch when the columns `names` are equal and the second begins at the first one's `until`.
+    """
     touches = (pl.col("at") == pl.col("until").shift()).fill_null(value=False)
     return (
         spans.with_columns(run=(~(equals_previous(*names) & touches)).cum_sum())

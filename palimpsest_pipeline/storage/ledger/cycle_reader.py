@@ -124,9 +124,10 @@ def read_unended_cycles(conn: psycopg.Connection) -> list[int]:
 
 
 def read_skews_ms(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> list[float]:
-    """Return the skew of each fixture in each of these cycles that at least two platforms answered, in milliseconds.
+    """Return the skews of fixtures in these cycles, in milliseconds.
 
-    The skew is the latest minus the earliest of the platforms' first good answers.
+    A fixture has one in each cycle in which at least two platforms answered. It is the latest minus the earliest of the
+    platforms' first good answers.
     """
     return [float(skew_ms) for _, skew_ms in conn.execute(SKEW_SQL, [list(cycle_ids)]).fetchall()]
 

@@ -90,5 +90,8 @@ def read_unmapped_ranking(conn: psycopg.Connection) -> pl.DataFrame:
 
 
 def read_mapped_rates(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> pl.DataFrame:
-    """Return the mapped rates of these cycles over all sports: cycle_id, platform, mapped_rate; oldest first."""
+    """Return the mapped rates of these cycles, over all sports, oldest first.
+
+    The columns are cycle_id, platform and mapped_rate.
+    """
     return read_frame(conn, MAPPED_RATES_SQL, [list(cycle_ids)])

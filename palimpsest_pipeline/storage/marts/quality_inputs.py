@@ -169,9 +169,9 @@ def read_kickoff_claims(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame
 
 
 def read_last_full_cycles(conn: psycopg.Connection, table: str, cycle_id: int, n_cycles: int) -> list[int]:
-    """Return the newest full cycles up to `cycle_id` that have rows in `table`, newest first, at most `n_cycles`.
+    """Return the last full cycles up to `cycle_id` that have rows in `table`, newest first.
 
-    Running, cancelled and interrupted cycles are left out.
+    At most `n_cycles` are returned. Running, cancelled and interrupted cycles are left out.
     """
     query = sql.SQL(LAST_FULL_CYCLES_SQL).format(quote_identifier(table))
     return [found_id for (found_id,) in conn.execute(query, [cycle_id, n_cycles]).fetchall()]
