@@ -18,6 +18,7 @@ pytest_plugins = [
     "palimpsest_pipeline_tests.fixtures.commands",
     "palimpsest_pipeline_tests.fixtures.in_process",
     "palimpsest_pipeline_tests.fixtures.snapshots",
+    "palimpsest_pipeline_tests.fixtures.chromium",
 ]
 
 # Where no bytecode may be written, as in many containers, each process that a test starts compiles all that it imports:

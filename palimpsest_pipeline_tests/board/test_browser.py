@@ -1,6 +1,5 @@
 """The board as a trader meets it, in Chromium."""
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from playwright.sync_api import Browser, Locator, Page, Route, expect
 from palimpsest_pipeline.board.app import BoardConfig
 from palimpsest_pipeline.board.live_tables import LiveTables
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
-from palimpsest_pipeline_tests.fixtures.chromium import chromium
+from palimpsest_pipeline_tests.fixtures.chromium import READY, find_unnamed_controls, open_page
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
 
 from .servers import make_config, served
@@ -26,19 +25,8 @@ pytestmark = pytest.mark.browser
 
 ON_SCREEN = {"width": 1400, "height": 4000}  # room for all rows, which come as they are scrolled to
 ON_A_PHONE = {"width": 390, "height": 844}
-READY = "html[data-ready=yes]"
 NO_OBSERVER = "window.IntersectionObserver = class { observe() {} unobserve() {} }"
 """Rows are then requested by the button alone."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Without Chromium a local test is skipped; in CI it fails."""
-    try:
-        with chromium() as launched:
-            yield launched
-    except FileNotFoundError as missing:
-        (pytest.fail if os.environ.get("NO_SKIPS") else pytest.skip)(str(missing))
 
 
 @pytest.fixture(scope="module")
@@ -49,30 +37,10 @@ def url(config: BoardConfig, coverage_page: Path) -> Iterator[str]:
 
 @contextmanager
 def opened(browser: Browser, address: str, script: str = "", **context: Any) -> Iterator[Page]:
-    """Yield a page when it is ready; `script` runs before its own scripts.
-
-    The page may request its own server only, and its console must stay empty.
-    """
-    made = browser.new_context(**{"viewport": ON_SCREEN, "reduced_motion": "reduce", **context})
-    shown = made.new_page()
-    if script:
-        shown.add_init_script(script)
-    troubles: list[str] = []
-    shown.on("console", lambda told: troubles.append(told.text) if told.type in ("error", "warning") else None)
-    shown.on("pageerror", lambda error: troubles.append(str(error)))
-    shown.on("dialog", lambda dialog: (troubles.append(dialog.message), dialog.dismiss()))
-    shown.on("request", lambda asked: None if same(asked.url, address) else troubles.append(asked.url))
-    shown.goto(address)
-    shown.wait_for_selector(READY, timeout=60_000)
-    try:
+    """Yield a page when it is ready. It may request its own server only."""
+    home = "{0.scheme}://{0.netloc}/".format(urlsplit(address))
+    with open_page(browser, address, home, script, **{"viewport": ON_SCREEN, **context}) as shown:
         yield shown
-        assert troubles == []
-    finally:
-        made.close()
-
-
-def same(asked: str, address: str) -> bool:
-    return urlsplit(asked).netloc == urlsplit(address).netloc
 
 
 def ids(shown: Page) -> list[int]:
@@ -271,33 +239,13 @@ def test_all_of_it_is_used_by_the_keyboard(browser: Browser, url: str):
 
 def test_every_control_is_reached_by_tab_and_has_a_name(browser: Browser, url: str):
     with opened(browser, f"{url}/") as shown:
-        unnamed = shown.evaluate(
-            """[...document.querySelectorAll('input, select, button, a[href]')].filter((element) => element.checkVisibility()
-            && !(element.labels?.length || element.textContent.trim() || element.getAttribute('aria-label'))).map((e) => e.outerHTML)"""
-        )
-        assert unnamed == []
+        assert find_unnamed_controls(shown) == []
         reached = set()
         for _ in range(40):
             shown.keyboard.press("Tab")
             reached.add(shown.evaluate("document.activeElement.id || document.activeElement.className"))
-        assert {
-            "zone",
-            "theme",
-            "market-search",
-            "search",
-            "within",
-            "country",
-            "tournament",
-            "home",
-            "off",
-            "moved",
-            "arrows",
-            "sort",
-            "clear",
-            "csv",
-            "xlsx",
-            "sql",
-        } <= reached
+        filters = {"search", "within", "country", "tournament", "home", "off", "moved", "arrows", "sort", "clear"}
+        assert filters | {"zone", "theme", "market-search", "csv", "xlsx", "sql"} <= reached
 
 
 def test_a_derivation_is_shown_without_a_reload(browser: Browser, url: str, world: World):
@@ -378,15 +326,17 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(browser: Browser, url: str,
         wait_for(shown, len(expected(url, shown)))
 
 
-def test_the_theme_is_kept(browser: Browser, url: str):
+def test_the_theme_is_chosen_by_the_keyboard_and_kept(browser: Browser, url: str):
     with opened(browser, f"{url}/") as shown:
         light = shown.evaluate("getComputedStyle(document.body).backgroundColor")
-        shown.locator("#theme").select_option("dark")
+        shown.locator("#theme").press("d")
         dark = shown.evaluate("getComputedStyle(document.body).backgroundColor")
         assert dark != light
         shown.reload()
         shown.wait_for_selector(READY)
         assert shown.evaluate("getComputedStyle(document.body).backgroundColor") == dark
+        shown.locator("#theme").press("ArrowUp")
+        assert shown.evaluate("getComputedStyle(document.body).backgroundColor") == light
 
 
 def test_the_coverage_page_is_a_tab(browser: Browser, url: str):
@@ -725,14 +675,6 @@ def test_the_time_zone_is_chosen_by_mouse_and_keyboard_and_kept(browser: Browser
         shown.wait_for_selector(READY)
         expect(shown.locator("#zone")).to_have_value("local")
         expect(first).to_have_text(local)
-
-
-def test_the_theme_is_chosen_by_the_keyboard(browser: Browser, url: str):
-    with opened(browser, f"{url}/") as shown:
-        shown.locator("#theme").press("d")
-        expect(shown.locator("html")).to_have_attribute("data-theme", "dark")
-        shown.locator("#theme").press("ArrowUp")
-        expect(shown.locator("html")).to_have_attribute("data-theme", "light")
 
 
 def test_the_legend_is_opened_and_closed_by_its_button(browser: Browser, url: str):

@@ -1,6 +1,5 @@
 """The coverage page of twelve platforms in Chromium: nothing is cut, and every line has a colour."""
 
-import os
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -10,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from palimpsest_pipeline.report.page import PageOrigin, render_page
-from palimpsest_pipeline_tests.fixtures.chromium import chromium
+from palimpsest_pipeline_tests.fixtures.chromium import READY
 
 from . import worlds
 
@@ -47,22 +46,12 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Without Chromium a local test is skipped; in CI it fails."""
-    try:
-        with chromium() as launched:
-            yield launched
-    except FileNotFoundError as missing:
-        (pytest.fail if os.environ.get("NO_SKIPS") else pytest.skip)(str(missing))
-
-
 @pytest.fixture(scope="module", params=[(1280, 900), (375, 740)], ids=["on a screen", "on a phone"])
 def shown(browser: Browser, file: Path, request: pytest.FixtureRequest) -> Iterator[Page]:
     width, height = request.param
     page = browser.new_context(viewport={"width": width, "height": height}, reduced_motion="reduce").new_page()
     page.goto(file.as_uri())
-    page.wait_for_selector("html[data-ready=yes]", timeout=60_000)
+    page.wait_for_selector(READY, timeout=60_000)
     page.get_by_role("button", name="Open all").click()
     yield page
     page.close()
