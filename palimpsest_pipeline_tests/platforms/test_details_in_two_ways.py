@@ -127,6 +127,12 @@ def outcome(read: Callable[[Sequence[Answer]], Any], given_answer: Answer) -> An
         return rejected.path, rejected.reason
 
 
+def any_json(*keys: str) -> st.SearchStrategy[Any]:
+    """JSON values whose objects have some of these keys."""
+    plain = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+    return st.recursive(plain, lambda inside: st.lists(inside) | st.dictionaries(st.sampled_from(keys), inside))
+
+
 def same_both_ways(platform: Platform, body: bytes) -> Any:
     """What both ways read, after seeing that it is the same."""
     given_answer = answer(platform, PayloadKind.DETAIL, body)
@@ -261,16 +267,7 @@ def test_damaged_lists_and_trees_are_read_over_and_never_complete(
 @settings(max_examples=count_examples(200), deadline=None)
 @given(
     platform=st.sampled_from(list(ADAPTERS)),
-    body=st.recursive(
-        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-        lambda inside: (
-            st.lists(inside)
-            | st.dictionaries(
-                st.sampled_from(KEYS),
-                inside,
-            )
-        ),
-    ),
+    body=any_json(*KEYS),
 )
 def test_any_json_is_rejected_with_a_path(platform: Platform, body: Any) -> None:
     path, reason = same_both_ways(platform, json.dumps(body).encode())
