@@ -117,10 +117,10 @@ def part_by_part(platform: Platform) -> Iterator[None]:
         yield
 
 
-def outcome(read: Callable[[Sequence[Answer]], Any], given_answer: Answer) -> Any:
+def outcome(read: Callable[[Sequence[Answer]], Any], answers: Sequence[Answer]) -> Any:
     """What reading gives, or where and why it is refused."""
     try:
-        return read([given_answer])
+        return read(answers)
     except PayloadRejected as rejected:
         assert rejected.path.startswith("$")
         assert rejected.reason
@@ -138,9 +138,9 @@ def same_both_ways(platform: Platform, body: bytes) -> Any:
     given_answer = answer(platform, PayloadKind.DETAIL, body)
     ADAPTERS[platform].judge(given_answer)
     for read in (ADAPTERS[platform].read_listing, ADAPTERS[platform].read_detail):
-        quick = outcome(read, given_answer)
+        quick = outcome(read, [given_answer])
         with part_by_part(platform):
-            assert outcome(read, given_answer) == quick
+            assert outcome(read, [given_answer]) == quick
     return quick
 
 
@@ -237,7 +237,7 @@ def test_bytes_changed_anywhere_are_read_over_or_rejected(
     at = random.randrange(len(body))
     given_answer = answer(platform, PayloadKind.DETAIL, body[:at] + noise + body[at + len(noise) :])
     for read in (ADAPTERS[platform].read_listing, ADAPTERS[platform].read_detail):
-        assert outcome(read, given_answer)
+        assert outcome(read, [given_answer])
 
 
 @pytest.mark.parametrize(("platform", "name"), PACK_DETAILS)
