@@ -9,13 +9,11 @@ from palimpsest_pipeline.defs import cycle_jobs, cycle_triggers
 from palimpsest_pipeline.defs.asset_metadata import ASSET_OWNER
 from palimpsest_pipeline.defs.core import assets as core
 from palimpsest_pipeline.defs.landing import assets as landing
-from palimpsest_pipeline.defs.life import assets as life_assets
-from palimpsest_pipeline.defs.life import checks as life_checks
+from palimpsest_pipeline.defs.life import assets as life
 from palimpsest_pipeline.defs.life import jobs as life_jobs
 from palimpsest_pipeline.defs.mart import assets as mart
 from palimpsest_pipeline.defs.mart import checks as mart_checks
 from palimpsest_pipeline.defs.mart import (
-    current_price_jobs,
     current_prices,
     late_marts_sensor,
     odds_alerts,
@@ -37,13 +35,11 @@ def _set_owner(spec: dg.AssetSpec) -> dg.AssetSpec:
 defs = dg.Definitions(
     assets=[
         a.map_asset_specs(_set_owner)
-        for a in dg.load_assets_from_modules(
-            [landing, core, mart, life_assets, current_prices, odds_alerts, report, upkeep]
-        )
+        for a in dg.load_assets_from_modules([landing, core, mart, life, current_prices, odds_alerts, report, upkeep])
         if isinstance(a, dg.AssetsDefinition)
     ],
     asset_checks=dg.load_asset_checks_from_modules(
-        [landing, core, mart_checks, life_checks, current_prices, odds_alerts, upkeep_checks, monitoring_checks]
+        [landing, core, mart_checks, life, current_prices, odds_alerts, upkeep_checks, monitoring_checks]
     ),
     jobs=[
         *(
@@ -53,7 +49,7 @@ defs = dg.Definitions(
             cycle_jobs.replay_job,
             cycle_jobs.cycle_marts_job,
             life_jobs.fixture_life_job,
-            current_price_jobs.current_prices_job,
+            cycle_jobs.current_prices_job,
         ),
         *(upkeep_jobs.export_job, upkeep_jobs.upkeep_job, monitoring_jobs.health_job),
     ],

@@ -225,7 +225,7 @@ class Data:
     def export(
         self, sr_id: Ids | None = None, first_day: date | None = None, last_day: date | None = None
     ) -> pl.LazyFrame:
-        """Return the exported days as a LazyFrame with `storage.archive.named_export.NAMED_PRICES_SCHEMA`.
+        """Return the exported days as a LazyFrame with `storage.archive.day_reader.NAMED_PRICES_SCHEMA`.
 
         Each row is one outcome and change, with names. Without `sr_id` the frame has all fixtures. It has all listings;
         `filter("is_primary")` keeps only the listing that represents its platform.

@@ -25,7 +25,7 @@ from palimpsest_pipeline.notebook import Data, TooManyRows, UnknownName
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.settings import load_settings
 from palimpsest_pipeline.storage.archive import Archive, ArchiveError
-from palimpsest_pipeline.storage.archive.named_export import NAMED_PRICES_SCHEMA
+from palimpsest_pipeline.storage.archive.day_reader import NAMED_PRICES_SCHEMA
 from palimpsest_pipeline.storage.db import migrate
 from palimpsest_pipeline.storage.db.connection import Database, DatabaseUrlError
 from palimpsest_pipeline.storage.db.revisions import sql_dir

@@ -590,10 +590,10 @@ def coverage(as_json: JsonOption = False, csv: CsvOption = None, xlsx: XlsxOptio
 
 def read_coverage_tables(pipeline: "Pipeline") -> "tuple[pl.DataFrame, pl.DataFrame]":
     """Return the newest match rates by platform, and coverage by tournament, the largest first."""
-    from palimpsest_pipeline.storage.marts import mart_reader
+    from palimpsest_pipeline.storage.marts import cycle_marts
 
     with pipeline.connect() as conn:
-        return mart_reader.read_latest_rates(conn), mart_reader.read_latest_tournaments(conn, None)
+        return cycle_marts.read_latest_rates(conn), cycle_marts.read_latest_tournaments(conn, None)
 
 
 @app.command()

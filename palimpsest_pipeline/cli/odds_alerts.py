@@ -151,7 +151,7 @@ def test_rules(
     The age of a rule does not count, so that a new rule can be tested on old events.
     """
     from palimpsest_pipeline.operate.databases import open_databases, require_schema
-    from palimpsest_pipeline.pipeline.push.past_day import list_past_messages
+    from palimpsest_pipeline.pipeline.push.enqueue import list_past_messages
     from palimpsest_pipeline.pipeline.push.rules import load_rules, locate_rules
 
     utc_day = parse_day(day)

@@ -6,7 +6,7 @@ from typing import Any, Final
 import dagster as dg
 import sqlalchemy as sa
 
-from palimpsest_pipeline.storage.db.view_sources import find_views
+from palimpsest_pipeline.storage.db.revisions import find_views
 from palimpsest_pipeline.tables import metadata as tables
 
 ASSET_OWNER = "team:data-engineering"
@@ -43,6 +43,25 @@ def build_table_metadata(
     if views := sorted({view for each in (table, *other_tables) for view in find_views(each)}):
         metadata["sql_views"] = ", ".join(views)
     return metadata
+
+
+def build_table_spec(
+    table: str,
+    description: str,
+    deps: Sequence[dg.AssetDep | dg.AssetsDefinition],
+    *,
+    group: str = "mart",
+    other_tables: Sequence[str] = (),
+) -> dg.AssetSpec:
+    """Return the Dagster spec of an asset that Polars computes and that writes `table` and `other_tables`."""
+    return dg.AssetSpec(
+        table.split("."),
+        description=description,
+        deps=deps,
+        group_name=group,
+        kinds={"polars", "postgres"},
+        metadata=build_table_metadata(table, other_tables),
+    )
 
 
 def list_written_tables(spec: dg.AssetSpec) -> dict[str, set[str]]:

@@ -46,8 +46,5 @@ def find_last_evaluation(
     records = instance.event_log_storage.get_asset_check_execution_history(
         check, limit=MAX_PARALLEL_RUNS, status=COMPLETED, partition_filter=partition_filter
     )
-    return max((record for record in records if record.event is not None), key=_read_evaluation_time, default=None)
-
-
-def _read_evaluation_time(record: AssetCheckExecutionRecord) -> float:
-    return 0.0 if record.event is None else record.event.timestamp
+    evaluations = [(record.event.timestamp, record) for record in records if record.event is not None]
+    return max(evaluations, key=lambda evaluation: evaluation[0], default=(0.0, None))[1]

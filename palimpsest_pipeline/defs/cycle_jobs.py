@@ -3,16 +3,26 @@
 They differ only in the assets that they select; `cycle_triggers.py` defines when they run.
 """
 
+from typing import Final
+
 import dagster as dg
 
 from palimpsest_pipeline.runtime import run_priorities
+from palimpsest_pipeline.storage.marts import odds_alerts
+from palimpsest_pipeline.storage.marts.current_prices import COMPARED_TABLES
+from palimpsest_pipeline.storage.marts.odds_alerts import PRICE_LEAD_TABLE
 
 from .core.assets import history_equals_current
 from .landing.assets import every_platform_answered
-from .life.checks import no_kickoff_date_is_dirty_for_long
-from .mart.current_price_jobs import FIXTURE_ASSETS
+from .life.assets import no_kickoff_date_is_dirty_for_long
 from .monitoring.jobs import PRESENT_STATE_CHECKS
 from .report.assets import coverage_report
+
+PRESENT_JOB: Final = "present"
+FIXTURE_ASSETS: Final = dg.AssetSelection.assets(
+    *(table.split(".") for table in (*COMPARED_TABLES, odds_alerts.ODDS_ALERT_TABLE, PRICE_LEAD_TABLE))
+)
+"""Assets that are derived fixture by fixture, and not cycle by cycle."""
 
 PLATFORM_ANSWERS_CHECK = dg.AssetSelection.checks(every_platform_answered)
 DIRTY_DATES_CHECK = dg.AssetSelection.checks(no_kickoff_date_is_dirty_for_long)
@@ -81,4 +91,13 @@ replay_job = dg.define_asset_job(
     selection=CYCLE_ASSETS,
     tags=run_priorities.DERIVATION_TAGS,
     description="Derive core and mart of the due cycles of a past day from the landed answers. Never asks a platform.",
+)
+
+
+current_prices_job = dg.define_asset_job(
+    PRESENT_JOB,
+    selection=FIXTURE_ASSETS - PRESENT_STATE_CHECKS,
+    tags=run_priorities.LIVE_DERIVATION_TAGS,
+    description="Derive price comparisons, gaps, alerts to traders and price leads for the due fixtures. Cycles also do"
+    " this themselves.",
 )

@@ -34,13 +34,12 @@ MAX_RECENT_RUNS: Final = 50
 """Number of newest slot runs that a tick examines. They cover several hours."""
 
 
-def _build_cron(minutes: int) -> str:
-    return "0 * * * *" if minutes == 60 else f"*/{minutes} * * * *"
+FULL_CYCLE_MINUTES: Final = load_settings().full_cycle_minutes
 
 
 @dg.schedule(
     job=full_cycle_job,
-    cron_schedule=_build_cron(load_settings().full_cycle_minutes),
+    cron_schedule="0 * * * *" if FULL_CYCLE_MINUTES == 60 else f"*/{FULL_CYCLE_MINUTES} * * * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.STOPPED,
     description="Launches a full cycle every PALIMPSEST_FULL_CYCLE_MINUTES, unless one is under way. Off by default.",

@@ -23,7 +23,7 @@ from palimpsest_pipeline.settings import Settings, load_settings
 from palimpsest_pipeline.simulator.platforms import DEMO_PLATFORMS
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.ledger.cycle_reader import read_skew_quantiles_ms
-from palimpsest_pipeline.storage.marts import mart_reader
+from palimpsest_pipeline.storage.marts import cycle_marts
 
 from .databases import open_databases, prepare_schema
 
@@ -160,8 +160,8 @@ def reset_demo(settings: Settings) -> None:
 def build_summary(pipeline: Pipeline, started_s: float) -> DemoSummary:
     """Return the numbers of the last cycle, read from Postgres."""
     with pipeline.connect() as conn:
-        rates = mart_reader.read_latest_rates(conn).filter(platform="all").row(0, named=True)
-        totals = mart_reader.read_totals(conn)
+        rates = cycle_marts.read_latest_rates(conn).filter(platform="all").row(0, named=True)
+        totals = cycle_marts.read_totals(conn)
         quantiles_ms = read_skew_quantiles_ms(conn, [totals["last_cycle_id"]])
         *_, skew_ms_p50, skew_ms_p95 = next(quantiles_ms.iter_rows(), (None, None))
     return DemoSummary(

@@ -10,7 +10,6 @@ from datetime import date
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.storage.archive import (
     ArchiveError,
-    build_recorded_day,
     delete_recorded_days,
     read_recorded_days,
     record_days,
@@ -66,6 +65,6 @@ def adopt_root(pipeline: Pipeline) -> AdoptedRoot:
         entries = archive.read_catalogue()
         lost_days = sorted(read_recorded_days(conn).keys() - entries.keys())
         delete_recorded_days(conn, lost_days)
-        record_days(conn, map(build_recorded_day, entries.values()))
+        record_days(conn, entries.values())
         conn.commit()
     return AdoptedRoot(list(entries), lost_days)

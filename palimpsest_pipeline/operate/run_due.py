@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import dagster as dg
 
+from palimpsest_pipeline.defs.cycle_jobs import PRESENT_JOB
 from palimpsest_pipeline.defs.life.jobs import list_due_dates
-from palimpsest_pipeline.defs.mart.current_price_jobs import JOB_NAME
 from palimpsest_pipeline.defs.partitions import format_day_key
 from palimpsest_pipeline.domain.enums import FixtureProduct
 from palimpsest_pipeline.pipeline.context import Pipeline
@@ -37,6 +37,6 @@ def derive_due_fixtures(pipeline: Pipeline, instance: dg.DagsterInstance, say: C
         n_due = sum(dirty_fixtures.count_due_fixtures(conn, product)[0] for product in FixtureProduct)
     if not n_due:
         return None
-    outcome = run_job(instance, pipeline, JOB_NAME)
+    outcome = run_job(instance, pipeline, PRESENT_JOB)
     say("current prices and alerts to traders: " + ("derived" if outcome.success else outcome.error or "failed"))
     return None if outcome.success else outcome.error or "failed"

@@ -246,12 +246,9 @@ class Pipeline:
         if self.list_unusable_platforms(platforms):
             return None
         adapters = [self.get_adapter(platform) for platform in load_packs().order_by_trust(platforms)]
-        mappings = [f"{name}{version}" for name, version in self._list_mapping_versions(platforms)]
-        return CycleVersions(tuple(sorted(platforms)), join_parser_versions(adapters), ".".join(mappings))
-
-    def _list_mapping_versions(self, platforms: Iterable[Platform]) -> list[tuple[str, str]]:
         names = dict.fromkeys(load_packs().require(p).pack.name for p in load_packs().order_by_trust(platforms))
-        return [(name, self.vocabulary.pack_versions[name]) for name in names]
+        mappings = [f"{name}{self.vocabulary.pack_versions[name]}" for name in names]
+        return CycleVersions(tuple(sorted(platforms)), join_parser_versions(adapters), ".".join(mappings))
 
     def record_platforms(self, conn: psycopg.Connection, platforms: Iterable[Platform]) -> None:
         """Write names and trust of these platforms into the database. The caller commits. Raises PackError."""

@@ -1,22 +1,18 @@
 """The coverage page: reading its data, rendering it, and writing its file."""
 
 import importlib.metadata
-import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import IO, Any
-from uuid import uuid4
+from typing import Any
 
 from palimpsest_pipeline.domain.errors import PalimpsestError
+from palimpsest_pipeline.domain.files import replace_text
 from palimpsest_pipeline.report.page import PageOrigin, render_page
 from palimpsest_pipeline.storage.db.locks import AdvisoryLock, hold_lock, open_snapshot
-from palimpsest_pipeline.storage.marts import mart_reader
-from palimpsest_pipeline.storage.marts.page_coverage import read_coverage
-from palimpsest_pipeline.storage.marts.page_trends import read_market_names, read_trends
+from palimpsest_pipeline.storage.marts import cycle_marts
+from palimpsest_pipeline.storage.marts.page_coverage import read_coverage, read_market_names, read_trends
 
 from .context import Pipeline
 
@@ -61,7 +57,7 @@ def write_page(pipeline: Pipeline, path: Path | None = None) -> WrittenPage:
         hold_lock(conn, AdvisoryLock.COVERAGE_PAGE),
         open_snapshot(conn),
     ):  # all queries read the same state of the database
-        coverage = read_coverage(conn, mart_reader.read_latest_cycle(conn))
+        coverage = read_coverage(conn, cycle_marts.read_latest_cycle(conn))
         since = coverage.as_of - timedelta(days=pipeline.settings.report_days)
         trends = read_trends(conn, coverage.home_platform, since, coverage.as_of)
         market_names = read_market_names(conn, pipeline.main_markets)
@@ -72,8 +68,12 @@ def write_page(pipeline: Pipeline, path: Path | None = None) -> WrittenPage:
             pipeline.vocabulary.version,
         )
         text = render_page(origin, coverage, trends, market_names)
-        with replace_file(target) as file:
-            file.write(text)
+        try:
+            replace_text(target, text)
+        except OSError as error:
+            raise PageNotWrittenError(
+                f"cannot write the page to {error.filename or target}: {error.strerror}"
+            ) from error
     return WrittenPage(
         target,
         coverage.cycle_id,
@@ -82,25 +82,3 @@ def write_page(pipeline: Pipeline, path: Path | None = None) -> WrittenPage:
         bytes=len(text.encode()),
         seconds=round(time.monotonic() - began, 3),
     )
-
-
-@contextmanager
-def replace_file(path: Path) -> Iterator[IO[str]]:
-    """Yield a file that replaces `path` when the block ends without an error.
-
-    After an error `path` is unchanged. Raises PageNotWrittenError.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f".{path.name}.{uuid4().hex[:8]}")
-        with unfinished.open("x", encoding="utf-8") as file:
-            try:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-                unfinished.replace(path)
-            except BaseException:
-                unfinished.unlink(missing_ok=True)
-                raise
-    except OSError as error:
-        raise PageNotWrittenError(f"cannot write the page to {error.filename or path}: {error.strerror}") from error

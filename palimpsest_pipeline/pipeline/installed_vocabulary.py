@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from functools import cache
 
+import polars as pl
+
 from palimpsest_pipeline.markets import KeySource, Vocabulary, VocabularyError, load_vocabulary
+from palimpsest_pipeline.metrics import build_outcome_sets
 from palimpsest_pipeline.platforms.packs import Pack, load_packs
 
 
@@ -49,3 +52,19 @@ def find_key_source(pack: Pack, packs: Mapping[str, Pack], dependents: frozenset
     shared = packs[shares] if shares in packs and shares not in dependents else None
     shared_pack = find_key_source(shared, packs, dependents) if shared else None
     return KeySource(pack.name, pack.folder / "vocabulary", shares, shared_pack)
+
+
+@cache
+def build_vocabulary_frames(vocabulary: Vocabulary) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the names of outcomes and the complete sets of outcomes, by market key.
+
+    Their schemas are `domain.schemas.OUTCOME_NAMES` and `metrics.lifecycle.open_close.KEYED_SETS_SCHEMA`.
+    """
+    keys = vocabulary.markets.select("market_id", "market_key")
+    outcomes = vocabulary.outcomes.join(keys, on="market_id").select(
+        "market_key", pl.col("ordinal").cast(pl.Int16), "outcome_key"
+    )
+    sets = build_outcome_sets(vocabulary.markets, vocabulary.outcomes, vocabulary.complete_sets).join(
+        keys.cast({"market_id": pl.Int16}), on="market_id"
+    )
+    return outcomes, sets

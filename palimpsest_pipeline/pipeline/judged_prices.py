@@ -20,7 +20,7 @@ from palimpsest_pipeline.metrics.prices import fair_prices
 from palimpsest_pipeline.metrics.prices.closing_line_value import PRICE_LIST_SCHEMA, compute_closing_line_values
 from palimpsest_pipeline.storage.marts.closing_prices import read_closing_prices, read_judged_fixtures
 
-from .marts.vocabulary_frames import build_vocabulary_frames
+from .installed_vocabulary import build_vocabulary_frames
 
 REQUIRED_FIELDS: Final = ("sr_id", "market_key", "outcome_key", "odds")
 OPTIONAL_FIELDS: Final = ("specifier", "taken_at")

@@ -13,8 +13,7 @@ from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from palimpsest_pipeline.storage.marts.page_coverage import Coverage
-from palimpsest_pipeline.storage.marts.page_trends import Trends
+from palimpsest_pipeline.storage.marts.page_coverage import Coverage, Trends
 
 from . import trend_columns
 from .fixture_columns import FIXTURE_CLASSES, build_fixture_columns, build_tournament_columns, list_leads

@@ -10,7 +10,7 @@ import polars as pl
 
 from palimpsest_pipeline.domain.enums import PresenceEvidence
 from palimpsest_pipeline.domain.schemas import INSTANT
-from palimpsest_pipeline.storage.marts.page_trends import Trends
+from palimpsest_pipeline.storage.marts.page_coverage import Trends
 
 from .page_data import list_columns, number_keys, to_epoch_s_column
 from .statements import ALL_PLATFORMS, PlatformOffer

@@ -18,7 +18,7 @@ from dagster._core.storage.asset_check_execution_record import (
 from pydantic import SecretStr
 
 from palimpsest_pipeline.defs.instance import open_instance
-from palimpsest_pipeline.defs.upkeep.dagster_logs import DeletedRuns, delete_old_runs
+from palimpsest_pipeline.defs.upkeep.assets import delete_old_runs
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.settings import Settings, SettingsError, load_settings
 from palimpsest_pipeline_tests.fixtures.postgres import create_database, drop_database
@@ -194,15 +194,15 @@ def test_old_runs_go_and_the_state_of_assets_and_checks_stays(own: Settings):
         assert all(instance.get_run_by_id(run_id) for run_id in (young, mended, failed, unfinished))
         for run_id in (replaced, again, other, talk):
             assert (instance.get_run_by_id(run_id), rows(own, run_id)) == (None, [])
-        assert done == DeletedRuns(n_runs=4, n_check_evaluations=3)
-        assert delete_old_runs(instance, BEFORE) == DeletedRuns(0, 0)
+        assert done == (4, 3)
+        assert delete_old_runs(instance, BEFORE) == (0, 0)
 
 
 def test_the_newest_run_of_an_asset_without_partitions_stays(own: Settings):
     with open_instance(own) as instance:
         first, last = (dg.materialize([whole], instance=instance).run_id for _ in range(2))
         age(own, first, last)
-        assert delete_old_runs(instance, BEFORE).n_runs == 1
+        assert delete_old_runs(instance, BEFORE)[0] == 1
         event = instance.get_latest_materialization_event(whole.key)
         assert event is not None
         assert (event.run_id, instance.get_run_by_id(first)) == (last, None)

@@ -10,7 +10,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from palimpsest_pipeline.defs.life.checks import dates_follow_the_settings
+from palimpsest_pipeline.defs.life.assets import dates_follow_the_settings
 from palimpsest_pipeline.defs.life.jobs import list_due_dates
 from palimpsest_pipeline.domain.enums import FixtureProduct, OddsAlertType
 from palimpsest_pipeline.operate.run_job import run_job

@@ -18,7 +18,7 @@ from palimpsest_pipeline.pipeline.marts.derive_marts import derive_coverage
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.scrape import build_targets
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
-from palimpsest_pipeline.storage.catalog import known_listings
+from palimpsest_pipeline.storage.catalog import upcoming_fixtures
 from palimpsest_pipeline_tests.fixtures.content import drop_derived
 from palimpsest_pipeline_tests.fixtures.landed import land_cycle
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines, replace_adapters
@@ -168,7 +168,7 @@ def test_the_refusal_is_told_with_its_reason_and_the_odds_are_kept(world: World)
 def test_a_fixture_is_asked_for_by_all_its_listings(world: World) -> None:
     now = world.pipeline.clock.now()
     with world.pipeline.connect() as conn:
-        listings = known_listings.read_upcoming_listings(conn, now)
+        listings = upcoming_fixtures.read_upcoming_listings(conn, now)
     asked = {
         (str(p), external_id)
         for target in build_targets(listings, PLATFORMS, BETPAWA, now)

@@ -1,7 +1,9 @@
 """The coverage page from a real Postgres that real cycles have filled: what it says is what the marts say."""
 
 import base64
+import errno
 import json
+import os
 import re
 import statistics
 import zlib
@@ -20,7 +22,7 @@ from palimpsest_pipeline.cli.__main__ import app
 from palimpsest_pipeline.operate.run_due import rebuild_dirty_dates
 from palimpsest_pipeline.pipeline import coverage_page as report_page
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.coverage_page import replace_file, write_page
+from palimpsest_pipeline.pipeline.coverage_page import write_page
 from palimpsest_pipeline.report import trend_columns
 from palimpsest_pipeline.report.fixture_columns import FIXTURE_CLASSES, UNKNOWN_COUNT
 from palimpsest_pipeline.report.statements import list_offers
@@ -30,9 +32,8 @@ from palimpsest_pipeline.storage.db.connection import DatabaseUnreachable
 from palimpsest_pipeline.storage.db.copy_frames import read_frame
 from palimpsest_pipeline.storage.db.locks import AdvisoryLock
 from palimpsest_pipeline.storage.ledger import cycle_reader
-from palimpsest_pipeline.storage.marts import cycle_marts, mart_reader
-from palimpsest_pipeline.storage.marts.page_coverage import NoCoverageError, read_coverage
-from palimpsest_pipeline.storage.marts.page_trends import read_trends
+from palimpsest_pipeline.storage.marts import cycle_marts
+from palimpsest_pipeline.storage.marts.page_coverage import NoCoverageError, read_coverage, read_trends
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines, run_here
 from palimpsest_pipeline_tests.fixtures.platforms import BET9JA
 
@@ -75,7 +76,7 @@ def test_the_full_cycle_wrote_it_into_the_home_folder(world: Pipeline):
     with world.connect() as conn:
         assert (
             len(data["fixtures"]["sr_id"])
-            == cycle_marts.read_rows(conn, "mart.coverage_fixture", mart_reader.read_latest_cycle(conn) or 0).height
+            == cycle_marts.read_rows(conn, "mart.coverage_fixture", cycle_marts.read_latest_cycle(conn) or 0).height
         )
     assert world.settings.report_path == world.settings.home / "report" / "coverage.html"
 
@@ -83,7 +84,7 @@ def test_the_full_cycle_wrote_it_into_the_home_folder(world: Pipeline):
 def test_it_shows_the_marts_rows(world: Pipeline, shown: dict[str, Any]):
     data = shown
     with world.connect() as conn:
-        cycle_id = mart_reader.read_latest_cycle(conn) or 0
+        cycle_id = cycle_marts.read_latest_cycle(conn) or 0
         fixtures = cycle_marts.read_rows(conn, "mart.coverage_fixture", cycle_id)
         tournaments = cycle_marts.read_rows(conn, "mart.coverage_tournament", cycle_id)
         spoken = dict(
@@ -172,7 +173,7 @@ def test_gaps_by_kickoff_date_are_the_sums_of_the_mart(world: Pipeline):
         (4, "bet9ja", day + timedelta(days=1), "sportybet", 100, 100),
     ]
     with world.connect() as conn:
-        seen = list_offers(read_coverage(conn, mart_reader.read_latest_cycle(conn)))
+        seen = list_offers(read_coverage(conn, cycle_marts.read_latest_cycle(conn)))
         conn.execute("delete from mart.gap_count")
         for row in rows:
             conn.execute(insert, row)
@@ -196,7 +197,7 @@ def test_what_one_lacks_of_a_fixture_and_what_was_not_compared_is_counted_from_i
     apart = "update mart.availability_gap set gap_type = 'unknown' where sr_id = (select min(sr_id) from mart.availability_gap)"
     with world.connect() as conn:
         n_apart = conn.execute(apart).rowcount
-        found = read_coverage(conn, mart_reader.read_latest_cycle(conn)).gaps
+        found = read_coverage(conn, cycle_marts.read_latest_cycle(conn)).gaps
         gaps = conn.execute("select sr_id, platform, gap_type from mart.availability_gap").fetchall()
         conn.rollback()
     counts = Counter((sr_id, platform, gap) for sr_id, platform, gap in gaps if gap in kinds)
@@ -209,7 +210,7 @@ def test_what_one_lacks_of_a_fixture_and_what_was_not_compared_is_counted_from_i
 
 def test_since_when_competitors_list_what_home_lacks_is_their_lead_time(world: Pipeline):
     with world.connect() as conn:
-        found = read_coverage(conn, mart_reader.read_latest_cycle(conn))
+        found = read_coverage(conn, cycle_marts.read_latest_cycle(conn))
         query = "select sr_id, platform, first_listed_at, listed_censored, lead_days_listed::float8 from mart.listing_lead_time"
         lives = {(row[0], row[1]): row for row in conn.execute(query)}
     alone = set(found.fixtures.filter(fixture_class="competitor_only")["sr_id"])
@@ -221,7 +222,7 @@ def test_since_when_competitors_list_what_home_lacks_is_their_lead_time(world: P
 def test_a_platform_that_dropped_a_fixture_says_no_more_when_it_begins(world: Pipeline):
     drop = "update mart.coverage_fixture set platforms = array_remove(platforms, 'sportybet') where sr_id = %s"
     with world.connect() as conn:
-        cycle_id = mart_reader.read_latest_cycle(conn)
+        cycle_id = cycle_marts.read_latest_cycle(conn)
         before = read_coverage(conn, cycle_id)
         sr_id = before.listings.filter(platform="sportybet")["sr_id"][0]
         conn.execute(drop, [sr_id])
@@ -246,7 +247,7 @@ def test_a_page_is_read_and_written_while_nobody_else_writes_one(
     def asked(step: Callable[..., Any]) -> Callable[..., Any]:
         return lambda *args, **kwargs: (try_lock(), step(*args, **kwargs))[1]
 
-    for name in ("read_coverage", "replace_file"):
+    for name in ("read_coverage", "replace_text"):
         monkeypatch.setattr(report_page, name, asked(getattr(report_page, name)))
     write_page(world, tmp_path / "page.html")
     assert mine == [False, False]
@@ -254,12 +255,19 @@ def test_a_page_is_read_and_written_while_nobody_else_writes_one(
     assert mine[-1], "and is let go"
 
 
-def test_a_page_that_could_not_be_written_leaves_the_one_that_was_there(tmp_path: Path):
+def test_a_page_that_could_not_be_written_leaves_the_one_that_was_there(
+    world: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     path = tmp_path / "page.html"
     path.write_text("yesterday")
-    with pytest.raises(RuntimeError), replace_file(path) as file:
-        file.write("half of it")
-        raise RuntimeError
+
+    def fail(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fail)
+        with pytest.raises(report_page.PageNotWrittenError, match="No space left"):
+            write_page(world, path)
     assert [p.name for p in tmp_path.iterdir()] == ["page.html"]
     assert path.read_text() == "yesterday"
 

@@ -14,8 +14,8 @@ from palimpsest_pipeline.metrics.alerts.odds_alerts import find_odds_alerts as o
 from palimpsest_pipeline.operate.run_due import derive_due_fixtures, rebuild_dirty_dates
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
+from palimpsest_pipeline.pipeline.installed_vocabulary import build_vocabulary_frames
 from palimpsest_pipeline.pipeline.marts import odds_alerts
-from palimpsest_pipeline.pipeline.marts.vocabulary_frames import build_vocabulary_frames
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.settings import load_settings
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess

@@ -11,8 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from palimpsest_pipeline.storage.marts.page_coverage import Coverage
-from palimpsest_pipeline.storage.marts.page_trends import SKEWS_SCHEMA, Trends
+from palimpsest_pipeline.storage.marts.page_coverage import SKEWS_SCHEMA, Coverage, Trends
 from palimpsest_pipeline.tables.frame_types import get_frame_schema
 
 from .frame_schemas import (

@@ -12,7 +12,7 @@ from shin import calculate_implied_probabilities
 
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.db.connection import Database
-from palimpsest_pipeline.storage.db.line_names import write_line_names
+from palimpsest_pipeline.storage.db.reference_rows import write_line_names
 from palimpsest_pipeline.storage.ledger.platforms import PlatformRow, write_platforms
 from palimpsest_pipeline.storage.odds import partitions
 from palimpsest_pipeline_tests.fixtures.examples import count_examples

@@ -12,9 +12,9 @@ import psycopg
 import pytest
 
 from palimpsest_pipeline.domain.buckets import BUCKETS_BY_SCHEME
-from palimpsest_pipeline.storage.db.line_names import write_line_names
+from palimpsest_pipeline.storage.db.reference_rows import write_line_names
 from palimpsest_pipeline.storage.db.revisions import sql_dir
-from palimpsest_pipeline.storage.marts import mart_reader
+from palimpsest_pipeline.storage.marts import cycle_marts
 
 from .table_rows import insert
 
@@ -543,8 +543,8 @@ def test_coverage_now_is_of_the_same_cycle_at_every_door(
     for view in ("coverage_statistics", "coverage_events", "coverage_tournaments"):
         assert rows(conn, f"select distinct cycle_id from palimpsest.{view}") == found, view
     assert rows(conn, "select count(*) from palimpsest.find_events()") == [(len(found),)]
-    assert mart_reader.read_latest_cycle(conn) == latest
-    assert mart_reader.read_latest_rates(conn).select("cycle_id").rows() == found
+    assert cycle_marts.read_latest_cycle(conn) == latest
+    assert cycle_marts.read_latest_rates(conn).select("cycle_id").rows() == found
 
 
 def test_match_rates_over_time_are_those_of_full_cycles(conn: psycopg.Connection) -> None:

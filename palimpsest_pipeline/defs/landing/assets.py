@@ -74,12 +74,6 @@ def _warn_if_repeated(context: dg.AssetExecutionContext, scope_text: str) -> Non
         )
 
 
-def _has_cycle(context: dg.AssetExecutionContext, pipeline: Pipeline) -> bool:
-    """Return whether the discovery step of this run has already opened a cycle."""
-    with pipeline.connect() as conn:
-        return cycle_ledger.read_cycle_of_run(conn, context.run.run_id) is not None
-
-
 @contextmanager
 def _open_board(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Iterator[tuple[LogBoard, ScrapeObserver]]:
     """Yield a progress board that writes to the run's log, and the observer to pass to the scrape.
@@ -234,7 +228,9 @@ def odds_payloads(
             skews_ms = _read_skews_ms(pipeline, run.results)
             figures = build_slot_figures(run, board.select_phase(Phase.CAPTURE), skews_ms)
         else:
-            if not _has_cycle(context, pipeline):
+            with pipeline.connect() as conn:
+                has_cycle = cycle_ledger.read_cycle_of_run(conn, context.run.run_id) is not None
+            if not has_cycle:  # otherwise the discovery step of this run has warned
                 _warn_if_repeated(
                     context,
                     "for the answers that its cycle still lacks, or in a cycle of its own when that lacks nothing",

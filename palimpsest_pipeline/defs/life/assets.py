@@ -1,13 +1,18 @@
-"""The mart assets on the life of fixtures, partitioned by UTC date of kickoff."""
+"""The mart assets on the life of fixtures, partitioned by UTC date of kickoff, and their checks."""
+
+from typing import Final
 
 import dagster as dg
+import polars as pl
 
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.marts import lifecycle
+from palimpsest_pipeline.storage.marts import dates_of_other_settings
+from palimpsest_pipeline.storage.marts import lifecycle as stored
 
-from ..asset_metadata import build_metadata, build_table_metadata
+from ..asset_metadata import build_metadata, build_table_spec
 from ..core.assets import matched_events, odds_snapshots
-from ..partitions import kickoff_date_partitions, parse_day_key
+from ..partitions import format_day_key, kickoff_date_partitions, parse_day_key
 
 # A fixture's life depends on all days since it was first listed, so a kickoff date depends on all day partitions.
 HISTORY_DEPS = [
@@ -15,50 +20,24 @@ HISTORY_DEPS = [
 ]
 
 
-def _build_spec(table: str, description: str) -> dg.AssetSpec:
-    """Return the Dagster spec of a table in the asset group `life`.
-
-    In the group `mart`, a backfill of one day would include all kickoff dates, because each depends on every day.
-    """
-    return dg.AssetSpec(
-        table.split("."),
-        description=description,
-        deps=HISTORY_DEPS,
-        group_name="life",
-        kinds={"polars", "postgres"},
-        metadata=build_table_metadata(table),
-    )
+DESCRIPTIONS = {
+    lifecycle.AVAILABILITY: "Intervals in which each platform offered each market of a fixture, and the reason where it"
+    " did not.",
+    lifecycle.OPEN_CLOSE: "First and last price of each outcome before kickoff, each with its reliability.",
+    lifecycle.LEAD_TIME: "How long before kickoff each platform listed and priced a fixture, and which platform was"
+    " first.",
+    lifecycle.MARGINS: "Margins of the main markets on each platform, one row for each interval with unchanged prices.",
+    lifecycle.CURVES: "Margins of the main markets by time to kickoff and tournament, weighted by the duration of"
+    " each margin.",
+    lifecycle.GAPS: "Numbers of markets that home, a competitor or both offered at given hours before kickoff.",
+}
 
 
 @dg.multi_asset(
     name="lives",
     partitions_def=kickoff_date_partitions,
-    specs=[
-        _build_spec(
-            lifecycle.AVAILABILITY,
-            "Intervals in which each platform offered each market of a fixture, and the reason where it did not.",
-        ),
-        _build_spec(
-            lifecycle.OPEN_CLOSE,
-            "First and last price of each outcome before kickoff, each with its reliability.",
-        ),
-        _build_spec(
-            lifecycle.LEAD_TIME,
-            "How long before kickoff each platform listed and priced a fixture, and which platform was first.",
-        ),
-        _build_spec(
-            lifecycle.MARGINS,
-            "Margins of the main markets on each platform, one row for each interval with unchanged prices.",
-        ),
-        _build_spec(
-            lifecycle.CURVES,
-            "Margins of the main markets by time to kickoff and tournament, weighted by the duration of each margin.",
-        ),
-        _build_spec(
-            lifecycle.GAPS,
-            "Numbers of markets that home, a competitor or both offered at given hours before kickoff.",
-        ),
-    ],
+    # In the group `mart`, a backfill of one day would include all kickoff dates, because each depends on every day.
+    specs=[build_table_spec(table, text, HISTORY_DEPS, group="life") for table, text in DESCRIPTIONS.items()],
 )
 def fixture_life_tables(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]):
     """The life of all fixtures that kick off on a date.
@@ -79,3 +58,67 @@ def fixture_life_tables(context: dg.AssetExecutionContext, pipeline: dg.Resource
             asset_key=table.split("."),
             metadata=build_metadata(derivation.rows_by_table[table], **shared, **derivation.counts_by_table[table]),
         )
+
+
+LIFE_OVERDUE_S: Final = 26 * 3600
+"""Seconds after which a kickoff date that waits for its derivation is overdue."""
+
+
+@dg.asset_check(asset=lifecycle.CURVES.split("."))
+def dates_follow_the_settings(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+    """Every date was derived with the current PALIMPSEST_HOME_PLATFORM and PALIMPSEST_MAIN_MARKETS.
+
+    A changed setting applies to a date only when the date is derived again.
+    """
+    with pipeline.connect() as conn:
+        old_dates = dates_of_other_settings.find_dates_of_other_settings(
+            conn, pipeline.settings.home_platform, pipeline.main_markets
+        )
+    lines = [
+        f"{reason.capitalize()}: {_describe_dates(rows)}."
+        for (reason,), rows in old_dates.group_by("why", maintain_order=True)
+    ]
+    sentences = [
+        "These dates were derived before a setting was changed.",
+        *lines,
+        "`palimpsest backfill --stale` derives them again.",
+    ]
+    return dg.AssetCheckResult(
+        passed=not lines,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=" ".join(sentences) if lines else None,
+        metadata={"dates": old_dates["kickoff_date"].n_unique()},
+    )
+
+
+def _describe_dates(rows: pl.DataFrame) -> str:
+    dates = rows["kickoff_date"].unique().to_list()
+    return f"{', '.join(rows['named'].unique().sort())} on {len(dates)} dates from {min(dates)} to {max(dates)}"
+
+
+@dg.asset_check(asset=lifecycle.LEAD_TIME.split("."))
+def no_kickoff_date_is_dirty_for_long(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+    """No date changed by a cycle waits longer than 26 hours for its derivation."""
+    with pipeline.connect() as conn:
+        due_dates = stored.read_due_dates(conn)
+    has_partition = [
+        kickoff_date_partitions.has_partition_key(format_day_key(day)) for day in due_dates["kickoff_date"]
+    ]
+    reachable = due_dates.filter(pl.Series(has_partition, dtype=pl.Boolean))
+    overdue = reachable.filter(pl.col("waits_s") > LIFE_OVERDUE_S).sort(
+        "waits_s", "kickoff_date", descending=[True, False]
+    )
+    overdue_dates = ", ".join(overdue["kickoff_date"].head(5).cast(pl.String))
+    return dg.AssetCheckResult(
+        passed=overdue.is_empty(),
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"Behind: {overdue_dates}. Switch the schedule fixture_life_schedule on; `palimpsest backfill"
+        " --stale` derives them, too."
+        if overdue_dates
+        else None,
+        metadata={
+            "dates_dirty": reachable.height,
+            "dates_overdue": overdue.height,
+            "dates_out_of_reach": due_dates.height - reachable.height,
+        },
+    )

@@ -11,8 +11,8 @@ from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.derive_hour import DerivedCycles, DeriveProduct, derive_cycles
 from palimpsest_pipeline.pipeline.ingest.core_products import make_core_needs
 from palimpsest_pipeline.pipeline.marts import derive_marts
-from palimpsest_pipeline.storage.derivation import derived_products
-from palimpsest_pipeline.storage.marts import mapping_ledger, mart_reader
+from palimpsest_pipeline.storage.derivation.derived_products import ODDS_PRODUCT
+from palimpsest_pipeline.storage.marts import cycle_marts, mapping_ledger
 
 from ..asset_metadata import build_metadata, build_table_metadata, stringify_values
 from ..core.assets import matched_events, odds_snapshots
@@ -86,11 +86,11 @@ def coverage(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipel
     if derivation is None:
         return
     with pipeline.connect() as conn:
-        headline = mart_reader.pick_headline(
-            mart_reader.read_rows_before(conn, "mart.match_rate_platform", derivation.newest_cycle_id + 1)
+        headline = cycle_marts.pick_headline(
+            cycle_marts.read_rows_before(conn, "mart.match_rate_platform", derivation.newest_cycle_id + 1)
         )
         counts = {
-            table: mart_reader.count_rows(conn, f"mart.{table}", derivation.cycle_ids)
+            table: cycle_marts.count_rows(conn, f"mart.{table}", derivation.cycle_ids)
             for table in derive_marts.COVERAGE_TABLES
         }
     context.log.info(f"coverage: {derivation.describe()}; {headline}")
@@ -115,16 +115,12 @@ def run_quality(
 ) -> Iterator[dg.MaterializeResult]:
     """Completeness and duration of each stage of a cycle, per platform."""
     derivation = _derive_product(
-        context,
-        pipeline,
-        derive_marts.RUN_QUALITY_PRODUCT,
-        derive_marts.derive_run_quality,
-        [derived_products.ODDS_PRODUCT],
+        context, pipeline, derive_marts.RUN_QUALITY_PRODUCT, derive_marts.derive_run_quality, [ODDS_PRODUCT]
     )
     if derivation is None:
         return
     with pipeline.connect() as conn:
-        newest = mart_reader.read_rows_before(conn, "mart.run_quality", derivation.newest_cycle_id + 1)
+        newest = cycle_marts.read_rows_before(conn, "mart.run_quality", derivation.newest_cycle_id + 1)
     figures = derivation.build_figures() | {"markets_changed": int(newest["changed"].sum())}
     yield dg.MaterializeResult(metadata=build_metadata(derivation.n_rows, **figures))
 
@@ -140,16 +136,12 @@ def mapping_coverage(
 ) -> Iterator[dg.MaterializeResult]:
     """Share of each platform's markets that the vocabulary knows, by market family, as of each cycle."""
     derivation = _derive_product(
-        context,
-        pipeline,
-        derive_marts.MAPPING_COVERAGE_PRODUCT,
-        derive_marts.derive_mapping_coverage,
-        [derived_products.ODDS_PRODUCT],
+        context, pipeline, derive_marts.MAPPING_COVERAGE_PRODUCT, derive_marts.derive_mapping_coverage, [ODDS_PRODUCT]
     )
     if derivation is None:
         return
     with pipeline.connect() as conn:
-        newest = mart_reader.read_rows_before(conn, "mart.mapping_coverage", derivation.newest_cycle_id + 1)
+        newest = cycle_marts.read_rows_before(conn, "mart.mapping_coverage", derivation.newest_cycle_id + 1)
         rates = mapping_ledger.read_mapped_rates(conn, newest["cycle_id"].unique().to_list())
     figures = {f"mapped_rate_{platform}": round(rate, 6) for _, platform, rate in rates.iter_rows()}
     yield dg.MaterializeResult(metadata=build_metadata(derivation.n_rows, **derivation.build_figures(), **figures))

@@ -1,6 +1,5 @@
 """The assets of current prices, and the check that no fixture stays due for long."""
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Final
 
@@ -12,36 +11,30 @@ from palimpsest_pipeline.pipeline.marts import current_prices as current_price_m
 from palimpsest_pipeline.storage.derivation import dirty_fixtures
 from palimpsest_pipeline.storage.marts import current_prices as stored
 
-from ..asset_metadata import build_metadata, build_table_metadata
+from ..asset_metadata import build_metadata, build_table_spec
 from ..core.assets import matched_events, odds_snapshots
 
 FIXTURES_OVERDUE_S: Final = 90 * 60
 """Seconds after which a fixture that waits for its marts is overdue."""
 
 
-def _build_spec(table: str, description: str, other_tables: Sequence[str] = ()) -> dg.AssetSpec:
-    return dg.AssetSpec(
-        table.split("."),
-        description=description,
-        deps=[odds_snapshots, matched_events],
-        group_name="mart",
-        kinds={"polars", "postgres"},
-        metadata=build_table_metadata(table, other_tables),
-    )
+INPUT_ASSETS: Final = (odds_snapshots, matched_events)
 
 
 @dg.multi_asset(
     name="present_prices",
     specs=[
-        _build_spec(
+        build_table_spec(
             stored.COMPARISON_TABLE,
             "Home's current price of each outcome against each competitor's, and the best price of all platforms.",
-            (stored.LISTING_TABLE,),
+            INPUT_ASSETS,
+            other_tables=[stored.LISTING_TABLE],
         ),
-        _build_spec(
+        build_table_spec(
             stored.GAP_TABLE,
             "Markets that currently only home or only a competitor offers, and since when the other side lacks them.",
-            ("ops.market_lines", "ops.line_names"),
+            INPUT_ASSETS,
+            other_tables=["ops.market_lines", "ops.line_names"],
         ),
     ],
 )

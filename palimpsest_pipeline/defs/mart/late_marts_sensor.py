@@ -8,6 +8,7 @@ from typing import Final
 
 import dagster as dg
 
+from palimpsest_pipeline.defs.cycle_jobs import current_prices_job
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.marts.late_marts import build_due_fixtures_key, find_late_days
 from palimpsest_pipeline.runtime import run_priorities
@@ -16,7 +17,6 @@ from palimpsest_pipeline.runtime.run_tags import LEAVES_FAILED_TAG
 from ..cycle_jobs import cycle_marts_job, full_cycle_job, kickoff_window_job, refresh_job, replay_job
 from ..partitions import day_partitions, format_day_key
 from ..run_heartbeat import UNFINISHED_STATUSES
-from .current_price_jobs import current_prices_job
 
 _EVALUATION_INTERVAL_S: Final = 300
 REPLAYING_JOBS: Final = (replay_job.name, cycle_marts_job.name, current_prices_job.name)

@@ -9,31 +9,22 @@ from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.marts import odds_alerts
 from palimpsest_pipeline.storage.marts import odds_alerts as stored
 
-from ..asset_metadata import build_metadata, build_table_metadata
-from ..core.assets import matched_events, odds_snapshots
-
-
-def _build_asset(table: str, description: str) -> dg.AssetSpec:
-    return dg.AssetSpec(
-        table.split("."),
-        description=description,
-        deps=[odds_snapshots, matched_events],
-        group_name="mart",
-        kinds={"polars", "postgres"},
-        metadata=build_table_metadata(table),
-    )
+from ..asset_metadata import build_metadata, build_table_spec
+from .current_prices import INPUT_ASSETS
 
 
 @dg.multi_asset(
     name="moved_prices",
     specs=[
-        _build_asset(
+        build_table_spec(
             stored.ODDS_ALERT_TABLE,
             "Alerts to traders: moving prices, disagreeing books, and markets and listings that disappear.",
+            INPUT_ASSETS,
         ),
-        _build_asset(
+        build_table_spec(
             stored.PRICE_LEAD_TABLE,
             "Pairs of platforms that moved alike or suspended the same market: which was first, and by how long.",
+            INPUT_ASSETS,
         ),
     ],
 )

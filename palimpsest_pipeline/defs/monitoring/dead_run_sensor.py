@@ -42,7 +42,9 @@ def dead_runs(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pi
     It does not matter which process closed the cycles. A replay is requested only once for the same cycles and the same
     end.
     """
-    if run_heartbeat.list_silent_runs(context.instance, pipeline) or _list_silent_cycles(pipeline):
+    with pipeline.connect() as conn:
+        silent_cycles = cycle_ledger.read_silent_cycles(conn, pipeline.settings.silent_after_s)
+    if silent_cycles or run_heartbeat.list_silent_runs(context.instance, pipeline):
         # After sleep of the machine or an outage of the database, a live process writes its next heartbeat during this
         # wait.
         time.sleep(min(2 * pipeline.settings.heartbeat_s, _MAX_WAIT_S))
@@ -85,8 +87,3 @@ def _find_underived_days(
         )
         del ends_by_day[day]
     return {day: (list(ends), max(ends.values())) for day, ends in ends_by_day.items()}
-
-
-def _list_silent_cycles(pipeline: Pipeline) -> list[cycle_ledger.CycleRecord]:
-    with pipeline.connect() as conn:
-        return cycle_ledger.read_silent_cycles(conn, pipeline.settings.silent_after_s)

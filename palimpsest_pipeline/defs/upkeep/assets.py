@@ -4,10 +4,12 @@ They create partitions of the history ahead, export days and drop exported ones,
 runs, and measure the storage used.
 """
 
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 import dagster as dg
+import sqlalchemy as sa
 
 from palimpsest_pipeline.domain.instants import format_hour_key
 from palimpsest_pipeline.pipeline.context import Pipeline
@@ -19,8 +21,8 @@ from palimpsest_pipeline.storage.odds import partitions, retention
 
 from ..asset_metadata import build_metadata, build_table_metadata, stringify_values
 from ..core.assets import odds_snapshots
+from ..dagster_private import AssetCheckExecutionsTable
 from ..partitions import ended_day_partitions, parse_day_key
-from . import dagster_logs
 
 
 @dg.asset(
@@ -151,10 +153,14 @@ def instance_retention(context: dg.AssetExecutionContext, pipeline: dg.ResourceP
     The runs from which Dagster reads the state of an asset or a check stay.
     """
     age = timedelta(days=pipeline.settings.run_retention_days)
-    deleted = dagster_logs.delete_old_runs(context.instance, datetime.now(UTC) - age)
+    n_runs, n_evaluations = delete_old_runs(context.instance, datetime.now(UTC) - age)
     with pipeline.connect() as conn:
         n_heartbeats = run_heartbeats.delete_old_heartbeats(conn, age)
-    return dg.MaterializeResult(metadata=stringify_values({**asdict(deleted), "n_heartbeats": n_heartbeats}))
+    return dg.MaterializeResult(
+        metadata=stringify_values(
+            {"n_runs": n_runs, "n_check_evaluations": n_evaluations, "n_heartbeats": n_heartbeats}
+        )
+    )
 
 
 @dg.asset(
@@ -177,3 +183,60 @@ def storage_report(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam
             usage.sample.height, n_unreadable_cycles=len(usage.unreadable), **stringify_values(usage.as_dict())
         )
     )
+
+
+_ENDED_STATUSES: Final = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+
+check_table = AssetCheckExecutionsTable
+
+
+def delete_old_runs(instance: dg.DagsterInstance, before: datetime) -> tuple[int, int]:
+    """Delete the runs that ended before `before`, but those that hold the state of an asset or a check.
+
+    Return the numbers of deleted runs, and of deleted evaluations of checks that a newer one has replaced.
+
+    These hold the newest materialization of an asset or of one of its partitions, the newest attempt (which makes a
+    partition count as failed, until it is materialized later), or the newest evaluation of a check.
+    """
+    filters = dg.RunsFilter(statuses=_ENDED_STATUSES, created_before=before)
+    old_ids = [
+        record.dagster_run.run_id
+        for record in instance.get_run_records(filters)
+        if record.end_time is not None and record.end_time < before.timestamp()
+    ]
+    needed_ids = {
+        record.run_id for key in instance.get_asset_keys() for record in _iterate_newest_records(instance, key)
+    }
+    with instance.event_log_storage.index_connection() as conn:  # type: ignore[attr-defined]
+        n_evaluations = _delete_replaced_checks(conn, old_ids)
+        has_evaluation = sa.select(check_table.c.run_id).where(check_table.c.run_id.in_(old_ids))
+        needed_ids.update(conn.execute(has_evaluation).scalars())
+    unneeded_ids = [run_id for run_id in old_ids if run_id not in needed_ids]
+    for run_id in unneeded_ids:
+        instance.delete_run(run_id)
+    return len(unneeded_ids), n_evaluations
+
+
+def _iterate_newest_records(instance: dg.DagsterInstance, key: dg.AssetKey) -> Iterator[dg.EventLogRecord]:
+    """Yield the newest materialization and attempt of an asset, and those of each of its partitions."""
+    for event_type, fetch in (
+        (dg.DagsterEventType.ASSET_MATERIALIZATION, instance.fetch_materializations),
+        (dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED, instance.fetch_planned_materializations),
+    ):
+        yield from fetch(key, limit=1).records
+        ids = list(instance.get_latest_storage_id_by_partition(key, event_type).values())
+        if ids:
+            yield from fetch(dg.AssetRecordsFilter(key, storage_ids=ids), limit=len(ids)).records
+
+
+def _delete_replaced_checks(conn: sa.Connection, run_ids: Sequence[str]) -> int:
+    """Delete evaluations that are older than another of the same check and partition; return their number."""
+    newer = check_table.alias()
+    has_newer = sa.exists().where(
+        newer.c.asset_key == check_table.c.asset_key,
+        newer.c.check_name == check_table.c.check_name,
+        newer.c.partition.is_not_distinct_from(check_table.c.partition),
+        newer.c.execution_status.in_(("SUCCEEDED", "FAILED")),
+        newer.c.id > check_table.c.id,
+    )
+    return conn.execute(sa.delete(check_table).where(check_table.c.run_id.in_(run_ids), has_newer)).rowcount

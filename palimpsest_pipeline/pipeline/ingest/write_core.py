@@ -26,7 +26,7 @@ from palimpsest_pipeline.matching import (
 from palimpsest_pipeline.platforms.packs import load_packs
 from palimpsest_pipeline.storage.archive import ArchiveError, read_recorded_days
 from palimpsest_pipeline.storage.catalog import fixtures as matched
-from palimpsest_pipeline.storage.catalog import known_listings, listings, players, universe, upcoming_fixtures
+from palimpsest_pipeline.storage.catalog import listings, players, universe, upcoming_fixtures
 from palimpsest_pipeline.storage.derivation import derived_products, dirty_fixtures
 from palimpsest_pipeline.storage.ledger import cycle_ledger as batches
 from palimpsest_pipeline.storage.ledger import rejected_answers
@@ -37,14 +37,9 @@ from palimpsest_pipeline.tables.frame_types import get_frame_schema
 
 from ..context import Pipeline
 from ..derive_hour import DeriveProduct
-from . import cycle_frames, vocabulary_ledger
+from . import cycle_frames
 from .books import COUNT_COLUMNS, EMPTY_BOOKS, Books, concat_books, refuse_kickoffs
 
-VOCABULARY_TABLES: Final = {
-    "core.unmapped_markets": vocabulary_ledger.count_unmapped_markets,
-    "core.mapping_counts": vocabulary_ledger.count_markets,
-}
-"""The tables that count mapped and unmapped markets by cycle, and the functions that build their rows."""
 MIN_DOUBTFUL_ANSWERS: Final = 5
 """Minimum number of answers, in play or without a price, from which a changed format is concluded.
 
@@ -335,7 +330,7 @@ def derive_matched_events(pipeline: Pipeline, conn: psycopg.Connection, manifest
     due. These tables show the current state, so the home platform of the settings is trusted first, even if another one
     was home when the cycle was scraped.
     """
-    cycle_listing_ids = known_listings.read_listings_of_cycle(conn, manifest.cycle_id)
+    cycle_listing_ids = upcoming_fixtures.read_listings_of_cycle(conn, manifest.cycle_id)
     listings_to_match = matched.read_listings_to_match(conn, cycle_listing_ids)
     identified = identify_listings(
         book_sizes.add_largest_books(conn, listings_to_match, list_rival_listings(listings_to_match))
@@ -358,3 +353,53 @@ def derive_matched_events(pipeline: Pipeline, conn: psycopg.Connection, manifest
         conn, cycle_fixtures, link_players(players.read_players_of_fixtures(conn, cycle_fixtures))
     )
     return fixtures.height
+
+
+LISTING_ID = pl.col("listing_id")
+MAX_ID_CHARACTERS: Final = 200
+"""Maximum length of a platform's id in the ledger.
+
+The id is part of the key, and Postgres refuses keys of some thousand characters. The longest known id has 30.
+"""
+
+
+def count_unmapped_markets(books: Books, answers: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of core.unmapped_markets, with samples from the first specifier and answer."""
+    return (
+        books.unmapped.with_columns(
+            pl.col("platform", "sport").cast(pl.String),
+            pl.col("external_market_id", "specifier_schema").str.head(MAX_ID_CHARACTERS),
+        )
+        .join(answers.select("capture", "listing_id", "observed_at"), on="capture")
+        .sort("external_market_id", "specifier", "observed_at", "capture")
+        .group_by("platform", "sport", "external_market_id", "specifier_schema", "error_class", maintain_order=True)
+        .agg(
+            pl.col("name").first(),
+            pl.col("specifier").first().alias("sample_specifier"),
+            pl.col("sample_outcomes").first(),
+            pl.len().cast(pl.Int32).alias("occurrences"),
+            LISTING_ID.unique().sort().alias("listing_ids"),
+            pl.col("observed_at").min().alias("first_observed_at"),
+            pl.col("observed_at").max().alias("last_observed_at"),
+        )
+    )
+
+
+def count_markets(books: Books, answers: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of core.mapping_counts."""
+    return (
+        books.coverage.join(answers, on="capture")
+        .group_by("platform", "sport", "family", "error_class")
+        .agg(
+            pl.col("n_markets").sum().cast(pl.Int32),
+            LISTING_ID.filter(pl.col("error_class") != "").unique().sort().alias("listing_ids"),
+        )
+        .sort("platform", "sport", "family", "error_class")
+    )
+
+
+VOCABULARY_TABLES: Final = {
+    "core.unmapped_markets": count_unmapped_markets,
+    "core.mapping_counts": count_markets,
+}
+"""The tables that count mapped and unmapped markets by cycle, and the functions that build their rows."""

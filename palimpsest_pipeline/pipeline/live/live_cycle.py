@@ -29,7 +29,7 @@ from palimpsest_pipeline.scrape import (
 )
 from palimpsest_pipeline.scrape.capture import TargetSubmitter
 from palimpsest_pipeline.scrape.sinks import ScrapeObserver
-from palimpsest_pipeline.storage.catalog.known_listings import read_upcoming_listings
+from palimpsest_pipeline.storage.catalog.upcoming_fixtures import read_upcoming_listings
 from palimpsest_pipeline.storage.ledger import cycle_ledger
 
 from ..context import Pipeline

@@ -11,7 +11,7 @@ from datetime import datetime
 
 import psycopg
 
-from palimpsest_pipeline.domain.cycles import Cycle, CycleResult, EventOutcome, PlatformRun
+from palimpsest_pipeline.domain.cycles import Cycle, CycleResult, EventOutcome
 from palimpsest_pipeline.domain.enums import FailureClass, Platform, RunStatus
 from palimpsest_pipeline.landing import CycleWriter
 from palimpsest_pipeline.runtime.signals import DeferredSignals
@@ -84,10 +84,6 @@ class Stage:
             ],
         )
 
-    def list_platform_runs(self) -> list[PlatformRun]:
-        """Return the progress of the platforms while the stage runs."""
-        return build_running_runs(self.tally, self.pipeline.clock.now(), self.earlier_result)
-
     def build_broken_off_result(self, error: BaseException) -> CycleResult:
         """Return the cycle's result if this stage ends early: failed after an error, otherwise cancelled."""
         has_failed = isinstance(error, Exception)
@@ -125,7 +121,7 @@ def run_stage(stage: Stage, work: StageWork, observer: ScrapeObserver) -> CycleR
             pipeline.connect,
             cycle,
             pipeline.settings.heartbeat_s,
-            stage.list_platform_runs,
+            lambda: build_running_runs(stage.tally, pipeline.clock.now(), stage.earlier_result),
             {p: pipeline.find_host_name(p) for p in pipeline.platforms},
             pipeline.clock,
         )

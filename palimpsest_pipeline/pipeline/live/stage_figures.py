@@ -55,12 +55,8 @@ def build_slot_figures(run: SlotRun, rows: Mapping[Platform, ProgressRow], skews
     return _build_figures(run.results, rows, skews_ms, duration_s, least_s) | {
         "cycles": len(run.results),
         "minutes_left_out": len(run.left_out_minutes),
-        "left_out": _describe_left_out(run),
+        "left_out": "; ".join(f"{at:%H:%M}: {why}" for at, why in run.left_out_minutes.items()) or None,
     }
-
-
-def _describe_left_out(run: SlotRun) -> str | None:
-    return "; ".join(f"{at:%H:%M}: {why}" for at, why in run.left_out_minutes.items()) or None
 
 
 def _build_figures(

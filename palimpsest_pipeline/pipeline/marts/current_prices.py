@@ -18,6 +18,7 @@ from palimpsest_pipeline.domain.enums import FixtureProduct
 from palimpsest_pipeline.matching import select_primary_listings
 from palimpsest_pipeline.metrics.prices.market_gaps import find_availability_gaps
 from palimpsest_pipeline.metrics.prices.price_comparison import build_price_comparison, compare_lines, compare_listings
+from palimpsest_pipeline.pipeline.installed_vocabulary import build_vocabulary_frames
 from palimpsest_pipeline.storage.catalog.fixtures import read_suspects
 from palimpsest_pipeline.storage.db.locks import Busy, hold_lock, open_snapshot
 from palimpsest_pipeline.storage.db.row_differences import WriteCounts
@@ -31,9 +32,7 @@ from palimpsest_pipeline.storage.push.sources import GAPS
 from ..context import Pipeline
 from ..push.enqueue import enqueue_events, has_rules
 from ..push.rules import refresh_rules
-from .fixture_attempts import FixtureAttempts
-from .fixture_shares import derive_shares
-from .vocabulary_frames import build_vocabulary_frames
+from .fixture_attempts import FixtureAttempts, derive_shares
 
 log = logging.getLogger(__name__)
 

@@ -28,7 +28,7 @@ from palimpsest_pipeline.metrics.coverage.run_quality import ANSWERS_SCHEMA
 from palimpsest_pipeline.storage.catalog import universe
 from palimpsest_pipeline.storage.derivation import derived_products
 from palimpsest_pipeline.storage.ledger import rejected_answers
-from palimpsest_pipeline.storage.marts import board_reader, cycle_marts, mapping_ledger, mart_reader, quality_inputs
+from palimpsest_pipeline.storage.marts import board_reader, cycle_marts, mapping_ledger, quality_inputs
 from palimpsest_pipeline.storage.marts.changed_fixtures import notify_readers_of_all
 from palimpsest_pipeline.storage.odds import book_sizes
 from palimpsest_pipeline.storage.push.sources import COVERAGE
@@ -90,7 +90,7 @@ def derive_coverage(pipeline: Pipeline, conn: psycopg.Connection, manifest: Mani
     rates = build_match_rate_platform(
         coverage_universe,
         completeness=_read_completeness(pipeline, conn, manifest),
-        previous_counts=mart_reader.read_rows_before(conn, "mart.match_rate_platform", manifest.cycle_id),
+        previous_counts=cycle_marts.read_rows_before(conn, "mart.match_rate_platform", manifest.cycle_id),
     )
     lost = coverage_laws.no_listing_is_lost(coverage_universe, rates)
     if not lost.is_empty():

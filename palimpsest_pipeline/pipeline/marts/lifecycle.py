@@ -16,13 +16,13 @@ from palimpsest_pipeline.metrics.lifecycle.lead_time import compute_lead_times
 from palimpsest_pipeline.metrics.lifecycle.margin_curves import MARGIN_INPUT_SCHEMA, build_margin_curves
 from palimpsest_pipeline.metrics.lifecycle.margin_history import build_margin_stretches
 from palimpsest_pipeline.metrics.lifecycle.open_close import find_open_close
+from palimpsest_pipeline.pipeline.installed_vocabulary import build_vocabulary_frames
 from palimpsest_pipeline.storage.db.locks import AdvisoryLock, hold_lock, open_snapshot
 from palimpsest_pipeline.storage.marts import dates_of_other_settings, lifecycle
 from palimpsest_pipeline.storage.odds.reader import OddsHistoryReader
 
 from ..context import Pipeline
-from .listing_batches import batch_listings
-from .vocabulary_frames import build_vocabulary_frames
+from .fixture_attempts import batch_listings
 
 TABLES: Final = lifecycle.LIFECYCLE_TABLES
 AVAILABILITY, OPEN_CLOSE, LEAD_TIME, MARGINS, CURVES, GAPS = TABLES

@@ -18,6 +18,7 @@ from palimpsest_pipeline.domain.enums import FixtureProduct
 from palimpsest_pipeline.domain.instants import get_day_start
 from palimpsest_pipeline.metrics.alerts.odds_alerts import ODDS_ALERTS_SCHEMA, OddsAlertRules, find_odds_alerts
 from palimpsest_pipeline.metrics.prices.price_leads import PRICE_LEADS_SCHEMA, PriceLeadRules, find_price_leads
+from palimpsest_pipeline.pipeline.installed_vocabulary import build_vocabulary_frames
 from palimpsest_pipeline.storage.catalog.fixtures import read_suspects
 from palimpsest_pipeline.storage.db.locks import hold_lock, open_snapshot
 from palimpsest_pipeline.storage.db.row_differences import WriteCounts, write_differences
@@ -30,10 +31,7 @@ from palimpsest_pipeline.storage.push.sources import ODDS_ALERTS, PRICE_LEADS
 from ..context import Pipeline
 from ..push.enqueue import enqueue_events
 from ..push.rules import refresh_rules
-from .fixture_attempts import FixtureAttempts
-from .fixture_shares import derive_shares
-from .listing_batches import ROWS_PER_BATCH, batch_listings
-from .vocabulary_frames import build_vocabulary_frames
+from .fixture_attempts import ROWS_PER_BATCH, FixtureAttempts, batch_listings, derive_shares
 
 FIXTURES_PER_BATCH: Final = 100
 """Number of fixtures that one transaction reads, computes and writes. It has no influence on the rows."""

@@ -54,17 +54,8 @@ def measure_ages(pipeline: Pipeline) -> list[FamilyAge]:
         first = data_freshness.read_first_cycle_start(conn)
         if first is None:
             return []
-        newest_data: list[tuple[FreshnessFamily, Platform | None, datetime | None]] = [
-            *(
-                (FreshnessFamily.DISCOVERY, platform, data_freshness.read_last_discovery(conn, platform))
-                for platform in pipeline.platforms
-            ),
-            *(
-                (FreshnessFamily.ODDS, platform, data_freshness.read_last_odds(conn, platform))
-                for platform in pipeline.platforms
-            ),
-            (FreshnessFamily.COVERAGE, None, data_freshness.read_last_coverage(conn)),
-            (FreshnessFamily.FIXTURE_LIFE, None, data_freshness.read_last_lifecycle(conn, now.date())),
+        newest_data = [
+            *data_freshness.read_newest_data(conn, pipeline.platforms, now.date()),
             (FreshnessFamily.EXPORT, None, _find_export_end(pipeline)),
         ]
     return [FamilyAge(family, platform, newest, now - (newest or first)) for family, platform, newest in newest_data]

@@ -84,7 +84,7 @@ def summarise_days(sample: pl.DataFrame) -> pl.DataFrame:
         pl.col("n_rows").sum(),
         pl.col("n_prices").sum(),
         postgres_bytes=pl.col("bytes").sum(),
-        n_answers=_sum_rows("core.captures"),
+        n_answers=pl.col("n_rows").filter(pl.col("table_name") == "core.captures").sum(),
     )
     days = postgres.filter(pl.col("n_rows") > 0).with_columns(pl.col("n_rows") - pl.col("n_answers"))
     for name in (storage_growth.EXPORT_NAME, storage_growth.LANDING_NAME):
@@ -119,7 +119,3 @@ def summarise_tables(sample: pl.DataFrame) -> pl.DataFrame:
         total_bytes=pl.col("heap_bytes").sum() + pl.col("index_bytes").sum(),
     )
     return summed.sort("total_bytes", "table_name", descending=[True, False])
-
-
-def _sum_rows(table: str) -> pl.Expr:
-    return pl.col("n_rows").filter(pl.col("table_name") == table).sum()

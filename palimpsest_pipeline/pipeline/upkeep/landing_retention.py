@@ -5,7 +5,6 @@ A lock lets only one process at a time change landed hours.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
@@ -42,35 +41,32 @@ class LandingInUse(LandingError):
     """Another process is removing hours from the landing."""
 
 
-@dataclass(frozen=True, slots=True)
-class HourClaims:
-    """The reasons to keep an hour: ids of cycles, and the export status of the UTC days of their answers."""
+def explain_need(
+    hour: datetime,
+    *,
+    running_ids: Sequence[int] = (),
+    unclosed_ids: Sequence[int] = (),
+    underived_ids: Sequence[int] = (),
+    cycles_without_pack: Sequence[CycleWithoutPack] = (),
+    day_states: Mapping[date, DayStatus] | None = None,
+) -> str | None:
+    """Return why the landing must keep an hour, with advice; None when all of it is derived and exported.
 
-    running_ids: Sequence[int] = ()
-    unclosed_ids: Sequence[int] = ()
-    underived_ids: Sequence[int] = ()
-    cycles_without_pack: Sequence[CycleWithoutPack] = ()
-    day_states: Mapping[date, DayStatus] | None = None
-
-
-def explain_need(hour: datetime, claims: HourClaims) -> str | None:
-    """Return why the landing must keep an hour, with advice; None when all of it is derived and exported."""
+    The reasons are ids of cycles, and the export status of the UTC days of their answers.
+    """
     key = format_hour_key(hour)
-    if claims.running_ids:
-        return f"cycle {claims.running_ids[0]} is running"
-    if claims.unclosed_ids:
+    if running_ids:
+        return f"cycle {running_ids[0]} is running"
+    if unclosed_ids:
+        return f"cycle {unclosed_ids[0]} is not closed: run `palimpsest doctor`, then `palimpsest backfill {key} {key}`"
+    if underived_ids:
         return (
-            f"cycle {claims.unclosed_ids[0]} is not closed: run `palimpsest doctor`, then `palimpsest backfill"
-            f" {key} {key}`"
-        )
-    if claims.underived_ids:
-        return (
-            f"{len(claims.underived_ids)} cycles are not fully derived, e.g. {claims.underived_ids[0]}: run"
+            f"{len(underived_ids)} cycles are not fully derived, e.g. {underived_ids[0]}: run"
             f" `palimpsest backfill {key} {key}`"
         )
-    if claims.cycles_without_pack:
-        return claims.cycles_without_pack[0].sentence
-    for day, status in sorted((claims.day_states or {}).items()):
+    if cycles_without_pack:
+        return cycles_without_pack[0].sentence
+    for day, status in sorted((day_states or {}).items()):
         if status.needs_export:
             return f"{day}, which has answers of it, is not in the archive: {retention.explain_day_status(day, status)}"
     return None
@@ -93,18 +89,18 @@ class HourJudge:
         landing = self._pipeline.landing
         try:
             manifests = landing.list_cycles(hour=hour)
-            claims = HourClaims(
-                [cycle.cycle_id for cycle in self._running if cycle.partition_hour == hour],
-                landing.list_unclosed_cycles(hour),
-                self._list_underived_cycles(manifests),
-                list_cycles_without_pack(
+            return explain_need(
+                hour,
+                running_ids=[cycle.cycle_id for cycle in self._running if cycle.partition_hour == hour],
+                unclosed_ids=landing.list_unclosed_cycles(hour),
+                underived_ids=self._list_underived_cycles(manifests),
+                cycles_without_pack=list_cycles_without_pack(
                     self._pipeline, self._conn, cycle_ids=[manifest.cycle_id for manifest in manifests]
                 ),
-                self._read_day_states(manifests),
+                day_states=self._read_day_states(manifests),
             )
         except (LandingError, ArchiveError, partitions.MissingPartitionError) as error:
             return str(error)  # the hour is kept, because the reasons to keep it could not be read
-        return explain_need(hour, claims)
 
     def _list_underived_cycles(self, manifests: Sequence[Manifest]) -> list[int]:
         """Return the cycles with a product that is missing or was derived from other landed content.

@@ -14,13 +14,12 @@ The same works on an object store. Its settings come from the environment: AWS_A
 AWS_REGION, and AWS_ENDPOINT_URL for a private store. The store's fsspec package must be installed (s3fs, gcsfs, adlfs).
 """
 
+from .archive import MARKER_FILE as MARKER_NAME
 from .archive import Archive
-from .catalogue import ExportedDay
+from .catalogue import ExportedDay, RecordedDay, delete_recorded_days, read_recorded_days, record_days
+from .checksums import compute_day_version
 from .dimensions import Dimensions
 from .errors import ArchiveDamaged, ArchiveError, CyclesMissing, EntryUnreadable, ExportMismatch
-from .export_record import RecordedDay, build_recorded_day, delete_recorded_days, read_recorded_days, record_days
-from .root_marker import MARKER_FILE as MARKER_NAME
-from .version import compute_day_version
 
 __all__ = [
     "MARKER_NAME",
@@ -33,7 +32,6 @@ __all__ = [
     "ExportMismatch",
     "ExportedDay",
     "RecordedDay",
-    "build_recorded_day",
     "compute_day_version",
     "delete_recorded_days",
     "read_recorded_days",

@@ -15,8 +15,8 @@ from palimpsest_pipeline.tables.frame_types import Schema
 
 from ..odds import book_sizes, partitions
 from ..odds.change_rows import CAPTURE_SCHEMA, CHANGE_SCHEMA
-from . import catalogue, dimensions, named_export, root_marker
-from .catalogue import ExportedDay
+from . import catalogue, day_reader, dimensions
+from .catalogue import ExportedDay, read_recorded_days, record_days
 from .day_reader import (
     MAX_READS,
     READ_ERRORS,
@@ -31,10 +31,17 @@ from .day_reader import (
 from .day_writer import hold_day_lock, write_day
 from .dimensions import Dimensions
 from .errors import ArchiveError, EntryUnreadable
-from .export_record import build_recorded_day, read_recorded_days, record_days
 from .file_store import FileStore
 from .restore_day import lock_day, restore_day
 
+MARKER_FILE: Final = "palimpsest-export.txt"
+"""The file that identifies a folder or bucket as the root of an export.
+
+Without it, an empty export looks the same as a disk that is not mounted.
+"""
+MARKER_CONTENT: Final = (
+    b"The odds history is exported here. Keep this file: where it is missing, the place counts as not mounted.\n"
+)
 PRICES_PER_PART: Final = 20_000_000
 """Number of prices that are in memory at once while prices with names are read."""
 
@@ -80,11 +87,14 @@ class Archive:
 
     def is_marked(self) -> bool:
         """Return whether the root has the marker file. Raises ArchiveError when the root cannot be read."""
-        return root_marker.is_marked(self._store)
+        return self._store.read(MARKER_FILE) is not None
 
     def write_marker(self) -> None:
         """Write the marker file into the root. Raises ArchiveError when it cannot be written."""
-        root_marker.write_marker(self._store)
+        with self._store.open_workspace("marker") as workspace:
+            file = Path(workspace) / MARKER_FILE
+            file.write_bytes(MARKER_CONTENT)
+            self._store.publish(file, MARKER_FILE)
 
     def list_catalogued_days(self) -> list[date]:
         """Return the days that have a catalogue entry, in order, even if the marker file is missing.
@@ -93,7 +103,7 @@ class Archive:
         """
         names = self._store.list_names(catalogue.CATALOGUE_FOLDER, ".json")
         try:
-            return sorted(map(catalogue.parse_entry_day, names))
+            return sorted(date.fromisoformat(PurePosixPath(name).stem) for name in names)
         except ValueError as error:
             raise ArchiveError(
                 f"a file in {self.address}/{catalogue.CATALOGUE_FOLDER} does not have a day as its name: {error}. "
@@ -121,7 +131,7 @@ class Archive:
             before = self._read_entry_to_replace(conn, day, force=force)
             conn.rollback()
             entry = write_day(conn, self._store, day, before, exported_at, force=force)
-            record_days(conn, [build_recorded_day(entry)])
+            record_days(conn, [entry])
             conn.commit()
             return entry
 
@@ -171,7 +181,7 @@ class Archive:
     ) -> pl.LazyFrame:
         """Return all exported prices with names, one row per outcome and change.
 
-        The columns are `named_export.NAMED_PRICES_SCHEMA`, as in the view `prices` of open.sql. `sr_ids` selects
+        The columns are `day_reader.NAMED_PRICES_SCHEMA`, as in the view `prices` of open.sql. `sr_ids` selects
         fixtures; `first_day` and `last_day` (both included) select UTC days. The files are opened when the lazy frame
         is collected. Raises ArchiveError when nothing was exported.
         """
@@ -197,7 +207,7 @@ class Archive:
                     n_left -= rows.height
                     yield _select_rows(rows.lazy(), predicate, columns).collect()
 
-        return register_io_source(source, schema=named_export.NAMED_PRICES_SCHEMA)
+        return register_io_source(source, schema=day_reader.NAMED_PRICES_SCHEMA)
 
     def _read_prices(
         self, days: Sequence[date], sr_ids: Sequence[int] | None, select_rows: Callable[[pl.LazyFrame], pl.LazyFrame]
@@ -211,7 +221,7 @@ class Archive:
             entries = [require_entry(self._store, self.read_entry, day) for day in days]
             try:
                 return select_rows(
-                    named_export.scan_prices(self._store, self.read_dimensions(), entries, sr_ids)
+                    day_reader.scan_prices(self._store, self.read_dimensions(), entries, sr_ids)
                 ).collect()
             except READ_ERRORS as error:
                 if attempt == MAX_READS:
@@ -256,8 +266,12 @@ class Archive:
         return register_io_source(source, schema=schema)
 
     def _require_marker(self) -> None:
-        if self._requires_marker:
-            root_marker.require_marker(self._store)
+        if self._requires_marker and not self.is_marked():
+            raise ArchiveError(
+                f"the export cannot be seen at {self.address}: the file {MARKER_FILE} is missing there. The folder may "
+                "not be mounted, or PALIMPSEST_EXPORT_URL may name another place than before. `palimpsest doctor` says "
+                "what to do."
+            )
 
     def _require_recorded_days(self, conn: psycopg.Connection[Any], day: date) -> None:
         """Raise ArchiveError when a day other than `day` is recorded as exported but not in the catalogue.
@@ -272,7 +286,7 @@ class Archive:
 
     def _decode_entry(self, name: str, content: bytes) -> ExportedDay:
         try:
-            return catalogue.decode_entry(content)
+            return msgspec.json.decode(content, type=ExportedDay)
         except msgspec.DecodeError as error:
             raise EntryUnreadable(f"{self.address}/{name}", PurePosixPath(name).stem, str(error)) from error
 

@@ -1,11 +1,17 @@
-"""The catalogue of the archive: one JSON file per exported day, so several exports can run at once."""
+"""The catalogue of the archive, and the database's record of exported days.
 
+The catalogue has one JSON file per exported day, so several exports can run at once. The record, ops.exported_days,
+stays correct when another folder or bucket is configured for the archive.
+"""
+
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import PurePosixPath
-from typing import Final
+from typing import Any, Final
 
 import msgspec
+import psycopg
 
 CATALOGUE_FOLDER: Final = "catalogue"
 STAGING_ROOT: Final = "staged"
@@ -80,16 +86,36 @@ def encode_entry(entry: ExportedDay) -> bytes:
     return msgspec.json.format(msgspec.json.encode(entry), indent=2) + b"\n"
 
 
-def decode_entry(content: bytes) -> ExportedDay:
-    """Decode a catalogue entry. Raises msgspec.DecodeError (or its subclass ValidationError)."""
-    return msgspec.json.decode(content, type=ExportedDay)
-
-
-def parse_entry_day(name: str) -> date:
-    """Return the day that the path of a catalogue entry names."""
-    return date.fromisoformat(PurePosixPath(name).stem)
-
-
 def build_entry_path(day: date) -> str:
     """Return the path of a day's catalogue entry, relative to the root."""
     return f"{CATALOGUE_FOLDER}/{day.isoformat()}.json"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedDay:
+    """A row of ops.exported_days: a UTC day that was exported."""
+
+    day: date
+    exported_at: datetime
+    n_captures: int
+
+
+def record_days(conn: psycopg.Connection[Any], days: Iterable[ExportedDay | RecordedDay]) -> None:
+    """Write the rows of exported days, given as entries of the catalogue or as rows. Callers commit."""
+    with conn.cursor() as cursor:
+        cursor.executemany(
+            "insert into ops.exported_days (day, exported_at, n_captures) values (%s, %s, %s)"
+            " on conflict (day) do update set exported_at = excluded.exported_at, n_captures = excluded.n_captures",
+            [(recorded.day, recorded.exported_at, recorded.n_captures) for recorded in days],
+        )
+
+
+def read_recorded_days(conn: psycopg.Connection[Any]) -> dict[date, RecordedDay]:
+    """Return the exported days: rows by day, in order of days."""
+    rows = conn.execute("select day, exported_at, n_captures from ops.exported_days order by day").fetchall()
+    return {row[0]: RecordedDay(*row) for row in rows}
+
+
+def delete_recorded_days(conn: psycopg.Connection[Any], days: Collection[date]) -> None:
+    """Delete the rows of these days. Callers commit."""
+    conn.execute("delete from ops.exported_days where day = any(%s)", [list(days)])

@@ -1,4 +1,4 @@
-"""Compute one checksum per listing over its rows of a day, in Postgres and from frames.
+"""Compute one checksum per listing over its rows of a day, in Postgres and from frames, and the version of a day.
 
 Equal checksums mean equal rows. Both sides write each row as the same text: the columns in order, instants as
 microseconds since 1970, arrays joined by commas, null as a dash.
@@ -17,6 +17,7 @@ from palimpsest_pipeline.domain.schemas import INSTANT
 from palimpsest_pipeline.tables.frame_types import Schema
 
 from ..db.copy_frames import read_frame
+from ..odds import partitions
 from ..odds.change_rows import CAPTURE_SCHEMA, CHANGE_SCHEMA
 
 NULL_TEXT: Final = "-"
@@ -109,3 +110,28 @@ def _build_text_expr(name: str, kind: Any) -> pl.Expr:
     elif isinstance(kind, pl.List):
         column = column.cast(pl.List(pl.String)).list.eval(pl.element().fill_null(NULL_TEXT)).list.join(",")
     return column.cast(pl.String).fill_null(NULL_TEXT)
+
+
+VERSION_SQL: Final = """
+select md5(coalesce(string_agg(concat_ws(' ', c.cycle_id, p.product, p.landing_digest, p.parser_version,
+    p.mapping_version), e'\\n'
+    order by c.cycle_id, p.product collate "C"), ''))
+from (
+    select distinct cycle_id from core.captures
+    where observed_at >= %(begins_at)s::timestamptz and observed_at < %(begins_at)s::timestamptz + interval '24 hours'
+) c
+left join core.cycle_products p on p.cycle_id = c.cycle_id and starts_with(p.product, 'odds_snapshots/')
+"""
+
+
+def compute_day_version(conn: psycopg.Connection[Any], day: date) -> str:
+    """Return a digest of the inputs of all cycles that have captures on the UTC day.
+
+    The inputs of a cycle are the digest of its landed answers and the versions of parser and mapping, as recorded in
+    core.cycle_products. The version changes when a cycle is added, removed, or derived from other inputs. A day without
+    captures also has a version. Raises MissingPartitionError when Postgres does not have the day.
+    """
+    partitions.require_partitions(conn, [day])
+    row = conn.execute(VERSION_SQL, {"begins_at": f"{day.isoformat()} 00:00:00+00"}).fetchone()
+    assert row is not None
+    return str(row[0])

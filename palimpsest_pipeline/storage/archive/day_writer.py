@@ -1,4 +1,7 @@
-"""Write the files of a day from Postgres, verify them against Postgres, then publish them."""
+"""Write the files of a day from Postgres, verify them against Postgres, then publish them.
+
+The script of DuckDB views (`open.sql`) is written beside them.
+"""
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -17,8 +20,8 @@ from palimpsest_pipeline.tables.frame_types import Schema
 
 from ..db.copy_frames import read_frame
 from ..db.locks import AdvisoryLock
-from . import catalogue, dimensions, duckdb_views
-from .catalogue import ExportedDay, build_captures_path, build_odds_path, build_staging_path
+from . import catalogue, dimensions
+from .catalogue import ExportedDay, build_captures_path, build_odds_path, build_staging_path, read_recorded_days
 from .checksums import (
     CAPTURES_TABLE,
     CHANGES_TABLE,
@@ -27,6 +30,7 @@ from .checksums import (
     ComparedTable,
     build_day_bounds,
     build_select_list,
+    compute_day_version,
     compute_digest,
     compute_frame_checksums,
     compute_postgres_checksums,
@@ -34,9 +38,7 @@ from .checksums import (
 from .day_reader import read_answer_numbers, read_archived_cycles, read_captures, read_changes, split_listing_ranges
 from .day_shapes import ANSWER_NUMBERS_SCHEMA, ODDS_FILE_SCHEMA, build_odds_rows, number_answers
 from .errors import ArchiveError, CyclesMissing, ExportMismatch
-from .export_record import read_recorded_days
 from .file_store import FileStore
-from .version import compute_day_version
 
 ROW_GROUP_ROWS: Final = 100_000
 """Number of rows in a Parquet row group.
@@ -98,7 +100,7 @@ def write_day(
         # Captures are published before odds, because the new captures contain all answers of the old odds.
         for file in (entry.captures_path, entry.odds_path):
             store.publish(workspace / Path(file).name, file)
-        _publish_bytes(store, workspace, duckdb_views.VIEWS_FILE, duckdb_views.build_views_sql(store.address))
+        _publish_bytes(store, workspace, VIEWS_FILE, build_views_sql(store.address))
         _publish_bytes(store, workspace, catalogue.build_entry_path(day), catalogue.encode_entry(entry))
         store.remove(build_staging_path(day))
     return entry
@@ -277,3 +279,46 @@ def _verify_files(
     if differing:
         raise ExportMismatch(day, sorted(differing))
     return n_prices, changes, answers
+
+
+VIEWS_FILE: Final = "open.sql"
+
+VIEWS_TEMPLATE: Final = """\
+-- Views over the exported odds history. In DuckDB: .read {root}/open.sql, or duckdb -init {root}/open.sql
+-- Every export writes this file again; the addresses are those of the export's place.
+
+create or replace view listings as select * from read_parquet('{quoted}/listings.parquet');
+create or replace view lines as select * from read_parquet('{quoted}/lines.parquet');
+create or replace view outcomes as select * from read_parquet('{quoted}/outcomes.parquet');
+
+-- One row per listing and answer. An answer confirms all earlier rows of odds. date is the UTC day.
+create or replace view captures as select *
+from read_parquet('{quoted}/captures/*/captures.parquet', hive_partitioning = true);
+
+-- One row per outcome and change, as in the files. keyframe: written because the day begins, not because of a change.
+create or replace view odds as
+select o.date, o.listing_id, o.line_id, o.ordinal, c.observed_at, o.odds_milli, o.state, o.off, c.keyframe, c.cycle_id
+from read_parquet('{quoted}/odds/*/odds.parquet', hive_partitioning = true) o
+join captures c using (date, listing_id, answer);
+
+-- The same with names. odds: decimal, null without a price. is_active: it could be backed. is_primary: the listing is
+-- the platform's primary one of several for the fixture; false where that is not known. A price holds until the
+-- outcome's next row; the captures in between confirm it.
+create or replace view prices as
+select o.date, o.observed_at, l.platform, l.sr_id, l.home_team, l.away_team, l.kickoff_at, l.tournament_name,
+    l.country, n.market_key, n.specifier,
+    coalesce(u.outcome_key, nullif(n.outcome, '')) as outcome_key,
+    (o.odds_milli / 1000)::decimal(9, 3) as odds, o.state,
+    o.odds_milli is not null and o.state = 'offered' and not o.off as is_active,
+    o.keyframe, o.listing_id, l.external_id, coalesce(l.is_primary, false) as is_primary, o.line_id, o.ordinal,
+    o.cycle_id
+from odds o
+join listings l using (listing_id)
+join lines n using (line_id)
+left join outcomes u on u.market_id = n.market_id and u.ordinal = o.ordinal and n.outcome = '';
+"""
+
+
+def build_views_sql(root: str) -> bytes:
+    """Return the content of `open.sql` for an archive at `root`, a folder or URL."""
+    return VIEWS_TEMPLATE.format(root=root, quoted=root.replace("'", "''")).encode()

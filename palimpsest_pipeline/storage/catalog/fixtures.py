@@ -20,7 +20,7 @@ from palimpsest_pipeline.tables import metadata
 
 from ..db.copy_frames import copy_to_temp_table, read_frame
 from ..db.locks import AdvisoryLock
-from ..db.upserts import build_upsert
+from ..db.row_differences import build_upsert
 
 
 class UnknownFixtureError(PalimpsestError, LookupError):

@@ -1,9 +1,14 @@
-"""The revision of the schema: a digest of its DDL. A database records the one that created it.
+"""The revision of the schema, a digest of its DDL, and the SQL files of its views.
+
+A database records the revision that created it.
 
 Until version 0.1.0 there is one revision. Every change of the tables or of `sql/*_tables.sql` changes the digest, so
 that a database of another state is recognised. Nothing here changes a database.
 """
 
+import re
+from collections import defaultdict
+from collections.abc import Mapping
 from functools import cache
 from hashlib import md5
 from pathlib import Path
@@ -99,3 +104,34 @@ def list_view_files() -> list[Path]:
 def parse_view_name(file: Path) -> str:
     """Return the view or function that a file creates: `tournaments` for `010_tournaments.sql`."""
     return file.stem.partition("_")[2]
+
+
+TABLE_PATTERN: Final = re.compile(r"\b(?:from|join)\s+((?:core|mart|ops|palimpsest)\.\w+)")
+
+
+def find_views(table: str) -> list[str]:
+    """Return the sorted names of all views that read `schema.table`, directly or through other views.
+
+    A name has the form `palimpsest.coverage_events`.
+    """
+    views: set[str] = set()
+    pending = [table]
+    while pending:
+        new_views = _map_readers().get(pending.pop(), set()) - views
+        views |= new_views
+        pending += new_views
+    return sorted(views)
+
+
+def find_tables(view: str) -> tuple[str, ...]:
+    """Return the sorted names of tables, views and functions that a view or function reads directly."""
+    return tuple(sorted(table for table, readers in _map_readers().items() if view in readers))
+
+
+@cache
+def _map_readers() -> Mapping[str, set[str]]:
+    readers = defaultdict(set)
+    for file in list_view_files():
+        for table in TABLE_PATTERN.findall(file.read_text()):
+            readers[table].add(f"palimpsest.{parse_view_name(file)}")
+    return readers

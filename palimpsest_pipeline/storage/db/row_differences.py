@@ -1,4 +1,4 @@
-"""Make the rows of a table equal to a frame by writing only the differences. Callers commit."""
+"""Write only the rows that differ: from a frame into a table, or by an upsert. Callers commit."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -136,3 +136,29 @@ def _change_rows(
 
 def _join_names(form: str, names: Sequence[str], separator: str = ", ") -> sql.Composed:
     return sql.SQL(separator).join(sql.SQL(form).format(sql.Identifier(name)) for name in names)
+
+
+def build_upsert(table: str, columns: Sequence[str], key: Sequence[str], source: sql.Composable) -> sql.Composed:
+    """Return a statement that inserts or updates the `columns` of `source` in `table` by `key`.
+
+    `source` is the text after FROM. Unchanged rows are not written.
+    """
+    values = [column for column in columns if column not in key]
+
+    def join_names(template: str, names: Sequence[str]) -> sql.Composed:
+        return sql.SQL(", ").join(sql.SQL(template).format(sql.Identifier(name)) for name in names)
+
+    return sql.SQL(
+        """
+        insert into {table} as t ({columns}) select {columns} from {source} order by {key}
+        on conflict ({key}) do update set {set} where ({old}) is distinct from ({new})
+        """
+    ).format(
+        table=quote_identifier(table),
+        columns=join_names("{0}", columns),
+        source=source,
+        key=join_names("{0}", key),
+        set=join_names("{0} = excluded.{0}", values),
+        old=join_names("t.{0}", values),
+        new=join_names("excluded.{0}", values),
+    )

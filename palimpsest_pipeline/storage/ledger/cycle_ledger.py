@@ -18,7 +18,7 @@ from palimpsest_pipeline.domain.enums import Platform, RunStatus, Scope, Trigger
 
 from ..db.copy_frames import quote_identifier
 from ..db.locks import AdvisoryLock
-from ..db.upserts import build_upsert
+from ..db.row_differences import build_upsert
 from .run_heartbeats import IS_SILENT_SQL, SILENT_SINCE_SQL
 
 CYCLE_COLUMNS: Final = (

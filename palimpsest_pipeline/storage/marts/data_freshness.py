@@ -4,12 +4,13 @@ The module only reads, with a few index look-ups for each kind. None means that 
 an error. A backfill of past hours does not change the instants, because its rows have past instants.
 """
 
+from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Final
 
 import psycopg
 
-from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline.domain.enums import FreshnessFamily, Platform
 
 from ..derivation import derived_products
 
@@ -55,8 +56,7 @@ LIFECYCLE_SQL: Final = """
 
 def read_first_hour(conn: psycopg.Connection) -> datetime | None:
     """Return the earliest hour (UTC) of any cycle in core; None when there is none."""
-    row = conn.execute(FIRST_HOUR_SQL).fetchone()
-    return row[0] if row else None
+    return _read_instant(conn, FIRST_HOUR_SQL)
 
 
 def read_first_cycle_start(conn: psycopg.Connection) -> datetime | None:
@@ -64,28 +64,28 @@ def read_first_cycle_start(conn: psycopg.Connection) -> datetime | None:
     return _read_instant(conn, FIRST_CYCLE_SQL)
 
 
-def read_last_discovery(conn: psycopg.Connection, platform: Platform) -> datetime | None:
-    """Return the instant of the last full cycle with a discovery of the platform, complete or not."""
-    return _read_instant(conn, DISCOVERY_SQL, [platform])
+def read_newest_data(
+    conn: psycopg.Connection, platforms: Iterable[Platform], today: date
+) -> list[tuple[FreshnessFamily, Platform | None, datetime | None]]:
+    """Return the newest instant of each family of data in the database, of some families by platform.
 
-
-def read_last_odds(conn: psycopg.Connection, platform: Platform) -> datetime | None:
-    """Return `observed_at` of the platform's newest answer in the odds history."""
-    product = derived_products.name_platform_product(derived_products.ODDS_PRODUCT, platform)
-    return _read_instant(conn, ODDS_SQL, {"product": product, "platform": platform})
-
-
-def read_last_coverage(conn: psycopg.Connection) -> datetime | None:
-    """Return the instant of the newest cycle with derived coverage."""
-    return _read_instant(conn, _COVERAGE_SQL)
-
-
-def read_last_lifecycle(conn: psycopg.Connection, today: date) -> datetime | None:
-    """Return the instant up to which the lifecycle of fixtures near `today` is derived.
-
-    If no such fixture has rows, the instant is that of all fixtures.
+    The instant of a discovery is that of the last full cycle with one, complete or not. That of the odds is
+    `observed_at` of the platform's newest answer in the history. That of the fixtures' life is the instant up to which
+    fixtures that kick off near `today` are derived; of all fixtures, if no such fixture has rows.
     """
-    return _read_instant(conn, LIFECYCLE_SQL, {"today": today})
+    newest: list[tuple[FreshnessFamily, Platform | None, datetime | None]] = []
+    for platform in platforms:
+        product = derived_products.name_platform_product(derived_products.ODDS_PRODUCT, platform)
+        odds_params = {"product": product, "platform": platform}
+        newest += [
+            (FreshnessFamily.DISCOVERY, platform, _read_instant(conn, DISCOVERY_SQL, [platform])),
+            (FreshnessFamily.ODDS, platform, _read_instant(conn, ODDS_SQL, odds_params)),
+        ]
+    return [
+        *newest,
+        (FreshnessFamily.COVERAGE, None, _read_instant(conn, _COVERAGE_SQL)),
+        (FreshnessFamily.FIXTURE_LIFE, None, _read_instant(conn, LIFECYCLE_SQL, {"today": today})),
+    ]
 
 
 def _read_instant(conn: psycopg.Connection, query: str, params: object = None) -> datetime | None:

@@ -13,7 +13,7 @@ import psycopg
 from palimpsest_pipeline.tables.frame_types import get_frame_schema
 
 from ..db.copy_frames import read_frame
-from ..db.line_names import write_line_names
+from ..db.reference_rows import write_line_names
 
 LINE_KEY_SCHEMA: Final = get_frame_schema("ops.market_lines", "line_id")
 """Key of a line, without nulls. `outcome` is '' except for markets with open outcomes (players)."""

@@ -14,7 +14,7 @@ from psycopg import sql
 
 from palimpsest_pipeline.domain.instants import get_day_start
 
-from ..archive import Archive, ArchiveDamaged, EntryUnreadable, build_recorded_day, compute_day_version, record_days
+from ..archive import Archive, ArchiveDamaged, EntryUnreadable, compute_day_version, record_days
 from ..db.copy_frames import quote_identifier
 from ..marts import lifecycle, odds_alerts
 from ..marts.odds_alerts import PRICE_LEAD_TABLE
@@ -176,7 +176,7 @@ def _drop_day(
     listings = _read_listings(conn, day)
     if status is DayStatus.EXPORTED and (entry := archive.read_entry(day)) is not None:
         # If the archive cannot be read later, only this row shows that the day is missing there.
-        record_days(conn, [build_recorded_day(entry)])
+        record_days(conn, [entry])
     book_sizes.save_largest_books(conn, day)
     partitions.drop_day(conn, day)
     n_forgotten = current_markets.drop_expired_listings(conn, listings, get_day_start(day + timedelta(days=1)))

@@ -9,8 +9,7 @@ import dagster as dg
 import pytest
 
 from palimpsest_pipeline.definitions import defs
-from palimpsest_pipeline.defs.cycle_jobs import cycle_marts_job
-from palimpsest_pipeline.defs.mart.current_price_jobs import current_prices_job
+from palimpsest_pipeline.defs.cycle_jobs import current_prices_job, cycle_marts_job
 from palimpsest_pipeline.defs.mart.late_marts_sensor import request_late_runs
 from palimpsest_pipeline.domain.cycles import Cycle, CycleResult
 from palimpsest_pipeline.domain.enums import RunStatus, Scope, Severity, Trigger

@@ -20,7 +20,7 @@ from palimpsest_pipeline.definitions import defs
 from palimpsest_pipeline.defs.cycle_jobs import CYCLE_ASSETS
 from palimpsest_pipeline.defs.monitoring.unfinished_work import find_unfinished_work
 from palimpsest_pipeline.defs.partitions import format_day_key
-from palimpsest_pipeline.domain.enums import Scope
+from palimpsest_pipeline.domain.enums import FreshnessFamily, Scope
 from palimpsest_pipeline.domain.instants import format_hour_key
 from palimpsest_pipeline.operate.backfill.backfill import BackfillReport, list_lost_cycles, mark_due, run_backfill
 from palimpsest_pipeline.operate.backfill.hour_spans import split_into_spans
@@ -254,7 +254,8 @@ def test_odds_are_as_fresh_as_before_when_their_hour_was_derived_again_and_nothi
             newest = conn.execute(
                 "select max(observed_at) from core.captures join ops.listing_ids using (listing_id) group by platform"
             ).fetchall()
-            fresh = [data_freshness.read_last_odds(conn, platform) for platform in world.pipeline.platforms]
+            newest_data = data_freshness.read_newest_data(conn, world.pipeline.platforms, world.last.date())
+            fresh = [at for family, _, at in newest_data if family is FreshnessFamily.ODDS]
         assert set(fresh) == {at for (at,) in newest}
         return rows, fresh
 

@@ -19,7 +19,7 @@ import pytest
 from palimpsest_pipeline.defs.mart.odds_alerts import begun_fixtures_have_no_open_alert
 from palimpsest_pipeline.domain.enums import FixtureProduct
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.marts import current_prices, fixture_shares, odds_alerts
+from palimpsest_pipeline.pipeline.marts import current_prices, fixture_attempts, odds_alerts
 from palimpsest_pipeline.pipeline.marts.fixture_attempts import NotDerived
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.db.locks import hold_lock
@@ -269,7 +269,7 @@ def test_who_is_interrupted_ends_both_halves_before_their_next_batch(
     mark(pipeline, SOON, LATER, *even)
     begun: list[int] = []
     both_began, interrupted = threading.Barrier(2), threading.Event()
-    monkeypatch.setattr(fixture_shares, "Event", lambda: interrupted)
+    monkeypatch.setattr(fixture_attempts, "Event", lambda: interrupted)
 
     def send_interrupt(sr_ids: list[int]) -> None:
         begun.extend(sr_ids)

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from palimpsest_pipeline.definitions import defs
-from palimpsest_pipeline.defs.life.checks import no_kickoff_date_is_dirty_for_long
+from palimpsest_pipeline.defs.life.assets import no_kickoff_date_is_dirty_for_long
 from palimpsest_pipeline.defs.life.jobs import list_due_dates, request_due_runs
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.operate.run_due import rebuild_dirty_dates

@@ -8,8 +8,8 @@ from datetime import date
 import dagster as dg
 import pytest
 
+from palimpsest_pipeline.defs.cycle_jobs import current_prices_job
 from palimpsest_pipeline.defs.life.jobs import list_due_dates
-from palimpsest_pipeline.defs.mart.current_price_jobs import current_prices_job
 from palimpsest_pipeline.defs.mart.late_marts_sensor import request_late_runs
 from palimpsest_pipeline.domain.enums import FixtureProduct
 from palimpsest_pipeline.operate.run_due import derive_due_fixtures, rebuild_dirty_dates

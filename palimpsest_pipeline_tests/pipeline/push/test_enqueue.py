@@ -16,7 +16,7 @@ from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.marts import odds_alerts
 from palimpsest_pipeline.pipeline.marts.fixture_attempts import NotDerived
 from palimpsest_pipeline.pipeline.push import rules as push_rules
-from palimpsest_pipeline.pipeline.push.past_day import list_past_messages
+from palimpsest_pipeline.pipeline.push.enqueue import list_past_messages
 from palimpsest_pipeline_tests.fixtures.kickoffs import put_kickoffs
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, run_here
 from palimpsest_pipeline_tests.storage.table_rows import insert

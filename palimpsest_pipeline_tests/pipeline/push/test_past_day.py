@@ -8,7 +8,7 @@ import pytest
 
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.push import rules as push_rules
-from palimpsest_pipeline.pipeline.push.past_day import list_past_messages
+from palimpsest_pipeline.pipeline.push.enqueue import list_past_messages
 from palimpsest_pipeline_tests.fixtures.kickoffs import put_kickoffs
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
 from palimpsest_pipeline_tests.storage.table_rows import insert

@@ -6,7 +6,7 @@ import hmac
 
 import pytest
 
-from palimpsest_pipeline.pipeline.push.signatures import BadSigningKey, build_headers, decode_key
+from palimpsest_pipeline.pipeline.push.send import BadSigningKey, build_headers, decode_key
 
 KEY = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 

@@ -15,9 +15,8 @@ from palimpsest_pipeline.storage.archive import (
     ArchiveError,
     CyclesMissing,
     day_reader,
-    named_export,
 )
-from palimpsest_pipeline.storage.archive.export_record import read_recorded_days
+from palimpsest_pipeline.storage.archive.catalogue import read_recorded_days
 from palimpsest_pipeline.storage.archive.file_store import FileStore
 from palimpsest_pipeline.storage.odds import partitions, retention
 
@@ -127,7 +126,7 @@ def test_a_panic_of_polars_while_prices_are_read_is_read_again(
     conn: psycopg.Connection, archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entry = export(archive, conn)
-    prices, n_panics = named_export.scan_prices, 0
+    prices, n_panics = day_reader.scan_prices, 0
 
     def panic(_: pl.DataFrame) -> pl.DataFrame:
         raise pl.exceptions.PanicException("the file was replaced under the scan")
@@ -138,7 +137,7 @@ def test_a_panic_of_polars_while_prices_are_read_is_read_again(
         n_panics += 1
         return rows.map_batches(panic) if n_panics == 1 else rows
 
-    monkeypatch.setattr(named_export, "scan_prices", panic_once)
+    monkeypatch.setattr(day_reader, "scan_prices", panic_once)
     assert archive.prices().select("odds").collect()["odds"].count() == entry.n_prices
     assert n_panics > 1
 

@@ -7,7 +7,7 @@ from typing import Final
 import psycopg
 import pytest
 
-from palimpsest_pipeline.storage.catalog import known_listings
+from palimpsest_pipeline.storage.catalog import upcoming_fixtures
 from palimpsest_pipeline_tests.fixtures.kickoffs import put_kickoffs
 
 NOON: Final = datetime(2026, 6, 26, 12, tzinfo=UTC)
@@ -38,10 +38,10 @@ def test_a_listing_is_known_while_its_kickoff_or_where_that_was_refused_its_fixt
     conn.execute("update core.event_listings set deleted_at = %s where fixture_sr_id = %s", [at(-9), len(pairs)])
     in_force = {sr_id: claimed if claimed is not None else of_fixture for sr_id, (claimed, of_fixture) in pairs.items()}
     expected = {sr_id: at(kickoff) for sr_id, kickoff in in_force.items() if kickoff > hours and 1 < sr_id < len(pairs)}
-    found = {listing.sr_id: listing.kickoff_at for listing in known_listings.read_upcoming_listings(conn, at(hours))}
+    found = {listing.sr_id: listing.kickoff_at for listing in upcoming_fixtures.read_upcoming_listings(conn, at(hours))}
     assert found == expected
     some = [sr_id for sr_id in pairs if sr_id % 2]
-    of_some = {listing.sr_id for listing in known_listings.read_upcoming_listings(conn, at(hours), some)}
+    of_some = {listing.sr_id for listing in upcoming_fixtures.read_upcoming_listings(conn, at(hours), some)}
     assert of_some == expected.keys() & set(some)
 
 
@@ -62,9 +62,9 @@ def test_upcoming_listings_are_found_by_the_index_on_kickoffs(long_history: psyc
     plan = "\n".join(
         line
         for (line,) in long_history.execute(
-            f"explain {known_listings.UPCOMING_LISTINGS_SQL}".encode(), asked
+            f"explain {upcoming_fixtures.UPCOMING_LISTINGS_SQL}".encode(), asked
         ).fetchall()
     )
     assert INDEX in plan, plan
     assert "Seq Scan on event_listings" not in plan, plan
-    assert len(known_listings.read_upcoming_listings(long_history, NOON)) == 20
+    assert len(upcoming_fixtures.read_upcoming_listings(long_history, NOON)) == 20

@@ -8,8 +8,8 @@ import psycopg
 import pytest
 
 from palimpsest_pipeline.domain.enums import Scope
-from palimpsest_pipeline.storage.catalog import known_listings
 from palimpsest_pipeline.storage.catalog import listings as store
+from palimpsest_pipeline.storage.catalog import upcoming_fixtures
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS
 
@@ -225,7 +225,7 @@ def test_a_cycle_bears_on_what_it_saw_and_on_what_it_could_have_seen(conn: psyco
     write(conn, cycle(40, Scope.EVENTS), [listing("1", seen_in="detail")])
 
     def borne(minutes: int) -> set[str]:
-        ids = known_listings.read_listings_of_cycle(conn, cycle(minutes).cycle_id)
+        ids = upcoming_fixtures.read_listings_of_cycle(conn, cycle(minutes).cycle_id)
         return {
             name
             for (name,) in conn.execute("select external_id from core.event_listings where listing_id = any(%s)", [ids])

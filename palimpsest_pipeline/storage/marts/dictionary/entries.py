@@ -11,7 +11,7 @@ from typing import Any, Final
 import psycopg
 
 from ...db.introspection import Relation, read_relations
-from ...db.view_sources import find_tables
+from ...db.revisions import find_tables
 
 SCHEMA_ORDER: Final = ("palimpsest", "mart", "core", "ops")
 """Schemas in the order of the dictionary: the ones that analysts read come first."""
