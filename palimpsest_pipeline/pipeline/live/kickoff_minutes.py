@@ -63,14 +63,6 @@ class SlotRun:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _DueFixtures:
-    """The fixtures to request at a minute, soonest kickoff first, and the time by which their cycle ends."""
-
-    sr_ids: tuple[int, ...]
-    ends_at: datetime
-
-
 def parse_slot(pipeline: Pipeline, text: str, day: date) -> datetime:
     """Return the slot that starts at the instant `text` on the UTC day `day`. Raises BadSlot."""
     try:
@@ -160,19 +152,19 @@ def _run_minute(
 
     It must try again while another cycle requests some of the minute's fixtures.
     """
-    due, wait_reason = _find_due_fixtures(pipeline, at), slot_run.left_out_minutes.pop(at, None)
-    if not due.sr_ids:
+    (sr_ids, ends_at), wait_reason = _find_due_fixtures(pipeline, at), slot_run.left_out_minutes.pop(at, None)
+    if not sr_ids:
         return True
     now = pipeline.clock.now()
-    if now >= min(due.ends_at, at + MINUTE):
-        reason = f"it had ended before it could start, at {now:%H:%M:%S}: {len(due.sr_ids)} fixtures were not asked"
+    if now >= min(ends_at, at + MINUTE):
+        reason = f"it had ended before it could start, at {now:%H:%M:%S}: {len(sr_ids)} fixtures were not asked"
         slot_run.left_out_minutes[at] = reason if wait_reason is None else f"{reason}; {wait_reason}"
         slot_run.has_lost_minute |= wait_reason is None
         log.warning("minute %s is left out: %s", at, slot_run.left_out_minutes[at])
         return True
     try:
-        targets = _find_targets(pipeline, due.sr_ids)
-        cycle = live_cycle.open_cycle(pipeline, replace(request, sr_ids=due.sr_ids), Scope.KICKOFF)
+        targets = _find_targets(pipeline, sr_ids)
+        cycle = live_cycle.open_cycle(pipeline, replace(request, sr_ids=sr_ids), Scope.KICKOFF)
     except live_cycle.Overlaps as error:
         slot_run.left_out_minutes[at] = str(error)
         return False
@@ -181,12 +173,12 @@ def _run_minute(
         slot_run.has_lost_minute = True
         log.warning("minute %s is left out: %s", at, error)
         return True
-    slot_run.results.append(live_cycle.run_target_capture(pipeline, cycle, targets, observer, ends_at=due.ends_at))
+    slot_run.results.append(live_cycle.run_target_capture(pipeline, cycle, targets, observer, ends_at=ends_at))
     try:
         ingest_cycle(pipeline, cycle.cycle_id)
         # Alerts to traders need days of history and take longer than a minute. A later step of the slot's run derives
         # them.
-        prices.add(derive_prices(pipeline, due.sr_ids, wait=False))
+        prices.add(derive_prices(pipeline, sr_ids, wait=False))
     except Exception:
         log.exception(
             "cycle %d is landed, but could not be derived: later steps of this run try again; if they fail too, run"
@@ -196,7 +188,8 @@ def _run_minute(
     return True
 
 
-def _find_due_fixtures(pipeline: Pipeline, at: datetime) -> _DueFixtures:
+def _find_due_fixtures(pipeline: Pipeline, at: datetime) -> tuple[tuple[int, ...], datetime]:
+    """Return the fixtures to request at a minute, soonest first, and by when their cycle ends."""
     cadence, settings = pipeline.cadence, pipeline.settings
     with pipeline.connect() as conn:
         kickoffs = upcoming_fixtures.read_kickoffs(
@@ -207,7 +200,7 @@ def _find_due_fixtures(pipeline: Pipeline, at: datetime) -> _DueFixtures:
         sr_id for sr_id, kickoff_at in kickoffs if cadence.is_due(kickoff_at, at) and sr_id not in asked_fixtures
     )
     next_at = cadence.find_next_due((kickoff_at for _, kickoff_at in kickoffs), at) or at + cadence.slot_length
-    return _DueFixtures(sr_ids, next_at - timedelta(seconds=settings.kickoff_ingest_s))
+    return sr_ids, next_at - timedelta(seconds=settings.kickoff_ingest_s)
 
 
 def _find_targets(pipeline: Pipeline, sr_ids: Sequence[int]) -> list[Target]:

@@ -1,4 +1,4 @@
-"""Derivation of fixtures in groups: shares at the same time, one for each lock, and the handling of errors.
+"""Derivation of fixtures in groups: batches, shares at the same time, and the handling of errors.
 
 A failed group stays due and does not stop the others. Its error is raised at the end. Imports no Dagster.
 """

@@ -1,4 +1,7 @@
-"""Messages about the events that a derivation has just written, stored in its own transaction, and of a past day."""
+"""Messages about the events that a derivation has just written, and about those of a past day.
+
+The former are stored in the transaction of the derivation.
+"""
 
 import json
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
-"""Compute one checksum per listing over its rows of a day, in Postgres and from frames, and the version of a day.
+"""Compute one checksum per listing over its rows of a day, and the version of a day.
 
-Equal checksums mean equal rows. Both sides write each row as the same text: the columns in order, instants as
-microseconds since 1970, arrays joined by commas, null as a dash.
+Checksums are computed in Postgres and from frames. Equal ones mean equal rows. Both sides write each row as the same
+text: the columns in order, instants as microseconds since 1970, arrays joined by commas, null as a dash.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Read exported days from their files: as rows of the odds history, or as prices with names in one lazy frame.
+"""Read exported days from their files: as rows of the odds history, or as prices with names.
 
 A file that differs from the catalogue raises an error. It never gives an empty result.
 """

@@ -47,10 +47,7 @@ class CyclesMissing(ArchiveError):
     def __init__(self, day: date, cycle_ids: Sequence[int]) -> None:
         self.day = day
         self.cycle_ids = tuple(sorted(cycle_ids))
-        n_more = len(self.cycle_ids) - self.MAX_SHOWN_CYCLES
-        shown_ids = ", ".join(map(str, self.cycle_ids[: self.MAX_SHOWN_CYCLES])) + (
-            f" and {n_more} more" if n_more > 0 else ""
-        )
+        shown_ids = _shorten_ids(self.cycle_ids, self.MAX_SHOWN_CYCLES)
         super().__init__(
             f"export of {day}: Postgres lacks {len(self.cycle_ids)} cycles that the exported day has ({shown_ids}). "
             "Nothing was switched; the earlier export stays valid. Derive these cycles again while they are landed "
@@ -70,13 +67,15 @@ class ExportMismatch(ArchiveError):
     def __init__(self, day: date, listing_ids: Sequence[int]) -> None:
         self.day = day
         self.listing_ids = tuple(sorted(listing_ids))
-        n_more = len(self.listing_ids) - self.MAX_SHOWN_LISTINGS
-        shown_ids = ", ".join(map(str, self.listing_ids[: self.MAX_SHOWN_LISTINGS])) + (
-            f" and {n_more} more" if n_more > 0 else ""
-        )
+        shown_ids = _shorten_ids(self.listing_ids, self.MAX_SHOWN_LISTINGS)
         super().__init__(
             f"export of {day}: the file read back differs from Postgres for listing {shown_ids}. Nothing was switched; "
             "the earlier export stays valid. Export the day again. If the error persists, look at these listings in "
             "core.market_changes and core.captures for two rows of one market at one instant, or values that the file "
             "format cannot hold"
         )
+
+
+def _shorten_ids(ids: Sequence[int], n_shown: int) -> str:
+    n_more = len(ids) - n_shown
+    return ", ".join(map(str, ids[:n_shown])) + (f" and {n_more} more" if n_more > 0 else "")

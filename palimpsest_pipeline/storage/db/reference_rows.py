@@ -1,4 +1,4 @@
-"""Reference rows: sports, the market vocabulary, and the names of lines for the views (ops.line_names).
+"""Reference rows: sports, the market vocabulary, and the names of lines (ops.line_names).
 
 The meaning of an id never changes.
 """
@@ -32,19 +32,12 @@ class ReferenceRows:
     outcomes: pl.DataFrame | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _TableKind:
-    table: str
-    key: tuple[str, ...]
-    meaning: tuple[str, ...]
-    """Columns that must never change for an existing key."""
-
-
-TABLE_KINDS: Final = {
-    "sports": _TableKind("core.sports", ("sport",), ()),
-    "markets": _TableKind("core.markets", ("market_id",), ("market_key", "sport")),
-    "outcomes": _TableKind("core.market_outcomes", ("market_id", "ordinal"), ("outcome_key",)),
+TABLE_KINDS: Final[dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]]] = {
+    "sports": ("core.sports", ("sport",), ()),
+    "markets": ("core.markets", ("market_id",), ("market_key", "sport")),
+    "outcomes": ("core.market_outcomes", ("market_id", "ordinal"), ("outcome_key",)),
 }
+"""For each kind of rows: table, key, and the columns that must never change for an existing key."""
 
 
 def write_reference_rows(conn: psycopg.Connection, reference: ReferenceRows) -> dict[str, int]:
@@ -58,30 +51,29 @@ def write_reference_rows(conn: psycopg.Connection, reference: ReferenceRows) -> 
     for entry in fields(reference):
         frame: pl.DataFrame | None = getattr(reference, entry.name)
         if frame is not None:
-            changed[entry.name] = _upsert_rows(conn, TABLE_KINDS[entry.name], frame)
+            changed[entry.name] = _upsert_rows(conn, *TABLE_KINDS[entry.name], frame)
     if changed.get("markets") or changed.get("outcomes"):
         rename_lines(conn)
     return changed
 
 
-def _upsert_rows(conn: psycopg.Connection, kind: _TableKind, frame: pl.DataFrame) -> int:
-    copy_to_temp_table(conn, "reference_rows", kind.table, frame)
-    table = quote_identifier(kind.table)
-    same_key = sql.SQL(" and ").join(sql.SQL("t.{0} = r.{0}").format(sql.Identifier(c)) for c in kind.key)
-    if kind.meaning:
-        differs_in_meaning = sql.SQL(" or ").join(
-            sql.SQL("t.{0} <> r.{0}").format(sql.Identifier(c)) for c in kind.meaning
-        )
+def _upsert_rows(
+    conn: psycopg.Connection, name: str, key: tuple[str, ...], meaning: tuple[str, ...], frame: pl.DataFrame
+) -> int:
+    copy_to_temp_table(conn, "reference_rows", name, frame)
+    table = quote_identifier(name)
+    same_key = sql.SQL(" and ").join(sql.SQL("t.{0} = r.{0}").format(sql.Identifier(c)) for c in key)
+    if meaning:
+        differs_in_meaning = sql.SQL(" or ").join(sql.SQL("t.{0} <> r.{0}").format(sql.Identifier(c)) for c in meaning)
         query = sql.SQL("select r::text, t::text from reference_rows r join {} t on {} where {} limit 5").format(
             table, same_key, differs_in_meaning
         )
         if conflicts := conn.execute(query).fetchall():
             conflicts_text = "; ".join(f"{new} would replace {old}" for new, old in conflicts)
             raise ReferenceConflictError(
-                f"{kind.table}: {', '.join(kind.key)} is append-only and must keep its {', '.join(kind.meaning)}: "
-                f"{conflicts_text}"
+                f"{name}: {', '.join(key)} is append-only and must keep its {', '.join(meaning)}: {conflicts_text}"
             )
-    values = [c for c in frame.columns if c not in kind.key]
+    values = [c for c in frame.columns if c not in key]
     statement = sql.SQL(
         "insert into {table} as t ({columns}) select {columns} from reference_rows "
         "on conflict ({key}) do update set {set} where {differs}"
@@ -90,7 +82,7 @@ def _upsert_rows(conn: psycopg.Connection, kind: _TableKind, frame: pl.DataFrame
         statement.format(
             table=table,
             columns=_join_names(frame.columns),
-            key=_join_names(kind.key),
+            key=_join_names(key),
             set=sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(sql.Identifier(c)) for c in values),
             differs=sql.SQL(" or ").join(
                 sql.SQL("t.{0} is distinct from excluded.{0}").format(sql.Identifier(c)) for c in values
