@@ -4,12 +4,15 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+import polars as pl
 import psycopg
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from shin import calculate_implied_probabilities
 
+from palimpsest_pipeline.metrics.prices.fair_prices import compute_fair_probabilities
+from palimpsest_pipeline.metrics.prices.margins import MARGINS_SCHEMA, MAX_MARGIN, MIN_MARGIN
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.db.reference_rows import write_line_names
@@ -75,36 +78,42 @@ def fair(
 
 
 @st.composite
-def books(draw: st.DrawFn) -> list[float]:
-    """Decimal odds of a complete set of outcomes, with a margin between -0.1 and 0.3."""
-    weights = draw(st.lists(st.floats(0.01, 1), min_size=2, max_size=12))
+def books(draw: st.DrawFn, winners: int) -> list[float]:
+    """Decimal odds of a complete set of outcomes of which `winners` win, with a margin between -0.1 and 0.3."""
+    weights = draw(st.lists(st.floats(0.01, 1), min_size=winners + 1, max_size=12))
     margin = draw(st.floats(-0.1, 0.3))
-    return [max(1.001, round(sum(weights) / weight / (1 + margin), 3)) for weight in weights]
+    return [max(1.001, round(sum(weights) / weight / (1 + margin) / winners, 3)) for weight in weights]
 
 
-def has_plausible_margin(odds: list[float]) -> bool:
-    return -0.25 <= sum(1 / price for price in odds) - 1 <= 1
+def solve(odds: list[float], winners: int) -> dict[str, list[float | None]]:
+    """The probabilities that the functions on frames compute, by method; empty without a margin."""
+    total = sum(1 / price for price in odds)
+    margin = total / winners - 1
+    books = pl.DataFrame(
+        {
+            "book": [1],
+            "winners_k": [winners],
+            "sum_inverse": [total],
+            "margin": [margin if MIN_MARGIN <= margin <= MAX_MARGIN else None],
+            "ordinals": [list(range(1, len(odds) + 1))],
+            "odds_milli": [[round(price * 1000) for price in odds]],
+        },
+        schema_overrides={name: MARGINS_SCHEMA[name] for name in ("margin", "ordinals", "odds_milli")},
+    )
+    rows = compute_fair_probabilities(books, ["book"])
+    return {m: rows[f"fair_{m}"].to_list() for m in ("multiplicative", "power", "shin")} if rows.height else {}
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=count_examples(60))
-@given(odds=books())
-@example(odds=[2.375, 2.375, 6.333])
-def test_the_functions_agree_with_shin_and_with_bisection(conn: psycopg.Connection, odds: list[float]) -> None:
-    if not has_plausible_margin(odds):
-        return
-    inverses = [1 / price for price in odds]
-    low, high = 0.0, 2000.0
-    for _ in range(200):
-        n = (low + high) / 2
-        low, high = (n, high) if sum(inverse**n for inverse in inverses) > 1 else (low, n)
-    power = [inverse**low for inverse in inverses]
-    assert fair(conn, "power", odds) == pytest.approx(power, abs=1e-9)
-    proportional = [inverse / sum(inverses) for inverse in inverses]
-    assert fair(conn, "multiplicative", odds) == pytest.approx(proportional, abs=1e-12)
-    if sum(inverses) > 1.000_005:  # the package knows no negative margins, and ends before its goal when there is none
-        exact = calculate_implied_probabilities(odds, max_iterations=2_000_000)
-        assert fair(conn, "shin", odds) == pytest.approx(exact, abs=1e-9)
-    assert sum(fair(conn, "shin", odds)) == pytest.approx(1, abs=1e-9)  # type: ignore[arg-type]
+@given(st.integers(1, 2).flatmap(lambda winners: st.tuples(books(winners), st.just(winners))))
+@example(([2.375, 2.375, 6.333], 1))
+def test_the_functions_agree_with_those_on_frames(conn: psycopg.Connection, book: tuple[list[float], int]) -> None:
+    odds, winners = book
+    found = solve(odds, winners)
+    for method in ("multiplicative", "power", "shin"):
+        values = fair(conn, method, list(odds), winners)
+        expected = found.get(method, [None])
+        assert values == (None if expected[0] is None else pytest.approx(expected, abs=1e-9)), method
 
 
 def test_of_two_winners_shin_has_no_answer_and_the_others_add_up_to_two(conn: psycopg.Connection) -> None:
