@@ -181,7 +181,7 @@ class Data:
         from palimpsest_pipeline.pipeline import judged_prices  # noqa: PLC0415
         from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary  # noqa: PLC0415
 
-        return Rows(judged_prices.add_fair_probabilities(prices, book_keys, load_installed_vocabulary()))
+        return Rows(judged_prices.add_fair_probabilities_per_book(prices, book_keys, load_installed_vocabulary()))
 
     def judge_prices(self, prices: pl.DataFrame | str | Path) -> Rows:
         """Return the closing-line value of each price against every platform's exact close.

@@ -34,7 +34,7 @@ from .fixture_prices import build_history, build_listing_cells, build_markets, b
 from .live_tables import LiveTables
 from .news_feed import NewsFeed, wait_for_notifications
 from .page_files import build_assets, read_template
-from .price_grid import FixtureRow, Listing, PlatformColumn, select_fixtures
+from .price_grid import FixtureRow, ListingRow, PlatformColumn, select_fixtures
 from .security import (
     COOKIE_NAME,
     EMBEDDED_PAGE_POLICY,
@@ -198,7 +198,7 @@ class Board:
     async def send_history_file(self, request: Request) -> Response:
         """Return the price history of a line of a fixture as a file."""
         sr_id, market, line = await self._parse_history(request)
-        if await self.tables.run(board_reader.read_fixture, sr_id) is None:
+        if await self.tables.run(board_reader.read_fixture_row, sr_id) is None:
             return _answer_unknown_fixture(sr_id)
         rows = board_reader.build_history_query(sr_id, market, line)
         file_format = FileFormat(request.path_params["suffix"])
@@ -227,13 +227,13 @@ class Board:
         now_s = time.time()
 
         def read(conn: psycopg.Connection) -> tuple[Any, ...]:
-            row = board_reader.read_fixture(conn, sr_id)
+            row = board_reader.read_fixture_row(conn, sr_id)
             if row is None:
                 return None, [], []
             if row[-1]:  # Nothing is known about the present offers of a fixture that has begun.
                 return row, [], build_past_markets(markets, board_reader.read_past_lines(conn, sr_id), columns)
             listings = {
-                platform: Listing(*values) for _, platform, *values in board_reader.read_listings(conn, [sr_id])
+                platform: ListingRow(*values) for _, platform, *values in board_reader.read_listings(conn, [sr_id])
             }
             unseen = board_reader.read_unseen_platforms(conn)
             offers, ranks = board_reader.read_fixture_offers(conn, sr_id)
@@ -269,7 +269,7 @@ class Board:
     async def send_history(self, request: Request) -> Response:
         """Return the price history of a line of a fixture."""
         sr_id, market, line = await self._parse_history(request)
-        if await self.tables.run(board_reader.read_fixture, sr_id) is None:
+        if await self.tables.run(board_reader.read_fixture_row, sr_id) is None:
             return _answer_unknown_fixture(sr_id)
         changes, unseen, answers = await self.tables.run(board_reader.read_history, sr_id, market, line)
         return _json(build_history(changes, unseen, answers, self.config.columns))
@@ -333,7 +333,7 @@ class Board:
             log.warning("the first table could not be read: %s", error)
 
 
-def build_app(config: BoardConfig, extra_routes: Sequence[BaseRoute] = ()) -> Protection:
+def build_board_app(config: BoardConfig, extra_routes: Sequence[BaseRoute] = ()) -> Protection:
     """Return the board's application (ASGI). `extra_routes` are added, with the same protection."""
     board = Board(config)
     routes: list[BaseRoute] = [

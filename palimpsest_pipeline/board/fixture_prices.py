@@ -7,11 +7,11 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from .price_grid import HomeRank, Listing, Market, Offer, PlatformColumn, build_cell
+from .price_grid import HomeRank, ListingRow, Offer, PlatformColumn, VocabularyMarket, build_cell
 
 
 def build_markets(
-    markets: Mapping[str, Market],
+    markets: Mapping[str, VocabularyMarket],
     offers: Iterable[Sequence[Any]],
     ranks: Iterable[Sequence[Any]],
     columns: Sequence[PlatformColumn],
@@ -63,7 +63,7 @@ def build_markets(
 
 
 def build_past_markets(
-    markets: Mapping[str, Market], lines: Iterable[tuple[str, str]], columns: Sequence[PlatformColumn]
+    markets: Mapping[str, VocabularyMarket], lines: Iterable[tuple[str, str]], columns: Sequence[PlatformColumn]
 ) -> list[dict[str, Any]]:
     """Return the entries of `build_markets` without prices, for a fixture that has begun.
 
@@ -78,7 +78,7 @@ def build_past_markets(
     ]
 
 
-def _start_entry(market: Market, line: str, n_columns: int) -> dict[str, Any]:
+def _start_entry(market: VocabularyMarket, line: str, n_columns: int) -> dict[str, Any]:
     names = dict(zip(market.outcome_keys, market.outcomes, strict=True))
     return {
         "market": market.key,
@@ -105,7 +105,7 @@ def _sort_line(line: str) -> tuple[float, str]:
 
 def build_listing_cells(
     columns: Sequence[PlatformColumn],
-    listings: Mapping[str, Listing],
+    listings: Mapping[str, ListingRow],
     unseen_platforms: set[str],
     max_skew_s: float,
     now_s: float,

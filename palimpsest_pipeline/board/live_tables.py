@@ -18,7 +18,7 @@ from palimpsest_pipeline.storage.marts import board_reader
 
 from .connections import ReadOnlyConnections
 from .news_feed import NewsFeed
-from .price_grid import FixtureBook, Market, PlatformColumn, PriceGrid, build_row, select_fixtures
+from .price_grid import FixtureBook, PlatformColumn, PriceGrid, VocabularyMarket, build_row, select_fixtures
 from .table_query import BadParameter, TableQuery
 
 MAX_GRIDS: Final = 24
@@ -85,7 +85,7 @@ class LiveTables:
         self._main_markets, self._max_skew_s, self._sport = tuple(main_markets), max_skew_s, sport
         self._book, self._book_stale = FixtureBook(), Stale()
         self._grids: OrderedDict[tuple[str, str], tuple[PriceGrid, Stale]] = OrderedDict()
-        self._markets: tuple[float, dict[str, Market]] | None = None
+        self._markets: tuple[float, dict[str, VocabularyMarket]] | None = None
         self._lines: dict[str, tuple[float, list[str]]] = {}
         self._lock = asyncio.Lock()
 
@@ -108,18 +108,19 @@ class LiveTables:
             stale.add(sr_ids)
         await self.feed.publish(sr_ids)
 
-    async def read_markets(self) -> dict[str, Market]:
+    async def read_markets(self) -> dict[str, VocabularyMarket]:
         """Return the markets by key, the main ones first."""
         if self._markets is None or time.monotonic() - self._markets[0] > VOCABULARY_AGE_S:
             rows = await self.run(board_reader.read_markets)
             markets = {
-                key: Market(key, name, sport, tuple(keys), tuple(names)) for key, name, sport, keys, names in rows
+                key: VocabularyMarket(key, name, sport, tuple(keys), tuple(names))
+                for key, name, sport, keys, names in rows
             }
             order = sorted(markets, key=lambda key: (self._rank_market(key), markets[key].name, key))
             self._markets = time.monotonic(), {key: markets[key] for key in order}
         return self._markets[1]
 
-    async def require_market(self, key: str, *, is_for_table: bool) -> Market:
+    async def require_market(self, key: str, *, is_for_table: bool) -> VocabularyMarket:
         """Return a market.
 
         Raises BadParameter when it does not exist, or when the table needs fixed outcomes and it has none.
@@ -170,7 +171,7 @@ class LiveTables:
             grid = await self._refresh_grid(market, line)
         return TableView(token, self._book, grid, sorted(lines, key=_order_line))
 
-    async def _read_lines(self, market: Market) -> list[str]:
+    async def _read_lines(self, market: VocabularyMarket) -> list[str]:
         """Return the lines that any platform has.
 
         COMMON_LINES with many offers come first, then the others by number of offers. Of lines with as many offers, the
@@ -199,7 +200,7 @@ class LiveTables:
         self._book.replace(fixtures, listings, only)
         self._book.unseen_platforms = unseen
 
-    async def _refresh_grid(self, market: Market, line: str) -> PriceGrid:
+    async def _refresh_grid(self, market: VocabularyMarket, line: str) -> PriceGrid:
         key = (market.key, line)
         grid, stale = self._grids.get(key) or (PriceGrid(market, line, self.home), Stale())
         if stale.is_due:

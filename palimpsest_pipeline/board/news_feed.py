@@ -15,7 +15,7 @@ from typing import Final
 import psycopg
 
 from palimpsest_pipeline.domain.errors import PalimpsestError
-from palimpsest_pipeline.storage.marts.changed_fixtures import CHANNEL, parse_payload
+from palimpsest_pipeline.storage.marts.changed_fixtures import FIXTURES_CHANNEL, parse_payload
 
 from .connections import ReadOnlyConnections
 
@@ -112,7 +112,7 @@ def wait_for_notifications(
     while not is_ending():
         try:
             with connections.open_session() as conn:
-                conn.execute(f"listen {CHANNEL}")
+                conn.execute(f"listen {FIXTURES_CHANNEL}")
                 on_news(None)
                 while not is_ending():
                     sr_ids = _collect(conn)

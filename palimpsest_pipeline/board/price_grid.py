@@ -44,7 +44,7 @@ class PlatformColumn:
 
 
 @dataclass(frozen=True, slots=True)
-class Market:
+class VocabularyMarket:
     """A market of the vocabulary. `outcome_keys` is empty when its outcomes are open, such as players."""
 
     key: str
@@ -76,7 +76,7 @@ class FixtureRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class ListingRow:
     """A platform's listing of a fixture, with the columns of `board_reader.LISTINGS_SQL`."""
 
     external_id: str | None
@@ -144,7 +144,7 @@ class FixtureBook:
     """Fixtures, their listings, and the platforms of which not all listings are known."""
 
     fixtures: dict[int, FixtureRow] = field(default_factory=dict)
-    listings: dict[int, dict[str, Listing]] = field(default_factory=dict)
+    listings: dict[int, dict[str, ListingRow]] = field(default_factory=dict)
     unseen_platforms: set[str] = field(default_factory=set)
 
     def replace(
@@ -158,7 +158,7 @@ class FixtureBook:
             self.listings.pop(sr_id, None)
         self.fixtures |= {row[0]: FixtureRow.from_row(row) for row in fixtures}
         for sr_id, platform, *values in listings:
-            self.listings.setdefault(sr_id, {})[platform] = Listing(*values)
+            self.listings.setdefault(sr_id, {})[platform] = ListingRow(*values)
 
     def list_upcoming(self, now_s: float) -> list[FixtureRow]:
         """Return the fixtures that have not begun.
@@ -178,7 +178,7 @@ class FixtureBook:
 class PriceGrid:
     """The offers of one line of a market, by fixture and platform."""
 
-    market: Market
+    market: VocabularyMarket
     line: str
     home: str
     offers: dict[int, dict[str, Offer]] = field(default_factory=dict)
@@ -213,7 +213,7 @@ class PriceGrid:
             if offer is not None and outcome is None:
                 offer.history.append((observed_s, tuple(prices)))
 
-    def compute_off(self, sr_id: int, listings: dict[str, Listing]) -> float | None:
+    def compute_off(self, sr_id: int, listings: dict[str, ListingRow]) -> float | None:
         """Return home's largest difference, over the outcomes, from the median of the comparable competitors.
 
         It is a ratio with a sign: 0.05 when home pays 5 % more. It is None when nothing can be compared.
@@ -222,7 +222,7 @@ class PriceGrid:
             self._differences[sr_id] = self._compute_off(sr_id, listings)
         return self._differences[sr_id]
 
-    def _compute_off(self, sr_id: int, listings: dict[str, Listing]) -> float | None:
+    def _compute_off(self, sr_id: int, listings: dict[str, ListingRow]) -> float | None:
         offers = self.offers.get(sr_id, {})
         home_offer = offers.get(self.home)
         if home_offer is None:
@@ -277,7 +277,7 @@ def fold(text: str) -> str:
     return plain.lower().translate(LETTERS_ALIKE)
 
 
-def find_base(offer: Offer, listing: Listing | None, window: MoveWindow, now_s: float) -> Prices | None:
+def find_base(offer: Offer, listing: ListingRow | None, window: MoveWindow, now_s: float) -> Prices | None:
     """Return the prices at the beginning of a window, if the offer changed within it; otherwise None.
 
     For an offer that was first seen later, these are its first prices.
@@ -411,7 +411,7 @@ def build_row(
 
 def build_cell(
     column: PlatformColumn,
-    listing: Listing | None,
+    listing: ListingRow | None,
     offer: Offer | None,
     *,
     is_unknown: bool,

@@ -6,7 +6,7 @@ from typing import Final
 import uvicorn
 from starlette.routing import BaseRoute
 
-from .app import BoardConfig, build_app
+from .app import BoardConfig, build_board_app
 from .connections import ReadOnlyConnections
 from .security import check_binding
 
@@ -27,7 +27,7 @@ def serve_board(config: BoardConfig, port: int, extra_routes: Sequence[BaseRoute
     connections.check_role()
     connections.close()
     uvicorn.run(
-        build_app(config, extra_routes),
+        build_board_app(config, extra_routes),
         host=config.host,
         port=port,
         log_level="warning",

@@ -335,12 +335,12 @@ def run_live_job(pipeline: Any, job: str, trigger: str, sr_ids: tuple[int, ...] 
     from palimpsest_pipeline.domain.enums import Trigger
     from palimpsest_pipeline.operate.run_job import run_job
     from palimpsest_pipeline.runtime.import_ahead import import_ahead
-    from palimpsest_pipeline.runtime.progress import Board, open_terminal
+    from palimpsest_pipeline.runtime.progress import ScrapeProgress, open_terminal
 
     import_ahead("palimpsest_pipeline.definitions", "palimpsest_pipeline.wire.client")
     require_home_data_source(pipeline)
     close_dead_cycles(pipeline)
-    with open_instance(pipeline.settings) as instance, open_terminal() as console, Board(console) as board:
+    with open_instance(pipeline.settings) as instance, open_terminal() as console, ScrapeProgress(console) as board:
         report_dead_runs(instance, pipeline)
         watched = replace(pipeline, progress=board)
         outcome = run_job(
@@ -502,7 +502,7 @@ def backfill(
 
         close_dead_cycles(pipeline)
         if again:
-            replay.mark_due(pipeline, plan_hours(pipeline, first, last))
+            replay.mark_hours_due(pipeline, plan_hours(pipeline, first, last))
         hours = plan_hours(pipeline, first, last)
         if stale or dry_run:
             print_due_hours(hours, stale_only=stale, as_json=as_json and dry_run, console=err if as_json else out)

@@ -124,7 +124,7 @@ def roles() -> None:
     """
     from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.pipeline.analyst_role import enforce_analyst_access
-    from palimpsest_pipeline.storage.db.roles import ANALYST, RIGHTS, SENDER, may_lock
+    from palimpsest_pipeline.storage.db.roles import ANALYST, RIGHTS, SENDER_ROLE, may_lock
 
     configured = load_settings()
     with open_databases(configured) as pipeline:
@@ -134,7 +134,7 @@ def roles() -> None:
             locking_roles = [role for role in RIGHTS if may_lock(conn, role)]
     print_line(f"{ANALYST} reads the schemas palimpsest and mart; `palimpsest db url --analyst` has its address")
     if not configured.is_embedded:
-        say(f"if the server asks for a password, set one: alter role {ANALYST} password '...'; so for {SENDER}")
+        say(f"if the server asks for a password, set one: alter role {ANALYST} password '...'; so for {SENDER_ROLE}")
     for line in excess_rights:
         say(line)
     for role in locking_roles:

@@ -27,7 +27,7 @@ from .console import (
 if TYPE_CHECKING:
     import polars as pl
 
-    from palimpsest_pipeline.markets.describe_market import Market
+    from palimpsest_pipeline.markets.describe_market import MarketDescription
     from palimpsest_pipeline.pipeline.market_audit import LeftOutInput
 
 MAX_UNMAPPED_ROWS = 15
@@ -67,7 +67,7 @@ def show(
         _print_market(market)
 
 
-def _print_market(market: "Market") -> None:
+def _print_market(market: "MarketDescription") -> None:
     line = "none" if market.line_kind == "none" else market.line_kind
     parts = f" ({', '.join(market.specifier)})" if market.specifier else ""
     out.print(f"\n[bold]{market.market_key}[/]  {escape_markup(market.name)}", highlight=False)

@@ -17,7 +17,7 @@ from .show_rows import CsvOption, XlsxOption, show
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from palimpsest_pipeline.domain.alerts import Alert
+    from palimpsest_pipeline.domain.alerts import PipelineAlert
     from palimpsest_pipeline.pipeline.kickoff_slots import SlotReport
 
 orchestration_app = typer.Typer()
@@ -177,7 +177,7 @@ def alerts(
     show(tables, lambda: _print_alerts(alert_rows, now, hours), as_json=as_json, report=report, csv=csv, xlsx=xlsx)
 
 
-def _print_alerts(alert_rows: "Sequence[Alert]", now: datetime, hours: float) -> None:
+def _print_alerts(alert_rows: "Sequence[PipelineAlert]", now: datetime, hours: float) -> None:
     from palimpsest_pipeline.pipeline.monitoring.alert_message import describe_duration
 
     for alert in alert_rows:

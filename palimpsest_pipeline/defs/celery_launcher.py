@@ -14,7 +14,7 @@ from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
 from dagster_celery.tasks import create_execute_job_task
 
 QUEUE_NAME: Final = "dagster"
-CONNECT_TIMEOUT_S: Final = 5
+BROKER_CONNECT_TIMEOUT_S: Final = 5
 DISABLED_BACKEND_URL: Final = "disabled://"
 """Celery's setting for no result backend. Each run's process writes its result to Dagster's storage."""
 CELERY_CONFIG: Final = {
@@ -28,9 +28,9 @@ CELERY_CONFIG: Final = {
     "worker_proc_alive_timeout": 120,  # importing the pipeline takes long
     "worker_max_tasks_per_child": 200,
     "broker_connection_retry_on_startup": True,
-    "broker_connection_timeout": CONNECT_TIMEOUT_S,
+    "broker_connection_timeout": BROKER_CONNECT_TIMEOUT_S,
     "broker_transport_options": {
-        "socket_connect_timeout": CONNECT_TIMEOUT_S,
+        "socket_connect_timeout": BROKER_CONNECT_TIMEOUT_S,
         "max_retries": 3,
         "interval_start": 0,
         "interval_max": 0.5,

@@ -16,13 +16,13 @@ from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.runtime import run_priorities
 from palimpsest_pipeline.storage.derivation.derived_products import ProductSchema
 from palimpsest_pipeline.storage.ledger import check_verdicts as stored
-from palimpsest_pipeline.storage.ledger.check_verdicts import Verdict
+from palimpsest_pipeline.storage.ledger.check_verdicts import CheckVerdict
 
 from .check_results import name_check
 from .partitions import day_partitions, parse_day_key
 from .run_cycles import find_run_cycles
 
-_Judge = Callable[[Pipeline, psycopg.Connection, Sequence[int]], Iterable[Verdict]]
+_Judge = Callable[[Pipeline, psycopg.Connection, Sequence[int]], Iterable[CheckVerdict]]
 """A function that yields verdicts on cycles. A cycle for which it yields none has passed."""
 
 JUDGES_KEY: Final = "palimpsest/judges"
@@ -89,18 +89,18 @@ def _judge_day(
         cycle_ids = (
             cycles.cycle_ids if cycles.is_own else stored.list_unjudged_cycles(conn, check, cycles.cycle_ids, *product)
         )
-        verdicts: list[Verdict] = []
+        verdicts: list[CheckVerdict] = []
         for begin in range(0, len(cycle_ids), CYCLES_PER_BATCH):
             batch = cycle_ids[begin : begin + CYCLES_PER_BATCH]
             verdict_by_cycle = {verdict.cycle_id: verdict for verdict in judge(pipeline, conn, batch)}
-            verdicts += [verdict_by_cycle.get(cycle_id, Verdict(cycle_id, Severity.ERROR)) for cycle_id in batch]
+            verdicts += [verdict_by_cycle.get(cycle_id, CheckVerdict(cycle_id, Severity.ERROR)) for cycle_id in batch]
             stored.write_verdicts(conn, check, verdicts[begin:])
             conn.commit()
         bad = stored.read_bad_verdicts(conn, check, get_day_start(day), get_day_start(day + timedelta(days=1)))
     return build_day_result(verdicts, bad)
 
 
-def build_day_result(verdicts: Sequence[Verdict], bad_verdicts: Sequence[Verdict]) -> dg.AssetCheckResult:
+def build_day_result(verdicts: Sequence[CheckVerdict], bad_verdicts: Sequence[CheckVerdict]) -> dg.AssetCheckResult:
     """Return the check result of a day.
 
     `verdicts` are those of this run. `bad_verdicts` are all stored verdicts with violations on cycles of the day.
@@ -125,7 +125,7 @@ def build_day_result(verdicts: Sequence[Verdict], bad_verdicts: Sequence[Verdict
     )
 
 
-def _describe_verdicts(verdicts: Sequence[Verdict]) -> list[str]:
+def _describe_verdicts(verdicts: Sequence[CheckVerdict]) -> list[str]:
     lines = [f"cycle {verdict.cycle_id}: {verdict.description}" for verdict in verdicts[:MAX_NAMED_CYCLES]]
     return (
         [*lines, f"and {len(verdicts) - MAX_NAMED_CYCLES} cycles more"] if len(verdicts) > MAX_NAMED_CYCLES else lines

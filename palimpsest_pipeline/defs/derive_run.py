@@ -19,7 +19,7 @@ from palimpsest_pipeline.pipeline.due_products import list_products, make_due_qu
 from palimpsest_pipeline.pipeline.landed_cycles import record_gone, record_unreadable
 from palimpsest_pipeline.runtime.run_tags import LEAVES_FAILED_TAG
 from palimpsest_pipeline.storage.derivation import landed_cycles
-from palimpsest_pipeline.storage.derivation.derived_products import count_rows
+from palimpsest_pipeline.storage.derivation.derived_products import count_product_rows
 from palimpsest_pipeline.storage.derivation.due_products import (
     DueProduct,
     Product,
@@ -146,8 +146,10 @@ def derive_run(
         derivation.failed_ids = {each.cycle_id for each in still_due if each.has_failed}
         derivation.waiting_ids = {each.cycle_id for each in still_due} - derivation.failed_ids
         derivation.derived_ids = tried - derivation.failed_ids - derivation.waiting_ids - derivation.gone_ids
-        derivation.n_rows_written = count_rows(conn, product.schema, product.name, sorted(derivation.derived_ids))
-        derivation.n_rows = count_rows(conn, product.schema, product.name, cycles.cycle_ids)
+        derivation.n_rows_written = count_product_rows(
+            conn, product.schema, product.name, sorted(derivation.derived_ids)
+        )
+        derivation.n_rows = count_product_rows(conn, product.schema, product.name, cycles.cycle_ids)
     return derivation
 
 
@@ -160,7 +162,11 @@ def raise_for_failed_cycles(pipeline: Pipeline, run: dg.DagsterRun, cycles: RunC
     with pipeline.connect() as conn:
         failures = read_failures(conn, cycles.cycle_ids, run_ids=[run.run_id, *list_repeated_runs(run)])
         hours = sorted(
-            {cycle.partition_hour for cycle_id, _ in failures if (cycle := landed_cycles.read_cycle(conn, cycle_id))}
+            {
+                cycle.partition_hour
+                for cycle_id, _ in failures
+                if (cycle := landed_cycles.read_landed_cycle(conn, cycle_id))
+            }
         )
     if failures:
         lines = "; ".join(f"cycle {cycle_id}, {product}: {error}" for (cycle_id, product), error in failures.items())
@@ -192,7 +198,7 @@ def _read_manifests(
             errors[cycle_id] = error
             record_unreadable(conn, cycle_id, error)
             message = redact(f"{type(error).__name__}: {error}", *pipeline.settings.list_secrets())
-            row = landed_cycles.read_cycle(conn, cycle_id)
+            row = landed_cycles.read_landed_cycle(conn, cycle_id)
             versions = pipeline.find_cycle_versions(row.platforms) if row else None
             for each in due:
                 if each.cycle_id == cycle_id and versions:

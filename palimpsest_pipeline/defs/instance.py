@@ -23,7 +23,7 @@ from .dagster_private import NO_COMPUTE_LOGS
 
 STORAGE_URL_VARIABLE: Final = "PALIMPSEST_DAGSTER_DATABASE_URL"
 
-CONNECT_TIMEOUT_S: Final = 10
+STORAGE_CONNECT_TIMEOUT_S: Final = 10
 _LOCK_TIMEOUT_S: Final = 120
 
 NO_TIMEOUT_MS: Final = 0
@@ -192,7 +192,10 @@ def _lock_storage(settings: Settings) -> Iterator[None]:
     """
     url = make_url(build_storage_url(settings))
     engine = sa.create_engine(
-        url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": CONNECT_TIMEOUT_S}
+        url,
+        poolclass=sa.NullPool,
+        isolation_level="AUTOCOMMIT",
+        connect_args={"connect_timeout": STORAGE_CONNECT_TIMEOUT_S},
     )
     redacted_url = redact_url(url)
     try:

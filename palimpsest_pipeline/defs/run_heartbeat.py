@@ -50,7 +50,7 @@ def start_run_heartbeat(pipeline: Pipeline, run_id: str, job: str) -> AbstractCo
     )
 
 
-def list_silent_runs(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[run_heartbeats.RunHeartbeat]:
+def list_silent_runs(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[run_heartbeats.HeartbeatRecord]:
     """Return unfinished runs without a heartbeat for PALIMPSEST_SILENT_AFTER_S, or whose process is gone.
 
     The process can be checked only if it ran on this machine. A run that never wrote a heartbeat is not returned:
@@ -70,7 +70,7 @@ def list_silent_runs(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[r
         ]
 
 
-def report_dead_runs(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[run_heartbeats.RunHeartbeat]:
+def report_dead_runs(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[run_heartbeats.HeartbeatRecord]:
     """Mark the silent runs as failed, or as canceled if they were being canceled; return the marked runs.
 
     If a run turns out to be alive, it continues and later overwrites this status with its own. A run that cannot be
@@ -96,7 +96,7 @@ def report_dead_runs(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[r
     return reported
 
 
-def describe_dead_run(dead: run_heartbeats.RunHeartbeat) -> str:
+def describe_dead_run(dead: run_heartbeats.HeartbeatRecord) -> str:
     """Return the message to the user about a run whose process died."""
     when = "after its work was done" if dead.has_finished else "at its work"
     return (

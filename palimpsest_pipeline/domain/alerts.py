@@ -85,7 +85,7 @@ Events = list[Occurrence | Recovery]
 
 
 @dataclass(frozen=True, slots=True)
-class Alert:
+class PipelineAlert:
     """One alert: a row of `ops.alerts`.
 
     `partition_key` has all partitions that still fail, separated by commas, if each partition needs its own success;
@@ -132,7 +132,7 @@ class Alert:
         return self.alert_key, self.opened_at
 
     @classmethod
-    def from_occurrence(cls, occurrence: Occurrence) -> "Alert":
+    def from_occurrence(cls, occurrence: Occurrence) -> "PipelineAlert":
         """Return the new alert that a first failure opens."""
         return cls(
             occurrence.key,
@@ -151,16 +151,16 @@ class Alert:
 class PendingNotices:
     """What a channel has not sent yet: alerts that opened and alerts that closed."""
 
-    openings: tuple[Alert, ...] = ()
-    closings: tuple[Alert, ...] = ()
+    openings: tuple[PipelineAlert, ...] = ()
+    closings: tuple[PipelineAlert, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.openings or self.closings)
 
 
 def apply_events(
-    latest_alerts: Iterable[Alert], events: Sequence[Occurrence | Recovery], settle_period: timedelta
-) -> list[Alert]:
+    latest_alerts: Iterable[PipelineAlert], events: Sequence[Occurrence | Recovery], settle_period: timedelta
+) -> list[PipelineAlert]:
     """Return the alerts that `events` open or change.
 
     `latest_alerts` has the latest alert of each key. Events may come in any order, and an event that was applied before
@@ -177,7 +177,7 @@ def apply_events(
             continue
         current = alerts_now.get(event.key)
         if current is None:
-            alerts_now[event.key] = Alert.from_occurrence(event)
+            alerts_now[event.key] = PipelineAlert.from_occurrence(event)
         elif event.at <= (current.closed_at or current.last_seen_at):
             continue
         elif current.closed_at is None or (
@@ -186,12 +186,12 @@ def apply_events(
             alerts_now[event.key] = _add_occurrence(current, event)
         else:
             closed.append(current)
-            alerts_now[event.key] = Alert.from_occurrence(event)
+            alerts_now[event.key] = PipelineAlert.from_occurrence(event)
     previous = {alert.identity: alert for alert in alerts_before.values()}
     return [alert for alert in (*closed, *alerts_now.values()) if previous.get(alert.identity) != alert]
 
 
-def _ends_alert(event: Recovery, alert: Alert) -> bool:
+def _ends_alert(event: Recovery, alert: PipelineAlert) -> bool:
     return (
         alert.closed_at is None
         and (alert.kind, alert.subject) == (event.kind, event.subject)
@@ -199,7 +199,7 @@ def _ends_alert(event: Recovery, alert: Alert) -> bool:
     )
 
 
-def _remove_partitions(alert: Alert, event: Recovery) -> Alert:
+def _remove_partitions(alert: PipelineAlert, event: Recovery) -> PipelineAlert:
     """Remove the partitions that succeeded; close the alert when no partition remains."""
     remaining = [
         key for key in alert.partition_keys if event.partition_key is not None and key not in event.partition_keys
@@ -218,7 +218,7 @@ def join_keys(keys: Iterable[str]) -> str | None:
     return KEY_SEPARATOR.join(sorted(set(keys), key=lambda key: (len(key), key))) or None
 
 
-def _add_occurrence(alert: Alert, occurrence: Occurrence) -> Alert:
+def _add_occurrence(alert: PipelineAlert, occurrence: Occurrence) -> PipelineAlert:
     """Add one failure to the alert. When the severity rises, the opening is sent again."""
     open_keys = alert.partition_keys if alert.closed_at is None else []
     is_worse = occurrence.severity is Severity.ERROR and alert.severity is Severity.WARN
@@ -237,7 +237,7 @@ def _add_occurrence(alert: Alert, occurrence: Occurrence) -> Alert:
 
 
 def select_notices(
-    alerts: Iterable[Alert], channel: str, now: datetime, settle_period: timedelta, min_severity: Severity
+    alerts: Iterable[PipelineAlert], channel: str, now: datetime, settle_period: timedelta, min_severity: Severity
 ) -> PendingNotices:
     """Return which openings and closings `channel` still has to send.
 
@@ -261,7 +261,9 @@ def select_notices(
     return PendingNotices(tuple(openings), tuple(closings))
 
 
-def mark_notified(alert: Alert, channel: str, channels: Sequence[str], now: datetime, *, is_closing: bool) -> Alert:
+def mark_notified(
+    alert: PipelineAlert, channel: str, channels: Sequence[str], now: datetime, *, is_closing: bool
+) -> PipelineAlert:
     """Return the alert after `channel` has sent its opening or, with `is_closing`, its closing.
 
     The opening or closing counts as sent when all `channels` have sent it.

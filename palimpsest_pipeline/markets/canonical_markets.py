@@ -89,7 +89,7 @@ Outcomes = Mapping[tuple[str, str], tuple[int, str]]
 """Ordinal and name by (market key, outcome key)."""
 
 
-def read_markets(rows: Sequence[Row]) -> Markets:
+def read_canonical_markets(rows: Sequence[Row]) -> Markets:
     """Return the markets of markets.csv by key."""
     markets: dict[str, CanonicalMarket] = {}
     ids: set[int] = set()

@@ -50,7 +50,7 @@ class PlatformKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class OutcomeDescription:
     """One outcome of a market. `ids` maps a platform to its market ids, and these to its outcome ids."""
 
     ordinal: int
@@ -60,7 +60,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Market:
+class MarketDescription:
     """A market of the vocabulary.
 
     `fair_sum` (the number of outcomes that win) and `note` are those of the vocabulary; None means unknown, or no note.
@@ -81,13 +81,13 @@ class Market:
     note: str | None
     complete_sets: dict[str, int]
     keys: list[PlatformKey]
-    outcomes: list[Outcome]
+    outcomes: list[OutcomeDescription]
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def find_markets(query: str, vocabulary: Vocabulary) -> list[Market]:
+def find_markets(query: str, vocabulary: Vocabulary) -> list[MarketDescription]:
     """Return the markets that a query names.
 
     The query is a market key, or a platform's id, written `sportybet:18` or `18`, or a name such as `1x2`; they are
@@ -182,7 +182,7 @@ def _split_words(key: str) -> str:
     return key.replace("_", " ").lower()
 
 
-def _describe_market(row: dict[str, Any], vocabulary: Vocabulary) -> Market:
+def _describe_market(row: dict[str, Any], vocabulary: Vocabulary) -> MarketDescription:
     market_keys = vocabulary.keys.filter(pl.col("market_id") == row["market_id"])
     feeds = {key_id: place + 1 for key_id, place in vocabulary.feeds.iter_rows()}
     keys = [
@@ -196,7 +196,7 @@ def _describe_market(row: dict[str, Any], vocabulary: Vocabulary) -> Market:
         for k in market_keys.iter_rows(named=True)
     ]
     sets = vocabulary.complete_sets.filter(pl.col("market_id") == row["market_id"])
-    return Market(
+    return MarketDescription(
         **{
             name: row[name]
             for name in ("market_key", "name", "family", "sport", "period", "line_kind", "fair_sum", "note")
@@ -242,7 +242,7 @@ def _describe_part(part: str, role: str, expected: str | None, canonical: str | 
     return f"{canonical}={value} from {part}={raw} ({conversion})"
 
 
-def _describe_outcomes(market_id: int, keys: pl.DataFrame, vocabulary: Vocabulary) -> list[Outcome]:
+def _describe_outcomes(market_id: int, keys: pl.DataFrame, vocabulary: Vocabulary) -> list[OutcomeDescription]:
     ids = (
         keys.join(vocabulary.outcome_keys, on="key_id")
         .sort("key_id")
@@ -251,7 +251,7 @@ def _describe_outcomes(market_id: int, keys: pl.DataFrame, vocabulary: Vocabular
     )
     outcomes = vocabulary.outcomes.filter(pl.col("market_id") == market_id).sort("ordinal")
     return [
-        Outcome(
+        OutcomeDescription(
             row["ordinal"],
             row["outcome_key"],
             row["name"],

@@ -16,7 +16,7 @@ from typing import Final
 from palimpsest_pipeline.domain.enums import Sport
 
 from .canonical_markets import SPECIFIER_PARTS, CanonicalMarket, Markets, Outcomes
-from .vocabulary_files import Row, VocabularyError, read_rows, read_text
+from .vocabulary_files import Row, VocabularyError, read_vocabulary_rows, read_vocabulary_text
 
 KEY_FILE_COLUMNS: Final = {
     "keys.csv": (
@@ -178,7 +178,7 @@ def _read_key_rows(name: str, folder: Path) -> KeyRows:
         name,
         _read_text_rules(folder / SET_FILE, f"{name}/{SET_FILE}"),
         {
-            file: read_rows(folder / file, columns, f"{name}/{file}") if (folder / file).exists() else []
+            file: read_vocabulary_rows(folder / file, columns, f"{name}/{file}") if (folder / file).exists() else []
             for file, columns in KEY_FILE_COLUMNS.items()
         },
     )
@@ -188,7 +188,7 @@ def _read_text_rules(path: Path, file: str) -> TextRules | None:
     if not path.exists():
         return None
     try:
-        rules = TextRules(**tomllib.loads(read_text(path, file)))
+        rules = TextRules(**tomllib.loads(read_vocabulary_text(path, file)))
     except (tomllib.TOMLDecodeError, TypeError) as error:
         raise VocabularyError(f"{file}:1: {error}") from error
     if not (isinstance(rules.has_named_parts, bool) and isinstance(rules.player_prefix, str)):

@@ -21,7 +21,7 @@ from .numbered_texts import SUSPENDED, EncodedBatch, encode_books
 from .platform_books import RawBooks, repeat_places
 from .vocabulary import Vocabulary
 
-PRICES_SCHEMA: Final[dict[str, pl.DataType]] = {
+NORMALISED_PRICES_SCHEMA: Final[dict[str, pl.DataType]] = {
     "capture": pl.UInt32(),
     "market_id": pl.Int16(),
     "specifier": pl.String(),
@@ -127,7 +127,7 @@ def _build_prices(
     outcomes = batch.outcomes.select("capture", "odds_milli", "state")[order["position"]]
     places = places.select(pl.exclude("target"))[target.gather(order["position"])]
     prices = places.hstack(outcomes.select("capture", "odds_milli", STATE_NAMES.gather(outcomes["state"])))
-    return prices.select(*PRICES_SCHEMA), merged
+    return prices.select(*NORMALISED_PRICES_SCHEMA), merged
 
 
 def _order_outcomes(captures: pl.Series, target: pl.Series, n_targets: int) -> pl.DataFrame:

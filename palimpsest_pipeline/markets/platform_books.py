@@ -7,7 +7,7 @@ import polars as pl
 
 from palimpsest_pipeline.domain.enums import Sport
 
-MARKETS_SCHEMA: Final[dict[str, pl.DataType]] = {
+PLATFORM_MARKETS_SCHEMA: Final[dict[str, pl.DataType]] = {
     "capture": pl.UInt32(),
     "platform": pl.Categorical(),
     "sport": pl.Enum(Sport),
@@ -28,7 +28,7 @@ OUTCOMES_SCHEMA: Final[dict[str, pl.DataType]] = {
 class RawBooks:
     """The books of several answers.
 
-    `markets` has the columns `MARKETS_SCHEMA`, one row per market row of an answer. `outcomes` has the columns
+    `markets` has the columns `PLATFORM_MARKETS_SCHEMA`, one row per market row of an answer. `outcomes` has the columns
     `OUTCOMES_SCHEMA`: the outcomes of the first market row, then those of the second, and so on.
     """
 

@@ -15,9 +15,9 @@ from rapidfuzz import fuzz, process
 from .canonical_markets import SPECIFIER_PARTS
 from .vocabulary import Vocabulary, assign_to_platforms
 
-UNMAPPED_KEY: Final = ["platform", "sport", "external_market_id", "specifier_schema"]
+PROPOSAL_KEY: Final = ["platform", "sport", "external_market_id", "specifier_schema"]
 PROPOSALS_SCHEMA: Final[dict[str, pl.DataType]] = {
-    **dict.fromkeys([*UNMAPPED_KEY, "proposed_market_key", "proposal_evidence"], pl.String())
+    **dict.fromkeys([*PROPOSAL_KEY, "proposed_market_key", "proposal_evidence"], pl.String())
 }
 
 MIN_LIKENESS: Final = 88.0
@@ -55,33 +55,33 @@ DECISIVE_WORDS_PATTERN: Final = re.compile(
 
 
 def propose_mappings(unmapped: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
-    """Return one row of `PROPOSALS_SCHEMA` per unmapped market with a proposal, sorted by `UNMAPPED_KEY`.
+    """Return one row of `PROPOSALS_SCHEMA` per unmapped market with a proposal, sorted by `PROPOSAL_KEY`.
 
-    `unmapped` has one row per `UNMAPPED_KEY`, and `name`. If the vocabulary has the market's id with other specifiers,
+    `unmapped` has one row per `PROPOSAL_KEY`, and `name`. If the vocabulary has the market's id with other specifiers,
     the proposal is the canonical market of that id. Otherwise it is the market with the most similar name among those
     of the same sport that also have a line, or also have none. The result depends only on names, specifiers and
     vocabulary.
     """
-    markets_to_propose = unmapped.select(*UNMAPPED_KEY, "name").sort(UNMAPPED_KEY)
+    markets_to_propose = unmapped.select(*PROPOSAL_KEY, "name").sort(PROPOSAL_KEY)
     markets = vocabulary.markets.select("market_id", "market_key")
     first_keys = (
         assign_to_platforms(vocabulary.keys, markets_to_propose["platform"])
         .sort("key_id")
-        .unique(UNMAPPED_KEY[:3], keep="first", maintain_order=True)
+        .unique(PROPOSAL_KEY[:3], keep="first", maintain_order=True)
         .join(markets, on="market_id")
     )
-    by_id = markets_to_propose.join(first_keys, on=UNMAPPED_KEY[:3]).select(
-        *UNMAPPED_KEY,
+    by_id = markets_to_propose.join(first_keys, on=PROPOSAL_KEY[:3]).select(
+        *PROPOSAL_KEY,
         pl.col("market_key").alias("proposed_market_key"),
         proposal_evidence=pl.lit("the vocabulary has this id"),
     )
-    rest = markets_to_propose.join(by_id, on=UNMAPPED_KEY, how="anti")
+    rest = markets_to_propose.join(by_id, on=PROPOSAL_KEY, how="anti")
     rows = [
         (*row[:-1], *proposal)
         for row in rest.iter_rows()
         if (proposal := _propose_by_name(row[1], row[3], row[4], vocabulary))
     ]
-    return pl.concat([by_id, pl.DataFrame(rows, schema=PROPOSALS_SCHEMA, orient="row")]).sort(UNMAPPED_KEY)
+    return pl.concat([by_id, pl.DataFrame(rows, schema=PROPOSALS_SCHEMA, orient="row")]).sort(PROPOSAL_KEY)
 
 
 def _propose_by_name(sport: str, schema: str, name: str, vocabulary: Vocabulary) -> tuple[str, str] | None:

@@ -17,13 +17,13 @@ from .canonical_markets import (
     MARKET_FILE_COLUMNS,
     Markets,
     Outcomes,
+    read_canonical_markets,
     read_complete_sets,
-    read_markets,
     read_notes,
     read_outcomes,
 )
 from .key_sets import KEY_FILE_COLUMNS, KeyRows, KeySource, PackKeys, TextRules, read_pack_keys
-from .vocabulary_files import read_rows
+from .vocabulary_files import read_vocabulary_rows
 
 VOCABULARY_FOLDER: Final = Path(__file__).parent / "vocabulary"
 
@@ -88,8 +88,8 @@ def read_vocabulary(folder: Path, sources: Sequence[KeySource]) -> Vocabulary:
 
     Raises VocabularyError naming file and line.
     """
-    rows = {name: read_rows(folder / name, columns, name) for name, columns in MARKET_FILE_COLUMNS.items()}
-    markets = read_markets(rows["markets.csv"])
+    rows = {name: read_vocabulary_rows(folder / name, columns, name) for name, columns in MARKET_FILE_COLUMNS.items()}
+    markets = read_canonical_markets(rows["markets.csv"])
     outcomes = read_outcomes(rows["outcomes.csv"], markets)
     sets = read_complete_sets(rows["complete_sets.csv"], outcomes)
     notes = read_notes(rows["notes.csv"], markets)

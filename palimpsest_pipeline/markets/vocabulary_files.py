@@ -41,13 +41,13 @@ class Row:
         return int(text)
 
 
-def read_rows(path: Path, columns: tuple[str, ...], file: str) -> list[Row]:
+def read_vocabulary_rows(path: Path, columns: tuple[str, ...], file: str) -> list[Row]:
     """Return the rows of a CSV file, after checks of header and row lengths.
 
     `file` is its name in messages. Raises VocabularyError.
     """
     rows = []
-    reader = csv.reader(io.StringIO(read_text(path, file), newline=""))
+    reader = csv.reader(io.StringIO(read_vocabulary_text(path, file), newline=""))
     try:
         if tuple(next(reader, [])) != columns:
             raise VocabularyError(f"{file}:1: columns must be {','.join(columns)}")
@@ -60,7 +60,7 @@ def read_rows(path: Path, columns: tuple[str, ...], file: str) -> list[Row]:
     return rows
 
 
-def read_text(path: Path, file: str) -> str:
+def read_vocabulary_text(path: Path, file: str) -> str:
     """Return the text of a file. Raises VocabularyError when it cannot be read, or is not UTF-8."""
     try:
         content = path.read_bytes()

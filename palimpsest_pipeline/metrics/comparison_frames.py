@@ -13,7 +13,7 @@ from palimpsest_pipeline.domain.schemas import COMPARED_LISTINGS, INSTANT
 
 from .lifecycle_frames import FrameSchema
 
-MARKETS_SCHEMA: Final[FrameSchema] = {
+COMPARED_MARKETS_SCHEMA: Final[FrameSchema] = {
     "sr_id": pl.Int64,
     "platform": pl.String,
     "market_key": pl.String,

@@ -13,7 +13,7 @@ from palimpsest_pipeline.domain.schemas import INSTANT
 
 FrameSchema = dict[str, pl.DataType | type[pl.DataType]]
 
-LISTINGS_SCHEMA: Final[FrameSchema] = {
+LIFECYCLE_LISTINGS_SCHEMA: Final[FrameSchema] = {
     "listing_id": pl.Int32,
     "sr_id": pl.Int64,
     "platform": pl.String,
@@ -60,5 +60,5 @@ KICKOFFS_SCHEMA: Final[FrameSchema] = {
 LISTED_KICKOFFS_SCHEMA: Final[FrameSchema] = {"listing_id": pl.Int32, "observed_from": INSTANT, "kickoff_at": INSTANT}
 """Versions of the kickoff that the listing itself states."""
 
-TOURNAMENTS_SCHEMA: Final[FrameSchema] = {"sr_id": pl.Int64, "tournament_key": pl.String}
+TOURNAMENT_KEYS_SCHEMA: Final[FrameSchema] = {"sr_id": pl.Int64, "tournament_key": pl.String}
 """The tournament of each fixture."""

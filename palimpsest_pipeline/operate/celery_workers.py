@@ -31,12 +31,12 @@ def connect_to_broker(settings: Settings) -> Any:
     url = require_broker_url(settings)
     from kombu.exceptions import KombuError, OperationalError  # noqa: PLC0415 - an extra
 
-    from palimpsest_pipeline.defs.celery_launcher import CONNECT_TIMEOUT_S, build_application  # noqa: PLC0415 - an extra
+    from palimpsest_pipeline.defs.celery_launcher import BROKER_CONNECT_TIMEOUT_S, build_application  # noqa: PLC0415 - an extra
 
     app = build_application(url)
     try:
-        with app.connection_for_read(connect_timeout=CONNECT_TIMEOUT_S) as connection:
-            connection.ensure_connection(max_retries=1, interval_start=0, timeout=CONNECT_TIMEOUT_S)
+        with app.connection_for_read(connect_timeout=BROKER_CONNECT_TIMEOUT_S) as connection:
+            connection.ensure_connection(max_retries=1, interval_start=0, timeout=BROKER_CONNECT_TIMEOUT_S)
     except (OSError, KombuError, OperationalError) as error:
         reason = redact(str(error), *list_address_secrets(url))
         raise SettingsError(

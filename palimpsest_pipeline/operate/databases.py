@@ -130,11 +130,11 @@ def _require_outbox(database: Database) -> None:
             conn.execute("select from ops.push_rules, ops.push_outbox limit 0")
     except DatabaseUnreachable as error:
         raise SenderLoginFailed(
-            f"{error}. If the server has no role {roles.SENDER}, {remedy}; if the role has a password, write its "
+            f"{error}. If the server has no role {roles.SENDER_ROLE}, {remedy}; if the role has a password, write its "
             "address into PALIMPSEST_SENDER_DATABASE_URL"
         ) from error
     except psycopg.errors.InsufficientPrivilege as error:
-        raise SenderLoginFailed(f"the role {roles.SENDER} may not read the outbox: {remedy}") from error
+        raise SenderLoginFailed(f"the role {roles.SENDER_ROLE} may not read the outbox: {remedy}") from error
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
         raise SchemaOutOfDate(
             "the database has no outbox for messages: run `palimpsest db upgrade` (scrape, backfill and up do it "

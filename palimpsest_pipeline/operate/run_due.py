@@ -22,7 +22,7 @@ def rebuild_dirty_dates(pipeline: Pipeline, instance: dg.DagsterInstance, say: C
     """
     failed = {}
     for day in list_due_dates(pipeline, include_far=True):
-        outcome = run_job(instance, pipeline, lifecycle.JOB_NAME, day)
+        outcome = run_job(instance, pipeline, lifecycle.LIFECYCLE_JOB, day)
         if not outcome.success:
             failed[format_day_key(day)] = outcome.error or "failed"
         say(f"fixtures that kick off {day}: {failed.get(format_day_key(day), 'derived')}")

@@ -84,7 +84,7 @@ def build_sender_url(settings: Settings) -> str:
     """
     if settings.sender_database_url is not None:
         return settings.sender_database_url.get_secret_value()
-    return _build_role_url(settings, roles.SENDER)
+    return _build_role_url(settings, roles.SENDER_ROLE)
 
 
 def _build_role_url(settings: Settings, role: str) -> str:

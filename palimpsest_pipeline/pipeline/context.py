@@ -35,7 +35,7 @@ from palimpsest_pipeline.settings import DEFAULT_PLATFORMS, Settings, SettingsEr
 from palimpsest_pipeline.storage.archive import Archive
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.derivation.due_products import CycleVersions
-from palimpsest_pipeline.storage.ledger.platforms import PlatformRow, write_platforms
+from palimpsest_pipeline.storage.ledger.platforms import KnownPlatform, write_platforms
 from palimpsest_pipeline.wire import HostConfig
 
 from .ingest.book_reader import BookReader
@@ -253,7 +253,7 @@ class Pipeline:
     def record_platforms(self, conn: psycopg.Connection, platforms: Iterable[Platform]) -> None:
         """Write names and trust of these platforms into the database. The caller commits. Raises PackError."""
         rows = [load_packs().require(platform) for platform in platforms]
-        write_platforms(conn, [PlatformRow(row.platform, row.name, row.pack.content.trust) for row in rows])
+        write_platforms(conn, [KnownPlatform(row.platform, row.name, row.pack.content.trust) for row in rows])
 
     def connect(self) -> psycopg.Connection:
         return self.database.connect()

@@ -14,7 +14,7 @@ from palimpsest_pipeline.settings import Settings, SettingsError, name_platform_
 
 from .context import make_home
 
-NOTE_FILE: Final = "data_source"
+DATA_SOURCE_FILE: Final = "data_source"
 
 
 class DataSource(StrEnum):
@@ -41,17 +41,17 @@ def read_noted_source(home: Path) -> DataSource | None:
     Raises SettingsError when the file cannot be read or contains another word.
     """
     try:
-        text = (home / NOTE_FILE).read_text(encoding="utf-8").strip()
+        text = (home / DATA_SOURCE_FILE).read_text(encoding="utf-8").strip()
         return DataSource(text)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise SettingsError(f"{home / NOTE_FILE} must hold the word `real` or `simulated`: {error}") from error
+        raise SettingsError(f"{home / DATA_SOURCE_FILE} must hold the word `real` or `simulated`: {error}") from error
 
 
 def note_source(settings: Settings, source: DataSource) -> None:
     """Write the origin of the answers, `real` or `simulated`, into the home folder's file `data_source`."""
-    replace_text(make_home(settings) / NOTE_FILE, f"{source}\n")
+    replace_text(make_home(settings) / DATA_SOURCE_FILE, f"{source}\n")
 
 
 def describe_conflict(settings: Settings, source: DataSource) -> str | None:

@@ -27,7 +27,7 @@ from palimpsest_pipeline.storage.derivation.due_products import (
 from palimpsest_pipeline.storage.odds import partitions
 
 from .context import Pipeline
-from .landed_cycles import list_platforms, record_gone, record_landed, record_unreadable
+from .landed_cycles import list_covered_platforms, record_gone, record_landed, record_unreadable
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ def derive_platforms(
     with ThreadPoolExecutor(max_workers=MAX_PARALLEL_PLATFORMS) as pool:
         manifests_by_platform: dict[Platform, list[Manifest]] = {}
         for manifest in manifests:
-            if pipeline.find_cycle_versions(list_platforms(manifest)) is not None:
+            if pipeline.find_cycle_versions(list_covered_platforms(manifest)) is not None:
                 for platform in pipeline.list_cycle_platforms(manifest):
                     manifests_by_platform.setdefault(platform, []).append(manifest)
         running = [
@@ -178,7 +178,7 @@ def _derive_cycle(
 ) -> None:
     """Derive the product of one cycle if it is due, and add the result to `derived`."""
     cycle_id = manifest.cycle_id
-    versions = pipeline.find_cycle_versions(list_platforms(manifest))
+    versions = pipeline.find_cycle_versions(list_covered_platforms(manifest))
     if versions is None:
         return
     query = DueQuery((versions,), (Product(schema, product), *needs))
@@ -223,7 +223,7 @@ def _record_failure(
     pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest, product: str, error: Exception
 ) -> None:
     """Record the error of a cycle with its landed digest, and update its row in `ops.landed_cycles`."""
-    versions = pipeline.find_cycle_versions(list_platforms(manifest))
+    versions = pipeline.find_cycle_versions(list_covered_platforms(manifest))
     log.warning("cycle %d: %s could not be derived", manifest.cycle_id, product, exc_info=error)
     try:
         manifest = pipeline.landing.reread_manifest(manifest)

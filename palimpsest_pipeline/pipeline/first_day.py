@@ -12,7 +12,7 @@ from palimpsest_pipeline.storage.marts.data_freshness import read_first_hour
 
 from .context import Pipeline, make_home
 
-NOTE_FILE: Final = "first_day"
+FIRST_DAY_FILE: Final = "first_day"
 """Name of the file in the home folder that contains the first day as a date, such as `2026-06-26`."""
 
 
@@ -37,11 +37,11 @@ def read_noted_day(home: Path) -> date | None:
     Raises SettingsError when the file cannot be read.
     """
     try:
-        return date.fromisoformat((home / NOTE_FILE).read_text(encoding="utf-8").strip())
+        return date.fromisoformat((home / FIRST_DAY_FILE).read_text(encoding="utf-8").strip())
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise SettingsError(f"{home / NOTE_FILE} must hold one date, such as 2026-06-26: {error}") from error
+        raise SettingsError(f"{home / FIRST_DAY_FILE} must hold one date, such as 2026-06-26: {error}") from error
 
 
 def note_day(settings: Settings, day: date) -> bool:
@@ -52,7 +52,7 @@ def note_day(settings: Settings, day: date) -> bool:
     noted = read_noted_day(settings.home)
     if noted is not None and noted <= day:
         return False
-    replace_text(make_home(settings) / NOTE_FILE, f"{day}\n")
+    replace_text(make_home(settings) / FIRST_DAY_FILE, f"{day}\n")
     return True
 
 

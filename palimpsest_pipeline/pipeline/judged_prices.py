@@ -65,7 +65,9 @@ def list_offered_prices(prices: pl.DataFrame, instant: datetime, seller: str) ->
     return numbered.select(pl.col(name).cast(dtype) for name, dtype in PRICE_LIST_SCHEMA.items())
 
 
-def add_fair_probabilities(prices: pl.DataFrame, book_keys: Sequence[str], vocabulary: Vocabulary) -> pl.DataFrame:
+def add_fair_probabilities_per_book(
+    prices: pl.DataFrame, book_keys: Sequence[str], vocabulary: Vocabulary
+) -> pl.DataFrame:
     """Return `prices` with fair_multiplicative, fair_power and fair_shin; the order of rows stays.
 
     `prices` has one row per outcome with market_key, specifier, outcome_key and odds (decimal, null without a price).

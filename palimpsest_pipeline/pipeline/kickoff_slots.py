@@ -24,7 +24,7 @@ from .context import Pipeline
 
 _CURSOR_VERSION: Final = 1
 _DAY: Final = timedelta(days=1)
-LOOK_BACK: Final = timedelta(hours=24)
+MAX_SLOT_AGE: Final = timedelta(hours=24)
 """Age up to which missed slots are reported.
 
 A slot that was requested up to this long before a report's begin shows that the cadence was already in use.
@@ -131,7 +131,7 @@ class CadenceMoment:
         """Start of the first slot that may have been missed."""
         if self.last_slot_at is None or self.last_slot_at >= self._current_slot:
             return self._current_slot
-        return max(self.last_slot_at + self.cadence.slot_length, self.cadence.find_slot_start(self.now - LOOK_BACK))
+        return max(self.last_slot_at + self.cadence.slot_length, self.cadence.find_slot_start(self.now - MAX_SLOT_AGE))
 
     def _iterate_missed_slots(self) -> Iterator[datetime]:
         slot_at = self._first_missed_slot
@@ -213,8 +213,8 @@ def report_slots(pipeline: Pipeline, begin: datetime, end: datetime, on_since: d
     """Return the report on the slots in [begin, end), with the cadence of the current settings.
 
     Minutes that are not over are left out. The cadence counts as in use from the first requested slot, at most
-    `LOOK_BACK` before `begin`, or from `on_since`, when its sensor was switched on, if that is earlier. So an outage is
-    reported even if nothing was requested since.
+    `MAX_SLOT_AGE` before `begin`, or from `on_since`, when its sensor was switched on, if that is earlier. So an outage
+    is reported even if nothing was requested since.
     """
     with pipeline.connect() as conn:
         return report_slots_from(conn, pipeline, begin, end, on_since)
@@ -225,7 +225,7 @@ def report_slots_from(
 ) -> SlotReport:
     """Return the report of `report_slots`, read with this connection."""
     cadence = pipeline.cadence
-    in_use_since = min(filter(None, [stored.read_first_slot(conn, begin - LOOK_BACK), on_since]), default=None)
+    in_use_since = min(filter(None, [stored.read_first_slot(conn, begin - MAX_SLOT_AGE), on_since]), default=None)
     begin = begin if in_use_since is None else max(begin, in_use_since)
     end = max(begin, min(end, pipeline.clock.now().replace(second=0, microsecond=0)))
     if in_use_since is None:

@@ -12,7 +12,7 @@ from palimpsest_pipeline.landing import Landing, LandingIncomplete, LandingUnrea
 from palimpsest_pipeline.settings import DEFAULT_PLATFORMS
 from palimpsest_pipeline.storage.derivation import landed_cycles
 from palimpsest_pipeline.storage.derivation.due_products import delete_failures
-from palimpsest_pipeline.storage.derivation.landed_cycles import LandedCycle
+from palimpsest_pipeline.storage.derivation.landed_cycles import LandedCycleRecord
 from palimpsest_pipeline.storage.ledger import check_verdicts
 
 from .context import Pipeline
@@ -33,7 +33,7 @@ class RescanResult:
     """Ids of cycles whose files in the landing are incomplete or unreadable, with the reason."""
 
 
-def list_platforms(manifest: Manifest) -> tuple[Platform, ...]:
+def list_covered_platforms(manifest: Manifest) -> tuple[Platform, ...]:
     """Return the platforms that a cycle covers, sorted by key.
 
     Manifests of older versions, which had only three platforms, do not name them.
@@ -46,10 +46,16 @@ def record_closed(conn: psycopg.Connection, manifest: Manifest) -> None:
 
     The caller commits.
     """
-    landed_cycles.write_cycle(
+    landed_cycles.write_landed_cycle(
         conn,
-        LandedCycle(
-            *(manifest.cycle_id, manifest.partition_hour, manifest.scope, list_platforms(manifest), manifest.digest),
+        LandedCycleRecord(
+            *(
+                manifest.cycle_id,
+                manifest.partition_hour,
+                manifest.scope,
+                list_covered_platforms(manifest),
+                manifest.digest,
+            ),
             is_whole=True,
         ),
     )
@@ -64,11 +70,11 @@ def record_landed(
     An unchanged row is not written, because the lock on it would delay another process that derives a product of the
     cycle. Raises LandingError when the segments cannot be listed.
     """
-    row = landed_cycles.read_cycle(conn, manifest.cycle_id)
+    row = landed_cycles.read_landed_cycle(conn, manifest.cycle_id)
     if not list_segments and row is not None and row.is_whole and row.digest == manifest.digest:
         return
     if row != (cycle := _build_landed_cycle(pipeline.landing, manifest)):
-        landed_cycles.write_cycle(conn, cycle)
+        landed_cycles.write_landed_cycle(conn, cycle)
 
 
 def record_gone(conn: psycopg.Connection, cycle_id: int) -> None:
@@ -76,15 +82,17 @@ def record_gone(conn: psycopg.Connection, cycle_id: int) -> None:
 
     They could never be resolved, because such a cycle cannot be derived again. The caller commits.
     """
-    if row := landed_cycles.read_cycle(conn, cycle_id):
-        landed_cycles.write_cycle(conn, replace(row, digest=None, is_whole=False, is_gone=True, problem=""))
+    if row := landed_cycles.read_landed_cycle(conn, cycle_id):
+        landed_cycles.write_landed_cycle(conn, replace(row, digest=None, is_whole=False, is_gone=True, problem=""))
     forget_cycles(conn, [cycle_id])
 
 
 def record_unreadable(conn: psycopg.Connection, cycle_id: int, error: LandingUnreadable) -> None:
     """Record that the manifest of a cycle cannot be read. The caller commits."""
-    if row := landed_cycles.read_cycle(conn, cycle_id):
-        landed_cycles.write_cycle(conn, replace(row, scope=None, digest=None, is_whole=False, problem=str(error)))
+    if row := landed_cycles.read_landed_cycle(conn, cycle_id):
+        landed_cycles.write_landed_cycle(
+            conn, replace(row, scope=None, digest=None, is_whole=False, problem=str(error))
+        )
 
 
 def forget_cycles(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> None:
@@ -122,16 +130,16 @@ def rescan_landing(pipeline: Pipeline, first: datetime | None = None, end: datet
     )
 
 
-def _list_cycles(landing: Landing, first: datetime, end: datetime) -> list[LandedCycle]:
+def _list_cycles(landing: Landing, first: datetime, end: datetime) -> list[LandedCycleRecord]:
     cycles = landing.list_readable_cycles(first, end)
     unreadable = (
-        LandedCycle(cycle.cycle_id, cycle.hour, None, (), None, is_whole=False, problem=cycle.sentence)
+        LandedCycleRecord(cycle.cycle_id, cycle.hour, None, (), None, is_whole=False, problem=cycle.sentence)
         for cycle in cycles.unreadable
     )
     return [*(_build_landed_cycle(landing, manifest) for manifest in cycles.manifests), *unreadable]
 
 
-def _build_landed_cycle(landing: Landing, manifest: Manifest) -> LandedCycle:
+def _build_landed_cycle(landing: Landing, manifest: Manifest) -> LandedCycleRecord:
     problem = ""
     try:
         if names := landing.find_missing_segments(manifest):
@@ -139,11 +147,11 @@ def _build_landed_cycle(landing: Landing, manifest: Manifest) -> LandedCycle:
             problem = f"{', '.join(names[:MAX_NAMED_SEGMENTS])}{remainder} missing"
     except (LandingIncomplete, LandingUnreadable) as error:
         problem = str(error)
-    return LandedCycle(
+    return LandedCycleRecord(
         manifest.cycle_id,
         manifest.partition_hour,
         manifest.scope,
-        list_platforms(manifest),
+        list_covered_platforms(manifest),
         manifest.digest,
         is_whole=not problem,
         problem=problem,

@@ -12,7 +12,7 @@ from palimpsest_pipeline.domain.instants import HOUR, format_hour_key, list_hour
 from palimpsest_pipeline.storage.derivation import landed_cycles
 from palimpsest_pipeline.storage.derivation.derived_products import ProductSchema
 from palimpsest_pipeline.storage.derivation.due_products import DueReason
-from palimpsest_pipeline.storage.derivation.landed_cycles import LandedCycle
+from palimpsest_pipeline.storage.derivation.landed_cycles import LandedCycleRecord
 
 from .context import Pipeline
 from .due_products import list_cycles_without_pack, list_due_products
@@ -20,7 +20,7 @@ from .landed_cycles import ALL_HOURS, rescan_landing
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class CycleProduct:
+class PlannedProduct:
     """One product of one cycle."""
 
     stage: ProductSchema
@@ -43,8 +43,8 @@ class PlannedHour:
     """One hour of the planned range. An hour without landed or lost cycles never had any cycle."""
 
     begins_at: datetime
-    landed_cycles: tuple[LandedCycle, ...] = ()
-    due: Mapping[CycleProduct, DueReason] = field(default_factory=dict)
+    landed_cycles: tuple[LandedCycleRecord, ...] = ()
+    due: Mapping[PlannedProduct, DueReason] = field(default_factory=dict)
     gone_cycles: tuple[LostCycle, ...] = ()
     damaged_cycles: tuple[LostCycle, ...] = ()
     """Cycles of `landed_cycles` with missing segments. The other cycles of the hour can be derived."""
@@ -91,13 +91,13 @@ def plan_hours(
         cycles = landed_cycles.read_cycles(conn, begin, end)
         due = list_due_products(pipeline, conn, first=begin, end=end)
         without_pack = list_cycles_without_pack(pipeline, conn, first=begin, end=end)
-    cycles_by_hour: defaultdict[datetime, list[LandedCycle]] = defaultdict(list)
+    cycles_by_hour: defaultdict[datetime, list[LandedCycleRecord]] = defaultdict(list)
     for cycle in cycles:
         cycles_by_hour[cycle.partition_hour].append(cycle)
-    due_by_hour: defaultdict[datetime, dict[CycleProduct, DueReason]] = defaultdict(dict)
+    due_by_hour: defaultdict[datetime, dict[PlannedProduct, DueReason]] = defaultdict(dict)
     for each in due:
         if not each.is_gone:
-            due_by_hour[each.partition_hour][CycleProduct(each.schema, each.cycle_id, each.product)] = each.reason
+            due_by_hour[each.partition_hour][PlannedProduct(each.schema, each.cycle_id, each.product)] = each.reason
     stale = {each.cycle_id for each in due}
     return [
         PlannedHour(
@@ -118,13 +118,13 @@ def plan_hours(
     ]
 
 
-def _build_gone_cycle(cycle: LandedCycle, stale: bool) -> LostCycle:
+def _build_gone_cycle(cycle: LandedCycleRecord, stale: bool) -> LostCycle:
     return LostCycle(
         cycle.cycle_id, f"cycle {cycle.cycle_id} is no longer in the landing; its rows stay as they are", stale
     )
 
 
-def _build_damaged_cycle(cycle: LandedCycle, stale: bool) -> LostCycle:
+def _build_damaged_cycle(cycle: LandedCycleRecord, stale: bool) -> LostCycle:
     if cycle.digest is None:
         return LostCycle(
             cycle.cycle_id,

@@ -171,7 +171,7 @@ class Memo(dict[K, V]):
         return value
 
 
-Odds = str | float | None
+RawOdds = str | float | None
 """A price as the platforms write it: text, a number, or none."""
 
 OutcomeId = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_KEY_CHARS)]
@@ -189,11 +189,11 @@ def describe_outcome_damage(outcome: str | None) -> str:
     )
 
 
-MILLI_BY_ODDS: Final[Memo[Odds, int | None]] = Memo(parse_odds_milli, 1 << 16)
+MILLI_BY_ODDS: Final[Memo[RawOdds, int | None]] = Memo(parse_odds_milli, 1 << 16)
 """`parse_odds_milli` with a cache: a book of thousands of prices has some hundreds of different ones."""
 
 
-def read_odds(value: Any) -> Odds:
+def read_odds(value: Any) -> RawOdds:
     """Return the value when its type can hold odds; None for anything else."""
     return value if isinstance(value, str | int | float) else None
 
@@ -201,7 +201,7 @@ def read_odds(value: Any) -> Odds:
 def require_readable_odds(
     platform: Platform,
     path: str,
-    odds: Sequence[Odds],
+    odds: Sequence[RawOdds],
     milli: Sequence[int | None],
     damage: Sequence[tuple[str, str]] = (),
 ) -> None:

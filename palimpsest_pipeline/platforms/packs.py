@@ -70,7 +70,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_body_bytes: Annotated[int, msgspec.Meta(ge=1024)] = 8 * 2**20
 
 
-class Country(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PackCountry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One country of a pack: its site, and what differs there."""
 
     base_url: str
@@ -93,7 +93,7 @@ class PackFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sports: dict[Sport, str]
     """The platform's own id of each sport that it covers."""
     limits: Limits
-    countries: dict[str, Country]
+    countries: dict[str, PackCountry]
     params: dict[str, Param] = {}
     market_keys: str | None = None
     """The shared set of market keys, or the other pack, whose keys it uses.
@@ -133,7 +133,7 @@ class PackPlatform:
     country_code: str
 
     @property
-    def country(self) -> Country:
+    def country(self) -> PackCountry:
         return self.pack.content.countries[self.country_code]
 
     @property
@@ -288,7 +288,7 @@ def _find_place(values: dict[str, Any], error: msgspec.ValidationError) -> tuple
 
     The decoder does not name the keys of `countries` and `params`: their values are decoded one by one.
     """
-    for table, item_type in (("countries", Country), ("params", Param)):
+    for table, item_type in (("countries", PackCountry), ("params", Param)):
         items = values.get(table)
         for key, item in items.items() if isinstance(items, dict) else ():
             try:

@@ -87,7 +87,7 @@ class RateColumn(TextColumn):
         return f"{compute_rate_per_s(task):.1f}/s"
 
 
-class Board(Progress, ScrapeObserver):
+class ScrapeProgress(Progress, ScrapeObserver):
     """The progress of a scrape, updated as an observer. It can be read from any thread.
 
     As a context manager, it shows a bar for each platform and stage when the console is a terminal; their last state
@@ -189,7 +189,7 @@ def format_duration(seconds: float) -> str:
     return str(timedelta(seconds=round(seconds)))
 
 
-class LogBoard(Board):
+class LogBoard(ScrapeProgress):
     """A board that writes lines to a log: regularly, when a host's state changes, and at the end.
 
     Use it as a context manager. The lines are written in a thread, because writing to a log may be slow (it may be a

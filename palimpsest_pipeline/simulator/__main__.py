@@ -18,7 +18,7 @@ import uvicorn
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.platforms.packs import PackError
 
-from .app import REAL_BODIES, RENDERED_BODIES, Simulator, build_app
+from .app import REAL_BODIES, RENDERED_BODIES, Simulator, build_simulator_app
 from .latency import Latency
 from .platforms import PLATFORMS
 
@@ -124,7 +124,7 @@ def main() -> None:
             "choose another one with --port, or 0 for any free one"
         ) from None
     config = uvicorn.Config(
-        build_app(simulator),
+        build_simulator_app(simulator),
         http=simulator.board.connections.build_protocol(),
         date_header=False,
         log_level="warning",

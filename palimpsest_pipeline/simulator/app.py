@@ -34,7 +34,7 @@ from .route import Endpoint, Handler, SimulatorControls, get_request_faults
 from .script import apply_script
 from .timeline import Timeline
 from .truth import collect_book_truth, collect_truth
-from .world import Listing, build_world
+from .world import SimulatedListing, build_world
 
 MAX_KEPT_DETAILS = 6000
 MIN_GZIP_BYTES = 500
@@ -157,7 +157,9 @@ class Simulator:
         )
         return [self._render_detail(listing, now) for listing in listings[-n:]]
 
-    def _render_detail(self, listing: Listing, now: datetime, only: frozenset[str] | None = None) -> dict[str, Any]:
+    def _render_detail(
+        self, listing: SimulatedListing, now: datetime, only: frozenset[str] | None = None
+    ) -> dict[str, Any]:
         """Return a detail without its JSON envelope; `only` limits it to these market ids."""
         if listing.platform == BETPAWA:
             return self.betpawa.render_event(listing, now, only)
@@ -171,7 +173,7 @@ class Simulator:
     def now(self) -> datetime:
         return self.stopped_at or datetime.now(UTC) + timedelta(seconds=self.clock_offset_s)
 
-    def find_listing(self, platform: Platform, external_id: str) -> Listing | None:
+    def find_listing(self, platform: Platform, external_id: str) -> SimulatedListing | None:
         """Return the listing with this id, active or not."""
         listing = self._listing_by_id.get((platform, external_id))
         return listing or next(
@@ -183,7 +185,7 @@ class Simulator:
             None,
         )
 
-    def _load_detail(self, listing: Listing, now: datetime, variant: str, render: Callable[[], Any]) -> bytes:
+    def _load_detail(self, listing: SimulatedListing, now: datetime, variant: str, render: Callable[[], Any]) -> bytes:
         """Return the compressed detail, from a cache or from `render`.
 
         It is cached as long as prices, suspensions and kickoff do not change.
@@ -563,6 +565,6 @@ class Simulator:
         ]
 
 
-def build_app(simulator: Simulator) -> Starlette:
+def build_simulator_app(simulator: Simulator) -> Starlette:
     """Return the ASGI application of one simulator."""
     return Starlette(routes=simulator.build_routes())

@@ -19,7 +19,7 @@ from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.simulator.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET
 
 from .latency import draw_share
-from .world import Listing
+from .world import SimulatedListing
 
 IDENTITY_MEMBERS: Final[Mapping[Platform, frozenset[str]]] = {
     BETPAWA: frozenset(("id", "name", "widgets", "participants", "startTime", "category", "region", "competition")),
@@ -81,11 +81,11 @@ class PackedDetails:
             if not self._books[platform]:
                 raise ValueError(f"no book of {platform} to share")
         self._tails = {platform: self._pack_books(platform) for platform in self._books}
-        self._heads: dict[tuple[Platform, str], tuple[Listing, datetime, bytes]] = {}
+        self._heads: dict[tuple[Platform, str], tuple[SimulatedListing, datetime, bytes]] = {}
         self._packed: dict[tuple[Platform, str], tuple[bytes, bytes, bytes]] = {}
         self._n_moves = 0
 
-    def add_detail(self, listing: Listing, kickoff: datetime, detail: Mapping[str, Any]) -> None:
+    def add_detail(self, listing: SimulatedListing, kickoff: datetime, detail: Mapping[str, Any]) -> None:
         """Compress the detail of a listing; only the identity members of `detail` are used."""
         platform = listing.platform
         identity = {name: value for name, value in detail.items() if name in IDENTITY_MEMBERS[platform]}
@@ -122,7 +122,7 @@ class PackedDetails:
         tails = [_encode_book(platform, detail) for detail in self._books[platform]]
         return [(tail, deflate(tail, zlib.Z_FINISH)) for tail in tails]
 
-    def _pack_detail(self, listing: Listing, head: bytes) -> tuple[bytes, bytes, bytes]:
+    def _pack_detail(self, listing: SimulatedListing, head: bytes) -> tuple[bytes, bytes, bytes]:
         """Return header with identity, book, and checksum of a gzip body."""
         tail, packed = self._choose_book(listing)
         checksum = zlib.crc32(tail, zlib.crc32(head)).to_bytes(4, "little") + (len(head) + len(tail)).to_bytes(
@@ -131,7 +131,7 @@ class PackedDetails:
         # After a full flush another stream can follow, so the shared book is compressed only once.
         return GZIP_HEADER + deflate(head, zlib.Z_FULL_FLUSH), packed, checksum
 
-    def _choose_book(self, listing: Listing) -> tuple[bytes, bytes]:
+    def _choose_book(self, listing: SimulatedListing) -> tuple[bytes, bytes]:
         tails = self._tails[listing.platform]
         share = draw_share(self._seed, "book", listing.platform, listing.external_id)
         if share < LARGEST_SHARE or len(tails) == 1:

@@ -11,11 +11,11 @@ from zlib import crc32
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.simulator.platforms import BET9JA, BETPAWA, SPORTYBET
 
-from .catalogue import Market, Outcome, list_first_pairs
+from .catalogue import SimulatedMarket, SimulatedOutcome, list_first_pairs
 from .names import invent_player_name
 from .pricing import Chance, ExpectedCounts, MatchModel
 from .timeline import SUSPENDED_SHARE, Timeline
-from .world import Fixture, Listing
+from .world import SimulatedFixture, SimulatedListing
 
 MARGIN_BY_PLATFORM = {BETPAWA: 0.065, SPORTYBET: 0.05, BET9JA: 0.075}
 _MAX_ODDS = {BETPAWA: 100.0, SPORTYBET: 250.0, BET9JA: 220.0}
@@ -56,7 +56,7 @@ class Player:
 class PricedOutcome:
     """One outcome with its price; `odds` is None when the book quotes none."""
 
-    outcome: Outcome
+    outcome: SimulatedOutcome
     chance: Chance
     odds: float | None
     player: Player | None = None
@@ -66,7 +66,7 @@ class PricedOutcome:
 class OfferedLine:
     """One (market, line) with its prices."""
 
-    market: Market
+    market: SimulatedMarket
     line: str
     canonical_line: str
     prices: list[PricedOutcome]
@@ -79,7 +79,7 @@ def _hash_turn(key: str) -> int:
     return crc32(family.encode()) % STEPS_PER_REPRICING
 
 
-def find_repricing_step(market: Market) -> int:
+def find_repricing_step(market: SimulatedMarket) -> int:
     """Return the step, modulo STEPS_PER_REPRICING, at which the book changes the market's prices.
 
     Markets of one family change together, because they must not contradict each other.
@@ -87,7 +87,7 @@ def find_repricing_step(market: Market) -> int:
     return _hash_turn(market.parts[0].key)
 
 
-def build_squad(fixture: Fixture, is_rotated: bool = False) -> list[Player]:
+def build_squad(fixture: SimulatedFixture, is_rotated: bool = False) -> list[Player]:
     """Return the players of both teams who are named in scorer markets."""
     rng = Random(f"squad:{fixture.sr_id}:{fixture.number}")
     players = []
@@ -113,7 +113,7 @@ class BookGenerator:
         self.timeline = timeline
         self._models: OrderedDict[tuple[int, Platform, bool, int, int], MatchModel] = OrderedDict()
 
-    def build_model(self, listing: Listing, step: int, n_moves: int) -> MatchModel:
+    def build_model(self, listing: SimulatedListing, step: int, n_moves: int) -> MatchModel:
         """Return the model of the match from which the platform computes its prices at a price step.
 
         `n_moves` is the number of planted moves that the book has made.
@@ -128,7 +128,7 @@ class BookGenerator:
         return model
 
     def list_lines(
-        self, listing: Listing, now: datetime, version: str = "", only: frozenset[str] | None = None
+        self, listing: SimulatedListing, now: datetime, version: str = "", only: frozenset[str] | None = None
     ) -> list[OfferedLine]:
         """Return the lines that the listing offers now, market by market.
 
@@ -151,7 +151,9 @@ class BookGenerator:
             offered.append(self._build_line(listing, model, market, line, suspended=is_suspended))
         return offered
 
-    def count_lines(self, listing: Listing, now: datetime, version: str = "") -> tuple[int, list[Market]]:
+    def count_lines(
+        self, listing: SimulatedListing, now: datetime, version: str = ""
+    ) -> tuple[int, list[SimulatedMarket]]:
         """Return the number of (market, line) pairs offered now, and the markets among them."""
         rng = self.timeline.draw_suspensions(listing, now)
         pairs = [
@@ -162,7 +164,7 @@ class BookGenerator:
         return len(pairs), list({market.number: market for market in pairs}.values())
 
     def _build_line(
-        self, listing: Listing, model: MatchModel, market: Market, line: str, suspended: bool
+        self, listing: SimulatedListing, model: MatchModel, market: SimulatedMarket, line: str, suspended: bool
     ) -> OfferedLine:
         prices: list[PricedOutcome] = []
         for part in market.parts:
@@ -186,11 +188,11 @@ class BookGenerator:
         return OfferedLine(market, line, market.parts[0].lines[line], prices, suspended)
 
     def _price_outcome(
-        self, platform: Platform, outcome: Outcome, chance: Chance, player: Player | None = None
+        self, platform: Platform, outcome: SimulatedOutcome, chance: Chance, player: Player | None = None
     ) -> PricedOutcome:
         return PricedOutcome(outcome, chance, quote_odds(platform, chance), player)
 
-    def _price_players(self, listing: Listing, expected: ExpectedCounts, key: str) -> list[PricedOutcome]:
+    def _price_players(self, listing: SimulatedListing, expected: ExpectedCounts, key: str) -> list[PricedOutcome]:
         fixture = listing.fixture
         total = expected.home_goals + expected.away_goals
         priced = []
@@ -200,7 +202,7 @@ class BookGenerator:
                 priced.append(
                     self._price_outcome(
                         listing.platform,
-                        Outcome("", str(player.number), player.name, display=player.name),
+                        SimulatedOutcome("", str(player.number), player.name, display=player.name),
                         Chance(1 - exp(-mean)),
                         player,
                     )
@@ -210,7 +212,7 @@ class BookGenerator:
                 priced.append(
                     self._price_outcome(
                         listing.platform,
-                        Outcome("", str(player.number), player.name, display=player.name),
+                        SimulatedOutcome("", str(player.number), player.name, display=player.name),
                         Chance(first),
                         player,
                     )
@@ -221,7 +223,9 @@ class BookGenerator:
                     chance = 1 - exp(-fouls) * (1 if least == 1 else 1 + fouls)
                     native = f"pre:playerprops:{fixture.sr_id}:{player.number}:{least}:2"
                     priced.append(
-                        self._price_outcome(listing.platform, Outcome("", native, f"{least}+"), Chance(chance), player)
+                        self._price_outcome(
+                            listing.platform, SimulatedOutcome("", native, f"{least}+"), Chance(chance), player
+                        )
                     )
         return priced
 

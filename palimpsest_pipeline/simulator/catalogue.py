@@ -27,7 +27,7 @@ UNKNOWN_MARKETS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class SimulatedOutcome:
     """One outcome of a platform's market.
 
     It has a canonical name ('' when unknown), the platform's id and label, and a base chance if no model computes one.
@@ -47,13 +47,13 @@ class Part:
     """The outcomes of one canonical market in a platform's market; Bet9ja combines several in one."""
 
     key: str
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[SimulatedOutcome, ...]
     lines: dict[str, str]
     """The platform's text of a line to the canonical text."""
 
 
 @dataclass(frozen=True, slots=True)
-class Market:
+class SimulatedMarket:
     """One market of a platform. `facts` are the platform's own labels and layout fields."""
 
     number: int
@@ -75,16 +75,16 @@ def _load_catalogue() -> dict[str, Any]:
     return catalogue
 
 
-def _build_outcome(entry: Sequence[Any], labels: dict[str, str]) -> Outcome:
+def _build_outcome(entry: Sequence[Any], labels: dict[str, str]) -> SimulatedOutcome:
     is_known = isinstance(entry[0], str)
     label = entry[2] if len(entry) > 2 else labels.get(entry[1], entry[1])
     display, early_payout = (entry[3] if len(entry) > 3 else label), (entry[4] if len(entry) > 4 else "NO_UP")
-    return Outcome(
+    return SimulatedOutcome(
         entry[0] if is_known else "", entry[1], label, 0.0 if is_known else float(entry[0]), display, early_payout
     )
 
 
-def _build_market(number: int, entry: dict[str, Any]) -> Market:
+def _build_market(number: int, entry: dict[str, Any]) -> SimulatedMarket:
     labels = dict(entry.get("signs", []))
     raw_parts = entry.get("parts") or [entry]
     parts = []
@@ -92,15 +92,15 @@ def _build_market(number: int, entry: dict[str, Any]) -> Market:
         outcomes = tuple(_build_outcome(item, labels) for item in raw["outcomes"])
         parts.append(Part(raw["key"], outcomes, dict(raw["lines"])))
     name = entry["name"] or entry.get("desc", "")
-    return Market(
+    return SimulatedMarket(
         number, entry["id"], name, make_help_text(name, entry["text"]), tuple(parts[0].lines), tuple(parts), entry
     )
 
 
-def _build_unknown_market(platform: Platform, number: int) -> Market:
+def _build_unknown_market(platform: Platform, number: int) -> SimulatedMarket:
     native, name = UNKNOWN_MARKETS[platform]
     yes, no = ("Y", "N") if platform == BET9JA else ("74", "76") if platform == SPORTYBET else ("28001000", "28001001")
-    outcomes = (Outcome("", yes, "Yes", 0.22, "Yes"), Outcome("", no, "No", 0.78, "No"))
+    outcomes = (SimulatedOutcome("", yes, "Yes", 0.22, "Yes"), SimulatedOutcome("", no, "No", 0.78, "No"))
     facts: dict[str, Any] = {
         "rank": 12.0,
         "priority": 990,
@@ -127,24 +127,26 @@ def _build_unknown_market(platform: Platform, number: int) -> Market:
         "label": "Goals",
         "signs": [["Y", "Yes"], ["N", "No"]],
     }
-    return Market(number, native, name, make_help_text(name, 90), ("",), (Part("", outcomes, {"": ""}),), facts)
+    return SimulatedMarket(
+        number, native, name, make_help_text(name, 90), ("",), (Part("", outcomes, {"": ""}),), facts
+    )
 
 
 @lru_cache(maxsize=3)
-def list_markets(platform: Platform) -> tuple[Market, ...]:
+def list_simulated_markets(platform: Platform) -> tuple[SimulatedMarket, ...]:
     """Return every market of the platform, most popular first, one of them unknown to the vocabulary."""
     markets = [_build_market(number, entry) for number, entry in enumerate(_load_catalogue()[platform])]
     return (*markets, _build_unknown_market(platform, len(markets)))
 
 
 @lru_cache(maxsize=256)
-def list_first_pairs(platform: Platform, count: int, version: str = "") -> tuple[tuple[Market, str], ...]:
+def list_first_pairs(platform: Platform, count: int, version: str = "") -> tuple[tuple[SimulatedMarket, str], ...]:
     """Return the `count` most popular pairs (market, line).
 
     `version` is the version of BetPawa's API.
     """
     ranked = []
-    for market in list_markets(platform):
+    for market in list_simulated_markets(platform):
         if market.facts.get("only", version) != version:
             continue
         ranked += [
@@ -160,7 +162,7 @@ def list_first_pairs(platform: Platform, count: int, version: str = "") -> tuple
 def load_betpawa_price_offsets() -> dict[tuple[str, str], int]:
     """Return the first price number inside an event by (market id, line)."""
     offsets, offset = {}, 0
-    for market in list_markets(BETPAWA):
+    for market in list_simulated_markets(BETPAWA):
         for line in market.lines:
             offsets[market.native_id, line] = offset
             offset += max(market.outcome_count, 30)

@@ -19,7 +19,7 @@ from .book import BookGenerator
 from .platforms import PLATFORMS, RENDERED_SOURCE
 from .route import Endpoint, Handler, SimulatorControls
 from .timeline import Timeline
-from .world import Listing
+from .world import SimulatedListing
 
 ENDPOINT_KINDS: Final = ("tree", "listing", "detail")
 
@@ -47,7 +47,7 @@ class SiteRenderer(Protocol):
     endpoints: Mapping[str, str]
     """Kind of request (tree, detail) by a pattern of its path and query; any other request is for a list."""
 
-    def list_listings(self, now: datetime) -> list[Listing]:
+    def list_listings(self, now: datetime) -> list[SimulatedListing]:
         """Return the matches that the platform lists now."""
         ...
 

@@ -11,7 +11,7 @@ from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.simulator.platforms import BET9JA, BETPAWA, SPORTYBET
 
 from .timeline import PlantedMove, PlantedSuspension, Postponement, Removal, Timeline
-from .world import Fixture, Listing
+from .world import SimulatedFixture, SimulatedListing
 
 SCRIPT_ACTIONS = ("drop", "postpone", "list", "lead", "suspend")
 DEFAULT_FACTOR = 1.5
@@ -54,7 +54,7 @@ def apply_script(timeline: Timeline, instruction: Mapping[str, Any], now: dateti
     return {"done": action, "sr_id": fixture.sr_id, "at": now.isoformat()}
 
 
-def _plant_lead(timeline: Timeline, fixture: Fixture, instruction: Mapping[str, Any], now: datetime) -> None:
+def _plant_lead(timeline: Timeline, fixture: SimulatedFixture, instruction: Mapping[str, Any], now: datetime) -> None:
     """Plant a move or a suspension that the named platforms make one after the other."""
     lag = timedelta(seconds=float(instruction["lag_s"]))
     at = {Platform(name): now + place * lag for place, name in enumerate(instruction["platforms"])}
@@ -68,7 +68,7 @@ def _plant_lead(timeline: Timeline, fixture: Fixture, instruction: Mapping[str, 
         timeline.planted_suspensions.setdefault(fixture.number, []).append(suspension)
 
 
-def _build_late_listing(fixture: Fixture, platform: Platform) -> Listing:
+def _build_late_listing(fixture: SimulatedFixture, platform: Platform) -> SimulatedListing:
     if platform in fixture.platforms:
         raise ValueError(f"{platform} lists it already")
     ids = {
@@ -77,6 +77,6 @@ def _build_late_listing(fixture: Fixture, platform: Platform) -> Listing:
         BET9JA: str(880_000_000 + fixture.number),
     }
     tournament = fixture.tournament
-    return Listing(
+    return SimulatedListing(
         platform, ids[platform], fixture, tournament.ids[platform], tournament.names[platform], 40, quirk=5_000
     )

@@ -15,7 +15,7 @@ from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.simulator.platforms import BET9JA, BETPAWA, SPORTYBET
 
 from .pricing import ExpectedCounts
-from .world import Fixture, Listing, World, is_only_genius_at_sportybet
+from .world import SimulatedFixture, SimulatedListing, World, is_only_genius_at_sportybet
 
 SUSPENDED_SHARE = 0.015
 SUSPENSION_WINDOW_S = 900
@@ -69,7 +69,7 @@ class Timeline:
     world: World
     postponements: dict[int, list[Postponement]] = field(default_factory=dict)
     removals: dict[int, list[Removal]] = field(default_factory=dict)
-    added_listings: list[tuple[datetime, Listing]] = field(default_factory=list)
+    added_listings: list[tuple[datetime, SimulatedListing]] = field(default_factory=list)
     planted_moves: dict[int, list[PlantedMove]] = field(default_factory=dict)
     planted_suspensions: dict[int, list[PlantedSuspension]] = field(default_factory=dict)
     n_manual_changes: int = 0
@@ -104,7 +104,7 @@ class Timeline:
                     Postponement(at, timedelta(minutes=rng.choice((15, 30, 60, 120))))
                 ]
 
-    def find_kickoff(self, fixture: Fixture, platform: Platform, now: datetime) -> datetime:
+    def find_kickoff(self, fixture: SimulatedFixture, platform: Platform, now: datetime) -> datetime:
         """Return the kickoff as the platform shows it at `now`."""
         postponements = self.postponements.get(fixture.number, ())
         kickoff = fixture.kickoff_at + sum(
@@ -124,38 +124,38 @@ class Timeline:
             self.n_manual_changes += bool(delay)
             del self._kickoff_shift[platform]
 
-    def is_dropped(self, listing: Listing, now: datetime) -> bool:
+    def is_dropped(self, listing: SimulatedListing, now: datetime) -> bool:
         """Return whether the platform has removed the listing."""
         return any(
             now >= removal.at and removal.platform in {None, listing.platform}
             for removal in self.removals.get(listing.fixture.number, ())
         )
 
-    def is_up(self, listing: Listing, now: datetime) -> bool:
+    def is_up(self, listing: SimulatedListing, now: datetime) -> bool:
         """Return whether the platform lists the fixture: not removed there, kickoff in the future."""
         return self.find_kickoff(listing.fixture, listing.platform, now) > now and not self.is_dropped(listing, now)
 
-    def is_in_play(self, listing: Listing, now: datetime) -> bool:
+    def is_in_play(self, listing: SimulatedListing, now: datetime) -> bool:
         """Return whether it is at most two hours after the kickoff that the platform shows."""
         kickoff = self.find_kickoff(listing.fixture, listing.platform, now)
         return kickoff <= now < kickoff + MATCH_DURATION and not self.is_dropped(listing, now)
 
-    def list_upcoming(self, platform: Platform, now: datetime) -> list[Listing]:
+    def list_upcoming(self, platform: Platform, now: datetime) -> list[SimulatedListing]:
         """Return the listings of matches that are active now, in the order of the world."""
         return [listing for listing in self.list_known(platform, now) if self.is_up(listing, now)]
 
-    def list_known(self, platform: Platform, now: datetime) -> list[Listing]:
+    def list_known(self, platform: Platform, now: datetime) -> list[SimulatedListing]:
         """Return the listings that the platform has had up to now, up or not, in the order of the world."""
         added = [
             listing for added_at, listing in self.added_listings if listing.platform == platform and now >= added_at
         ]
         return [*self.world.listings[platform], *added]
 
-    def list_simulated(self, now: datetime) -> list[Listing]:
+    def list_simulated(self, now: datetime) -> list[SimulatedListing]:
         """Return SportyBet's simulated matches that are active now."""
         return [listing for listing in self.world.simulated_listings if self.is_up(listing, now)]
 
-    def _find_price_period(self, listing: Listing, now: datetime) -> tuple[int, datetime]:
+    def _find_price_period(self, listing: SimulatedListing, now: datetime) -> tuple[int, datetime]:
         """Return the number of the book's current price step, and its start."""
         fixture, platform = listing.fixture, listing.platform
         rng = Random(f"{self.world.seed}:{fixture.number}:{platform}:step")
@@ -168,22 +168,22 @@ class Timeline:
         started_at = self.world.epoch + timedelta(seconds=round(step * length - phase, 3))
         return step + 1_000_000 * is_last_hour, started_at
 
-    def find_price_step(self, listing: Listing, now: datetime) -> int:
+    def find_price_step(self, listing: SimulatedListing, now: datetime) -> int:
         """Return how many times the book has changed its prices.
 
         This happens every 5 to 25 minutes, and three times as often in the last hour before kickoff.
         """
         return self._find_price_period(listing, now)[0]
 
-    def find_priced_at(self, listing: Listing, now: datetime) -> datetime:
+    def find_priced_at(self, listing: SimulatedListing, now: datetime) -> datetime:
         """Return when the current prices were set."""
         return self._find_price_period(listing, now)[1]
 
-    def count_planted_moves(self, listing: Listing, now: datetime) -> int:
+    def count_planted_moves(self, listing: SimulatedListing, now: datetime) -> int:
         """Return how many planted moves the book has made."""
         return len(self._list_moves(listing, now))
 
-    def is_planted_suspended(self, listing: Listing, now: datetime) -> bool:
+    def is_planted_suspended(self, listing: SimulatedListing, now: datetime) -> bool:
         """Return whether a planted suspension holds all markets of the listing."""
         return any(
             listing.platform in planted.at
@@ -191,7 +191,7 @@ class Timeline:
             for planted in self.planted_suspensions.get(listing.fixture.number, ())
         )
 
-    def _list_moves(self, listing: Listing, now: datetime) -> list[PlantedMove]:
+    def _list_moves(self, listing: SimulatedListing, now: datetime) -> list[PlantedMove]:
         """Return the planted moves that the book has made, in their order on its platform."""
         platform = listing.platform
         moves = [
@@ -201,7 +201,7 @@ class Timeline:
         ]
         return sorted(moves, key=lambda move: move.at[platform])
 
-    def compute_expected_counts(self, listing: Listing, step: int, n_moves: int = 0) -> ExpectedCounts:
+    def compute_expected_counts(self, listing: SimulatedListing, step: int, n_moves: int = 0) -> ExpectedCounts:
         """Return the expected counts that the book assumes at a price step, from the listing's home side.
 
         `n_moves` planted moves have been made.
@@ -226,12 +226,12 @@ class Timeline:
             base.away_cards * away,
         )
 
-    def find_suspension_step(self, listing: Listing, now: datetime) -> int:
+    def find_suspension_step(self, listing: SimulatedListing, now: datetime) -> int:
         """Return the number of the listing's suspension period; the suspended markets change with it."""
         phase = Random(f"{self.world.seed}:{listing.external_id}:phase").random() * SUSPENSION_WINDOW_S
         return int(((now - self.world.epoch).total_seconds() + phase) // SUSPENSION_WINDOW_S)
 
-    def draw_suspensions(self, listing: Listing, now: datetime) -> Random:
+    def draw_suspensions(self, listing: SimulatedListing, now: datetime) -> Random:
         """Return the random generator of suspensions: a draw below `SUSPENDED_SHARE` suspends a market.
 
         The n-th draw belongs to the n-th offered market.

@@ -11,7 +11,7 @@ from palimpsest_pipeline.simulator.platforms import BET9JA, BETPAWA, PLATFORMS, 
 
 from .book import BookGenerator
 from .timeline import Timeline
-from .world import Listing
+from .world import SimulatedListing
 
 
 def collect_truth(timeline: Timeline, now: datetime, home: Platform = BETPAWA) -> dict[str, Any]:
@@ -19,7 +19,7 @@ def collect_truth(timeline: Timeline, now: datetime, home: Platform = BETPAWA) -
 
     The classes are matched, home only and competitor only.
     """
-    by_fixture: dict[int, dict[str, list[Listing]]] = {}
+    by_fixture: dict[int, dict[str, list[SimulatedListing]]] = {}
     unidentified = []
     tournaments: dict[str, dict[str, dict[str, Any]]] = {platform: {} for platform in PLATFORMS}
     for platform in PLATFORMS:
@@ -51,7 +51,7 @@ def collect_truth(timeline: Timeline, now: datetime, home: Platform = BETPAWA) -
     }
 
 
-def _count_listing(tournaments: dict[str, dict[str, Any]], listing: Listing, is_match: bool = True) -> None:
+def _count_listing(tournaments: dict[str, dict[str, Any]], listing: SimulatedListing, is_match: bool = True) -> None:
     """Count a listing: `declared` is the number in the platform's tree, `matches` the matches among them."""
     country = listing.fixture.tournament.country.names[listing.platform]
     node = tournaments.setdefault(
@@ -62,7 +62,7 @@ def _count_listing(tournaments: dict[str, dict[str, Any]], listing: Listing, is_
 
 
 def _describe_fixture(
-    timeline: Timeline, listings: dict[str, list[Listing]], now: datetime, home: Platform
+    timeline: Timeline, listings: dict[str, list[SimulatedListing]], now: datetime, home: Platform
 ) -> dict[str, Any]:
     """Return one fixture as its most trusted platform shows it: home first, then platform order."""
     trusted_platform = next(platform for platform in [home, *PLATFORMS] if platform in listings)
@@ -84,7 +84,7 @@ def _describe_fixture(
     }
 
 
-def _count_classes(by_fixture: dict[int, dict[str, list[Listing]]], home: Platform) -> dict[str, int]:
+def _count_classes(by_fixture: dict[int, dict[str, list[SimulatedListing]]], home: Platform) -> dict[str, int]:
     at_home = [listings for listings in by_fixture.values() if home in listings]
     matched = sum(len(listings) > 1 for listings in at_home)
     counts = {
@@ -99,7 +99,7 @@ def _count_classes(by_fixture: dict[int, dict[str, list[Listing]]], home: Platfo
 
 
 def collect_book_truth(
-    books: BookGenerator, listing: Listing, now: datetime, version: str = ""
+    books: BookGenerator, listing: SimulatedListing, now: datetime, version: str = ""
 ) -> list[dict[str, Any]]:
     """Return the book of one listing with canonical keys.
 

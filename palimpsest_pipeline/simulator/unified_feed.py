@@ -12,7 +12,7 @@ from palimpsest_pipeline.domain.enums import Platform
 
 from .book import BookGenerator, OfferedLine, PricedOutcome
 from .timeline import Timeline
-from .world import Listing
+from .world import SimulatedListing
 
 FIRST_OWN_ID: Final = 2000
 """Market ids from here on are a platform's own."""
@@ -45,22 +45,22 @@ class FeedBooks:
     max_odds: float
     own_markets: Mapping[str, str]
 
-    def list_listings(self, now: datetime) -> list[Listing]:
+    def list_listings(self, now: datetime) -> list[SimulatedListing]:
         """Return the matches that are listed now: those of the source with a SportRadar id."""
         upcoming = self.timeline.list_upcoming(self.source, now)
         return [listing for listing in upcoming if listing.fixture.sr_id is not None]
 
-    def find_listing(self, sr_id: str, now: datetime) -> Listing | None:
+    def find_listing(self, sr_id: str, now: datetime) -> SimulatedListing | None:
         """Return the match with this SportRadar id that is listed or in play now."""
         listings = self.timeline.list_known(self.source, now)
         same = [listing for listing in listings if str(listing.fixture.sr_id) == sr_id]
         upcoming = [listing for listing in same if self.timeline.is_up(listing, now)]
         return next((one for one in (*upcoming, *same) if one in upcoming or self.timeline.is_in_play(one, now)), None)
 
-    def find_kickoff(self, listing: Listing, now: datetime) -> datetime:
+    def find_kickoff(self, listing: SimulatedListing, now: datetime) -> datetime:
         return self.timeline.find_kickoff(listing.fixture, self.source, now)
 
-    def list_lines(self, listing: Listing, now: datetime) -> list[FeedLine]:
+    def list_lines(self, listing: SimulatedListing, now: datetime) -> list[FeedLine]:
         """Return the listing's book; lines that are neither the feed's nor the platform's own are left out."""
         lines = []
         for offered in self.books.list_lines(listing, now):

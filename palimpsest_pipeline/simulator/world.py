@@ -46,7 +46,7 @@ class Country:
 
 
 @dataclass(frozen=True, slots=True)
-class Tournament:
+class SimulatedTournament:
     """One competition with its id and name on each platform."""
 
     country: Country
@@ -65,13 +65,13 @@ class Team:
 
 
 @dataclass(frozen=True, slots=True)
-class Fixture:
+class SimulatedFixture:
     """One match. `sr_id` is None when no platform has its SportRadar id; then only one platform lists it."""
 
     number: int
     sr_id: int | None
     genius_id: int | None
-    tournament: Tournament
+    tournament: SimulatedTournament
     home: Team
     away: Team
     kickoff_at: datetime
@@ -82,7 +82,7 @@ class Fixture:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class SimulatedListing:
     """One platform's entry for one fixture.
 
     A duplicate is a second entry in another group (`group_id`), with another id and fewer markets.
@@ -90,7 +90,7 @@ class Listing:
 
     platform: Platform
     external_id: str
-    fixture: Fixture
+    fixture: SimulatedFixture
     group_id: str
     group_name: str
     n_pairs: int
@@ -121,14 +121,14 @@ class World:
     seed: int
     size: int
     epoch: datetime
-    fixtures: list[Fixture] = field(default_factory=list)
-    tournaments: list[Tournament] = field(default_factory=list)
-    listings: dict[Platform, list[Listing]] = field(default_factory=dict)
-    simulated_listings: list[Listing] = field(default_factory=list)
-    antepost_listings: list[Listing] = field(default_factory=list)
+    fixtures: list[SimulatedFixture] = field(default_factory=list)
+    tournaments: list[SimulatedTournament] = field(default_factory=list)
+    listings: dict[Platform, list[SimulatedListing]] = field(default_factory=dict)
+    simulated_listings: list[SimulatedListing] = field(default_factory=list)
+    antepost_listings: list[SimulatedListing] = field(default_factory=list)
 
 
-def is_only_genius_at_sportybet(fixture: Fixture) -> bool:
+def is_only_genius_at_sportybet(fixture: SimulatedFixture) -> bool:
     """Return whether SportyBet has only the Genius id of a match for which BetPawa has both ids."""
     on_both = {BETPAWA, SPORTYBET} <= fixture.platforms
     return on_both and fixture.genius_id is not None and fixture.number % 40 in {7, 29}
@@ -159,7 +159,7 @@ def _build_countries(rng: Random) -> list[Country]:
     return countries
 
 
-def _build_tournaments(rng: Random, count: int) -> list[Tournament]:
+def _build_tournaments(rng: Random, count: int) -> list[SimulatedTournament]:
     countries = _build_countries(rng)
     tournaments = []
     for rank in range(count):
@@ -173,7 +173,7 @@ def _build_tournaments(rng: Random, count: int) -> list[Tournament]:
         }
         tier = next(name for share, name in TOURNAMENT_TIERS if rank < max(1, share * count) or share == 1.0)
         names = {BETPAWA: paws, SPORTYBET: sporty, BET9JA: bet9ja}
-        tournaments.append(Tournament(countries[place], names, ids, tier, rank))
+        tournaments.append(SimulatedTournament(countries[place], names, ids, tier, rank))
     return tournaments
 
 
@@ -252,7 +252,7 @@ class _WorldBuilder:
         n_each = max(1, self.world.size // 70)
         return [platform for platform in PLATFORMS for _ in range(n_each)]
 
-    def _build_fixtures(self) -> list[Fixture]:
+    def _build_fixtures(self) -> list[SimulatedFixture]:
         world, rng = self.world, self.make_rng("fixtures")
         sets = self._draw_platform_sets()
         unidentified_platforms = self._draw_unidentified_platforms()
@@ -273,7 +273,7 @@ class _WorldBuilder:
                 BET9JA if is_identified and len(platforms) > 1 and BET9JA in platforms and number % 150 == 37 else None
             )
             fixtures.append(
-                Fixture(
+                SimulatedFixture(
                     number=number,
                     sr_id=61_000_000 + self.offset * 90_000 + number * 11 + rng.randrange(11)
                     if is_identified
@@ -291,7 +291,7 @@ class _WorldBuilder:
             )
         return fixtures
 
-    def _make_external_id(self, fixture: Fixture, platform: Platform) -> str:
+    def _make_external_id(self, fixture: SimulatedFixture, platform: Platform) -> str:
         step = self.ids.randrange(7)
         if platform == BETPAWA:
             return str(36_000_000 + self.offset * 20_000 + fixture.number * 7 + step)
@@ -310,15 +310,15 @@ class _WorldBuilder:
             else f"sr:match:{fixture.sr_id}"
         )
 
-    def _draw_pair_count(self, fixture: Fixture, platform: Platform) -> int:
+    def _draw_pair_count(self, fixture: SimulatedFixture, platform: Platform) -> int:
         mean = PRICED_PAIRS_BY_TIER[platform][fixture.tournament.tier]
         return max(3, round(mean * self.ids.uniform(0.75, 1.25)))
 
-    def _build_listing(self, fixture: Fixture, platform: Platform) -> Listing:
+    def _build_listing(self, fixture: SimulatedFixture, platform: Platform) -> SimulatedListing:
         tournament = fixture.tournament
         external_id = self._make_external_id(fixture, platform)
         pairs = self._draw_pair_count(fixture, platform)
-        return Listing(
+        return SimulatedListing(
             platform,
             external_id,
             fixture,
@@ -340,7 +340,7 @@ class _WorldBuilder:
             region = int(original.fixture.tournament.country.ids[BET9JA])
             coupon = number % 2
             listings.append(
-                Listing(
+                SimulatedListing(
                     platform=BET9JA,
                     external_id=str(831_000_000 + self.offset * 300_000 + number * 50 + rng.randrange(50)),
                     fixture=original.fixture,
@@ -364,19 +364,19 @@ class _WorldBuilder:
             is_srl = number < first + simulated
             platform = SPORTYBET if is_srl else BET9JA
             kickoff = _draw_kickoff(rng, world.epoch) if is_srl else world.epoch + timedelta(days=200)
-            fixture = Fixture(
+            fixture = SimulatedFixture(
                 number, None, None, tournament, home, away, kickoff, frozenset({platform}), _draw_expected_counts(rng)
             )
             if is_srl:
                 league = number % 2
                 group, name = f"sr:tournament:{36225 + league}", ("LaLiga SRL", "Premier League SRL")[league]
                 world.simulated_listings.append(
-                    Listing(platform, f"sr:match:{64_900_000 + number}", fixture, group, name, 40, quirk=5_000)
+                    SimulatedListing(platform, f"sr:match:{64_900_000 + number}", fixture, group, name, 40, quirk=5_000)
                 )
             else:
                 external_id = str(990_100_000 + number)
                 world.antepost_listings.append(
-                    Listing(
+                    SimulatedListing(
                         platform,
                         external_id,
                         fixture,

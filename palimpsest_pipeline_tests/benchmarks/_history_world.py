@@ -177,7 +177,7 @@ class HistoryWorld:
 
 
 SCHEMAS: Final = {
-    "lives": lifecycle_frames.LISTINGS_SCHEMA,
+    "lives": lifecycle_frames.LIFECYCLE_LISTINGS_SCHEMA,
     "looks": LISTING_LOOKS,
     "changes": lifecycle_frames.CHANGES_SCHEMA,
     "kickoffs": lifecycle_frames.KICKOFFS_SCHEMA,

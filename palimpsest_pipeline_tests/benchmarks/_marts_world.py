@@ -106,9 +106,9 @@ class MartsWorld:
         books = pl.concat(self._books(random, 1 + number * self.fixtures))
         since = pl.col("answered_at") - pl.duration(minutes=pl.col("since_min"))
         markets = books.join(listed, on=["sr_id", "platform"]).with_columns(state_since=since)
-        return markets.select(pl.col(name).cast(kind) for name, kind in comparison_frames.MARKETS_SCHEMA.items()).sort(
-            "sr_id", maintain_order=True
-        ), listings
+        return markets.select(
+            pl.col(name).cast(kind) for name, kind in comparison_frames.COMPARED_MARKETS_SCHEMA.items()
+        ).sort("sr_id", maintain_order=True), listings
 
     def _listings(self, random: np.random.Generator, first: int) -> pl.DataFrame:
         """Home lists nearly every fixture, the others most; some were dropped, some were never answered, some were

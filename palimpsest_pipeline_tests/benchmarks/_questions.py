@@ -169,7 +169,7 @@ def _tournament(
     midnight = get_day_start(day)
     known = listings.with_columns(
         is_home=pl.col("platform") == "betpawa", first_listed_at=pl.lit(midnight), last_seen_at=pl.lit(midnight)
-    ).select(pl.col(name).cast(kind) for name, kind in lifecycle_frames.LISTINGS_SCHEMA.items())
+    ).select(pl.col(name).cast(kind) for name, kind in lifecycle_frames.LIFECYCLE_LISTINGS_SCHEMA.items())
     kickoffs = (
         listings.select("sr_id")
         .unique()

@@ -21,7 +21,7 @@ import typer
 from polars.testing import assert_frame_equal
 from rich.table import Table
 
-from palimpsest_pipeline.pipeline.marts.current_prices import FIXTURES_PER_BATCH
+from palimpsest_pipeline.pipeline.marts.current_prices import COMPARED_FIXTURES_PER_BATCH
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.db.copy_frames import copy_rows
@@ -110,7 +110,7 @@ def measure(
         "cores": cpu_count(),
         "rounds": rounds,
         "partitions": sizes,
-        "fixtures_at_once": FIXTURES_PER_BATCH,
+        "fixtures_at_once": COMPARED_FIXTURES_PER_BATCH,
         "prices_per_partition": {table: round(sum(prices[INPUTS[table]]) / sizes[-1]) for table in TABLES},
         "rows_of_first_partition": rows,
         "ratio_to_best": {
@@ -172,7 +172,7 @@ def _agreed(table: str, engines: Sequence[str], folder: Path, url: str) -> int:
     told = {}
     for engine in engines:
         path = folder / f"told-{engine}.parquet"
-        run(child, Derive(engine, table, str(folder), 1, FIXTURES_PER_BATCH, url, str(path)), Took)
+        run(child, Derive(engine, table, str(folder), 1, COMPARED_FIXTURES_PER_BATCH, url, str(path)), Took)
         told[engine] = pl.read_parquet(path)
         path.unlink()
     ours = told[OURS]
@@ -222,7 +222,9 @@ def _timed(table: str, n: int, engines: Sequence[str], folder: Path, url: str, r
     for number in range(rounds):
         start = number % len(engines)
         for engine in (*engines[start:], *engines[:start]):
-            took[engine].append(run(child, Derive(engine, table, str(folder), n, FIXTURES_PER_BATCH, url), Took))
+            took[engine].append(
+                run(child, Derive(engine, table, str(folder), n, COMPARED_FIXTURES_PER_BATCH, url), Took)
+            )
     counts = {one.n_rows for runs in took.values() for one in runs}
     assert len(counts) == 1, f"{table}, {n} partitions: not every run came to as many rows: {sorted(counts)}"
     return took

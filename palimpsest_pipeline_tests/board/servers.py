@@ -9,7 +9,7 @@ from typing import Any
 
 import uvicorn
 
-from palimpsest_pipeline.board.app import BoardConfig, build_app
+from palimpsest_pipeline.board.app import BoardConfig, build_board_app
 from palimpsest_pipeline.board.price_grid import PlatformColumn
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
@@ -43,7 +43,9 @@ def served(config: BoardConfig) -> Iterator[str]:
     """The address of a running board."""
     port = free_port()
     server = uvicorn.Server(
-        uvicorn.Config(build_app(config), host="127.0.0.1", port=port, log_level="warning", timeout_graceful_shutdown=1)
+        uvicorn.Config(
+            build_board_app(config), host="127.0.0.1", port=port, log_level="warning", timeout_graceful_shutdown=1
+        )
     )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

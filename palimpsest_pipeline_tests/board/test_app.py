@@ -24,7 +24,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from palimpsest_pipeline.board import live_tables
-from palimpsest_pipeline.board.app import BoardConfig, build_app
+from palimpsest_pipeline.board.app import BoardConfig, build_board_app
 from palimpsest_pipeline.board.connections import BoardCanWrite, ReadOnlyConnections
 from palimpsest_pipeline.board.security import BoardNotProtected, check_binding
 from palimpsest_pipeline.board.server import serve_board
@@ -41,7 +41,7 @@ LOCAL = "http://localhost"
 
 @pytest.fixture(scope="module")
 def client(config: BoardConfig) -> Iterator[TestClient]:
-    with TestClient(build_app(config), base_url=LOCAL) as opened:
+    with TestClient(build_board_app(config), base_url=LOCAL) as opened:
         yield opened
 
 
@@ -209,7 +209,7 @@ def test_lines_are_those_of_any_platform_and_count_its_offers(
                 " where state <> 'withdrawn' group by 1"
             ).fetchall()
         )
-        with TestClient(build_app(config), base_url=LOCAL) as opened:
+        with TestClient(build_board_app(config), base_url=LOCAL) as opened:
             shown = get(opened, "/api/table", market="total_goals")
             assert shown["lines"] == ["total=1.5", "total=2.5", "total=3.5", "total=9.5"]
             assert shown["line"] == "total=2.5"
@@ -298,7 +298,7 @@ def test_a_fixture_that_has_begun_shows_its_history_and_no_listing(
 def test_a_fixture_that_begins_between_two_derivations_is_not_counted(
     config: BoardConfig, world: World, monkeypatch: pytest.MonkeyPatch
 ):
-    with TestClient(build_app(config), base_url=LOCAL) as opened:
+    with TestClient(build_board_app(config), base_url=LOCAL) as opened:
         before = get(opened, "/api/table", limit=500)
         first = before["rows"][0]["kickoff"]
         monkeypatch.setattr(live_tables, "time", SimpleNamespace(time=lambda: first + 1, monotonic=time.monotonic))
@@ -397,10 +397,10 @@ def test_pages_have_no_inline_script_and_no_style(client: TestClient, world: Wor
 
 
 def test_requests_to_other_names_are_refused(config: BoardConfig):
-    with TestClient(build_app(config), base_url="http://palimpsest.example") as foreign:
+    with TestClient(build_board_app(config), base_url="http://palimpsest.example") as foreign:
         assert foreign.get("/api/table").status_code == 421
     for name in ("127.0.0.1:3001", "[::1]:3001", "LOCALHOST"):
-        with TestClient(build_app(config), base_url=LOCAL) as opened:
+        with TestClient(build_board_app(config), base_url=LOCAL) as opened:
             assert opened.get("/api/choices", headers={"host": name}).status_code == 200
 
 
@@ -411,7 +411,7 @@ def test_only_get_is_served(client: TestClient):
 
 
 def test_with_a_token_nothing_is_shown_without_it(config: BoardConfig):
-    with TestClient(build_app(replace(config, token=TOKEN)), base_url=LOCAL, follow_redirects=False) as opened:
+    with TestClient(build_board_app(replace(config, token=TOKEN)), base_url=LOCAL, follow_redirects=False) as opened:
         assert opened.get("/api/table").status_code == 401
         assert opened.get("/", headers={"accept": "text/html"}).headers["location"] == "/login"
         for wrong in ("Bearer x", "Bearer", f"Basic {TOKEN}", "Bearer \xff"):
@@ -547,7 +547,7 @@ def test_an_unexpected_error_is_answered_with_the_headers_that_protect(config: B
     async def fail(_: Any) -> PlainTextResponse:
         raise ZeroDivisionError
 
-    app = build_app(config, [Route("/fails", fail)])
+    app = build_board_app(config, [Route("/fails", fail)])
     with TestClient(app, base_url=LOCAL, raise_server_exceptions=False) as opened:
         answer = opened.get("/fails")
         assert answer.status_code == 500
@@ -559,7 +559,7 @@ def test_an_unexpected_error_is_answered_with_the_headers_that_protect(config: B
 
 def test_after_the_login_the_requested_page_opens(config: BoardConfig):
     asked = "/fixture/61000000?market=total_goals&line=total%3D2.5"
-    with TestClient(build_app(replace(config, token=TOKEN)), base_url=LOCAL, follow_redirects=False) as opened:
+    with TestClient(build_board_app(replace(config, token=TOKEN)), base_url=LOCAL, follow_redirects=False) as opened:
         login = opened.get(asked, headers={"accept": "text/html"}).headers["location"]
         assert login.startswith("/login?next=")
         assert 'action="' not in opened.get(login).text  # so the form is sent to the address of the page
@@ -572,17 +572,17 @@ def test_after_the_login_the_requested_page_opens(config: BoardConfig):
     ["//evil", "/\\evil", "/\t/evil", "/\n/evil", "https://evil", "evil", "", "javascript:1", "/login?next=/x"],
 )
 def test_a_login_never_leads_to_another_host(config: BoardConfig, target: str):
-    with TestClient(build_app(replace(config, token=TOKEN)), base_url=LOCAL, follow_redirects=False) as opened:
+    with TestClient(build_board_app(replace(config, token=TOKEN)), base_url=LOCAL, follow_redirects=False) as opened:
         answer = opened.post("/login", params={"next": target}, data={"token": TOKEN})
         assert answer.headers["location"] == "/"
-    with TestClient(build_app(config), base_url=LOCAL, follow_redirects=False) as opened:
+    with TestClient(build_board_app(config), base_url=LOCAL, follow_redirects=False) as opened:
         assert opened.get("/login", params={"next": target}).headers["location"] == "/"
 
 
 @pytest.mark.parametrize(("scheme", "is_secure"), [("https", True), ("http", False), (None, False)])
 def test_the_cookie_is_secure_behind_a_proxy_that_ends_tls(config: BoardConfig, scheme: str | None, is_secure: bool):
     headers = {} if scheme is None else {"x-forwarded-proto": scheme}
-    with TestClient(build_app(replace(config, token=TOKEN)), base_url=LOCAL, follow_redirects=False) as opened:
+    with TestClient(build_board_app(replace(config, token=TOKEN)), base_url=LOCAL, follow_redirects=False) as opened:
         cookie = opened.post("/login", data={"token": TOKEN}, headers=headers).headers["set-cookie"]
     assert ("Secure" in cookie) is is_secure
 
@@ -591,7 +591,7 @@ def test_routes_of_others_are_served_with_the_same_protection(config: BoardConfi
     async def show(_: Any) -> PlainTextResponse:
         return PlainTextResponse("1")
 
-    app = build_app(replace(config, token=TOKEN), [Route("/metrics", show)])
+    app = build_board_app(replace(config, token=TOKEN), [Route("/metrics", show)])
     with TestClient(app, base_url=LOCAL) as opened:
         assert opened.get("/metrics").status_code == 401
         assert opened.get("/metrics", headers={"authorization": f"Bearer {TOKEN}"}).text == "1"

@@ -16,7 +16,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from palimpsest_pipeline.board import app as board_app
-from palimpsest_pipeline.board.app import BoardConfig, build_app
+from palimpsest_pipeline.board.app import BoardConfig, build_board_app
 from palimpsest_pipeline.board.connections import MAX_CONNECTIONS
 
 from .worlds import FIRST_SR_ID, PLATFORMS, World
@@ -30,7 +30,7 @@ SHEET = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 
 @pytest.fixture(scope="module")
 def client(config: BoardConfig) -> Iterator[TestClient]:
-    with TestClient(build_app(config), base_url=LOCAL) as opened:
+    with TestClient(build_board_app(config), base_url=LOCAL) as opened:
         yield opened
 
 

@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palimpsest_pipeline.board.fixture_prices import build_history, build_markets
-from palimpsest_pipeline.board.price_grid import Market, PlatformColumn
+from palimpsest_pipeline.board.price_grid import PlatformColumn, VocabularyMarket
 
 COLUMNS = [PlatformColumn("betpawa", "BetPawa"), PlatformColumn("sportybet", "SportyBet")]
 MARKETS = {
-    "total_goals": Market("total_goals", "Totals", "football", ("over", "under"), ("Over", "Under")),
-    "scorer": Market("scorer", "Scorer", "football", (), ()),
+    "total_goals": VocabularyMarket("total_goals", "Totals", "football", ("over", "under"), ("Over", "Under")),
+    "scorer": VocabularyMarket("scorer", "Scorer", "football", (), ()),
 }
 
 

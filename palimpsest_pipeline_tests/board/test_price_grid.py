@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from palimpsest_pipeline.board.price_grid import (
     FixtureBook,
-    Listing,
-    Market,
+    ListingRow,
     Offer,
     PlatformColumn,
     PriceGrid,
+    VocabularyMarket,
     build_cell,
     find_base,
     fold,
@@ -24,7 +24,7 @@ from palimpsest_pipeline.board.table_query import HomeFilter, MoveWindow, SortOr
 from palimpsest_pipeline.storage.marts.board_reader import MarketRows
 
 NOW_S = 1_790_000_000.0
-RESULT = Market("match_result", "1X2 - FT", "football", ("home", "draw", "away"), ("1", "X", "2"))
+RESULT = VocabularyMarket("match_result", "1X2 - FT", "football", ("home", "draw", "away"), ("1", "X", "2"))
 HOME, OTHER, THIRD = "betpawa", "sportybet", "bet9ja"
 QUERY = TableQuery("match_result")
 OFFER = Offer("offered", (2000, 3000, 4000), 0, 0.05, NOW_S - 60, NOW_S - 7200)
@@ -126,7 +126,7 @@ def test_off_is_measured_from_the_median_of_the_comparable_competitors():
 def test_prices_before_the_last_answer_and_before_15_and_60_minutes():
     history = [(NOW_S - 7200, (1800,)), (NOW_S - 1800, (1900,)), (NOW_S - 60, (2000,))]
     offer = replace(OFFER, prices=(2000,), history=history)
-    listing = Listing("5", NOW_S - 60, None, True, NOW_S - 60)
+    listing = ListingRow("5", NOW_S - 60, None, True, NOW_S - 60)
     assert [find_base(offer, listing, window, NOW_S) for window in MoveWindow] == [(1900,), (1900,), (1800,)]
     confirmed = replace(listing, answered_s=NOW_S - 10)
     assert find_base(offer, confirmed, MoveWindow.CYCLE, NOW_S) is None
@@ -145,17 +145,17 @@ def test_prices_before_the_last_answer_and_before_15_and_60_minutes():
     [
         (None, None, False, "not_listed", None),
         (None, None, True, "unknown", None),
-        (Listing("5", NOW_S, None, True, NOW_S), None, False, "no_market", False),
-        (Listing("5", None, None, True, NOW_S), None, False, "unknown", True),
-        (Listing("5", NOW_S, NOW_S - 600, True, NOW_S), OFFER, False, "dropped", False),
-        (Listing("5", NOW_S, None, True, NOW_S), OFFER, False, "offered", False),
-        (Listing("5", NOW_S - 9000, None, True, NOW_S), OFFER, False, "offered", True),
-        (Listing("5", NOW_S, None, True, NOW_S), replace(OFFER, state="suspended"), False, "suspended", False),
-        (Listing("5", NOW_S, None, True, NOW_S), replace(OFFER, state="withdrawn"), False, "withdrawn", False),
+        (ListingRow("5", NOW_S, None, True, NOW_S), None, False, "no_market", False),
+        (ListingRow("5", None, None, True, NOW_S), None, False, "unknown", True),
+        (ListingRow("5", NOW_S, NOW_S - 600, True, NOW_S), OFFER, False, "dropped", False),
+        (ListingRow("5", NOW_S, None, True, NOW_S), OFFER, False, "offered", False),
+        (ListingRow("5", NOW_S - 9000, None, True, NOW_S), OFFER, False, "offered", True),
+        (ListingRow("5", NOW_S, None, True, NOW_S), replace(OFFER, state="suspended"), False, "suspended", False),
+        (ListingRow("5", NOW_S, None, True, NOW_S), replace(OFFER, state="withdrawn"), False, "withdrawn", False),
     ],
 )
 def test_a_cell_tells_apart_why_there_is_no_price(
-    listing: Listing | None, offer: Offer | None, is_unknown: bool, state: str, unseen: bool | None
+    listing: ListingRow | None, offer: Offer | None, is_unknown: bool, state: str, unseen: bool | None
 ):
     cell = build_cell(COLUMN, listing, offer, is_unknown=is_unknown, max_skew_s=300, now_s=NOW_S)
     assert (cell["state"], cell.get("unseen")) == (state, unseen)

@@ -123,7 +123,7 @@ def open_instance(settings):
     raise EOFError
 
 workers.open_instance = open_instance
-workers.run_worker(multiprocessing.Pipe()[0], load_settings())
+workers.run_backfill_worker(multiprocessing.Pipe()[0], load_settings())
 """
 
 

@@ -101,7 +101,7 @@ def asked(pipeline: Pipeline, slot_at: datetime, *sr_ids: int) -> None:
         slot_at,
     )
     with pipeline.connect() as conn:
-        cycle_ledger.open_cycle(conn, cycle)
+        cycle_ledger.write_running_cycle(conn, cycle)
 
 
 def tick(
@@ -160,7 +160,7 @@ def test_a_full_cycle_is_skipped_while_one_from_a_terminal_is_alive(
 ):
     cycle = Cycle(make_cycle_id(m(3)), Trigger.MANUAL, scope, BETPAWA, NOON, m(3), "run")
     with pipeline.connect() as conn:
-        cycle_ledger.open_cycle(conn, cycle)
+        cycle_ledger.write_running_cycle(conn, cycle)
     found = request_full_cycle(pipeline, instance, m(30))
     assert isinstance(found, dg.SkipReason) is is_skipped
     if is_skipped:

@@ -175,7 +175,7 @@ class Runs:
                 tuple(due),
                 at,
             )
-            cycle_ledger.open_cycle(conn, cycle)
+            cycle_ledger.write_running_cycle(conn, cycle)
             answered_at = at + timedelta(seconds=20)
             answers = [
                 EventOutcome(

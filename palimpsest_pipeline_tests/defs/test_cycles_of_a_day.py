@@ -25,7 +25,7 @@ from palimpsest_pipeline.defs.partitions import format_day_key
 from palimpsest_pipeline.defs.run_cycles import SCRAPING_JOBS, RunCycles, find_run_cycles
 from palimpsest_pipeline.domain.instants import format_hour_key, get_day_start
 from palimpsest_pipeline.landing import Landing
-from palimpsest_pipeline.operate.backfill.backfill import mark_due
+from palimpsest_pipeline.operate.backfill.backfill import mark_hours_due
 from palimpsest_pipeline.operate.backfill.hour_spans import HourSpan, run_span
 from palimpsest_pipeline.operate.run_job import run_job
 from palimpsest_pipeline.pipeline.context import Pipeline
@@ -280,7 +280,7 @@ def test_a_cycle_that_fails_a_blocking_check_fails_its_own_run_and_is_a_warning_
             "a bad cycle is judged again by each replay of its day"
         )
     hours = plan_hours(day.pipeline, MIDNIGHT, MIDNIGHT)
-    mark_due(day.pipeline, hours)
+    mark_hours_due(day.pipeline, hours)
     assert backfilled(day.pipeline, MIDNIGHT, MIDNIGHT).done == [KEY]
     mended = day.run_of(later)
     assert mended.success

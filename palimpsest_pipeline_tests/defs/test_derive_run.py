@@ -39,7 +39,7 @@ def test_a_cycle_that_an_earlier_one_makes_due_again_is_derived_again(make_pipel
         def one(pipeline: Pipeline, conn: object, manifest: Manifest) -> int:
             derived.append(manifest.cycle_id)
             if later := makes_due.pop(manifest.cycle_id, None):
-                derived_products.mark_due(conn, "core", PRODUCT.name, [later])  # type: ignore[arg-type]
+                derived_products.mark_product_due(conn, "core", PRODUCT.name, [later])  # type: ignore[arg-type]
             return 5
 
         return derive_cycles(pipeline, manifests, PRODUCT.schema, PRODUCT.name, one)

@@ -270,7 +270,7 @@ def test_a_cycle_that_dies_again_is_asked_for_again_and_one_death_once(
 
     def key_after_death(at: datetime) -> str | None:
         with pipeline.connect() as conn:
-            cycle_ledger.open_cycle(conn, cycle)
+            cycle_ledger.write_running_cycle(conn, cycle)
             cycle_ledger.interrupt_cycle(conn, cycle.cycle_id, CycleResult(cycle, RunStatus.INTERRUPTED, at, ()))
             conn.execute("update ops.scrape_batches set finished_at = %s where cycle_id = %s", [at, cycle.cycle_id])
         with dg.build_sensor_context(instance=instance, resources={"pipeline": pipeline}) as context:
@@ -295,7 +295,7 @@ def test_only_what_was_landed_is_derived_once_for_its_day_and_not_when_it_is_old
         at = hour + minute * MINUTE
         cycle = Cycle(make_cycle_id(at), Trigger.SENSOR, Scope.KICKOFF, BETPAWA, hour, at, "run", (1,), at)
         with pipeline.connect() as conn:
-            cycle_ledger.open_cycle(conn, cycle)
+            cycle_ledger.write_running_cycle(conn, cycle)
             cycle_ledger.close_cycle(conn, CycleResult(cycle, RunStatus.FAILED, at, ()))
         if landed:
             pipeline.landing.close_interrupted(cycle, at, RunStatus.FAILED)

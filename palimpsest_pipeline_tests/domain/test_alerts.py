@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palimpsest_pipeline.domain.alerts import (
-    Alert,
     AlertKind,
     Occurrence,
     PendingNotices,
+    PipelineAlert,
     Recovery,
     apply_events,
     mark_notified,
@@ -40,7 +40,7 @@ def succeeded(minute: float, subject: str = "replay", partition: str | None = No
     return Recovery(AlertKind.RUN, subject, NOON + minute * MINUTE, partition)
 
 
-def after(*events: Occurrence | Recovery, known: list[Alert] | None = None) -> dict[str, Alert]:
+def after(*events: Occurrence | Recovery, known: list[PipelineAlert] | None = None) -> dict[str, PipelineAlert]:
     return {alert.alert_key: alert for alert in apply_events(known or [], events, SETTLE)}
 
 
@@ -86,7 +86,7 @@ def test_cycles_are_over_one_by_one():
     def cycles(minute: float, ids: str, n_seen: int = 1) -> Occurrence:
         return replace(failed(minute, partition=ids, lasts=True), n_seen=n_seen)
 
-    def left(found: dict[str, Alert]) -> list[str]:
+    def left(found: dict[str, PipelineAlert]) -> list[str]:
         return found["run/replay/Broken"].partition_keys
 
     open_ = after(cycles(1, "9, 10", 2), cycles(2, "7"), cycles(3, "9"), succeeded(4, partition="8, 10"))
@@ -107,7 +107,7 @@ def test_an_alert_says_in_words_where_it_is():
         "7, 10": "cycles 7, 10",
         "1, 2, 3, 4, 5, 6, 7": "cycles 1, 2, 3, 4, 5 and 2 more",
     }
-    assert {key: Alert.from_occurrence(failed(1, partition=key)).partition_label for key in places} == places
+    assert {key: PipelineAlert.from_occurrence(failed(1, partition=key)).partition_label for key in places} == places
 
 
 def test_what_comes_back_soon_goes_on_and_what_comes_back_late_or_was_told_to_be_over_is_new():
@@ -151,8 +151,8 @@ events = st.lists(
 )
 
 
-def newest(alerts: list[Alert]) -> dict[str, Alert]:
-    found: dict[str, Alert] = {}
+def newest(alerts: list[PipelineAlert]) -> dict[str, PipelineAlert]:
+    found: dict[str, PipelineAlert] = {}
     for alert in sorted(alerts, key=lambda a: a.opened_at):
         found[alert.alert_key] = alert
     return found
@@ -178,7 +178,7 @@ def test_order_of_arrival_and_looking_twice_change_nothing_and_at_most_one_alert
     assert second == latest
 
 
-def due_of(alert: Alert, channel: str, minute: float, least: Severity = Severity.WARN) -> PendingNotices:
+def due_of(alert: PipelineAlert, channel: str, minute: float, least: Severity = Severity.WARN) -> PendingNotices:
     return select_notices([alert], channel, NOON + minute * MINUTE, SETTLE, least)
 
 

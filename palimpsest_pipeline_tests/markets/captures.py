@@ -14,7 +14,7 @@ from palimpsest_pipeline.domain.enums import MarketState, PayloadKind, Sport
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.observations import Detail
 from palimpsest_pipeline.markets import RawBooks, Vocabulary, normalise
-from palimpsest_pipeline.markets.platform_books import MARKETS_SCHEMA, OUTCOMES_SCHEMA
+from palimpsest_pipeline.markets.platform_books import OUTCOMES_SCHEMA, PLATFORM_MARKETS_SCHEMA
 from palimpsest_pipeline.pipeline.ingest.books import collect_raw_books
 from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, SPORTYBET, build_adapters
@@ -75,7 +75,9 @@ def books(rows: Sequence[MarketRow]) -> RawBooks:
     """Market rows as the batch that says them."""
     outcomes = [outcome for row in rows for outcome in row.outcomes]
     return RawBooks(
-        pl.DataFrame([(*astuple(row)[:-1], len(row.outcomes)) for row in rows], schema=MARKETS_SCHEMA, orient="row"),
+        pl.DataFrame(
+            [(*astuple(row)[:-1], len(row.outcomes)) for row in rows], schema=PLATFORM_MARKETS_SCHEMA, orient="row"
+        ),
         pl.DataFrame(outcomes, schema=OUTCOMES_SCHEMA, orient="row"),
     )
 

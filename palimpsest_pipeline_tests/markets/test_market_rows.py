@@ -8,7 +8,7 @@ from polars.testing import assert_frame_equal
 
 from palimpsest_pipeline.markets import Vocabulary, build_market_rows, normalise, read_vocabulary
 from palimpsest_pipeline.markets.canonical_markets import MARKET_FILE_COLUMNS
-from palimpsest_pipeline.markets.normaliser import MARKET_ROWS_SCHEMA, PRICES_SCHEMA
+from palimpsest_pipeline.markets.normaliser import MARKET_ROWS_SCHEMA, NORMALISED_PRICES_SCHEMA
 from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 
 from .captures import captured_books
@@ -22,7 +22,7 @@ def prices(*rows: tuple[int, int | None, bool], market_id: int = MATCH_RESULT, o
         (0, market_id, "", None, outcome, ordinal, odds, "suspended" if off else "offered" if odds else "no_price")
         for ordinal, odds, off in rows
     ]
-    return pl.DataFrame(full, schema=PRICES_SCHEMA, orient="row")
+    return pl.DataFrame(full, schema=NORMALISED_PRICES_SCHEMA, orient="row")
 
 
 @pytest.mark.parametrize(
@@ -107,5 +107,5 @@ def test_captured_rows_hold_every_price_once(samples: Path) -> None:
 
 
 def test_no_prices_give_no_rows() -> None:
-    rows = build_market_rows(pl.DataFrame(schema=PRICES_SCHEMA), load_installed_vocabulary())
+    rows = build_market_rows(pl.DataFrame(schema=NORMALISED_PRICES_SCHEMA), load_installed_vocabulary())
     assert (rows.height, dict(rows.schema)) == (0, MARKET_ROWS_SCHEMA)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from palimpsest_pipeline.markets import NormalisedBatch, normalise
-from palimpsest_pipeline.markets.normaliser import MERGED_SCHEMA, PRICES_SCHEMA
+from palimpsest_pipeline.markets.normaliser import MERGED_SCHEMA, NORMALISED_PRICES_SCHEMA
 from palimpsest_pipeline.markets.players import PLAYERS_SCHEMA
 from palimpsest_pipeline.markets.unmapped_markets import COVERAGE_SCHEMA, UNMAPPED_SCHEMA
 from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
@@ -518,7 +518,7 @@ def test_a_market_row_without_outcomes_is_an_occurrence() -> None:
 
 def test_an_empty_batch_gives_empty_frames_of_the_right_columns() -> None:
     result = normal()
-    shapes = [PRICES_SCHEMA, UNMAPPED_SCHEMA, COVERAGE_SCHEMA, MERGED_SCHEMA, PLAYERS_SCHEMA]
+    shapes = [NORMALISED_PRICES_SCHEMA, UNMAPPED_SCHEMA, COVERAGE_SCHEMA, MERGED_SCHEMA, PLAYERS_SCHEMA]
     assert [getattr(result, field.name).schema for field in fields(NormalisedBatch)] == [
         pl.Schema(shape) for shape in shapes
     ]

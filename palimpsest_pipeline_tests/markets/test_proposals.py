@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from palimpsest_pipeline.markets.proposals import UNMAPPED_KEY, propose_mappings
+from palimpsest_pipeline.markets.proposals import PROPOSAL_KEY, propose_mappings
 from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 
 WORDS = load_installed_vocabulary()
@@ -18,7 +18,7 @@ BY_NAME = replace(WORDS, keys=WORDS.keys.clear())
 
 
 def asked(*rows: tuple[str, str, str, str, str]) -> pl.DataFrame:
-    return pl.DataFrame(rows, schema=dict.fromkeys([*UNMAPPED_KEY, "name"], pl.String), orient="row")
+    return pl.DataFrame(rows, schema=dict.fromkeys([*PROPOSAL_KEY, "name"], pl.String), orient="row")
 
 
 def proposed(name: str, schema: str = "", sport: str = "football") -> str | None:
@@ -79,10 +79,10 @@ def observed(market_facts: Path) -> pl.DataFrame:
     with (market_facts / "observed_markets.csv").open(newline="", encoding="utf-8") as file:
         names = {(row["platform"], "football", row["raw_market_id"], row["raw_name"]) for row in csv.DictReader(file)}
     return (
-        pl.DataFrame(sorted(names), schema=dict.fromkeys([*UNMAPPED_KEY[:3], "name"], pl.String), orient="row")
-        .unique(UNMAPPED_KEY[:3], keep="first", maintain_order=True)
-        .join(known, on=UNMAPPED_KEY[:3])
-        .join(lines, on=UNMAPPED_KEY[:3], how="left")
+        pl.DataFrame(sorted(names), schema=dict.fromkeys([*PROPOSAL_KEY[:3], "name"], pl.String), orient="row")
+        .unique(PROPOSAL_KEY[:3], keep="first", maintain_order=True)
+        .join(known, on=PROPOSAL_KEY[:3])
+        .join(lines, on=PROPOSAL_KEY[:3], how="left")
         .with_columns(pl.col("specifier_schema").fill_null(""))
     )
 
@@ -91,12 +91,12 @@ def test_of_what_is_proposed_for_other_spellings_nearly_all_is_right(observed: p
     foreign = observed.filter(~pl.col("name").is_in(WORDS.markets["name"].to_list()))
     judged = (
         propose_mappings(foreign, BY_NAME)
-        .join(foreign, on=UNMAPPED_KEY)
+        .join(foreign, on=PROPOSAL_KEY)
         .with_columns(right=pl.col("proposed_market_key").is_in(pl.col("known")))
     )
     assert judged.height > 100
     assert judged["right"].mean() >= 0.95, (
-        judged.filter(~pl.col("right")).select(*UNMAPPED_KEY, "name", "proposed_market_key").rows()
+        judged.filter(~pl.col("right")).select(*PROPOSAL_KEY, "name", "proposed_market_key").rows()
     )
 
 

@@ -193,7 +193,7 @@ def test_when_alerts_are_derived_again_they_are_the_same_and_an_acknowledged_one
     pipeline, now = world[0], world[0].clock.now()
     is_open = alerts.filter(status="open")["alert_id"].to_list()
     with pipeline.connect() as conn:
-        assert dirty_fixtures.read_marks(conn, FixtureProduct.ODDS_ALERTS).is_empty()
+        assert dirty_fixtures.read_fixture_marks(conn, FixtureProduct.ODDS_ALERTS).is_empty()
         stored_alerts.acknowledge_alert(conn, is_open[0], "Ada", now)
         stored_alerts.acknowledge_alert(conn, is_open[0], "Bob", now)
         with pytest.raises(stored_alerts.NoSuchAlert, match="no alert 1: "):

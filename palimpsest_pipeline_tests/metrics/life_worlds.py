@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from palimpsest_pipeline.domain.schemas import LISTING_LOOKS, OUTCOME_NAMES
 from palimpsest_pipeline.metrics import build_outcome_sets
-from palimpsest_pipeline.metrics.lifecycle_frames import CHANGES_SCHEMA, KICKOFFS_SCHEMA, LISTINGS_SCHEMA
+from palimpsest_pipeline.metrics.lifecycle_frames import CHANGES_SCHEMA, KICKOFFS_SCHEMA, LIFECYCLE_LISTINGS_SCHEMA
 
 Key = tuple[str, str, str]
 """Market key, specifier, outcome ('' for a whole market)."""
@@ -130,7 +130,7 @@ class Life:
             if shown:
                 row = {"listing_id": listing_id, "sr_id": sr_id, "platform": platform, "is_home": platform == "betpawa"}
                 rows.append(row | {"first_listed_at": min(shown), "last_seen_at": max(shown)})
-        return pl.DataFrame(rows, schema=LISTINGS_SCHEMA)
+        return pl.DataFrame(rows, schema=LIFECYCLE_LISTINGS_SCHEMA)
 
     def kickoffs_frame(self) -> pl.DataFrame:
         rows = [

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from palimpsest_pipeline.domain.schemas import COMPARED_LISTINGS
 from palimpsest_pipeline.metrics import build_outcome_sets
-from palimpsest_pipeline.metrics.comparison_frames import MARKETS_SCHEMA
+from palimpsest_pipeline.metrics.comparison_frames import COMPARED_MARKETS_SCHEMA
 
 HOME: Final = "betpawa"
 PLATFORMS: Final = (HOME, "sportybet", "bet9ja")
@@ -130,7 +130,7 @@ def frames(world: World) -> tuple[pl.DataFrame, pl.DataFrame]:
         (sr_id, platform, ago(listing.age_s), ago(listing.dropped_s), KICKOFF)
         for (sr_id, platform), listing in world.items()
     ]
-    return pl.DataFrame(markets, schema=MARKETS_SCHEMA, orient="row"), pl.DataFrame(
+    return pl.DataFrame(markets, schema=COMPARED_MARKETS_SCHEMA, orient="row"), pl.DataFrame(
         listings, schema=COMPARED_LISTINGS, orient="row"
     )
 

@@ -9,7 +9,7 @@ import pytest
 from palimpsest_pipeline.defs.instance import COMMAND_FILE, STORAGE_URL_VARIABLE, prepare_instance
 from palimpsest_pipeline.domain.files import replace_text
 from palimpsest_pipeline.operate.serve import service_record
-from palimpsest_pipeline.pipeline.data_source import NOTE_FILE, DataSource, note_source
+from palimpsest_pipeline.pipeline.data_source import DATA_SOURCE_FILE, DataSource, note_source
 from palimpsest_pipeline.runtime.processes import KnownProcess
 from palimpsest_pipeline.settings import load_settings
 
@@ -37,7 +37,7 @@ def remember(home: Path, n: int) -> None:
 WRITERS = [
     pytest.param(prepare, "dagster/dagster.yaml", id="dagster.yaml"),
     pytest.param(prepare, f"dagster/{COMMAND_FILE}", id=COMMAND_FILE),
-    pytest.param(note, NOTE_FILE, id=NOTE_FILE),
+    pytest.param(note, DATA_SOURCE_FILE, id=DATA_SOURCE_FILE),
     pytest.param(remember, service_record.RECORD_FILE, id=service_record.RECORD_FILE),
     pytest.param(service_record.request_stop, service_record.STOP_FILE, id=service_record.STOP_FILE),
 ]

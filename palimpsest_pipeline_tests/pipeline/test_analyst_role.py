@@ -384,7 +384,7 @@ def test_on_a_server_of_one_s_own_an_upgrade_makes_no_role_and_renews_the_grants
         conn.execute("revoke select on palimpsest.gaps from palimpsest_analyst")
     with monkeypatch.context() as without:
         without.setattr(roles, "ANALYST", "nobody_has_made_it")
-        without.setattr(roles, "SENDER", "nobody_has_made_it_either")
+        without.setattr(roles, "SENDER_ROLE", "nobody_has_made_it_either")
         without.setattr(roles, "sql_dir", lambda: pytest.fail("nothing is made or granted"))
         analyst_role.grant_analyst_access(world)
     assert not granted()

@@ -76,7 +76,9 @@ def test_the_full_cycle_wrote_it_into_the_home_folder(world: Pipeline):
     with world.connect() as conn:
         assert (
             len(data["fixtures"]["sr_id"])
-            == cycle_marts.read_rows(conn, "mart.coverage_fixture", cycle_marts.read_latest_cycle(conn) or 0).height
+            == cycle_marts.read_mart_rows(
+                conn, "mart.coverage_fixture", cycle_marts.read_latest_cycle(conn) or 0
+            ).height
         )
     assert world.settings.report_path == world.settings.home / "report" / "coverage.html"
 
@@ -85,8 +87,8 @@ def test_it_shows_the_marts_rows(world: Pipeline, shown: dict[str, Any]):
     data = shown
     with world.connect() as conn:
         cycle_id = cycle_marts.read_latest_cycle(conn) or 0
-        fixtures = cycle_marts.read_rows(conn, "mart.coverage_fixture", cycle_id)
-        tournaments = cycle_marts.read_rows(conn, "mart.coverage_tournament", cycle_id)
+        fixtures = cycle_marts.read_mart_rows(conn, "mart.coverage_fixture", cycle_id)
+        tournaments = cycle_marts.read_mart_rows(conn, "mart.coverage_tournament", cycle_id)
         spoken = dict(
             conn.execute(
                 "select (fixture_sr_id, platform)::text, n_markets_priced from core.event_listings where is_primary"

@@ -9,7 +9,7 @@ from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.enums import Scope, Trigger
 from palimpsest_pipeline.operate.doctor import check_data_source
 from palimpsest_pipeline.pipeline.data_source import (
-    NOTE_FILE,
+    DATA_SOURCE_FILE,
     DataSource,
     classify_url,
     read_noted_source,
@@ -81,7 +81,7 @@ def test_a_variable_of_a_platform_that_is_not_active_is_no_conflict(tmp_path: Pa
 
 
 def test_a_note_that_says_neither_is_named(tmp_path: Path):
-    (tmp_path / NOTE_FILE).write_text("perhaps")
+    (tmp_path / DATA_SOURCE_FILE).write_text("perhaps")
     with pytest.raises(SettingsError, match="must hold the word `real` or `simulated`"):
         require(at(tmp_path))
 
@@ -91,7 +91,7 @@ def test_a_folder_that_lost_its_note_is_asked_about_by_the_doctor(make_pipeline:
     assert check_data_source(pipeline.settings).detail == "no platform has been asked yet"
     now = datetime(2026, 6, 26, 18, 5, tzinfo=UTC)
     with pipeline.connect() as conn:
-        cycle_ledger.open_cycle(
+        cycle_ledger.write_running_cycle(
             conn,
             Cycle(20260626180500000, Trigger.MANUAL, Scope.FULL, BETPAWA, now.replace(minute=0), now, None),
         )
@@ -101,6 +101,6 @@ def test_a_folder_that_lost_its_note_is_asked_about_by_the_doctor(make_pipeline:
     assert read_noted_source(tmp_path) is None, "nothing is guessed"
     found = check_data_source(pipeline.settings)
     assert not found.ok
-    assert f"write the word real or simulated into {tmp_path / NOTE_FILE}" in found.detail
-    (tmp_path / NOTE_FILE).write_text("real\n")
+    assert f"write the word real or simulated into {tmp_path / DATA_SOURCE_FILE}" in found.detail
+    (tmp_path / DATA_SOURCE_FILE).write_text("real\n")
     assert check_data_source(pipeline.settings).detail == f"real data in {tmp_path}"

@@ -83,7 +83,7 @@ def test_a_cycle_that_fails_is_recorded_without_secrets_and_the_next_goes_on_unt
         derive_hour(pipeline, HOUR, "core", "tournaments", derive)
     assert failures_of(pipeline, bad, good) == {(bad, "tournaments"): "ValueError: https://***@host said no"}
     with pipeline.connect() as conn:
-        assert list(derived_products.read_marks(conn, "core", good)) == ["tournaments"]
+        assert list(derived_products.read_product_marks(conn, "core", good)) == ["tournaments"]
         found = list_due_products(pipeline, conn, cycle_ids=[bad])
         assert {each.product for each in found if each.has_failed} == {"tournaments"}
     assert derive_hour(pipeline, HOUR, "core", "tournaments", lambda *_: 1).cycles == [bad]
@@ -183,7 +183,7 @@ def test_platforms_stand_one_by_one_and_what_stops_one_leaves_only_its_own_part_
 
     def marks() -> list[str]:
         with pipeline.connect() as conn:
-            return sorted(derived_products.read_marks(conn, "core", cycle_id))
+            return sorted(derived_products.read_product_marks(conn, "core", cycle_id))
 
     with pytest.raises(ConnectionError, match="gone in the middle"):
         derive_platforms(

@@ -10,7 +10,7 @@ import pytest
 from palimpsest_pipeline.defs.partitions import FIRST_DAY, day_partitions, ended_day_partitions, kickoff_date_partitions
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.first_day import (
-    NOTE_FILE,
+    FIRST_DAY_FILE,
     lower_first_day,
     note_day,
     read_first_day,
@@ -51,8 +51,10 @@ def test_a_first_day_in_the_future_is_refused(settings: Settings) -> None:
 @pytest.mark.parametrize("content", ["", "yesterday", "2026-13-01", "\x00"])
 def test_a_note_that_cannot_be_read_is_named_with_what_it_must_hold(content: str, settings: Settings) -> None:
     note_day(settings, DAY)
-    (settings.home / NOTE_FILE).write_text(content)
-    with pytest.raises(SettingsError, match=rf"{settings.home / NOTE_FILE} must hold one date, such as 2026-06-26: "):
+    (settings.home / FIRST_DAY_FILE).write_text(content)
+    with pytest.raises(
+        SettingsError, match=rf"{settings.home / FIRST_DAY_FILE} must hold one date, such as 2026-06-26: "
+    ):
         read_first_day(settings)
 
 
@@ -81,7 +83,7 @@ def test_a_new_home_beside_existing_data_begins_with_the_first_landed_stored_or_
     make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def settled(pipeline: Pipeline) -> date | None:
-        (pipeline.settings.home / NOTE_FILE).unlink(missing_ok=True)
+        (pipeline.settings.home / FIRST_DAY_FILE).unlink(missing_ok=True)
         settle_first_day(pipeline)
         return read_noted_day(pipeline.settings.home)
 

@@ -12,7 +12,7 @@ from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_voc
 from palimpsest_pipeline.pipeline.judged_prices import (
     MAX_ERRORS,
     PriceListError,
-    add_fair_probabilities,
+    add_fair_probabilities_per_book,
     check_price_list,
     read_price_list,
 )
@@ -149,13 +149,13 @@ def test_fair_probabilities_of_rows_of_prices(vocabulary: Vocabulary) -> None:
         orient="row",
     )
     players = rows.head(1).with_columns(market_key=pl.lit("anytime_goalscorer"), outcome_key=pl.lit("Saka"))
-    added = add_fair_probabilities(pl.concat([rows, players]), ["platform", "sr_id"], vocabulary)
+    added = add_fair_probabilities_per_book(pl.concat([rows, players]), ["platform", "sr_id"], vocabulary)
     assert added["fair_shin"].to_list() == [
         *(pytest.approx(p, abs=1e-11) for p in (0.2222265287474275, 0.37299406033208965, 0.4047794109200184)),
         *[None] * 4,
     ]
     assert added.select(rows.columns).equals(pl.concat([rows, players]))
     with pytest.raises(ValueError, match="the rows lack specifier"):
-        add_fair_probabilities(rows.drop("specifier"), ["platform"], vocabulary)
+        add_fair_probabilities_per_book(rows.drop("specifier"), ["platform"], vocabulary)
     with pytest.raises(ValueError, match="name an outcome twice"):
-        add_fair_probabilities(rows, ["sr_id"], vocabulary)
+        add_fair_probabilities_per_book(rows, ["sr_id"], vocabulary)

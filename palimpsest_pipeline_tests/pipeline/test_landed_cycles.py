@@ -22,9 +22,9 @@ from palimpsest_pipeline.scrape.sinks import ObserverGroup
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.derivation import landed_cycles
 from palimpsest_pipeline.storage.derivation.due_products import read_due_failures, record_failure
-from palimpsest_pipeline.storage.derivation.landed_cycles import LandedCycle
+from palimpsest_pipeline.storage.derivation.landed_cycles import LandedCycleRecord
 from palimpsest_pipeline.storage.ledger import check_verdicts, cycle_ledger
-from palimpsest_pipeline.storage.ledger.check_verdicts import Verdict
+from palimpsest_pipeline.storage.ledger.check_verdicts import CheckVerdict
 from palimpsest_pipeline_tests.fixtures.landed import land_answer, make_cycle
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
 from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA, PLATFORMS
@@ -53,7 +53,7 @@ def land(pipeline: Pipeline, hour: int, platforms: tuple[Platform, ...] = ()) ->
     return manifest
 
 
-def rows(pipeline: Pipeline) -> dict[int, LandedCycle]:
+def rows(pipeline: Pipeline) -> dict[int, LandedCycleRecord]:
     with pipeline.connect() as conn:
         return {cycle.cycle_id: cycle for cycle in landed_cycles.read_cycles(conn, *ALL_HOURS)}
 
@@ -72,7 +72,7 @@ def judge(pipeline: Pipeline, *cycle_ids: int) -> None:
                 error="ValueError: bad",
             )
         check_verdicts.write_verdicts(
-            conn, CHECK, [Verdict(cycle_id, Severity.ERROR, 1, "bad") for cycle_id in cycle_ids]
+            conn, CHECK, [CheckVerdict(cycle_id, Severity.ERROR, 1, "bad") for cycle_id in cycle_ids]
         )
 
 
@@ -100,7 +100,7 @@ def told(code: int, *words: str) -> dict[str, Any]:
 def test_a_table_that_lost_its_rows_is_rebuilt_equal_and_what_is_damaged_is_named(pipeline: Pipeline) -> None:
     whole, torn, unreadable, gone = (land(pipeline, hour) for hour in range(4))
     kept = rows(pipeline)
-    assert kept[whole.cycle_id] == LandedCycle(
+    assert kept[whole.cycle_id] == LandedCycleRecord(
         whole.cycle_id, HOUR, Scope.FULL, tuple(sorted(PLATFORMS)), whole.digest, is_whole=True
     )
     assert rescan_landing(pipeline).n_corrected == 0, (
@@ -136,7 +136,7 @@ def test_a_table_that_lost_its_rows_is_rebuilt_equal_and_what_is_damaged_is_name
 def test_a_gone_cycle_of_the_ledger_is_due_by_the_versions_of_its_platforms(pipeline: Pipeline) -> None:
     whole, gone = land(pipeline, 0), land(pipeline, 1)
     with pipeline.connect() as conn:
-        cycle_ledger.open_cycle(conn, replace(gone.cycle, platforms=PLATFORMS))  # in the order of trust
+        cycle_ledger.write_running_cycle(conn, replace(gone.cycle, platforms=PLATFORMS))  # in the order of trust
     shutil.rmtree(folder(pipeline, gone).parent)
     assert rescan_landing(pipeline).n_gone == 1
     assert rows(pipeline)[gone.cycle_id].platforms == tuple(sorted(PLATFORMS))
@@ -147,7 +147,9 @@ def test_a_gone_cycle_of_the_ledger_is_due_by_the_versions_of_its_platforms(pipe
 def test_platforms_in_two_orders_make_nothing_due_twice(pipeline: Pipeline) -> None:
     land(pipeline, 0)
     with pipeline.connect() as conn:
-        landed_cycles.write_cycle(conn, LandedCycle(1, HOUR, Scope.FULL, PLATFORMS, None, is_whole=False, is_gone=True))
+        landed_cycles.write_landed_cycle(
+            conn, LandedCycleRecord(1, HOUR, Scope.FULL, PLATFORMS, None, is_whole=False, is_gone=True)
+        )
         due = list_due_products(pipeline, conn)
     assert due
     assert len(due) == len(set(due))
@@ -184,7 +186,7 @@ def test_a_scrape_is_known_as_landed_when_its_last_stage_has_closed(
     live_cycle.run_capture(pipeline, begun, ObserverGroup())
     manifest = pipeline.landing.read_manifest(cycle.cycle_id)
     assert rows(pipeline) == {
-        cycle.cycle_id: LandedCycle(
+        cycle.cycle_id: LandedCycleRecord(
             cycle.cycle_id,
             manifest.partition_hour,
             Scope.FULL,

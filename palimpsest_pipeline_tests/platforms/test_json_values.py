@@ -200,7 +200,7 @@ def test_a_memo_gives_what_its_function_gives_and_forgets_when_it_is_full() -> N
         st.text(max_size=6),
     )
 )
-def test_odds_by_memo_are_the_odds(value: json_values.Odds) -> None:
+def test_odds_by_memo_are_the_odds(value: json_values.RawOdds) -> None:
     assert json_values.MILLI_BY_ODDS[value] == json_values.parse_odds_milli(value)
     assert json_values.MILLI_BY_ODDS[value] == json_values.parse_odds_milli(value)
 

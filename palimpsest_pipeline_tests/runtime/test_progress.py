@@ -16,7 +16,7 @@ from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.enums import FailureClass, PayloadKind, Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.pipeline.live.stage_figures import build_stage_figures
-from palimpsest_pipeline.runtime.progress import Board, LogBoard, Phase, compute_rate_per_s
+from palimpsest_pipeline.runtime.progress import LogBoard, Phase, ScrapeProgress, compute_rate_per_s
 from palimpsest_pipeline.scrape.host_budget import HostBudget
 from palimpsest_pipeline.scrape.outcomes import build_capture_result, build_outcome, build_unasked_answer
 from palimpsest_pipeline.scrape.sinks import HostView, ObserverGroup, ScrapeObserver
@@ -70,7 +70,7 @@ def scrape() -> Scrape:
 
 
 def test_discovery_and_capture_of_a_platform_are_rows_of_their_own(scrape: Scrape):
-    board = Board(now=scrape.now)
+    board = ScrapeProgress(now=scrape.now)
     board.on_planned(BET9JA, 1, PayloadKind.TREE)
     scrape.over(board, scrape.answer(BET9JA))
     board.on_planned(BET9JA, 3, PayloadKind.LISTING)
@@ -83,7 +83,7 @@ def test_discovery_and_capture_of_a_platform_are_rows_of_their_own(scrape: Scrap
 
 
 def test_a_discovery_that_goes_on_beside_the_capture_has_its_own_row_and_words(scrape: Scrape):
-    board = Board(now=scrape.now)
+    board = ScrapeProgress(now=scrape.now)
     board.on_planned(BET9JA, 2, PayloadKind.LISTING)
     scrape.over(board, scrape.answer(BET9JA))
     assert board.describe().startswith("discovery: bet9ja 1/2")
@@ -99,7 +99,7 @@ def test_a_discovery_that_goes_on_beside_the_capture_has_its_own_row_and_words(s
 
 
 def test_rate_and_time_left_are_those_of_the_last_seconds(scrape: Scrape):
-    board = Board(now=scrape.now)
+    board = ScrapeProgress(now=scrape.now)
     board.on_planned(BETPAWA, 100, PayloadKind.DETAIL)
     for n in range(60):
         scrape.now_s = 0.1 * n
@@ -115,7 +115,7 @@ def test_rate_and_time_left_are_those_of_the_last_seconds(scrape: Scrape):
 
 
 def test_what_failed_was_retried_or_never_asked_is_told_apart(scrape: Scrape):
-    board = Board(now=scrape.now)
+    board = ScrapeProgress(now=scrape.now)
     board.on_planned(SPORTYBET, 3, PayloadKind.DETAIL)
     board.on_answer(scrape.answer(SPORTYBET, 7, failure=FailureClass.TRANSIENT))
     scrape.over(board, scrape.answer(SPORTYBET, 7, attempt=2))
@@ -130,7 +130,7 @@ def test_what_failed_was_retried_or_never_asked_is_told_apart(scrape: Scrape):
     assert "2 failed, 1 retried" in board.describe()
 
 
-def shown(board: Board) -> str:
+def shown(board: ScrapeProgress) -> str:
     """The bars as a terminal gets them, colours included."""
     text = StringIO()
     Console(file=text, width=120, force_terminal=True, color_system="standard").print(board.get_renderable())
@@ -138,7 +138,7 @@ def shown(board: Board) -> str:
 
 
 def test_a_host_that_is_not_asked_is_red_with_its_reason_until_it_is_asked_again(scrape: Scrape):
-    board = Board(now=scrape.now)
+    board = ScrapeProgress(now=scrape.now)
     board.on_planned(BET9JA, 2, PayloadKind.DETAIL)
     scrape.over(board, scrape.answer(BET9JA, 7))
     board.on_host_change(BET9JA, HostView(0, 1, "open", "asked to wait 2 s"))
@@ -150,20 +150,20 @@ def test_a_host_that_is_not_asked_is_red_with_its_reason_until_it_is_asked_again
 
 def test_nothing_is_drawn_where_there_is_no_terminal():
     text = StringIO()
-    with Board(Console(file=text, force_terminal=False)) as board:
+    with ScrapeProgress(Console(file=text, force_terminal=False)) as board:
         board.on_planned(BETPAWA, 1, PayloadKind.DETAIL)
     assert text.getvalue() == ""
 
 
 BARS_WHILE_STDERR_IS_TAKEN = """
 import os
-from palimpsest_pipeline.runtime.progress import Board, open_terminal
+from palimpsest_pipeline.runtime.progress import ScrapeProgress, open_terminal
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, SPORTYBET
 from palimpsest_pipeline_tests.runtime.test_progress import Scrape
 
 scrape = Scrape()
-with open_terminal() as console, Board(console) as board:
+with open_terminal() as console, ScrapeProgress(console) as board:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     scrape.over(board, scrape.answer(BETPAWA, 7))
 """
@@ -230,7 +230,7 @@ def test_a_log_that_cannot_be_written_ends_no_scrape(scrape: Scrape):
 
 
 def test_metadata_are_numbers_under_the_same_names_whatever_happened(scrape: Scrape):
-    tally, board = StageTally(), Board(now=scrape.now)
+    tally, board = StageTally(), ScrapeProgress(now=scrape.now)
     both = ObserverGroup([tally, board])
     budgets = {platform: HostBudget(max_in_flight=1) for platform in (BETPAWA, BET9JA)}
     for sr_id in (7, 8):

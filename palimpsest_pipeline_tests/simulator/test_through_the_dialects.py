@@ -16,14 +16,14 @@ from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_voc
 from palimpsest_pipeline.platforms.sportybet.simulator import build_envelope
 from palimpsest_pipeline.simulator.app import Simulator
 from palimpsest_pipeline.simulator.truth import collect_book_truth
-from palimpsest_pipeline.simulator.world import Listing
+from palimpsest_pipeline.simulator.world import SimulatedListing
 from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA, PLATFORMS, SPORTYBET, build_adapters
 
 EPOCH = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 NOW = EPOCH + timedelta(minutes=1)
 
 
-def rendered(simulator: Simulator, listing: Listing) -> bytes:
+def rendered(simulator: Simulator, listing: SimulatedListing) -> bytes:
     if listing.platform == BETPAWA:
         return msgspec.json.encode(simulator.betpawa.render_event(listing, NOW))
     if listing.platform == SPORTYBET:

@@ -90,7 +90,7 @@ def write(
     def discovery() -> None:
         store.write_discovery(conn, facts, manifest_frame(manifests), tournament_frame(at, shown), PLATFORMS)
 
-    store.write_cycle(conn, facts)
+    store.write_cycle_facts(conn, facts)
     if manifests_first:
         discovery()
     store.write_listings(conn, facts.cycle_id, frame, PLATFORMS)

@@ -16,7 +16,7 @@ from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.ingest.core_products import derive_product
 from palimpsest_pipeline.storage.derivation import derived_products
 from palimpsest_pipeline.storage.ledger import cycle_ledger, cycle_reader
-from palimpsest_pipeline.storage.ledger.check_verdicts import Verdict
+from palimpsest_pipeline.storage.ledger.check_verdicts import CheckVerdict
 from palimpsest_pipeline.storage.marts import quality_inputs
 from palimpsest_pipeline.storage.odds import current_markets
 
@@ -166,15 +166,17 @@ BACKFILL_ADVICE: Final = "run `palimpsest backfill` for the hour of the cycle"
 
 
 @make_cycle_check(asset=["core", "odds_snapshots"], product=("core", derived_products.ODDS_PRODUCT), blocking=True)
-def history_equals_current(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
+def history_equals_current(
+    pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
+) -> Iterator[CheckVerdict]:
     """The markets that a cycle wrote are equal in core.current_markets and core.market_changes.
 
     For the first answer of a listing on a day, all its markets are compared. A listing with a newer answer is left out:
     the check of the later cycle compares it.
     """
     for cycle_id in cycle_ids:
-        if n_violations := current_markets.check_cycles(conn, [cycle_id]).violations:
-            yield Verdict(
+        if n_violations := current_markets.check_current_markets(conn, [cycle_id]).violations:
+            yield CheckVerdict(
                 cycle_id,
                 Severity.ERROR,
                 n_violations,
@@ -186,7 +188,9 @@ def history_equals_current(pipeline: Pipeline, conn: psycopg.Connection, cycle_i
 
 
 @make_cycle_check(asset=["core", "odds_snapshots"], product=("core", derived_products.ODDS_PRODUCT))
-def answers_are_readable(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
+def answers_are_readable(
+    pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
+) -> Iterator[CheckVerdict]:
     """In each cycle, the parser refused at most PALIMPSEST_MAX_REFUSED_SHARE of each platform's answers."""
     refusals = cycle_reader.read_refusals(conn, cycle_ids)
     violations = refusals.filter(pl.col("refused") > pipeline.settings.max_refused_share * pl.col("fetched"))
@@ -203,11 +207,13 @@ def answers_are_readable(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids
             f" platform has changed its answers, fix its parser and {BACKFILL_ADVICE}"
         )
         severity = Severity.WARN if nearly_all.is_empty() else Severity.ERROR
-        yield Verdict(int(cycle_id), severity, rows.height, f"{', '.join(lines)}. {advice}")
+        yield CheckVerdict(int(cycle_id), severity, rows.height, f"{', '.join(lines)}. {advice}")
 
 
 @make_cycle_check(asset=["core", "tournaments"], product=("core", "tournaments"))
-def discovery_is_complete(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
+def discovery_is_complete(
+    pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
+) -> Iterator[CheckVerdict]:
     """In each full cycle, discovery received every platform's tree and tournaments completely.
 
     Complete means: every page, and as many listings as the platform declares.
@@ -233,4 +239,4 @@ def discovery_is_complete(pipeline: Pipeline, conn: psycopg.Connection, cycle_id
             "Listings in them are not marked as absent; the next full cycle asks again. If this stays, see"
             " core.discovery_manifest and the failed requests in ops.scrape_runs.errors_by_class"
         )
-        yield Verdict(cycle_id, Severity.WARN, incomplete.height, f"{', '.join(lines)}. {advice}")
+        yield CheckVerdict(cycle_id, Severity.WARN, incomplete.height, f"{', '.join(lines)}. {advice}")

@@ -25,7 +25,7 @@ from palimpsest_pipeline.runtime.run_tags import SKIPPED_TAG, TRIGGER_TAG, build
 from palimpsest_pipeline.scrape.sinks import ObserverGroup, ScrapeObserver
 from palimpsest_pipeline.storage.derivation import derived_products
 from palimpsest_pipeline.storage.ledger import cycle_ledger, cycle_reader
-from palimpsest_pipeline.storage.ledger.check_verdicts import Verdict
+from palimpsest_pipeline.storage.ledger.check_verdicts import CheckVerdict
 
 from ..asset_metadata import ALSO_WRITES_KEY, build_metadata
 from ..cycle_checks import make_cycle_check
@@ -143,7 +143,7 @@ def _report_materializations(context: dg.AssetExecutionContext, pipeline: Pipeli
         written_products = {
             mark.partition("/")[0]
             for cycle_id in cycle_ids
-            for mark in derived_products.read_marks(conn, "core", cycle_id)
+            for mark in derived_products.read_product_marks(conn, "core", cycle_id)
         }
     has_prices = bool(prices.n_fixtures or prices.n_removed)
     for key in SLOT_ASSETS:
@@ -261,20 +261,20 @@ Times that a host sends, such as Retry-After dates and cache dates, are wrong by
 @make_cycle_check(asset=["landing", "odds_payloads"], product=("core", "odds_snapshots"))
 def every_platform_answered(
     pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
-) -> Iterator[Verdict]:
+) -> Iterator[CheckVerdict]:
     """No platform failed in any cycle.
 
     A failed platform is reported even when the other platforms answered.
     """
     for cycle_id, failed in _group_by_cycle(cycle_reader.read_failed_platforms(conn, cycle_ids)).items():
         advice = "Its listings are not marked as absent; see ops.scrape_runs. The next cycle asks again"
-        yield Verdict(cycle_id, Severity.ERROR, len(failed), f"{', '.join(failed)}. {advice}")
+        yield CheckVerdict(cycle_id, Severity.ERROR, len(failed), f"{', '.join(failed)}. {advice}")
 
 
 @make_cycle_check(asset=["landing", "odds_payloads"], product=("core", "odds_snapshots"))
 def clocks_of_the_hosts_agree(
     pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
-) -> Iterator[Verdict]:
+) -> Iterator[CheckVerdict]:
     """In every cycle, each host's clock is within half a minute of ours.
 
     If all hosts differ in the same way, our clock is wrong.
@@ -287,7 +287,7 @@ def clocks_of_the_hosts_agree(
     ]
     for cycle_id, lines in _group_by_cycle(far_clocks).items():
         advice = "Landed instants come from our clock and are not corrected. Check this machine's clock"
-        yield Verdict(cycle_id, Severity.WARN, len(lines), f"{', '.join(lines)}. {advice}")
+        yield CheckVerdict(cycle_id, Severity.WARN, len(lines), f"{', '.join(lines)}. {advice}")
 
 
 def _group_by_cycle(lines: list[tuple[int, str]]) -> dict[int, list[str]]:

@@ -29,7 +29,7 @@ DESCRIPTIONS = {
     lifecycle.MARGINS: "Margins of the main markets on each platform, one row for each interval with unchanged prices.",
     lifecycle.CURVES: "Margins of the main markets by time to kickoff and tournament, weighted by the duration of"
     " each margin.",
-    lifecycle.GAPS: "Numbers of markets that home, a competitor or both offered at given hours before kickoff.",
+    lifecycle.GAP_COUNTS: "Numbers of markets that home, a competitor or both offered at given hours before kickoff.",
 }
 
 

@@ -17,7 +17,7 @@ from ..partitions import format_day_key, kickoff_date_partitions
 from ..run_heartbeat import UNFINISHED_STATUSES
 
 fixture_life_job = dg.define_asset_job(
-    lifecycle.JOB_NAME,
+    lifecycle.LIFECYCLE_JOB,
     selection=dg.AssetSelection.assets(*(table.split(".") for table in lifecycle.TABLES)) - PRESENT_STATE_CHECKS,
     tags=run_priorities.LIVE_DERIVATION_TAGS,
     description="Derive availability, open and close, lead times and margins of all fixtures that kick off on a date,"
@@ -45,7 +45,9 @@ def request_due_runs(
     pipeline: Pipeline, instance: dg.DagsterInstance, tick_at: datetime
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Yield the run requests of the schedule's tick at `tick_at`, or the reason why there are none."""
-    unfinished = instance.get_runs(dg.RunsFilter(job_name=lifecycle.JOB_NAME, statuses=UNFINISHED_STATUSES), limit=1)
+    unfinished = instance.get_runs(
+        dg.RunsFilter(job_name=lifecycle.LIFECYCLE_JOB, statuses=UNFINISHED_STATUSES), limit=1
+    )
     if unfinished:
         yield dg.SkipReason(f"run {unfinished[0].run_id} is under way")
         return

@@ -15,7 +15,7 @@ from palimpsest_pipeline.metrics.coverage import coverage_laws
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.marts import derive_marts
 from palimpsest_pipeline.storage.ledger import cycle_reader
-from palimpsest_pipeline.storage.ledger.check_verdicts import Verdict
+from palimpsest_pipeline.storage.ledger.check_verdicts import CheckVerdict
 from palimpsest_pipeline.storage.marts import cycle_marts, mapping_ledger, quality_inputs
 
 from ..cycle_checks import make_cycle_check
@@ -44,9 +44,9 @@ def _describe_violations(violations: pl.DataFrame, advice: str) -> str:
 
 def build_verdict(
     cycle_id: int, violations: pl.DataFrame, advice: str = DERIVE_AGAIN_ADVICE, severity: Severity = Severity.ERROR
-) -> Verdict:
+) -> CheckVerdict:
     """Return the verdict on a cycle for its violations of a rule."""
-    return Verdict(cycle_id, severity, violations.height, _describe_violations(violations, advice))
+    return CheckVerdict(cycle_id, severity, violations.height, _describe_violations(violations, advice))
 
 
 def judge_rows(
@@ -55,12 +55,12 @@ def judge_rows(
     tables: Sequence[str],
     law: Callable[..., pl.DataFrame],
     severity: Severity = Severity.ERROR,
-) -> Iterator[Verdict]:
+) -> Iterator[CheckVerdict]:
     """Yield the verdict of the rule `law` on each cycle.
 
     `law` is called with the cycle's rows of each of the `tables`, and returns the violations.
     """
-    frames = [cycle_marts.read_rows(conn, table, *cycle_ids) for table in tables]
+    frames = [cycle_marts.read_mart_rows(conn, table, *cycle_ids) for table in tables]
     for cycle_id in cycle_ids:
         yield build_verdict(
             cycle_id, law(*(frame.filter(pl.col("cycle_id") == cycle_id) for frame in frames)), severity=severity
@@ -70,7 +70,7 @@ def judge_rows(
 @make_cycle_check(asset=["mart", "match_rate_platform"], product=_COVERAGE_PRODUCT, blocking=True)
 def classes_add_up_to_the_union(
     pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
-) -> Iterator[Verdict]:
+) -> Iterator[CheckVerdict]:
     """Each fixture is counted once: as matched, home only, competitor only or undetermined."""
     return judge_rows(conn, cycle_ids, ["mart.match_rate_platform"], coverage_laws.classes_add_up)
 
@@ -83,7 +83,7 @@ def classes_add_up_to_the_union(
 )
 def tournaments_add_up_to_the_platforms(
     pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
-) -> Iterator[Verdict]:
+) -> Iterator[CheckVerdict]:
     """Every count of coverage_tournament, summed over tournaments, equals the platform's count."""
     return judge_rows(
         conn, cycle_ids, ["mart.coverage_tournament", "mart.match_rate_platform"], coverage_laws.tournaments_add_up
@@ -98,7 +98,7 @@ def tournaments_add_up_to_the_platforms(
 )
 def fixtures_add_up_to_the_rates(
     pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
-) -> Iterator[Verdict]:
+) -> Iterator[CheckVerdict]:
     """The number of fixtures of each class in coverage_fixture equals the number in match_rate_platform."""
     return judge_rows(
         conn, cycle_ids, ["mart.coverage_fixture", "mart.match_rate_platform"], coverage_laws.fixtures_add_up
@@ -108,13 +108,15 @@ def fixtures_add_up_to_the_rates(
 @make_cycle_check(asset=["mart", "coverage_fixture"], product=_COVERAGE_PRODUCT, blocking=True)
 def classes_follow_the_platforms(
     pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
-) -> Iterator[Verdict]:
+) -> Iterator[CheckVerdict]:
     """A fixture's class agrees with the platforms that list it: matched if home and a competitor list it."""
     return judge_rows(conn, cycle_ids, ["mart.coverage_fixture"], coverage_laws.classes_follow_platforms)
 
 
 @make_cycle_check(asset=["mart", "match_rate_platform"], product=_COVERAGE_PRODUCT)
-def match_rates_are_usual(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
+def match_rates_are_usual(
+    pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
+) -> Iterator[CheckVerdict]:
     """In a full cycle, each match rate is close to the median of earlier full cycles.
 
     This holds for each platform's rate and for the overall rate. The maximum difference is 0.1.
@@ -134,14 +136,14 @@ def match_rates_are_usual(pipeline: Pipeline, conn: psycopg.Connection, cycle_id
 
 
 @make_cycle_check(asset=["mart", "run_quality"], product=_RUN_QUALITY_PRODUCT)
-def no_stage_is_empty(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
+def no_stage_is_empty(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[CheckVerdict]:
     """In a normally ended cycle, no stage of a platform is empty or below half of the expected number.
 
     The expected number is that of earlier full cycles, or, in a cycle for given fixtures, the number of requested
     fixtures.
     """
     ended = sorted(set(cycle_ids) - set(cycle_reader.read_unended_cycles(conn)))
-    rows = cycle_marts.read_rows(conn, "mart.run_quality", *ended)
+    rows = cycle_marts.read_mart_rows(conn, "mart.run_quality", *ended)
     for cycle_id in ended:
         violations = coverage_laws.no_stage_is_empty(rows.filter(pl.col("cycle_id") == cycle_id))
         # A cycle of the kickoff cadence ends when the next minute begins, even when a platform has not answered yet.
@@ -155,7 +157,9 @@ def no_stage_is_empty(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: S
 
 
 @make_cycle_check(asset=["mart", "run_quality"], product=_RUN_QUALITY_PRODUCT)
-def changes_are_plausible(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
+def changes_are_plausible(
+    pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
+) -> Iterator[CheckVerdict]:
     """Where a platform has many markets in a cycle, some of them changed and some did not.
 
     If none or all of them changed, the comparison with the previous answers is probably broken.
@@ -164,7 +168,7 @@ def changes_are_plausible(pipeline: Pipeline, conn: psycopg.Connection, cycle_id
         "See core.captures.n_changed of the cycle; if it stays in later cycles, the comparison is wrong: please report"
         " it with the cycle id"
     )
-    rows = cycle_marts.read_rows(conn, "mart.run_quality", *cycle_ids)
+    rows = cycle_marts.read_mart_rows(conn, "mart.run_quality", *cycle_ids)
     for cycle_id in cycle_ids:
         yield build_verdict(
             cycle_id,
@@ -177,7 +181,7 @@ def changes_are_plausible(pipeline: Pipeline, conn: psycopg.Connection, cycle_id
 @make_cycle_check(asset=["mart", "coverage_fixture"], product=_COVERAGE_PRODUCT)
 def kickoffs_of_the_platforms_agree(
     pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
-) -> Iterator[Verdict]:
+) -> Iterator[CheckVerdict]:
     """In a full cycle, the median difference between a platform's kickoffs and home's is zero.
 
     If it is not zero, a parser has probably misread a time zone.
@@ -198,7 +202,7 @@ def kickoffs_of_the_platforms_agree(
 @make_cycle_check(asset=["mart", "mapping_coverage"], product=_MAPPING_COVERAGE_PRODUCT, blocking=True)
 def mapped_and_unmapped_add_up(
     pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
-) -> Iterator[Verdict]:
+) -> Iterator[CheckVerdict]:
     """Every market is counted as mapped or unmapped, and each unmapped one is in core.unmapped_markets."""
     return judge_rows(
         conn, cycle_ids, ["mart.mapping_coverage", "core.unmapped_markets"], coverage_laws.mapping_adds_up
@@ -206,7 +210,9 @@ def mapped_and_unmapped_add_up(
 
 
 @make_cycle_check(asset=["mart", "mapping_coverage"], product=_MAPPING_COVERAGE_PRODUCT)
-def markets_are_mapped(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
+def markets_are_mapped(
+    pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
+) -> Iterator[CheckVerdict]:
     """In a full cycle, each platform's mapped rate is at least PALIMPSEST_MIN_MAPPED_RATE.
 
     It is also not much lower than in the previous full cycle.

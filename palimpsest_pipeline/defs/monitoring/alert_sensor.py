@@ -12,10 +12,10 @@ import dagster as dg
 import psycopg
 
 from palimpsest_pipeline.domain.alerts import (
-    Alert,
     AlertKind,
     Occurrence,
     PendingNotices,
+    PipelineAlert,
     Recovery,
     apply_events,
     mark_notified,
@@ -51,7 +51,7 @@ class Cursor:
     """The sensor's cursor: the state that one tick stores for the next one."""
 
     looked_until: datetime
-    outage: Alert | None = None
+    outage: PipelineAlert | None = None
     """The open alert that the program's own database cannot be reached; it cannot be stored there."""
 
     def to_json(self) -> str:
@@ -91,8 +91,8 @@ def _parse_instant(text: str) -> datetime:
     return instant
 
 
-def _build_outage_alert(message: str, at: datetime) -> Alert:
-    return Alert.from_occurrence(
+def _build_outage_alert(message: str, at: datetime) -> PipelineAlert:
+    return PipelineAlert.from_occurrence(
         Occurrence(AlertKind.PIPELINE, DATABASE_SUBJECT, DatabaseUnreachable.__name__, Severity.ERROR, message, at)
     )
 
@@ -145,7 +145,7 @@ class AlertSubjects:
             cycle_checks,
         )
 
-    def list_removed_recoveries(self, latest_alerts: Iterable[Alert], now: datetime) -> list[Recovery]:
+    def list_removed_recoveries(self, latest_alerts: Iterable[PipelineAlert], now: datetime) -> list[Recovery]:
         """Return a recovery for each open alert of a job or check that does not exist any more."""
         existing = {
             AlertKind.RUN: {*self.jobs, ASSETS_JOB},

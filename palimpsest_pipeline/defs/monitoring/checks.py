@@ -13,7 +13,7 @@ import dagster as dg
 
 from palimpsest_pipeline.domain.enums import FreshnessFamily, Platform
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.kickoff_slots import LOOK_BACK, report_slots
+from palimpsest_pipeline.pipeline.kickoff_slots import MAX_SLOT_AGE, report_slots
 from palimpsest_pipeline.pipeline.monitoring.freshness import FamilyAge, measure_ages
 from palimpsest_pipeline.settings import load_settings
 
@@ -203,7 +203,7 @@ def kickoff_slots_were_kept(
     """
     now = pipeline.clock.now()
     on_since, on_until = _find_kickoff_switch_times(context.instance)
-    report = report_slots(pipeline, now - LOOK_BACK, on_until or now, on_since)
+    report = report_slots(pipeline, now - MAX_SLOT_AGE, on_until or now, on_since)
     lost, sentence, silence = report.lost_slots, report.describe_losses(), report.describe_silences()
     return dg.AssetCheckResult(
         passed=not sentence,

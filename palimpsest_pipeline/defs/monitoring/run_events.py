@@ -12,16 +12,16 @@ import dagster as dg
 
 from palimpsest_pipeline.domain.alerts import (
     CHECK_ERROR_CLASS,
-    Alert,
     AlertKind,
     Events,
     Occurrence,
+    PipelineAlert,
     Recovery,
     join_keys,
 )
 from palimpsest_pipeline.domain.enums import Severity
 from palimpsest_pipeline.pipeline.derive_hour import CyclesFailed
-from palimpsest_pipeline.pipeline.marts.lifecycle import JOB_NAME as FIXTURE_LIFE
+from palimpsest_pipeline.pipeline.marts.lifecycle import LIFECYCLE_JOB as FIXTURE_LIFE
 from palimpsest_pipeline.runtime.run_tags import (
     PARTITION_RANGE_END_TAG,
     PARTITION_RANGE_START_TAG,
@@ -95,7 +95,7 @@ def list_run_events(
 def list_check_events(
     instance: dg.DagsterInstance,
     keys: Sequence[dg.AssetCheckKey],
-    latest_alerts: Iterable[Alert],
+    latest_alerts: Iterable[PipelineAlert],
     now: datetime,
     log: logging.Logger,
 ) -> Iterator[Occurrence | Recovery]:
@@ -118,7 +118,7 @@ def list_check_events(
 
 
 def _list_alert_dates(
-    keys: Sequence[dg.AssetCheckKey], latest_alerts: Iterable[Alert]
+    keys: Sequence[dg.AssetCheckKey], latest_alerts: Iterable[PipelineAlert]
 ) -> Iterator[tuple[dg.AssetCheckKey, str]]:
     by_subject = {name_check(key): key for key in keys}
     for alert in latest_alerts:

@@ -13,7 +13,7 @@ from ..asset_metadata import stringify_values
 from ..mart.assets import coverage
 from ..mart.current_prices import current_prices
 
-LIFE_TABLE_KEYS = [table.split(".") for table in (lifecycle.LEAD_TIME, lifecycle.CURVES, lifecycle.GAPS)]
+LIFE_TABLE_KEYS = [table.split(".") for table in (lifecycle.LEAD_TIME, lifecycle.CURVES, lifecycle.GAP_COUNTS)]
 
 
 @dg.asset(key_prefix="report", group_name="report", kinds={"html"}, deps=[coverage, current_prices, *LIFE_TABLE_KEYS])

@@ -14,7 +14,7 @@ from palimpsest_pipeline.domain.price_numbers import EVENS_MILLI
 
 from ..history_rows import PLACES_PER_LINE
 from .episodes import SIZE_DECIMALS
-from .price_moves import ROUNDING_TOLERANCE, compute_probability_shift, find_first_at_or_after
+from .price_moves import THRESHOLD_TOLERANCE, compute_probability_shift, find_first_at_or_after
 from .prices_over_time import PriceTimeline, find_price_at
 
 MIN_COMPETITORS: Final = 2
@@ -253,6 +253,6 @@ def _select_far_parts(
     is_far = (
         (pl.col("n") >= MIN_COMPETITORS)
         & is_judged
-        & (pl.max_horizontal(longer, shorter) >= min_shift - ROUNDING_TOLERANCE)
+        & (pl.max_horizontal(longer, shorter) >= min_shift - THRESHOLD_TOLERANCE)
     )
     return ranges.filter(is_far.any().over("unit")).select("unit", "part")

@@ -20,7 +20,7 @@ from ..lifecycle.anchors import add_kickoff, select_looks_before_kickoff
 from .book_comparisons import find_disagreements, find_outliers
 from .disappearances import find_disappearances, find_drops, find_returns
 from .episodes import SIZE_DECIMALS, find_episodes
-from .price_moves import compute_moves, compute_sizes
+from .price_moves import compute_move_sizes, compute_moves
 from .prices_over_time import PriceTimeline, build_price_timeline
 
 ODDS_ALERTS_SCHEMA: Final = get_frame_schema("mart.odds_alert", "status", "mapping_version", "computed_at")
@@ -133,7 +133,9 @@ def find_odds_alerts(
 def _find_price_moves(
     timeline: PriceTimeline, moves: pl.DataFrame, outcomes: pl.DataFrame, rules: OddsAlertRules
 ) -> pl.DataFrame:
-    episodes = _build_episodes(compute_sizes(moves), moves.rename({"place": "part"}), rules).rename({"part": "place"})
+    episodes = _build_episodes(compute_move_sizes(moves), moves.rename({"place": "part"}), rules).rename(
+        {"part": "place"}
+    )
     return _add_units(
         timeline, timeline.add_outcome_keys(episodes, outcomes), "unit", OddsAlertType.PRICE_MOVE
     ).with_columns(_count_minutes(rules.window).alias("window_minutes"), baseline_at=pl.col("peak_at") - rules.window)

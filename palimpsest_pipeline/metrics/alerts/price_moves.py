@@ -18,7 +18,7 @@ from palimpsest_pipeline.domain.price_numbers import EVENS_MILLI
 from .episodes import SIZE_DECIMALS
 from .prices_over_time import PriceTimeline, find_price_at
 
-ROUNDING_TOLERANCE: Final = 1e-6
+THRESHOLD_TOLERANCE: Final = 1e-6
 """Tolerance of the rough filters, so that rounding does not drop a change exactly at the threshold."""
 
 
@@ -97,7 +97,7 @@ def compute_probability_shift(max_odds: float) -> pl.Expr:
     return pl.when(now.is_null() | then.is_null()).then(None).when(is_judged).then(shift).otherwise(0.0)
 
 
-def compute_sizes(moves: pl.DataFrame) -> pl.DataFrame:
+def compute_move_sizes(moves: pl.DataFrame) -> pl.DataFrame:
     """Return the rows of `compute_moves` as sizes for `find_episodes`.
 
     The size is 0 where the outcome cannot be backed. There is no row where the change is not known.
@@ -145,7 +145,7 @@ def _select_moving_places(prices: pl.DataFrame, min_shift: float, max_odds: floa
     That outcome must also have been at or below `max_odds` at some instant.
     """
     low, high = pl.col("odds_milli").min(), pl.col("odds_milli").max()
-    has_moved = (EVENS_MILLI / low - EVENS_MILLI / high >= min_shift - ROUNDING_TOLERANCE) & (
+    has_moved = (EVENS_MILLI / low - EVENS_MILLI / high >= min_shift - THRESHOLD_TOLERANCE) & (
         low <= max_odds * EVENS_MILLI
     )
     places = prices.group_by("place", "unit").agg(far=has_moved)

@@ -50,7 +50,7 @@ STRETCH_COLUMNS: Final = ("listing_id", "of_whole", "listing_state")
 `of_whole` is true for the state of the listing itself, and false for the state that its markets use. A discovery that
 still shows the listing changes only the former.
 """
-LISTINGS_AT_ONCE: Final = 50
+AVAILABILITY_LISTINGS_AT_ONCE: Final = 50
 """Number of listings that are computed together: about 100 MB if every market changes all day."""
 
 
@@ -82,7 +82,7 @@ def build_availability_intervals(
         name: pl.Enum(sorted(texts.union(changes.get_column(name).unique()))) for name, texts in base_names.items()
     }
     parts = [pl.DataFrame(schema=AVAILABILITY_SCHEMA)]
-    for batch in anchors.iter_slices(LISTINGS_AT_ONCE):
+    for batch in anchors.iter_slices(AVAILABILITY_LISTINGS_AT_ONCE):
         batch_changes = changes.join(batch.select("listing_id", "kickoff_at"), on="listing_id")
         rows = batch_changes.cast(names)  # type: ignore[arg-type]
         batch_looks = counted_looks.join(batch.select("listing_id"), on="listing_id", maintain_order="left")

@@ -23,7 +23,7 @@ from .anchors import add_kickoff, select_looks_before_kickoff
 OPEN_CLOSE_SCHEMA: Final = get_frame_schema(
     "mart.open_close", "kickoff_date", "as_of", "mapping_version", "computed_at"
 )
-LISTINGS_AT_ONCE: Final = 100
+OPEN_CLOSE_LISTINGS_AT_ONCE: Final = 100
 """Number of listings that are computed together. Larger groups take more memory and are not faster.
 
 Measured with 7,000 changes per listing.
@@ -64,7 +64,7 @@ def find_open_close(
     answers, last_answers = _list_answers(counted_looks, silence_limit), _find_last_answers(counted_looks)
     parts = [
         _build_open_close(batch, changes, answers, last_answers, outcomes, sets)
-        for batch in anchored.sort("listing_id").iter_slices(LISTINGS_AT_ONCE)
+        for batch in anchored.sort("listing_id").iter_slices(OPEN_CLOSE_LISTINGS_AT_ONCE)
     ]
     return (
         _build_columns(pl.concat(parts), exact_s).sort(OPEN_CLOSE_KEY)

@@ -34,7 +34,7 @@ INVERSE_UNIT: Final = 1 << 52
 
 A sum of floats would depend on the order of its terms.
 """
-ROUNDING_TOLERANCE: Final = 1e-12
+MARGIN_TOLERANCE: Final = 1e-12
 """The rounding error of a margin. A margin closer to 0 counts as 0, not as negative."""
 
 OUTCOME_SETS_SCHEMA: Final[dict[str, pl.DataType]] = {
@@ -245,7 +245,7 @@ def _choose_status() -> pl.Expr:
         MarginStatus.NO_PRICE: pl.col("n_priced") == 0,
         MarginStatus.INCOMPLETE_OUTCOMES: pl.col("n_in_set").is_null() | (pl.col("n_open") > 0),
         MarginStatus.OUT_OF_RANGE: ~pl.col("margin").is_between(MIN_MARGIN, MAX_MARGIN),
-        MarginStatus.NEGATIVE: pl.col("margin") < -ROUNDING_TOLERANCE,
+        MarginStatus.NEGATIVE: pl.col("margin") < -MARGIN_TOLERANCE,
         MarginStatus.OK: pl.lit(value=True),
     }
     return pl.coalesce(pl.when(applies[status]).then(pl.lit(status.value)) for status in MarginStatus)

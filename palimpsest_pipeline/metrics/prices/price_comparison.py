@@ -28,7 +28,7 @@ from ..comparison_frames import add_as_of
 from ..history_rows import refuse_unnamed
 from ..lifecycle_frames import FrameSchema
 from .fair_prices import compute_multiplicative_share
-from .margins import ROUNDING_TOLERANCE, compute_margin_figures, expand_outcomes
+from .margins import MARGIN_TOLERANCE, compute_margin_figures, expand_outcomes
 
 COMPARISON_SCHEMA: Final[FrameSchema] = {
     "sr_id": pl.Int64,
@@ -412,7 +412,7 @@ def _add_line_figures(
         .select(
             "line",
             cross_book_sum_inverse="sum_inverse",
-            arb=pl.col("sum_inverse") / pl.col("winners_k") - 1 < -ROUNDING_TOLERANCE,
+            arb=pl.col("sum_inverse") / pl.col("winners_k") - 1 < -MARGIN_TOLERANCE,
         )
     )
     return pl.concat(

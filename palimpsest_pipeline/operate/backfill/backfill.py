@@ -113,7 +113,7 @@ class BackfillReport:
         return f"hours: {', '.join(counts) or 'none'}{later}"
 
 
-def mark_due(pipeline: Pipeline, hours: Iterable[PlannedHour]) -> None:
+def mark_hours_due(pipeline: Pipeline, hours: Iterable[PlannedHour]) -> None:
     """Make all products of these hours' cycles due again.
 
     Cycles that are damaged in the landing, and cycles of a pack that cannot be used, are left out and keep their rows,

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.due_products import list_due_products
-from palimpsest_pipeline.pipeline.replay_plan import CycleProduct, PlannedHour
+from palimpsest_pipeline.pipeline.replay_plan import PlannedHour, PlannedProduct
 from palimpsest_pipeline.runtime.progress import LOG_INTERVAL_S, format_duration
 
 POLL_INTERVAL_S: Final = 1.0
@@ -39,7 +39,7 @@ class BackfillProgress:
         self._console = console
         self._now = now
         self._began = now()
-        self._due_products: dict[CycleProduct, datetime] = {
+        self._due_products: dict[PlannedProduct, datetime] = {
             product: hour.begins_at for hour in hours for product in hour.due
         }
         self._n_products = len(self._due_products)
@@ -101,7 +101,7 @@ class BackfillProgress:
             due = list_due_products(
                 self._pipeline, conn, cycle_ids={product.cycle_id for product in self._due_products}
             )
-        still_due = {CycleProduct(row.schema, row.cycle_id, row.product) for row in due}
+        still_due = {PlannedProduct(row.schema, row.cycle_id, row.product) for row in due}
         self._due_products = {product: hour for product, hour in self._due_products.items() if product in still_due}
         self._bar.update(self._task, completed=self._n_products - len(self._due_products), hours=self._describe_hours())
 

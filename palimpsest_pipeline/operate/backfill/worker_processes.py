@@ -33,7 +33,7 @@ class Worker:
         context = multiprocessing.get_context("spawn")
         self.connection, worker_connection = context.Pipe()
         self.process: SpawnProcess = context.Process(
-            target=_run_worker, args=(worker_connection, settings), name="backfill", daemon=True
+            target=run_backfill_worker, args=(worker_connection, settings), name="backfill", daemon=True
         )
         self.span: HourSpan | None = None
         self.process.start()
@@ -88,7 +88,7 @@ def run_spans(settings: Settings, spans: Sequence[HourSpan], jobs: int) -> Itera
             worker.stop()
 
 
-def _run_worker(connection: Connection, settings: Settings) -> None:
+def run_backfill_worker(connection: Connection, settings: Settings) -> None:
     """Run one span after another until the connection closes: the main function of a worker process."""
     log_to_terminal()
     # SIGTERM acts as Ctrl-C, so that Dagster records that the run was cancelled.

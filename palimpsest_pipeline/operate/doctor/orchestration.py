@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
 from palimpsest_pipeline.defs.instance import (
-    CONNECT_TIMEOUT_S,
+    STORAGE_CONNECT_TIMEOUT_S,
     STORAGE_URL_VARIABLE,
     build_storage_url,
     prepare_instance,
@@ -127,7 +127,7 @@ def open_existing_instance(settings: Settings) -> Iterator[dg.DagsterInstance | 
     """
     url = make_url(build_storage_url(settings))
     with sa.create_engine(
-        url, poolclass=sa.NullPool, connect_args={"connect_timeout": CONNECT_TIMEOUT_S}
+        url, poolclass=sa.NullPool, connect_args={"connect_timeout": STORAGE_CONNECT_TIMEOUT_S}
     ).connect() as connection:
         has_tables = sa.inspect(connection).has_table("runs") and sa.inspect(connection).has_table("event_logs")
     if not has_tables:

@@ -14,7 +14,7 @@ from palimpsest_pipeline.domain.enums import Scope
 from palimpsest_pipeline.domain.instants import Clock, format_hour_key
 from palimpsest_pipeline.landing import Landing, LandingError
 from palimpsest_pipeline.pipeline.context import DATABASE_NAMES, Pipeline, make_embedded_server
-from palimpsest_pipeline.pipeline.data_source import NOTE_FILE, describe_conflict, read_noted_source
+from palimpsest_pipeline.pipeline.data_source import DATA_SOURCE_FILE, describe_conflict, read_noted_source
 from palimpsest_pipeline.pipeline.due_products import STUCK_AFTER, list_cycles_without_pack, make_due_query
 from palimpsest_pipeline.pipeline.live.recovery import describe_closed_cycle, recover_dead_cycles
 from palimpsest_pipeline.pipeline.monitoring.alert_channels import LogChannel, MissingChannel, make_channels
@@ -101,7 +101,7 @@ def check_clock(settings: Settings) -> Finding:
     )
 
 
-def check_cycles(settings: Settings) -> Finding:
+def check_dead_cycles(settings: Settings) -> Finding:
     """Close the cycles whose process died, as every command that starts a cycle does, and report them."""
     if find_database_url(settings) is None:
         return Finding("cycles", True, NOT_RUNNING_DETAIL)
@@ -212,7 +212,7 @@ def check_data_source(settings: Settings) -> Finding:
     except (DatabaseUrlError, DatabaseUnreachable, psycopg.errors.UndefinedTable):
         return Finding("data source", True, SEE_DATABASE_DETAIL)
     if has_cycles:
-        note = settings.home / NOTE_FILE
+        note = settings.home / DATA_SOURCE_FILE
         return Finding(
             "data source",
             False,

@@ -22,7 +22,7 @@ from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_voc
 from palimpsest_pipeline.platforms.base import PlatformAdapter
 from palimpsest_pipeline.platforms.packs import Pack
 from palimpsest_pipeline.platforms.registry import build_adapter
-from palimpsest_pipeline.simulator.catalogue import list_markets
+from palimpsest_pipeline.simulator.catalogue import list_simulated_markets
 from palimpsest_pipeline.simulator.pack_sites import find_world_platform
 from palimpsest_pipeline.simulator.platforms import RENDERED_SOURCE
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
@@ -100,7 +100,7 @@ def _compare(simulator: SimulatorProcess, adapter: PlatformAdapter, send: SendRe
         faults.append(f"none of {len(fixtures)} matches found with its SportRadar id")
     raise_faults(faults)
     n_prices, faults = 0, []
-    world_keys = frozenset(part.key for market in list_markets(source) for part in market.parts)
+    world_keys = frozenset(part.key for market in list_simulated_markets(source) for part in market.parts)
     in_order = sorted(identified.items())
     for sr_id, listing in in_order[:: max(len(in_order) // N_BOOKS, 1)][:N_BOOKS]:
         try:

@@ -393,7 +393,7 @@ Samples = Sequence[tuple[tuple[str, ...], float]]
 """The values of a metric: the values of its labels, in the metric's order, and the value."""
 
 
-def render_page(samples_by_metric: Mapping[str, Samples | None]) -> bytes:
+def render_metrics(samples_by_metric: Mapping[str, Samples | None]) -> bytes:
     """Return the page of all metrics in Prometheus's text format, UTF-8.
 
     None stands for values that were not read.
@@ -473,7 +473,7 @@ class MetricReader:
             )
         if conn is not None:
             conn.close()
-        return render_page(samples)
+        return render_metrics(samples)
 
     def _read_rows(self, source: Source, metric: Metric) -> _Rows | None:
         try:

@@ -25,7 +25,7 @@ from palimpsest_pipeline.domain.observations import (
 from palimpsest_pipeline.domain.schemas import INSTANT
 from palimpsest_pipeline.markets import RawBooks, Vocabulary, build_market_rows, normalise
 from palimpsest_pipeline.markets.normaliser import MARKET_ROWS_SCHEMA
-from palimpsest_pipeline.markets.platform_books import MARKETS_SCHEMA, OUTCOMES_SCHEMA, repeat_places
+from palimpsest_pipeline.markets.platform_books import OUTCOMES_SCHEMA, PLATFORM_MARKETS_SCHEMA, repeat_places
 from palimpsest_pipeline.markets.players import PLAYERS_SCHEMA
 from palimpsest_pipeline.markets.unmapped_markets import COVERAGE_SCHEMA, UNMAPPED_SCHEMA
 from palimpsest_pipeline.platforms.base import PlatformAdapter
@@ -45,8 +45,8 @@ OWNER_SCHEMA: Final[dict[str, pl.DataType]] = {
     "external_id": pl.String(),
     "observed_at": INSTANT,
 }
-_BOOK_COLUMNS: Final = {name: MARKETS_SCHEMA[name] for name in ("capture", "platform", "sport")}
-_MARKET_COLUMNS: Final = {name: kind for name, kind in MARKETS_SCHEMA.items() if name not in _BOOK_COLUMNS}
+_BOOK_COLUMNS: Final = {name: PLATFORM_MARKETS_SCHEMA[name] for name in ("capture", "platform", "sport")}
+_MARKET_COLUMNS: Final = {name: kind for name, kind in PLATFORM_MARKETS_SCHEMA.items() if name not in _BOOK_COLUMNS}
 COUNT_COLUMNS: Final = ("n_markets_listed", "n_markets_mapped", "n_markets_priced", "n_prices", "n_prices_merged")
 _ANSWER_SCHEMA: Final[dict[str, pl.DataType]] = {**OWNER_SCHEMA, **dict.fromkeys(COUNT_COLUMNS, pl.Int32())}
 MAX_LISTING_ROWS: Final = 200_000
@@ -264,7 +264,7 @@ def _count_markets(
     return counted.select(*OWNER_SCHEMA, *(pl.col(name).fill_null(0).cast(pl.Int32) for name in COUNT_COLUMNS))
 
 
-def read_listings(attempts: Iterable[Sequence[Answer]], adapter: PlatformAdapter) -> list[ObservedListing]:
+def read_observed_listings(attempts: Iterable[Sequence[Answer]], adapter: PlatformAdapter) -> list[ObservedListing]:
     """Return the listings that detail answers describe, grouped by `group_details`.
 
     An attempt that cannot be read, or whose match is in play, is left out; `decode_books` records it as refused.

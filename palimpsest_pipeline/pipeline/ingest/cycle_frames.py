@@ -17,7 +17,7 @@ from palimpsest_pipeline.matching import find_country_iso
 from palimpsest_pipeline.storage.catalog.listings import LISTING_SCHEMA, MANIFEST_SCHEMA, TOURNAMENT_SCHEMA, CycleFacts
 
 from ..context import Pipeline
-from .books import Books, ObservedListing, frame_listings, group_details, read_listings
+from .books import Books, ObservedListing, frame_listings, group_details, read_observed_listings
 
 DISCOVERY_KINDS: Final = (PayloadKind.TREE, PayloadKind.LISTING)
 WHOLE_TREE_ID: Final = "*"
@@ -93,7 +93,7 @@ def _read_detail_listings(pipeline: Pipeline, manifest: Manifest, platforms: Seq
                 frames.append(part.listings)
             else:
                 adapter = pipeline.get_adapter(platform)
-                frames.append(frame_listings(read_listings(group_details(part, adapter), adapter)))
+                frames.append(frame_listings(read_observed_listings(group_details(part, adapter), adapter)))
     return pl.concat(frames)
 
 

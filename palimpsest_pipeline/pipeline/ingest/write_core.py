@@ -146,7 +146,7 @@ def make_odds_derivation(platform: Platform) -> DeriveProduct:
         refused = [entry for _, entry, whole in books.refused if whole]
         _note_refusals(pipeline, conn, manifest, platform, books.answers.height, refused, books.without_price)
         for table, frame in books.vocabulary_rows.items():
-            cycle_marts.replace_rows(conn, table, cycle_id, frame, platform)
+            cycle_marts.replace_cycle_rows(conn, table, cycle_id, frame, platform)
         # From here on, other platforms and cycles wait for locks. Tables that all of them write to come last.
         listings.refresh_priced_counts(conn, sorted({*books.answers["listing_id"], *dropped_answers["listing_id"]}))
         players.write_players(conn, cycle_id, platform, books.players)

@@ -36,7 +36,7 @@ from .fixture_attempts import FixtureAttempts, derive_shares
 
 log = logging.getLogger(__name__)
 
-FIXTURES_PER_BATCH: Final = 75
+COMPARED_FIXTURES_PER_BATCH: Final = 75
 LISTINGS_PER_BATCH: Final = 500
 """Maximum numbers that one transaction reads, compares and writes. The rows do not depend on them.
 
@@ -105,14 +105,14 @@ def derive_prices(pipeline: Pipeline, sr_ids: Sequence[int] | None = None, *, wa
         dirty_fixtures.mark_fixtures_of_other_home(conn, pipeline.settings.home_platform, pipeline.clock.now())
         conn.commit()
         upcoming = current_prices.read_upcoming_fixtures(conn, pipeline.clock.now())
-        due = set(dirty_fixtures.read_marks(conn, PRICES_PRODUCT, sr_ids)["sr_id"])
+        due = set(dirty_fixtures.read_fixture_marks(conn, PRICES_PRODUCT, sr_ids)["sr_id"])
         begun = sorted((current_prices.read_fixture_ids(conn) | due).difference(upcoming))
     fixtures = begun + [sr_id for sr_id in upcoming if sr_id in due]
-    n = len(current_prices.FIXTURE_LOCKS)
-    per_batch = min(FIXTURES_PER_BATCH, max(1, LISTINGS_PER_BATCH // len(pipeline.compared_platforms)))
+    n = len(current_prices.CURRENT_PRICES_LOCKS)
+    per_batch = min(COMPARED_FIXTURES_PER_BATCH, max(1, LISTINGS_PER_BATCH // len(pipeline.compared_platforms)))
     batches_by_lock = {
         lock: _batch_fixtures([sr_id for sr_id in fixtures if sr_id % n == place], per_batch)
-        for place, lock in enumerate(current_prices.FIXTURE_LOCKS)
+        for place, lock in enumerate(current_prices.CURRENT_PRICES_LOCKS)
     }
     for share in derive_shares(
         batches_by_lock, lambda lock, batches: _derive_share(pipeline, lock, batches, attempts, wait=wait)
@@ -157,7 +157,7 @@ def _derive_batch(
     """
     derivation, unnamed = PriceDerivation(), list[int]()
     with open_snapshot(conn):
-        marks = dirty_fixtures.read_marks(conn, PRICES_PRODUCT, batch)
+        marks = dirty_fixtures.read_fixture_marks(conn, PRICES_PRODUCT, batch)
         upcoming = set(current_prices.read_upcoming_fixtures(conn, pipeline.clock.now(), batch))
         if begun := [sr_id for sr_id in batch if sr_id not in upcoming]:
             derivation.n_removed = len(current_prices.read_fixture_ids(conn).intersection(begun))
@@ -168,7 +168,7 @@ def _derive_batch(
             frames = _compute_stored_rows(
                 pipeline, current_prices.read_current_state(conn, due, cache), read_suspects(conn, due)
             )
-            written = current_prices.replace_rows(conn, due, frames, cache)
+            written = current_prices.replace_fixture_rows(conn, due, frames, cache)
             derivation.n_fixtures, derivation.n_flips = len(due), written.n_flips
             derivation.add_rows(written.rows)
             enqueue_events(pipeline, conn, GAPS.terms.name, due)

@@ -101,7 +101,7 @@ def derive_coverage(pipeline: Pipeline, conn: psycopg.Connection, manifest: Mani
         (build_coverage_fixture(coverage_universe), build_coverage_tournament(coverage_universe), rates),
         strict=True,
     ):
-        written += cycle_marts.replace_rows(
+        written += cycle_marts.replace_cycle_rows(
             conn,
             f"mart.{table}",
             manifest.cycle_id,
@@ -121,7 +121,7 @@ def _read_completeness(
     """Return by platform how complete the cycle's discovery is. Imported answers always count as partial."""
     if manifest.scope is Scope.RECORDED:
         return dict.fromkeys(pipeline.list_cycle_platforms(manifest), Completeness.PARTIAL)
-    trees = cycle_marts.read_rows(conn, "core.discovery_manifest", manifest.cycle_id).filter(
+    trees = cycle_marts.read_mart_rows(conn, "core.discovery_manifest", manifest.cycle_id).filter(
         pl.col("external_id") == cycle_frames.WHOLE_TREE_ID
     )
     return {Platform(p): Completeness(c) for p, c in trees.select("platform", "completeness").iter_rows()}
@@ -133,26 +133,26 @@ def derive_run_quality(pipeline: Pipeline, conn: psycopg.Connection, manifest: M
     If these numbers have changed, run quality of later cycles becomes due again, because it is compared with them.
     """
     cycle_id = manifest.cycle_id
-    before = cycle_marts.read_rows(conn, "mart.run_quality", cycle_id)
+    before = cycle_marts.read_mart_rows(conn, "mart.run_quality", cycle_id)
     frame = build_run_quality(
         pipeline.landing.read_answers(manifest, columns=list(ANSWERS_SCHEMA)),
-        manifests=cycle_marts.read_rows(conn, "core.discovery_manifest", cycle_id),
+        manifests=cycle_marts.read_mart_rows(conn, "core.discovery_manifest", cycle_id),
         discovered_counts=quality_inputs.count_discovered_listings(conn, cycle_id),
-        history=quality_inputs.read_captures(conn, cycle_id),
+        history=quality_inputs.read_capture_counts(conn, cycle_id),
         rejects=rejected_answers.count_rejects(conn, cycle_id),
         medians=quality_inputs.read_fetched_medians(conn, cycle_id),
         as_of=universe.read_as_of(conn, cycle_id),
         scope=manifest.scope,
         platforms=pipeline.list_cycle_platforms(manifest),
     )
-    written = cycle_marts.replace_rows(
+    written = cycle_marts.replace_cycle_rows(
         conn, "mart.run_quality", cycle_id, frame.with_columns(mapping_version=pl.lit(pipeline.vocabulary.version))
     )
     old, new = (
         set(rows.select("platform", "stage", "completeness", "fetched").iter_rows()) for rows in (before, frame)
     )
     if parts := sorted({(platform, stage) for platform, stage, *_ in old ^ new}):
-        derived_products.mark_due(
+        derived_products.mark_product_due(
             conn, "mart", RUN_QUALITY_PRODUCT, quality_inputs.find_affected_cycles(conn, cycle_id, parts)
         )
     return written
@@ -162,11 +162,11 @@ def derive_mapping_coverage(pipeline: Pipeline, conn: psycopg.Connection, manife
     """Write the share of each platform's markets in one cycle that the vocabulary knows."""
     cycle_id = manifest.cycle_id
     frame = build_mapping_coverage(
-        cycle_marts.read_rows(conn, "core.mapping_counts", cycle_id),
+        cycle_marts.read_mart_rows(conn, "core.mapping_counts", cycle_id),
         mapping_ledger.read_matches_of_cycle(conn, cycle_id),
         universe.read_as_of(conn, cycle_id),
     )
-    return cycle_marts.replace_rows(
+    return cycle_marts.replace_cycle_rows(
         conn, "mart.mapping_coverage", cycle_id, frame.with_columns(mapping_version=pl.lit(pipeline.vocabulary.version))
     )
 

@@ -19,7 +19,7 @@ from palimpsest_pipeline.storage.ledger import check_verdicts, cycle_ledger
 from ..context import Pipeline
 from ..due_products import list_due_products
 
-LOOK_BACK: Final = timedelta(hours=48)
+MAX_HOUR_AGE: Final = timedelta(hours=48)
 """Age of the hours whose cycles are searched. For older ones the user starts a backfill."""
 HISTORY_CHECK: Final = "core/odds_snapshots:history_equals_current"
 """Name of the blocking check of core. If it fails in a run, the run derives no mart."""
@@ -48,7 +48,7 @@ def find_late_days(pipeline: Pipeline, now: datetime, live_runs: Sequence[str] =
     product is due, cycles that failed `HISTORY_CHECK`, and products that failed before with the same content and
     versions.
     """
-    first = floor_to_hour(now - LOOK_BACK)
+    first = floor_to_hour(now - MAX_HOUR_AGE)
     end = now + HOUR
     with pipeline.connect() as conn:
         due = list_due_products(pipeline, conn, first=first, end=end)
@@ -78,7 +78,7 @@ def build_due_fixtures_key(pipeline: Pipeline) -> str | None:
             return None
         dirty_fixtures.mark_fixtures_of_other_home(conn, pipeline.settings.home_platform, pipeline.clock.now())
         conn.commit()
-        marks = {product: dirty_fixtures.read_marks(conn, product) for product in FixtureProduct}
+        marks = {product: dirty_fixtures.read_fixture_marks(conn, product) for product in FixtureProduct}
     if all(frame.is_empty() for frame in marks.values()):
         return None
     return hash_lines(

@@ -25,10 +25,10 @@ from ..context import Pipeline
 from .fixture_attempts import batch_listings
 
 TABLES: Final = lifecycle.LIFECYCLE_TABLES
-AVAILABILITY, OPEN_CLOSE, LEAD_TIME, MARGINS, CURVES, GAPS = TABLES
-HOME_RELATIVE_TABLES: Final = (CURVES, GAPS)
+AVAILABILITY, OPEN_CLOSE, LEAD_TIME, MARGINS, CURVES, GAP_COUNTS = TABLES
+HOME_RELATIVE_TABLES: Final = (CURVES, GAP_COUNTS)
 """Tables with a column that names the home platform for which the rows were computed."""
-JOB_NAME: Final = "fixture_life"
+LIFECYCLE_JOB: Final = "fixture_life"
 CLOSE_EXACT_S: Final = 300.0
 """A last price confirmed at most this long before kickoff is the exact closing price."""
 NEAR_HORIZON: Final = timedelta(days=1)
@@ -62,7 +62,7 @@ def derive_kickoff_date(pipeline: Pipeline, day: date) -> DateDerivation:
     derivation = DateDerivation()
     with pipeline.database.connect(autocommit=True) as conn:
         with hold_lock(conn, AdvisoryLock.KICKOFF_DATES), open_snapshot(conn):
-            marks = lifecycle.read_marks(conn, day)
+            marks = lifecycle.read_date_marks(conn, day)
             reader = OddsHistoryReader(conn, pipeline.archive)
             inputs = lifecycle.read_lifecycle_inputs(conn, reader, day, pipeline.settings.home_platform)
             lifecycle.delete_rows_of_date(conn, day, inputs.listings["sr_id"].unique().to_list())
@@ -119,7 +119,7 @@ def _derive_tables(
         )
         intervals = build_availability_intervals(*history, as_of=as_of, silence_limit=silence_limit)
         yield AVAILABILITY, intervals
-        yield GAPS, count_gaps(intervals, listings, inputs.kickoffs, inputs.tournaments, as_of=as_of)
+        yield GAP_COUNTS, count_gaps(intervals, listings, inputs.kickoffs, inputs.tournaments, as_of=as_of)
         yield (
             OPEN_CLOSE,
             find_open_close(*history, outcomes, sets, as_of=as_of, exact_s=CLOSE_EXACT_S, silence_limit=silence_limit),
@@ -164,7 +164,7 @@ def _count_rows(table: str, frame: pl.DataFrame) -> Counter[str]:
         return Counter(
             {f"margin_{status.value}": _count_value(frame, "margin_status", status) for status in MarginStatus}
         )
-    if table == GAPS:
+    if table == GAP_COUNTS:
         last_hour = frame.filter(hours_before=1)
         return Counter(
             {

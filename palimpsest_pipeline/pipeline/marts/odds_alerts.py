@@ -33,7 +33,7 @@ from ..push.enqueue import enqueue_events
 from ..push.rules import refresh_rules
 from .fixture_attempts import ROWS_PER_BATCH, FixtureAttempts, batch_listings, derive_shares
 
-FIXTURES_PER_BATCH: Final = 100
+ALERT_FIXTURES_PER_BATCH: Final = 100
 """Number of fixtures that one transaction reads, computes and writes. It has no influence on the rows."""
 PRODUCT: Final = FixtureProduct.ODDS_ALERTS
 
@@ -105,14 +105,16 @@ def derive_alerts(pipeline: Pipeline) -> AlertDerivation:
         if known_until is None:
             return derivation
         with ExitStack() as locks:
-            for lock in stored.FIXTURE_LOCKS:
+            for lock in stored.ODDS_ALERTS_LOCKS:
                 locks.enter_context(hold_lock(conn, lock))
             stored.remove_orphans(conn)
-        due = stored.read_due_fixtures(conn, dirty_fixtures.read_marks(conn, PRODUCT)["sr_id"].to_list(), known_until)
-    watched_until, n = known_until + rules.watch_before_kickoff, len(stored.FIXTURE_LOCKS)
+        due = stored.read_due_fixtures(
+            conn, dirty_fixtures.read_fixture_marks(conn, PRODUCT)["sr_id"].to_list(), known_until
+        )
+    watched_until, n = known_until + rules.watch_before_kickoff, len(stored.ODDS_ALERTS_LOCKS)
     batches_by_lock = {
         lock: _batch_fixtures(due.filter(pl.col("sr_id") % n == place), watched_until)
-        for place, lock in enumerate(stored.FIXTURE_LOCKS)
+        for place, lock in enumerate(stored.ODDS_ALERTS_LOCKS)
     }
     for share in derive_shares(
         batches_by_lock, lambda lock, batches: _derive_share(pipeline, lock, batches, rules, lead_rules, attempts)
@@ -154,7 +156,7 @@ def _derive_batch(
     moves or passes meanwhile has no effect.
     """
     with open_snapshot(conn):
-        marks = dirty_fixtures.read_marks(conn, PRODUCT, batch)
+        marks = dirty_fixtures.read_fixture_marks(conn, PRODUCT, batch)
         known_until = stored.read_known_until(conn)
         if known_until is None:
             return  # another process has removed all cycles meanwhile, to ingest them again
@@ -183,13 +185,13 @@ def _derive_batch(
 
 
 def _batch_fixtures(due: pl.DataFrame, watched_until: datetime) -> Iterator[list[int]]:
-    """Yield the fixtures in groups of FIXTURES_PER_BATCH.
+    """Yield the fixtures in groups of ALERT_FIXTURES_PER_BATCH.
 
     Fixtures that kick off by `watched_until` are grouped by UTC date of kickoff, because most reads are by date.
     """
     day = pl.when(pl.col("kickoff_at") <= watched_until).then(pl.col("kickoff_at").dt.date())
     for _, fixtures in due.group_by(day.alias("day"), maintain_order=True):
-        for batch in fixtures.iter_slices(FIXTURES_PER_BATCH):
+        for batch in fixtures.iter_slices(ALERT_FIXTURES_PER_BATCH):
             yield batch["sr_id"].to_list()
 
 
@@ -208,7 +210,7 @@ def _compute_rows(
     inputs = lifecycle.read_lifecycle_inputs(conn, reader, day, pipeline.settings.home_platform, sr_ids, since)
     market_keys = None if rules.markets is None else sorted({*rules.markets, *lead_rules.main_markets})
     suspects = read_suspects(conn, sr_ids)
-    max_rows = ROWS_PER_BATCH // len(stored.FIXTURE_LOCKS)  # as many batches are in memory at the same time
+    max_rows = ROWS_PER_BATCH // len(stored.ODDS_ALERTS_LOCKS)  # as many batches are in memory at the same time
     for listings in batch_listings(inputs.listings, inputs.n_rows, inputs.tournaments, max_rows):
         looks = inputs.looks.join(listings, on="listing_id", how="semi")
         changes = lifecycle.read_lifecycle_changes(conn, reader, listings, day, since, market_keys)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from palimpsest_pipeline.domain.alerts import Alert, AlertKind, PendingNotices
+from palimpsest_pipeline.domain.alerts import AlertKind, PendingNotices, PipelineAlert
 
 MAX_LINES: Final = 20
 MAX_LINE_CHARACTERS: Final = 400
@@ -47,7 +47,7 @@ def compose_message(due: PendingNotices) -> Message:
     return Message("\n".join(_shorten_line(line) for line in lines), fields)
 
 
-def to_fields(alert: Alert) -> dict[str, Any]:
+def to_fields(alert: PipelineAlert) -> dict[str, Any]:
     """Return an alert as a JSON object: instants in ISO 8601, `lasted_s` None while the alert is open."""
     return {
         "key": alert.alert_key,
@@ -64,7 +64,7 @@ def to_fields(alert: Alert) -> dict[str, Any]:
     }
 
 
-def describe_duration(alert: Alert, now: datetime | None = None) -> str:
+def describe_duration(alert: PipelineAlert, now: datetime | None = None) -> str:
     """Return the duration of an alert in words: `40 s`, `12 min`, `3 h 5 min`, `2 d 4 h`."""
     return _format_duration((alert.closed_at or now or alert.last_seen_at) - alert.opened_at)
 
@@ -82,14 +82,14 @@ def _format_duration(time: timedelta) -> str:
     return f"{seconds} s"
 
 
-def _group_alike(begun: Iterable[Alert]) -> list[list[Alert]]:
-    groups: defaultdict[tuple[str, AlertKind, str], list[Alert]] = defaultdict(list)
+def _group_alike(begun: Iterable[PipelineAlert]) -> list[list[PipelineAlert]]:
+    groups: defaultdict[tuple[str, AlertKind, str], list[PipelineAlert]] = defaultdict(list)
     for alert in begun:
         groups[alert.severity.value, alert.kind, alert.error_class].append(alert)  # "error" sorts before "warn"
     return [sorted(groups[key], key=lambda alert: alert.subject) for key in sorted(groups)]
 
 
-def _describe_begun(alerts: Sequence[Alert]) -> Iterable[str]:
+def _describe_begun(alerts: Sequence[PipelineAlert]) -> Iterable[str]:
     first = alerts[0]
     noun = KIND_NOUNS[first.kind] + ("" if len(alerts) == 1 else "s")
     cause = "" if first.kind is AlertKind.CHECK else f" of {first.error_class}"
@@ -101,7 +101,7 @@ def _describe_begun(alerts: Sequence[Alert]) -> Iterable[str]:
         yield f"  {alert.subject}{where}{times}: {alert.message}"
 
 
-def _describe_recovery(alert: Alert) -> str:
+def _describe_recovery(alert: PipelineAlert) -> str:
     cause = "" if alert.kind is AlertKind.CHECK else f" ({alert.error_class})"
     return f"recovered after {describe_duration(alert)}: {alert.subject}{cause}"
 

@@ -13,10 +13,10 @@ import psycopg
 
 from palimpsest_pipeline.domain.alerts import (
     CHECK_ERROR_CLASS,
-    Alert,
     AlertKind,
     Events,
     Occurrence,
+    PipelineAlert,
     Recovery,
     join_keys,
 )
@@ -35,7 +35,7 @@ def list_cycle_events(
     conn: psycopg.Connection,
     pipeline: Pipeline,
     checks: Mapping[str, bool],
-    latest_alerts: Iterable[Alert],
+    latest_alerts: Iterable[PipelineAlert],
     now: datetime,
 ) -> Events:
     """Return the new events of cycles: failed derivations and failed checks, and their recoveries.
@@ -93,7 +93,7 @@ def _list_bad_cycles(conn: psycopg.Connection, checks: list[str]) -> Iterator[Oc
         )
 
 
-def _list_occurrences(bad: Iterable[Occurrence], latest: Mapping[str, Alert]) -> Iterator[Occurrence]:
+def _list_occurrences(bad: Iterable[Occurrence], latest: Mapping[str, PipelineAlert]) -> Iterator[Occurrence]:
     """Yield one occurrence per alert key with cycles that its alert lacks, or that failed again.
 
     `bad` has one occurrence per cycle and problem; those of one key are in the order of their cycles.
@@ -121,7 +121,7 @@ def _list_occurrences(bad: Iterable[Occurrence], latest: Mapping[str, Alert]) ->
         )
 
 
-def _list_recoveries(bad: Iterable[Occurrence], alerts: Iterable[Alert], now: datetime) -> Iterator[Recovery]:
+def _list_recoveries(bad: Iterable[Occurrence], alerts: Iterable[PipelineAlert], now: datetime) -> Iterator[Recovery]:
     """Yield a recovery for each open alert with cycles that are no longer bad."""
     still_bad: defaultdict[tuple[AlertKind, str], set[str]] = defaultdict(set)
     for cycle in bad:
@@ -134,7 +134,7 @@ def _list_recoveries(bad: Iterable[Occurrence], alerts: Iterable[Alert], now: da
 
 
 def _list_newest_verdicts(
-    conn: psycopg.Connection, checks: list[str], latest: Mapping[str, Alert]
+    conn: psycopg.Connection, checks: list[str], latest: Mapping[str, PipelineAlert]
 ) -> Iterator[Occurrence | Recovery]:
     for check, judged_at, verdict in check_verdicts.read_newest_verdicts(conn, checks):
         alert = latest.get(f"{AlertKind.CHECK}/{check}/{CHECK_ERROR_CLASS}")
@@ -150,7 +150,7 @@ def _list_newest_verdicts(
             )
 
 
-def _order_after(at: datetime, alert: Alert | None) -> datetime:
+def _order_after(at: datetime, alert: PipelineAlert | None) -> datetime:
     """Return `at`, or one microsecond after the alert's last change if that is later.
 
     Otherwise an event that is committed late would count as already known.

@@ -55,7 +55,7 @@ def measure_usage(pipeline: Pipeline, conn: psycopg.Connection) -> DiskUsage:
     )
     return DiskUsage(
         sample,
-        storage_growth.compute_sizes(conn, sample, int(pipeline.settings.storage_limit_gb * 10**9)),
+        storage_growth.compute_storage_sizes(conn, sample, int(pipeline.settings.storage_limit_gb * 10**9)),
         summarise_answers(usage),
         tuple(readable.unreadable),
     )

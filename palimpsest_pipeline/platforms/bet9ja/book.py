@@ -21,7 +21,7 @@ from ..json_values import (
     BROKEN_JSON,
     MILLI_BY_ODDS,
     Memo,
-    Odds,
+    RawOdds,
     UnreadableError,
     decode,
     describe_outcome_damage,
@@ -63,7 +63,7 @@ class DetailContent:
     """The content of a detail answer: the event, odds by key, and the markets' descriptors."""
 
     event: shapes.Event
-    odds: Mapping[str, Odds]
+    odds: Mapping[str, RawOdds]
     descriptors: Iterable[msgspec.Raw]
 
 

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from ..json_values import NO_RAW, Odds
+from ..json_values import NO_RAW, RawOdds
 
 E = TypeVar("E")
 Collection = dict[str, msgspec.Raw] | list[msgspec.Raw] | None
@@ -70,7 +70,7 @@ class Head(Event):
 class Book(Head):
     """A whole prematch event as the platform sends it; anything else is a `LooseBook`."""
 
-    O: dict[str, Odds] = {}  # noqa: E741 - the platform's own name
+    O: dict[str, RawOdds] = {}  # noqa: E741 - the platform's own name
     MK: list[msgspec.Raw] = []
 
 

@@ -10,10 +10,15 @@ from typing import Any
 import msgspec
 
 from palimpsest_pipeline.simulator.book import BookGenerator, OfferedLine
-from palimpsest_pipeline.simulator.catalogue import Market, list_markets, load_bet9ja_labels, load_bet9ja_tabs
+from palimpsest_pipeline.simulator.catalogue import (
+    SimulatedMarket,
+    list_simulated_markets,
+    load_bet9ja_labels,
+    load_bet9ja_tabs,
+)
 from palimpsest_pipeline.simulator.platforms import BET9JA
 from palimpsest_pipeline.simulator.timeline import Timeline
-from palimpsest_pipeline.simulator.world import Listing
+from palimpsest_pipeline.simulator.world import SimulatedListing
 
 PLATFORM = BET9JA
 LIST_MARKET_IDS = frozenset({"S_1X2", "S_DC", "S_OU", "S_1X21", "S_1X22"})
@@ -50,9 +55,9 @@ class Bet9jaRenderer:
         self.books = books
         self._labels = msgspec.Raw(msgspec.json.encode(load_bet9ja_labels()))
 
-    def list_groups(self, now: datetime) -> dict[str, list[Listing]]:
+    def list_groups(self, now: datetime) -> dict[str, list[SimulatedListing]]:
         """Return the listings by group id, including entries for outrights (antepost)."""
-        grouped: dict[str, list[Listing]] = {}
+        grouped: dict[str, list[SimulatedListing]] = {}
         for listing in [*self.timeline.list_upcoming(PLATFORM, now), *self.timeline.world.antepost_listings]:
             grouped.setdefault(listing.group_id, []).append(listing)
         return grouped
@@ -112,7 +117,7 @@ class Bet9jaRenderer:
         country = listings[0].fixture.tournament.country
         events = [self._render_entry(listing, now) for listing in listings]
         by_slot = int(group_id) % 29 == 0
-        offered = [market for market in list_markets(PLATFORM) if market.native_id in LIST_MARKET_IDS]
+        offered = [market for market in list_simulated_markets(PLATFORM) if market.native_id in LIST_MARKET_IDS]
         labels = {
             name: value
             for name, value in load_bet9ja_labels().items()
@@ -131,7 +136,7 @@ class Bet9jaRenderer:
             }
         )
 
-    def _render_entry(self, listing: Listing, now: datetime) -> dict[str, Any]:
+    def _render_entry(self, listing: SimulatedListing, now: datetime) -> dict[str, Any]:
         lines = (
             []
             if listing.fixture.kickoff_at > now and self._is_antepost(listing)
@@ -145,10 +150,10 @@ class Bet9jaRenderer:
         return event | {"EXCLUDED_BONUS": [], "BOOSTED_ODDS": [], "BOOSTED_MARKETS": []}
 
     @staticmethod
-    def _is_antepost(listing: Listing) -> bool:
+    def _is_antepost(listing: SimulatedListing) -> bool:
         return int(listing.external_id) >= 990_000_000
 
-    def render_header(self, listing: Listing, now: datetime, sport_field: str = "S") -> dict[str, Any]:
+    def render_header(self, listing: SimulatedListing, now: datetime, sport_field: str = "S") -> dict[str, Any]:
         """Return an event without prices. In a list, the sport is in another field than in a detail."""
         fixture, country = listing.fixture, listing.fixture.tournament.country
         home, away = listing.teams
@@ -192,7 +197,7 @@ class Bet9jaRenderer:
             del header["EXTID"]
         return header
 
-    def render_event(self, listing: Listing, now: datetime) -> dict[str, Any]:
+    def render_event(self, listing: SimulatedListing, now: datetime) -> dict[str, Any]:
         """Return the answer GetEvent: prices, lines, descriptors and tabs of the event, labels of the sport."""
         lines = self.books.list_lines(listing, now)
         event = self.render_header(listing, now)
@@ -214,7 +219,7 @@ class Bet9jaRenderer:
         event["TRANS"] = self._labels
         return build_envelope(event)
 
-    def _render_prices(self, listing: Listing, lines: list[OfferedLine]) -> dict[str, str]:
+    def _render_prices(self, listing: SimulatedListing, lines: list[OfferedLine]) -> dict[str, str]:
         """Return the prices as one object, in random order.
 
         Suspended markets have "1" as every price; very unlikely outcomes are missing.
@@ -247,12 +252,12 @@ def _group_lines(lines: list[OfferedLine], as_list: bool) -> dict[str, Any]:
     )
 
 
-def _list_signs(market: Market) -> list[list[str]]:
+def _list_signs(market: SimulatedMarket) -> list[list[str]]:
     signs: list[list[str]] = market.facts["signs"]
     return signs
 
 
-def _render_descriptor(market: Market) -> dict[str, Any]:
+def _render_descriptor(market: SimulatedMarket) -> dict[str, Any]:
     facts = market.facts
     return {
         "ID": market.native_id,
@@ -270,7 +275,7 @@ def _render_descriptor(market: Market) -> dict[str, Any]:
     }
 
 
-def _render_list_descriptor(market: Market) -> dict[str, Any]:
+def _render_list_descriptor(market: SimulatedMarket) -> dict[str, Any]:
     facts = market.facts
     keys: dict[str, Any] = {
         "marketNameKey": f"M#{market.native_id}.NAME",

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ..json_values import NO_RAW, Odds, OutcomeId
+from ..json_values import NO_RAW, OutcomeId, RawOdds
 
 
 class Envelope(msgspec.Struct, gc=False):
@@ -63,7 +63,7 @@ class Price(msgspec.Struct, gc=False):
     """One price as the platform sends it; anything else is a `LoosePrice`."""
 
     outcome_id: OutcomeId
-    odd_value: Odds = None
+    odd_value: RawOdds = None
     special_bet_value: str | None = None
     display: str | None = None
     odd_key: str | None = None

@@ -13,7 +13,7 @@ from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.simulator.book import BookGenerator
 from palimpsest_pipeline.simulator.timeline import Timeline
 from palimpsest_pipeline.simulator.unified_feed import FeedBooks
-from palimpsest_pipeline.simulator.world import Listing
+from palimpsest_pipeline.simulator.world import SimulatedListing
 
 SPORT_ID: Final = "14"
 CLOCK: Final = ZoneInfo("Africa/Nairobi")
@@ -30,7 +30,7 @@ class BetikaRenderer:
     def __init__(self, timeline: Timeline, books: BookGenerator, source: Platform) -> None:
         self.feed = FeedBooks(timeline, books, source, 0.97, 201.0, {})
 
-    def list_listings(self, now: datetime) -> list[Listing]:
+    def list_listings(self, now: datetime) -> list[SimulatedListing]:
         """Return the matches that Betika lists, by start time."""
         listings = self.feed.list_listings(now)
         return sorted(listings, key=lambda one: (self.feed.find_kickoff(one, now), one.fixture.number))
@@ -82,7 +82,7 @@ class BetikaRenderer:
         ]
         return {"data": rows, "meta": {"total": str(len(listings)), "limit": str(limit), "current_page": page}}
 
-    def render_match(self, listing: Listing, now: datetime) -> dict[str, Any]:
+    def render_match(self, listing: SimulatedListing, now: datetime) -> dict[str, Any]:
         """Return one match with its markets, each with the prices of all its lines.
 
         Suspended lines are left out.
@@ -105,10 +105,10 @@ class BetikaRenderer:
             ]
         return {"data": list(markets.values()), "meta": self._render_head(listing, now), "market_groups": []}
 
-    def _find_country(self, listing: Listing) -> str:
+    def _find_country(self, listing: SimulatedListing) -> str:
         return listing.fixture.tournament.country.names[self.feed.source]
 
-    def _render_head(self, listing: Listing, now: datetime) -> dict[str, Any]:
+    def _render_head(self, listing: SimulatedListing, now: datetime) -> dict[str, Any]:
         home, away = listing.teams
         kickoff = self.feed.find_kickoff(listing, now).astimezone(CLOCK)
         return {

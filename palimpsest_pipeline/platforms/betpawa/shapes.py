@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ..json_values import NO_RAW, Odds, OutcomeId
+from ..json_values import NO_RAW, OutcomeId, RawOdds
 
 
 class Envelope(msgspec.Struct, gc=False, rename="camel"):
@@ -95,9 +95,9 @@ class Price(msgspec.Struct, gc=False, rename="camel"):
 
     type_id: OutcomeId
     name: str | None = None
-    odds: Odds = None
+    odds: RawOdds = None
     """The price in v4."""
-    price: Odds = None
+    price: RawOdds = None
     """The price in v3."""
     suspended: bool = False
 

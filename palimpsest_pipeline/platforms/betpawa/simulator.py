@@ -14,7 +14,7 @@ from palimpsest_pipeline.simulator.book import BookGenerator, OfferedLine, Price
 from palimpsest_pipeline.simulator.catalogue import load_betpawa_price_offsets
 from palimpsest_pipeline.simulator.platforms import BETPAWA
 from palimpsest_pipeline.simulator.timeline import Timeline
-from palimpsest_pipeline.simulator.world import Listing
+from palimpsest_pipeline.simulator.world import SimulatedListing
 
 PLATFORM = BETPAWA
 MAIN_MARKET_ID = "3743"
@@ -59,7 +59,7 @@ class BetPawaRenderer:
         self.version = version
         self.is_old_version = version == "v3"
 
-    def list_listings(self, now: datetime) -> list[Listing]:
+    def list_listings(self, now: datetime) -> list[SimulatedListing]:
         """Return all listings that are in the football lists now, by kickoff."""
         return sorted(
             self.timeline.list_upcoming(PLATFORM, now),
@@ -68,7 +68,7 @@ class BetPawaRenderer:
 
     # Tree
 
-    def _render_counts(self, listings: Sequence[Listing]) -> dict[str, Any]:
+    def _render_counts(self, listings: Sequence[SimulatedListing]) -> dict[str, Any]:
         counts = {
             "live": 0,
             "upcoming": len(listings),
@@ -77,8 +77,8 @@ class BetPawaRenderer:
         }
         return dict(counts) if self.is_old_version else {name: str(value) for name, value in counts.items() if value}
 
-    def _render_event_counts(self, listings: Sequence[Listing], now: datetime) -> dict[str, Any]:
-        days: dict[str, list[Listing]] = {}
+    def _render_event_counts(self, listings: Sequence[SimulatedListing], now: datetime) -> dict[str, Any]:
+        days: dict[str, list[SimulatedListing]] = {}
         for listing in listings:
             kickoff = self.timeline.find_kickoff(listing.fixture, PLATFORM, now)
             if (kickoff.date() - now.date()).days < 7:
@@ -110,7 +110,7 @@ class BetPawaRenderer:
     def render_tree(self, now: datetime, category: str = "2") -> dict[str, Any]:
         """Return regions and competitions of football with their counts."""
         listings = self.list_listings(now) if category == "2" else []
-        regions: dict[str, dict[str, list[Listing]]] = {}
+        regions: dict[str, dict[str, list[SimulatedListing]]] = {}
         for listing in listings:
             country = listing.fixture.tournament.country
             regions.setdefault(country.ids[PLATFORM], {}).setdefault(listing.group_id, []).append(listing)
@@ -141,7 +141,7 @@ class BetPawaRenderer:
         }
         return {"withRegions": [football], "onlyMeta": self._render_other_sports()}
 
-    def _render_competition(self, number: str, entries: Sequence[Listing], now: datetime) -> dict[str, Any]:
+    def _render_competition(self, number: str, entries: Sequence[SimulatedListing], now: datetime) -> dict[str, Any]:
         tournament = entries[0].fixture.tournament
         fields = {
             "id": number,
@@ -191,7 +191,7 @@ class BetPawaRenderer:
         echo |= {name: query_block[name] for name in ("view", "sort") if query_block.get(name)}
         return {"request": echo | {"take": take, "skip": skip}, "responses": events}
 
-    def _filter_listings(self, query: dict[str, Any], now: datetime) -> list[Listing]:
+    def _filter_listings(self, query: dict[str, Any], now: datetime) -> list[SimulatedListing]:
         if query.get("eventType", "UPCOMING") != "UPCOMING" or "2" not in [
             str(item) for item in query.get("categories") or ["2"]
         ]:
@@ -200,7 +200,7 @@ class BetPawaRenderer:
         competitions = {str(item) for item in zones.get("competitions") or ()}
         regions = {str(item) for item in zones.get("regions") or ()}
         window = query.get("startTime") or {}
-        tests: list[Callable[[Listing], bool]] = []
+        tests: list[Callable[[SimulatedListing], bool]] = []
         if competitions or regions:
             tests.append(
                 lambda item: item.group_id in competitions or item.fixture.tournament.country.ids[PLATFORM] in regions
@@ -212,8 +212,8 @@ class BetPawaRenderer:
                 tests.append(self._build_time_filter(datetime.fromisoformat(window[name]), sign, now))
         return [item for item in self.list_listings(now) if all(test(item) for test in tests)]
 
-    def _build_time_filter(self, instant: datetime, sign: int, now: datetime) -> Callable[[Listing], bool]:
-        def test(listing: Listing) -> bool:
+    def _build_time_filter(self, instant: datetime, sign: int, now: datetime) -> Callable[[SimulatedListing], bool]:
+        def test(listing: SimulatedListing) -> bool:
             is_later = self.timeline.find_kickoff(listing.fixture, PLATFORM, now) >= instant
             return is_later if sign > 0 else not is_later
 
@@ -221,7 +221,9 @@ class BetPawaRenderer:
 
     # Events
 
-    def render_event(self, listing: Listing, now: datetime, only: frozenset[str] | None = None) -> dict[str, Any]:
+    def render_event(
+        self, listing: SimulatedListing, now: datetime, only: frozenset[str] | None = None
+    ) -> dict[str, Any]:
         """Return one event: with all markets if `only` is None, else in the form of lists with these markets."""
         fixture, tournament = listing.fixture, listing.fixture.tournament
         home, away = listing.teams
@@ -279,7 +281,7 @@ class BetPawaRenderer:
         }
         return _drop_defaults(event, keep=("additionalInfo",))
 
-    def _render_widgets(self, listing: Listing) -> list[dict[str, Any]]:
+    def _render_widgets(self, listing: SimulatedListing) -> list[dict[str, Any]]:
         fixture = listing.fixture
         widgets: list[dict[str, Any]] = []
         if fixture.sr_id is not None:
@@ -295,7 +297,7 @@ class BetPawaRenderer:
             )
         return widgets if self.is_old_version else [_drop_defaults(widget) for widget in widgets]
 
-    def _render_market(self, listing: Listing, lines: list[OfferedLine], listed: bool) -> dict[str, Any]:
+    def _render_market(self, listing: SimulatedListing, lines: list[OfferedLine], listed: bool) -> dict[str, Any]:
         market, facts = lines[0].market, lines[0].market.facts
         kind = {"id": market.native_id, "name": market.name, "displayName": facts["display"]}
         # A few market types have no explanation.
@@ -330,7 +332,7 @@ class BetPawaRenderer:
             "additionalInfo": _drop_defaults({name: info[name] for name in ("boosted", "cashoutable")})
         }
 
-    def _render_rows(self, listing: Listing, offered: OfferedLine, listed: bool) -> list[dict[str, Any]]:
+    def _render_rows(self, listing: SimulatedListing, offered: OfferedLine, listed: bool) -> list[dict[str, Any]]:
         """Return the prices of one line in rows, each with as many prices as the market has columns.
 
         A row has an id only if the line has a single row.
@@ -385,7 +387,7 @@ class BetPawaRenderer:
         place: int,
         line: float | None,
         unpriced_form: str,
-        listing: Listing,
+        listing: SimulatedListing,
         listed: bool,
     ) -> dict[str, Any]:
         outcome, kind = price.outcome, offered.market.facts["kind"]
@@ -450,7 +452,7 @@ def _render_counters(offered: Sequence[Any]) -> dict[str, Any]:
     }
 
 
-def _choose_unpriced_form(listing: Listing, offered: OfferedLine) -> str:
+def _choose_unpriced_form(listing: SimulatedListing, offered: OfferedLine) -> str:
     """Return 'null' or 'zero' if the market is listed without usable prices, in one of two forms, else ''."""
     if offered.market.native_id not in {"4693", "3795"}:
         return ""
@@ -493,11 +495,11 @@ def _build_combo_cards(rendered: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return cards
 
 
-def _is_boosted(listing: Listing) -> bool:
+def _is_boosted(listing: SimulatedListing) -> bool:
     return listing.quirk % 60 == 11
 
 
-def _is_hot(listing: Listing) -> bool:
+def _is_hot(listing: SimulatedListing) -> bool:
     return listing.fixture.tournament.tier == "top"
 
 

@@ -14,7 +14,7 @@ from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.simulator.book import BookGenerator
 from palimpsest_pipeline.simulator.timeline import Timeline
 from palimpsest_pipeline.simulator.unified_feed import FeedBooks, FeedLine
-from palimpsest_pipeline.simulator.world import Listing
+from palimpsest_pipeline.simulator.world import SimulatedListing
 
 from .book import PLAYER_MARKETS
 from .endpoints import join_league
@@ -59,7 +59,7 @@ class BetwayRenderer:
     def __init__(self, timeline: Timeline, books: BookGenerator, source: Platform) -> None:
         self.feed = FeedBooks(timeline, books, source, 0.985, 101.0, dict.fromkeys(UP_SPECIFIERS, UP_MARKET))
 
-    def list_listings(self, now: datetime) -> list[Listing]:
+    def list_listings(self, now: datetime) -> list[SimulatedListing]:
         """Return the matches that Betway lists."""
         return self.feed.list_listings(now)
 
@@ -78,7 +78,7 @@ class BetwayRenderer:
             return 200, self.render_markets(listing, now, int(params.get("skip", 0)), int(params.get("take", 20)))
         return 404, {}
 
-    def find_league(self, listing: Listing) -> tuple[str, str]:
+    def find_league(self, listing: SimulatedListing) -> tuple[str, str]:
         """Return the slugs of the region and the league."""
         return make_slug(listing.fixture.tournament.country.names[self.feed.source]), make_slug(listing.group_name)
 
@@ -101,7 +101,7 @@ class BetwayRenderer:
         is_final = skip + take >= len(listings)
         return {"events": events, "markets": [], "outcomes": [], "prices": [], "isFinalPage": is_final}
 
-    def render_event(self, listing: Listing, now: datetime) -> dict[str, Any]:
+    def render_event(self, listing: SimulatedListing, now: datetime) -> dict[str, Any]:
         """Return one match without its markets."""
         region, league = self.find_league(listing)
         home, away = (team.names[self.feed.source] for team in listing.teams)
@@ -125,12 +125,12 @@ class BetwayRenderer:
             "isOutright": False,
         }
 
-    def list_lines(self, listing: Listing, now: datetime) -> list[RenderedLine]:
+    def list_lines(self, listing: SimulatedListing, now: datetime) -> list[RenderedLine]:
         """Return the listing's book as Betway names and prices it."""
         lines = (_rename_line(line) for line in self.feed.list_lines(listing, now))
         return [line for line in lines if line is not None]
 
-    def render_markets(self, listing: Listing | None, now: datetime, skip: int, take: int) -> dict[str, Any]:
+    def render_markets(self, listing: SimulatedListing | None, now: datetime, skip: int, take: int) -> dict[str, Any]:
         """Return a page of markets with their outcomes and prices; nothing for an unknown match.
 
         The lines of a total or handicap follow a header, which counts as a market.

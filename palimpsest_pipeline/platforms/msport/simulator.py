@@ -12,7 +12,7 @@ from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.simulator.book import BookGenerator
 from palimpsest_pipeline.simulator.timeline import Timeline
 from palimpsest_pipeline.simulator.unified_feed import FeedBooks, FeedLine
-from palimpsest_pipeline.simulator.world import Listing
+from palimpsest_pipeline.simulator.world import SimulatedListing
 
 from .endpoints import LIVE_PRODUCT_ID, PREMATCH_PRODUCT_ID
 
@@ -40,7 +40,7 @@ class MsportRenderer:
     def __init__(self, timeline: Timeline, books: BookGenerator, source: Platform) -> None:
         self.feed = FeedBooks(timeline, books, source, 0.99, 101.0, OWN_MARKETS)
 
-    def list_listings(self, now: datetime) -> list[Listing]:
+    def list_listings(self, now: datetime) -> list[SimulatedListing]:
         """Return the matches that MSport lists, tournament by tournament."""
         return sorted(self.feed.list_listings(now), key=lambda listing: (listing.group_id, listing.fixture.number))
 
@@ -74,14 +74,16 @@ class MsportRenderer:
         last_id = ids[start + len(page) - 1] if page else None
         return build_envelope({"tournaments": list(tournaments.values()), "lastEventId": last_id})
 
-    def render_event(self, listing: Listing, now: datetime, product: int = int(PREMATCH_PRODUCT_ID)) -> dict[str, Any]:
+    def render_event(
+        self, listing: SimulatedListing, now: datetime, product: int = int(PREMATCH_PRODUCT_ID)
+    ) -> dict[str, Any]:
         """Return one event with all its markets; the prematch product of a running match has none."""
         is_running = self.feed.timeline.is_in_play(listing, now)
         lines = [] if is_running and product != int(LIVE_PRODUCT_ID) else self.feed.list_lines(listing, now)
         markets = [_render_market(line, product) for line in lines]
         return {**self._render_head(listing, now), "marketsCount": len(markets), "markets": markets}
 
-    def _render_head(self, listing: Listing, now: datetime) -> dict[str, Any]:
+    def _render_head(self, listing: SimulatedListing, now: datetime) -> dict[str, Any]:
         source, fixture = self.feed.source, listing.fixture
         home, away = listing.teams
         is_running = self.feed.timeline.is_in_play(listing, now)

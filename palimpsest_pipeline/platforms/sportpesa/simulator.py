@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Final
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.simulator.book import BookGenerator, OfferedLine
 from palimpsest_pipeline.simulator.timeline import Timeline
-from palimpsest_pipeline.simulator.world import Listing
+from palimpsest_pipeline.simulator.world import SimulatedListing
 
 SPORT_ID: Final = 1
 PRICE_FACTOR: Final = 0.97
@@ -77,16 +77,16 @@ class SportpesaRenderer:
         self._books = books
         self._source = source
 
-    def list_listings(self, now: datetime) -> list[Listing]:
+    def list_listings(self, now: datetime) -> list[SimulatedListing]:
         """Return the matches that SportPesa lists."""
         return self._timeline.list_upcoming(self._source, now)
 
     @staticmethod
-    def make_game_id(listing: Listing) -> int:
+    def make_game_id(listing: SimulatedListing) -> int:
         return FIRST_GAME_ID + 2 * listing.fixture.number + listing.is_duplicate
 
     @staticmethod
-    def find_sr_id(listing: Listing) -> int:
+    def find_sr_id(listing: SimulatedListing) -> int:
         """Return the SportRadar id in the game; 0 for none."""
         is_unidentified = listing.fixture.number % UNIDENTIFIED_EVERY == 0
         return 0 if is_unidentified else listing.fixture.sr_id or 0
@@ -130,11 +130,11 @@ class SportpesaRenderer:
             games = games[first - 1 : first - 1 + count]
         return [self.render_game(one, now) for one in games]
 
-    def _list_known(self, now: datetime) -> Iterable[Listing]:
+    def _list_known(self, now: datetime) -> Iterable[SimulatedListing]:
         in_play = [one for one in self._timeline.world.listings[self._source] if self._timeline.is_in_play(one, now)]
         return (*self.list_listings(now), *in_play)
 
-    def render_game(self, listing: Listing, now: datetime) -> dict[str, Any]:
+    def render_game(self, listing: SimulatedListing, now: datetime) -> dict[str, Any]:
         """Return one game with its first market, and no sign of whether it has begun."""
         kickoff = self._timeline.find_kickoff(listing.fixture, self._source, now)
         lines = self.list_lines(listing, now)
@@ -157,7 +157,7 @@ class SportpesaRenderer:
             ],
         }
 
-    def list_lines(self, listing: Listing, now: datetime) -> list[RenderedLine]:
+    def list_lines(self, listing: SimulatedListing, now: datetime) -> list[RenderedLine]:
         """Return the listing's book as SportPesa names and prices it, without suspended lines."""
         lines = (_rename_line(offered) for offered in self._books.list_lines(listing, now))
         return [line for line in lines if line is not None]
@@ -172,7 +172,7 @@ class SportpesaRenderer:
         }
 
 
-def _make_league_id(listing: Listing) -> str:
+def _make_league_id(listing: SimulatedListing) -> str:
     return str(70_000 + listing.fixture.tournament.rank)
 
 

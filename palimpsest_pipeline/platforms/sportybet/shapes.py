@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from ..json_values import NO_RAW, Odds, OutcomeId
+from ..json_values import NO_RAW, OutcomeId, RawOdds
 
 E = TypeVar("E")
 
@@ -90,7 +90,7 @@ class Outcome(msgspec.Struct, gc=False, rename="camel"):
     """An outcome as the platform sends it; anything else is a `LooseOutcome`."""
 
     id: OutcomeId
-    odds: Odds = None
+    odds: RawOdds = None
     is_active: int = 0
     desc: str | None = None
 

@@ -10,7 +10,7 @@ from typing import Any
 from palimpsest_pipeline.simulator.book import BookGenerator, OfferedLine, PricedOutcome
 from palimpsest_pipeline.simulator.platforms import SPORTYBET
 from palimpsest_pipeline.simulator.timeline import Timeline
-from palimpsest_pipeline.simulator.world import Listing
+from palimpsest_pipeline.simulator.world import SimulatedListing
 
 PLATFORM = SPORTYBET
 SRL_CATEGORY = {"id": "sr:category:2123", "name": "Simulated Reality League"}
@@ -33,11 +33,11 @@ def build_refusal(code: int, text: str) -> dict[str, Any]:
     return {"bizCode": code, "innerMsg": text, "message": text}
 
 
-def is_simulated(listing: Listing) -> bool:
+def is_simulated(listing: SimulatedListing) -> bool:
     return listing.group_name.endswith(" SRL")
 
 
-def find_category(listing: Listing) -> dict[str, str]:
+def find_category(listing: SimulatedListing) -> dict[str, str]:
     if is_simulated(listing):
         return SRL_CATEGORY
     country = listing.fixture.tournament.country
@@ -51,13 +51,13 @@ class SportyBetRenderer:
         self.timeline = timeline
         self.books = books
 
-    def list_listings(self, now: datetime) -> list[Listing]:
+    def list_listings(self, now: datetime) -> list[SimulatedListing]:
         """Return all listings that are in the football lists now: matches by tournament, then simulated ones."""
         return [*self.timeline.list_upcoming(PLATFORM, now), *self.timeline.list_simulated(now)]
 
-    def group_by_tournament(self, now: datetime) -> dict[str, list[Listing]]:
+    def group_by_tournament(self, now: datetime) -> dict[str, list[SimulatedListing]]:
         """Return the listings by tournament id."""
-        grouped: dict[str, list[Listing]] = {}
+        grouped: dict[str, list[SimulatedListing]] = {}
         for listing in self.list_listings(now):
             grouped.setdefault(listing.group_id, []).append(listing)
         return grouped
@@ -93,7 +93,7 @@ class SportyBetRenderer:
         With `option` 1 it has at most ten events per tournament.
         """
         grouped = self.group_by_tournament(now)
-        pages: list[list[list[Listing]]] = [[]]
+        pages: list[list[list[SimulatedListing]]] = [[]]
         filled = 0
         for listings in grouped.values():
             listed = listings[:HIGHLIGHTS_PER_TOURNAMENT] if option == "1" else listings
@@ -121,7 +121,7 @@ class SportyBetRenderer:
         )
 
     def _render_tournament(
-        self, listings: Sequence[Listing], now: datetime, market_ids: Sequence[str]
+        self, listings: Sequence[SimulatedListing], now: datetime, market_ids: Sequence[str]
     ) -> dict[str, Any]:
         category = find_category(listings[0])
         events = [self.render_event(listing, now, frozenset(market_ids)) for listing in listings]
@@ -134,7 +134,7 @@ class SportyBetRenderer:
         }
 
     def render_event(
-        self, listing: Listing, now: datetime, only: frozenset[str] | None = None, product: int = 3
+        self, listing: SimulatedListing, now: datetime, only: frozenset[str] | None = None, product: int = 3
     ) -> dict[str, Any]:
         """Return one event: with all markets if `only` is None, else in the form of lists with these markets.
 
@@ -172,7 +172,7 @@ class SportyBetRenderer:
         event["markets"] = self._render_markets(listing, lines, changed, product, in_list=only is not None)
         return event | self._render_other_fields(listing, in_list=only is not None)
 
-    def _render_other_fields(self, listing: Listing, in_list: bool) -> dict[str, Any]:
+    def _render_other_fields(self, listing: SimulatedListing, in_list: bool) -> dict[str, Any]:
         fixture, is_top = listing.fixture, listing.fixture.tournament.tier == "top"
         extra_fields: dict[str, Any] = {}
         if not in_list:
@@ -204,13 +204,13 @@ class SportyBetRenderer:
         return extra_fields
 
     @staticmethod
-    def _render_source(listing: Listing) -> dict[str, str]:
+    def _render_source(listing: SimulatedListing) -> dict[str, str]:
         number = listing.external_id.removeprefix("sr:match:")
         is_genius = number.startswith("1111111") or not number.isdigit()
         return {"sourceType": "BET_GENIUS" if is_genius else "BET_RADAR", "sourceId": number}
 
     def _render_markets(
-        self, listing: Listing, lines: list[OfferedLine], changed_ms: int, product: int, in_list: bool
+        self, listing: SimulatedListing, lines: list[OfferedLine], changed_ms: int, product: int, in_list: bool
     ) -> list[dict[str, Any]]:
         middle: dict[str, str] = {}
         for offered in lines:

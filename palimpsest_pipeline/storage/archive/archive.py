@@ -23,7 +23,7 @@ from .day_reader import (
     RowReader,
     build_read_error,
     check_files,
-    read_captures,
+    read_archived_captures,
     read_changes,
     read_days,
     require_entry,
@@ -148,7 +148,7 @@ class Archive:
         dimensions.require_same_numbers(conn, self._store)
         entry = require_entry(self._store, self.read_entry, day)
         captures, changes = (
-            read_days(self._store, self.read_entry, [day], read) for read in (read_captures, read_changes)
+            read_days(self._store, self.read_entry, [day], read) for read in (read_archived_captures, read_changes)
         )
         book_sizes.delete_largest_books(conn, day)
         return restore_day(conn, entry, captures, changes)
@@ -244,7 +244,9 @@ class Archive:
 
         Errors and the time of reading are as in `scan_changes`.
         """
-        return self._scan_rows(days, CAPTURE_SCHEMA, partial(read_captures, listing_ids=_sort_ids(listing_ids)))
+        return self._scan_rows(
+            days, CAPTURE_SCHEMA, partial(read_archived_captures, listing_ids=_sort_ids(listing_ids))
+        )
 
     def _scan_rows(self, days: Iterable[date], schema: Schema, read: RowReader) -> pl.LazyFrame:
         sorted_days = sorted(set(days))

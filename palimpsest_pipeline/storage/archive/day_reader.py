@@ -77,7 +77,7 @@ def read_changes(
         yield build_change_rows(rows, numbers.filter(is_in_range).drop("n_changed"))
 
 
-def read_captures(
+def read_archived_captures(
     captures: pl.LazyFrame, _odds: pl.LazyFrame, listing_ids: Collection[int] | None = None
 ) -> Iterator[pl.DataFrame]:
     """Yield the rows of core.captures of a day's files, sorted by listing and instant."""

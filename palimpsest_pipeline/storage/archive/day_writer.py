@@ -35,7 +35,13 @@ from .checksums import (
     compute_frame_checksums,
     compute_postgres_checksums,
 )
-from .day_reader import read_answer_numbers, read_archived_cycles, read_captures, read_changes, split_listing_ranges
+from .day_reader import (
+    read_answer_numbers,
+    read_archived_captures,
+    read_archived_cycles,
+    read_changes,
+    split_listing_ranges,
+)
 from .day_shapes import ANSWER_NUMBERS_SCHEMA, ODDS_FILE_SCHEMA, build_odds_rows, number_answers
 from .errors import ArchiveError, CyclesMissing, ExportMismatch
 from .file_store import FileStore
@@ -170,7 +176,9 @@ def _open_snapshot(conn: psycopg.Connection[Any]) -> Iterator[None]:
         yield
 
 
-def read_rows(conn: psycopg.Connection[Any], table: ComparedTable, day: date, first: int, last: int) -> pl.DataFrame:
+def read_table_rows(
+    conn: psycopg.Connection[Any], table: ComparedTable, day: date, first: int, last: int
+) -> pl.DataFrame:
     """Return the table's rows of a UTC day, for listing ids from `first` to `last`."""
     query = f"select {build_select_list(table)} from core.{table.name} where {DAY_AND_LISTINGS_SQL}"
     return read_frame(conn, query, {**build_day_bounds(day), "first": first, "last": last})
@@ -190,7 +198,9 @@ def _write_files(
     Raises ExportMismatch when the files differ from Postgres.
     """
     parts = split_listing_ranges(read_frame(conn, ROW_COUNTS_SQL, build_day_bounds(day)))
-    captures = number_answers(pl.concat(read_rows(conn, CAPTURES_TABLE, day, *part) for part in parts), last_answers)
+    captures = number_answers(
+        pl.concat(read_table_rows(conn, CAPTURES_TABLE, day, *part) for part in parts), last_answers
+    )
     files = {file: workspace / Path(file).name for file in (build_captures_path(day), build_odds_path(day))}
     captures.write_parquet(
         files[build_captures_path(day)],
@@ -204,7 +214,7 @@ def _write_files(
     def rows() -> Iterator[pl.DataFrame]:
         for first, last in parts:
             chunk = build_odds_rows(
-                read_rows(conn, CHANGES_TABLE, day, first, last),
+                read_table_rows(conn, CHANGES_TABLE, day, first, last),
                 numbers.filter(pl.col("listing_id").is_between(first, last)),
             )
             if unnumbered_ids := chunk.filter(pl.col("answer").is_null())["listing_id"].unique().to_list():
@@ -264,7 +274,7 @@ def _verify_files(
     answers = pl.concat(
         compute_frame_checksums(CAPTURES_TABLE, rows)
         for part in parts
-        for rows in read_captures(captures.filter(pl.col("listing_id").is_between(*part)), odds)
+        for rows in read_archived_captures(captures.filter(pl.col("listing_id").is_between(*part)), odds)
     )
     postgres_changes, postgres_answers = (
         pl.concat(compute_postgres_checksums(conn, table, day, *part) for part in parts)

@@ -78,7 +78,7 @@ class CycleFacts:
     as_of: datetime
 
 
-def write_cycle(conn: psycopg.Connection, cycle: CycleFacts) -> None:
+def write_cycle_facts(conn: psycopg.Connection, cycle: CycleFacts) -> None:
     """Insert or correct the row of a cycle in core.cycles.
 
     Call it before writing manifests and listings of the cycle, which refer to this row.
@@ -131,7 +131,7 @@ def write_discovery(
     `manifests` has MANIFEST_SCHEMA. `tournaments` (TOURNAMENT_SCHEMA) are inserted or updated.
     """
     _lock_listings(conn)
-    write_cycle(conn, cycle)
+    write_cycle_facts(conn, cycle)
     conn.execute(
         "delete from core.discovery_manifest where cycle_id = %s and platform = any(%s)",
         [cycle.cycle_id, list(platforms)],

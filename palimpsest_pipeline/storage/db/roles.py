@@ -17,7 +17,7 @@ from .revisions import sql_dir
 from .write_rights import find_write_rights
 
 ANALYST: Final = "palimpsest_analyst"
-SENDER: Final = "palimpsest_sender"
+SENDER_ROLE: Final = "palimpsest_sender"
 """The role of the process that sends messages to traders."""
 ROLES_FILE: Final = "roles.sql"
 MAY_CREATE_ROLES_SQL: Final = "select rolsuper or rolcreaterole from pg_roles where rolname = current_user"
@@ -79,7 +79,7 @@ class RoleRights:
 OUTBOX: Final = "ops.push_outbox"
 RIGHTS: Final = {
     ANALYST: RoleRights(closed_schemas=("core", "ops")),
-    SENDER: RoleRights(
+    SENDER_ROLE: RoleRights(
         closed_schemas=("core", "mart", "palimpsest"),
         unreadable_schemas=("core", "mart", "ops", "palimpsest"),
         readable_tables=("ops.push_rules", OUTBOX),
@@ -129,9 +129,9 @@ class RoleMissing(PalimpsestError, RuntimeError):
 
 def list_existing_roles(conn: psycopg.Connection) -> list[str]:
     """Return those of the two roles that the server has."""
-    names = conn.execute("select rolname::text from pg_roles where rolname = any(%s)", [[ANALYST, SENDER]])
+    names = conn.execute("select rolname::text from pg_roles where rolname = any(%s)", [[ANALYST, SENDER_ROLE]])
     existing = {name for (name,) in names}
-    return [role for role in (ANALYST, SENDER) if role in existing]
+    return [role for role in (ANALYST, SENDER_ROLE) if role in existing]
 
 
 def ensure_role(conn: psycopg.Connection) -> None:
@@ -140,7 +140,7 @@ def ensure_role(conn: psycopg.Connection) -> None:
     The call is safe to repeat; the caller commits. Raises RoleMissing.
     """
     existing = list_existing_roles(conn)
-    missing = [role for role in (ANALYST, SENDER) if role not in existing]
+    missing = [role for role in (ANALYST, SENDER_ROLE) if role not in existing]
     if missing:
         if conn.execute(MAY_CREATE_ROLES_SQL).fetchone() != (True,):
             raise RoleMissing(
@@ -195,7 +195,7 @@ def forbid_entering(conn: psycopg.Connection, databases: Sequence[str]) -> None:
     Owners, and roles that have the right by name, keep it. Databases of other owners stay unchanged. On a server
     without any of the roles nothing changes. The caller commits.
     """
-    params = {"databases": list(databases), "roles": [ANALYST, SENDER]}
+    params = {"databases": list(databases), "roles": [ANALYST, SENDER_ROLE]}
     for (name,) in conn.execute(OPEN_DATABASES_SQL, params).fetchall():
         conn.execute(sql.SQL("revoke connect on database {} from public").format(sql.Identifier(name)))
 

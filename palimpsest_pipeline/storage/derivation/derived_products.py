@@ -69,7 +69,7 @@ def mark_derived(
     conn.execute(query, [cycle_id, product, landing_digest, parser_version, mapping_version, n_rows])
 
 
-def mark_due(conn: psycopg.Connection, schema: ProductSchema, product: str, cycle_ids: Sequence[int]) -> None:
+def mark_product_due(conn: psycopg.Connection, schema: ProductSchema, product: str, cycle_ids: Sequence[int]) -> None:
     """Make a product of these cycles due again, by deleting the record that it was derived."""
     query = sql.SQL("delete from {} where product = %s and cycle_id = any(%s)").format(
         sql.Identifier(schema, "cycle_products")
@@ -141,7 +141,7 @@ def mark_due_by_book_sizes(
     return [affected_id for (affected_id,) in conn.execute(query, params).fetchall()]
 
 
-def read_marks(conn: psycopg.Connection, schema: ProductSchema, cycle_id: int) -> dict[str, int]:
+def read_product_marks(conn: psycopg.Connection, schema: ProductSchema, cycle_id: int) -> dict[str, int]:
     """Return the derived products of a cycle: number of rows by product name."""
     query = sql.SQL("select product, n_rows from {} where cycle_id = %s order by product").format(
         sql.Identifier(schema, "cycle_products")
@@ -149,7 +149,7 @@ def read_marks(conn: psycopg.Connection, schema: ProductSchema, cycle_id: int) -
     return dict(conn.execute(query, [cycle_id]).fetchall())
 
 
-def count_rows(conn: psycopg.Connection, schema: ProductSchema, product: str, cycle_ids: Sequence[int]) -> int:
+def count_product_rows(conn: psycopg.Connection, schema: ProductSchema, product: str, cycle_ids: Sequence[int]) -> int:
     """Return the number of rows that the product has for these cycles, by its marks."""
     query = sql.SQL(
         "select coalesce(sum(n_rows), 0)::bigint from {} where split_part(product, '/', 1) = %s and cycle_id = any(%s)"

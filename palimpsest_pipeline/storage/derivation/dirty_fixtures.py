@@ -117,7 +117,9 @@ def mark_fixtures_of_other_home(conn: psycopg.Connection, home: Platform, now: d
     return conn.execute(MARK_OTHER_HOME_SQL, params).rowcount
 
 
-def read_marks(conn: psycopg.Connection, product: FixtureProduct, sr_ids: Sequence[int] | None = None) -> pl.DataFrame:
+def read_fixture_marks(
+    conn: psycopg.Connection, product: FixtureProduct, sr_ids: Sequence[int] | None = None
+) -> pl.DataFrame:
     """Return the due marks of a product (sr_id, marked_at), of all or the given fixtures, by sr_id."""
     params = {"product": product.value, "sr_ids": None if sr_ids is None else list(sr_ids)}
     return read_frame(conn, MARKS_SQL, params).sort("sr_id")

@@ -26,7 +26,7 @@ KNOWN_CYCLES_SQL: Final = """
 
 
 @dataclass(frozen=True, slots=True)
-class LandedCycle:
+class LandedCycleRecord:
     """A row of `ops.landed_cycles`: a closed cycle that is or was in the landing."""
 
     cycle_id: int
@@ -40,7 +40,7 @@ class LandedCycle:
     problem: str = ""
 
 
-def read_cycles(conn: psycopg.Connection, first: datetime, end: datetime) -> list[LandedCycle]:
+def read_cycles(conn: psycopg.Connection, first: datetime, end: datetime) -> list[LandedCycleRecord]:
     """Return the rows of the hours from `first` (included) to `end` (excluded), by cycle."""
     query = (
         f"select {LANDED_COLUMNS} from ops.landed_cycles where partition_hour >= %s and partition_hour < %s "
@@ -49,7 +49,7 @@ def read_cycles(conn: psycopg.Connection, first: datetime, end: datetime) -> lis
     return _build_cycles(conn.execute(query.encode(), [first, end]).fetchall())
 
 
-def read_cycle(conn: psycopg.Connection, cycle_id: int) -> LandedCycle | None:
+def read_landed_cycle(conn: psycopg.Connection, cycle_id: int) -> LandedCycleRecord | None:
     """Return the row of one cycle; None when it has none."""
     rows = conn.execute(
         f"select {LANDED_COLUMNS} from ops.landed_cycles where cycle_id = %s".encode(), [cycle_id]
@@ -57,7 +57,7 @@ def read_cycle(conn: psycopg.Connection, cycle_id: int) -> LandedCycle | None:
     return next(iter(_build_cycles(rows)), None)
 
 
-def write_cycle(conn: psycopg.Connection, cycle: LandedCycle) -> None:
+def write_landed_cycle(conn: psycopg.Connection, cycle: LandedCycleRecord) -> None:
     """Insert or replace the row of one cycle."""
     conn.execute(
         f"""
@@ -79,14 +79,14 @@ def mark_hour_gone(conn: psycopg.Connection, hour: datetime) -> list[int]:
     return [cycle_id for (cycle_id,) in conn.execute(query, [hour]).fetchall()]
 
 
-def read_known_cycles(conn: psycopg.Connection, first: datetime, end: datetime) -> list[LandedCycle]:
+def read_known_cycles(conn: psycopg.Connection, first: datetime, end: datetime) -> list[LandedCycleRecord]:
     """Return the cycles of the hours [first, end) that are in core or in the ledger.
 
     Cycles of the ledger count when they ended with answers. Every row says that the cycle is gone, because this
     function does not read the landing. Imported cycles are not in the ledger, so their rows have no platforms.
     """
     return [
-        LandedCycle(
+        LandedCycleRecord(
             *(cycle_id, hour, Scope(scope), tuple(sorted(map(Platform, platforms))), None), is_whole=False, is_gone=True
         )
         for cycle_id, hour, scope, platforms in conn.execute(KNOWN_CYCLES_SQL, [first, end]).fetchall()
@@ -94,7 +94,7 @@ def read_known_cycles(conn: psycopg.Connection, first: datetime, end: datetime) 
 
 
 def replace_cycles(
-    conn: psycopg.Connection, old_cycles: Sequence[LandedCycle], new_cycles: Iterable[LandedCycle]
+    conn: psycopg.Connection, old_cycles: Sequence[LandedCycleRecord], new_cycles: Iterable[LandedCycleRecord]
 ) -> int:
     """Replace rows of `ops.landed_cycles` by `new_cycles`; return the number of rows that differ.
 
@@ -127,18 +127,20 @@ def replace_cycles(
     return len(vanished) + len(changed) + len(added)
 
 
-def _get_values(cycle: LandedCycle) -> tuple[Any, ...]:
+def _get_values(cycle: LandedCycleRecord) -> tuple[Any, ...]:
     return tuple(list(value) if isinstance(value, tuple) else value for value in astuple(cycle))
 
 
-def _get_version(cycle: LandedCycle) -> tuple[int, str | None, bool, bool, str]:
+def _get_version(cycle: LandedCycleRecord) -> tuple[int, str | None, bool, bool, str]:
     return cycle.cycle_id, cycle.digest, cycle.is_whole, cycle.is_gone, cycle.problem
 
 
 def _build_cycles(
     rows: Iterable[tuple[Any, ...]],
-) -> list[LandedCycle]:
+) -> list[LandedCycleRecord]:
     return [
-        LandedCycle(cycle_id, hour, None if scope is None else Scope(scope), tuple(map(Platform, platforms)), *rest)
+        LandedCycleRecord(
+            cycle_id, hour, None if scope is None else Scope(scope), tuple(map(Platform, platforms)), *rest
+        )
         for cycle_id, hour, scope, platforms, *rest in rows
     ]

@@ -7,14 +7,14 @@ from typing import Final
 
 import psycopg
 
-from palimpsest_pipeline.domain.alerts import Alert
+from palimpsest_pipeline.domain.alerts import PipelineAlert
 from palimpsest_pipeline.domain.enums import Severity
 
 from ..db.locks import AdvisoryLock
 
 CLOSED_ALERT_RETENTION: Final = timedelta(days=90)
 """Time after which closed alerts are deleted."""
-ALERT_COLUMNS: Final = tuple(field.name for field in fields(Alert))
+ALERT_COLUMNS: Final = tuple(field.name for field in fields(PipelineAlert))
 KEY_COLUMNS: Final = ("alert_key", "opened_at")
 LATEST_ALERTS_SQL: Final = (
     f"select distinct on (alert_key) {', '.join(ALERT_COLUMNS)} from ops.alerts order by alert_key, opened_at desc"
@@ -45,22 +45,22 @@ def lock_alerts(conn: psycopg.Connection) -> None:
     conn.execute("select pg_advisory_xact_lock(%s)", [AdvisoryLock.ALERTS])
 
 
-def read_latest_alerts(conn: psycopg.Connection) -> list[Alert]:
+def read_latest_alerts(conn: psycopg.Connection) -> list[PipelineAlert]:
     """Return the newest alert of each key, open or closed."""
     return _read_alerts(conn, LATEST_ALERTS_SQL)
 
 
-def read_unnotified_alerts(conn: psycopg.Connection) -> list[Alert]:
+def read_unnotified_alerts(conn: psycopg.Connection) -> list[PipelineAlert]:
     """Return alerts whose opening or closing was not sent by every channel, oldest first."""
     return _read_alerts(conn, UNNOTIFIED_ALERTS_SQL)
 
 
-def read_recent_alerts(conn: psycopg.Connection, since: datetime) -> list[Alert]:
+def read_recent_alerts(conn: psycopg.Connection, since: datetime) -> list[PipelineAlert]:
     """Return the open alerts, newest first, then the alerts that were closed at `since` or later."""
     return _read_alerts(conn, RECENT_ALERTS_SQL, since)
 
 
-def write_alerts(conn: psycopg.Connection, alerts: Iterable[Alert]) -> None:
+def write_alerts(conn: psycopg.Connection, alerts: Iterable[PipelineAlert]) -> None:
     """Insert or update these alerts.
 
     Closed alerts are written first, because only one alert per key may be open.
@@ -74,7 +74,7 @@ def write_alerts(conn: psycopg.Connection, alerts: Iterable[Alert]) -> None:
             cursor.executemany(WRITE_ALERTS_SQL, rows)
 
 
-def write_notifications(conn: psycopg.Connection, alerts: Iterable[Alert]) -> None:
+def write_notifications(conn: psycopg.Connection, alerts: Iterable[PipelineAlert]) -> None:
     """Write which channels have sent these alerts. Other columns stay unchanged.
 
     Another evaluation may have changed the other columns meanwhile. If the severity has increased since it was sent, or
@@ -101,7 +101,7 @@ def delete_old_alerts(conn: psycopg.Connection, now: datetime) -> int:
     return conn.execute("delete from ops.alerts where closed_at < %s", [now - CLOSED_ALERT_RETENTION]).rowcount
 
 
-def _read_alerts(conn: psycopg.Connection, query: str, *params: object) -> list[Alert]:
+def _read_alerts(conn: psycopg.Connection, query: str, *params: object) -> list[PipelineAlert]:
     alerts = []
     for row in conn.execute(query.encode(), params or None).fetchall():
         values = dict(zip(ALERT_COLUMNS, row, strict=True))
@@ -110,5 +110,5 @@ def _read_alerts(conn: psycopg.Connection, query: str, *params: object) -> list[
             "told_by": tuple(values["told_by"]),
             "closing_told_by": tuple(values["closing_told_by"]),
         }
-        alerts.append(Alert(**values))
+        alerts.append(PipelineAlert(**values))
     return alerts

@@ -53,7 +53,7 @@ NEWEST_VERDICTS_SQL: Final = """
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class CheckVerdict:
     """The result of a check on a cycle. The check has passed when `violations` is 0.
 
     `description` names the problem and a remedy.
@@ -86,7 +86,7 @@ def list_unjudged_cycles(
     ]
 
 
-def write_verdicts(conn: psycopg.Connection, check: str, verdicts: Iterable[Verdict]) -> None:
+def write_verdicts(conn: psycopg.Connection, check: str, verdicts: Iterable[CheckVerdict]) -> None:
     """Write verdicts of a check. A verdict replaces the earlier one on the same cycle."""
     rows = [
         (check, verdict.cycle_id, verdict.severity.value, verdict.violations, verdict.description)
@@ -97,16 +97,18 @@ def write_verdicts(conn: psycopg.Connection, check: str, verdicts: Iterable[Verd
             cursor.executemany(WRITE_VERDICTS_SQL, rows)
 
 
-def read_bad_verdicts(conn: psycopg.Connection, check: str, first: datetime, end: datetime) -> list[Verdict]:
+def read_bad_verdicts(conn: psycopg.Connection, check: str, first: datetime, end: datetime) -> list[CheckVerdict]:
     """Return verdicts with violations on cycles of the hours [first, end), sorted by cycle."""
     rows = conn.execute(BAD_VERDICTS_SQL, [check, first, end]).fetchall()
     return [
-        Verdict(cycle_id, Severity(severity), violations, description)
+        CheckVerdict(cycle_id, Severity(severity), violations, description)
         for cycle_id, severity, violations, description in rows
     ]
 
 
-def read_bad_verdicts_by_check(conn: psycopg.Connection, checks: Sequence[str]) -> list[tuple[str, datetime, Verdict]]:
+def read_bad_verdicts_by_check(
+    conn: psycopg.Connection, checks: Sequence[str]
+) -> list[tuple[str, datetime, CheckVerdict]]:
     """Return the verdicts with violations of these checks, sorted by check and cycle.
 
     Each tuple has the check's name, the time of the verdict, and the verdict.
@@ -114,17 +116,18 @@ def read_bad_verdicts_by_check(conn: psycopg.Connection, checks: Sequence[str]) 
     return _read_verdicts_by_check(conn, BAD_VERDICTS_BY_CHECK_SQL, checks)
 
 
-def read_newest_verdicts(conn: psycopg.Connection, checks: Sequence[str]) -> list[tuple[str, datetime, Verdict]]:
+def read_newest_verdicts(conn: psycopg.Connection, checks: Sequence[str]) -> list[tuple[str, datetime, CheckVerdict]]:
     """Return the newest verdict of each check as tuples (check, time of the verdict, verdict)."""
     return _read_verdicts_by_check(conn, NEWEST_VERDICTS_SQL, checks)
 
 
 def _read_verdicts_by_check(
     conn: psycopg.Connection, query: str, checks: Sequence[str]
-) -> list[tuple[str, datetime, Verdict]]:
+) -> list[tuple[str, datetime, CheckVerdict]]:
     rows = conn.execute(query.encode(), [list(checks)]).fetchall()
     return [
-        (check, at, Verdict(cycle_id, Severity(severity), *details)) for check, at, cycle_id, severity, *details in rows
+        (check, at, CheckVerdict(cycle_id, Severity(severity), *details))
+        for check, at, cycle_id, severity, *details in rows
     ]
 
 

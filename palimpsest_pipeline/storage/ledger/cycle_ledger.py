@@ -45,7 +45,7 @@ class CycleRecord:
     """Seconds since `silent_since`, by the database server's clock, at the time of reading."""
 
 
-def open_cycle(conn: psycopg.Connection, cycle: Cycle) -> None:
+def write_running_cycle(conn: psycopg.Connection, cycle: Cycle) -> None:
     """Write the cycle as running.
 
     If the cycle exists (for its next stage, or when a run is resumed), the cycle and its platforms get the status
@@ -330,7 +330,7 @@ def lock_opening(conn: psycopg.Connection) -> None:
 
 
 def open_unless_overlapping(conn: psycopg.Connection, cycle: Cycle, silent_after_s: float) -> CycleRecord | None:
-    """Open the cycle with `open_cycle`, unless a running cycle overlaps it (`find_overlapping_cycle`).
+    """Open a cycle (`write_running_cycle`) unless a running one overlaps it.
 
     Returns the overlapping cycle, or None when the cycle was opened. Two sessions that open cycles at the same time
     wait for each other.
@@ -343,7 +343,7 @@ def open_unless_overlapping(conn: psycopg.Connection, cycle: Cycle, silent_after
     ]
     if overlapping:
         return overlapping[0]
-    open_cycle(conn, cycle)
+    write_running_cycle(conn, cycle)
     return None
 
 

@@ -17,7 +17,7 @@ LABELS_SQL: Final = "select enumlabel from pg_enum where enumtypid = 'mart.platf
 
 
 @dataclass(frozen=True, slots=True)
-class PlatformRow:
+class KnownPlatform:
     """A row of the table."""
 
     platform: Platform
@@ -25,14 +25,14 @@ class PlatformRow:
     trust_rank: int
 
 
-def write_platforms(conn: psycopg.Connection, rows: Sequence[PlatformRow]) -> None:
+def write_platforms(conn: psycopg.Connection, rows: Sequence[KnownPlatform]) -> None:
     """Insert the platforms, or correct their names and trust.
 
     Rows that are already right are only read. To write them would lock them until the transaction ends, also where
     nothing changes, and another cycle could not be opened meanwhile. Columns of the type `mart.platform` accept a new
     platform only after the transaction is committed.
     """
-    stored_rows = {PlatformRow(*row) for row in conn.execute("select platform, name, trust_rank from ops.platforms")}
+    stored_rows = {KnownPlatform(*row) for row in conn.execute("select platform, name, trust_rank from ops.platforms")}
     rows = [row for row in rows if row not in stored_rows]
     labels = {label for (label,) in conn.execute(LABELS_SQL).fetchall()}
     for row in rows:

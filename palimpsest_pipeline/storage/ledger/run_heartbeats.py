@@ -35,7 +35,7 @@ class RunProcess:
 
 
 @dataclass(frozen=True, slots=True)
-class RunHeartbeat:
+class HeartbeatRecord:
     """A run, the time of its last heartbeat, and whether its process has reported the end."""
 
     run: RunProcess
@@ -71,7 +71,7 @@ def finish_heartbeat(conn: psycopg.Connection, run_id: str) -> None:
 
 def read_silent_runs(
     conn: psycopg.Connection, silent_after_s: float, run_ids: Sequence[str] | None = None
-) -> list[RunHeartbeat]:
+) -> list[HeartbeatRecord]:
     """Return the runs without a heartbeat for `silent_after_s` seconds, longest silence first.
 
     With `run_ids` these runs are searched, even if they have ended; otherwise all runs that have not ended. A run that
@@ -88,18 +88,18 @@ def read_silent_runs(
     )
 
 
-def read_last_heartbeats(conn: psycopg.Connection, run_ids: Sequence[str]) -> list[RunHeartbeat]:
+def read_last_heartbeats(conn: psycopg.Connection, run_ids: Sequence[str]) -> list[HeartbeatRecord]:
     """Return the last heartbeats of these runs, oldest first; runs without a heartbeat are left out."""
     return _read_heartbeats(conn, "run_id = any(%(run_ids)s::text[])", {"run_ids": list(run_ids)})
 
 
-def _read_heartbeats(conn: psycopg.Connection, condition: str, params: Mapping[str, Any]) -> list[RunHeartbeat]:
+def _read_heartbeats(conn: psycopg.Connection, condition: str, params: Mapping[str, Any]) -> list[HeartbeatRecord]:
     columns = "run_id, job, host, pid, machine, heartbeat_at, finished_at is not null"
     rows = conn.execute(
         f"select {columns} from ops.run_heartbeats where {condition} order by heartbeat_at".encode(), params
     ).fetchall()
     return [
-        RunHeartbeat(RunProcess(run_id, job, host, pid, machine), at, finished)
+        HeartbeatRecord(RunProcess(run_id, job, host, pid, machine), at, finished)
         for run_id, job, host, pid, machine, at, finished in rows
     ]
 

@@ -194,7 +194,7 @@ def read_market_rows(
     )
 
 
-def read_fixture(conn: psycopg.Connection, sr_id: int) -> tuple[Any, ...] | None:
+def read_fixture_row(conn: psycopg.Connection, sr_id: int) -> tuple[Any, ...] | None:
     """Return a fixture with the columns of FIXTURE_SQL, begun or not; None when it is not known."""
     return conn.execute(FIXTURE_SQL, {"sr_id": sr_id}).fetchone()
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import psycopg
 
-CHANNEL: Final = "palimpsest_fixtures"
+FIXTURES_CHANNEL: Final = "palimpsest_fixtures"
 """Channel of the notifications.
 
 The payload is a list of SportRadar ids, separated by commas, or `ANY_FIXTURE`.
@@ -23,7 +23,7 @@ def notify_readers(conn: psycopg.Connection, sr_ids: Sequence[int]) -> None:
     payload = ""
     for sr_id in [*map(str, sr_ids), None]:
         if payload and (sr_id is None or len(payload) + len(sr_id) >= MAX_PAYLOAD_BYTES):
-            conn.execute("select pg_notify(%s, %s)", [CHANNEL, payload])
+            conn.execute("select pg_notify(%s, %s)", [FIXTURES_CHANNEL, payload])
             payload = ""
         if sr_id is not None:
             payload = f"{payload},{sr_id}" if payload else sr_id
@@ -31,7 +31,7 @@ def notify_readers(conn: psycopg.Connection, sr_ids: Sequence[int]) -> None:
 
 def notify_readers_of_all(conn: psycopg.Connection) -> None:
     """Tell listeners that any fixture may be shown differently after the transaction of `conn`."""
-    conn.execute("select pg_notify(%s, %s)", [CHANNEL, ANY_FIXTURE])
+    conn.execute("select pg_notify(%s, %s)", [FIXTURES_CHANNEL, ANY_FIXTURE])
 
 
 def parse_payload(payload: str) -> set[int] | None:

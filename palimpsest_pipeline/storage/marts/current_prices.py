@@ -36,7 +36,7 @@ LISTING_TABLE: Final = "mart.compared_listing"
 STORED_TABLES: Final = (LISTING_TABLE, *COMPARED_TABLES)
 PRICES_VIEW, GAPS_VIEW = "palimpsest.compared_prices", "palimpsest.compared_gaps"
 """The views that show the rows of COMPARED_TABLES with names and instants instead of ids."""
-FIXTURE_LOCKS: Final = (AdvisoryLock.CURRENT_PRICES_FIRST, AdvisoryLock.CURRENT_PRICES_SECOND)
+CURRENT_PRICES_LOCKS: Final = (AdvisoryLock.CURRENT_PRICES_FIRST, AdvisoryLock.CURRENT_PRICES_SECOND)
 """Advisory locks for writing rows of fixtures: one for even and one for odd SportRadar ids.
 
 No fixture is written by two sessions at once. Two locks let two sessions write at the same time, because Postgres needs
@@ -182,7 +182,7 @@ def fold_changes(changes: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def replace_rows(
+def replace_fixture_rows(
     conn: psycopg.Connection, sr_ids: Sequence[int], frames: dict[str, pl.DataFrame], cache: LineCache | None = None
 ) -> WriteResult:
     """Replace the rows of these fixtures in STORED_TABLES, writing only the differences.

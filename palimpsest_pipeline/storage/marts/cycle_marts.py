@@ -18,7 +18,7 @@ from palimpsest_pipeline.tables.frame_types import require_table_columns
 from ..db.copy_frames import copy_rows, quote_identifier, read_frame
 
 
-def replace_rows(
+def replace_cycle_rows(
     conn: psycopg.Connection, table: str, cycle_id: int, frame: pl.DataFrame, platform: str | None = None
 ) -> int:
     """Replace the rows of the cycle in `table`, or only those of one platform, by `frame`.
@@ -46,7 +46,7 @@ def replace_rows(
     return copy_rows(conn, table, frame)
 
 
-def read_rows(conn: psycopg.Connection, table: str, *cycle_ids: int) -> pl.DataFrame:
+def read_mart_rows(conn: psycopg.Connection, table: str, *cycle_ids: int) -> pl.DataFrame:
     """Return the rows of these cycles in `table`, sorted by its key; ratios are Float64, JSON is text."""
     declared = metadata.tables[table]
     order = sql.SQL(", ").join(sql.Identifier(column.name) for column in declared.primary_key.columns)
@@ -92,7 +92,7 @@ def read_latest_rates(conn: psycopg.Connection) -> pl.DataFrame:
     The row of platform 'all' comes last.
     """
     cycle_id = read_latest_cycle(conn)
-    rows = read_rows(conn, "mart.match_rate_platform", cycle_id or 0).filter(~pl.col("include_started"))
+    rows = read_mart_rows(conn, "mart.match_rate_platform", cycle_id or 0).filter(~pl.col("include_started"))
     return rows.sort(pl.col("platform") == "all", "platform")
 
 
@@ -122,7 +122,7 @@ def read_rows_before(conn: psycopg.Connection, table: str, cycle_id: int) -> pl.
     """Return the rows of `table` for the newest cycle before `cycle_id` that has rows."""
     query = sql.SQL("select coalesce(max(cycle_id), 0) from {} where cycle_id < %s").format(quote_identifier(table))
     row = conn.execute(query, [cycle_id]).fetchone()
-    return read_rows(conn, table, row[0] if row else 0)
+    return read_mart_rows(conn, table, row[0] if row else 0)
 
 
 def pick_headline(rates: pl.DataFrame) -> dict[str, Any]:

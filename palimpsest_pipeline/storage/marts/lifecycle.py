@@ -225,7 +225,7 @@ def mark_dates(
     conn.execute(_MARK_SQL, {"cycle_id": cycle_id, "moved": list(moved_sr_ids)})
 
 
-def read_marks(conn: psycopg.Connection, day: date | None = None) -> pl.DataFrame:
+def read_date_marks(conn: psycopg.Connection, day: date | None = None) -> pl.DataFrame:
     """Return the due marks of one date, or of all dates, oldest first: kickoff_date, cycle_id, marked_at."""
     query = (
         "select kickoff_date, cycle_id, marked_at from mart.dirty_kickoff_dates "
@@ -235,7 +235,7 @@ def read_marks(conn: psycopg.Connection, day: date | None = None) -> pl.DataFram
 
 
 def unmark_dates(conn: psycopg.Connection, marks: pl.DataFrame) -> None:
-    """Delete these due marks of `read_marks`. A mark that was set again after it was read stays."""
+    """Delete these due marks of `read_date_marks`. A mark that was set again after it was read stays."""
     conn.execute(_UNMARK_SQL, marks.to_dict(as_series=False))
 
 

@@ -26,7 +26,7 @@ from .lifecycle import IS_IN_CORE_SQL
 ODDS_ALERT_TABLE: Final = "mart.odds_alert"
 PRICE_LEAD_TABLE: Final = "mart.price_lead"
 """The price leads of the same fixtures, which are derived together with their alerts."""
-FIXTURE_LOCKS: Final = (AdvisoryLock.ODDS_ALERTS_FIRST, AdvisoryLock.ODDS_ALERTS_SECOND)
+ODDS_ALERTS_LOCKS: Final = (AdvisoryLock.ODDS_ALERTS_FIRST, AdvisoryLock.ODDS_ALERTS_SECOND)
 """Advisory locks for writing rows of fixtures: one for even and one for odd SportRadar ids.
 
 No fixture is written by two sessions at once.
@@ -69,7 +69,7 @@ def replace_alerts(conn: psycopg.Connection[Any], sr_ids: Sequence[int], alerts:
     """Replace the rows of these fixtures by `alerts`; return the number of rows written.
 
     `alerts` has the columns of ODDS_ALERT_TABLE without status. An open episode keeps its acknowledgement. Call it
-    under the locks of the fixtures (FIXTURE_LOCKS). Raises ValueError when the columns of frame and table differ.
+    under the locks of the fixtures (ODDS_ALERTS_LOCKS). Raises ValueError when the columns of frame and table differ.
     """
     acknowledged = read_frame(conn, ACKNOWLEDGED_SQL, {"ids": alerts["alert_id"].to_list()})
     is_acknowledged = pl.col("is_acknowledged").fill_null(value=False)
@@ -90,7 +90,7 @@ def replace_alerts(conn: psycopg.Connection[Any], sr_ids: Sequence[int], alerts:
 
 
 def remove_orphans(conn: psycopg.Connection[Any]) -> None:
-    """Delete the alerts and price leads of deleted fixtures. Call it under all of FIXTURE_LOCKS."""
+    """Delete the alerts and price leads of deleted fixtures. Call it under all of ODDS_ALERTS_LOCKS."""
     for table in (ODDS_ALERT_TABLE, PRICE_LEAD_TABLE):
         conn.execute(f"delete from {table} a where not exists (select from core.fixtures f where f.sr_id = a.sr_id)")
 
@@ -124,7 +124,7 @@ def acknowledge_alert(
     A second acknowledgement does not replace the first. The call waits while another session replaces rows, because
     that session would not see the acknowledgement, and could not replace a row that is changed at the same time.
     """
-    for lock in FIXTURE_LOCKS:
+    for lock in ODDS_ALERTS_LOCKS:
         conn.execute("select pg_advisory_xact_lock(%s)", [lock])
     if not conn.execute("select from mart.odds_alert where alert_id = %s", [alert_id]).rowcount:
         raise NoSuchAlert(f"no alert {alert_id}: `palimpsest odds-alerts` lists them with their ids")

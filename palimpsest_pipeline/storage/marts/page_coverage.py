@@ -15,7 +15,7 @@ from palimpsest_pipeline.tables.frame_types import Schema
 from ..catalog.universe import CARRY_LIMIT
 from ..db.copy_frames import read_frame
 from ..ledger.cycle_reader import read_skew_quantiles_ms
-from .cycle_marts import read_rows
+from .cycle_marts import read_mart_rows
 
 CYCLE_SQL: Final = "select as_of, scope, trigger, home_platform from core.cycles where cycle_id = %s"
 PLATFORMS_SQL: Final = """
@@ -127,9 +127,9 @@ def read_coverage(conn: psycopg.Connection[Any], cycle_id: int | None) -> Covera
         trigger,
         home_platform,
         platforms=read_frame(conn, PLATFORMS_SQL, {"cycle_id": cycle_id, "carry_limit": CARRY_LIMIT}),
-        rates=read_rows(conn, "mart.match_rate_platform", cycle_id),
-        tournaments=read_rows(conn, "mart.coverage_tournament", cycle_id),
-        fixtures=read_rows(conn, "mart.coverage_fixture", cycle_id),
+        rates=read_mart_rows(conn, "mart.match_rate_platform", cycle_id),
+        tournaments=read_mart_rows(conn, "mart.coverage_tournament", cycle_id),
+        fixtures=read_mart_rows(conn, "mart.coverage_fixture", cycle_id),
         listings=read_frame(conn, _LISTINGS_SQL, [cycle_id]),
         leads=read_frame(conn, LEADS_SQL, [cycle_id]),
         gaps=read_frame(conn, _GAPS_SQL, {"home": home_platform}),

@@ -98,7 +98,7 @@ def count_discovered_listings(conn: psycopg.Connection, cycle_id: int) -> pl.Dat
     return read_frame(conn, DISCOVERED_SQL, [cycle_id])
 
 
-def read_captures(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
+def read_capture_counts(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
     """Return one row per capture of the cycle: `platform`, `keyframe`, `n_changed`, `n_markets_mapped`."""
     return read_frame(conn, _CAPTURES_SQL, [cycle_id])
 

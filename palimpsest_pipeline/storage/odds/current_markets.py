@@ -406,7 +406,7 @@ def count_violations(
     return int(read_frame(conn, VIOLATIONS_SQL, params).item())
 
 
-def check_cycles(conn: psycopg.Connection[Any], cycle_ids: Sequence[int]) -> CurrentMarketsCheck:
+def check_current_markets(conn: psycopg.Connection[Any], cycle_ids: Sequence[int]) -> CurrentMarketsCheck:
     """Compare the current state with the rows that these cycles wrote, in both directions.
 
     The check covers each market with a row in the cycles, and each market whose `changed_at` lies in them. After the

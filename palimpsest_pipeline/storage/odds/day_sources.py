@@ -59,9 +59,9 @@ cross join lateral (
 ) m
 """
 
-ANSWERS_SCHEMA: Final[Schema] = {"listing_id": pl.Int32, "answered_at": INSTANT}
+ANSWER_INSTANTS_SCHEMA: Final[Schema] = {"listing_id": pl.Int32, "answered_at": INSTANT}
 BOOKS_SCHEMA: Final[Schema] = {
-    **ANSWERS_SCHEMA,
+    **ANSWER_INSTANTS_SCHEMA,
     "line_id": pl.Int32,
     "state": pl.String,
     "off_mask": pl.Int64,
@@ -98,14 +98,14 @@ class PostgresDays:
     def read_last_answers(self, from_at: datetime, until: datetime, ids: IdFilter) -> pl.DataFrame:
         """Return each listing's last answer between two instants of one UTC day, both included.
 
-        The result has ANSWERS_SCHEMA.
+        The result has ANSWER_INSTANTS_SCHEMA.
         """
         return read_frame(self._conn, LAST_ANSWERS_SQL, {"from_at": from_at, "until": until, "listings": ids})
 
     def read_books(self, day: date, answers: pl.DataFrame) -> pl.DataFrame:
         """Return the valid row of every market at the given answers of a day (BOOKS_SCHEMA).
 
-        `answers` has ANSWERS_SCHEMA.
+        `answers` has ANSWER_INSTANTS_SCHEMA.
         """
         if answers.is_empty():
             return pl.DataFrame(schema=BOOKS_SCHEMA)
@@ -146,7 +146,10 @@ class ArchivedDays:
     def read_last_answers(self, from_at: datetime, until: datetime, ids: IdFilter) -> pl.DataFrame:
         rows = self._archive.scan_captures([until.date()], ids).filter(pl.col("observed_at").is_between(from_at, until))
         return (
-            rows.group_by("listing_id").agg(answered_at=pl.col("observed_at").max()).select(*ANSWERS_SCHEMA).collect()
+            rows.group_by("listing_id")
+            .agg(answered_at=pl.col("observed_at").max())
+            .select(*ANSWER_INSTANTS_SCHEMA)
+            .collect()
         )
 
     def read_books(self, day: date, answers: pl.DataFrame) -> pl.DataFrame:

@@ -18,7 +18,7 @@ from palimpsest_pipeline.domain.schemas import OUTCOME_NAMES
 
 from ..archive import Archive, ArchiveError, Dimensions
 from .day_sources import DAY, ArchivedDays, DaySource
-from .history_names import LISTINGS_SCHEMA, IdFilter
+from .history_names import NAMED_LISTINGS_SCHEMA, IdFilter
 from .reader import OddsHistoryReader, format_days
 
 
@@ -56,7 +56,7 @@ class ArchivedNames:
 
     def read_listings(self, listing_ids: Iterable[int]) -> pl.DataFrame:
         listings = self._dimensions.listings.filter(pl.col("listing_id").is_in(list(listing_ids)))
-        return listings.select(*LISTINGS_SCHEMA).with_columns(pl.col("is_primary").fill_null(value=False))
+        return listings.select(*NAMED_LISTINGS_SCHEMA).with_columns(pl.col("is_primary").fill_null(value=False))
 
     def read_outcomes(self, market_keys: Iterable[str]) -> pl.DataFrame:
         keys = (

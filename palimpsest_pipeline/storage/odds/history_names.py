@@ -39,7 +39,7 @@ join core.markets k using (market_id)
 where k.market_key = any(%(markets)s::text[])
 """
 
-LISTINGS_SCHEMA: Final[Schema] = {
+NAMED_LISTINGS_SCHEMA: Final[Schema] = {
     "listing_id": pl.Int32,
     "platform": pl.String,
     "external_id": pl.String,
@@ -75,7 +75,7 @@ class HistoryNames(Protocol):
         """
 
     def read_listings(self, listing_ids: Iterable[int]) -> pl.DataFrame:
-        """Return the known listings among the given ids (LISTINGS_SCHEMA)."""
+        """Return the known listings among the given ids (NAMED_LISTINGS_SCHEMA)."""
 
     def read_outcomes(self, market_keys: Iterable[str]) -> pl.DataFrame:
         """Return the outcomes of the given markets in the vocabulary (OUTCOME_NAMES)."""

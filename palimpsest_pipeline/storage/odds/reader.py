@@ -21,7 +21,7 @@ from ..archive import Archive, ArchiveError
 from ..db.copy_frames import read_frame
 from . import partitions
 from .change_rows import CAPTURE_SCHEMA, CHANGE_SCHEMA
-from .day_sources import ANSWERS_SCHEMA, BOOKS_SCHEMA, DAY, ArchivedDays, DaySource, IdFilter, PostgresDays
+from .day_sources import ANSWER_INSTANTS_SCHEMA, BOOKS_SCHEMA, DAY, ArchivedDays, DaySource, IdFilter, PostgresDays
 from .history_names import HistoryNames, PostgresNames
 from .price_changes import derive_outcome_changes, explode_outcomes
 
@@ -154,7 +154,7 @@ class OddsHistoryReader:
         listing_filter = self._find_listing_ids(
             _sort_ids(sr_ids), None if tournament_keys is None else sorted(set(tournament_keys)), _sort_ids(listing_ids)
         )
-        answered = pl.DataFrame(schema=ANSWERS_SCHEMA)
+        answered = pl.DataFrame(schema=ANSWER_INSTANTS_SCHEMA)
         books: list[pl.DataFrame] = []
         with self._split_by_source(earliest.date(), instant.date()) as sides:
             for day, side in sorted(

@@ -42,7 +42,7 @@ from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where c.relkind in ('r', 'm') and not c.relispartition and n.nspname = any(%(schemas)s)
 order by 1
 """
-TOTALS_SQL: Final = """
+_TOTALS_SQL: Final = """
 select sampled_at, sum(heap_bytes + index_bytes)::bigint as bytes from ops.storage_samples
 where sampled_at >= %(since)s and sampled_at <= %(until)s group by sampled_at order by sampled_at limit 1
 """
@@ -140,7 +140,7 @@ def write_sample(conn: psycopg.Connection[Any], sample: pl.DataFrame) -> None:
     conn.execute("delete from ops.storage_samples where sampled_at < %s", [oldest_kept_at])
 
 
-def compute_sizes(conn: psycopg.Connection[Any], sample: pl.DataFrame, limit_bytes: int) -> Sizes:
+def compute_storage_sizes(conn: psycopg.Connection[Any], sample: pl.DataFrame, limit_bytes: int) -> Sizes:
     """Return the figures of a sample (SAMPLE_SCHEMA), with the growth since earlier samples."""
     sized = sample.with_columns(bytes=pl.col("heap_bytes") + pl.col("index_bytes"))
     total = int(sized.get_column("bytes").sum())
@@ -174,7 +174,7 @@ def read_latest_total(conn: psycopg.Connection[Any]) -> int | None:
 
 
 def _compute_growth(conn: psycopg.Connection[Any], now: datetime, total: int) -> float | None:
-    earlier = conn.execute(TOTALS_SQL, {"since": now - GROWTH_WINDOW, "until": now - MIN_GROWTH_WINDOW}).fetchone()
+    earlier = conn.execute(_TOTALS_SQL, {"since": now - GROWTH_WINDOW, "until": now - MIN_GROWTH_WINDOW}).fetchone()
     if earlier is None:
         return None
     sampled_at, before = earlier

@@ -13,7 +13,7 @@ import psycopg
 
 from palimpsest_pipeline.domain.enums import PushState
 
-from .outbox import CHANNEL
+from .outbox import OUTBOX_CHANNEL
 
 MAX_ERROR_CHARS: Final = 500
 
@@ -75,7 +75,7 @@ class DeliveryStore:
 
 async def listen_for_messages(conn: psycopg.AsyncConnection[Any], wake: asyncio.Event) -> None:
     """Set `wake` at each commit of new messages, until cancelled. Nothing else may use the connection."""
-    await conn.execute(f"listen {CHANNEL}".encode())
+    await conn.execute(f"listen {OUTBOX_CHANNEL}".encode())
     wake.set()  # a message may have been committed before
     async for _ in conn.notifies():
         wake.set()

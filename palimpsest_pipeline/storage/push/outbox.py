@@ -18,7 +18,7 @@ from palimpsest_pipeline.domain.push_rules import PushRule
 
 from ..db.locks import AdvisoryLock
 
-CHANNEL: Final = "palimpsest_push"
+OUTBOX_CHANNEL: Final = "palimpsest_push"
 """The channel on which the commit of new messages is announced to the sender."""
 log = logging.getLogger(__name__)
 
@@ -163,7 +163,7 @@ def add_messages(conn: psycopg.Connection[Any], messages: Iterable[NewMessage]) 
         cursor.executemany(ADD_MESSAGE_SQL, rows)
         n_added = cursor.rowcount
     if n_added:
-        conn.execute("select pg_notify(%s, '')", [CHANNEL])
+        conn.execute("select pg_notify(%s, '')", [OUTBOX_CHANNEL])
     return n_added
 
 
@@ -183,7 +183,7 @@ def retry_failed(conn: psycopg.Connection[Any], rule: str) -> int:
     """Make the failed messages of a rule in force pending again; return their number."""
     n_retried = conn.execute(RETRY_SQL, [rule]).rowcount
     if n_retried:
-        conn.execute("select pg_notify(%s, '')", [CHANNEL])
+        conn.execute("select pg_notify(%s, '')", [OUTBOX_CHANNEL])
     return n_retried
 
 

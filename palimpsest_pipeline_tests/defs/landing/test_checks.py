@@ -66,7 +66,7 @@ def test_a_cycle_that_is_silent_fails_a_check_until_the_doctor_closes_it(make_pi
         return told
 
     with pipeline.connect() as conn:
-        cycle_ledger.open_cycle(conn, cycle)
+        cycle_ledger.write_running_cycle(conn, cycle)
     assert check().passed
     with pipeline.connect() as conn:
         conn.execute("update ops.scrape_batches set heartbeat_at = %s", [now - timedelta(minutes=1)])
@@ -74,8 +74,8 @@ def test_a_cycle_that_is_silent_fails_a_check_until_the_doctor_closes_it(make_pi
     silent = check()
     assert (silent.passed, silent.severity) == (False, dg.AssetCheckSeverity.ERROR)
     assert str(cycle.cycle_id) in str(silent.description)
-    found = doctor.check_cycles(pipeline.settings)
+    found = doctor.check_dead_cycles(pipeline.settings)
     assert found.ok
     assert f"cycle {cycle.cycle_id} of {now.date()}: its process died; closed" in found.detail
     assert check().passed
-    assert doctor.check_cycles(pipeline.settings).detail == "none is running, and no process of one has died"
+    assert doctor.check_dead_cycles(pipeline.settings).detail == "none is running, and no process of one has died"

@@ -16,11 +16,11 @@ from palimpsest_pipeline.domain.enums import RunStatus, Scope, Severity, Trigger
 from palimpsest_pipeline.domain.instants import make_cycle_id
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.marts import derive_marts
-from palimpsest_pipeline.pipeline.marts.late_marts import HISTORY_CHECK, LOOK_BACK, find_late_days
+from palimpsest_pipeline.pipeline.marts.late_marts import HISTORY_CHECK, MAX_HOUR_AGE, find_late_days
 from palimpsest_pipeline.storage.derivation import derived_products, due_products, landed_cycles
-from palimpsest_pipeline.storage.derivation.landed_cycles import LandedCycle
+from palimpsest_pipeline.storage.derivation.landed_cycles import LandedCycleRecord
 from palimpsest_pipeline.storage.ledger import check_verdicts, cycle_ledger
-from palimpsest_pipeline.storage.ledger.check_verdicts import Verdict
+from palimpsest_pipeline.storage.ledger.check_verdicts import CheckVerdict
 from palimpsest_pipeline_tests.fixtures.landed import find_versions, list_marks
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
 from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA, PLATFORMS
@@ -63,7 +63,7 @@ def core_stands(pipeline: Pipeline, minute: int = 0, scope: Scope = Scope.FULL, 
             "insert into core.cycles values (%s, %s, 'manual', %s, 'betpawa', %s) on conflict do nothing",
             [cycle_id, HOUR, scope, started_at],
         )
-        landed_cycles.write_cycle(conn, LandedCycle(cycle_id, HOUR, scope, LANDED, digest, is_whole=True))
+        landed_cycles.write_landed_cycle(conn, LandedCycleRecord(cycle_id, HOUR, scope, LANDED, digest, is_whole=True))
     mark(pipeline, "core", CORE_MARKS, cycle_id, digest)
     return cycle_id
 
@@ -123,7 +123,9 @@ def test_late_marts_of_two_days_are_asked_for_by_a_run_each(pipeline: Pipeline, 
         conn.execute(
             "insert into core.cycles values (%s, %s, 'manual', 'full', 'betpawa', %s)", [cycle_id, before, before]
         )
-        landed_cycles.write_cycle(conn, LandedCycle(cycle_id, before, Scope.FULL, LANDED, "a", is_whole=True))
+        landed_cycles.write_landed_cycle(
+            conn, LandedCycleRecord(cycle_id, before, Scope.FULL, LANDED, "a", is_whole=True)
+        )
     mark(pipeline, "core", CORE_MARKS, cycle_id)
     assert [request.partition_key for request in requests(pipeline, instance)] == ["2026-04-30", "2026-05-01"]
 
@@ -137,39 +139,41 @@ def test_coverage_alone_is_asked_for_when_an_earlier_cycle_makes_it_due(pipeline
     cycle_id = core_stands(pipeline)
     mark(pipeline, "mart", MART_PRODUCTS, cycle_id)
     with pipeline.connect() as conn:
-        derived_products.mark_due(conn, "mart", derive_marts.COVERAGE_PRODUCT, [cycle_id])
+        derived_products.mark_product_due(conn, "mart", derive_marts.COVERAGE_PRODUCT, [cycle_id])
     assert late(pipeline) == {(cycle_id, derive_marts.COVERAGE_PRODUCT)}
 
 
 def test_a_cycle_of_which_core_is_due_asks_for_nothing_and_keeps_no_other_from_it(pipeline: Pipeline) -> None:
     waiting, whole = core_stands(pipeline), core_stands(pipeline, 20)
     with pipeline.connect() as conn:
-        derived_products.mark_due(conn, "core", "matched_events", [waiting])
+        derived_products.mark_product_due(conn, "core", "matched_events", [waiting])
     assert late(pipeline) == {(whole, name) for name in MART_PRODUCTS}
 
 
 def test_a_cycle_that_is_being_scraped_asks_for_nothing(pipeline: Pipeline, instance: dg.DagsterInstance) -> None:
     cycle_id = core_stands(pipeline)
     with pipeline.connect() as conn:
-        cycle_ledger.open_cycle(conn, Cycle(cycle_id, Trigger.MANUAL, Scope.FULL, BETPAWA, HOUR, HOUR, "run"))
+        cycle_ledger.write_running_cycle(conn, Cycle(cycle_id, Trigger.MANUAL, Scope.FULL, BETPAWA, HOUR, HOUR, "run"))
     assert requests(pipeline, instance) == []
 
 
 def test_a_cycle_that_is_backfilled_later_than_two_days_is_not_asked_for(at: At, instance: dg.DagsterInstance) -> None:
     core_stands(at(NOW))
-    assert len(requests(at(HOUR + LOOK_BACK + timedelta(minutes=59)), instance)) == 1
-    assert requests(at(HOUR + LOOK_BACK + timedelta(minutes=61)), instance) == []
+    assert len(requests(at(HOUR + MAX_HOUR_AGE + timedelta(minutes=59)), instance)) == 1
+    assert requests(at(HOUR + MAX_HOUR_AGE + timedelta(minutes=61)), instance) == []
 
 
 def test_a_cycle_of_which_core_contradicts_itself_is_left_out_until_the_check_passes(pipeline: Pipeline) -> None:
     bad, good = core_stands(pipeline), core_stands(pipeline, 20)
     with pipeline.connect() as conn:
         check_verdicts.write_verdicts(
-            conn, HISTORY_CHECK, [Verdict(bad, Severity.ERROR, 2, "two prices differ"), Verdict(good, Severity.ERROR)]
+            conn,
+            HISTORY_CHECK,
+            [CheckVerdict(bad, Severity.ERROR, 2, "two prices differ"), CheckVerdict(good, Severity.ERROR)],
         )
     assert late(pipeline) == {(good, name) for name in MART_PRODUCTS}
     with pipeline.connect() as conn:
-        check_verdicts.write_verdicts(conn, HISTORY_CHECK, [Verdict(bad, Severity.ERROR)])
+        check_verdicts.write_verdicts(conn, HISTORY_CHECK, [CheckVerdict(bad, Severity.ERROR)])
     assert late(pipeline) == {(cycle_id, name) for cycle_id in (bad, good) for name in MART_PRODUCTS}
 
 
@@ -208,7 +212,7 @@ def test_a_live_run_leaves_the_late_marts_of_other_cycles_to_the_sensor(
     )
     with pipeline.connect() as conn:
         batch = Cycle(own, Trigger.SENSOR, Scope.FULL, BETPAWA, HOUR, HOUR, run.run_id)
-        cycle_ledger.open_cycle(conn, batch)
+        cycle_ledger.write_running_cycle(conn, batch)
         cycle_ledger.close_cycle(conn, CycleResult(batch, RunStatus.COMPLETED, HOUR, ()))
     assert {cycle_id for cycle_id, _ in late(pipeline, run.run_id)} == {other}
     assert len(requests(pipeline, instance)) == 1
@@ -225,10 +229,12 @@ def test_prices_are_not_derived_while_the_newest_cycle_of_core_contradicts_itsel
     mark(pipeline, "mart", MART_PRODUCTS, cycle_id)
     with pipeline.connect() as conn:
         conn.execute("insert into mart.dirty_fixtures values ('prices', 1, clock_timestamp())")
-        check_verdicts.write_verdicts(conn, HISTORY_CHECK, [Verdict(cycle_id, Severity.ERROR, 2, "two prices differ")])
+        check_verdicts.write_verdicts(
+            conn, HISTORY_CHECK, [CheckVerdict(cycle_id, Severity.ERROR, 2, "two prices differ")]
+        )
     assert requests(pipeline, instance) == []
     with pipeline.connect() as conn:
-        check_verdicts.write_verdicts(conn, HISTORY_CHECK, [Verdict(cycle_id, Severity.ERROR)])
+        check_verdicts.write_verdicts(conn, HISTORY_CHECK, [CheckVerdict(cycle_id, Severity.ERROR)])
     assert [request.job_name for request in requests(pipeline, instance)] == [current_prices_job.name]
 
 

@@ -21,7 +21,7 @@ from palimpsest_pipeline.cli.__main__ import app
 from palimpsest_pipeline.defs.derive_run import RunHasFailedCycles
 from palimpsest_pipeline.defs.monitoring import alert_sensor as monitoring
 from palimpsest_pipeline.defs.monitoring import run_events
-from palimpsest_pipeline.domain.alerts import Alert, AlertKind, Occurrence
+from palimpsest_pipeline.domain.alerts import AlertKind, Occurrence, PipelineAlert
 from palimpsest_pipeline.domain.enums import Scope, Severity
 from palimpsest_pipeline.landing import LandingIncomplete
 from palimpsest_pipeline.pipeline.context import Pipeline
@@ -31,7 +31,7 @@ from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.runtime.run_tags import PARTITION_RANGE_END_TAG, PARTITION_RANGE_START_TAG, SKIPPED_TAG
 from palimpsest_pipeline.settings import Settings
 from palimpsest_pipeline.storage.derivation import due_products, landed_cycles
-from palimpsest_pipeline.storage.derivation.landed_cycles import LandedCycle
+from palimpsest_pipeline.storage.derivation.landed_cycles import LandedCycleRecord
 from palimpsest_pipeline.storage.ledger import alerts as stored
 from palimpsest_pipeline.storage.ledger import check_verdicts
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines
@@ -203,8 +203,8 @@ class World:
 
     def fail(self, cycle_id: int, product: str, error: str) -> None:
         with self.pipeline.connect() as conn:
-            landed_cycles.write_cycle(
-                conn, LandedCycle(cycle_id, HOUR, Scope.FULL, tuple(sorted(PLATFORMS)), "d", is_whole=True)
+            landed_cycles.write_landed_cycle(
+                conn, LandedCycleRecord(cycle_id, HOUR, Scope.FULL, tuple(sorted(PLATFORMS)), "d", is_whole=True)
             )
             due_products.record_failure(
                 conn, product, cycle_id, landing_digest="d", parser_version="1", mapping_version="1", error=error
@@ -218,7 +218,7 @@ class World:
         with self.pipeline.connect() as conn:
             description = f"{violations} rows are odd" if violations else ""
             check_verdicts.write_verdicts(
-                conn, check, [check_verdicts.Verdict(cycle_id, severity, violations, description)]
+                conn, check, [check_verdicts.CheckVerdict(cycle_id, severity, violations, description)]
             )
 
 
@@ -485,7 +485,7 @@ def test_an_alert_of_an_older_versions_check_stays_until_its_cycles_are_judged_a
         stored.write_alerts(
             conn,
             [
-                Alert.from_occurrence(
+                PipelineAlert.from_occurrence(
                     Occurrence(AlertKind.CHECK, BLOCKING, "CheckFailed", Severity.ERROR, "no", at, "7, 9")
                 )
             ],
@@ -555,7 +555,7 @@ def test_what_another_look_writes_while_a_channel_tells_stays(world: World):
 
 def test_only_what_was_told_counts_as_told(world: World):
     at = datetime.now(UTC)
-    seen = Alert.from_occurrence(Occurrence(AlertKind.RUN, "derive", "Failed", Severity.WARN, "slow", at))
+    seen = PipelineAlert.from_occurrence(Occurrence(AlertKind.RUN, "derive", "Failed", Severity.WARN, "slow", at))
     ended = replace(seen, closed_at=at, told_by=("log",), closing_told_by=("log",))
     with world.pipeline.connect() as conn:
         for now, said in ((replace(seen, severity=Severity.ERROR), replace(seen, told_by=("log",))), (seen, ended)):
@@ -784,7 +784,7 @@ def test_an_alert_of_what_is_no_more_ends(world: World):
 def test_what_has_been_over_for_long_is_forgotten_and_what_lasts_is_not(world: World):
     old = datetime.now(UTC) - stored.CLOSED_ALERT_RETENTION - timedelta(days=1)
     lasts, over = (
-        Alert.from_occurrence(Occurrence(AlertKind.RUN, job, "Broken", Severity.ERROR, "no", old))
+        PipelineAlert.from_occurrence(Occurrence(AlertKind.RUN, job, "Broken", Severity.ERROR, "no", old))
         for job in ("derive", "refresh")
     )
     with world.pipeline.connect() as conn:

@@ -56,7 +56,7 @@ def stored(pipeline: Pipeline, at: datetime, platforms: tuple[Platform, ...] = t
     cycle = make_cycle(at)
     cycle_id = cycle.cycle_id
     with pipeline.connect() as conn:
-        cycle_ledger.open_cycle(conn, cycle)
+        cycle_ledger.write_running_cycle(conn, cycle)
         cycle_ledger.close_cycle(conn, CycleResult(cycle, RunStatus.COMPLETED, at, [], []))
         conn.execute(
             "insert into core.cycles values (%s, %s, 'manual', 'full', 'betpawa', %s)",
@@ -282,7 +282,7 @@ def landed(pipeline: Pipeline, at: datetime) -> int:
     }
     run = PlatformRun(BETPAWA, RunStatus.COMPLETED, at, at, **counts, message="")
     with pipeline.connect() as conn:
-        cycle_ledger.open_cycle(conn, cycle)
+        cycle_ledger.write_running_cycle(conn, cycle)
         record_closed(conn, manifest)
         cycle_ledger.close_cycle(conn, CycleResult(cycle, RunStatus.COMPLETED, at, [run], []))
     return cycle.cycle_id

@@ -22,7 +22,7 @@ from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.landed_cycles import rescan_landing
 from palimpsest_pipeline.pipeline.upkeep import export_day
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
-from palimpsest_pipeline.storage.catalog.listings import CycleFacts, write_cycle
+from palimpsest_pipeline.storage.catalog.listings import CycleFacts, write_cycle_facts
 from palimpsest_pipeline.storage.derivation import derived_products
 from palimpsest_pipeline.storage.ledger import cycle_ledger
 from palimpsest_pipeline.storage.odds import partitions, retention
@@ -174,7 +174,7 @@ def test_a_day_before_the_first_partition_is_named_by_a_check_and_keeps_no_other
     with pipeline.connect() as conn:
         partitions.ensure_partitions(conn, [bogus])
         answered(conn, bogus, 1)
-        write_cycle(conn, CycleFacts(cycle_at(bogus), NOON, Trigger.MANUAL, Scope.FULL, BETPAWA, NOON))
+        write_cycle_facts(conn, CycleFacts(cycle_at(bogus), NOON, Trigger.MANUAL, Scope.FULL, BETPAWA, NOON))
     assert [request.partition_key for request in requested(pipeline)] == [str(ago(1))]
     found = checks(upkeep(pipeline))
     named = found["days_to_export_have_partitions"]
@@ -250,7 +250,7 @@ def test_a_day_that_may_still_change_is_refused_with_the_reason(pipeline: Pipeli
             export_day.export_day(pipeline, ago(days))
     running = cycle(datetime.combine(ago(2), time(23, 50), UTC))  # goes on past midnight
     with pipeline.connect() as conn:
-        cycle_ledger.open_cycle(conn, running)
+        cycle_ledger.write_running_cycle(conn, running)
     outcome = exported(pipeline, 1)
     assert not outcome.success
     assert f"cycle {running.cycle_id} is running" in (outcome.error or "")
@@ -307,6 +307,6 @@ def test_a_young_site_is_in_order_and_one_that_was_never_measured_is_told_of(mak
     young = storage_is_within_its_limit(pipeline)
     assert (young.passed, "nothing was measured yet" in (young.description or "")) == (True, True)
     with pipeline.connect() as conn:
-        cycle_ledger.open_cycle(conn, cycle(pipeline.clock.now() - timedelta(days=3)))
+        cycle_ledger.write_running_cycle(conn, cycle(pipeline.clock.now() - timedelta(days=3)))
     old = storage_is_within_its_limit(pipeline)
     assert (old.passed, old.severity) == (False, dg.AssetCheckSeverity.WARN)

@@ -339,5 +339,5 @@ def test_working_on_few_listings_at_once_changes_nothing(monkeypatch: pytest.Mon
     at_once = told(world)
     assert at_once["platform"].unique().sort().to_list() == ["betpawa", "sportybet"]
     assert at_once.equals(at_once.sort("sr_id", "platform", "market_key", "specifier", "valid_from"))
-    monkeypatch.setattr(availability, "LISTINGS_AT_ONCE", 2)
+    monkeypatch.setattr(availability, "AVAILABILITY_LISTINGS_AT_ONCE", 2)
     assert_frame_equal(told(world), at_once)

@@ -15,7 +15,7 @@ from polars.testing import assert_frame_equal
 
 from palimpsest_pipeline.metrics.lifecycle.availability import AVAILABILITY_SCHEMA, build_availability_intervals
 from palimpsest_pipeline.metrics.lifecycle.gap_counts import GAP_COUNT_KEY, GAP_COUNT_SCHEMA, HOURS_BEFORE, count_gaps
-from palimpsest_pipeline.metrics.lifecycle_frames import TOURNAMENTS_SCHEMA
+from palimpsest_pipeline.metrics.lifecycle_frames import TOURNAMENT_KEYS_SCHEMA
 from palimpsest_pipeline.tables.lifecycle import GapCount
 from palimpsest_pipeline_tests.fixtures.examples import count_examples
 
@@ -61,7 +61,7 @@ def counts(*looks: Looked, as_of: datetime = AFTERWARDS) -> dict[int, dict[str, 
 
 
 def tournaments(life: Life) -> pl.DataFrame:
-    return pl.DataFrame([(sr_id, f"t{sr_id}") for sr_id in life.kickoffs], schema=TOURNAMENTS_SCHEMA, orient="row")
+    return pl.DataFrame([(sr_id, f"t{sr_id}") for sr_id in life.kickoffs], schema=TOURNAMENT_KEYS_SCHEMA, orient="row")
 
 
 def test_the_columns_are_those_of_the_table() -> None:
@@ -117,7 +117,7 @@ def test_a_fixture_without_a_tournament_is_refused() -> None:
             pl.DataFrame(schema=AVAILABILITY_SCHEMA),
             frames["listings"],
             frames["kickoffs"],
-            pl.DataFrame(schema=TOURNAMENTS_SCHEMA),
+            pl.DataFrame(schema=TOURNAMENT_KEYS_SCHEMA),
             as_of=AFTERWARDS,
         )
 

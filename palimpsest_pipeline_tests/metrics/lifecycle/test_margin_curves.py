@@ -22,7 +22,11 @@ from palimpsest_pipeline.metrics.lifecycle.margin_curves import (
     MARGIN_TTK_BUCKET_SCHEMA,
     build_margin_curves,
 )
-from palimpsest_pipeline.metrics.lifecycle_frames import KICKOFFS_SCHEMA, LISTINGS_SCHEMA, TOURNAMENTS_SCHEMA
+from palimpsest_pipeline.metrics.lifecycle_frames import (
+    KICKOFFS_SCHEMA,
+    LIFECYCLE_LISTINGS_SCHEMA,
+    TOURNAMENT_KEYS_SCHEMA,
+)
 from palimpsest_pipeline.tables.lifecycle import MarginTtkBucket
 from palimpsest_pipeline_tests.fixtures.examples import count_examples
 
@@ -56,14 +60,16 @@ class World:
         ]
         return {
             "margins": pl.DataFrame(self.stretches, schema=MARGIN_INPUT_SCHEMA, orient="row"),
-            "listings": pl.DataFrame(listings, schema=LISTINGS_SCHEMA, orient="row"),
+            "listings": pl.DataFrame(listings, schema=LIFECYCLE_LISTINGS_SCHEMA, orient="row"),
             "kickoffs": pl.DataFrame(
                 [(sr_id, 1, LISTED, kickoff) for sr_id, kickoff in self.kickoffs.items()],
                 schema=KICKOFFS_SCHEMA,
                 orient="row",
             ),
             "tournaments": pl.DataFrame(
-                [(sr_id, self.tournaments[sr_id]) for sr_id in self.kickoffs], schema=TOURNAMENTS_SCHEMA, orient="row"
+                [(sr_id, self.tournaments[sr_id]) for sr_id in self.kickoffs],
+                schema=TOURNAMENT_KEYS_SCHEMA,
+                orient="row",
             ),
         }
 

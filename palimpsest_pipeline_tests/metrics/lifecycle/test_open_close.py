@@ -483,6 +483,6 @@ def test_listings_are_taken_some_at_a_time_without_a_trace(monkeypatch: pytest.M
     ]
     life = Life(looks, {n: [(at(1, 0), KICKOFF)] for n in holders}, holders)
     together = closed(life)
-    monkeypatch.setattr("palimpsest_pipeline.metrics.lifecycle.open_close.LISTINGS_AT_ONCE", 1)
+    monkeypatch.setattr("palimpsest_pipeline.metrics.lifecycle.open_close.OPEN_CLOSE_LISTINGS_AT_ONCE", 1)
     assert_frame_equal(closed(life), together, check_exact=True)
     assert together.height == 12

@@ -11,9 +11,9 @@ from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.metrics import build_outcome_sets
 from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 from palimpsest_pipeline.simulator.book import BookGenerator
-from palimpsest_pipeline.simulator.catalogue import list_markets
+from palimpsest_pipeline.simulator.catalogue import list_simulated_markets
 from palimpsest_pipeline.simulator.timeline import Timeline
-from palimpsest_pipeline.simulator.world import Fixture, Listing, build_world
+from palimpsest_pipeline.simulator.world import SimulatedFixture, SimulatedListing, build_world
 
 from ..life_worlds import Book, Facts, Key, Life, Looked
 
@@ -38,7 +38,7 @@ def build_timeline(seed: int, size: int) -> Timeline:
     return Timeline(build_world(seed, size, EPOCH))
 
 
-def list_shared_fixtures(timeline: Timeline) -> list[Fixture]:
+def list_shared_fixtures(timeline: Timeline) -> list[SimulatedFixture]:
     """Fixtures that every platform of the world lists with the same home side, and that kick off long after EPOCH: in the
     last hour all books change their prices more often at once.
     """
@@ -53,7 +53,7 @@ def list_shared_fixtures(timeline: Timeline) -> list[Fixture]:
     ]
 
 
-def poll(timeline: Timeline, fixtures: Sequence[Fixture], hours: float, every: timedelta = EVERY) -> Life:
+def poll(timeline: Timeline, fixtures: Sequence[SimulatedFixture], hours: float, every: timedelta = EVERY) -> Life:
     """Looks at all listings of the fixtures, each platform at its own second of the interval."""
     books, looks, holders = BookGenerator(timeline), [], {}
     numbers = {fixture.number for fixture in fixtures}
@@ -74,7 +74,7 @@ def poll(timeline: Timeline, fixtures: Sequence[Fixture], hours: float, every: t
     return Life(looks, kickoffs, holders)
 
 
-def _read_book(books: BookGenerator, listing: Listing, at: datetime) -> Book:
+def _read_book(books: BookGenerator, listing: SimulatedListing, at: datetime) -> Book:
     """What the listing offers of MARKETS, which have no lines."""
     book: dict[Key, Facts] = {}
     for offered in books.list_lines(listing, at, only=_list_market_ids(listing.platform)):
@@ -89,4 +89,4 @@ def _read_book(books: BookGenerator, listing: Listing, at: datetime) -> Book:
 
 @cache
 def _list_market_ids(platform: Platform) -> frozenset[str]:
-    return frozenset(market.native_id for market in list_markets(platform) if market.parts[0].key in MARKETS)
+    return frozenset(market.native_id for market in list_simulated_markets(platform) if market.parts[0].key in MARKETS)

@@ -22,7 +22,7 @@ from palimpsest_pipeline.defs.monitoring.unfinished_work import find_unfinished_
 from palimpsest_pipeline.defs.partitions import format_day_key
 from palimpsest_pipeline.domain.enums import FreshnessFamily, Scope
 from palimpsest_pipeline.domain.instants import format_hour_key
-from palimpsest_pipeline.operate.backfill.backfill import BackfillReport, list_lost_cycles, mark_due, run_backfill
+from palimpsest_pipeline.operate.backfill.backfill import BackfillReport, list_lost_cycles, mark_hours_due, run_backfill
 from palimpsest_pipeline.operate.backfill.hour_spans import split_into_spans
 from palimpsest_pipeline.operate.run_job import run_job
 from palimpsest_pipeline.pipeline.context import Pipeline
@@ -238,7 +238,7 @@ def test_rows_that_somebody_changed_come_back_when_their_hour_is_asked_for_again
         ).rowcount
     assert n > 0
     assert world.again().done == [], "what is marked as up to date is not looked at"
-    mark_due(world.pipeline, plan_hours(world.pipeline, changed, changed))
+    mark_hours_due(world.pipeline, plan_hours(world.pipeline, changed, changed))
     assert world.again(first=changed, last=changed).done == [format_hour_key(changed)]
     assert world.again().is_complete, "and later hours that rest on it"
     assert content_hashes(world.pipeline) == world.content
@@ -260,7 +260,7 @@ def test_odds_are_as_fresh_as_before_when_their_hour_was_derived_again_and_nothi
         return rows, fresh
 
     before = standing()
-    mark_due(world.pipeline, plan_hours(world.pipeline, world.last, world.last))
+    mark_hours_due(world.pipeline, plan_hours(world.pipeline, world.last, world.last))
     assert world.again(first=world.last, last=world.last).done == [format_hour_key(world.last)]
     assert standing() == before
 
@@ -269,9 +269,9 @@ def test_an_hour_that_cannot_be_derived_keeps_its_rows_when_asked_for_again(worl
     segment = next(world.folder(world.hours[1]).glob("**/platform=betpawa/*.parquet"))
     before = marks(world.pipeline)
     with world.moved_away(segment):
-        mark_due(world.pipeline, plan_hours(world.pipeline, world.hours[1], world.hours[1]))
+        mark_hours_due(world.pipeline, plan_hours(world.pipeline, world.hours[1], world.hours[1]))
     with world.moved_away(world.folder(world.hours[1])):
-        mark_due(world.pipeline, plan_hours(world.pipeline, world.hours[1], world.hours[1]))
+        mark_hours_due(world.pipeline, plan_hours(world.pipeline, world.hours[1], world.hours[1]))
     assert marks(world.pipeline) == before
 
 
@@ -394,7 +394,7 @@ def test_an_hour_whose_manifest_cannot_be_read_and_whose_rows_stand_is_refused_b
     before = marks(world.pipeline)
     with world.moved_away(path):
         path.write_text("{")
-        mark_due(world.pipeline, plan_hours(world.pipeline, world.hours[1], world.hours[1]))
+        mark_hours_due(world.pipeline, plan_hours(world.pipeline, world.hours[1], world.hours[1]))
         stale, asked = world.again(stale_only=True), world.again()
         with dg.DagsterInstance.ephemeral() as instance:
             assert find_unfinished_work(instance, world.pipeline, []).refused_hours == {}

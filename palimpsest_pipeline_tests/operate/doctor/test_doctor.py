@@ -35,7 +35,7 @@ from palimpsest_pipeline.settings import Settings, load_settings
 from palimpsest_pipeline.storage.db.revisions import compute_revision
 from palimpsest_pipeline.storage.derivation import landed_cycles
 from palimpsest_pipeline.storage.derivation.due_products import record_failure
-from palimpsest_pipeline.storage.derivation.landed_cycles import LandedCycle
+from palimpsest_pipeline.storage.derivation.landed_cycles import LandedCycleRecord
 from palimpsest_pipeline.storage.ledger import run_heartbeats
 from palimpsest_pipeline_tests.fixtures.loopback import Loopback
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
@@ -276,7 +276,7 @@ def test_an_embedded_server_that_does_not_run_is_not_started(tmp_path: Path):
         for f in [
             stores.check_database(settings),
             stores.check_clock(settings),
-            stores.check_cycles(settings),
+            stores.check_dead_cycles(settings),
             *orchestration.check_dagster(settings),
         ]
     )
@@ -304,8 +304,8 @@ def test_hours_of_which_something_is_due_are_told_with_a_cycle_that_failed(world
     assert stores.check_derived_products(pipeline.settings) == Finding("derived", True, "everything that was landed")
     hour = datetime(2026, 5, 1, 12, tzinfo=UTC)
     with pipeline.connect() as conn:
-        landed_cycles.write_cycle(
-            conn, LandedCycle(7, hour, Scope.FULL, tuple(sorted(PLATFORMS)), "digest", is_whole=True)
+        landed_cycles.write_landed_cycle(
+            conn, LandedCycleRecord(7, hour, Scope.FULL, tuple(sorted(PLATFORMS)), "digest", is_whole=True)
         )
         ended = {"started_at": hour, "finished_at": hour + timedelta(minutes=10), "status": "completed"}
         insert(conn, "ops.scrape_batches", {"cycle_id": 7, "scope": "full", "partition_hour": hour, **ended})

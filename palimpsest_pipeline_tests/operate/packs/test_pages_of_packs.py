@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from palimpsest_pipeline.operate.packs.new_pack import create_pack
-from palimpsest_pipeline.platforms.packs import Country, Param, load_packs, read_pack
+from palimpsest_pipeline.platforms.packs import PackCountry, Param, load_packs, read_pack
 from palimpsest_pipeline_tests.fixtures.commands import PALIMPSEST, environment
 from palimpsest_pipeline_tests.fixtures.documents import CHECKOUT, find_blocks
 from palimpsest_pipeline_tests.fixtures.outside_packs import list_search_path
@@ -79,4 +79,4 @@ def test_the_line_of_a_country_can_be_read() -> None:
     assert countries.keys() <= load_packs().packs["sportybet"].content.countries.keys()
     params: Mapping[str, Param] = load_packs().packs["sportybet"].content.params
     for country in countries.values():
-        assert msgspec.convert(country, type=Country).params.keys() <= params.keys()
+        assert msgspec.convert(country, type=PackCountry).params.keys() <= params.keys()

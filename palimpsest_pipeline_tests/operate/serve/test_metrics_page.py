@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from palimpsest_pipeline.operate.serve.metrics import METRIC_ERRORS, METRICS, render_page
+from palimpsest_pipeline.operate.serve.metrics import METRIC_ERRORS, METRICS, render_metrics
 
 Page = dict[str, dict[tuple[str, ...], float]]
 
@@ -46,7 +46,7 @@ def test_a_bad_value_costs_its_own_metric_only(data: st.DataObject, with_bad: se
         if metric in with_bad:
             labels = tuple("bad" * 4 for _ in metric.labels)
             samples[metric.name] = [*samples[metric.name], (labels, data.draw(BAD))]
-    page = parse(render_page({**samples, **dict.fromkeys(metric.name for metric in failed)}))
+    page = parse(render_metrics({**samples, **dict.fromkeys(metric.name for metric in failed)}))
     for metric in METRICS:
         is_wrong = metric in with_bad or metric in failed
         assert page[METRIC_ERRORS][metric.name,] == is_wrong
@@ -64,18 +64,18 @@ def test_a_bad_value_costs_its_own_metric_only(data: st.DataObject, with_bad: se
     ids=["the same labels twice", "a missing label", "text that is no UTF-8"],
 )
 def test_values_that_prometheus_would_refuse_are_left_out(samples: list[Any]):
-    page = parse(render_page({"palimpsest_mapped_ratio": samples}))
+    page = parse(render_metrics({"palimpsest_mapped_ratio": samples}))
     assert "palimpsest_mapped_ratio" not in page
     assert page[METRIC_ERRORS]["palimpsest_mapped_ratio",] == 1
 
 
 def test_a_metric_without_values_is_absent_and_no_error():
-    page = parse(render_page({}))
+    page = parse(render_metrics({}))
     assert page == {METRIC_ERRORS: {(metric.name,): 0 for metric in METRICS}}
 
 
 def test_hostile_labels_stay_one_line():
-    page = render_page({"palimpsest_build_info": [(('1"} 5\n# x\\',), 1)]})
+    page = render_metrics({"palimpsest_build_info": [(('1"} 5\n# x\\',), 1)]})
     assert parse(page)["palimpsest_build_info"] == {('1"} 5\n# x\\',): 1}
 
 
@@ -88,6 +88,6 @@ def test_names_follow_the_conventions():
     if promtool := shutil.which("promtool"):
         values = {metric.name: [(tuple("x" for _ in metric.labels), 1)] for metric in METRICS}
         done = subprocess.run(
-            [promtool, "check", "metrics"], input=render_page(values), capture_output=True, check=False
+            [promtool, "check", "metrics"], input=render_metrics(values), capture_output=True, check=False
         )
         assert (done.returncode, done.stderr) == (0, b"")

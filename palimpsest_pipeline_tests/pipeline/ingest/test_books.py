@@ -24,7 +24,7 @@ from palimpsest_pipeline.pipeline.ingest.books import (
     frame_listings,
     group_details,
     normalise_books,
-    read_listings,
+    read_observed_listings,
 )
 from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET, build_adapters
@@ -40,7 +40,7 @@ def test_failed_answers_tell_nothing(samples: Path) -> None:
     good = given_answer(samples)
     failed = replace(good, body=None, status=None, failure=FailureClass.BLOCKED)
     assert_same(read(BETPAWA, [failed, good]), read(BETPAWA, [good]))
-    listings = read_listings(group_details([failed, good], ADAPTERS[BETPAWA]), ADAPTERS[BETPAWA])
+    listings = read_observed_listings(group_details([failed, good], ADAPTERS[BETPAWA]), ADAPTERS[BETPAWA])
     assert [each.listing.external_id for each in listings] == [read(BETPAWA, [good]).listings["external_id"].item()]
 
 
@@ -75,7 +75,7 @@ def test_a_book_tells_its_listing_as_the_listing_alone_is_read(samples: Path, pl
         random, body = Random(f"{name} {seed}"), json.loads(whole)
         damage(body, random)
         answers.append(answer(platform, PayloadKind.DETAIL, body))
-    listings = read_listings(group_details(answers, ADAPTERS[platform]), ADAPTERS[platform])
+    listings = read_observed_listings(group_details(answers, ADAPTERS[platform]), ADAPTERS[platform])
     assert_frame_equal(read(platform, answers).listings, frame_listings(listings))
 
 

@@ -23,7 +23,7 @@ from palimpsest_pipeline.pipeline.ingest.books import (
     decode_books,
     group_details,
     normalise_books,
-    read_listings,
+    read_observed_listings,
 )
 from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 from palimpsest_pipeline.platforms.betway import BetwayAdapter
@@ -94,7 +94,7 @@ def test_books_from_the_landing_are_those_of_the_answers_as_they_came(
     assert came.answers["observed_at"].to_list() == earliest
     landing, manifest = land(tmp_path, attempts)
     assert_same(read_books(iterate_landed(landing, manifest)), came)
-    listings = read_listings(group_details(iterate_landed(landing, manifest), ADAPTER), ADAPTER)
+    listings = read_observed_listings(group_details(iterate_landed(landing, manifest), ADAPTER), ADAPTER)
     assert [shown.observed_at for shown in listings] == earliest
 
 

@@ -168,7 +168,7 @@ def test_each_minute_of_a_slot_is_a_cycle_of_what_is_due_and_in_core_before_the_
         answered = dict(conn.execute(LAST_ANSWER_SQL, [last.cycle_id]).fetchall())
         shown = dict(conn.execute("select sr_id, max(as_of) from mart.compared_listing group by sr_id").fetchall())
         prices_due, alerts_due = (
-            set(dirty_fixtures.read_marks(conn, product, last.sr_ids)["sr_id"]) for product in FixtureProduct
+            set(dirty_fixtures.read_fixture_marks(conn, product, last.sr_ids)["sr_id"]) for product in FixtureProduct
         )
     assert answered.keys() == set(last.sr_ids)
     assert {sr_id: shown.get(sr_id) for sr_id in compared(world, last.sr_ids)} == {
@@ -313,7 +313,9 @@ def test_an_ingest_that_fails_stops_no_minute_and_what_it_left_is_derived_with_t
     assert (len(run.results), run.left_out_minutes) == (5, {})
     with world.pipeline.connect() as conn:
         left = [
-            r.cycle.cycle_id for r in run.results if not derived_products.read_marks(conn, "core", r.cycle.cycle_id)
+            r.cycle.cycle_id
+            for r in run.results
+            if not derived_products.read_product_marks(conn, "core", r.cycle.cycle_id)
         ]
     assert left == [run.results[0].cycle.cycle_id]
     manifests = world.pipeline.landing.list_cycles(hour=floor_to_hour(slot_at))
@@ -364,7 +366,8 @@ def test_a_run_that_is_ended_between_two_minutes_keeps_what_it_had_and_its_next_
             if batch.cycle.run_id == "run-1" and batch.cycle.partition_hour == floor_to_hour(slot_at)
         ]
         assert [
-            (batch.status, bool(derived_products.read_marks(conn, "core", batch.cycle.cycle_id))) for batch in had
+            (batch.status, bool(derived_products.read_product_marks(conn, "core", batch.cycle.cycle_id)))
+            for batch in had
         ] == [(RunStatus.COMPLETED, True)] * 2
     run = world.run(slot_at, run_id="run-2", repeats=("run-1",))
     minutes = [slot_at + n * MINUTE for n in range(5)]

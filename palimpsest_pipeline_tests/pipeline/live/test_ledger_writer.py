@@ -46,7 +46,7 @@ def test_lines_and_signs_of_life_are_there_while_the_cycle_runs_also_after_the_d
 ):
     pipeline = make_pipeline()
     with pipeline.connect() as conn:
-        cycle_ledger.open_cycle(conn, CYCLE)
+        cycle_ledger.write_running_cycle(conn, CYCLE)
         conn.execute("update ops.scrape_batches set heartbeat_at = %s", [AT])
     away = Away(pipeline.connect, tries)
     with caplog.at_level(logging.WARNING), LedgerWriter(away, CYCLE, 0.01, lambda: [PART]) as keeper:
@@ -69,7 +69,7 @@ def test_lines_and_signs_of_life_are_there_while_the_cycle_runs_also_after_the_d
 def test_a_cycle_that_was_taken_for_dead_runs_again_with_its_next_sign_of_life(make_pipeline: MakePipeline):
     pipeline = make_pipeline()
     with pipeline.connect() as conn:
-        cycle_ledger.open_cycle(conn, CYCLE)
+        cycle_ledger.write_running_cycle(conn, CYCLE)
         conn.execute("update ops.scrape_batches set status = 'interrupted', finished_at = now()")
     with LedgerWriter(pipeline.connect, CYCLE, heartbeat_interval_s=0.01) as keeper:
         keeper.on_outcomes([line("1")])
@@ -85,7 +85,7 @@ def test_a_cycle_that_another_run_has_ended_stays_as_it_is_and_says_so_once(
 ):
     pipeline = make_pipeline()
     with pipeline.connect() as conn:
-        cycle_ledger.open_cycle(conn, CYCLE)
+        cycle_ledger.write_running_cycle(conn, CYCLE)
         conn.execute("update ops.scrape_batches set status = 'completed', finished_at = now()")
     with caplog.at_level(logging.WARNING), LedgerWriter(pipeline.connect, CYCLE, heartbeat_interval_s=0.01) as keeper:
         keeper.on_outcomes([line("1")])

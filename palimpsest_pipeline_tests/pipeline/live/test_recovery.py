@@ -195,7 +195,7 @@ def test_another_try_after_its_day_is_refused_and_the_dead_cycle_closed_and_deri
 def dies(pipeline: Pipeline, cycle: Cycle) -> None:
     """A process takes the cycle up, lands one more answer, and dies before it has closed anything."""
     with pipeline.connect() as conn:
-        cycle_ledger.open_cycle(conn, cycle)
+        cycle_ledger.write_running_cycle(conn, cycle)
     writer = pipeline.landing.open_writer(cycle)
     request = Request(BETPAWA, PayloadKind.TREE, "/tree")
     writer.append(Answer(request, 1, cycle.started_at, cycle.started_at, cycle.started_at, 200, {}, b"{}"))

@@ -3,7 +3,7 @@
 from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
 from palimpsest_pipeline.pipeline.marts.derive_marts import derive_coverage
 from palimpsest_pipeline.storage.marts import board_reader
-from palimpsest_pipeline.storage.marts.changed_fixtures import ANY_FIXTURE, CHANNEL
+from palimpsest_pipeline.storage.marts.changed_fixtures import ANY_FIXTURE, FIXTURES_CHANNEL
 from palimpsest_pipeline_tests.fixtures.landed import land_cycle
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
 
@@ -27,7 +27,7 @@ def test_readers_are_notified_when_other_platforms_are_unseen(start_simulator, m
 
     with pipeline.connect() as listener:
         listener.autocommit = True
-        listener.execute(f"listen {CHANNEL}".encode())
+        listener.execute(f"listen {FIXTURES_CHANNEL}".encode())
         assert derive("complete") == (set(), [])
         assert derive("partial") == ({"sportybet"}, [ANY_FIXTURE])
         assert derive("partial") == ({"sportybet"}, [])

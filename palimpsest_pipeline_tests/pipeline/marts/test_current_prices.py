@@ -67,7 +67,7 @@ def rows(pipeline: Pipeline) -> dict[str, pl.DataFrame]:
 
 def marked(pipeline: Pipeline) -> list[int]:
     with pipeline.connect() as conn:
-        return dirty_fixtures.read_marks(conn, FixtureProduct.PRICES)["sr_id"].to_list()
+        return dirty_fixtures.read_fixture_marks(conn, FixtureProduct.PRICES)["sr_id"].to_list()
 
 
 @pytest.fixture(scope="module")
@@ -320,11 +320,13 @@ def test_the_run_of_the_job_derives_what_is_due_and_its_checks_hold(world: World
 def test_a_mark_that_is_set_meanwhile_stays_and_one_that_waits_long_is_named(world: World):
     with world.pipeline.connect() as conn, conn.transaction(force_rollback=True):
         dirty_fixtures.mark_fixtures(conn, world.cycles[2], [])
-        seen = dirty_fixtures.read_marks(conn, FixtureProduct.PRICES)
+        seen = dirty_fixtures.read_fixture_marks(conn, FixtureProduct.PRICES)
         dirty_fixtures.mark_fixtures(conn, world.cycles[2], [])
         dirty_fixtures.unmark_fixtures(conn, FixtureProduct.PRICES, seen)
         assert (
-            dirty_fixtures.read_marks(conn, FixtureProduct.PRICES)["sr_id"].to_list() == seen["sr_id"].to_list() != []
+            dirty_fixtures.read_fixture_marks(conn, FixtureProduct.PRICES)["sr_id"].to_list()
+            == seen["sr_id"].to_list()
+            != []
         )
     assert no_fixture_is_due_for_long(world.pipeline).passed
     with world.pipeline.connect() as conn:

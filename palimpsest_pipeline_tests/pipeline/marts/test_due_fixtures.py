@@ -41,6 +41,7 @@ DERIVE: Final[dict[FixtureProduct, Callable[[Pipeline], Any]]] = {
 PATIENCE_S: Final = 60
 """For what comes in milliseconds: past it something hangs."""
 MODULE: Final[dict[FixtureProduct, ModuleType]] = {PRICES: current_prices, ALERTS: odds_alerts}
+BATCH_SETTING: Final = {PRICES: "COMPARED_FIXTURES_PER_BATCH", ALERTS: "ALERT_FIXTURES_PER_BATCH"}
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +109,7 @@ def postpone(pipeline: Pipeline, sr_id: int, kickoff_at: datetime) -> None:
 
 def marked(pipeline: Pipeline, product: FixtureProduct) -> list[int]:
     with pipeline.connect() as conn:
-        return dirty_fixtures.read_marks(conn, product)["sr_id"].to_list()
+        return dirty_fixtures.read_fixture_marks(conn, product)["sr_id"].to_list()
 
 
 def hold(pipeline: Pipeline, sr_id: int, day: date | None = None, **alert: Any) -> None:
@@ -135,7 +136,7 @@ def before_the_lock(monkeypatch: pytest.MonkeyPatch, product: FixtureProduct, ac
     """`act` happens once, when what is to be done has been decided."""
     acts = [act]
     # Alerts take all locks once before that, to remove what deleted fixtures have left.
-    n_earlier_locks = 0 if product is PRICES else len(stored_alerts.FIXTURE_LOCKS)
+    n_earlier_locks = 0 if product is PRICES else len(stored_alerts.ODDS_ALERTS_LOCKS)
     taken: list[int] = []
 
     @contextmanager
@@ -179,7 +180,7 @@ def test_a_mark_that_is_set_while_its_fixture_is_derived_fails_nothing_and_stays
 def test_a_mark_that_somebody_is_just_setting_is_not_waited_for(pipeline: Pipeline):
     mark(pipeline, SOON, LATER)
     with pipeline.connect() as conn, pipeline.connect() as cycle:
-        seen = dirty_fixtures.read_marks(conn, PRICES)
+        seen = dirty_fixtures.read_fixture_marks(conn, PRICES)
         set_marks(cycle, SOON)
         conn.execute("set lock_timeout = '5s'")
         dirty_fixtures.unmark_fixtures(conn, PRICES, seen)
@@ -247,7 +248,7 @@ def test_a_batch_that_fails_stays_due_is_named_and_stops_no_other(
         if SOON in sr_ids:
             raise LookupError("no such day")
 
-    monkeypatch.setattr(MODULE[product], "FIXTURES_PER_BATCH", 1)
+    monkeypatch.setattr(MODULE[product], BATCH_SETTING[product], 1)
     within_a_batch(monkeypatch, product, fail)
     hold(pipeline, SOON)
     mark(pipeline, SOON, LATER)
@@ -277,7 +278,7 @@ def test_who_is_interrupted_ends_both_halves_before_their_next_batch(
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         interrupted.wait(PATIENCE_S)
 
-    monkeypatch.setattr(MODULE[product], "FIXTURES_PER_BATCH", 1)
+    monkeypatch.setattr(MODULE[product], BATCH_SETTING[product], 1)
     within_a_batch(monkeypatch, product, send_interrupt)
     earlier_threads = set(threading.enumerate())
     earlier_handler = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -305,7 +306,10 @@ def test_a_fixture_that_is_no_more_leaves_neither_a_mark_nor_a_row(pipeline: Pip
 
 def test_who_does_not_wait_leaves_what_is_due_to_whoever_comes_next(pipeline: Pipeline):
     mark(pipeline, SOON, LATER)
-    with pipeline.database.connect(autocommit=True) as cycle, hold_lock(cycle, stored_prices.FIXTURE_LOCKS[SOON % 2]):
+    with (
+        pipeline.database.connect(autocommit=True) as cycle,
+        hold_lock(cycle, stored_prices.CURRENT_PRICES_LOCKS[SOON % 2]),
+    ):
         assert current_prices.derive_prices(pipeline, [SOON, LATER], wait=False).n_fixtures == 0
         assert marked(pipeline, PRICES) == [SOON, LATER]
     assert current_prices.derive_prices(pipeline, [SOON], wait=False).n_fixtures == 1

@@ -308,7 +308,7 @@ def test_a_postponed_fixture_leaves_its_date_and_is_open_again(world: World):
 
 def test_when_all_is_derived_nothing_is_due(world: World, instance: dg.DagsterInstance):
     with world.pipeline.connect() as conn:
-        assert stored.read_marks(conn).is_empty()
+        assert stored.read_date_marks(conn).is_empty()
     assert rebuild(world.pipeline, instance) == []
 
 
@@ -330,12 +330,12 @@ def test_a_mark_that_is_set_while_its_date_is_derived_stays(world: World):
     with world.pipeline.connect() as conn, conn.transaction(force_rollback=True):
         dates = stored.read_kickoff_dates(conn, [])
         stored.mark_dates(conn, world.cycles[0], [], dates)
-        seen = stored.read_marks(conn, day)
+        seen = stored.read_date_marks(conn, day)
         assert seen.height == 1
         stored.mark_dates(conn, world.cycles[0], [], dates)  # the cycle is derived anew meanwhile
         stored.mark_dates(conn, world.cycles[1], [], dates)
         stored.unmark_dates(conn, seen)
-        left = stored.read_marks(conn, day)
+        left = stored.read_date_marks(conn, day)
     assert left["cycle_id"].to_list() == world.cycles[:2]
 
 
@@ -345,7 +345,7 @@ def test_a_cycle_marks_the_dates_that_it_bears_on_and_no_others(world: World):
     """
     with world.pipeline.connect() as conn, conn.transaction(force_rollback=True):
         stored.mark_dates(conn, world.cycles[-1], [], stored.read_kickoff_dates(conn, []))
-        marked = set(stored.read_marks(conn)["kickoff_date"])
+        marked = set(stored.read_date_marks(conn)["kickoff_date"])
         kickoffs = [k for (k,) in conn.execute("select effective_kickoff from core.fixtures")]
     assert marked == {k.date() for k in kickoffs if k > world.at(LAST_BEFORE_PEAK)}
     assert marked < {k.date() for k in kickoffs}

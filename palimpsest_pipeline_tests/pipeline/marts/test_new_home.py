@@ -63,7 +63,7 @@ def derive_all(pipeline: Pipeline) -> None:
 
 def due(pipeline: Pipeline, product: FixtureProduct = FixtureProduct.PRICES) -> set[int]:
     with pipeline.connect() as conn:
-        return set(dirty_fixtures.read_marks(conn, product)["sr_id"])
+        return set(dirty_fixtures.read_fixture_marks(conn, product)["sr_id"])
 
 
 @pytest.fixture

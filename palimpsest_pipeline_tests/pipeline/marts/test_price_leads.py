@@ -127,7 +127,7 @@ def test_deriving_again_writes_nothing_and_deriving_at_once_writes_the_same(
     with planted.pipeline.connect() as conn:
         conn.execute("truncate mart.price_lead")
     mark_all(planted.pipeline)
-    monkeypatch.setattr(odds_alerts, "FIXTURES_PER_BATCH", 7)
+    monkeypatch.setattr(odds_alerts, "ALERT_FIXTURES_PER_BATCH", 7)
     monkeypatch.setattr(odds_alerts, "ROWS_PER_BATCH", 2000)
     assert odds_alerts.derive_alerts(planted.pipeline).lead_rows == WriteCounts(inserted=after_each_cycle.height)
     assert read_rows(planted.pipeline).equals(after_each_cycle)

@@ -41,11 +41,11 @@ def open_outbox(server: EmbeddedPostgres) -> Iterator[Database]:
 
 
 def connect_as_sender(database: Database) -> psycopg.Connection:
-    return psycopg.connect(make_conninfo(database.conninfo, user=roles.SENDER), autocommit=True)
+    return psycopg.connect(make_conninfo(database.conninfo, user=roles.SENDER_ROLE), autocommit=True)
 
 
 def build_sender_url(database: Database) -> str:
-    return make_url(database.url).set(username=roles.SENDER).render_as_string(hide_password=False)
+    return make_url(database.url).set(username=roles.SENDER_ROLE).render_as_string(hide_password=False)
 
 
 def put_rules(database: Database, *names: str, webhook: str = "TEST_WEBHOOK_URL", **fields: Any) -> None:

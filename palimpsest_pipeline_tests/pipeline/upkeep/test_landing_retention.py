@@ -18,7 +18,7 @@ from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.instants import floor_to_hour, format_hour_key
 from palimpsest_pipeline.landing import Manifest
 from palimpsest_pipeline.operate import doctor
-from palimpsest_pipeline.operate.backfill.backfill import mark_due
+from palimpsest_pipeline.operate.backfill.backfill import mark_hours_due
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.due_products import CycleWithoutPack
 from palimpsest_pipeline.pipeline.landed_cycles import ALL_HOURS
@@ -177,7 +177,7 @@ def test_a_running_cycle_keeps_its_hour_as_it_is(make_pipeline: MakePipeline) ->
     pipeline = make_pipeline()
     manifest = landed(pipeline, at(YOUNG))
     with pipeline.connect() as conn:
-        cycle_ledger.open_cycle(conn, manifest.cycle)
+        cycle_ledger.write_running_cycle(conn, manifest.cycle)
     assert landing_retention.expire_landing(pipeline, 1).kept_hours == {
         manifest.partition_hour: f"cycle {manifest.cycle_id} is running"
     }
@@ -219,7 +219,7 @@ def test_answers_of_a_cycle_without_its_pack_stay_until_they_are_derived(make_pi
             if product.schema == "core":
                 marked = {"landing_digest": manifest.digest, "parser_version": "old", "mapping_version": "old"}
                 derived_products.mark_derived(conn, "core", product.name, manifest.cycle_id, **marked, n_rows=0)
-    mark_due(pipeline, plan_hours(pipeline, hour, hour))
+    mark_hours_due(pipeline, plan_hours(pipeline, hour, hour))
     assert (plan_hours(pipeline, hour, hour)[0].lost_cycles, list_refused()) == ((), [])
     assert doctor.check_derived_products(pipeline.settings).ok
     with pipeline.connect() as conn:

@@ -249,7 +249,7 @@ def test_manifests_without_their_listings_delete_nothing(conn: psycopg.Connectio
 
 def test_one_platform_is_written_without_touching_another(conn: psycopg.Connection) -> None:
     facts = cycle(0)
-    store.write_cycle(conn, facts)
+    store.write_cycle_facts(conn, facts)
     store.write_listings(conn, facts.cycle_id, listing_frame(facts.as_of, [listing("1")]), ["betpawa"])
     store.write_listings(
         conn, facts.cycle_id, listing_frame(facts.as_of, [listing("9", "bet9ja")]), ["bet9ja", "sportybet"]
@@ -274,7 +274,7 @@ def test_ids_are_kept_and_new_keys_get_new_ones(conn: psycopg.Connection) -> Non
 
 def test_an_answer_that_leaves_an_id_out_does_not_take_it_away_within_a_cycle(conn: psycopg.Connection) -> None:
     facts = cycle(0)
-    store.write_cycle(conn, facts)
+    store.write_cycle_facts(conn, facts)
     rows = [
         listing("1", sr_id=7, observed_at=facts.as_of),
         listing("1", seen_in="detail", observed_at=facts.as_of + timedelta(seconds=1), home_team="A"),
@@ -289,7 +289,7 @@ def test_an_answer_that_leaves_an_id_out_does_not_take_it_away_within_a_cycle(co
 
 def test_a_listings_own_answer_overrules_a_list_that_ends_after_it(conn: psycopg.Connection) -> None:
     facts = cycle(0)
-    store.write_cycle(conn, facts)
+    store.write_cycle_facts(conn, facts)
     answered_at = facts.as_of - timedelta(seconds=50)
     rows = [
         listing("1", observed_at=facts.as_of, home_team="A", n_markets_declared=10),

@@ -214,10 +214,10 @@ def test_it_may_do_nothing_but_read_and_what_is_granted_besides_is_named(
 def test_the_sender_s_excess_rights_are_named_and_those_that_it_needs_are_not(
     owner: psycopg.Connection, elsewhere: str, right: str, said: str | None
 ) -> None:
-    assert roles.find_excess_rights(owner, roles.SENDER, [elsewhere]) == []
+    assert roles.find_excess_rights(owner, roles.SENDER_ROLE, [elsewhere]) == []
     with owner.transaction(force_rollback=True):
         owner.execute(f"grant {right} to palimpsest_sender".encode())
-        assert roles.find_excess_rights(owner, roles.SENDER, [elsewhere]) == ([] if said is None else [said])
+        assert roles.find_excess_rights(owner, roles.SENDER_ROLE, [elsewhere]) == ([] if said is None else [said])
         assert roles.find_excess_rights(owner, roles.ANALYST, [elsewhere]) == []
 
 
@@ -226,7 +226,7 @@ def test_rights_are_renewed_for_each_role_that_exists(owner: psycopg.Connection)
     with owner.transaction(force_rollback=True):
         owner.execute("revoke all on ops.push_outbox from palimpsest_sender")
         owner.execute("alter role palimpsest_analyst rename to analyst_elsewhere")
-        assert roles.list_existing_roles(owner) == [roles.SENDER]
+        assert roles.list_existing_roles(owner) == [roles.SENDER_ROLE]
         roles.grant_reading(owner)
         assert owner.execute(sender_query).fetchone() == (True,)
     with owner.transaction(force_rollback=True):

@@ -27,7 +27,7 @@ from palimpsest_pipeline.storage.derivation.due_products import (
     read_failures,
     record_failure,
 )
-from palimpsest_pipeline.storage.derivation.landed_cycles import LandedCycle
+from palimpsest_pipeline.storage.derivation.landed_cycles import LandedCycleRecord
 from palimpsest_pipeline_tests.fixtures.examples import count_examples
 from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA
 
@@ -76,10 +76,10 @@ def landed_cycle(
     state: str = "whole",
     platforms: tuple[Platform, ...] = BOTH,
     digest: str | None = "a",
-) -> LandedCycle:
+) -> LandedCycleRecord:
     hour = HOUR + timedelta(hours=cycle_id)
     problem = "torn" if state == "damaged" else ""
-    return LandedCycle(
+    return LandedCycleRecord(
         cycle_id, hour, scope, platforms, digest, is_whole=state == "whole", is_gone=state == "gone", problem=problem
     )
 
@@ -108,7 +108,7 @@ def test_a_product_is_due_for_the_first_reason_that_applies(
         for cycle_id, (scope, state, platforms, digest, of_products, failed) in enumerate(world):
             cycle = landed_cycle(cycle_id, scope, state, platforms, digest)
             parser = "p1" if platforms == ALONE else "p2"
-            landed_cycles.write_cycle(conn, cycle)
+            landed_cycles.write_landed_cycle(conn, cycle)
             for product, mark, failure in zip(MARKS, of_products, failed, strict=True):
                 if mark is not None:
                     versions = {"landing_digest": mark[0], "parser_version": mark[1], "mapping_version": mark[2]}
@@ -142,15 +142,18 @@ def test_a_product_is_due_for_the_first_reason_that_applies(
 
 
 def test_a_product_is_due_until_it_is_marked_and_again_when_it_is_unmarked(conn: psycopg.Connection) -> None:
-    landed_cycles.write_cycle(conn, landed_cycle(1))
+    landed_cycles.write_landed_cycle(conn, landed_cycle(1))
     asked = DueQuery(VERSIONS, (Product("core", "tournaments"),))
     assert [due.reason for due in read_due_products(conn, asked)] == [DueReason.MISSING]
     derived_products.mark_derived(conn, "core", "tournaments", 1, landing_digest="a", n_rows=5, **NOW)
-    assert (read_due_products(conn, asked), derived_products.read_marks(conn, "core", 1)) == ([], {"tournaments": 5})
-    landed_cycles.write_cycle(conn, landed_cycle(1, digest="b"))
+    assert (read_due_products(conn, asked), derived_products.read_product_marks(conn, "core", 1)) == (
+        [],
+        {"tournaments": 5},
+    )
+    landed_cycles.write_landed_cycle(conn, landed_cycle(1, digest="b"))
     assert [due.reason for due in read_due_products(conn, asked)] == [DueReason.CONTENT]
     derived_products.mark_derived(conn, "core", "tournaments", 1, landing_digest="b", n_rows=6, **NOW)
-    derived_products.mark_due(conn, "core", "tournaments", [1])
+    derived_products.mark_product_due(conn, "core", "tournaments", [1])
     assert [due.reason for due in read_due_products(conn, asked)] == [DueReason.MISSING]
 
 
@@ -185,7 +188,9 @@ def test_a_scraped_cycle_is_underived_when_it_landed_more_but_not_for_a_newer_pa
 ) -> None:
     asked = DueQuery(VERSIONS, (Product("core", "tournaments"), Product("core", "matched_events")))
     for cycle_id in range(1, 8):
-        landed_cycles.write_cycle(conn, landed_cycle(cycle_id, state={5: "damaged", 6: "gone"}.get(cycle_id, "whole")))
+        landed_cycles.write_landed_cycle(
+            conn, landed_cycle(cycle_id, state={5: "damaged", 6: "gone"}.get(cycle_id, "whole"))
+        )
         batch(conn, cycle_id, {4: "completed", 7: "running"}.get(cycle_id, "interrupted"))
         for name in ("tournaments", "matched_events") if cycle_id in (1, 2, 4) else ():
             derived_products.mark_derived(
@@ -194,7 +199,7 @@ def test_a_scraped_cycle_is_underived_when_it_landed_more_but_not_for_a_newer_pa
     record_failure(conn, "tournaments", 3, landing_digest="a", error="no", **NOW)
     assert read_due_cycles(conn, asked, HOUR) == []
     for cycle_id in (2, 4):
-        landed_cycles.write_cycle(conn, landed_cycle(cycle_id, digest="more was landed"))
+        landed_cycles.write_landed_cycle(conn, landed_cycle(cycle_id, digest="more was landed"))
     hours = {cycle_id: HOUR + timedelta(hours=cycle_id) for cycle_id in (2, 4)}
     ended_at = {cycle_id: hour + timedelta(minutes=5) for cycle_id, hour in hours.items()}
     second, fourth = (
@@ -206,7 +211,7 @@ def test_a_scraped_cycle_is_underived_when_it_landed_more_but_not_for_a_newer_pa
 
 
 def test_a_failure_counts_while_its_product_is_due(conn: psycopg.Connection) -> None:
-    landed_cycles.write_cycle(conn, landed_cycle(1))
+    landed_cycles.write_landed_cycle(conn, landed_cycle(1))
     derived_products.mark_derived(conn, "core", "tournaments", 1, landing_digest="a", n_rows=1, **NOW)
     record_failure(
         conn, "tournaments", 1, landing_digest="a", error="no", parser_version="p2", mapping_version="edited"
@@ -224,7 +229,7 @@ def test_hours_are_unfinished_while_a_cycle_that_got_answers_and_ended_long_enou
     for cycle_id, (status, n_bytes) in enumerate(
         [("completed", 1), ("completed", 0), ("running", 1), ("failed", 1), ("completed", 1)]
     ):
-        landed_cycles.write_cycle(conn, landed_cycle(cycle_id, state="gone" if cycle_id == 3 else "whole"))
+        landed_cycles.write_landed_cycle(conn, landed_cycle(cycle_id, state="gone" if cycle_id == 3 else "whole"))
         batch(conn, cycle_id, status, n_bytes)
     assert read_due_hours(conn, ASKED, HOUR + timedelta(days=1)) == [HOUR, HOUR + timedelta(hours=4)]
     assert read_due_hours(conn, ASKED, HOUR + timedelta(hours=2)) == [HOUR]
@@ -232,11 +237,11 @@ def test_hours_are_unfinished_while_a_cycle_that_got_answers_and_ended_long_enou
 
 def test_a_rescan_corrects_only_rows_that_nobody_has_written_since_they_were_read(conn: psycopg.Connection) -> None:
     for cycle_id in (1, 2, 3):
-        landed_cycles.write_cycle(conn, landed_cycle(cycle_id))
+        landed_cycles.write_landed_cycle(conn, landed_cycle(cycle_id))
     before = landed_cycles.read_cycles(conn, HOUR, HOUR + timedelta(days=1))
-    landed_cycles.write_cycle(conn, landed_cycle(1, digest="written meanwhile"))
-    landed_cycles.write_cycle(conn, landed_cycle(2, digest="written meanwhile"))
-    landed_cycles.write_cycle(conn, landed_cycle(4, digest="written meanwhile"))
+    landed_cycles.write_landed_cycle(conn, landed_cycle(1, digest="written meanwhile"))
+    landed_cycles.write_landed_cycle(conn, landed_cycle(2, digest="written meanwhile"))
+    landed_cycles.write_landed_cycle(conn, landed_cycle(4, digest="written meanwhile"))
     now = [
         landed_cycle(1, state="gone", digest=None),
         landed_cycle(3, digest="corrected"),

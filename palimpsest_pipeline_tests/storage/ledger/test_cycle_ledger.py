@@ -90,7 +90,7 @@ def result(**changes: object) -> CycleResult:
 
 
 def test_a_batch_is_found_by_its_run_and_reads_as_it_was_opened(conn: psycopg.Connection) -> None:
-    cycle_ledger.open_cycle(conn, CYCLE)
+    cycle_ledger.write_running_cycle(conn, CYCLE)
     found = cycle_ledger.read_cycle_of_run(conn, "run-1")
     assert found is not None
     assert (found.cycle, found.status, found.finished_at) == (CYCLE, RunStatus.RUNNING, None)
@@ -126,7 +126,7 @@ def batch_status(conn: psycopg.Connection) -> str:
 def test_a_platform_is_as_good_as_the_share_of_its_answers_that_could_be_read_and_a_later_reading_counts(
     n_read: int, n_refused: int, status: str, conn: psycopg.Connection
 ) -> None:
-    cycle_ledger.open_cycle(conn, CYCLE)
+    cycle_ledger.write_running_cycle(conn, CYCLE)
     cycle_ledger.close_cycle(conn, result(status=RunStatus.COMPLETED, runs=[run(BETPAWA, RunStatus.COMPLETED)]))
     message = (
         ""
@@ -150,7 +150,7 @@ def test_refused_answers_are_told_beside_what_else_was_wrong_and_change_no_platf
         run(BET9JA, RunStatus.PARTIAL, "1 of 3 fetched"),
         run(BETPAWA, RunStatus.CANCELLED, "capture cancelled"),
     ]
-    cycle_ledger.open_cycle(conn, CYCLE)
+    cycle_ledger.write_running_cycle(conn, CYCLE)
     cycle_ledger.close_cycle(conn, result(runs=runs))
     before = conn.execute(RUNS).fetchall()
     for platform in (BET9JA, BETPAWA, SPORTYBET):
@@ -164,7 +164,7 @@ def test_refused_answers_are_told_beside_what_else_was_wrong_and_change_no_platf
 
 
 def test_closing_twice_leaves_what_closing_once_left(conn: psycopg.Connection) -> None:
-    cycle_ledger.open_cycle(conn, CYCLE)
+    cycle_ledger.write_running_cycle(conn, CYCLE)
     for _ in range(2):
         cycle_ledger.close_cycle(conn, result())
     assert conn.execute("select count(*) from ops.scrape_runs").fetchone() == (3,)
@@ -186,7 +186,7 @@ def test_a_batch_that_was_never_opened_cannot_be_closed(conn: psycopg.Connection
 def test_rows_are_there_to_read_while_the_cycle_runs_and_recording_them_again_changes_nothing(
     conn: psycopg.Connection,
 ) -> None:
-    cycle_ledger.open_cycle(conn, CYCLE)
+    cycle_ledger.write_running_cycle(conn, CYCLE)
     for _ in range(2):
         assert cycle_ledger.record_progress(
             conn, CYCLE, [run(BETPAWA, RunStatus.RUNNING, fetched=1)], [good("1"), bad("9")]
@@ -206,7 +206,7 @@ def test_rows_are_there_to_read_while_the_cycle_runs_and_recording_them_again_ch
 
 def test_closing_writes_only_the_lines_that_differ_from_those_recorded(conn: psycopg.Connection) -> None:
     versions = "select external_id, ctid from ops.event_scrape_status order by external_id"
-    cycle_ledger.open_cycle(conn, CYCLE)
+    cycle_ledger.write_running_cycle(conn, CYCLE)
     cycle_ledger.record_progress(
         conn, CYCLE, [run(BETPAWA, RunStatus.RUNNING)], [good("1"), good("2"), bad("9", attempts=1)]
     )
@@ -220,14 +220,14 @@ def test_closing_writes_only_the_lines_that_differ_from_those_recorded(conn: psy
 def test_recording_nothing_is_nothing_and_of_one_listing_told_twice_the_later_line_counts(
     conn: psycopg.Connection,
 ) -> None:
-    cycle_ledger.open_cycle(conn, CYCLE)
+    cycle_ledger.write_running_cycle(conn, CYCLE)
     assert cycle_ledger.record_progress(conn, CYCLE, [], [])
     assert cycle_ledger.record_progress(conn, CYCLE, [], [bad("9", attempts=1), bad("9", attempts=2)])
     assert conn.execute(LINES).fetchall() == [("bet9ja", "9", "failed", 2, "HTML, not JSON", None)]
 
 
 def test_closing_keeps_every_recorded_line_and_corrects_those_it_speaks_of(conn: psycopg.Connection) -> None:
-    cycle_ledger.open_cycle(conn, CYCLE)
+    cycle_ledger.write_running_cycle(conn, CYCLE)
     cycle_ledger.record_progress(
         conn, CYCLE, [run(BETPAWA, RunStatus.RUNNING)], [good("1"), good("2"), bad("9", attempts=1)]
     )
@@ -253,7 +253,7 @@ def test_closing_keeps_every_recorded_line_and_corrects_those_it_speaks_of(conn:
 def test_a_platform_that_nobody_speaks_of_at_the_end_has_not_completed(
     conn: psycopg.Connection, ended: RunStatus, left: str
 ) -> None:
-    cycle_ledger.open_cycle(conn, CYCLE)
+    cycle_ledger.write_running_cycle(conn, CYCLE)
     cycle_ledger.record_progress(conn, CYCLE, [run(BETPAWA, RunStatus.RUNNING), run(BET9JA, RunStatus.RUNNING)], [])
     cycle_ledger.close_cycle(conn, result(status=ended, runs=[run(BETPAWA, RunStatus.COMPLETED)]))
     assert conn.execute(RUNS).fetchall() == [
@@ -263,7 +263,7 @@ def test_a_platform_that_nobody_speaks_of_at_the_end_has_not_completed(
 
 
 def test_a_late_record_or_heartbeat_leaves_a_closed_batch_as_it_is(conn: psycopg.Connection) -> None:
-    cycle_ledger.open_cycle(conn, CYCLE)
+    cycle_ledger.write_running_cycle(conn, CYCLE)
     cycle_ledger.close_cycle(conn, result())
     before = cycle_ledger.read_cycle(conn, CYCLE.cycle_id)
     assert not cycle_ledger.record_progress(conn, CYCLE, [run(BETPAWA, RunStatus.RUNNING)], [good("late")])
@@ -279,7 +279,7 @@ def test_a_batch_that_was_never_opened_cannot_be_recorded(conn: psycopg.Connecti
 
 
 def test_what_is_wrong_with_an_answer_may_quote_a_nul(conn: psycopg.Connection) -> None:
-    cycle_ledger.open_cycle(conn, CYCLE)
+    cycle_ledger.write_running_cycle(conn, CYCLE)
     cycle_ledger.record_progress(conn, CYCLE, [], [replace(bad("9"), failure_detail='no JSON: "\0\\u0000, caf\u00e9"')])
     assert conn.execute("select error_detail from ops.event_scrape_status").fetchone() == (
         'no JSON: "\ufffd\\u0000, caf\u00e9"',
@@ -287,7 +287,7 @@ def test_what_is_wrong_with_an_answer_may_quote_a_nul(conn: psycopg.Connection) 
 
 
 def test_an_interrupted_cycle_ends_at_its_last_sign_of_life_with_what_is_landed(conn: psycopg.Connection) -> None:
-    cycle_ledger.open_cycle(conn, CYCLE)
+    cycle_ledger.write_running_cycle(conn, CYCLE)
     cycle_ledger.record_progress(
         conn,
         CYCLE,
@@ -319,7 +319,7 @@ def test_an_interrupted_cycle_ends_at_its_last_sign_of_life_with_what_is_landed(
 
 
 def test_a_cycle_that_ended_by_itself_is_not_interrupted(conn: psycopg.Connection) -> None:
-    cycle_ledger.open_cycle(conn, CYCLE)
+    cycle_ledger.write_running_cycle(conn, CYCLE)
     cycle_ledger.close_cycle(conn, result())
     before = [conn.execute(query).fetchall() for query in (RUNS, LINES)]
     assert not cycle_ledger.interrupt_cycle(conn, CYCLE.cycle_id, result(status=RunStatus.INTERRUPTED, outcomes=[]))
@@ -328,7 +328,7 @@ def test_a_cycle_that_ended_by_itself_is_not_interrupted(conn: psycopg.Connectio
 
 
 def test_an_interrupted_cycle_of_which_nothing_is_landed_ends_at_its_last_heartbeat(conn: psycopg.Connection) -> None:
-    cycle_ledger.open_cycle(conn, CYCLE)
+    cycle_ledger.write_running_cycle(conn, CYCLE)
     cycle_ledger.record_progress(conn, CYCLE, [run(BETPAWA, RunStatus.RUNNING)], [good("1")])
     assert cycle_ledger.interrupt_cycle(
         conn, CYCLE.cycle_id, result(status=RunStatus.INTERRUPTED, runs=[], outcomes=[])
@@ -339,12 +339,12 @@ def test_an_interrupted_cycle_of_which_nothing_is_landed_ends_at_its_last_heartb
 
 
 def test_a_resumed_cycle_runs_again_with_what_was_recorded_of_it(conn: psycopg.Connection) -> None:
-    cycle_ledger.open_cycle(conn, CYCLE)
+    cycle_ledger.write_running_cycle(conn, CYCLE)
     cycle_ledger.record_progress(conn, CYCLE, [run(BETPAWA, RunStatus.RUNNING)], [good("1")])
     cycle_ledger.interrupt_cycle(
         conn, CYCLE.cycle_id, result(status=RunStatus.INTERRUPTED, runs=[], outcomes=[good("1")])
     )
-    cycle_ledger.open_cycle(conn, replace(CYCLE, run_id="run-2"))
+    cycle_ledger.write_running_cycle(conn, replace(CYCLE, run_id="run-2"))
     found = cycle_ledger.read_cycle_of_run(conn, "run-2")
     assert found is not None
     assert (found.status, found.finished_at) == (RunStatus.RUNNING, None)
@@ -353,9 +353,9 @@ def test_a_resumed_cycle_runs_again_with_what_was_recorded_of_it(conn: psycopg.C
 
 
 def test_a_run_that_lost_its_cycle_changes_nothing_of_the_run_that_took_it_up(conn: psycopg.Connection) -> None:
-    cycle_ledger.open_cycle(conn, CYCLE)
+    cycle_ledger.write_running_cycle(conn, CYCLE)
     second = replace(CYCLE, run_id="run-2")
-    cycle_ledger.open_cycle(conn, second)
+    cycle_ledger.write_running_cycle(conn, second)
     assert cycle_ledger.record_progress(conn, second, [run(BETPAWA, RunStatus.RUNNING)], [good("1")])
     before = (
         cycle_ledger.read_cycle_of_run(conn, "run-2"),
@@ -383,7 +383,7 @@ def test_the_columns_that_may_be_null_are_those_of_the_one_list() -> None:
 
 
 def test_every_column_of_the_ledger_is_filled_by_a_cycle(conn: psycopg.Connection) -> None:
-    cycle_ledger.open_cycle(conn, CYCLE)
+    cycle_ledger.write_running_cycle(conn, CYCLE)
     cycle_ledger.record_progress(
         conn, CYCLE, [replace(run(BETPAWA, RunStatus.RUNNING), capture_s=None, floor_s=None)], [good("1")]
     )
@@ -406,7 +406,7 @@ def test_every_column_of_the_ledger_is_filled_by_a_cycle(conn: psycopg.Connectio
 def test_no_platform_has_failed_in_a_cycle_without_its_own_end(conn: psycopg.Connection, status: RunStatus) -> None:
     later = replace(CYCLE, cycle_id=CYCLE.cycle_id + 1)
     for cycle in (CYCLE, later):
-        cycle_ledger.open_cycle(conn, cycle)
+        cycle_ledger.write_running_cycle(conn, cycle)
         cycle_ledger.close_cycle(conn, result(cycle=cycle))
     both, first = [CYCLE.cycle_id, later.cycle_id], (CYCLE.cycle_id, "bet9ja failed: 403")
     assert cycle_reader.read_failed_platforms(conn, both) == [first, (later.cycle_id, "bet9ja failed: 403")]
@@ -417,7 +417,7 @@ def test_no_platform_has_failed_in_a_cycle_without_its_own_end(conn: psycopg.Con
 def test_skew_is_between_what_the_first_good_answers_show_and_not_when_they_were_received(
     conn: psycopg.Connection,
 ) -> None:
-    cycle_ledger.open_cycle(conn, CYCLE)
+    cycle_ledger.write_running_cycle(conn, CYCLE)
     outcomes = [
         replace(good("1"), received_at=AT + timedelta(seconds=4), observed_at=AT),
         replace(good("a", SPORTYBET), observed_at=AT + timedelta(seconds=1)),
@@ -446,7 +446,7 @@ def test_the_drop_is_measured_by_complete_stages_of_cycles_that_came_to_their_ow
     insert = "insert into core.cycles values (%s, %s, 'manual', %s, 'betpawa', %s)"
     for cycle_id, (status, completeness, n) in fetched.items():
         conn.execute(insert, [cycle_id, AT, "full", AT])
-        cycle_ledger.open_cycle(conn, replace(CYCLE, cycle_id=cycle_id))
+        cycle_ledger.write_running_cycle(conn, replace(CYCLE, cycle_id=cycle_id))
         cycle_ledger.close_cycle(
             conn, result(cycle=replace(CYCLE, cycle_id=cycle_id), status=status, runs=[], outcomes=[])
         )
@@ -458,7 +458,7 @@ def test_the_drop_is_measured_by_complete_stages_of_cycles_that_came_to_their_ow
 
 
 def test_the_summary_names_home_first_and_what_failed(conn: psycopg.Connection) -> None:
-    cycle_ledger.open_cycle(conn, CYCLE)
+    cycle_ledger.write_running_cycle(conn, CYCLE)
     query = "select summary, trigger from palimpsest.scrape_batches where id = %s"
     assert conn.execute(query, [CYCLE.cycle_id]).fetchone() == ("running", "sensor")
     cycle_ledger.close_cycle(conn, result())
@@ -466,7 +466,7 @@ def test_the_summary_names_home_first_and_what_failed(conn: psycopg.Connection) 
 
 
 def test_silence_is_judged_by_the_last_sign_of_life_and_not_by_the_start(conn: psycopg.Connection) -> None:
-    cycle_ledger.open_cycle(conn, CYCLE)
+    cycle_ledger.write_running_cycle(conn, CYCLE)
     assert [b.cycle.cycle_id for b in cycle_ledger.read_running_cycles(conn, 60)] == [CYCLE.cycle_id]
     assert cycle_ledger.read_silent_cycles(conn, 60) == []
     conn.execute("update ops.scrape_batches set heartbeat_at = clock_timestamp() - interval '2 minutes'")
@@ -477,7 +477,7 @@ def test_silence_is_judged_by_the_last_sign_of_life_and_not_by_the_start(conn: p
 
 
 def test_while_the_server_is_down_no_cycle_falls_silent(conn: psycopg.Connection) -> None:
-    cycle_ledger.open_cycle(conn, CYCLE)
+    cycle_ledger.write_running_cycle(conn, CYCLE)
     conn.execute("update ops.scrape_batches set heartbeat_at = clock_timestamp() - interval '30 days'")
     ((up_s,),) = conn.execute(
         "select extract(epoch from clock_timestamp() - pg_postmaster_start_time())::float8"
@@ -491,7 +491,7 @@ def test_while_the_server_is_down_no_cycle_falls_silent(conn: psycopg.Connection
 
 def test_a_sign_of_life_reopens_what_was_closed_as_interrupted_of_its_own_run_only(conn: psycopg.Connection) -> None:
     of_run = replace(CYCLE, run_id="one")
-    cycle_ledger.open_cycle(conn, of_run)
+    cycle_ledger.write_running_cycle(conn, of_run)
     cycle_ledger.record_progress(conn, of_run, [replace(part, status=RunStatus.RUNNING) for part in result().runs], [])
     cycle_ledger.interrupt_cycle(conn, CYCLE.cycle_id, result(status=RunStatus.INTERRUPTED, runs=[], outcomes=[]))
     assert not cycle_ledger.record_heartbeat(conn, CYCLE.cycle_id, "another")
@@ -502,7 +502,7 @@ def test_a_sign_of_life_reopens_what_was_closed_as_interrupted_of_its_own_run_on
     assert conn.execute("select distinct status from ops.scrape_runs").fetchall() == [("running",)]
     cycle_ledger.close_cycle(conn, result(cycle=of_run))
     assert not cycle_ledger.record_heartbeat(conn, CYCLE.cycle_id, "one"), "what has ended otherwise stays so"
-    cycle_ledger.open_cycle(conn, replace(CYCLE, run_id="two"))
+    cycle_ledger.write_running_cycle(conn, replace(CYCLE, run_id="two"))
     assert not cycle_ledger.record_heartbeat(conn, CYCLE.cycle_id, "one"), "another run has taken it up"
 
 
@@ -517,19 +517,19 @@ def test_a_sign_of_life_reopens_what_was_closed_as_interrupted_of_its_own_run_on
     ],
 )
 def test_cycles_of_one_scope_overlap_unless_their_fixtures_are_disjoint(conn, scope, sr_ids, is_at_it):
-    cycle_ledger.open_cycle(conn, CYCLE)  # events 7 and 8
+    cycle_ledger.write_running_cycle(conn, CYCLE)  # events 7 and 8
     found = cycle_ledger.find_overlapping_cycle(conn, scope, sr_ids, 30)
     assert (found.cycle if found else None) == (CYCLE if is_at_it else None)
 
 
 def test_a_cycle_of_all_overlaps_every_one_of_its_scope(conn):
-    cycle_ledger.open_cycle(conn, replace(CYCLE, scope=Scope.FULL, sr_ids=()))
+    cycle_ledger.write_running_cycle(conn, replace(CYCLE, scope=Scope.FULL, sr_ids=()))
     assert cycle_ledger.find_overlapping_cycle(conn, Scope.FULL, (), 30) is not None
     assert cycle_ledger.find_overlapping_cycle(conn, Scope.FULL, (1,), 30) is not None
 
 
 def test_neither_a_dead_cycle_nor_one_that_is_over_overlaps(conn):
-    cycle_ledger.open_cycle(conn, CYCLE)
+    cycle_ledger.write_running_cycle(conn, CYCLE)
     conn.execute("update ops.scrape_batches set heartbeat_at = clock_timestamp() - interval '1 minute'")
     assert (
         cycle_ledger.find_overlapping_cycle(conn, Scope.EVENTS, (7,), 0) is None

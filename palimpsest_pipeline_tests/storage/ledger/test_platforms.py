@@ -4,20 +4,20 @@ import psycopg
 
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.storage.db.connection import Database
-from palimpsest_pipeline.storage.ledger.platforms import PlatformRow, write_platforms
+from palimpsest_pipeline.storage.ledger.platforms import KnownPlatform, write_platforms
 
-LION, TIGER = (PlatformRow(Platform(key), key.title(), rank) for rank, key in enumerate(["lion", "tiger"], start=70))
+LION, TIGER = (KnownPlatform(Platform(key), key.title(), rank) for rank, key in enumerate(["lion", "tiger"], start=70))
 
 
-def read_rows(conn: psycopg.Connection) -> set[PlatformRow]:
+def read_rows(conn: psycopg.Connection) -> set[KnownPlatform]:
     rows = conn.execute("select platform, name, trust_rank from ops.platforms where trust_rank >= 70").fetchall()
-    return {PlatformRow(Platform(platform), name, trust) for platform, name, trust in rows}
+    return {KnownPlatform(Platform(platform), name, trust) for platform, name, trust in rows}
 
 
 def test_new_platforms_are_written_and_changed_ones_corrected(conn: psycopg.Connection) -> None:
     write_platforms(conn, [LION])
     assert read_rows(conn) == {LION}
-    changed = PlatformRow(LION.platform, "Lion Bet", 80)
+    changed = KnownPlatform(LION.platform, "Lion Bet", 80)
     write_platforms(conn, [changed, TIGER])
     assert read_rows(conn) == {changed, TIGER}
 

@@ -3,7 +3,12 @@
 import psycopg
 
 from palimpsest_pipeline.storage.db.connection import Database
-from palimpsest_pipeline.storage.marts.changed_fixtures import CHANNEL, MAX_PAYLOAD_BYTES, notify_readers, parse_payload
+from palimpsest_pipeline.storage.marts.changed_fixtures import (
+    FIXTURES_CHANNEL,
+    MAX_PAYLOAD_BYTES,
+    notify_readers,
+    parse_payload,
+)
 
 
 def collect(listener: psycopg.Connection) -> list[str]:
@@ -13,7 +18,7 @@ def collect(listener: psycopg.Connection) -> list[str]:
 def test_fixtures_are_told_at_the_commit_in_payloads_that_postgres_takes(migrated_url: str) -> None:
     sr_ids = range(10_000_000, 10_003_000)
     with Database(migrated_url).connect(autocommit=True) as listener, Database(migrated_url).connect() as writer:
-        listener.execute(f"listen {CHANNEL}".encode())
+        listener.execute(f"listen {FIXTURES_CHANNEL}".encode())
         notify_readers(writer, sr_ids)
         assert collect(listener) == []
         writer.commit()

@@ -44,27 +44,27 @@ def quality(cycle_id: int, change_ratio: float | None = 0.25, **changes: object)
 
 
 def test_a_cycle_is_replaced_and_no_other_is_touched(conn: psycopg.Connection) -> None:
-    cycle_marts.replace_rows(conn, TABLE, 1, quality(1))
-    cycle_marts.replace_rows(conn, TABLE, 2, quality(2))
-    cycle_marts.replace_rows(conn, TABLE, 1, quality(1, None, stage="storage"))
-    assert cycle_marts.read_rows(conn, TABLE, 1).select("stage", "change_ratio", "drop_vs_median", "bytes").rows() == [
-        ("storage", None, -0.5, 2**40)
-    ]
-    assert cycle_marts.read_rows(conn, TABLE, 2).select("stage", "change_ratio").rows() == [("capture", 0.25)]
-    assert cycle_marts.read_rows(conn, TABLE, 2)["computed_at"].null_count() == 0
-    cycle_marts.replace_rows(conn, TABLE, 1, quality(1).clear())
-    assert cycle_marts.read_rows(conn, TABLE, 1).is_empty()
+    cycle_marts.replace_cycle_rows(conn, TABLE, 1, quality(1))
+    cycle_marts.replace_cycle_rows(conn, TABLE, 2, quality(2))
+    cycle_marts.replace_cycle_rows(conn, TABLE, 1, quality(1, None, stage="storage"))
+    assert cycle_marts.read_mart_rows(conn, TABLE, 1).select(
+        "stage", "change_ratio", "drop_vs_median", "bytes"
+    ).rows() == [("storage", None, -0.5, 2**40)]
+    assert cycle_marts.read_mart_rows(conn, TABLE, 2).select("stage", "change_ratio").rows() == [("capture", 0.25)]
+    assert cycle_marts.read_mart_rows(conn, TABLE, 2)["computed_at"].null_count() == 0
+    cycle_marts.replace_cycle_rows(conn, TABLE, 1, quality(1).clear())
+    assert cycle_marts.read_mart_rows(conn, TABLE, 1).is_empty()
 
 
 def test_rows_of_another_cycle_or_shape_are_refused_before_anything_is_written(conn: psycopg.Connection) -> None:
-    cycle_marts.replace_rows(conn, TABLE, 1, quality(1))
+    cycle_marts.replace_cycle_rows(conn, TABLE, 1, quality(1))
     with pytest.raises(ValueError, match="other cycles"):
-        cycle_marts.replace_rows(conn, TABLE, 1, quality(2))
+        cycle_marts.replace_cycle_rows(conn, TABLE, 1, quality(2))
     with pytest.raises(ValueError, match="stage, stages"):
-        cycle_marts.replace_rows(conn, TABLE, 1, quality(1).rename({"stage": "stages"}))
-    assert cycle_marts.read_rows(conn, TABLE, 1).height == 1
+        cycle_marts.replace_cycle_rows(conn, TABLE, 1, quality(1).rename({"stage": "stages"}))
+    assert cycle_marts.read_mart_rows(conn, TABLE, 1).height == 1
 
 
 def test_a_percentage_in_a_ratio_is_an_error(conn: psycopg.Connection) -> None:
     with pytest.raises(psycopg.errors.CheckViolation):
-        cycle_marts.replace_rows(conn, TABLE, 1, quality(1, 25.0))
+        cycle_marts.replace_cycle_rows(conn, TABLE, 1, quality(1, 25.0))

@@ -74,10 +74,10 @@ def kept(conn: psycopg.Connection) -> dict[tuple[str, str], dict[str, object]]:
 def test_matches_are_counted_once_over_cycles_and_listings_of_no_fixture_for_themselves(
     conn: psycopg.Connection,
 ) -> None:
-    cycle_marts.replace_rows(
+    cycle_marts.replace_cycle_rows(
         conn, "core.unmapped_markets", 1, pl.concat([seen(conn, 1, "A", ("b1", "b2")), seen(conn, 1, "B", ("b4",))])
     )
-    cycle_marts.replace_rows(conn, "core.unmapped_markets", 2, seen(conn, 2, "A", ("b2", "b3", "b4")))
+    cycle_marts.replace_cycle_rows(conn, "core.unmapped_markets", 2, seen(conn, 2, "A", ("b2", "b3", "b4")))
     found = kept(conn)
     assert {key: (row["n_fixtures"], row["occurrences"], row["n_cycles"]) for key, row in found.items()} == {
         ("A", ""): (3, 10, 2),
@@ -93,7 +93,7 @@ def test_matches_are_counted_once_over_cycles_and_listings_of_no_fixture_for_the
 
 
 def test_specifiers_are_rows_of_their_own_and_error_classes_are_not(conn: psycopg.Connection) -> None:
-    cycle_marts.replace_rows(
+    cycle_marts.replace_cycle_rows(
         conn,
         "core.unmapped_markets",
         1,
@@ -112,8 +112,8 @@ def test_specifiers_are_rows_of_their_own_and_error_classes_are_not(conn: psycop
 
 
 def test_what_a_cycle_no_longer_says_is_gone(conn: psycopg.Connection) -> None:
-    cycle_marts.replace_rows(conn, "core.unmapped_markets", 1, seen(conn, 1, "A", ("b1",)))
-    cycle_marts.replace_rows(conn, "core.unmapped_markets", 1, seen(conn, 1, "B", ("b1",)).clear())
+    cycle_marts.replace_cycle_rows(conn, "core.unmapped_markets", 1, seen(conn, 1, "A", ("b1",)))
+    cycle_marts.replace_cycle_rows(conn, "core.unmapped_markets", 1, seen(conn, 1, "B", ("b1",)).clear())
     assert kept(conn) == {}
 
 
@@ -128,7 +128,7 @@ def test_the_ranking_is_replaced_as_a_whole(conn: psycopg.Connection) -> None:
         "mapping_version": pl.String,
     }
     assert set(ranked) == {*UNMAPPED_MARKET_SCHEMA, "mapping_version"}
-    cycle_marts.replace_rows(
+    cycle_marts.replace_cycle_rows(
         conn, "core.unmapped_markets", 1, pl.concat([seen(conn, 1, name, ("b1",)) for name in "AB"])
     )
     both = mapping_ledger.read_unmapped_markets(conn).sort("external_market_id").with_row_index("impact_rank", 1)
@@ -162,7 +162,7 @@ def test_rates_are_those_of_the_last_two_full_cycles(conn: psycopg.Connection) -
             for family, n in (("result", 10), ("unknown", mapped - 1))
         ]
         frame = pl.DataFrame(rows, schema={name: schema[name] for name in list(schema)[1:-1]}, orient="row")
-        cycle_marts.replace_rows(conn, "mart.mapping_coverage", cycle(minute).cycle_id, frame)
+        cycle_marts.replace_cycle_rows(conn, "mart.mapping_coverage", cycle(minute).cycle_id, frame)
 
     def read_rates(minute: int) -> pl.DataFrame:
         cycle_ids = quality_inputs.read_last_full_cycles(conn, "mart.mapping_coverage", cycle(minute).cycle_id, 2)
@@ -172,5 +172,5 @@ def test_rates_are_those_of_the_last_two_full_cycles(conn: psycopg.Connection) -
     assert found.rows() == [(cycle(60).cycle_id, "bet9ja", 0.75), (cycle(90).cycle_id, "bet9ja", 0.85)]
     assert read_rates(30).height == 1
     # It has not come to its own end:
-    cycle_ledger.open_cycle(conn, Cycle(cycle(60).cycle_id, Trigger.MANUAL, Scope.FULL, BETPAWA, FIRST, FIRST))
+    cycle_ledger.write_running_cycle(conn, Cycle(cycle(60).cycle_id, Trigger.MANUAL, Scope.FULL, BETPAWA, FIRST, FIRST))
     assert read_rates(90)["cycle_id"].to_list() == [cycle(30).cycle_id, cycle(90).cycle_id]

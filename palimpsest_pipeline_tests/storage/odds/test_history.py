@@ -267,16 +267,16 @@ def test_the_check_of_a_step_compares_what_its_cycles_wrote(
 ) -> None:
     take_in(history_conn, [Said(11, at(0, 9), BOOK), Said(12, at(0, 9), BOOK)])
     take_in(history_conn, [Said(11, at(0, 10), {**BOOK, RESULT: offered(2200, 3400, 3000)})], cycle_id=CYCLE_ID + 1)
-    assert current_markets.check_cycles(history_conn, [CYCLE_ID + 1]) == current_markets.CurrentMarketsCheck(
+    assert current_markets.check_current_markets(history_conn, [CYCLE_ID + 1]) == current_markets.CurrentMarketsCheck(
         n_listings=1, n_markets=1, violations=0
     )
-    assert current_markets.check_cycles(history_conn, [CYCLE_ID]) == current_markets.CurrentMarketsCheck(
+    assert current_markets.check_current_markets(history_conn, [CYCLE_ID]) == current_markets.CurrentMarketsCheck(
         n_listings=1, n_markets=3, violations=0
     )
     of_market = "listing_id = 11 and line_id = (select line_id from ops.market_lines where market_id = {})"
     history_conn.execute(damage.replace("{line}", of_market.format(1)).replace("{other}", of_market.format(3)).encode())
-    assert current_markets.check_cycles(history_conn, [CYCLE_ID + 1]).violations == violations
-    assert current_markets.check_cycles(history_conn, [CYCLE_ID]).violations == 0
+    assert current_markets.check_current_markets(history_conn, [CYCLE_ID + 1]).violations == violations
+    assert current_markets.check_current_markets(history_conn, [CYCLE_ID]).violations == 0
 
 
 def test_a_listing_whose_state_was_forgotten_while_its_days_are_stored_is_looked_up_in_them(

@@ -184,5 +184,5 @@ def test_the_history_says_what_the_answers_say_whatever_their_order_removals_rep
                 there[a.listing_id, a.observed_at] = a
         assert stored(conn) == expected(there.values())
         assert current_markets.count_violations(conn) == 0
-        assert current_markets.check_cycles(conn, [CYCLE_ID]).violations == 0
+        assert current_markets.check_current_markets(conn, [CYCLE_ID]).violations == 0
     assert as_of(conn, instant, [11, 12, 99]) == expected_as_of(there.values(), instant, [11, 12])

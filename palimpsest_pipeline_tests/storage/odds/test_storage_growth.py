@@ -68,7 +68,7 @@ def test_figures_divide_bytes_by_the_prices_that_they_hold(history_conn: psycopg
             storage_growth.build_file_sample(LANDING_NAME, [(DAYS[0], 3, None, 7_000)], NOW),
         ]
     )
-    found = storage_growth.compute_sizes(history_conn, measured, 10**9)
+    found = storage_growth.compute_storage_sizes(history_conn, measured, 10**9)
     first = measured.filter(pl.col("day") == DAYS[0], pl.col("table_name").is_in(storage_growth.HISTORY_TABLES))
     assert found.bytes_per_price == (first["heap_bytes"].sum() + first["index_bytes"].sum()) / 3
     assert (found.export_bytes, found.landing_bytes, found.export_bytes_per_price) == (3_000, 7_000, 3.0)
@@ -83,13 +83,16 @@ def test_growth_is_read_off_the_oldest_sample_of_a_week_and_tells_when_the_limit
         storage_growth.write_sample(
             history_conn, sample(NOW - timedelta(days=days_ago), core__fixtures=size // 2, landing=size - size // 2)
         )
-    found = storage_growth.compute_sizes(history_conn, sample(NOW, core__fixtures=600_000), LIMIT)
+    found = storage_growth.compute_storage_sizes(history_conn, sample(NOW, core__fixtures=600_000), LIMIT)
     assert found.growth_bytes_per_day == 100_000
     assert found.days_until_limit == 4
     assert (
-        storage_growth.compute_sizes(history_conn, sample(NOW, core__fixtures=1_600_000), LIMIT).days_until_limit == 0
+        storage_growth.compute_storage_sizes(
+            history_conn, sample(NOW, core__fixtures=1_600_000), LIMIT
+        ).days_until_limit
+        == 0
     )
-    shrinks = storage_growth.compute_sizes(history_conn, sample(NOW, core__fixtures=100_000), LIMIT)
+    shrinks = storage_growth.compute_storage_sizes(history_conn, sample(NOW, core__fixtures=100_000), LIMIT)
     assert (shrinks.growth_bytes_per_day, shrinks.days_until_limit) == (-25_000, None)
 
 
@@ -97,7 +100,7 @@ def test_without_a_sample_of_another_day_nothing_is_said_of_growth(history_conn:
     now = sample(NOW, core__fixtures=600_000)
     assert storage_growth.read_latest_total(history_conn) is None
     storage_growth.write_sample(history_conn, sample(NOW - timedelta(hours=2), core__fixtures=1))
-    found = storage_growth.compute_sizes(history_conn, now, LIMIT)
+    found = storage_growth.compute_storage_sizes(history_conn, now, LIMIT)
     assert (found.growth_bytes_per_day, found.days_until_limit) == (None, None)
     storage_growth.write_sample(history_conn, now)
     assert storage_growth.read_latest_total(history_conn) == 600_000
