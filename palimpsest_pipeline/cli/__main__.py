@@ -203,13 +203,13 @@ def demo(
         summary,
     ):
         if as_json:
-            print_json(summary.as_dict())
+            print_json(summary)
         else:
             print_coverage(*read_coverage_tables(Pipeline(demo_settings)))
             out.print(
                 "  ".join(
                     f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
-                    for name, value in summary.as_dict().items()
+                    for name, value in asdict(summary).items()
                 )
             )
         if ui:
@@ -511,7 +511,7 @@ def backfill(
         with open_instance(pipeline.settings) as instance:
             report = replay.run_backfill(pipeline, instance, hours, console, jobs=jobs, stale_only=stale)
     if as_json:
-        print_json(report.as_dict())
+        print_json(report)
     else:
         print_line(report.describe())
     if not report.is_complete:
@@ -655,7 +655,7 @@ def doctor(
 
     findings = run_doctor(load_settings(), platforms=platforms)
     if as_json:
-        print_json([f.as_dict() for f in findings])
+        print_json(findings)
     else:
         for finding in findings:
             print_finding(finding.ok, f"{finding.name}: {finding.detail}")

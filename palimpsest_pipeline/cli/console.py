@@ -8,6 +8,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -56,7 +57,13 @@ def print_json(value: Any, encode: Callable[[Any], Any] | None = None) -> None:
 
 
 def encode_value(value: Any) -> Any:
-    """Return a frame as a list of rows, a date or an instant as ISO 8601, a decimal as a float, else text."""
+    """Return what JSON prints for `value`.
+
+    That is a dict for a dataclass, a list of rows for a frame, ISO 8601 for a date or an instant, a float for a
+    decimal, and text for anything else.
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
     if hasattr(value, "to_dicts"):
         return value.to_dicts()
     if isinstance(value, date):

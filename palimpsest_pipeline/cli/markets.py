@@ -61,7 +61,7 @@ def show(
         )
         raise typer.BadParameter(f"{unknown}{hint}", param_hint="KEY") from unknown
     if as_json:
-        print_json({"asked": key, "markets": [market.as_dict() for market in markets]})
+        print_json({"asked": key, "markets": markets})
         return
     for market in markets:
         _print_market(market)

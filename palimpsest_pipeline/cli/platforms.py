@@ -95,7 +95,7 @@ def check_command(
 
     findings = check_packs(names or (), recorded=recorded, min_share=min_share)
     if as_json:
-        print_json([finding.as_dict() for finding in findings])
+        print_json(findings)
     else:
         for finding in findings:
             print_finding(finding.ok, f"{finding.pack}, {finding.check}: {finding.detail}")

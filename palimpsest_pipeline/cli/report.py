@@ -1,6 +1,7 @@
 """The command `palimpsest report`: it writes the coverage page."""
 
 import webbrowser
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -36,7 +37,7 @@ def report(
         except PageNotWrittenError as error:
             raise fail(f"{error}; choose another place with --out") from error
     if as_json:
-        print_json(page.as_dict(), str)
+        print_json(asdict(page), str)
     else:
         print_line(page.describe())
     if show and not webbrowser.open(page.path.as_uri()):

@@ -27,7 +27,6 @@ from .show_rows import CsvOption, XlsxOption, show
 if TYPE_CHECKING:
     import polars as pl
 
-    from palimpsest_pipeline.pipeline.context import Pipeline
     from palimpsest_pipeline.storage.odds.storage_growth import Sizes
 
 storage_app = typer.Typer()
@@ -64,14 +63,18 @@ def export(
         raise typer.BadParameter("--force needs the days: palimpsest export --force 2026-06-26")
     with open_databases(load_settings()) as pipeline:
         upgrade_schema(pipeline)
+        from palimpsest_pipeline.operate import export_root
         from palimpsest_pipeline.operate.export_days import export_days
 
         if adopt_root:
-            _adopt_root(pipeline)
+            days, lost_days = export_root.adopt_root(pipeline)
+            say(f"{pipeline.archive.address} is now the place of the export; it has {len(days)} days")
+            if lost_days:
+                say(f"from now on these days count as never exported: {', '.join(map(str, lost_days))}")
         report = export_days(pipeline, requested_days, say, force=force)
         address = pipeline.archive.address
     if as_json:
-        print_json(report.as_dict())
+        print_json(report)
     elif report.exported:
         headings = [("day", False), *((name, True) for name in ("rows", "prices", "MB", "bytes\na price", "s"))]
         rows = [
@@ -85,15 +88,6 @@ def export(
     if report.failed:
         failures = (why if why.startswith(day) else f"{day}: {why}" for day, why in report.failed.items())
         raise fail("; ".join(failures), EXIT_PARTIAL if report.exported else 1)
-
-
-def _adopt_root(pipeline: "Pipeline") -> None:
-    from palimpsest_pipeline.operate import export_root
-
-    adopted = export_root.adopt_root(pipeline)
-    say(f"{pipeline.archive.address} is now the place of the export; it has {len(adopted.days)} days")
-    if adopted.lost_days:
-        say(f"from now on these days count as never exported: {', '.join(map(str, adopted.lost_days))}")
 
 
 @storage_app.command()

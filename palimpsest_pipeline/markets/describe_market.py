@@ -1,6 +1,6 @@
 """The description of one market of the vocabulary: its platforms, their ids, how specifiers are read."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final
 
 import polars as pl
@@ -82,9 +82,6 @@ class MarketDescription:
     complete_sets: dict[str, int]
     keys: list[PlatformKey]
     outcomes: list[OutcomeDescription]
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def find_markets(query: str, vocabulary: Vocabulary) -> list[MarketDescription]:

@@ -8,9 +8,9 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from palimpsest_pipeline.defs.instance import open_instance
 from palimpsest_pipeline.domain.enums import Platform, Trigger
@@ -50,9 +50,6 @@ class DemoSummary:
     skew_ms_p50: float | None
     skew_ms_p95: float | None
     wall_s: float
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def locate_demo_home(settings: Settings) -> Path:

@@ -2,9 +2,9 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Any, Final
+from typing import Final
 
 from palimpsest_pipeline.defs.instance import open_instance
 from palimpsest_pipeline.defs.partitions import is_ended_day
@@ -42,9 +42,6 @@ class ExportReport:
     left: dict[str, str] = field(default_factory=dict)
     """Days that were not exported because nothing had to be done, with the reason."""
     failed: dict[str, str] = field(default_factory=dict)
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def export_days(

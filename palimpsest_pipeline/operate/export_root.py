@@ -4,7 +4,6 @@ The marker says that the folder belongs to this database.
 """
 
 import logging
-from dataclasses import dataclass
 from datetime import date
 
 from palimpsest_pipeline.pipeline.context import Pipeline
@@ -17,14 +16,6 @@ from palimpsest_pipeline.storage.archive import (
 from palimpsest_pipeline.storage.odds.retention import read_departed_days
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class AdoptedRoot:
-    """The exported days that an accepted folder has, and those that it lacks."""
-
-    days: list[date]
-    lost_days: list[date]
 
 
 def mark_complete_root(pipeline: Pipeline) -> None:
@@ -53,9 +44,10 @@ def mark_complete_root(pipeline: Pipeline) -> None:
         log.info("the export is not marked: %s", error)
 
 
-def adopt_root(pipeline: Pipeline) -> AdoptedRoot:
+def adopt_root(pipeline: Pipeline) -> tuple[list[date], list[date]]:
     """Mark the export's folder as it is, and record its days as the only exported ones.
 
+    Return these days, and the days that counted as exported and that the folder lacks.
     Raises ArchiveError when the folder cannot be written, or has the export of another database.
     """
     archive = pipeline.archive
@@ -67,4 +59,4 @@ def adopt_root(pipeline: Pipeline) -> AdoptedRoot:
         delete_recorded_days(conn, lost_days)
         record_days(conn, entries.values())
         conn.commit()
-    return AdoptedRoot(list(entries), lost_days)
+    return list(entries), lost_days

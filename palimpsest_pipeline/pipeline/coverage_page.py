@@ -2,10 +2,9 @@
 
 import importlib.metadata
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from palimpsest_pipeline.domain.errors import PalimpsestError
 from palimpsest_pipeline.domain.files import replace_text
@@ -31,9 +30,6 @@ class WrittenPage:
     n_fixtures: int
     bytes: int
     seconds: float
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
     def describe(self) -> str:
         """Return a sentence with the path and the numbers."""

@@ -3,6 +3,8 @@
 The other asset of its group, the exported odds history, is in `upkeep`.
 """
 
+from dataclasses import asdict
+
 import dagster as dg
 
 from palimpsest_pipeline.pipeline.context import Pipeline
@@ -28,6 +30,6 @@ def coverage_report(context: dg.AssetExecutionContext, pipeline: dg.ResourcePara
     return dg.MaterializeResult(
         metadata={
             **links,
-            **stringify_values({name: value for name, value in page.as_dict().items() if name != "path"}),
+            **stringify_values({name: value for name, value in asdict(page).items() if name != "path"}),
         }
     )

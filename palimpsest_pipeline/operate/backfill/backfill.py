@@ -7,7 +7,6 @@ Marts are derived in order, because coverage of a cycle uses discoveries of earl
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 import dagster as dg
 from rich.console import Console
@@ -51,21 +50,6 @@ class BackfillReport:
     """Error of the derivation of current prices; None if they were derived or no fixture was due."""
     due_later: list[str] = field(default_factory=list)
     """Due hours after the range, for example because their marts depend on the derived hours."""
-
-    def as_dict(self) -> dict[str, Any]:
-        return {
-            name: getattr(self, name)
-            for name in (
-                "done",
-                "up_to_date",
-                "empty",
-                "refused",
-                "failed",
-                "failed_dates",
-                "failed_present",
-                "due_later",
-            )
-        }
 
     @property
     def is_complete(self) -> bool:

@@ -6,9 +6,9 @@ A check that hangs does not delay the others. Imports no Dagster.
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
-from typing import Any, Final
+from typing import Final
 
 from palimpsest_pipeline.domain.secrets import build_redactor
 from palimpsest_pipeline.settings import Settings
@@ -30,9 +30,6 @@ class Finding:
     name: str
     ok: bool
     detail: str
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 Check = Callable[[Settings], Finding | list[Finding]]

@@ -1,9 +1,9 @@
 """`palimpsest platforms check`: whether packs can be used, and the place of each fault."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from palimpsest_pipeline.domain.errors import PalimpsestError
 from palimpsest_pipeline.domain.exchange import Request
@@ -27,9 +27,6 @@ class PackFinding:
     check: str
     ok: bool
     detail: str
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 class UnknownPack(PalimpsestError):

@@ -6,7 +6,6 @@ Unfinished runs get some time to finish.
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import dagster as dg
@@ -24,23 +23,6 @@ MAX_CANCEL_WAIT_S: Final = 30.0
 _POLL_INTERVAL_S: Final = 0.5
 
 _Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class UnfinishedRuns:
-    """Unfinished runs: those in our code server, those executed elsewhere, and the number of queued ones."""
-
-    own_runs: list[dg.DagsterRun]
-    other_runs: list[dg.DagsterRun]
-    n_queued: int
-
-
-def find_unfinished_runs(instance: dg.DagsterInstance, socket: str) -> UnfinishedRuns:
-    """Return the unfinished runs. `socket` is the path at which the code server listens."""
-    runs = instance.get_runs(dg.RunsFilter(statuses=list(RUNNING_STATUSES)))
-    own_runs = [run for run in runs if _find_socket(run) == socket]
-    n_queued = instance.get_runs_count(dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED]))
-    return UnfinishedRuns(own_runs, [run for run in runs if run not in own_runs], n_queued)
 
 
 def stop_services(
@@ -72,14 +54,19 @@ def _end_child(serving: ServiceRecord, name: str) -> None:
 
 
 def _end_runs(instance: dg.DagsterInstance, socket: str, wait_s: float, cancel_wait_s: float, say: _Say) -> None:
-    unfinished = find_unfinished_runs(instance, socket)
-    if unfinished.n_queued:
-        say(f"{_format_count(unfinished.n_queued, 'queued run')} will start after the next `palimpsest up`")
-    if unfinished.other_runs:
-        say(f"not started by this supervisor, therefore not ended: {format_runs(unfinished.other_runs)}")
-    if unfinished.own_runs and wait_s > 0:
-        say(f"waiting up to {wait_s:.0f} s for {format_runs(unfinished.own_runs)}")
-    remaining = _await_end(instance, unfinished.own_runs, wait_s, lambda resting: _ask_to_end(instance, resting, say))
+    """End the runs of the code server that listens at `socket`.
+
+    Runs executed elsewhere, and the number of queued ones, are only named.
+    """
+    runs = instance.get_runs(dg.RunsFilter(statuses=list(RUNNING_STATUSES)))
+    own_runs = [run for run in runs if _find_socket(run) == socket]
+    if n_queued := instance.get_runs_count(dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED])):
+        say(f"{n_queued} queued run{'' if n_queued == 1 else 's'} will start after the next `palimpsest up`")
+    if other_runs := [run for run in runs if run not in own_runs]:
+        say(f"not started by this supervisor, therefore not ended: {format_runs(other_runs)}")
+    if own_runs and wait_s > 0:
+        say(f"waiting up to {wait_s:.0f} s for {format_runs(own_runs)}")
+    remaining = _await_end(instance, own_runs, wait_s, lambda resting: _ask_to_end(instance, resting, say))
     if not remaining:
         return
     _ask_to_end(instance, remaining, say)
@@ -131,10 +118,6 @@ def _await_end(
 def format_runs(runs: Sequence[dg.DagsterRun]) -> str:
     """Return the runs as text, with the short ids that the UI shows."""
     return ", ".join(f"run {run.run_id[:8]} ({run.job_name})" for run in runs)
-
-
-def _format_count(n: int, noun: str) -> str:
-    return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
 def _find_socket(run: dg.DagsterRun) -> str | None:

@@ -5,7 +5,7 @@ import json
 import re
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -464,4 +464,4 @@ async def test_platforms_are_asked_once_each():
         found = await asyncio.to_thread(platform_hosts.check_platforms, settings)
         assert host.asked("/") == len(host.requests) == 3
     assert [f.name for f in found] == ["platform betpawa", "platform sportybet", "platform bet9ja"]
-    assert json.dumps([f.as_dict() for f in found])
+    assert json.dumps([asdict(f) for f in found])
