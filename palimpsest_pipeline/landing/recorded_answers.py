@@ -134,7 +134,6 @@ def _read_entries(directory: Path) -> list[msgspec.Raw]:
 def _build_answer(
     directory: Path, number: int, raw: msgspec.Raw, installed: Collection[Platform], now: datetime
 ) -> tuple[Answer, _Entry]:
-    """Return the answer of an entry, and the entry."""
     where = f"{directory / 'manifest.json'}, entry {number}"
     try:
         entry = msgspec.json.decode(raw, type=_Entry)

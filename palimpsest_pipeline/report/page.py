@@ -85,7 +85,6 @@ def _build_script_data(
     market_names: Mapping[str, str],
     offers: Sequence[PlatformOffer],
 ) -> dict[str, Any]:
-    """Return the data that the page's scripts read."""
     return {
         "madeAt": to_epoch_s(origin.at),
         "asOf": to_epoch_s(coverage.as_of),

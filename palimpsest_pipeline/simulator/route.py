@@ -218,6 +218,5 @@ async def _sleep_until(due_at: float) -> None:
 
 
 async def _wait_for_disconnect(receive: Receive) -> None:
-    """Wait until the client has closed the connection."""
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -88,7 +88,6 @@ def create_pack(name: str, parent: Path, *, like: str | None, country: str | Non
 
 
 def _fill_template(folder: Traversable, values: dict[str, str], prefix: str = "") -> dict[str, str]:
-    """Return the texts of the template's files by their paths."""
     texts: dict[str, str] = {}
     for entry in folder.iterdir():
         if entry.is_dir():

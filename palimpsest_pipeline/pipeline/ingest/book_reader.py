@@ -166,7 +166,6 @@ class BookReader:
             yield self._read_landed_details(manifest, unread)
 
     def _read_landed_details(self, manifest: Manifest, segments: Sequence[Segment]) -> Iterator[Answer]:
-        """Yield the landed detail answers of these segments of the cycle."""
         landing = self._get_landing()
         frames = landing.read_segments(
             msgspec.structs.replace(manifest, segments=tuple(segments)), [PayloadKind.DETAIL]

@@ -124,7 +124,6 @@ def derive_prices(pipeline: Pipeline, sr_ids: Sequence[int] | None = None, *, wa
 
 
 def _batch_fixtures(sr_ids: Sequence[int], n: int) -> list[Sequence[int]]:
-    """Return the fixtures in groups of `n`."""
     return [sr_ids[place : place + n] for place in range(0, len(sr_ids), n)]
 
 
