@@ -1,6 +1,4 @@
-"""The engine against real hosts on loopback: what starts, who is told in which order, how it ends, and how little it
-holds.
-"""
+"""The engine against real hosts on loopback: order of requests and reports, end, and memory."""
 
 import asyncio
 import gc
@@ -31,8 +29,8 @@ def detail(platform: Platform, external_id: object, sr_id: int = 1) -> Request:
 
 
 @dataclass
-class Diary:
-    """A Watch and a sink at once that writes down what it is told, in order."""
+class EventLog:
+    """A watch and a sink that records its calls in order."""
 
     lines: list[str] = field(default_factory=list)
     settled_event: asyncio.Event = field(default_factory=asyncio.Event)
@@ -57,36 +55,40 @@ class Diary:
         self.lines.append(f"{platform} {view.state}")
 
 
-async def all_of(*submitted: SubmittedJob) -> list[RequestResult]:
+async def collect_results(*submitted: SubmittedJob) -> list[RequestResult]:
     async with asyncio.timeout(10):
-        return [asked for one in submitted for asked in await one.results]
+        return [result for job in submitted for result in await job.results]
 
 
-async def test_each_request_is_answered_in_its_place_and_bodies_are_kept_only_where_wanted() -> None:
+async def test_results_have_the_order_of_the_requests_and_bodies_are_kept_only_on_request() -> None:
     async with open_world() as world, world.engine() as engine:
         for platform in PLATFORMS:
             world.hosts[platform].script("/detail/1", answering(body=f'"{platform}"'.encode()))
         requests = [detail(platform, 1) for platform in (B, P, S)]
         with_bodies, without = engine.submit((1,), requests, keeps_bodies=True), engine.submit((2,), requests)
-        kept, dropped = await all_of(with_bodies), await all_of(without)
-    assert [asked.request for asked in kept] == [asked.request for asked in dropped] == requests
-    assert [asked.last_answer.body for asked in kept if asked.last_answer] == [
+        with_body_results, without_body_results = await collect_results(with_bodies), await collect_results(without)
+    assert (
+        [result.request for result in with_body_results]
+        == [result.request for result in without_body_results]
+        == requests
+    )
+    assert [result.last_answer.body for result in with_body_results if result.last_answer] == [
         b'"bet9ja"',
         b'"betpawa"',
         b'"sportybet"',
     ]
-    assert [asked.last_answer for asked in dropped] == [None, None, None]
-    assert [asked.outcome.bytes for asked in dropped] == [8, 9, 11]
+    assert [result.last_answer for result in without_body_results] == [None, None, None]
+    assert [result.outcome.bytes for result in without_body_results] == [8, 9, 11]
     assert len(world.sink.answers) == 6
 
 
-async def test_an_answer_is_landed_before_anyone_hears_of_it_and_every_attempt_is() -> None:
+async def test_every_attempt_is_landed_before_it_is_reported() -> None:
     async with open_world() as world:
-        diary = Diary()
+        log = EventLog()
         world.hosts[P].script("/detail/1", answering(503), answering())
-        async with world.engine(diary, diary) as engine:
-            await all_of(engine.submit((1,), [detail(P, 1)]))
-    assert diary.lines == [
+        async with world.engine(log, log) as engine:
+            await collect_results(engine.submit((1,), [detail(P, 1)]))
+    assert log.lines == [
         "planned betpawa 1",
         *("landed 1 1", "answered 1 1"),
         *("landed 1 2", "answered 1 2"),
@@ -109,26 +111,26 @@ async def test_an_answer_is_landed_before_anyone_hears_of_it_and_every_attempt_i
         ([answering(429, retry_after="0"), answering()], None, 2),
     ],
 )
-async def test_the_class_of_an_answer_alone_decides_how_often_it_is_asked(
+async def test_the_class_of_an_answer_alone_decides_the_number_of_attempts(
     responders: Sequence[Responder], verdict: FailureClass | None, attempts: int
 ) -> None:
     async with open_world(platforms=[P]) as world, world.engine() as engine:
         world.hosts[P].script("/detail/1", *responders)
-        (asked,) = await all_of(engine.submit((1,), [detail(P, 1)]))
-    assert (asked.outcome.failure, asked.outcome.attempts) == (verdict, attempts)
+        (result,) = await collect_results(engine.submit((1,), [detail(P, 1)]))
+    assert (result.outcome.failure, result.outcome.attempts) == (verdict, attempts)
     assert [answer.attempt for answer in world.sink.answers] == list(range(1, attempts + 1))
     assert world.hosts[P].asked("/detail/1") == attempts
-    assert asked.outcome.requested_at == world.sink.answers[0].requested_at
+    assert result.outcome.requested_at == world.sink.answers[0].requested_at
 
 
-async def test_of_what_is_submitted_in_one_go_the_smallest_rank_starts_first() -> None:
+async def test_of_jobs_submitted_together_the_smallest_rank_starts_first() -> None:
     async with open_world(lambda _: ONE_BY_ONE) as world, world.engine() as engine:
         world.hosts[P].otherwise = answering()
-        await all_of(*(engine.submit((rank,), [detail(P, rank)]) for rank in (3, 1, 2)))
+        await collect_results(*(engine.submit((rank,), [detail(P, rank)]) for rank in (3, 1, 2)))
     assert [request.path for request in world.hosts[P].requests] == ["/detail/1", "/detail/2", "/detail/3"]
 
 
-async def test_what_is_ranked_anew_starts_in_its_new_place() -> None:
+async def test_a_job_with_a_new_rank_starts_in_its_new_place() -> None:
     gate = asyncio.Event()
     async with open_world(lambda _: ONE_BY_ONE) as world, world.engine() as engine:
         world.hosts[P].otherwise = answering()
@@ -137,11 +139,11 @@ async def test_what_is_ranked_anew_starts_in_its_new_place() -> None:
         await world.hosts[P].until_asked("/detail/0", 1)
         engine.rerank_job(jobs[3].job_key, (0.5,))
         gate.set()
-        await all_of(*jobs)
+        await collect_results(*jobs)
     assert [request.path for request in world.hosts[P].requests] == ["/detail/0", "/detail/3", "/detail/1", "/detail/2"]
 
 
-async def test_what_is_withdrawn_is_never_asked_nor_landed_and_counts_as_not_found() -> None:
+async def test_a_withdrawn_job_is_never_requested_nor_landed_and_counts_as_not_found() -> None:
     gate = asyncio.Event()
     async with open_world(lambda _: ONE_BY_ONE) as world, world.engine() as engine:
         world.hosts[P].script("/detail/0", gated(gate))
@@ -149,11 +151,11 @@ async def test_what_is_withdrawn_is_never_asked_nor_landed_and_counts_as_not_fou
         await world.hosts[P].until_asked("/detail/0", 1)
         engine.withdraw_job(running.job_key, "too late for that")
         engine.withdraw_job(waiting.job_key, "it has kicked off")
-        (asked,) = await all_of(waiting)
+        (withdrawn,) = await collect_results(waiting)
         gate.set()
-        (finished,) = await all_of(running)
+        (finished,) = await collect_results(running)
         engine.withdraw_job(waiting.job_key, "again")
-    outcome = asked.outcome
+    outcome = withdrawn.outcome
     assert (outcome.status, outcome.attempts, outcome.failure) == (RunStatus.FAILED, 0, FailureClass.NOT_FOUND)
     assert outcome.failure_detail == "not asked: it has kicked off"
     assert finished.outcome.status is RunStatus.COMPLETED
@@ -161,7 +163,7 @@ async def test_what_is_withdrawn_is_never_asked_nor_landed_and_counts_as_not_fou
     assert world.hosts[P].asked("/detail/1") == 0
 
 
-async def test_what_is_added_to_a_job_is_asked_with_what_waits_of_it_and_answered_in_its_future() -> None:
+async def test_requests_added_to_a_waiting_job_are_sent_and_completed_with_it() -> None:
     gate = asyncio.Event()
     async with open_world(lambda _: ONE_BY_ONE) as world, world.engine() as engine:
         world.hosts[P].script("/detail/0", gated(gate))
@@ -175,16 +177,16 @@ async def test_what_is_added_to_a_job_is_asked_with_what_waits_of_it_and_answere
         await world.hosts[S].until_asked("/detail/2", 1)
         assert world.hosts[S].asked("/detail/1") == 0
         gate.set()
-        found = [
-            (asked.request.platform, asked.request.external_id, asked.outcome.status)
-            for asked in await all_of(running, waiting)
+        completed = [
+            (result.request.platform, result.request.external_id, result.outcome.status)
+            for result in await collect_results(running, waiting)
         ]
         assert not engine.extend_job(waiting.job_key, [detail(S, 3)])
-    assert found == [(host, n, RunStatus.COMPLETED) for host, n in ((P, "0"), (S, "2"), (P, "1"), (S, "1"))]
+    assert completed == [(host, n, RunStatus.COMPLETED) for host, n in ((P, "0"), (S, "2"), (P, "1"), (S, "1"))]
     assert world.hosts[S].asked("/detail/3") == 0
 
 
-async def test_a_job_whose_time_is_over_has_failed_at_once_and_says_nothing_of_its_host() -> None:
+async def test_a_timed_out_job_fails_at_once_and_does_not_count_against_its_host() -> None:
     hasty = replace(QUICK, max_in_flight=1, breaker=BreakerRule(window=1, max_failed_in_window=1))
     async with open_world(lambda _: hasty, read_timeout_s=20, total_timeout_s=20) as world, world.engine() as engine:
         world.hosts[P].script("/detail/1", silence)
@@ -194,10 +196,10 @@ async def test_a_job_whose_time_is_over_has_failed_at_once_and_says_nothing_of_i
         await world.hosts[P].until_asked("/detail/1", 1)
         engine.time_out_job(job.job_key, "the time was over")
         engine.time_out_job(job.job_key, "again")
-        under_way, waiting = await all_of(job)
-        (asked,) = await all_of(other)
+        started, waiting = await collect_results(job)
+        (other_result,) = await collect_results(other)
         assert engine.view_host(P).state == "closed"
-    assert (under_way.outcome.failure, under_way.outcome.failure_detail) == (
+    assert (started.outcome.failure, started.outcome.failure_detail) == (
         FailureClass.TRANSIENT,
         "no answer when the time was over",
     )
@@ -205,7 +207,7 @@ async def test_a_job_whose_time_is_over_has_failed_at_once_and_says_nothing_of_i
         FailureClass.TRANSIENT,
         "not asked: the time was over",
     )
-    assert asked.outcome.status is RunStatus.COMPLETED
+    assert other_result.outcome.status is RunStatus.COMPLETED
     assert {(a.request.external_id, a.attempt, a.ok) for a in world.sink.answers} == {
         ("1", 1, False),
         ("3", 0, False),
@@ -214,7 +216,7 @@ async def test_a_job_whose_time_is_over_has_failed_at_once_and_says_nothing_of_i
 
 
 @pytest.mark.parametrize("requests", [[], [Request(B, PayloadKind.TREE, "/tree")]])
-async def test_what_cannot_be_asked_at_all_is_refused_at_once(requests: list[Request]) -> None:
+async def test_a_job_without_a_possible_request_is_refused_at_once(requests: list[Request]) -> None:
     async with open_world() as world:
         del world.clients[B]
         async with world.engine() as engine:
@@ -222,45 +224,45 @@ async def test_what_cannot_be_asked_at_all_is_refused_at_once(requests: list[Req
                 engine.submit((1,), requests)
 
 
-async def test_a_request_that_the_client_stumbles_over_costs_that_request() -> None:
+async def test_a_request_at_which_the_client_fails_costs_only_that_request() -> None:
     async with open_world() as world, world.engine() as engine:
         world.hosts[P].otherwise = answering()
         odd = replace(detail(P, 1), path="no-slash")
-        broken, good = await all_of(engine.submit((1,), [odd]), engine.submit((2,), [detail(P, 2)]))
+        broken, good = await collect_results(engine.submit((1,), [odd]), engine.submit((2,), [detail(P, 2)]))
     assert (broken.outcome.failure, broken.outcome.attempts) == (FailureClass.PERMANENT, 1)
     assert broken.outcome.failure_detail.startswith("could not be asked: ValueError: path 'no-slash'")
     assert good.outcome.status is RunStatus.COMPLETED
 
 
 @pytest.mark.parametrize("where", ["append", "on_answer", "on_outcomes"])
-async def test_what_sink_or_watch_raises_ends_the_engine_and_reaches_everyone_who_waits(where: str) -> None:
+async def test_an_error_of_sink_or_watch_ends_the_engine_and_reaches_every_waiting_caller(where: str) -> None:
     class Interrupt(BaseException):
-        """As Dagster raises one out of a signal handler: no Exception."""
+        """Like the error that Dagster raises in a signal handler: not a subclass of Exception."""
 
     def fail(_: object) -> None:
         raise Interrupt
 
     gate = asyncio.Event()
     async with open_world() as world:
-        diary = Diary()
-        setattr(diary, where, fail)
+        log = EventLog()
+        setattr(log, where, fail)
         world.hosts[P].otherwise = answering()
         world.hosts[S].otherwise = gated(gate)
-        async with world.engine(diary, diary) as engine:
+        async with world.engine(log, log) as engine:
             submitted = [engine.submit((n,), [detail(platform, n)]) for n in range(10) for platform in (P, S)]
             for one in submitted:
                 with pytest.raises(Interrupt):
-                    await all_of(one)
-            asked_by_then = len(world.hosts[P].requests)
+                    await collect_results(one)
+            n_requests = len(world.hosts[P].requests)
             with pytest.raises(Interrupt):
                 engine.submit((0,), [detail(P, 99)])
             gate.set()
-    assert len(world.hosts[P].requests) == asked_by_then <= QUICK.max_in_flight
+    assert len(world.hosts[P].requests) == n_requests <= QUICK.max_in_flight
     assert {o.status for o in engine.list_unfinished()} <= {RunStatus.CANCELLED, RunStatus.COMPLETED}
     assert len(engine.list_unfinished()) == 20
 
 
-async def test_an_engine_that_is_left_cancels_what_runs_starts_nothing_more_and_tells_what_was_not_over() -> None:
+async def test_a_closed_engine_cancels_running_requests_starts_no_more_and_lists_unfinished_ones() -> None:
     never = asyncio.Event()
     async with open_world(
         lambda _: replace(QUICK, max_in_flight=2, backoff_initial_s=60, backoff_max_s=60, backoff_jitter=False)
@@ -269,17 +271,17 @@ async def test_an_engine_that_is_left_cancels_what_runs_starts_nothing_more_and_
         host.script("/detail/good", answering())
         host.script("/detail/flaky", answering(503))
         host.otherwise = gated(never)
-        diary = Diary()
-        async with world.engine(watch=diary) as engine:
+        log = EventLog()
+        async with world.engine(watch=log) as engine:
             order = ["good", "flaky", "hangs-1", "hangs-2", "waits"]
             submitted = {name: engine.submit((rank,), [detail(P, name)]) for rank, name in enumerate(order)}
-            await all_of(submitted["good"])
+            await collect_results(submitted["good"])
             await host.until_asked("/detail/hangs-1", 1)
             await host.until_asked("/detail/hangs-2", 1)
         with pytest.raises(RuntimeError, match="closed"):
             engine.submit((0,), [detail(P, 9)])
-        left = {o.external_id: (o.status, o.attempts, o.failure) for o in engine.list_unfinished()}
-    assert left == {
+        unfinished = {o.external_id: (o.status, o.attempts, o.failure) for o in engine.list_unfinished()}
+    assert unfinished == {
         "flaky": (RunStatus.CANCELLED, 1, FailureClass.TRANSIENT),
         "hangs-1": (RunStatus.CANCELLED, 1, None),
         "hangs-2": (RunStatus.CANCELLED, 1, None),
@@ -290,7 +292,7 @@ async def test_an_engine_that_is_left_cancels_what_runs_starts_nothing_more_and_
     assert sorted(a.request.external_id or "" for a in world.sink.answers) == ["flaky", "good"]
 
 
-async def test_thousands_of_fixtures_are_neither_tasks_nor_bodies_in_memory() -> None:
+async def test_thousands_of_waiting_fixtures_hold_neither_tasks_nor_bodies() -> None:
     @dataclass
     class Counting:
         n: int = 0
@@ -317,7 +319,7 @@ async def test_thousands_of_fixtures_are_neither_tasks_nor_bodies_in_memory() ->
             for one in submitted[:300]:
                 await one.results
     assert waiting == idle
-    # A request under way is a task of ours and, on loopback, one of the server's and some of the libraries' own.
+    # A running request has a task of the engine and, on loopback, tasks of the server and of the libraries.
     assert sink.most_tasks <= idle + 8 * 5
     assert 0 < sink.bodies <= 8 * 3
 
@@ -333,36 +335,36 @@ async def test_thousands_of_fixtures_are_neither_tasks_nor_bodies_in_memory() ->
         pytest.param(answering(429, retry_after="3600"), FailureClass.RATE_LIMITED, id="asks for an hour"),
     ],
 )
-async def test_whatever_one_host_does_the_others_lose_nothing_and_it_is_asked_no_more(
+async def test_a_failing_host_is_no_longer_requested_and_the_others_lose_nothing(
     trouble: Responder | None, failure: FailureClass
 ) -> None:
     async with open_world(lambda _: replace(QUICK, breaker=HASTY), read_timeout_s=1.5) as world:
-        diary = Diary()
+        log = EventLog()
         for platform in (P, B):
             world.hosts[platform].otherwise = answering()
         world.hosts[S].otherwise = trouble
         if trouble is None:
             await world.hosts[S].close()
-        async with world.engine(watch=diary) as engine:
-            asked = await all_of(
+        async with world.engine(watch=log) as engine:
+            results = await collect_results(
                 *(engine.submit((n,), [detail(platform, n, n) for platform in PLATFORMS]) for n in range(40))
             )
             assert engine.view_host(S).state == "shut"
-    outcomes = [one.outcome for one in asked]
+    outcomes = [result.outcome for result in results]
     assert all(o.status is RunStatus.COMPLETED and o.attempts == 1 for o in outcomes if o.platform is not S)
-    lost = [o for o in outcomes if o.platform == S]
-    assert len(lost) == 40
-    assert {o.failure for o in lost} == {failure}
-    unasked = {o.external_id for o in lost if not o.attempts}
-    assert all(o.failure_detail.startswith("not asked: ") for o in lost if not o.attempts)
-    assert unasked
-    assert {a.request.external_id for a in world.sink.of(S) if not a.attempt} == unasked, (
-        "that it was not asked is landed too"
+    failed = [o for o in outcomes if o.platform == S]
+    assert len(failed) == 40
+    assert {o.failure for o in failed} == {failure}
+    unsent = {o.external_id for o in failed if not o.attempts}
+    assert all(o.failure_detail.startswith("not asked: ") for o in failed if not o.attempts)
+    assert unsent
+    assert {a.request.external_id for a in world.sink.of(S) if not a.attempt} == unsent, (
+        "an unsent request is landed too"
     )
-    assert diary.lines.count("sportybet shut") == 1
+    assert log.lines.count("sportybet shut") == 1
 
 
-async def test_what_was_not_asked_failed_as_that_for_which_its_host_is_asked_no_more() -> None:
+async def test_unsent_requests_fail_with_the_class_that_shut_their_host() -> None:
     async with open_world(
         lambda _: replace(QUICK, breaker=replace(HASTY, blocks_in_a_row=2, block_pause_s=60))
     ) as world:
@@ -372,41 +374,41 @@ async def test_what_was_not_asked_failed_as_that_for_which_its_host_is_asked_no_
         world.hosts[S].script("/detail/3", gated(gate, answering(418)))
         async with world.engine() as engine:
             *blocked, odd = (engine.submit((n,), [detail(S, n)]) for n in (1, 2, 3))
-            asked = await all_of(*blocked)
+            results = await collect_results(*blocked)
             late = engine.submit((4,), [detail(S, 4)])
             gate.set()
-            asked += await all_of(odd, late)
-    failures = [one.outcome.failure for one in asked]
+            results += await collect_results(odd, late)
+    failures = [result.outcome.failure for result in results]
     assert failures == [FailureClass.BLOCKED, FailureClass.BLOCKED, FailureClass.PERMANENT, FailureClass.BLOCKED]
-    assert [one.outcome.attempts for one in asked] == [1, 1, 1, 0]
+    assert [result.outcome.attempts for result in results] == [1, 1, 1, 0]
 
 
 async def test_a_host_that_comes_back_gets_every_request_and_none_is_lost() -> None:
     async with open_world(
         lambda _: replace(QUICK, breaker=replace(HASTY, give_up_s=60, max_failed_in_window=4, window=8), max_attempts=4)
     ) as world:
-        diary = Diary()
+        log = EventLog()
         for platform in PLATFORMS:
             world.hosts[platform].otherwise = answering()
         for n in range(6):
             world.hosts[S].script(f"/detail/{n}", answering(500), answering(500), answering())
-        async with world.engine(watch=diary) as engine:
-            asked = await all_of(
+        async with world.engine(watch=log) as engine:
+            results = await collect_results(
                 *(engine.submit((n,), [detail(platform, n, n) for platform in PLATFORMS]) for n in range(20))
             )
-    assert {one.outcome.status for one in asked} == {RunStatus.COMPLETED}
-    assert len(asked) == 60
-    states = [line for line in diary.lines if line in ("sportybet open", "sportybet closed", "sportybet shut")]
+    assert {result.outcome.status for result in results} == {RunStatus.COMPLETED}
+    assert len(results) == 60
+    states = [line for line in log.lines if line in ("sportybet open", "sportybet closed", "sportybet shut")]
     assert (states[0], states[-1]) == ("sportybet open", "sportybet closed")
     assert "sportybet shut" not in states
 
 
-async def test_one_who_joins_is_told_before_the_others_and_only_while_it_watches() -> None:
+async def test_a_later_watch_is_called_first_and_only_while_it_observes() -> None:
     async with open_world() as world:
         world.hosts[P].otherwise = answering()
         order: list[str] = []
 
-        class Noting(Diary):
+        class Noting(EventLog):
             def __init__(self, name: str) -> None:
                 super().__init__()
                 self.name = name
@@ -416,44 +418,46 @@ async def test_one_who_joins_is_told_before_the_others_and_only_while_it_watches
 
         async with world.engine(watch=Noting("always")) as engine:
             with engine.observe(Noting("stage")):
-                await all_of(engine.submit((1,), [detail(P, 1)]))
-            await all_of(engine.submit((1,), [detail(P, 2)]))
+                await collect_results(engine.submit((1,), [detail(P, 1)]))
+            await collect_results(engine.submit((1,), [detail(P, 2)]))
     assert order == ["stage", "always", "always"]
 
 
-async def test_when_the_time_is_over_answers_in_hand_are_kept_and_the_rest_has_failed_at_once() -> None:
+async def test_at_the_end_of_the_time_answers_are_kept_and_the_rest_fails_at_once() -> None:
     async with open_world(lambda _: replace(QUICK, max_in_flight=1), read_timeout_s=20, total_timeout_s=20) as world:
         world.hosts[P].otherwise = world.hosts[B].otherwise = answering()
         world.hosts[S].script("/detail/1", answering())
         world.hosts[S].otherwise = silence
         ends_at = world.clock.now() + timedelta(seconds=1)
         async with world.engine(ends_at=ends_at) as engine:
-            asked = await all_of(*(engine.submit((n,), [detail(host, n) for host in (P, S, B)]) for n in (1, 2, 3)))
+            results = await collect_results(
+                *(engine.submit((n,), [detail(host, n) for host in (P, S, B)]) for n in (1, 2, 3))
+            )
             took_s = (world.clock.now() - ends_at).total_seconds()
     assert 0 <= took_s < 10
-    told = {
+    outcomes = {
         (a.request.platform, a.request.external_id): (a.outcome.failure, a.outcome.attempts, a.outcome.failure_detail)
-        for a in asked
+        for a in results
     }
     good = (None, 1, "")
-    assert {key: line for key, line in told.items() if key[0] is not S} == {
+    assert {key: line for key, line in outcomes.items() if key[0] is not S} == {
         (host, n): good for host in (P, B) for n in "123"
     }
-    assert told[S, "1"] == good
-    assert told[S, "2"] == (FailureClass.TRANSIENT, 1, "no answer when the cycle's time was over")
-    assert told[S, "3"] == (FailureClass.TRANSIENT, 0, "not asked: the cycle's time was over")
+    assert outcomes[S, "1"] == good
+    assert outcomes[S, "2"] == (FailureClass.TRANSIENT, 1, "no answer when the cycle's time was over")
+    assert outcomes[S, "3"] == (FailureClass.TRANSIENT, 0, "not asked: the cycle's time was over")
     assert len(world.sink.answers) == 9
 
 
-async def test_a_host_that_another_scrape_found_blocking_is_not_asked_and_the_others_lose_nothing() -> None:
+async def test_a_host_held_by_another_scrape_is_not_requested_and_the_others_lose_nothing() -> None:
     async with (
         open_world() as world,
         world.engine(host_holds={S: HostHold("blocked 3 times in a row", 3600)}) as engine,
     ):
         for host in world.hosts.values():
             host.otherwise = answering()
-        asked = await all_of(engine.submit((1,), [detail(host, 1) for host in (P, S, B)]))
-    assert [(a.outcome.status, a.outcome.failure_detail) for a in asked] == [
+        results = await collect_results(engine.submit((1,), [detail(host, 1) for host in (P, S, B)]))
+    assert [(a.outcome.status, a.outcome.failure_detail) for a in results] == [
         (RunStatus.COMPLETED, ""),
         (RunStatus.FAILED, "not asked: blocked 3 times in a row"),
         (RunStatus.COMPLETED, ""),

@@ -1,4 +1,4 @@
-"""Alerts to traders, worked out by hand, and against a walk through the looks themselves."""
+"""Alerts to traders, compared with results worked out by hand and with a walk through all looks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -47,7 +47,7 @@ KICKOFF: Final = at(5, 18)
 LATER: Final = at(9, 0)
 MORNING: Final = at(5, 9)
 LOW, MEDIUM, HIGH = (round(1 / 2.0 - 1 / odds, 9) for odds in (2.14, 2.2, 2.3))
-"""By how much the implied probability changes when 2.00 becomes that."""
+"""The changes of the implied probability when 2.00 becomes these odds."""
 RULES: Final = OddsAlertRules(
     levels=(LOW, MEDIUM, HIGH),
     calm_share=0.7,
@@ -59,18 +59,18 @@ RULES: Final = OddsAlertRules(
     main_markets=("match_result",),
 )
 PAWA, SPORTY, BET9JA = 11, 12, 13
-HOLDERS: Final = {PAWA: (1, "betpawa"), SPORTY: (1, "sportybet"), BET9JA: (1, "bet9ja")}
-FROM_OUTSIDE: Final = {"status", "mapping_version", "computed_at"}
+LISTINGS: Final = {PAWA: (1, "betpawa"), SPORTY: (1, "sportybet"), BET9JA: (1, "bet9ja")}
+CALLER_COLUMNS: Final = {"status", "mapping_version", "computed_at"}
 """Columns that the caller adds."""
 
 
-def told(
+def list_alerts(
     looks: Sequence[Looked], *, kickoff: datetime = KICKOFF, as_of: datetime = LATER, rules: OddsAlertRules = RULES
 ) -> list[dict[str, Any]]:
-    return of(Life(looks, {1: [(at(1, 0), kickoff)]}, HOLDERS).frames(), as_of, rules).to_dicts()
+    return compute_alerts(Life(looks, {1: [(at(1, 0), kickoff)]}, LISTINGS).frames(), as_of, rules).to_dicts()
 
 
-def of(
+def compute_alerts(
     frames: Mapping[str, pl.DataFrame],
     as_of: datetime = LATER,
     rules: OddsAlertRules = RULES,
@@ -79,19 +79,19 @@ def of(
     return find_odds_alerts(**frames, outcomes=outcomes_frame(), rules=rules, as_of=as_of, suspects=suspects)
 
 
-def brief(rows: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+def summarize(rows: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
     return [(row["alert_type"], row["opened_at"], row["closed_at"]) for row in rows]
 
 
-def result(home: int | None, draw: int | None = 3400, away: int | None = 3600) -> Book:
+def build_result_book(home: int | None, draw: int | None = 3400, away: int | None = 3600) -> Book:
     return {RESULT: priced(home, draw, away)}
 
 
-def half_hourly(
+def build_half_hourly(
     prices: Sequence[int | Book | None], listing_id: int = PAWA, begin: datetime = MORNING, second: int = 0
 ) -> list[Looked]:
     """An answer each half hour with the price of home in match_result, or the book."""
-    books = [price if isinstance(price, Mapping) else result(price) for price in prices]
+    books = [price if isinstance(price, Mapping) else build_result_book(price) for price in prices]
     return [
         answered(n, begin + n * timedelta(minutes=30) + timedelta(seconds=second), book, listing_id)
         for n, book in enumerate(books)
@@ -99,11 +99,11 @@ def half_hourly(
 
 
 def test_the_columns_are_those_of_the_table() -> None:
-    assert set(ODDS_ALERTS_SCHEMA) == {column.name for column in OddsAlert.__table__.columns} - FROM_OUTSIDE
+    assert set(ODDS_ALERTS_SCHEMA) == {column.name for column in OddsAlert.__table__.columns} - CALLER_COLUMNS
 
 
-def test_a_price_that_moves_is_told_once_with_its_peak() -> None:
-    row, *more = told(half_hourly([2000, 2000, 2000, 2150, 2400, 2400, 2400, 2400]))
+def test_a_moving_price_is_one_alert_with_its_peak() -> None:
+    row, *more = list_alerts(build_half_hourly([2000, 2000, 2000, 2150, 2400, 2400, 2400, 2400]))
     assert more == []
     assert row == {
         "alert_id": row["alert_id"],
@@ -139,94 +139,113 @@ def test_a_price_that_moves_is_told_once_with_its_peak() -> None:
 def test_severity_is_that_of_the_peak_and_a_threshold_counts_as_passed_when_it_is_met(
     price: int, severity: str
 ) -> None:
-    assert [row["severity"] for row in told(half_hourly([2000, 2000, 2000, price, price]))] == [severity]
-    assert told(half_hourly([2000, 2000, 2000, 2139, 2139])) == []
+    assert [row["severity"] for row in list_alerts(build_half_hourly([2000, 2000, 2000, price, price]))] == [severity]
+    assert list_alerts(build_half_hourly([2000, 2000, 2000, 2139, 2139])) == []
     tenths = replace(RULES, levels=(0.1, 0.2, 0.3))
     assert (
-        len(told(half_hourly([2000, 2000, 2000, 2500, 2500]), rules=tenths)) == 1
+        len(list_alerts(build_half_hourly([2000, 2000, 2000, 2500, 2500]), rules=tenths)) == 1
     )  # in floats 0.5 - 0.4 is a little less than 0.1
 
 
-def test_an_episode_is_over_below_the_share_of_the_lowest_level_not_at_it() -> None:
+def test_an_episode_ends_below_the_share_of_the_lowest_level_not_at_it() -> None:
     # 0.7 of the way from 2.00 to 2.14 is 2.0960.
     still = [
-        answered(n, at(5, 9, 30 * (n % 2)) + timedelta(hours=n // 2), result(p))
+        answered(n, at(5, 9, 30 * (n % 2)) + timedelta(hours=n // 2), build_result_book(p))
         for n, p in enumerate([2000, 2000, 2000, 2140])
     ]
-    at_it, below = answered(8, at(5, 10, 40), result(2096)), answered(9, at(5, 10, 50), result(2095))
-    assert brief(told([*still, at_it])) == [("price_move", at(5, 10, 30), KICKOFF)]
-    assert brief(told([*still, at_it, below])) == [("price_move", at(5, 10, 30), at(5, 10, 50))]
+    at_it, below = (
+        answered(8, at(5, 10, 40), build_result_book(2096)),
+        answered(9, at(5, 10, 50), build_result_book(2095)),
+    )
+    assert summarize(list_alerts([*still, at_it])) == [("price_move", at(5, 10, 30), KICKOFF)]
+    assert summarize(list_alerts([*still, at_it, below])) == [("price_move", at(5, 10, 30), at(5, 10, 50))]
 
 
 def test_longshots_are_judged_by_what_their_odds_imply() -> None:
-    """A correct score that one book sells at 235 and another at 100 is nothing to be told of; nor is one that falls
-    from 60 to 20.
-    """
-    far = half_hourly([result(2000, 3400, 235000)] * 4)
+    """A correct score at 235 in one book and 100 in another is no alert, nor is a fall from 60 to 20."""
+    far = build_half_hourly([build_result_book(2000, 3400, 235000)] * 4)
     near = [
-        *half_hourly([result(2000, 3400, 100000)] * 4, SPORTY),
-        *half_hourly([result(2000, 3400, 100000)] * 4, BET9JA),
+        *build_half_hourly([build_result_book(2000, 3400, 100000)] * 4, SPORTY),
+        *build_half_hourly([build_result_book(2000, 3400, 100000)] * 4, BET9JA),
     ]
-    assert told(far + near) == []
-    assert told(half_hourly([result(2000, 3400, price) for price in (60000, 60000, 60000, 20000)])) == []
+    assert list_alerts(far + near) == []
+    assert (
+        list_alerts(build_half_hourly([build_result_book(2000, 3400, price) for price in (60000, 60000, 60000, 20000)]))
+        == []
+    )
     assert [
         row["outcome_key"]
-        for row in told(half_hourly([result(2000, 3400, price) for price in (60000, 60000, 60000, 6000)]))
+        for row in list_alerts(
+            build_half_hourly([build_result_book(2000, 3400, price) for price in (60000, 60000, 60000, 6000)])
+        )
     ] == ["away"]
 
 
 def test_prices_that_are_both_above_the_cap_are_not_compared_and_a_long_one_beside_a_short_one_is() -> None:
     fine = replace(RULES, levels=(0.01, 0.02, 0.03))
-    moves = half_hourly([result(2000, 3400, price) for price in (11000, 11000, 11000, 14000)])
-    assert told(moves, rules=fine) == []
-    assert len(told(moves, rules=replace(fine, max_odds=11))) == 1
-    misplaced_point = half_hourly([result(price) for price in (2000, 2000, 2000, 20000)])
-    assert [(row["severity"], row["current_odds"]) for row in told(misplaced_point)] == [("high", 20.0)]
+    moves = build_half_hourly([build_result_book(2000, 3400, price) for price in (11000, 11000, 11000, 14000)])
+    assert list_alerts(moves, rules=fine) == []
+    assert len(list_alerts(moves, rules=replace(fine, max_odds=11))) == 1
+    misplaced_point = build_half_hourly([build_result_book(price) for price in (2000, 2000, 2000, 20000)])
+    assert [(row["severity"], row["current_odds"]) for row in list_alerts(misplaced_point)] == [("high", 20.0)]
 
 
-def test_markets_that_were_not_asked_for_are_not_told_of() -> None:
+def test_markets_outside_the_rules_have_no_alerts() -> None:
     def book(price: int) -> Book:
         return {RESULT: priced(price, 3400, 3600), TOTAL: priced(price, 1900)}
 
-    looks = half_hourly([book(2000)] * 3 + [book(2400), {}])
-    assert {row["market_key"] for row in told(looks)} == {"match_result", "total_goals"}
-    assert {row["market_key"] for row in told(looks, rules=replace(RULES, markets=("total_goals",)))} == {"total_goals"}
+    looks = build_half_hourly([book(2000)] * 3 + [book(2400), {}])
+    assert {row["market_key"] for row in list_alerts(looks)} == {"match_result", "total_goals"}
+    assert {row["market_key"] for row in list_alerts(looks, rules=replace(RULES, markets=("total_goals",)))} == {
+        "total_goals"
+    }
     dropped = [*looks, absent(9, at(5, 12))]
-    assert [row["alert_type"] for row in told(dropped, rules=replace(RULES, markets=()))] == ["event_dropped"]
+    assert [row["alert_type"] for row in list_alerts(dropped, rules=replace(RULES, markets=()))] == ["event_dropped"]
 
 
 @pytest.mark.parametrize("blind", [failed, unknown])
 def test_a_failed_look_ends_nothing_and_is_no_baseline(blind: Any) -> None:
-    looks = half_hourly([2000, 2000, 2000, 2400])
-    assert brief(told([*looks, blind(8, at(5, 11))])) == [("price_move", at(5, 10, 30), KICKOFF)]
+    looks = build_half_hourly([2000, 2000, 2000, 2400])
+    assert summarize(list_alerts([*looks, blind(8, at(5, 11))])) == [("price_move", at(5, 10, 30), KICKOFF)]
     # What stood an hour before was not observed: the last look then had failed.
-    gap = [answered(1, at(5, 9), result(2000)), blind(2, at(5, 9, 20)), answered(3, at(5, 10, 30), result(2400))]
-    assert told(gap) == []
-
-
-def test_without_an_answer_an_hour_before_nothing_is_told() -> None:
-    assert told(half_hourly([2000, 2400])) == []  # first window of its life
-    assert (
-        told([answered(1, at(5, 9), result(2000)), answered(2, at(5, 11, 30), result(2400))]) == []
-    )  # silent for 90 minutes by 10:30
-    assert brief(told([answered(1, at(5, 9), result(2000)), answered(2, at(5, 11, 29, 59), result(2400))])) == [
-        ("price_move", at(5, 11, 29, 59), KICKOFF)
+    gap = [
+        answered(1, at(5, 9), build_result_book(2000)),
+        blind(2, at(5, 9, 20)),
+        answered(3, at(5, 10, 30), build_result_book(2400)),
     ]
+    assert list_alerts(gap) == []
 
 
-def test_markets_that_take_a_row_an_outcome_are_told_once_a_market() -> None:
+def test_without_an_answer_an_hour_before_there_is_no_alert() -> None:
+    assert list_alerts(build_half_hourly([2000, 2400])) == []  # first window of its life
+    assert (
+        list_alerts(
+            [answered(1, at(5, 9), build_result_book(2000)), answered(2, at(5, 11, 30), build_result_book(2400))]
+        )
+        == []
+    )  # silent for 90 minutes by 10:30
+    assert summarize(
+        list_alerts(
+            [answered(1, at(5, 9), build_result_book(2000)), answered(2, at(5, 11, 29, 59), build_result_book(2400))]
+        )
+    ) == [("price_move", at(5, 11, 29, 59), KICKOFF)]
+
+
+def test_markets_with_a_row_per_outcome_have_one_alert_per_market() -> None:
     books = [{SCORER_ANN: priced(2000), SCORER_BEA: priced(3000)}] * 3 + [
         {SCORER_ANN: priced(2200), SCORER_BEA: priced(2400)}
     ] * 3
-    rows = told(half_hourly(books))
-    assert brief(rows) == [("price_move", at(5, 10, 30), at(5, 11, 30))]
+    rows = list_alerts(build_half_hourly(books))
+    assert summarize(rows) == [("price_move", at(5, 10, 30), at(5, 11, 30))]
     assert (rows[0]["outcome_key"], rows[0]["peak_change_rel"]) == ("Bea", pytest.approx(-0.2))
 
 
-def test_books_that_move_apart_are_told_of_once() -> None:
-    looks = half_hourly([2000, 2000, 2000, 2080, 2080]) + half_hourly([2000, 2000, 2000, 1920, 1920], SPORTY, second=30)
-    (row,) = told([*looks, *half_hourly([2000, 2000, 2000, 2000, 2000], BET9JA, second=20)])
-    assert brief([row]) == [("direction_disagreement", at(5, 10, 30, 30), KICKOFF)]
+def test_books_that_move_apart_are_one_alert() -> None:
+    looks = build_half_hourly([2000, 2000, 2000, 2080, 2080]) + build_half_hourly(
+        [2000, 2000, 2000, 1920, 1920], SPORTY, second=30
+    )
+    (row,) = list_alerts([*looks, *build_half_hourly([2000, 2000, 2000, 2000, 2000], BET9JA, second=20)])
+    assert summarize([row]) == [("direction_disagreement", at(5, 10, 30, 30), KICKOFF)]
     expected = {
         "platform": "betpawa",
         "competitor": "sportybet",
@@ -245,23 +264,24 @@ def test_books_that_move_apart_are_told_of_once() -> None:
 
 
 def test_books_that_move_alike_or_little_or_are_seen_far_apart_do_not_disagree() -> None:
-    ours = half_hourly([2000, 2000, 2000, 2080, 2080])
+    ours = build_half_hourly([2000, 2000, 2000, 2080, 2080])
     for theirs in ([2000, 2000, 2000, 2080, 2080], [2000, 2000, 2000, 1940, 1940]):
-        assert told(ours + half_hourly(theirs, SPORTY, second=30)) == []
+        assert list_alerts(ours + build_half_hourly(theirs, SPORTY, second=30)) == []
     far = [
-        replace(look, at=look.at + timedelta(minutes=3)) for look in half_hourly([2000, 2000, 2000, 1920, 1920], SPORTY)
+        replace(look, at=look.at + timedelta(minutes=3))
+        for look in build_half_hourly([2000, 2000, 2000, 1920, 1920], SPORTY)
     ]
-    assert told(ours + far) == []
+    assert list_alerts(ours + far) == []
 
 
-def test_a_price_far_from_the_median_of_two_competitors_is_told_of_once() -> None:
+def test_a_price_far_from_the_median_of_two_competitors_is_one_alert() -> None:
     looks = (
-        half_hourly([2000, 2000, 2310, 2100, 2040])
-        + half_hourly([2000] * 5, SPORTY, second=1)
-        + half_hourly([2000, 2000, 2200, 2000, 2000], BET9JA, second=2)
+        build_half_hourly([2000, 2000, 2310, 2100, 2040])
+        + build_half_hourly([2000] * 5, SPORTY, second=1)
+        + build_half_hourly([2000, 2000, 2200, 2000, 2000], BET9JA, second=2)
     )
-    rows = [row for row in told(looks) if row["alert_type"] == "home_outlier"]
-    assert brief(rows) == [("home_outlier", at(5, 10, 0, 2), at(5, 11, 0, 2))]
+    rows = [row for row in list_alerts(looks) if row["alert_type"] == "home_outlier"]
+    assert summarize(rows) == [("home_outlier", at(5, 10, 0, 2), at(5, 11, 0, 2))]
     expected = {
         "platform": "betpawa",
         "severity": "low",
@@ -280,85 +300,97 @@ def test_a_price_far_from_the_median_of_two_competitors_is_told_of_once() -> Non
 
 
 def test_books_that_may_not_offer_the_same_bets_are_not_compared() -> None:
-    apart = half_hourly([2000, 2000, 2000, 2080, 2080]) + half_hourly([2000, 2000, 2000, 1920, 1920], SPORTY, second=30)
-    looks = [*apart, *half_hourly([1500] * 5, BET9JA, second=20)]
-    frames = Life(looks, {1: [(at(1, 0), KICKOFF)]}, HOLDERS).frames()
-    assert set(of(frames)["alert_type"]) == {"direction_disagreement", "home_outlier"}
-    assert of(frames, suspects=[1]).is_empty()
-    moving = Life(half_hourly([2000, 2000, 2310]), {1: [(at(1, 0), KICKOFF)]}, HOLDERS).frames()
-    assert set(of(moving, suspects=[1])["alert_type"]) == {"price_move"}, "a book's own move needs no other one"
+    apart = build_half_hourly([2000, 2000, 2000, 2080, 2080]) + build_half_hourly(
+        [2000, 2000, 2000, 1920, 1920], SPORTY, second=30
+    )
+    looks = [*apart, *build_half_hourly([1500] * 5, BET9JA, second=20)]
+    frames = Life(looks, {1: [(at(1, 0), KICKOFF)]}, LISTINGS).frames()
+    assert set(compute_alerts(frames)["alert_type"]) == {"direction_disagreement", "home_outlier"}
+    assert compute_alerts(frames, suspects=[1]).is_empty()
+    moving = Life(build_half_hourly([2000, 2000, 2310]), {1: [(at(1, 0), KICKOFF)]}, LISTINGS).frames()
+    assert set(compute_alerts(moving, suspects=[1])["alert_type"]) == {"price_move"}, (
+        "a book's own move needs no other one"
+    )
 
 
 def test_one_competitor_is_no_median() -> None:
-    ours, sporty = half_hourly([2400] * 4), half_hourly([2000] * 4, SPORTY, second=1)
-    assert told(ours + sporty) == []
-    assert told(ours + sporty + half_hourly([{RESULT: suspended(2000, 3400, 3600)}] * 4, BET9JA, second=2)) == []
-    late = [replace(look, at=look.at + timedelta(minutes=3)) for look in half_hourly([2000] * 4, BET9JA)]
-    assert told(ours + sporty + late) == []
-    assert [row["alert_type"] for row in told(ours + sporty + half_hourly([2000] * 4, BET9JA, second=2))] == [
-        "home_outlier"
-    ]
+    ours, sporty = build_half_hourly([2400] * 4), build_half_hourly([2000] * 4, SPORTY, second=1)
+    assert list_alerts(ours + sporty) == []
+    assert (
+        list_alerts(ours + sporty + build_half_hourly([{RESULT: suspended(2000, 3400, 3600)}] * 4, BET9JA, second=2))
+        == []
+    )
+    late = [replace(look, at=look.at + timedelta(minutes=3)) for look in build_half_hourly([2000] * 4, BET9JA)]
+    assert list_alerts(ours + sporty + late) == []
+    assert [
+        row["alert_type"] for row in list_alerts(ours + sporty + build_half_hourly([2000] * 4, BET9JA, second=2))
+    ] == ["home_outlier"]
 
 
-def test_an_outlier_goes_on_while_a_competitor_cannot_be_looked_at_and_ends_when_one_does_not_offer_it() -> None:
-    ours, sporty = half_hourly([2400] * 4), half_hourly([2000] * 4, SPORTY, second=1)
-    blind = [*half_hourly([2000], BET9JA, second=2), failed(1, at(5, 9, 30, 2), listing_id=BET9JA)]
-    assert brief(told(ours + sporty + blind)) == [("home_outlier", at(5, 9, 0, 2), KICKOFF)]
-    off = half_hourly([2000, {RESULT: suspended(2000, 3400, 3600)}], BET9JA, second=2)
-    assert brief(told(ours + sporty + off)) == [("home_outlier", at(5, 9, 0, 2), at(5, 9, 30, 2))]
+def test_an_outlier_lasts_while_a_competitor_does_not_answer_and_ends_when_one_does_not_offer_it() -> None:
+    ours, sporty = build_half_hourly([2400] * 4), build_half_hourly([2000] * 4, SPORTY, second=1)
+    blind = [*build_half_hourly([2000], BET9JA, second=2), failed(1, at(5, 9, 30, 2), listing_id=BET9JA)]
+    assert summarize(list_alerts(ours + sporty + blind)) == [("home_outlier", at(5, 9, 0, 2), KICKOFF)]
+    off = build_half_hourly([2000, {RESULT: suspended(2000, 3400, 3600)}], BET9JA, second=2)
+    assert summarize(list_alerts(ours + sporty + off)) == [("home_outlier", at(5, 9, 0, 2), at(5, 9, 30, 2))]
 
 
 def test_a_market_that_goes_and_comes_back_are_two_rows() -> None:
     books: list[Book] = (
-        [{**result(2000), TOTAL: priced(1900, 1900)}] * 2
-        + [result(2000)] * 2
-        + [{**result(2000), TOTAL: priced(1900, 1900)}] * 4
+        [{**build_result_book(2000), TOTAL: priced(1900, 1900)}] * 2
+        + [build_result_book(2000)] * 2
+        + [{**build_result_book(2000), TOTAL: priced(1900, 1900)}] * 4
     )
-    gone, back = told(half_hourly(books))
-    assert brief([gone, back]) == [
+    gone, back = list_alerts(build_half_hourly(books))
+    assert summarize([gone, back]) == [
         ("market_disappeared", at(5, 10), at(5, 11)),
         ("market_returned", at(5, 11), at(5, 12)),
     ]
     assert (gone["market_key"], gone["specifier"], gone["outcome_key"], gone["severity"]) == (*TOTAL[:2], "", "low")
-    (main,) = told(half_hourly([2000, 2000, {}]))
+    (main,) = list_alerts(build_half_hourly([2000, 2000, {}]))
     assert (main["alert_type"], main["severity"], main["closed_at"]) == ("market_disappeared", "medium", KICKOFF)
 
 
 def test_a_market_is_gone_when_a_good_answer_lacks_it_and_not_otherwise() -> None:
-    day_before = half_hourly([2000, 2000], begin=at(4, 23))
-    assert brief(told([*day_before, answered(9, at(5, 0, 10), {})])) == [
+    day_before = build_half_hourly([2000, 2000], begin=at(4, 23))
+    assert summarize(list_alerts([*day_before, answered(9, at(5, 0, 10), {})])) == [
         ("market_disappeared", at(5, 0, 10), KICKOFF)
     ]  # with a day's first answer
-    assert told([*day_before, failed(9, at(5, 0, 10)), answered(10, at(5, 0, 40), result(2000))]) == []
+    assert (
+        list_alerts([*day_before, failed(9, at(5, 0, 10)), answered(10, at(5, 0, 40), build_result_book(2000))]) == []
+    )
     never = {RESULT: suspended(2000, 3400, 3600)}
-    assert told(half_hourly([never, never, {}])) == []
-    off = half_hourly([2000, never, {}, never, 2000])
-    assert brief(told(off)) == [("market_disappeared", at(5, 10), at(5, 11)), ("market_returned", at(5, 11), KICKOFF)]
+    assert list_alerts(build_half_hourly([never, never, {}])) == []
+    off = build_half_hourly([2000, never, {}, never, 2000])
+    assert summarize(list_alerts(off)) == [
+        ("market_disappeared", at(5, 10), at(5, 11)),
+        ("market_returned", at(5, 11), KICKOFF),
+    ]
 
 
-def test_nothing_is_told_of_what_was_before_the_watch_began_or_from_kickoff_on() -> None:
-    early = half_hourly([2000, 2000, 2000, 2400, 2400, 2400, 2400], begin=at(1, 9))
-    assert told(early) == []
-    assert brief(told(early, kickoff=at(4, 10, 40))) == [
+def test_no_alert_before_the_watch_begins_or_from_kickoff_on() -> None:
+    early = build_half_hourly([2000, 2000, 2000, 2400, 2400, 2400, 2400], begin=at(1, 9))
+    assert list_alerts(early) == []
+    assert summarize(list_alerts(early, kickoff=at(4, 10, 40))) == [
         ("price_move", at(1, 11), at(1, 11, 30))
     ]  # still high when the watch began, at 10:40
-    live = half_hourly([2000, 2000, 2000, 2400, 2400, {}], begin=KICKOFF - timedelta(minutes=90))
-    assert told(live) == []
+    live = build_half_hourly([2000, 2000, 2000, 2400, 2400, {}], begin=KICKOFF - timedelta(minutes=90))
+    assert list_alerts(live) == []
 
 
-def test_ids_are_of_what_it_is_about_and_when_it_opened() -> None:
-    looks = half_hourly([2000, 2000, 2000, 2400, 2400, 2400, 2000, 2000])
-    first, second = told(looks)
+def test_an_id_is_a_hash_of_the_subject_and_the_opening_instant() -> None:
+    looks = build_half_hourly([2000, 2000, 2000, 2400, 2400, 2400, 2000, 2000])
+    first, second = list_alerts(looks)
     about = "price_move|betpawa||1|match_result||2026-05-05T10:30:00+00:00"
     assert first["alert_id"] == int(md5(about.encode()).hexdigest()[:15], 16)
     assert first["alert_id"] != second["alert_id"]
-    more = [*looks, answered(20, at(5, 14), result(2600))]
-    assert told(more)[:1] == [first | {"as_of": at(5, 14)}]
+    more = [*looks, answered(20, at(5, 14), build_result_book(2600))]
+    assert list_alerts(more)[:1] == [first | {"as_of": at(5, 14)}]
 
 
 def test_no_rows_give_no_rows() -> None:
     frames = Life((), {}).frames()
-    assert_frame_equal(of(frames), pl.DataFrame(schema=ODDS_ALERTS_SCHEMA))
+    assert_frame_equal(compute_alerts(frames), pl.DataFrame(schema=ODDS_ALERTS_SCHEMA))
 
 
 PRICES: Final = (2000, 2000, 2060, 2150, 2300, 1900)
@@ -387,21 +419,22 @@ def books(draw: st.DrawFn) -> Book:
 
 @st.composite
 def lives(draw: st.DrawFn) -> Life:
-    """Up to three books of one fixture, looked at together cycle by cycle, seconds or minutes apart, some of the
-    looks in vain, over two days.
+    """Up to three books of one fixture over two days, requested cycle by cycle, seconds or minutes apart.
+
+    Some of the looks fail.
     """
     looks: list[Looked] = []
     now = at(3, 22)
     for cycle in range(1, draw(st.integers(2, 12))):
         now += timedelta(minutes=draw(st.sampled_from([5, 20, 30, 30, 30, 60, 60, 95, 300])))
-        for n, listing_id in enumerate(HOLDERS):
+        for n, listing_id in enumerate(LISTINGS):
             instant = now + timedelta(seconds=draw(st.sampled_from([n, n, n, 20 * n, 150 * n])))
             kind = draw(st.sampled_from(["answered"] * 9 + ["failed", "listed", "absent", "unknown", "none"]))
             if kind != "none":
                 looks.append(
                     Looked(listing_id, cycle, instant, kind, book=draw(books()) if kind == "answered" else None)
                 )
-    return Life(looks, {1: [(at(1, 0), now + timedelta(minutes=draw(st.sampled_from([-40, 20, 60, 2880]))))]}, HOLDERS)
+    return Life(looks, {1: [(at(1, 0), now + timedelta(minutes=draw(st.sampled_from([-40, 20, 60, 2880]))))]}, LISTINGS)
 
 
 SHORT: Final = replace(RULES, watch_before_kickoff=timedelta(hours=4))
@@ -411,21 +444,21 @@ NARROW: Final = replace(FINE, max_odds=2.05, markets=("match_result", "anytime_g
 
 @settings(max_examples=count_examples(40))
 @given(lives(), st.sampled_from([RULES, SHORT, FINE, NARROW]), st.booleans())
-def test_it_says_what_a_walk_through_all_looks_says(life: Life, rules: OddsAlertRules, begun: bool) -> None:
+def test_alerts_equal_those_of_a_walk_through_all_looks(life: Life, rules: OddsAlertRules, begun: bool) -> None:
     as_of = LATER if begun else at(3, 22)
     expected = Walk(life, rules, as_of).alerts()
-    told_of = of(life.frames(), as_of, rules)
-    assert told_of["alert_id"].is_unique().all()
+    alerts = compute_alerts(life.frames(), as_of, rules)
+    assert alerts["alert_id"].is_unique().all()
     ends = (
-        told_of.sort(*EPISODE_KEY, "opened_at")
+        alerts.sort(*EPISODE_KEY, "opened_at")
         .select(apart=pl.col("closed_at") <= pl.col("opened_at").shift(-1).over(EPISODE_KEY))
         .drop_nulls()
     )
     assert ends["apart"].all()
-    assert (told_of["opened_at"] < told_of["closed_at"]).all()
-    rows = told_of.with_columns(market=pl.struct("market_key", "specifier")).to_dicts()
-    found = [row | {"market": tuple(row["market"].values())} for row in rows]
-    found.sort(
+    assert (alerts["opened_at"] < alerts["closed_at"]).all()
+    rows = alerts.with_columns(market=pl.struct("market_key", "specifier")).to_dicts()
+    rows_by_key = [row | {"market": tuple(row["market"].values())} for row in rows]
+    rows_by_key.sort(
         key=lambda row: (
             row["alert_type"],
             row["sr_id"],
@@ -435,8 +468,8 @@ def test_it_says_what_a_walk_through_all_looks_says(life: Life, rules: OddsAlert
             row["opened_at"],
         )
     )
-    assert brief(found) == brief(expected)
-    for row, wanted in zip(found, expected, strict=True):
+    assert summarize(rows_by_key) == summarize(expected)
+    for row, wanted in zip(rows_by_key, expected, strict=True):
         names = wanted.keys() - {"peak"}
         assert {name: row[name] for name in names} == {name: wanted[name] for name in names}
 
@@ -444,16 +477,16 @@ def test_it_says_what_a_walk_through_all_looks_says(life: Life, rules: OddsAlert
 @settings(max_examples=count_examples(12))
 @given(lives(), st.randoms(use_true_random=False))
 def test_order_and_duplicates_change_nothing(life: Life, random: Random) -> None:
-    assert_frame_equal(of(life.frames()), of(disordered(life.frames(), random)))
+    assert_frame_equal(compute_alerts(life.frames()), compute_alerts(disordered(life.frames(), random)))
 
 
 @settings(max_examples=count_examples(12))
 @given(lives(), st.integers(1, 12))
-def test_what_comes_later_changes_nothing_of_what_is_over(life: Life, cycles: int) -> None:
+def test_later_looks_do_not_change_ended_alerts(life: Life, cycles: int) -> None:
     until = max((look.at for look in life.looks if look.cycle_id <= cycles), default=at(1, 0))
     earlier = replace(life, looks=[look for look in life.looks if look.at <= until])
     names = [name for name in ODDS_ALERTS_SCHEMA if name != "as_of"]
-    before, after = (of(part.frames(), at(3, 22)).select(names) for part in (earlier, life))
-    over = before.filter(pl.col("closed_at").is_not_null())
-    assert over.join(after, on=names, how="semi", nulls_equal=True).height == over.height
+    before, after = (compute_alerts(part.frames(), at(3, 22)).select(names) for part in (earlier, life))
+    ended = before.filter(pl.col("closed_at").is_not_null())
+    assert ended.join(after, on=names, how="semi", nulls_equal=True).height == ended.height
     assert set(before["alert_id"]) <= set(after["alert_id"])
