@@ -62,10 +62,6 @@ def build_over_under(value: Callable[[int, int], int], outcome: str, line: float
     return shares
 
 
-def _build_handicap(outcome: str, line: float) -> Shares:
-    return build_over_under(lambda h, a: h - a, "over" if outcome == "home" else "under", -line)
-
-
 @lru_cache(maxsize=4096)
 def compute_lead_share(h: int, a: int, margin: int) -> float:
     """Return the fraction of goal orders of h-a in which the first team leads by `margin` at some time."""
@@ -247,7 +243,7 @@ def _build_simple(base: str, outcome: str, line: float, listed: Iterable[str]) -
     if base == "total_goals":
         return build_over_under(total, outcome, line)
     if base == "asian_handicap":
-        return _build_handicap(outcome, line)
+        return build_over_under(lambda h, a: h - a, "over" if outcome == "home" else "under", -line)
     if base == "european_handicap_3way":
         return _share_where(lambda h, a: _sign(h - a + int(line)) == SIGN_BY_SIDE[outcome])
     if base in {"odd_even", "odd_even_goals"}:

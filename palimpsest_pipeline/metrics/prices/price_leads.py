@@ -324,7 +324,7 @@ def _pair_events(events: pl.DataFrame, rules: PriceLeadRules) -> pl.DataFrame:
     is_pair = (
         equals_previous("series")
         & ~equals_previous("platform")
-        & (pl.col("lag").abs() <= 2 * _count_us(rules.window))
+        & (pl.col("lag").abs() <= 2 * (rules.window // timedelta(microseconds=1)))
         & (pl.col("lag").abs() < pl.col("earlier_lag").shift()).fill_null(value=True)
     )
     is_leader = (pl.col("lag") < 0) | ((pl.col("lag") == 0) & (pl.col("platform") < pl.col("other")))
@@ -470,10 +470,6 @@ def _build_rows(pairs: pl.DataFrame, anchored: pl.DataFrame, outcomes: pl.DataFr
         .select(pl.col(name).cast(dtype) for name, dtype in PRICE_LEADS_SCHEMA.items())
         .sort(LEAD_KEY)
     )
-
-
-def _count_us(span: timedelta) -> int:
-    return span // timedelta(microseconds=1)
 
 
 def _count_seconds(span: pl.Expr) -> pl.Expr:
