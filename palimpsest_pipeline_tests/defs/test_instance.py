@@ -18,7 +18,6 @@ from dagster._core.storage.asset_check_execution_record import (
 from pydantic import SecretStr
 
 from palimpsest_pipeline.defs.instance import open_instance
-from palimpsest_pipeline.defs.upkeep.assets import delete_old_runs
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.settings import Settings, SettingsError, load_settings
 from palimpsest_pipeline_tests.fixtures.postgres import create_database, drop_database
@@ -166,6 +165,13 @@ def state(instance: dg.DagsterInstance) -> dict[str, Any]:
     }
 
 
+def delete_old_runs(instance: dg.DagsterInstance) -> tuple[int, int]:
+    """Imports the definitions only here: the processes that open a storage at once must not load them."""
+    from palimpsest_pipeline.defs.upkeep import assets
+
+    return assets.delete_old_runs(instance, BEFORE)
+
+
 def rows(settings: Settings, run_id: str) -> list[str | None]:
     with connect(settings) as conn:
         return [
@@ -188,21 +194,21 @@ def test_old_runs_go_and_the_state_of_assets_and_checks_stays(own: Settings):
         unfinished = instance.create_run_for_job(no_asset, status=dg.DagsterRunStatus.STARTED).run_id
         age(own, replaced, again, failed, other, mended, talk, unfinished)
         before, rows_before = state(instance), [rows(own, run_id) for run_id in (young, mended, failed)]
-        done = delete_old_runs(instance, BEFORE)
+        done = delete_old_runs(instance)
         assert state(instance) == before
         assert [rows(own, run_id) for run_id in (young, mended, failed)] == rows_before
         assert all(instance.get_run_by_id(run_id) for run_id in (young, mended, failed, unfinished))
         for run_id in (replaced, again, other, talk):
             assert (instance.get_run_by_id(run_id), rows(own, run_id)) == (None, [])
         assert done == (4, 3)
-        assert delete_old_runs(instance, BEFORE) == (0, 0)
+        assert delete_old_runs(instance) == (0, 0)
 
 
 def test_the_newest_run_of_an_asset_without_partitions_stays(own: Settings):
     with open_instance(own) as instance:
         first, last = (dg.materialize([whole], instance=instance).run_id for _ in range(2))
         age(own, first, last)
-        assert delete_old_runs(instance, BEFORE)[0] == 1
+        assert delete_old_runs(instance)[0] == 1
         event = instance.get_latest_materialization_event(whole.key)
         assert event is not None
         assert (event.run_id, instance.get_run_by_id(first)) == (last, None)
