@@ -67,7 +67,7 @@ def name(conn: psycopg.Connection[Any]) -> None:
     kickoff = datetime(2026, 3, 5, 18, tzinfo=UTC)
     for market_id, key in MARKETS.items():
         conn.execute(
-            "insert into core.markets values (%s, %s, 'football', 'ft', %s, 'none', '1', null, 'family')",
+            "insert into core.markets (market_id, market_key, sport, period, family, name, line_kind, fair_sum) values (%s, %s, 'football', 'ft', 'family', %s, 'none', '1')",
             [market_id, key, key],
         )
     for (market_id, ordinal), key in OUTCOMES.items():

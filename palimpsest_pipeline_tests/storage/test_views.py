@@ -203,13 +203,13 @@ def test_another_home_platform_turns_the_views_round(conn: psycopg.Connection) -
 
 def test_the_market_set_in_force_is_the_last_row_of_each_market_on_the_day(conn: psycopg.Connection) -> None:
     conn.execute(
-        "insert into core.markets values (1, 'result', 'football', 'ft', '1X2 - FT', 'none', '1', '3743', 'result')"
-    )
-    conn.execute(
-        "insert into core.markets values (2, 'ah', 'football', 'ft', 'Asian', 'handicap', '1', null, 'handicap')"
-    )
-    conn.execute(
-        "insert into core.markets values (3, 'scorer', 'football', 'ft', 'Scorer', 'player', null, null, 'players')"
+        """
+        insert into core.markets (market_id, market_key, sport, period, family, name, line_kind, fair_sum, betpawa_market_id)
+        values
+            (1, 'result', 'football', 'ft', 'result', '1X2 - FT', 'none', '1', '3743'),
+            (2, 'ah', 'football', 'ft', 'handicap', 'Asian', 'handicap', '1', null),
+            (3, 'scorer', 'football', 'ft', 'players', 'Scorer', 'player', null, null)
+        """
     )
     conn.execute(
         "insert into core.market_outcomes values (1, 1, '1', '1'), (1, 2, 'X', 'X'), (1, 3, '2', '2'), (2, 1, '1', '1'), (2, 2, '2', '2')"
