@@ -14,9 +14,9 @@ from palimpsest_pipeline.defs.life import jobs as life_jobs
 from palimpsest_pipeline.defs.mart import assets as mart
 from palimpsest_pipeline.defs.mart import checks as mart_checks
 from palimpsest_pipeline.defs.mart import (
-    current_prices,
+    current_price_assets,
     late_marts_sensor,
-    odds_alerts,
+    odds_alert_assets,
 )
 from palimpsest_pipeline.defs.monitoring import alert_sensor, dead_run_sensor
 from palimpsest_pipeline.defs.monitoring import checks as monitoring_checks
@@ -35,11 +35,13 @@ def _set_owner(spec: dg.AssetSpec) -> dg.AssetSpec:
 defs = dg.Definitions(
     assets=[
         a.map_asset_specs(_set_owner)
-        for a in dg.load_assets_from_modules([landing, core, mart, life, current_prices, odds_alerts, report, upkeep])
+        for a in dg.load_assets_from_modules(
+            [landing, core, mart, life, current_price_assets, odds_alert_assets, report, upkeep]
+        )
         if isinstance(a, dg.AssetsDefinition)
     ],
     asset_checks=dg.load_asset_checks_from_modules(
-        [landing, core, mart_checks, life, current_prices, odds_alerts, upkeep_checks, monitoring_checks]
+        [landing, core, mart_checks, life, current_price_assets, odds_alert_assets, upkeep_checks, monitoring_checks]
     ),
     jobs=[
         *(

@@ -40,7 +40,7 @@ from palimpsest_pipeline.storage.db.copy_frames import read_frame
 from palimpsest_pipeline.storage.db.introspection import Relation, UnknownName, build_select, read_relations
 from palimpsest_pipeline.storage.odds.day_sources import DAY
 from palimpsest_pipeline.storage.odds.export_reader import ExportHistoryReader
-from palimpsest_pipeline.storage.odds.reader import INSTANT_RESOLUTION, OddsHistoryReader
+from palimpsest_pipeline.storage.odds.history_reader import INSTANT_RESOLUTION, OddsHistoryReader
 
 from .settings import Settings, load_settings
 
@@ -138,11 +138,11 @@ class Data:
     ) -> Rows:
         """Return every price of some fixtures at an instant.
 
-        The rows have the columns `storage.odds.reader.PRICES_SCHEMA`, and come from each platform's last answer up to
-        the instant. `at` is an aware datetime, or text with a time zone. None means now, or, if only an export was
-        opened, the end of its last day. A platform has no rows when its last answer is older than `max_age`, or older
-        than the first day of such an export. Of several listings of one platform only the primary one is returned,
-        unless `all_listings`. Raises ArchiveError when a needed day is in neither Postgres nor the export.
+        The rows have the columns `storage.odds.history_reader.PRICES_SCHEMA`, and come from each platform's last answer
+        up to the instant. `at` is an aware datetime, or text with a time zone. None means now, or, if only an export
+        was opened, the end of its last day. A platform has no rows when its last answer is older than `max_age`, or
+        older than the first day of such an export. Of several listings of one platform only the primary one is
+        returned, unless `all_listings`. Raises ArchiveError when a needed day is in neither Postgres nor the export.
         """
         instant = self._find_last_instant() if at is None else _parse_instant(at)
         with self._open_history() as history:
@@ -154,10 +154,10 @@ class Data:
     ) -> Rows:
         """Return each change of a price or state of some fixtures once.
 
-        The rows have the columns `storage.odds.reader.PRICE_CHANGES_SCHEMA`. The days are UTC days, in Postgres or in
-        the export. `first_day` None means the day on which the fixture was first seen, `last_day` None the last day; if
-        only an export was opened, all of its days. `all_listings` as in `prices`. Raises ArchiveError when a needed day
-        is in neither Postgres nor the export.
+        The rows have the columns `storage.odds.history_reader.PRICE_CHANGES_SCHEMA`. The days are UTC days, in Postgres
+        or in the export. `first_day` None means the day on which the fixture was first seen, `last_day` None the last
+        day; if only an export was opened, all of its days. `all_listings` as in `prices`. Raises ArchiveError when a
+        needed day is in neither Postgres nor the export.
         """
         ids = _list_ids(sr_id)
         if first_day is None or last_day is None:

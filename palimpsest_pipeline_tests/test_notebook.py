@@ -30,7 +30,7 @@ from palimpsest_pipeline.storage.db import migrate
 from palimpsest_pipeline.storage.db.connection import Database, DatabaseUrlError
 from palimpsest_pipeline.storage.db.revisions import sql_dir
 from palimpsest_pipeline.storage.odds import partitions
-from palimpsest_pipeline.storage.odds.reader import PRICE_CHANGES_SCHEMA, PRICES_SCHEMA
+from palimpsest_pipeline.storage.odds.history_reader import PRICE_CHANGES_SCHEMA, PRICES_SCHEMA
 from palimpsest_pipeline.tables.frame_types import get_frame_schema
 from palimpsest_pipeline_tests.fixtures.postgres import create_database, drop_database, upgrade_with_platforms
 from palimpsest_pipeline_tests.storage.history_worlds import DAYS, INGESTED_AT

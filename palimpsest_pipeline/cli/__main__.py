@@ -188,7 +188,7 @@ def demo(
     from palimpsest_pipeline.operate import demo as world
     from palimpsest_pipeline.operate.serve.service_record import check_port
     from palimpsest_pipeline.pipeline.context import Pipeline
-    from palimpsest_pipeline.simulator.platforms import DEMO_PLATFORMS
+    from palimpsest_pipeline.simulator.simulated_platforms import DEMO_PLATFORMS
 
     configured = load_settings(**({} if port is None else {"ui_port": port}))
     demo_platforms: Sequence[Platform] = DEMO_PLATFORMS

@@ -25,7 +25,7 @@ def board(port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port 
     """
     from palimpsest_pipeline.board.metrics_route import METRICS_FILE, make_metrics_route
     from palimpsest_pipeline.board.security import check_binding
-    from palimpsest_pipeline.board.server import serve_board
+    from palimpsest_pipeline.board.web_server import serve_board
     from palimpsest_pipeline.operate.databases import open_databases, require_schema
 
     settings = load_settings(**({} if port is None else {"board_port": port}))

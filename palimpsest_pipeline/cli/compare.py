@@ -113,7 +113,7 @@ def _print_gaps(fixture: "dict[str, Any]", instant: datetime, rows: "pl.DataFram
 def _read_compared_tables(sr_id: int, at: str | None) -> "tuple[dict[str, Any], datetime, dict[str, pl.DataFrame]]":
     """Return the fixture's names, the instant, and by table the fixture's rows as of this instant."""
     from palimpsest_pipeline.operate.databases import open_databases, require_schema
-    from palimpsest_pipeline.pipeline.marts.current_prices import compute_prices_as_of
+    from palimpsest_pipeline.pipeline.marts.derive_prices import compute_prices_as_of
     from palimpsest_pipeline.storage.catalog.fixtures import read_fixture
 
     requested_instant = parse_instant(at) if at else None

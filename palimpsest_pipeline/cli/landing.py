@@ -34,7 +34,7 @@ def landing_import(
     from palimpsest_pipeline.landing import import_payloads
     from palimpsest_pipeline.operate.databases import open_databases, upgrade_schema
     from palimpsest_pipeline.pipeline.first_day import lower_first_day
-    from palimpsest_pipeline.pipeline.landed_cycles import record_closed
+    from palimpsest_pipeline.pipeline.record_landed_cycles import record_closed
 
     with open_databases(load_settings()) as pipeline:
         upgrade_schema(pipeline)
@@ -114,7 +114,7 @@ def landing_rescan(as_json: JsonOption = False) -> None:
     when a cycle is damaged.
     """
     from palimpsest_pipeline.operate.databases import open_databases, require_schema
-    from palimpsest_pipeline.pipeline.landed_cycles import rescan_landing
+    from palimpsest_pipeline.pipeline.record_landed_cycles import rescan_landing
 
     with open_databases(load_settings()) as pipeline:
         require_schema(pipeline)

@@ -47,7 +47,7 @@ def odds_alerts(
     if context.invoked_subcommand is not None:
         return
     from palimpsest_pipeline.operate.databases import open_databases, require_schema
-    from palimpsest_pipeline.storage.marts import odds_alerts as stored
+    from palimpsest_pipeline.storage.marts import odds_alert_rows
 
     if limit is None:
         limit = 0 if csv or xlsx else DEFAULT_ALERT_LIMIT
@@ -57,7 +57,7 @@ def odds_alerts(
         require_schema(pipeline)
         keys = [WHOLE_LISTING_KEY, *pipeline.main_markets] if main else None
         with pipeline.connect() as conn:
-            rows, total = stored.list_alerts(
+            rows, total = odds_alert_rows.list_alerts(
                 conn, only_open=only_open, severities=severities, market_keys=keys, sr_id=sr_id, limit=limit or None
             )
 
@@ -68,7 +68,7 @@ def odds_alerts(
         names = ("id", "severity", "what", "fixture", "kickoff", "market", "opened", "status")
         print_table(f"{len(rows)} of {total} alerts", [(name, False) for name in names], map(_format_row, rows))
 
-    tables = {"odds_alerts": stored.build_alert_frame(rows)}
+    tables = {"odds_alerts": odds_alert_rows.build_alert_frame(rows)}
     show(tables, print_text, as_json=as_json, report={"alerts": rows, "total": total}, csv=csv, xlsx=xlsx)
 
 
@@ -82,7 +82,7 @@ def ack(
     The alert counts as acknowledged until it ends, even when alerts are derived again.
     """
     from palimpsest_pipeline.operate.databases import open_databases, require_schema
-    from palimpsest_pipeline.storage.marts import odds_alerts as stored
+    from palimpsest_pipeline.storage.marts import odds_alert_rows
 
     if not acknowledged_by.strip():
         raise typer.BadParameter("is empty: give your name", param_hint="--by")
@@ -90,8 +90,8 @@ def ack(
         require_schema(pipeline)
         with pipeline.connect() as conn:
             try:
-                stored.acknowledge_alert(conn, alert_id, acknowledged_by.strip(), pipeline.clock.now())
-            except stored.NoSuchAlert as unknown:
+                odds_alert_rows.acknowledge_alert(conn, alert_id, acknowledged_by.strip(), pipeline.clock.now())
+            except odds_alert_rows.NoSuchAlert as unknown:
                 raise fail(str(unknown)) from unknown
     out.print(f"{alert_id} acknowledged by {escape_markup(acknowledged_by.strip())}", highlight=False)
 

@@ -161,7 +161,7 @@ def alerts(
 
     from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.pipeline.monitoring.alert_message import to_fields
-    from palimpsest_pipeline.storage.ledger.alerts import read_recent_alerts
+    from palimpsest_pipeline.storage.ledger.alert_rows import read_recent_alerts
 
     now = datetime.now(UTC)
     with open_databases(load_settings()) as pipeline:

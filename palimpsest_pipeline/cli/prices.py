@@ -108,7 +108,7 @@ def closing_line_value(
     from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
     from palimpsest_pipeline.pipeline.judged_prices import judge_prices, list_offered_prices, read_price_list
-    from palimpsest_pipeline.storage.odds.reader import OddsHistoryReader
+    from palimpsest_pipeline.storage.odds.history_reader import OddsHistoryReader
 
     if (file is None) == (at is None) or (at is None) == bool(fixture):
         raise typer.BadParameter("give a FILE, or --at with at least one --fixture", param_hint="FILE")
@@ -148,7 +148,7 @@ def _print_closing_line_values(values: "pl.DataFrame", summary: "pl.DataFrame") 
 def _read_prices(pipeline: "Pipeline", sr_id: int, instant: datetime) -> "tuple[dict[str, Any], pl.DataFrame]":
     """Return the fixture's names, and the prices of its primary listings."""
     from palimpsest_pipeline.storage.catalog.fixtures import read_fixture
-    from palimpsest_pipeline.storage.odds.reader import OddsHistoryReader
+    from palimpsest_pipeline.storage.odds.history_reader import OddsHistoryReader
 
     with pipeline.connect() as conn:
         fixture = read_fixture(conn, sr_id)

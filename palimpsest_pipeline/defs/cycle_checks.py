@@ -18,8 +18,8 @@ from palimpsest_pipeline.storage.derivation.derived_products import ProductSchem
 from palimpsest_pipeline.storage.ledger import check_verdicts as stored
 from palimpsest_pipeline.storage.ledger.check_verdicts import CheckVerdict
 
+from .asset_partitions import day_partitions, parse_day_key
 from .check_results import name_check
-from .partitions import day_partitions, parse_day_key
 from .run_cycles import find_run_cycles
 
 _Judge = Callable[[Pipeline, psycopg.Connection, Sequence[int]], Iterable[CheckVerdict]]

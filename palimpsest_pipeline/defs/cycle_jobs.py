@@ -8,9 +8,9 @@ from typing import Final
 import dagster as dg
 
 from palimpsest_pipeline.runtime import run_priorities
-from palimpsest_pipeline.storage.marts import odds_alerts
-from palimpsest_pipeline.storage.marts.current_prices import COMPARED_TABLES
-from palimpsest_pipeline.storage.marts.odds_alerts import PRICE_LEAD_TABLE
+from palimpsest_pipeline.storage.marts import odds_alert_rows
+from palimpsest_pipeline.storage.marts.current_price_rows import COMPARED_TABLES
+from palimpsest_pipeline.storage.marts.odds_alert_rows import PRICE_LEAD_TABLE
 
 from .core.assets import history_equals_current
 from .landing.assets import every_platform_answered
@@ -20,7 +20,7 @@ from .report.assets import coverage_report
 
 PRESENT_JOB: Final = "present"
 FIXTURE_ASSETS: Final = dg.AssetSelection.assets(
-    *(table.split(".") for table in (*COMPARED_TABLES, odds_alerts.ODDS_ALERT_TABLE, PRICE_LEAD_TABLE))
+    *(table.split(".") for table in (*COMPARED_TABLES, odds_alert_rows.ODDS_ALERT_TABLE, PRICE_LEAD_TABLE))
 )
 """Assets that are derived fixture by fixture, and not cycle by cycle."""
 

@@ -17,9 +17,9 @@ from palimpsest_pipeline.settings import load_settings
 from palimpsest_pipeline.storage.catalog import upcoming_fixtures
 from palimpsest_pipeline.storage.ledger import cycle_ledger
 
+from .asset_partitions import format_day_key
 from .cycle_jobs import full_cycle_job, kickoff_window_job
 from .monitoring.checks import KICKOFF_SENSOR
-from .partitions import format_day_key
 from .run_heartbeat import UNFINISHED_STATUSES
 
 SLOT_TAG: Final = "palimpsest/slot"

@@ -15,8 +15,8 @@ from palimpsest_pipeline.domain.secrets import redact
 from palimpsest_pipeline.landing import LandingIncomplete, LandingUnreadable, Manifest
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.derive_hour import CyclesFailed, DerivedCycles
-from palimpsest_pipeline.pipeline.due_products import list_products, make_due_query
-from palimpsest_pipeline.pipeline.landed_cycles import record_gone, record_unreadable
+from palimpsest_pipeline.pipeline.installed_products import list_products, make_due_query
+from palimpsest_pipeline.pipeline.record_landed_cycles import record_gone, record_unreadable
 from palimpsest_pipeline.runtime.run_tags import LEAVES_FAILED_TAG
 from palimpsest_pipeline.storage.derivation import landed_cycles
 from palimpsest_pipeline.storage.derivation.derived_products import count_product_rows

@@ -10,7 +10,7 @@ import dagster as dg
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
-from palimpsest_pipeline.domain.files import replace_text
+from palimpsest_pipeline.domain.durable_files import replace_text
 from palimpsest_pipeline.pipeline.context import DATABASE_NAMES, make_embedded_server, make_home
 from palimpsest_pipeline.runtime import run_priorities
 from palimpsest_pipeline.runtime.celery_broker import BROKER_VARIABLE, require_broker_url

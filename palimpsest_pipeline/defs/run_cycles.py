@@ -17,7 +17,7 @@ from palimpsest_pipeline.runtime.run_tags import FOLLOWS_TAG, HOURS_TAG, SKIPPED
 from palimpsest_pipeline.storage.derivation import landed_cycles
 from palimpsest_pipeline.storage.ledger import cycle_ledger
 
-from .partitions import parse_day_key
+from .asset_partitions import parse_day_key
 
 RESCAN_ADVICE: Final = "If you restored files of the landing by hand, run `palimpsest landing rescan`"
 LANDING_KEY_PREFIX: Final = "landing"

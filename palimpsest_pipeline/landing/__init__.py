@@ -2,9 +2,9 @@
 
 from .errors import LandingError, LandingIncomplete, LandingUnreadable
 from .expiry import ExpiryResult, expire_hours, list_expired_hours
+from .import_recorded_answers import RecordedBook, RecordedPayloadError, import_payloads, read_recorded_books
 from .manifest import Manifest, Segment
 from .reader import USAGE_SCHEMA, LandedCycles, UnreadableCycle, describe_unreadable, measure_cycles
-from .recorded_answers import RecordedBook, RecordedPayloadError, import_payloads, read_recorded_books
 from .schema import ANSWER_SCHEMA
 from .writer import CycleWriter, Landing
 

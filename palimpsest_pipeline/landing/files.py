@@ -16,8 +16,8 @@ from typing import Final
 
 from upath import UPath
 
+from palimpsest_pipeline.domain.durable_files import sync_folder, write_temporary
 from palimpsest_pipeline.domain.enums import Platform
-from palimpsest_pipeline.domain.files import sync_folder, write_temporary
 from palimpsest_pipeline.domain.instants import floor_to_hour
 
 from .errors import LandingError, LandingUnreadable

@@ -16,7 +16,7 @@ import polars as pl
 from palimpsest_pipeline.domain.enums import MarketState
 from palimpsest_pipeline.domain.price_numbers import MASK_BITS
 
-from . import outcome_targets, players, specifiers, unmapped_markets
+from . import named_players, outcome_targets, specifiers, unmapped_markets
 from .numbered_texts import SUSPENDED, EncodedBatch, encode_books
 from .platform_books import RawBooks, repeat_places
 from .vocabulary import Vocabulary
@@ -101,7 +101,7 @@ def normalise(raw: RawBooks, vocabulary: Vocabulary) -> NormalisedBatch:
         unmapped=unmapped_markets.report_unmapped(raw, batch, occurrences, missed_outcomes, given_parts),
         coverage=unmapped_markets.count_coverage(occurrences),
         merged=merged,
-        players=players.list_named_players(raw, batch, choices, player_texts),
+        players=named_players.list_named_players(raw, batch, choices, player_texts),
     )
 
 

@@ -3,11 +3,11 @@
 All functions take and return frames. They do no I/O and count no coverage.
 """
 
+from .build_fixtures import build_fixtures
 from .countries import find_country_iso
 from .crosswalk import build_crosswalk
-from .fixtures import build_fixtures
 from .identify_listings import LISTINGS_SCHEMA, identify_listings, list_rival_listings, select_primary_listings
-from .players import link_players
+from .link_players import link_players
 
 __all__ = [
     "LISTINGS_SCHEMA",

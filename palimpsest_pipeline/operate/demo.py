@@ -20,7 +20,7 @@ from palimpsest_pipeline.pipeline.coverage_page import write_page
 from palimpsest_pipeline.pipeline.data_source import DataSource, note_source
 from palimpsest_pipeline.runtime.server_sharing import is_in_use
 from palimpsest_pipeline.settings import Settings, load_settings
-from palimpsest_pipeline.simulator.platforms import DEMO_PLATFORMS
+from palimpsest_pipeline.simulator.simulated_platforms import DEMO_PLATFORMS
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.ledger.cycle_reader import read_skew_quantiles_ms
 from palimpsest_pipeline.storage.marts import cycle_marts

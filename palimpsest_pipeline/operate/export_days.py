@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Final
 
+from palimpsest_pipeline.defs.asset_partitions import is_ended_day
 from palimpsest_pipeline.defs.instance import open_instance
-from palimpsest_pipeline.defs.partitions import is_ended_day
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.upkeep.export_day import (
     NO_PARTITION_REASON,

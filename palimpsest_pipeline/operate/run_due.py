@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import dagster as dg
 
+from palimpsest_pipeline.defs.asset_partitions import format_day_key
 from palimpsest_pipeline.defs.cycle_jobs import PRESENT_JOB
 from palimpsest_pipeline.defs.life.jobs import list_due_dates
-from palimpsest_pipeline.defs.partitions import format_day_key
 from palimpsest_pipeline.domain.enums import FixtureProduct
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.marts import lifecycle
+from palimpsest_pipeline.pipeline.marts import derive_lifecycle
 from palimpsest_pipeline.storage.derivation import dirty_fixtures
 
 from .run_job import run_job
@@ -22,7 +22,7 @@ def rebuild_dirty_dates(pipeline: Pipeline, instance: dg.DagsterInstance, say: C
     """
     failed = {}
     for day in list_due_dates(pipeline, include_far=True):
-        outcome = run_job(instance, pipeline, lifecycle.LIFECYCLE_JOB, day)
+        outcome = run_job(instance, pipeline, derive_lifecycle.LIFECYCLE_JOB, day)
         if not outcome.success:
             failed[format_day_key(day)] = outcome.error or "failed"
         say(f"fixtures that kick off {day}: {failed.get(format_day_key(day), 'derived')}")

@@ -16,7 +16,7 @@ import dagster as dg
 import psutil
 
 from palimpsest_pipeline.defs import run_heartbeat
-from palimpsest_pipeline.defs.partitions import format_day_key
+from palimpsest_pipeline.defs.asset_partitions import format_day_key
 from palimpsest_pipeline.defs.repository_origin import REPOSITORY_TAGS, assign_repository
 from palimpsest_pipeline.defs.run_cycles import build_hours_tag
 from palimpsest_pipeline.defs.step_failures import CHECK_FAILED_CLASS, INTERRUPTION_CLASSES, find_innermost_error

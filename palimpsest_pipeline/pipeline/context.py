@@ -35,7 +35,7 @@ from palimpsest_pipeline.settings import DEFAULT_PLATFORMS, Settings, SettingsEr
 from palimpsest_pipeline.storage.archive import Archive
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.derivation.due_products import CycleVersions
-from palimpsest_pipeline.storage.ledger.platforms import KnownPlatform, write_platforms
+from palimpsest_pipeline.storage.ledger.known_platforms import KnownPlatform, write_platforms
 from palimpsest_pipeline.wire import HostConfig
 
 from .ingest.book_reader import BookReader

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from palimpsest_pipeline.domain.durable_files import replace_text
 from palimpsest_pipeline.domain.errors import PalimpsestError
-from palimpsest_pipeline.domain.files import replace_text
 from palimpsest_pipeline.report.page import PageOrigin, render_page
 from palimpsest_pipeline.storage.db.locks import AdvisoryLock, hold_lock, open_snapshot
 from palimpsest_pipeline.storage.marts import cycle_marts

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from palimpsest_pipeline.domain.files import replace_text
+from palimpsest_pipeline.domain.durable_files import replace_text
 from palimpsest_pipeline.settings import Settings, SettingsError, name_platform_variable
 
 from .context import make_home

@@ -27,7 +27,7 @@ from palimpsest_pipeline.storage.derivation.due_products import (
 from palimpsest_pipeline.storage.odds import partitions
 
 from .context import Pipeline
-from .landed_cycles import list_covered_platforms, record_gone, record_landed, record_unreadable
+from .record_landed_cycles import list_covered_platforms, record_gone, record_landed, record_unreadable
 
 log = logging.getLogger(__name__)
 

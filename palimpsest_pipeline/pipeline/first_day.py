@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
 
-from palimpsest_pipeline.domain.files import replace_text
+from palimpsest_pipeline.domain.durable_files import replace_text
 from palimpsest_pipeline.settings import Settings, SettingsError
 from palimpsest_pipeline.storage.archive import EntryUnreadable, read_recorded_days
 from palimpsest_pipeline.storage.marts.data_freshness import read_first_hour

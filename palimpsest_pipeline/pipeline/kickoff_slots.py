@@ -16,9 +16,9 @@ import polars as pl
 import psycopg
 
 from palimpsest_pipeline.domain.instants import get_day_start
-from palimpsest_pipeline.metrics.coverage import kickoff_slots as judged
+from palimpsest_pipeline.metrics.coverage import slot_results
 from palimpsest_pipeline.scrape.kickoff_cadence import MINUTE, Cadence
-from palimpsest_pipeline.storage.ledger import kickoff_slots as stored
+from palimpsest_pipeline.storage.ledger import requested_slots
 
 from .context import Pipeline
 
@@ -155,23 +155,23 @@ class SlotReport:
     is_in_use: bool
     """Whether the cadence was in use from `begin` on. If not, no earlier slot counts as due."""
     slots: pl.DataFrame
-    """One row per fixture and slot (`metrics.coverage.kickoff_slots.SLOTS_SCHEMA`)."""
+    """One row per fixture and slot (`metrics.coverage.slot_results.SLOTS_SCHEMA`)."""
 
     @property
     def lost_slots(self) -> pl.DataFrame:
-        return judged.select_lost_slots(self.slots)
+        return slot_results.select_lost_slots(self.slots)
 
     @property
     def lost_stretches(self) -> pl.DataFrame:
         """The lost slots as rows, one per fixture and period of consecutive lost slots."""
-        return judged.group_lost_stretches(self.slots)
+        return slot_results.group_lost_stretches(self.slots)
 
     def describe_losses(self) -> str:
         """Return the lost slots and their causes in words; empty when no slot was lost."""
         lost = self.lost_slots
         if lost.is_empty():
             return ""
-        outages = judged.group_outages(self.slots)
+        outages = slot_results.group_outages(self.slots)
         outage_texts = [
             f"{n_slots} from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC"
             for first, last, n_slots, _ in outages.head(MAX_NAMED_OUTAGES).iter_rows()
@@ -199,7 +199,7 @@ class SlotReport:
     @property
     def silent_platforms(self) -> dict[str, int]:
         """Platforms to the number of slots at which they did not answer although another platform did."""
-        return judged.count_silences(self.slots)
+        return slot_results.count_silences(self.slots)
 
     def describe_silences(self) -> str:
         """Return a sentence that names the platforms in `silent_platforms`; empty if there are none."""
@@ -225,13 +225,13 @@ def report_slots_from(
 ) -> SlotReport:
     """Return the report of `report_slots`, read with this connection."""
     cadence = pipeline.cadence
-    in_use_since = min(filter(None, [stored.read_first_slot(conn, begin - MAX_SLOT_AGE), on_since]), default=None)
+    first_slot_at = requested_slots.read_first_slot(conn, begin - MAX_SLOT_AGE)
+    in_use_since = min(filter(None, [first_slot_at, on_since]), default=None)
     begin = begin if in_use_since is None else max(begin, in_use_since)
     end = max(begin, min(end, pipeline.clock.now().replace(second=0, microsecond=0)))
     if in_use_since is None:
-        return SlotReport(begin, end, is_in_use=False, slots=pl.DataFrame(schema=judged.SLOTS_SCHEMA))
-    known_kickoffs = stored.read_known_kickoffs(conn, begin, end, cadence.first_tier_length)
-    asked_slots = stored.read_asked_slots(conn, begin, end)
-    return SlotReport(
-        begin, end, is_in_use=True, slots=judged.list_due_slots(known_kickoffs, asked_slots, cadence.tiers, begin, end)
-    )
+        return SlotReport(begin, end, is_in_use=False, slots=pl.DataFrame(schema=slot_results.SLOTS_SCHEMA))
+    known_kickoffs = requested_slots.read_known_kickoffs(conn, begin, end, cadence.first_tier_length)
+    asked_slots = requested_slots.read_asked_slots(conn, begin, end)
+    slots = slot_results.list_due_slots(known_kickoffs, asked_slots, cadence.tiers, begin, end)
+    return SlotReport(begin, end, is_in_use=True, slots=slots)

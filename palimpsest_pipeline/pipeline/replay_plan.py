@@ -15,8 +15,8 @@ from palimpsest_pipeline.storage.derivation.due_products import DueReason
 from palimpsest_pipeline.storage.derivation.landed_cycles import LandedCycleRecord
 
 from .context import Pipeline
-from .due_products import list_cycles_without_pack, list_due_products
-from .landed_cycles import ALL_HOURS, rescan_landing
+from .installed_products import list_cycles_without_pack, list_due_products
+from .record_landed_cycles import ALL_HOURS, rescan_landing
 
 
 @dataclass(frozen=True, slots=True, order=True)

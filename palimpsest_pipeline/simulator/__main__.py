@@ -20,7 +20,7 @@ from palimpsest_pipeline.platforms.packs import PackError
 
 from .app import REAL_BODIES, RENDERED_BODIES, Simulator, build_simulator_app
 from .latency import Latency
-from .platforms import PLATFORMS
+from .simulated_platforms import PLATFORMS
 
 PARENT_CHECK_INTERVAL_S = 1.0
 

@@ -22,7 +22,7 @@ from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.platforms.bet9ja.simulator import Bet9jaRenderer
 from palimpsest_pipeline.platforms.betpawa.simulator import BetPawaRenderer, QueryError
 from palimpsest_pipeline.platforms.sportybet.simulator import SportyBetRenderer, build_envelope, build_refusal
-from palimpsest_pipeline.simulator.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET
+from palimpsest_pipeline.simulator.simulated_platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET
 
 from .bodies import PackedDetails, load_captured, pad_details
 from .book import BookGenerator

@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from palimpsest_pipeline.domain.enums import Platform
-from palimpsest_pipeline.simulator.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET
+from palimpsest_pipeline.simulator.simulated_platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET
 
 from .latency import draw_share
 from .world import SimulatedListing

@@ -9,11 +9,11 @@ from random import Random
 from zlib import crc32
 
 from palimpsest_pipeline.domain.enums import Platform
-from palimpsest_pipeline.simulator.platforms import BET9JA, BETPAWA, SPORTYBET
+from palimpsest_pipeline.simulator.simulated_platforms import BET9JA, BETPAWA, SPORTYBET
 
-from .catalogue import SimulatedMarket, SimulatedOutcome, list_first_pairs
 from .names import invent_player_name
 from .pricing import Chance, ExpectedCounts, MatchModel
+from .simulated_markets import SimulatedMarket, SimulatedOutcome, list_first_pairs
 from .timeline import SUSPENDED_SHARE, Timeline
 from .world import SimulatedFixture, SimulatedListing
 

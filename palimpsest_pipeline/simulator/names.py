@@ -3,7 +3,7 @@
 from random import Random
 
 from palimpsest_pipeline.domain.enums import Platform
-from palimpsest_pipeline.simulator.platforms import BETPAWA, SPORTYBET
+from palimpsest_pipeline.simulator.simulated_platforms import BETPAWA, SPORTYBET
 
 COUNTRIES: tuple[tuple[str, str | None, str, str, str], ...] = (
     # BetPawa's name, its ISO code (None where BetPawa sends none), SportyBet's name, Bet9ja's name, parent region at

@@ -16,8 +16,8 @@ from palimpsest_pipeline.platforms.packs import load_packs
 from palimpsest_pipeline.platforms.registry import import_class
 
 from .book import BookGenerator
-from .platforms import PLATFORMS, RENDERED_SOURCE
 from .route import Endpoint, Handler, SimulatorControls
+from .simulated_platforms import PLATFORMS, RENDERED_SOURCE
 from .timeline import Timeline
 from .world import SimulatedListing
 

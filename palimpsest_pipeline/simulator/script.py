@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from palimpsest_pipeline.domain.enums import Platform
-from palimpsest_pipeline.simulator.platforms import BET9JA, BETPAWA, SPORTYBET
+from palimpsest_pipeline.simulator.simulated_platforms import BET9JA, BETPAWA, SPORTYBET
 
 from .timeline import PlantedMove, PlantedSuspension, Postponement, Removal, Timeline
 from .world import SimulatedFixture, SimulatedListing

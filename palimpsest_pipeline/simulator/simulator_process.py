@@ -19,7 +19,7 @@ import msgspec
 
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.domain.errors import PalimpsestError
-from palimpsest_pipeline.simulator.platforms import BETPAWA, PLATFORMS
+from palimpsest_pipeline.simulator.simulated_platforms import BETPAWA, PLATFORMS
 
 from .request_log import RequestLine
 

@@ -12,7 +12,7 @@ from math import pi, prod, sin
 from random import Random
 
 from palimpsest_pipeline.domain.enums import Platform
-from palimpsest_pipeline.simulator.platforms import BET9JA, BETPAWA, SPORTYBET
+from palimpsest_pipeline.simulator.simulated_platforms import BET9JA, BETPAWA, SPORTYBET
 
 from .pricing import ExpectedCounts
 from .world import SimulatedFixture, SimulatedListing, World, is_only_genius_at_sportybet

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from palimpsest_pipeline.domain.enums import Platform
-from palimpsest_pipeline.simulator.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET
+from palimpsest_pipeline.simulator.simulated_platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET
 
 from .book import BookGenerator
 from .timeline import Timeline

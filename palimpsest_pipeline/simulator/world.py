@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from random import Random
 
 from palimpsest_pipeline.domain.enums import Platform
-from palimpsest_pipeline.simulator.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET
+from palimpsest_pipeline.simulator.simulated_platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET
 
 from .names import COUNTRIES, invent_team_names, list_competition_names, spell_team
 from .pricing import ExpectedCounts

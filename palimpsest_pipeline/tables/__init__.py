@@ -6,7 +6,7 @@ the landing, and `mart` tables derived from core. Every change here makes a new 
 """
 
 from . import core, current_prices, lifecycle, mart, ops, players, push
-from .base import SCHEMAS, Base
+from .declarative_base import SCHEMAS, Base
 
 metadata = Base.metadata
 

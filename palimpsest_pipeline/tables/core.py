@@ -22,7 +22,7 @@ from palimpsest_pipeline.domain.enums import (
     Trigger,
 )
 
-from .base import (
+from .declarative_base import (
     PLATFORM,
     Base,
     BigInt,

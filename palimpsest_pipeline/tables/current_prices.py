@@ -25,7 +25,8 @@ from palimpsest_pipeline.domain.enums import (
     PriceLeadType,
 )
 
-from .base import (
+from .core import MARKET_STATE
+from .declarative_base import (
     PLATFORM,
     Base,
     BigInt,
@@ -40,7 +41,6 @@ from .base import (
     native_enum,
     text_enum,
 )
-from .core import MARKET_STATE
 from .lifecycle import COMPUTED, KICKOFF_DATE, VERSION
 
 

@@ -19,7 +19,7 @@ from palimpsest_pipeline.domain.enums import (
     Platform,
 )
 
-from .base import PLATFORM, Base, BigInt, Instant, Json, Odds, SmallInt, Text, column, key, text_enum
+from .declarative_base import PLATFORM, Base, BigInt, Instant, Json, Odds, SmallInt, Text, column, key, text_enum
 
 KICKOFF_DATE = "UTC date of the effective kickoff."
 _AS_OF = "Time of the latest cycle used. Nothing later was known."

@@ -5,7 +5,7 @@ from sqlalchemy.orm import Mapped
 
 from palimpsest_pipeline.domain.enums import Completeness, FixtureClass, Platform, PresenceEvidence, Sport, TriageStatus
 
-from .base import (
+from .declarative_base import (
     PLATFORM,
     Base,
     BigInt,

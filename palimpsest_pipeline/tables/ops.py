@@ -7,7 +7,7 @@ from sqlalchemy.orm import Mapped
 
 from palimpsest_pipeline.domain.enums import FailureClass, Platform, RunStatus, Scope, Severity, Trigger
 
-from .base import (
+from .declarative_base import (
     PLATFORM,
     Base,
     BigInt,

@@ -5,7 +5,7 @@ from sqlalchemy.orm import Mapped
 
 from palimpsest_pipeline.domain.enums import Platform, PlayerEvidence, PlayerStatus
 
-from .base import PLATFORM, Base, BigInt, Text, column, key, text_enum
+from .declarative_base import PLATFORM, Base, BigInt, Text, column, key, text_enum
 
 
 class PlayerList(Base):

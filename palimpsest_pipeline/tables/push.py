@@ -5,7 +5,7 @@ from sqlalchemy.orm import Mapped
 
 from palimpsest_pipeline.domain.enums import PushState
 
-from .base import Base, Instant, Json, Text, column, key, text_enum
+from .declarative_base import Base, Instant, Json, Text, column, key, text_enum
 
 
 class StoredPushRule(Base):

@@ -25,9 +25,9 @@ from palimpsest_pipeline.domain.instants import Clock
 from palimpsest_pipeline.operate.run_due import derive_due_fixtures, rebuild_dirty_dates
 from palimpsest_pipeline.operate.run_job import RunOutcome
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.landed_cycles import rescan_landing
+from palimpsest_pipeline.pipeline.record_landed_cycles import rescan_landing
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
-from palimpsest_pipeline.simulator.platforms import DEMO_PLATFORMS
+from palimpsest_pipeline.simulator.simulated_platforms import DEMO_PLATFORMS
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline_tests.fixtures.all_recordings import write_all_recordings
 from palimpsest_pipeline_tests.fixtures.landed import import_recorded

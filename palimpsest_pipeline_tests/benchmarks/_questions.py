@@ -22,8 +22,8 @@ from palimpsest_pipeline.metrics.prices.margins import OUTCOME_SETS_SCHEMA
 from palimpsest_pipeline.storage.archive import Archive
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.db.copy_frames import read_frame
-from palimpsest_pipeline.storage.marts.lifecycle import read_lifecycle_changes
-from palimpsest_pipeline.storage.odds.reader import OddsHistoryReader
+from palimpsest_pipeline.storage.marts.lifecycle_rows import read_lifecycle_changes
+from palimpsest_pipeline.storage.odds.history_reader import OddsHistoryReader
 
 from ._market_world import MarketWorld
 

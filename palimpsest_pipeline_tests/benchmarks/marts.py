@@ -21,7 +21,7 @@ import typer
 from polars.testing import assert_frame_equal
 from rich.table import Table
 
-from palimpsest_pipeline.pipeline.marts.current_prices import COMPARED_FIXTURES_PER_BATCH
+from palimpsest_pipeline.pipeline.marts.derive_prices import COMPARED_FIXTURES_PER_BATCH
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.db.copy_frames import copy_rows

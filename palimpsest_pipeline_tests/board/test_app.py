@@ -27,7 +27,7 @@ from palimpsest_pipeline.board import live_tables
 from palimpsest_pipeline.board.app import BoardConfig, build_board_app
 from palimpsest_pipeline.board.connections import BoardCanWrite, ReadOnlyConnections
 from palimpsest_pipeline.board.security import BoardNotProtected, check_binding
-from palimpsest_pipeline.board.server import serve_board
+from palimpsest_pipeline.board.web_server import serve_board
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.db import roles
 
@@ -604,7 +604,7 @@ def test_a_message_about_the_configuration_has_no_secret(config: BoardConfig):
 
 
 def test_nothing_of_the_pipeline_that_takes_seconds_is_loaded():
-    code = "import palimpsest_pipeline.board.server, sys; print([m for m in ('dagster', 'sqlalchemy.orm', 'jinja2') if m in sys.modules])"
+    code = "import palimpsest_pipeline.board.web_server, sys; print([m for m in ('dagster', 'sqlalchemy.orm', 'jinja2') if m in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=dict(os.environ)
     )

@@ -14,7 +14,7 @@ import psycopg
 
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.marts.current_prices import derive_prices
+from palimpsest_pipeline.pipeline.marts.derive_prices import derive_prices
 from palimpsest_pipeline.storage.db.reference_rows import write_line_names
 from palimpsest_pipeline.storage.odds import partitions
 from palimpsest_pipeline_tests.storage.table_rows import insert

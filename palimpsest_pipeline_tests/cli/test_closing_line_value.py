@@ -14,7 +14,7 @@ from palimpsest_pipeline.cli.__main__ import app
 from palimpsest_pipeline.pipeline.judged_prices import PriceListError
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.db.connection import Database
-from palimpsest_pipeline.storage.odds.reader import OddsHistoryReader
+from palimpsest_pipeline.storage.odds.history_reader import OddsHistoryReader
 from palimpsest_pipeline_tests.fixtures.pipeline import NO_DAGSTER
 from palimpsest_pipeline_tests.fixtures.postgres import migrated_database
 from palimpsest_pipeline_tests.storage.table_rows import insert

@@ -14,7 +14,7 @@ import pytest
 from dagster._core.execution.asset_backfill import AssetBackfillData
 
 from palimpsest_pipeline.definitions import defs
-from palimpsest_pipeline.defs.partitions import (
+from palimpsest_pipeline.defs.asset_partitions import (
     FIRST_DAY,
     day_partitions,
     ended_day_partitions,

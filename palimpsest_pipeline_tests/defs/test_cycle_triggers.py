@@ -19,9 +19,9 @@ from typer.testing import CliRunner
 
 from palimpsest_pipeline.cli.__main__ import app
 from palimpsest_pipeline.definitions import defs
+from palimpsest_pipeline.defs.asset_partitions import format_day_key
 from palimpsest_pipeline.defs.cycle_triggers import full_cycle_schedule, kickoff_sensor, request_full_cycle
 from palimpsest_pipeline.defs.monitoring.checks import kickoff_slots_were_kept
-from palimpsest_pipeline.defs.partitions import format_day_key
 from palimpsest_pipeline.domain.cycles import Cycle, CycleResult, EventOutcome, PlatformRun
 from palimpsest_pipeline.domain.enums import FailureClass, Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.domain.instants import floor_to_hour, make_cycle_id
@@ -30,7 +30,7 @@ from palimpsest_pipeline.operate.serve.switches import Switch
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.db.connection import Database, DatabaseUnreachable
-from palimpsest_pipeline.storage.ledger import cycle_ledger, kickoff_slots
+from palimpsest_pipeline.storage.ledger import cycle_ledger, requested_slots
 from palimpsest_pipeline_tests.fixtures.kickoffs import put_kickoffs
 from palimpsest_pipeline_tests.fixtures.ledger import read_latest_cycles
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
@@ -572,7 +572,7 @@ def test_a_listing_that_is_gone_keeps_a_slot_only_where_its_platform_gave_a_book
             assert cycle is not None
             cycle_ledger.close_cycle(conn, CycleResult(cycle.cycle, RunStatus.FAILED, at, [], lines))
     with pipeline.connect() as conn:
-        found = kickoff_slots.read_asked_slots(conn, m(0), m(3)).sort("slot_at", "sr_id")
+        found = requested_slots.read_asked_slots(conn, m(0), m(3)).sort("slot_at", "sr_id")
     both = ["bet9ja", "betpawa"]
     assert found.select("slot_at", "sr_id", "answered", "silent").rows() == [
         *((m(0), sr_id, False, both) for sr_id in (1, 2, 3)),

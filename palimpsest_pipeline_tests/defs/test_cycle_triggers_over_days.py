@@ -15,8 +15,8 @@ import dagster as dg
 import psycopg
 import pytest
 
+from palimpsest_pipeline.defs.asset_partitions import parse_day_key
 from palimpsest_pipeline.defs.cycle_triggers import kickoff_sensor
-from palimpsest_pipeline.defs.partitions import parse_day_key
 from palimpsest_pipeline.domain.cycles import Cycle, CycleResult, EventOutcome
 from palimpsest_pipeline.domain.enums import RunStatus, Scope, Trigger
 from palimpsest_pipeline.domain.instants import floor_to_hour, make_cycle_id

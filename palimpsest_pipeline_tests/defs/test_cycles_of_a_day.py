@@ -19,9 +19,9 @@ import pytest
 from psycopg import sql
 
 from palimpsest_pipeline.definitions import defs
+from palimpsest_pipeline.defs.asset_partitions import format_day_key
 from palimpsest_pipeline.defs.derive_run import RunHasFailedCycles, raise_for_failed_cycles
 from palimpsest_pipeline.defs.monitoring.unfinished_work import find_unfinished_work
-from palimpsest_pipeline.defs.partitions import format_day_key
 from palimpsest_pipeline.defs.run_cycles import SCRAPING_JOBS, RunCycles, find_run_cycles
 from palimpsest_pipeline.domain.instants import format_hour_key, get_day_start
 from palimpsest_pipeline.landing import Landing
@@ -29,7 +29,7 @@ from palimpsest_pipeline.operate.backfill.backfill import mark_hours_due
 from palimpsest_pipeline.operate.backfill.hour_spans import HourSpan, run_span
 from palimpsest_pipeline.operate.run_job import run_job
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.due_products import list_due_products
+from palimpsest_pipeline.pipeline.installed_products import list_due_products
 from palimpsest_pipeline.pipeline.marts.late_marts import find_late_days
 from palimpsest_pipeline.pipeline.replay_plan import plan_hours
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres

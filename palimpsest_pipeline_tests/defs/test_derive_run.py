@@ -10,8 +10,8 @@ from palimpsest_pipeline.defs.run_cycles import RunCycles
 from palimpsest_pipeline.landing import Manifest
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.derive_hour import DerivedCycles, derive_cycles
-from palimpsest_pipeline.pipeline.due_products import list_due_products
-from palimpsest_pipeline.pipeline.landed_cycles import record_closed
+from palimpsest_pipeline.pipeline.installed_products import list_due_products
+from palimpsest_pipeline.pipeline.record_landed_cycles import record_closed
 from palimpsest_pipeline.storage.derivation import derived_products
 from palimpsest_pipeline.storage.derivation.due_products import Product
 from palimpsest_pipeline_tests.fixtures.landed import find_versions, land_answer, make_cycle

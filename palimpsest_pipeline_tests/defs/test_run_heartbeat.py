@@ -12,16 +12,16 @@ import pytest
 
 from palimpsest_pipeline.definitions import defs
 from palimpsest_pipeline.defs import run_heartbeat
+from palimpsest_pipeline.defs.asset_partitions import format_day_key
 from palimpsest_pipeline.defs.monitoring import dead_run_sensor
 from palimpsest_pipeline.defs.monitoring.dead_run_sensor import dead_runs
-from palimpsest_pipeline.defs.partitions import format_day_key
 from palimpsest_pipeline.defs.resources import PipelineResource
 from palimpsest_pipeline.domain.cycles import Cycle, CycleResult
 from palimpsest_pipeline.domain.enums import RunStatus, Scope, Trigger
 from palimpsest_pipeline.domain.instants import floor_to_hour, make_cycle_id
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.landed_cycles import rescan_landing
 from palimpsest_pipeline.pipeline.live import live_cycle, recovery
+from palimpsest_pipeline.pipeline.record_landed_cycles import rescan_landing
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.runtime.heartbeat import PeriodicWriter
 from palimpsest_pipeline.runtime.processes import identify_machine

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from palimpsest_pipeline.markets import NormalisedBatch, normalise
+from palimpsest_pipeline.markets.named_players import PLAYERS_SCHEMA
 from palimpsest_pipeline.markets.normaliser import MERGED_SCHEMA, NORMALISED_PRICES_SCHEMA
-from palimpsest_pipeline.markets.players import PLAYERS_SCHEMA
 from palimpsest_pipeline.markets.unmapped_markets import COVERAGE_SCHEMA, UNMAPPED_SCHEMA
 from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 from palimpsest_pipeline_tests.fixtures.examples import count_examples

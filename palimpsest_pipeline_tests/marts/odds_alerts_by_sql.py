@@ -11,9 +11,9 @@ import psycopg
 from polars.testing import assert_frame_equal
 
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.marts.odds_alerts import build_rules
+from palimpsest_pipeline.pipeline.marts.derive_odds_alerts import build_rules
 from palimpsest_pipeline.storage.db.copy_frames import read_frame
-from palimpsest_pipeline.storage.marts import odds_alerts as stored
+from palimpsest_pipeline.storage.marts import odds_alert_rows
 from palimpsest_pipeline_tests.storage.table_rows import read_table
 
 STEPS: Final = (Path(__file__).parent / "odds_alert.sql").read_text().split(";\n")
@@ -41,7 +41,7 @@ def assert_alerts_as_by_sql(pipeline: Pipeline) -> Counter[str]:
     with pipeline.connect() as conn:
         params = {
             "home": pipeline.settings.home_platform,
-            "known_until": stored.read_known_until(conn),
+            "known_until": odds_alert_rows.read_known_until(conn),
             "main_markets": list(asked.main_markets),
             **dict(zip(("low", "medium", "high"), asked.levels, strict=True)),
             "calm": asked.calm_share,
@@ -52,7 +52,7 @@ def assert_alerts_as_by_sql(pipeline: Pipeline) -> Counter[str]:
             "silence_s": asked.silence_limit.total_seconds(),
             "watched_s": asked.watch_before_kickoff.total_seconds(),
         }
-        found = read_table(conn, stored.ODDS_ALERT_TABLE).select(names).sort(KEY)
+        found = read_table(conn, odds_alert_rows.ODDS_ALERT_TABLE).select(names).sort(KEY)
         conn.execute("set local work_mem = '64MB'")
         for step in STEPS[:-1]:
             psycopg.ClientCursor(conn).execute(step, params)

@@ -14,17 +14,17 @@ from palimpsest_pipeline.metrics.prices.market_gaps import GAPS_SCHEMA
 from palimpsest_pipeline.metrics.prices.price_comparison import COMPARISON_SCHEMA
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.storage.db.copy_frames import copy_to_temp_table, read_frame
-from palimpsest_pipeline.storage.marts import current_prices
+from palimpsest_pipeline.storage.marts import current_price_rows
 
-TABLES: Final = current_prices.COMPARED_TABLES
-COLUMNS: Final = {current_prices.COMPARISON_TABLE: COMPARISON_SCHEMA, current_prices.GAP_TABLE: GAPS_SCHEMA}
+TABLES: Final = current_price_rows.COMPARED_TABLES
+COLUMNS: Final = {current_price_rows.COMPARISON_TABLE: COMPARISON_SCHEMA, current_price_rows.GAP_TABLE: GAPS_SCHEMA}
 STAMPS: Final = ("home_platform", "mapping_version", "computed_at")
 FOLDER: Final = Path(__file__).parent
 
 
 def read_compared_rows(conn: psycopg.Connection, table: str) -> pl.DataFrame:
     """Return the rows of one of `TABLES` as its view shows them, by its key."""
-    view, key = current_prices.TABLE_VIEWS[table]
+    view, key = current_price_rows.TABLE_VIEWS[table]
     return read_frame(conn, f"select {', '.join((*COLUMNS[table], *STAMPS))} from {view}").sort(key)
 
 
@@ -41,7 +41,7 @@ def assert_as_by_sql(pipeline: Pipeline, table: str) -> int:
         "main_markets": settings.main_markets,
     }
     query = (FOLDER / f"{table.partition('.')[2]}.sql").read_text()
-    _, key = current_prices.TABLE_VIEWS[table]
+    _, key = current_price_rows.TABLE_VIEWS[table]
     with pipeline.connect() as conn, conn.transaction():
         stored = read_compared_rows(conn, table).drop(*STAMPS)
         conn.execute("set local enable_nestloop = off")  # of what it has just computed Postgres knows no sizes

@@ -11,12 +11,12 @@ import pytest
 
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
-from palimpsest_pipeline.pipeline.marts import lifecycle
-from palimpsest_pipeline.pipeline.marts.current_prices import derive_prices
-from palimpsest_pipeline.pipeline.marts.odds_alerts import derive_alerts
+from palimpsest_pipeline.pipeline.marts import derive_lifecycle
+from palimpsest_pipeline.pipeline.marts.derive_odds_alerts import derive_alerts
+from palimpsest_pipeline.pipeline.marts.derive_prices import derive_prices
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
-from palimpsest_pipeline.storage.marts import lifecycle as stored_lives
+from palimpsest_pipeline.storage.marts import lifecycle_rows
 from palimpsest_pipeline_tests.fixtures.landed import land_at
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines, run_here
 from palimpsest_pipeline_tests.fixtures.platforms import SPORTYBET
@@ -64,7 +64,7 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
         derive_prices(pipeline)
         derive_alerts(pipeline)
         for day in dates(pipeline):
-            lifecycle.derive_kickoff_date(pipeline, day)
+            derive_lifecycle.derive_kickoff_date(pipeline, day)
         yield World(pipeline, min(m.cycle_id for m in pipeline.landing.list_cycles()), truth)
 
 
@@ -79,7 +79,7 @@ def test_every_number_of_coverage_is_the_truth(world: World) -> None:
 
 def dates(pipeline: Pipeline) -> list[date]:
     with pipeline.connect() as conn:
-        return sorted(stored_lives.read_due_dates(conn)["kickoff_date"])
+        return sorted(lifecycle_rows.read_due_dates(conn)["kickoff_date"])
 
 
 @pytest.mark.parametrize("table", present_by_sql.TABLES)

@@ -15,13 +15,12 @@ from palimpsest_pipeline.defs.life.jobs import list_due_dates
 from palimpsest_pipeline.domain.enums import FixtureProduct, OddsAlertType
 from palimpsest_pipeline.operate.run_job import run_job
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.marts import lifecycle, odds_alerts
+from palimpsest_pipeline.pipeline.marts import derive_lifecycle, derive_odds_alerts
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.settings import SettingsError
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.derivation import dirty_fixtures
-from palimpsest_pipeline.storage.marts import lifecycle as stored
-from palimpsest_pipeline.storage.marts import odds_alerts as stored_alerts
+from palimpsest_pipeline.storage.marts import lifecycle_rows, odds_alert_rows
 from palimpsest_pipeline.storage.odds import retention
 from palimpsest_pipeline_tests.fixtures.landed import land_cycle
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
@@ -72,9 +71,9 @@ def world(
                 outcome = run_job(instance, pipeline, "replay", day, group="core")
                 assert outcome.success, outcome.error
         with pipeline.connect() as conn:
-            dates = sorted(stored.read_due_dates(conn)["kickoff_date"])
+            dates = sorted(lifecycle_rows.read_due_dates(conn)["kickoff_date"])
         for day in dates:
-            lifecycle.derive_kickoff_date(pipeline, day)
+            derive_lifecycle.derive_kickoff_date(pipeline, day)
         yield pipeline, peak.date(), dates
 
 
@@ -112,8 +111,8 @@ def test_batches_do_not_show_in_the_tables(world: World, monkeypatch: pytest.Mon
     """A batch ends within a tournament, whose curves rest on the batches before it too."""
     pipeline, peak, _ = world
     before = [rows(world, table).drop("computed_at") for table in TABLES]
-    monkeypatch.setattr(lifecycle.batch_listings, "__defaults__", (1,))
-    lifecycle.derive_kickoff_date(pipeline, peak)
+    monkeypatch.setattr(derive_lifecycle.batch_listings, "__defaults__", (1,))
+    derive_lifecycle.derive_kickoff_date(pipeline, peak)
     assert [
         rows(world, table).drop("computed_at").equals(frame) for table, frame in zip(TABLES, before, strict=True)
     ] == [True] * 3
@@ -130,7 +129,7 @@ def test_another_setting_replaces_the_margins_of_a_date_and_until_then_it_is_tol
     assert "yet" not in (told.description or "")
     assert list_due_dates(fewer, include_far=True) == dates
     try:
-        lifecycle.derive_kickoff_date(fewer, peak)
+        derive_lifecycle.derive_kickoff_date(fewer, peak)
         assert set(rows(world, "mart.market_margin")["market_key"]) == {"match_result"}
         assert set(rows(world, "mart.margin_ttk_bucket")["market_key"]) == {"match_result"}
         assert peak not in list_due_dates(fewer, include_far=True)
@@ -145,7 +144,7 @@ def test_another_setting_replaces_the_margins_of_a_date_and_until_then_it_is_tol
         assert "no longer" not in (told.description or "")
         assert "`palimpsest backfill --stale`" in (told.description or "")
     finally:
-        lifecycle.derive_kickoff_date(pipeline, peak)
+        derive_lifecycle.derive_kickoff_date(pipeline, peak)
 
 
 def test_dates_of_another_home_platform_are_told_of_and_derived_anew(world: World) -> None:
@@ -156,11 +155,11 @@ def test_dates_of_another_home_platform_are_told_of_and_derived_anew(world: Worl
     assert f"Another home platform: betpawa on {len(dates)} dates" in (told.description or "")
     assert list_due_dates(elsewhere, include_far=True) == dates
     try:
-        lifecycle.derive_kickoff_date(elsewhere, peak)
+        derive_lifecycle.derive_kickoff_date(elsewhere, peak)
         assert peak not in list_due_dates(elsewhere, include_far=True)
         assert list_due_dates(pipeline, include_far=True) == [peak]
     finally:
-        lifecycle.derive_kickoff_date(pipeline, peak)
+        derive_lifecycle.derive_kickoff_date(pipeline, peak)
 
 
 @pytest.mark.parametrize(
@@ -171,16 +170,16 @@ def test_a_setting_that_names_no_market_with_a_margin_is_refused(world: World, m
     pipeline, peak, _ = world
     wrong = Pipeline(pipeline.settings.model_copy(update={"main_markets": markets}))
     with pytest.raises(SettingsError, match=told):
-        lifecycle.derive_kickoff_date(wrong, peak)
+        derive_lifecycle.derive_kickoff_date(wrong, peak)
     assert rows(world, "mart.market_margin").height > 0
 
 
 @pytest.fixture(scope="module")
 def alerts(world: World) -> pl.DataFrame:
     """Of all fixtures, derived once."""
-    odds_alerts.derive_alerts(world[0])
+    derive_odds_alerts.derive_alerts(world[0])
     with world[0].connect() as conn:
-        return read_table(conn, stored_alerts.ODDS_ALERT_TABLE)
+        return read_table(conn, odds_alert_rows.ODDS_ALERT_TABLE)
 
 
 def test_alerts_to_traders_are_what_sql_computes_from_their_definition(world: World, alerts: pl.DataFrame) -> None:
@@ -194,23 +193,23 @@ def test_when_alerts_are_derived_again_they_are_the_same_and_an_acknowledged_one
     is_open = alerts.filter(status="open")["alert_id"].to_list()
     with pipeline.connect() as conn:
         assert dirty_fixtures.read_fixture_marks(conn, FixtureProduct.ODDS_ALERTS).is_empty()
-        stored_alerts.acknowledge_alert(conn, is_open[0], "Ada", now)
-        stored_alerts.acknowledge_alert(conn, is_open[0], "Bob", now)
-        with pytest.raises(stored_alerts.NoSuchAlert, match="no alert 1: "):
-            stored_alerts.acknowledge_alert(conn, 1, "Ada", now)
+        odds_alert_rows.acknowledge_alert(conn, is_open[0], "Ada", now)
+        odds_alert_rows.acknowledge_alert(conn, is_open[0], "Bob", now)
+        with pytest.raises(odds_alert_rows.NoSuchAlert, match="no alert 1: "):
+            odds_alert_rows.acknowledge_alert(conn, 1, "Ada", now)
         conn.execute(
             "insert into mart.dirty_fixtures select 'odds_alerts', sr_id, clock_timestamp() from core.fixtures"
         )
         conn.execute(
             'insert into mart.odds_alert select (jsonb_populate_record(a, \'{"alert_id": 1, "sr_id": 1}\')).* from mart.odds_alert a limit 1'
         )
-    odds_alerts.derive_alerts(pipeline)
+    derive_odds_alerts.derive_alerts(pipeline)
     with pipeline.connect() as conn:
-        again = read_table(conn, stored_alerts.ODDS_ALERT_TABLE)
-        (row,), total = stored_alerts.list_alerts(
+        again = read_table(conn, odds_alert_rows.ODDS_ALERT_TABLE)
+        (row,), total = odds_alert_rows.list_alerts(
             conn, only_open=False, severities=["low", "medium", "high"], market_keys=None, sr_id=None, limit=1
         )
-        still_open, n_open = stored_alerts.list_alerts(
+        still_open, n_open = odds_alert_rows.list_alerts(
             conn, only_open=True, severities=["high"], market_keys=None, sr_id=None, limit=None
         )
     status = pl.when(pl.col("alert_id") == is_open[0]).then(pl.lit("acknowledged")).otherwise("status")
@@ -234,11 +233,11 @@ def test_what_was_open_at_a_kickoff_is_over_once_a_cycle_has_seen_it_pass(world:
             "update mart.odds_alert set closed_at = null, status = 'open' where alert_id = any(%s)",
             [closed_at_kickoff["alert_id"].to_list()],
         )
-    done = odds_alerts.derive_alerts(pipeline)
+    done = derive_odds_alerts.derive_alerts(pipeline)
     assert done.n_fixtures == closed_at_kickoff["sr_id"].n_unique()
     with pipeline.connect() as conn:
         assert (
-            read_table(conn, stored_alerts.ODDS_ALERT_TABLE)
+            read_table(conn, odds_alert_rows.ODDS_ALERT_TABLE)
             .filter(pl.col("closed_at").is_null())["sr_id"]
             .is_in(closed_at_kickoff["sr_id"].to_list())
             .sum()
@@ -253,6 +252,6 @@ def test_alerts_are_kept_as_long_as_the_life_of_their_fixtures(world: World, ale
         assert isinstance(last, date)
         conn.execute("insert into ops.acknowledged_odds_alerts values (2, '2020-01-01Z', 'Ada')")
         retention.delete_lifecycle(conn, last)
-        left = read_table(conn, stored_alerts.ODDS_ALERT_TABLE)
+        left = read_table(conn, odds_alert_rows.ODDS_ALERT_TABLE)
         assert left.height == alerts.filter(pl.col("kickoff_date") >= last).height < alerts.height
         assert conn.execute("select from ops.acknowledged_odds_alerts where alert_id = 2").rowcount == 0

@@ -8,7 +8,7 @@ from datetime import datetime
 from statistics import median
 from typing import Any, Final
 
-from palimpsest_pipeline.metrics.alerts.odds_alerts import OddsAlertRules
+from palimpsest_pipeline.metrics.alerts.find_odds_alerts import OddsAlertRules
 
 from .life_worlds import PLACES, Book, Life, Looked, is_backable
 

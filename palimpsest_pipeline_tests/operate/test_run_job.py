@@ -18,7 +18,7 @@ from palimpsest_pipeline.defs.landing.assets import SKIPPED_TAG
 from palimpsest_pipeline.domain.instants import format_hour_key
 from palimpsest_pipeline.operate.run_job import run_job
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.landed_cycles import rescan_landing
+from palimpsest_pipeline.pipeline.record_landed_cycles import rescan_landing
 from palimpsest_pipeline_tests.fixtures.in_process import CommandHere
 from palimpsest_pipeline_tests.fixtures.landed import import_recorded
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, run_here

@@ -21,7 +21,7 @@ from palimpsest_pipeline.defs.life.jobs import list_due_dates
 from palimpsest_pipeline.pipeline import analyst_role
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
-from palimpsest_pipeline.pipeline.marts import lifecycle
+from palimpsest_pipeline.pipeline.marts import derive_lifecycle
 from palimpsest_pipeline.platforms.packs import load_packs
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.settings import load_settings
@@ -96,7 +96,7 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
         outcome = run_here(pipeline, "full_cycle")
         assert outcome.success, outcome.error
         for day in list_due_dates(pipeline, include_far=True):
-            lifecycle.derive_kickoff_date(pipeline, day)
+            derive_lifecycle.derive_kickoff_date(pipeline, day)
         with pipeline.connect() as conn:
             roles.ensure_role(conn)
         yield pipeline

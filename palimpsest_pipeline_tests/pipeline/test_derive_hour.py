@@ -21,8 +21,8 @@ from palimpsest_pipeline.pipeline.derive_hour import (
     derive_cycles,
     derive_platforms,
 )
-from palimpsest_pipeline.pipeline.due_products import list_due_products
 from palimpsest_pipeline.pipeline.ingest.core_products import make_core_needs
+from palimpsest_pipeline.pipeline.installed_products import list_due_products
 from palimpsest_pipeline.storage.derivation import derived_products, due_products
 from palimpsest_pipeline.storage.derivation.due_products import Product
 from palimpsest_pipeline_tests.fixtures.landed import land_answer, make_cycle

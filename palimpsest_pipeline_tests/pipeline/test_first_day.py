@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from palimpsest_pipeline.defs.partitions import FIRST_DAY, day_partitions, ended_day_partitions, kickoff_date_partitions
+from palimpsest_pipeline.defs.asset_partitions import (
+    FIRST_DAY,
+    day_partitions,
+    ended_day_partitions,
+    kickoff_date_partitions,
+)
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.first_day import (
     FIRST_DAY_FILE,
@@ -122,7 +127,7 @@ from palimpsest_pipeline.operate import databases
 class Upgraded(Exception): pass
 
 def upgrade(_):
-    assert "palimpsest_pipeline.defs.partitions" not in sys.modules, "the first day was read before it was settled"
+    assert "palimpsest_pipeline.defs.asset_partitions" not in sys.modules, "the first day was read before it was settled"
     raise Upgraded
 
 databases.upgrade_schema = upgrade

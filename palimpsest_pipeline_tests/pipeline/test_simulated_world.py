@@ -10,19 +10,18 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from palimpsest_pipeline.metrics.alerts.odds_alerts import find_odds_alerts as odds_alerts_of
+from palimpsest_pipeline.metrics.alerts.find_odds_alerts import find_odds_alerts as odds_alerts_of
 from palimpsest_pipeline.operate.run_due import derive_due_fixtures, rebuild_dirty_dates
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
 from palimpsest_pipeline.pipeline.installed_vocabulary import build_vocabulary_frames
-from palimpsest_pipeline.pipeline.marts import odds_alerts
+from palimpsest_pipeline.pipeline.marts import derive_odds_alerts
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.settings import load_settings
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.catalog.fixtures import read_suspects
-from palimpsest_pipeline.storage.marts import lifecycle as stored_life
-from palimpsest_pipeline.storage.marts import odds_alerts as stored_alerts
-from palimpsest_pipeline.storage.odds.reader import OddsHistoryReader
+from palimpsest_pipeline.storage.marts import lifecycle_rows, odds_alert_rows
+from palimpsest_pipeline.storage.odds.history_reader import OddsHistoryReader
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
 from palimpsest_pipeline_tests.fixtures.landed import land_cycle
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines, run_here
@@ -159,16 +158,16 @@ def alerts_by_default(
 ) -> pl.DataFrame:
     """What the default settings tell traders of these cycles, when `plant` alters the history."""
     url, unused = pipeline.settings.database_url, pipeline.settings.dagster_database_url
-    asked = odds_alerts.build_rules(Pipeline(load_settings(database_url=url, dagster_database_url=unused)))
+    asked = derive_odds_alerts.build_rules(Pipeline(load_settings(database_url=url, dagster_database_url=unused)))
     names, parts = build_vocabulary_frames(pipeline.vocabulary)[0], []
     with pipeline.connect() as conn:
-        known_until = stored_alerts.read_known_until(conn)
+        known_until = odds_alert_rows.read_known_until(conn)
         layers = OddsHistoryReader(conn, pipeline.archive)
         for (day,) in conn.execute(
             "select distinct (effective_kickoff at time zone 'UTC')::date from core.fixtures"
         ).fetchall():
-            found = stored_life.read_lifecycle_inputs(conn, layers, day, BETPAWA)
-            changes = plant(stored_life.read_lifecycle_changes(conn, layers, found.listings, day))
+            found = lifecycle_rows.read_lifecycle_inputs(conn, layers, day, BETPAWA)
+            changes = plant(lifecycle_rows.read_lifecycle_changes(conn, layers, found.listings, day))
             parts.append(
                 odds_alerts_of(
                     found.listings,

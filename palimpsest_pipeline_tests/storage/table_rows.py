@@ -9,8 +9,8 @@ import sqlalchemy as sa
 
 from palimpsest_pipeline.storage.db.copy_frames import copy_rows, read_frame
 from palimpsest_pipeline.tables import metadata
-from palimpsest_pipeline.tables.base import PLATFORM
 from palimpsest_pipeline.tables.current_prices import PLATFORM_LABEL
+from palimpsest_pipeline.tables.declarative_base import PLATFORM
 from palimpsest_pipeline.tables.frame_types import get_frame_schema
 from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA
 

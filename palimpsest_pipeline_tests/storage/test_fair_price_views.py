@@ -16,7 +16,7 @@ from palimpsest_pipeline.metrics.prices.margins import MARGINS_SCHEMA, MAX_MARGI
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.db.reference_rows import write_line_names
-from palimpsest_pipeline.storage.ledger.platforms import KnownPlatform, write_platforms
+from palimpsest_pipeline.storage.ledger.known_platforms import KnownPlatform, write_platforms
 from palimpsest_pipeline.storage.odds import partitions
 from palimpsest_pipeline_tests.fixtures.examples import count_examples
 from palimpsest_pipeline_tests.fixtures.postgres import migrated_database

@@ -21,10 +21,10 @@ from palimpsest_pipeline.storage.marts import quality_inputs
 from palimpsest_pipeline.storage.odds import current_markets
 
 from ..asset_metadata import build_metadata, build_table_metadata
+from ..asset_partitions import day_partitions
 from ..cycle_checks import make_cycle_check
 from ..derive_run import derive_run, find_product, raise_for_failed_cycles
 from ..landing.assets import discovery_payloads, odds_payloads
-from ..partitions import day_partitions
 from ..run_cycles import find_cycles_or_skip
 
 

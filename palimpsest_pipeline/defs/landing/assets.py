@@ -19,7 +19,7 @@ from palimpsest_pipeline.domain.instants import Clock
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.live import kickoff_minutes, live_cycle
 from palimpsest_pipeline.pipeline.live.stage_figures import build_slot_figures, build_stage_figures
-from palimpsest_pipeline.pipeline.marts.current_prices import PriceDerivation
+from palimpsest_pipeline.pipeline.marts.derive_prices import PriceDerivation
 from palimpsest_pipeline.runtime.progress import LogBoard, Phase
 from palimpsest_pipeline.runtime.run_tags import SKIPPED_TAG, TRIGGER_TAG, build_rest_tag
 from palimpsest_pipeline.scrape.sinks import ObserverGroup, ScrapeObserver
@@ -28,8 +28,8 @@ from palimpsest_pipeline.storage.ledger import cycle_ledger, cycle_reader
 from palimpsest_pipeline.storage.ledger.check_verdicts import CheckVerdict
 
 from ..asset_metadata import ALSO_WRITES_KEY, build_metadata
+from ..asset_partitions import day_partitions, parse_day_key
 from ..cycle_checks import make_cycle_check
-from ..partitions import day_partitions, parse_day_key
 from ..run_cycles import list_repeated_runs
 
 MIN_TAGGED_REST_S: Final = 2.0

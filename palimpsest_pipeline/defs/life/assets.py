@@ -6,13 +6,21 @@ import dagster as dg
 import polars as pl
 
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.marts import lifecycle
-from palimpsest_pipeline.storage.marts import dates_of_other_settings
-from palimpsest_pipeline.storage.marts import lifecycle as stored
+from palimpsest_pipeline.pipeline.marts.derive_lifecycle import (
+    AVAILABILITY,
+    CURVES,
+    GAP_COUNTS,
+    LEAD_TIME,
+    MARGINS,
+    OPEN_CLOSE,
+    TABLES,
+    derive_kickoff_date,
+)
+from palimpsest_pipeline.storage.marts import dates_of_other_settings, lifecycle_rows
 
 from ..asset_metadata import build_metadata, build_table_spec
+from ..asset_partitions import format_day_key, kickoff_date_partitions, parse_day_key
 from ..core.assets import matched_events, odds_snapshots
-from ..partitions import format_day_key, kickoff_date_partitions, parse_day_key
 
 # A fixture's life depends on all days since it was first listed, so a kickoff date depends on all day partitions.
 HISTORY_DEPS = [
@@ -21,15 +29,12 @@ HISTORY_DEPS = [
 
 
 DESCRIPTIONS = {
-    lifecycle.AVAILABILITY: "Intervals in which each platform offered each market of a fixture, and the reason where it"
-    " did not.",
-    lifecycle.OPEN_CLOSE: "First and last price of each outcome before kickoff, each with its reliability.",
-    lifecycle.LEAD_TIME: "How long before kickoff each platform listed and priced a fixture, and which platform was"
-    " first.",
-    lifecycle.MARGINS: "Margins of the main markets on each platform, one row for each interval with unchanged prices.",
-    lifecycle.CURVES: "Margins of the main markets by time to kickoff and tournament, weighted by the duration of"
-    " each margin.",
-    lifecycle.GAP_COUNTS: "Numbers of markets that home, a competitor or both offered at given hours before kickoff.",
+    AVAILABILITY: "Intervals in which each platform offered each market of a fixture, and the reason where it did not.",
+    OPEN_CLOSE: "First and last price of each outcome before kickoff, each with its reliability.",
+    LEAD_TIME: "How long before kickoff each platform listed and priced a fixture, and which platform was first.",
+    MARGINS: "Margins of the main markets on each platform, one row for each interval with unchanged prices.",
+    CURVES: "Margins of the main markets by time to kickoff and tournament, weighted by the duration of each margin.",
+    GAP_COUNTS: "Numbers of markets that home, a competitor or both offered at given hours before kickoff.",
 }
 
 
@@ -44,7 +49,7 @@ def fixture_life_tables(context: dg.AssetExecutionContext, pipeline: dg.Resource
 
     All tables are derived from one reading of the history, so that they agree.
     """
-    derivation = lifecycle.derive_kickoff_date(pipeline, parse_day_key(context.partition_key))
+    derivation = derive_kickoff_date(pipeline, parse_day_key(context.partition_key))
     context.log.info(
         f"{derivation.n_fixtures} fixtures, {derivation.n_listings} listings; {dict(derivation.rows_by_table)}"
     )
@@ -53,7 +58,7 @@ def fixture_life_tables(context: dg.AssetExecutionContext, pipeline: dg.Resource
         "listings": derivation.n_listings,
         "cycles_since_last": derivation.n_marks,
     }
-    for table in lifecycle.TABLES:
+    for table in TABLES:
         yield dg.MaterializeResult(
             asset_key=table.split("."),
             metadata=build_metadata(derivation.rows_by_table[table], **shared, **derivation.counts_by_table[table]),
@@ -64,7 +69,7 @@ LIFE_OVERDUE_S: Final = 26 * 3600
 """Seconds after which a kickoff date that waits for its derivation is overdue."""
 
 
-@dg.asset_check(asset=lifecycle.CURVES.split("."))
+@dg.asset_check(asset=CURVES.split("."))
 def dates_follow_the_settings(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
     """Every date was derived with the current PALIMPSEST_HOME_PLATFORM and PALIMPSEST_MAIN_MARKETS.
 
@@ -96,11 +101,11 @@ def _describe_dates(rows: pl.DataFrame) -> str:
     return f"{', '.join(rows['named'].unique().sort())} on {len(dates)} dates from {min(dates)} to {max(dates)}"
 
 
-@dg.asset_check(asset=lifecycle.LEAD_TIME.split("."))
+@dg.asset_check(asset=LEAD_TIME.split("."))
 def no_kickoff_date_is_dirty_for_long(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
     """No date changed by a cycle waits longer than 26 hours for its derivation."""
     with pipeline.connect() as conn:
-        due_dates = stored.read_due_dates(conn)
+        due_dates = lifecycle_rows.read_due_dates(conn)
     has_partition = [
         kickoff_date_partitions.has_partition_key(format_day_key(day)) for day in due_dates["kickoff_date"]
     ]

@@ -9,16 +9,16 @@ from datetime import date, datetime
 import dagster as dg
 
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.marts import lifecycle
+from palimpsest_pipeline.pipeline.marts import derive_lifecycle
 from palimpsest_pipeline.runtime import run_priorities
 
+from ..asset_partitions import format_day_key, kickoff_date_partitions
 from ..monitoring.jobs import PRESENT_STATE_CHECKS
-from ..partitions import format_day_key, kickoff_date_partitions
 from ..run_heartbeat import UNFINISHED_STATUSES
 
 fixture_life_job = dg.define_asset_job(
-    lifecycle.LIFECYCLE_JOB,
-    selection=dg.AssetSelection.assets(*(table.split(".") for table in lifecycle.TABLES)) - PRESENT_STATE_CHECKS,
+    derive_lifecycle.LIFECYCLE_JOB,
+    selection=dg.AssetSelection.assets(*(table.split(".") for table in derive_lifecycle.TABLES)) - PRESENT_STATE_CHECKS,
     tags=run_priorities.LIVE_DERIVATION_TAGS,
     description="Derive availability, open and close, lead times and margins of all fixtures that kick off on a date,"
     " from their whole history.",
@@ -46,7 +46,7 @@ def request_due_runs(
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Yield the run requests of the schedule's tick at `tick_at`, or the reason why there are none."""
     unfinished = instance.get_runs(
-        dg.RunsFilter(job_name=lifecycle.LIFECYCLE_JOB, statuses=UNFINISHED_STATUSES), limit=1
+        dg.RunsFilter(job_name=derive_lifecycle.LIFECYCLE_JOB, statuses=UNFINISHED_STATUSES), limit=1
     )
     if unfinished:
         yield dg.SkipReason(f"run {unfinished[0].run_id} is under way")
@@ -65,6 +65,6 @@ def list_due_dates(pipeline: Pipeline, *, include_far: bool) -> list[date]:
     """
     return [
         day
-        for day in lifecycle.dirty_dates(pipeline, at_once=include_far)
+        for day in derive_lifecycle.dirty_dates(pipeline, at_once=include_far)
         if kickoff_date_partitions.has_partition_key(format_day_key(day))
     ]

@@ -15,9 +15,9 @@ from palimpsest_pipeline.storage.derivation.derived_products import ODDS_PRODUCT
 from palimpsest_pipeline.storage.marts import cycle_marts, mapping_ledger
 
 from ..asset_metadata import build_metadata, build_table_metadata, stringify_values
+from ..asset_partitions import day_partitions
 from ..core.assets import matched_events, odds_snapshots
 from ..derive_run import RunDerivation, derive_run, find_product, raise_for_failed_cycles
-from ..partitions import day_partitions
 from ..run_cycles import find_cycles_or_skip
 
 MART_ASSET_OPTIONS: Final[dict[str, Any]] = {"group_name": "mart", "kinds": {"polars", "postgres"}}

@@ -14,8 +14,8 @@ from palimpsest_pipeline.pipeline.marts.late_marts import build_due_fixtures_key
 from palimpsest_pipeline.runtime import run_priorities
 from palimpsest_pipeline.runtime.run_tags import LEAVES_FAILED_TAG
 
+from ..asset_partitions import day_partitions, format_day_key
 from ..cycle_jobs import cycle_marts_job, full_cycle_job, kickoff_window_job, refresh_job, replay_job
-from ..partitions import day_partitions, format_day_key
 from ..run_heartbeat import UNFINISHED_STATUSES
 
 _EVALUATION_INTERVAL_S: Final = 300

@@ -28,7 +28,7 @@ from palimpsest_pipeline.pipeline.monitoring.alert_channels import Channel, make
 from palimpsest_pipeline.pipeline.monitoring.alert_message import compose_message
 from palimpsest_pipeline.pipeline.monitoring.cycle_events import list_cycle_events
 from palimpsest_pipeline.storage.db.connection import DatabaseUnreachable
-from palimpsest_pipeline.storage.ledger import alerts as stored
+from palimpsest_pipeline.storage.ledger import alert_rows
 
 from ..check_results import name_check
 from ..cycle_checks import JUDGES_CYCLES, JUDGES_KEY
@@ -209,8 +209,8 @@ def _store_events(
     log: logging.Logger,
 ) -> datetime:
     """Write new problems and recoveries; return the instant up to which events are stored."""
-    stored.lock_alerts(conn)
-    latest_alerts = stored.read_latest_alerts(conn)
+    alert_rows.lock_alerts(conn)
+    latest_alerts = alert_rows.read_latest_alerts(conn)
     events, stopped_at = list_run_events(instance, before.looked_until - LOOK_OVERLAP, subjects.cycle_checks, log)
     events += [
         *list_check_events(instance, subjects.checks, latest_alerts, now, log),
@@ -222,10 +222,10 @@ def _store_events(
         replace(event, message=hide(event.message)) if isinstance(event, Occurrence) else event for event in events
     ]
     settle = _read_settle_time(pipeline)
-    stored.write_alerts(conn, apply_events(latest_alerts, events, settle))
+    alert_rows.write_alerts(conn, apply_events(latest_alerts, events, settle))
     if before.outage is not None:  # the database can be reached again: store the outage, and close it
-        stored.write_alerts(conn, [replace(before.outage, closed_at=now)])
-    stored.delete_old_alerts(conn, now)
+        alert_rows.write_alerts(conn, [replace(before.outage, closed_at=now)])
+    alert_rows.delete_old_alerts(conn, now)
     # After an interruption, the next tick continues where this one stopped, without reading the overlap again.
     return now if stopped_at is None else stopped_at + LOOK_OVERLAP
 
@@ -245,7 +245,7 @@ def _notify_channels(
     n_sent = n_pending = 0
     for channel in channels:
         notices = select_notices(
-            stored.read_unnotified_alerts(conn),
+            alert_rows.read_unnotified_alerts(conn),
             channel.name,
             now,
             _read_settle_time(pipeline),
@@ -257,10 +257,10 @@ def _notify_channels(
             n_pending += len(notices.openings) + len(notices.closings)
             continue
         n_sent += len(notices.openings) + len(notices.closings)
-        stored.write_notifications(
+        alert_rows.write_notifications(
             conn, [mark_notified(alert, channel.name, names, now, is_closing=False) for alert in notices.openings]
         )
-        stored.write_notifications(
+        alert_rows.write_notifications(
             conn, [mark_notified(alert, channel.name, names, now, is_closing=True) for alert in notices.closings]
         )
         conn.commit()

@@ -17,12 +17,12 @@ from palimpsest_pipeline.pipeline.kickoff_slots import MAX_SLOT_AGE, report_slot
 from palimpsest_pipeline.pipeline.monitoring.freshness import FamilyAge, measure_ages
 from palimpsest_pipeline.settings import load_settings
 
+from ..asset_partitions import day_partitions
 from ..core import assets as core
 from ..dagster_private import InstigatorState, SensorInstigatorData
 from ..life import assets as life_assets
 from ..mart import assets as mart
-from ..mart import current_prices, odds_alerts
-from ..partitions import day_partitions
+from ..mart import current_price_assets, odds_alert_assets
 from .stuck_runs import describe_failing_ticks, describe_silent_cycles, describe_stuck_runs
 from .unfinished_work import find_unfinished_work
 
@@ -34,7 +34,7 @@ RUNNING_STATUS: Final = "RUNNING"
 LANDING_ASSET, ODDS_ASSET = dg.AssetKey(["landing", "odds_payloads"]), dg.AssetKey(["core", "odds_snapshots"])
 DERIVED_SPECS: Final[tuple[dg.AssetSpec, ...]] = tuple(
     spec
-    for module in (core, mart, life_assets, current_prices, odds_alerts)
+    for module in (core, mart, life_assets, current_price_assets, odds_alert_assets)
     for asset in dg.load_assets_from_modules([module])
     if isinstance(asset, dg.AssetsDefinition)
     for spec in asset.specs

@@ -10,7 +10,7 @@ from typing import Final
 import dagster as dg
 
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.due_products import list_products, make_due_query
+from palimpsest_pipeline.pipeline.installed_products import list_products, make_due_query
 from palimpsest_pipeline.pipeline.live.recovery import recover_dead_cycles
 from palimpsest_pipeline.runtime.run_priorities import LIVE_DERIVATION_TAGS
 from palimpsest_pipeline.runtime.run_tags import LEAVES_FAILED_TAG
@@ -18,8 +18,8 @@ from palimpsest_pipeline.storage.derivation.due_products import read_due_cycles
 from palimpsest_pipeline.storage.ledger import cycle_ledger
 
 from .. import run_heartbeat
+from ..asset_partitions import day_partitions, format_day_key
 from ..cycle_jobs import replay_job
-from ..partitions import day_partitions, format_day_key
 
 _MAX_WAIT_S: Final = 20.0
 """Maximum wait in seconds within a tick for one more heartbeat of a run that looks dead."""

@@ -21,7 +21,7 @@ from palimpsest_pipeline.domain.alerts import (
 )
 from palimpsest_pipeline.domain.enums import Severity
 from palimpsest_pipeline.pipeline.derive_hour import CyclesFailed
-from palimpsest_pipeline.pipeline.marts.lifecycle import LIFECYCLE_JOB as FIXTURE_LIFE
+from palimpsest_pipeline.pipeline.marts.derive_lifecycle import LIFECYCLE_JOB as FIXTURE_LIFE
 from palimpsest_pipeline.runtime.run_tags import (
     PARTITION_RANGE_END_TAG,
     PARTITION_RANGE_START_TAG,

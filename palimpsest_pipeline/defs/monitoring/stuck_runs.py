@@ -9,7 +9,7 @@ from typing import Final
 import dagster as dg
 
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.due_products import STUCK_AFTER
+from palimpsest_pipeline.pipeline.installed_products import STUCK_AFTER
 from palimpsest_pipeline.storage.ledger import cycle_ledger, run_heartbeats
 
 from ..dagster_private import TickStatus

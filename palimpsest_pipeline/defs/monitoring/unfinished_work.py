@@ -11,11 +11,11 @@ from typing import Final
 import dagster as dg
 
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.due_products import STUCK_AFTER, list_cycles_without_pack, make_due_query
+from palimpsest_pipeline.pipeline.installed_products import STUCK_AFTER, list_cycles_without_pack, make_due_query
 from palimpsest_pipeline.pipeline.replay_plan import plan_hours
 from palimpsest_pipeline.storage.derivation.due_products import read_due_hours
 
-from ..partitions import day_partitions, format_day_key
+from ..asset_partitions import day_partitions, format_day_key
 
 MAX_PLANNED_HOURS: Final = 48
 """Maximum number of hours whose landing is examined. Further hours are only counted."""

@@ -9,13 +9,13 @@ import dagster as dg
 
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.coverage_page import write_page
-from palimpsest_pipeline.pipeline.marts import lifecycle
+from palimpsest_pipeline.pipeline.marts.derive_lifecycle import CURVES, GAP_COUNTS, LEAD_TIME
 
 from ..asset_metadata import stringify_values
 from ..mart.assets import coverage
-from ..mart.current_prices import current_prices
+from ..mart.current_price_assets import current_prices
 
-LIFE_TABLE_KEYS = [table.split(".") for table in (lifecycle.LEAD_TIME, lifecycle.CURVES, lifecycle.GAP_COUNTS)]
+LIFE_TABLE_KEYS = [table.split(".") for table in (LEAD_TIME, CURVES, GAP_COUNTS)]
 
 
 @dg.asset(key_prefix="report", group_name="report", kinds={"html"}, deps=[coverage, current_prices, *LIFE_TABLE_KEYS])

@@ -20,9 +20,9 @@ from palimpsest_pipeline.storage.ledger import run_heartbeats
 from palimpsest_pipeline.storage.odds import partitions, retention
 
 from ..asset_metadata import build_metadata, build_table_metadata, stringify_values
+from ..asset_partitions import ended_day_partitions, parse_day_key
 from ..core.assets import odds_snapshots
 from ..dagster_private import AssetCheckExecutionsTable
-from ..partitions import ended_day_partitions, parse_day_key
 
 
 @dg.asset(

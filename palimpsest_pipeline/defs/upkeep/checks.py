@@ -18,7 +18,7 @@ from palimpsest_pipeline.storage.archive import ArchiveDamaged
 from palimpsest_pipeline.storage.marts import data_freshness
 from palimpsest_pipeline.storage.odds import current_markets, partitions, retention, storage_growth
 
-from ..partitions import ended_day_partitions, is_ended_day, parse_day_key
+from ..asset_partitions import ended_day_partitions, is_ended_day, parse_day_key
 
 MIN_DAYS_AHEAD: Final = 7
 MAX_DELAY: Final = timedelta(days=1)

@@ -11,8 +11,8 @@ from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.upkeep import export_day as exporting
 from palimpsest_pipeline.runtime import run_priorities
 
+from ..asset_partitions import is_ended_day
 from ..monitoring.jobs import PRESENT_STATE_CHECKS
-from ..partitions import is_ended_day
 
 export_job = dg.define_asset_job(
     "export",

@@ -77,8 +77,8 @@ class CoverageUniverse:
         `identified` has `evidence` and `stale_since`. `fixtures`, `links` and `tournaments` are the result of matching
         these listings with home first in trust. `platforms` are in order of trust. `looked_tournaments` tells
         when each tournament of a platform was observed completely: platform, tournament_external_id, evidence and
-        stale_since, as `storage.catalog.universe.read_universe` returns them. The tournament `*` stands for the whole
-        platform; without this row the platform was never observed.
+        stale_since, as `storage.catalog.listings_as_of.read_universe` returns them. The tournament `*` stands for
+        the whole platform; without this row the platform was never observed.
 
         Raises ValueError on a naive `as_of`, when home is not among the platforms, without a competitor, and on
         listings of other platforms or of fixtures that are not in `fixtures`.

@@ -16,7 +16,7 @@ from palimpsest_pipeline.defs.run_heartbeat import report_dead_runs
 from palimpsest_pipeline.domain.instants import HOUR, format_hour_key, parse_hour_key
 from palimpsest_pipeline.operate.run_due import derive_due_fixtures, rebuild_dirty_dates
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.due_products import list_due_products
+from palimpsest_pipeline.pipeline.installed_products import list_due_products
 from palimpsest_pipeline.pipeline.replay_plan import LostCycle, PlannedHour, plan_hours
 from palimpsest_pipeline.storage.derivation import derived_products
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.due_products import list_due_products
+from palimpsest_pipeline.pipeline.installed_products import list_due_products
 from palimpsest_pipeline.pipeline.replay_plan import PlannedHour, PlannedProduct
 from palimpsest_pipeline.runtime.progress import LOG_INTERVAL_S, format_duration
 

@@ -12,7 +12,7 @@ from palimpsest_pipeline.defs.check_results import list_blocking_failures, name_
 from palimpsest_pipeline.defs.cycle_jobs import replay_job
 from palimpsest_pipeline.domain.instants import HOUR
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.due_products import list_products, make_due_query
+from palimpsest_pipeline.pipeline.installed_products import list_products, make_due_query
 from palimpsest_pipeline.storage.derivation import landed_cycles
 from palimpsest_pipeline.storage.derivation.derived_products import ProductSchema
 from palimpsest_pipeline.storage.derivation.due_products import read_due_products, read_failures

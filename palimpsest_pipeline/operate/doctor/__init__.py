@@ -6,6 +6,7 @@ does.
 
 from palimpsest_pipeline.settings import Settings
 
+from .dagster_health import check_dagster, check_definitions, load_definitions
 from .findings import Check, Finding, run_checks
 from .machine import (
     check_broker,
@@ -16,9 +17,8 @@ from .machine import (
     check_settings,
     check_ui_port,
 )
-from .orchestration import check_dagster, check_definitions, load_definitions
 from .platform_hosts import check_active_platforms, check_platforms
-from .push import check_push
+from .push_delivery import check_push
 from .stores import (
     check_alerts,
     check_clock,

@@ -15,7 +15,7 @@ from palimpsest_pipeline.domain.instants import Clock, format_hour_key
 from palimpsest_pipeline.landing import Landing, LandingError
 from palimpsest_pipeline.pipeline.context import DATABASE_NAMES, Pipeline, make_embedded_server
 from palimpsest_pipeline.pipeline.data_source import DATA_SOURCE_FILE, describe_conflict, read_noted_source
-from palimpsest_pipeline.pipeline.due_products import STUCK_AFTER, list_cycles_without_pack, make_due_query
+from palimpsest_pipeline.pipeline.installed_products import STUCK_AFTER, list_cycles_without_pack, make_due_query
 from palimpsest_pipeline.pipeline.live.recovery import describe_closed_cycle, recover_dead_cycles
 from palimpsest_pipeline.pipeline.monitoring.alert_channels import LogChannel, MissingChannel, make_channels
 from palimpsest_pipeline.settings import Settings, SettingsError
@@ -24,8 +24,7 @@ from palimpsest_pipeline.storage.db.connection import Database, DatabaseUnreacha
 from palimpsest_pipeline.storage.db.drift import find_drift
 from palimpsest_pipeline.storage.db.revisions import compute_revision
 from palimpsest_pipeline.storage.derivation.due_products import read_due_failures, read_due_hours
-from palimpsest_pipeline.storage.ledger import alerts as stored_alerts
-from palimpsest_pipeline.storage.ledger import cycle_ledger
+from palimpsest_pipeline.storage.ledger import alert_rows, cycle_ledger
 from palimpsest_pipeline.storage.odds.retention import read_departed_days
 
 from .findings import Finding
@@ -293,7 +292,7 @@ def check_alerts(settings: Settings) -> Finding:
     try:
         with Database(url).connect() as conn:
             open_alerts = [
-                alert for alert in stored_alerts.read_recent_alerts(conn, datetime.now(UTC)) if alert.closed_at is None
+                alert for alert in alert_rows.read_recent_alerts(conn, datetime.now(UTC)) if alert.closed_at is None
             ]
     except (DatabaseUrlError, DatabaseUnreachable, psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
         return Finding("alerts", True, f"{text}; open alerts were not checked: see the database")

@@ -10,7 +10,7 @@ from palimpsest_pipeline.operate.doctor.stores import find_database_url
 from palimpsest_pipeline.platforms.packs import load_packs
 from palimpsest_pipeline.settings import Settings
 from palimpsest_pipeline.storage.db.connection import Database, DatabaseUnreachable, DatabaseUrlError
-from palimpsest_pipeline.storage.ledger.platforms import read_last_answers
+from palimpsest_pipeline.storage.ledger.known_platforms import read_last_answers
 
 
 @dataclass(frozen=True, slots=True)

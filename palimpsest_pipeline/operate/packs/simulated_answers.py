@@ -22,9 +22,9 @@ from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_voc
 from palimpsest_pipeline.platforms.base import PlatformAdapter
 from palimpsest_pipeline.platforms.packs import Pack
 from palimpsest_pipeline.platforms.registry import build_adapter
-from palimpsest_pipeline.simulator.catalogue import list_simulated_markets
 from palimpsest_pipeline.simulator.pack_sites import find_world_platform
-from palimpsest_pipeline.simulator.platforms import RENDERED_SOURCE
+from palimpsest_pipeline.simulator.simulated_markets import list_simulated_markets
+from palimpsest_pipeline.simulator.simulated_platforms import RENDERED_SOURCE
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 
 from .recorded_answers import UnsoundAnswers, raise_faults

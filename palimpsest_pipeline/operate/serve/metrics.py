@@ -25,7 +25,7 @@ from psycopg.rows import dict_row
 from palimpsest_pipeline.domain.alerts import AlertKind
 from palimpsest_pipeline.domain.enums import OddsAlertLevel, OddsAlertType, Severity
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.due_products import list_products, make_due_query
+from palimpsest_pipeline.pipeline.installed_products import list_products, make_due_query
 from palimpsest_pipeline.pipeline.kickoff_slots import report_slots_from
 from palimpsest_pipeline.storage.db.connection import DatabaseUnreachable, DatabaseUrlError
 from palimpsest_pipeline.storage.derivation import derived_products

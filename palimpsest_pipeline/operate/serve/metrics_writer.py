@@ -12,7 +12,7 @@ from typing import Final, Self
 import dagster as dg
 
 from palimpsest_pipeline.board.metrics_route import METRICS_FILE
-from palimpsest_pipeline.domain.files import replace_text
+from palimpsest_pipeline.domain.durable_files import replace_text
 from palimpsest_pipeline.pipeline.context import Pipeline
 
 from .metrics import MetricReader

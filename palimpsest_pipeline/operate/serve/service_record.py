@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final, Self
 
+from palimpsest_pipeline.domain.durable_files import replace_text
 from palimpsest_pipeline.domain.errors import PalimpsestError
-from palimpsest_pipeline.domain.files import replace_text
 from palimpsest_pipeline.runtime.processes import KnownProcess
 
 RECORD_FILE: Final = "up.json"

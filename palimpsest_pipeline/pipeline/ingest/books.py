@@ -24,9 +24,9 @@ from palimpsest_pipeline.domain.observations import (
 )
 from palimpsest_pipeline.domain.schemas import INSTANT
 from palimpsest_pipeline.markets import RawBooks, Vocabulary, build_market_rows, normalise
+from palimpsest_pipeline.markets.named_players import PLAYERS_SCHEMA
 from palimpsest_pipeline.markets.normaliser import MARKET_ROWS_SCHEMA
 from palimpsest_pipeline.markets.platform_books import OUTCOMES_SCHEMA, PLATFORM_MARKETS_SCHEMA, repeat_places
-from palimpsest_pipeline.markets.players import PLAYERS_SCHEMA
 from palimpsest_pipeline.markets.unmapped_markets import COVERAGE_SCHEMA, UNMAPPED_SCHEMA
 from palimpsest_pipeline.platforms.base import PlatformAdapter
 from palimpsest_pipeline.storage.catalog.listings import LISTING_SCHEMA

@@ -26,11 +26,13 @@ from palimpsest_pipeline.matching import (
 from palimpsest_pipeline.platforms.packs import load_packs
 from palimpsest_pipeline.storage.archive import ArchiveError, read_recorded_days
 from palimpsest_pipeline.storage.catalog import fixtures as matched
-from palimpsest_pipeline.storage.catalog import listings, players, universe, upcoming_fixtures
+from palimpsest_pipeline.storage.catalog import listed_players, listings, upcoming_fixtures
+from palimpsest_pipeline.storage.catalog.listed_players import PLAYER_SCHEMA
+from palimpsest_pipeline.storage.catalog.listings_as_of import CARRY_LIMIT
 from palimpsest_pipeline.storage.derivation import derived_products, dirty_fixtures
 from palimpsest_pipeline.storage.ledger import cycle_ledger as batches
 from palimpsest_pipeline.storage.ledger import rejected_answers
-from palimpsest_pipeline.storage.marts import cycle_marts, lifecycle
+from palimpsest_pipeline.storage.marts import cycle_marts, lifecycle_rows
 from palimpsest_pipeline.storage.odds import book_sizes, history, partitions
 from palimpsest_pipeline.storage.odds.market_lines import LineCache
 from palimpsest_pipeline.tables.frame_types import get_frame_schema
@@ -149,7 +151,7 @@ def make_odds_derivation(platform: Platform) -> DeriveProduct:
             cycle_marts.replace_cycle_rows(conn, table, cycle_id, frame, platform)
         # From here on, other platforms and cycles wait for locks. Tables that all of them write to come last.
         listings.refresh_priced_counts(conn, sorted({*books.answers["listing_id"], *dropped_answers["listing_id"]}))
-        players.write_players(conn, cycle_id, platform, books.players)
+        listed_players.write_players(conn, cycle_id, platform, books.players)
         _unmark_coverage(conn, cycle_id, sizes, book_sizes.read_book_sizes_of_cycle(conn, cycle_id, platform))
         return history.count_rows_of_cycle(conn, cycle_id, platform)
 
@@ -203,7 +205,7 @@ def _unmark_coverage(conn: psycopg.Connection, cycle_id: int, before: pl.DataFra
     if isinstance(first_observed_at, datetime):
         listing_ids = changed["listing_id"].unique().to_list()
         derived_products.mark_due_by_book_sizes(
-            conn, derived_products.COVERAGE_PRODUCT, cycle_id, listing_ids, first_observed_at, universe.CARRY_LIMIT
+            conn, derived_products.COVERAGE_PRODUCT, cycle_id, listing_ids, first_observed_at, CARRY_LIMIT
         )
 
 
@@ -265,7 +267,7 @@ def _write_books(
             table: pl.DataFrame(schema=get_frame_schema(table)).drop("cycle_id") for table in VOCABULARY_TABLES
         }
         return WrittenAnswers(
-            pl.DataFrame(schema=ANSWER_KEY_SCHEMA), empty_rows, pl.DataFrame(schema=players.PLAYER_SCHEMA), (), ()
+            pl.DataFrame(schema=ANSWER_KEY_SCHEMA), empty_rows, pl.DataFrame(schema=PLAYER_SCHEMA), (), ()
         )
     cycle_books = concat_books(batch_books)
     last_answers = _keep_last_answers(
@@ -276,7 +278,7 @@ def _write_books(
         last_answers.select(*ANSWER_KEY_SCHEMA),
         {table: build_rows(cycle_books, last_answers) for table, build_rows in VOCABULARY_TABLES.items()},
         named_players.join(last_answers, on="capture").select(
-            pl.col(name).cast(kind) for name, kind in players.PLAYER_SCHEMA.items()
+            pl.col(name).cast(kind) for name, kind in PLAYER_SCHEMA.items()
         ),
         cycle_books.refused,
         cycle_books.without_price,
@@ -339,18 +341,18 @@ def derive_matched_events(pipeline: Pipeline, conn: psycopg.Connection, manifest
     platforms = load_packs().order_by_trust((home, *identified["platform"].unique()))
     tournaments, links = build_crosswalk(identified, platforms, home)
     fixtures = build_fixtures(identified, links, put_home_first(home, platforms))
-    old_kickoff_dates = lifecycle.read_kickoff_dates(conn, identified["listing_id"].to_list())
+    old_kickoff_dates = lifecycle_rows.read_kickoff_dates(conn, identified["listing_id"].to_list())
     affected_fixtures = matched.write_matching(conn, identified, fixtures, tournaments, links)
     upcoming_fixtures.record_kickoffs(conn, pipeline.clock.now())
-    lifecycle.mark_dates(conn, manifest.cycle_id, sorted(affected_fixtures), old_kickoff_dates)
+    lifecycle_rows.mark_dates(conn, manifest.cycle_id, sorted(affected_fixtures), old_kickoff_dates)
     dirty_fixtures.mark_fixtures(conn, manifest.cycle_id, sorted(affected_fixtures))
     cycle_fixtures = sorted(
         affected_fixtures.union(
             identified.filter(pl.col("listing_id").is_in(cycle_listing_ids))["fixture_sr_id"].drop_nulls()
         )
     )
-    players.write_player_links(
-        conn, cycle_fixtures, link_players(players.read_players_of_fixtures(conn, cycle_fixtures))
+    listed_players.write_player_links(
+        conn, cycle_fixtures, link_players(listed_players.read_players_of_fixtures(conn, cycle_fixtures))
     )
     return fixtures.height
 

@@ -142,7 +142,7 @@ def require_answers(result: CycleResult) -> CycleResult:
 
     Usable answers are a list of listings, a book, and "not found" if the platform was asked for one fixture only. "Not
     found" for several fixtures is not usable, because a platform whose interface has moved answers the same way.
-    `storage.ledger.kickoff_slots` has the same rule.
+    `storage.ledger.requested_slots` has the same rule.
     """
     if result.status is not RunStatus.FAILED or any(line.status is RunStatus.COMPLETED for line in result.outcomes):
         return result

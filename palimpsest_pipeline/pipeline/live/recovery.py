@@ -19,7 +19,7 @@ from palimpsest_pipeline.scrape import rebuild_outcomes
 from palimpsest_pipeline.storage.ledger import cycle_ledger, cycle_reader, run_heartbeats
 
 from ..context import Pipeline
-from ..landed_cycles import record_landed
+from ..record_landed_cycles import record_landed
 
 DIED_REASON = "its process died"
 _MAX_WAIT_S: Final = 20.0

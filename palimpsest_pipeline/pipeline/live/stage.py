@@ -22,7 +22,7 @@ from palimpsest_pipeline.storage.db.connection import DatabaseUnreachable
 from palimpsest_pipeline.storage.ledger import cycle_ledger, host_state
 
 from ..context import Pipeline
-from ..landed_cycles import record_closed
+from ..record_landed_cycles import record_closed
 from .ledger_writer import LedgerWriter
 
 log = logging.getLogger(__name__)

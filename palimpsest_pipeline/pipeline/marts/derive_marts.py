@@ -25,7 +25,7 @@ from palimpsest_pipeline.metrics import (
 )
 from palimpsest_pipeline.metrics.coverage import coverage_laws
 from palimpsest_pipeline.metrics.coverage.run_quality import ANSWERS_SCHEMA
-from palimpsest_pipeline.storage.catalog import universe
+from palimpsest_pipeline.storage.catalog import listings_as_of
 from palimpsest_pipeline.storage.derivation import derived_products
 from palimpsest_pipeline.storage.ledger import rejected_answers
 from palimpsest_pipeline.storage.marts import board_reader, cycle_marts, mapping_ledger, quality_inputs
@@ -60,8 +60,8 @@ class LawBroken(Exception):
 def _read_universe(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> CoverageUniverse:
     """Return what is known about every fixture on every platform as of a cycle."""
     home, platforms = manifest.home_platform, pipeline.list_cycle_platforms(manifest)
-    claims, looked_tournaments = universe.read_universe(conn, manifest.cycle_id, platforms)
-    as_of = universe.read_as_of(conn, manifest.cycle_id)
+    claims, looked_tournaments = listings_as_of.read_universe(conn, manifest.cycle_id, platforms)
+    as_of = listings_as_of.read_as_of(conn, manifest.cycle_id)
     identified = identify_listings(
         book_sizes.add_largest_books(conn, claims, list_rival_listings(claims), until=as_of, cycle_id=manifest.cycle_id)
     )
@@ -107,7 +107,7 @@ def derive_coverage(pipeline: Pipeline, conn: psycopg.Connection, manifest: Mani
             manifest.cycle_id,
             frame.with_columns(mapping_version=pl.lit(pipeline.vocabulary.version)),
         )
-    derived_products.mark_carrying_cycles_due(conn, COVERAGE_PRODUCT, manifest.cycle_id, universe.CARRY_LIMIT)
+    derived_products.mark_carrying_cycles_due(conn, COVERAGE_PRODUCT, manifest.cycle_id, listings_as_of.CARRY_LIMIT)
     if board_reader.read_unseen_platforms(conn) != unseen_before:
         notify_readers_of_all(conn)
     refresh_rules(pipeline)
@@ -141,7 +141,7 @@ def derive_run_quality(pipeline: Pipeline, conn: psycopg.Connection, manifest: M
         history=quality_inputs.read_capture_counts(conn, cycle_id),
         rejects=rejected_answers.count_rejects(conn, cycle_id),
         medians=quality_inputs.read_fetched_medians(conn, cycle_id),
-        as_of=universe.read_as_of(conn, cycle_id),
+        as_of=listings_as_of.read_as_of(conn, cycle_id),
         scope=manifest.scope,
         platforms=pipeline.list_cycle_platforms(manifest),
     )
@@ -164,7 +164,7 @@ def derive_mapping_coverage(pipeline: Pipeline, conn: psycopg.Connection, manife
     frame = build_mapping_coverage(
         cycle_marts.read_mart_rows(conn, "core.mapping_counts", cycle_id),
         mapping_ledger.read_matches_of_cycle(conn, cycle_id),
-        universe.read_as_of(conn, cycle_id),
+        listings_as_of.read_as_of(conn, cycle_id),
     )
     return cycle_marts.replace_cycle_rows(
         conn, "mart.mapping_coverage", cycle_id, frame.with_columns(mapping_version=pl.lit(pipeline.vocabulary.version))

@@ -17,7 +17,7 @@ from palimpsest_pipeline.storage.derivation.due_products import DueProduct
 from palimpsest_pipeline.storage.ledger import check_verdicts, cycle_ledger
 
 from ..context import Pipeline
-from ..due_products import list_due_products
+from ..installed_products import list_due_products
 
 MAX_HOUR_AGE: Final = timedelta(hours=48)
 """Age of the hours whose cycles are searched. For older ones the user starts a backfill."""

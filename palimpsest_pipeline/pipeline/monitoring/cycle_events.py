@@ -25,7 +25,7 @@ from palimpsest_pipeline.storage.derivation.due_products import read_due_failure
 from palimpsest_pipeline.storage.ledger import check_verdicts
 
 from ..context import Pipeline
-from ..due_products import list_products, make_due_query, name_asset
+from ..installed_products import list_products, make_due_query, name_asset
 
 TICK: Final = timedelta(microseconds=1)
 """The resolution of instants in the database."""

@@ -23,7 +23,7 @@ from palimpsest_pipeline.storage.odds.partitions import MissingPartitionError
 from palimpsest_pipeline.storage.odds.retention import DayStatus
 
 from ..context import Pipeline
-from ..due_products import list_cycles_without_pack, make_due_query
+from ..installed_products import list_cycles_without_pack, make_due_query
 
 NO_PARTITION_REASON: Final = (
     "it cannot be exported: it lies before the first partition, because its answers came with a wrong instant"

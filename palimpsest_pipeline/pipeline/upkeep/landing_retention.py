@@ -27,8 +27,8 @@ from palimpsest_pipeline.storage.odds import partitions, retention
 from palimpsest_pipeline.storage.odds.retention import DayStatus
 
 from ..context import Pipeline
-from ..due_products import CycleWithoutPack, list_cycles_without_pack, list_due_products
-from ..landed_cycles import forget_cycles, record_landed
+from ..installed_products import CycleWithoutPack, list_cycles_without_pack, list_due_products
+from ..record_landed_cycles import forget_cycles, record_landed
 
 INSTANT_SLACK: Final = timedelta(hours=1)
 """How far `observed_at` of an answer may lie outside the time span in its cycle's manifest.

@@ -10,13 +10,13 @@ from typing import Any
 import msgspec
 
 from palimpsest_pipeline.simulator.book import BookGenerator, OfferedLine
-from palimpsest_pipeline.simulator.catalogue import (
+from palimpsest_pipeline.simulator.simulated_markets import (
     SimulatedMarket,
     list_simulated_markets,
     load_bet9ja_labels,
     load_bet9ja_tabs,
 )
-from palimpsest_pipeline.simulator.platforms import BET9JA
+from palimpsest_pipeline.simulator.simulated_platforms import BET9JA
 from palimpsest_pipeline.simulator.timeline import Timeline
 from palimpsest_pipeline.simulator.world import SimulatedListing
 

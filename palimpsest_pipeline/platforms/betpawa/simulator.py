@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import Any
 
 from palimpsest_pipeline.simulator.book import BookGenerator, OfferedLine, PricedOutcome
-from palimpsest_pipeline.simulator.catalogue import load_betpawa_price_offsets
-from palimpsest_pipeline.simulator.platforms import BETPAWA
+from palimpsest_pipeline.simulator.simulated_markets import load_betpawa_price_offsets
+from palimpsest_pipeline.simulator.simulated_platforms import BETPAWA
 from palimpsest_pipeline.simulator.timeline import Timeline
 from palimpsest_pipeline.simulator.world import SimulatedListing
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from palimpsest_pipeline.simulator.book import BookGenerator, OfferedLine, PricedOutcome
-from palimpsest_pipeline.simulator.platforms import SPORTYBET
+from palimpsest_pipeline.simulator.simulated_platforms import SPORTYBET
 from palimpsest_pipeline.simulator.timeline import Timeline
 from palimpsest_pipeline.simulator.world import SimulatedListing
 

@@ -3,8 +3,8 @@
 It needs neither root nor a system service.
 """
 
-from .connection import ServerAddress
 from .errors import EmbeddedPostgresError
 from .server import EmbeddedPostgres, ServerStatus
+from .server_address import ServerAddress
 
 __all__ = ["EmbeddedPostgres", "EmbeddedPostgresError", "ServerAddress", "ServerStatus"]

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import psutil
 
-from .connection import ServerAddress
 from .errors import EmbeddedPostgresError
 from .privilege import ServerUser
+from .server_address import ServerAddress
 
 
 @dataclass(frozen=True, slots=True)

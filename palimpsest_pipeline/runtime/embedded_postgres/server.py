@@ -18,9 +18,9 @@ import psycopg
 from psycopg import errors, sql
 
 from . import binaries, file_places, postmaster
-from .connection import SOCKET_PORT, SUPERUSER, Driver, ServerAddress
 from .errors import EmbeddedPostgresError
 from .privilege import ServerUser, find_server_user
+from .server_address import SOCKET_PORT, SUPERUSER, Driver, ServerAddress
 
 _START_TIMEOUT_S: Final = 300
 """Maximum seconds for a start. It is long, because a recovery after a crash may be slow."""

@@ -13,7 +13,7 @@ from typing import Any, Final
 import polars as pl
 from upath import UPath
 
-from palimpsest_pipeline.domain.files import make_folder, move_into_place
+from palimpsest_pipeline.domain.durable_files import make_folder, move_into_place
 
 from .errors import ArchiveError
 

@@ -2,7 +2,7 @@
 
 A due mark says that the rows of a product must be derived again for a fixture.
 
-Kickoff dates are marked in `storage.marts.lifecycle`.
+Kickoff dates are marked in `storage.marts.lifecycle_rows`.
 """
 
 from collections.abc import Sequence

@@ -2,7 +2,7 @@
 
 The SQL function `ops.due_products` returns the due products.
 
-Failures are stored in `ops.cycle_failures`. The list of products is in `pipeline.due_products`.
+Failures are stored in `ops.cycle_failures`. The list of products is in `pipeline.installed_products`.
 """
 
 from collections.abc import Iterable, Sequence

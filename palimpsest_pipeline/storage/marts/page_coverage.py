@@ -12,7 +12,7 @@ from palimpsest_pipeline.domain.errors import PalimpsestError
 from palimpsest_pipeline.domain.schemas import INSTANT
 from palimpsest_pipeline.tables.frame_types import Schema
 
-from ..catalog.universe import CARRY_LIMIT
+from ..catalog.listings_as_of import CARRY_LIMIT
 from ..db.copy_frames import read_frame
 from ..ledger.cycle_reader import read_skew_quantiles_ms
 from .cycle_marts import read_mart_rows

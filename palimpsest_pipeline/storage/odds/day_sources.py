@@ -1,6 +1,6 @@
 """Read history rows of given days, from Postgres and from the archive, with the same methods.
 
-`reader` finds out where each day is stored, and adds names.
+`history_reader` finds out where each day is stored, and adds names.
 """
 
 from collections.abc import Sequence

@@ -19,7 +19,7 @@ from palimpsest_pipeline.domain.schemas import OUTCOME_NAMES
 from ..archive import Archive, ArchiveError, Dimensions
 from .day_sources import DAY, ArchivedDays, DaySource
 from .history_names import NAMED_LISTINGS_SCHEMA, IdFilter
-from .reader import OddsHistoryReader, format_days
+from .history_reader import OddsHistoryReader, format_days
 
 
 class ArchivedNames:

@@ -16,15 +16,15 @@ from palimpsest_pipeline.domain.instants import get_day_start
 
 from ..archive import Archive, ArchiveDamaged, EntryUnreadable, compute_day_version, record_days
 from ..db.copy_frames import quote_identifier
-from ..marts import lifecycle, odds_alerts
-from ..marts.odds_alerts import PRICE_LEAD_TABLE
+from ..marts import lifecycle_rows, odds_alert_rows
+from ..marts.odds_alert_rows import PRICE_LEAD_TABLE
 from ..push import outbox
 from . import book_sizes, current_markets, partitions
 
 PATIENCE_S: Final = 30.0
 """Seconds to try for a day's exclusive lock. Sessions that use the history have priority."""
 
-KICKOFF_DATE_TABLES: Final = (*lifecycle.LIFECYCLE_TABLES, odds_alerts.ODDS_ALERT_TABLE, PRICE_LEAD_TABLE)
+KICKOFF_DATE_TABLES: Final = (*lifecycle_rows.LIFECYCLE_TABLES, odds_alert_rows.ODDS_ALERT_TABLE, PRICE_LEAD_TABLE)
 """Tables with a column `kickoff_date`."""
 
 
@@ -152,7 +152,7 @@ def delete_lifecycle(conn: psycopg.Connection[Any], before: date) -> int:
     n_deleted = sum(
         conn.execute(statement.format(quote_identifier(table)), [before]).rowcount for table in KICKOFF_DATE_TABLES
     )
-    odds_alerts.delete_orphan_acknowledgements(conn, before)
+    odds_alert_rows.delete_orphan_acknowledgements(conn, before)
     outbox.delete_old_messages(conn, before)
     return n_deleted
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import pytest
 
+from palimpsest_pipeline.defs.asset_partitions import format_day_key
 from palimpsest_pipeline.defs.landing.assets import discovery_payloads, odds_payloads
-from palimpsest_pipeline.defs.partitions import format_day_key
 from palimpsest_pipeline.domain.enums import Scope, Trigger
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.live import live_cycle

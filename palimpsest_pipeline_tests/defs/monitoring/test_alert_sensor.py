@@ -32,8 +32,7 @@ from palimpsest_pipeline.runtime.run_tags import PARTITION_RANGE_END_TAG, PARTIT
 from palimpsest_pipeline.settings import Settings
 from palimpsest_pipeline.storage.derivation import due_products, landed_cycles
 from palimpsest_pipeline.storage.derivation.landed_cycles import LandedCycleRecord
-from palimpsest_pipeline.storage.ledger import alerts as stored
-from palimpsest_pipeline.storage.ledger import check_verdicts
+from palimpsest_pipeline.storage.ledger import alert_rows, check_verdicts
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines
 from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS
 
@@ -189,7 +188,7 @@ class World:
 
     def open(self) -> set[str]:
         with self.pipeline.connect() as conn:
-            return {alert.alert_key for alert in stored.read_latest_alerts(conn) if alert.closed_at is None}
+            return {alert.alert_key for alert in alert_rows.read_latest_alerts(conn) if alert.closed_at is None}
 
     def look_at_cycles(self) -> dict[str, str]:
         """Look once; the open alerts and where they are."""
@@ -197,7 +196,7 @@ class World:
         with self.pipeline.connect() as conn:
             return {
                 alert.alert_key: alert.partition_label
-                for alert in stored.read_latest_alerts(conn)
+                for alert in alert_rows.read_latest_alerts(conn)
                 if alert.closed_at is None
             }
 
@@ -273,7 +272,7 @@ def test_an_end_is_told_and_what_fails_again_after_it_is_told_again(world: World
     assert again == begun
     assert hook.came[1]["over"][0]["lasted_s"] > 0
     with world.pipeline.connect() as conn:
-        assert [a.n_seen for a in stored.read_recent_alerts(conn, datetime(2026, 1, 1, tzinfo=UTC))] == [1, 1]
+        assert [a.n_seen for a in alert_rows.read_recent_alerts(conn, datetime(2026, 1, 1, tzinfo=UTC))] == [1, 1]
         view = conn.execute(
             "select alert_key, closed_at is null, lasted > '0'::interval from palimpsest.alerts order by opened_at"
         ).fetchall()
@@ -320,7 +319,7 @@ def test_a_run_whose_record_cannot_be_read_is_told_and_the_others_all_the_same(
     assert f"run {run_id} of derive ended, and its record cannot be read" in caplog.text
     with world.pipeline.connect() as conn:
         (message,) = [
-            alert.message for alert in stored.read_latest_alerts(conn) if alert.error_class == "UnreadableRecord"
+            alert.message for alert in alert_rows.read_latest_alerts(conn) if alert.error_class == "UnreadableRecord"
         ]
     assert message.startswith(f"run {run_id} cannot be read (AttributeError: an event of another version)")
 
@@ -482,7 +481,7 @@ def test_an_alert_of_an_older_versions_check_stays_until_its_cycles_are_judged_a
     """An upgrade writes the cycles of a failed hour as bad since the alert was last seen."""
     at = datetime.now(UTC) - timedelta(hours=1)
     with world.pipeline.connect() as conn:
-        stored.write_alerts(
+        alert_rows.write_alerts(
             conn,
             [
                 PipelineAlert.from_occurrence(
@@ -536,19 +535,19 @@ def test_what_another_look_writes_while_a_channel_tells_stays(world: World):
 
         def send(self, _: object) -> None:
             with world.pipeline.connect() as conn:
-                stored.lock_alerts(conn)
-                stored.write_alerts(
+                alert_rows.lock_alerts(conn)
+                alert_rows.write_alerts(
                     conn,
                     [
                         replace(alert, n_seen=7, message="again", closed_at=over_at)
-                        for alert in stored.read_latest_alerts(conn)
+                        for alert in alert_rows.read_latest_alerts(conn)
                     ],
                 )
 
     sentence, _ = monitoring.process_alerts(world.pipeline, world.instance, SUBJECTS, [Meanwhile()], None, world.log)
     assert sentence == "sent 1 notices"
     with world.pipeline.connect() as conn:
-        (alert,) = stored.read_latest_alerts(conn)
+        (alert,) = alert_rows.read_latest_alerts(conn)
     assert (alert.n_seen, alert.message, alert.closed_at) == (7, "again", over_at)
     assert (alert.told_by, alert.told_at is None, alert.closing_told_by) == (("meanwhile",), False, ())
 
@@ -559,12 +558,12 @@ def test_only_what_was_told_counts_as_told(world: World):
     ended = replace(seen, closed_at=at, told_by=("log",), closing_told_by=("log",))
     with world.pipeline.connect() as conn:
         for now, said in ((replace(seen, severity=Severity.ERROR), replace(seen, told_by=("log",))), (seen, ended)):
-            stored.write_alerts(conn, [now])
-            stored.write_notifications(conn, [said])
-            assert stored.read_latest_alerts(conn) == [now], "it is worse by now, or goes on"
-        stored.write_alerts(conn, [replace(seen, closed_at=at)])
-        stored.write_notifications(conn, [ended])
-        assert stored.read_latest_alerts(conn) == [ended]
+            alert_rows.write_alerts(conn, [now])
+            alert_rows.write_notifications(conn, [said])
+            assert alert_rows.read_latest_alerts(conn) == [now], "it is worse by now, or goes on"
+        alert_rows.write_alerts(conn, [replace(seen, closed_at=at)])
+        alert_rows.write_notifications(conn, [ended])
+        assert alert_rows.read_latest_alerts(conn) == [ended]
 
 
 @pytest.mark.parametrize(
@@ -782,16 +781,16 @@ def test_an_alert_of_what_is_no_more_ends(world: World):
 
 
 def test_what_has_been_over_for_long_is_forgotten_and_what_lasts_is_not(world: World):
-    old = datetime.now(UTC) - stored.CLOSED_ALERT_RETENTION - timedelta(days=1)
+    old = datetime.now(UTC) - alert_rows.CLOSED_ALERT_RETENTION - timedelta(days=1)
     lasts, over = (
         PipelineAlert.from_occurrence(Occurrence(AlertKind.RUN, job, "Broken", Severity.ERROR, "no", old))
         for job in ("derive", "refresh")
     )
     with world.pipeline.connect() as conn:
-        stored.write_alerts(conn, [lasts, replace(over, closed_at=old + timedelta(hours=1))])
+        alert_rows.write_alerts(conn, [lasts, replace(over, closed_at=old + timedelta(hours=1))])
     world.look()
     with world.pipeline.connect() as conn:
-        assert [alert.alert_key for alert in stored.read_latest_alerts(conn)] == ["run/derive/Broken"]
+        assert [alert.alert_key for alert in alert_rows.read_latest_alerts(conn)] == ["run/derive/Broken"]
 
 
 def test_the_sensor_looks_at_the_jobs_and_checks_of_its_code_location(world: World, hook: Hook):

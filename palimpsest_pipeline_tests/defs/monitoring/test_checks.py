@@ -12,27 +12,27 @@ import dagster as dg
 import pytest
 
 from palimpsest_pipeline.definitions import defs
+from palimpsest_pipeline.defs.asset_partitions import day_partitions, format_day_key
 from palimpsest_pipeline.defs.check_results import name_check
 from palimpsest_pipeline.defs.monitoring.alert_sensor import AlertSubjects, process_alerts
 from palimpsest_pipeline.defs.monitoring.checks import DAILY_ASSETS, FRESHNESS_SPECS, judge_freshness
 from palimpsest_pipeline.defs.monitoring.jobs import health_job
 from palimpsest_pipeline.defs.monitoring.stuck_runs import describe_stuck_runs
 from palimpsest_pipeline.defs.monitoring.unfinished_work import find_unfinished_work
-from palimpsest_pipeline.defs.partitions import day_partitions, format_day_key
 from palimpsest_pipeline.domain.alerts import AlertKind
 from palimpsest_pipeline.domain.cycles import CycleResult, PlatformRun
 from palimpsest_pipeline.domain.enums import FreshnessFamily, Platform, RunStatus
 from palimpsest_pipeline.domain.instants import floor_to_hour, format_hour_key, get_day_start
 from palimpsest_pipeline.operate.run_job import run_job
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.due_products import list_due_products
-from palimpsest_pipeline.pipeline.landed_cycles import record_closed
+from palimpsest_pipeline.pipeline.installed_products import list_due_products
 from palimpsest_pipeline.pipeline.monitoring import freshness
 from palimpsest_pipeline.pipeline.monitoring.freshness import FamilyAge, measure_ages
+from palimpsest_pipeline.pipeline.record_landed_cycles import record_closed
 from palimpsest_pipeline.storage.catalog import listings
 from palimpsest_pipeline.storage.derivation import derived_products
 from palimpsest_pipeline.storage.derivation.due_products import read_failures
-from palimpsest_pipeline.storage.ledger import alerts, cycle_ledger, run_heartbeats
+from palimpsest_pipeline.storage.ledger import alert_rows, cycle_ledger, run_heartbeats
 from palimpsest_pipeline.storage.marts.data_freshness import ODDS_SQL
 from palimpsest_pipeline.storage.odds import partitions
 from palimpsest_pipeline_tests.fixtures.landed import find_versions, land_answer, list_marks, make_cycle
@@ -350,7 +350,7 @@ def open_alerts(pipeline: Pipeline, instance: dg.DagsterInstance) -> dict[str, s
     with pipeline.connect() as conn:
         return {
             alert.alert_key: alert.partition_label
-            for alert in alerts.read_latest_alerts(conn)
+            for alert in alert_rows.read_latest_alerts(conn)
             if alert.closed_at is None and alert.kind is not AlertKind.CHECK
         }
 

@@ -19,7 +19,7 @@ from palimpsest_pipeline.operate.databases import prepare_schema
 from palimpsest_pipeline.operate.export_days import ExportReport
 from palimpsest_pipeline.operate.run_job import RunOutcome, run_job
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.landed_cycles import rescan_landing
+from palimpsest_pipeline.pipeline.record_landed_cycles import rescan_landing
 from palimpsest_pipeline.pipeline.upkeep import export_day
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.catalog.listings import CycleFacts, write_cycle_facts

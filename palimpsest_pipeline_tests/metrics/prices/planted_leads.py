@@ -11,7 +11,7 @@ from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.metrics import build_outcome_sets
 from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 from palimpsest_pipeline.simulator.book import BookGenerator
-from palimpsest_pipeline.simulator.catalogue import list_simulated_markets
+from palimpsest_pipeline.simulator.simulated_markets import list_simulated_markets
 from palimpsest_pipeline.simulator.timeline import Timeline
 from palimpsest_pipeline.simulator.world import SimulatedFixture, SimulatedListing, build_world
 

@@ -16,7 +16,7 @@ from palimpsest_pipeline.metrics.prices.price_comparison import (
     compare_lines,
     compare_listings,
 )
-from palimpsest_pipeline.storage.marts import current_prices
+from palimpsest_pipeline.storage.marts import current_price_rows
 from palimpsest_pipeline.tables.current_prices import ComparedListing, PriceComparison
 
 from ..standing_worlds import (
@@ -45,7 +45,7 @@ from ..standing_worlds import (
 )
 
 Row = dict[str, Any]
-_, COMPARISON_KEY = current_prices.TABLE_VIEWS[current_prices.COMPARISON_TABLE]
+_, COMPARISON_KEY = current_price_rows.TABLE_VIEWS[current_price_rows.COMPARISON_TABLE]
 
 
 def compare(world: World, platforms: tuple[str, ...] = PLATFORMS, max_skew_s: float = SKEW_S) -> pl.DataFrame:

@@ -23,7 +23,7 @@ from palimpsest_pipeline.defs.instance import open_instance
 from palimpsest_pipeline.defs.monitoring.checks import last_ticks_succeeded
 from palimpsest_pipeline.domain.enums import PayloadKind, Scope
 from palimpsest_pipeline.domain.exchange import Answer, Request
-from palimpsest_pipeline.operate.doctor import orchestration, platform_hosts, stores
+from palimpsest_pipeline.operate.doctor import dagster_health, platform_hosts, stores
 from palimpsest_pipeline.operate.doctor.findings import Finding, run_checks
 from palimpsest_pipeline.operate.doctor.machine import check_market_settings, check_settings, explain_unwritable
 from palimpsest_pipeline.operate.unknown_settings import SERVER_USER_VARIABLE
@@ -249,7 +249,7 @@ def test_databases_that_are_as_they_should_be_are_fine(world: tuple[Pipeline, dg
         f"Postgres 18, schema up to date at revision {compute_revision()}"
     )
     assert stores.check_clock(settings).ok
-    found = named(orchestration.check_dagster(settings))
+    found = named(dagster_health.check_dagster(settings))
     assert {name: f.ok for name, f in found.items()} == dict.fromkeys(
         ("dagster", "daemons", "schedules", "ticks", "runs"), True
     )
@@ -262,7 +262,7 @@ def test_a_database_that_nobody_answers_for_is_told_for_both(tmp_path: Path):
     url = "postgresql://me:hunter2@127.0.0.1:1/x"
     settings = load_settings(home_dir=tmp_path, database_url=url, dagster_database_url=f"{url}_dagster")
     found = named(
-        [stores.check_database(settings), stores.check_clock(settings), *orchestration.check_dagster(settings)]
+        [stores.check_database(settings), stores.check_clock(settings), *dagster_health.check_dagster(settings)]
     )
     assert {name for name, f in found.items() if not f.ok} == {"database", "dagster"}
     assert "PALIMPSEST_DAGSTER_DATABASE_URL" in found["dagster"].detail
@@ -277,7 +277,7 @@ def test_an_embedded_server_that_does_not_run_is_not_started(tmp_path: Path):
             stores.check_database(settings),
             stores.check_clock(settings),
             stores.check_dead_cycles(settings),
-            *orchestration.check_dagster(settings),
+            *dagster_health.check_dagster(settings),
         ]
     )
     assert not (tmp_path / "home").exists()
@@ -289,7 +289,7 @@ def test_dagsters_tables_are_not_made_by_looking(
     create_database(postgres, "doctor_empty")
     url = postgres.build_url("doctor_empty")
     found = named(
-        orchestration.check_dagster(
+        dagster_health.check_dagster(
             load_settings(home_dir=tmp_path, database_url=postgres.build_url("ours"), dagster_database_url=url)
         )
     )
@@ -369,14 +369,14 @@ def test_a_sensor_that_should_be_on_and_is_off_is_told_and_so_is_a_tick_that_fai
         selector_id=made.selector_id,
     )
     instance.create_tick(tick)
-    found = named(orchestration.check_dagster(pipeline.settings))
+    found = named(dagster_health.check_dagster(pipeline.settings))
     assert not found["schedules"].ok
     assert "switched off, and should be on: dead_runs" in found["schedules"].detail
     assert found["ticks"].ok  # who is off fails at nothing
     instance.update_instigator_state(made.with_status(InstigatorStatus.RUNNING))
-    assert orchestration.check_schedules(instance).ok
+    assert dagster_health.check_schedules(instance).ok
     failing = "the last tick of the sensor dead_runs, at 2023-11-14 22:13:20 UTC, failed: no luck"
-    assert orchestration.check_ticks(instance) == Finding("ticks", False, failing)
+    assert dagster_health.check_ticks(instance) == Finding("ticks", False, failing)
     under_way = tick._replace(status=TickStatus.STARTED, timestamp=tick.timestamp + 60, error=None)
     instance.create_tick(under_way)
     told = last_ticks_succeeded(dg.build_asset_check_context(instance=instance))
@@ -398,7 +398,7 @@ def test_daemons_that_are_silent_or_failed_are_told(world: tuple[Pipeline, dg.Da
                     now - (age_s if name == "SENSOR" else 0), name, None, errors if name == "SENSOR" else []
                 )
             )
-        return orchestration.check_daemons(pipeline.settings, instance)
+        return dagster_health.check_daemons(pipeline.settings, instance)
 
     assert beats(10, []).ok
     silent = beats(1000, [])
@@ -418,19 +418,19 @@ def test_a_run_whose_process_died_is_told(world: tuple[Pipeline, dg.DagsterInsta
     run = instance.create_run_for_job(some_job, status=dg.DagsterRunStatus.STARTED)
     with pipeline.connect() as conn:
         run_heartbeats.write_heartbeat(conn, run_heartbeats.RunProcess(run.run_id, "some_job", "a-host", 42))
-    assert orchestration.check_runs(pipeline.settings, instance) == Finding(
+    assert dagster_health.check_runs(pipeline.settings, instance) == Finding(
         "runs", True, "1 under way, 0 queued, none dead"
     )
     with pipeline.connect() as conn:
         conn.execute("update ops.run_heartbeats set heartbeat_at = heartbeat_at - interval '1 hour'")
     asked = pipeline.settings.model_copy(update={"silent_after_s": 0})  # the server may have been started a moment ago
-    found = orchestration.check_runs(asked, instance)
+    found = dagster_health.check_runs(asked, instance)
     assert not found.ok
     assert f"{run.run_id[:8]} (some_job, a-host pid 42)" in found.detail
 
 
 def test_definitions_can_be_loaded():
-    found = orchestration.check_definitions(SETTINGS)
+    found = dagster_health.check_definitions(SETTINGS)
     assert found.ok
     assert "can be loaded" in found.detail
 

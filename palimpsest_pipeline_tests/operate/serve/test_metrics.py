@@ -16,7 +16,7 @@ from palimpsest_pipeline.operate.serve import metrics, metrics_writer
 from palimpsest_pipeline.operate.serve.metrics import METRIC_ERRORS, METRICS, Metric, MetricReader
 from palimpsest_pipeline.operate.serve.metrics_writer import MetricsWriter
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.due_products import list_products
+from palimpsest_pipeline.pipeline.installed_products import list_products
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.db.connection import Database

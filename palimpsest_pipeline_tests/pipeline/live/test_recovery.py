@@ -17,8 +17,8 @@ import pytest
 
 import palimpsest_pipeline_tests
 from palimpsest_pipeline.defs import run_heartbeat
+from palimpsest_pipeline.defs.asset_partitions import format_day_key
 from palimpsest_pipeline.defs.monitoring.dead_run_sensor import dead_runs
-from palimpsest_pipeline.defs.partitions import format_day_key
 from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.enums import PayloadKind, RunStatus, Scope, Trigger
 from palimpsest_pipeline.domain.exchange import Answer, Request

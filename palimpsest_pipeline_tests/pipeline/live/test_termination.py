@@ -18,7 +18,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from palimpsest_pipeline.defs.partitions import format_day_key
+from palimpsest_pipeline.defs.asset_partitions import format_day_key
 from palimpsest_pipeline.domain.enums import RunStatus, Scope
 from palimpsest_pipeline.pipeline.context import Pipeline, make_embedded_server
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres

@@ -11,8 +11,8 @@ import dagster as dg
 import pytest
 
 from palimpsest_pipeline.cli import __main__
+from palimpsest_pipeline.defs.asset_partitions import format_day_key
 from palimpsest_pipeline.defs.check_results import find_last_evaluation
-from palimpsest_pipeline.defs.partitions import format_day_key
 from palimpsest_pipeline.domain.cycles import CycleResult, Target
 from palimpsest_pipeline.domain.enums import RunStatus, Scope
 from palimpsest_pipeline.pipeline.context import Pipeline

@@ -16,16 +16,15 @@ from typing import Any, Final
 import psycopg
 import pytest
 
-from palimpsest_pipeline.defs.mart.odds_alerts import begun_fixtures_have_no_open_alert
+from palimpsest_pipeline.defs.mart.odds_alert_assets import begun_fixtures_have_no_open_alert
 from palimpsest_pipeline.domain.enums import FixtureProduct
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.marts import current_prices, fixture_attempts, odds_alerts
+from palimpsest_pipeline.pipeline.marts import derive_odds_alerts, derive_prices, fixture_attempts
 from palimpsest_pipeline.pipeline.marts.fixture_attempts import NotDerived
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.db.locks import hold_lock
 from palimpsest_pipeline.storage.derivation import dirty_fixtures
-from palimpsest_pipeline.storage.marts import current_prices as stored_prices
-from palimpsest_pipeline.storage.marts import odds_alerts as stored_alerts
+from palimpsest_pipeline.storage.marts import current_price_rows, odds_alert_rows
 from palimpsest_pipeline_tests.fixtures.kickoffs import put_kickoffs
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
 from palimpsest_pipeline_tests.storage.table_rows import insert, read_table
@@ -35,12 +34,12 @@ HOUR: Final = timedelta(hours=1)
 SOON, GONE, LATER = 1, 2, 3
 """SportRadar ids. Odd ones but for GONE, which no fixture has: they are under one lock."""
 DERIVE: Final[dict[FixtureProduct, Callable[[Pipeline], Any]]] = {
-    PRICES: current_prices.derive_prices,
-    ALERTS: odds_alerts.derive_alerts,
+    PRICES: derive_prices.derive_prices,
+    ALERTS: derive_odds_alerts.derive_alerts,
 }
 PATIENCE_S: Final = 60
 """For what comes in milliseconds: past it something hangs."""
-MODULE: Final[dict[FixtureProduct, ModuleType]] = {PRICES: current_prices, ALERTS: odds_alerts}
+MODULE: Final[dict[FixtureProduct, ModuleType]] = {PRICES: derive_prices, ALERTS: derive_odds_alerts}
 BATCH_SETTING: Final = {PRICES: "COMPARED_FIXTURES_PER_BATCH", ALERTS: "ALERT_FIXTURES_PER_BATCH"}
 
 
@@ -126,9 +125,9 @@ def hold(pipeline: Pipeline, sr_id: int, day: date | None = None, **alert: Any) 
 def held(pipeline: Pipeline, product: FixtureProduct) -> set[int]:
     with pipeline.connect() as conn:
         return (
-            stored_prices.read_fixture_ids(conn)
+            current_price_rows.read_fixture_ids(conn)
             if product is PRICES
-            else set(read_table(conn, stored_alerts.ODDS_ALERT_TABLE)["sr_id"])
+            else set(read_table(conn, odds_alert_rows.ODDS_ALERT_TABLE)["sr_id"])
         )
 
 
@@ -136,7 +135,7 @@ def before_the_lock(monkeypatch: pytest.MonkeyPatch, product: FixtureProduct, ac
     """`act` happens once, when what is to be done has been decided."""
     acts = [act]
     # Alerts take all locks once before that, to remove what deleted fixtures have left.
-    n_earlier_locks = 0 if product is PRICES else len(stored_alerts.ODDS_ALERTS_LOCKS)
+    n_earlier_locks = 0 if product is PRICES else len(odds_alert_rows.ODDS_ALERTS_LOCKS)
     taken: list[int] = []
 
     @contextmanager
@@ -153,7 +152,7 @@ def before_the_lock(monkeypatch: pytest.MonkeyPatch, product: FixtureProduct, ac
 def within_a_batch(monkeypatch: pytest.MonkeyPatch, product: FixtureProduct, act: Callable[[list[int]], None]) -> None:
     """`act` is told the fixtures of each batch, when it has read what is due."""
     module, name, place = (
-        (stored_prices, "read_current_state", 1) if product is PRICES else (odds_alerts, "_compute_rows", 3)
+        (current_price_rows, "read_current_state", 1) if product is PRICES else (derive_odds_alerts, "_compute_rows", 3)
     )
     real = getattr(module, name)
 
@@ -193,7 +192,7 @@ def test_a_fixture_that_is_postponed_before_its_rows_are_removed_is_derived(
     postpone(pipeline, SOON, now - HOUR)
     hold(pipeline, SOON)
     before_the_lock(monkeypatch, PRICES, lambda: postpone(pipeline, SOON, now + HOUR))
-    done = current_prices.derive_prices(pipeline)
+    done = derive_prices.derive_prices(pipeline)
     assert (done.n_fixtures, done.n_removed, marked(pipeline, PRICES)) == (1, 0, [])
 
 
@@ -203,7 +202,7 @@ def test_a_fixture_that_begins_before_it_is_derived_is_removed(
     mark(pipeline, SOON)
     hold(pipeline, SOON)
     before_the_lock(monkeypatch, PRICES, lambda: postpone(pipeline, SOON, now - HOUR))
-    done = current_prices.derive_prices(pipeline)
+    done = derive_prices.derive_prices(pipeline)
     assert (done.n_fixtures, done.n_removed, marked(pipeline, PRICES)) == (0, 1, [])
 
 
@@ -211,14 +210,14 @@ def test_alerts_are_told_of_the_date_to_which_a_fixture_has_moved_meanwhile(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, now: datetime
 ):
     told: list[tuple[date, list[int]]] = []
-    real = odds_alerts._compute_rows
+    real = derive_odds_alerts._compute_rows
     monkeypatch.setattr(
-        odds_alerts, "_compute_rows", lambda *args: (told.append((args[2], list(args[3]))), real(*args))[1]
+        derive_odds_alerts, "_compute_rows", lambda *args: (told.append((args[2], list(args[3]))), real(*args))[1]
     )
     mark(pipeline, SOON)
     moved = now + timedelta(days=2)
     before_the_lock(monkeypatch, ALERTS, lambda: postpone(pipeline, SOON, moved))
-    assert odds_alerts.derive_alerts(pipeline).n_watched == 1
+    assert derive_odds_alerts.derive_alerts(pipeline).n_watched == 1
     assert told == [(moved.date(), [SOON])]
     assert marked(pipeline, ALERTS) == []
 
@@ -308,11 +307,11 @@ def test_who_does_not_wait_leaves_what_is_due_to_whoever_comes_next(pipeline: Pi
     mark(pipeline, SOON, LATER)
     with (
         pipeline.database.connect(autocommit=True) as cycle,
-        hold_lock(cycle, stored_prices.CURRENT_PRICES_LOCKS[SOON % 2]),
+        hold_lock(cycle, current_price_rows.CURRENT_PRICES_LOCKS[SOON % 2]),
     ):
-        assert current_prices.derive_prices(pipeline, [SOON, LATER], wait=False).n_fixtures == 0
+        assert derive_prices.derive_prices(pipeline, [SOON, LATER], wait=False).n_fixtures == 0
         assert marked(pipeline, PRICES) == [SOON, LATER]
-    assert current_prices.derive_prices(pipeline, [SOON], wait=False).n_fixtures == 1
+    assert derive_prices.derive_prices(pipeline, [SOON], wait=False).n_fixtures == 1
     assert marked(pipeline, PRICES) == [LATER]
 
 
@@ -327,18 +326,18 @@ def test_who_acknowledges_waits_for_whoever_replaces_the_row(
         with pipeline.connect() as conn:
             conn.execute("set lock_timeout = '50ms'")
             with pytest.raises(psycopg.errors.LockNotAvailable):
-                stored_alerts.acknowledge_alert(conn, SOON, "Ada", now)
+                odds_alert_rows.acknowledge_alert(conn, SOON, "Ada", now)
             refused.append(SOON)
 
     mark(pipeline, SOON)
     within_a_batch(monkeypatch, ALERTS, acknowledge)
-    assert odds_alerts.derive_alerts(pipeline).n_fixtures == 1
+    assert derive_odds_alerts.derive_alerts(pipeline).n_fixtures == 1
     with pipeline.connect() as conn:
         assert refused == [SOON]
-        with pytest.raises(stored_alerts.NoSuchAlert):
-            stored_alerts.acknowledge_alert(conn, SOON, "Ada", now)  # it is over: there was no price to tell of
-        stored_alerts.acknowledge_alert(conn, LATER, "Ada", now)
-        assert read_table(conn, stored_alerts.ODDS_ALERT_TABLE)["status"].to_list() == ["acknowledged"]
+        with pytest.raises(odds_alert_rows.NoSuchAlert):
+            odds_alert_rows.acknowledge_alert(conn, SOON, "Ada", now)  # it is over: there was no price to tell of
+        odds_alert_rows.acknowledge_alert(conn, LATER, "Ada", now)
+        assert read_table(conn, odds_alert_rows.ODDS_ALERT_TABLE)["status"].to_list() == ["acknowledged"]
 
 
 def test_what_is_open_though_its_fixture_has_begun_is_told_once_a_full_cycle_has_seen_it_and_nothing_is_due(
@@ -359,5 +358,5 @@ def test_what_is_open_though_its_fixture_has_begun_is_told_once_a_full_cycle_has
     told = begun_fixtures_have_no_open_alert(pipeline)
     assert not told.passed
     assert "1 alerts are open though their fixtures have begun" in (told.description or "")
-    odds_alerts.derive_alerts(pipeline)
+    derive_odds_alerts.derive_alerts(pipeline)
     assert begun_fixtures_have_no_open_alert(pipeline).passed

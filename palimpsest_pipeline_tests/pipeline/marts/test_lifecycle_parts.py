@@ -9,7 +9,7 @@ import pytest
 
 from palimpsest_pipeline.domain.schemas import INSTANT, LISTING_LOOKS
 from palimpsest_pipeline.pipeline.marts.fixture_attempts import batch_listings
-from palimpsest_pipeline.storage.marts import lifecycle as stored
+from palimpsest_pipeline.storage.marts import lifecycle_rows
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
@@ -77,7 +77,10 @@ def looks(lives: pl.DataFrame, told: pl.DataFrame, *listed: int) -> list[tuple[i
         {"listing_id": [7] * len(listed), "cycle_id": listed}, schema={"listing_id": pl.Int32, "cycle_id": pl.Int64}
     )
     return (
-        stored.derive_discovery_looks(lives, told, shown).sort("cycle_id").select("cycle_id", "look", "detail").rows()
+        lifecycle_rows.derive_discovery_looks(lives, told, shown)
+        .sort("cycle_id")
+        .select("cycle_id", "look", "detail")
+        .rows()
     )
 
 
@@ -126,7 +129,7 @@ def test_of_what_a_cycle_tells_of_a_listing_an_answer_counts_and_then_the_strong
         (4, 30, "absent"),
         (4, 30, "unknown"),
     )
-    merged = stored.keep_one_look_per_cycle(answers, others.sample(fraction=1, shuffle=True, seed=1))
+    merged = lifecycle_rows.keep_one_look_per_cycle(answers, others.sample(fraction=1, shuffle=True, seed=1))
     assert merged.select("cycle_id", "look").rows() == [
         (1, "answered"),
         (1, "answered"),

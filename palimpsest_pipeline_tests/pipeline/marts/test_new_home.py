@@ -15,16 +15,16 @@ from palimpsest_pipeline.domain.enums import FixtureProduct
 from palimpsest_pipeline.operate.run_due import derive_due_fixtures, rebuild_dirty_dates
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
-from palimpsest_pipeline.pipeline.marts import current_prices, lifecycle, odds_alerts
+from palimpsest_pipeline.pipeline.marts import derive_lifecycle, derive_odds_alerts, derive_prices
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.derivation import dirty_fixtures
-from palimpsest_pipeline.storage.marts import current_prices as stored
+from palimpsest_pipeline.storage.marts import current_price_rows
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, derived_tables
 from palimpsest_pipeline_tests.fixtures.landed import land_cycle
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines
 
-from .test_current_prices import rows, same
+from .test_derive_prices import rows, same
 
 pytestmark = pytest.mark.slow
 
@@ -33,14 +33,16 @@ OLD_HOME, NEW_HOME = "betpawa", "sportybet"
 
 def life_hashes(pipeline: Pipeline) -> dict[str, tuple[int, str]]:
     found = content_hashes(pipeline)
-    return {table: found[table] for table in lifecycle.TABLES}
+    return {table: found[table] for table in derive_lifecycle.TABLES}
 
 
 def homes(pipeline: Pipeline) -> dict[str, set[str]]:
     """The home platforms that the rows of each derived table name."""
     with pipeline.connect() as conn:
         tables = [
-            table for table in derived_tables() if table in (stored.LISTING_TABLE, *lifecycle.HOME_RELATIVE_TABLES)
+            table
+            for table in derived_tables()
+            if table in (current_price_rows.LISTING_TABLE, *derive_lifecycle.HOME_RELATIVE_TABLES)
         ]
         return {
             table: {home for (home,) in conn.execute(f"select distinct home_platform from {table}".encode())}
@@ -55,10 +57,10 @@ def kickoff_days(pipeline: Pipeline) -> list[date]:
 
 
 def derive_all(pipeline: Pipeline) -> None:
-    current_prices.derive_prices(pipeline)
-    odds_alerts.derive_alerts(pipeline)
+    derive_prices.derive_prices(pipeline)
+    derive_odds_alerts.derive_alerts(pipeline)
     for day in kickoff_days(pipeline):
-        lifecycle.derive_kickoff_date(pipeline, day)
+        derive_lifecycle.derive_kickoff_date(pipeline, day)
 
 
 def due(pipeline: Pipeline, product: FixtureProduct = FixtureProduct.PRICES) -> set[int]:
@@ -101,13 +103,13 @@ def test_present_prices_and_gaps_are_marked_at_the_next_tick_and_derived_for_the
         assert derive_due_fixtures(after, instance, said.append) is None
     assert said == [], "nothing is due any more"
     found_rows = rows(after)
-    assert homes(after)[stored.LISTING_TABLE] == {NEW_HOME}
+    assert homes(after)[current_price_rows.LISTING_TABLE] == {NEW_HOME}
     with after.connect() as conn:
-        upcoming = stored.read_upcoming_fixtures(conn, after.clock.now())
+        upcoming = current_price_rows.read_upcoming_fixtures(conn, after.clock.now())
         conn.execute(
             "insert into mart.dirty_fixtures select 'prices', sr_id, now() from unnest(%s::bigint[]) sr_id", [upcoming]
         )
-    current_prices.derive_prices(after)
+    derive_prices.derive_prices(after)
     same(found_rows, rows(after))
 
 
@@ -119,10 +121,10 @@ def test_dates_derived_for_another_home_platform_are_derived_anew(make: tuple[Ma
     with dg.DagsterInstance.ephemeral() as instance:
         assert rebuild_dirty_dates(after, instance, said.append) == {}
         assert said, "also of dates without a row that names its home"
-        assert {home for table in lifecycle.HOME_RELATIVE_TABLES for home in homes(after)[table]} == {NEW_HOME}
+        assert {home for table in derive_lifecycle.HOME_RELATIVE_TABLES for home in homes(after)[table]} == {NEW_HOME}
         anew = life_hashes(after)
         for day in kickoff_days(after):
-            lifecycle.derive_kickoff_date(after, day)
+            derive_lifecycle.derive_kickoff_date(after, day)
         assert life_hashes(after) == anew != before
         assert list_due_dates(after, include_far=True) == []
         assert rebuild_dirty_dates(pipelines_(simulator, home_platform=OLD_HOME), instance, said.append) == {}

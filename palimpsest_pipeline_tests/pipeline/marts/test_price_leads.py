@@ -12,7 +12,7 @@ import pytest
 
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
-from palimpsest_pipeline.pipeline.marts import odds_alerts
+from palimpsest_pipeline.pipeline.marts import derive_odds_alerts
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.db.copy_frames import read_frame
@@ -70,7 +70,7 @@ def planted(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
             for each, ids in ((pipeline, cycle_ids), (late, [*first_ids, last_id, late_id])):
                 for cycle_id in ids:
                     ingest_cycle(each, cycle_id)
-                    odds_alerts.derive_alerts(each)
+                    derive_odds_alerts.derive_alerts(each)
             yield Planted(pipeline, late, moved, suspended, began)
 
 
@@ -123,13 +123,13 @@ def test_deriving_again_writes_nothing_and_deriving_at_once_writes_the_same(
     after_each_cycle = read_rows(planted.pipeline)
     assert after_each_cycle.height > 10
     mark_all(planted.pipeline)
-    assert odds_alerts.derive_alerts(planted.pipeline).lead_rows == WriteCounts()
+    assert derive_odds_alerts.derive_alerts(planted.pipeline).lead_rows == WriteCounts()
     with planted.pipeline.connect() as conn:
         conn.execute("truncate mart.price_lead")
     mark_all(planted.pipeline)
-    monkeypatch.setattr(odds_alerts, "ALERT_FIXTURES_PER_BATCH", 7)
-    monkeypatch.setattr(odds_alerts, "ROWS_PER_BATCH", 2000)
-    assert odds_alerts.derive_alerts(planted.pipeline).lead_rows == WriteCounts(inserted=after_each_cycle.height)
+    monkeypatch.setattr(derive_odds_alerts, "ALERT_FIXTURES_PER_BATCH", 7)
+    monkeypatch.setattr(derive_odds_alerts, "ROWS_PER_BATCH", 2000)
+    assert derive_odds_alerts.derive_alerts(planted.pipeline).lead_rows == WriteCounts(inserted=after_each_cycle.height)
     assert read_rows(planted.pipeline).equals(after_each_cycle)
 
 
@@ -140,7 +140,7 @@ def test_rows_of_a_deleted_fixture_go_and_old_rows_expire(planted: Planted) -> N
             " follower_at, follower_after, outcome_key, null, null, null, null, lag_s, lag_min_s, lag_max_s, lag_limited_by,"
             " null, null, kickoff_date, mapping_version from mart.price_lead limit 1"
         )
-    odds_alerts.derive_alerts(planted.pipeline)
+    derive_odds_alerts.derive_alerts(planted.pipeline)
     assert ask(planted.pipeline, "select * from mart.price_lead").filter(sr_id=7).is_empty()
     with planted.pipeline.connect() as conn:
         retention.delete_lifecycle(conn, (planted.began + timedelta(days=20)).date())

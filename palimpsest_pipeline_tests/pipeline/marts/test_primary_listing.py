@@ -23,7 +23,7 @@ from palimpsest_pipeline.matching import select_primary_listings
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.derive_hour import derive_cycles
 from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle, make_core_needs
-from palimpsest_pipeline.pipeline.marts import current_prices, derive_marts, lifecycle, odds_alerts
+from palimpsest_pipeline.pipeline.marts import derive_lifecycle, derive_marts, derive_odds_alerts, derive_prices
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.catalog import upcoming_fixtures
 from palimpsest_pipeline.storage.marts import quality_inputs
@@ -129,10 +129,10 @@ def derive_all(pipeline: Pipeline, cycles: Sequence[int], days: Sequence[Any]) -
         derive_marts.derive_coverage,
         needs=make_core_needs(["matched_events"]),
     )
-    current_prices.derive_prices(pipeline)
-    odds_alerts.derive_alerts(pipeline)
+    derive_prices.derive_prices(pipeline)
+    derive_odds_alerts.derive_alerts(pipeline)
     for day in days:
-        lifecycle.derive_kickoff_date(pipeline, day)
+        derive_lifecycle.derive_kickoff_date(pipeline, day)
 
 
 def kickoff_days(now: datetime) -> list[Any]:
@@ -197,7 +197,7 @@ def test_coverage_as_of_each_cycle_goes_by_what_was_known_then(world: World) -> 
 def test_a_copy_does_not_take_over_when_the_main_listing_is_suspended_before_kickoff(world: World) -> None:
     assert world.primaries()[SUSPENDED] == MAIN
     # Before the kickoff, in the table of present prices and as of then.
-    then = current_prices.compute_prices_as_of(world.pipeline, [SUSPENDED], world.now + AT[3] + timedelta(minutes=1))
+    then = derive_prices.compute_prices_as_of(world.pipeline, [SUSPENDED], world.now + AT[3] + timedelta(minutes=1))
     home = then["mart.price_comparison"]["home_state"].drop_nulls().unique().to_list()
     assert home == ["suspended"]
 
@@ -230,7 +230,7 @@ def test_the_life_of_a_fixture_is_that_of_the_main_listing_though_it_ends_suspen
 
 
 def test_prices_as_of_an_instant_before_the_postponement_are_those_of_the_old_listing(world: World) -> None:
-    then = current_prices.compute_prices_as_of(world.pipeline, [POSTPONED], world.now + AT[1] + timedelta(minutes=1))[
+    then = derive_prices.compute_prices_as_of(world.pipeline, [POSTPONED], world.now + AT[1] + timedelta(minutes=1))[
         "mart.price_comparison"
     ]
     assert then.filter(pl.col("home_odds").is_not_null()).height > 5

@@ -14,15 +14,15 @@ from polars.testing import assert_frame_equal
 
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
-from palimpsest_pipeline.pipeline.marts import current_prices, lifecycle
+from palimpsest_pipeline.pipeline.marts import derive_lifecycle, derive_prices
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
 from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA
 from palimpsest_pipeline_tests.storage.table_rows import read_table
 
-from .test_current_prices import rows as present_rows
-from .test_current_prices import same
+from .test_derive_prices import rows as present_rows
+from .test_derive_prices import same
 from .test_primary_listing import COPY, MAIN, NEW, OLD, POSTPONED, SUSPENDED, betpawa, land, sportybet
 
 RELISTED, COPIED = POSTPONED, SUSPENDED
@@ -58,9 +58,9 @@ def cycles_of(samples: Path, now: datetime, *, relisted: bool) -> list[list[Any]
 def derive(pipeline: Pipeline, cycles: Sequence[int], days: Sequence[date]) -> None:
     for cycle in cycles:
         ingest_cycle(pipeline, cycle)
-    current_prices.derive_prices(pipeline)
+    derive_prices.derive_prices(pipeline)
     for day in days:
-        lifecycle.derive_kickoff_date(pipeline, day)
+        derive_lifecycle.derive_kickoff_date(pipeline, day)
 
 
 def life_rows(pipeline: Pipeline, days: Sequence[date]) -> dict[str, pl.DataFrame]:
@@ -71,7 +71,7 @@ def life_rows(pipeline: Pipeline, days: Sequence[date]) -> dict[str, pl.DataFram
     with pipeline.connect() as conn:
         found = {
             table: pl.concat([read_table(conn, table, day) for day in days]).drop(own, strict=False)
-            for table in lifecycle.TABLES
+            for table in derive_lifecycle.TABLES
         }
     return {
         table: frame.sort(*(name for name, dtype in frame.schema.items() if not dtype.is_nested()))
@@ -144,7 +144,7 @@ def test_a_match_listed_anew_with_refused_kickoffs_has_the_life_of_the_good_clai
     assert {table for table in after if after[table] != world.hashes[table]} == set()
     with world.pipeline.connect() as conn:
         fixtures = dict(conn.execute("select sr_id, effective_kickoff from core.fixtures").fetchall())
-        for table in lifecycle.TABLES:
+        for table in derive_lifecycle.TABLES:
             if table != "mart.gap_count":  # of hours before kickoff that are to come
                 (n,) = conn.execute(f"select count(*) from {table} where true".encode()).fetchone() or (0,)
                 assert n > 0, table
@@ -161,7 +161,7 @@ def test_a_match_listed_anew_with_refused_kickoffs_has_the_life_of_the_good_clai
 def test_prices_as_of_each_cycle_are_those_of_the_listing_whose_last_claim_was_good(reordered: World) -> None:
     world, markets = reordered, []
     for n, at in enumerate(AT):
-        then = current_prices.compute_prices_as_of(
+        then = derive_prices.compute_prices_as_of(
             world.pipeline, [RELISTED, COPIED], world.now + at + timedelta(minutes=1)
         )
         same(world.kept[n], {table: frame.drop("computed_at") for table, frame in then.items()})

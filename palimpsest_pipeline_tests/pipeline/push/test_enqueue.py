@@ -10,10 +10,10 @@ import polars as pl
 import psycopg
 import pytest
 
-from palimpsest_pipeline.metrics.alerts.odds_alerts import ODDS_ALERTS_SCHEMA
+from palimpsest_pipeline.metrics.alerts.find_odds_alerts import ODDS_ALERTS_SCHEMA
 from palimpsest_pipeline.metrics.prices.price_leads import PRICE_LEADS_SCHEMA
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.marts import odds_alerts
+from palimpsest_pipeline.pipeline.marts import derive_odds_alerts
 from palimpsest_pipeline.pipeline.marts.fixture_attempts import NotDerived
 from palimpsest_pipeline.pipeline.push import rules as push_rules
 from palimpsest_pipeline.pipeline.push.enqueue import list_past_messages
@@ -114,13 +114,13 @@ def derive(pipeline: Pipeline, now: datetime, monkeypatch: pytest.MonkeyPatch) -
             schema=PRICE_LEADS_SCHEMA,
         )
         rows = (frame, lead_frame)
-        monkeypatch.setattr(odds_alerts, "_compute_rows", lambda *_: iter([rows]))
+        monkeypatch.setattr(derive_odds_alerts, "_compute_rows", lambda *_: iter([rows]))
         with pipeline.connect() as conn:
             conn.execute(
                 "insert into mart.dirty_fixtures values ('odds_alerts', %s, clock_timestamp()) on conflict do nothing",
                 [SOON],
             )
-        odds_alerts.derive_alerts(pipeline)
+        derive_odds_alerts.derive_alerts(pipeline)
 
     return derive_these
 
@@ -186,19 +186,19 @@ def test_the_cooldown_holds_over_derivations(pipeline: Pipeline, derive: Derive,
 def test_rows_and_messages_are_written_together_or_not_at_all(
     pipeline: Pipeline, derive: Derive, monkeypatch: pytest.MonkeyPatch
 ):
-    real = odds_alerts.enqueue_events
+    real = derive_odds_alerts.enqueue_events
 
     def enqueue_and_fail(*arguments: Any) -> int:
         assert real(*arguments) == 1
         raise RuntimeError("after the message")
 
-    monkeypatch.setattr(odds_alerts, "enqueue_events", enqueue_and_fail)
+    monkeypatch.setattr(derive_odds_alerts, "enqueue_events", enqueue_and_fail)
     with pytest.raises(NotDerived):
         derive({})
     assert read_messages(pipeline) == []
     with pipeline.connect() as conn:
         assert conn.execute("select count(*) from mart.odds_alert").fetchone() == (0,)
-    monkeypatch.setattr(odds_alerts, "enqueue_events", real)
+    monkeypatch.setattr(derive_odds_alerts, "enqueue_events", real)
     derive({})
     assert len(read_messages(pipeline)) == 1
 

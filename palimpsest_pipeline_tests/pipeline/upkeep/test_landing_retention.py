@@ -20,8 +20,8 @@ from palimpsest_pipeline.landing import Manifest
 from palimpsest_pipeline.operate import doctor
 from palimpsest_pipeline.operate.backfill.backfill import mark_hours_due
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.due_products import CycleWithoutPack
-from palimpsest_pipeline.pipeline.landed_cycles import ALL_HOURS
+from palimpsest_pipeline.pipeline.installed_products import CycleWithoutPack
+from palimpsest_pipeline.pipeline.record_landed_cycles import ALL_HOURS
 from palimpsest_pipeline.pipeline.replay_plan import plan_hours
 from palimpsest_pipeline.pipeline.upkeep import export_day, landing_retention
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 
 from palimpsest_pipeline.storage.catalog import upcoming_fixtures
-from palimpsest_pipeline.storage.ledger import kickoff_slots
+from palimpsest_pipeline.storage.ledger import requested_slots
 from palimpsest_pipeline_tests.fixtures.kickoffs import put_kickoffs
 
 NOON = datetime(2026, 6, 26, 12, tzinfo=UTC)
@@ -59,16 +59,16 @@ def test_rows_that_vanish_from_core_and_come_back_do_not_change_what_was_known_b
     conn.execute("delete from core.fixtures")
     upcoming_fixtures.record_kickoffs(conn, m(10))
     put_kickoffs(conn, m(20), {1: m(60)})
-    known = kickoff_slots.read_known_kickoffs(conn, m(0), m(60), REACH).sort("known_from")
+    known = requested_slots.read_known_kickoffs(conn, m(0), m(60), REACH).sort("known_from")
     assert known.rows() == [(1, m(0), m(10), m(60)), (1, m(20), None, m(60))]
 
 
 def test_what_was_known_is_read_for_the_time_asked_for(conn: psycopg.Connection) -> None:
     put_kickoffs(conn, m(0), {1: m(60), 2: m(600)})
     put_kickoffs(conn, m(10), {1: m(70)})
-    assert kickoff_slots.read_known_kickoffs(conn, m(0), m(10), REACH).rows() == [(1, m(0), m(10), m(60))]
-    assert kickoff_slots.read_known_kickoffs(conn, m(10), m(20), REACH).rows() == [(1, m(10), None, m(70))]
-    assert kickoff_slots.read_known_kickoffs(conn, m(70), m(90), REACH).is_empty()
+    assert requested_slots.read_known_kickoffs(conn, m(0), m(10), REACH).rows() == [(1, m(0), m(10), m(60))]
+    assert requested_slots.read_known_kickoffs(conn, m(10), m(20), REACH).rows() == [(1, m(10), None, m(70))]
+    assert requested_slots.read_known_kickoffs(conn, m(70), m(90), REACH).is_empty()
 
 
 def test_what_is_long_over_is_forgotten(conn: psycopg.Connection) -> None:

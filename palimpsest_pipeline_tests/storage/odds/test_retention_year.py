@@ -17,7 +17,7 @@ from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.archive import Archive, ExportedDay
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.odds import current_markets, partitions, retention
-from palimpsest_pipeline.storage.odds.reader import OddsHistoryReader
+from palimpsest_pipeline.storage.odds.history_reader import OddsHistoryReader
 from palimpsest_pipeline_tests.fixtures.postgres import make_server_folder, upgrade_with_platforms
 
 from .. import layer_worlds

@@ -17,19 +17,19 @@ from typer.testing import CliRunner
 
 from palimpsest_pipeline.cli import console
 from palimpsest_pipeline.cli.__main__ import app
-from palimpsest_pipeline.defs.mart.current_prices import no_fixture_is_due_for_long
+from palimpsest_pipeline.defs.mart.current_price_assets import no_fixture_is_due_for_long
 from palimpsest_pipeline.domain.enums import FixtureProduct
 from palimpsest_pipeline.operate.run_job import run_job
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
-from palimpsest_pipeline.pipeline.marts import current_prices
+from palimpsest_pipeline.pipeline.marts import derive_prices
 from palimpsest_pipeline.runtime import terminal
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.catalog.fixtures import UnknownFixtureError
 from palimpsest_pipeline.storage.db.row_differences import WriteCounts
 from palimpsest_pipeline.storage.derivation import dirty_fixtures
-from palimpsest_pipeline.storage.marts import current_prices as stored
+from palimpsest_pipeline.storage.marts import current_price_rows
 from palimpsest_pipeline_tests.fixtures.content import drop_derived
 from palimpsest_pipeline_tests.fixtures.landed import land_at
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
@@ -61,7 +61,7 @@ def rows(pipeline: Pipeline) -> dict[str, pl.DataFrame]:
     with pipeline.connect() as conn:
         return {
             table: present_by_sql.read_compared_rows(conn, table).drop("computed_at")
-            for table in stored.COMPARED_TABLES
+            for table in current_price_rows.COMPARED_TABLES
         }
 
 
@@ -91,13 +91,13 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
             found.cycles.append(land_at(make, simulator, offset_s))
             ingest_cycle(pipeline, found.cycles[-1])
             found.instants.append(pipeline.clock.now())
-            current_prices.derive_prices(pipeline)
+            derive_prices.derive_prices(pipeline)
             found.kept.append(rows(pipeline))
         yield found
 
 
 def same(left: dict[str, pl.DataFrame], right: dict[str, pl.DataFrame]) -> None:
-    for table in stored.COMPARED_TABLES:
+    for table in current_price_rows.COMPARED_TABLES:
         order = [
             column
             for column in ("sr_id", "market_key", "specifier", "outcome_key", "platform")
@@ -123,7 +123,7 @@ def test_every_row_is_what_sql_makes_of_the_history(world: World, table: str):
 def test_as_of_an_instant_is_what_stood_then_row_for_row(world: World, cycle: int):
     known = world.kept[cycle]
     asked = sorted(set(world.table("price_comparison")["sr_id"]) | set(known["mart.price_comparison"]["sr_id"]))
-    then = current_prices.compute_prices_as_of(world.pipeline, asked, world.instants[cycle])
+    then = derive_prices.compute_prices_as_of(world.pipeline, asked, world.instants[cycle])
     only = {table: frame.filter(pl.col("sr_id").is_in(asked)) for table, frame in known.items()}
     same({table: frame.drop("computed_at") for table, frame in then.items()}, only)
 
@@ -226,7 +226,7 @@ def test_everything_anew_in_another_order_is_the_same(world: World):
     assert rows(world.pipeline)["mart.price_comparison"].is_empty()
     for cycle in (world.cycles[2], world.cycles[0], world.cycles[1]):
         ingest_cycle(world.pipeline, cycle)
-    assert current_prices.derive_prices(world.pipeline).n_fixtures > 0
+    assert derive_prices.derive_prices(world.pipeline).n_fixtures > 0
     same(rows(world.pipeline), before)
 
 
@@ -235,7 +235,7 @@ def versions(world: World) -> set[tuple[str, str]]:
     with world.pipeline.connect() as conn:
         return {
             row
-            for table in stored.COMPARED_TABLES
+            for table in current_price_rows.COMPARED_TABLES
             for row in conn.execute(f"select tableoid::text, xmin || ' ' || ctid from {table}").fetchall()
         }
 
@@ -244,12 +244,12 @@ def test_a_cycle_in_which_nothing_changed_writes_no_price_and_no_gap(world: Worl
     before, seen = versions(world), rows(world.pipeline)
     with world.pipeline.connect() as conn:
         dirty_fixtures.mark_fixtures(conn, world.cycles[2], [])
-    done = current_prices.derive_prices(world.pipeline)
+    done = derive_prices.derive_prices(world.pipeline)
     assert done.n_fixtures > 0
-    assert {table: done.rows_by_table[table] for table in stored.COMPARED_TABLES} == dict.fromkeys(
-        stored.COMPARED_TABLES, WriteCounts()
+    assert {table: done.rows_by_table[table] for table in current_price_rows.COMPARED_TABLES} == dict.fromkeys(
+        current_price_rows.COMPARED_TABLES, WriteCounts()
     )
-    assert done.rows_by_table[stored.LISTING_TABLE].updated > 0
+    assert done.rows_by_table[current_price_rows.LISTING_TABLE].updated > 0
     assert done.n_flips == 0
     assert versions(world) == before
     same(rows(world.pipeline), seen)
@@ -273,26 +273,26 @@ def test_what_changed_is_written_and_nothing_else(world: World):
             "update mart.compared_listing set comparable = not comparable where platform = 'bet9ja'"
         ).rowcount
         dirty_fixtures.mark_fixtures(conn, world.cycles[2], [])
-    done = current_prices.derive_prices(world.pipeline)
-    assert done.rows_by_table[stored.COMPARISON_TABLE] == WriteCounts(inserted=1, updated=1)
-    assert done.rows_by_table[stored.GAP_TABLE] == WriteCounts(deleted=1)
+    done = derive_prices.derive_prices(world.pipeline)
+    assert done.rows_by_table[current_price_rows.COMPARISON_TABLE] == WriteCounts(inserted=1, updated=1)
+    assert done.rows_by_table[current_price_rows.GAP_TABLE] == WriteCounts(deleted=1)
     assert done.n_flips == flipped > 0
     same(rows(world.pipeline), before)
 
 
 def test_fixtures_that_have_begun_are_taken_out(world: World):
     with world.pipeline.connect() as conn:
-        some = stored.read_upcoming_fixtures(conn, datetime.now(UTC))[0]
+        some = current_price_rows.read_upcoming_fixtures(conn, datetime.now(UTC))[0]
         (kickoff,) = conn.execute("select effective_kickoff from core.fixtures where sr_id = %s", [some]).fetchone()
         conn.execute("update core.fixtures set effective_kickoff = now() where sr_id = %s", [some])
     try:
-        assert current_prices.derive_prices(world.pipeline).n_removed == 1
+        assert derive_prices.derive_prices(world.pipeline).n_removed == 1
         assert some not in set(world.table("availability_gap")["sr_id"]) | set(world.table("price_comparison")["sr_id"])
     finally:
         with world.pipeline.connect() as conn:
             conn.execute("update core.fixtures set effective_kickoff = %s where sr_id = %s", [kickoff, some])
             dirty_fixtures.mark_fixtures(conn, world.cycles[2], [some])
-        current_prices.derive_prices(world.pipeline)
+        derive_prices.derive_prices(world.pipeline)
 
 
 def test_the_run_of_the_job_derives_what_is_due_and_its_checks_hold(world: World):
@@ -306,13 +306,13 @@ def test_the_run_of_the_job_derives_what_is_due_and_its_checks_hold(world: World
             table: instance.get_latest_materialization_event(
                 dg.AssetKey(table.split("."))
             ).asset_materialization.metadata
-            for table in stored.COMPARED_TABLES
+            for table in current_price_rows.COMPARED_TABLES
         }
     assert marked(world.pipeline) == []
-    assert made[stored.COMPARISON_TABLE]["fixtures_derived"].value == n_due > 0
-    assert 0 < made[stored.COMPARISON_TABLE]["home_is_best_share"].value < 1
+    assert made[current_price_rows.COMPARISON_TABLE]["fixtures_derived"].value == n_due > 0
+    assert 0 < made[current_price_rows.COMPARISON_TABLE]["home_is_best_share"].value < 1
     assert (
-        made[stored.GAP_TABLE]["home_missing"].value
+        made[current_price_rows.GAP_TABLE]["home_missing"].value
         == world.table("availability_gap").filter(gap_type="home_missing").height
     )
 

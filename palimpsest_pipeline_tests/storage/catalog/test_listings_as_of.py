@@ -10,10 +10,10 @@ import pytest
 from palimpsest_pipeline.domain.enums import Scope
 from palimpsest_pipeline.domain.schemas import INSTANT
 from palimpsest_pipeline.matching import LISTINGS_SCHEMA
+from palimpsest_pipeline.matching.build_fixtures import FIXTURES_SCHEMA
 from palimpsest_pipeline.matching.crosswalk import LINKS_SCHEMA, TOURNAMENTS_SCHEMA
-from palimpsest_pipeline.matching.fixtures import FIXTURES_SCHEMA
 from palimpsest_pipeline.storage.catalog import fixtures
-from palimpsest_pipeline.storage.catalog.universe import (
+from palimpsest_pipeline.storage.catalog.listings_as_of import (
     UnknownCycleError,
     read_universe,
 )

@@ -16,16 +16,15 @@ import psycopg
 
 from palimpsest_pipeline.domain.enums import FixtureProduct
 from palimpsest_pipeline.domain.instants import get_day_start
-from palimpsest_pipeline.metrics.alerts.odds_alerts import ODDS_ALERTS_SCHEMA, OddsAlertRules, find_odds_alerts
+from palimpsest_pipeline.metrics.alerts.find_odds_alerts import ODDS_ALERTS_SCHEMA, OddsAlertRules, find_odds_alerts
 from palimpsest_pipeline.metrics.prices.price_leads import PRICE_LEADS_SCHEMA, PriceLeadRules, find_price_leads
 from palimpsest_pipeline.pipeline.installed_vocabulary import build_vocabulary_frames
 from palimpsest_pipeline.storage.catalog.fixtures import read_suspects
 from palimpsest_pipeline.storage.db.locks import hold_lock, open_snapshot
 from palimpsest_pipeline.storage.db.row_differences import WriteCounts, write_differences
 from palimpsest_pipeline.storage.derivation import dirty_fixtures
-from palimpsest_pipeline.storage.marts import lifecycle
-from palimpsest_pipeline.storage.marts import odds_alerts as stored
-from palimpsest_pipeline.storage.odds.reader import OddsHistoryReader
+from palimpsest_pipeline.storage.marts import lifecycle_rows, odds_alert_rows
+from palimpsest_pipeline.storage.odds.history_reader import OddsHistoryReader
 from palimpsest_pipeline.storage.push.sources import ODDS_ALERTS, PRICE_LEADS
 
 from ..context import Pipeline
@@ -101,20 +100,20 @@ def derive_alerts(pipeline: Pipeline) -> AlertDerivation:
     rules, lead_rules = build_rules(pipeline), build_lead_rules(pipeline)
     refresh_rules(pipeline)
     with pipeline.database.connect(autocommit=True) as conn:
-        known_until = stored.read_known_until(conn)
+        known_until = odds_alert_rows.read_known_until(conn)
         if known_until is None:
             return derivation
         with ExitStack() as locks:
-            for lock in stored.ODDS_ALERTS_LOCKS:
+            for lock in odds_alert_rows.ODDS_ALERTS_LOCKS:
                 locks.enter_context(hold_lock(conn, lock))
-            stored.remove_orphans(conn)
-        due = stored.read_due_fixtures(
+            odds_alert_rows.remove_orphans(conn)
+        due = odds_alert_rows.read_due_fixtures(
             conn, dirty_fixtures.read_fixture_marks(conn, PRODUCT)["sr_id"].to_list(), known_until
         )
-    watched_until, n = known_until + rules.watch_before_kickoff, len(stored.ODDS_ALERTS_LOCKS)
+    watched_until, n = known_until + rules.watch_before_kickoff, len(odds_alert_rows.ODDS_ALERTS_LOCKS)
     batches_by_lock = {
         lock: _batch_fixtures(due.filter(pl.col("sr_id") % n == place), watched_until)
-        for place, lock in enumerate(stored.ODDS_ALERTS_LOCKS)
+        for place, lock in enumerate(odds_alert_rows.ODDS_ALERTS_LOCKS)
     }
     for share in derive_shares(
         batches_by_lock, lambda lock, batches: _derive_share(pipeline, lock, batches, rules, lead_rules, attempts)
@@ -157,10 +156,10 @@ def _derive_batch(
     """
     with open_snapshot(conn):
         marks = dirty_fixtures.read_fixture_marks(conn, PRODUCT, batch)
-        known_until = stored.read_known_until(conn)
+        known_until = odds_alert_rows.read_known_until(conn)
         if known_until is None:
             return  # another process has removed all cycles meanwhile, to ingest them again
-        due = stored.read_due_fixtures(conn, marks["sr_id"].to_list(), known_until, batch)
+        due = odds_alert_rows.read_due_fixtures(conn, marks["sr_id"].to_list(), known_until, batch)
         near = due.filter(pl.col("kickoff_at") <= known_until + rules.watch_before_kickoff)
         days = near.group_by(pl.col("kickoff_at").dt.date(), maintain_order=True)
         parts = [
@@ -173,8 +172,8 @@ def _derive_batch(
         version = pl.lit(pipeline.vocabulary.version).alias("mapping_version")
         computed_at = pl.lit(datetime.now(UTC)).alias("computed_at")
         sr_ids = due["sr_id"].to_list()
-        stored.replace_alerts(conn, sr_ids, alerts.with_columns(version, computed_at))
-        lead_rows = write_differences(conn, stored.PRICE_LEAD_TABLE, leads.with_columns(version), sr_ids)
+        odds_alert_rows.replace_alerts(conn, sr_ids, alerts.with_columns(version, computed_at))
+        lead_rows = write_differences(conn, odds_alert_rows.PRICE_LEAD_TABLE, leads.with_columns(version), sr_ids)
         for source in (ODDS_ALERTS, PRICE_LEADS):
             enqueue_events(pipeline, conn, source.terms.name, sr_ids)
     dirty_fixtures.unmark_fixtures(conn, PRODUCT, marks)
@@ -207,13 +206,14 @@ def _compute_rows(
     """Yield alerts and price leads of fixtures that kick off on the UTC date `day`, by groups of listings."""
     reader, (outcomes, sets) = OddsHistoryReader(conn, pipeline.archive), build_vocabulary_frames(pipeline.vocabulary)
     since = (get_day_start(day) - max(rules.lookback, lead_rules.lookback)).date()
-    inputs = lifecycle.read_lifecycle_inputs(conn, reader, day, pipeline.settings.home_platform, sr_ids, since)
+    inputs = lifecycle_rows.read_lifecycle_inputs(conn, reader, day, pipeline.settings.home_platform, sr_ids, since)
     market_keys = None if rules.markets is None else sorted({*rules.markets, *lead_rules.main_markets})
     suspects = read_suspects(conn, sr_ids)
-    max_rows = ROWS_PER_BATCH // len(stored.ODDS_ALERTS_LOCKS)  # as many batches are in memory at the same time
+    # One batch per lock is in memory at the same time.
+    max_rows = ROWS_PER_BATCH // len(odds_alert_rows.ODDS_ALERTS_LOCKS)
     for listings in batch_listings(inputs.listings, inputs.n_rows, inputs.tournaments, max_rows):
         looks = inputs.looks.join(listings, on="listing_id", how="semi")
-        changes = lifecycle.read_lifecycle_changes(conn, reader, listings, day, since, market_keys)
+        changes = lifecycle_rows.read_lifecycle_changes(conn, reader, listings, day, since, market_keys)
         history = (listings, looks, changes, inputs.kickoffs, outcomes)
         yield (
             find_odds_alerts(*history, rules, as_of=known_until, suspects=suspects),

@@ -29,7 +29,7 @@ from ..db.row_differences import WriteCounts, write_differences
 from ..odds.current_markets import split_market_texts
 from ..odds.market_lines import LineCache, name_lines, number_lines
 from .changed_fixtures import notify_readers
-from .lifecycle import HistoryReader
+from .lifecycle_rows import HistoryReader
 
 COMPARISON_TABLE, GAP_TABLE = COMPARED_TABLES = ("mart.price_comparison", "mart.availability_gap")
 LISTING_TABLE: Final = "mart.compared_listing"
@@ -111,7 +111,7 @@ def read_state_as_of(
 
     It uses the listings seen by then that `choose_primary` selects, and the kickoff that was in force then: that of
     the first platform of `trust`. Raises
-    the errors of `storage.odds.reader.OddsHistoryReader`.
+    the errors of `storage.odds.history_reader.OddsHistoryReader`.
     """
     candidates = read_frame(conn, LISTINGS_AS_OF_SQL, {"sr_ids": list(sr_ids), "instant": instant})
     if candidates.is_empty():

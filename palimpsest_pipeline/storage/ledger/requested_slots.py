@@ -2,7 +2,7 @@
 
 A slot is a period of some minutes, given by its start. One run of the cadence requests the fixtures that are due in it.
 
-`metrics.coverage.kickoff_slots` computes the slots of a kickoff and judges them.
+`metrics.coverage.slot_results` computes the slots of a kickoff and judges them.
 """
 
 from datetime import datetime, timedelta

@@ -1,6 +1,6 @@
 """The due slots of the kickoff cadence and their results. Takes and returns frames.
 
-Here a slot is one minute at which a fixture must be requested. `storage.ledger.kickoff_slots` reads the input, and
+Here a slot is one minute at which a fixture must be requested. `storage.ledger.requested_slots` reads the input, and
 `pipeline.kickoff_slots` finds the slots to request now.
 """
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from palimpsest_pipeline.domain.schemas import NAMED_PLAYERS
 from palimpsest_pipeline.matching import link_players
-from palimpsest_pipeline.matching.players import PLAYER_LINKS_SCHEMA, normalise_player_name
+from palimpsest_pipeline.matching.link_players import PLAYER_LINKS_SCHEMA, normalise_player_name
 
 from .world import random_worlds
 

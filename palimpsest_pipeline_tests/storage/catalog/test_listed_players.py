@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from palimpsest_pipeline.domain.schemas import NAMED_PLAYERS
-from palimpsest_pipeline.storage.catalog import players
+from palimpsest_pipeline.storage.catalog import listed_players
 
 from ..listing_worlds import KICKOFF, cycle, listing, write
 
@@ -59,13 +59,15 @@ def rows(conn: psycopg.Connection, query: str) -> list[tuple[object, ...]]:
 
 def name_players(conn: psycopg.Connection, cycle_id: int, named: Sequence[Named]) -> int:
     ids = dict(conn.execute("select external_id, listing_id from ops.listing_ids").fetchall())
-    schema = dict(players.PLAYER_SCHEMA)
+    schema = dict(listed_players.PLAYER_SCHEMA)
     written = 0
     for platform in ("betpawa", "sportybet"):
         theirs = [
             (ids[external], *rest) for external, *rest in named if external.startswith("s") == (platform == "sportybet")
         ]
-        written += players.write_players(conn, cycle_id, platform, pl.DataFrame(theirs, schema=schema, orient="row"))
+        written += listed_players.write_players(
+            conn, cycle_id, platform, pl.DataFrame(theirs, schema=schema, orient="row")
+        )
     return written
 
 
@@ -91,7 +93,7 @@ def link(conn: psycopg.Connection, *links: Link, fixtures: Sequence[int] = (7, 8
         "status",
         "n_candidates",
     ]
-    players.write_player_links(conn, fixtures, frame.select(columns))
+    listed_players.write_player_links(conn, fixtures, frame.select(columns))
 
 
 def content(conn: psycopg.Connection) -> list[list[tuple[object, ...]]]:
@@ -128,7 +130,7 @@ def test_a_list_is_written_once_and_goes_with_the_last_cycle_that_speaks_of_it(c
 def test_the_players_of_a_fixture_are_those_of_its_listings(conn: psycopg.Connection) -> None:
     name_players(conn, 1, [*NAMED[1], ("s8", "sr:player:2", "Somebody Else", None)])
     name_players(conn, 2, NAMED[2])
-    found = players.read_players_of_fixtures(conn, [7])
+    found = listed_players.read_players_of_fixtures(conn, [7])
     assert found.schema == pl.Schema(NAMED_PLAYERS)
     assert sorted(found.rows()) == [
         (7, "betpawa", "30330150", "Erling Braut Haaland"),

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from palimpsest_pipeline.metrics.alerts.odds_alerts import (
+from palimpsest_pipeline.metrics.alerts.find_odds_alerts import (
     EPISODE_KEY,
     ODDS_ALERTS_SCHEMA,
     OddsAlertRules,

@@ -21,7 +21,7 @@ from palimpsest_pipeline.operate.run_job import run_job
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
-from palimpsest_pipeline.storage.marts import lifecycle as stored
+from palimpsest_pipeline.storage.marts import lifecycle_rows
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
 from palimpsest_pipeline_tests.fixtures.landed import land_cycle
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
@@ -41,7 +41,7 @@ BLOCKED, UNANSWERED, BEFORE_PAUSE, LAST_BEFORE_PEAK = 3, 4, 5, 7
 minutes before the peak.
 """
 OPEN_STATES: Final = ("offered", "suspended", "no_price")
-LASTING: Final = tuple(table for table in stored.FIXTURE_TABLES if table != "mart.gap_count")
+LASTING: Final = tuple(table for table in lifecycle_rows.FIXTURE_TABLES if table != "mart.gap_count")
 """Tables with rows of every fixture; hours before kickoff that are to come have none."""
 Key = tuple[int, str]
 
@@ -308,7 +308,7 @@ def test_a_postponed_fixture_leaves_its_date_and_is_open_again(world: World):
 
 def test_when_all_is_derived_nothing_is_due(world: World, instance: dg.DagsterInstance):
     with world.pipeline.connect() as conn:
-        assert stored.read_date_marks(conn).is_empty()
+        assert lifecycle_rows.read_date_marks(conn).is_empty()
     assert rebuild(world.pipeline, instance) == []
 
 
@@ -328,14 +328,14 @@ def test_core_and_mart_dropped_and_derived_again_in_another_order_are_the_same(
 def test_a_mark_that_is_set_while_its_date_is_derived_stays(world: World):
     day = world.peak.date()
     with world.pipeline.connect() as conn, conn.transaction(force_rollback=True):
-        dates = stored.read_kickoff_dates(conn, [])
-        stored.mark_dates(conn, world.cycles[0], [], dates)
-        seen = stored.read_date_marks(conn, day)
+        dates = lifecycle_rows.read_kickoff_dates(conn, [])
+        lifecycle_rows.mark_dates(conn, world.cycles[0], [], dates)
+        seen = lifecycle_rows.read_date_marks(conn, day)
         assert seen.height == 1
-        stored.mark_dates(conn, world.cycles[0], [], dates)  # the cycle is derived anew meanwhile
-        stored.mark_dates(conn, world.cycles[1], [], dates)
-        stored.unmark_dates(conn, seen)
-        left = stored.read_date_marks(conn, day)
+        lifecycle_rows.mark_dates(conn, world.cycles[0], [], dates)  # the cycle is derived anew meanwhile
+        lifecycle_rows.mark_dates(conn, world.cycles[1], [], dates)
+        lifecycle_rows.unmark_dates(conn, seen)
+        left = lifecycle_rows.read_date_marks(conn, day)
     assert left["cycle_id"].to_list() == world.cycles[:2]
 
 
@@ -344,8 +344,8 @@ def test_a_cycle_marks_the_dates_that_it_bears_on_and_no_others(world: World):
     its business.
     """
     with world.pipeline.connect() as conn, conn.transaction(force_rollback=True):
-        stored.mark_dates(conn, world.cycles[-1], [], stored.read_kickoff_dates(conn, []))
-        marked = set(stored.read_date_marks(conn)["kickoff_date"])
+        lifecycle_rows.mark_dates(conn, world.cycles[-1], [], lifecycle_rows.read_kickoff_dates(conn, []))
+        marked = set(lifecycle_rows.read_date_marks(conn)["kickoff_date"])
         kickoffs = [k for (k,) in conn.execute("select effective_kickoff from core.fixtures")]
     assert marked == {k.date() for k in kickoffs if k > world.at(LAST_BEFORE_PEAK)}
     assert marked < {k.date() for k in kickoffs}
@@ -354,7 +354,7 @@ def test_a_cycle_marks_the_dates_that_it_bears_on_and_no_others(world: World):
 def test_every_fixture_has_its_rows_on_the_dates_of_its_lead_times(world: World):
     with world.pipeline.connect() as conn:
         lead_times = read_table(conn, "mart.listing_lead_time")
-        for table in stored.FIXTURE_TABLES:
+        for table in lifecycle_rows.FIXTURE_TABLES:
             rows = read_table(conn, table)
             assert rows.join(lead_times, on=["sr_id", "platform", "kickoff_date"], how="anti").is_empty(), table
 

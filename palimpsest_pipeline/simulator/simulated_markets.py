@@ -13,7 +13,7 @@ from importlib.resources import files
 from typing import Any
 
 from palimpsest_pipeline.domain.enums import Platform
-from palimpsest_pipeline.simulator.platforms import BET9JA, BETPAWA, SPORTYBET
+from palimpsest_pipeline.simulator.simulated_platforms import BET9JA, BETPAWA, SPORTYBET
 
 from .names import make_help_text
 

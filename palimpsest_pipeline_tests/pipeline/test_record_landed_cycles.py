@@ -15,9 +15,9 @@ from palimpsest_pipeline.cli.__main__ import app
 from palimpsest_pipeline.domain.enums import Platform, Scope, Severity, Trigger
 from palimpsest_pipeline.landing import Manifest
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.due_products import list_due_products, make_due_query
-from palimpsest_pipeline.pipeline.landed_cycles import ALL_HOURS, record_closed, rescan_landing
+from palimpsest_pipeline.pipeline.installed_products import list_due_products, make_due_query
 from palimpsest_pipeline.pipeline.live import live_cycle
+from palimpsest_pipeline.pipeline.record_landed_cycles import ALL_HOURS, record_closed, rescan_landing
 from palimpsest_pipeline.scrape.sinks import ObserverGroup
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.derivation import landed_cycles

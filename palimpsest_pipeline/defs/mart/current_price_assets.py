@@ -7,9 +7,9 @@ import dagster as dg
 
 from palimpsest_pipeline.domain.enums import FixtureProduct
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.marts import current_prices as current_price_marts
+from palimpsest_pipeline.pipeline.marts import derive_prices
 from palimpsest_pipeline.storage.derivation import dirty_fixtures
-from palimpsest_pipeline.storage.marts import current_prices as stored
+from palimpsest_pipeline.storage.marts import current_price_rows
 
 from ..asset_metadata import build_metadata, build_table_spec
 from ..core.assets import matched_events, odds_snapshots
@@ -25,13 +25,13 @@ INPUT_ASSETS: Final = (odds_snapshots, matched_events)
     name="present_prices",
     specs=[
         build_table_spec(
-            stored.COMPARISON_TABLE,
+            current_price_rows.COMPARISON_TABLE,
             "Home's current price of each outcome against each competitor's, and the best price of all platforms.",
             INPUT_ASSETS,
-            other_tables=[stored.LISTING_TABLE],
+            other_tables=[current_price_rows.LISTING_TABLE],
         ),
         build_table_spec(
-            stored.GAP_TABLE,
+            current_price_rows.GAP_TABLE,
             "Markets that currently only home or only a competitor offers, and since when the other side lacks them.",
             INPUT_ASSETS,
             other_tables=["ops.market_lines", "ops.line_names"],
@@ -43,13 +43,13 @@ def current_prices(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam
 
     Rows of fixtures that have begun are deleted.
     """
-    derivation = current_price_marts.derive_prices(pipeline)
+    derivation = derive_prices.derive_prices(pipeline)
     context.log.info(
         f"{derivation.n_fixtures} fixtures derived in {derivation.seconds:.1f} s, {derivation.n_removed} removed,"
         f" {derivation.n_flips} listings became comparable or stopped being so; rows: {dict(derivation.rows_by_table)}"
     )
     with pipeline.connect() as conn:
-        figures = {table: stored.read_figures(conn, table) for table in stored.COMPARED_TABLES}
+        figures = {table: current_price_rows.read_figures(conn, table) for table in current_price_rows.COMPARED_TABLES}
     shared = {
         "fixtures_derived": derivation.n_fixtures,
         "fixtures_removed": derivation.n_removed,
@@ -62,7 +62,7 @@ def current_prices(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam
         yield dg.MaterializeResult(asset_key=table.split("."), metadata=metadata)
 
 
-@dg.asset_check(asset=stored.COMPARISON_TABLE.split("."))
+@dg.asset_check(asset=current_price_rows.COMPARISON_TABLE.split("."))
 def no_fixture_is_due_for_long(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
     """No due fixture waits longer than 90 minutes for its derivation."""
     with pipeline.connect() as conn:

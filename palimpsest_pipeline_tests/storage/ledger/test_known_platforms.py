@@ -4,7 +4,7 @@ import psycopg
 
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.storage.db.connection import Database
-from palimpsest_pipeline.storage.ledger.platforms import KnownPlatform, write_platforms
+from palimpsest_pipeline.storage.ledger.known_platforms import KnownPlatform, write_platforms
 
 LION, TIGER = (KnownPlatform(Platform(key), key.title(), rank) for rank, key in enumerate(["lion", "tiger"], start=70))
 

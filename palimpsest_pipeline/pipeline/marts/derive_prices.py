@@ -23,10 +23,15 @@ from palimpsest_pipeline.storage.catalog.fixtures import read_suspects
 from palimpsest_pipeline.storage.db.locks import Busy, hold_lock, open_snapshot
 from palimpsest_pipeline.storage.db.row_differences import WriteCounts
 from palimpsest_pipeline.storage.derivation import dirty_fixtures
-from palimpsest_pipeline.storage.marts import current_prices
-from palimpsest_pipeline.storage.marts.current_prices import COMPARISON_TABLE, GAP_TABLE, LISTING_TABLE, FixtureState
+from palimpsest_pipeline.storage.marts import current_price_rows
+from palimpsest_pipeline.storage.marts.current_price_rows import (
+    COMPARISON_TABLE,
+    GAP_TABLE,
+    LISTING_TABLE,
+    FixtureState,
+)
+from palimpsest_pipeline.storage.odds.history_reader import OddsHistoryReader
 from palimpsest_pipeline.storage.odds.market_lines import LineCache
-from palimpsest_pipeline.storage.odds.reader import OddsHistoryReader
 from palimpsest_pipeline.storage.push.sources import GAPS
 
 from ..context import Pipeline
@@ -104,15 +109,15 @@ def derive_prices(pipeline: Pipeline, sr_ids: Sequence[int] | None = None, *, wa
     with pipeline.connect() as conn:
         dirty_fixtures.mark_fixtures_of_other_home(conn, pipeline.settings.home_platform, pipeline.clock.now())
         conn.commit()
-        upcoming = current_prices.read_upcoming_fixtures(conn, pipeline.clock.now())
+        upcoming = current_price_rows.read_upcoming_fixtures(conn, pipeline.clock.now())
         due = set(dirty_fixtures.read_fixture_marks(conn, PRICES_PRODUCT, sr_ids)["sr_id"])
-        begun = sorted((current_prices.read_fixture_ids(conn) | due).difference(upcoming))
+        begun = sorted((current_price_rows.read_fixture_ids(conn) | due).difference(upcoming))
     fixtures = begun + [sr_id for sr_id in upcoming if sr_id in due]
-    n = len(current_prices.CURRENT_PRICES_LOCKS)
+    n = len(current_price_rows.CURRENT_PRICES_LOCKS)
     per_batch = min(COMPARED_FIXTURES_PER_BATCH, max(1, LISTINGS_PER_BATCH // len(pipeline.compared_platforms)))
     batches_by_lock = {
         lock: _batch_fixtures([sr_id for sr_id in fixtures if sr_id % n == place], per_batch)
-        for place, lock in enumerate(current_prices.CURRENT_PRICES_LOCKS)
+        for place, lock in enumerate(current_price_rows.CURRENT_PRICES_LOCKS)
     }
     for share in derive_shares(
         batches_by_lock, lambda lock, batches: _derive_share(pipeline, lock, batches, attempts, wait=wait)
@@ -157,21 +162,21 @@ def _derive_batch(
     derivation, unnamed = PriceDerivation(), list[int]()
     with open_snapshot(conn):
         marks = dirty_fixtures.read_fixture_marks(conn, PRICES_PRODUCT, batch)
-        upcoming = set(current_prices.read_upcoming_fixtures(conn, pipeline.clock.now(), batch))
+        upcoming = set(current_price_rows.read_upcoming_fixtures(conn, pipeline.clock.now(), batch))
         if begun := [sr_id for sr_id in batch if sr_id not in upcoming]:
-            derivation.n_removed = len(current_prices.read_fixture_ids(conn).intersection(begun))
-            derivation.add_rows(current_prices.remove_rows(conn, begun).rows)
+            derivation.n_removed = len(current_price_rows.read_fixture_ids(conn).intersection(begun))
+            derivation.add_rows(current_price_rows.remove_rows(conn, begun).rows)
         # A fixture that is not due any more was derived by another process meanwhile.
         due = [sr_id for sr_id in marks["sr_id"] if sr_id in upcoming]
         if due:
             frames = _compute_stored_rows(
-                pipeline, current_prices.read_current_state(conn, due, cache), read_suspects(conn, due)
+                pipeline, current_price_rows.read_current_state(conn, due, cache), read_suspects(conn, due)
             )
-            written = current_prices.replace_fixture_rows(conn, due, frames, cache)
+            written = current_price_rows.replace_fixture_rows(conn, due, frames, cache)
             derivation.n_fixtures, derivation.n_flips = len(due), written.n_flips
             derivation.add_rows(written.rows)
             enqueue_events(pipeline, conn, GAPS.terms.name, due)
-            unnamed = current_prices.read_fixtures_with_unnamed_gaps(conn, due) if has_rules(conn, GAPS) else []
+            unnamed = current_price_rows.read_fixtures_with_unnamed_gaps(conn, due) if has_rules(conn, GAPS) else []
     if unnamed:
         # The snapshot lacks the names of lines that were created during it. The fixtures are still due, so their
         # messages are not lost if this process ends before.
@@ -188,7 +193,7 @@ def compute_prices_as_of(pipeline: Pipeline, sr_ids: Sequence[int], instant: dat
     listed, have no rows. Raises the errors of `OddsHistoryReader`.
     """
     with pipeline.connect() as conn:
-        state = current_prices.read_state_as_of(
+        state = current_price_rows.read_state_as_of(
             conn,
             OddsHistoryReader(conn, pipeline.archive),
             sr_ids,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from palimpsest_pipeline.domain.platform_trust import put_home_first
 from palimpsest_pipeline.matching import build_crosswalk, build_fixtures, identify_listings
-from palimpsest_pipeline.matching.fixtures import FIXTURES_SCHEMA
+from palimpsest_pipeline.matching.build_fixtures import FIXTURES_SCHEMA
 from palimpsest_pipeline.tables import metadata
 from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET
 

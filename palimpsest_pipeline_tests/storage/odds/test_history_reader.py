@@ -20,9 +20,9 @@ from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.archive import Archive, ArchiveError
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.derivation import derived_products
-from palimpsest_pipeline.storage.odds import partitions, reader
+from palimpsest_pipeline.storage.odds import history_reader, partitions
 from palimpsest_pipeline.storage.odds.day_sources import PostgresDays
-from palimpsest_pipeline.storage.odds.reader import OddsHistoryReader
+from palimpsest_pipeline.storage.odds.history_reader import OddsHistoryReader
 from palimpsest_pipeline_tests.fixtures.examples import count_examples
 from palimpsest_pipeline_tests.fixtures.postgres import create_database, drop_database, upgrade_with_platforms
 
@@ -113,7 +113,7 @@ def test_what_is_given_narrows(
 
 def test_rows_carry_their_names(hot: OddsHistoryReader) -> None:
     found = hot.read_markets_as_of(LAST + DAY, max_age=9 * DAY)
-    assert found.schema == pl.Schema(reader.MARKETS_SCHEMA)
+    assert found.schema == pl.Schema(history_reader.MARKETS_SCHEMA)
     names = found.select("listing_id", "platform", "external_id", "sr_id", "is_primary").unique()
     assert {row[0]: row[1:] for row in names.rows()} == {
         k: v for k, v in LISTINGS.items() if k in set(names["listing_id"])
@@ -127,7 +127,7 @@ def test_a_price_has_the_outcome_of_its_place_and_can_be_backed_unless_something
     instant = LAST + DAY - timedelta(seconds=1)
     for layout, asked in worlds.items():
         prices = asked.read_prices_as_of(instant, max_age=9 * DAY)
-        assert prices.schema == pl.Schema(reader.PRICES_SCHEMA)
+        assert prices.schema == pl.Schema(history_reader.PRICES_SCHEMA)
         wanted = set()
         for listing, market, specifier, outcome, state, off, odds, _, _ in expected_markets(
             WORLD, instant, LISTINGS, 9 * DAY

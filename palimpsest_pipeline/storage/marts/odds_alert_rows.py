@@ -3,7 +3,7 @@
 A row is an episode: the time from the moment an alert's condition becomes true until it is false again. Rows are
 replaced fixture by fixture.
 
-Alerts about the pipeline itself are in `storage.ledger.alerts`.
+Alerts about the pipeline itself are in `storage.ledger.alert_rows`.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from palimpsest_pipeline.tables.frame_types import Schema, require_table_columns
 
 from ..db.copy_frames import copy_rows, read_frame
 from ..db.locks import AdvisoryLock
-from .lifecycle import IS_IN_CORE_SQL
+from .lifecycle_rows import IS_IN_CORE_SQL
 
 ODDS_ALERT_TABLE: Final = "mart.odds_alert"
 PRICE_LEAD_TABLE: Final = "mart.price_lead"

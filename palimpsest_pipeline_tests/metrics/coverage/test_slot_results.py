@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from palimpsest_pipeline.domain.schemas import ASKED_SLOTS, KNOWN_KICKOFFS
-from palimpsest_pipeline.metrics.coverage import kickoff_slots as metric
+from palimpsest_pipeline.metrics.coverage import slot_results
 from palimpsest_pipeline.scrape.kickoff_cadence import Cadence
 from palimpsest_pipeline_tests.fixtures.examples import count_examples
 
@@ -46,7 +46,7 @@ def asked_frame(asked: Asked) -> pl.DataFrame:
 
 
 def found(versions: Versions, asked: Asked, begin: datetime, end: datetime) -> list[tuple[object, ...]]:
-    return metric.list_due_slots(known_frame(versions), asked_frame(asked), TIERS, begin, end).rows()
+    return slot_results.list_due_slots(known_frame(versions), asked_frame(asked), TIERS, begin, end).rows()
 
 
 def oracle(versions: Versions, asked: Asked, begin: datetime, end: datetime) -> list[tuple[object, ...]]:
@@ -103,8 +103,8 @@ def test_two_windows_that_meet_have_the_slots_of_one(versions, asked, begin, fir
 @settings(max_examples=count_examples(50))
 @given(worlds, asks)
 def test_stretches_hold_each_lost_slot_once_and_no_kept_one(versions, asked):
-    every = metric.list_due_slots(known_frame(versions), asked_frame(asked), TIERS, m(-60), m(60))
-    lost, stretches = metric.select_lost_slots(every), metric.group_lost_stretches(every)
+    every = slot_results.list_due_slots(known_frame(versions), asked_frame(asked), TIERS, m(-60), m(60))
+    lost, stretches = slot_results.select_lost_slots(every), slot_results.group_lost_stretches(every)
     assert stretches["n_slots"].sum() == lost.height
     for sr_id, first, last, n_slots, _, n_asked, silent in stretches.iter_rows():
         inside = every.filter(pl.col("sr_id") == sr_id, pl.col("slot_at").is_between(first, last))
@@ -119,8 +119,8 @@ def test_stretches_hold_each_lost_slot_once_and_no_kept_one(versions, asked):
 def test_outages_hold_each_lost_slot_once_newest_first_and_between_two_of_them_lies_a_minute_without_loss(
     versions, asked
 ):
-    every = metric.list_due_slots(known_frame(versions), asked_frame(asked), TIERS, m(-60), m(60))
-    lost, outages = metric.select_lost_slots(every), metric.group_outages(every)
+    every = slot_results.list_due_slots(known_frame(versions), asked_frame(asked), TIERS, m(-60), m(60))
+    lost, outages = slot_results.select_lost_slots(every), slot_results.group_outages(every)
     assert outages["n_slots"].sum() == lost.height
     for first, last, n_slots, n_fixtures in outages.iter_rows():
         inside = lost.filter(pl.col("slot_at").is_between(first, last))
@@ -134,8 +134,8 @@ def test_outages_hold_each_lost_slot_once_newest_first_and_between_two_of_them_l
 
 
 def lost_of(versions: Versions, asked: Asked, begin: int = -60, end: int = 60) -> list[datetime]:
-    every = metric.list_due_slots(known_frame(versions), asked_frame(asked), TIERS, m(begin), m(end))
-    return metric.select_lost_slots(every)["slot_at"].to_list()
+    every = slot_results.list_due_slots(known_frame(versions), asked_frame(asked), TIERS, m(begin), m(end))
+    return slot_results.select_lost_slots(every)["slot_at"].to_list()
 
 
 def test_an_outage_at_the_begin_of_the_window_is_lost():
@@ -147,9 +147,9 @@ def test_a_slot_that_was_asked_and_that_no_platform_answered_is_lost_and_one_pla
     asked = {(1, m(minutes)): minutes != -2 for minutes in range(-4, 0)}
     versions = {1: [(m(-600), m(0))]}
     assert lost_of(versions, asked, begin=-4) == [m(-2)]
-    every = metric.list_due_slots(known_frame(versions), asked_frame(asked), TIERS, m(-4), m(0))
-    assert metric.count_silences(every) == {"bet9ja": 3}
-    assert metric.group_lost_stretches(every).rows() == [(1, m(-2), m(-2), 1, m(0), 1, ["bet9ja", "betpawa"])]
+    every = slot_results.list_due_slots(known_frame(versions), asked_frame(asked), TIERS, m(-4), m(0))
+    assert slot_results.count_silences(every) == {"bet9ja": 3}
+    assert slot_results.group_lost_stretches(every).rows() == [(1, m(-2), m(-2), 1, m(0), 1, ["bet9ja", "betpawa"])]
 
 
 def test_a_fixture_first_seen_late_is_not_expected_before_it_was_known():

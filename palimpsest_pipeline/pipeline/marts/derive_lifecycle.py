@@ -18,13 +18,13 @@ from palimpsest_pipeline.metrics.lifecycle.margin_history import build_margin_st
 from palimpsest_pipeline.metrics.lifecycle.open_close import find_open_close
 from palimpsest_pipeline.pipeline.installed_vocabulary import build_vocabulary_frames
 from palimpsest_pipeline.storage.db.locks import AdvisoryLock, hold_lock, open_snapshot
-from palimpsest_pipeline.storage.marts import dates_of_other_settings, lifecycle
-from palimpsest_pipeline.storage.odds.reader import OddsHistoryReader
+from palimpsest_pipeline.storage.marts import dates_of_other_settings, lifecycle_rows
+from palimpsest_pipeline.storage.odds.history_reader import OddsHistoryReader
 
 from ..context import Pipeline
 from .fixture_attempts import batch_listings
 
-TABLES: Final = lifecycle.LIFECYCLE_TABLES
+TABLES: Final = lifecycle_rows.LIFECYCLE_TABLES
 AVAILABILITY, OPEN_CLOSE, LEAD_TIME, MARGINS, CURVES, GAP_COUNTS = TABLES
 HOME_RELATIVE_TABLES: Final = (CURVES, GAP_COUNTS)
 """Tables with a column that names the home platform for which the rows were computed."""
@@ -62,10 +62,10 @@ def derive_kickoff_date(pipeline: Pipeline, day: date) -> DateDerivation:
     derivation = DateDerivation()
     with pipeline.database.connect(autocommit=True) as conn:
         with hold_lock(conn, AdvisoryLock.KICKOFF_DATES), open_snapshot(conn):
-            marks = lifecycle.read_date_marks(conn, day)
+            marks = lifecycle_rows.read_date_marks(conn, day)
             reader = OddsHistoryReader(conn, pipeline.archive)
-            inputs = lifecycle.read_lifecycle_inputs(conn, reader, day, pipeline.settings.home_platform)
-            lifecycle.delete_rows_of_date(conn, day, inputs.listings["sr_id"].unique().to_list())
+            inputs = lifecycle_rows.read_lifecycle_inputs(conn, reader, day, pipeline.settings.home_platform)
+            lifecycle_rows.delete_rows_of_date(conn, day, inputs.listings["sr_id"].unique().to_list())
             derivation.n_fixtures, derivation.n_listings, derivation.n_marks = (
                 inputs.listings["sr_id"].n_unique(),
                 inputs.listings.height,
@@ -83,19 +83,19 @@ def derive_kickoff_date(pipeline: Pipeline, day: date) -> DateDerivation:
                     pipeline,
                     inputs,
                     inputs.as_of,
-                    lambda listings: lifecycle.read_lifecycle_changes(conn, reader, listings, day),
+                    lambda listings: lifecycle_rows.read_lifecycle_changes(conn, reader, listings, day),
                 ):
                     derivation.counts_by_table[table].update(_count_rows(table, frame))
-                    derivation.rows_by_table[table] += lifecycle.append_rows(
+                    derivation.rows_by_table[table] += lifecycle_rows.append_rows(
                         conn, table, frame.with_columns(**(home_stamp if table in HOME_RELATIVE_TABLES else date_stamp))
                     )
-        lifecycle.unmark_dates(conn, marks)
+        lifecycle_rows.unmark_dates(conn, marks)
     return derivation
 
 
 def _derive_tables(
     pipeline: Pipeline,
-    inputs: lifecycle.LifecycleInputs,
+    inputs: lifecycle_rows.LifecycleInputs,
     as_of: datetime,
     read_changes: Callable[[pl.DataFrame], pl.DataFrame],
 ) -> Iterator[tuple[str, pl.DataFrame]]:
@@ -197,7 +197,7 @@ def dirty_dates(pipeline: Pipeline, *, at_once: bool) -> list[date]:
     with pipeline.connect() as conn:
         due = {
             day
-            for day, waits_s in lifecycle.read_due_dates(conn).rows()
+            for day, waits_s in lifecycle_rows.read_due_dates(conn).rows()
             if at_once or day <= latest or waits_s >= FAR_DATE_WAIT.total_seconds()
         }
         if at_once:

@@ -36,7 +36,7 @@ FIXTURE_TABLES: Final = tuple(table for table in LIFECYCLE_TABLES if "sr_id" in 
 
 
 class HistoryReader(Protocol):
-    """The interface of a reader of the odds history, such as `storage.odds.reader.OddsHistoryReader`."""
+    """The interface of a reader of the odds history, such as `OddsHistoryReader`."""
 
     def read_changes(
         self, listing_ids: Sequence[int], first_day: date, last_day: date, line_ids: Sequence[int] | None = None
