@@ -9,8 +9,8 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
@@ -19,25 +19,22 @@ from typing import Any, Final
 
 import psutil
 import psycopg
-from rich.table import Table
 
 from palimpsest_pipeline.cli.console import EXIT_PARTIAL
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.platforms.packs import load_packs
-from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
-from palimpsest_pipeline.settings import name_platform_variable
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline_tests.fixtures.commands import PALIMPSEST, environment
 from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS
+from palimpsest_pipeline_tests.fixtures.postgres import run_server
 
-from ._scrape_bench import Bench, Run, find_gap_s, find_slots, percentile, start_simulator
+from ._scrape_bench import Bench, Run, make_settings, percentile, start_simulator
 
 LATER_PACKS: Final = ("msport", "betway", "betika", "sportpesa")
 PACKS_WITH_COUNTRIES: Final = ("betpawa", "sportybet", "msport", "betway")
 CPU_FACTOR: Final = 1.25
 """A cycle may take this many times its own CPU seconds, where that is longer than the floor."""
 POLL_S: Final = 0.2
-DATABASES: Final = ("ours", "dagster")
 CORE_STEPS: Final = ("core__",)
 MART_STEPS: Final = ("mart__", "present_prices", "coverage")
 """How the names of the steps begin that derive each layer and check it; a step of several tables has its own name."""
@@ -141,23 +138,12 @@ class PeakMemory:
         self._ended.set()
 
 
-@contextmanager
-def start_server(folder: Path) -> Iterator[EmbeddedPostgres]:
-    server = EmbeddedPostgres(folder / "postgres", databases=DATABASES, durable=False)
-    server.start()
-    try:
-        yield server
-    finally:
-        server.remove()
-
-
 def measure_cycle(simulator: SimulatorProcess, scale: float) -> dict[str, Any]:
     """Return the figures of one `palimpsest scrape` in a fresh home, from its start to its end."""
     with TemporaryDirectory(prefix="palimpsest-growth-") as name, ExitStack() as stack:
         folder = Path(name)
-        folder.chmod(0o711)  # as root the server's user must pass through
-        server = stack.enter_context(start_server(folder))
-        settings = make_settings(simulator, scale)
+        server = stack.enter_context(run_server(folder, "ours", "dagster"))
+        settings = make_settings(simulator.base_urls, scale)
         settings |= {
             "PALIMPSEST_DATABASE_URL": server.build_url("ours"),
             "PALIMPSEST_DAGSTER_DATABASE_URL": server.build_url("dagster"),
@@ -193,20 +179,6 @@ def measure_cycle(simulator: SimulatorProcess, scale: float) -> dict[str, Any]:
     }
 
 
-def make_settings(simulator: SimulatorProcess, scale: float) -> dict[str, str]:
-    """Return the variables that point every platform at the simulator, with the limits of the capture's runs."""
-    settings = {"PALIMPSEST_PLATFORMS": ",".join(simulator.base_urls)}
-    for platform, url in simulator.base_urls.items():
-        values = {
-            "base_url": url,
-            "max_in_flight": find_slots(platform),
-            "min_gap_s": find_gap_s(platform) * scale,
-            "jitter_s": 0,
-        }
-        settings |= {name_platform_variable(platform, name): str(value) for name, value in values.items()}
-    return settings
-
-
 def run_command(words: Sequence[str], folder: Path, variables: dict[str, str]) -> tuple[str, float, float]:
     """Return what `palimpsest` printed, its greatest memory in MB, and its CPU seconds. Raises RuntimeError."""
     output = folder / "output.txt"
@@ -227,43 +199,3 @@ def run_command(words: Sequence[str], folder: Path, variables: dict[str, str]) -
         raise RuntimeError(f"palimpsest {' '.join(words)} ended with {process.returncode}:\n{text}")
     cpu_s = after.children_user - before.children_user + after.children_system - before.children_system
     return output.read_text(), memory.mb, cpu_s
-
-
-HEADINGS: Final = (
-    ("requests", "requests", "{:,}"),
-    ("wall s", "wall_s", "{:.1f}"),
-    ("floor s", "floor_s", "{:.1f}"),
-    ("CPU s", "cpu_s", "{:.1f}"),
-    ("wall ratio", "wall_ratio", "{:.3f}"),
-    ("skew p95 to drawn", "skew_p95_ratio", "{:.3f}"),
-    ("CPU ms a request", "cpu_ms_per_request", "{:.2f}"),
-    ("CPU ms a MB", "cpu_ms_per_mb", "{:.2f}"),
-    ("MB", "peak_rss_mb", "{:.0f}"),
-    ("kB a request", "peak_rss_kb_per_request", "{:.1f}"),
-)
-CYCLE_HEADINGS: Final = (
-    ("cycle s", "wall_s", "{:.0f}"),
-    ("MB", "peak_rss_mb", "{:.0f}"),
-    ("prices", "prices", "{:,}"),
-    ("core us a price", "core_us_per_price", "{:.2f}"),
-    ("mart us a price", "mart_us_per_price", "{:.2f}"),
-)
-
-
-def table(found: dict[str, Any]) -> Table:
-    """A row per number of platforms: the capture, then the whole cycle."""
-    box = found["box"]
-    shown = Table(
-        title=f"{found['fixtures']} fixtures, latencies and gaps times {found['scale']:g}",
-        title_justify="left",
-        caption=f"The box: {box['cores']} cores, load {box['load_before']:.1f} before and {box['load_after']:.1f} after.",
-        caption_justify="left",
-    )
-    shown.add_column("platforms")
-    for heading, *_ in (*HEADINGS, *CYCLE_HEADINGS):
-        shown.add_column(heading, justify="right")
-    for n, figures in found["growth"].items():
-        cells = [shape.format(figures[name]) for _, name, shape in HEADINGS]
-        cells += [shape.format(figures["cycle"][name]) for _, name, shape in CYCLE_HEADINGS]
-        shown.add_row(n, *cells)
-    return shown

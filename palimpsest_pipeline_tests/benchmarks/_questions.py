@@ -15,7 +15,6 @@ import polars as pl
 import psycopg
 
 from palimpsest_pipeline.domain.instants import get_day_start
-from palimpsest_pipeline.domain.schemas import INSTANT
 from palimpsest_pipeline.metrics import lifecycle_frames
 from palimpsest_pipeline.metrics.lifecycle.open_close import find_open_close
 from palimpsest_pipeline.metrics.prices.margins import OUTCOME_SETS_SCHEMA
@@ -43,13 +42,6 @@ FRAME_SQL: Final = """
 select c.listing_id, c.line_id, c.changed_at, c.state::text as state, c.odds_milli
 from core.current_markets c join core.event_listings e using (listing_id) where e.kickoff_at > %(now)s
 """
-FRAME: Final = {
-    "listing_id": pl.Int32,
-    "line_id": pl.Int32,
-    "changed_at": INSTANT,
-    "state": pl.String,
-    "odds_milli": pl.List(pl.Int32),
-}
 NAMES_SQL: Final = """
 insert into core.markets (market_id, market_key, sport, period, family, name, line_kind, fair_sum)
 select n, 'market_' || n, 'football', 'ft', 'total', 'Market ' || n, 'total', '1' from generate_series(1, %(markets)s) n;

@@ -12,6 +12,7 @@ from palimpsest_pipeline.domain.cycles import Target
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.scrape.host_budget import HostBudget
 from palimpsest_pipeline.scrape.shortest_duration import compute_floors_s
+from palimpsest_pipeline.settings import name_platform_variable
 from palimpsest_pipeline.simulator.request_log import RequestLine
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET, build_adapters
@@ -136,6 +137,20 @@ def find_slots(platform: Platform) -> int:
 
 def find_gap_s(platform: Platform) -> float:
     return GAPS_S.get(Platform(platform.partition("-")[0]), 0.0)
+
+
+def make_settings(base_urls: Mapping[Platform, str], scale: float = 1.0) -> dict[str, str]:
+    """Return the variables that point every platform at the simulator, with the limits of a bench's runs."""
+    settings = {"PALIMPSEST_PLATFORMS": ",".join(base_urls)}
+    for platform, url in base_urls.items():
+        values = {
+            "base_url": url,
+            "max_in_flight": find_slots(platform),
+            "min_gap_s": find_gap_s(platform) * scale,
+            "jitter_s": 0,
+        }
+        settings |= {name_platform_variable(platform, name): str(value) for name, value in values.items()}
+    return settings
 
 
 def _make_key(

@@ -16,16 +16,14 @@ from typing import Annotated, Any, Final
 
 import dagster as dg
 import typer
-from rich.table import Table
 
 from palimpsest_pipeline.defs.cycle_triggers import kickoff_sensor
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.kickoff_slots import CadenceMoment, report_slots, write_cursor
-from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.settings import load_settings
 from palimpsest_pipeline.storage.catalog import upcoming_fixtures
 from palimpsest_pipeline_tests.fixtures.kickoffs import put_kickoffs
-from palimpsest_pipeline_tests.fixtures.postgres import create_database, upgrade_with_platforms
+from palimpsest_pipeline_tests.fixtures.postgres import create_database, run_server, upgrade_with_platforms
 
 DATABASE: Final = "cadence"
 AT: Final = datetime(2026, 6, 26, 12, 0, 10, tzinfo=UTC)
@@ -112,9 +110,7 @@ def tick(pipeline: Pipeline, instance: dg.DagsterInstance, asked_at: datetime) -
 @contextmanager
 def world(folder: Path, fixtures: int) -> Iterator[Pipeline]:
     """A pipeline whose database knows so many fixtures in reach, and others."""
-    postgres = EmbeddedPostgres(folder / "postgres", databases=("postgres",))
-    postgres.start()
-    try:
+    with run_server(folder, durable=True) as postgres:
         create_database(postgres, DATABASE)
         upgrade_with_platforms(postgres.build_url(DATABASE))
         pipeline = Pipeline(
@@ -133,15 +129,3 @@ def world(folder: Path, fixtures: int) -> Iterator[Pipeline]:
         with pipeline.connect() as conn:
             conn.execute("analyze core.fixtures, core.event_listings, ops.known_kickoffs")
         yield pipeline
-    finally:
-        postgres.remove()
-
-
-def table(found: dict[str, Any]) -> Table:
-    """One row per figure."""
-    shown = Table(title=f"Kickoff sensor with {found['fixtures_in_reach']:,} fixtures in reach", title_justify="left")
-    shown.add_column("figure")
-    shown.add_column("value", justify="right")
-    for name, value in found.items():
-        shown.add_row(name.replace("_", " "), f"{value:.2f}" if isinstance(value, float) else str(value))
-    return shown

@@ -23,7 +23,6 @@ from tempfile import NamedTemporaryFile, TemporaryDirectory
 from typing import Annotated, Any, Final
 
 import typer
-from rich.table import Table
 
 from palimpsest_pipeline.cli.console import EXIT_PARTIAL
 from palimpsest_pipeline.domain.enums import Platform
@@ -33,7 +32,7 @@ from palimpsest_pipeline_tests.fixtures.commands import PALIMPSEST, environment
 from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, PLATFORMS
 
 from ._postgres_cost import MeasuredServer, Size, Wal, Written, start_measured_server
-from ._scrape_bench import GAPS_S, SLOTS
+from ._scrape_bench import make_settings
 
 SIZES: Final = (300, 1000)
 MARKS: Final = (1, 10, 50)
@@ -54,7 +53,6 @@ BEGIN_OF_DAY: Final = timedelta(minutes=5)
 DOWN: Final = BET9JA
 """The platform that answers 500."""
 TABLE_FIGURES: Final = ("heap_mb", "indexes_mb", "toast_mb", "written_rows", "written_mb", "dead_rows")
-SHOWN_TABLES: Final = 12
 # Linux reports a process's peak as no less than the peak of the process that started it. This small process starts the
 # command, so that the benchmark's own memory does not count.
 MEASURE_PEAK: Final = """
@@ -176,21 +174,12 @@ class World:
         self._folder = folder
         self._simulator = simulator
         self._servers = servers
-        platforms = {
-            f"PALIMPSEST_PLATFORM__{platform.upper()}__{name}": str(value)
-            for platform, url in simulator.base_urls.items()
-            for name, value in {
-                "BASE_URL": url,
-                "MAX_IN_FLIGHT": SLOTS[platform],
-                "MIN_GAP_S": GAPS_S[platform],
-                "JITTER_S": 0,
-            }.items()
-        }
-        urls = {
+        settings = make_settings(simulator.base_urls) | {
             "PALIMPSEST_DATABASE_URL": servers["ours"].url,
             "PALIMPSEST_DAGSTER_DATABASE_URL": servers["dagster"].url,
+            "PALIMPSEST_CLOCK_OFFSET_S": str(clock_offset_s),
         }
-        self._environment = environment(folder, **platforms, **urls, PALIMPSEST_CLOCK_OFFSET_S=str(clock_offset_s))
+        self._environment = environment(folder, **settings)
         self._palimpsest("db", "upgrade")
         self._sizes = self._settle()
 
@@ -407,36 +396,3 @@ def add_figures(figures: dict[str, float], others: Mapping[str, float], divisor:
 def grown_mb(figures: Mapping[str, float]) -> float:
     """Return the growth of a table of `describe_tables`."""
     return figures["heap_mb"] + figures["indexes_mb"] + figures["toast_mb"]
-
-
-def table(found: dict[str, Any]) -> Table:
-    """A row per size and kind of cycle with the tables that grew most; the command's seconds below."""
-    box = found["box"]
-    seconds = {
-        name: value
-        for name, value in found.items()
-        if name.startswith(("tail_s", "answer_to_marts_s")) or name == "dead_platform_delay_s"
-    }
-    peaks = ", ".join(
-        f"{name.replace('_', ' ')} {value:.0f}" for name, value in found.items() if name.startswith("peak_mb")
-    )
-    caption = (
-        f"WAL of the 5 % is {found['wal_ratio_5pct']:.2f} times the rows written. "
-        + ", ".join(f"{name.replace('_', ' ')} {value:.1f}" for name, value in seconds.items())
-        + f". Memory of a command: {peaks}. The box: {box['cores']} cores, load {box['load_before']:.1f} before and {box['load_after']:.1f} after."
-    )
-    shown = Table(
-        title="Megabytes by which a cycle makes Postgres grow",
-        title_justify="left",
-        caption=caption,
-        caption_justify="left",
-    )
-    shown.add_column("fixtures: cycle")
-    for heading in ("all", "tables that grew most"):
-        shown.add_column(heading, justify="right" if heading == "all" else "left")
-    for size, world in found["worlds"].items():
-        for kind, tables in world["tables"].items():
-            ours = {name: grown_mb(figures) for name, figures in tables.items() if not name.startswith("dagster:")}
-            largest = ", ".join(f"{name} {grown:.2f}" for name, grown in list(ours.items())[:SHOWN_TABLES] if grown > 0)
-            shown.add_row(f"{size}: {kind.replace('_', ' ')}", f"{sum(ours.values()):.2f}", largest)
-    return shown

@@ -19,11 +19,10 @@ from typing import Annotated, Any, Final
 import psycopg
 import typer
 from psycopg import sql
-from rich.text import Text
 
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
-from palimpsest_pipeline_tests.fixtures.postgres import make_server_folder
+from palimpsest_pipeline_tests.fixtures.postgres import make_server_folder, run_server
 
 from ._golden_worlds import WORLDS, land_world, replay_world
 
@@ -81,16 +80,11 @@ def measure(
 ) -> dict[str, Any]:
     """Number of hashed views and tables, and the differences."""
     record, differences = {}, []
-    with make_server_folder() as folder:
-        server = EmbeddedPostgres(folder / "postgres", durable=False)
-        server.start()
-        try:
-            for name in world or list(WORLDS):
-                replayed, problems = _record_world(server, name, landing)
-                record |= {f"{name}/{key}": content for key, content in replayed.items()}
-                differences += problems
-        finally:
-            server.remove()
+    with make_server_folder() as folder, run_server(folder) as server:
+        for name in world or list(WORLDS):
+            replayed, problems = _record_world(server, name, landing)
+            record |= {f"{name}/{key}": content for key, content in replayed.items()}
+            differences += problems
     if save:
         _save(record, save)
     if compare:
@@ -98,11 +92,6 @@ def measure(
         differences += find_differences(before, record, dict(pair.split("=", 1) for pair in map or ()))
     n_rows = sum(content.n_rows for content in record.values())
     return {"names": len(record), "rows": n_rows, "differences": differences, "failed": bool(differences)}
-
-
-def table(found: dict[str, Any]) -> Text:
-    lines = [f"{found['names']} views and tables, {found['rows']:,} rows", *found["differences"]]
-    return Text("\n".join(lines), no_wrap=True, overflow="ellipsis")
 
 
 def _record_world(server: EmbeddedPostgres, name: str, landing: Path | None) -> tuple[Record, list[str]]:

@@ -10,13 +10,12 @@ from statistics import median
 from typing import Annotated, Any, Final
 
 import typer
-from rich.table import Table
 
 from palimpsest_pipeline.defs.asset_partitions import format_day_key
-from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline_tests.fixtures.deployed import Site, redis, site
+from palimpsest_pipeline_tests.fixtures.postgres import run_server
 
 LAUNCHERS: Final = ("default", "celery")
 FIRST_REQUEST = (
@@ -47,11 +46,8 @@ def measure(
     found: dict[str, Any] = {"size": size, "runs": runs}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="launch-")))
-        folder.chmod(0o711)  # as root the server's user must pass through
         names = [f"{launcher}_{whose}" for launcher in LAUNCHERS for whose in ("ours", "theirs")]
-        server = EmbeddedPostgres(folder / "postgres", databases=tuple(names), durable=False)
-        server.start()
-        stack.callback(server.remove)
+        server = stack.enter_context(run_server(folder, *names))
         urls = stack.enter_context(SimulatorProcess(size, seed)).base_urls
         asked = {f"PALIMPSEST_PLATFORM__{platform.upper()}__BASE_URL": url for platform, url in urls.items()}
         for launcher in LAUNCHERS:
@@ -96,18 +92,3 @@ def full_cycle(running: Site, database: Database) -> dict[str, float]:
             strict=True,
         )
     )
-
-
-def table(found: dict[str, Any]) -> Table:
-    """One row per span, the launchers side by side."""
-    shown = Table(
-        title=f"Full cycle of {found['size']} fixtures, median of {found['runs'] - 1} runs (first run)",
-        title_justify="left",
-    )
-    shown.add_column("seconds")
-    for launcher in LAUNCHERS:
-        shown.add_column(launcher, justify="right")
-    for name in SPANS:
-        cells = (f"{found[launcher][name]:.2f} ({found[launcher][f'first_{name}']:.2f})" for launcher in LAUNCHERS)
-        shown.add_row(name.removesuffix("_s").replace("_", " "), *cells)
-    return shown

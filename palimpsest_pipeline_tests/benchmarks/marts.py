@@ -8,8 +8,8 @@ in turns; a ratio is the median of the rounds' own ratios.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from os import cpu_count
 from pathlib import Path
 from statistics import median
@@ -19,12 +19,11 @@ from typing import Annotated, Any, Final
 import polars as pl
 import typer
 from polars.testing import assert_frame_equal
-from rich.table import Table
 
 from palimpsest_pipeline.pipeline.marts.derive_prices import COMPARED_FIXTURES_PER_BATCH
-from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.db.copy_frames import copy_rows
+from palimpsest_pipeline_tests.fixtures.postgres import run_server
 
 from ._child import run
 from ._history_world import HistoryWorld
@@ -88,10 +87,10 @@ def measure(
         raise typer.BadParameter(
             f"{', '.join(again)} is there more than once: ours always is, the others are named once"
         )
-    with (
-        TemporaryDirectory(prefix="palimpsest-marts-") as folder,
-        _server(Path(folder), wanted="postgres" in engines) as url,
-    ):
+    with TemporaryDirectory(prefix="palimpsest-marts-") as folder, ExitStack() as stack:
+        url = ""
+        if "postgres" in engines:
+            url = stack.enter_context(run_server(Path(folder), "marts")).build_url("marts")
         prices = _fill(
             MartsWorld(seed, partition_prices), HistoryWorld(seed, partition_prices), Path(folder), url, sizes[-1]
         )
@@ -121,21 +120,6 @@ def measure(
         "left_out": left_out,
         "tables": found,
     }
-
-
-@contextmanager
-def _server(folder: Path, *, wanted: bool) -> Iterator[str]:
-    """A Postgres of its own with the settings of the embedded one; '' when it is not wanted."""
-    if not wanted:
-        yield ""
-        return
-    folder.chmod(0o711)  # as root the server's user must pass through
-    server = EmbeddedPostgres(folder / "postgres", databases=("marts",), durable=False)
-    server.start()
-    try:
-        yield server.build_url("marts")
-    finally:
-        server.stop()
 
 
 def _fill(
@@ -256,33 +240,3 @@ def _figures(took: Times) -> dict[str, Any]:
 
 def _wall(runs: Sequence[Took]) -> float:
     return median(one.wall_s for one in runs)
-
-
-def table(found: dict[str, Any]) -> Table:
-    """One row per derived table, size and engine."""
-    shown = Table(
-        title=f"{found['cores']} cores, {found['idle_share']:.0%} of them idle, medians of {found['rounds']} rounds",
-        title_justify="left",
-    )
-    for heading in ("table", "prices", "engine", "s", "ours / it", "peak MB"):
-        shown.add_column(heading, justify="left" if heading in {"table", "engine"} else "right")
-    for name, by_size in found["tables"].items():
-        for figures in by_size.values():
-            for engine, wall_s in figures["wall_s"].items():
-                ratio, peak = figures["ratio_of_ours_to"].get(engine), figures["peak_rss_mb"][engine]
-                cells = (
-                    f"{wall_s:,.2f}",
-                    "" if ratio is None else f"{ratio:.2f}",
-                    "-" if peak is None else f"{peak:,.0f}",
-                )
-                shown.add_row(name, f"{figures['n_prices']:,}", engine, *cells)
-    for one in found["left_out"]:
-        shown.add_row(
-            one["table"],
-            f"{one['partitions']} partitions",
-            one["engine"],
-            "left out",
-            f"about {one['expected_s']:,.0f} s a run",
-            "",
-        )
-    return shown

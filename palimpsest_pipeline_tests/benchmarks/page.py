@@ -14,7 +14,6 @@ from typing import Annotated, Any, Final
 
 import typer
 from playwright.sync_api import Browser
-from rich.table import Table
 
 from palimpsest_pipeline.report.page import PageOrigin
 from palimpsest_pipeline.report.page import render_page as page_text
@@ -116,13 +115,3 @@ def open_ms(
         return shown.evaluate("usable"), [shown.evaluate(ANSWER, list(act)) for act in acts or []]
     finally:
         context.close()
-
-
-def table(found: dict[str, Any]) -> Table:
-    """One row per figure."""
-    shown = Table(title=f"Coverage page of {found['fixtures']:,} fixtures", title_justify="left")
-    shown.add_column("figure")
-    shown.add_column("value", justify="right")
-    for name, value in found.items():
-        shown.add_row(name.replace("_", " "), f"{value:.1f}" if isinstance(value, float) else str(value))
-    return shown

@@ -10,7 +10,6 @@ from statistics import median
 from typing import Annotated, Any, Final
 
 import typer
-from rich.table import Table
 
 from . import _growth
 from ._floor_client import Floor
@@ -138,36 +137,3 @@ def _simulators_part(run: Run) -> dict[str, float]:
         "late_p50_ms": percentile(late_ms, 50),
         "late_p95_ms": percentile(late_ms, 95),
     }
-
-
-def table(found: dict[str, Any]) -> Table:
-    """A row of the capture, or one per number of platforms; floors, costs and the machine's part below."""
-    if "growth" in found:
-        return _growth.table(found)
-    floors = ", ".join(
-        f"{name} {floor['floor_s']:.2f} s ({floor['requests']} latencies of {floor['latencies_s']:.0f} s, {floor['binds']} bind)"
-        for name, floor in found["floor"].items()
-    )
-    memory = ", ".join(f"{megabytes:.0f} MB at {n}" for n, megabytes in found["peak_rss_mb_by_fixtures"].items())
-    simulator, box = found["simulator"], found["box"]
-    caption = (
-        f"Discovery {found['discovery_s']:.1f} s. Floor: {floors}.",
-        f"CPU {found['cpu_ms_per_request']:.2f} ms a request of {found['mb_per_request']:.2f} MB, {found['cpu_ratio_to_floor']:.2f} times the floor "
-        f"client's {found['floor_client_cpu_ms_per_request']:.2f}, {found['cpu_ratio_to_floor_with_isal']:.2f} times one that unpacks as we do. "
-        f"Memory {memory}.",
-        f"Simulator: {simulator['cpu_share_of_a_core']:.0%} of a core, late by {simulator['late_p50_ms']:.1f} ms (p95 "
-        f"{simulator['late_p95_ms']:.1f}).",
-        f"The box: {box['cores']} cores, {box['idle_share']:.0%} idle, load {box['load_before']:.1f} before and {box['load_after']:.1f} after.",
-    )
-    title = f"{found['fixtures']} fixtures in {found['requests']} requests, latencies and gaps times {found['scale']:g}"
-    shown = Table(title=title, title_justify="left", caption="\n".join(caption), caption_justify="left")
-    for heading in ("wall s", "to floor", "events/s", "skew p50 ms", "p95", "p99", "p95 to drawn"):
-        shown.add_column(heading, justify="right")
-    shown.add_row(
-        f"{found['wall_s']:.1f}",
-        f"{found['wall_ratio_to_floor']:.3f}",
-        f"{found['events_per_s']:.1f}",
-        *(f"{found[name]:,.0f}" for name in ("skew_p50_ms", "skew_p95_ms", "skew_p99_ms")),
-        f"{found['skew_p95_ratio']:.2f}",
-    )
-    return shown

@@ -18,15 +18,13 @@ import numpy as np
 import polars as pl
 import psycopg
 import typer
-from rich.table import Table
 
 from palimpsest_pipeline.domain.schemas import INSTANT
-from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.db.copy_frames import copy_rows
 from palimpsest_pipeline.storage.odds import current_markets, partitions
 from palimpsest_pipeline.storage.odds.market_lines import number_lines
-from palimpsest_pipeline_tests.fixtures.postgres import create_database, upgrade_with_platforms
+from palimpsest_pipeline_tests.fixtures.postgres import create_database, run_server, upgrade_with_platforms
 
 from ._child import run
 from ._market_world import BEGIN, MarketWorld
@@ -103,8 +101,6 @@ def measure(
 @contextmanager
 def server(folder: Path) -> Iterator[Callable[[str], Filled]]:
     """Makes databases with the schema in them on a server of its own, with the settings of the embedded one."""
-    postgres = EmbeddedPostgres(folder / "postgres", databases=("postgres",))
-    postgres.start()
 
     def make(name: str) -> Filled:
         create_database(postgres, name)
@@ -113,10 +109,8 @@ def server(folder: Path) -> Iterator[Callable[[str], Filled]]:
             conn.execute(TABLES)
         return Filled(postgres.build_url(name))
 
-    try:
+    with run_server(folder, durable=True) as postgres:
         yield make
-    finally:
-        postgres.stop()
 
 
 def fill(world: MarketWorld, small: Filled, large: Filled, n_cycles: int) -> datetime:
@@ -312,17 +306,3 @@ def gigabytes(world: MarketWorld, changed: float, found: Mapping[str, Any]) -> t
     hot = HOT_DAYS * prices_a_day * found["pg_bytes_per_price_with_captures"] + found["pg_current_bytes"]
     cold = (DAYS - HOT_DAYS) * prices_a_day * found["parquet_bytes_per_price_with_captures"]
     return hot / 1e9, cold / 1e9
-
-
-def table(found: dict[str, Any]) -> Table:
-    """One row per figure."""
-    shown = Table(
-        title=f"{found['n_current_prices']:,} current prices, {found['n_history_prices']['large']:,} in the history",
-        title_justify="left",
-    )
-    shown.add_column("figure")
-    shown.add_column("value", justify="right")
-    for name, value in found.items():
-        if isinstance(value, float):
-            shown.add_row(name, f"{value:,.3g}" if value < 1000 else f"{value:,.0f}")
-    return shown

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS
 
-from . import _growth, cadence, cycle_cost, golden, marts, page, scrape, storage
+from . import _growth, cycle_cost, golden, marts
 from .__main__ import app
 
 pytestmark = pytest.mark.long
@@ -43,7 +43,6 @@ def test_the_scrape_is_measured_beside_the_floor_client() -> None:
     assert found["failed"] == 0
     assert sum(floor["requests"] for floor in found["floor"].values()) == found["requests"], "each listing once"
     assert found["peak_rss_mb_by_fixtures"].keys() == {"20"}
-    assert scrape.table(found).row_count == 1
 
 
 @pytest.mark.slow
@@ -65,7 +64,6 @@ def test_growth_is_measured_over_numbers_of_platforms() -> None:
     few, many = found["growth"].values()
     assert few["requests"] < many["requests"]
     assert few["cycle"]["prices"] < many["cycle"]["prices"]
-    assert scrape.table(found).row_count == 2
 
 
 def test_platforms_of_a_growing_world_are_packs_first_and_then_countries() -> None:
@@ -94,7 +92,6 @@ def test_storage_is_measured_beside_a_raw_copy() -> None:
     assert found["asof_event_prices"] == 3 * 328, "every price of an event on three platforms"
     assert found["n_history_prices"]["large"] > found["n_history_prices"]["small"] > found["n_current_prices"]
     assert found["gb_90d"] == pytest.approx(found["gb_90d_hot"] + found["gb_90d_cold"])
-    assert storage.table(found).row_count > 15
 
 
 @pytest.mark.slow
@@ -117,7 +114,6 @@ def test_derived_tables_are_measured_beside_engines_that_come_to_the_same_rows()
         "... and that is said"
     )
     assert all(0 < found["peak_rss_mb"][size] < 500 for size in ("1", "2"))
-    assert marts.table(found).row_count == 5 * (3 + 2 + 1)
 
 
 @pytest.mark.parametrize("engines", [["ours"], ["duckdb", "duckdb"]])
@@ -180,7 +176,6 @@ def test_a_tick_of_the_kickoff_sensor_is_measured_beside_its_bare_query() -> Non
     )
     assert all(found[name] > 0 for name in figures)
     assert found["requests_per_tick_that_asks"] == 1
-    assert cadence.table(found).row_count == len(found)
 
 
 @pytest.mark.slow
@@ -212,7 +207,6 @@ def test_what_a_cycle_costs_is_measured_table_by_table() -> None:
     assert sum(
         cycle_cost.grown_mb(rows) for name, rows in tables["first"].items() if not name.startswith("dagster:")
     ) == pytest.approx(first["growth_mb"])
-    assert cycle_cost.table(found).row_count == 3
 
 
 def test_the_peak_memory_of_a_command_is_its_own(tmp_path: Path) -> None:
@@ -256,4 +250,3 @@ def test_the_coverage_page_is_measured_beside_the_same_file_without_its_script()
     )
     assert all(found[name] > 0 for name in figures)
     assert found["page_mb"] > 0
-    assert page.table(found).row_count == len(found)

@@ -24,6 +24,7 @@ from palimpsest_pipeline.storage.db.connection import DatabaseUnreachable
 from palimpsest_pipeline.storage.ledger import cycle_ledger
 from palimpsest_pipeline_tests.fixtures.ledger import read_latest_cycles
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines
+from palimpsest_pipeline_tests.fixtures.postgres import run_server
 
 from .cycles import answered, lines_of
 
@@ -33,12 +34,8 @@ PATIENCE_S = 60
 @pytest.fixture
 def own_server() -> Iterator[EmbeddedPostgres]:
     """A server that this test may stop: others share the session's."""
-    with tempfile.TemporaryDirectory(prefix="palimpsest-outage-") as folder:
-        Path(folder).chmod(0o711)
-        server = EmbeddedPostgres(Path(folder) / "postgres", durable=False)
-        server.start()
+    with tempfile.TemporaryDirectory(prefix="palimpsest-outage-") as folder, run_server(Path(folder)) as server:
         yield server
-        server.remove()
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from palimpsest_pipeline.storage.archive import Archive, ExportedDay
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.odds import current_markets, partitions, retention
 from palimpsest_pipeline.storage.odds.history_reader import OddsHistoryReader
-from palimpsest_pipeline_tests.fixtures.postgres import make_server_folder, upgrade_with_platforms
+from palimpsest_pipeline_tests.fixtures.postgres import make_server_folder, run_server, upgrade_with_platforms
 
 from .. import layer_worlds
 from ..answered_days import answered, answered_together, said
@@ -62,11 +62,8 @@ class Crashing(Archive):
 @pytest.fixture
 def server() -> Iterator[EmbeddedPostgres]:
     """A cluster of its own. Until it is made durable it does not wait for the disk."""
-    with make_server_folder() as folder:
-        found = EmbeddedPostgres(folder / "postgres", durable=False)
-        found.start()
+    with make_server_folder() as folder, run_server(folder) as found:
         yield found
-        found.remove()
 
 
 def write_year(conn: psycopg.Connection) -> None:
