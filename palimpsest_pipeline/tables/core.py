@@ -5,7 +5,7 @@ listing and UTC day: the first answer of a day writes every market (a keyframe),
 Reading a day therefore never needs an earlier day.
 """
 
-from typing import Final
+from typing import ClassVar, Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
@@ -23,9 +23,8 @@ from palimpsest_pipeline.domain.enums import (
 )
 
 from .declarative_base import (
-    PLATFORM,
-    Base,
     BigInt,
+    CoreTable,
     Instant,
     IntArray,
     Json,
@@ -35,7 +34,6 @@ from .declarative_base import (
     column,
     key,
     native_enum,
-    text_enum,
 )
 
 MARKET_STATE: Final = native_enum(MarketState, "market_state", "core")
@@ -47,27 +45,24 @@ Free space on each page lets Postgres store the new version of a row on the same
 """
 
 
-class SportRow(Base):
-    __tablename__ = "sports"
-    __table_args__ = ({"schema": "core", "comment": "Sports of the market vocabulary."},)
+class SportRow(CoreTable):
+    """Sports of the market vocabulary."""
 
-    sport: Mapped[Sport] = key("Sport.", type_=text_enum(Sport))
+    __tablename__ = "sports"
+
+    sport: Mapped[Sport] = key("Sport.")
     name: Mapped[Text] = column("Display name.")
 
 
-class Market(Base):
+class Market(CoreTable):
+    """Canonical markets of the vocabulary that ships with the package. market_id is append-only."""
+
     __tablename__ = "markets"
-    __table_args__ = (
-        sa.UniqueConstraint("market_key"),
-        {
-            "schema": "core",
-            "comment": "Canonical markets of the vocabulary that ships with the package. market_id is append-only.",
-        },
-    )
+    schema_items = (sa.UniqueConstraint("market_key"),)
 
     market_id: Mapped[SmallInt] = key("Number of the canonical market. History rows refer to it.")
     market_key: Mapped[Text] = column("Canonical market key.")
-    sport: Mapped[Sport] = column("Sport.", type_=text_enum(Sport))
+    sport: Mapped[Sport] = column("Sport.")
     period: Mapped[Text] = column("Part of the match whose result decides the market: ft, 1h, 2h, ...")
     family: Mapped[Text] = column("Kind of bet: result, total, handicap, ...")
     name: Mapped[Text] = column(
@@ -86,16 +81,11 @@ class Market(Base):
     )
 
 
-class MarketOutcome(Base):
+class MarketOutcome(CoreTable):
+    """Outcomes of each canonical market. The ordinal is the position in the price arrays and is append-only."""
+
     __tablename__ = "market_outcomes"
-    __table_args__ = (
-        sa.UniqueConstraint("market_id", "outcome_key"),
-        {
-            "schema": "core",
-            "comment": "Outcomes of each canonical market. The ordinal is the position in the price arrays and is "
-            "append-only.",
-        },
-    )
+    schema_items = (sa.UniqueConstraint("market_id", "outcome_key"),)
 
     market_id: Mapped[SmallInt] = key("Canonical market.", foreign_key="core.markets.market_id")
     ordinal: Mapped[SmallInt] = key("Position in odds_milli, from 1.")
@@ -103,41 +93,29 @@ class MarketOutcome(Base):
     name: Mapped[Text] = column("Display name: BetPawa's label if it has one.")
 
 
-class CycleRow(Base):
+class CycleRow(CoreTable):
+    """Cycles that core has read from the landing, with the facts that derived rows need about their cycle."""
+
     __tablename__ = "cycles"
-    __table_args__ = (
+    schema_items = (
         sa.Index(None, "partition_hour"),
         sa.Index(None, "as_of"),
-        {
-            "schema": "core",
-            "comment": "Cycles that core has read from the landing, with the facts that derived rows need about "
-            "their cycle.",
-        },
     )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
     partition_hour: Mapped[Instant] = column("UTC hour (Dagster partition) of the cycle.")
-    trigger: Mapped[Trigger] = column(
-        "Trigger: scheduled, sensor, manual, on_demand or import.", type_=text_enum(Trigger)
-    )
-    scope: Mapped[Scope] = column("Scope of the cycle: full, kickoff, events or recorded.", type_=text_enum(Scope))
-    home_platform: Mapped[Platform] = column(
-        "Home platform in the settings when the cycle was scraped.", type_=PLATFORM
-    )
+    trigger: Mapped[Trigger] = column("Trigger: scheduled, sensor, manual, on_demand or import.")
+    scope: Mapped[Scope] = column("Scope of the cycle: full, kickoff, events or recorded.")
+    home_platform: Mapped[Platform] = column("Home platform in the settings when the cycle was scraped.")
     as_of: Mapped[Instant] = column(
         "Instant that the cycle describes: its last discovery answer, or its last answer when it had no discovery."
     )
 
 
-class CycleProduct(Base):
+class CycleProduct(CoreTable):
+    """Products that core has derived from each cycle. A row is committed together with the rows of its product."""
+
     __tablename__ = "cycle_products"
-    __table_args__ = (
-        {
-            "schema": "core",
-            "comment": "Products that core has derived from each cycle. A row is committed together with the rows "
-            "of its product.",
-        },
-    )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
     product: Mapped[Text] = key("Product that was derived: the name of its asset.")
@@ -148,40 +126,34 @@ class CycleProduct(Base):
     computed_at: Mapped[Instant] = column("When it was derived.")
 
 
-class DiscoveryManifest(Base):
+class DiscoveryManifest(CoreTable):
+    """Declared and received listings per full cycle, platform and tournament.
+
+    Only 'complete' proves that a listing is absent.
+    """
+
     __tablename__ = "discovery_manifest"
-    __table_args__ = (
-        {
-            "schema": "core",
-            "comment": "Declared and received listings per full cycle, platform and tournament. Only 'complete' "
-            "proves that a listing is absent.",
-        },
-    )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
-    platform: Mapped[Platform] = key("Platform.", type_=PLATFORM)
+    platform: Mapped[Platform] = key("Platform.")
     external_id: Mapped[Text] = key(
         "The platform's own tournament id; '*' is the platform's tournament tree as a whole."
     )
     declared: Mapped[int | None] = column("Listings that the platform declares; null when it declares no number.")
     received: Mapped[int] = column("Listings received.")
-    completeness: Mapped[Completeness] = column("complete, partial or failed.", type_=text_enum(Completeness))
+    completeness: Mapped[Completeness] = column("complete, partial or failed.")
     missing: Mapped[Text] = column("Description of the missing part; empty when complete.")
 
 
-class TournamentListing(Base):
-    __tablename__ = "tournament_listings"
-    __table_args__ = (
-        {
-            "schema": "core",
-            "comment": "One row per platform and tournament, with the platform's latest claim.",
-            "postgresql_with": WRITTEN_OVER_EACH_CYCLE,
-        },
-    )
+class TournamentListing(CoreTable):
+    """One row per platform and tournament, with the platform's latest claim."""
 
-    platform: Mapped[Platform] = key("Platform.", type_=PLATFORM, foreign_key="ops.platforms.platform")
+    __tablename__ = "tournament_listings"
+    table_options: ClassVar = {"postgresql_with": WRITTEN_OVER_EACH_CYCLE}
+
+    platform: Mapped[Platform] = key("Platform.", foreign_key="ops.platforms.platform")
     external_id: Mapped[Text] = key("The platform's own tournament id.")
-    sport: Mapped[Sport] = column("Sport.", type_=text_enum(Sport))
+    sport: Mapped[Sport] = column("Sport.")
     name: Mapped[Text] = column("Name as the platform writes it.")
     country_raw: Mapped[Text | None] = column("Country or region as the platform writes it.")
     country_iso: Mapped[Text | None] = column(
@@ -195,23 +167,17 @@ class TournamentListing(Base):
     )
 
 
-class ListingClaim(Base):
+class ListingClaim(CoreTable):
+    """Versions of a platform's claim about a listing, by content. A postponed kickoff is a new version."""
+
     __tablename__ = "listing_claims"
-    __table_args__ = (
-        {
-            "schema": "core",
-            "comment": "Versions of a platform's claim about a listing, by content. A postponed kickoff is a new "
-            "version.",
-        },
-    )
 
     listing_id: Mapped[int] = key("Listing.", foreign_key="ops.listing_ids.listing_id")
     claim_hash: Mapped[BigInt] = key("Hash of the claim's content.")
-    platform: Mapped[Platform] = column("Platform.", type_=PLATFORM)
-    sport: Mapped[Sport] = column("Sport.", type_=text_enum(Sport))
+    platform: Mapped[Platform] = column("Platform.")
+    sport: Mapped[Sport] = column("Sport.")
     kind: Mapped[ListingKind] = column(
-        "match, simulated or antepost. The last two are counted, but coverage leaves them out.",
-        type_=text_enum(ListingKind),
+        "match, simulated or antepost. The last two are counted, but coverage leaves them out."
     )
     tournament_external_id: Mapped[Text] = column("The platform's own tournament id.")
     tournament_name: Mapped[Text] = column("Tournament name as the platform writes it.")
@@ -224,18 +190,18 @@ class ListingClaim(Base):
     genius_id: Mapped[BigInt | None] = column("Genius Sports id that the platform states.")
 
 
-class ListingObservation(Base):
+class ListingObservation(CoreTable):
+    """One row per cycle and listing that the cycle saw, with the platform's claim.
+
+    Every as-of query of listings starts here.
+    """
+
     __tablename__ = "listing_observations"
-    __table_args__ = (
+    schema_items = (
         sa.ForeignKeyConstraint(
             ["listing_id", "claim_hash"], ["core.listing_claims.listing_id", "core.listing_claims.claim_hash"]
         ),
         sa.Index(None, "listing_id", "observed_at"),
-        {
-            "schema": "core",
-            "comment": "One row per cycle and listing that the cycle saw, with the platform's claim. Every as-of "
-            "query of listings starts here.",
-        },
     )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
@@ -243,34 +209,31 @@ class ListingObservation(Base):
     claim_hash: Mapped[BigInt] = column("Claim of the platform about the listing at that time (listing_claims).")
     observed_at: Mapped[Instant] = column("Arrival time of the last answer in this cycle that showed the listing.")
     seen_in: Mapped[PayloadKind] = column(
-        "listing: discovery showed the listing; detail: only the answer with its odds showed it.",
-        type_=text_enum(PayloadKind),
+        "listing: discovery showed the listing; detail: only the answer with its odds showed it."
     )
     n_markets_declared: Mapped[int | None] = column(
         "Markets that the platform declares for the listing; null when it declares no number."
     )
 
 
-class EventListing(Base):
+class EventListing(CoreTable):
+    """One row per listing, with the platform's latest claim and the listing's fixture."""
+
     __tablename__ = "event_listings"
-    __table_args__ = (
+    schema_items = (
         sa.UniqueConstraint("platform", "external_id"),
         sa.Index(None, "fixture_sr_id"),
         sa.Index(None, "genius_id"),
         sa.Index(None, "kickoff_at"),
         sa.Index(None, "platform", "tournament_external_id"),
-        {
-            "schema": "core",
-            "comment": "One row per listing, with the platform's latest claim and the listing's fixture.",
-            "postgresql_with": WRITTEN_OVER_EACH_CYCLE,
-        },
     )
+    table_options: ClassVar = {"postgresql_with": WRITTEN_OVER_EACH_CYCLE}
 
     listing_id: Mapped[int] = key("Listing.", foreign_key="ops.listing_ids.listing_id")
-    platform: Mapped[Platform] = column("Platform.", type_=PLATFORM)
+    platform: Mapped[Platform] = column("Platform.")
     external_id: Mapped[Text] = column("The platform's own event id.")
-    sport: Mapped[Sport] = column("Sport.", type_=text_enum(Sport))
-    kind: Mapped[ListingKind] = column("match, simulated or antepost.", type_=text_enum(ListingKind))
+    sport: Mapped[Sport] = column("Sport.")
+    kind: Mapped[ListingKind] = column("match, simulated or antepost.")
     tournament_external_id: Mapped[Text] = column("The platform's own tournament id.")
     tournament_name: Mapped[Text] = column("Tournament name as the platform writes it.")
     country_raw: Mapped[Text | None] = column("Country or region as the platform writes it.")
@@ -303,14 +266,10 @@ class EventListing(Base):
     )
 
 
-class KickoffVersion(Base):
+class KickoffVersion(CoreTable):
+    """Kickoffs that a platform has stated for a listing, each with the first answer that showed it."""
+
     __tablename__ = "kickoff_versions"
-    __table_args__ = (
-        {
-            "schema": "core",
-            "comment": "Kickoffs that a platform has stated for a listing, each with the first answer that showed it.",
-        },
-    )
 
     listing_id: Mapped[int] = key("Listing.", foreign_key="ops.listing_ids.listing_id")
     observed_from: Mapped[Instant] = key("First answer with this kickoff.")
@@ -318,25 +277,25 @@ class KickoffVersion(Base):
     version: Mapped[SmallInt] = column("Number of the claim, from 1.")
 
 
-class Tournament(Base):
+class Tournament(CoreTable):
+    """Tournaments across platforms. The key never depends on a name."""
+
     __tablename__ = "tournaments"
-    __table_args__ = ({"schema": "core", "comment": "Tournaments across platforms. The key never depends on a name."},)
 
     tournament_key: Mapped[Text] = key(
         "sr:<SportRadar tournament id> if it is known, otherwise <platform>:<external id>."
     )
-    sport: Mapped[Sport] = column("Sport.", type_=text_enum(Sport))
+    sport: Mapped[Sport] = column("Sport.")
     country: Mapped[Text | None] = column("Country in the most trusted platform's claim.")
     display_name: Mapped[Text] = column("Name in the most trusted platform's claim.")
 
 
-class TournamentLink(Base):
-    __tablename__ = "tournament_links"
-    __table_args__ = (
-        {"schema": "core", "comment": "Link of each platform tournament to a tournament, with its evidence."},
-    )
+class TournamentLink(CoreTable):
+    """Link of each platform tournament to a tournament, with its evidence."""
 
-    platform: Mapped[Platform] = key("Platform.", type_=PLATFORM, foreign_key="ops.platforms.platform")
+    __tablename__ = "tournament_links"
+
+    platform: Mapped[Platform] = key("Platform.", foreign_key="ops.platforms.platform")
     external_id: Mapped[Text] = key("The platform's own tournament id.")
     tournament_key: Mapped[Text] = column("Tournament.", foreign_key="core.tournaments.tournament_key")
     method: Mapped[Text] = column(
@@ -345,30 +304,27 @@ class TournamentLink(Base):
     )
     n_votes: Mapped[int] = column("Number of shared fixtures that vote for the link.")
     confidence: Mapped[float] = column(
-        "Share of its matched fixtures that vote for the link, 0 to 1; 1 for a link by its own id.", type_=sa.Double
+        "Share of its matched fixtures that vote for the link, 0 to 1; 1 for a link by its own id."
     )
 
 
-class Fixture(Base):
+class Fixture(CoreTable):
+    """One row per real match (SportRadar id), computed from its listings each time, so the order of arrival does not
+    matter.
+    """
+
     __tablename__ = "fixtures"
-    __table_args__ = (
-        sa.Index(None, "effective_kickoff"),
-        {
-            "schema": "core",
-            "comment": "One row per real match (SportRadar id), computed from its listings each time, so the order "
-            "of arrival does not matter.",
-        },
-    )
+    schema_items = (sa.Index(None, "effective_kickoff"),)
 
     sr_id: Mapped[BigInt] = key("SportRadar id.")
-    sport: Mapped[Sport] = column("Sport.", type_=text_enum(Sport))
+    sport: Mapped[Sport] = column("Sport.")
     tournament_key: Mapped[Text] = column("Tournament.")
     country: Mapped[Text | None] = column("Country in the chosen claim.")
     tournament_name: Mapped[Text] = column("Tournament name in the chosen claim.")
     home_team: Mapped[Text] = column("Home side in the chosen claim.")
     away_team: Mapped[Text] = column("Away side in the chosen claim.")
     metadata_source: Mapped[Platform] = column(
-        "Platform whose claim was chosen: home, otherwise the most trusted platform.", type_=PLATFORM
+        "Platform whose claim was chosen: home, otherwise the most trusted platform."
     )
     effective_kickoff: Mapped[Instant] = column("Kickoff in the chosen claim. All computations use this kickoff.")
     kickoff_max_delta_s: Mapped[BigInt] = column("Largest difference between the platforms' kickoffs, seconds.")
@@ -382,19 +338,16 @@ class Fixture(Base):
     )
 
 
-class Capture(Base):
+class Capture(CoreTable):
+    """One row per listing and answer with its odds. An answer confirms the content of market_changes up to then."""
+
     __tablename__ = "captures"
-    __table_args__ = (
+    schema_items = (
         sa.PrimaryKeyConstraint("listing_id", "observed_at"),
         sa.Index(None, "cycle_id"),
         sa.Index("ix_captures_snapshot_id", sa.text("core.snapshot_id(listing_id, observed_at)")),
-        {
-            "schema": "core",
-            "comment": "One row per listing and answer with its odds. An answer confirms the content of "
-            "market_changes up to then.",
-            "postgresql_partition_by": "RANGE (observed_at)",
-        },
     )
+    table_options: ClassVar = {"postgresql_partition_by": "RANGE (observed_at)"}
 
     # The widest columns come first, because every row pays for alignment padding. The key's columns have the order of
     # its index.
@@ -423,15 +376,13 @@ class Capture(Base):
     mapping_version: Mapped[Text] = column("Version of the market vocabulary.")
 
 
-class LargestBook(Base):
+class LargestBook(CoreTable):
+    """For days that have left Postgres: each answer that priced more markets of its listing than any earlier answer.
+
+    Together with captures, these rows decide which listing is primary.
+    """
+
     __tablename__ = "largest_books"
-    __table_args__ = (
-        {
-            "schema": "core",
-            "comment": "For days that have left Postgres: each answer that priced more markets of its listing than "
-            "any earlier answer. Together with captures, these rows decide which listing is primary.",
-        },
-    )
 
     listing_id: Mapped[int] = key("Listing.")
     observed_at: Mapped[Instant] = key("Arrival time of the answer, less its age in the edge cache.")
@@ -439,17 +390,15 @@ class LargestBook(Base):
     n_markets_priced: Mapped[int] = column("Canonical (market, line) pairs with an outcome that could be backed.")
 
 
-class MarketChange(Base):
+class MarketChange(CoreTable):
+    """One row per listing, market and change; a day starts with a keyframe.
+
+    State and prices hold until the next row.
+    """
+
     __tablename__ = "market_changes"
-    __table_args__ = (
-        sa.Index(None, "listing_id", "observed_at"),
-        {
-            "schema": "core",
-            "comment": "One row per listing, market and change; a day starts with a keyframe. State and prices hold "
-            "until the next row.",
-            "postgresql_partition_by": "RANGE (observed_at)",
-        },
-    )
+    schema_items = (sa.Index(None, "listing_id", "observed_at"),)
+    table_options: ClassVar = {"postgresql_partition_by": "RANGE (observed_at)"}
     # There is no primary key in Postgres, because an index over the full key would take a third of the table's size.
     # The writer cannot create duplicates: captures has one row per answer, and the rows of an answer are replaced
     # together. The widest columns come first, because every row of this largest table pays for alignment padding.
@@ -472,17 +421,11 @@ class MarketChange(Base):
     __mapper_args__ = {"primary_key": [listing_id, observed_at, line_id]}  # noqa: RUF012
 
 
-class CurrentMarket(Base):
+class CurrentMarket(CoreTable):
+    """Newest known state of each market of each listing. Its observed_at never decreases."""
+
     __tablename__ = "current_markets"
-    __table_args__ = (
-        {
-            "schema": "core",
-            "comment": "Newest known state of each market of each listing. Its observed_at never decreases.",
-            # A cycle changes a few hundredths of the markets. With the default, vacuum would start when a fifth of the
-            # rows is dead, and the table would stay a fifth larger.
-            "postgresql_with": {"autovacuum_vacuum_scale_factor": 0.02},
-        },
-    )
+    table_options: ClassVar = {"postgresql_with": {"autovacuum_vacuum_scale_factor": 0.02}}
 
     listing_id: Mapped[int] = key("Listing.")
     line_id: Mapped[int] = key("Line, which is a market with one specifier: ops.market_lines.")
@@ -501,19 +444,14 @@ class CurrentMarket(Base):
     state_since: Mapped[Instant] = column("Time of the answer that began this state, whatever the prices.")
 
 
-class UnmappedMarket(Base):
+class UnmappedMarket(CoreTable):
+    """Markets per cycle that the vocabulary does not know. Their prices stay in the landing until a replay."""
+
     __tablename__ = "unmapped_markets"
-    __table_args__ = (
-        {
-            "schema": "core",
-            "comment": "Markets per cycle that the vocabulary does not know. Their prices stay in the landing "
-            "until a replay.",
-        },
-    )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
-    platform: Mapped[Platform] = key("Platform.", type_=PLATFORM)
-    sport: Mapped[Sport] = key("Sport.", type_=text_enum(Sport))
+    platform: Mapped[Platform] = key("Platform.")
+    sport: Mapped[Sport] = key("Sport.")
     external_market_id: Mapped[Text] = key("The platform's own market id or key.")
     specifier_schema: Mapped[Text] = key(
         "Names of the parts of its specifiers, sorted, joined by |; '' without specifiers."
@@ -528,38 +466,31 @@ class UnmappedMarket(Base):
     last_observed_at: Mapped[Instant] = column("Time of the last answer of the cycle that shows it.")
 
 
-class MappingCount(Base):
+class MappingCount(CoreTable):
+    """Number of (answer, market, specifier) triples per cycle, by family and by the vocabulary's result."""
+
     __tablename__ = "mapping_counts"
-    __table_args__ = (
-        {
-            "schema": "core",
-            "comment": "Number of (answer, market, specifier) triples per cycle, by family and by the vocabulary's "
-            "result.",
-        },
-    )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
-    platform: Mapped[Platform] = key("Platform.", type_=PLATFORM)
-    sport: Mapped[Sport] = key("Sport.", type_=text_enum(Sport))
+    platform: Mapped[Platform] = key("Platform.")
+    sport: Mapped[Sport] = key("Sport.")
     family: Mapped[Text] = key("Family of the market; '' when the market is unknown.")
     error_class: Mapped[Text] = key("unknown_market, unknown_param or no_matching_outcomes; '' when mapped.")
     n_markets: Mapped[int] = column("Number of (answer, market, specifier) triples.")
     listing_ids: Mapped[IntArray] = column("Listings with such a triple, sorted; empty when mapped.")
 
 
-class RejectRow(Base):
+class RejectRow(CoreTable):
+    """Refused answers and entries, with the place in the JSON. Nothing is dropped silently."""
+
     __tablename__ = "rejects"
-    __table_args__ = (
+    schema_items = (
         sa.Index("ix_rejects_whole_answer", "platform", "external_id", postgresql_where=sa.text("whole_answer")),
-        {
-            "schema": "core",
-            "comment": "Refused answers and entries, with the place in the JSON. Nothing is dropped silently.",
-        },
     )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
-    platform: Mapped[Platform] = key("Platform.", type_=PLATFORM)
-    kind: Mapped[PayloadKind] = key("Kind of answer.", type_=text_enum(PayloadKind))
+    platform: Mapped[Platform] = key("Platform.")
+    kind: Mapped[PayloadKind] = key("Kind of answer.")
     external_id: Mapped[Text] = key("External id of the listing; '' when unknown.")
     path: Mapped[Text] = key("Path to the refused entry in the JSON.")
     reason: Mapped[Text] = key("Reason in words.")

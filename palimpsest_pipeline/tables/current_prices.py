@@ -6,7 +6,7 @@ both. Past comparisons are computed from the history and not stored. Closed aler
 """
 
 from datetime import date
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
@@ -27,11 +27,10 @@ from palimpsest_pipeline.domain.enums import (
 
 from .core import MARKET_STATE
 from .declarative_base import (
-    PLATFORM,
-    Base,
     BigInt,
     Instant,
     IntArray,
+    MartTable,
     Odds,
     SmallInt,
     SmallIntArray,
@@ -73,9 +72,10 @@ HOME = "Home platform for which it was computed."
 SPECIFIER = "Canonical specifier; '' when the market has none."
 
 
-class DirtyFixture(Base):
+class DirtyFixture(MartTable):
+    """Fixtures that a cycle changed and whose derived rows are due."""
+
     __tablename__ = "dirty_fixtures"
-    __table_args__ = ({"schema": "mart", "comment": "Fixtures that a cycle changed and whose derived rows are due."},)
 
     product: Mapped[FixtureProduct] = key(
         "Product that is due: prices (comparisons and gaps) or odds_alerts.", type_=text_enum(FixtureProduct, "product")
@@ -84,18 +84,13 @@ class DirtyFixture(Base):
     marked_at: Mapped[Instant] = column("When it was marked last.")
 
 
-class ComparedListing(Base):
+class ComparedListing(MartTable):
+    """Observation times of the listings behind price_comparison and availability_gap. Written together with these."""
+
     __tablename__ = "compared_listing"
     # A cycle updates every row without changing its key. With half of each page free, the new version fits on the same
     # page and the index does not change.
-    __table_args__ = (
-        {
-            "schema": "mart",
-            "comment": "Observation times of the listings behind price_comparison and availability_gap. Written "
-            "together with these.",
-            "postgresql_with": {"fillfactor": 50},
-        },
-    )
+    table_options: ClassVar = {"postgresql_with": {"fillfactor": 50}}
 
     sr_id: Mapped[BigInt] = key("SportRadar id.")
     platform: Mapped[Platform] = key("Platform, home or a competitor.", type_=PLATFORM_LABEL)
@@ -106,8 +101,7 @@ class ComparedListing(Base):
     )
     skew_s: Mapped[float | None] = column(
         "Time between these two answers in seconds, never negative; null for home itself, and when one of the two "
-        "listings has no answer or is dropped.",
-        type_=sa.Double,
+        "listings has no answer or is dropped."
     )
     dropped_at: Mapped[Instant | None] = column(
         "Time from which complete discoveries lack it; null while it is listed."
@@ -123,18 +117,14 @@ class ComparedListing(Base):
     mapping_version: Mapped[Text] = column(VERSION)
 
 
-class PriceComparison(Base):
+class PriceComparison(MartTable):
+    """Current prices of home and each competitor per market and line, for markets that both list and fixtures that have
+    not begun. The view palimpsest.compared_prices shows them by outcome. A row changes when a price changes.
+    """
+
     __tablename__ = "price_comparison"
-    __table_args__ = (
-        sa.Index(None, "line_id"),
-        {
-            "schema": "mart",
-            "comment": "Current prices of home and each competitor per market and line, for markets that both list "
-            "and fixtures that have not begun. The view palimpsest.compared_prices shows them by "
-            "outcome. A row changes when a price changes.",
-            "postgresql_with": VACUUMED_OFTEN,
-        },
-    )
+    schema_items = (sa.Index(None, "line_id"),)
+    table_options: ClassVar = {"postgresql_with": VACUUMED_OFTEN}
 
     # The widest columns come first, because every row pays for alignment padding.
     sr_id: Mapped[BigInt] = key("SportRadar id.")
@@ -147,22 +137,19 @@ class PriceComparison(Base):
         "Best state of the outcomes on the competitor; withdrawn: the competitor no longer has the market.",
         type_=MARKET_STATE,
     )
-    home_margin: Mapped[float | None] = column(
-        "Margin of the market on home; null when it cannot be computed.", type_=sa.Double
-    )
+    home_margin: Mapped[float | None] = column("Margin of the market on home; null when it cannot be computed.")
     platform_margin: Mapped[float | None] = column(
-        "Margin of the market on the competitor; null when it cannot be computed.", type_=sa.Double
+        "Margin of the market on the competitor; null when it cannot be computed."
     )
     home_share: Mapped[float | None] = column(
-        "Fair probability of an outcome times its odds on home; null without a margin.", type_=sa.Double
+        "Fair probability of an outcome times its odds on home; null without a margin."
     )
     platform_share: Mapped[float | None] = column(
-        "Fair probability of an outcome times its odds on the competitor; null without a margin.", type_=sa.Double
+        "Fair probability of an outcome times its odds on the competitor; null without a margin."
     )
     cross_book_sum_inverse: Mapped[float | None] = column(
         "Sum of 1 / best odds over the market's outcomes, from answers at most PALIMPSEST_MAX_SKEW_S apart; null "
-        "unless the set is complete and every outcome has a best price.",
-        type_=sa.Double,
+        "unless the set is complete and every outcome has a best price."
     )
     home_off_mask: Mapped[BigInt | None] = column(
         "Bit i-1 is set when outcome i is listed on home but cannot be backed there; null when there is no such "
@@ -201,17 +188,14 @@ class PriceComparison(Base):
     )
 
 
-class AvailabilityGap(Base):
+class AvailabilityGap(MartTable):
+    """Current markets that home and a competitor do not both offer, of fixtures that both list or have listed and that
+    have not begun. The view palimpsest.compared_gaps shows them with their names and durations. A row changes when a
+    state changes.
+    """
+
     __tablename__ = "availability_gap"
-    __table_args__ = (
-        {
-            "schema": "mart",
-            "comment": "Current markets that home and a competitor do not both offer, of fixtures that both list "
-            "or have listed and that have not begun. The view palimpsest.compared_gaps shows them with "
-            "their names and durations. A row changes when a state changes.",
-            "postgresql_with": VACUUMED_OFTEN,
-        },
-    )
+    table_options: ClassVar = {"postgresql_with": VACUUMED_OFTEN}
 
     sr_id: Mapped[BigInt] = key("SportRadar id.")
     line_id: Mapped[int] = key("Line, with all its outcomes together: ops.market_lines, outcome ''.")
@@ -242,18 +226,18 @@ class AvailabilityGap(Base):
     )
 
 
-class OddsAlert(Base):
+class OddsAlert(MartTable):
+    """Episodes of alerts to traders, in the last PALIMPSEST_ODDS_ALERT_DAYS before kickoff.
+
+    An episode begins when a threshold is passed and ends when the market is calm again. A price alert has one row
+    per market, for all its outcomes.
+    """
+
     __tablename__ = "odds_alert"
-    __table_args__ = (
+    schema_items = (
         sa.Index(None, "sr_id"),
         sa.Index(None, "kickoff_date"),
         sa.Index("ix_odds_alert_open", "sr_id", postgresql_where=sa.text("closed_at is null")),
-        {
-            "schema": "mart",
-            "comment": "Episodes of alerts to traders, in the last PALIMPSEST_ODDS_ALERT_DAYS before kickoff. An "
-            "episode begins when a threshold is passed and ends when the market is calm again. A price "
-            "alert has one row per market, for all its outcomes.",
-        },
     )
 
     alert_id: Mapped[BigInt] = key(
@@ -263,16 +247,14 @@ class OddsAlert(Base):
         "price_move: a price is far from its value one window earlier. direction_disagreement: home's and the "
         "competitor's price moved in opposite directions. home_outlier: home's price is far from the median of "
         "two or more competitors. market_disappeared: an answer lacks a market that was offered. market_returned: "
-        "such a market is offered again. event_dropped: a complete discovery lacks the listing.",
-        type_=text_enum(OddsAlertType),
+        "such a market is offered again. event_dropped: a complete discovery lacks the listing."
     )
     severity: Mapped[OddsAlertLevel] = column(
         "Size of the change of the implied probability (1 / odds) at its peak, by PALIMPSEST_ODDS_ALERT_LEVELS. "
         "Of the types without a size, event_dropped is high, market_disappeared is medium in "
-        "PALIMPSEST_MAIN_MARKETS, and all others are low.",
-        type_=text_enum(OddsAlertLevel),
+        "PALIMPSEST_MAIN_MARKETS, and all others are low."
     )
-    platform: Mapped[Platform] = column("Platform that the alert is about.", type_=PLATFORM)
+    platform: Mapped[Platform] = column("Platform that the alert is about.")
     sr_id: Mapped[BigInt] = column("SportRadar id.")
     kickoff_date: Mapped[date] = column(KICKOFF_DATE)
     market_key: Mapped[Text] = column("Market of the vocabulary; '*' for the listing as a whole.")
@@ -287,19 +269,17 @@ class OddsAlert(Base):
     )
     current_odds: Mapped[Odds | None] = column("The outcome's price at the peak.")
     change_rel: Mapped[float | None] = column(
-        "Value of peak_change_rel when the alert opened, for the outcome with the largest deviation at that time.",
-        type_=sa.Double,
+        "Value of peak_change_rel when the alert opened, for the outcome with the largest deviation at that time."
     )
     window_minutes: Mapped[float | None] = column(
-        "Window over which prices moved, in minutes; null when no prices are compared over time.", type_=sa.Double
+        "Window over which prices moved, in minutes; null when no prices are compared over time."
     )
     competitor: Mapped[Platform | None] = column(
-        "Competitor that moved in the opposite direction; null for types other than direction_disagreement.",
-        type_=PLATFORM,
+        "Competitor that moved in the opposite direction; null for types other than direction_disagreement."
     )
     competitor_odds: Mapped[Odds | None] = column("The competitor's price at the peak.")
     competitor_change_rel: Mapped[float | None] = column(
-        "Change of the competitor's price over the window, at the peak.", type_=sa.Double
+        "Change of the competitor's price over the window, at the peak."
     )
     opened_at: Mapped[Instant] = column(
         "Time of the answer that passed the threshold; for event_dropped, of the discovery that lacked the listing."
@@ -309,15 +289,14 @@ class OddsAlert(Base):
     )
     peak_change_rel: Mapped[float | None] = column(
         "current_odds / baseline_odds - 1. For direction_disagreement this is home's change, and the smaller of "
-        "both changes decides the peak.",
-        type_=sa.Double,
+        "both changes decides the peak."
     )
     closed_at: Mapped[Instant | None] = column(
         "Time of the observation that ended the alert (prices are calm, the market cannot be backed any more, or "
         "it is back; market_returned: one window later), or the kickoff; null while open."
     )
-    status: Mapped[OddsAlertStatus] = column("open, acknowledged or closed.", type_=text_enum(OddsAlertStatus))
-    minutes_to_kickoff: Mapped[float] = column("From opened_at to the effective kickoff, minutes.", type_=sa.Double)
+    status: Mapped[OddsAlertStatus] = column("open, acknowledged or closed.")
+    minutes_to_kickoff: Mapped[float] = column("From opened_at to the effective kickoff, minutes.")
     as_of: Mapped[Instant] = column(
         "Time of the latest observation of the fixture before its kickoff. Nothing later was known."
     )
@@ -325,36 +304,30 @@ class OddsAlert(Base):
     computed_at: Mapped[Instant] = column(COMPUTED)
 
 
-class PriceLead(Base):
+class PriceLead(MartTable):
+    """Pairs of events on two platforms, the earlier one first, in markets of PALIMPSEST_MAIN_MARKETS and in the last
+    PALIMPSEST_ODDS_ALERT_DAYS before kickoff. An event happened after the last answer with the old state and not
+    after the first answer with the new state; the middle of this interval places it in time. Two events, at most
+    PALIMPSEST_PRICE_LEAD_WINDOW_MINUTES apart, are a pair when each was the other's nearest on the two platforms at
+    the time of the later answer. Later answers do not change a pair. An interval longer than this window and
+    PALIMPSEST_NOT_OBSERVED_AFTER_MINUTES together makes no pair.
+    """
+
     __tablename__ = "price_lead"
-    __table_args__ = (
-        sa.Index(None, "kickoff_date"),
-        {
-            "schema": "mart",
-            "comment": "Pairs of events on two platforms, the earlier one first, in markets of "
-            "PALIMPSEST_MAIN_MARKETS and in the last PALIMPSEST_ODDS_ALERT_DAYS before kickoff. An event happened "
-            "after the last answer with the old state and not after the first answer with the new state; the middle "
-            "of this interval places it in time. Two events, at most PALIMPSEST_PRICE_LEAD_WINDOW_MINUTES apart, are "
-            "a pair when each was the other's nearest on the two platforms at the time of the later answer. Later "
-            "answers do not change a pair. An interval longer than this window and "
-            "PALIMPSEST_NOT_OBSERVED_AFTER_MINUTES together makes no pair.",
-        },
-    )
+    schema_items = (sa.Index(None, "kickoff_date"),)
 
     sr_id: Mapped[BigInt] = key("SportRadar id.")
     lead_type: Mapped[PriceLeadType] = key(
         "move: the fair probability of an outcome rose by PALIMPSEST_PRICE_LEAD_MIN_RISE or more, so its price became "
         "shorter (a fall is a rise of other outcomes). suspension: an answer no longer offers a market that the answer "
-        "before offered.",
-        type_=text_enum(PriceLeadType),
+        "before offered."
     )
     market_key: Mapped[Text] = key("Market of the vocabulary.")
     specifier: Mapped[Text] = key(SPECIFIER)
     leader: Mapped[Platform] = key(
-        "Platform of the earlier event. Of events with the same middle, the first in alphabetical order.",
-        type_=PLATFORM,
+        "Platform of the earlier event. Of events with the same middle, the first in alphabetical order."
     )
-    follower: Mapped[Platform] = key("Platform of the later event.", type_=PLATFORM)
+    follower: Mapped[Platform] = key("Platform of the later event.")
     leader_at: Mapped[Instant] = key("Time of the leader's first answer with the new state.")
     leader_after: Mapped[Instant] = column("Time of the leader's last answer with the old state.")
     follower_at: Mapped[Instant] = column("Time of the follower's first answer with the new state.")
@@ -363,24 +336,21 @@ class PriceLead(Base):
         "Outcome of the steam, otherwise the one that rose most on both platforms; '' for a suspension."
     )
     leader_probability_before: Mapped[float | None] = column(
-        "The outcome's fair probability (multiplicative) at leader_after; null for a suspension.", type_=sa.Double
+        "The outcome's fair probability (multiplicative) at leader_after; null for a suspension."
     )
-    leader_probability: Mapped[float | None] = column("The same at leader_at.", type_=sa.Double)
-    follower_probability_before: Mapped[float | None] = column("The same at follower_after.", type_=sa.Double)
-    follower_probability: Mapped[float | None] = column("The same at follower_at.", type_=sa.Double)
+    leader_probability: Mapped[float | None] = column("The same at leader_at.")
+    follower_probability_before: Mapped[float | None] = column("The same at follower_after.")
+    follower_probability: Mapped[float | None] = column("The same at follower_at.")
     lag_s: Mapped[float] = column(
-        "Time from the leader's event to the follower's, seconds: the middle of lag_min_s and lag_max_s.",
-        type_=sa.Double,
+        "Time from the leader's event to the follower's, seconds: the middle of lag_min_s and lag_max_s."
     )
     lag_min_s: Mapped[float] = column(
-        "Shortest possible lag, seconds: follower_after - leader_at. If it is not negative, the order is proven.",
-        type_=sa.Double,
+        "Shortest possible lag, seconds: follower_after - leader_at. If it is not negative, the order is proven."
     )
-    lag_max_s: Mapped[float] = column("Longest possible lag, seconds: follower_at - leader_after.", type_=sa.Double)
+    lag_max_s: Mapped[float] = column("Longest possible lag, seconds: follower_at - leader_after.")
     lag_limited_by: Mapped[LagLimit] = column(
         "Why the lag is known within bounds only. not_observed: a platform was not observed during a part of its "
-        "interval. polling: both were observed; between the two answers a market may have been without prices.",
-        type_=text_enum(LagLimit),
+        "interval. polling: both were observed; between the two answers a market may have been without prices."
     )
     steam_at: Mapped[Instant | None] = column(
         "First answer of the steam to which both moves belong; null when they belong to none. A steam is a series of "

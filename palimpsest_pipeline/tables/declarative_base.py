@@ -2,12 +2,14 @@
 
 from datetime import datetime
 from decimal import Decimal
-from enum import StrEnum
-from typing import Annotated, Any, Final
+from enum import Enum
+from typing import Annotated, Any, ClassVar, Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
-from sqlalchemy.orm import DeclarativeBase, MappedColumn, mapped_column
+from sqlalchemy.orm import DeclarativeBase, MappedColumn, declared_attr, mapped_column
+
+from palimpsest_pipeline.domain.enums import Platform
 
 SCHEMAS: Final = {
     "ops": "Ledger of cycles and requests, with their results. It is not derived from anything, and no replay "
@@ -34,8 +36,28 @@ PLATFORM: Final = sa.String(24)
 """The type of a platform's key."""
 
 
+def text_enum(vocabulary: type[Enum], name: str | None = None) -> sa.Enum:
+    """Return a text type with a check constraint that allows only the values of `vocabulary`.
+
+    `name` is the constraint's name without the table name; the default is the vocabulary's class name in lower case.
+    Pass a name when the class was renamed after the constraint was created, and for a second column of the same table
+    with the same vocabulary.
+    """
+    return sa.Enum(
+        vocabulary,
+        values_callable=lambda members: [m.value for m in members],
+        native_enum=False,
+        create_constraint=True,
+        length=24,
+        name=name,
+    )
+
+
 class Base(DeclarativeBase):
-    """The base class of all table declarations."""
+    """The base class of all table declarations. The docstring of a table is its comment in Postgres.
+
+    A column whose annotation is an enum has the type `text_enum` of it, unless it names another.
+    """
 
     metadata = sa.MetaData(
         naming_convention={
@@ -46,6 +68,39 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
+    type_annotation_map: ClassVar = {Enum: text_enum(Enum), Platform: PLATFORM, float: sa.Double}
+    schema_name: ClassVar[str]
+    schema_items: ClassVar[tuple[sa.Constraint | sa.Index, ...]] = ()
+    """Its constraints and indexes, without the primary key and foreign keys of one column."""
+    table_options: ClassVar[dict[str, Any]] = {}
+    """Its other keyword arguments of `sa.Table`."""
+
+    @declared_attr.directive
+    @classmethod
+    def __table_args__(cls) -> tuple[Any, ...]:
+        comment = " ".join((cls.__doc__ or "").split())
+        return (*cls.schema_items, {"schema": cls.schema_name, "comment": comment, **cls.table_options})
+
+
+class OpsTable(Base):
+    """A table of the schema `ops`."""
+
+    __abstract__ = True
+    schema_name = "ops"
+
+
+class CoreTable(Base):
+    """A table of the schema `core`."""
+
+    __abstract__ = True
+    schema_name = "core"
+
+
+class MartTable(Base):
+    """A table of the schema `mart`."""
+
+    __abstract__ = True
+    schema_name = "mart"
 
 
 def column(comment: str, *, foreign_key: str | None = None, **options: Any) -> MappedColumn[Any]:
@@ -62,24 +117,7 @@ def key(comment: str, **options: Any) -> MappedColumn[Any]:
     return column(comment, primary_key=True, **{"autoincrement": False, **options})
 
 
-def text_enum(vocabulary: type[StrEnum], name: str | None = None) -> sa.Enum:
-    """Return a text type with a check constraint that allows only the values of `vocabulary`.
-
-    `name` is the constraint's name without the table name; the default is the vocabulary's class name in lower case.
-    Pass a name when the class was renamed after the constraint was created, and for a second column of the same table
-    with the same vocabulary.
-    """
-    return sa.Enum(
-        vocabulary,
-        values_callable=lambda members: [m.value for m in members],
-        native_enum=False,
-        create_constraint=True,
-        length=24,
-        name=name or vocabulary.__name__.lower(),
-    )
-
-
-def native_enum(vocabulary: type[StrEnum], name: str, schema: str) -> sa.Enum:
+def native_enum(vocabulary: type[Enum], name: str, schema: str) -> sa.Enum:
     """Return a Postgres enum type with the values of `vocabulary`.
 
     A value takes only four bytes, which matters in large tables, and is readable in SQL.

@@ -6,12 +6,11 @@ from sqlalchemy.orm import Mapped
 from palimpsest_pipeline.domain.enums import Completeness, FixtureClass, Platform, PresenceEvidence, Sport, TriageStatus
 
 from .declarative_base import (
-    PLATFORM,
-    Base,
     BigInt,
     BigIntArray,
     Instant,
     Json,
+    MartTable,
     Ratio,
     SmallInt,
     Text,
@@ -23,15 +22,10 @@ from .declarative_base import (
 )
 
 
-class CycleProduct(Base):
+class CycleProduct(MartTable):
+    """Products that the mart has derived from each cycle. A row is committed together with the rows of its product."""
+
     __tablename__ = "cycle_products"
-    __table_args__ = (
-        {
-            "schema": "mart",
-            "comment": "Products that the mart has derived from each cycle. A row is committed together with the "
-            "rows of its product.",
-        },
-    )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
     product: Mapped[Text] = key("Product that was derived: the name of its asset.")
@@ -42,33 +36,33 @@ class CycleProduct(Base):
     computed_at: Mapped[Instant] = column("When it was derived.")
 
 
-class CoverageFixture(Base):
+class CoverageFixture(MartTable):
+    """Fixtures and the platforms that list them, as of each cycle."""
+
     __tablename__ = "coverage_fixture"
-    __table_args__ = (
+    schema_items = (
         sa.Index(None, "sr_id"),
         sa.Index(None, "as_of"),
-        {"schema": "mart", "comment": "Fixtures and the platforms that list them, as of each cycle."},
     )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
     sr_id: Mapped[BigInt] = key("SportRadar id.")
     as_of: Mapped[Instant] = column("Instant that the row describes.")
-    home_platform: Mapped[Platform] = column("Home platform for which it was computed.", type_=PLATFORM)
-    sport: Mapped[Sport] = column("Sport.", type_=text_enum(Sport))
+    home_platform: Mapped[Platform] = column("Home platform for which it was computed.")
+    sport: Mapped[Sport] = column("Sport.")
     tournament_key: Mapped[Text] = column("Tournament.")
     country: Mapped[Text | None] = column("Country in the chosen claim.")
     tournament_name: Mapped[Text] = column("Tournament name in the chosen claim.")
     home_team: Mapped[Text] = column("Home side in the chosen claim.")
     away_team: Mapped[Text] = column("Away side in the chosen claim.")
     effective_kickoff: Mapped[Instant] = column("Kickoff in home's claim, otherwise in the most trusted platform's.")
-    kickoff_source: Mapped[Platform] = column("Platform of that claim.", type_=PLATFORM)
+    kickoff_source: Mapped[Platform] = column("Platform of that claim.")
     started: Mapped[bool] = column("True when effective_kickoff is not after as_of.")
     platforms: Mapped[TextArray] = column("Platforms that list it.")
     n_listings_by_platform: Mapped[Json] = column("Listings per platform.")
     fixture_class: Mapped[FixtureClass] = column(
         "matched: home and a competitor list it; home_only; competitor_only; undetermined: a platform could not "
-        "be observed.",
-        type_=text_enum(FixtureClass),
+        "be observed."
     )
     n_competitors: Mapped[SmallInt] = column("Competitors that list it.")
     kickoff_max_delta_s: Mapped[BigInt] = column("Largest difference between the platforms' kickoffs, seconds.")
@@ -86,16 +80,15 @@ class CoverageFixture(Base):
     computed_at: Mapped[Instant] = column("When it was computed.")
 
 
-class CoverageTournament(Base):
+class CoverageTournament(MartTable):
+    """Coverage per tournament and competitor (or any of them), with and without fixtures that have started, as of each
+    cycle. It adds up to match_rate_platform.
+    """
+
     __tablename__ = "coverage_tournament"
-    __table_args__ = (
+    schema_items = (
         sa.Index(None, "as_of"),
         *ratio_checks("home_covered_rate", "fixture_match_rate"),
-        {
-            "schema": "mart",
-            "comment": "Coverage per tournament and competitor (or any of them), with and without fixtures that "
-            "have started, as of each cycle. It adds up to match_rate_platform.",
-        },
     )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
@@ -103,8 +96,8 @@ class CoverageTournament(Base):
     platform: Mapped[Text] = key("Competitor compared with home; 'any' is all competitors together.")
     include_started: Mapped[bool] = key("True when fixtures that have started are counted too.")
     as_of: Mapped[Instant] = column("Instant that the row describes.")
-    home_platform: Mapped[Platform] = column("Home platform for which it was computed.", type_=PLATFORM)
-    sport: Mapped[Sport] = column("Sport.", type_=text_enum(Sport))
+    home_platform: Mapped[Platform] = column("Home platform for which it was computed.")
+    sport: Mapped[Sport] = column("Sport.")
     country: Mapped[Text | None] = column("Country.")
     display_name: Mapped[Text] = column("Tournament name.")
     n_home: Mapped[int] = column("Fixtures on home.")
@@ -126,24 +119,22 @@ class CoverageTournament(Base):
     computed_at: Mapped[Instant] = column("When it was computed.")
 
 
-class MatchRatePlatform(Base):
+class MatchRatePlatform(MartTable):
+    """Match rates per platform and overall, each with its denominator in its name, as of each cycle."""
+
     __tablename__ = "match_rate_platform"
-    __table_args__ = (
+    schema_items = (
         sa.Index(None, "as_of"),
         *ratio_checks(
             "listing_match_rate", "fixture_match_rate", "home_covered_rate", "overall_match_rate", "link_accuracy"
         ),
-        {
-            "schema": "mart",
-            "comment": "Match rates per platform and overall, each with its denominator in its name, as of each cycle.",
-        },
     )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
     platform: Mapped[Text] = key("Platform; 'all' is all platforms together.")
     include_started: Mapped[bool] = key("True when fixtures that have started are counted too.")
     as_of: Mapped[Instant] = column("Instant that the row describes.")
-    home_platform: Mapped[Platform] = column("Home platform for which it was computed.", type_=PLATFORM)
+    home_platform: Mapped[Platform] = column("Home platform for which it was computed.")
     n_listings: Mapped[int] = column("Listings of matches.")
     n_listings_with_sr: Mapped[int] = column("Listings of matches that belong to a fixture.")
     n_fixtures: Mapped[int] = column("Distinct fixtures.")
@@ -169,9 +160,7 @@ class MatchRatePlatform(Base):
     n_undetermined: Mapped[int] = column("Fixtures whose class is unknown because a platform could not be observed.")
     n_union: Mapped[int] = column("Row 'all': all fixtures. Row of a platform: fixtures on home or there.")
     dup_ratio: Mapped[Ratio | None] = column("n_listings_with_sr / n_fixtures (1 or more).")
-    completeness: Mapped[Completeness] = column(
-        "Completeness of this cycle's discovery: complete, partial or failed.", type_=text_enum(Completeness)
-    )
+    completeness: Mapped[Completeness] = column("Completeness of this cycle's discovery: complete, partial or failed.")
     evidence: Mapped[PresenceEvidence] = column(
         "Evidence for the row: complete, carried or partial.", type_=text_enum(PresenceEvidence, "evidence")
     )
@@ -182,15 +171,14 @@ class MatchRatePlatform(Base):
     computed_at: Mapped[Instant] = column("When it was computed.")
 
 
-class RunQuality(Base):
+class RunQuality(MartTable):
+    """Completeness and speed of each stage of a cycle on each platform."""
+
     __tablename__ = "run_quality"
-    __table_args__ = (
-        *ratio_checks("change_ratio"),
-        {"schema": "mart", "comment": "Completeness and speed of each stage of a cycle on each platform."},
-    )
+    schema_items = (*ratio_checks("change_ratio"),)
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
-    platform: Mapped[Platform] = key("Platform.", type_=PLATFORM)
+    platform: Mapped[Platform] = key("Platform.")
     stage: Mapped[Text] = key("discovery, capture or storage.")
     as_of: Mapped[Instant] = column("Instant the cycle is about.")
     declared: Mapped[int | None] = column(
@@ -211,16 +199,16 @@ class RunQuality(Base):
         "Answers whose Age header was ignored because it was unreadable or above one hour; their arrival time is "
         "used instead. Null in rows written before this count existed."
     )
-    p50_ms: Mapped[float | None] = column("Median request duration in ms.", type_=sa.Double)
-    p95_ms: Mapped[float | None] = column("95th percentile of request duration in ms.", type_=sa.Double)
+    p50_ms: Mapped[float | None] = column("Median request duration in ms.")
+    p95_ms: Mapped[float | None] = column("95th percentile of request duration in ms.")
     bytes: Mapped[BigInt] = column("Body bytes after decompression.")
-    wall_s: Mapped[float] = column("Time from the first request to the last answer, in seconds.", type_=sa.Double)
+    wall_s: Mapped[float] = column("Time from the first request to the last answer, in seconds.")
     change_ratio: Mapped[Ratio | None] = column("changed / (changed + confirmed); null without either.")
     drop_vs_median: Mapped[Ratio | None] = column(
         "1 - fetched / median of earlier cycles of the same scope that were complete in this stage; null without "
         "such cycles."
     )
-    completeness: Mapped[Completeness] = column("complete, partial or failed.", type_=text_enum(Completeness))
+    completeness: Mapped[Completeness] = column("complete, partial or failed.")
     blocked_downstream: Mapped[bool] = column(
         "True when the stage failed, so that nothing of this platform was derived from the cycle."
     )
@@ -228,20 +216,17 @@ class RunQuality(Base):
     computed_at: Mapped[Instant] = column("When it was computed.")
 
 
-class MappingCoverage(Base):
+class MappingCoverage(MartTable):
+    """Share of the markets that each platform showed in a cycle and that the market vocabulary knows, by market
+    family.
+    """
+
     __tablename__ = "mapping_coverage"
-    __table_args__ = (
-        *ratio_checks("mapped_rate"),
-        {
-            "schema": "mart",
-            "comment": "Share of the markets that each platform showed in a cycle and that the market vocabulary "
-            "knows, by market family.",
-        },
-    )
+    schema_items = (*ratio_checks("mapped_rate"),)
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
-    platform: Mapped[Platform] = key("Platform.", type_=PLATFORM)
-    sport: Mapped[Sport] = key("Sport.", type_=text_enum(Sport))
+    platform: Mapped[Platform] = key("Platform.")
+    sport: Mapped[Sport] = key("Sport.")
     family: Mapped[Text] = key("Market family of the vocabulary; unknown: markets that the vocabulary lacks.")
     as_of: Mapped[Instant] = column("Instant the cycle is about.")
     n_markets_seen: Mapped[int] = column("(answer, market, specifier) triples seen.")
@@ -257,19 +242,14 @@ class MappingCoverage(Base):
     computed_at: Mapped[Instant] = column("When it was computed.")
 
 
-class UnmappedMarket(Base):
-    __tablename__ = "unmapped_market"
-    __table_args__ = (
-        sa.UniqueConstraint("platform", "impact_rank"),
-        {
-            "schema": "mart",
-            "comment": "Markets that the vocabulary does not know, over all cycles, ranked by the number of "
-            "matches with them.",
-        },
-    )
+class UnmappedMarket(MartTable):
+    """Markets that the vocabulary does not know, over all cycles, ranked by the number of matches with them."""
 
-    platform: Mapped[Platform] = key("Platform.", type_=PLATFORM)
-    sport: Mapped[Sport] = key("Sport.", type_=text_enum(Sport))
+    __tablename__ = "unmapped_market"
+    schema_items = (sa.UniqueConstraint("platform", "impact_rank"),)
+
+    platform: Mapped[Platform] = key("Platform.")
+    sport: Mapped[Sport] = key("Sport.")
     external_market_id: Mapped[Text] = key("The platform's own market id or key.")
     specifier_schema: Mapped[Text] = key(
         "Names of the parts of its specifiers, sorted, joined by |; '' without specifiers."

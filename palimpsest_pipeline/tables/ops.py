@@ -8,66 +8,57 @@ from sqlalchemy.orm import Mapped
 from palimpsest_pipeline.domain.enums import FailureClass, Platform, RunStatus, Scope, Severity, Trigger
 
 from .declarative_base import (
-    PLATFORM,
-    Base,
     BigInt,
     BigIntArray,
     Instant,
     Json,
+    OpsTable,
     SmallInt,
     SmallIntArray,
     Text,
     TextArray,
     column,
     key,
-    text_enum,
 )
 
 
-class PlatformRow(Base):
-    __tablename__ = "platforms"
-    __table_args__ = (
-        {
-            "schema": "ops",
-            "comment": "The platforms, including those that are no longer scraped. After the home platform the one "
-            "with the lowest trust_rank is trusted first in names, country and kickoff.",
-        },
-    )
+class PlatformRow(OpsTable):
+    """The platforms, including those that are no longer scraped.
 
-    platform: Mapped[Platform] = key("Platform.", type_=PLATFORM)
+    After the home platform the one with the lowest trust_rank is trusted first in names, country and kickoff.
+    """
+
+    __tablename__ = "platforms"
+
+    platform: Mapped[Platform] = key("Platform.")
     name: Mapped[Text] = column("Display name.")
     trust_rank: Mapped[SmallInt] = column("Number of trust in its pack; the lowest is trusted first.")
 
 
-class ScrapeBatch(Base):
+class ScrapeBatch(OpsTable):
+    """One row per cycle (one scrape of all platforms) with its trigger, scope and status."""
+
     __tablename__ = "scrape_batches"
-    __table_args__ = (
+    schema_items = (
         sa.Index(None, "partition_hour"),
         sa.Index(None, "run_id"),
         sa.Index(None, "slot_at", postgresql_where=sa.text("slot_at is not null")),
         sa.Index("ix_scrape_batches_running", "scope", postgresql_where=sa.text("status = 'running'")),
-        {
-            "schema": "ops",
-            "comment": "One row per cycle (one scrape of all platforms) with its trigger, scope and status.",
-        },
     )
 
     cycle_id: Mapped[BigInt] = key(
         "Id of the cycle: the digits of its UTC start time to the millisecond, so ids sort by time."
     )
-    trigger: Mapped[Trigger] = column(
-        "Trigger: scheduled, sensor, manual, on_demand or import.", type_=text_enum(Trigger)
-    )
+    trigger: Mapped[Trigger] = column("Trigger: scheduled, sensor, manual, on_demand or import.")
     scope: Mapped[Scope] = column(
-        "Scope of the cycle: full, kickoff, events or recorded. Only full cycles have a discovery.",
-        type_=text_enum(Scope),
+        "Scope of the cycle: full, kickoff, events or recorded. Only full cycles have a discovery."
     )
     sr_ids: Mapped[BigIntArray | None] = column("Requested SportRadar ids, when the scope is kickoff or events.")
     slot_at: Mapped[Instant | None] = column(
         "Slot of the kickoff cadence for which the cycle was started; null in other scopes."
     )
     home_platform: Mapped[Platform] = column(
-        "Home platform in the settings at that time.", type_=PLATFORM, foreign_key="ops.platforms.platform"
+        "Home platform in the settings at that time.", foreign_key="ops.platforms.platform"
     )
     platforms: Mapped[TextArray] = column(
         "Platforms that the cycle covers; empty in cycles of older versions, which had three.", server_default="{}"
@@ -76,8 +67,7 @@ class ScrapeBatch(Base):
     run_id: Mapped[Text | None] = column("Dagster run that scraped it.")
     status: Mapped[RunStatus] = column(
         "running; completed: all platforms; partial: some; failed: none; cancelled: stopped on request; "
-        "interrupted: its process died.",
-        type_=text_enum(RunStatus),
+        "interrupted: its process died."
     )
     started_at: Mapped[Instant] = column("Start of the cycle.")
     heartbeat_at: Mapped[Instant] = column("Last heartbeat of the process that runs the cycle.")
@@ -86,17 +76,14 @@ class ScrapeBatch(Base):
     )
 
 
-class ScrapeRun(Base):
+class ScrapeRun(OpsTable):
+    """One row per cycle and platform: the platform's part of the batch."""
+
     __tablename__ = "scrape_runs"
-    __table_args__ = (
-        {"schema": "ops", "comment": "One row per cycle and platform: the platform's part of the batch."},
-    )
 
     cycle_id: Mapped[BigInt] = key("Cycle (batch) of the run.", foreign_key="ops.scrape_batches.cycle_id")
-    platform: Mapped[Platform] = key("Platform.", type_=PLATFORM, foreign_key="ops.platforms.platform")
-    status: Mapped[RunStatus] = column(
-        "Status as of the batch; running until the platform's part is finished.", type_=text_enum(RunStatus)
-    )
+    platform: Mapped[Platform] = key("Platform.", foreign_key="ops.platforms.platform")
+    status: Mapped[RunStatus] = column("Status as of the batch; running until the platform's part is finished.")
     started_at: Mapped[Instant] = column("Time of the first request.")
     finished_at: Mapped[Instant] = column("Time of the last answer; while the cycle runs, of the last answer so far.")
     discovered: Mapped[int] = column("Match listings that discovery saw (0 in a cycle without a discovery).")
@@ -105,22 +92,18 @@ class ScrapeRun(Base):
     requests: Mapped[int] = column("Requests sent, retries included.")
     bytes: Mapped[BigInt] = column("Body bytes received, after decompression.")
     errors_by_class: Mapped[Json] = column("Failed attempts by failure class.")
-    p50_ms: Mapped[float | None] = column("Median request duration in ms; null without a request.", type_=sa.Double)
-    p95_ms: Mapped[float | None] = column("95th percentile of request duration in ms.", type_=sa.Double)
+    p50_ms: Mapped[float | None] = column("Median request duration in ms; null without a request.")
+    p95_ms: Mapped[float | None] = column("95th percentile of request duration in ms.")
     message: Mapped[Text] = column("Reason why it is not completed, in words; empty when it is.")
     clock_offset_s: Mapped[float | None] = column(
-        "Seconds by which the host's clock is ahead of ours, the median of its answers; null when no answer has a "
-        "time.",
-        type_=sa.Double,
+        "Seconds by which the host's clock is ahead of ours, the median of its answers; null when no answer has a time."
     )
     capture_s: Mapped[float | None] = column(
-        "Seconds from the first request of the capture to its last answer; null without a capture.",
-        type_=sa.Double,
+        "Seconds from the first request of the capture to its last answer; null without a capture."
     )
     floor_s: Mapped[float | None] = column(
         "Shortest time in seconds in which the host's budget allows these requests with their measured durations; "
-        "null like capture_s.",
-        type_=sa.Double,
+        "null like capture_s."
     )
     refused: Mapped[int] = column(
         "Answers that core refused, without those of matches in play; 0 before the cycle is derived.",
@@ -131,32 +114,28 @@ class ScrapeRun(Base):
     )
 
 
-class EventScrapeStatus(Base):
+class EventScrapeStatus(OpsTable):
+    """One row per cycle and requested listing, with the result of the request for its odds."""
+
     __tablename__ = "event_scrape_status"
-    __table_args__ = (
+    schema_items = (
         sa.Index(None, "sr_id", "cycle_id"),
         sa.Index(
             "ix_event_scrape_status_failed", "platform", "external_id", postgresql_where=sa.text("status = 'failed'")
         ),
-        {
-            "schema": "ops",
-            "comment": "One row per cycle and requested listing, with the result of the request for its odds.",
-        },
     )
 
     cycle_id: Mapped[BigInt] = key("Cycle.", foreign_key="ops.scrape_batches.cycle_id")
-    platform: Mapped[Platform] = key("Platform.", type_=PLATFORM, foreign_key="ops.platforms.platform")
+    platform: Mapped[Platform] = key("Platform.", foreign_key="ops.platforms.platform")
     external_id: Mapped[Text] = key("The platform's own event id.")
     sr_id: Mapped[BigInt | None] = column("SportRadar id of the fixture, if known.")
     status: Mapped[RunStatus] = column(
         "completed; failed; cancelled: the cycle was stopped before the verdict; interrupted: its process died "
-        "before the verdict was landed.",
-        type_=text_enum(RunStatus),
+        "before the verdict was landed."
     )
     attempts: Mapped[int] = column("Requests sent for the listing.")
     error_class: Mapped[FailureClass | None] = column(
-        "Failure class of the last attempt; null when completed, or when the cycle ended before one had failed.",
-        type_=text_enum(FailureClass),
+        "Failure class of the last attempt; null when completed, or when the cycle ended before one had failed."
     )
     error_detail: Mapped[Text] = column("Description of the error; empty when completed.")
     http_status: Mapped[int | None] = column("HTTP status of the last attempt; null without an answer.")
@@ -166,29 +145,25 @@ class EventScrapeStatus(Base):
     )
     bytes: Mapped[BigInt] = column("Body bytes after decompression.")
     duration_ms: Mapped[float] = column(
-        "Milliseconds from the first request to the verdict, including waits between attempts.", type_=sa.Double
+        "Milliseconds from the first request to the verdict, including waits between attempts."
     )
     observed_at: Mapped[Instant | None] = column(
         "Time that the good answer shows: received_at less its age in an edge cache; null when not completed."
     )
 
 
-class LandedCycle(Base):
+class LandedCycle(OpsTable):
+    """One row per closed cycle that is, or was, in the landing.
+
+    Rebuilt from the landing by `palimpsest landing rescan`.
+    """
+
     __tablename__ = "landed_cycles"
-    __table_args__ = (
-        sa.Index(None, "partition_hour"),
-        {
-            "schema": "ops",
-            "comment": "One row per closed cycle that is, or was, in the landing. Rebuilt from the landing by "
-            "`palimpsest landing rescan`.",
-        },
-    )
+    schema_items = (sa.Index(None, "partition_hour"),)
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
     partition_hour: Mapped[Instant] = column("UTC hour of the cycle: its folder in the landing.")
-    scope: Mapped[Scope | None] = column(
-        "Scope of the cycle; null when its manifest cannot be read.", type_=text_enum(Scope)
-    )
+    scope: Mapped[Scope | None] = column("Scope of the cycle; null when its manifest cannot be read.")
     platforms: Mapped[TextArray] = column("Platforms that the cycle covers.")
     digest: Mapped[Text | None] = column(
         "Digest of its landing manifest; null when the cycle is gone or its manifest cannot be read."
@@ -202,15 +177,10 @@ class LandedCycle(Base):
     problem: Mapped[Text] = column("Reason why a cycle in the landing is not whole, in words; otherwise empty.")
 
 
-class CycleFailure(Base):
+class CycleFailure(OpsTable):
+    """Products of cycles whose last derivation failed. A row is deleted when the product has been derived."""
+
     __tablename__ = "cycle_failures"
-    __table_args__ = (
-        {
-            "schema": "ops",
-            "comment": "Products of cycles whose last derivation failed. A row is deleted when the product has been "
-            "derived.",
-        },
-    )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
     product: Mapped[Text] = key("Product that could not be derived, as in the tables cycle_products of core and mart.")
@@ -221,32 +191,25 @@ class CycleFailure(Base):
     failed_at: Mapped[Instant] = column("When it last failed.")
 
 
-class ListingId(Base):
+class ListingId(OpsTable):
+    """Integer id of each listing's natural key. Ids survive every replay, so that history rows keep their meaning."""
+
     __tablename__ = "listing_ids"
-    __table_args__ = (
-        sa.UniqueConstraint("platform", "external_id"),
-        {
-            "schema": "ops",
-            "comment": "Integer id of each listing's natural key. Ids survive every replay, so that history rows "
-            "keep their meaning.",
-        },
-    )
+    schema_items = (sa.UniqueConstraint("platform", "external_id"),)
 
     listing_id: Mapped[int] = key("Listing.", autoincrement=True)
-    platform: Mapped[Platform] = column("Platform.", type_=PLATFORM, foreign_key="ops.platforms.platform")
+    platform: Mapped[Platform] = column("Platform.", foreign_key="ops.platforms.platform")
     external_id: Mapped[Text] = column("The platform's own event id.")
 
 
-class MarketLine(Base):
+class MarketLine(OpsTable):
+    """Integer id of each line, which is a market with one specifier.
+
+    Ids survive every replay, so that history rows keep their meaning.
+    """
+
     __tablename__ = "market_lines"
-    __table_args__ = (
-        sa.UniqueConstraint("market_id", "specifier", "outcome"),
-        {
-            "schema": "ops",
-            "comment": "Integer id of each line, which is a market with one specifier. Ids survive every replay, "
-            "so that history rows keep their meaning.",
-        },
-    )
+    schema_items = (sa.UniqueConstraint("market_id", "specifier", "outcome"),)
 
     line_id: Mapped[int] = key("Id of a line, which is a market with one specifier.", autoincrement=True)
     market_id: Mapped[SmallInt] = column("Canonical market.")
@@ -256,17 +219,15 @@ class MarketLine(Base):
     )
 
 
-class LineNames(Base):
+class LineNames(OpsTable):
+    """Names of each line's market and outcomes, copied from the vocabulary.
+
+    Views join this one table instead of ops.market_lines, core.markets and core.market_outcomes: for a small query,
+    Postgres takes longer to plan the three joins than to run it.
+    """
+
     __tablename__ = "line_names"
-    __table_args__ = (
-        sa.Index(None, "market_key"),
-        {
-            "schema": "ops",
-            "comment": "Names of each line's market and outcomes, copied from the vocabulary. Views join this one "
-            "table instead of ops.market_lines, core.markets and core.market_outcomes: for a small query, Postgres "
-            "takes longer to plan the three joins than to run it.",
-        },
-    )
+    schema_items = (sa.Index(None, "market_key"),)
 
     line_id: Mapped[int] = key("Line, which is a market with one specifier: ops.market_lines.")
     winners_k: Mapped[SmallInt | None] = column("Number of outcomes of the market that win; null when unknown.")
@@ -281,14 +242,10 @@ class LineNames(Base):
     outcome_orders: Mapped[SmallIntArray] = column("Ordinals of the outcomes in the vocabulary, in the same order.")
 
 
-class StorageSample(Base):
+class StorageSample(OpsTable):
+    """Measured sizes of each table, and of each day of the odds history."""
+
     __tablename__ = "storage_samples"
-    __table_args__ = (
-        {
-            "schema": "ops",
-            "comment": "Measured sizes of each table, and of each day of the odds history.",
-        },
-    )
 
     sampled_at: Mapped[Instant] = key("When it was measured.")
     table_name: Mapped[Text] = key("Table with its schema; 'landing' and 'export' for files.")
@@ -304,29 +261,20 @@ class StorageSample(Base):
     index_bytes: Mapped[BigInt] = column("Bytes of the indexes.")
 
 
-class RecordedExport(Base):
+class RecordedExport(OpsTable):
+    """UTC days of the odds history that were exported. The archive must have each of them."""
+
     __tablename__ = "exported_days"
-    __table_args__ = (
-        {
-            "schema": "ops",
-            "comment": "UTC days of the odds history that were exported. The archive must have each of them.",
-        },
-    )
 
     day: Mapped[date] = key("UTC day.")
     exported_at: Mapped[Instant] = column("When it was last exported.")
     n_captures: Mapped[BigInt] = column("Answers of the day in the archive.")
 
 
-class HostState(Base):
+class HostState(OpsTable):
+    """Host problems that concurrent cycles share: one row per host with a problem and cycle that reported it."""
+
     __tablename__ = "host_state"
-    __table_args__ = (
-        {
-            "schema": "ops",
-            "comment": "Host problems that concurrent cycles share: one row per host with a problem and cycle that "
-            "reported it.",
-        },
-    )
 
     host: Mapped[Text] = key("Host name.")
     cycle_id: Mapped[BigInt] = key("Cycle that reported the problem.")
@@ -335,16 +283,11 @@ class HostState(Base):
     updated_at: Mapped[Instant] = column("When this was last written.")
 
 
-class KnownKickoff(Base):
+class KnownKickoff(OpsTable):
+    """Kickoffs that the kickoff cadence knew, with the time from which it knew them. No replay changes past rows."""
+
     __tablename__ = "known_kickoffs"
-    __table_args__ = (
-        sa.Index(None, "kickoff_at"),
-        {
-            "schema": "ops",
-            "comment": "Kickoffs that the kickoff cadence knew, with the time from which it knew them. No replay "
-            "changes past rows.",
-        },
-    )
+    schema_items = (sa.Index(None, "kickoff_at"),)
 
     sr_id: Mapped[BigInt] = key("SportRadar id of the fixture.")
     known_from: Mapped[Instant] = key("When core learned this kickoff. It holds until the fixture's next row.")
@@ -354,15 +297,15 @@ class KnownKickoff(Base):
     )
 
 
-class RunHeartbeat(Base):
+class RunHeartbeat(OpsTable):
+    """One row per Dagster run that executes this pipeline's code, with the heartbeat of its process.
+
+    Kept for some days.
+    """
+
     __tablename__ = "run_heartbeats"
-    __table_args__ = (
+    schema_items = (
         sa.Index("ix_run_heartbeats_alive", "heartbeat_at", postgresql_where=sa.text("finished_at is null")),
-        {
-            "schema": "ops",
-            "comment": "One row per Dagster run that executes this pipeline's code, with the heartbeat of its "
-            "process. Kept for some days.",
-        },
     )
 
     run_id: Mapped[Text] = key("Id of the Dagster run.")
@@ -377,19 +320,17 @@ class RunHeartbeat(Base):
     )
 
 
-class Alert(Base):
+class Alert(OpsTable):
+    """One row per problem for which alerts are sent, from its first occurrence to its end."""
+
     __tablename__ = "alerts"
-    __table_args__ = (
+    schema_items = (
         sa.Index("ix_alerts_open", "alert_key", unique=True, postgresql_where=sa.text("closed_at is null")),
-        {
-            "schema": "ops",
-            "comment": "One row per problem for which alerts are sent, from its first occurrence to its end.",
-        },
     )
 
     alert_key: Mapped[Text] = key("Identity of the problem, without its occurrences: <kind>/<subject>/<error class>.")
     opened_at: Mapped[Instant] = key("Time of the first occurrence.")
-    severity: Mapped[Severity] = column("Highest severity so far.", type_=text_enum(Severity))
+    severity: Mapped[Severity] = column("Highest severity so far.")
     subject: Mapped[Text] = column("Subject of the problem: a job, the asset of a product, or a check with its asset.")
     error_class: Mapped[Text] = column("Class of the error.")
     message: Mapped[Text] = column("Problem and remedy in words, from the last occurrence.")
@@ -406,32 +347,27 @@ class Alert(Base):
     closing_told_at: Mapped[Instant | None] = column("When all channels had announced its end; null until then.")
 
 
-class CycleCheck(Base):
+class CycleCheck(OpsTable):
+    """The newest verdict of each check on each cycle."""
+
     __tablename__ = "cycle_checks"
-    __table_args__ = (
+    schema_items = (
         sa.Index("ix_cycle_checks_judged", "check_name", "judged_at"),
         sa.Index("ix_cycle_checks_bad", "cycle_id", postgresql_where=sa.text("violations > 0")),
-        {"schema": "ops", "comment": "The newest verdict of each check on each cycle."},
     )
 
     check_name: Mapped[Text] = key("Asset and check, such as core/odds_snapshots:history_equals_current.")
     cycle_id: Mapped[BigInt] = key("Cycle.")
-    severity: Mapped[Severity] = column(
-        "Severity of the violations. It has no meaning without violations.", type_=text_enum(Severity)
-    )
+    severity: Mapped[Severity] = column("Severity of the violations. It has no meaning without violations.")
     violations: Mapped[int] = column("Number of violations; 0: the cycle has passed.")
     description: Mapped[Text] = column("The problem and what to do about it; empty when the cycle has passed.")
     judged_at: Mapped[Instant] = column("When the check last judged the cycle.")
 
 
-class AcknowledgedOddsAlert(Base):
+class AcknowledgedOddsAlert(OpsTable):
+    """Episodes of mart.odds_alert that somebody has acknowledged. No derivation changes it."""
+
     __tablename__ = "acknowledged_odds_alerts"
-    __table_args__ = (
-        {
-            "schema": "ops",
-            "comment": "Episodes of mart.odds_alert that somebody has acknowledged. No derivation changes it.",
-        },
-    )
 
     alert_id: Mapped[BigInt] = key("Id of the episode.")
     acknowledged_at: Mapped[Instant] = column("When the episode was acknowledged.")

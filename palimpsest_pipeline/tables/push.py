@@ -5,18 +5,15 @@ from sqlalchemy.orm import Mapped
 
 from palimpsest_pipeline.domain.enums import PushState
 
-from .declarative_base import Base, Instant, Json, Text, column, key, text_enum
+from .declarative_base import Instant, Json, OpsTable, Text, column, key
 
 
-class StoredPushRule(Base):
+class StoredPushRule(OpsTable):
+    """Rules for messages to traders, as last read from the file of rules, with the instant from which each one
+    holds.
+    """
+
     __tablename__ = "push_rules"
-    __table_args__ = (
-        {
-            "schema": "ops",
-            "comment": "Rules for messages to traders, as last read from the file of rules, with the instant from "
-            "which each one holds.",
-        },
-    )
 
     rule: Mapped[Text] = key("Name of the rule.")
     source: Mapped[Text] = column("Source of its events.")
@@ -26,17 +23,17 @@ class StoredPushRule(Base):
     removed_at: Mapped[Instant | None] = column("When the file was first read without it; null while it has the rule.")
 
 
-class PushMessage(Base):
+class PushMessage(OpsTable):
+    """Messages to traders, written in the transaction that derives their event.
+
+    The sender delivers them in the order of message_seq, rule by rule.
+    """
+
     __tablename__ = "push_outbox"
-    __table_args__ = (
+    schema_items = (
         sa.UniqueConstraint("message_id"),
         sa.Index(None, "rule", "fires_at"),
         sa.Index("ix_push_outbox_unsent", "rule", "message_seq", postgresql_where=sa.text("state <> 'delivered'")),
-        {
-            "schema": "ops",
-            "comment": "Messages to traders, written in the transaction that derives their event. The sender delivers "
-            "them in the order of message_seq, rule by rule.",
-        },
     )
 
     message_seq: Mapped[int] = key("Number of the message. Messages are committed in its order.", autoincrement=True)
@@ -48,8 +45,7 @@ class PushMessage(Base):
     body: Mapped[Text] = column("The JSON that is sent, byte by byte the same in every attempt.")
     state: Mapped[PushState] = column(
         "pending; delivered; failed: the receiver refused it, and it is not sent again by itself; cancelled: its rule "
-        "was removed before it was delivered.",
-        type_=text_enum(PushState),
+        "was removed before it was delivered."
     )
     n_attempts: Mapped[int] = column("Number of attempts so far.")
     next_attempt_at: Mapped[Instant] = column("No attempt before then.")
