@@ -82,7 +82,10 @@ class Market(CoreTable):
 
 
 class MarketOutcome(CoreTable):
-    """Outcomes of each canonical market. The ordinal is the position in the price arrays and is append-only."""
+    """Outcomes of each canonical market.
+
+    The ordinal is the position in the price arrays and is append-only.
+    """
 
     __tablename__ = "market_outcomes"
     schema_items = (sa.UniqueConstraint("market_id", "outcome_key"),)
@@ -113,7 +116,10 @@ class CycleRow(CoreTable):
 
 
 class CycleProduct(CoreTable):
-    """Products that core has derived from each cycle. A row is committed together with the rows of its product."""
+    """Products that core has derived from each cycle.
+
+    A row is committed together with the rows of its product.
+    """
 
     __tablename__ = "cycle_products"
 
@@ -309,8 +315,9 @@ class TournamentLink(CoreTable):
 
 
 class Fixture(CoreTable):
-    """One row per real match (SportRadar id), computed from its listings each time, so the order of arrival does not
-    matter.
+    """One row per real match (SportRadar id).
+
+    It is computed from its listings each time, so their order of arrival does not matter.
     """
 
     __tablename__ = "fixtures"
@@ -339,7 +346,10 @@ class Fixture(CoreTable):
 
 
 class Capture(CoreTable):
-    """One row per listing and answer with its odds. An answer confirms the content of market_changes up to then."""
+    """One row per listing and answer with its odds.
+
+    An answer confirms the content of market_changes up to then.
+    """
 
     __tablename__ = "captures"
     schema_items = (
@@ -377,9 +387,9 @@ class Capture(CoreTable):
 
 
 class LargestBook(CoreTable):
-    """For days that have left Postgres: each answer that priced more markets of its listing than any earlier answer.
+    """Answers that priced more markets of their listing than any earlier answer.
 
-    Together with captures, these rows decide which listing is primary.
+    They are of days that have left Postgres. Together with captures, they decide which listing is primary.
     """
 
     __tablename__ = "largest_books"
@@ -445,7 +455,10 @@ class CurrentMarket(CoreTable):
 
 
 class UnmappedMarket(CoreTable):
-    """Markets per cycle that the vocabulary does not know. Their prices stay in the landing until a replay."""
+    """Markets per cycle that the vocabulary does not know.
+
+    Their prices stay in the landing until a replay.
+    """
 
     __tablename__ = "unmapped_markets"
 

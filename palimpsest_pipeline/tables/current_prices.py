@@ -85,7 +85,10 @@ class DirtyFixture(MartTable):
 
 
 class ComparedListing(MartTable):
-    """Observation times of the listings behind price_comparison and availability_gap. Written together with these."""
+    """Observation times of the listings behind price_comparison and availability_gap.
+
+    Written together with these.
+    """
 
     __tablename__ = "compared_listing"
     # A cycle updates every row without changing its key. With half of each page free, the new version fits on the same
@@ -118,8 +121,10 @@ class ComparedListing(MartTable):
 
 
 class PriceComparison(MartTable):
-    """Current prices of home and each competitor per market and line, for markets that both list and fixtures that have
-    not begun. The view palimpsest.compared_prices shows them by outcome. A row changes when a price changes.
+    """Current prices of home and each competitor, per market and line.
+
+    Markets that both list, of fixtures that have not begun. The view palimpsest.compared_prices shows them by
+    outcome. A row changes when a price changes.
     """
 
     __tablename__ = "price_comparison"
@@ -189,9 +194,10 @@ class PriceComparison(MartTable):
 
 
 class AvailabilityGap(MartTable):
-    """Current markets that home and a competitor do not both offer, of fixtures that both list or have listed and that
-    have not begun. The view palimpsest.compared_gaps shows them with their names and durations. A row changes when a
-    state changes.
+    """Current markets that home and a competitor do not both offer.
+
+    The fixtures are those that both list or have listed and that have not begun. The view palimpsest.compared_gaps
+    shows them with their names and durations. A row changes when a state changes.
     """
 
     __tablename__ = "availability_gap"
@@ -305,12 +311,14 @@ class OddsAlert(MartTable):
 
 
 class PriceLead(MartTable):
-    """Pairs of events on two platforms, the earlier one first, in markets of PALIMPSEST_MAIN_MARKETS and in the last
-    PALIMPSEST_ODDS_ALERT_DAYS before kickoff. An event happened after the last answer with the old state and not
-    after the first answer with the new state; the middle of this interval places it in time. Two events, at most
-    PALIMPSEST_PRICE_LEAD_WINDOW_MINUTES apart, are a pair when each was the other's nearest on the two platforms at
-    the time of the later answer. Later answers do not change a pair. An interval longer than this window and
-    PALIMPSEST_NOT_OBSERVED_AFTER_MINUTES together makes no pair.
+    """Pairs of events on two platforms, the earlier one first.
+
+    They are in markets of PALIMPSEST_MAIN_MARKETS and in the last PALIMPSEST_ODDS_ALERT_DAYS before kickoff. An
+    event happened after the last answer with the old state and not after the first answer with the new state; the
+    middle of this interval places it in time. Two events, at most PALIMPSEST_PRICE_LEAD_WINDOW_MINUTES apart, are a
+    pair when each was the other's nearest on the two platforms at the time of the later answer. Later answers do
+    not change a pair. An interval longer than this window and PALIMPSEST_NOT_OBSERVED_AFTER_MINUTES together makes
+    no pair.
     """
 
     __tablename__ = "price_lead"

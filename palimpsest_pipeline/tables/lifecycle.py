@@ -38,8 +38,9 @@ class DirtyKickoffDate(MartTable):
 
 
 class AvailabilityInterval(MartTable):
-    """Intervals in which a platform offered, suspended or lacked a market of a fixture; market_key '*' is the listing
-    as a whole.
+    """Intervals in which a platform offered, suspended or lacked a market of a fixture.
+
+    market_key '*' is the listing as a whole.
     """
 
     __tablename__ = "availability_interval"
@@ -229,8 +230,9 @@ class MarketMargin(MartTable):
 
 
 class MarginTtkBucket(MartTable):
-    """Margins of the markets in PALIMPSEST_MAIN_MARKETS by time to kickoff, over the fixtures of a tournament on a
-    kickoff date, weighted by duration.
+    """Margins of the markets in PALIMPSEST_MAIN_MARKETS by time to kickoff.
+
+    They are means over the fixtures of a tournament on a kickoff date, weighted by duration.
     """
 
     __tablename__ = "margin_ttk_bucket"
@@ -274,7 +276,10 @@ class MarginTtkBucket(MartTable):
 
 
 class GapCount(MartTable):
-    """Number of markets that home and a competitor both offered, or only one of them, at fixed hours before kickoff."""
+    """Number of markets that home and a competitor both offered, or only one of them.
+
+    They are counted at fixed hours before kickoff.
+    """
 
     __tablename__ = "gap_count"
     schema_items = (sa.Index(None, "kickoff_date"),)

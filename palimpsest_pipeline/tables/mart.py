@@ -23,7 +23,10 @@ from .declarative_base import (
 
 
 class CycleProduct(MartTable):
-    """Products that the mart has derived from each cycle. A row is committed together with the rows of its product."""
+    """Products that the mart has derived from each cycle.
+
+    A row is committed together with the rows of its product.
+    """
 
     __tablename__ = "cycle_products"
 
@@ -81,8 +84,9 @@ class CoverageFixture(MartTable):
 
 
 class CoverageTournament(MartTable):
-    """Coverage per tournament and competitor (or any of them), with and without fixtures that have started, as of each
-    cycle. It adds up to match_rate_platform.
+    """Coverage per tournament and competitor (or any of them), as of each cycle.
+
+    Rows with fixtures that have started stand beside rows without. They add up to match_rate_platform.
     """
 
     __tablename__ = "coverage_tournament"
@@ -217,9 +221,7 @@ class RunQuality(MartTable):
 
 
 class MappingCoverage(MartTable):
-    """Share of the markets that each platform showed in a cycle and that the market vocabulary knows, by market
-    family.
-    """
+    """Share of each platform's markets in a cycle that the market vocabulary knows, by market family."""
 
     __tablename__ = "mapping_coverage"
     schema_items = (*ratio_checks("mapped_rate"),)
@@ -243,7 +245,10 @@ class MappingCoverage(MartTable):
 
 
 class UnmappedMarket(MartTable):
-    """Markets that the vocabulary does not know, over all cycles, ranked by the number of matches with them."""
+    """Markets that the vocabulary does not know, over all cycles.
+
+    They are ranked by the number of matches with them.
+    """
 
     __tablename__ = "unmapped_market"
     schema_items = (sa.UniqueConstraint("platform", "impact_rank"),)

@@ -192,7 +192,10 @@ class CycleFailure(OpsTable):
 
 
 class ListingId(OpsTable):
-    """Integer id of each listing's natural key. Ids survive every replay, so that history rows keep their meaning."""
+    """Integer id of each listing's natural key.
+
+    Ids survive every replay, so that history rows keep their meaning.
+    """
 
     __tablename__ = "listing_ids"
     schema_items = (sa.UniqueConstraint("platform", "external_id"),)
@@ -272,7 +275,10 @@ class RecordedExport(OpsTable):
 
 
 class HostState(OpsTable):
-    """Host problems that concurrent cycles share: one row per host with a problem and cycle that reported it."""
+    """Host problems that concurrent cycles share.
+
+    One row per host with a problem and cycle that reported it.
+    """
 
     __tablename__ = "host_state"
 
@@ -284,7 +290,10 @@ class HostState(OpsTable):
 
 
 class KnownKickoff(OpsTable):
-    """Kickoffs that the kickoff cadence knew, with the time from which it knew them. No replay changes past rows."""
+    """Kickoffs that the kickoff cadence knew, with the time from which it knew them.
+
+    No replay changes past rows.
+    """
 
     __tablename__ = "known_kickoffs"
     schema_items = (sa.Index(None, "kickoff_at"),)

@@ -9,7 +9,10 @@ from .declarative_base import BigInt, CoreTable, Text, column, key
 
 
 class PlayerList(CoreTable):
-    """Versions of the list of players that a listing's markets name, by content. A change of squad is a new version."""
+    """Versions of the list of players that a listing's markets name, by content.
+
+    A change of squad is a new version.
+    """
 
     __tablename__ = "player_lists"
     schema_items = (sa.Index(None, "external_player_id"),)

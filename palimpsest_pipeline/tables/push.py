@@ -9,9 +9,7 @@ from .declarative_base import Instant, Json, OpsTable, Text, column, key
 
 
 class StoredPushRule(OpsTable):
-    """Rules for messages to traders, as last read from the file of rules, with the instant from which each one
-    holds.
-    """
+    """Rules for messages to traders, as last read from their file, and from when each one holds."""
 
     __tablename__ = "push_rules"
 
