@@ -57,9 +57,9 @@ def note_day(settings: Settings, day: date) -> bool:
 
 
 def lower_first_day(settings: Settings, day: date, say: Callable[[str], None]) -> None:
-    """Change the installation's first day to `day` if the current one is later; print advice with `say`.
+    """Write `day` into the file `first_day` if it is earlier than the day there.
 
-    PALIMPSEST_FIRST_DAY is never changed.
+    When the setting PALIMPSEST_FIRST_DAY is later than `day`, or servers must be restarted, `say` gets the advice.
     """
     before = read_first_day(settings)
     noted = note_day(settings, day)

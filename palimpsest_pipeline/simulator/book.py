@@ -107,7 +107,7 @@ def build_squad(fixture: SimulatedFixture, is_rotated: bool = False) -> list[Pla
 
 
 class BookGenerator:
-    """The books of all platforms. It caches the models of the latest (fixture, platform, price step)."""
+    """Makes the books of all simulated platforms. The models of matches that it used last are cached."""
 
     def __init__(self, timeline: Timeline) -> None:
         self.timeline = timeline

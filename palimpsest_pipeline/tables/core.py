@@ -401,9 +401,9 @@ class LargestBook(CoreTable):
 
 
 class MarketChange(CoreTable):
-    """One row per listing, market and change; a day starts with a keyframe.
+    """One row per listing, market and change. State and prices hold until the next row.
 
-    State and prices hold until the next row.
+    The first answer of a listing on a day has a row for every market: a keyframe.
     """
 
     __tablename__ = "market_changes"

@@ -50,7 +50,7 @@ def build_commands(
     has_sender: bool = False,
     with_board: bool = False,
 ) -> dict[str, tuple[str, ...]]:
-    """Return the command of each child, with its arguments.
+    """Return the command line of each process that `palimpsest up` starts, by the name of its service.
 
     The sender of messages is one of them with `has_sender`, the traders' board with `with_board`.
 

@@ -326,10 +326,11 @@ def _write_batch(
 
 
 def derive_matched_events(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
-    """Match fixtures, tournaments and players again, from all listings that may belong together.
+    """Match again the fixtures, tournaments and players of a cycle's listings; return how many fixtures.
 
-    The result does not depend on the order in which listings arrived. Changed fixtures and their kickoff dates become
-    due. These tables show the current state, so the home platform of the settings is trusted first, even if another one
+    All listings that may belong together with a listing of the cycle take part, so the order in which listings arrived
+    does not matter. Changed fixtures and their kickoff dates are marked, so that their prices and life are derived
+    again. These tables show the current state: the home platform of the settings is trusted first, even if another one
     was home when the cycle was scraped.
     """
     cycle_listing_ids = upcoming_fixtures.read_listings_of_cycle(conn, manifest.cycle_id)

@@ -335,7 +335,7 @@ def _replace_observations(
 
 
 def _derive_event_listings(conn: psycopg.Connection) -> None:
-    """Derive the listings in `touched` from their observations; the last observation counts.
+    """Derive the listings in the temporary table `touched` from their observations; the last one counts.
 
     A listing without an observation is deleted.
     """

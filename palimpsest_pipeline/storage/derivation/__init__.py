@@ -1,1 +1,1 @@
-"""Which products of each cycle are derived or due, and which fixtures are due."""
+"""What was derived from each cycle and what must be: its products, and rows of changed fixtures."""

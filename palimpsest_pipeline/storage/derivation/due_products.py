@@ -140,7 +140,7 @@ def read_due_products(
 
 
 def read_due_hours(conn: psycopg.Connection, query: DueQuery, before: datetime) -> list[datetime]:
-    """Return the hours with a due product of a scraped cycle that can be derived.
+    """Return the hours with a scraped cycle from which a product must, and can, be derived.
 
     A cycle counts when it sent requests, got answers, ended before `before`, and is still in the landing.
     """

@@ -122,9 +122,9 @@ class OddsHistoryReader:
         return _concat_frames(frames, CHANGE_SCHEMA).sort("listing_id", "line_id", "observed_at")
 
     def read_captures(self, listing_ids: Iterable[int] | None, first_day: date, last_day: date) -> pl.DataFrame:
-        """Return captures (CAPTURE_SCHEMA) of UTC days, both included, sorted by listing and instant.
+        """Return one row per stored answer (CAPTURE_SCHEMA), sorted by listing and instant.
 
-        None selects all listings.
+        `first_day` and `last_day` (UTC) are included. None selects all listings.
         """
         ids = _sort_ids(listing_ids)
         with self._split_by_source(first_day, last_day) as sides:
