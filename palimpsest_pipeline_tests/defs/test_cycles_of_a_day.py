@@ -166,6 +166,7 @@ def copy_cycle(pipeline: Pipeline, cycle_id: int, n: int) -> None:
         conn.execute("analyze")
 
 
+@pytest.mark.slow
 def test_a_run_derives_its_own_cycle_alone_and_costs_the_same_however_many_the_day_has(day: Day) -> None:
     first, second, third = day.cycle_ids
     assert day.run_of(second).success

@@ -155,6 +155,7 @@ def test_a_cycle_whose_proxy_refuses_keeps_and_shows_no_secret(
         "proxy": f"http://{CREDENTIALS}@{refusing}",
         "base_url": "https://localhost:1",
         "headers": {"cookie": f"session={MARK}-cookie"},
+        "give_up_s": 0.1,
     }
     with SimulatorProcess(10, 5) as simulator, pipelines(postgres, tmp_path) as make, caplog.at_level(logging.DEBUG):
         pipeline: Pipeline = make(

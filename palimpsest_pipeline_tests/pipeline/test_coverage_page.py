@@ -36,6 +36,7 @@ from palimpsest_pipeline.storage.marts import cycle_marts
 from palimpsest_pipeline.storage.marts.page_coverage import NoCoverageError, read_coverage, read_trends
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines, run_here
 from palimpsest_pipeline_tests.fixtures.platforms import BET9JA
+from palimpsest_pipeline_tests.fixtures.truth import check_without
 
 
 def data_of(page: str) -> dict[str, Any]:
@@ -51,15 +52,23 @@ def derive_lives(pipeline: Pipeline) -> None:
 
 
 @pytest.fixture(scope="module")
-def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
-    """A full cycle in which a platform failed, and the lives of its fixtures."""
+def world_and_truth(
+    postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Pipeline, dict[str, Any]]]:
+    """A full cycle in which a platform failed, and the lives of its fixtures; and the truth at its end."""
     with SimulatorProcess(12, 5) as simulator, pipelines(postgres, tmp_path_factory.mktemp("world")) as make:
         simulator.set_fault(BET9JA, "down")
         pipeline = make(simulator, bet9ja={"give_up_s": 0.1})
         outcome = run_here(pipeline, "full_cycle")
         assert outcome.success, outcome.error
+        truth = simulator.fetch_truth()
         derive_lives(pipeline)
-        yield pipeline
+        yield pipeline, truth
+
+
+@pytest.fixture(scope="module")
+def world(world_and_truth: tuple[Pipeline, dict[str, Any]]) -> Pipeline:
+    return world_and_truth[0]
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +78,12 @@ def shown(world: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     text = path.read_text()
     assert (written.path, written.bytes) == (path, len(text.encode()))
     return data_of(text)
+
+
+def test_a_platform_that_is_down_leaves_the_others_whole_and_concludes_nothing(
+    world_and_truth: tuple[Pipeline, dict[str, Any]],
+):
+    check_without(BET9JA, *world_and_truth)
 
 
 def test_the_full_cycle_wrote_it_into_the_home_folder(world: Pipeline):

@@ -77,7 +77,7 @@ def test_every_book_arrives_whole(start_simulator: Start, make_pipeline: MakePip
     assert max(attempts[BETWAY]) > 2, "large books have further pages"
 
 
-@pytest.mark.parametrize("share", [0.2, 0.6])
+@pytest.mark.parametrize("share", [0.6, pytest.param(0.2, marks=pytest.mark.slow)])
 def test_a_book_with_a_failed_answer_fails_as_a_whole(
     start_simulator: Start, make_pipeline: MakePipeline, share: float
 ) -> None:

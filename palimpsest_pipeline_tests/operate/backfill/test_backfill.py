@@ -247,6 +247,7 @@ def test_rows_that_somebody_changed_come_back_when_their_hour_is_asked_for_again
     assert all(after[mark] == at for mark, at in before.items() if mark[0] == "core" and mark[1] in others)
 
 
+@pytest.mark.slow
 def test_odds_are_as_fresh_as_before_when_their_hour_was_derived_again_and_nothing_had_to_be_written(world: World):
     def standing() -> tuple[list[Any], list[datetime | None]]:
         with world.pipeline.connect() as conn:

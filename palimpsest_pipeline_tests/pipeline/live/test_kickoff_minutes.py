@@ -430,7 +430,7 @@ def test_through_dagster_a_slot_is_asked_once_and_a_run_with_nothing_to_do_is_sk
         ("nothing", True, 7),
         pytest.param("the ingest", True, 0, marks=pytest.mark.slow),
         pytest.param("odds of a platform", True, 4, marks=pytest.mark.slow),
-        ("the end", False, 7),
+        pytest.param("the end", False, 7, marks=pytest.mark.slow),
     ],
 )
 def test_a_slot_reports_the_assets_that_its_minutes_have_written_and_no_other(
@@ -491,10 +491,8 @@ def test_a_slot_reports_the_assets_that_its_minutes_have_written_and_no_other(
     assert set(reported) <= set(SLOT_ASSETS)
 
 
-def test_a_full_cycle_while_one_runs_is_skipped_and_names_it(
-    start_simulator: Callable[..., SimulatorProcess], make_pipeline: MakePipeline
-) -> None:
-    pipeline = make_pipeline(start_simulator(20, 5))
+def test_a_full_cycle_while_one_runs_is_skipped_and_names_it(make_pipeline: MakePipeline) -> None:
+    pipeline = make_pipeline()
     now = pipeline.clock.now()
     cycle = live_cycle.open_cycle(pipeline, live_cycle.ScrapeRequest(now.date(), Trigger.MANUAL, "run-1"), Scope.FULL)
     outcome = run_here(pipeline, "full_cycle")

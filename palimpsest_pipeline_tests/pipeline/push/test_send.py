@@ -37,6 +37,7 @@ def first_ids(receiver: Receiver, path: str) -> list[str]:
     return list(dict.fromkeys(each.message_id for each in receiver.accepted(path)))
 
 
+@pytest.mark.slow
 def test_a_receiver_that_fails_and_a_sender_that_is_killed_lose_nothing_and_keep_the_order(
     database: Database, receiver: Receiver, tmp_path: Path
 ):
