@@ -3,17 +3,14 @@
 Answers that have arrived are kept, and the ledger says `cancelled`.
 """
 
-import json
 import os
 import signal
 import subprocess
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
@@ -25,7 +22,8 @@ from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.settings import load_settings
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.db.connection import Database
-from palimpsest_pipeline_tests.fixtures.commands import PALIMPSEST, environment, free_port, ours
+from palimpsest_pipeline_tests.fixtures.commands import PALIMPSEST, environment, ours
+from palimpsest_pipeline_tests.fixtures.deployed import Site, site, until
 from palimpsest_pipeline_tests.fixtures.ledger import read_latest_cycles
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
 from palimpsest_pipeline_tests.fixtures.postgres import create_database, drop_database
@@ -39,61 +37,21 @@ WITHIN_S = 30.0
 """A command ends some 15 s after its database was lost, when it has asked for all that was listed; the rest is for a
 busy machine.
 """
-LAUNCH = """
-    mutation ($params: ExecutionParams!) {
-        launchRun(executionParams: $params) { __typename ... on LaunchRunSuccess { run { runId } } }
-    }
-"""
-STATUS = "query ($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }"
-TERMINATE = "mutation ($run: String!) { terminateRun(runId: $run) { __typename } }"
 
 
 @contextmanager
-def command(
-    pipeline: Pipeline, postgres: EmbeddedPostgres, folder: Path, *words: str, own_group: bool = False
-) -> Iterator[subprocess.Popen[bytes]]:
-    """`palimpsest WORDS` with this pipeline's settings, and a database of its own for Dagster."""
+def own_site(pipeline: Pipeline, postgres: EmbeddedPostgres, folder: Path) -> Iterator[Site]:
+    """This pipeline's settings, and a database of its own for Dagster."""
     name = dagster_database(pipeline)
     create_database(postgres, name)
-    with (folder / "said").open("w") as said:
-        process = subprocess.Popen(
-            [*PALIMPSEST, *words],
-            cwd=folder,
-            env=own_environment(pipeline, postgres, folder),
-            stdout=said,
-            stderr=said,
-            start_new_session=own_group,
-        )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait(60)
-        drop_database(postgres, name)
+    own = {"PALIMPSEST_DAGSTER_DATABASE_URL": postgres.build_url(name)}
+    with site(folder, {**pipeline.settings.to_environment(), **own}) as found:
+        yield found
+    drop_database(postgres, name)
 
 
 def dagster_database(pipeline: Pipeline) -> str:
     return f"{pipeline.database.conninfo.rpartition('/')[2].partition('?')[0]}_dagster"
-
-
-def own_environment(pipeline: Pipeline, postgres: EmbeddedPostgres, folder: Path) -> dict[str, str]:
-    return environment(
-        folder,
-        **{
-            **pipeline.settings.to_environment(),
-            "PALIMPSEST_DAGSTER_DATABASE_URL": postgres.build_url(dagster_database(pipeline)),
-        },
-    )
-
-
-def until(holds: Callable[[], Any], process: subprocess.Popen[bytes]) -> Any:
-    """What `holds` returns once that is something; fails when the process ends before, or after minutes."""
-    deadline = time.monotonic() + 180
-    while not (found := holds()):
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return found
 
 
 def details_have_arrived(pipeline: Pipeline, simulator: SimulatorProcess) -> bool:
@@ -137,11 +95,12 @@ def test_a_scrape_that_is_asked_to_end_keeps_what_arrived_and_says_cancelled(
     tmp_path: Path,
 ):
     pipeline = make_pipeline(slow_world)
-    with command(pipeline, postgres, tmp_path, "scrape") as process:
-        until(lambda: details_have_arrived(pipeline, slow_world), process)
+    with own_site(pipeline, postgres, tmp_path) as own:
+        process = own.start("scrape")
+        until(lambda: details_have_arrived(pipeline, slow_world), "details")
         process.send_signal(number)
         process.wait(60)
-    assert (process.returncode, "answers that have arrived are kept" in (tmp_path / "said").read_text()) == (130, True)
+    assert (process.returncode, "answers that have arrived are kept" in own.log("scrape")) == (130, True)
     check_cancelled(pipeline)
 
 
@@ -150,11 +109,12 @@ def test_a_ctrl_c_in_the_terminal_shows_no_traceback(
 ):
     """A terminal sends it to the whole group: the command, and every process that the command started."""
     pipeline = make_pipeline(slow_world)
-    with command(pipeline, postgres, tmp_path, "scrape", own_group=True) as process:
-        until(lambda: details_have_arrived(pipeline, slow_world), process)
+    with own_site(pipeline, postgres, tmp_path) as own:
+        process = own.start("scrape", own_group=True)
+        until(lambda: details_have_arrived(pipeline, slow_world), "details")
         os.killpg(process.pid, signal.SIGINT)
         process.wait(60)
-    said = (tmp_path / "said").read_text()
+    said = own.log("scrape")
     assert (process.returncode, said.splitlines()[-1]) == (130, "error: cancelled; answers that have arrived are kept")
     assert "Traceback" not in said
 
@@ -173,7 +133,7 @@ def test_when_postgres_dies_one_error_line_says_what_to_do(
             [*PALIMPSEST, "scrape"], cwd=folder, env=environment(folder, **urls), stdout=said, stderr=said
         )
     try:
-        until(lambda: any(asked.endpoint == "detail" for asked in small_world.list_requests()), process)
+        until(lambda: any(asked.endpoint == "detail" for asked in small_world.list_requests()), "details")
         pid = server.status().pid
         assert pid is not None
         os.kill(pid, signal.SIGQUIT)
@@ -192,66 +152,31 @@ def test_when_postgres_dies_one_error_line_says_what_to_do(
     assert ended_after_s < WITHIN_S, "Dagster's own retries take over a minute"
 
 
-class Dagster:
-    """The UI's GraphQL at a port, as a user's browser speaks to it."""
-
-    def __init__(self, port: int) -> None:
-        self.url = f"http://127.0.0.1:{port}/graphql"
-
-    def ask(self, query: str, **variables: Any) -> Any:
-        """The data of the answer; None while nobody answers."""
-        body = json.dumps({"query": query, "variables": variables}).encode()
-        request = urllib.request.Request(self.url, data=body, headers={"content-type": "application/json"})
-        try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
-                return json.load(answer)["data"]
-        except OSError:
-            return None
-
-    def launch(self, pipeline: Pipeline) -> str | None:
-        """Launch a full cycle now. Its run; None when that cannot be done yet."""
-        partition = {"key": "dagster/partition", "value": format_day_key(pipeline.clock.now().date())}
-        job = {
-            "repositoryLocationName": "palimpsest_pipeline",
-            "repositoryName": "__repository__",
-            "jobName": "full_cycle",
-        }
-        told = self.ask(LAUNCH, params={"selector": job, "executionMetadata": {"tags": [partition]}})
-        return (
-            told["launchRun"]["run"]["runId"]
-            if told and told["launchRun"]["__typename"] == "LaunchRunSuccess"
-            else None
-        )
-
-    def status(self, run_id: str) -> str:
-        return str(self.ask(STATUS, run=run_id)["runOrError"]["status"])
-
-
 def test_a_run_terminated_in_dagster_keeps_what_arrived_and_says_cancelled(
     slower_world: SimulatorProcess, make_pipeline: MakePipeline, postgres: EmbeddedPostgres, tmp_path: Path
 ):
-    pipeline, port = make_pipeline(slower_world), free_port()
-    dagster = Dagster(port)
-    with command(pipeline, postgres, tmp_path, "up", "--port", str(port)) as process:
-        run_id = until(lambda: dagster.launch(pipeline), process)
-        until(lambda: details_have_arrived(pipeline, slower_world), process)
-        assert dagster.ask(TERMINATE, run=run_id)["terminateRun"]["__typename"] == "TerminateRunSuccess"
-        until(lambda: dagster.status(run_id) == "CANCELED", process)
+    pipeline = make_pipeline(slower_world)
+    with own_site(pipeline, postgres, tmp_path) as own:
+        own.up()
+        run_id = own.launch("full_cycle", format_day_key(pipeline.clock.now().date()))
+        until(lambda: details_have_arrived(pipeline, slower_world), "details")
+        own.terminate(run_id)
+        assert own.ended(run_id)["status"] == "CANCELED"
     check_cancelled(pipeline)
 
 
 def test_down_in_the_middle_of_a_full_cycle_keeps_what_arrived_and_leaves_nothing_behind(
     slower_world: SimulatorProcess, make_pipeline: MakePipeline, postgres: EmbeddedPostgres, tmp_path: Path
 ):
-    pipeline, port = make_pipeline(slower_world), free_port()
-    dagster = Dagster(port)
-    with command(pipeline, postgres, tmp_path, "up", "--port", str(port)) as process:
-        run_id = until(lambda: dagster.launch(pipeline), process)
-        until(lambda: details_have_arrived(pipeline, slower_world), process)
+    pipeline = make_pipeline(slower_world)
+    with own_site(pipeline, postgres, tmp_path) as own:
+        process = own.up()
+        run_id = own.launch("full_cycle", format_day_key(pipeline.clock.now().date()))
+        until(lambda: details_have_arrived(pipeline, slower_world), "details")
         done = subprocess.run(
             [*PALIMPSEST, "down", "--now"],
             cwd=tmp_path,
-            env=own_environment(pipeline, postgres, tmp_path),
+            env=own.environment(),
             capture_output=True,
             text=True,
             check=True,
@@ -262,7 +187,7 @@ def test_down_in_the_middle_of_a_full_cycle_keeps_what_arrived_and_leaves_nothin
         )  # upkeep's own schedules may have begun a run beside it
         assert asked.startswith("asking to end: run ") and asked.endswith("; answers that have arrived are kept")
         assert f"run {run_id[:8]} (full_cycle)" in asked
-        assert others == [f"stopped Dagster at http://127.0.0.1:{port}"]
+        assert others == [f"stopped Dagster at http://127.0.0.1:{own.port}"]
         with psycopg.connect(Database(postgres.build_url(dagster_database(pipeline))).conninfo) as conn:
             assert conn.execute("select status from runs where run_id = %s", [run_id]).fetchone() == ("CANCELED",)
     assert ours(tmp_path) == []
