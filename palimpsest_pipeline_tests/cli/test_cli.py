@@ -246,31 +246,6 @@ def test_to_derive_anew_and_only_what_is_due_or_nothing_at_all_is_wrong_usage(ot
 
 
 @pytest.mark.slow
-def test_recorded_payloads_are_imported_and_backfilled_from_the_command_line(
-    palimpsest: Command, samples: Path, folder: Path
-):
-    recordings = write_recordings(samples, folder / "recordings")
-    imported = palimpsest("landing", "import", str(recordings), "--json")
-    assert imported.returncode == 0, imported.stderr
-    cycles = json.loads(imported.stdout)
-    assert sum(c["payloads"] for c in cycles) == 11
-    assert {"hour": "2026-06-26-10:00", "payloads": 3} in [{k: c[k] for k in ("hour", "payloads")} for c in cycles]
-    done = palimpsest("backfill", "2026-06-26-09:00", "2026-06-26-10:00", "--json")
-    assert done.returncode == 3, done.stderr
-    told = {what: hours for what, hours in json.loads(done.stdout).items() if hours}
-    assert told == {"done": ["2026-06-26-10:00"], "empty": ["2026-06-26-09:00"], "due_later": ["2026-08-21-06:00"]}, (
-        "another recording waits"
-    )
-    found = json.loads(palimpsest("coverage", "--json").stdout)
-    union = next(r for r in found["match_rate_platform"] if r["platform"] == "all")
-    assert (union["n_union"], union["n_matched_fixtures"], union["completeness"]) == (1, 1, "partial")
-    hour = ("2026-06-26-10:00", "2026-06-26-10:00")
-    assert json.loads(palimpsest("backfill", *hour, "--json").stdout)["up_to_date"] == ["2026-06-26-10:00"]
-    again = json.loads(palimpsest("backfill", *hour, "--again", "--json").stdout)
-    assert (again["done"], again["up_to_date"]) == (["2026-06-26-10:00"], [])
-
-
-@pytest.mark.slow
 def test_a_refresh_tells_per_platform_how_it_went_and_names_ids_that_nobody_lists(
     palimpsest: Command, start_simulator: Callable[..., SimulatorProcess]
 ):

@@ -177,41 +177,6 @@ def test_a_landing_says_what_its_files_say(palimpsest_here: Command, samples: Pa
     assert json.loads(rooted.stdout)["bet9ja"]["occurrences"] == 430
 
 
-def test_a_landing_counts_the_newest_book_of_a_listing_and_goes_on_past_what_is_broken(
-    palimpsest_here: Command, samples: Path, folder: Path
-):
-    book = json.loads((samples / BETPAWA).read_bytes())
-    entries = [
-        {
-            "file": "bet9ja.json",
-            "platform": "bet9ja",
-            "kind": "detail",
-            "external_id": "782203257",
-            "received_at": "2026-08-21T06:05:00Z",
-        }
-    ]
-    recordings = folder / "recordings"
-    recordings.mkdir()
-    shutil.copy(samples / "bet9ja/getevent_soccer_norway_france.json", recordings / "bet9ja.json")
-    for minute, n_markets in ((10, 59), (50, 3)):
-        name = f"{minute}.json"
-        (recordings / name).write_text(json.dumps({**book, "markets": book["markets"][:n_markets]}))
-        asked = {"platform": "betpawa", "kind": "detail", "external_id": str(book["id"])}
-        entries.append({"file": name, **asked, "received_at": f"2026-08-21T06:{minute}:00Z"})
-    (recordings / "manifest.json").write_text(json.dumps(entries))
-    assert palimpsest_here("landing", "import", str(recordings)).returncode == 0
-    newest = json.loads(palimpsest_here("markets", "audit", str(recordings / "50.json"), "--json").stdout)
-    landed = json.loads(palimpsest_here("markets", "audit", "--json").stdout)
-    assert landed["betpawa"] == newest["betpawa"]
-
-    (segment,) = (folder / "home" / "landing").rglob("platform=bet9ja/*.parquet")
-    segment.write_bytes(b"broken")
-    done = palimpsest_here("markets", "audit", "--json")
-    assert done.returncode == 3
-    assert json.loads(done.stdout) == newest
-    assert "is not as it was written" in words(done.stderr)
-
-
 def test_a_store_that_cannot_be_reached_is_one_clear_line(palimpsest_here: Command):
     assert_one_clear_line(
         palimpsest_here("markets", "audit", "nostore://bucket/landing"), "nostore://bucket/landing", "nostore"

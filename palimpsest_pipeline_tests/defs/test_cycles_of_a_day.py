@@ -21,7 +21,6 @@ from psycopg import sql
 from palimpsest_pipeline.definitions import defs
 from palimpsest_pipeline.defs.asset_partitions import format_day_key
 from palimpsest_pipeline.defs.derive_run import RunHasFailedCycles, raise_for_failed_cycles
-from palimpsest_pipeline.defs.monitoring.unfinished_work import find_unfinished_work
 from palimpsest_pipeline.defs.run_cycles import SCRAPING_JOBS, RunCycles, find_run_cycles
 from palimpsest_pipeline.domain.instants import format_hour_key, get_day_start
 from palimpsest_pipeline.landing import Landing
@@ -30,12 +29,10 @@ from palimpsest_pipeline.operate.backfill.hour_spans import HourSpan, run_span
 from palimpsest_pipeline.operate.run_job import run_job
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.installed_products import list_due_products
-from palimpsest_pipeline.pipeline.marts.late_marts import find_late_days
 from palimpsest_pipeline.pipeline.replay_plan import plan_hours
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.runtime.run_tags import FOLLOWS_TAG
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
-from palimpsest_pipeline.storage.derivation import due_products
 from palimpsest_pipeline.storage.ledger import cycle_ledger
 from palimpsest_pipeline_tests.fixtures.landed import land_at
 from palimpsest_pipeline_tests.fixtures.pipeline import copy_pipeline, pipelines
@@ -76,13 +73,6 @@ class Day:
     def due(self, cycle_id: int) -> set[str]:
         with self.pipeline.connect() as conn:
             return {each.product for each in list_due_products(self.pipeline, conn, cycle_ids=[cycle_id])}
-
-    def late(self) -> set[int]:
-        return {
-            each.cycle_id
-            for day in find_late_days(self.pipeline, MIDNIGHT + timedelta(hours=4))
-            for each in day.due_products
-        }
 
     def segment(self, cycle_id: int) -> Path:
         return next(Path(self.pipeline.settings.landing_root).glob(f"**/cycle={cycle_id}/platform=betpawa/*.parquet"))
@@ -186,31 +176,6 @@ def test_a_run_derives_its_own_cycle_alone_and_costs_the_same_however_many_the_d
 
 
 @pytest.mark.slow
-def test_a_torn_cycle_leaves_the_others_derived_and_is_named_until_it_is_mended(day: Day, tmp_path: Path) -> None:
-    torn, *others = day.cycle_ids
-    segment = day.segment(torn)
-    segment.rename(tmp_path / "away")
-    assert not day.run_of(torn).success
-    for cycle_id in others:
-        assert day.run_of(cycle_id).success
-        assert day.due(cycle_id) == set()
-    assert day.late() == set()
-    left = find_unfinished_work(day.instance, day.pipeline, [])
-    assert (list(left.refused_hours), dict(left.due_hours)) == ([KEY], {})
-    assert f"cycle {torn} is not whole in the landing" in left.sentence
-    report = backfilled(day.pipeline, MIDNIGHT, MIDNIGHT + timedelta(hours=2))
-    assert list(report.refused) == [KEY]
-    assert (
-        f"cycle {torn} is not whole in the landing: platform=betpawa/{segment.name} missing"
-        in report.describe_failures()
-    )
-    (tmp_path / "away").rename(segment)
-    assert KEY in backfilled(day.pipeline, MIDNIGHT, MIDNIGHT + timedelta(hours=2)).done
-    assert [day.due(cycle_id) for cycle_id in day.cycle_ids] == [set()] * 3
-    assert not find_unfinished_work(day.instance, day.pipeline, [])
-
-
-@pytest.mark.slow
 def test_a_replay_of_the_day_derives_core_and_mart_of_the_others_and_fails_at_its_end_naming_the_bad_one(
     day: Day,
 ) -> None:
@@ -230,34 +195,6 @@ def test_a_replay_of_the_day_derives_core_and_mart_of_the_others_and_fails_at_it
         raise_for_failed_cycles(day.pipeline, of_failed_steps, RunCycles(day.cycle_ids, is_own=False))
     segment.write_bytes(content)
     assert run_job(day.instance, day.pipeline, "replay", DAY).success
-    assert [day.due(cycle_id) for cycle_id in day.cycle_ids] == [set()] * 3
-
-
-@pytest.mark.slow
-def test_a_cycle_whose_answers_cannot_be_read_leaves_the_others_derived_and_is_named_until_it_is_mended(
-    day: Day,
-) -> None:
-    bad, *others = day.cycle_ids
-    segment = day.segment(bad)
-    content = segment.read_bytes()
-    segment.write_bytes(b"not as it was written")
-    assert not day.run_of(bad).success
-    with day.pipeline.connect() as conn:
-        recorded = due_products.read_failures(conn, [bad])
-    assert recorded
-    assert all("is not as it was written" in error for error in recorded.values())
-    for cycle_id in others:
-        assert day.run_of(cycle_id).success
-        assert day.due(cycle_id) == set()
-    assert day.late() == set()
-    assert list(find_unfinished_work(day.instance, day.pipeline, []).due_hours) == [KEY]
-    report = backfilled(day.pipeline, MIDNIGHT, MIDNIGHT + timedelta(hours=2))
-    assert list(report.failed) == [KEY]
-    assert f"cycle {bad}" in report.describe_failures()
-    segment.write_bytes(content)
-    assert KEY in backfilled(day.pipeline, MIDNIGHT, MIDNIGHT + timedelta(hours=2)).done
-    with day.pipeline.connect() as conn:
-        assert due_products.read_failures(conn, [bad]) == {}
     assert [day.due(cycle_id) for cycle_id in day.cycle_ids] == [set()] * 3
 
 

@@ -278,17 +278,6 @@ def test_a_cycle_that_is_resumed_however_often_has_every_landed_answer_once(
     assert set(before.rows()) <= set(listed.rows())
 
 
-def test_an_interrupted_cycle_without_segments_closes_empty(tmp_path: Path) -> None:
-    landing = Landing(tmp_path)
-    manifest = landing.close_interrupted(cycle(), RECEIVED)
-    assert (manifest.status, manifest.segments, manifest.rows, landing.read_answers(manifest).height) == (
-        RunStatus.INTERRUPTED,
-        (),
-        0,
-        0,
-    )
-
-
 @pytest.mark.parametrize("left", [0, 3, 0.2, 0.9, -8, -1])
 def test_a_torn_segment_is_named_and_takes_no_other_with_it(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, left: float
@@ -649,22 +638,6 @@ def test_cycles_are_listed_by_hour_and_by_window(tmp_path: Path) -> None:
     assert landing.measure_usage(end=HOUR).height == 1
 
 
-def test_an_object_store_url_serves_as_well_as_a_folder() -> None:
-    landing = Landing(f"memory://{uuid.uuid4().hex}/landing")
-    assert landing.list_cycles() == []
-    land(landing, answer(1), stages=("discovery",))
-    land(landing, answer(2, SPORTYBET), stages=("capture",))
-    [manifest] = landing.list_cycles()
-    assert manifest.stages == ("discovery", "capture")
-    assert sorted(a.request.external_id or "" for a in landing.iterate_answers(landing.read_answers(manifest))) == [
-        "1",
-        "2",
-    ]
-    (landing.root / "date=2026-06-26" / "hour=10" / f"cycle={manifest.cycle_id}" / manifest.segments[0].name).unlink()
-    with pytest.raises(LandingIncomplete, match="platform=betpawa/seg-0000"):
-        landing.read_answers(manifest)
-
-
 def test_a_landing_that_cannot_be_written_says_what_to_do_before_an_answer_comes(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(
@@ -750,15 +723,6 @@ def test_names_of_segments_outlive_a_power_cut(tmp_path: Path, monkeypatch: pyte
     land(landing, answer(1))
     folders = {path.parent for path in (tmp_path / "landing").rglob("*")} | {tmp_path}
     assert folders <= set(synced)
-
-
-def test_a_broken_manifest_is_named(tmp_path: Path) -> None:
-    landing = Landing(tmp_path)
-    land(landing, answer(1))
-    path = next(tmp_path.rglob("manifest.json"))
-    path.write_text("{")
-    with pytest.raises(LandingError, match=r"manifest\.json is not a manifest"):
-        landing.list_cycles()
 
 
 def test_a_manifest_that_cannot_be_read_costs_its_own_cycle_only(tmp_path: Path) -> None:

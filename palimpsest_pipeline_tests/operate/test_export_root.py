@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
-import dagster as dg
 import pytest
 from pydantic import SecretStr
 
@@ -18,7 +17,6 @@ from palimpsest_pipeline.defs.instance import open_instance
 from palimpsest_pipeline.landing import Manifest
 from palimpsest_pipeline.operate.databases import upgrade_schema
 from palimpsest_pipeline.operate.doctor import check_export as look_at_export
-from palimpsest_pipeline.operate.export_days import EXPORT_OP
 from palimpsest_pipeline.operate.export_root import adopt_root
 from palimpsest_pipeline.operate.run_job import run_job
 from palimpsest_pipeline.pipeline.context import Pipeline
@@ -237,22 +235,3 @@ def test_a_past_day_without_exported_answers_is_ingested(
     if n_captures is not None:
         record(pipeline, DAY, n_captures)
     assert derive(pipeline, manifest) > 0
-
-
-def test_an_export_that_lacks_cycles_fails_its_run_unless_it_is_forced(make_pipeline: MakePipeline) -> None:
-    pipeline, day = make_pipeline(clock_offset_s=CLOCK_OFFSET_S), DAYS[0]
-    answer(pipeline, day)
-    answer(pipeline, day, minute=30)
-    with dg.DagsterInstance.ephemeral() as instance:
-        assert run_job(instance, pipeline, "export", day).success
-        with pipeline.connect() as conn:
-            conn.execute("delete from core.market_changes where extract(minute from observed_at) = 30")
-            conn.execute("delete from core.captures where cycle_id = %s", [cycle_at(day, 30)])
-        refused = run_job(instance, pipeline, "export", day)
-        assert not refused.success
-        assert f"palimpsest export --force {day}" in (refused.error or "")
-        entry = pipeline.archive.check_day(day)
-        assert entry.n_captures == 4
-        forced = run_job(instance, pipeline, "export", day, op_config={EXPORT_OP: {"force": True}})
-        assert forced.success, forced.error
-    assert pipeline.archive.check_day(day).n_captures == 2

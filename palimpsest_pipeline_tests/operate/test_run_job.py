@@ -117,7 +117,7 @@ def test_a_run_from_the_command_line_is_found_by_its_repository_while_it_execute
     assert run.tags[SKIPPED_TAG] == skipped.error, "tags that the run got later stay"
 
 
-@pytest.mark.parametrize("n_hours", [None, 1, 3])
+@pytest.mark.parametrize("n_hours", [None, pytest.param(1, marks=pytest.mark.slow), 3])
 def test_where_nothing_is_landed_nothing_is_materialized_and_the_run_says_so(
     n_hours: int | None, recorded: Pipeline, instance: dg.DagsterInstance
 ):

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -46,21 +45,6 @@ def derive_hour(
     needs: Sequence[Product] = (),
 ) -> DerivedCycles:
     return derive_cycles(pipeline, pipeline.landing.list_cycles(hour=hour), schema, product, derive, needs=needs)
-
-
-def test_a_cycle_that_is_not_whole_is_named_and_the_others_are_derived(make_pipeline: MakePipeline) -> None:
-    pipeline = make_pipeline()
-    broken, whole = land(pipeline, 0), land(pipeline, 30)
-    (segment,) = Path(pipeline.settings.landing_root).glob(f"**/cycle={broken}/**/*.parquet")
-    segment.unlink()
-
-    def derive(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
-        return pipeline.landing.read_answers(manifest).height
-
-    with pytest.raises(CyclesFailed, match=str(broken)):
-        derive_hour(pipeline, HOUR, "core", "tournaments", derive)
-    with pipeline.connect() as conn:
-        assert conn.execute("select cycle_id, n_rows from core.cycle_products").fetchall() == [(whole, 1)]
 
 
 def failures_of(pipeline: Pipeline, *cycle_ids: int) -> dict[tuple[int, str], str]:

@@ -7,12 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from palimpsest_pipeline.defs.asset_partitions import (
-    FIRST_DAY,
-    day_partitions,
-    ended_day_partitions,
-    kickoff_date_partitions,
-)
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.first_day import (
     FIRST_DAY_FILE,
@@ -111,12 +105,6 @@ def test_a_new_home_beside_existing_data_begins_with_the_first_landed_stored_or_
     monkeypatch.setattr(type(pipeline.landing), "list_hours", lambda _: [datetime(2026, 1, 1, tzinfo=UTC)])
     settle_first_day(pipeline)
     assert read_noted_day(pipeline.settings.home) == date(2026, 3, 2), "a note that is there stays"
-
-
-def test_days_export_days_and_kickoff_dates_begin_with_the_first_day() -> None:
-    assert {
-        each.get_first_partition_key() for each in (day_partitions, ended_day_partitions, kickoff_date_partitions)
-    } == {str(FIRST_DAY)}
 
 
 COMMANDS = """

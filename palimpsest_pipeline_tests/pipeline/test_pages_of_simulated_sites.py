@@ -18,7 +18,7 @@ from palimpsest_pipeline_tests.fixtures.platforms import SPORTYBET
 
 BETWAY, SPORTPESA = Platform("betway"), Platform("sportpesa")
 PAGED = (BETWAY, SPORTPESA)
-SIZE = 40
+SIZE = 24
 
 Start = Callable[..., SimulatorProcess]
 

@@ -21,11 +21,19 @@ from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.replay_plan import plan_hours
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline_tests.fixtures.all_recordings import NORWAY_FRANCE, write_all_recordings
-from palimpsest_pipeline_tests.fixtures.five_books import FILES, PLATFORMS
 from palimpsest_pipeline_tests.fixtures.landed import import_recorded
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
+from palimpsest_pipeline_tests.fixtures.recordings import DETAILS
 from palimpsest_pipeline_tests.matching import norway_france
 
+PLATFORMS: Final = ("betpawa", "sportybet", "bet9ja", "msport", "betway")
+"""Those on which Norway against France was recorded."""
+FILES: Final = {
+    **{platform: file for file, platform, *_ in DETAILS[:3]},
+    "msport": "msport/wc_nf.json",
+    "betway": "betway/wc_nf.json",
+}
+"""The recorded answer of the match on each of them, from the folder of the samples."""
 BOOKS: Final = {
     "bet9ja": (3, 765, 765, 2421),
     "betika": (3, 71, 71, 244),

@@ -2,14 +2,13 @@
 export knows them.
 """
 
-from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
 import psycopg
 
 from palimpsest_pipeline.storage.derivation import derived_products
 
-from .history_worlds import CYCLE_ID, RESULT, TOTAL, Said, offered, take_in
+from .history_worlds import RESULT, TOTAL, Said, offered, take_in
 
 
 def noon(day: date, minute: int = 0) -> datetime:
@@ -38,16 +37,3 @@ def answered(conn: psycopg.Connection, day: date, *listings: int, minute: int = 
     """Listings answered on a day in a cycle of its own, with its mark. Other `odds` are another derivation of it."""
     take_in(conn, said(day, *listings, minute=minute, odds=odds), cycle_id=cycle_at(day, minute))
     mark(conn, cycle_at(day, minute), odds)
-
-
-def answered_together(conn: psycopg.Connection, answers: Sequence[Said]) -> None:
-    """Answers of many days taken in at once, then each given to the cycle of its day: as if `answered` day by day,
-    and quicker.
-    """
-    take_in(conn, answers)
-    conn.execute(
-        "update core.captures set cycle_id = to_char(observed_at, 'YYYYMMDDHH24MI00000')::bigint where cycle_id = %s",
-        [CYCLE_ID],
-    )
-    for day in {a.observed_at.date() for a in answers}:
-        mark(conn, cycle_at(day), 0)

@@ -20,7 +20,6 @@ from typer.testing import CliRunner
 from palimpsest_pipeline.cli.__main__ import app
 from palimpsest_pipeline.defs.derive_run import RunHasFailedCycles
 from palimpsest_pipeline.defs.monitoring import alert_sensor as monitoring
-from palimpsest_pipeline.defs.monitoring import run_events
 from palimpsest_pipeline.domain.alerts import AlertKind, Occurrence, PipelineAlert
 from palimpsest_pipeline.domain.enums import Scope, Severity
 from palimpsest_pipeline.landing import LandingIncomplete
@@ -324,26 +323,6 @@ def test_a_run_whose_record_cannot_be_read_is_told_and_the_others_all_the_same(
     assert message.startswith(f"run {run_id} cannot be read (AttributeError: an event of another version)")
 
 
-def test_a_check_whose_evaluation_cannot_be_read_is_told_and_the_others_all_the_same(
-    world: World, monkeypatch: pytest.MonkeyPatch
-):
-    world.run(check=dg.AssetCheckSeverity.WARN, blocking=True)
-    last_verdict = run_events.find_last_evaluation
-
-    def unreadable(instance: dg.DagsterInstance, key: dg.AssetCheckKey, date: str | None = None) -> object:
-        if key.name == "adds_up":
-            raise TypeError("no such field")
-        return last_verdict(instance, key, date)
-
-    monkeypatch.setattr(run_events, "find_last_evaluation", unreadable)
-    world.look()
-    assert {"check/odds:adds_up/UnreadableRecord", "check/odds:looks_right/CheckFailed"} <= world.open()
-    monkeypatch.undo()
-    world.run()
-    world.look()
-    assert world.open() == set()
-
-
 def test_a_storage_of_dagster_that_fails_is_no_unreadable_record(world: World, monkeypatch: pytest.MonkeyPatch):
     def gone(*_: object, **__: object) -> object:
         raise sa.exc.OperationalError("select", {}, Exception("server closed the connection"))
@@ -414,14 +393,6 @@ def test_several_dates_that_fail_in_one_run_are_over_date_by_date(world: World):
     assert run(23, 25, error=INCOMPLETE) == {"run/fixture_life/LandingIncomplete": "2026-06-23, 2026-06-24, 2026-06-25"}
     assert run(24, 26) == {"run/fixture_life/LandingIncomplete": "2026-06-23"}
     assert run(22, 23) == {}
-
-
-def test_a_run_whose_partitions_cannot_be_read_stops_no_look(world: World):
-    run_id = marked_failed(world)
-    world.instance.add_run_tags(run_id, {PARTITION_RANGE_START_TAG: "monday", PARTITION_RANGE_END_TAG: "friday"})
-    world.run("refresh", error=INCOMPLETE)
-    world.look()
-    assert world.open() == {"run/derive/UnreadableRecord", "run/refresh/LandingIncomplete"}
 
 
 def test_what_comes_and_goes_is_one_alert_with_one_end(world: World, hook: Hook, make: MakePipeline):
@@ -552,20 +523,6 @@ def test_what_another_look_writes_while_a_channel_tells_stays(world: World):
     assert (alert.told_by, alert.told_at is None, alert.closing_told_by) == (("meanwhile",), False, ())
 
 
-def test_only_what_was_told_counts_as_told(world: World):
-    at = datetime.now(UTC)
-    seen = PipelineAlert.from_occurrence(Occurrence(AlertKind.RUN, "derive", "Failed", Severity.WARN, "slow", at))
-    ended = replace(seen, closed_at=at, told_by=("log",), closing_told_by=("log",))
-    with world.pipeline.connect() as conn:
-        for now, said in ((replace(seen, severity=Severity.ERROR), replace(seen, told_by=("log",))), (seen, ended)):
-            alert_rows.write_alerts(conn, [now])
-            alert_rows.write_notifications(conn, [said])
-            assert alert_rows.read_latest_alerts(conn) == [now], "it is worse by now, or goes on"
-        alert_rows.write_alerts(conn, [replace(seen, closed_at=at)])
-        alert_rows.write_notifications(conn, [ended])
-        assert alert_rows.read_latest_alerts(conn) == [ended]
-
-
 @pytest.mark.parametrize(
     "cursor", ["garbage", "[]", '{"version": 0}', '{"version": 1, "looked_until": "yesterday"}', '{"version": 1}']
 )
@@ -658,18 +615,6 @@ def test_more_runs_than_one_look_takes_in_are_all_taken_in_by_the_next_ones(
         world.look(timedelta(minutes=5 * later))
         seen.append(len(world.open()))
     assert seen == [2, 4, 5]
-
-
-def test_materialized_assets_fail_and_recover_step_by_step(world: World):
-    FAILS["error"] = INCOMPLETE
-    for _ in range(2):
-        job = DEFS.resolve_implicit_global_asset_job_def().get_subset(asset_selection={odds.key})
-        job.execute_in_process(
-            instance=world.instance, partition_key="2026-06-27", raise_on_error=False, run_config=QUIET
-        )
-        world.look()
-        assert world.open() == ({"run/__ASSET_JOB:odds/LandingIncomplete"} if FAILS else set())
-        FAILS.clear()
 
 
 @pytest.mark.parametrize("error", [RunHasFailedCycles("cycle 7"), CyclesFailed("odds_snapshots", {7: INCOMPLETE})])

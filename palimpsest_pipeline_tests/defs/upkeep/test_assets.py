@@ -214,20 +214,6 @@ def test_a_damaged_file_costs_the_export_of_its_own_day_and_no_other(pipeline: P
     assert f"palimpsest export --force {entry}" in report.failed[str(entry)]
 
 
-def test_a_day_whose_entry_in_the_archive_is_damaged_is_exported_again_by_force(
-    pipeline: Pipeline, tmp_path: Path
-) -> None:
-    answer(pipeline, 1)
-    assert exported(pipeline, 1).success
-    before = pipeline.archive.read_entry(ago(1))
-    (tmp_path / "export/catalogue" / f"{ago(1)}.json").write_text("{")
-    report = exporting(pipeline, (ago(1), ago(1)), force=True)
-    assert (list(report.exported), report.failed) == ([str(ago(1))], {})
-    after = pipeline.archive.check_day(ago(1))
-    assert before is not None
-    assert after.digest == before.digest
-
-
 def test_days_that_have_no_place_yet_fail_the_check_by_name_until_they_are_made(pipeline: Pipeline) -> None:
     with pipeline.connect() as conn:
         partitions.ensure_days_ahead(conn, pipeline.clock.now(), 5)

@@ -194,29 +194,6 @@ def checks_of_run(instance: dg.DagsterInstance, run_id: str) -> dict[str, list[s
     return found
 
 
-@pytest.mark.slow
-def test_only_what_failed_is_derived_when_the_day_is_replayed_again(world: World):
-    drop_derived(world.pipeline)
-    last = world.hours[-1]
-    same_day = [hour for hour in world.hours[:-1] if hour.date() == last.date()]
-    (bad,) = world.pipeline.landing.list_cycles(hour=last)
-    segment = next(world.folder(last).glob("**/platform=betpawa/*.parquet"))
-    with dg.DagsterInstance.ephemeral() as instance:
-        with world.moved_away(segment):
-            segment.write_bytes(b"not as it was written")
-            outcome = run_job(instance, world.pipeline, "replay", last.date())
-            assert not outcome.success
-            assert f"cycle {bad.cycle_id}" in str(outcome.error)
-        before = marks(world.pipeline)
-        assert {hour for schema, hour, *_ in before if schema == "core"} >= set(same_day), "core of the others went on"
-        outcome = run_job(instance, world.pipeline, "replay", last.date())
-        assert outcome.success, outcome.error
-    after = marks(world.pipeline)
-    assert all(after[mark] == at for mark, at in before.items()), "what stood was not derived again"
-    assert world.again().is_complete
-    assert content_hashes(world.pipeline) == world.content
-
-
 def test_hours_that_stand_are_left_alone_without_a_run(world: World):
     before = marks(world.pipeline)
     with dg.DagsterInstance.ephemeral() as instance:

@@ -171,7 +171,9 @@ def test_a_platform_that_comes_in_time_is_captured_whole_and_a_replay_gives_the_
     assert content_of_cycles(pipeline) == content
 
 
-@pytest.mark.parametrize(("limit_s", "status"), [(120, RunStatus.COMPLETED), (0, RunStatus.FAILED)])
+@pytest.mark.parametrize(
+    ("limit_s", "status"), [(120, RunStatus.COMPLETED), pytest.param(0, RunStatus.FAILED, marks=pytest.mark.slow)]
+)
 def test_a_run_that_dies_between_its_stages_is_taken_up_with_its_late_platform(
     limit_s: float,
     status: RunStatus,
@@ -215,6 +217,7 @@ class InterruptsWhenListed(ScrapeObserver):
             signal.raise_signal(signal.SIGINT)
 
 
+@pytest.mark.slow
 def test_a_capture_that_ends_while_a_platform_is_late_is_taken_up_without_asking_anything_twice(
     start_simulator: Start, make_pipeline: MakePipeline
 ) -> None:

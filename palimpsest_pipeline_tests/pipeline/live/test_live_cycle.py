@@ -189,7 +189,7 @@ def test_a_landing_that_refuses_is_named_and_the_cycle_is_closed(
     assert ledger_of(pipeline)[0] is RunStatus.FAILED
 
 
-@pytest.mark.parametrize("comes_back", [True, False])
+@pytest.mark.parametrize("comes_back", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_database_that_goes_away_stops_no_fetching(
     comes_back: bool, start_simulator: Start, make_pipeline: MakePipeline, postgres: EmbeddedPostgres
 ) -> None:
@@ -306,6 +306,7 @@ def test_a_cancelled_cycle_is_derived_by_the_sensor_and_shows_no_fault_of_a_plat
         assert list(dead_runs(context)) == []
 
 
+@pytest.mark.slow
 def test_checks_of_a_day_leave_a_cycle_alone_that_another_run_is_just_landing(
     start_simulator: Start, make_pipeline: MakePipeline
 ) -> None:

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -30,15 +29,13 @@ from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.derivation import derived_products
 from palimpsest_pipeline.storage.ledger import cycle_ledger, run_heartbeats
 from palimpsest_pipeline_tests.fixtures.landed import find_versions, list_marks
-from palimpsest_pipeline_tests.fixtures.ledger import find_unfilled_columns, read_latest_cycles
+from palimpsest_pipeline_tests.fixtures.ledger import read_latest_cycles
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, run_here
 from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA
 
 from . import dying
-from .cycles import answered, every_listing, lines_of
 
 Start = Callable[..., SimulatorProcess]
-IMPATIENT = {"heartbeat_s": 0.05, "silent_after_s": 0.2}
 ROOT = Path(palimpsest_pipeline_tests.__file__).parents[1]
 
 
@@ -63,65 +60,6 @@ def replays_asked_for(pipeline: Pipeline) -> list[tuple[str | None, str | None]]
         return [
             ((request.run_key or "").partition(" until ")[0], request.partition_key) for request in dead_runs(context)
         ]
-
-
-def details_asked(simulator: SimulatorProcess) -> Counter[tuple[str, str]]:
-    return Counter(
-        (asked.platform, asked.external_id) for asked in simulator.list_requests() if asked.endpoint == "detail"
-    )
-
-
-@pytest.mark.slow
-def test_a_killed_cycle_is_closed_derived_and_taken_up_without_asking_anything_twice(
-    start_simulator: Start, make_pipeline: MakePipeline
-):
-    simulator = start_simulator(40, 3)
-    pipeline = make_pipeline(simulator, **IMPATIENT)
-    killed_in_its_capture(pipeline, "first")
-    with pipeline.connect() as conn:
-        (dead,) = read_latest_cycles(conn)
-    assert dead.status is RunStatus.RUNNING
-
-    while not (asked_for := replays_asked_for(pipeline)):
-        pass  # it has not been silent for long enough
-    assert asked_for == [(str(dead.cycle.cycle_id), format_day_key(dead.cycle.partition_hour.date()))]
-    with pipeline.connect() as conn:
-        (closed,) = read_latest_cycles(conn)
-        assert find_unfilled_columns(conn, dead.cycle.cycle_id) == []
-    assert closed.status is RunStatus.INTERRUPTED
-    (manifest,) = pipeline.landing.list_cycles()
-    assert (manifest.status, manifest.stages) == (RunStatus.INTERRUPTED, ("discovery",))
-    landed = answered(pipeline)
-    lines = lines_of(pipeline)
-    assert landed
-    assert lines == {**dict.fromkeys(lines, "interrupted"), **dict.fromkeys(landed, "completed")}
-
-    outcome = run_here(pipeline, "replay", dead.cycle.partition_hour.date())
-    assert outcome.success, outcome.error
-    with pipeline.connect() as conn:
-        assert conn.execute("select count(*) from core.captures").fetchone() == (len(landed),)
-    assert replays_asked_for(pipeline) == []
-
-    before = details_asked(simulator)
-    assert landed <= before.keys()
-    result = live_cycle.run_capture(
-        pipeline,
-        live_cycle.ScrapeRequest(dead.cycle.partition_hour.date(), Trigger.MANUAL, "second", repeats=("first",)),
-        ObserverGroup(),
-    )
-    assert (result.cycle, result.status) == (replace(dead.cycle, run_id="second"), RunStatus.COMPLETED)
-    assert set((details_asked(simulator) - before).keys()).isdisjoint(landed)
-    assert answered(pipeline) == set(lines_of(pipeline)) >= every_listing(pipeline) | landed
-    assert set(lines_of(pipeline).values()) == {"completed"}
-    assert pipeline.landing.list_cycles()[0].stages == ("discovery", "capture")
-    with pipeline.connect() as conn:
-        assert read_latest_cycles(conn)[0].status is RunStatus.COMPLETED
-        assert find_unfilled_columns(conn, dead.cycle.cycle_id) == []
-        ((fetched, attempts),) = conn.execute(
-            "select (select sum(fetched) from ops.scrape_runs), (select sum(attempts) from ops.event_scrape_status)"
-        ).fetchall()
-    assert fetched == len(lines_of(pipeline))
-    assert attempts <= details_asked(simulator).total()  # answers that died with the process are known to nobody
 
 
 def test_a_cycle_whose_process_on_this_machine_is_gone_is_closed_at_once(

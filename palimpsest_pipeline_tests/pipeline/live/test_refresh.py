@@ -24,7 +24,7 @@ World = tuple[Pipeline, SimulatorProcess]
 @pytest.fixture(scope="module")
 def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """After a full cycle. A test that makes a platform fail takes a copy: that would be known of it afterwards."""
-    with SimulatorProcess(40, 9) as simulator, pipelines(postgres, tmp_path_factory.mktemp("refresh")) as make:
+    with SimulatorProcess(20, 9) as simulator, pipelines(postgres, tmp_path_factory.mktemp("refresh")) as make:
         pipeline = make(simulator)
         assert run_here(pipeline, "full_cycle").success
         yield pipeline, simulator

@@ -132,6 +132,7 @@ def in_play(body: bytes) -> bytes:
     return re.sub(rb'"status": ?0, ?"matchStatus"', b'"status":1,"matchStatus"', body)
 
 
+@pytest.mark.slow
 def test_a_platform_none_of_whose_books_can_be_used_any_more_has_failed_and_says_why(
     start_simulator: Start, make_pipeline: MakePipeline, command_here: CommandHere, instance: dg.DagsterInstance
 ) -> None:
@@ -164,6 +165,7 @@ def test_a_platform_none_of_whose_books_can_be_used_any_more_has_failed_and_says
     assert verdict.event.dagster_event.asset_check_evaluation_data.passed is False
 
 
+@pytest.mark.slow
 def test_single_matches_that_began_early_are_no_refusals(
     start_simulator: Start, make_pipeline: MakePipeline, command_here: CommandHere
 ) -> None:

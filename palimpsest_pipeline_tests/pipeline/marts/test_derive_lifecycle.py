@@ -196,12 +196,6 @@ SCRIPT: Final[dict[int, Callable[[World, SimulatorProcess], None]]] = {
 }
 
 
-def states(world: World, sr_id: int, platform: str, market_key: str = "*") -> list[tuple[datetime, str]]:
-    """Intervals of a market on a platform as (since when, state), in order."""
-    rows = world.table("availability_interval").filter(sr_id=sr_id, platform=platform, market_key=market_key)
-    return rows.select("valid_from", "state").rows()
-
-
 def minutes(world: World, since: datetime) -> int:
     """Whole minutes from the begin of the world."""
     return int((since - world.began).total_seconds() // 60)
@@ -236,30 +230,6 @@ def test_at_every_cycle_what_the_world_lists_is_there_and_what_it_has_taken_off_
             gone = gone - {key} | ({key} if found[key] == "event_dropped" else set())
             compared += 1
     assert compared > len(MINUTES) * 40
-
-
-def test_a_listing_that_is_taken_off_is_dropped_and_a_block_of_the_platform_proves_nothing(world: World):
-    told = [(minutes(world, since), state) for since, state in states(world, world.dropped, "bet9ja")]
-    assert told == [
-        (0, "offered"),
-        (30, "event_dropped"),
-        (90, "not_observed"),
-        (120, "event_dropped"),
-        (240, "not_observed"),
-        (47 * 60 + 30, "event_dropped"),
-    ]
-
-
-def test_odds_that_are_not_answered_are_not_observed_although_the_listing_is_seen(world: World):
-    told = [(minutes(world, since), state) for since, state in states(world, world.dropped, "sportybet")]
-    assert told == [
-        (0, "offered"),
-        (120, "not_observed"),
-        (150, "offered"),
-        (240, "not_observed"),
-        (47 * 60 + 30, "offered"),
-        (48 * 60, "closed_at_kickoff"),
-    ]
 
 
 def test_a_listing_that_comes_late_has_an_exact_opening_and_others_may_be_older(world: World):

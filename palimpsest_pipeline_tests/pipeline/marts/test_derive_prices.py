@@ -317,17 +317,7 @@ def test_the_run_of_the_job_derives_what_is_due_and_its_checks_hold(world: World
     )
 
 
-def test_a_mark_that_is_set_meanwhile_stays_and_one_that_waits_long_is_named(world: World):
-    with world.pipeline.connect() as conn, conn.transaction(force_rollback=True):
-        dirty_fixtures.mark_fixtures(conn, world.cycles[2], [])
-        seen = dirty_fixtures.read_fixture_marks(conn, FixtureProduct.PRICES)
-        dirty_fixtures.mark_fixtures(conn, world.cycles[2], [])
-        dirty_fixtures.unmark_fixtures(conn, FixtureProduct.PRICES, seen)
-        assert (
-            dirty_fixtures.read_fixture_marks(conn, FixtureProduct.PRICES)["sr_id"].to_list()
-            == seen["sr_id"].to_list()
-            != []
-        )
+def test_a_mark_that_waits_long_is_named(world: World):
     assert no_fixture_is_due_for_long(world.pipeline).passed
     with world.pipeline.connect() as conn:
         conn.execute("insert into mart.dirty_fixtures values ('prices', 1, now() - interval '2 hours')")

@@ -28,7 +28,6 @@ from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.db.locks import AdvisoryLock
 from palimpsest_pipeline.storage.derivation import derived_products, landed_cycles
 from palimpsest_pipeline.storage.derivation.due_products import DueReason
-from palimpsest_pipeline.storage.ledger import cycle_ledger
 from palimpsest_pipeline.storage.odds import partitions
 from palimpsest_pipeline.storage.odds.retention import DayStatus
 from palimpsest_pipeline_tests.defs.upkeep.test_assets import NOON, ago, checks, cycle, metadata, upkeep
@@ -171,16 +170,6 @@ def test_hours_that_stay_too_long_are_named_with_the_reason(kept: tuple[Pipeline
     ):
         assert words in (check.description or "")
     assert key(YOUNG) not in (check.description or "")
-
-
-def test_a_running_cycle_keeps_its_hour_as_it_is(make_pipeline: MakePipeline) -> None:
-    pipeline = make_pipeline()
-    manifest = landed(pipeline, at(YOUNG))
-    with pipeline.connect() as conn:
-        cycle_ledger.write_running_cycle(conn, manifest.cycle)
-    assert landing_retention.expire_landing(pipeline, 1).kept_hours == {
-        manifest.partition_hour: f"cycle {manifest.cycle_id} is running"
-    }
 
 
 def test_a_damaged_manifest_keeps_its_own_hour_as_it_is_and_no_other(make_pipeline: MakePipeline) -> None:

@@ -258,18 +258,6 @@ def test_a_clean_stop_ends_open_connections_and_leaves_no_process(make_server: M
 
 
 @pytest.mark.slow
-def test_data_survives_a_stop_and_a_start(make_server: MakeServer) -> None:
-    server = make_server()
-    server.start()
-    with psycopg.connect(server.build_libpq_url("palimpsest")) as connection:
-        connection.execute("CREATE TABLE kept AS SELECT 7 AS n")
-    address = server.get_address()
-    server.stop()
-    assert server.start() == address
-    assert scalar(server, "SELECT n FROM kept") == 7
-
-
-@pytest.mark.slow
 def test_an_interrupted_first_start_leaves_nothing_in_the_way(make_server: MakeServer) -> None:
     server = make_server()
     interrupted = server.data_dir / "cluster.new-0123"
@@ -279,13 +267,6 @@ def test_an_interrupted_first_start_leaves_nothing_in_the_way(make_server: MakeS
     server.start()
     assert scalar(server, "SELECT 1") == 1
     assert not interrupted.exists()
-
-
-def test_the_fresh_database_of_a_test_is_empty(database_url: str) -> None:
-    engine = sa.create_engine(database_url)
-    with engine.connect() as connection:
-        assert sa.inspect(connection).get_table_names() == []
-    engine.dispose()
 
 
 @pytest.mark.slow

@@ -221,20 +221,6 @@ def test_the_sender_s_excess_rights_are_named_and_those_that_it_needs_are_not(
         assert roles.find_excess_rights(owner, roles.ANALYST, [elsewhere]) == []
 
 
-def test_rights_are_renewed_for_each_role_that_exists(owner: psycopg.Connection) -> None:
-    sender_query = "select has_table_privilege('palimpsest_sender', 'ops.push_outbox', 'select')"
-    with owner.transaction(force_rollback=True):
-        owner.execute("revoke all on ops.push_outbox from palimpsest_sender")
-        owner.execute("alter role palimpsest_analyst rename to analyst_elsewhere")
-        assert roles.list_existing_roles(owner) == [roles.SENDER_ROLE]
-        roles.grant_reading(owner)
-        assert owner.execute(sender_query).fetchone() == (True,)
-    with owner.transaction(force_rollback=True):
-        owner.execute("alter role palimpsest_sender rename to sender_elsewhere")
-        assert roles.list_existing_roles(owner) == [roles.ANALYST]
-        roles.grant_reading(owner)
-
-
 @pytest.mark.parametrize("function", ["pg_advisory_lock(bigint)", "pg_try_advisory_xact_lock_shared(integer, integer)"])
 def test_that_it_may_lock_is_known_whichever_lock_it_is(owner: psycopg.Connection, function: str) -> None:
     assert not roles.may_lock(owner, roles.ANALYST)

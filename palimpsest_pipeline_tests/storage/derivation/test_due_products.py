@@ -141,22 +141,6 @@ def test_a_product_is_due_for_the_first_reason_that_applies(
         ]
 
 
-def test_a_product_is_due_until_it_is_marked_and_again_when_it_is_unmarked(conn: psycopg.Connection) -> None:
-    landed_cycles.write_landed_cycle(conn, landed_cycle(1))
-    asked = DueQuery(VERSIONS, (Product("core", "tournaments"),))
-    assert [due.reason for due in read_due_products(conn, asked)] == [DueReason.MISSING]
-    derived_products.mark_derived(conn, "core", "tournaments", 1, landing_digest="a", n_rows=5, **NOW)
-    assert (read_due_products(conn, asked), derived_products.read_product_marks(conn, "core", 1)) == (
-        [],
-        {"tournaments": 5},
-    )
-    landed_cycles.write_landed_cycle(conn, landed_cycle(1, digest="b"))
-    assert [due.reason for due in read_due_products(conn, asked)] == [DueReason.CONTENT]
-    derived_products.mark_derived(conn, "core", "tournaments", 1, landing_digest="b", n_rows=6, **NOW)
-    derived_products.mark_product_due(conn, "core", "tournaments", [1])
-    assert [due.reason for due in read_due_products(conn, asked)] == [DueReason.MISSING]
-
-
 def test_a_failure_is_remembered_with_its_last_error_until_the_product_is_derived(conn: psycopg.Connection) -> None:
     for error in ("first", "with a \0 in it"):
         record_failure(conn, "tournaments", 1, landing_digest="a", error=error, **NOW)

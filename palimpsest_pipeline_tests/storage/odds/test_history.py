@@ -73,25 +73,6 @@ def test_an_unchanged_answer_is_a_confirmation_without_rows(history_conn: psycop
     assert {row[-2:] for row in as_of(history_conn, at(0, 11), [11])} == {(at(0, 9), at(0, 10))}
 
 
-def test_a_keyframe_with_equal_prices_does_not_move_changed_at(history_conn: psycopg.Connection) -> None:
-    take_in(history_conn, [Said(11, at(0, 9), BOOK)])
-    take_in(history_conn, [Said(11, at(1, 9), {**BOOK, TOTAL: offered(1850, 1950)})])
-    assert since(history_conn) == {
-        RESULT: ("offered", at(0, 9)),
-        SCORER: ("offered", at(0, 9)),
-        TOTAL: ("offered", at(1, 9)),
-    }
-
-
-def test_a_market_missing_from_the_next_days_keyframe_is_withdrawn_since_that_answer(
-    history_conn: psycopg.Connection,
-) -> None:
-    take_in(history_conn, [Said(11, at(0, 9), BOOK)])
-    take_in(history_conn, [Said(11, at(1, 9), {RESULT: BOOK[RESULT]})])
-    assert since(history_conn)[TOTAL] == ("withdrawn", at(1, 9))
-    assert current_markets.count_violations(history_conn) == 0
-
-
 def test_a_late_answer_takes_its_rows_and_repairs_its_successor_and_nothing_else(
     history_conn: psycopg.Connection,
 ) -> None:
@@ -145,36 +126,11 @@ def test_suspended_and_back_are_two_changes(history_conn: psycopg.Connection) ->
     assert since(history_conn)[RESULT] == ("offered", at(0, 11))
 
 
-def test_withdrawn_and_back_are_two_changes_with_an_array_of_equal_length(history_conn: psycopg.Connection) -> None:
-    answers = [Said(11, at(0, 9), BOOK), Said(11, at(0, 10), {}), Said(11, at(0, 11), {}), Said(11, at(0, 12), BOOK)]
-    assert take_in(history_conn, answers).n_changed_markets == 6
-    assert [len(changes_at(history_conn, said)) for said in answers] == [3, 3, 0, 3]
-    assert (11, *RESULT, "withdrawn", 0, (None, None, None), at(0, 10), at(0, 11)) in as_of(
-        history_conn, at(0, 11, 30), [11]
-    )
-    assert stored(history_conn) == expected(answers)
-
-
-def test_one_outcome_going_off_is_a_change_though_no_price_moves(history_conn: psycopg.Connection) -> None:
-    partly = {RESULT: ("offered", 2, BOOK[RESULT][2])}
-    assert (
-        take_in(
-            history_conn, [Said(11, at(0, 9), {RESULT: BOOK[RESULT]}), Said(11, at(0, 10), partly)]
-        ).n_changed_markets
-        == 1
-    )
-
-
 def test_lines_of_one_market_do_not_mix(history_conn: psycopg.Connection) -> None:
     low, high = (2, "total=2.5", ""), (2, "total=3.5", "")
     second = Said(11, at(0, 10), {low: offered(1800, 2000), high: offered(2600, 1500)})
     take_in(history_conn, [Said(11, at(0, 9), {low: offered(1800, 2000), high: offered(2500, 1500)}), second])
     assert changes_at(history_conn, second) == {high: ("offered", False)}
-
-
-def test_an_answer_without_markets_is_a_capture_all_the_same(history_conn: psycopg.Connection) -> None:
-    assert take_in(history_conn, [Said(11, at(0, 9), {})]) == history.IngestStats(1, 1, 0, 0)
-    assert stored(history_conn) == expected([Said(11, at(0, 9), {})])
 
 
 def test_no_answers_at_all_are_no_error(history_conn: psycopg.Connection) -> None:
@@ -203,11 +159,6 @@ def test_the_answers_of_a_cycle_are_those_it_brought_of_the_platform(history_con
     ]
     assert history.read_answers_of_cycle(history_conn, CYCLE_ID + 1, "betpawa").rows() == [(11, at(0, 10))]
     assert history.read_answers_of_cycle(history_conn, CYCLE_ID + 1, "bet9ja").is_empty()
-
-
-def test_as_of_reads_nothing_of_an_earlier_day(history_conn: psycopg.Connection) -> None:
-    take_in(history_conn, [Said(11, at(0, 23), BOOK)])
-    assert as_of(history_conn, at(1, 1), [11]) == set()
 
 
 def test_an_expired_day_takes_neither_the_present_state_nor_its_changed_at(history_conn: psycopg.Connection) -> None:
