@@ -22,7 +22,7 @@ os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:10000,narenas:1")
 def connect(
     place: "str | Path | None" = None, *, export: "str | Path | None" = None, settings: "Settings | None" = None
 ) -> "Data":
-    """Open the pipeline's data for reading in a notebook. See `notebook.connect` for arguments and errors."""
-    from .notebook import connect as connect_notebook  # noqa: PLC0415 - other users do not load Polars
+    """Open the pipeline's data for a notebook; arguments and errors are those of `notebook.open_data`."""
+    from .notebook import open_data  # noqa: PLC0415 - other users do not load Polars
 
-    return connect_notebook(place, export=export, settings=settings)
+    return open_data(place, export=export, settings=settings)

@@ -62,7 +62,7 @@ defs = dg.Definitions(
     sensors=[
         cycle_triggers.kickoff_sensor,
         dead_run_sensor.dead_runs,
-        alert_sensor.alerts,
+        alert_sensor.alert_sensor,
         late_marts_sensor.late_marts,
     ],
     resources={"pipeline": PipelineResource()},

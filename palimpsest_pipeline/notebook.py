@@ -58,7 +58,7 @@ class TooManyRows(PalimpsestError, ValueError):
     """The result has more rows than are read by default. The message says how to limit or read them all."""
 
 
-def connect(
+def open_data(
     place: str | Path | None = None, *, export: str | Path | None = None, settings: Settings | None = None
 ) -> "Data":
     """Open the pipeline's data for reading.
@@ -442,4 +442,4 @@ def _parse_instant(at: datetime | str) -> datetime:
     return instant.astimezone(UTC)
 
 
-__all__ = ["Data", "Readable", "Rows", "TooManyRows", "UnknownName", "connect"]
+__all__ = ["Data", "Readable", "Rows", "TooManyRows", "UnknownName", "open_data"]

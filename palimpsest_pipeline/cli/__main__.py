@@ -572,8 +572,8 @@ def _format_headings(frame: Any) -> Any:
     return frame.rename({name: name.removeprefix("n_").replace("_", " ") for name in frame.columns})
 
 
-@app.command()
-def coverage(as_json: JsonOption = False, csv: CsvOption = None, xlsx: XlsxOption = None) -> None:
+@app.command("coverage")
+def coverage_command(as_json: JsonOption = False, csv: CsvOption = None, xlsx: XlsxOption = None) -> None:
     """Print the latest coverage and match rates.
 
     A CSV file holds the coverage by tournament; an Excel file holds both tables.

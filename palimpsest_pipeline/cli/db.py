@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 db_app = typer.Typer(no_args_is_help=True, help="The database schema, and the rights to read it.")
 
 
-@db_app.command()
-def upgrade() -> None:
+@db_app.command("upgrade")
+def upgrade_command() -> None:
     """Upgrade our schema and Dagster's to the newest version; leave the embedded server running.
 
     `dagster dev` can then use it. Prints the duration, and the size of our database before and after.

@@ -38,7 +38,7 @@ markets_app = typer.Typer(no_args_is_help=True, help="The vocabulary of markets:
 
 
 @markets_app.command("show")
-def show(
+def show_market(
     key: Annotated[
         str,
         typer.Argument(metavar="KEY", help="A market's key, or a platform's own id: total_goals, sportybet:18, S_OU."),

@@ -14,6 +14,8 @@ Platform = NewType("Platform", str)
 It is the name of its pack, followed by `-<country>` outside the pack's default country, e.g. `msport` or `msport-gh`.
 The set of platforms is not fixed: installed packs define it.
 """
+ALL_PLATFORMS: Final = "all"
+"""Stands for all platforms together in the column `platform` of match rates."""
 PLATFORM_PATTERN: Final = re.compile(r"[a-z][a-z0-9]{0,20}(-[a-z]{2})?")
 
 

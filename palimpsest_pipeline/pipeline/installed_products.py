@@ -12,6 +12,7 @@ import psycopg
 
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.domain.instants import format_hour_key
+from palimpsest_pipeline.storage.derivation.derived_products import COVERAGE_PRODUCT
 from palimpsest_pipeline.storage.derivation.due_products import (
     NEW_CONTENT_REASONS,
     CycleVersions,
@@ -43,7 +44,7 @@ def list_products() -> list[Product]:
     """Return every marked product of a cycle."""
     return [
         *(Product("core", name, by_platform=each.derive_cycle is None) for name, each in CORE_PRODUCTS.items()),
-        Product("mart", derive_marts.COVERAGE_PRODUCT, derive_marts.COVERAGE_SCOPES),
+        Product("mart", COVERAGE_PRODUCT, derive_marts.COVERAGE_SCOPES),
         Product("mart", derive_marts.RUN_QUALITY_PRODUCT),
         Product("mart", derive_marts.MAPPING_COVERAGE_PRODUCT),
     ]
@@ -52,7 +53,7 @@ def list_products() -> list[Product]:
 def name_asset(product: Product) -> str:
     """Return `schema/name` of the Dagster asset that writes the product, of the first one of several."""
     name = product.name.partition("/")[0]
-    return f"{product.schema}/{derive_marts.COVERAGE_TABLES[0] if name == derive_marts.COVERAGE_PRODUCT else name}"
+    return f"{product.schema}/{derive_marts.COVERAGE_TABLES[0] if name == COVERAGE_PRODUCT else name}"
 
 
 def list_due_products(

@@ -5,15 +5,13 @@ Counts come from the marts.
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any
 
 import polars as pl
 
-from palimpsest_pipeline.domain.enums import Completeness, Platform, PresenceEvidence, Scope
+from palimpsest_pipeline.domain.enums import ALL_PLATFORMS, Completeness, Platform, PresenceEvidence, Scope
 from palimpsest_pipeline.domain.platform_trust import put_home_first
 from palimpsest_pipeline.storage.marts.page_coverage import Coverage
-
-ALL_PLATFORMS: Final = "all"
 
 
 class OfferStatus(StrEnum):

@@ -8,12 +8,12 @@ from typing import Any, Final
 
 import polars as pl
 
-from palimpsest_pipeline.domain.enums import PresenceEvidence
+from palimpsest_pipeline.domain.enums import ALL_PLATFORMS, PresenceEvidence
 from palimpsest_pipeline.domain.schemas import INSTANT
 from palimpsest_pipeline.storage.marts.page_coverage import Trends
 
 from .page_data import list_columns, number_keys, to_epoch_s_column
-from .statements import ALL_PLATFORMS, PlatformOffer
+from .statements import PlatformOffer
 
 BUCKET_LABELS: Final = ("7d+", "3-7d", "24-72h", "<24h")
 """The buckets of time to kickoff of the scheme reference4, the farthest from kickoff first."""

@@ -115,7 +115,7 @@ class CycleRow(CoreTable):
     )
 
 
-class CycleProduct(CoreTable):
+class CoreCycleProduct(CoreTable):
     """Products that core has derived from each cycle.
 
     A row is committed together with the rows of its product.

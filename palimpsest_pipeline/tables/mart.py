@@ -22,7 +22,7 @@ from .declarative_base import (
 )
 
 
-class CycleProduct(MartTable):
+class MartCycleProduct(MartTable):
     """Products that the mart has derived from each cycle.
 
     A row is committed together with the rows of its product.
@@ -244,7 +244,7 @@ class MappingCoverage(MartTable):
     computed_at: Mapped[Instant] = column("When it was computed.")
 
 
-class UnmappedMarket(MartTable):
+class RankedUnmappedMarket(MartTable):
     """Markets that the vocabulary does not know, over all cycles.
 
     They are ranked by the number of matches with them.

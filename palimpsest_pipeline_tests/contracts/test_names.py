@@ -1,6 +1,7 @@
-"""Names are nouns of the field or verbs with their object, and a docstring's first line is short."""
+"""Names say what they hold, and none stands twice; the first line of a docstring is short."""
 
 import ast
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,10 @@ ALLOWED = {
     ("operate/export_days.py", "left"): "a key of the JSON that `palimpsest export` prints",
     ("simulator/faults.py", "to"): "a setting that the simulator takes over HTTP",
 }
+MODULE_CONVENTIONS = {"__init__", "__main__", "app", "assets", "checks", "errors", "jobs"}
+NAME_CONVENTIONS = {"T", "log", "main"}
+"""The generic type, the logger of a module, and the function that starts a process."""
+PACKS = {path.split("/")[1] for path in TREES if path.startswith("platforms/") and path.count("/") > 1}
 MAX_FIRST_LINE_CHARACTERS = 100
 
 
@@ -58,6 +63,34 @@ def test_no_name_leaves_open_what_it_holds():
 def test_every_allowed_name_is_defined():
     forbidden = {(path, name) for path, tree in TREES.items() for name, _ in list_forbidden_names(path, tree)}
     assert set(ALLOWED) <= forbidden
+
+
+def list_public_names(tree: ast.Module) -> Iterator[str]:
+    """The functions, classes and variables that a module defines for others."""
+    for node in tree.body:
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                names = [node.name]
+            case ast.Assign() | ast.AnnAssign():
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                names = [each.id for target in targets for each in ast.walk(target) if isinstance(each, ast.Name)]
+            case _:
+                continue
+        yield from (name for name in names if not name.startswith("_"))
+
+
+def test_no_file_name_and_no_public_name_stands_twice():
+    """Packs apart: they have the same parts."""
+    paths_by_name = defaultdict(list)
+    for path, tree in TREES.items():
+        if path.startswith("platforms/") and path.split("/")[1] in PACKS:
+            continue
+        if (stem := Path(path).stem) not in MODULE_CONVENTIONS:
+            paths_by_name[f"{stem}.py"].append(path)
+        for name in set(list_public_names(tree)) - NAME_CONVENTIONS:
+            paths_by_name[name].append(path)
+    assert len(paths_by_name) > 2000
+    assert not {name: paths for name, paths in paths_by_name.items() if len(paths) > 1}
 
 
 def test_first_lines_of_docstrings_are_short():

@@ -11,7 +11,7 @@ from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.derive_hour import DerivedCycles, DeriveProduct, derive_cycles
 from palimpsest_pipeline.pipeline.ingest.core_products import make_core_needs
 from palimpsest_pipeline.pipeline.marts import derive_marts
-from palimpsest_pipeline.storage.derivation.derived_products import ODDS_PRODUCT
+from palimpsest_pipeline.storage.derivation.derived_products import COVERAGE_PRODUCT, ODDS_PRODUCT
 from palimpsest_pipeline.storage.marts import cycle_marts, mapping_ledger
 
 from ..asset_metadata import build_metadata, build_table_metadata, stringify_values
@@ -80,9 +80,7 @@ def _derive_product(
 )
 def coverage(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]):
     """Coverage and match rates as of each cycle, computed together so that the three tables add up."""
-    derivation = _derive_product(
-        context, pipeline, derive_marts.COVERAGE_PRODUCT, derive_marts.derive_coverage, ["matched_events"]
-    )
+    derivation = _derive_product(context, pipeline, COVERAGE_PRODUCT, derive_marts.derive_coverage, ["matched_events"])
     if derivation is None:
         return
     with pipeline.connect() as conn:

@@ -14,6 +14,7 @@ from palimpsest_pipeline.matching import select_primary_listings
 from palimpsest_pipeline.metrics.coverage import coverage_laws
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.marts import derive_marts
+from palimpsest_pipeline.storage.derivation.derived_products import COVERAGE_PRODUCT
 from palimpsest_pipeline.storage.ledger import cycle_reader
 from palimpsest_pipeline.storage.ledger.check_verdicts import CheckVerdict
 from palimpsest_pipeline.storage.marts import cycle_marts, mapping_ledger, quality_inputs
@@ -27,7 +28,7 @@ DERIVE_AGAIN_ADVICE: Final = (
     "Run `palimpsest backfill` for the hour of the cycle with --again; if this stays, the derivation is wrong: please"
     " report it with the cycle id"
 )
-_COVERAGE_PRODUCT: Final = ("mart", derive_marts.COVERAGE_PRODUCT)
+_COVERAGE_PRODUCT: Final = ("mart", COVERAGE_PRODUCT)
 _RUN_QUALITY_PRODUCT: Final = ("mart", derive_marts.RUN_QUALITY_PRODUCT)
 _MAPPING_COVERAGE_PRODUCT: Final = ("mart", derive_marts.MAPPING_COVERAGE_PRODUCT)
 
@@ -72,7 +73,7 @@ def classes_add_up_to_the_union(
     pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
 ) -> Iterator[CheckVerdict]:
     """Each fixture is counted once: as matched, home only, competitor only or undetermined."""
-    return judge_rows(conn, cycle_ids, ["mart.match_rate_platform"], coverage_laws.classes_add_up)
+    return judge_rows(conn, cycle_ids, ["mart.match_rate_platform"], coverage_laws.find_miscounted_classes)
 
 
 @make_cycle_check(
@@ -86,7 +87,10 @@ def tournaments_add_up_to_the_platforms(
 ) -> Iterator[CheckVerdict]:
     """Every count of coverage_tournament, summed over tournaments, equals the platform's count."""
     return judge_rows(
-        conn, cycle_ids, ["mart.coverage_tournament", "mart.match_rate_platform"], coverage_laws.tournaments_add_up
+        conn,
+        cycle_ids,
+        ["mart.coverage_tournament", "mart.match_rate_platform"],
+        coverage_laws.find_miscounted_tournaments,
     )
 
 
@@ -101,7 +105,7 @@ def fixtures_add_up_to_the_rates(
 ) -> Iterator[CheckVerdict]:
     """The number of fixtures of each class in coverage_fixture equals the number in match_rate_platform."""
     return judge_rows(
-        conn, cycle_ids, ["mart.coverage_fixture", "mart.match_rate_platform"], coverage_laws.fixtures_add_up
+        conn, cycle_ids, ["mart.coverage_fixture", "mart.match_rate_platform"], coverage_laws.find_miscounted_fixtures
     )
 
 
@@ -110,7 +114,7 @@ def classes_follow_the_platforms(
     pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
 ) -> Iterator[CheckVerdict]:
     """A fixture's class agrees with the platforms that list it: matched if home and a competitor list it."""
-    return judge_rows(conn, cycle_ids, ["mart.coverage_fixture"], coverage_laws.classes_follow_platforms)
+    return judge_rows(conn, cycle_ids, ["mart.coverage_fixture"], coverage_laws.find_wrong_classes)
 
 
 @make_cycle_check(asset=["mart", "match_rate_platform"], product=_COVERAGE_PRODUCT)
@@ -129,7 +133,7 @@ def match_rates_are_usual(
         rates, earlier = quality_inputs.read_match_rates(conn, cycle_id)
         yield build_verdict(
             cycle_id,
-            coverage_laws.match_rates_are_usual(rates, earlier, MATCH_RATE_TOLERANCE),
+            coverage_laws.find_unusual_match_rates(rates, earlier, MATCH_RATE_TOLERANCE),
             advice,
             Severity.WARN,
         )
@@ -145,7 +149,7 @@ def no_stage_is_empty(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: S
     ended = sorted(set(cycle_ids) - set(cycle_reader.read_unended_cycles(conn)))
     rows = cycle_marts.read_mart_rows(conn, "mart.run_quality", *ended)
     for cycle_id in ended:
-        violations = coverage_laws.no_stage_is_empty(rows.filter(pl.col("cycle_id") == cycle_id))
+        violations = coverage_laws.find_empty_stages(rows.filter(pl.col("cycle_id") == cycle_id))
         # A cycle of the kickoff cadence ends when the next minute begins, even when a platform has not answered yet.
         severity = Severity.WARN if (violations["law"] == coverage_laws.UNANSWERED_LAW).all() else Severity.ERROR
         yield build_verdict(
@@ -172,7 +176,7 @@ def changes_are_plausible(
     for cycle_id in cycle_ids:
         yield build_verdict(
             cycle_id,
-            coverage_laws.changes_are_plausible(rows.filter(pl.col("cycle_id") == cycle_id)),
+            coverage_laws.find_implausible_changes(rows.filter(pl.col("cycle_id") == cycle_id)),
             advice,
             Severity.WARN,
         )
@@ -190,7 +194,7 @@ def kickoffs_of_the_platforms_agree(
     for cycle_id in quality_inputs.filter_ended_cycles(conn, cycle_ids, (Scope.FULL, Scope.RECORDED)):
         listings = select_primary_listings(quality_inputs.read_kickoff_claims(conn, cycle_id))
         home = listings.filter(at_home).select("fixture_sr_id", home_kickoff="kickoff_at")
-        violations = coverage_laws.clocks_agree(listings.filter(~at_home).join(home, on="fixture_sr_id"))
+        violations = coverage_laws.find_shifted_clocks(listings.filter(~at_home).join(home, on="fixture_sr_id"))
         yield build_verdict(
             cycle_id,
             violations,
@@ -205,7 +209,7 @@ def mapped_and_unmapped_add_up(
 ) -> Iterator[CheckVerdict]:
     """Every market is counted as mapped or unmapped, and each unmapped one is in core.unmapped_markets."""
     return judge_rows(
-        conn, cycle_ids, ["mart.mapping_coverage", "core.unmapped_markets"], coverage_laws.mapping_adds_up
+        conn, cycle_ids, ["mart.mapping_coverage", "core.unmapped_markets"], coverage_laws.find_miscounted_mapping
     )
 
 
@@ -224,7 +228,7 @@ def markets_are_mapped(
         if cycle_id in rates["cycle_id"]:  # a cycle without any book has no mapped rates
             yield build_verdict(
                 cycle_id,
-                coverage_laws.markets_are_mapped(rates, pipeline.settings.min_mapped_rate),
+                coverage_laws.find_low_mapped_rates(rates, pipeline.settings.min_mapped_rate),
                 advice,
                 Severity.WARN,
             )

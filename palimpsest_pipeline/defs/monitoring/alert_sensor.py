@@ -104,7 +104,7 @@ def _build_outage_alert(message: str, at: datetime) -> PipelineAlert:
     description="Reports failed runs and checks once when they begin and once when they are over: in its log, and to"
     " the webhook of PALIMPSEST_ALERT_WEBHOOK_URL. On by default: it sends no requests to platforms.",
 )
-def alerts(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.SensorResult:
+def alert_sensor(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.SensorResult:
     """Search new problems and recoveries, and send at most one message to each channel."""
     graph = context.repository_def
     assert graph is not None

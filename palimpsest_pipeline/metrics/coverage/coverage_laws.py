@@ -10,8 +10,9 @@ from typing import Final
 
 import polars as pl
 
+from palimpsest_pipeline.domain.enums import ALL_PLATFORMS
+
 from .mapping_coverage import ERROR_BY_COUNT_COLUMN
-from .match_rates import ALL_PLATFORMS
 from .universe import ANY_COMPETITOR, CoverageUniverse
 
 _RATE_COLUMNS_BY_COUNT: Final = {
@@ -36,7 +37,7 @@ With fewer, a single postponement could decide.
 """
 
 
-def classes_add_up(rates: pl.DataFrame) -> pl.DataFrame:
+def find_miscounted_classes(rates: pl.DataFrame) -> pl.DataFrame:
     """Return rows of match_rate_platform whose classes do not add up to their total.
 
     The classes are matched, home only, competitor only and undetermined.
@@ -51,7 +52,7 @@ def classes_add_up(rates: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def fixtures_add_up(coverage: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame:
+def find_miscounted_fixtures(coverage: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame:
     """Return classes whose number in coverage_fixture differs from the row `all` of match_rate_platform.
 
     They are compared with and without started fixtures.
@@ -95,7 +96,7 @@ def fixtures_add_up(coverage: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame
     )
 
 
-def tournaments_add_up(by_tournament: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame:
+def find_miscounted_tournaments(by_tournament: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame:
     """Return counts of coverage_tournament whose sum over tournaments differs from match_rate_platform.
 
     Rows of a competitor are compared with its own row there, rows of `any` with the row `all`.
@@ -127,7 +128,7 @@ def tournaments_add_up(by_tournament: pl.DataFrame, rates: pl.DataFrame) -> pl.D
     return pl.concat(violations)
 
 
-def classes_follow_platforms(coverage: pl.DataFrame) -> pl.DataFrame:
+def find_wrong_classes(coverage: pl.DataFrame) -> pl.DataFrame:
     """Return rows of coverage_fixture whose class contradicts their list of platforms.
 
     A fixture must be listed on at least one platform. It is matched exactly when home and a competitor list it.
@@ -154,7 +155,7 @@ def classes_follow_platforms(coverage: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def no_listing_is_lost(universe: CoverageUniverse, rates: pl.DataFrame) -> pl.DataFrame:
+def find_lost_listings(universe: CoverageUniverse, rates: pl.DataFrame) -> pl.DataFrame:
     """Return platforms for which match_rate_platform does not count every listing of a match.
 
     Listings without a fixture must be counted too. `rates` contains the rows of this universe only.
@@ -174,7 +175,7 @@ def no_listing_is_lost(universe: CoverageUniverse, rates: pl.DataFrame) -> pl.Da
     )
 
 
-def clocks_agree(shifts: pl.DataFrame) -> pl.DataFrame:
+def find_shifted_clocks(shifts: pl.DataFrame) -> pl.DataFrame:
     """Return platforms whose kickoffs have a median difference from home's: a time zone is misread.
 
     `shifts` has home_platform, platform, kickoff_at and home_kickoff, one row per platform and shared fixture.
@@ -194,7 +195,7 @@ def clocks_agree(shifts: pl.DataFrame) -> pl.DataFrame:
     return _build_violations("clocks agree", shifted, pl.col("platform"), sentence)
 
 
-def match_rates_are_usual(
+def find_unusual_match_rates(
     rates: pl.DataFrame, earlier: pl.DataFrame, tolerance: float, min_earlier: int = 3
 ) -> pl.DataFrame:
     """Return platforms whose match rate is further than `tolerance` from the median of earlier cycles.
@@ -225,7 +226,7 @@ UNANSWERED_LAW: Final = "captures are answered"
 """Name of the rule on captures of given fixtures that got few answers, perhaps for lack of time."""
 
 
-def no_stage_is_empty(quality: pl.DataFrame, max_drop: float = 0.5) -> pl.DataFrame:
+def find_empty_stages(quality: pl.DataFrame, max_drop: float = 0.5) -> pl.DataFrame:
     """Return stages of run_quality that failed or fetched too little.
 
     Too little means less than `1 - max_drop` of the median of earlier cycles; for a capture without such a median, less
@@ -261,7 +262,7 @@ def no_stage_is_empty(quality: pl.DataFrame, max_drop: float = 0.5) -> pl.DataFr
     )
 
 
-def changes_are_plausible(quality: pl.DataFrame, min_markets: int = 5_000) -> pl.DataFrame:
+def find_implausible_changes(quality: pl.DataFrame, min_markets: int = 5_000) -> pl.DataFrame:
     """Return stages of run_quality in which no market changed, or every market did.
 
     Only stages with at least `min_markets` compared markets are judged. Either result means that the comparison is
@@ -273,7 +274,7 @@ def changes_are_plausible(quality: pl.DataFrame, min_markets: int = 5_000) -> pl
     return _build_violations("changes are plausible", implausible, pl.format("{} {}", "platform", "stage"), sentence)
 
 
-def mapping_adds_up(coverage: pl.DataFrame, unmapped: pl.DataFrame) -> pl.DataFrame:
+def find_miscounted_mapping(coverage: pl.DataFrame, unmapped: pl.DataFrame) -> pl.DataFrame:
     """Return counts of mapping_coverage that do not add up or that differ from core.unmapped_markets.
 
     Mapped and unmapped markets must add up to all markets. Every unmapped occurrence must be in core.unmapped_markets.
@@ -306,7 +307,7 @@ def mapping_adds_up(coverage: pl.DataFrame, unmapped: pl.DataFrame) -> pl.DataFr
     )
 
 
-def markets_are_mapped(rates: pl.DataFrame, min_rate: float, max_drop: float = 0.01) -> pl.DataFrame:
+def find_low_mapped_rates(rates: pl.DataFrame, min_rate: float, max_drop: float = 0.01) -> pl.DataFrame:
     """Return platforms whose last mapped rate is below `min_rate` or fell by more than `max_drop`.
 
     `rates` has cycle_id, platform and mapped_rate of two full cycles.

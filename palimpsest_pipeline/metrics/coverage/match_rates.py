@@ -8,7 +8,7 @@ from typing import Final
 
 import polars as pl
 
-from palimpsest_pipeline.domain.enums import Completeness, Platform
+from palimpsest_pipeline.domain.enums import ALL_PLATFORMS, Completeness, Platform
 from palimpsest_pipeline.tables.frame_types import get_frame_schema
 
 from .fixture_coverage import (
@@ -20,8 +20,6 @@ from .fixture_coverage import (
 )
 from .universe import ANY_COMPETITOR, PARTIAL_RANK, CoverageUniverse, name_evidence, rank_evidence
 
-ALL_PLATFORMS: Final = "all"
-"""Value of `platform` in the row for all platforms together."""
 MATCH_RATE_PLATFORM_SCHEMA: Final = get_frame_schema(
     "mart.match_rate_platform", "cycle_id", "mapping_version", "computed_at"
 )

@@ -43,10 +43,6 @@ COVERAGE_SCOPES: Final = (Scope.FULL, Scope.RECORDED)
 
 A cycle of given fixtures says nothing about other fixtures.
 """
-
-COVERAGE_PRODUCT: Final = derived_products.COVERAGE_PRODUCT
-"""Name of the product that writes the three coverage tables together."""
-
 RUN_QUALITY_PRODUCT: Final = "run_quality"
 MAPPING_COVERAGE_PRODUCT: Final = "mapping_coverage"
 
@@ -92,7 +88,7 @@ def derive_coverage(pipeline: Pipeline, conn: psycopg.Connection, manifest: Mani
         completeness=_read_completeness(pipeline, conn, manifest),
         previous_counts=cycle_marts.read_rows_before(conn, "mart.match_rate_platform", manifest.cycle_id),
     )
-    lost = coverage_laws.no_listing_is_lost(coverage_universe, rates)
+    lost = coverage_laws.find_lost_listings(coverage_universe, rates)
     if not lost.is_empty():
         raise LawBroken(f"cycle {manifest.cycle_id}: {'; '.join(lost['violation'].head(3))}. Please report it.")
     written = 0
@@ -107,7 +103,9 @@ def derive_coverage(pipeline: Pipeline, conn: psycopg.Connection, manifest: Mani
             manifest.cycle_id,
             frame.with_columns(mapping_version=pl.lit(pipeline.vocabulary.version)),
         )
-    derived_products.mark_carrying_cycles_due(conn, COVERAGE_PRODUCT, manifest.cycle_id, listings_as_of.CARRY_LIMIT)
+    derived_products.mark_carrying_cycles_due(
+        conn, derived_products.COVERAGE_PRODUCT, manifest.cycle_id, listings_as_of.CARRY_LIMIT
+    )
     if board_reader.read_unseen_platforms(conn) != unseen_before:
         notify_readers_of_all(conn)
     refresh_rules(pipeline)

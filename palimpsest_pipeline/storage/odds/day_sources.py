@@ -18,11 +18,9 @@ from ..archive import Archive
 from ..db.copy_frames import read_frame
 from . import partitions
 from .change_rows import CAPTURE_SCHEMA, CHANGE_SCHEMA
+from .history_names import IdFilter
 
 DAY: Final = timedelta(days=1)
-
-IdFilter = Sequence[int] | None
-"""Ids of listings or lines to read; None reads all."""
 
 _CHANGES_SQL: Final = """
 select listing_id, observed_at, line_id, state::text as state, coalesce(off_mask, 0) as off_mask, odds_milli, keyframe

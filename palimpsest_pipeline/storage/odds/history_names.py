@@ -48,7 +48,7 @@ NAMED_LISTINGS_SCHEMA: Final[Schema] = {
 }
 
 IdFilter = Sequence[int] | None
-"""Ids to select; None selects all."""
+"""Ids of listings, fixtures or lines to read; None reads all."""
 
 
 class HistoryNames(Protocol):

@@ -21,8 +21,8 @@ from ..archive import Archive, ArchiveError
 from ..db.copy_frames import read_frame
 from . import partitions
 from .change_rows import CAPTURE_SCHEMA, CHANGE_SCHEMA
-from .day_sources import ANSWER_INSTANTS_SCHEMA, BOOKS_SCHEMA, DAY, ArchivedDays, DaySource, IdFilter, PostgresDays
-from .history_names import HistoryNames, PostgresNames
+from .day_sources import ANSWER_INSTANTS_SCHEMA, BOOKS_SCHEMA, DAY, ArchivedDays, DaySource, PostgresDays
+from .history_names import HistoryNames, IdFilter, PostgresNames
 from .price_changes import derive_outcome_changes, explode_outcomes
 
 # Cycles in the last hour of a day are excluded, because all their answers may belong to the next day. Cycles of

@@ -27,7 +27,11 @@ from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA, PLATFORMS
 
 HOUR = datetime(2026, 5, 1, 12, tzinfo=UTC)
 NOW = HOUR + timedelta(minutes=30)
-MART_PRODUCTS = {derive_marts.COVERAGE_PRODUCT, derive_marts.RUN_QUALITY_PRODUCT, derive_marts.MAPPING_COVERAGE_PRODUCT}
+MART_PRODUCTS = {
+    derived_products.COVERAGE_PRODUCT,
+    derive_marts.RUN_QUALITY_PRODUCT,
+    derive_marts.MAPPING_COVERAGE_PRODUCT,
+}
 CORE_MARKS = {each.name for each in list_marks() if each.schema == "core"}
 LANDED = tuple(sorted(PLATFORMS))
 At = Callable[[datetime], Pipeline]
@@ -132,15 +136,15 @@ def test_late_marts_of_two_days_are_asked_for_by_a_run_each(pipeline: Pipeline, 
 
 def test_coverage_is_not_asked_for_after_a_cycle_of_given_fixtures(pipeline: Pipeline) -> None:
     cycle_id = core_stands(pipeline, scope=Scope.KICKOFF)
-    assert late(pipeline) == {(cycle_id, name) for name in MART_PRODUCTS - {derive_marts.COVERAGE_PRODUCT}}
+    assert late(pipeline) == {(cycle_id, name) for name in MART_PRODUCTS - {derived_products.COVERAGE_PRODUCT}}
 
 
 def test_coverage_alone_is_asked_for_when_an_earlier_cycle_makes_it_due(pipeline: Pipeline) -> None:
     cycle_id = core_stands(pipeline)
     mark(pipeline, "mart", MART_PRODUCTS, cycle_id)
     with pipeline.connect() as conn:
-        derived_products.mark_product_due(conn, "mart", derive_marts.COVERAGE_PRODUCT, [cycle_id])
-    assert late(pipeline) == {(cycle_id, derive_marts.COVERAGE_PRODUCT)}
+        derived_products.mark_product_due(conn, "mart", derived_products.COVERAGE_PRODUCT, [cycle_id])
+    assert late(pipeline) == {(cycle_id, derived_products.COVERAGE_PRODUCT)}
 
 
 def test_a_cycle_of_which_core_is_due_asks_for_nothing_and_keeps_no_other_from_it(pipeline: Pipeline) -> None:

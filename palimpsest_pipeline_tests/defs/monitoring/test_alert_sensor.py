@@ -743,7 +743,7 @@ def test_the_sensor_looks_at_the_jobs_and_checks_of_its_code_location(world: Wor
     context = dg.build_sensor_context(
         instance=world.instance, repository_def=DEFS.get_repository_def(), resources={"pipeline": world.pipeline}
     )
-    told = monitoring.alerts(context)
+    told = monitoring.alert_sensor(context)
     assert isinstance(told, dg.SensorResult)
     assert told.cursor
     assert hook.texts[0].startswith("ERROR: 1 job failed of LandingIncomplete: derive")

@@ -39,11 +39,11 @@ def lawful(universe: CoverageUniverse) -> None:
         build_match_rate_platform(universe),
     )
     for violations in (
-        coverage_laws.classes_add_up(rates),
-        coverage_laws.fixtures_add_up(fixtures, rates),
-        coverage_laws.tournaments_add_up(tournaments, rates),
-        coverage_laws.classes_follow_platforms(fixtures),
-        coverage_laws.no_listing_is_lost(universe, rates),
+        coverage_laws.find_miscounted_classes(rates),
+        coverage_laws.find_miscounted_fixtures(fixtures, rates),
+        coverage_laws.find_miscounted_tournaments(tournaments, rates),
+        coverage_laws.find_wrong_classes(fixtures),
+        coverage_laws.find_lost_listings(universe, rates),
     ):
         assert violations.is_empty(), violations["violation"].to_list()
     for frame in (rates, tournaments):
@@ -157,12 +157,12 @@ def one_more(frame: pl.DataFrame, column: str) -> pl.DataFrame:
 @pytest.mark.parametrize(
     "broken",
     [
-        lambda f, t, r: coverage_laws.classes_add_up(one_more(r, "n_home_only")),
-        lambda f, t, r: coverage_laws.fixtures_add_up(f.head(2), r),
-        lambda f, t, r: coverage_laws.fixtures_add_up(f, r.clear()),
-        lambda f, t, r: coverage_laws.tournaments_add_up(one_more(t, "n_unidentified"), r),
-        lambda f, t, r: coverage_laws.tournaments_add_up(t.clear(), r),
-        lambda f, t, r: coverage_laws.classes_follow_platforms(f.with_columns(fixture_class=pl.lit("matched"))),
+        lambda f, t, r: coverage_laws.find_miscounted_classes(one_more(r, "n_home_only")),
+        lambda f, t, r: coverage_laws.find_miscounted_fixtures(f.head(2), r),
+        lambda f, t, r: coverage_laws.find_miscounted_fixtures(f, r.clear()),
+        lambda f, t, r: coverage_laws.find_miscounted_tournaments(one_more(t, "n_unidentified"), r),
+        lambda f, t, r: coverage_laws.find_miscounted_tournaments(t.clear(), r),
+        lambda f, t, r: coverage_laws.find_wrong_classes(f.with_columns(fixture_class=pl.lit("matched"))),
     ],
 )
 def test_a_broken_frame_is_seen_and_named_in_a_sentence(broken: Callable[..., pl.DataFrame]) -> None:
@@ -190,14 +190,17 @@ def test_several_cycles_are_told_apart() -> None:
     rates = pl.concat(
         [build_match_rate_platform(u).with_columns(cycle_id=pl.lit(i)) for i, u in enumerate((small, large))]
     )
-    assert coverage_laws.fixtures_add_up(tables[0], rates).is_empty()
-    assert coverage_laws.tournaments_add_up(tables[1], rates).is_empty()
-    assert "cycle 1" in coverage_laws.fixtures_add_up(tables[0].filter(pl.col("cycle_id") == 0), rates)["violation"][0]
+    assert coverage_laws.find_miscounted_fixtures(tables[0], rates).is_empty()
+    assert coverage_laws.find_miscounted_tournaments(tables[1], rates).is_empty()
+    assert (
+        "cycle 1"
+        in coverage_laws.find_miscounted_fixtures(tables[0].filter(pl.col("cycle_id") == 0), rates)["violation"][0]
+    )
 
 
 def test_a_lost_listing_is_seen() -> None:
     universe = universe_of(WORLD)
-    assert coverage_laws.no_listing_is_lost(universe, build_match_rate_platform(universe_of(WORLD[:3])))[
+    assert coverage_laws.find_lost_listings(universe, build_match_rate_platform(universe_of(WORLD[:3])))[
         "subject"
     ].to_list() == ["bet9ja, with started fixtures"]
 
@@ -212,9 +215,9 @@ def shifts(platform: str, *hours: int) -> pl.DataFrame:
 
 def test_a_feed_shifted_by_an_hour_breaks_the_law_of_clocks_and_single_postponements_do_not() -> None:
     right = shifts("sportybet", 48, 0, 0, 0, 0, 0, 0)
-    assert coverage_laws.clocks_agree(right).is_empty()
-    assert coverage_laws.clocks_agree(shifts("bet9ja", 1, 1, 1, 1)).is_empty()  # too few to judge a clock by
-    violations = coverage_laws.clocks_agree(pl.concat([right, shifts("bet9ja", *[1] * 7)]))
+    assert coverage_laws.find_shifted_clocks(right).is_empty()
+    assert coverage_laws.find_shifted_clocks(shifts("bet9ja", 1, 1, 1, 1)).is_empty()  # too few to judge a clock by
+    violations = coverage_laws.find_shifted_clocks(pl.concat([right, shifts("bet9ja", *[1] * 7)]))
     assert violations["violation"].to_list() == [
         "bet9ja: kickoffs differ from betpawa's by 3600.0 s in the median of 7 shared fixtures"
     ]
@@ -230,8 +233,8 @@ def rates(**by_platform: float | None) -> pl.DataFrame:
 
 def test_a_match_rate_far_from_its_median_is_unusual_up_and_down() -> None:
     earlier = pl.concat([rates(all=0.5, bet9ja=rate) for rate in (0.6, 0.9, 0.6)])
-    assert coverage_laws.match_rates_are_usual(rates(all=0.55, bet9ja=0.51), earlier, 0.1).is_empty()
-    found = coverage_laws.match_rates_are_usual(rates(all=0.65, bet9ja=0.45), earlier, 0.1)["violation"].to_list()
+    assert coverage_laws.find_unusual_match_rates(rates(all=0.55, bet9ja=0.51), earlier, 0.1).is_empty()
+    found = coverage_laws.find_unusual_match_rates(rates(all=0.65, bet9ja=0.45), earlier, 0.1)["violation"].to_list()
     assert found == [
         "all: match rate 0.65, usually 0.5 (median of 3 cycles)",
         "bet9ja: match rate 0.45, usually 0.6 (median of 3 cycles)",
@@ -240,11 +243,11 @@ def test_a_match_rate_far_from_its_median_is_unusual_up_and_down() -> None:
 
 def test_a_match_rate_is_not_judged_by_few_cycles_nor_by_incomplete_ones() -> None:
     usual, far = rates(bet9ja=0.6), rates(bet9ja=0.1)
-    assert coverage_laws.match_rates_are_usual(far, pl.concat([usual] * 2), 0.1).is_empty()
+    assert coverage_laws.find_unusual_match_rates(far, pl.concat([usual] * 2), 0.1).is_empty()
     partial = far.with_columns(completeness=pl.lit("partial"))
-    assert coverage_laws.match_rates_are_usual(partial, pl.concat([usual] * 5), 0.1).is_empty()
-    assert coverage_laws.match_rates_are_usual(usual, pl.concat([usual] * 3 + [partial] * 5), 0.1).is_empty()
-    assert coverage_laws.match_rates_are_usual(rates(bet9ja=None), pl.concat([usual] * 5), 0.1).is_empty()
+    assert coverage_laws.find_unusual_match_rates(partial, pl.concat([usual] * 5), 0.1).is_empty()
+    assert coverage_laws.find_unusual_match_rates(usual, pl.concat([usual] * 3 + [partial] * 5), 0.1).is_empty()
+    assert coverage_laws.find_unusual_match_rates(rates(bet9ja=None), pl.concat([usual] * 5), 0.1).is_empty()
 
 
 def stage(completeness: str, declared: int, fetched: int, drop: float | None, name: str = "capture") -> pl.DataFrame:
@@ -255,12 +258,12 @@ def stage(completeness: str, declared: int, fetched: int, drop: float | None, na
 
 def test_a_cycle_of_given_fixtures_is_measured_by_what_it_asked_for() -> None:
     """Fewer fixtures kick off at night than in the afternoon: that is no drop."""
-    assert coverage_laws.no_stage_is_empty(stage("complete", 2, 2, None)).is_empty()
-    assert coverage_laws.no_stage_is_empty(stage("complete", 40, 3, None)).is_empty()  # the others were said to be gone
-    assert coverage_laws.no_stage_is_empty(stage("partial", 40, 20, None)).is_empty()
-    assert coverage_laws.no_stage_is_empty(stage("partial", 40, 19, None))["violation"].to_list() == [
+    assert coverage_laws.find_empty_stages(stage("complete", 2, 2, None)).is_empty()
+    assert coverage_laws.find_empty_stages(stage("complete", 40, 3, None)).is_empty()  # the others were said to be gone
+    assert coverage_laws.find_empty_stages(stage("partial", 40, 20, None)).is_empty()
+    assert coverage_laws.find_empty_stages(stage("partial", 40, 19, None))["violation"].to_list() == [
         "bet9ja capture: 19 fetched of 40 asked for"
     ]
-    assert coverage_laws.no_stage_is_empty(stage("partial", 40, 19, 0.6))["violation"].to_list() == [
+    assert coverage_laws.find_empty_stages(stage("partial", 40, 19, 0.6))["violation"].to_list() == [
         "bet9ja capture: 19 fetched, 0.6 of the trailing median missing"
     ]

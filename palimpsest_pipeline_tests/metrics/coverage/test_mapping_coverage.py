@@ -139,7 +139,7 @@ def test_coverage_adds_up_whatever_was_seen_and_in_whatever_order(
     ledger = frame.filter(pl.col("error_class") != "").with_columns(
         cycle_id=pl.lit(1, pl.Int64), occurrences="n_markets"
     )
-    assert coverage_laws.mapping_adds_up(found.with_columns(cycle_id=pl.lit(1, pl.Int64)), ledger).is_empty()
+    assert coverage_laws.find_miscounted_mapping(found.with_columns(cycle_id=pl.lit(1, pl.Int64)), ledger).is_empty()
 
 
 def test_an_occurrence_that_is_lost_on_the_way_breaks_the_law():
@@ -148,9 +148,9 @@ def test_an_occurrence_that_is_lost_on_the_way_breaks_the_law():
     ledger = seen.filter(pl.col("error_class") != "").with_columns(
         cycle_id=pl.lit(1, pl.Int64), occurrences=pl.lit(1, pl.Int32)
     )
-    (told,) = coverage_laws.mapping_adds_up(coverage, ledger)["violation"]
+    (told,) = coverage_laws.find_miscounted_mapping(coverage, ledger)["violation"]
     assert told == "cycle 1, bet9ja football unknown_param: 2 occurrences counted, 1 in core.unmapped_markets"
-    (told, _) = coverage_laws.mapping_adds_up(coverage.with_columns(n_mapped=pl.col("n_mapped") - 1), ledger)[
+    (told, _) = coverage_laws.find_miscounted_mapping(coverage.with_columns(n_mapped=pl.col("n_mapped") - 1), ledger)[
         "violation"
     ]
     assert told == "cycle 1, bet9ja football total: 5 mapped and the unmapped are not the 8 seen"
@@ -162,11 +162,11 @@ def test_a_low_rate_and_a_fall_are_told_apart_and_the_first_cycle_cannot_fall():
             rows, schema={"cycle_id": pl.Int64, "platform": pl.String, "mapped_rate": pl.Float64}, orient="row"
         )
 
-    assert coverage_laws.markets_are_mapped(rates((1, "bet9ja", 0.96), (2, "bet9ja", 0.955)), 0.95).is_empty()
-    assert coverage_laws.markets_are_mapped(rates((1, "bet9ja", 0.99)), 0.95).is_empty()
-    low = coverage_laws.markets_are_mapped(rates((1, "bet9ja", 0.5), (2, "bet9ja", 0.9)), 0.95)
+    assert coverage_laws.find_low_mapped_rates(rates((1, "bet9ja", 0.96), (2, "bet9ja", 0.955)), 0.95).is_empty()
+    assert coverage_laws.find_low_mapped_rates(rates((1, "bet9ja", 0.99)), 0.95).is_empty()
+    low = coverage_laws.find_low_mapped_rates(rates((1, "bet9ja", 0.5), (2, "bet9ja", 0.9)), 0.95)
     assert low["violation"].to_list() == ["bet9ja: 0.9 of its markets are mapped, less than 0.95"]
-    fallen = coverage_laws.markets_are_mapped(
+    fallen = coverage_laws.find_low_mapped_rates(
         rates((1, "bet9ja", 0.99), (2, "bet9ja", 0.97), (2, "betpawa", 1.0)), 0.95
     )
     assert fallen["violation"].to_list() == ["bet9ja: mapped fell from 0.99 to 0.97"]

@@ -267,13 +267,13 @@ def test_an_empty_stage_and_a_sudden_drop_break_the_law() -> None:
     def frame(**rows: list[Any]) -> pl.DataFrame:
         return pl.DataFrame(list(quality(**rows).values()), schema=RUN_QUALITY_SCHEMA)  # type: ignore[arg-type]
 
-    assert coverage_laws.no_stage_is_empty(frame(platforms=["betpawa"], **GOOD)).is_empty()
-    assert coverage_laws.no_stage_is_empty(frame(platforms=["betpawa", "bet9ja"], **GOOD))["subject"].to_list() == [
+    assert coverage_laws.find_empty_stages(frame(platforms=["betpawa"], **GOOD)).is_empty()
+    assert coverage_laws.find_empty_stages(frame(platforms=["betpawa", "bet9ja"], **GOOD))["subject"].to_list() == [
         "bet9ja discovery",
         "bet9ja capture",
         "bet9ja storage",
     ]
-    dropped = coverage_laws.no_stage_is_empty(
+    dropped = coverage_laws.find_empty_stages(
         frame(platforms=["betpawa"], **GOOD | {"medians": [("betpawa", "capture", 30.0)]})
     )
     assert dropped["violation"].to_list() == ["betpawa capture: 3 fetched, 0.9 of the trailing median missing"]
@@ -302,5 +302,5 @@ def test_an_answer_of_which_more_changed_than_it_has_changed_as_a_whole() -> Non
 def test_all_or_none_of_many_markets_changing_breaks_the_law(n_changed: list[int], told: list[str]) -> None:
     rows = quality(platforms=["betpawa"], **GOOD | {"history": [("betpawa", False, n, 113) for n in n_changed]})
     frame = pl.DataFrame(list(rows.values()), schema=RUN_QUALITY_SCHEMA)
-    assert coverage_laws.changes_are_plausible(frame)["violation"].to_list() == told
+    assert coverage_laws.find_implausible_changes(frame)["violation"].to_list() == told
     assert find_rates_beyond_one(frame).is_empty()

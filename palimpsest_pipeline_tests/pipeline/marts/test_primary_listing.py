@@ -26,6 +26,7 @@ from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle, make
 from palimpsest_pipeline.pipeline.marts import derive_lifecycle, derive_marts, derive_odds_alerts, derive_prices
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.catalog import upcoming_fixtures
+from palimpsest_pipeline.storage.derivation.derived_products import COVERAGE_PRODUCT
 from palimpsest_pipeline.storage.marts import quality_inputs
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
@@ -117,7 +118,7 @@ def derive_all(pipeline: Pipeline, cycles: Sequence[int], days: Sequence[Any]) -
             pipeline,
             [pipeline.landing.read_manifest(cycle)],
             "mart",
-            derive_marts.COVERAGE_PRODUCT,
+            COVERAGE_PRODUCT,
             derive_marts.derive_coverage,
             needs=make_core_needs(["matched_events"]),
         )
@@ -125,7 +126,7 @@ def derive_all(pipeline: Pipeline, cycles: Sequence[int], days: Sequence[Any]) -
         pipeline,
         pipeline.landing.list_cycles(),
         "mart",
-        derive_marts.COVERAGE_PRODUCT,
+        COVERAGE_PRODUCT,
         derive_marts.derive_coverage,
         needs=make_core_needs(["matched_events"]),
     )
