@@ -203,7 +203,9 @@ def _read_manifests(
             for each in due:
                 if each.cycle_id == cycle_id and versions:
                     record_failure(
-                        *(conn, each.product, cycle_id),
+                        conn,
+                        each.product,
+                        cycle_id,
                         landing_digest=None,
                         parser_version=versions.parser,
                         mapping_version=versions.mapping,

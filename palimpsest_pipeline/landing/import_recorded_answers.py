@@ -249,7 +249,12 @@ def _make_cycle(
 ) -> Cycle:
     covered = {*platforms, *(answers[0].request.platform for answers in books)}
     return Cycle(
-        *(cycle_id, Trigger.IMPORT, Scope.RECORDED, platforms[0], hour, begun),
+        cycle_id,
+        Trigger.IMPORT,
+        Scope.RECORDED,
+        platforms[0],
+        hour,
+        begun,
         platforms=tuple(sorted(covered)),
     )
 

@@ -33,9 +33,20 @@ log = logging.getLogger(__name__)
 EVERY_ROW: Final = pl.lit(True)
 KEPT_COLUMNS: Final = frozenset(
     (
-        *("platform", "kind", "path", "params", "external_id", "attempt", "status", "failure", "failure_detail"),
-        *("headers", "bytes"),
-        *("requested_at", "received_at", "observed_at"),
+        "platform",
+        "kind",
+        "path",
+        "params",
+        "external_id",
+        "attempt",
+        "status",
+        "failure",
+        "failure_detail",
+        "headers",
+        "bytes",
+        "requested_at",
+        "received_at",
+        "observed_at",
     )
 )
 """Columns of the last cycle's answers that stay in memory. Several products of a cycle read them."""

@@ -166,8 +166,16 @@ def _build_vocabulary(
         markets=pl.DataFrame(
             [
                 (
-                    *(m.market_id, m.market_key, m.sport, m.period, m.family, m.name, m.line_kind),
-                    *(m.fair_sum or None, notes.get(m.market_key), betpawa.get(m.market_key)),
+                    m.market_id,
+                    m.market_key,
+                    m.sport,
+                    m.period,
+                    m.family,
+                    m.name,
+                    m.line_kind,
+                    m.fair_sum or None,
+                    notes.get(m.market_key),
+                    betpawa.get(m.market_key),
                 )
                 for m in markets.values()
             ],

@@ -111,7 +111,10 @@ def derive_platforms(
         running = [
             pool.submit(
                 derive_cycles,
-                *(pipeline, covering, "core", derived_products.name_platform_product(product, platform)),
+                pipeline,
+                covering,
+                "core",
+                derived_products.name_platform_product(product, platform),
                 stop_if_interrupted(derive(platform)),
                 needs=needs,
             )
@@ -202,7 +205,10 @@ def _derive_cycle(
             return
         rows = derive(pipeline, conn, manifest)
         derived_products.mark_derived(
-            *(conn, schema, product, cycle_id),
+            conn,
+            schema,
+            product,
+            cycle_id,
             landing_digest=manifest.digest,
             parser_version=versions.parser,
             mapping_version=versions.mapping,

@@ -49,13 +49,11 @@ def record_closed(conn: psycopg.Connection, manifest: Manifest) -> None:
     landed_cycles.write_landed_cycle(
         conn,
         LandedCycleRecord(
-            *(
-                manifest.cycle_id,
-                manifest.partition_hour,
-                manifest.scope,
-                list_covered_platforms(manifest),
-                manifest.digest,
-            ),
+            manifest.cycle_id,
+            manifest.partition_hour,
+            manifest.scope,
+            list_covered_platforms(manifest),
+            manifest.digest,
             is_whole=True,
         ),
     )

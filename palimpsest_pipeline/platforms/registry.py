@@ -11,8 +11,13 @@ from .base import DialectConfig, PlatformAdapter
 from .packs import PackError, PackPlatform, load_packs
 
 ADAPTER_METHODS: Final = (
-    *("build_headers", "discover", "read_discovery", "list_detail_requests"),
-    *("read_listing", "read_detail", "judge"),
+    "build_headers",
+    "discover",
+    "read_discovery",
+    "list_detail_requests",
+    "read_listing",
+    "read_detail",
+    "judge",
 )
 
 

@@ -80,7 +80,9 @@ class World:
 WORLDS: Final = {
     "demo": World(60, 7, (0, 10), DEMO_PLATFORMS),
     "days": World(
-        *(20, 5, (0, 60, 120, 130, 140, 150, 160, 170, 180, 240, 780, 1500)),
+        20,
+        5,
+        (0, 60, 120, 130, 140, 150, 160, 170, 180, 240, 780, 1500),
         blocked=120,
         led=135,
         settings={"odds_alert_markets": ["*"], "odds_alert_levels": (0.01, 0.02, 0.04)},

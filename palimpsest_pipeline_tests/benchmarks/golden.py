@@ -26,11 +26,9 @@ from palimpsest_pipeline_tests.fixtures.postgres import make_server_folder, run_
 
 from ._golden_worlds import WORLDS, land_world, replay_world
 
-LEFT_OUT: Final = {
-    *("computed_at", "ingested_at", "marked_at", "judged_at", "updated_at"),  # the clock of the machine
-    *("parser_version", "mapping_version", "vocabulary_version", "reading_digest", "digest"),  # change with the code
-    *("run_id", "dagster_run_id"),  # random
-}
+CLOCK_COLUMNS: Final = {"computed_at", "ingested_at", "marked_at", "judged_at", "updated_at"}
+CODE_COLUMNS: Final = {"parser_version", "mapping_version", "vocabulary_version", "reading_digest", "digest"}
+LEFT_OUT: Final = {"run_id", "dagster_run_id"} | CLOCK_COLUMNS | CODE_COLUMNS
 """Columns that say when, by which run and by which version of the code a row was written."""
 OPS: Final = ("listing_ids", "market_lines", "line_names", "landed_cycles")
 """Tables of `ops` that follow from the landing."""

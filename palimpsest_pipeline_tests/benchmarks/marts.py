@@ -37,8 +37,16 @@ TABLES: Final = tuple(INPUTS)
 OURS: Final = "ours"
 NEVER_LEFT_OUT: Final = (OURS, "duckdb")
 KEYS: Final = (
-    *("sr_id", "market_key", "specifier", "outcome_key", "platform", "observed_from"),
-    *("lead_type", "leader", "follower", "leader_at"),
+    "sr_id",
+    "market_key",
+    "specifier",
+    "outcome_key",
+    "platform",
+    "observed_from",
+    "lead_type",
+    "leader",
+    "follower",
+    "leader_at",
 )
 WITHIN: Final = {"margin_reference_pct": 0.0051}
 """How far figures may differ: ours is rounded to two places.

@@ -32,8 +32,22 @@ TOURNAMENTS: Final = (
     ("sr:7", "Champions League", None),
 )
 TEAMS: Final = (
-    *("Arsenal", "Real Sociedad", "Atalanta", "Werder Bremen", "Olympique Lyon", "Enyimba", "Lech Poznań", "Tromsø"),
-    *("Kano Pillars", "Beşiktaş", "Brøndby", "Málaga", "Dynamo Kyiv", "Sporting CP", "Rangers", "Wolverhampton"),
+    "Arsenal",
+    "Real Sociedad",
+    "Atalanta",
+    "Werder Bremen",
+    "Olympique Lyon",
+    "Enyimba",
+    "Lech Poznań",
+    "Tromsø",
+    "Kano Pillars",
+    "Beşiktaş",
+    "Brøndby",
+    "Málaga",
+    "Dynamo Kyiv",
+    "Sporting CP",
+    "Rangers",
+    "Wolverhampton",
 )
 LINES: Final = (
     ("match_result", ""),

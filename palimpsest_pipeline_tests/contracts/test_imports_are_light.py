@@ -11,8 +11,15 @@ import pytest
 pytestmark = pytest.mark.slow
 HEAVY = ("dagster", "polars", "sqlalchemy", "psycopg", "psycopg2", "httpx", "aiohttp", "uvicorn", "celery")
 OF_OTHERS = (
-    *("httpx", "aiohttp", "uvicorn", "starlette", "celery", "dagster_celery", "dagster_webserver"),
-    *("palimpsest_pipeline.simulator.app", "palimpsest_pipeline.operate.backfill.backfill"),
+    "httpx",
+    "aiohttp",
+    "uvicorn",
+    "starlette",
+    "celery",
+    "dagster_celery",
+    "dagster_webserver",
+    "palimpsest_pipeline.simulator.app",
+    "palimpsest_pipeline.operate.backfill.backfill",
 )
 """Who derives, checks or decides what is due asks nobody and serves nobody."""
 

@@ -310,8 +310,20 @@ def test_what_is_landed_is_listed_without_bodies_while_the_cycle_runs(tmp_path: 
     listed = landing.read_landed_listings(cycle().cycle_id)
     assert dict(listed.schema) == {name: ANSWER_SCHEMA[source] for name, source in LISTING_COLUMNS.items()}
     assert listed.columns == [
-        *("platform", "kind", "path", "params", "external_id", "sr_id", "attempt", "status"),
-        *("failure", "failure_detail", "requested_at", "received_at", "observed_at", "n_bytes"),
+        "platform",
+        "kind",
+        "path",
+        "params",
+        "external_id",
+        "sr_id",
+        "attempt",
+        "status",
+        "failure",
+        "failure_detail",
+        "requested_at",
+        "received_at",
+        "observed_at",
+        "n_bytes",
     ]
     assert listed.drop("path", "params").sort("external_id").rows()[1:] == [
         (

@@ -90,8 +90,10 @@ async def test_every_attempt_is_landed_before_it_is_reported() -> None:
             await collect_results(engine.submit((1,), [detail(P, 1)]))
     assert log.lines == [
         "planned betpawa 1",
-        *("landed 1 1", "answered 1 1"),
-        *("landed 1 2", "answered 1 2"),
+        "landed 1 1",
+        "answered 1 1",
+        "landed 1 2",
+        "answered 1 2",
         "settled 1 completed",
     ]
 

@@ -291,8 +291,18 @@ def test_what_stands_now_is_told_of_fixtures_that_have_not_begun_alone(conn: psy
 
 
 NAMED: Final = (
-    *("fixtures", "upcoming_fixtures", "price_comparison", "best_prices", "gaps", "gaps_by_tournament", "margins_now"),
-    *("margins", "availability", "open_close", "lead_time", "odds_alerts"),
+    "fixtures",
+    "upcoming_fixtures",
+    "price_comparison",
+    "best_prices",
+    "gaps",
+    "gaps_by_tournament",
+    "margins_now",
+    "margins",
+    "availability",
+    "open_close",
+    "lead_time",
+    "odds_alerts",
 )
 
 

@@ -6,13 +6,29 @@ from palimpsest_pipeline.wire.webhook import WebhookAnswer, WebhookClient, is_us
 from palimpsest_pipeline_tests.fixtures.loopback import Loopback, answering, hang_up
 
 BAD_ADDRESSES = (
-    *("https://[abc", "http://h:99999/", "http://h:x/", "http://h:0/", f"https://{'a' * 300}/"),
-    *(f"https://{'.'.join(['a' * 60] * 6)}/", "http://", "https:///x", "http://a..b/", "http://h/\n", "http://\u2100/"),
-    *("ftp://h/", "hooks.example.com/x", "http://xn--/", ""),
+    "https://[abc",
+    "http://h:99999/",
+    "http://h:x/",
+    "http://h:0/",
+    f"https://{'a' * 300}/",
+    f"https://{'.'.join(['a' * 60] * 6)}/",
+    "http://",
+    "https:///x",
+    "http://a..b/",
+    "http://h/\n",
+    "http://\u2100/",
+    "ftp://h/",
+    "hooks.example.com/x",
+    "http://xn--/",
+    "",
 )
 GOOD_ADDRESSES = (
-    *("https://hooks.example.com/services/T0/B0/x", "http://127.0.0.1:8080/hook?a=1", "http://[::1]:8/x"),
-    *("https://münchen.example/ü", "HTTPS://h.", "http://my_host:80"),
+    "https://hooks.example.com/services/T0/B0/x",
+    "http://127.0.0.1:8080/hook?a=1",
+    "http://[::1]:8/x",
+    "https://münchen.example/ü",
+    "HTTPS://h.",
+    "http://my_host:80",
 )
 
 

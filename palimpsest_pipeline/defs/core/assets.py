@@ -123,8 +123,15 @@ def competitor_events(
     metadata=build_table_metadata(
         "core.market_changes",
         other_tables=[
-            *("core.captures", "core.current_markets", "core.unmapped_markets", "core.mapping_counts", "core.rejects"),
-            *("core.player_lists", "core.player_list_observations", "ops.market_lines", "ops.line_names"),
+            "core.captures",
+            "core.current_markets",
+            "core.unmapped_markets",
+            "core.mapping_counts",
+            "core.rejects",
+            "core.player_lists",
+            "core.player_list_observations",
+            "ops.market_lines",
+            "ops.line_names",
         ],
         changed_columns={"core.event_listings": ["n_markets_priced"]},
     ),

@@ -120,14 +120,13 @@ LEDGER_TABLES: Final = "ops.scrape_batches; ops.scrape_runs; ops.event_scrape_st
 SLOT_ASSETS: Final = tuple(
     dg.AssetKey(key.split("/"))
     for key in (
-        *(
-            "core/tournaments",
-            "core/home_events",
-            "core/competitor_events",
-            "core/odds_snapshots",
-            "core/matched_events",
-        ),
-        *("mart/price_comparison", "mart/availability_gap"),
+        "core/tournaments",
+        "core/home_events",
+        "core/competitor_events",
+        "core/odds_snapshots",
+        "core/matched_events",
+        "mart/price_comparison",
+        "mart/availability_gap",
     )
 )
 """Assets whose tables a slot of the kickoff cadence writes each minute, before their own steps."""

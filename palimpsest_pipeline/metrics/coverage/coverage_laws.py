@@ -42,14 +42,14 @@ def find_miscounted_classes(rates: pl.DataFrame) -> pl.DataFrame:
 
     The classes are matched, home only, competitor only and undetermined.
     """
-    parts = pl.sum_horizontal("n_matched_fixtures", "n_home_only", "n_competitor_only", "n_undetermined")
+    classes = ("n_matched_fixtures", "n_home_only", "n_competitor_only", "n_undetermined")
+    miscounted = rates.filter(pl.sum_horizontal(classes) != pl.col("n_union"))
     sentence = pl.format(
         "{} matched + {} home-only + {} competitor-only + {} undetermined fixtures are not the union of {}",
-        *("n_matched_fixtures", "n_home_only", "n_competitor_only", "n_undetermined", "n_union"),
+        *classes,
+        "n_union",
     )
-    return _build_violations(
-        "classes add up to the union", rates.filter(parts != pl.col("n_union")), _describe_platform_row(rates), sentence
-    )
+    return _build_violations("classes add up to the union", miscounted, _describe_platform_row(rates), sentence)
 
 
 def find_miscounted_fixtures(coverage: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame:

@@ -374,7 +374,7 @@ def _find_steams(events: pl.DataFrame, rules: PriceLeadRules) -> pl.DataFrame:
     moves = events.filter(
         pl.col("ordinal") != _WHOLE_MARKET, pl.col("at") - pl.col("after") <= rules.steam_window
     ).select(
-        *(*_SUBJECT, "event", "platform", "after", "at"),
+        [*_SUBJECT, "event", "platform", "after", "at"],
         rise=((pl.col("probability") - pl.col("probability_before")) * 10**PROBABILITY_DECIMALS).round().cast(pl.Int64),
     )
     runs = _number_runs(moves, rules.steam_window)

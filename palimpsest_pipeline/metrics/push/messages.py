@@ -10,9 +10,26 @@ from palimpsest_pipeline.domain.push_rules import PushRule, SourceTerms
 CHAT_ESCAPES: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 """Characters with a meaning in chats: `<!channel>` in the name of a team would notify everybody."""
 EVENT_FIELDS: Final = (
-    *("type", "severity", "sr_id", "home_team", "away_team", "tournament_key", "tournament", "country", "kickoff"),
-    *("platforms", "market_key", "market", "specifier", "outcome", "odds_before", "odds_now", "size"),
-    *("began_at", "fires_at", "observed_at"),
+    "type",
+    "severity",
+    "sr_id",
+    "home_team",
+    "away_team",
+    "tournament_key",
+    "tournament",
+    "country",
+    "kickoff",
+    "platforms",
+    "market_key",
+    "market",
+    "specifier",
+    "outcome",
+    "odds_before",
+    "odds_now",
+    "size",
+    "began_at",
+    "fires_at",
+    "observed_at",
 )
 
 

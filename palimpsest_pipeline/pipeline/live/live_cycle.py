@@ -107,7 +107,15 @@ def open_cycle(pipeline: Pipeline, request: ScrapeRequest, scope: Scope) -> Cycl
         home = pipeline.settings.home_platform
         hour = clamp_hour_to_day(request.day, now)
         cycle = Cycle(
-            *(cycle_id, request.trigger, scope, home, hour, now, request.run_id, request.sr_ids, request.slot_at),
+            cycle_id,
+            request.trigger,
+            scope,
+            home,
+            hour,
+            now,
+            request.run_id,
+            request.sr_ids,
+            request.slot_at,
             platforms=pipeline.platforms,
         )
         _register_cycle(pipeline, conn, cycle)

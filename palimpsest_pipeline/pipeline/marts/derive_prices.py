@@ -50,17 +50,15 @@ fixtures of three platforms, take about 80 MB together.
 """
 PRICES_PRODUCT: Final = FixtureProduct.PRICES
 _GAP_COLUMNS: Final = (
-    *(
-        "sr_id",
-        "market_key",
-        "specifier",
-        "platform",
-        "home_state_since",
-        "platform_state_since",
-        "gap_type",
-        "home_state",
-        "platform_state",
-    ),
+    "sr_id",
+    "market_key",
+    "specifier",
+    "platform",
+    "home_state_since",
+    "platform_state_since",
+    "gap_type",
+    "home_state",
+    "platform_state",
     "market_priority",
 )
 """The columns of `metrics.prices.market_gaps.GAPS_SCHEMA` that are stored.

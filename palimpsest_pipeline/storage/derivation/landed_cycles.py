@@ -87,7 +87,7 @@ def read_known_cycles(conn: psycopg.Connection, first: datetime, end: datetime) 
     """
     return [
         LandedCycleRecord(
-            *(cycle_id, hour, Scope(scope), tuple(sorted(map(Platform, platforms))), None), is_whole=False, is_gone=True
+            cycle_id, hour, Scope(scope), tuple(sorted(map(Platform, platforms))), None, is_whole=False, is_gone=True
         )
         for cycle_id, hour, scope, platforms in conn.execute(KNOWN_CYCLES_SQL, [first, end]).fetchall()
     ]

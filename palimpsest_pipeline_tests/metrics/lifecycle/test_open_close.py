@@ -82,24 +82,22 @@ def test_the_columns_are_those_of_the_table() -> None:
 def test_each_quality_of_a_close_arises_once() -> None:
     moved = (at(5, 17, 40), KICKOFF)
     looks = [
-        *(answered(1, at(5, 17), ANN, 1), answered(2, at(5, 17, 30), DEARER, 1), answered(3, at(5, 17, 55), DEARER, 1)),
-        *(
-            answered(1, at(5, 17), ANN, 2),
-            answered(2, at(5, 17, 54, 59), ANN, 2),
-            failed(3, at(5, 17, 58), "blocked", 2),
-        ),
-        *(
-            answered(1, at(5, 17), ANN, 3),
-            answered(2, at(5, 17, 30), DEARER, 3),
-            answered(3, at(5, 17, 50), {SCORER_ANN: suspended(2700)}, 3),
-        ),
-        *(answered(1, at(5, 17), ANN, 4), answered(2, at(5, 17, 30), {}, 4)),
-        *(answered(1, at(5, 17), ANN, 5), answered(2, at(5, 17, 30), ANN, 5)),
-        *(
-            answered(1, at(5, 17), {SCORER_ANN: suspended(2500)}, 6),
-            answered(2, at(5, 17, 30), {}, 6),
-            answered(3, KICKOFF, ANN, 6),
-        ),
+        answered(1, at(5, 17), ANN, 1),
+        answered(2, at(5, 17, 30), DEARER, 1),
+        answered(3, at(5, 17, 55), DEARER, 1),
+        answered(1, at(5, 17), ANN, 2),
+        answered(2, at(5, 17, 54, 59), ANN, 2),
+        failed(3, at(5, 17, 58), "blocked", 2),
+        answered(1, at(5, 17), ANN, 3),
+        answered(2, at(5, 17, 30), DEARER, 3),
+        answered(3, at(5, 17, 50), {SCORER_ANN: suspended(2700)}, 3),
+        answered(1, at(5, 17), ANN, 4),
+        answered(2, at(5, 17, 30), {}, 4),
+        answered(1, at(5, 17), ANN, 5),
+        answered(2, at(5, 17, 30), ANN, 5),
+        answered(1, at(5, 17), {SCORER_ANN: suspended(2500)}, 6),
+        answered(2, at(5, 17, 30), {}, 6),
+        answered(3, KICKOFF, ANN, 6),
     ]
     kickoffs = {n: [(at(1, 0), KICKOFF)] for n in range(1, 7)} | {5: [(at(1, 0), at(4, 18)), moved]}
     rows = closed(Life(looks, kickoffs, {n: (n, "betpawa") for n in range(1, 7)}))

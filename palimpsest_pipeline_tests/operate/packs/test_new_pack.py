@@ -29,10 +29,8 @@ def test_a_pack_with_the_dialect_of_another_has_its_values_and_no_python(tmp_pat
     pack = create_pack("tigerbet", tmp_path, like=like, country=None)
     assert not [file for file in pack.files if file.suffix == ".py"]
     new, base = read_pack("tigerbet", pack.folder / "palimpsest_tigerbet").content, load_packs().packs[like].content
-    assert (new.dialect, new.simulator, new.sports, new.limits, new.params) == (
-        *(base.dialect, base.simulator, base.sports, base.limits),
-        base.params,
-    )
+    for name in ("dialect", "simulator", "sports", "limits", "params"):
+        assert getattr(new, name) == getattr(base, name), name
     assert new.market_keys == like
     (country,) = new.countries.values()
     old = base.countries[base.default_country]
