@@ -1,7 +1,7 @@
 """The model of a match: goals, corners, cards and more as Poisson counts, and fair chances from them.
 
-It covers every canonical outcome. It does not depend on bookmaker or time: the caller passes the expected counts that a
-book assumes at an instant.
+Markets that one score does not decide have drawn chances, which move with the expected goals. Nothing depends on
+bookmaker or time: the caller passes the expected counts that a book assumes at an instant.
 """
 
 import re
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil, exp
 from operator import mul
+from random import Random
 
-from .models import STATISTIC_NAMES, build_half_shares, build_score_shares
+from .models import STATISTIC_NAMES, build_score_shares
 
 FIRST_HALF_SHARE = 0.45
 MAX_GOALS = 8
-MAX_HALF_GOALS = 4
 COUNTS_PER_GOAL = {"shots": 8.6, "shots_on_target": 3.2}
 MEAN_COUNTS = {
     "fouls": 11.5,
@@ -121,29 +121,25 @@ def _sum_cells(matrix: Sequence[float], cells: MatrixCells) -> float:
 @lru_cache(maxsize=1 << 13)
 def _find_cells(
     largest: int, base: str, outcome: str, line: float, listed: tuple[str, ...]
-) -> tuple[MatrixCells, MatrixCells]:
-    """Return the cells of the flattened score matrix in which the outcome wins, and those with a refund."""
+) -> tuple[MatrixCells, MatrixCells] | None:
+    """Return the cells of the flattened score matrix in which the outcome wins, and those with a refund.
+
+    None for a market that the score does not decide.
+    """
     shares = build_score_shares(base, outcome, line, listed)
     if shares is None:
-        raise KeyError(base)
+        return None
     cell_shares = [(h * (largest + 1) + a, *shares(h, a)) for h in range(largest + 1) for a in range(largest + 1)]
     return _build_cells((i, won) for i, won, _ in cell_shares), _build_cells(
         (i, refund) for i, _, refund in cell_shares
     )
 
 
-@lru_cache(maxsize=1 << 12)
-def _find_half_cells(base: str, outcome: str, line: float) -> MatrixCells | None:
-    """Return the winning cells of the flattened matrix of both halves.
-
-    None for a market that the halves do not decide.
-    """
-    shares = build_half_shares(base, outcome, line)
-    if shares is None:
-        return None
-    counts = range(MAX_HALF_GOALS + 1)
-    states = ((h, a, i, j) for h in counts for a in counts for i in counts for j in counts)
-    return _build_cells((position, shares(*state)[0]) for position, state in enumerate(states))
+@lru_cache(maxsize=1 << 13)
+def _draw_weight(key: str, line: str, outcome: str) -> tuple[float, float]:
+    """Return the weight of an outcome without a model, and how it moves with the difference of expected goals."""
+    rng = Random(f"{key}:{line}:{outcome}")
+    return rng.uniform(0.3, 1), rng.uniform(-0.3, 0.3)
 
 
 @lru_cache(maxsize=1 << 11)
@@ -207,7 +203,6 @@ class MatchModel:
     def __init__(self, expected: ExpectedCounts) -> None:
         self.expected = expected
         self._matrices: dict[CountedStatistic, tuple[list[float], int]] = {}
-        self._halves: list[float] | None = None
         self._chances: dict[tuple[str, str, tuple[str, ...]], dict[str, Chance]] = {}
 
     def build_matrix(self, ground: CountedStatistic) -> tuple[list[float], int]:
@@ -219,22 +214,8 @@ class MatchModel:
             self._matrices[ground] = [p * q for p in rows for q in columns], largest
         return self._matrices[ground]
 
-    def _build_half_matrix(self) -> list[float]:
-        if self._halves is None:
-            home, away = self.expected.home_goals, self.expected.away_goals
-            first, second = FIRST_HALF_SHARE, 1 - FIRST_HALF_SHARE
-            means = (home * first, away * first, home * second, away * second)
-            h, a, i, j = (_compute_poisson(round(mean, 6), MAX_HALF_GOALS) for mean in means)
-            first_half = [p * q for p in h for q in a]
-            second_half = [p * q for p in i for q in j]
-            self._halves = [p * q for p in first_half for q in second_half]
-        return self._halves
-
     def compute_chances(self, key: str, line: str, outcomes: Sequence[str]) -> dict[str, Chance]:
-        """Return the chance of each named outcome of a canonical market at a line ('' none, '2.5', '10|0.5').
-
-        Raises KeyError for an unknown market.
-        """
+        """Return the chance of each named outcome of a canonical market at a line ('' none, '2.5', '10|0.5')."""
         names = tuple(outcomes)
         chances = self._chances.get((key, line, names))
         if chances is None:
@@ -242,14 +223,6 @@ class MatchModel:
         return chances
 
     def _compute_chances(self, key: str, line: str, names: tuple[str, ...]) -> dict[str, Chance]:
-        number = float(line.rpartition("|")[2]) if line and "-" not in line[1:] else 0.0
-        if _find_half_cells(key, names[0], number) is not None:
-            states = self._build_half_matrix()
-            return {
-                name: Chance(_sum_cells(states, cells))
-                for name in names
-                if (cells := _find_half_cells(key, name, number)) is not None
-            }
         ground, base, number = parse_market_key(key, line)
         if ground.statistic != "goals" and base.endswith("total_goals"):
             return self._compute_count_totals(ground, base, number, names)
@@ -257,13 +230,22 @@ class MatchModel:
         if base == "any_to_score":
             none = matrix[0]
             return {name: Chance(none if name == "no" else 1 - none) for name in names}
-        chances = {}
-        for name in names:
-            won, refunded = _find_cells(largest, base, name, number, names if base == "correct_score" else ())
-            chances[name] = Chance(_sum_cells(matrix, won), _sum_cells(matrix, refunded))
-        if "early_payout" in key:
-            return self._add_early_payout(chances, line, base, number)
-        return chances
+        listed = names if base == "correct_score" else ()
+        cells = {name: _find_cells(largest, base, name, number, listed) for name in names}
+        chances = {
+            name: Chance(_sum_cells(matrix, pair[0]), _sum_cells(matrix, pair[1]))
+            for name, pair in cells.items()
+            if pair
+        }
+        return chances or self._draw_chances(key, line, names)
+
+    def _draw_chances(self, key: str, line: str, names: tuple[str, ...]) -> dict[str, Chance]:
+        """Return the chances of a market without a model: together 1, and the same for every book of the match."""
+        difference = self.expected.home_goals - self.expected.away_goals
+        drawn = {name: _draw_weight(key, line, name) for name in names}
+        weights = {name: weight * exp(slope * difference) for name, (weight, slope) in drawn.items()}
+        total = sum(weights.values())
+        return {name: Chance(weight / total) for name, weight in weights.items()}
 
     def _compute_count_totals(
         self, ground: CountedStatistic, base: str, line: float, names: tuple[str, ...]
@@ -278,20 +260,3 @@ class MatchModel:
         under = sum(terms[: ceil(line)])
         exact = terms[int(line)] if line == int(line) and line < len(terms) else 0.0
         return {name: Chance(under if name == "under" else max(0.0, 1 - under - exact), exact) for name in names}
-
-    def _add_early_payout(self, chances: dict[str, Chance], line: str, base: str, number: float) -> dict[str, Chance]:
-        """Return the chances of totals with early payout.
-
-        "Over" also wins when all goals except the last one that it needs fall before the minute of the early payout.
-        The chance of this is added.
-        """
-        minute, needed = int(line.split("|", maxsplit=1)[0]), int(number)
-        matrix, largest = self.build_matrix(CountedStatistic())
-        exactly = _sum_cells(
-            matrix, _find_cells(largest, base.replace("total_goals", "exact_goals"), str(needed), 0.0, ())[0]
-        )
-        early = exactly * (minute / 90) ** needed
-        return {
-            name: Chance(chance.win + early if name == "over" else chance.win - early, 0.0)
-            for name, chance in chances.items()
-        }
