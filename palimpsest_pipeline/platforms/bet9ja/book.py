@@ -5,18 +5,19 @@ failure or its bad prices. Both paths end in the same types.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
 from palimpsest_pipeline.domain.exchange import Answer
-from palimpsest_pipeline.domain.observations import Detail, Listing, PayloadRejected, RawPrices, Reject
+from palimpsest_pipeline.domain.observations import Detail, Listing, RawPrices
 from palimpsest_pipeline.domain.text_limits import MAX_KEY_CHARS
 
 from .. import answer_checks
 from ..base import DialectConfig
+from ..dialect_adapter import build_detail, require_asked
 from ..json_values import (
     BROKEN_JSON,
     MILLI_BY_ODDS,
@@ -67,29 +68,25 @@ class DetailContent:
     descriptors: Iterable[msgspec.Raw]
 
 
-def read_listing(answer: Answer, config: DialectConfig) -> Listing:
+def read_listing(answers: Sequence[Answer], config: DialectConfig) -> Listing:
     """Return the listing of a detail answer.
 
-    Raises PayloadRejected, also for answers of the in-play feed, whose ids are another series.
+    Raises UnreadableError or PayloadRejected, also for answers of the in-play feed, whose ids are another series.
     """
-    event = decode_whole(answer, _HEAD_DECODER) or _decode_event(answer, EVENT_DECODER, config)
-    return _build_listing(answer, event, config)
+    event = decode_whole(answers[0], _HEAD_DECODER) or _decode_event(answers[0], EVENT_DECODER, config)
+    return _build_listing(answers[0], event, config)
 
 
-def read_detail(answer: Answer, config: DialectConfig) -> Detail:
+def read_detail(answers: Sequence[Answer], config: DialectConfig) -> Detail:
     """Return the listing and the book of a detail answer.
 
-    Raises PayloadRejected, also for answers of the in-play feed.
+    Raises UnreadableError or PayloadRejected, also for answers of the in-play feed.
     """
-    book = decode_whole(answer, _BOOK_DECODER)
-    content = DetailContent(book, book.O, book.MK) if book else decode_in_parts(answer, config)
-    listing = _build_listing(answer, content.event, config)
-    prices, bad_keys = _build_prices(content, config)
-    return Detail(
-        listing,
-        prices,
-        [Reject(config.platform, listing.external_id, f'$.D.O["{key}"]', _BAD_KEY_REASON) for key in bad_keys],
-    )
+    book = decode_whole(answers[0], _BOOK_DECODER)
+    content = DetailContent(book, book.O, book.MK) if book else decode_in_parts(answers[0], config)
+    listing = _build_listing(answers[0], content.event, config)
+    prices, damage = _build_prices(content, config)
+    return build_detail(listing, prices, damage)
 
 
 def decode_whole(answer: Answer, decoder: msgspec.json.Decoder[shapes.DetailAnswer[E]]) -> E | None:
@@ -101,10 +98,10 @@ def decode_whole(answer: Answer, decoder: msgspec.json.Decoder[shapes.DetailAnsw
 
 
 def decode_in_parts(answer: Answer, config: DialectConfig) -> DetailContent:
-    """Return the event and book of any answer with a prematch event. Raises PayloadRejected."""
+    """Return the event and book of any answer with a prematch event. Raises UnreadableError or PayloadRejected."""
     event = _decode_event(answer, _LOOSE_BOOK_DECODER, config)
     if isinstance(event.O, list) and event.O:
-        raise PayloadRejected(config.platform, "$.D.O", "a filled list in place of prices by key")
+        raise UnreadableError("$.D.O", "a filled list in place of prices by key")
     odds = {
         key: read_odds(value.get("v") if isinstance(value, dict) else value)
         for key, value in read_object(event.O).items()
@@ -115,24 +112,14 @@ def decode_in_parts(answer: Answer, config: DialectConfig) -> DetailContent:
 def _decode_event(answer: Answer, decoder: msgspec.json.Decoder[T], config: DialectConfig) -> T:
     body = require_body(config.platform, answer, judge(answer))
     data = ENVELOPE_DECODER.decode(body).D
-    try:
-        if bytes(decode(DETAIL_KIND_DECODER, data, "$.D").AA):
-            raise UnreadableError("$.D.AA", "in play: an answer of the in-play feed")
-        return decode(decoder, data, "$.D")
-    except UnreadableError as error:
-        raise PayloadRejected(config.platform, error.path, error.reason) from error
+    if bytes(decode(DETAIL_KIND_DECODER, data, "$.D").AA):
+        raise UnreadableError("$.D.AA", "in play: an answer of the in-play feed")
+    return decode(decoder, data, "$.D")
 
 
 def _build_listing(answer: Answer, event: shapes.Event, config: DialectConfig) -> Listing:
-    try:
-        listing = build_listing(event, "$.D", config)
-    except UnreadableError as error:
-        raise PayloadRejected(config.platform, error.path, error.reason) from error
-    requested_id = answer.request.external_id
-    if requested_id is not None and requested_id != listing.external_id:
-        raise PayloadRejected(
-            config.platform, "$.D.ID", f"the answer is about {listing.external_id}, asked was {requested_id}"
-        )
+    listing = build_listing(event, "$.D", config)
+    require_asked([answer], listing.external_id, "$.D.ID")
     return listing
 
 
@@ -151,22 +138,20 @@ PRICE_KEY_PARTS: Final = Memo(_split_price_key, 1 << 16)
 """Cached, because all books use the same few thousand keys."""
 
 
-def _build_prices(content: DetailContent, config: DialectConfig) -> tuple[RawPrices, list[str]]:
-    """Return the book, and the malformed keys.
+def _build_prices(content: DetailContent, config: DialectConfig) -> tuple[RawPrices, list[tuple[str, str]]]:
+    """Return the book, and (path, reason) of the malformed keys.
 
     The feed has no defined order. After sorting by key, the prices of one market and line form one row.
     """
-    keys, bad_keys = sorted(content.odds), []
+    keys, damage = sorted(content.odds), []
     parts = list(map(PRICE_KEY_PARTS.__getitem__, keys))
     if NO_KEY in parts:
-        bad_keys = [key for key in keys if PRICE_KEY_PARTS[key] == NO_KEY]
+        damage = [(f'$.D.O["{key}"]', _BAD_KEY_REASON) for key in keys if PRICE_KEY_PARTS[key] == NO_KEY]
         keys = [key for key in keys if PRICE_KEY_PARTS[key] != NO_KEY]
         parts = list(map(PRICE_KEY_PARTS.__getitem__, keys))
     odds = list(map(content.odds.__getitem__, keys))
     odds_milli = list(map(MILLI_BY_ODDS.__getitem__, odds))
-    require_readable_odds(
-        config.platform, "$.D.O", odds, odds_milli, [(f'$.D.O["{key}"]', _BAD_KEY_REASON) for key in bad_keys]
-    )
+    require_readable_odds(config.platform, "$.D.O", odds, odds_milli, damage)
     n_outcomes = Counter([row for row, _ in parts])
     rows = [row.partition("@") for row in n_outcomes]
     labels = {
@@ -191,8 +176,8 @@ def _build_prices(content: DetailContent, config: DialectConfig) -> tuple[RawPri
     ]
     for row in n_outcomes:
         if row.startswith("LIVE"):
-            raise PayloadRejected(config.platform, f'$.D.O["{row}"]', "in play: prices of the in-play feed")
-    return prices, bad_keys
+            raise UnreadableError(f'$.D.O["{row}"]', "in play: prices of the in-play feed")
+    return prices, damage
 
 
 def _read_market_names(descriptor: bytes) -> MarketNames | None:

@@ -4,17 +4,18 @@ An answer in the platform's usual shape is decoded whole in one pass. Any other 
 failure or its bad markets. Both paths end in the same types.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import msgspec
 
 from palimpsest_pipeline.domain.exchange import Answer
-from palimpsest_pipeline.domain.observations import Detail, Listing, PayloadRejected, RawPrices, Reject
+from palimpsest_pipeline.domain.observations import Detail, Listing, RawPrices
 
 from .. import answer_checks
 from ..base import DialectConfig
+from ..dialect_adapter import build_detail, require_asked
 from ..json_values import (
     BROKEN_JSON,
     MILLI_BY_ODDS,
@@ -53,18 +54,20 @@ class DetailContent:
     damage: list[tuple[str, str]] = field(default_factory=list)
 
 
-def read_listing(answer: Answer, config: DialectConfig) -> Listing:
-    """Return the listing of a detail answer. Raises PayloadRejected."""
+def read_listing(answers: Sequence[Answer], config: DialectConfig) -> Listing:
+    """Return the listing of a detail answer. Raises UnreadableError or PayloadRejected."""
+    answer = answers[0]
     head = decode_whole(answer, _HEAD_DECODER)
     content = DetailContent(head.meta, _has_live_markets(head.data)) if head else decode_in_parts(answer, config)
     return _build_listing(answer, content, config)
 
 
-def read_detail(answer: Answer, config: DialectConfig) -> Detail:
+def read_detail(answers: Sequence[Answer], config: DialectConfig) -> Detail:
     """Return the listing and the book of a detail answer.
 
-    Raises PayloadRejected, also when the match is in play.
+    Raises UnreadableError or PayloadRejected, also when the match is in play.
     """
+    answer = answers[0]
     book = decode_whole(answer, _BOOK_DECODER)
     content = (
         DetailContent(book.meta, _has_live_markets(book.data), book.data) if book else decode_in_parts(answer, config)
@@ -72,9 +75,8 @@ def read_detail(answer: Answer, config: DialectConfig) -> Detail:
     listing = _build_listing(answer, content, config)
     if listing.is_in_play:
         reason = f"in play: kickoff {listing.kickoff_at.isoformat()}, a running match, or markets of the in-play feed"
-        raise PayloadRejected(config.platform, "$", reason)
-    rejects = [Reject(config.platform, listing.external_id, *damage) for damage in content.damage]
-    return Detail(listing, _build_prices(content, config), rejects)
+        raise UnreadableError("$", reason)
+    return build_detail(listing, _build_prices(content, config), content.damage)
 
 
 def decode_whole(answer: Answer, decoder: msgspec.json.Decoder[T]) -> T | None:
@@ -88,14 +90,11 @@ def _has_live_markets(markets: Iterable[shapes.Market | shapes.MarketState]) -> 
 
 
 def decode_in_parts(answer: Answer, config: DialectConfig) -> DetailContent:
-    """Return the match and book of any answer with a match. Raises PayloadRejected."""
+    """Return the match and book of any answer with a match. Raises UnreadableError or PayloadRejected."""
     body = require_body(config.platform, answer, judge(answer))
     envelope = ENVELOPE_DECODER.decode(body)
-    try:
-        match = decode(MATCH_DECODER, envelope.meta, "$.meta")
-        raws = decode(_LIST_DECODER, envelope.data, "$.data")
-    except UnreadableError as error:
-        raise PayloadRejected(config.platform, error.path, error.reason) from error
+    match = decode(MATCH_DECODER, envelope.meta, "$.meta")
+    raws = decode(_LIST_DECODER, envelope.data, "$.data")
     markets: list[shapes.Market] = []
     content = DetailContent(match, any(map(_is_live, raws)), markets)
     for m, raw in enumerate(raws):
@@ -142,18 +141,12 @@ def _build_market_prices(market: shapes.LooseMarket, path: str, damage: list[tup
 
 
 def _build_listing(answer: Answer, content: DetailContent, config: DialectConfig) -> Listing:
-    """Return the listing of a detail answer. Raises PayloadRejected.
+    """Return the listing of a detail answer. Raises UnreadableError or PayloadRejected.
 
     It is in play from its kickoff on, whatever the match shows.
     """
-    try:
-        listing = build_listing(content.match, "$.meta", config)
-    except UnreadableError as error:
-        raise PayloadRejected(config.platform, error.path, error.reason) from error
-    requested_id = answer.request.external_id
-    if requested_id is not None and requested_id != listing.external_id:
-        reason = f"the answer is about {listing.external_id}, asked was {requested_id}"
-        raise PayloadRejected(config.platform, "$.meta.parent_match_id", reason)
+    listing = build_listing(content.match, "$.meta", config)
+    require_asked([answer], listing.external_id, "$.meta.parent_match_id")
     has_begun = content.has_live_markets or listing.kickoff_at <= answer.observed_at
     return replace(listing, is_in_play=True) if has_begun else listing
 

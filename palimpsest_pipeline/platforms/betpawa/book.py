@@ -11,10 +11,11 @@ from typing import TypeVar
 import msgspec
 
 from palimpsest_pipeline.domain.exchange import Answer
-from palimpsest_pipeline.domain.observations import Detail, Listing, PayloadRejected, RawPrices, Reject
+from palimpsest_pipeline.domain.observations import Detail, Listing, RawPrices
 
 from .. import answer_checks
 from ..base import DialectConfig
+from ..dialect_adapter import build_detail, require_asked
 from ..json_values import (
     MILLI_BY_ODDS,
     UnreadableError,
@@ -49,24 +50,20 @@ class DetailContent:
     damage: list[tuple[str, str]] = field(default_factory=list)
 
 
-def read_listing(answer: Answer, config: DialectConfig) -> Listing:
-    """Return the listing of a detail answer. Raises PayloadRejected."""
-    event = decode_whole(answer, EVENT_DECODER) or _decode_event(answer, EVENT_DECODER, config)
-    return _build_listing(answer, event, config)
+def read_listing(answers: Sequence[Answer], config: DialectConfig) -> Listing:
+    """Return the listing of a detail answer. Raises UnreadableError or PayloadRejected."""
+    event = decode_whole(answers[0], EVENT_DECODER) or _decode_event(answers[0], EVENT_DECODER, config)
+    return _build_listing(answers[0], event, config)
 
 
-def read_detail(answer: Answer, config: DialectConfig) -> Detail:
-    """Return the listing and the book. Raises PayloadRejected, also when the match is in play."""
-    book = decode_whole(answer, _BOOK_DECODER)
-    content = DetailContent(book, book.markets) if book else decode_in_parts(answer, config)
-    listing = _build_listing(answer, content.event, config)
+def read_detail(answers: Sequence[Answer], config: DialectConfig) -> Detail:
+    """Return the listing and the book. Raises UnreadableError or PayloadRejected, also when the match is in play."""
+    book = decode_whole(answers[0], _BOOK_DECODER)
+    content = DetailContent(book, book.markets) if book else decode_in_parts(answers[0], config)
+    listing = _build_listing(answers[0], content.event, config)
     if listing.is_in_play:
-        raise PayloadRejected(config.platform, "$.additionalInfo.live", "in play: not a prematch book")
-    return Detail(
-        listing,
-        _build_prices(content, config),
-        [Reject(config.platform, listing.external_id, *damage) for damage in content.damage],
-    )
+        raise UnreadableError("$.additionalInfo.live", "in play: not a prematch book")
+    return build_detail(listing, _build_prices(content, config), content.damage)
 
 
 def decode_whole(answer: Answer, decoder: msgspec.json.Decoder[E]) -> E | None:
@@ -76,7 +73,7 @@ def decode_whole(answer: Answer, decoder: msgspec.json.Decoder[E]) -> E | None:
 
 
 def decode_in_parts(answer: Answer, config: DialectConfig) -> DetailContent:
-    """Return the event and book of any answer with an event. Raises PayloadRejected."""
+    """Return the event and book of any answer with an event. Raises UnreadableError or PayloadRejected."""
     event = _decode_event(answer, _EVENT_WITH_MARKETS_DECODER, config)
     markets: list[shapes.Market] = []
     content = DetailContent(event, markets)
@@ -93,10 +90,7 @@ def decode_in_parts(answer: Answer, config: DialectConfig) -> DetailContent:
 
 def _decode_event(answer: Answer, decoder: msgspec.json.Decoder[E], config: DialectConfig) -> E:
     body = require_body(config.platform, answer, judge(answer))
-    try:
-        return decode(decoder, body, "$")
-    except UnreadableError as error:
-        raise PayloadRejected(config.platform, error.path, error.reason) from error
+    return decode(decoder, body, "$")
 
 
 def _build_row(loose: shapes.LooseRow, path: str, damage: list[tuple[str, str]]) -> shapes.Row | None:
@@ -117,15 +111,8 @@ def _build_row(loose: shapes.LooseRow, path: str, damage: list[tuple[str, str]])
 
 
 def _build_listing(answer: Answer, event: shapes.Event, config: DialectConfig) -> Listing:
-    try:
-        listing = build_listing(event, "$", config)
-    except UnreadableError as error:
-        raise PayloadRejected(config.platform, error.path, error.reason) from error
-    requested_id = answer.request.external_id
-    if requested_id is not None and requested_id != listing.external_id:
-        raise PayloadRejected(
-            config.platform, "$.id", f"the answer is about {listing.external_id}, asked was {requested_id}"
-        )
+    listing = build_listing(event, "$", config)
+    require_asked([answer], listing.external_id, "$.id")
     return listing
 
 

@@ -14,9 +14,10 @@ import msgspec
 
 from palimpsest_pipeline.domain.enums import FailureClass
 from palimpsest_pipeline.domain.exchange import Answer, Request
-from palimpsest_pipeline.domain.observations import Detail, Listing, PayloadRejected, RawPrices, Reject
+from palimpsest_pipeline.domain.observations import Detail, Listing, PayloadRejected, RawPrices
 
 from ..base import DialectConfig
+from ..dialect_adapter import build_detail, require_asked
 from ..json_values import (
     BROKEN_JSON,
     MILLI_BY_ODDS,
@@ -64,15 +65,15 @@ class _Parts:
 
 
 def _sort_answers(answers: Iterable[Answer], config: DialectConfig) -> _Parts:
-    """Return the answers sorted into match and pages. Raises PayloadRejected when one cannot be read."""
+    """Return the answers sorted into match and pages.
+
+    Raises UnreadableError or PayloadRejected when one cannot be read.
+    """
     parts = _Parts()
     sizes: dict[int, int | None] = {}
     for answer in sorted(answers, key=lambda answer: (answer.received_at, answer.body or b"")):
         body = require_body(config.platform, answer, judge(answer))
-        try:
-            detail = decode(DETAIL_DECODER, body, "$")
-        except UnreadableError as error:
-            raise PayloadRejected(config.platform, error.path, error.reason) from error
+        detail = decode(DETAIL_DECODER, body, "$")
         if not is_empty_json(bytes(memoryview(detail.sport_event)[:64])):
             parts.event = answer, detail.sport_event
         if detail.markets_in_group is not None:
@@ -121,13 +122,13 @@ def list_missing_requests(
 ) -> list[Request]:
     """Return the requests for the match and the next page of its markets, where `answers` lack them.
 
-    Raises PayloadRejected when an answer cannot be read, when the book has no end, and when a market may have moved
-    between two pages.
+    Raises UnreadableError or PayloadRejected when an answer cannot be read, when the book has no end, and when a market
+    may have moved between two pages.
     """
     parts = _sort_answers(answers, config)
     _require_no_gap(parts, config)
     if len(parts.pages) >= MAX_PAGES and parts.next_skip is not None:
-        raise PayloadRejected(config.platform, "$", f"the book has no end after {len(parts.pages)} pages")
+        raise UnreadableError("$", f"the book has no end after {len(parts.pages)} pages")
     requests = []
     if parts.next_skip is not None:
         requests.append(build_markets_request(config, external_id, sr_id, parts.next_skip))
@@ -137,46 +138,37 @@ def list_missing_requests(
 
 
 def read_listing(answers: Sequence[Answer], config: DialectConfig) -> Listing:
-    """Return the listing of a match's answers. Raises PayloadRejected."""
+    """Return the listing of a match's answers. Raises UnreadableError or PayloadRejected."""
     return _build_listing(_sort_answers(answers, config), config)[0]
 
 
 def read_detail(answers: Sequence[Answer], config: DialectConfig) -> Detail:
     """Return the listing and the book of a match's answers.
 
-    Raises PayloadRejected, also when a page is missing or a market may have moved between two, and when the match is in
-    play or the book is the live one.
+    Raises UnreadableError or PayloadRejected, also when a page is missing or a market may have moved between two, and
+    when the match is in play or the book is the live one.
     """
     parts = _sort_answers(answers, config)
     listing, event = _build_listing(parts, config)
     if listing.is_in_play:
-        raise PayloadRejected(config.platform, "$", "in play: the match is live or over, or the book is the live one")
+        raise UnreadableError("$", "in play: the match is live or over, or the book is the live one")
     if parts.next_skip is not None:
-        raise PayloadRejected(config.platform, "$", f"the markets from {parts.next_skip} on are missing")
+        raise UnreadableError("$", f"the markets from {parts.next_skip} on are missing")
     _require_no_gap(parts, config)
     book = _Book(listing.external_id)
     for skip in sorted(parts.pages):
         book.add_page(parts.pages[skip][1], "$" if len(parts.pages) == 1 else f"$(markets from {skip})")
     prices = book.build_prices(config, is_closed=event.is_active is False)
-    return Detail(listing, prices, [Reject(config.platform, listing.external_id, *damage) for damage in book.damage])
+    return build_detail(listing, prices, book.damage)
 
 
 def _build_listing(parts: _Parts, config: DialectConfig) -> tuple[Listing, shapes.Event]:
     if parts.event is None:
-        raise PayloadRejected(config.platform, "$.sportEvent", "the answer about the match is missing")
+        raise UnreadableError("$.sportEvent", "the answer about the match is missing")
     answer, raw = parts.event
-    try:
-        event = decode(EVENT_DECODER, raw, "$.sportEvent")
-        listing = build_listing(event, "$.sportEvent", config)
-    except UnreadableError as error:
-        raise PayloadRejected(config.platform, error.path, error.reason) from error
-    for requested_id in {answer.request.external_id, *(page.request.external_id for page, _ in parts.pages.values())}:
-        if requested_id is not None and requested_id != listing.external_id:
-            raise PayloadRejected(
-                config.platform,
-                "$.sportEvent.eventId",
-                f"the answer is about {listing.external_id}, asked was {requested_id}",
-            )
+    event = decode(EVENT_DECODER, raw, "$.sportEvent")
+    listing = build_listing(event, "$.sportEvent", config)
+    require_asked([answer, *(page for page, _ in parts.pages.values())], listing.external_id, "$.sportEvent.eventId")
     is_live_book = any(_has_live_market(detail) for _, detail in parts.pages.values())
     return (replace(listing, is_in_play=True) if is_live_book else listing), event
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import msgspec
 
 from palimpsest_pipeline.domain.exchange import Answer, Request
-from palimpsest_pipeline.domain.observations import Detail, Listing, PayloadRejected, RawPrices, Reject
+from palimpsest_pipeline.domain.observations import Detail, Listing, RawPrices
 
 from ..base import DialectConfig
+from ..dialect_adapter import build_detail, require_asked
 from ..json_values import (
     BROKEN_JSON,
     MILLI_BY_ODDS,
@@ -49,20 +50,17 @@ class _Parts:
 
 
 def _sort_answers(answers: Iterable[Answer], config: DialectConfig) -> _Parts:
-    """Return the answers by what they hold. Raises PayloadRejected when one cannot be read."""
+    """Return the answers by what they hold. Raises UnreadableError or PayloadRejected when one cannot be read."""
     parts = _Parts()
     for answer in sorted(answers, key=lambda answer: (answer.received_at, answer.body or b"")):
         body = require_body(config.platform, answer, judge(answer, config))
-        try:
-            if body.lstrip().startswith(b"{"):
-                parts.book = answer, read_books(answer)
-            elif games := read_games(answer):
-                parts.game = answer, games[0]
-                parts.inline_book = _find_inline_book(games[0])
-            elif sport_id := parse_game_sport(answer.request):
-                parts.sport_ids_without |= {sport_id}
-        except UnreadableError as error:
-            raise PayloadRejected(config.platform, error.path, error.reason) from error
+        if body.lstrip().startswith(b"{"):
+            parts.book = answer, read_books(answer)
+        elif games := read_games(answer):
+            parts.game = answer, games[0]
+            parts.inline_book = _find_inline_book(games[0])
+        elif sport_id := parse_game_sport(answer.request):
+            parts.sport_ids_without |= {sport_id}
     return parts
 
 
@@ -86,8 +84,8 @@ def list_missing_requests(
 ) -> list[Request]:
     """Return the requests for the game and its book, where `answers` lack them.
 
-    The game is requested in one sport after the other, because its id does not show the sport. Raises PayloadRejected
-    when an answer cannot be read.
+    The game is requested in one sport after the other, because its id does not show the sport. Raises
+    UnreadableError or PayloadRejected when an answer cannot be read.
     """
     parts = _sort_answers(answers, config)
     requests = []
@@ -95,46 +93,40 @@ def list_missing_requests(
         sport_ids = [sport_id for sport_id in config.sport_ids.values() if sport_id not in parts.sport_ids_without]
         requests += [build_game_request(config, external_id, sr_id, sport_id) for sport_id in sport_ids[:1]]
         if not sport_ids:
-            raise PayloadRejected(config.platform, "$", "no sport has the game")
+            raise UnreadableError("$", "no sport has the game")
     if not parts.has_book:
         requests.append(build_markets_request(config, external_id, sr_id))
     return requests
 
 
 def read_listing(answers: Sequence[Answer], config: DialectConfig) -> Listing:
-    """Return the listing of a game's answers. Raises PayloadRejected."""
+    """Return the listing of a game's answers. Raises UnreadableError or PayloadRejected."""
     return _build_listing(_sort_answers(answers, config), answers, config)
 
 
 def read_detail(answers: Sequence[Answer], config: DialectConfig) -> Detail:
     """Return the listing and the book of a game's answers.
 
-    Raises PayloadRejected, also when one of them is missing, and when the match has begun by the time of any of them.
+    Raises UnreadableError or PayloadRejected, also when one of them is missing, and when the match has begun by the
+    time of any of them.
     """
     parts = _sort_answers(answers, config)
     listing = _build_listing(parts, answers, config)
     if listing.is_in_play:
-        raise PayloadRejected(config.platform, "$", f"in play: the kickoff {listing.kickoff_at.isoformat()} has passed")
+        raise UnreadableError("$", f"in play: the kickoff {listing.kickoff_at.isoformat()} has passed")
     if not parts.has_book:
-        raise PayloadRejected(config.platform, "$", "the answer with the markets is missing")
+        raise UnreadableError("$", "the answer with the markets is missing")
     damage: list[tuple[str, str]] = []
     prices = _build_prices(_find_markets(parts, listing.external_id, config), config, damage)
-    return Detail(listing, prices, [Reject(config.platform, listing.external_id, *entry) for entry in damage])
+    return build_detail(listing, prices, damage)
 
 
 def _build_listing(parts: _Parts, answers: Sequence[Answer], config: DialectConfig) -> Listing:
     if parts.game is None:
-        raise PayloadRejected(config.platform, "$", "the answer about the game is missing")
+        raise UnreadableError("$", "the answer about the game is missing")
     last_at = max(answer.observed_at for answer in answers)
-    try:
-        listing = build_listing(decode(GAME_DECODER, parts.game[1], "$[0]"), "$[0]", config, last_at)
-    except UnreadableError as error:
-        raise PayloadRejected(config.platform, error.path, error.reason) from error
-    for requested_id in {answer.request.external_id for answer in answers}:
-        if requested_id is not None and requested_id != listing.external_id:
-            raise PayloadRejected(
-                config.platform, "$[0].id", f"the answer is about {listing.external_id}, asked was {requested_id}"
-            )
+    listing = build_listing(decode(GAME_DECODER, parts.game[1], "$[0]"), "$[0]", config, last_at)
+    require_asked(answers, listing.external_id, "$[0].id")
     return listing
 
 
@@ -143,11 +135,8 @@ def _find_markets(parts: _Parts, external_id: str, config: DialectConfig) -> lis
         return parts.inline_book or []
     raw = parts.book[1].get(external_id, NO_RAW)
     if raw is NO_RAW:
-        raise PayloadRejected(config.platform, "$", f"the answer has no markets of {external_id}")
-    try:
-        return decode(_BOOK_DECODER, raw, f"$.{external_id}")
-    except UnreadableError as error:
-        raise PayloadRejected(config.platform, error.path, error.reason) from error
+        raise UnreadableError("$", f"the answer has no markets of {external_id}")
+    return decode(_BOOK_DECODER, raw, f"$.{external_id}")
 
 
 def _build_prices(raws: list[msgspec.Raw], config: DialectConfig, damage: list[tuple[str, str]]) -> RawPrices:

@@ -4,17 +4,18 @@ An answer in the platform's usual shape is decoded whole in one pass. Any other 
 failure or its bad markets. Both paths end in the same types.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import msgspec
 
 from palimpsest_pipeline.domain.exchange import Answer
-from palimpsest_pipeline.domain.observations import Detail, Listing, PayloadRejected, RawPrices, Reject
+from palimpsest_pipeline.domain.observations import Detail, Listing, RawPrices
 
 from .. import answer_checks
 from ..base import DialectConfig
+from ..dialect_adapter import build_detail, require_asked
 from ..json_values import (
     MILLI_BY_ODDS,
     UnreadableError,
@@ -58,8 +59,9 @@ class DetailContent:
     damage: list[tuple[str, str]] = field(default_factory=list)
 
 
-def read_listing(answer: Answer, config: DialectConfig) -> Listing:
-    """Return the listing of a detail answer. Raises PayloadRejected."""
+def read_listing(answers: Sequence[Answer], config: DialectConfig) -> Listing:
+    """Return the listing of a detail answer. Raises UnreadableError or PayloadRejected."""
+    answer = answers[0]
     head = decode_whole(answer, _HEAD_DECODER)
     content = (
         DetailContent(head, (market.product for market in head.markets)) if head else decode_in_parts(answer, config)
@@ -67,11 +69,12 @@ def read_listing(answer: Answer, config: DialectConfig) -> Listing:
     return _build_listing(answer, content, config)
 
 
-def read_detail(answer: Answer, config: DialectConfig) -> Detail:
+def read_detail(answers: Sequence[Answer], config: DialectConfig) -> Detail:
     """Return the listing and the book of a detail answer.
 
-    Raises PayloadRejected, also when the match is in play or the book is the live one.
+    Raises UnreadableError or PayloadRejected, also when the match is in play or the book is the live one.
     """
+    answer = answers[0]
     book = decode_whole(answer, _BOOK_DECODER)
     content = (
         DetailContent(book, {market.product for market in book.markets}, book.markets)
@@ -80,14 +83,8 @@ def read_detail(answer: Answer, config: DialectConfig) -> Detail:
     )
     listing = _build_listing(answer, content, config)
     if listing.is_in_play:
-        raise PayloadRejected(
-            config.platform, "$.data", f"in play: status {content.event.status}, or the live product's book"
-        )
-    return Detail(
-        listing,
-        _build_prices(content, config),
-        [Reject(config.platform, listing.external_id, *damage) for damage in content.damage],
-    )
+        raise UnreadableError("$.data", f"in play: status {content.event.status}, or the live product's book")
+    return build_detail(listing, _build_prices(content, config), content.damage)
 
 
 def decode_whole(answer: Answer, decoder: msgspec.json.Decoder[shapes.DetailAnswer[E]]) -> E | None:
@@ -97,12 +94,9 @@ def decode_whole(answer: Answer, decoder: msgspec.json.Decoder[shapes.DetailAnsw
 
 
 def decode_in_parts(answer: Answer, config: DialectConfig) -> DetailContent:
-    """Return the event and book of any answer with an event. Raises PayloadRejected."""
+    """Return the event and book of any answer with an event. Raises UnreadableError or PayloadRejected."""
     body = require_body(config.platform, answer, judge(answer))
-    try:
-        event = decode(EVENT_DECODER, ENVELOPE_DECODER.decode(body).data, "$.data")
-    except UnreadableError as error:
-        raise PayloadRejected(config.platform, error.path, error.reason) from error
+    event = decode(EVENT_DECODER, ENVELOPE_DECODER.decode(body).data, "$.data")
     raws = event.markets or []
     markets: list[shapes.Market] = []
     content = DetailContent(event, iterate_products(raws), markets)
@@ -143,23 +137,14 @@ def _build_market(loose: shapes.LooseMarket, path: str, damage: list[tuple[str, 
 
 
 def _build_listing(answer: Answer, content: DetailContent, config: DialectConfig) -> Listing:
-    try:
-        listing = build_listing(
-            content.event,
-            "$.data",
-            config,
-            content.products,
-            has_live_product=answer.request.params.get("productId") == LIVE_PRODUCT_ID,
-        )
-    except UnreadableError as error:
-        raise PayloadRejected(config.platform, error.path, error.reason) from error
-    requested_id = answer.request.external_id
-    if requested_id is not None and requested_id.removeprefix(MATCH_ID_PREFIX) != listing.external_id.removeprefix(
-        MATCH_ID_PREFIX
-    ):
-        raise PayloadRejected(
-            config.platform, "$.data.eventId", f"the answer is about {listing.external_id}, asked was {requested_id}"
-        )
+    listing = build_listing(
+        content.event,
+        "$.data",
+        config,
+        content.products,
+        has_live_product=answer.request.params.get("productId") == LIVE_PRODUCT_ID,
+    )
+    require_asked([answer], listing.external_id, "$.data.eventId", MATCH_ID_PREFIX)
     return listing
 
 
