@@ -36,7 +36,6 @@ def _parse_arguments() -> argparse.Namespace:
         "--clock-offset-s", type=float, default=0.0, help="shift of the simulated now against the machine's"
     )
     parser.add_argument("--betpawa-version", choices=("v3", "v4"), default="v4")
-    parser.add_argument("--strict", action="store_true", help="refuse requests without the headers a browser sends")
     parser.add_argument(
         "--latency",
         action="append",
@@ -46,9 +45,10 @@ def _parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--bodies",
+        choices=(RENDERED_BODIES, REAL_BODIES),
         default=RENDERED_BODIES,
         help=f"{RENDERED_BODIES} (default): details rendered on request; {REAL_BODIES}: details of real size, packed "
-        "at the start; or a folder of captured answers",
+        "at the start",
     )
     parser.add_argument("--platforms", default=",".join(PLATFORMS), help="platforms to serve, separated by commas")
     parser.add_argument("--parent-pid", type=int, help="exit when this process has ended")
@@ -109,7 +109,6 @@ def main() -> None:
             epoch,
             arguments.clock_offset_s,
             betpawa_version=arguments.betpawa_version,
-            strict=arguments.strict,
             latency=_parse_latencies(arguments.latency),
             bodies=arguments.bodies,
             platforms=[Platform(key) for key in arguments.platforms.split(",")],

@@ -9,7 +9,6 @@ import gzip
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -24,7 +23,7 @@ from palimpsest_pipeline.platforms.betpawa.simulator import BetPawaRenderer, Que
 from palimpsest_pipeline.platforms.sportybet.simulator import SportyBetRenderer, build_envelope, build_refusal
 from palimpsest_pipeline.simulator.simulated_platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET
 
-from .bodies import PackedDetails, load_captured, pad_details
+from .bodies import PackedDetails, pad_details
 from .book import BookGenerator
 from .damaged_answers import BOMB_MB, FAR_PAGE, build_bomb, remove_tournament
 from .faults import Fault, FaultBoard
@@ -72,8 +71,7 @@ class Simulator:
     """The simulated world with its routes. `clock_offset_s` shifts the world's current time, in seconds.
 
     `bodies` selects the details: `rendered` ones are built on request; `real` ones have the real platforms' size and
-    are compressed before the start; a folder with captured answers gives compressed details with the books of these
-    answers.
+    are compressed before the start.
     """
 
     def __init__(
@@ -84,7 +82,6 @@ class Simulator:
         clock_offset_s: float = 0.0,
         *,
         betpawa_version: str = "v4",
-        strict: bool = False,
         latency: Mapping[str, Latency] | None = None,
         bodies: str = RENDERED_BODIES,
         platforms: Sequence[Platform] = PLATFORMS,
@@ -93,7 +90,6 @@ class Simulator:
         self.clock_offset_s = clock_offset_s
         self.stopped_at: datetime | None = None
         self.betpawa_version = betpawa_version
-        self.strict = strict
         self.timeline = Timeline(build_world(seed, size, epoch))
         self.books = BookGenerator(self.timeline)
         self.betpawa = BetPawaRenderer(self.timeline, self.books, betpawa_version)
@@ -121,21 +117,12 @@ class Simulator:
             (listing.platform, listing.external_id): listing
             for listing in (*self.timeline.world.simulated_listings, *self.timeline.world.antepost_listings)
         }
-        self._packed_bodies = (
-            None
-            if bodies == RENDERED_BODIES
-            else self._build_real_bodies(seed, None if bodies == REAL_BODIES else Path(bodies))
-        )
+        self._packed_bodies = self._build_real_bodies(seed) if bodies == REAL_BODIES else None
 
-    def _build_real_bodies(self, seed: int, samples: Path | None) -> PackedDetails:
+    def _build_real_bodies(self, seed: int) -> PackedDetails:
         """Return compressed details of all listings that are active now."""
         now = self.now()
-        if samples is not None:
-            books = load_captured(samples)
-        else:
-            books = {
-                platform: pad_details(platform, self._render_richest(platform, now), seed) for platform in PLATFORMS
-            }
+        books = {platform: pad_details(platform, self._render_richest(platform, now), seed) for platform in PLATFORMS}
         packed_details = PackedDetails(seed, books)
         only_head: frozenset[str] = frozenset()
         for platform in PLATFORMS:
@@ -254,9 +241,7 @@ class Simulator:
         refusal = self._refuse_betpawa(request)
         if refusal:
             return refusal
-        category = request.path_params.get("category", "all")
-        now = self.now()
-        body = self.betpawa.render_sports(now) if category == "all" else self.betpawa.render_tree(now, category)
+        body = self.betpawa.render_tree(self.now(), request.path_params["category"])
         return _make_json_response(
             request, self._remove_tournament(request, BETPAWA, body), headers=self._build_betpawa_headers(5)
         )
@@ -310,11 +295,6 @@ class Simulator:
     def _refuse_sportybet(self, request: Request) -> Response | None:
         if request.path_params["country"] not in SPORTYBET_COUNTRIES:
             return HTMLResponse("<html><body>502 Bad Gateway</body></html>", 502)
-        missing = [name for name in ("clientid", "operid", "platform") if name not in request.headers]
-        if missing:
-            self.board.log.missing_headers["sportybet"] += 1
-            if self.strict and request.method == "POST":
-                return HTMLResponse("<html><body>403 Forbidden</body></html>", 403)
         return None
 
     async def sportybet_tree(self, request: Request) -> Response:
@@ -336,22 +316,8 @@ class Simulator:
         ):
             return _make_json_response(request, build_refusal(19000, "Invalid"))
         page = FAR_PAGE if self._is_missing(request, int(sizes[0])) else int(sizes[0])
-        body = self.sportybet.render_upcoming(
-            self.now(), markets, page, min(int(sizes[1]), 100), params.get("option", "2")
-        )
+        body = self.sportybet.render_upcoming(self.now(), markets, page, min(int(sizes[1]), 100))
         return _make_json_response(request, self._remove_tournament(request, SPORTYBET, body))
-
-    async def sportybet_events(self, request: Request) -> Response:
-        refusal = self._refuse_sportybet(request)
-        if refusal:
-            return refusal
-        try:
-            body = msgspec.json.decode(await request.body())
-            tournaments = [tournament for sport in body for inner in sport["tournamentId"] for tournament in inner]
-            markets = body[0]["marketId"].split(",")
-        except (msgspec.DecodeError, KeyError, TypeError, IndexError, AttributeError):
-            return _make_json_response(request, build_refusal(19000, "Invalid"))
-        return _make_json_response(request, self.sportybet.render_tournaments(self.now(), tournaments, markets))
 
     async def sportybet_event(self, request: Request) -> Response:
         refusal = self._refuse_sportybet(request)
@@ -381,22 +347,11 @@ class Simulator:
 
     # Bet9ja
 
-    def _refuse_bet9ja(self, request: Request) -> Response | None:
-        if "referer" not in request.headers:
-            self.board.log.missing_headers["bet9ja"] += 1
-            if self.strict:
-                return HTMLResponse("<html><body>Access Denied</body></html>", 403)
-        return None
-
     async def bet9ja_tree(self, request: Request) -> Response:
-        return self._refuse_bet9ja(request) or _make_json_response(
-            request, self._remove_tournament(request, BET9JA, self.bet9ja.render_tree(self.now()))
-        )
+        body = self._remove_tournament(request, BET9JA, self.bet9ja.render_tree(self.now()))
+        return _make_json_response(request, body)
 
     async def bet9ja_group(self, request: Request) -> Response:
-        refusal = self._refuse_bet9ja(request)
-        if refusal:
-            return refusal
         group, now = request.query_params.get("GROUPID", ""), self.now()
         group = "" if self._is_group_missing(request, group, now) else group
         return _make_json_response(request, self.bet9ja.render_group(group, now))
@@ -414,9 +369,6 @@ class Simulator:
         )
 
     async def bet9ja_event(self, request: Request) -> Response:
-        refusal = self._refuse_bet9ja(request)
-        if refusal:
-            return refusal
         now = self.now()
         listing = self.find_listing(BET9JA, request.query_params.get("EVENTID", ""))
         if listing is None or not self.timeline.is_up(listing, now):
@@ -525,7 +477,6 @@ class Simulator:
         """Return the routes of all platforms under their prefixes, and the controls."""
         own_routes: dict[Platform, list[tuple[str, str, Handler, str]]] = {
             BETPAWA: [
-                ("tree", "/api/sportsbook/{version}/categories/list", self.betpawa_tree, "GET"),
                 ("tree", "/api/sportsbook/{version}/categories/list/{category}", self.betpawa_tree, "GET"),
                 ("listing", "/api/sportsbook/{version}/events/lists/by-queries", self.betpawa_list, "GET"),
                 ("detail", "/api/sportsbook/{version}/events/{event}", self.betpawa_event, "GET"),
@@ -533,14 +484,12 @@ class Simulator:
             SPORTYBET: [
                 ("tree", "/api/{country}/factsCenter/popularAndSportList", self.sportybet_tree, "GET"),
                 ("listing", "/api/{country}/factsCenter/pcUpcomingEvents", self.sportybet_upcoming, "GET"),
-                ("listing", "/api/{country}/factsCenter/pcEvents", self.sportybet_events, "POST"),
                 ("detail", "/api/{country}/factsCenter/event", self.sportybet_event, "GET"),
                 ("unknown", "/api/{country}/factsCenter/{rest:path}", self.sportybet_unknown, "GET"),
             ],
             BET9JA: [
                 ("tree", "/{site}/feapi/PalimpsestAjax/GetSports", self.bet9ja_tree, "GET"),
                 ("listing", "/{site}/feapi/PalimpsestAjax/GetEventsInGroupV2", self.bet9ja_group, "GET"),
-                ("listing", "/{site}/feapi/PalimpsestAjax/GetEventsInGroup", self.bet9ja_group, "GET"),
                 ("detail", "/{site}/feapi/PalimpsestAjax/GetEvent", self.bet9ja_event, "GET"),
             ],
         }

@@ -1,22 +1,21 @@
 """Details of the size that the real platforms send, compressed before the first request.
 
-A detail consists of the listing's own identity and a book that it shares with other listings. The books come from
-captured answers, or from rendered ones that are padded. These details serve to measure throughput. Their prices are not
-those of the simulated world: they change only when `PackedDetails.move_prices` is called.
+A detail consists of the listing's own identity and a book that it shares with other listings. The books are rendered
+ones that are padded. These details serve to measure throughput. Their prices are not those of the simulated world: they
+change only when `PackedDetails.move_prices` is called.
 """
 
 import re
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 from random import Random
 from typing import Any, Final
 
 import msgspec
 
 from palimpsest_pipeline.domain.enums import Platform
-from palimpsest_pipeline.simulator.simulated_platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET
+from palimpsest_pipeline.simulator.simulated_platforms import BET9JA, BETPAWA, SPORTYBET
 
 from .latency import draw_share
 from .world import SimulatedListing
@@ -24,20 +23,9 @@ from .world import SimulatedListing
 IDENTITY_MEMBERS: Final[Mapping[Platform, frozenset[str]]] = {
     BETPAWA: frozenset(("id", "name", "widgets", "participants", "startTime", "category", "region", "competition")),
     SPORTYBET: frozenset(
-        (
-            "eventId",
-            "estimateStartTime",
-            "status",
-            "matchStatus",
-            "homeTeamId",
-            "homeTeamName",
-            "awayTeamId",
-            "awayTeamName",
-            "sport",
-            "eventSource",
-        )
+        ("eventId", "estimateStartTime", "status", "homeTeamName", "awayTeamName", "sport", "eventSource")
     ),
-    BET9JA: frozenset(("ID", "DS", "GID", "GN", "SGID", "SG", "SID", "EXTID", "STARTDATE", "STARTDATEUTC")),
+    BET9JA: frozenset(("ID", "DS", "GID", "GN", "SG", "SID", "EXTID", "STARTDATE", "STARTDATEUTC")),
 }
 """Members of the JSON that identify the listing; all other members are the book."""
 
@@ -56,7 +44,6 @@ PADDED_BYTES: Final = {
 LARGEST_SHARE: Final = 0.1
 """Fraction of listings that get the largest book, as the most popular matches do."""
 
-_MIN_SAMPLE_BYTES: Final = 50_000
 _COMPRESSION_LEVEL: Final = 6
 GZIP_HEADER: Final = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 _DECIMALS_PATTERN: Final = re.compile(rb"(?<=\.)\d+")
@@ -181,46 +168,6 @@ def deflate(plain: bytes, flush: int) -> bytes:
     """
     packer = zlib.compressobj(_COMPRESSION_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
     return packer.compress(plain) + packer.flush(flush)
-
-
-def load_captured(folder: Path) -> dict[Platform, list[dict[str, Any]]]:
-    """Return the prematch football details among the captured answers in `folder/<platform>/*.json`.
-
-    Raises ValueError when a platform has none.
-    """
-    details_by_platform: dict[Platform, list[dict[str, Any]]] = {}
-    for platform in PLATFORMS:
-        answers = [msgspec.json.decode(path.read_bytes()) for path in sorted((folder / platform).glob("*.json"))]
-        details_by_platform[platform] = [
-            detail
-            for answer in answers
-            if (detail := _extract_detail(platform, answer))
-            and len(_encode_book(platform, detail)) >= _MIN_SAMPLE_BYTES
-        ]
-        if not details_by_platform[platform]:
-            raise ValueError(f"no captured prematch detail of {platform} in {folder}")
-    return details_by_platform
-
-
-def _extract_detail(platform: Platform, answer: Any) -> dict[str, Any] | None:
-    """Return the detail of a football event before kickoff, without envelope; None for any other answer."""
-    detail = (
-        answer
-        if platform == BETPAWA or not isinstance(answer, dict)
-        else answer.get({"sportybet": "data", "bet9ja": "D"}[platform])
-    )
-    if not isinstance(detail, dict):
-        return None
-    if platform == BETPAWA:
-        is_prematch_football = (
-            bool(detail.get("markets")) and detail["category"]["id"] == "2" and not detail["additionalInfo"].get("live")
-        )
-    elif platform == SPORTYBET:
-        markets = detail.get("markets") or [{}]
-        is_prematch_football = markets[0].get("product") == 3 and detail["sport"]["id"] == "sr:sport:1"
-    else:
-        is_prematch_football = isinstance(detail.get("O"), dict) and detail.get("S") == "Soccer" and "AA" not in detail
-    return detail if is_prematch_football else None
 
 
 def pad_details(platform: Platform, details: Sequence[dict[str, Any]], seed: int) -> list[dict[str, Any]]:

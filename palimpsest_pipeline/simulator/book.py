@@ -202,7 +202,7 @@ class BookGenerator:
                 priced.append(
                     self._price_outcome(
                         listing.platform,
-                        SimulatedOutcome("", str(player.number), player.name, display=player.name),
+                        SimulatedOutcome("", str(player.number), player.name),
                         Chance(1 - exp(-mean)),
                         player,
                     )
@@ -212,7 +212,7 @@ class BookGenerator:
                 priced.append(
                     self._price_outcome(
                         listing.platform,
-                        SimulatedOutcome("", str(player.number), player.name, display=player.name),
+                        SimulatedOutcome("", str(player.number), player.name),
                         Chance(first),
                         player,
                     )

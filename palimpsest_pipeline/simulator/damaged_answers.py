@@ -148,11 +148,7 @@ def _remove_from_betpawa(body: Any, tournament: str) -> None:
 def _remove_from_sportybet(body: Any, tournament: str) -> None:
     data = body["data"]
     sports = data.get("sportList", ())
-    for holder in [
-        data,
-        *data.get("popularEvents", ()),
-        *(category for sport in sports for category in sport["categories"]),
-    ]:
+    for holder in [data, *(category for sport in sports for category in sport["categories"])]:
         if "tournaments" in holder:
             holder["tournaments"] = [entry for entry in holder["tournaments"] if entry["id"] != tournament]
     for sport in sports:

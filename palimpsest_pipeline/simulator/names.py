@@ -149,9 +149,3 @@ def list_competition_names(number: int) -> tuple[str, str, str]:
 
 def invent_player_name(rng: Random) -> str:
     return f"{rng.choice(FIRST_NAMES)} {rng.choice(LAST_NAMES)}"
-
-
-def make_help_text(name: str, length: int) -> str:
-    """Return filler of `length` characters that replaces the platform's own explanation of a market."""
-    sentence = f"How {name} is settled: regular time counts, stoppages included; extra time does not. "
-    return (sentence * (length // len(sentence) + 1))[:length].rstrip()

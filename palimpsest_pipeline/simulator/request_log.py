@@ -41,7 +41,6 @@ class RequestLog:
     requests: Counter[str] = field(default_factory=Counter)
     in_flight: Counter[str] = field(default_factory=Counter)
     most_in_flight: Counter[str] = field(default_factory=Counter)
-    missing_headers: Counter[str] = field(default_factory=Counter)
     lines: list[RequestLine] = field(default_factory=list)
     _askings: Counter[tuple[str, str]] = field(default_factory=Counter)
     _unix_minus_monotonic: float = field(default_factory=lambda: time.time() - time.monotonic())
@@ -73,7 +72,7 @@ class RequestLog:
 
     def clear(self) -> None:
         """Delete counts and lines; attempts are counted from 1 again. Unanswered requests stay in flight."""
-        for collection in (self.requests, self.most_in_flight, self.missing_headers, self._askings, self.lines):
+        for collection in (self.requests, self.most_in_flight, self._askings, self.lines):
             collection.clear()
 
     def summarise(self) -> dict[str, object]:
@@ -81,7 +80,6 @@ class RequestLog:
         return {
             "requests": dict(self.requests),
             "most_in_flight": dict(self.most_in_flight),
-            "missing_headers": dict(self.missing_headers),
             "cpu_s": time.process_time(),
         }
 

@@ -15,8 +15,6 @@ from typing import Any
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.simulator.simulated_platforms import BET9JA, BETPAWA, SPORTYBET
 
-from .names import make_help_text
-
 LINE_DISTANCE_PLACES = 9.0
 """How many places in the order of popularity a line loses per line of distance from the middle line."""
 UNKNOWN_MARKETS = {
@@ -37,9 +35,6 @@ class SimulatedOutcome:
     native_id: str
     label: str
     chance: float = 0.0
-    display: str = ""
-    early_payout: str = "NO_UP"
-    """BetPawa's name of the early payout rule for the outcome."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +54,9 @@ class SimulatedMarket:
     number: int
     native_id: str
     name: str
-    line_template: str
     lines: tuple[str, ...]
     parts: tuple[Part, ...]
     facts: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def outcome_count(self) -> int:
-        return sum(len(part.outcomes) for part in self.parts)
 
 
 @lru_cache(maxsize=1)
@@ -78,10 +68,7 @@ def _load_catalogue() -> dict[str, Any]:
 def _build_outcome(entry: Sequence[Any], labels: dict[str, str]) -> SimulatedOutcome:
     is_known = isinstance(entry[0], str)
     label = entry[2] if len(entry) > 2 else labels.get(entry[1], entry[1])
-    display, early_payout = (entry[3] if len(entry) > 3 else label), (entry[4] if len(entry) > 4 else "NO_UP")
-    return SimulatedOutcome(
-        entry[0] if is_known else "", entry[1], label, 0.0 if is_known else float(entry[0]), display, early_payout
-    )
+    return SimulatedOutcome(entry[0] if is_known else "", entry[1], label, 0.0 if is_known else float(entry[0]))
 
 
 def _build_market(number: int, entry: dict[str, Any]) -> SimulatedMarket:
@@ -92,44 +79,16 @@ def _build_market(number: int, entry: dict[str, Any]) -> SimulatedMarket:
         outcomes = tuple(_build_outcome(item, labels) for item in raw["outcomes"])
         parts.append(Part(raw["key"], outcomes, dict(raw["lines"])))
     name = entry["name"] or entry.get("desc", "")
-    return SimulatedMarket(
-        number, entry["id"], name, make_help_text(name, entry["text"]), tuple(parts[0].lines), tuple(parts), entry
-    )
+    return SimulatedMarket(number, entry["id"], name, tuple(parts[0].lines), tuple(parts), entry)
 
 
 def _build_unknown_market(platform: Platform, number: int) -> SimulatedMarket:
     native, name = UNKNOWN_MARKETS[platform]
     yes, no = ("Y", "N") if platform == BET9JA else ("74", "76") if platform == SPORTYBET else ("28001000", "28001001")
-    outcomes = (SimulatedOutcome("", yes, "Yes", 0.22, "Yes"), SimulatedOutcome("", no, "No", 0.78, "No"))
-    facts: dict[str, Any] = {
-        "rank": 12.0,
-        "priority": 990,
-        "tabs": ["all", "specials"],
-        "kind": "",
-        "columns": 2,
-        "sorting": "PRICE_TYPE_ID",
-    }
-    facts |= {
-        "labels": [],
-        "display": name,
-        "desc": name,
-        "title": "",
-        "group": "Main",
-        "groupId": "171121135724MGI11262166",
-        "source": "BET_GENIUS",
-    }
-    facts |= {
-        "p": "990",
-        "vw": "0",
-        "gcat": "OTHER",
-        "marketid": "19999",
-        "cnt": "G",
-        "label": "Goals",
-        "signs": [["Y", "Yes"], ["N", "No"]],
-    }
-    return SimulatedMarket(
-        number, native, name, make_help_text(name, 90), ("",), (Part("", outcomes, {"": ""}),), facts
-    )
+    outcomes = (SimulatedOutcome("", yes, "Yes", 0.22), SimulatedOutcome("", no, "No", 0.78))
+    facts: dict[str, Any] = {"rank": 12.0, "priority": 990, "kind": "", "columns": 2, "desc": name, "group": "Main"}
+    facts["signs"] = [["Y", "Yes"], ["N", "No"]]
+    return SimulatedMarket(number, native, name, ("",), (Part("", outcomes, {"": ""}),), facts)
 
 
 @lru_cache(maxsize=3)
@@ -156,38 +115,3 @@ def list_first_pairs(platform: Platform, count: int, version: str = "") -> tuple
     ranked.sort(key=lambda item: item[:3])
     choices = sorted(ranked[:count], key=lambda item: item[1:3])
     return tuple((market, line) for _, _, _, market, line in choices)
-
-
-@lru_cache(maxsize=1)
-def load_betpawa_price_offsets() -> dict[tuple[str, str], int]:
-    """Return the first price number inside an event by (market id, line)."""
-    offsets, offset = {}, 0
-    for market in list_simulated_markets(BETPAWA):
-        for line in market.lines:
-            offsets[market.native_id, line] = offset
-            offset += max(market.outcome_count, 30)
-    return offsets
-
-
-@lru_cache(maxsize=1)
-def load_bet9ja_labels() -> dict[str, Any]:
-    """Return the labels that Bet9ja sends with every event: all markets of the sport, offered or not."""
-    raw = _load_catalogue()
-    labels: dict[str, Any] = {}
-    for key, (name, length, header, outcomes) in raw["bet9ja_names"].items():
-        if name:
-            labels[f"M#{key}"] = {"NAME": name, "DESC": make_help_text(name, length)}
-        if header:
-            labels[f"MH#{key}"] = header
-        for native, label, template in outcomes:
-            labels[f"M#{key}_{native}"] = label
-            if template:
-                labels[f"MCU#{key}_{native}"] = template
-    labels |= {f"CNT#{code}": name for code, name in raw["bet9ja_counts"]}
-    return labels
-
-
-@lru_cache(maxsize=1)
-def load_bet9ja_tabs() -> dict[str, str]:
-    """Return the tab code by tab name."""
-    return {name: code for code, name in _load_catalogue()["bet9ja_tabs"]}

@@ -53,8 +53,8 @@ class SimulatorProcess:
 
     `size` is the number of fixtures in the union of the platforms; `clock_offset_s` shifts its present; `log_path`
     receives its error output. `latency` is p50 and p95 in ms by platform and endpoint (`{"*": (250, 700),
-    "bet9ja.detail": (200, 900)}`). `bodies` is `rendered`, `real` (details of real size, packed beforehand) or a folder
-    with captured answers whose books these details have. `platforms` are the served ones.
+    "bet9ja.detail": (200, 900)}`). `bodies` is `rendered` or `real` (details of real size, packed beforehand).
+    `platforms` are the served ones.
     """
 
     def __init__(
@@ -66,17 +66,15 @@ class SimulatorProcess:
         betpawa_version: str = "v4",
         log_path: Path | None = None,
         epoch: datetime | None = None,
-        strict: bool = False,
         port: int = 0,
         latency: Mapping[str, tuple[float, float]] | None = None,
-        bodies: str | Path = "rendered",
+        bodies: str = "rendered",
         platforms: Sequence[Platform] = PLATFORMS,
     ) -> None:
         arguments = ["--port", str(port), "--size", str(size), "--seed", str(seed)]
         arguments += ["--clock-offset-s", str(clock_offset_s), "--betpawa-version", betpawa_version]
         arguments += ["--parent-pid", str(os.getpid())]
         arguments += ["--epoch", epoch.isoformat()] if epoch else []
-        arguments += ["--strict"] if strict else []
         arguments += [f"--latency={at}={p50:g}/{p95:g}" for at, (p50, p95) in (latency or {}).items()]
         arguments += [f"--bodies={bodies}", f"--platforms={','.join(platforms)}"]
         self._stderr: deque[str] = deque(maxlen=MAX_STDERR_LINES)

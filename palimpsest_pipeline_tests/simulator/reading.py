@@ -5,8 +5,11 @@ import http.client
 import json
 import re
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Any
 from urllib.parse import quote
+
+import msgspec
 
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
@@ -27,16 +30,12 @@ def ask(
     platform: Platform,
     path: str,
     headers: Mapping[str, str] | None = None,
-    body: Any = None,
     timeout_s: float = 30.0,
 ) -> tuple[int, dict[str, str], bytes]:
     """Status, lower-case headers and body (unpacked) of one request."""
     connection = http.client.HTTPConnection("127.0.0.1", simulator.port, timeout=timeout_s)
     try:
-        sent = json.dumps(body).encode() if body is not None else None
-        connection.request(
-            "POST" if sent else "GET", f"/{platform}{path}", sent, dict(HEADERS if headers is None else headers)
-        )
+        connection.request("GET", f"/{platform}{path}", headers=dict(HEADERS if headers is None else headers))
         answer = connection.getresponse()
         raw = answer.read()
         told = {name.lower(): value for name, value in answer.getheaders()}
@@ -69,13 +68,13 @@ def betpawa_list(simulator: SimulatorProcess, version: str = "v4", **query: Any)
             return events
 
 
-def sportybet_list(
-    simulator: SimulatorProcess, option: str = "2", market_ids: str = "1"
-) -> tuple[int, list[dict[str, Any]]]:
+def sportybet_list(simulator: SimulatorProcess) -> tuple[int, list[dict[str, Any]]]:
     """Declared total and every event of SportyBet's paged list."""
     events: list[dict[str, Any]] = []
     for page in range(1, 200):
-        path = f"/api/ng/factsCenter/pcUpcomingEvents?sportId=sr:sport:1&marketId={market_ids}&pageSize=100&pageNum={page}&option={option}"
+        path = (
+            f"/api/ng/factsCenter/pcUpcomingEvents?sportId=sr:sport:1&marketId=1&pageSize=100&pageNum={page}&option=2"
+        )
         data = get(simulator, SPORTYBET, path)["data"]
         if not data["tournaments"]:
             return data["totalNum"], events
@@ -115,7 +114,7 @@ def detail_path(platform: Platform, external_id: str, version: str = "v4") -> st
     return paths[platform]
 
 
-DYNAMIC = re.compile(r"\.(O|AUX|TRANS|signs|SG|G|PAL|marketGroupCountByTab|SG_LANG)$|\.(AUX|TRANS)\.\*$")
+DYNAMIC = re.compile(r"\.(O|SG|G|PAL)$")
 
 
 def paths(body: Any, at: str = "") -> set[str]:
@@ -137,3 +136,10 @@ def paths(body: Any, at: str = "") -> set[str]:
         else "text"
     )
     return {f"{at}:{kind}"}
+
+
+def read_paths(body: Any, shapes: ModuleType, *more: str) -> set[str]:
+    """The field paths of a body that a pack reads: all their names are in its shapes or in `more`."""
+    structs = [one for one in vars(shapes).values() if isinstance(one, type) and issubclass(one, msgspec.Struct)]
+    names = {field.encode_name for struct in structs for field in msgspec.structs.fields(struct)} | set(more)
+    return {path for path in paths(body) if set(re.findall(r"\.(\w+)", path)) <= names}

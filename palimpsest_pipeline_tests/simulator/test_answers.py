@@ -67,18 +67,6 @@ def test_sportybet_before_kickoff_shows_the_live_book_suspended(start_simulator:
     assert {(market["product"], market["status"]) for market in markets} == {(1, 1)}
 
 
-def test_sportybet_serves_events_of_tournaments_asked_for_in_one_call(start_simulator: Start) -> None:
-    simulator = start_simulator(20)
-    sports = get(simulator, SPORTYBET, TREES[SPORTYBET])["data"]["sportList"]
-    wanted = [one for category in sports[0]["categories"] for one in category["tournaments"]][:2]
-    asked = [{"sportId": "sr:sport:1", "marketId": "1,18", "tournamentId": [[one["id"] for one in wanted]]}]
-    status, _, body = ask(simulator, SPORTYBET, "/api/ng/factsCenter/pcEvents", body=asked)
-    assert status == 200
-    assert [(one["id"], len(one["events"])) for one in json.loads(body)["data"]] == [
-        (one["id"], one["eventSize"]) for one in wanted
-    ]
-
-
 def test_bet9ja_answers_unknown_things_as_the_real_one_does(start_simulator: Start) -> None:
     simulator = start_simulator(20)
     assert get(simulator, BET9JA, detail_path(BET9JA, "1")) == {"R": "E", "D": False}
