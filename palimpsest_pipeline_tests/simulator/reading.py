@@ -138,8 +138,15 @@ def paths(body: Any, at: str = "") -> set[str]:
     return {f"{at}:{kind}"}
 
 
+UNREAD = re.compile(
+    r"\.markets\[\]\.(additionalInfo|sourceType)|prices\[\]\.(id|handicap|additionalInfo)|(row|participants)\[\]\.id:"
+    r"|\.live:number|^\[\]\.O"
+)
+"""Paths that no pack reads, although their last names are read elsewhere."""
+
+
 def read_paths(body: Any, shapes: ModuleType, *more: str) -> set[str]:
     """The field paths of a body that a pack reads: all their names are in its shapes or in `more`."""
     structs = [one for one in vars(shapes).values() if isinstance(one, type) and issubclass(one, msgspec.Struct)]
     names = {field.encode_name for struct in structs for field in msgspec.structs.fields(struct)} | set(more)
-    return {path for path in paths(body) if set(re.findall(r"\.(\w+)", path)) <= names}
+    return {path for path in paths(body) if set(re.findall(r"\.(\w+)", path)) <= names and not UNREAD.search(path)}

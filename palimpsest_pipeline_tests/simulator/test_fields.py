@@ -48,6 +48,11 @@ def betpawa(body: Any) -> set[str]:
     return read_paths(body, betpawa_shapes, "live", "type", "upcoming")
 
 
+def betpawa_lists(body: Any) -> set[str]:
+    """The paths of a list of BetPawa, of which the markets are not read."""
+    return {path for path in betpawa(body) if ".markets[]" not in path}
+
+
 def sportybet(body: Any) -> set[str]:
     names = ("category", "tournament", "preMatchSource", "liveSource", "sourceType", "sourceId")
     return read_paths(body, sportybet_shapes, *names)
@@ -107,7 +112,7 @@ def test_every_field_of_the_captured_betpawa_lists_is_served_in_the_older_genera
     queries = [{"query": query, "take": 100, "skip": skip} for skip in (0, 100)]
     path = "/api/sportsbook/v3/events/lists/by-queries?q=" + quote(json.dumps({"queries": queries}))
     found = paths(get(simulator, BETPAWA, path))
-    assert missing(betpawa(odd) | betpawa(several), found) == []
+    assert missing(betpawa_lists(odd) | betpawa_lists(several), found) == []
 
 
 def test_every_field_of_the_captured_betpawa_list_is_served_in_the_newer_generation(
@@ -116,7 +121,7 @@ def test_every_field_of_the_captured_betpawa_list_is_served_in_the_newer_generat
     events = betpawa_list(simulators("v4"))
     assert (
         missing(
-            betpawa(
+            betpawa_lists(
                 captured(samples, "betpawa/list_v4_excerpt_2_of_65_events_2026-09-08.json")["responses"][0]["responses"]
             ),
             paths(events),
