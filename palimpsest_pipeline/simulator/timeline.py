@@ -155,29 +155,17 @@ class Timeline:
         """Return SportyBet's simulated matches that are active now."""
         return [listing for listing in self.world.simulated_listings if self.is_up(listing, now)]
 
-    def _find_price_period(self, listing: SimulatedListing, now: datetime) -> tuple[int, datetime]:
-        """Return the number of the book's current price step, and its start."""
-        fixture, platform = listing.fixture, listing.platform
-        rng = Random(f"{self.world.seed}:{fixture.number}:{platform}:step")
-        period = rng.uniform(300, 1500) * STEP_LENGTH_FACTORS[platform]
-        phase = rng.random() * period
-        elapsed = (now - self.world.epoch).total_seconds() + phase
-        is_last_hour = (self.find_kickoff(fixture, platform, now) - now).total_seconds() < 3600
-        length = period / 3 if is_last_hour else period
-        step = int(elapsed // length)
-        started_at = self.world.epoch + timedelta(seconds=round(step * length - phase, 3))
-        return step + 1_000_000 * is_last_hour, started_at
-
     def find_price_step(self, listing: SimulatedListing, now: datetime) -> int:
         """Return how many times the book has changed its prices.
 
         This happens every 5 to 25 minutes, and three times as often in the last hour before kickoff.
         """
-        return self._find_price_period(listing, now)[0]
-
-    def find_priced_at(self, listing: SimulatedListing, now: datetime) -> datetime:
-        """Return when the current prices were set."""
-        return self._find_price_period(listing, now)[1]
+        fixture, platform = listing.fixture, listing.platform
+        rng = Random(f"{self.world.seed}:{fixture.number}:{platform}:step")
+        period = rng.uniform(300, 1500) * STEP_LENGTH_FACTORS[platform]
+        elapsed = (now - self.world.epoch).total_seconds() + rng.random() * period
+        is_last_hour = (self.find_kickoff(fixture, platform, now) - now).total_seconds() < 3600
+        return int(elapsed // (period / 3 if is_last_hour else period)) + 1_000_000 * is_last_hour
 
     def count_planted_moves(self, listing: SimulatedListing, now: datetime) -> int:
         """Return how many planted moves the book has made."""

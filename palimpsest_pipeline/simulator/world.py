@@ -41,8 +41,6 @@ class Country:
 
     names: dict[Platform, str]
     ids: dict[Platform, str]
-    iso: str | None
-    parent: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +145,7 @@ def apportion_fixtures(size: int) -> list[int]:
 
 def _build_countries(rng: Random) -> list[Country]:
     countries = []
-    for number, (name, iso, sporty, bet9ja, parent) in enumerate(COUNTRIES):
+    for number, (name, sporty, bet9ja) in enumerate(COUNTRIES):
         is_international = name == "International"
         ids = {
             BETPAWA: "1" if is_international else str(100 + number * 4 + rng.randrange(4)),
@@ -155,7 +153,7 @@ def _build_countries(rng: Random) -> list[Country]:
             BET9JA: "11463" if is_international else str(11500 + number * 31 + rng.randrange(30)),
         }
         names = {BETPAWA: name, SPORTYBET: sporty, BET9JA: bet9ja}
-        countries.append(Country(names, ids, iso, parent))
+        countries.append(Country(names, ids))
     return countries
 
 
