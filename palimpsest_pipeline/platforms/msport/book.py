@@ -6,15 +6,15 @@ failure or its bad markets. Both paths end in the same types.
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
 from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.observations import Detail, Listing, RawPrices
 
-from .. import answer_checks
 from ..base import DialectConfig
+from ..coded_answers import ENVELOPE_DECODER, DetailAnswer, decode_whole, iterate_products
 from ..dialect_adapter import build_detail, require_asked
 from ..json_values import (
     MILLI_BY_ODDS,
@@ -29,12 +29,10 @@ from ..json_values import (
 )
 from . import shapes
 from .endpoints import LIVE_PRODUCT_ID
-from .parse_events import ENVELOPE_DECODER, EVENT_DECODER, OK_CODE, build_listing, iterate_products, judge
+from .parse_events import EVENT_DECODER, build_listing, judge
 
-E = TypeVar("E")
-
-_BOOK_DECODER = msgspec.json.Decoder(shapes.DetailAnswer[shapes.Book])
-_HEAD_DECODER = msgspec.json.Decoder(shapes.DetailAnswer[shapes.Head])
+_BOOK_DECODER = msgspec.json.Decoder(DetailAnswer[shapes.Book])
+_HEAD_DECODER = msgspec.json.Decoder(DetailAnswer[shapes.Head])
 _MARKET_DECODER = msgspec.json.Decoder(shapes.LooseMarket)
 
 
@@ -78,12 +76,6 @@ def read_detail(answers: Sequence[Answer], config: DialectConfig) -> Detail:
         reason = f"in play: status {content.event.status}, or the live product's book"
         raise UnreadableError("$.data", reason)
     return build_detail(listing, _build_prices(content, config), content.damage)
-
-
-def decode_whole(answer: Answer, decoder: msgspec.json.Decoder[shapes.DetailAnswer[E]]) -> E | None:
-    """Return the event of an answer in the platform's usual shape; None for any other."""
-    detail = answer_checks.decode_answer(answer, decoder)
-    return detail.data if detail is not None and detail.biz_code == OK_CODE else None
 
 
 def decode_in_parts(answer: Answer, config: DialectConfig) -> DetailContent:

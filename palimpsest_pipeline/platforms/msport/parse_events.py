@@ -3,23 +3,22 @@
 Sends nothing and knows no order of pages.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
 
-from palimpsest_pipeline.domain.enums import FailureClass, ListingKind, PayloadKind, Sport
+from palimpsest_pipeline.domain.enums import ListingKind, Sport
 from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.observations import Listing
 
 from .. import answer_checks, collect_discovery
 from ..base import DialectConfig
+from ..coded_answers import ENVELOPE_DECODER, MATCH_ID_PREFIX, iterate_products, judge_envelope, read_event_id
 from ..json_values import (
-    BROKEN_JSON,
     UnreadableError,
     decode,
-    is_empty_json,
     is_simulated,
     parse_epoch_ms,
     read_integer,
@@ -31,20 +30,11 @@ from ..json_values import (
 from . import shapes
 from .endpoints import LIVE_PRODUCT_ID
 
-ENVELOPE_DECODER = msgspec.json.Decoder(shapes.Envelope)
 EVENT_DECODER = msgspec.json.Decoder(shapes.EventWithMarkets)
 _PAGE_DECODER = msgspec.json.Decoder(shapes.ListData)
 _TOURNAMENT_DECODER = msgspec.json.Decoder(shapes.ListTournament)
-_EVENT_ID_DECODER = msgspec.json.Decoder(shapes.EventId)
-_PRODUCT_DECODER = msgspec.json.Decoder(shapes.MarketProduct)
 
-OK_CODE: Final = 10000
-_INVALID_CODE: Final = 19000
-_NO_SUCH_RESOURCE_CODE: Final = 19001
-_WRONG_OPERATOR: Final = "operid"
-"""The word in the error message when the operator's number does not fit the country."""
 
-MATCH_ID_PREFIX: Final = "sr:match:"
 _SIMULATED_CATEGORY_IDS: Final = ("sr:category:2123", "sr:category:1033")
 """Simulated Reality League and Electronic Leagues: categories inside real football."""
 _TOURNAMENT_ID_PREFIX: Final = "sr:tournament:"
@@ -54,44 +44,8 @@ _LIVE_PRODUCT_NUMBER: Final = int(LIVE_PRODUCT_ID)
 
 
 def judge(answer: Answer) -> answer_checks.Verdict | None:
-    """Return the failure that MSport's envelope shows.
-
-    It is a business code, which comes with a good status, or success without data.
-    """
-    verdict = answer_checks.judge_http(answer)
-    if verdict is not None:
-        return verdict
-    body = read_json_body(answer)
-    try:
-        envelope = ENVELOPE_DECODER.decode(body)
-    except BROKEN_JSON as error:
-        return answer_checks.judge_json_error(error, body)
-    code = read_integer(envelope.biz_code)
-    if code is None:
-        return FailureClass.CONTRACT_BROKEN, f"no bizCode: {answer_checks.make_excerpt(body)}"
-    if code != OK_CODE:
-        message = f"{envelope.inner_msg or envelope.message or ''}"
-        refusal = _classify_refusal(code, message, answer.request.kind is PayloadKind.DETAIL)
-        return refusal, f"bizCode {code}: {message}".rstrip(": ")
-    return _judge_data(answer.request.kind, answer_checks.read_start(envelope.data))
-
-
-def _judge_data(kind: PayloadKind, data: bytes) -> answer_checks.Verdict | None:
-    if kind is PayloadKind.DETAIL and is_empty_json(data):
-        return FailureClass.NOT_FOUND, "success without an event"
-    if data in (b"", b"null"):
-        return FailureClass.TRANSIENT, "success without data"
-    if data.startswith(b"{"):
-        return None
-    return FailureClass.CONTRACT_BROKEN, f"data is no {kind}: {answer_checks.make_excerpt(data)}"
-
-
-def _classify_refusal(code: int, message: str, is_detail: bool) -> FailureClass:
-    if _WRONG_OPERATOR in message.lower():
-        return FailureClass.PERMANENT
-    if is_detail and code in (_INVALID_CODE, _NO_SUCH_RESOURCE_CODE):
-        return FailureClass.NOT_FOUND
-    return FailureClass.CONTRACT_BROKEN if code == _NO_SUCH_RESOURCE_CODE else FailureClass.PERMANENT
+    """Return the failure that MSport's envelope shows."""
+    return judge_envelope(answer, wrong_operator="operid")
 
 
 def build_listing(
@@ -157,15 +111,6 @@ def _read_sr_id(text: str, prefix: str) -> int | None:
     return number if number is not None and number < _MAX_SR_ID else None
 
 
-def iterate_products(markets: Iterable[msgspec.Raw]) -> Iterator[Any]:
-    """Yield the product of each market that can be read."""
-    for raw in markets:
-        try:
-            yield _PRODUCT_DECODER.decode(raw).product
-        except BROKEN_JSON:
-            continue  # a market that is no object is rejected when the book is read
-
-
 @dataclass(slots=True)
 class PageContent:
     """The content of a page.
@@ -207,7 +152,7 @@ def read_page(
             )
         for e, raw in enumerate(wrapper.events or ()):
             path = f"$.data.tournaments[{t}].events[{e}]"
-            event_id = _read_event_id(raw)
+            event_id = read_event_id(raw)
             page.event_ids.append(event_id or path)
             try:
                 event = decode(EVENT_DECODER, raw, path)
@@ -225,10 +170,3 @@ def read_page(
                 collection.add_reject(event_id, error.path, error.reason, tournament_id)
     collection.add_listings(collect_discovery.deduplicate_listings(listings))
     return page
-
-
-def _read_event_id(raw: msgspec.Raw) -> str | None:
-    try:
-        return read_text(_EVENT_ID_DECODER.decode(raw).event_id)
-    except BROKEN_JSON:
-        return None

@@ -1,19 +1,11 @@
 """MSport's JSON as types, with only the fields that are read. An unknown value is null."""
 
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import msgspec
 
-from ..json_values import NO_RAW, OutcomeId, RawOdds
-
-E = TypeVar("E")
-
-
-class Envelope(msgspec.Struct, gc=False, rename="camel"):
-    biz_code: Any = None
-    message: Any = None
-    inner_msg: Any = None
-    data: msgspec.Raw = NO_RAW
+from ..coded_answers import MarketProduct
+from ..json_values import OutcomeId, RawOdds
 
 
 class ListData(msgspec.Struct, gc=False, rename="camel"):
@@ -51,16 +43,6 @@ class EventWithMarkets(Event, rename="camel"):
     markets: list[msgspec.Raw] | None = None
 
 
-class EventId(msgspec.Struct, gc=False, rename="camel"):
-    """The id of an event that cannot be read otherwise."""
-
-    event_id: Any = None
-
-
-class MarketProduct(msgspec.Struct, gc=False):
-    product: Any = None
-
-
 class Outcome(msgspec.Struct, gc=False, rename="camel"):
     """An outcome as the platform sends it; anything else is a `LooseOutcome`."""
 
@@ -90,15 +72,6 @@ class Head(Event, rename="camel"):
     """An event with only the part of its markets that shows whether it is in play."""
 
     markets: list[MarketProduct] = []
-
-
-class DetailAnswer(msgspec.Struct, Generic[E], gc=False, rename="camel"):
-    """A whole detail answer as the platform sends it."""
-
-    biz_code: int
-    data: E
-    message: str | None = None
-    inner_msg: str | None = None
 
 
 class LooseOutcome(msgspec.Struct, gc=False, rename="camel"):

@@ -4,23 +4,22 @@ Sends nothing and knows no order of pages.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
 
-from palimpsest_pipeline.domain.enums import FailureClass, ListingKind, PayloadKind, Sport
+from palimpsest_pipeline.domain.enums import ListingKind, Sport
 from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.observations import Listing
 
 from .. import answer_checks, collect_discovery
 from ..base import DialectConfig
+from ..coded_answers import ENVELOPE_DECODER, MATCH_ID_PREFIX, iterate_products, judge_envelope, read_event_id
 from ..json_values import (
-    BROKEN_JSON,
     UnreadableError,
     decode,
-    is_empty_json,
     is_simulated,
     parse_epoch_ms,
     read_count,
@@ -34,7 +33,6 @@ from ..json_values import (
 from . import shapes
 from .endpoints import LIVE_PRODUCT_ID, SIMULATED_CATEGORY_IDS, VIRTUAL_FOOTBALL_IDS
 
-ENVELOPE_DECODER = msgspec.json.Decoder(shapes.Envelope)
 _TREE_DECODER = msgspec.json.Decoder(shapes.TreeData)
 _SPORT_DECODER = msgspec.json.Decoder(shapes.SportNode)
 _CATEGORY_DECODER = msgspec.json.Decoder(shapes.CategoryNode)
@@ -43,14 +41,8 @@ _PAGE_DECODER = msgspec.json.Decoder(shapes.ListData)
 _TOURNAMENTS_DECODER = msgspec.json.Decoder(list[msgspec.Raw])
 _LISTED_TOURNAMENT_DECODER = msgspec.json.Decoder(shapes.ListTournament)
 EVENT_DECODER = msgspec.json.Decoder(shapes.EventWithMarkets)
-_EVENT_ID_DECODER = msgspec.json.Decoder(shapes.EventId)
-_PRODUCT_DECODER = msgspec.json.Decoder(shapes.MarketProduct)
 
-OK_CODE: Final = 10000
-_INVALID_CODE: Final = 19000
-_NO_SUCH_RESOURCE_CODE: Final = 19001
 
-MATCH_ID_PREFIX: Final = "sr:match:"
 _LIVE_PRODUCT_NUMBER: Final = int(LIVE_PRODUCT_ID)
 _TOURNAMENT_ID_PATTERN: Final = re.compile(r"^sr:tournament:(\d{1,18})$")
 _GENIUS_ID_PATTERN: Final = re.compile(r"^1111111(\d{7,9})$")
@@ -58,41 +50,11 @@ _GENIUS_ID_PATTERN: Final = re.compile(r"^1111111(\d{7,9})$")
 
 
 def judge(answer: Answer) -> answer_checks.Verdict | None:
-    """Return the failure of SportyBet's envelope.
+    """Return the failure that SportyBet's envelope shows.
 
-    Failures are business codes that come with a good status, and success without data.
+    Lists come as an object with pages, or as a bare list of the requested tournaments.
     """
-    verdict = answer_checks.judge_http(answer)
-    if verdict is not None:
-        return verdict
-    try:
-        envelope = ENVELOPE_DECODER.decode(read_json_body(answer))
-    except BROKEN_JSON as error:
-        return answer_checks.judge_json_error(error, read_json_body(answer))
-    code = read_integer(envelope.biz_code)
-    if code is None:
-        return FailureClass.CONTRACT_BROKEN, f"no bizCode: {answer_checks.make_excerpt(read_json_body(answer))}"
-    if code != OK_CODE:
-        refusal = _classify_refusal(code, answer.request.kind is PayloadKind.DETAIL)
-        return refusal, f"bizCode {code}: {envelope.inner_msg or envelope.message or ''}".rstrip(": ")
-    return _judge_data(answer.request.kind, answer_checks.read_start(envelope.data))
-
-
-def _judge_data(kind: PayloadKind, data: bytes) -> answer_checks.Verdict | None:
-    if kind is PayloadKind.DETAIL and is_empty_json(data):
-        return FailureClass.NOT_FOUND, "success without an event"
-    if data in (b"", b"null"):
-        return FailureClass.TRANSIENT, "success without data"
-    # Lists come as an object with pages, or as a bare list of the requested tournaments.
-    if data.startswith(b"{") or (kind is PayloadKind.LISTING and data.startswith(b"[")):
-        return None
-    return FailureClass.CONTRACT_BROKEN, f"data is no {kind}: {answer_checks.make_excerpt(data)}"
-
-
-def _classify_refusal(code: int, is_detail: bool) -> FailureClass:
-    if is_detail and code in (_INVALID_CODE, _NO_SUCH_RESOURCE_CODE):
-        return FailureClass.NOT_FOUND
-    return FailureClass.CONTRACT_BROKEN if code == _NO_SUCH_RESOURCE_CODE else FailureClass.PERMANENT
+    return judge_envelope(answer, has_bare_lists=True)
 
 
 def build_listing(
@@ -152,15 +114,6 @@ def build_listing(
 def _has_begun(event: shapes.Event) -> bool:
     """Return whether the status is anything but "not started" (running, ended, postponed), or has scores."""
     return bool((read_integer(event.status) or 0) != 0 or event.played_seconds or event.set_score)
-
-
-def iterate_products(markets: Iterable[msgspec.Raw]) -> Iterator[Any]:
-    """Yield the product of each market that can be read."""
-    for raw in markets:
-        try:
-            yield _PRODUCT_DECODER.decode(raw).product
-        except BROKEN_JSON:
-            continue  # a market that is no object is rejected when the book is read
 
 
 def read_match_ids(event_id: str, event_source: Any) -> tuple[int | None, int | None]:
@@ -230,7 +183,7 @@ def read_page_listings(
             continue
         for e, raw in enumerate(tournament.events or ()):
             path = f"{base}[{t}].events[{e}]"
-            event_id = _read_event_id(raw)
+            event_id = read_event_id(raw)
             page.event_ids.append(event_id or path)
             try:
                 event = decode(EVENT_DECODER, raw, path)
@@ -239,13 +192,6 @@ def read_page_listings(
                 collection.add_reject(event_id, error.path, error.reason, read_text(tournament.id))
     collection.add_listings(collect_discovery.deduplicate_listings(listings))
     return page
-
-
-def _read_event_id(raw: msgspec.Raw) -> str | None:
-    try:
-        return read_text(_EVENT_ID_DECODER.decode(raw).event_id)
-    except BROKEN_JSON:
-        return None
 
 
 def read_tree(answer: Answer, sport: Sport, config: DialectConfig) -> collect_discovery.TournamentTree:

@@ -4,20 +4,12 @@ Only the fields that are read appear. The site never sends null: an unknown valu
 optional.
 """
 
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import msgspec
 
-from ..json_values import NO_RAW, OutcomeId, RawOdds
-
-E = TypeVar("E")
-
-
-class Envelope(msgspec.Struct, gc=False, rename="camel"):
-    biz_code: Any = None
-    message: Any = None
-    inner_msg: Any = None
-    data: msgspec.Raw = NO_RAW
+from ..coded_answers import MarketProduct
+from ..json_values import OutcomeId, RawOdds
 
 
 class TreeData(msgspec.Struct, gc=False, rename="camel"):
@@ -76,16 +68,6 @@ class EventWithMarkets(Event, rename="camel"):
     markets: list[msgspec.Raw] | None = None
 
 
-class EventId(msgspec.Struct, gc=False, rename="camel"):
-    """The id of an event that cannot be read otherwise."""
-
-    event_id: Any = None
-
-
-class MarketProduct(msgspec.Struct, gc=False):
-    product: Any = None
-
-
 class Outcome(msgspec.Struct, gc=False, rename="camel"):
     """An outcome as the platform sends it; anything else is a `LooseOutcome`."""
 
@@ -116,15 +98,6 @@ class Head(Event, rename="camel"):
     """An event with only the part of its markets that shows whether it is in play."""
 
     markets: list[MarketProduct] = []
-
-
-class DetailAnswer(msgspec.Struct, Generic[E], gc=False, rename="camel"):
-    """A whole detail answer as the platform sends it."""
-
-    biz_code: int
-    data: E
-    message: str | None = None
-    inner_msg: str | None = None
 
 
 class LooseOutcome(msgspec.Struct, gc=False, rename="camel"):
