@@ -1,4 +1,4 @@
-"""The answers of MSport and SportyBet: an envelope of a business code and data, around events of equal structure."""
+"""The envelope of the answers of MSport and SportyBet: a business code, a message and data."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, Generic, TypeVar

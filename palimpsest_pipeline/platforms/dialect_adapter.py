@@ -1,4 +1,7 @@
-"""The adapter of a dialect that is written as functions: the packs of this package name theirs in `adapter.py`."""
+"""The adapter of a dialect that is written as functions.
+
+The packs of this package name their functions in `adapter.py`.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,9 +18,10 @@ from .json_values import UnreadableError
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """The functions of a dialect, by the methods of `PlatformAdapter` that call them with the configuration.
+    """The functions of a dialect.
 
-    Those for books may also raise UnreadableError, which the adapter turns into PayloadRejected.
+    Methods of `PlatformAdapter` call them with the configuration. Those for books may also raise UnreadableError, which
+    the adapter turns into PayloadRejected.
     """
 
     build_headers: Callable[[DialectConfig], dict[str, str]]
@@ -29,7 +33,10 @@ class Dialect:
 
 
 class DialectAdapter:
-    """The methods of `PlatformAdapter` but for `judge`, made of a dialect's functions. Holds configuration only."""
+    """The methods of `PlatformAdapter` but for `judge`, made of a dialect's functions.
+
+    It holds configuration only.
+    """
 
     parser_version: int
     dialect: ClassVar[Dialect]

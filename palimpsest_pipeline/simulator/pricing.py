@@ -137,7 +137,7 @@ def _find_cells(
 
 @lru_cache(maxsize=1 << 13)
 def _draw_weight(key: str, line: str, outcome: str) -> tuple[float, float]:
-    """Return the weight of an outcome without a model, and how it moves with the difference of expected goals."""
+    """Return the weight of an outcome without a model, and how it moves with the goals."""
     rng = Random(f"{key}:{line}:{outcome}")
     return rng.uniform(0.3, 1), rng.uniform(-0.3, 0.3)
 
@@ -240,7 +240,10 @@ class MatchModel:
         return chances or self._draw_chances(key, line, names)
 
     def _draw_chances(self, key: str, line: str, names: tuple[str, ...]) -> dict[str, Chance]:
-        """Return the chances of a market without a model: together 1, and the same for every book of the match."""
+        """Return the chances of a market without a model.
+
+        Together they are 1, and they are the same for every book that expects the same goals.
+        """
         difference = self.expected.home_goals - self.expected.away_goals
         drawn = {name: _draw_weight(key, line, name) for name in names}
         weights = {name: weight * exp(slope * difference) for name, (weight, slope) in drawn.items()}

@@ -98,7 +98,10 @@ def decode_whole(answer: Answer, decoder: msgspec.json.Decoder[shapes.DetailAnsw
 
 
 def decode_in_parts(answer: Answer, config: DialectConfig) -> DetailContent:
-    """Return the event and book of any answer with a prematch event. Raises UnreadableError or PayloadRejected."""
+    """Return the event and book of any answer with a prematch event.
+
+    Raises UnreadableError or PayloadRejected.
+    """
     event = _decode_event(answer, _LOOSE_BOOK_DECODER, config)
     if isinstance(event.O, list) and event.O:
         raise UnreadableError("$.D.O", "a filled list in place of prices by key")

@@ -57,7 +57,10 @@ def read_listing(answers: Sequence[Answer], config: DialectConfig) -> Listing:
 
 
 def read_detail(answers: Sequence[Answer], config: DialectConfig) -> Detail:
-    """Return the listing and the book. Raises UnreadableError or PayloadRejected, also when the match is in play."""
+    """Return the listing and the book of a detail answer.
+
+    Raises UnreadableError or PayloadRejected, also when the match is in play.
+    """
     book = decode_whole(answers[0], _BOOK_DECODER)
     content = DetailContent(book, book.markets) if book else decode_in_parts(answers[0], config)
     listing = _build_listing(answers[0], content.event, config)

@@ -50,7 +50,10 @@ class _Parts:
 
 
 def _sort_answers(answers: Iterable[Answer], config: DialectConfig) -> _Parts:
-    """Return the answers by what they hold. Raises UnreadableError or PayloadRejected when one cannot be read."""
+    """Return the answers by what they hold.
+
+    Raises UnreadableError or PayloadRejected when one cannot be read.
+    """
     parts = _Parts()
     for answer in sorted(answers, key=lambda answer: (answer.received_at, answer.body or b"")):
         body = require_body(config.platform, answer, judge(answer, config))
