@@ -76,6 +76,30 @@ def status_of(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRunStatus:
     return run.status
 
 
+def open_cycle(
+    pipeline: Pipeline, run_id: str | None, scope: Scope = Scope.FULL, sr_ids: tuple[int, ...] = ()
+) -> Cycle:
+    trigger = Trigger.MANUAL if run_id is None else Trigger.SCHEDULED
+    request = live_cycle.ScrapeRequest(pipeline.clock.now().date(), trigger, run_id, sr_ids)
+    return live_cycle.open_cycle(pipeline, request, scope)
+
+
+def age_cycles(pipeline: Pipeline, minutes: int) -> None:
+    """The last sign of life of the cycles that run was so long ago; a negative time lies ahead."""
+    aged = "update ops.scrape_batches set heartbeat_at = clock_timestamp() - make_interval(mins => %s) where status = 'running'"
+    with pipeline.connect() as conn:
+        conn.execute(aged, [minutes])
+
+
+def look(pipeline: Pipeline, instance: dg.DagsterInstance) -> dict[str, str]:
+    """A tick of the sensor; the cycles that it has derived, separated by spaces, by the day of each run."""
+    with dg.build_sensor_context(instance=instance, resources={"pipeline": pipeline}) as context:
+        requests = list(dead_runs(context))
+    cycles = {str(request.partition_key): (request.run_key or "").partition(" until ")[0] for request in requests}
+    assert len(cycles) == len(requests), "one run a day"
+    return cycles
+
+
 def test_a_run_that_the_daemon_launched_is_alive_while_it_executes_and_says_its_end(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ):
@@ -150,17 +174,8 @@ def test_a_dead_run_or_cycle_that_cannot_be_ended_keeps_no_other_from_it(
     pipeline: Pipeline, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     run_ids = [under_way(instance) for _ in range(2)]
-    hour = floor_to_hour(pipeline.clock.now())
-    broken, other = (
-        live_cycle.open_cycle(
-            pipeline, live_cycle.ScrapeRequest(hour.date(), Trigger.MANUAL, None, (sr_id,)), Scope.EVENTS
-        )
-        for sr_id in (1, 2)
-    )
-    with pipeline.connect() as conn:
-        conn.execute(
-            "update ops.scrape_batches set heartbeat_at = heartbeat_at - interval '1 minute' where status = 'running'"
-        )
+    broken, other = (open_cycle(pipeline, None, Scope.EVENTS, (sr_id,)) for sr_id in (1, 2))
+    age_cycles(pipeline, 1)
     for run_id in run_ids:
         heard(pipeline, run_id, MINUTE)
     report, close = instance.report_run_failed, pipeline.landing.close_interrupted
@@ -178,12 +193,8 @@ def test_a_dead_run_or_cycle_that_cannot_be_ended_keeps_no_other_from_it(
     with monkeypatch.context() as patched:
         patched.setattr(instance, "report_run_failed", report_but_one)
         patched.setattr(pipeline.landing, "close_interrupted", close_but_one)
-        reported = run_heartbeat.report_dead_runs(instance, pipeline)
-        closed = recovery.recover_dead_cycles(pipeline)
-    assert ([dead.run.run_id for dead in reported], [cycle.cycle_id for cycle in closed]) == (
-        run_ids[1:],
-        [other.cycle_id],
-    )
+        assert [dead.run.run_id for dead in run_heartbeat.report_dead_runs(instance, pipeline)] == run_ids[1:]
+        assert [cycle.cycle_id for cycle in recovery.recover_dead_cycles(pipeline)] == [other.cycle_id]
     assert "no such field" in caplog.text
     assert f"cycle {broken.cycle_id}: its process died, and it cannot be closed: no such platform" in caplog.text
     assert [cycle.cycle_id for cycle in recovery.recover_dead_cycles(pipeline)] == [broken.cycle_id]
@@ -198,14 +209,11 @@ def test_a_run_whose_process_on_this_machine_is_gone_has_ended_at_once(
     gone = subprocess.Popen(["true"])
     gone.wait()
     run_id = under_way(instance)
+    process = run_heartbeats.RunProcess(run_id, "replay", "here or far", gone.pid, machine)
+    alive = "update ops.run_heartbeats set heartbeat_at = clock_timestamp() + interval '1 minute' where run_id = %s"
     with pipeline.connect() as conn:
-        run_heartbeats.write_heartbeat(
-            conn, run_heartbeats.RunProcess(run_id, "replay", "here or far", gone.pid, machine)
-        )
-        conn.execute(
-            "update ops.run_heartbeats set heartbeat_at = clock_timestamp() + interval '1 minute' where run_id = %s",
-            [run_id],
-        )
+        run_heartbeats.write_heartbeat(conn, process)
+        conn.execute(alive, [run_id])
     run_heartbeat.report_dead_runs(instance, pipeline)
     assert status_of(instance, run_id) is (Status.FAILURE if machine == identify_machine() else Status.STARTED)
 
@@ -243,17 +251,10 @@ def test_the_sensor_ends_the_run_and_its_cycle_at_once_and_has_what_was_landed_d
     pipeline: Pipeline, instance: dg.DagsterInstance
 ):
     run_id = under_way(instance)
-    hour = floor_to_hour(pipeline.clock.now())
-    cycle = live_cycle.open_cycle(
-        pipeline, live_cycle.ScrapeRequest(hour.date(), Trigger.SCHEDULED, run_id), Scope.FULL
-    )
+    cycle = open_cycle(pipeline, run_id)
     heard(pipeline, run_id, MINUTE)
-    with dg.build_sensor_context(instance=instance, resources={"pipeline": pipeline}) as context:
-        requests = [
-            ((request.run_key or "").partition(" until ")[0], request.partition_key) for request in dead_runs(context)
-        ]
+    assert look(pipeline, instance) == {format_day_key(cycle.partition_hour.date()): str(cycle.cycle_id)}
     assert status_of(instance, run_id) is Status.FAILURE
-    assert requests == [(str(cycle.cycle_id), format_day_key(hour.date()))]
     with pipeline.connect() as conn:
         batch = cycle_ledger.read_cycle(conn, cycle.cycle_id)
         assert batch is not None
@@ -264,7 +265,7 @@ def test_a_cycle_that_dies_again_is_asked_for_again_and_one_death_once(
     pipeline: Pipeline, instance: dg.DagsterInstance
 ):
     at = pipeline.clock.now()
-    cycle = live_cycle.open_cycle(pipeline, live_cycle.ScrapeRequest(at.date(), Trigger.SCHEDULED, "twice"), Scope.FULL)
+    cycle = open_cycle(pipeline, "twice")
     pipeline.landing.close_interrupted(cycle, at)
     rescan_landing(pipeline)
 
@@ -302,40 +303,31 @@ def test_only_what_was_landed_is_derived_once_for_its_day_and_not_when_it_is_old
             rescan_landing(pipeline, hour, hour + timedelta(hours=1))
         return cycle.cycle_id
 
-    def asked_for() -> dict[str | None, str | None]:
-        with dg.build_sensor_context(instance=instance, resources={"pipeline": pipeline}) as context:
-            requests = list(dead_runs(context))
-        assert len({request.partition_key for request in requests}) == len(requests)
-        return {request.partition_key: (request.run_key or "").partition(" until ")[0] for request in requests}
-
     hours = [now - timedelta(days=n) for n in (2, 3, 4)]
     day_keys = [format_day_key(hour.date()) for hour in hours]
     for minute in range(60):
         ended_early(hours[0], minute, landed=False)  # the landing refused writes for an hour
     landed = [ended_early(hours[1], minute, landed=minute < 3) for minute in range(60)][:3]
     ended_early(now - retention - timedelta(hours=1), 0, landed=True)
-    found = asked_for()
+    found = look(pipeline, instance)
     assert [found.get(key) for key in day_keys] == [None, " ".join(map(str, landed)), None]
     assert format_day_key((now - retention - timedelta(hours=1)).date()) not in found
 
-    unreadable = (
-        pipeline.landing.root
-        / f"date={hours[1]:%Y-%m-%d}"
-        / f"hour={hours[1]:%H}"
-        / f"cycle={landed[-1]}"
-        / "manifest.json"
-    )
+    folder = f"date={hours[1]:%Y-%m-%d}/hour={hours[1]:%H}/cycle={landed[-1]}"
+    unreadable = pipeline.landing.root / folder / "manifest.json"
     kept = unreadable.read_bytes()
     unreadable.write_bytes(b"torn")
     rescan_landing(pipeline)
     later = ended_early(hours[2], 5, landed=True)
-    found = asked_for()
+    found = look(pipeline, instance)
     assert found[day_keys[1]] == " ".join(map(str, landed[:-1])), "a cycle that cannot be read keeps no other"
     assert found[day_keys[2]] == str(later)
     unreadable.write_bytes(kept)
     rescan_landing(pipeline)
     older = ended_early(hours[2], 4, landed=True)
-    assert asked_for()[day_keys[2]] == f"{older} {later}", "one that dies after a newer one has been asked for"
+    assert look(pipeline, instance)[day_keys[2]] == f"{older} {later}", (
+        "one that dies after a newer one has been asked for"
+    )
 
 
 def test_a_complete_cycle_is_derived_by_a_replay_when_its_run_died_and_by_nobody_else_while_it_runs(
@@ -343,20 +335,16 @@ def test_a_complete_cycle_is_derived_by_a_replay_when_its_run_died_and_by_nobody
 ):
     run_id = under_way(instance)
     at = pipeline.clock.now()
-    cycle = live_cycle.open_cycle(pipeline, live_cycle.ScrapeRequest(at.date(), Trigger.SCHEDULED, run_id), Scope.FULL)
+    cycle = open_cycle(pipeline, run_id)
     pipeline.landing.close_interrupted(cycle, at, RunStatus.COMPLETED)
     with pipeline.connect() as conn:
         cycle_ledger.close_cycle(conn, CycleResult(cycle, RunStatus.COMPLETED, at, ()))
     rescan_landing(pipeline)
 
-    def is_asked_for() -> bool:
-        with dg.build_sensor_context(instance=instance, resources={"pipeline": pipeline}) as context:
-            return any(str(cycle.cycle_id) in (request.run_key or "") for request in dead_runs(context))
-
     heard(pipeline, run_id, -MINUTE)
-    assert not is_asked_for(), "its run derives it"
+    assert str(cycle.cycle_id) not in " ".join(look(pipeline, instance).values()), "its run derives it"
     heard(pipeline, run_id, MINUTE)
-    assert is_asked_for()
+    assert str(cycle.cycle_id) in " ".join(look(pipeline, instance).values())
     assert status_of(instance, run_id) is Status.FAILURE
 
 
@@ -364,34 +352,23 @@ def test_who_gives_a_sign_again_after_the_machine_slept_is_not_taken_for_dead(
     pipeline: Pipeline, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ):
     run_id = under_way(instance)
-    cycle = live_cycle.open_cycle(
-        pipeline, live_cycle.ScrapeRequest(pipeline.clock.now().date(), Trigger.SCHEDULED, run_id), Scope.EVENTS
-    )
+    cycle = open_cycle(pipeline, run_id, Scope.EVENTS)
     heard(pipeline, run_id, MINUTE)
+    age_cycles(pipeline, 1)
 
     def awake(_: float) -> None:
         heard(pipeline, run_id, -MINUTE)
-        with pipeline.connect() as conn:
-            conn.execute(
-                "update ops.scrape_batches set heartbeat_at = clock_timestamp() + interval '1 minute' where status = 'running'"
-            )
+        age_cycles(pipeline, -1)
 
-    with pipeline.connect() as conn:
-        conn.execute(
-            "update ops.scrape_batches set heartbeat_at = heartbeat_at - interval '1 minute' where cycle_id = %s",
-            [cycle.cycle_id],
-        )
     monkeypatch.setattr(dead_run_sensor.time, "sleep", awake)
-    with dg.build_sensor_context(instance=instance, resources={"pipeline": pipeline}) as context:
-        assert str(cycle.cycle_id) not in " ".join(request.run_key or "" for request in dead_runs(context))
+    assert str(cycle.cycle_id) not in " ".join(look(pipeline, instance).values())
     assert status_of(instance, run_id) is Status.STARTED
     with pipeline.connect() as conn:
         batch = cycle_ledger.read_cycle(conn, cycle.cycle_id)
         assert batch is not None
         assert batch.status is RunStatus.RUNNING
-        cycle_ledger.interrupt_cycle(
-            conn, cycle.cycle_id, CycleResult(cycle, RunStatus.INTERRUPTED, batch.heartbeat_at, ())
-        )
+        interrupted = CycleResult(cycle, RunStatus.INTERRUPTED, batch.heartbeat_at, ())
+        cycle_ledger.interrupt_cycle(conn, cycle.cycle_id, interrupted)
 
 
 def test_rows_of_runs_long_over_are_deleted_and_no_others(pipeline: Pipeline):

@@ -50,24 +50,15 @@ NO_MARGIN = "match_result_1up"
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        (
-            "PALIMPSEST_FULL_CYCLE_MINUTE",
-            "PALIMPSEST_FULL_CYCLE_MINUTE (environment) is not a setting, but PALIMPSEST_FULL_CYCLE_MINUTES is",
-        ),
-        (
-            "palimpsest_betpawa_base_url",
-            "(environment) is not a setting, but PALIMPSEST_PLATFORM__BETPAWA__BASE_URL is",
-        ),
-        (
-            "PALIMPSEST_ZZZZ",
-            "PALIMPSEST_ZZZZ (environment) is not a setting. `palimpsest settings` prints all settings",
-        ),
+        ("PALIMPSEST_FULL_CYCLE_MINUTE", ", but PALIMPSEST_FULL_CYCLE_MINUTES is"),
+        ("palimpsest_betpawa_base_url", ", but PALIMPSEST_PLATFORM__BETPAWA__BASE_URL is"),
+        ("PALIMPSEST_ZZZZ", ". `palimpsest settings` prints all settings"),
     ],
 )
 def test_a_name_that_is_no_setting_is_told_with_the_one_that_it_is_like(name: str, says: str, tmp_path: Path):
     found = check_settings(SETTINGS, {name: "x"}, tmp_path / ".env")
     assert not found.ok
-    assert says in found.detail
+    assert f"{name} (environment) is not a setting{says}" in found.detail
 
 
 def test_the_forecast_of_the_landing_grows_with_the_platforms(tmp_path: Path):
@@ -91,19 +82,13 @@ def test_a_name_that_is_a_setting_is_fine_however_it_is_written(name: str, tmp_p
 
 
 def test_what_kubernetes_sets_for_a_service_is_named_and_no_fault(tmp_path: Path):
-    address = "tcp://10.0.0.1:80"
-    set_by_it = {
-        "PALIMPSEST_SERVICE_HOST": "10.0.0.1",
-        "PALIMPSEST_SERVICE_PORT": "80",
-        "PALIMPSEST_SERVICE_PORT_HTTP": "80",
-        "PALIMPSEST_PORT": address,
-        "PALIMPSEST_PORT_80_TCP": address,
-        "PALIMPSEST_PORT_80_TCP_PROTO": "tcp",
-        "PALIMPSEST_PORT_80_TCP_PORT": "80",
-        "PALIMPSEST_PORT_80_TCP_ADDR": "10.0.0.1",
-        "PALIMPSEST_WEB_SERVICE_HOST": "10.0.0.1",
-        "PALIMPSEST_UI_PORT": address,
+    names_by_value = {
+        "10.0.0.1": ("SERVICE_HOST", "PORT_80_TCP_ADDR", "WEB_SERVICE_HOST"),
+        "80": ("SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT_80_TCP_PORT"),
+        "tcp": ("PORT_80_TCP_PROTO",),
+        "tcp://10.0.0.1:80": ("PORT", "PORT_80_TCP", "UI_PORT"),
     }
+    set_by_it = {f"PALIMPSEST_{name}": value for value, names in names_by_value.items() for name in names}
     found = check_settings(SETTINGS, set_by_it, tmp_path / ".env")
     assert found.ok
     assert found.detail.startswith("warning: ")
@@ -129,10 +114,8 @@ def test_the_variable_of_the_servers_user_is_known():
 
 def test_a_misspelt_name_in_the_file_is_told_with_the_file(tmp_path: Path):
     (tmp_path / ".env").write_text("PALIMPSEST_UI_PORT=4000\nPALIMPSEST_UIPORT=4001\n")
-    assert (
-        "PALIMPSEST_UIPORT (.env) is not a setting, but PALIMPSEST_UI_PORT is"
-        in check_settings(SETTINGS, {}, tmp_path / ".env").detail
-    )
+    found = check_settings(SETTINGS, {}, tmp_path / ".env")
+    assert "PALIMPSEST_UIPORT (.env) is not a setting, but PALIMPSEST_UI_PORT is" in found.detail
 
 
 @pytest.mark.parametrize(
@@ -223,36 +206,30 @@ def world(
     postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Pipeline, dg.DagsterInstance]]:
     """A pipeline with a schema, and an instance with tables of its own on the same server."""
+    url = postgres.build_url("doctor_dagster")
     with pipelines(postgres, tmp_path_factory.mktemp("home")) as make, pytest.MonkeyPatch.context() as patched:
         patched.setenv("DAGSTER_HOME", "")
         patched.setenv("PALIMPSEST_DATABASE_URL", postgres.build_url("ours"))
-        patched.setenv(
-            "PALIMPSEST_DAGSTER_DATABASE_URL", postgres.build_url("doctor_dagster")
-        )  # an instance is opened by its address in the environment
+        patched.setenv("PALIMPSEST_DAGSTER_DATABASE_URL", url)  # an instance is opened by its address there
         create_database(postgres, "doctor_dagster")
         pipeline = make()
-        settings = pipeline.settings.model_copy(
-            update={"dagster_database_url": SecretStr(postgres.build_url("doctor_dagster"))}
-        )
+        settings = pipeline.settings.model_copy(update={"dagster_database_url": SecretStr(url)})
         with open_instance(settings) as instance:
             yield replace(pipeline, settings=settings), instance
         drop_database(postgres, "doctor_dagster")
 
 
-def named(findings: list[Finding]) -> dict[str, Finding]:
-    return {finding.name: finding for finding in findings}
+def check_all(settings: Settings) -> dict[str, Finding]:
+    """What is found of both databases and of Dagster, by name."""
+    ours = [stores.check_database(settings), stores.check_clock(settings), stores.check_dead_cycles(settings)]
+    return {finding.name: finding for finding in (*ours, *dagster_health.check_dagster(settings))}
 
 
 def test_databases_that_are_as_they_should_be_are_fine(world: tuple[Pipeline, dg.DagsterInstance]):
-    settings = world[0].settings
-    assert stores.check_database(settings).detail.startswith(
-        f"Postgres 18, schema up to date at revision {compute_revision()}"
-    )
-    assert stores.check_clock(settings).ok
-    found = named(dagster_health.check_dagster(settings))
-    assert {name: f.ok for name, f in found.items()} == dict.fromkeys(
-        ("dagster", "daemons", "schedules", "ticks", "runs"), True
-    )
+    found = check_all(world[0].settings)
+    assert found.keys() > {"dagster", "daemons", "schedules", "ticks", "runs"}
+    assert all(f.ok for f in found.values())
+    assert found["database"].detail.startswith(f"Postgres 18, schema up to date at revision {compute_revision()}")
     assert "storage at revision" in found["dagster"].detail
     assert "`palimpsest up`" in found["daemons"].detail
     assert "full_cycle_schedule" in found["schedules"].detail.partition("off: ")[2], "off, and that is not bad"
@@ -260,10 +237,7 @@ def test_databases_that_are_as_they_should_be_are_fine(world: tuple[Pipeline, dg
 
 def test_a_database_that_nobody_answers_for_is_told_for_both(tmp_path: Path):
     url = "postgresql://me:hunter2@127.0.0.1:1/x"
-    settings = load_settings(home_dir=tmp_path, database_url=url, dagster_database_url=f"{url}_dagster")
-    found = named(
-        [stores.check_database(settings), stores.check_clock(settings), *dagster_health.check_dagster(settings)]
-    )
+    found = check_all(load_settings(home_dir=tmp_path, database_url=url, dagster_database_url=f"{url}_dagster"))
     assert {name for name, f in found.items() if not f.ok} == {"database", "dagster"}
     assert "PALIMPSEST_DAGSTER_DATABASE_URL" in found["dagster"].detail
     assert all("hunter2" not in f.detail for f in found.values())
@@ -271,28 +245,14 @@ def test_a_database_that_nobody_answers_for_is_told_for_both(tmp_path: Path):
 
 def test_an_embedded_server_that_does_not_run_is_not_started(tmp_path: Path):
     settings = load_settings(home_dir=tmp_path / "home", database_url=None, dagster_database_url=None)
-    assert all(
-        f.ok
-        for f in [
-            stores.check_database(settings),
-            stores.check_clock(settings),
-            stores.check_dead_cycles(settings),
-            *dagster_health.check_dagster(settings),
-        ]
-    )
+    assert all(f.ok for f in check_all(settings).values())
     assert not (tmp_path / "home").exists()
 
 
-def test_dagsters_tables_are_not_made_by_looking(
-    world: tuple[Pipeline, dg.DagsterInstance], postgres: EmbeddedPostgres, tmp_path: Path
-):
+def test_dagsters_tables_are_not_made_by_looking(postgres: EmbeddedPostgres, world: object, tmp_path: Path):
     create_database(postgres, "doctor_empty")
-    url = postgres.build_url("doctor_empty")
-    found = named(
-        dagster_health.check_dagster(
-            load_settings(home_dir=tmp_path, database_url=postgres.build_url("ours"), dagster_database_url=url)
-        )
-    )
+    urls = {"database_url": postgres.build_url("ours"), "dagster_database_url": postgres.build_url("doctor_empty")}
+    found = check_all(load_settings(home_dir=tmp_path, **urls))
     assert "holds no tables of Dagster:" in found["dagster"].detail
     with psycopg.connect(postgres.build_libpq_url("doctor_empty")) as conn:
         assert conn.execute("select count(*) from pg_tables where schemaname = 'public'").fetchone() == (0,)
@@ -303,22 +263,14 @@ def test_hours_of_which_something_is_due_are_told_with_a_cycle_that_failed(world
     pipeline, _ = world
     assert stores.check_derived_products(pipeline.settings) == Finding("derived", True, "everything that was landed")
     hour = datetime(2026, 5, 1, 12, tzinfo=UTC)
+    landed = LandedCycleRecord(7, hour, Scope.FULL, tuple(sorted(PLATFORMS)), "digest", is_whole=True)
+    versions = {"landing_digest": "digest", "parser_version": "p", "mapping_version": "m"}
     with pipeline.connect() as conn:
-        landed_cycles.write_landed_cycle(
-            conn, LandedCycleRecord(7, hour, Scope.FULL, tuple(sorted(PLATFORMS)), "digest", is_whole=True)
-        )
+        landed_cycles.write_landed_cycle(conn, landed)
         ended = {"started_at": hour, "finished_at": hour + timedelta(minutes=10), "status": "completed"}
         insert(conn, "ops.scrape_batches", {"cycle_id": 7, "scope": "full", "partition_hour": hour, **ended})
         insert(conn, "ops.scrape_runs", {"cycle_id": 7, "platform": "bet9ja", "bytes": 1, **ended})
-        record_failure(
-            conn,
-            "tournaments",
-            7,
-            landing_digest="digest",
-            parser_version="p",
-            mapping_version="m",
-            error="ValueError: no such name",
-        )
+        record_failure(conn, "tournaments", 7, **versions, error="ValueError: no such name")
         conn.commit()
         found = stores.check_derived_products(pipeline.settings)
         for table in ("ops.scrape_runs", "ops.scrape_batches", "ops.landed_cycles", "ops.cycle_failures"):
@@ -347,29 +299,23 @@ def test_a_clock_that_is_off_is_told(world: tuple[Pipeline, dg.DagsterInstance],
 ORIGIN = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("palimpsest_pipeline"), "__repository__")
 
 
-def state(instance: dg.DagsterInstance, name: str, status: InstigatorStatus) -> InstigatorState:
-    made = InstigatorState(RemoteInstigatorOrigin(ORIGIN, name), InstigatorType.SENSOR, status)
-    instance.add_instigator_state(made)
-    return made
+def fail_tick(instance: dg.DagsterInstance, sensor: str) -> tuple[InstigatorState, TickData]:
+    """A sensor that is off, and whose last tick failed."""
+    state = InstigatorState(RemoteInstigatorOrigin(ORIGIN, sensor), InstigatorType.SENSOR, InstigatorStatus.STOPPED)
+    instance.add_instigator_state(state)
+    error = SerializableErrorInfo("outer", [], "Outer", SerializableErrorInfo("no luck\nat all", [], "Inner"))
+    of_sensor = state.instigator_origin_id, sensor, InstigatorType.SENSOR
+    tick = TickData(*of_sensor, TickStatus.FAILURE, 1_700_000_000.0, error=error, selector_id=state.selector_id)
+    instance.create_tick(tick)
+    return state, tick
 
 
 def test_a_sensor_that_should_be_on_and_is_off_is_told_and_so_is_a_tick_that_failed(
     world: tuple[Pipeline, dg.DagsterInstance],
 ):
     pipeline, instance = world
-    made = state(instance, "dead_runs", InstigatorStatus.STOPPED)
-    error = SerializableErrorInfo("outer", [], "Outer", SerializableErrorInfo("no luck\nat all", [], "Inner"))
-    tick = TickData(
-        made.instigator_origin_id,
-        "dead_runs",
-        InstigatorType.SENSOR,
-        TickStatus.FAILURE,
-        1_700_000_000.0,
-        error=error,
-        selector_id=made.selector_id,
-    )
-    instance.create_tick(tick)
-    found = named(dagster_health.check_dagster(pipeline.settings))
+    made, tick = fail_tick(instance, "dead_runs")
+    found = check_all(pipeline.settings)
     assert not found["schedules"].ok
     assert "switched off, and should be on: dead_runs" in found["schedules"].detail
     assert found["ticks"].ok  # who is off fails at nothing
@@ -389,23 +335,18 @@ def test_a_sensor_that_should_be_on_and_is_off_is_told_and_so_is_a_tick_that_fai
 
 def test_daemons_that_are_silent_or_failed_are_told(world: tuple[Pipeline, dg.DagsterInstance]):
     pipeline, instance = world
-    now = datetime.now(UTC).timestamp()
 
-    def beats(age_s: float, errors: list[SerializableErrorInfo]) -> Finding:
+    def beats(age_s: float, *errors: SerializableErrorInfo) -> Finding:
+        now = datetime.now(UTC).timestamp()
         for name in instance.get_required_daemon_types():
-            instance.add_daemon_heartbeat(
-                DaemonHeartbeat(
-                    now - (age_s if name == "SENSOR" else 0), name, None, errors if name == "SENSOR" else []
-                )
-            )
+            beat = (now - age_s, name, None, list(errors)) if name == "SENSOR" else (now, name, None, [])
+            instance.add_daemon_heartbeat(DaemonHeartbeat(*beat))
         return dagster_health.check_daemons(pipeline.settings, instance)
 
-    assert beats(10, []).ok
-    silent = beats(1000, [])
-    assert not silent.ok
-    assert "no heartbeat of SENSOR (1000 s ago)" in silent.detail
-    failed = beats(10, [SerializableErrorInfo("it broke", [], None)])
-    assert not failed.ok
+    assert beats(10).ok
+    silent, failed = beats(1000), beats(10, SerializableErrorInfo("it broke", [], None))
+    assert (silent.ok, failed.ok) == (False, False)
+    assert "no heartbeat of SENSOR (100" in silent.detail
     assert "alive, and last failed: SENSOR: it broke" in failed.detail
 
 
@@ -449,10 +390,8 @@ def test_definitions_can_be_loaded():
     ],
 )
 def test_an_answer_of_a_platform_says_no_more_than_it_proves(status: int | None, ok: bool, says: str):
-    now = datetime.now(UTC)
-    answer = Answer(
-        Request(BETPAWA, PayloadKind.TREE, "/"), 1, now, now, now, status, {}, None, failure_detail="no route"
-    )
+    now, request = datetime.now(UTC), Request(BETPAWA, PayloadKind.TREE, "/")
+    answer = Answer(request, 1, now, now, now, status, {}, None, failure_detail="no route")
     found = platform_hosts.judge_answer(BETPAWA, "https://x", answer)
     assert (found.name, found.ok) == ("platform betpawa", ok)
     assert says in found.detail
