@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from palimpsest_pipeline.domain.enums import PayloadKind, Platform, Sport
@@ -103,6 +104,15 @@ def milli(value: Any) -> int | None:
     except (TypeError, ValueError):
         return None
     return odds if odds > 1000 else None
+
+
+def shuffle_all(value: Any, random: Random) -> Any:
+    """The same JSON value with the entries of all its lists and objects in another order."""
+    if isinstance(value, dict):
+        return {name: shuffle_all(inside, random) for name, inside in random.sample(list(value.items()), len(value))}
+    if isinstance(value, list):
+        return [shuffle_all(inside, random) for inside in random.sample(value, len(value))]
+    return value
 
 
 def ids(listings: Sequence[Any]) -> list[str]:

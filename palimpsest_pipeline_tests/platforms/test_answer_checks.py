@@ -56,15 +56,6 @@ def test_what_is_no_answer_is_judged_alike_everywhere(
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
-@pytest.mark.parametrize("status", [404, 410])
-def test_not_found_means_gone_for_an_event_and_a_retired_route_elsewhere(platform: Platform, status: int) -> None:
-    judge = ADAPTERS[platform].judge
-    assert judge(answer(platform, PayloadKind.DETAIL, b"", status))[0] is FailureClass.NOT_FOUND  # type: ignore[index]
-    assert judge(answer(platform, PayloadKind.LISTING, b"", status))[0] is FailureClass.CONTRACT_BROKEN  # type: ignore[index]
-    assert judge(answer(platform, PayloadKind.TREE, b"", status))[0] is FailureClass.CONTRACT_BROKEN  # type: ignore[index]
-
-
-@pytest.mark.parametrize("platform", PLATFORMS)
 def test_an_answer_that_failed_before_keeps_its_failure(platform: Platform) -> None:
     request = Request(platform, PayloadKind.DETAIL, "/recorded")
     failed = Answer(request, 1, AT, AT, AT, None, {}, None, FailureClass.TRANSIENT, "timed out")

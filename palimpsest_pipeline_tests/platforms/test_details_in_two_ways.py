@@ -30,7 +30,7 @@ from palimpsest_pipeline_tests.fixtures.examples import count_examples
 from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, SPORTYBET, build_adapters
 
 from .pack_support import configure, load_pack_sample
-from .support import answer, sample
+from .support import answer, columns, sample, shuffle_all
 from .test_damaged_answers import NUL, damage
 
 MSPORT, BETIKA = Platform("msport"), Platform("betika")
@@ -159,6 +159,7 @@ def test_a_captured_answer_is_read_whole_in_one_pass_and_alike_part_by_part(
     detail = same_both_ways(platform, body)
     assert detail.rejects == []
     assert len(detail.prices) == sum(detail.prices.n_outcomes)
+    assert ADAPTERS[platform].judge(answer(platform, PayloadKind.DETAIL, body)) is None
     with patch.object(BOOKS[platform], "decode_in_parts", side_effect=AssertionError("a good answer needs one pass")):
         assert ADAPTERS[platform].read_detail([answer(platform, PayloadKind.DETAIL, body)]) == detail
 
@@ -190,6 +191,26 @@ def _shortened(samples: Path, platform: Platform, name: str) -> str:
         event = body if platform == BETPAWA else body["data"]
         event["markets"] = event["markets"][:3] + event["markets"][-3:]
     return json.dumps(body)
+
+
+@ALL_DETAILS
+def test_an_answer_about_another_event_is_refused(samples: Path, platform: Platform, name: str) -> None:
+    body, adapter = recorded(samples, platform, name), ADAPTERS[platform]
+    external_id = adapter.read_listing([answer(platform, PayloadKind.DETAIL, body)]).external_id
+    for read in (adapter.read_listing, adapter.read_detail):
+        assert read([answer(platform, PayloadKind.DETAIL, body, external_id=external_id)])
+        with pytest.raises(PayloadRejected, match="asked was 1"):
+            read([answer(platform, PayloadKind.DETAIL, body, external_id="1")])
+
+
+@ALL_DETAILS
+@pytest.mark.parametrize("seed", range(3))
+def test_the_order_of_entries_changes_nothing(samples: Path, platform: Platform, name: str, seed: int) -> None:
+    body, adapter, random = shortened(samples, platform, name), ADAPTERS[platform], Random(seed)
+    known, found = (
+        adapter.read_detail([answer(platform, PayloadKind.DETAIL, each)]) for each in (body, shuffle_all(body, random))
+    )
+    assert (columns(found), found.listing) == (columns(known), known.listing)
 
 
 @ALL_DETAILS
@@ -240,7 +261,7 @@ def test_bytes_changed_anywhere_are_read_over_or_rejected(
         assert outcome(read, [given_answer])
 
 
-@pytest.mark.parametrize(("platform", "name"), PACK_DETAILS)
+@ALL_DETAILS
 @settings(max_examples=count_examples(20), deadline=None)
 @given(random=st.randoms(use_true_random=False))
 def test_no_reading_shows_a_nul(samples: Path, platform: Platform, name: str, random: Random) -> None:

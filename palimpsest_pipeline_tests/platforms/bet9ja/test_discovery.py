@@ -7,16 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from palimpsest_pipeline.domain.enums import Completeness, PayloadKind, Sport
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.platforms.registry import build_adapter
-from palimpsest_pipeline_tests.fixtures.examples import count_examples
 from palimpsest_pipeline_tests.fixtures.platforms import BET9JA
 
-from ..support import AT, HTML, Reply, answer, answer_to, crawl, judged, loaded, reply
+from ..support import HTML, Reply, answer, answer_to, crawl, judged, loaded, reply
 
 ADAPTER = build_adapter(BET9JA)
 
@@ -70,12 +67,6 @@ class Site:
             self.sport_id: {"S_DESC": "Sport", "SG": {"11058": country, "5": {"SG_DESC": "Empty", "G": []}}},
             "990001": other,
         }
-
-
-@pytest.fixture(scope="module")
-def template(samples: Path) -> dict[str, Any]:
-    event: dict[str, Any] = loaded(samples, BET9JA, "geteventsingroupv2_epl_trimmed.json")["D"]["E"][0]
-    return event
 
 
 def read(answers: list[Answer], sport: Sport = Sport.FOOTBALL) -> Any:
@@ -271,46 +262,6 @@ def test_an_unreadable_event_puts_its_competition_in_doubt(template: dict[str, A
         ("1", "partial", "an entry could not be read"),
         ("2", "complete", ""),
     ]
-
-
-@settings(max_examples=count_examples(20), deadline=None)
-@given(st.randoms(use_true_random=False))
-def test_order_repetition_and_later_failures_change_nothing(template: dict[str, Any], random: Any) -> None:
-    answers, _ = crawl(ADAPTER, Sport.FOOTBALL, Site(template, {"1": 4, "2": 3, "3": 5}, declared={"3": 6}))
-    expected = read(answers)
-    late = [
-        judged(ADAPTER, answer_to(a.request, reply({"R": "E", "D": False}), attempt=2, at=AT.replace(hour=23)))
-        for a in answers
-    ]
-    mixed = answers + late + answers
-    random.shuffle(mixed)
-    assert read(mixed) == expected
-
-
-@settings(max_examples=10, deadline=None)
-@given(st.randoms(use_true_random=False))
-def test_the_order_of_entries_changes_nothing(template: dict[str, Any], random: Any) -> None:
-    site = Site(template, {"1": 14, "2": 13})
-    expected = read(crawl(ADAPTER, Sport.FOOTBALL, site)[0])
-
-    def shuffled(request: Request) -> Reply:
-        body = json.loads(site(request)[2])
-        if request.kind is PayloadKind.LISTING:
-            random.shuffle(body["D"]["E"])
-        return reply(body)
-
-    assert read(crawl(ADAPTER, Sport.FOOTBALL, shuffled)[0]) == expected
-
-
-@pytest.mark.parametrize(("sport", "sport_id", "markets"), [(Sport.BASKETBALL, "2", "12"), (Sport.TENNIS, "5", "61")])
-def test_other_sports_are_discovered_alike(template: dict[str, Any], sport: Sport, sport_id: str, markets: str) -> None:
-    answers, batches = crawl(ADAPTER, sport, Site(template, {"7": 12}, sport_id=sport_id))
-    discovery = read(answers, sport)
-    assert (discovery.completeness, {listing.sport for listing in discovery.listings}) == (
-        Completeness.COMPLETE,
-        {sport},
-    )
-    assert batches[1][0].params["GROUPMARKETID"] == markets
 
 
 def test_the_known_tree_is_read_whole(samples: Path) -> None:

@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from palimpsest_pipeline.domain.enums import FailureClass, ListingKind, PayloadKind, Sport
 from palimpsest_pipeline.domain.observations import PayloadRejected
@@ -306,23 +304,6 @@ def test_one_bad_entry_is_rejected_by_path_and_the_rest_is_read(changes: dict[st
     discovery = listed([{**EVENT, "ID": 1}, {**EVENT, **changes}, {**EVENT, "ID": 3}])
     assert ids(discovery.listings) == ["1", "3"]
     assert [r.path for r in discovery.rejects] == [path]
-
-
-def test_an_answer_about_another_event_is_refused(samples: Path) -> None:
-    with pytest.raises(PayloadRejected, match="asked was 1"):
-        listing_of(loaded(samples, BET9JA, BASKETBALL), external_id="1")
-
-
-@settings(max_examples=10, deadline=None)
-@given(st.randoms(use_true_random=False))
-def test_the_order_of_prices_and_descriptors_changes_nothing(samples: Path, random: Any) -> None:
-    body = loaded(samples, BET9JA, BASKETBALL)
-    expected = columns(detail_of(body))
-    keys = list(body["D"]["O"].items())
-    random.shuffle(keys)
-    random.shuffle(body["D"]["MK"])
-    body["D"]["O"] = dict(keys)
-    assert columns(detail_of(body)) == expected
 
 
 def _error_case(samples: Path, beginning: str) -> Any:

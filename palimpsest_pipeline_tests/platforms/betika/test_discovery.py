@@ -1,23 +1,19 @@
 """Betika's crawl against recorded lists and a server in memory made from a recorded match."""
 
-import copy
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from palimpsest_pipeline.domain.enums import Completeness, PayloadKind, Sport
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.platforms.betika import BetikaAdapter
 from palimpsest_pipeline.platforms.betika.endpoints import build_page_request
-from palimpsest_pipeline_tests.fixtures.examples import count_examples
 
 from ..pack_support import configure, load_pack_sample
-from ..support import AT, HTML, Reply, answer_to, crawl, judged, reply
+from ..support import HTML, Reply, answer_to, crawl, reply
 
 CONFIG = configure("betika")
 ADAPTER: Any = BetikaAdapter(CONFIG)
@@ -70,14 +66,6 @@ class Site:
         self.n_lists += 1
         start, limit = (int(page) - 1) * int(request.params["limit"]), int(request.params["limit"])
         return reply({"data": matches[start : start + limit], "meta": {"total": str(len(matches))}})
-
-
-@pytest.fixture(scope="module")
-def template(samples: Path) -> dict[str, Any]:
-    body = load_pack_sample(samples, "betika", "2026-08-09_matches_football_sort2_period9_p1.json")
-    match: dict[str, Any] = copy.deepcopy(body["data"][0])
-    del match["odds"]
-    return match
 
 
 def read(answers: list[Answer], sport: Sport = Sport.FOOTBALL) -> Any:
@@ -206,18 +194,3 @@ def test_two_competitions_of_one_name_are_one_tournament_with_both_counts(templa
     answers[0] = answer_to(answers[0].request, reply(body))
     [tournament] = read(answers).tournaments
     assert (tournament.n_declared, tournament.completeness) == (10, Completeness.PARTIAL)
-
-
-@settings(max_examples=count_examples(60), deadline=None)
-@given(data=st.data())
-def test_any_subset_in_any_order_is_read_and_only_all_of_it_is_complete(
-    template: dict[str, Any], data: st.DataObject
-) -> None:
-    whole, batches = crawl(ADAPTER, Sport.FOOTBALL, Site(template, {"A": 130, "B": 80}))
-    failures = [judged(ADAPTER, answer_to(request, FAILED, at=AT)) for batch in batches for request in batch]
-    some = data.draw(st.lists(st.sampled_from([*whole, *failures]), max_size=9))
-    discovery = read(some)
-    has_all = {answer.request.key for answer in some if answer.failure is None} == {a.request.key for a in whole}
-    assert (discovery.completeness is Completeness.COMPLETE) == has_all
-    ids = [listing.external_id for listing in discovery.listings]
-    assert ids == sorted(set(ids))

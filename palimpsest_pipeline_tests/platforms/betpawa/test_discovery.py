@@ -7,17 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from palimpsest_pipeline.domain.enums import Completeness, FailureClass, ListingKind, PayloadKind, Sport
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.platforms.base import DelayedBatch
 from palimpsest_pipeline.platforms.registry import build_adapter
-from palimpsest_pipeline_tests.fixtures.examples import count_examples
 from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA
 
-from ..support import AT, HTML, Reply, answer, answer_to, crawl, ids, judged, loaded, reply
+from ..support import HTML, Reply, answer, answer_to, crawl, ids, judged, loaded, reply
 
 ADAPTER = build_adapter(BETPAWA)
 
@@ -69,14 +66,6 @@ class Site:
             "regions": [{"region": {"id": "288", "name": "England"}, "competitions": competitions}],
         }
         return {"onlyMeta": [{"category": {"id": "101"}}], "withRegions": [node]}
-
-
-@pytest.fixture(scope="module")
-def template(samples: Path) -> dict[str, Any]:
-    event: dict[str, Any] = loaded(samples, BETPAWA, "list_v4_excerpt_2_of_65_events_2026-09-08.json")["responses"][0][
-        "responses"
-    ][0]
-    return event
 
 
 def read(answers: list[Answer], sport: Sport = Sport.FOOTBALL) -> Any:
@@ -312,49 +301,6 @@ def test_an_unreadable_event_puts_its_competition_in_doubt(template: dict[str, A
         ("2", "complete", ""),
     ]
     assert [(r.external_id, r.path) for r in discovery.rejects] == [("10000", "$.responses[0].responses[0].startTime")]
-
-
-@settings(max_examples=count_examples(20), deadline=None)
-@given(st.randoms(use_true_random=False))
-def test_order_repetition_and_later_failures_change_nothing(template: dict[str, Any], random: Any) -> None:
-    answers, _ = crawl(ADAPTER, Sport.FOOTBALL, Site(template, {"1": 70, "2": 80}, declared={"2": 81}))
-    expected = read(answers)
-    failures = [
-        judged(ADAPTER, answer_to(a.request, reply(b"", 503), attempt=2, at=AT.replace(hour=23))) for a in answers
-    ]
-    early = [judged(ADAPTER, answer_to(a.request, reply(b"", 503), at=AT.replace(hour=1))) for a in answers]
-    mixed = answers + failures + early + answers[:1]
-    random.shuffle(mixed)
-    assert read(mixed) == expected
-
-
-@settings(max_examples=10, deadline=None)
-@given(st.randoms(use_true_random=False))
-def test_the_order_of_entries_changes_nothing(template: dict[str, Any], random: Any) -> None:
-    site = Site(template, {"1": 40, "2": 30, "3": 20})
-    expected = read(crawl(ADAPTER, Sport.FOOTBALL, site)[0])
-
-    def shuffled(request: Request) -> Reply:
-        status, headers, body = site(request)
-        parsed = json.loads(body)
-        if request.kind is PayloadKind.TREE:
-            random.shuffle(parsed["withRegions"][0]["regions"][0]["competitions"])
-        else:
-            random.shuffle(parsed["responses"][0]["responses"])
-        return reply(parsed, status, headers)
-
-    assert read(crawl(ADAPTER, Sport.FOOTBALL, shuffled)[0]) == expected
-
-
-@pytest.mark.parametrize(("sport", "sport_id"), [(Sport.BASKETBALL, "3"), (Sport.TENNIS, "452")])
-def test_other_sports_are_discovered_alike(template: dict[str, Any], sport: Sport, sport_id: str) -> None:
-    answers, _ = crawl(ADAPTER, sport, Site(template, {"7": 12}, sport_id=sport_id))
-    discovery = read(answers, sport)
-    assert (discovery.completeness, {listing.sport for listing in discovery.listings}) == (
-        Completeness.COMPLETE,
-        {sport},
-    )
-    assert read(answers, Sport.FOOTBALL).completeness is Completeness.FAILED
 
 
 def test_the_captured_tree_is_read_whole(samples: Path) -> None:

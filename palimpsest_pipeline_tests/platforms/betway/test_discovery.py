@@ -2,19 +2,14 @@
 
 import copy
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from palimpsest_pipeline.domain.enums import Completeness, PayloadKind, Sport
 from palimpsest_pipeline.domain.exchange import Request
-from palimpsest_pipeline_tests.fixtures.examples import count_examples
 
-from ..pack_support import load_pack_sample
-from ..support import HTML, Reply, crawl, ids, reply
+from ..support import HTML, Reply, crawl, reply
 from .support import ADAPTER
 
 FAILED: Reply = (500, {}, b"")
@@ -65,12 +60,6 @@ class Site:
         event = self.template | {"regionId": region, "leagueId": name, "league": name}
         first = 1000 * (list(self.sizes).index(league) + 70_000)
         return [copy.deepcopy(event) | {"eventId": first + n} for n in range(self.sizes[league])]
-
-
-@pytest.fixture(scope="module")
-def template(samples: Path) -> dict[str, Any]:
-    event: dict[str, Any] = load_pack_sample(samples, "betway", "prematch.json")["sportEvent"]
-    return event
 
 
 def read(answers: Any) -> Any:
@@ -172,20 +161,3 @@ def test_electronic_leagues_inside_the_sport_are_simulated(template: dict[str, A
         ("simulated", True),
         ("simulated", True),
     ]
-
-
-@settings(max_examples=count_examples(60), deadline=None)
-@given(random=st.randoms(use_true_random=False))
-def test_any_part_of_the_answers_in_any_order_is_complete_only_when_nothing_is_missing(
-    template: dict[str, Any], random: Any
-) -> None:
-    answers, _ = crawl(ADAPTER, Sport.FOOTBALL, Site(template, {A: 130, B: 3}))
-    chosen = random.sample(answers, random.randint(0, len(answers)))
-    chosen += random.choices(chosen, k=2) if chosen else []
-    random.shuffle(chosen)
-    discovery = read(chosen)
-    is_whole = {answer.request.key for answer in chosen} == {answer.request.key for answer in answers}
-    assert (discovery.completeness is Completeness.COMPLETE) is is_whole
-    assert len(set(ids(discovery.listings))) == len(discovery.listings) <= 133
-    if is_whole:
-        assert len(discovery.listings) == 133

@@ -2,7 +2,6 @@
 
 import copy
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +13,8 @@ from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.platforms.msport import MsportAdapter
 from palimpsest_pipeline_tests.fixtures.examples import count_examples
 
-from ..pack_support import configure, load_pack_sample
-from ..support import AT, HTML, Reply, answer_to, crawl, judged, reply
+from ..pack_support import configure
+from ..support import HTML, Reply, crawl, reply
 
 CONFIG = configure("msport")
 ADAPTER: Any = MsportAdapter(CONFIG)
@@ -83,12 +82,6 @@ class Site:
 
 
 A, B, C = "sr:tournament:17", "sr:tournament:18", "sr:tournament:24"
-
-
-@pytest.fixture(scope="module")
-def template(samples: Path) -> dict[str, Any]:
-    event: dict[str, Any] = load_pack_sample(samples, "msport", "prematch.json")["data"]
-    return event
 
 
 def read(answers: list[Answer], sport: Sport = Sport.FOOTBALL) -> Any:
@@ -255,18 +248,3 @@ def test_an_unreadable_event_makes_its_tournament_partial(template: dict[str, An
     discovery = read(answers)
     assert discovery.completeness is Completeness.PARTIAL
     assert [reject.external_id for reject in discovery.rejects] == ["sr:match:70000000"]
-
-
-@settings(max_examples=count_examples(60), deadline=None)
-@given(data=st.data())
-def test_any_subset_in_any_order_is_read_and_only_a_whole_walk_is_complete(
-    template: dict[str, Any], data: st.DataObject
-) -> None:
-    whole, batches = crawl(ADAPTER, Sport.FOOTBALL, Site(template, {A: 7, B: 5}, page_size=5))
-    failures = [judged(ADAPTER, answer_to(batch[0], FAILED, at=AT)) for batch in batches]
-    some = data.draw(st.lists(st.sampled_from([*whole, *failures]), max_size=12))
-    discovery = read(some)
-    has_all = {answer.request.key for answer in some if answer.failure is None} == {a.request.key for a in whole}
-    assert (discovery.completeness is Completeness.COMPLETE) == has_all
-    ids = [listing.external_id for listing in discovery.listings]
-    assert ids == sorted(set(ids))

@@ -4,8 +4,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from palimpsest_pipeline.domain.enums import Completeness, PayloadKind, Sport
 from palimpsest_pipeline.domain.exchange import Request
 
@@ -43,12 +41,6 @@ class Site:
         ]
         start = 0 if self.ignores_place else int(first) - 1
         return reply(games[start : start + int(request.params["pag_count"])])
-
-
-@pytest.fixture(scope="module")
-def template(samples: Path) -> dict[str, Any]:
-    """A game with a kickoff after the crawl."""
-    return game_of(samples, dateTimestamp=1782500400000)
 
 
 def read(answers: Any) -> Any:

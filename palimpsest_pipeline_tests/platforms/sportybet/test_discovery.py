@@ -7,16 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from palimpsest_pipeline.domain.enums import Completeness, PayloadKind, Sport
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.platforms.registry import build_adapter
-from palimpsest_pipeline_tests.fixtures.examples import count_examples
 from palimpsest_pipeline_tests.fixtures.platforms import SPORTYBET
 
-from ..support import AT, HTML, Reply, answer, answer_to, crawl, judged, loaded, reply
+from ..support import HTML, Reply, answer, answer_to, crawl, judged, loaded, reply
 
 ADAPTER = build_adapter(SPORTYBET)
 
@@ -89,14 +86,6 @@ class Site:
 
 
 A, B, C, SIMPLE = "sr:tournament:17", "sr:tournament:18", "sr:tournament:24", "sr:simple_tournament:191116"
-
-
-@pytest.fixture(scope="module")
-def template(samples: Path) -> dict[str, Any]:
-    event: dict[str, Any] = loaded(samples, SPORTYBET, "list_pcUpcomingEvents_football.json")["data"]["tournaments"][0][
-        "events"
-    ][0]
-    return event
 
 
 def read(answers: list[Answer], sport: Sport = Sport.FOOTBALL) -> Any:
@@ -292,46 +281,6 @@ def test_pages_of_the_highlights_view_are_no_sweep(template: dict[str, Any]) -> 
     discovery = read([tree, answer_to(highlights, (200, {}, page.body or b""))])
     assert (discovery.completeness, len(discovery.listings)) == (Completeness.PARTIAL, 5)
     assert "page 1 was not asked for" in discovery.reason
-
-
-@settings(max_examples=count_examples(20), deadline=None)
-@given(st.randoms(use_true_random=False))
-def test_order_repetition_and_later_failures_change_nothing(template: dict[str, Any], random: Any) -> None:
-    answers, _ = crawl(ADAPTER, Sport.FOOTBALL, Site(template, {A: 40, B: 70, C: 5}))
-    expected = read(answers)
-    late = [
-        judged(ADAPTER, answer_to(a.request, reply(b"", 202, {}), attempt=2, at=AT.replace(hour=23))) for a in answers
-    ]
-    mixed = answers + late + answers[:2]
-    random.shuffle(mixed)
-    assert read(mixed) == expected
-    assert expected.completeness is Completeness.COMPLETE
-
-
-@settings(max_examples=10, deadline=None)
-@given(st.randoms(use_true_random=False))
-def test_the_order_of_entries_changes_nothing(template: dict[str, Any], random: Any) -> None:
-    site = Site(template, {A: 20, B: 30})
-    expected = read(crawl(ADAPTER, Sport.FOOTBALL, site)[0])
-
-    def shuffled(request: Request) -> Reply:
-        body = json.loads(site(request)[2])
-        for tournament in body["data"].get("tournaments", []):
-            random.shuffle(tournament["events"])
-        random.shuffle(body["data"].get("tournaments", body["data"].get("sportList")))
-        return reply(body)
-
-    assert read(crawl(ADAPTER, Sport.FOOTBALL, shuffled)[0]) == expected
-
-
-@pytest.mark.parametrize(("sport", "sport_id"), [(Sport.BASKETBALL, "sr:sport:2"), (Sport.TENNIS, "sr:sport:5")])
-def test_other_sports_are_discovered_alike(template: dict[str, Any], sport: Sport, sport_id: str) -> None:
-    answers, _ = crawl(ADAPTER, sport, Site(template, {A: 12}, sport_id=sport_id))
-    discovery = read(answers, sport)
-    assert (discovery.completeness, {listing.sport for listing in discovery.listings}) == (
-        Completeness.COMPLETE,
-        {sport},
-    )
 
 
 def test_the_known_tree_is_read_whole(samples: Path) -> None:

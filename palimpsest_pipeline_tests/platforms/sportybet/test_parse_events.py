@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from palimpsest_pipeline.domain.enums import FailureClass, ListingKind, PayloadKind, Sport
 from palimpsest_pipeline.domain.observations import PayloadRejected
@@ -327,17 +325,6 @@ def test_an_answer_about_another_event_is_refused(samples: Path) -> None:
     assert listing_of(body, external_id="68995116").sr_id == 68995116
     with pytest.raises(PayloadRejected, match="asked was sr:match:1"):
         listing_of(body, external_id="sr:match:1")
-
-
-@settings(max_examples=10, deadline=None)
-@given(st.randoms(use_true_random=False))
-def test_the_order_of_markets_and_outcomes_changes_nothing(samples: Path, random: Any) -> None:
-    body = loaded(samples, SPORTYBET, CHINA)
-    expected = columns(detail_of(body))
-    random.shuffle(body["data"]["markets"])
-    for market in body["data"]["markets"]:
-        random.shuffle(market["outcomes"])
-    assert columns(detail_of(body)) == expected
 
 
 EXPECTED = {
