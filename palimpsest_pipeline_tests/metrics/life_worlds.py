@@ -229,7 +229,7 @@ def random_lives(draw: st.DrawFn, max_looks: int = 14) -> Life:
     looks: list[Looked] = []
     holders = dict(list(HOLDERS.items())[: draw(st.integers(1, 3))])
     for listing_id in holders:
-        now = at(1, 20, draw(st.integers(0, 59)))
+        now = at(1, 20, draw(st.sampled_from([0, 0, 0, 7, 59])))
         cycle = 100 * listing_id
         for _ in range(draw(st.integers(1, max_looks))):
             now += timedelta(minutes=draw(st.sampled_from([1, 29, 30, 30, 30, 89, 90, 91, 300, 700])))

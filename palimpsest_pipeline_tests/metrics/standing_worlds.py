@@ -173,7 +173,7 @@ def worlds(draw: st.DrawFn) -> World:
                 st.lists(st.sampled_from([RESULT, DOUBLE, TOTAL, GOALS, EARLY, *singles]), unique=True, max_size=6)
             )
             book = {key: draw(markets(1 if key[2] else len(PLACES[key[0]]))) for key in keys}
-            age_s = draw(st.sampled_from([0, 0, 60, 119, 121, 200, 4000, None]))
+            age_s = draw(st.sampled_from([0, 0, 60, 120, 121, 200, 4000, None]))
             found[sr_id, platform] = Listing(
                 book if age_s is not None else {}, age_s, draw(st.sampled_from([None] * 7 + [30.0]))
             )

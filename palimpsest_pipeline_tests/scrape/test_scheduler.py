@@ -18,7 +18,6 @@ from palimpsest_pipeline.scrape.scheduler import (
     StartRequest,
 )
 from palimpsest_pipeline.scrape.sinks import HostView
-from palimpsest_pipeline.wire.retry_rules import FAILURE_RULES
 
 from .simulated import BET9JA, PAWA, SPORTY, job
 
@@ -71,18 +70,6 @@ def test_a_job_needs_asks_known_hosts_and_new_keys() -> None:
     assert it.is_idle
     with pytest.raises(ValueError, match="a job needs at least one request"):
         it.add_job(job(1, A), 0.0)
-
-
-@pytest.mark.parametrize(
-    "failure", [None, *(failure for failure, rule in FAILURE_RULES.items() if not rule.is_retryable)]
-)
-def test_what_is_not_tried_again_is_over_with_its_answer(failure: FailureClass | None) -> None:
-    it = scheduler()
-    it.add_job(job(1, A), 0.0)
-    it.take_due_actions(0.0)
-    it.record_answer(10, failure, None, 1.0)
-    assert it.take_due_actions(1.0) == [RequestFinished(10, "")]
-    assert it.find_next_due_at() is None
 
 
 # Waiting
@@ -176,85 +163,7 @@ def test_a_retry_goes_ahead_of_later_jobs() -> None:
 # Starting
 
 
-def test_a_gang_starts_whole_or_not_at_all() -> None:
-    it = scheduler(budgets={A: HostBudget(1)})
-    it.add_job(job(1, A), 0.0)
-    it.add_job(job(2, A, B, C), 0.0)
-    assert it.take_due_actions(0.0) == [StartRequest(10, 1)]
-    it.record_answer(10, None, None, 1.0)
-    assert it.take_due_actions(1.0) == [
-        RequestFinished(10, ""),
-        StartRequest(20, 1),
-        StartRequest(21, 1),
-        StartRequest(22, 1),
-    ]
-
-
-def test_further_asks_of_a_host_have_their_slots_and_its_next_turns() -> None:
-    it = scheduler(budgets={C: HostBudget(3, min_gap_s=1.0)})
-    it.add_job(job(1, A, C, C), 0.0)
-    it.add_job(job(2, C), 0.0)
-    it.add_job(job(3, C), 0.0)
-    assert (it.take_due_actions(0.0), it.find_next_due_at()) == ([StartRequest(10, 1), StartRequest(11, 1)], 1.0)
-    assert it.take_due_actions(0.9) == []
-    assert (it.take_due_actions(1.0), it.find_next_due_at()) == ([StartRequest(12, 1)], 2.0)
-    assert (it.take_due_actions(2.5), it.view_host(C).n_in_flight) == ([StartRequest(20, 1)], 3)
-    assert it.take_due_actions(3.6) == [], "no slot"
-    it.record_answer(11, None, None, 3.7)
-    assert it.take_due_actions(3.7) == [RequestFinished(11, ""), StartRequest(30, 1)]
-
-
-def test_a_gap_counts_from_when_the_last_request_really_started() -> None:
-    it = scheduler(budgets={A: HostBudget(9, min_gap_s=1.0)})
-    for key in (1, 2, 3):
-        it.add_job(job(key, A), 0.0)
-    assert it.take_due_actions(0.0) == [StartRequest(10, 1)]
-    assert it.take_due_actions(1.75) == [StartRequest(20, 1)]
-    assert (it.take_due_actions(2.5), it.find_next_due_at()) == ([], 2.75)
-
-
-def test_a_rate_allows_so_many_starts_in_any_second() -> None:
-    it = scheduler(budgets={A: HostBudget(9, max_per_s=2)})
-    for key in range(5):
-        it.add_job(job(key, A), 0.0)
-    assert it.take_due_actions(0.0) == [StartRequest(0, 1), StartRequest(10, 1)]
-    assert (it.take_due_actions(0.5), it.find_next_due_at()) == ([], 1.0)
-    assert it.take_due_actions(1.25) == [StartRequest(20, 1), StartRequest(30, 1)]
-    assert (it.take_due_actions(2.0), it.find_next_due_at()) == ([], 2.25)
-
-
-def test_more_asks_than_slots_go_in_several_gangs() -> None:
-    it = scheduler(budgets={A: HostBudget(2)})
-    it.add_job(job(1, A, A, A), 0.0)
-    assert it.take_due_actions(0.0) == [StartRequest(10, 1), StartRequest(11, 1)]
-    it.record_answer(10, None, None, 1.0)
-    assert it.take_due_actions(1.0) == [RequestFinished(10, ""), StartRequest(12, 1)]
-
-
 # Order
-
-
-def test_the_best_rank_goes_first_and_equals_in_order_of_arrival() -> None:
-    it = scheduler(budgets={A: HostBudget(1)})
-    for key, rank in ((1, 5), (2, 4), (3, 4), (4, 9)):
-        it.add_job(job(key, A, rank=rank), 0.0)
-    order = [it.take_due_actions(0.0)[0].request_key]
-    while not it.is_idle:
-        it.record_answer(order[-1], None, None, 1.0)
-        order += [action.request_key for action in it.take_due_actions(1.0) if isinstance(action, StartRequest)]
-    assert order == [20, 30, 10, 40]
-
-
-def test_a_job_that_needs_no_busy_host_goes_past_one_that_does() -> None:
-    it = scheduler(budgets={A: HostBudget(1)})
-    for number, hosts in enumerate([(A,), (A, B), (B,), (B, C)], 1):
-        it.add_job(job(number, *hosts), 0.0)
-    assert it.take_due_actions(0.0) == [
-        StartRequest(10, 1),
-        StartRequest(30, 1),
-        StartRequest(40, 1),
-        StartRequest(41, 1),
-    ]
 
 
 def test_after_enough_passes_slots_are_kept() -> None:

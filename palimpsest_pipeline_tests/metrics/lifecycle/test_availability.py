@@ -228,14 +228,6 @@ def test_discovery_keeps_the_listing_known_but_is_no_news_of_its_markets() -> No
     assert whole["reason_detail"].to_list() == ["", "no usable answer", "still listed, not requested again"]
 
 
-def test_in_a_cycle_with_an_answer_only_the_answer_counts() -> None:
-    found = told(
-        life(answered(1, at(5, 1), ONE), unknown(1, at(5, 1, 1)), failed(2, at(5, 2)), answered(2, at(5, 2, 1), ONE)),
-        at(5, 3),
-    )
-    assert states(found, "*") == states(found, "match_result") == [(at(5, 1), "offered")]
-
-
 def test_a_drop_lasts_over_the_kickoff_unless_the_listing_came_back() -> None:
     dropped = (answered(1, at(5, 6), ONE), absent(2, at(5, 6, 30)))
     assert states(told(life(*dropped)), "*") == [(at(5, 6), "offered"), (at(5, 6, 30), "event_dropped")]
@@ -301,17 +293,6 @@ def test_bad_input_is_refused_in_words(change: dict[str, Any], message: str) -> 
     given_frames: dict[str, Any] = {**life(*STORY).frames(), "as_of": AFTERWARDS, "silence_limit": SILENCE}
     with pytest.raises(ValueError, match=message):
         build_availability_intervals(**{**given_frames, **change})
-
-
-def test_rows_of_other_listings_are_left_out() -> None:
-    frames = life(*STORY).frames()
-    other = Life(
-        [replace(look, listing_id=12) for look in STORY], {7: [(at(1, 0), KICKOFF)]}, {12: (7, "sportybet")}
-    ).frames()
-    both = {name: frame if name == "listings" else pl.concat([frame, other[name]]) for name, frame in frames.items()}
-    assert_frame_equal(
-        build_availability_intervals(**both, as_of=AFTERWARDS, silence_limit=SILENCE), told(life(*STORY))
-    )
 
 
 instants = st.integers(0, 96).map(lambda hours: at(1, 20) + timedelta(hours=hours))

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from palimpsest_pipeline.domain.enums import ListingEnd
 from palimpsest_pipeline.metrics.lifecycle.lead_time import DEPTH_HOURS, LEAD_TIME_SCHEMA, compute_lead_times
 from palimpsest_pipeline.metrics.lifecycle_frames import LISTED_KICKOFFS_SCHEMA
 from palimpsest_pipeline.tables.lifecycle import ListingLeadTime
@@ -23,18 +22,15 @@ from ..life_worlds import (
     TOTAL,
     Book,
     Life,
-    Looked,
     absent,
     answered,
     at,
     disordered,
-    failed,
     listed,
     markets_priced,
     no_price,
     priced,
     random_lives,
-    unknown,
 )
 
 KICKOFF: Final = at(9, 18)
@@ -140,49 +136,6 @@ def test_who_listed_and_priced_a_fixture_first() -> None:
             "ended_by": None,
         },
     ]
-
-
-ENDS: Final[dict[str, tuple[Sequence[Looked], str]]] = {
-    "it was seen last": ((answered(2, at(9, 12), ONE),), "kickoff"),
-    "it was listed last": ((listed(2, at(9, 12)),), "kickoff"),
-    "it vanished at kickoff": ((listed(2, at(9, 12)), absent(3, KICKOFF)), "kickoff"),
-    "it was dropped": ((absent(2, at(9, 12)),), "dropped"),
-    "it was dropped, then nobody could look": (
-        (absent(2, at(9, 12)), unknown(3, at(9, 13)), failed(4, at(9, 14))),
-        "dropped",
-    ),
-    "it was dropped and came back": ((absent(2, at(9, 12)), listed(3, at(9, 13))), "kickoff"),
-    "its last answer failed": ((failed(2, at(9, 12)),), "unknown"),
-    "discovery could not look": ((unknown(2, at(9, 12)),), "unknown"),
-    "it was seen after kickoff, and not known before": ((unknown(2, at(9, 12)), listed(3, at(9, 19))), "unknown"),
-    "what says more counts at one instant": ((absent(2, at(9, 12)), listed(3, at(9, 12))), "kickoff"),
-}
-
-
-@pytest.mark.parametrize("example", ENDS)
-def test_what_ended_a_listing(example: str) -> None:
-    looks, ended_by = ENDS[example]
-    life = Life([answered(1, at(8, 12), ONE), *looks], {1: [(at(8, 12), KICKOFF)]})
-    claims = {11: [(at(8, 12), KICKOFF)]}
-    assert lead(life, claims)["ended_by"].to_list() == [ended_by]
-    assert lead(life, claims, KICKOFF)["ended_by"].to_list() == [ended_by]
-    assert lead(life, claims, KICKOFF - timedelta(seconds=1))["ended_by"].to_list() == [
-        "dropped" if ended_by == "dropped" else None
-    ]
-
-
-def test_every_end_has_an_example() -> None:
-    assert {ended_by for _, ended_by in ENDS.values()} == {end.value for end in ListingEnd}
-
-
-def test_leads_refer_to_the_kickoff_in_force() -> None:
-    looks, claims = [answered(1, at(6, 18), ONE)], {11: [(at(6, 18), KICKOFF), (at(7, 0), at(11, 18))]}
-    columns = ("lead_days_listed", "lead_days_priced", "effective_kickoff", "kickoff_at_first_listing")
-    postponed = lead(Life(looks, {1: [(at(6, 18), KICKOFF), (at(7, 0), at(11, 18))]}), claims)
-    assert postponed.select(columns).row(0) == (5.0, 5.0, at(11, 18), KICKOFF)
-    advanced = lead(Life(looks, {1: [(at(6, 18), KICKOFF), (at(7, 0), at(6, 6))]}), claims)
-    assert advanced.select(columns).row(0) == (-0.5, -0.5, at(6, 6), KICKOFF)
-    assert advanced["ended_by"].to_list() == ["unknown"]
 
 
 def test_a_listing_whose_kickoffs_were_all_refused_has_its_leads_and_no_first_kickoff() -> None:

@@ -27,7 +27,6 @@ from ..availability_oracle import witness
 from ..laws import find_contradicting_margins, find_overlaps
 from ..life_worlds import (
     DOUBLE,
-    PAWA,
     PLACES,
     RESULT,
     SCORER_ANN,
@@ -40,11 +39,9 @@ from ..life_worlds import (
     at,
     disordered,
     is_backable,
-    no_price,
     outcomes_frame,
     priced,
     random_lives,
-    suspended,
 )
 
 KICKOFF: Final = at(5, 8)
@@ -68,66 +65,9 @@ def of(frames: Mapping[str, pl.DataFrame], as_of: datetime = AFTERWARDS) -> pl.D
     )
 
 
-def stood(*looks: Looked, as_of: datetime = AFTERWARDS) -> list[tuple[Any, ...]]:
-    """From, to, last confirmed, margin to four places or the reason for none; of the only line in a life of one
-    listing.
-    """
-    rows = stretches(Life(looks, {1: [(at(1, 0), KICKOFF)]}), as_of)
-    assert rows.select("platform", "market_key", "specifier").n_unique() <= 1
-    margin = [
-        status if margin is None else round(margin, 4)
-        for margin, status in rows.select("margin", "margin_status").iter_rows()
-    ]
-    return [
-        (*times, told)
-        for times, told in zip(
-            rows.select("observed_from", "observed_to", "last_confirmed_at").iter_rows(), margin, strict=True
-        )
-    ]
-
-
 def test_the_columns_are_those_of_the_table() -> None:
     assert set(MARKET_MARGIN_SCHEMA) == {column.name for column in MarketMargin.__table__.columns} - STAMPS
     assert {column.name for column in MarketMargin.__table__.primary_key} == set(STRETCH_KEY)
-
-
-def test_a_stretch_lasts_until_an_answer_shows_other_prices_and_the_last_one_until_kickoff() -> None:
-    found = stood(
-        answered(1, at(5, 5), {RESULT: ONE}),
-        answered(2, at(5, 5, 30), {RESULT: ONE}),
-        answered(3, at(5, 6), {RESULT: TWO}),
-        answered(4, at(5, 7), {RESULT: TWO}),
-    )
-    assert found == [
-        (at(5, 5), at(5, 6), at(5, 5, 30), round(MARGIN_ONE, 4)),
-        (at(5, 6), KICKOFF, at(5, 7), round(MARGIN_TWO, 4)),
-    ]
-
-
-def test_what_is_withdrawn_ends_a_stretch_and_is_none_and_what_is_held_off_is_one_without_a_margin() -> None:
-    found = stood(
-        answered(1, at(5, 5), {RESULT: ONE}),
-        answered(2, at(5, 5, 30), {}),
-        answered(3, at(5, 6), {RESULT: suspended(2000, 3400, 3600)}),
-        answered(4, at(5, 6, 30), {RESULT: no_price(3)}),
-        answered(5, at(5, 7), {RESULT: priced(2000, 3400, None)}),
-    )
-    assert found == [
-        (at(5, 5), at(5, 5, 30), at(5, 5), round(MARGIN_ONE, 4)),
-        (at(5, 6), at(5, 6, 30), at(5, 6), "suspended_outcome"),
-        (at(5, 6, 30), at(5, 7), at(5, 6, 30), "no_price"),
-        (at(5, 7), KICKOFF, at(5, 7), "incomplete_outcomes"),
-    ]
-
-
-def test_while_the_kickoff_is_to_come_the_last_stretch_is_open_as_long_as_its_answer_is_young() -> None:
-    looks = (answered(1, at(5, 5), {RESULT: ONE}),)
-    assert stood(*looks, as_of=at(5, 6, 30))[0][:3] == (at(5, 5), None, at(5, 5))
-    assert stood(*looks, as_of=at(5, 6, 30, 1))[0][:3] == (at(5, 5), at(5, 6, 30), at(5, 5))
-
-
-def test_nothing_that_was_seen_at_kickoff_or_later_counts() -> None:
-    assert stood(answered(1, KICKOFF, {RESULT: ONE}), answered(2, at(5, 8, 30), {RESULT: TWO})) == []
 
 
 def test_a_published_example_has_its_margin_and_double_chance_that_of_the_result_it_is_made_of() -> None:
@@ -294,12 +234,3 @@ def test_listings_do_not_depend_on_each_other_and_what_comes_after_kickoff_on_no
         looks = [look for look in life.looks if look.listing_id == listing_id and look.at < life.kickoffs[sr_id][-1][1]]
         alone = replace(life, looks=looks, holders={listing_id: (sr_id, platform)})
         assert_frame_equal(stretches(alone, as_of), whole.filter(sr_id=sr_id, platform=platform), check_exact=True)
-
-
-def test_the_life_of_a_listing_that_is_in_no_fixture_of_the_date_is_left_out() -> None:
-    life = Life([answered(1, at(5, 6), {RESULT: ONE})], {1: [(at(1, 0), KICKOFF)]})
-    other = Life([answered(1, at(5, 6), {RESULT: ONE}, PAWA + 1)], {1: [(at(1, 0), KICKOFF)]})
-    both = {name: pl.concat([frame, other.frames()[name]]) for name, frame in life.frames().items()} | {
-        "listings": life.listings_frame()
-    }
-    assert_frame_equal(of(both), stretches(life), check_exact=True)

@@ -2,7 +2,7 @@
 rows.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from palimpsest_pipeline.domain.enums import CloseQuality, OpenQuality
+from palimpsest_pipeline.domain.enums import CloseQuality
 from palimpsest_pipeline.metrics.lifecycle.open_close import OPEN_CLOSE_KEY, OPEN_CLOSE_SCHEMA, find_open_close
 from palimpsest_pipeline.tables.lifecycle import OpenClose
 from palimpsest_pipeline_tests.fixtures.examples import count_examples
@@ -23,26 +23,21 @@ from ..life_worlds import (
     PLACES,
     RESULT,
     SCORER_ANN,
-    SCORER_BEA,
     SETS,
     TOTAL,
     Book,
     Facts,
     Life,
-    Looked,
-    absent,
     answered,
     at,
     disordered,
     failed,
     is_backable,
     listed,
-    no_price,
     outcomes_frame,
     priced,
     random_lives,
     suspended,
-    unknown,
 )
 
 KICKOFF: Final = at(5, 18)
@@ -63,15 +58,6 @@ def of(frames: Mapping[str, pl.DataFrame], as_of: datetime = LATER) -> pl.DataFr
     return find_open_close(
         **frames, outcomes=outcomes_frame(), sets=SETS, as_of=as_of, exact_s=EXACT_S, silence_limit=SILENCE
     )
-
-
-def one(
-    *looks: Looked, kickoffs: Sequence[tuple[datetime, datetime]] = ((at(1, 0), KICKOFF),), as_of: datetime = LATER
-) -> dict[str, Any]:
-    """The row of the only outcome in a life of one listing."""
-    rows = closed(Life(looks, {1: kickoffs}), as_of)
-    assert rows.height == 1
-    return rows.row(0, named=True)
 
 
 def test_the_columns_are_those_of_the_table() -> None:
@@ -159,68 +145,6 @@ def test_each_quality_of_a_close_arises_once() -> None:
     assert sorted(rows["close_quality"]) == sorted(quality.value for quality in CloseQuality)
 
 
-OPENS: Final[dict[str, tuple[Sequence[Looked], str, int | None]]] = {
-    "the answer before held it off": ((answered(4, at(5, 9), {SCORER_ANN: suspended(2500)}),), "exact", 4),
-    "the answer before had no price": ((answered(4, at(5, 9), {SCORER_ANN: no_price(1)}),), "exact", 4),
-    "the answer before lacked the market": ((answered(4, at(5, 9), {}),), "exact", 4),
-    "the listing was not there": ((absent(4, at(5, 9)),), "exact", 4),
-    "the look before is too old": ((absent(4, at(5, 8, 29, 59)),), "late_discovery", 4),
-    "the look before is just young enough": ((absent(4, at(5, 8, 30)),), "exact", 4),
-    "the last look but one proved it": ((absent(3, at(5, 9)), unknown(4, at(5, 9, 30))), "late_discovery", 3),
-    "it was listed and not asked": ((absent(3, at(5, 9)), listed(4, at(5, 9, 30))), "late_discovery", 3),
-    "what failed is older than the proof": ((failed(3, at(5, 9)), absent(4, at(5, 9, 30))), "exact", 4),
-    "nobody could look": ((failed(3, at(5, 9)), unknown(4, at(5, 9, 30))), "left_censored", None),
-    "nobody looked": ((), "left_censored", None),
-    "at one instant a failure comes before absence": (
-        (absent(3, at(5, 9)), absent(4, at(5, 9, 30)), failed(5, at(5, 9, 30))),
-        "late_discovery",
-        3,
-    ),
-}
-
-
-def test_each_quality_of_an_open_has_an_example() -> None:
-    assert {quality for _, quality, _ in OPENS.values()} == {quality.value for quality in OpenQuality}
-
-
-@pytest.mark.parametrize("example", OPENS)
-def test_what_was_known_before_the_first_price(example: str) -> None:
-    before, quality, cycle = OPENS[example]
-    row = one(*before, answered(9, at(5, 10), ANN), answered(10, at(5, 10, 30), ANN))
-    assert (row["open_observed_at"], row["open_quality"], row["prev_absent_cycle"]) == (at(5, 10), quality, cycle)
-
-
-def test_the_first_answer_of_a_day_says_what_is_gone_and_changes_nothing_else() -> None:
-    both: Book = {SCORER_ANN: priced(2500), SCORER_BEA: priced(4000)}
-    looks = [
-        answered(1, at(4, 23, 30), both),
-        answered(2, at(5, 0), {SCORER_BEA: priced(4000)}),
-        answered(3, at(5, 17, 58), {SCORER_BEA: priced(4000)}),
-    ]
-    rows = closed(Life(looks, {1: [(at(1, 0), KICKOFF)]}))
-    columns = ("outcome_key", "close_quality", "close_observed_at", "close_last_confirmed_at", "n_changes")
-    assert rows.select(columns).rows() == [
-        ("Ann", "withdrawn_before_close", at(4, 23, 30), at(4, 23, 30), 1),
-        ("Bea", "exact", at(4, 23, 30), at(5, 17, 58), 0),
-    ]
-
-
-def test_margins_are_those_of_the_market_as_it_stood_then() -> None:
-    looks = [
-        answered(1, at(5, 10), {RESULT: priced(2000, 3400, 3600)}),
-        answered(2, at(5, 11), {RESULT: priced(2100, 3400, 3500)}),
-        answered(3, at(5, 12), {RESULT: priced(2200, 3300, 3500, off=0b001)}),
-    ]
-    rows = {row["outcome_key"]: row for row in closed(Life(looks, {1: [(at(1, 0), KICKOFF)]})).iter_rows(named=True)}
-    first, second = 1 / 2 + 1 / 3.4 + 1 / 3.6 - 1, 1 / 2.1 + 1 / 3.4 + 1 / 3.5 - 1
-    assert [row["open_margin"] for row in rows.values()] == [pytest.approx(first)] * 3
-    assert (rows["home"]["close_odds"], rows["home"]["close_margin"]) == (2.1, pytest.approx(second))
-    assert (rows["draw"]["close_odds"], rows["draw"]["close_margin"]) == (3.3, None)
-    assert [rows[name]["n_changes"] for name in ("home", "draw", "away")] == [2, 1, 1]
-    assert rows["away"]["close_observed_at"] == at(5, 11)
-    assert rows["home"]["move_rel"] == pytest.approx(0.05)
-
-
 def test_what_is_written_for_no_price_is_never_one() -> None:
     looks = [answered(1, at(5, 10), {TOTAL: priced(1000, 1900)}), answered(2, at(5, 11), {TOTAL: priced(1500, 1)})]
     rows = {row["outcome_key"]: row for row in closed(Life(looks, {1: [(at(1, 0), KICKOFF)]})).iter_rows(named=True)}
@@ -247,53 +171,6 @@ def test_an_array_that_has_lost_a_place_has_lost_that_outcome() -> None:
         "draw": "exact",
         "away": "withdrawn_before_close",
     }
-
-
-def test_there_is_no_close_while_kickoff_is_to_come() -> None:
-    looks = (answered(1, at(5, 10), ANN), answered(2, at(5, 17, 58), DEARER))
-    before, at_kickoff = one(*looks, as_of=KICKOFF - timedelta(seconds=1)), one(*looks, as_of=KICKOFF)
-    close = (
-        "close_odds",
-        "close_observed_at",
-        "close_last_confirmed_at",
-        "close_lag_s",
-        "close_quality",
-        "move_rel",
-        "close_margin",
-    )
-    assert [before[name] for name in close] == [None] * len(close)
-    assert (before["open_odds"], before["n_changes"], before["max_odds"]) == (2.5, 1, 2.6)
-    assert (at_kickoff["close_odds"], at_kickoff["close_quality"], at_kickoff["move_rel"]) == (
-        2.6,
-        "exact",
-        pytest.approx(0.04),
-    )
-
-
-def test_a_postponed_kickoff_opens_the_time_before_it_again() -> None:
-    looks = (
-        answered(1, at(5, 17, 56), ANN),
-        answered(2, at(6, 12), DEARER),
-        answered(3, at(7, 17, 58), DEARER),
-        answered(4, at(7, 18), ANN),
-    )
-    claims = ((at(5, 0), KICKOFF), (at(5, 17, 58), at(7, 18)))
-    first = one(*looks[:1], kickoffs=claims[:1], as_of=at(5, 18, 30))
-    waiting = one(*looks[:2], kickoffs=claims, as_of=at(6, 12))
-    nobody_looked_since = one(*looks[:1], kickoffs=claims, as_of=at(7, 19))
-    last = one(*looks, kickoffs=claims, as_of=at(7, 19))
-    told = (
-        "close_odds",
-        "close_quality",
-        "close_lag_s",
-        "effective_kickoff",
-        "kickoff_version",
-        "open_minutes_to_kickoff",
-    )
-    assert [first[name] for name in told] == [2.5, "exact", 240.0, KICKOFF, 1, 4.0]
-    assert [waiting[name] for name in told] == [None, None, None, at(7, 18), 2, 2884.0]
-    assert [nobody_looked_since[name] for name in told] == [2.5, "anchor_stale", 173040.0, at(7, 18), 2, 2884.0]
-    assert [last[name] for name in told] == [2.6, "exact", 120.0, at(7, 18), 2, 2884.0]
 
 
 def test_nothing_seen_gives_no_rows() -> None:

@@ -6,11 +6,12 @@ from itertools import pairwise
 import polars as pl
 import pytest
 import shin
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from palimpsest_pipeline.metrics import build_outcome_sets, compute_fair_probabilities, compute_market_margins
 from palimpsest_pipeline.metrics.prices.fair_prices import FAIR_SCHEMA, add_fair_probabilities
+from palimpsest_pipeline_tests.fixtures.examples import count_examples
 
 from ..books import BY, DOUBLE, EARLY, MANY, OUTCOMES, RESULT, SETS, complete_odds, prices
 
@@ -201,7 +202,8 @@ def test_a_shorter_price_makes_its_outcome_likelier_and_the_others_less_likely(
             assert new > old - 1e-12 if n == place else new < old + 1e-12, method
 
 
-@given(st.lists(MARKETS, min_size=2, max_size=8))
+@settings(max_examples=count_examples(40))
+@given(st.lists(MARKETS, min_size=2, max_size=4))
 def test_a_market_never_depends_on_the_others(markets: list[tuple[int, list[int]]]) -> None:
     books = [prices(market_id, [price / 1000 for price in odds], book=n) for n, (market_id, odds) in enumerate(markets)]
     together = compute_fair_probabilities(compute_market_margins(pl.concat(books), BY, EVERY_SET), BY)
