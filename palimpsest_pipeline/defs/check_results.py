@@ -1,4 +1,4 @@
-"""The results of checks in Dagster's instance, and the names of checks. Reads only."""
+"""The results of checks: building them, and reading them in Dagster's instance; and the names of checks."""
 
 from typing import Final
 
@@ -9,6 +9,13 @@ from .dagster_private import AssetCheckExecutionRecord, PartitionKeyFilter
 
 MAX_PARALLEL_RUNS: Final = 4
 """Maximum number of runs that evaluate the same check at the same time."""
+
+
+def build_result(
+    problem: str | None, severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR, **figures: int
+) -> dg.AssetCheckResult:
+    """Return the result of a check that has failed if there is a `problem`, which is then its description."""
+    return dg.AssetCheckResult(passed=not problem, severity=severity, description=problem or None, metadata=figures)
 
 
 def name_check(key: dg.AssetCheckKey) -> str:

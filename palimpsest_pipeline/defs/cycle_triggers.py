@@ -11,7 +11,7 @@ import dagster as dg
 
 from palimpsest_pipeline.domain.enums import Scope, Trigger
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.kickoff_slots import CadenceMoment, CursorUnreadable, read_cursor, write_cursor
+from palimpsest_pipeline.pipeline.kickoff_slots import CadenceMoment
 from palimpsest_pipeline.runtime.run_tags import ENDED_WITH_SERVER_TAG, FOLLOWS_TAG, TRIGGER_TAG
 from palimpsest_pipeline.settings import load_settings
 from palimpsest_pipeline.storage.catalog import upcoming_fixtures
@@ -84,12 +84,13 @@ def kickoff_sensor(
     """Request at most one run: for the current slot or the next one.
 
     Each slot is requested once, and again if its run failed or was ended with its server while minutes of it are left.
-    The cursor is the last requested slot.
+    The cursor is the last requested slot. Without it no slot is requested twice either, because Dagster accepts each
+    run key only once.
     """
     moment = CadenceMoment(
         pipeline.cadence,
         pipeline.clock.now(),
-        _read_last_slot(context),
+        datetime.fromisoformat(context.cursor) if context.cursor else None,
         timedelta(minutes=pipeline.settings.grace_minutes),
     )
     with pipeline.connect() as conn:
@@ -141,19 +142,7 @@ def kickoff_sensor(
         tags={TRIGGER_TAG: Trigger.SENSOR.value, SLOT_TAG: slot_at.isoformat()}
         | ({FOLLOWS_TAG: follows} if follows else {}),
     )
-    return dg.SensorResult(run_requests=[request], cursor=context.cursor if follows else write_cursor(slot_at))
-
-
-def _read_last_slot(context: dg.SensorEvaluationContext) -> datetime | None:
-    """Return the last requested slot from the cursor; None if the cursor cannot be read.
-
-    Without it no slot is requested twice either, because Dagster accepts each run key only once.
-    """
-    try:
-        return read_cursor(context.cursor)
-    except CursorUnreadable as error:
-        context.log.warning(f"the cursor is reset: {error}")
-        return None
+    return dg.SensorResult(run_requests=[request], cursor=context.cursor if follows else slot_at.isoformat())
 
 
 def _find_broken_off_run(runs: Sequence[dg.RunRecord], slot_at: datetime) -> str | None:

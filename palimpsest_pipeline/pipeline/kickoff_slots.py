@@ -5,7 +5,6 @@ of its periods of fixed length; one Dagster run requests all its minutes. Import
 `pipeline/live/kickoff_minutes.py` runs a slot.
 """
 
-import json
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,6 @@ from palimpsest_pipeline.storage.ledger import requested_slots
 
 from .context import Pipeline
 
-_CURSOR_VERSION: Final = 1
 _DAY: Final = timedelta(days=1)
 MAX_SLOT_AGE: Final = timedelta(hours=24)
 """Age up to which missed slots are reported.
@@ -36,33 +34,6 @@ REQUEST_AHEAD: Final = timedelta(seconds=60)
 
 A run takes seconds to start, and the first minute's requests must be sent within that minute.
 """
-
-
-class CursorUnreadable(ValueError):
-    """The sensor's cursor cannot be read, e.g. because another version wrote it. The message says why."""
-
-
-def write_cursor(slot_at: datetime) -> str:
-    """Return the sensor's cursor as JSON, with the last slot that the sensor requested."""
-    return json.dumps({"version": _CURSOR_VERSION, "slot_at": slot_at.isoformat()})
-
-
-def read_cursor(cursor: str | None) -> datetime | None:
-    """Return the slot in a cursor made by `write_cursor`; None without a cursor. Raises CursorUnreadable."""
-    if not cursor:
-        return None
-    try:
-        state = json.loads(cursor)
-        if state["version"] != _CURSOR_VERSION:
-            raise CursorUnreadable(f"it is of version {state['version']!r}, not {_CURSOR_VERSION}")
-        slot_at = datetime.fromisoformat(state["slot_at"])
-    except CursorUnreadable:
-        raise
-    except (ValueError, TypeError, KeyError) as error:
-        raise CursorUnreadable(f"it holds no slot: {cursor[:80]!r}") from error
-    if slot_at.tzinfo is None:
-        raise CursorUnreadable(f"its slot has no time zone: {state['slot_at']!r}")
-    return slot_at
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ import typer
 
 from palimpsest_pipeline.defs.cycle_triggers import kickoff_sensor
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.kickoff_slots import CadenceMoment, report_slots, write_cursor
+from palimpsest_pipeline.pipeline.kickoff_slots import CadenceMoment, report_slots
 from palimpsest_pipeline.settings import load_settings
 from palimpsest_pipeline.storage.catalog import upcoming_fixtures
 from palimpsest_pipeline_tests.fixtures.kickoffs import put_kickoffs
@@ -102,7 +102,7 @@ def remember(pipeline: Pipeline) -> None:
 
 def tick(pipeline: Pipeline, instance: dg.DagsterInstance, asked_at: datetime) -> object:
     with dg.build_sensor_context(
-        instance=instance, cursor=write_cursor(asked_at), resources={"pipeline": pipeline}
+        instance=instance, cursor=asked_at.isoformat(), resources={"pipeline": pipeline}
     ) as context:
         return kickoff_sensor(context)
 

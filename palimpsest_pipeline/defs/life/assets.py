@@ -20,6 +20,7 @@ from palimpsest_pipeline.storage.marts import dates_of_other_settings, lifecycle
 
 from ..asset_metadata import build_metadata, build_table_spec
 from ..asset_partitions import format_day_key, kickoff_date_partitions, parse_day_key
+from ..check_results import build_result
 from ..core.assets import matched_events, odds_snapshots
 
 # A fixture's life depends on all days since it was first listed, so a kickoff date depends on all day partitions.
@@ -83,17 +84,10 @@ def dates_follow_the_settings(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetC
         f"{reason.capitalize()}: {_describe_dates(rows)}."
         for (reason,), rows in old_dates.group_by("why", maintain_order=True)
     ]
-    sentences = [
-        "These dates were derived before a setting was changed.",
-        *lines,
-        "`palimpsest backfill --stale` derives them again.",
-    ]
-    return dg.AssetCheckResult(
-        passed=not lines,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=" ".join(sentences) if lines else None,
-        metadata={"dates": old_dates["kickoff_date"].n_unique()},
-    )
+    if lines:
+        lines.insert(0, "These dates were derived before a setting was changed.")
+        lines.append("`palimpsest backfill --stale` derives them again.")
+    return build_result(" ".join(lines), dg.AssetCheckSeverity.WARN, dates=old_dates["kickoff_date"].n_unique())
 
 
 def _describe_dates(rows: pl.DataFrame) -> str:
@@ -114,16 +108,11 @@ def no_kickoff_date_is_dirty_for_long(pipeline: dg.ResourceParam[Pipeline]) -> d
         "waits_s", "kickoff_date", descending=[True, False]
     )
     overdue_dates = ", ".join(overdue["kickoff_date"].head(5).cast(pl.String))
-    return dg.AssetCheckResult(
-        passed=overdue.is_empty(),
-        severity=dg.AssetCheckSeverity.WARN,
-        description=f"Behind: {overdue_dates}. Switch the schedule fixture_life_schedule on; `palimpsest backfill"
-        " --stale` derives them, too."
-        if overdue_dates
-        else None,
-        metadata={
-            "dates_dirty": reachable.height,
-            "dates_overdue": overdue.height,
-            "dates_out_of_reach": due_dates.height - reachable.height,
-        },
+    advice = "Switch the schedule fixture_life_schedule on; `palimpsest backfill --stale` derives them, too."
+    return build_result(
+        f"Behind: {overdue_dates}. {advice}" if overdue_dates else "",
+        dg.AssetCheckSeverity.WARN,
+        dates_dirty=reachable.height,
+        dates_overdue=overdue.height,
+        dates_out_of_reach=due_dates.height - reachable.height,
     )

@@ -12,6 +12,7 @@ from palimpsest_pipeline.storage.derivation import dirty_fixtures
 from palimpsest_pipeline.storage.marts import current_price_rows
 
 from ..asset_metadata import build_metadata, build_table_spec
+from ..check_results import build_result
 from ..core.assets import matched_events, odds_snapshots
 
 FIXTURES_OVERDUE_S: Final = 90 * 60
@@ -72,12 +73,9 @@ def no_fixture_is_due_for_long(pipeline: dg.ResourceParam[Pipeline]) -> dg.Asset
         for product, (n, waits_s) in due_counts.items()
         if waits_s > FIXTURES_OVERDUE_S
     ]
-    return dg.AssetCheckResult(
-        passed=not late_products,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=f"Behind: {'; '.join(late_products)}. Launch the job present in the UI; the next full cycle derives"
-        " them, too."
-        if late_products
-        else None,
-        metadata={f"{product}_due": n for product, (n, _) in due_counts.items()},
+    advice = "Launch the job present in the UI; the next full cycle derives them, too."
+    return build_result(
+        f"Behind: {'; '.join(late_products)}. {advice}" if late_products else "",
+        dg.AssetCheckSeverity.WARN,
+        **{f"{product}_due": n for product, (n, _) in due_counts.items()},
     )

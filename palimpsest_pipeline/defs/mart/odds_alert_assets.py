@@ -10,6 +10,7 @@ from palimpsest_pipeline.pipeline.marts import derive_odds_alerts
 from palimpsest_pipeline.storage.marts import odds_alert_rows
 
 from ..asset_metadata import build_metadata, build_table_spec
+from ..check_results import build_result
 from .current_price_assets import INPUT_ASSETS
 
 
@@ -60,12 +61,8 @@ def begun_fixtures_have_no_open_alert(pipeline: dg.ResourceParam[Pipeline]) -> d
     """A fixture that had begun at the last full cycle has no open alert, unless it is due for derivation."""
     with pipeline.connect() as conn:
         alerts = odds_alert_rows.list_open_after_kickoff(conn)
-    return dg.AssetCheckResult(
-        passed=not alerts,
-        description=f"{len(alerts)} alerts are open though their fixtures have begun, e.g. alert {alerts[0]}. The next"
-        " full cycle derives all of them again; if it stays, the derivation is wrong: please report it with the"
-        " alert's id."
-        if alerts
-        else None,
-        metadata={"violations": len(alerts)},
+    problem = alerts and (
+        f"{len(alerts)} alerts are open though their fixtures have begun, e.g. alert {alerts[0]}. The next full cycle"
+        " derives all of them again; if it stays, the derivation is wrong: please report it with the alert's id."
     )
+    return build_result(problem or "", violations=len(alerts))

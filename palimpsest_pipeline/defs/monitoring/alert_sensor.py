@@ -3,7 +3,6 @@
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -35,9 +34,8 @@ from ..cycle_checks import JUDGES_CYCLES, JUDGES_KEY
 from .run_events import ASSETS_JOB, list_check_events, list_run_events
 
 _EVALUATION_INTERVAL_S: Final = 60
-CURSOR_VERSION: Final = 1
 FIRST_LOOK_BACK: Final = timedelta(hours=1)
-"""Age of the events that a sensor tick without a readable cursor still reads."""
+"""Age of the events that a sensor tick without a cursor still reads."""
 LOOK_OVERLAP: Final = timedelta(minutes=2)
 """How long before the previous tick's end a tick begins to read.
 
@@ -56,39 +54,20 @@ class Cursor:
 
     def to_json(self) -> str:
         """Return the cursor as JSON text for `from_json`."""
-        away = None
-        if self.outage is not None:
-            away = {
-                "since": self.outage.opened_at.isoformat(),
-                "message": self.outage.message,
-                "told_by": self.outage.told_by,
-            }
-        return json.dumps({"version": CURSOR_VERSION, "looked_until": self.looked_until.isoformat(), "away": away})
+        outage = self.outage and [self.outage.opened_at.isoformat(), self.outage.message, self.outage.told_by]
+        return json.dumps({"looked_until": self.looked_until.isoformat(), "outage": outage})
 
     @classmethod
     def from_json(cls, text: str | None, now: datetime) -> "Cursor":
-        """Return the cursor in `text`; a new one when `text` cannot be read or is of another version."""
-        with suppress(ValueError, TypeError, KeyError, AttributeError):
-            state = json.loads(text or "")
-            if state["version"] == CURSOR_VERSION:
-                away = state["away"]
-                until = min(_parse_instant(state["looked_until"]), now)
-                return cls(
-                    until,
-                    away
-                    and replace(
-                        _build_outage_alert(away["message"], _parse_instant(away["since"])),
-                        told_by=tuple(away["told_by"]),
-                    ),
-                )
-        return cls(now - FIRST_LOOK_BACK)
-
-
-def _parse_instant(text: str) -> datetime:
-    instant = datetime.fromisoformat(text)
-    if instant.tzinfo is None:
-        raise ValueError(f"{text!r} has no time zone")
-    return instant
+        """Return the cursor in `text`, or a new one without a text."""
+        if not text:
+            return cls(now - FIRST_LOOK_BACK)
+        state = json.loads(text)
+        outage = None
+        if state["outage"] is not None:
+            opened_at, message, told_by = state["outage"]
+            outage = replace(_build_outage_alert(message, datetime.fromisoformat(opened_at)), told_by=tuple(told_by))
+        return cls(min(datetime.fromisoformat(state["looked_until"]), now), outage)
 
 
 def _build_outage_alert(message: str, at: datetime) -> PipelineAlert:
@@ -182,7 +161,7 @@ def process_alerts(
     before = Cursor.from_json(cursor, now)
     try:
         with pipeline.connect() as conn:
-            until = _store_events(conn, pipeline, instance, subjects, before, now, log)
+            until = _store_events(conn, pipeline, instance, subjects, before, now)
             conn.commit()  # committed before sending, so that events stay stored when sending fails
             n_sent, n_pending = _notify_channels(conn, pipeline, receivers, now, log)
     except (DatabaseUnreachable, psycopg.OperationalError) as error:
@@ -206,14 +185,13 @@ def _store_events(
     subjects: AlertSubjects,
     before: Cursor,
     now: datetime,
-    log: logging.Logger,
 ) -> datetime:
     """Write new problems and recoveries; return the instant up to which events are stored."""
     alert_rows.lock_alerts(conn)
     latest_alerts = alert_rows.read_latest_alerts(conn)
-    events, stopped_at = list_run_events(instance, before.looked_until - LOOK_OVERLAP, subjects.cycle_checks, log)
+    events, stopped_at = list_run_events(instance, before.looked_until - LOOK_OVERLAP, subjects.cycle_checks)
     events += [
-        *list_check_events(instance, subjects.checks, latest_alerts, now, log),
+        *list_check_events(instance, subjects.checks, latest_alerts),
         *subjects.list_removed_recoveries(latest_alerts, now),
     ]
     events += list_cycle_events(conn, pipeline, subjects.cycle_checks, latest_alerts, now)
@@ -221,17 +199,13 @@ def _store_events(
     events = [
         replace(event, message=hide(event.message)) if isinstance(event, Occurrence) else event for event in events
     ]
-    settle = _read_settle_time(pipeline)
-    alert_rows.write_alerts(conn, apply_events(latest_alerts, events, settle))
+    settle_time = timedelta(minutes=pipeline.settings.alert_settle_minutes)
+    alert_rows.write_alerts(conn, apply_events(latest_alerts, events, settle_time))
     if before.outage is not None:  # the database can be reached again: store the outage, and close it
         alert_rows.write_alerts(conn, [replace(before.outage, closed_at=now)])
     alert_rows.delete_old_alerts(conn, now)
     # After an interruption, the next tick continues where this one stopped, without reading the overlap again.
     return now if stopped_at is None else stopped_at + LOOK_OVERLAP
-
-
-def _read_settle_time(pipeline: Pipeline) -> timedelta:
-    return timedelta(minutes=pipeline.settings.alert_settle_minutes)
 
 
 def _notify_channels(
@@ -242,27 +216,21 @@ def _notify_channels(
     Return the numbers of sent and of still pending notices.
     """
     names = [channel.name for channel in channels]
+    settle_time = timedelta(minutes=pipeline.settings.alert_settle_minutes)
     n_sent = n_pending = 0
     for channel in channels:
-        notices = select_notices(
-            alert_rows.read_unnotified_alerts(conn),
-            channel.name,
-            now,
-            _read_settle_time(pipeline),
-            pipeline.settings.alert_least_severity,
-        )
+        unnotified = alert_rows.read_unnotified_alerts(conn)
+        notices = select_notices(unnotified, channel.name, now, settle_time, pipeline.settings.alert_least_severity)
         if not notices:
             continue
         if not _send_message(channel, notices, pipeline, log):
             n_pending += len(notices.openings) + len(notices.closings)
             continue
         n_sent += len(notices.openings) + len(notices.closings)
-        alert_rows.write_notifications(
-            conn, [mark_notified(alert, channel.name, names, now, is_closing=False) for alert in notices.openings]
-        )
-        alert_rows.write_notifications(
-            conn, [mark_notified(alert, channel.name, names, now, is_closing=True) for alert in notices.closings]
-        )
+        for alerts, is_closing in ((notices.openings, False), (notices.closings, True)):
+            alert_rows.write_notifications(
+                conn, [mark_notified(alert, channel.name, names, now, is_closing=is_closing) for alert in alerts]
+            )
         conn.commit()
     return n_sent, n_pending
 

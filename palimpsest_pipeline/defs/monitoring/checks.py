@@ -18,6 +18,7 @@ from palimpsest_pipeline.pipeline.monitoring.freshness import FamilyAge, measure
 from palimpsest_pipeline.settings import load_settings
 
 from ..asset_partitions import day_partitions
+from ..check_results import build_result
 from ..core import assets as core
 from ..dagster_private import InstigatorState, SensorInstigatorData
 from ..life import assets as life_assets
@@ -229,13 +230,7 @@ def nothing_is_stuck(
 ) -> dg.AssetCheckResult:
     """Every run and cycle under way writes heartbeats; queued runs wait only while others execute."""
     runs, cycles = describe_stuck_runs(context.instance, pipeline), describe_silent_cycles(pipeline)
-    lines = [*runs, *cycles]
-    return dg.AssetCheckResult(
-        passed=not lines,
-        severity=dg.AssetCheckSeverity.ERROR,
-        description="; ".join(lines) or None,
-        metadata={"stuck_runs": len(runs), "silent_cycles": len(cycles)},
-    )
+    return build_result("; ".join([*runs, *cycles]), stuck_runs=len(runs), silent_cycles=len(cycles))
 
 
 @dg.asset_check(asset=LANDING_ASSET)
@@ -245,14 +240,8 @@ def last_ticks_succeeded(context: dg.AssetCheckExecutionContext) -> dg.AssetChec
     Without this check, nobody would notice a sensor that fails at every tick, e.g. the sensor that sends alerts.
     """
     failing = describe_failing_ticks(context.instance)
-    return dg.AssetCheckResult(
-        passed=not failing,
-        severity=dg.AssetCheckSeverity.ERROR,
-        description=f"{'; '.join(failing)}. The ticks and their tracebacks are in the UI under Automation."
-        if failing
-        else None,
-        metadata={"failing_ticks": len(failing)},
-    )
+    problem = f"{'; '.join(failing)}. The ticks and their tracebacks are in the UI under Automation." if failing else ""
+    return build_result(problem, failing_ticks=len(failing))
 
 
 @dg.asset_check(asset=ODDS_ASSET)
@@ -264,14 +253,11 @@ def nothing_is_left_undone(
     Complete means: derived from the answers landed now, with the current versions of parsers and vocabulary.
     """
     work = find_unfinished_work(context.instance, pipeline, DAILY_ASSETS)
-    return dg.AssetCheckResult(
-        passed=not work,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=work.sentence or None,
-        metadata={
-            "hours_due": len(work.due_hours) + work.n_unplanned_hours,
-            "hours_refused": len(work.refused_hours),
-            "days_failed": len(work.failed_days),
-            "partitions_failed": sum(map(len, work.failed_days.values())),
-        },
+    return build_result(
+        work.sentence,
+        dg.AssetCheckSeverity.WARN,
+        hours_due=len(work.due_hours) + work.n_unplanned_hours,
+        hours_refused=len(work.refused_hours),
+        days_failed=len(work.failed_days),
+        partitions_failed=sum(map(len, work.failed_days.values())),
     )

@@ -19,6 +19,7 @@ from palimpsest_pipeline.storage.marts import data_freshness
 from palimpsest_pipeline.storage.odds import current_markets, partitions, retention, storage_growth
 
 from ..asset_partitions import ended_day_partitions, is_ended_day, parse_day_key
+from ..check_results import build_result
 
 MIN_DAYS_AHEAD: Final = 7
 MAX_DELAY: Final = timedelta(days=1)
@@ -39,14 +40,11 @@ def partitions_are_ahead(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckR
             conn, [today + timedelta(days=n) for n in range(MIN_DAYS_AHEAD + 1)]
         )
     missing_days = sorted({str(day) for _, day in missing})
-    advice = (
-        "materialize core/history_partitions; while `palimpsest up` runs, the schedule nightly_upkeep does it every"
-        " night"
+    problem = missing_days and (
+        f"the odds history has no partition for {', '.join(missing_days)}: materialize core/history_partitions; while"
+        " `palimpsest up` runs, the schedule nightly_upkeep does it every night"
     )
-    message = f"the odds history has no partition for {', '.join(missing_days)}: {advice}" if missing_days else None
-    return dg.AssetCheckResult(
-        passed=not missing_days, description=message, metadata={"days_missing": len(missing_days)}
-    )
+    return build_result(problem or "", days_missing=len(missing_days))
 
 
 @dg.asset_check(asset=["report", "odds_history_export"], partitions_def=ended_day_partitions, blocking=True)
@@ -67,9 +65,7 @@ def exported_days_are_whole(
             pipeline.archive.check_day(day)
         except ArchiveDamaged as error:
             message = str(error)
-    return dg.AssetCheckResult(
-        passed=message is None, description=message, metadata={"violations": int(message is not None)}
-    )
+    return build_result(message, violations=int(message is not None))
 
 
 @dg.asset_check(asset=["upkeep", "history_retention"])
@@ -79,12 +75,7 @@ def old_days_have_left(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckRes
     with pipeline.connect() as conn:
         late_days = [day for day in retention.read_stored_days(conn) if day < last and is_ended_day(day)]
         reasons = [f"{day} is still in Postgres: {_explain_delay(pipeline, conn, day)}" for day in late_days]
-    return dg.AssetCheckResult(
-        passed=not reasons,
-        severity=dg.AssetCheckSeverity.WARN,
-        description="; ".join(reasons) or None,
-        metadata={"days_late": len(reasons)},
-    )
+    return build_result("; ".join(reasons), dg.AssetCheckSeverity.WARN, days_late=len(reasons))
 
 
 @dg.asset_check(asset=["upkeep", "history_retention"])
@@ -110,13 +101,7 @@ def days_to_export_have_partitions(pipeline: dg.ResourceParam[Pipeline]) -> dg.A
         )
     lines = "; ".join([*([message] if message else []), *unreadable[:MAX_NAMED_DAYS]])
     remainder = f"; and {len(unreadable) - MAX_NAMED_DAYS} days more" if len(unreadable) > MAX_NAMED_DAYS else ""
-    violations = len(outside) + len(unreadable)
-    return dg.AssetCheckResult(
-        passed=not violations,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=lines + remainder or None,
-        metadata={"days": violations},
-    )
+    return build_result(lines + remainder, dg.AssetCheckSeverity.WARN, days=len(outside) + len(unreadable))
 
 
 def _find_first_hot_day(pipeline: Pipeline) -> date:
@@ -142,13 +127,8 @@ def present_state_is_that_of_the_history(pipeline: dg.ResourceParam[Pipeline]) -
     """
     with pipeline.connect() as conn:
         violations = current_markets.count_violations(conn, known_since=get_day_start(_find_first_hot_day(pipeline)))
-    message = (
-        f"{violations} markets differ: the writer is wrong, please report it; run `palimpsest backfill` for the hours"
-        " of the last day"
-        if violations
-        else None
-    )
-    return dg.AssetCheckResult(passed=not violations, description=message, metadata={"violations": violations})
+    advice = "the writer is wrong, please report it; run `palimpsest backfill` for the hours of the last day"
+    return build_result(f"{violations} markets differ: {advice}" if violations else "", violations=violations)
 
 
 @dg.asset_check(asset=["upkeep", "landing_retention"])
@@ -160,12 +140,7 @@ def landing_is_kept_no_longer_than_needed(pipeline: dg.ResourceParam[Pipeline]) 
         for hour, reason in list(late_hours.items())[:MAX_NAMED_DAYS]
     )
     remainder = f"; and {len(late_hours) - MAX_NAMED_DAYS} hours more" if len(late_hours) > MAX_NAMED_DAYS else ""
-    return dg.AssetCheckResult(
-        passed=not late_hours,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=lines + remainder or None,
-        metadata={"hours_late": len(late_hours)},
-    )
+    return build_result(lines + remainder, dg.AssetCheckSeverity.WARN, hours_late=len(late_hours))
 
 
 @dg.asset_check(asset=["upkeep", "storage_report"])
@@ -186,7 +161,4 @@ def storage_is_within_its_limit(pipeline: dg.ResourceParam[Pipeline]) -> dg.Asse
         " (PALIMPSEST_LANDING_RETENTION_DAYS, PALIMPSEST_HISTORY_HOT_DAYS), or raise PALIMPSEST_STORAGE_LIMIT_GB"
     )
     severity = dg.AssetCheckSeverity.ERROR if total > limit else dg.AssetCheckSeverity.WARN
-    fits = total <= WARN_SHARE * limit
-    return dg.AssetCheckResult(
-        passed=fits, severity=severity, description=None if fits else message, metadata={"total_bytes": total}
-    )
+    return build_result(message if total > WARN_SHARE * limit else "", severity, total_bytes=total)

@@ -7,7 +7,6 @@ from contextlib import contextmanager, suppress
 from typing import Final
 
 import dagster as dg
-import psycopg
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
@@ -20,20 +19,14 @@ from palimpsest_pipeline.defs.instance import (
 from palimpsest_pipeline.defs.monitoring.stuck_runs import describe_failing_ticks
 from palimpsest_pipeline.pipeline.context import make_embedded_server
 from palimpsest_pipeline.settings import Settings
-from palimpsest_pipeline.storage.db.connection import (
-    Database,
-    DatabaseUnreachable,
-    DatabaseUrlError,
-    explain_connection_error,
-    redact_url,
-)
+from palimpsest_pipeline.storage.db.connection import explain_connection_error, redact_url
 from palimpsest_pipeline.storage.ledger import run_heartbeats
 
 from ..serve.readiness import query_readiness
 from ..serve.restart_services import DEFINITIONS_MODULE
 from ..serve.service_record import read_record
-from .findings import Finding
-from .stores import NOT_RUNNING_DETAIL, find_database_url
+from .findings import Finding, Problem, check
+from .stores import NOT_RUNNING_DETAIL, connect_if_running
 
 HEARTBEAT_TOLERANCE_S: Final = 120.0
 """Maximum age in seconds of a live daemon's heartbeat; the daemon writes one every 30 s."""
@@ -51,26 +44,23 @@ def load_definitions() -> None:
         importlib.import_module(DEFINITIONS_MODULE)
 
 
-def check_definitions(settings: Settings) -> Finding:
+@check("definitions")
+def check_definitions(settings: Settings) -> str:
     """Check that the definitions load here, and in the code server if it runs."""
     serving = read_record(settings.home)
     answer = query_readiness(serving.url) if serving is not None else None
     if answer is not None and answer.error is not None:
-        return Finding(
-            "definitions",
-            False,
+        raise Problem(
             f"the code server cannot load them: {answer.error}; solve this, then run `palimpsest down` and "
-            "`palimpsest up`",
+            "`palimpsest up`"
         )
     try:
         repository = _load_repository()
-    except Exception as error:  # noqa: BLE001 - the code of the definitions may raise anything
-        return Finding(
-            "definitions", False, f"cannot be loaded: {type(error).__name__}: {' '.join(str(error).split())}"
-        )
+    except Exception as error:  # the code of the definitions may raise anything
+        raise Problem(f"cannot be loaded: {type(error).__name__}: {' '.join(str(error).split())}") from error
     n_assets, n_jobs = len(repository.asset_graph.materializable_asset_keys), len(repository.job_names) - 1
     where = ", by the code server too" if answer is not None and answer.is_loaded else ""
-    return Finding("definitions", True, f"{n_assets} assets and {n_jobs} jobs can be loaded{where}")
+    return f"{n_assets} assets and {n_jobs} jobs can be loaded{where}"
 
 
 def _load_repository() -> dg.RepositoryDefinition:
@@ -137,7 +127,8 @@ def open_existing_instance(settings: Settings) -> Iterator[dg.DagsterInstance | 
         yield instance
 
 
-def check_daemons(settings: Settings, instance: dg.DagsterInstance) -> Finding:
+@check("daemons")
+def check_daemons(settings: Settings, instance: dg.DagsterInstance) -> str:
     """Check the heartbeats of the daemons, and report their last errors."""
     beats = {name: status.last_heartbeat for name, status in instance.get_daemon_statuses().items() if status.required}
     now = time.time()
@@ -145,32 +136,29 @@ def check_daemons(settings: Settings, instance: dg.DagsterInstance) -> Finding:
     alive = [name for name, age in ages.items() if age is not None and age <= HEARTBEAT_TOLERANCE_S]
     serving = read_record(settings.home)
     if serving is None and not alive:
-        return Finding("daemons", True, "not running: nothing is scheduled until `palimpsest up`")
+        return "not running: nothing is scheduled until `palimpsest up`"
     silent = sorted(set(beats) - set(alive))
     if silent:
         ages_text = ", ".join(
             f"{name} ({'never' if ages[name] is None else f'{ages[name]:.0f} s ago'})" for name in silent
         )
-        return Finding(
-            "daemons",
-            False,
+        raise Problem(
             f"no heartbeat of {ages_text}: see {settings.home / 'daemon.log'}, or run `palimpsest down` and "
-            "`palimpsest up`",
+            "`palimpsest up`"
         )
     failed = [
-        f"{name}: {_join_lines(beat.errors[0].message)}"
+        f"{name}: {' '.join(beat.errors[0].message.split())}"
         for name, beat in beats.items()
         if beat is not None and beat.errors
     ]
     if failed:
-        return Finding(
-            "daemons", False, f"alive, and last failed: {'; '.join(failed)}; see {settings.home / 'daemon.log'}"
-        )
+        raise Problem(f"alive, and last failed: {'; '.join(failed)}; see {settings.home / 'daemon.log'}")
     oldest = max(age for age in ages.values() if age is not None)
-    return Finding("daemons", True, f"{len(alive)} alive, last heartbeat {oldest:.0f} s ago or less")
+    return f"{len(alive)} alive, last heartbeat {oldest:.0f} s ago or less"
 
 
-def check_schedules(instance: dg.DagsterInstance) -> Finding:
+@check("schedules")
+def check_schedules(instance: dg.DagsterInstance) -> str:
     """Report the schedules and sensors that are on; fail if one that is on by default is off.
 
     Those that start scrapes are off until a user switches them on. All others are on by default.
@@ -191,45 +179,32 @@ def check_schedules(instance: dg.DagsterInstance) -> Finding:
         (names_on if is_on else names_wrongly_off if is_on_by_default else names_off).append(definition.name)
     text = f"on: {', '.join(names_on) or 'none'}; off: {', '.join(names_off) or 'none'}"
     if names_wrongly_off:
-        return Finding(
-            "schedules",
-            False,
-            f"switched off, and should be on: {', '.join(names_wrongly_off)} (in the UI under Automation). {text}",
+        raise Problem(
+            f"switched off, and should be on: {', '.join(names_wrongly_off)} (in the UI under Automation). {text}"
         )
-    return Finding(
-        "schedules",
-        True,
-        f"{text} (`palimpsest cadence on` switches on those that start scrapes)" if names_off else text,
-    )
+    return f"{text} (`palimpsest cadence on` switches on those that start scrapes)" if names_off else text
 
 
-def check_ticks(instance: dg.DagsterInstance) -> Finding:
+@check("ticks")
+def check_ticks(instance: dg.DagsterInstance) -> str:
     """Check the last tick of each schedule and sensor that is on."""
-    failing = describe_failing_ticks(instance)
-    return Finding("ticks", not failing, "; ".join(failing) or "no last tick failed")
+    if failing := describe_failing_ticks(instance):
+        raise Problem("; ".join(failing))
+    return "no last tick failed"
 
 
-def check_runs(settings: Settings, instance: dg.DagsterInstance) -> Finding:
+@check("runs")
+def check_runs(settings: Settings, instance: dg.DagsterInstance) -> str:
     """Report unfinished runs whose process writes no heartbeat, and the number of queued runs."""
-    url = find_database_url(settings)
     under_way = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
     ids = [run.run_id for run in instance.get_runs(dg.RunsFilter(statuses=under_way))]
     n_queued = instance.get_runs_count(dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED]))
-    try:
-        with Database(url or "").connect() as conn:
-            silent = run_heartbeats.read_silent_runs(conn, settings.silent_after_s, ids) if ids else []
-    except (DatabaseUrlError, DatabaseUnreachable, psycopg.errors.UndefinedTable):
-        return Finding("runs", True, "not checked: see the database")
+    with connect_if_running(settings) as conn:
+        silent = run_heartbeats.read_silent_runs(conn, settings.silent_after_s, ids) if ids else []
     if silent:
         runs_text = ", ".join(f"{s.run.run_id[:8]} ({s.run.job}, {s.run.host} pid {s.run.pid})" for s in silent)
-        return Finding(
-            "runs",
-            False,
+        raise Problem(
             f"count as under way, but their process died: {runs_text}; the sensor dead_runs reports them while "
-            "`palimpsest up` runs",
+            "`palimpsest up` runs"
         )
-    return Finding("runs", True, f"{len(ids)} under way, {n_queued} queued, none dead")
-
-
-def _join_lines(message: str) -> str:
-    return " ".join(message.split())
+    return f"{len(ids)} under way, {n_queued} queued, none dead"

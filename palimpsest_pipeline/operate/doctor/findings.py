@@ -7,8 +7,9 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import wraps
 from queue import Empty, SimpleQueue
-from typing import Final
+from typing import Final, ParamSpec
 
 from palimpsest_pipeline.domain.secrets import build_redactor
 from palimpsest_pipeline.settings import Settings
@@ -35,6 +36,35 @@ class Finding:
 Check = Callable[[Settings], Finding | list[Finding]]
 
 
+P = ParamSpec("P")
+
+
+class Problem(Exception):
+    """Something that a check has found wrong. The message describes it, and the remedy."""
+
+
+class NotChecked(Exception):
+    """Something that could not be checked, and that is no problem by itself. The message gives the reason."""
+
+
+def check(name: str) -> Callable[[Callable[P, str]], Callable[P, Finding]]:
+    """Make a check of a function that returns the detail of its finding, or raises Problem or NotChecked."""
+
+    def decorate(examine: Callable[P, str]) -> Callable[P, Finding]:
+        @wraps(examine)
+        def build_finding(*args: P.args, **kwargs: P.kwargs) -> Finding:
+            try:
+                return Finding(name, True, examine(*args, **kwargs))
+            except NotChecked as reason:
+                return Finding(name, True, str(reason))
+            except Problem as problem:
+                return Finding(name, False, str(problem))
+
+        return build_finding
+
+    return decorate
+
+
 def run_checks(settings: Settings, checks: Mapping[str, Check], timeout_s: float = CHECK_TIMEOUT_S) -> list[Finding]:
     """Run all checks at the same time, and return their findings in the order of `checks`.
 
@@ -48,16 +78,10 @@ def run_checks(settings: Settings, checks: Mapping[str, Check], timeout_s: float
         try:
             result = check(settings)
         except Exception as error:  # noqa: BLE001 - the other checks must still be reported
-            result = Finding(name, False, f"could not be checked: {type(error).__name__}: {_format_error(error)}")
-        results.put(
-            (
-                name,
-                [
-                    replace(finding, detail=hide(finding.detail))
-                    for finding in (result if isinstance(result, list) else [result])
-                ],
-            )
-        )
+            detail = f"could not be checked: {type(error).__name__}: {' '.join(str(error).split())}"
+            result = Finding(name, False, detail)
+        findings = result if isinstance(result, list) else [result]
+        results.put((name, [replace(finding, detail=hide(finding.detail)) for finding in findings]))
 
     for name, check in checks.items():
         threading.Thread(target=run, args=(name, check), daemon=True).start()  # daemon thread, because a check may hang
@@ -71,7 +95,3 @@ def run_checks(settings: Settings, checks: Mapping[str, Check], timeout_s: float
         findings_by_name[name] = findings
     late = f"no answer within {timeout_s:.0f} s: check the address and the network"
     return [finding for name in checks for finding in findings_by_name.get(name, [Finding(name, False, late)])]
-
-
-def _format_error(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -22,39 +22,37 @@ from ..celery_workers import describe_broker_state
 from ..serve import service_record
 from ..serve.service_record import ServeError, check_port, read_record
 from ..unknown_settings import find_unknown_settings
-from .findings import Finding
+from .findings import Problem, check
 
 MIN_FREE_BYTES: Final = 5 * 2**30
 MIN_FREE_MEMORY_BYTES: Final = 2**30
 """Approximate memory in bytes of the code server, web server, daemon and one full cycle."""
 
 
+@check("settings")
 def check_settings(
     settings: Settings, environment: Mapping[str, str | None] | None = None, dotenv: Path | None = None
-) -> Finding:
+) -> str:
     """Report variables that begin like a setting but are not one.
 
     Variables that Kubernetes sets by itself, and a low limit of concurrent runs, are reported as warnings only.
     """
     unknown = find_unknown_settings(environment, dotenv)
-    text = "; ".join([*(setting.sentence for setting in unknown), *_describe_few_runs(settings)])
+    warnings = [setting.sentence for setting in unknown]
+    if settings.max_concurrent_runs < run_priorities.MIN_RUNS_FOR_FREE_SLOTS:
+        warnings.append(
+            f"PALIMPSEST_MAX_CONCURRENT_RUNS is {settings.max_concurrent_runs}: derivations, a backfill or a full "
+            "cycle may use all of these runs, and the minutes before a kickoff are lost during that time; with "
+            f"{run_priorities.MIN_RUNS_FOR_FREE_SLOTS} or more, two are reserved for scrapes"
+        )
+    text = "; ".join(warnings)
     if any(not setting.is_service_variable for setting in unknown):
-        return Finding("settings", False, f"{text}. `palimpsest settings` prints all settings")
-    return Finding("settings", True, f"warning: {text}" if text else "every name that is set is a setting")
+        raise Problem(f"{text}. `palimpsest settings` prints all settings")
+    return f"warning: {text}" if text else "every name that is set is a setting"
 
 
-def _describe_few_runs(settings: Settings) -> list[str]:
-    """Return the warning that a scrape may wait in the queue, as a list; empty when there is no such risk."""
-    if settings.max_concurrent_runs >= run_priorities.MIN_RUNS_FOR_FREE_SLOTS:
-        return []
-    return [
-        f"PALIMPSEST_MAX_CONCURRENT_RUNS is {settings.max_concurrent_runs}: derivations, a backfill or a full cycle "
-        "may use all of these runs, and the minutes before a kickoff are lost during that time; with "
-        f"{run_priorities.MIN_RUNS_FOR_FREE_SLOTS} or more, two are reserved for scrapes"
-    ]
-
-
-def check_market_settings(settings: Settings) -> Finding:
+@check("markets")
+def check_market_settings(settings: Settings) -> str:
     """Report markets that the settings name and the vocabulary lacks.
 
     With such a market, every run fails when it computes margins or alerts to traders; its earlier steps succeed.
@@ -63,24 +61,18 @@ def check_market_settings(settings: Settings) -> Finding:
         markets = Pipeline(settings).main_markets
         _ = Pipeline(settings).odds_alert_markets
     except SettingsError as error:
-        return Finding("markets", False, str(error))
-    return Finding(
-        "markets",
-        True,
-        f"{len(markets)} main markets: {', '.join(markets)}"
-        if markets
-        else "no main market: no margins are recorded over time",
-    )
+        raise Problem(error) from error
+    if not markets:
+        return "no main market: no margins are recorded over time"
+    return f"{len(markets)} main markets: {', '.join(markets)}"
 
 
-def check_home_folder(settings: Settings) -> Finding:
+@check("home")
+def check_home_folder(settings: Settings) -> str:
     existing = _find_existing_folder(settings.home)
-    ok = existing.is_dir() and os.access(existing, os.W_OK)
-    return Finding(
-        "home",
-        ok,
-        str(settings.home) if ok else f"{existing} cannot be written: choose another folder with PALIMPSEST_HOME_DIR",
-    )
+    if not (existing.is_dir() and os.access(existing, os.W_OK)):
+        raise Problem(f"{existing} cannot be written: choose another folder with PALIMPSEST_HOME_DIR")
+    return str(settings.home)
 
 
 def explain_unwritable(root: str) -> str | None:
@@ -107,62 +99,57 @@ def explain_unwritable(root: str) -> str | None:
     return None
 
 
-def check_disk_space(settings: Settings) -> Finding:
+@check("disk")
+def check_disk_space(settings: Settings) -> str:
     existing = _find_existing_folder(settings.home)
     free = shutil.disk_usage(existing).free
-    ok = free >= MIN_FREE_BYTES
-    return Finding(
-        "disk",
-        ok,
-        f"{free / 2**30:.0f} GiB free at {existing}" + ("" if ok else ": make room or move PALIMPSEST_HOME_DIR"),
-    )
+    text = f"{free / 2**30:.0f} GiB free at {existing}"
+    if free < MIN_FREE_BYTES:
+        raise Problem(f"{text}: make room or move PALIMPSEST_HOME_DIR")
+    return text
 
 
-def check_memory(_: Settings) -> Finding:
+@check("memory")
+def check_memory(_: Settings) -> str:
     free = psutil.virtual_memory().available
-    ok = free >= MIN_FREE_MEMORY_BYTES
     text = f"{free / 2**30:.1f} GiB available"
-    return Finding(
-        "memory",
-        ok,
-        text
-        if ok
-        else f"{text}: `palimpsest up` and a full cycle need about 1 GiB; end other programs, or runs may be killed",
-    )
+    if free < MIN_FREE_MEMORY_BYTES:
+        advice = "`palimpsest up` and a full cycle need about 1 GiB; end other programs, or runs may be killed"
+        raise Problem(f"{text}: {advice}")
+    return text
 
 
-def check_ui_port(settings: Settings) -> Finding:
+@check("ui")
+def check_ui_port(settings: Settings) -> str:
     serving = read_record(settings.home)
     if serving is not None and serving.supervisor.find():
-        return Finding("ui", True, f"up at {serving.url} (pid {serving.supervisor.pid})")
+        return f"up at {serving.url} (pid {serving.supervisor.pid})"
     if serving is not None:
-        return Finding(
-            "ui",
-            False,
-            "the supervisor was killed, and some processes that it started still run: `palimpsest down` ends them",
+        raise Problem(
+            "the supervisor was killed, and some processes that it started still run: `palimpsest down` ends them"
         )
     if settings.is_embedded and is_server_left(settings.home) and make_embedded_server(settings).status().running:
-        return Finding(
-            "ui",
-            False,
-            "not up, but the embedded Postgres of an interrupted command still runs: `palimpsest down` stops it",
+        raise Problem(
+            "not up, but the embedded Postgres of an interrupted command still runs: `palimpsest down` stops it"
         )
     if service_record.is_record_left(settings.home):
-        return Finding(
-            "ui",
-            False,
+        raise Problem(
             f"not up, and an earlier `palimpsest up` did not end normally ({service_record.RECORD_FILE}): "
-            "`palimpsest down` removes its files",
+            "`palimpsest down` removes its files"
         )
     try:
         check_port(settings.ui_port)
     except ServeError as error:
-        return Finding("ui", False, str(error))
-    return Finding("ui", True, f"not up; port {settings.ui_port} is free")
+        raise Problem(error) from error
+    return f"not up; port {settings.ui_port} is free"
 
 
-def check_broker(settings: Settings) -> Finding:
-    return Finding("celery", *describe_broker_state(settings))
+@check("celery")
+def check_broker(settings: Settings) -> str:
+    is_ok, text = describe_broker_state(settings)
+    if not is_ok:
+        raise Problem(text)
+    return text
 
 
 def _find_existing_folder(path: Path) -> Path:

@@ -16,14 +16,15 @@ from palimpsest_pipeline.platforms.packs import PackError, load_packs
 from palimpsest_pipeline.settings import Settings, name_platform_variable
 from palimpsest_pipeline.wire.client import PlatformClient
 
-from .findings import Finding
+from .findings import Finding, Problem, check
 
 TOTAL_TIMEOUT_S: Final = 8.0
 _CONNECT_TIMEOUT_S: Final = 5.0
 
 
-def check_active_platforms(settings: Settings) -> Finding:
-    """Return whether the active platforms can be scraped.
+@check("packs")
+def check_active_platforms(settings: Settings) -> str:
+    """Check whether the active platforms can be scraped.
 
     The finding names the platforms that are left out, and the packs that cannot be read.
     """
@@ -35,8 +36,8 @@ def check_active_platforms(settings: Settings) -> Finding:
             problems[platform] = str(error)
     if problems:
         text = "; ".join(problems[name] for name in sorted(problems))
-        return Finding("packs", False, f"{text}. Repair or uninstall the pack, or correct PALIMPSEST_PLATFORMS")
-    return Finding("packs", True, f"{', '.join(settings.platforms)} can be scraped")
+        raise Problem(f"{text}. Repair or uninstall the pack, or correct PALIMPSEST_PLATFORMS")
+    return f"{', '.join(settings.platforms)} can be scraped"
 
 
 def check_platforms(settings: Settings) -> list[Finding]:
@@ -44,18 +45,15 @@ def check_platforms(settings: Settings) -> list[Finding]:
 
     A good answer does not prove that a scrape succeeds, and a refused request does not prove that it fails.
     """
-    return asyncio.run(_probe_platforms(Pipeline(settings)))
+    pipeline = Pipeline(settings)
+
+    async def probe_platforms() -> list[Finding]:
+        return await asyncio.gather(*(_probe_platform(pipeline, platform) for platform in pipeline.platforms))
+
+    return asyncio.run(probe_platforms())
 
 
-async def _probe_platforms(pipeline: Pipeline) -> list[Finding]:
-    answers = await asyncio.gather(*(_probe_platform(pipeline, platform) for platform in pipeline.platforms))
-    return [
-        judge_answer(platform, pipeline.settings.get_platform(platform).base_url, answer)
-        for platform, answer in zip(pipeline.platforms, answers, strict=True)
-    ]
-
-
-async def _probe_platform(pipeline: Pipeline, platform: Platform) -> Answer:
+async def _probe_platform(pipeline: Pipeline, platform: Platform) -> Finding:
     host = replace(
         pipeline.build_host_config(platform),
         connect_timeout_s=_CONNECT_TIMEOUT_S,
@@ -63,28 +61,28 @@ async def _probe_platform(pipeline: Pipeline, platform: Platform) -> Answer:
         total_timeout_s=TOTAL_TIMEOUT_S,
     )
     async with PlatformClient(host, pipeline.clock) as client:
-        return await client.send(Request(platform, PayloadKind.TREE, "/"), 1, lambda _: None)
+        answer = await client.send(Request(platform, PayloadKind.TREE, "/"), 1, lambda _: None)
+    return judge_answer(platform, host.base_url, answer)
 
 
 def judge_answer(platform: Platform, base_url: str, answer: Answer) -> Finding:
     """Return the finding for one answer to a request for the base URL."""
-    name = f"platform {platform}"
+    return check(f"platform {platform}")(_examine_answer)(platform, base_url, answer)
+
+
+def _examine_answer(platform: Platform, base_url: str, answer: Answer) -> str:
     if answer.status is None:
-        return Finding(
-            name,
-            False,
+        raise Problem(
             f"{base_url} cannot be reached: {answer.failure_detail.rstrip('.')}. Check the network, "
-            "or set a proxy for it",
+            "or set a proxy for it"
         )
     text = f"{base_url} answers with status {answer.status}"
     if answer.status in (401, 403, 407, 451):
-        return Finding(
-            name,
-            False,
+        raise Problem(
             f"{text}: the platform refuses this address, as it commonly does for data centres. The API may behave "
             f"differently, but probably refuses it too: set {name_platform_variable(platform, 'proxy')}, and the "
-            "headers that a browser sends",
+            "headers that a browser sends"
         )
     if answer.status == 429 or answer.status >= 500:
-        return Finding(name, False, f"{text}: it is overloaded, or limits this address; try again later")
-    return Finding(name, True, f"{text}: it can be reached; only a scrape shows whether its API answers")
+        raise Problem(f"{text}: it is overloaded, or limits this address; try again later")
+    return f"{text}: it can be reached; only a scrape shows whether its API answers"

@@ -4,6 +4,8 @@ Imports no Dagster.
 """
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -27,7 +29,7 @@ from palimpsest_pipeline.storage.derivation.due_products import read_due_failure
 from palimpsest_pipeline.storage.ledger import alert_rows, cycle_ledger
 from palimpsest_pipeline.storage.odds.retention import read_departed_days
 
-from .findings import Finding
+from .findings import NotChecked, Problem, check
 from .machine import explain_unwritable
 
 BYTES_PER_PLATFORM: Final = 45 * 2**20
@@ -36,34 +38,34 @@ MIN_SERVER_VERSION: Final = 150000
 CLOCK_TOLERANCE: Final = timedelta(seconds=2)
 NOT_RUNNING_DETAIL: Final = "not checked while the embedded Postgres does not run"
 SEE_DATABASE_DETAIL: Final = "not checked: see the database"
+UNUSABLE_DATABASE_ERRORS: Final = (
+    DatabaseUrlError,
+    DatabaseUnreachable,
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.UndefinedColumn,
+    psycopg.errors.UndefinedFunction,
+)
 log = logging.getLogger(__name__)
 
 
-def check_database(settings: Settings) -> Finding:
+@check("database")
+def check_database(settings: Settings) -> str:
     url = find_database_url(settings)
     if url is None:
-        return Finding("database", True, "embedded Postgres, not running; commands start it when they need it")
+        return "embedded Postgres, not running; commands start it when they need it"
     try:
         with Database(url).connect() as conn:
             version, libpq = conn.info.server_version, psycopg.pq.version()
         differences = find_drift(url)
     except (DatabaseUrlError, DatabaseUnreachable) as error:
-        return Finding("database", False, str(error))
+        raise Problem(error) from error
     if version < MIN_SERVER_VERSION:
-        return Finding("database", False, f"Postgres {version // 10000}: version 15 or newer is needed")
+        raise Problem(f"Postgres {version // 10000}: version 15 or newer is needed")
     if differences:
         remainder = f", and {len(differences) - 1} more" if len(differences) > 1 else ""
-        return Finding(
-            "database",
-            False,
-            f"{differences[0]}{remainder}",
-        )
+        raise Problem(f"{differences[0]}{remainder}")
     driver = f"psycopg {psycopg.__version__}, libpq {libpq // 10000}.{libpq % 10000}"
-    return Finding(
-        "database",
-        True,
-        f"Postgres {version // 10000}, schema up to date at revision {compute_revision()} ({driver})",
-    )
+    return f"Postgres {version // 10000}, schema up to date at revision {compute_revision()} ({driver})"
 
 
 def find_database_url(settings: Settings) -> str | None:
@@ -74,77 +76,73 @@ def find_database_url(settings: Settings) -> str | None:
     return server.build_url(DATABASE_NAMES[0]) if server.status().running else None
 
 
-def check_clock(settings: Settings) -> Finding:
+@contextmanager
+def connect_if_running(settings: Settings) -> Iterator[psycopg.Connection]:
+    """Yield a connection to the program's database.
+
+    Raises NotChecked when the embedded server does not run, or when `check_database` reports that the database cannot
+    be reached or lacks tables.
+    """
+    url = find_database_url(settings)
+    if url is None:
+        raise NotChecked(NOT_RUNNING_DETAIL)
+    try:
+        with Database(url).connect() as conn:
+            yield conn
+    except UNUSABLE_DATABASE_ERRORS as error:
+        raise NotChecked(SEE_DATABASE_DETAIL) from error
+
+
+@check("clock")
+def check_clock(settings: Settings) -> str:
     """Check that the database's clock and this machine's clock agree.
 
     Heartbeats have times of the database's clock, observations have times of this machine's clock.
     """
-    url = find_database_url(settings)
-    if url is None:
-        return Finding("clock", True, NOT_RUNNING_DETAIL)
-    try:
-        with Database(url).connect() as conn:
-            before = datetime.now(UTC)
-            row = conn.execute("select clock_timestamp()").fetchone()
-            after = datetime.now(UTC)
-    except (DatabaseUrlError, DatabaseUnreachable):
-        return Finding("clock", True, SEE_DATABASE_DETAIL)
+    with connect_if_running(settings) as conn:
+        before = datetime.now(UTC)
+        row = conn.execute("select clock_timestamp()").fetchone()
+        after = datetime.now(UTC)
     assert row is not None
     offset = row[0] - (before + (after - before) / 2)
-    ok = abs(offset) <= CLOCK_TOLERANCE + (after - before) / 2
     text = f"the database's clock is {offset.total_seconds():+.1f} s from this machine's"
-    return Finding(
-        "clock",
-        ok,
-        text if ok else f"{text}: synchronise both with a time server, otherwise hours and heartbeats are wrong",
-    )
+    if abs(offset) > CLOCK_TOLERANCE + (after - before) / 2:
+        raise Problem(f"{text}: synchronise both with a time server, otherwise hours and heartbeats are wrong")
+    return text
 
 
-def check_dead_cycles(settings: Settings) -> Finding:
+@check("cycles")
+def check_dead_cycles(settings: Settings) -> str:
     """Close the cycles whose process died, as every command that starts a cycle does, and report them."""
-    if find_database_url(settings) is None:
-        return Finding("cycles", True, NOT_RUNNING_DETAIL)
-    pipeline = Pipeline(settings)
-    try:
-        dead = recover_dead_cycles(pipeline)
-        with pipeline.connect() as conn:
-            stuck = [
-                str(batch.cycle.cycle_id) for batch in cycle_ledger.read_silent_cycles(conn, settings.silent_after_s)
-            ]
-            alive = [
-                f"{batch.cycle.cycle_id} had a heartbeat at {batch.heartbeat_at:%H:%M:%S} UTC"
-                for batch in cycle_ledger.read_running_cycles(conn, settings.silent_after_s)
-            ]
-    except (DatabaseUrlError, DatabaseUnreachable, psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
-        return Finding("cycles", True, SEE_DATABASE_DETAIL)
+    with connect_if_running(settings) as conn:
+        dead = recover_dead_cycles(Pipeline(settings))
+        stuck = [str(batch.cycle.cycle_id) for batch in cycle_ledger.read_silent_cycles(conn, settings.silent_after_s)]
+        alive = [
+            f"{batch.cycle.cycle_id} had a heartbeat at {batch.heartbeat_at:%H:%M:%S} UTC"
+            for batch in cycle_ledger.read_running_cycles(conn, settings.silent_after_s)
+        ]
     if stuck:
-        return Finding("cycles", False, f"dead, but cannot be closed: {', '.join(stuck)}; see the landing")
-    return Finding(
-        "cycles",
-        True,
-        "; ".join([*map(describe_closed_cycle, dead), *alive]) or "none is running, and no process of one has died",
-    )
+        raise Problem(f"dead, but cannot be closed: {', '.join(stuck)}; see the landing")
+    return "; ".join([*map(describe_closed_cycle, dead), *alive]) or "none is running, and no process of one has died"
 
 
-def check_derived_products(settings: Settings) -> Finding:
+@check("derived")
+def check_derived_products(settings: Settings) -> str:
     """Check that core and mart contain everything landed, derived with the current versions.
 
     Cycles that ended a short time ago are left to their own run.
     """
-    if find_database_url(settings) is None:
-        return Finding("derived", True, NOT_RUNNING_DETAIL)
     pipeline = Pipeline(settings)
-    try:
-        with pipeline.connect() as conn:
-            query = make_due_query(pipeline, conn)
-            hours = read_due_hours(conn, query, pipeline.clock.now() - STUCK_AFTER)
-            failed = read_due_failures(conn, query)
-            without_pack = list_cycles_without_pack(pipeline, conn)
-    except (DatabaseUrlError, DatabaseUnreachable, psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction):
-        return Finding("derived", True, SEE_DATABASE_DETAIL)
+    with connect_if_running(settings) as conn:
+        query = make_due_query(pipeline, conn)
+        hours = read_due_hours(conn, query, pipeline.clock.now() - STUCK_AFTER)
+        failed = read_due_failures(conn, query)
+        without_pack = list_cycles_without_pack(pipeline, conn)
     pack_text = f"{len(without_pack)} cycles are not derived: {without_pack[0].sentence}" if without_pack else ""
+    if not hours and pack_text:
+        raise Problem(pack_text)
     if not hours:
-        return Finding("derived", not pack_text, pack_text or "everything that was landed")
+        return "everything that was landed"
     first, last = format_hour_key(hours[0]), format_hour_key(hours[-1])
     text = f"products of {len(hours)} hours are due, from {first} to {last}"
     if failed:
@@ -152,21 +150,20 @@ def check_derived_products(settings: Settings) -> Finding:
             f"; {len({failure.cycle_id for failure in failed})} cycles failed, e.g. {failed[0].cycle_id}, "
             f"{failed[0].product}: {failed[0].error}"
         )
-    return Finding(
-        "derived",
-        False,
+    raise Problem(
         f"{text}. Run `palimpsest backfill {first} {last}`, which names the cycles that it cannot derive"
-        f"{f'; {pack_text}' if pack_text else ''}",
+        f"{f'; {pack_text}' if pack_text else ''}"
     )
 
 
-def check_landing(settings: Settings) -> Finding:
+@check("landing")
+def check_landing(settings: Settings) -> str:
     try:
         usage = Landing(settings.landing_root).measure_usage()
     except LandingError as error:
-        return Finding("landing", False, str(error))
+        raise Problem(error) from error
     if trouble := explain_unwritable(settings.landing_root):
-        return Finding("landing", False, trouble)
+        raise Problem(trouble)
     per_day = usage.group_by(pl.col("hour").dt.date()).agg(pl.col("bytes").sum())["bytes"].to_list()
     state_text = f"largest day so far {max(per_day) / 2**20:.0f} MiB" if per_day else "empty"
     full = (
@@ -182,15 +179,14 @@ def check_landing(settings: Settings) -> Finding:
         if full
         else f"{len(settings.platforms)} full-size platforms"
     )
-    return Finding(
-        "landing",
-        True,
+    return (
         f"{settings.landing_root}: {state_text}; {basis} would fill about {forecast:.1f} GiB in "
-        f"{settings.landing_retention_days} days",
+        f"{settings.landing_retention_days} days"
     )
 
 
-def check_data_source(settings: Settings) -> Finding:
+@check("data source")
+def check_data_source(settings: Settings) -> str:
     """Check that the platforms in the settings are those that sent the stored answers.
 
     Simulated data must never mix with real data.
@@ -198,52 +194,36 @@ def check_data_source(settings: Settings) -> Finding:
     try:
         source = read_noted_source(settings.home)
     except SettingsError as error:
-        return Finding("data source", False, str(error))
+        raise Problem(error) from error
     if source is not None:
-        conflict = describe_conflict(settings, source)
-        return Finding("data source", conflict is None, conflict or f"{source} data in {settings.home}")
-    url = find_database_url(settings)
-    if url is None:
-        return Finding("data source", True, NOT_RUNNING_DETAIL)
-    try:
-        with Database(url).connect() as conn:
-            has_cycles = cycle_ledger.has_cycles(conn)
-    except (DatabaseUrlError, DatabaseUnreachable, psycopg.errors.UndefinedTable):
-        return Finding("data source", True, SEE_DATABASE_DETAIL)
+        if conflict := describe_conflict(settings, source):
+            raise Problem(conflict)
+        return f"{source} data in {settings.home}"
+    with connect_if_running(settings) as conn:
+        has_cycles = cycle_ledger.has_cycles(conn)
     if has_cycles:
         note = settings.home / DATA_SOURCE_FILE
-        return Finding(
-            "data source",
-            False,
-            f"nothing shows whether the data are real or simulated: write the word real or simulated into {note}",
+        raise Problem(
+            f"nothing shows whether the data are real or simulated: write the word real or simulated into {note}"
         )
-    return Finding("data source", True, "no platform has been asked yet")
+    return "no platform has been asked yet"
 
 
-def check_export(settings: Settings) -> Finding:
+@check("export")
+def check_export(settings: Settings) -> str:
     """Check that the folder of the export can be written, and that it contains the exported days."""
     root = settings.export_root
     if trouble := explain_unwritable(root):
-        return Finding("export", False, trouble)
+        raise Problem(trouble)
     archive = Archive(root)
     days = set(archive.list_catalogued_days())
-    url = find_database_url(settings)
-    if url is None:
-        return Finding(
-            "export",
-            True,
-            f"{root} can be written and has {len(days)} days; their completeness is {NOT_RUNNING_DETAIL}",
-        )
+    state_text = f"{root} can be written and has {len(days)} days"
     try:
-        with Database(url).connect() as conn:
+        with connect_if_running(settings) as conn:
             recorded = set(read_recorded_days(conn))
             departed_days = [] if recorded else read_departed_days(conn, Clock(settings.clock_offset_s).now().date())
-    except (DatabaseUrlError, DatabaseUnreachable, psycopg.errors.UndefinedTable):
-        return Finding(
-            "export",
-            True,
-            f"{root} can be written and has {len(days)} days; their completeness is {SEE_DATABASE_DETAIL}",
-        )
+    except NotChecked as reason:
+        return f"{state_text}; their completeness is {reason}"
     is_marked, missing_days = archive.is_marked(), recorded - days
     if missing_days or (not is_marked and (days != recorded or departed_days)):
         newest = f", the newest {max(recorded)}" if recorded else ""
@@ -256,29 +236,22 @@ def check_export(settings: Settings) -> Finding:
                 f"no export is recorded, but {len(departed_days)} days of cycles, the newest {departed_days[-1]}, have "
                 f"left Postgres; {root} has {len(days)} days"
             )
-        return Finding(
-            "export",
-            False,
+        raise Problem(
             f"{text}{'' if is_marked else f', and lacks its marker {MARKER_NAME}'}. If that folder is not mounted, or "
             "PALIMPSEST_EXPORT_URL names another place than before, correct that. If it is the right place now, run "
-            "`palimpsest export --adopt-root`: days that it lacks then count as never exported",
+            "`palimpsest export --adopt-root`: days that it lacks then count as never exported"
         )
-    return Finding(
-        "export",
-        True,
-        f"{root} can be written and has {len(days)} days{'' if is_marked else '; the next export or scrape marks it'}",
-    )
+    return state_text if is_marked else f"{state_text}; the next export or scrape marks it"
 
 
-def check_alerts(settings: Settings) -> Finding:
+@check("alerts")
+def check_alerts(settings: Settings) -> str:
     """Check that the channels of alerts can be created, and report how many alerts are open."""
     channels = make_channels(settings, log)
     if problems := [channel.why for channel in channels if isinstance(channel, MissingChannel)]:
-        return Finding(
-            "alerts",
-            False,
+        raise Problem(
             f"{'; '.join(problems)}: name a class that can be imported here, such as my_package.pager:Pager; its "
-            "alerts wait until then",
+            "alerts wait until then"
         )
     channel_names = [channel.name for channel in channels if not isinstance(channel, LogChannel)]
     text = (
@@ -286,18 +259,12 @@ def check_alerts(settings: Settings) -> Finding:
         if channel_names
         else "sent to Dagster's logs only; set PALIMPSEST_ALERT_WEBHOOK_URL to post them"
     )
-    url = find_database_url(settings)
-    if url is None:
-        return Finding("alerts", True, text)
+    if find_database_url(settings) is None:
+        return text
     try:
-        with Database(url).connect() as conn:
-            open_alerts = [
-                alert for alert in alert_rows.read_recent_alerts(conn, datetime.now(UTC)) if alert.closed_at is None
-            ]
-    except (DatabaseUrlError, DatabaseUnreachable, psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
-        return Finding("alerts", True, f"{text}; open alerts were not checked: see the database")
-    return Finding(
-        "alerts",
-        True,
-        f"{text}; " + (f"{len(open_alerts)} open: see `palimpsest alerts`" if open_alerts else "none open"),
-    )
+        with connect_if_running(settings) as conn:
+            alerts = alert_rows.read_recent_alerts(conn, datetime.now(UTC))
+    except NotChecked as reason:
+        return f"{text}; open alerts were {reason}"
+    n_open = sum(alert.closed_at is None for alert in alerts)
+    return f"{text}; " + (f"{n_open} open: see `palimpsest alerts`" if n_open else "none open")

@@ -3,13 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-import psycopg
-
 from palimpsest_pipeline.domain.enums import Platform
-from palimpsest_pipeline.operate.doctor.stores import find_database_url
+from palimpsest_pipeline.operate.doctor.findings import NotChecked
+from palimpsest_pipeline.operate.doctor.stores import connect_if_running
 from palimpsest_pipeline.platforms.packs import load_packs
 from palimpsest_pipeline.settings import Settings
-from palimpsest_pipeline.storage.db.connection import Database, DatabaseUnreachable, DatabaseUrlError
 from palimpsest_pipeline.storage.ledger.known_platforms import read_last_answers
 
 
@@ -60,11 +58,8 @@ def _read_last_answers(settings: Settings) -> dict[Platform, datetime]:
 
     The result is empty when the database is not running or has no tables of ours.
     """
-    url = find_database_url(settings)
-    if url is None:
-        return {}
     try:
-        with Database(url).connect() as conn:
+        with connect_if_running(settings) as conn:
             return read_last_answers(conn)
-    except (DatabaseUrlError, DatabaseUnreachable, psycopg.errors.UndefinedTable):
+    except NotChecked:
         return {}
