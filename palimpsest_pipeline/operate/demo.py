@@ -122,7 +122,7 @@ def run_demo(
             prepare_schema(first_pipeline)
             # Set now, because the definitions read the first day from the environment when they are imported.
             os.environ.update(first.to_environment())
-            from .run_due import rebuild_dirty_dates  # noqa: PLC0415
+            from .backfill.backfill import rebuild_dirty_dates  # noqa: PLC0415
             from .run_job import run_job  # noqa: PLC0415
 
             instance = open_instance(first)

@@ -104,9 +104,15 @@ def plan_hours(
             at,
             tuple(cycle for cycle in cycles_by_hour[at] if not cycle.is_gone),
             due_by_hour[at],
-            tuple(_build_gone_cycle(cycle, cycle.cycle_id in stale) for cycle in cycles_by_hour[at] if cycle.is_gone),
             tuple(
-                _build_damaged_cycle(cycle, cycle.cycle_id in stale) for cycle in cycles_by_hour[at] if cycle.problem
+                LostCycle(cycle.cycle_id, _explain_loss(cycle), cycle.cycle_id in stale)
+                for cycle in cycles_by_hour[at]
+                if cycle.is_gone
+            ),
+            tuple(
+                LostCycle(cycle.cycle_id, _explain_loss(cycle), cycle.cycle_id in stale)
+                for cycle in cycles_by_hour[at]
+                if cycle.problem
             ),
             tuple(
                 LostCycle(cycle.cycle_id, cycle.sentence, is_stale=True)
@@ -118,21 +124,13 @@ def plan_hours(
     ]
 
 
-def _build_gone_cycle(cycle: LandedCycleRecord, stale: bool) -> LostCycle:
-    return LostCycle(
-        cycle.cycle_id, f"cycle {cycle.cycle_id} is no longer in the landing; its rows stay as they are", stale
-    )
-
-
-def _build_damaged_cycle(cycle: LandedCycleRecord, stale: bool) -> LostCycle:
+def _explain_loss(cycle: LandedCycleRecord) -> str:
+    """Return why a cycle that is gone, or has a problem, cannot be derived."""
+    if cycle.is_gone:
+        return f"cycle {cycle.cycle_id} is no longer in the landing; its rows stay as they are"
     if cycle.digest is None:
-        return LostCycle(
-            cycle.cycle_id,
-            f"cycle {cycle.cycle_id} cannot be read in the landing: {cycle.problem} Its rows stay as they are",
-            stale,
-        )
-    sentence = (
+        return f"cycle {cycle.cycle_id} cannot be read in the landing: {cycle.problem} Its rows stay as they are"
+    return (
         f"cycle {cycle.cycle_id} is not whole in the landing: {cycle.problem}; its rows stay as they are. Restore the"
         " segments, or remove the rest of the cycle"
     )
-    return LostCycle(cycle.cycle_id, sentence, stale)

@@ -22,7 +22,7 @@ from psycopg import sql
 
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.domain.instants import Clock
-from palimpsest_pipeline.operate.run_due import derive_due_fixtures, rebuild_dirty_dates
+from palimpsest_pipeline.operate.backfill.backfill import derive_due_fixtures, rebuild_dirty_dates
 from palimpsest_pipeline.operate.run_job import RunOutcome
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.record_landed_cycles import rescan_landing

@@ -19,9 +19,8 @@ from rich.console import Console
 from palimpsest_pipeline.definitions import defs
 from palimpsest_pipeline.defs.asset_partitions import format_day_key
 from palimpsest_pipeline.domain.enums import RunStatus
-from palimpsest_pipeline.operate.backfill.backfill import run_backfill
+from palimpsest_pipeline.operate.backfill.backfill import derive_due_fixtures, rebuild_dirty_dates, run_backfill
 from palimpsest_pipeline.operate.celery_workers import describe_broker_state
-from palimpsest_pipeline.operate.run_due import derive_due_fixtures, rebuild_dirty_dates
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.installed_products import list_due_products
 from palimpsest_pipeline.pipeline.marts.late_marts import find_late_days

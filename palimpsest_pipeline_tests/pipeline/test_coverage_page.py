@@ -19,7 +19,7 @@ import pytest
 from typer.testing import CliRunner
 
 from palimpsest_pipeline.cli.__main__ import app
-from palimpsest_pipeline.operate.run_due import rebuild_dirty_dates
+from palimpsest_pipeline.operate.backfill.backfill import rebuild_dirty_dates
 from palimpsest_pipeline.pipeline import coverage_page as report_page
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.coverage_page import write_page

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from palimpsest_pipeline.metrics.alerts.find_odds_alerts import find_odds_alerts as odds_alerts_of
-from palimpsest_pipeline.operate.run_due import derive_due_fixtures, rebuild_dirty_dates
+from palimpsest_pipeline.operate.backfill.backfill import derive_due_fixtures, rebuild_dirty_dates
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
 from palimpsest_pipeline.pipeline.installed_vocabulary import build_vocabulary_frames

@@ -4,24 +4,30 @@ Several processes may derive core of different hours at the same time, because i
 Marts are derived in order, because coverage of a cycle uses discoveries of earlier cycles.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain
 
 import dagster as dg
 from rich.console import Console
 
+from palimpsest_pipeline.defs.asset_partitions import format_day_key
+from palimpsest_pipeline.defs.cycle_jobs import PRESENT_JOB
+from palimpsest_pipeline.defs.life.jobs import list_due_dates
 from palimpsest_pipeline.defs.run_cycles import format_hour_ranges
 from palimpsest_pipeline.defs.run_heartbeat import report_dead_runs
+from palimpsest_pipeline.domain.enums import FixtureProduct
 from palimpsest_pipeline.domain.instants import HOUR, format_hour_key, parse_hour_key
-from palimpsest_pipeline.operate.run_due import derive_due_fixtures, rebuild_dirty_dates
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.installed_products import list_due_products
+from palimpsest_pipeline.pipeline.marts import derive_lifecycle
 from palimpsest_pipeline.pipeline.replay_plan import LostCycle, PlannedHour, plan_hours
-from palimpsest_pipeline.storage.derivation import derived_products
+from palimpsest_pipeline.storage.derivation import derived_products, dirty_fixtures
 
+from ..run_job import run_job
 from .backfill_meter import BackfillProgress
-from .hour_spans import HourOutcome, HourSpan, run_span, split_into_spans
+from .hour_spans import HourSpan, run_span, split_into_spans
 from .worker_processes import run_spans
 
 SPANS_PER_WORKER = 2
@@ -143,11 +149,28 @@ def run_backfill(
         elif not hour.landed_cycles and not hour.damaged_cycles:
             report.empty.append(hour.key)
     to_do = [hour for hour in hours if hour.can_be_derived]
+    core_hours = [hour.begins_at for hour in to_do if any(product.stage == "core" for product in hour.due)]
+    # No span may include one of these hours, because its run would fail.
+    refused_hours = [hour.begins_at for hour in hours if hour.due and not hour.can_be_derived]
+    max_hours = min(24, -(-len(core_hours) // (jobs * SPANS_PER_WORKER))) if jobs > 1 else 24
+    core_spans = split_into_spans("core", core_hours, max_hours, refused_hours)
+    jobs = min(jobs, len(core_spans))
+    landed_hours = [hour for hour in hours if hour.landed_cycles]
     report_dead_runs(instance, pipeline)
     with BackfillProgress(pipeline, to_do, console) as meter:
         for key, reason in report.refused.items():
             meter.say(f"{key}: {reason}")
-        for outcome in _derive_hours(pipeline, instance, hours, jobs):
+        outcomes_of_core = (
+            run_spans(pipeline.settings, core_spans, jobs)
+            if jobs > 1
+            else (outcome for span in core_spans for outcome in run_span(instance, pipeline, span))
+        )
+        outcomes_of_marts = (
+            outcome
+            for span in _iterate_mart_spans(pipeline, landed_hours, refused_hours)
+            for outcome in run_span(instance, pipeline, span)
+        )
+        for outcome in chain(outcomes_of_core, outcomes_of_marts):
             key = format_hour_key(outcome.hour)
             if outcome.error is None:
                 report.done.append(key)
@@ -166,35 +189,6 @@ def run_backfill(
             if hour.can_be_derived
         ]
     return report
-
-
-def _derive_hours(
-    pipeline: Pipeline, instance: dg.DagsterInstance, hours: list[PlannedHour], jobs: int
-) -> Iterator[HourOutcome]:
-    """Derive core of the due hours, then the marts of the cycles whose core is up to date.
-
-    Yield the outcome of each hour, once for core and once for the marts.
-    """
-    core = [
-        hour.begins_at for hour in hours if hour.can_be_derived and any(product.stage == "core" for product in hour.due)
-    ]
-    # No span may include one of these hours, because its run would fail.
-    refused = [hour.begins_at for hour in hours if hour.due and not hour.can_be_derived]
-    spans = split_into_spans(
-        "core", core, min(24, -(-len(core) // (jobs * SPANS_PER_WORKER))) if jobs > 1 else 24, refused
-    )
-    jobs = min(jobs, len(spans))
-    yield from run_spans(pipeline.settings, spans, jobs) if jobs > 1 else _run_spans_in_order(pipeline, instance, spans)
-    yield from _run_spans_in_order(
-        pipeline, instance, _iterate_mart_spans(pipeline, [hour for hour in hours if hour.landed_cycles], refused)
-    )
-
-
-def _run_spans_in_order(
-    pipeline: Pipeline, instance: dg.DagsterInstance, spans: Iterable[HourSpan]
-) -> Iterator[HourOutcome]:
-    for span in spans:
-        yield from run_span(instance, pipeline, span)
 
 
 def _iterate_mart_spans(pipeline: Pipeline, hours: list[PlannedHour], refused: list[datetime]) -> Iterator[HourSpan]:
@@ -220,3 +214,30 @@ def _iterate_mart_spans(pipeline: Pipeline, hours: list[PlannedHour], refused: l
             return
         last_hour = spans[0].hours[-1]
         yield spans[0]
+
+
+def rebuild_dirty_dates(pipeline: Pipeline, instance: dg.DagsterInstance, say: Callable[[str], None]) -> dict[str, str]:
+    """Derive every due kickoff date, each in its own run.
+
+    Return the dates that failed, with the reason.
+    """
+    failed = {}
+    for day in list_due_dates(pipeline, include_far=True):
+        outcome = run_job(instance, pipeline, derive_lifecycle.LIFECYCLE_JOB, day)
+        if not outcome.success:
+            failed[format_day_key(day)] = outcome.error or "failed"
+        say(f"fixtures that kick off {day}: {failed.get(format_day_key(day), 'derived')}")
+    return failed
+
+
+def derive_due_fixtures(pipeline: Pipeline, instance: dg.DagsterInstance, say: Callable[[str], None]) -> str | None:
+    """Derive all due fixtures in one run. Return the error, or None on success."""
+    with pipeline.connect() as conn:
+        dirty_fixtures.mark_fixtures_of_other_home(conn, pipeline.settings.home_platform, pipeline.clock.now())
+        conn.commit()
+        n_due = sum(dirty_fixtures.count_due_fixtures(conn, product)[0] for product in FixtureProduct)
+    if not n_due:
+        return None
+    outcome = run_job(instance, pipeline, PRESENT_JOB)
+    say("current prices and alerts to traders: " + ("derived" if outcome.success else outcome.error or "failed"))
+    return None if outcome.success else outcome.error or "failed"

@@ -10,7 +10,7 @@ import pytest
 from palimpsest_pipeline.domain.enums import Platform, Sport
 from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.observations import Detail, Discovery, Listing, PayloadRejected
-from palimpsest_pipeline.operate.run_due import derive_due_fixtures
+from palimpsest_pipeline.operate.backfill.backfill import derive_due_fixtures
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, replace_adapters, run_here

@@ -16,7 +16,7 @@ from palimpsest_pipeline.definitions import defs
 from palimpsest_pipeline.defs.life.assets import no_kickoff_date_is_dirty_for_long
 from palimpsest_pipeline.defs.life.jobs import list_due_dates, request_due_runs
 from palimpsest_pipeline.domain.enums import Platform
-from palimpsest_pipeline.operate.run_due import rebuild_dirty_dates
+from palimpsest_pipeline.operate.backfill.backfill import rebuild_dirty_dates
 from palimpsest_pipeline.operate.run_job import run_job
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
