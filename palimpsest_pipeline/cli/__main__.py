@@ -42,6 +42,7 @@ from .console import (
     err,
     fail,
     format_command,
+    open_current_pipeline,
     out,
     parse_day,
     parse_hour,
@@ -316,11 +317,9 @@ def worker(
     """
     from palimpsest_pipeline.defs.instance import prepare_instance
     from palimpsest_pipeline.operate import celery_workers
-    from palimpsest_pipeline.operate.databases import open_databases, require_schema
 
     configured = load_settings()
-    with open_databases(configured) as pipeline:
-        require_schema(pipeline)
+    with open_current_pipeline(configured):
         prepare_instance(configured)
         celery_workers.run_worker(configured, concurrency)
 
@@ -578,10 +577,7 @@ def coverage_command(as_json: JsonOption = False, csv: CsvOption = None, xlsx: X
 
     A CSV file holds the coverage by tournament; an Excel file holds both tables.
     """
-    from palimpsest_pipeline.operate.databases import require_schema
-
-    with open_pipeline() as pipeline:
-        require_schema(pipeline)
+    with open_current_pipeline() as pipeline:
         rates, by_tournament = read_coverage_tables(pipeline)
     tables = {"coverage_tournament": by_tournament, "match_rate_platform": rates}
     report = {"match_rate_platform": rates, "coverage_tournament": by_tournament}

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
-from palimpsest_pipeline.settings import load_settings
-
-from .console import JsonOption, out, parse_instant, print_frame, print_price_table
+from .console import JsonOption, open_current_pipeline, out, parse_instant, print_frame, print_price_table
 from .fixture_options import AtOption, MarketOption, SrIdArgument, find_market_keys, print_fixture, resolve_instant
 from .show_rows import CsvOption, XlsxOption, show
 
@@ -36,8 +34,7 @@ def compare(
     The prices are those of each platform's last answer before the kickoff and up to the instant. `--json` prints the
     columns of palimpsest.compared_prices, without the display names.
     """
-    fixture, instant, tables = _read_compared_tables(sr_id, at)
-    rows = _filter_market(tables["mart.price_comparison"], market)
+    fixture, instant, rows = _read_compared_rows("mart.price_comparison", sr_id, at, market)
     show(
         {"price_comparison": rows},
         lambda: _print_comparison(fixture, instant, rows),
@@ -80,10 +77,8 @@ def gaps(
 
     `--json` prints the columns of palimpsest.compared_gaps, without the display names.
     """
-    fixture, instant, tables = _read_compared_tables(sr_id, at)
-    rows = _filter_market(tables["mart.availability_gap"], market).sort(
-        "market_priority", "market_key", "specifier", "platform", nulls_last=True
-    )
+    fixture, instant, rows = _read_compared_rows("mart.availability_gap", sr_id, at, market)
+    rows = rows.sort("market_priority", "market_key", "specifier", "platform", nulls_last=True)
     show(
         {"availability_gap": rows},
         lambda: _print_gaps(fixture, instant, rows),
@@ -110,23 +105,20 @@ def _print_gaps(fixture: "dict[str, Any]", instant: datetime, rows: "pl.DataFram
         print_frame("", rows.select(columns))
 
 
-def _read_compared_tables(sr_id: int, at: str | None) -> "tuple[dict[str, Any], datetime, dict[str, pl.DataFrame]]":
-    """Return the fixture's names, the instant, and by table the fixture's rows as of this instant."""
-    from palimpsest_pipeline.operate.databases import open_databases, require_schema
+def _read_compared_rows(
+    table: str, sr_id: int, at: str | None, market: str | None
+) -> "tuple[dict[str, Any], datetime, pl.DataFrame]":
+    """Return the fixture's names, the instant, and the fixture's rows in a table as of this instant."""
     from palimpsest_pipeline.pipeline.marts.derive_prices import compute_prices_as_of
     from palimpsest_pipeline.storage.catalog.fixtures import read_fixture
 
     requested_instant = parse_instant(at) if at else None
-    with open_databases(load_settings()) as pipeline:
+    with open_current_pipeline() as pipeline:
         instant = resolve_instant(requested_instant, pipeline.clock.now())
-        require_schema(pipeline)
         with pipeline.connect() as conn:
             fixture = read_fixture(conn, sr_id)
-        return fixture, instant, compute_prices_as_of(pipeline, [sr_id], instant)
-
-
-def _filter_market(rows: "pl.DataFrame", market: str | None) -> "pl.DataFrame":
-    return rows if market is None else rows.filter(rows["market_key"].is_in(find_market_keys(market)))
+        rows = compute_prices_as_of(pipeline, [sr_id], instant)[table]
+    return fixture, instant, rows if market is None else rows.filter(rows["market_key"].is_in(find_market_keys(market)))
 
 
 def _print_head(fixture: "dict[str, Any]", instant: datetime, rows: "pl.DataFrame", empty_message: str) -> None:

@@ -1,4 +1,4 @@
-"""Input and output that all commands share.
+"""Input, output and the access to the database that all commands share.
 
 Results go to standard output and everything else to standard error. Results are tables for people or JSON for scripts.
 """
@@ -7,12 +7,13 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.table import Table
@@ -20,7 +21,10 @@ from rich.table import Table
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.domain.printable_text import escape_controls
 from palimpsest_pipeline.runtime.terminal import PrintableConsole, find_output_width
-from palimpsest_pipeline.settings import PLATFORMS_VARIABLE
+from palimpsest_pipeline.settings import PLATFORMS_VARIABLE, Settings, load_settings
+
+if TYPE_CHECKING:
+    from palimpsest_pipeline.pipeline.context import Pipeline
 
 EXIT_PARTIAL = 3
 """Exit code when only a part succeeded."""
@@ -46,6 +50,19 @@ def _check_platform(platform: Platform | None) -> Platform | None:
 PlatformOption = Annotated[
     Platform | None, typer.Option(metavar="PLATFORM", callback=_check_platform, help="Only this platform.")
 ]
+
+
+@contextmanager
+def open_current_pipeline(settings: Settings | None = None) -> "Iterator[Pipeline]":
+    """Yield the pipeline with its database running, for a command that only reads.
+
+    Raises SchemaOutOfDate unless the schema has the version of this program.
+    """
+    from palimpsest_pipeline.operate.databases import open_databases, require_schema
+
+    with open_databases(settings or load_settings()) as pipeline:
+        require_schema(pipeline)
+        yield pipeline
 
 
 def print_json(value: Any, encode: Callable[[Any], Any] | None = None) -> None:

@@ -11,7 +11,7 @@ import typer
 
 from palimpsest_pipeline.settings import load_settings
 
-from .console import EXIT_PARTIAL, fail, out, print_line, say
+from .console import EXIT_PARTIAL, fail, open_current_pipeline, out, print_line, say
 
 if TYPE_CHECKING:
     from palimpsest_pipeline.pipeline.context import Pipeline
@@ -122,13 +122,11 @@ def roles() -> None:
     Dagster's. Prints the rights of the roles beyond these that the pipeline's user may not revoke. Exit code 3 when an
     administrator must revoke some of them.
     """
-    from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.pipeline.analyst_role import enforce_analyst_access
     from palimpsest_pipeline.storage.db.roles import ANALYST, RIGHTS, SENDER_ROLE, may_lock
 
     configured = load_settings()
-    with open_databases(configured) as pipeline:
-        require_schema(pipeline)
+    with open_current_pipeline(configured) as pipeline:
         excess_rights = enforce_analyst_access(pipeline)
         with pipeline.connect() as conn:
             locking_roles = [role for role in RIGHTS if may_lock(conn, role)]

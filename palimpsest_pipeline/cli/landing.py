@@ -3,8 +3,6 @@
 Exit codes as in `cli/__main__.py`; `landing ls` ends with 3 when some cycles cannot be read and others can.
 """
 
-from collections.abc import Iterable
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +10,17 @@ import typer
 
 from palimpsest_pipeline.settings import load_settings
 
-from .console import EXIT_PARTIAL, JsonOption, fail, out, print_frame, print_json, print_line, say
+from .console import (
+    EXIT_PARTIAL,
+    JsonOption,
+    fail,
+    open_current_pipeline,
+    out,
+    print_frame,
+    print_json,
+    print_line,
+    say,
+)
 from .show_rows import CsvOption, XlsxOption, show
 
 landing_app = typer.Typer(no_args_is_help=True, help="The raw answers.")
@@ -113,11 +121,9 @@ def landing_rescan(as_json: JsonOption = False) -> None:
     to date by itself: use this command only after you removed or restored files of the landing by hand. Exit code 3
     when a cycle is damaged.
     """
-    from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.pipeline.record_landed_cycles import rescan_landing
 
-    with open_databases(load_settings()) as pipeline:
-        require_schema(pipeline)
+    with open_current_pipeline() as pipeline:
         rescan = rescan_landing(pipeline)
     if as_json:
         counts = {
@@ -149,16 +155,13 @@ def landing_expire(
 
     The other hours stay, each with its reason.
     """
-    from palimpsest_pipeline.operate.databases import open_databases, require_schema
+    from palimpsest_pipeline.domain.instants import format_hour_key
     from palimpsest_pipeline.pipeline.upkeep.landing_retention import expire_landing
 
-    with open_databases(load_settings()) as pipeline:
-        require_schema(pipeline)
+    with open_current_pipeline() as pipeline:
         result = expire_landing(pipeline, days, dry_run=dry_run)
-    removed, kept_reasons = (
-        _format_hours(result.removed),
-        dict(zip(_format_hours(result.kept_hours), result.kept_hours.values(), strict=True)),
-    )
+    removed = [format_hour_key(hour) for hour in result.removed]
+    kept_reasons = {format_hour_key(hour): reason for hour, reason in result.kept_hours.items()}
     if as_json:
         report = {
             "removed": [] if dry_run else removed,
@@ -174,14 +177,4 @@ def landing_expire(
         out.print("nothing to remove")
         return
     verb = "to remove" if dry_run else "removed"
-    print_line(f"{len(removed)} hours {verb}, {_format_mb(result.bytes_removed)} MB: {', '.join(removed)}")
-
-
-def _format_hours(hours: Iterable[datetime]) -> list[str]:
-    from palimpsest_pipeline.domain.instants import format_hour_key
-
-    return [format_hour_key(hour) for hour in hours]
-
-
-def _format_mb(size: int) -> str:
-    return f"{size / 1e6:.1f}"
+    print_line(f"{len(removed)} hours {verb}, {result.bytes_removed / 1e6:.1f} MB: {', '.join(removed)}")

@@ -11,7 +11,17 @@ import typer
 from palimpsest_pipeline.domain.enums import WHOLE_LISTING_KEY, OddsAlertLevel
 from palimpsest_pipeline.settings import load_settings
 
-from .console import JsonOption, escape_markup, fail, out, parse_day, print_json, print_table, say
+from .console import (
+    JsonOption,
+    escape_markup,
+    fail,
+    open_current_pipeline,
+    out,
+    parse_day,
+    print_json,
+    print_table,
+    say,
+)
 from .show_rows import CsvOption, XlsxOption, show
 
 odds_alerts_app = typer.Typer(
@@ -46,15 +56,13 @@ def odds_alerts(
     """List alerts, the last opened first."""
     if context.invoked_subcommand is not None:
         return
-    from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.storage.marts import odds_alert_rows
 
     if limit is None:
         limit = 0 if csv or xlsx else DEFAULT_ALERT_LIMIT
     levels = list(OddsAlertLevel)
     severities = [level.value for level in levels[levels.index(least) :]]
-    with open_databases(load_settings()) as pipeline:
-        require_schema(pipeline)
+    with open_current_pipeline() as pipeline:
         keys = [WHOLE_LISTING_KEY, *pipeline.main_markets] if main else None
         with pipeline.connect() as conn:
             rows, total = odds_alert_rows.list_alerts(
@@ -81,18 +89,15 @@ def ack(
 
     The alert counts as acknowledged until it ends, even when alerts are derived again.
     """
-    from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.storage.marts import odds_alert_rows
 
     if not acknowledged_by.strip():
         raise typer.BadParameter("is empty: give your name", param_hint="--by")
-    with open_databases(load_settings()) as pipeline:
-        require_schema(pipeline)
-        with pipeline.connect() as conn:
-            try:
-                odds_alert_rows.acknowledge_alert(conn, alert_id, acknowledged_by.strip(), pipeline.clock.now())
-            except odds_alert_rows.NoSuchAlert as unknown:
-                raise fail(str(unknown)) from unknown
+    with open_current_pipeline() as pipeline, pipeline.connect() as conn:
+        try:
+            odds_alert_rows.acknowledge_alert(conn, alert_id, acknowledged_by.strip(), pipeline.clock.now())
+        except odds_alert_rows.NoSuchAlert as unknown:
+            raise fail(str(unknown)) from unknown
     out.print(f"{alert_id} acknowledged by {escape_markup(acknowledged_by.strip())}", highlight=False)
 
 
@@ -105,12 +110,10 @@ def rules(as_json: JsonOption = False) -> None:
     """
     from dataclasses import asdict
 
-    from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.pipeline.push.rules import apply_rules, locate_rules
     from palimpsest_pipeline.storage.push import outbox
 
-    with open_databases(load_settings()) as pipeline:
-        require_schema(pipeline)
+    with open_current_pipeline() as pipeline:
         with pipeline.connect() as conn:
             file_rules = apply_rules(pipeline, conn)
             conn.commit()
@@ -200,13 +203,10 @@ def retry(
 
     They follow the messages of the rule that were sent meanwhile.
     """
-    from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.storage.push import outbox
 
-    with open_databases(load_settings()) as pipeline:
-        require_schema(pipeline)
-        with pipeline.connect() as conn:
-            n_retried = outbox.retry_failed(conn, rule)
+    with open_current_pipeline() as pipeline, pipeline.connect() as conn:
+        n_retried = outbox.retry_failed(conn, rule)
     out.print(f"{n_retried} messages of {escape_markup(rule)} are pending again", highlight=False)
 
 

@@ -11,7 +11,7 @@ import typer
 
 from palimpsest_pipeline.settings import load_settings
 
-from .console import JsonOption, out, print_json, print_line, print_table
+from .console import JsonOption, open_current_pipeline, out, print_json, print_line, print_table
 from .show_rows import CsvOption, XlsxOption, show
 
 if TYPE_CHECKING:
@@ -76,11 +76,9 @@ def cadence(
 
 
 def _has_upcoming_fixture() -> bool:
-    from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.storage.catalog.upcoming_fixtures import read_kickoffs_and_next
 
-    with open_databases(load_settings()) as pipeline:
-        require_schema(pipeline)
+    with open_current_pipeline() as pipeline:
         now = pipeline.clock.now()
         with pipeline.connect() as conn:
             return read_kickoffs_and_next(conn, now, now)[1] is not None
@@ -99,11 +97,9 @@ def slots(
     kickoffs that were known at the time, decide which slots were due. Nothing is due before the first slot that was
     requested in this time or in the 24 hours before it.
     """
-    from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.pipeline.kickoff_slots import report_slots
 
-    with open_databases(load_settings()) as pipeline:
-        require_schema(pipeline)
+    with open_current_pipeline() as pipeline:
         now = pipeline.clock.now()
         report = report_slots(pipeline, now - timedelta(hours=hours), now)
     fields = {
@@ -159,15 +155,12 @@ def alerts(
     """
     import polars as pl
 
-    from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.pipeline.monitoring.alert_message import to_fields
     from palimpsest_pipeline.storage.ledger.alert_rows import read_recent_alerts
 
     now = datetime.now(UTC)
-    with open_databases(load_settings()) as pipeline:
-        require_schema(pipeline)
-        with pipeline.connect() as conn:
-            alert_rows = read_recent_alerts(conn, now - timedelta(hours=hours))
+    with open_current_pipeline() as pipeline, pipeline.connect() as conn:
+        alert_rows = read_recent_alerts(conn, now - timedelta(hours=hours))
     rows = [to_fields(alert) for alert in alert_rows]
     report = {
         "open": [row for row in rows if row["closed_at"] is None],

@@ -14,9 +14,16 @@ import typer
 
 from palimpsest_pipeline.domain.enums import MarketState
 from palimpsest_pipeline.platforms.packs import load_packs
-from palimpsest_pipeline.settings import load_settings
 
-from .console import JsonOption, PlatformOption, out, parse_instant, print_price_table, print_table
+from .console import (
+    JsonOption,
+    PlatformOption,
+    open_current_pipeline,
+    out,
+    parse_instant,
+    print_price_table,
+    print_table,
+)
 from .fixture_options import AtOption, MarketOption, SrIdArgument, find_market_keys, print_fixture, resolve_instant
 from .show_rows import CsvOption, XlsxOption, show
 
@@ -50,13 +57,10 @@ def prices(
     They are those of each platform's last answer up to the instant. An answer more than 24 hours older than the instant
     does not count.
     """
-    from palimpsest_pipeline.operate.databases import open_databases, require_schema
-
     requested_instant = parse_instant(at) if at else None
     keys = None if market is None else find_market_keys(market)
-    with open_databases(load_settings()) as pipeline:
+    with open_current_pipeline() as pipeline:
         instant = resolve_instant(requested_instant, pipeline.clock.now())
-        require_schema(pipeline)
         fixture, rows = _read_prices(pipeline, sr_id, instant)
     if keys is not None:
         rows = rows.filter(rows["market_key"].is_in(keys))
@@ -105,7 +109,6 @@ def closing_line_value(
     and a row with the reason for each price without a value. With `--platform`, only the closes of this platform count.
     """
     from palimpsest_pipeline.metrics.prices.closing_line_value import summarise_closing_line_values
-    from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
     from palimpsest_pipeline.pipeline.judged_prices import judge_prices, list_offered_prices, read_price_list
     from palimpsest_pipeline.storage.odds.history_reader import OddsHistoryReader
@@ -114,16 +117,14 @@ def closing_line_value(
         raise typer.BadParameter("give a FILE, or --at with at least one --fixture", param_hint="FILE")
     prices = None if file is None else read_price_list(file, load_installed_vocabulary())
     requested_instant = parse_instant(at) if at else None
-    with open_databases(load_settings()) as pipeline:
-        require_schema(pipeline)
-        with pipeline.connect() as conn:
-            if prices is None:
-                instant = resolve_instant(requested_instant, pipeline.clock.now())
-                rows = OddsHistoryReader(conn, pipeline.archive).read_prices_as_of(
-                    instant, sr_ids=fixture, max_age=MAX_ANSWER_AGE
-                )
-                prices = list_offered_prices(rows, instant, pipeline.settings.home_platform)
-            values = judge_prices(conn, prices, pipeline.clock.now(), platform)
+    with open_current_pipeline() as pipeline, pipeline.connect() as conn:
+        if prices is None:
+            instant = resolve_instant(requested_instant, pipeline.clock.now())
+            rows = OddsHistoryReader(conn, pipeline.archive).read_prices_as_of(
+                instant, sr_ids=fixture, max_age=MAX_ANSWER_AGE
+            )
+            prices = list_offered_prices(rows, instant, pipeline.settings.home_platform)
+        values = judge_prices(conn, prices, pipeline.clock.now(), platform)
     show(
         {"closing_line_values": values},
         lambda: _print_closing_line_values(values, summarise_closing_line_values(values)),

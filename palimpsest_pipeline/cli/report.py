@@ -7,9 +7,7 @@ from typing import Annotated
 
 import typer
 
-from palimpsest_pipeline.settings import load_settings
-
-from .console import JsonOption, fail, print_json, print_line
+from .console import JsonOption, fail, open_current_pipeline, print_json, print_line
 
 report_app = typer.Typer()
 
@@ -27,11 +25,9 @@ def report(
 
     The page loads nothing from the network when it is opened.
     """
-    from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.pipeline.coverage_page import PageNotWrittenError, write_page
 
-    with open_databases(load_settings()) as pipeline:
-        require_schema(pipeline)
+    with open_current_pipeline() as pipeline:
         try:
             page = write_page(pipeline, file and file.expanduser().absolute())
         except PageNotWrittenError as error:

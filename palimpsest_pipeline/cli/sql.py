@@ -14,7 +14,7 @@ import typer
 
 from palimpsest_pipeline.settings import Settings, load_settings
 
-from .console import fail
+from .console import fail, open_current_pipeline
 
 sql_app = typer.Typer()
 SEARCH_PATH_OPTION: Final = "-c search_path=palimpsest,mart,public"
@@ -33,11 +33,9 @@ def sql(
     psql gets all other options: `palimpsest sql -c "select * from best_prices limit 5" --csv`. If the embedded server
     does not run, this command starts it, and stops it when psql ends.
     """
-    from palimpsest_pipeline.operate.databases import open_databases, require_schema
 
     configured = load_settings()
-    with open_databases(configured) as pipeline:
-        require_schema(pipeline)
+    with open_current_pipeline(configured) as pipeline:
         environment = {**os.environ, **_build_psql_environment(configured, analyst, pipeline.database.conninfo)}
         # Ctrl-C must cancel a statement in psql and must not end this command.
         previous_handler = signal.signal(signal.SIGINT, signal.SIG_IGN)

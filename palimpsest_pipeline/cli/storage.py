@@ -14,6 +14,7 @@ from .console import (
     EXIT_PARTIAL,
     JsonOption,
     fail,
+    open_current_pipeline,
     out,
     parse_day,
     print_frame,
@@ -98,13 +99,10 @@ def storage(as_json: JsonOption = False, csv: CsvOption = None, xlsx: XlsxOption
     read are named and not counted. A CSV file holds the sizes by table; an Excel file holds those by day and platform
     too.
     """
-    from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.pipeline.upkeep import disk_usage
 
-    with open_databases(load_settings()) as pipeline:
-        require_schema(pipeline)
-        with pipeline.connect() as conn:
-            measured = disk_usage.measure_usage(pipeline, conn)
+    with open_current_pipeline() as pipeline, pipeline.connect() as conn:
+        measured = disk_usage.measure_usage(pipeline, conn)
     tables = {
         "tables": disk_usage.summarise_tables(measured.sample),
         "days": disk_usage.summarise_days(measured.sample),
