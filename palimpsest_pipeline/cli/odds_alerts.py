@@ -3,6 +3,7 @@
 Exit codes as in `cli/__main__.py`.
 """
 
+import json
 from datetime import datetime
 from typing import Annotated, Any, Final
 
@@ -169,11 +170,14 @@ def test_rules(
         with pipeline.connect() as conn:
             messages = list_past_messages(pipeline, conn, chosen_rules, utc_day)
     counts = {each.name: sum(message.rule == each.name for message in messages) for each in chosen_rules}
+    bodies = [json.loads(message.body) for message in messages]
     if as_json:
-        bodies = [message.body for message in messages]
         print_json({"day": day, "counts": counts, "messages": bodies})
         return
-    rows = [(f"{message.fires_at:%H:%M:%S}", message.rule, message.body["text"]) for message in messages]
+    rows = [
+        (f"{message.fires_at:%H:%M:%S}", message.rule, body["text"])
+        for message, body in zip(messages, bodies, strict=True)
+    ]
     if rows:
         print_table(f"{len(rows)} messages on {day}", [(name, False) for name in ("time", "rule", "text")], rows)
     out.print("  ".join(f"{name}={n}" for name, n in counts.items()) or "no rules", highlight=False)

@@ -8,17 +8,16 @@ import os
 import signal
 import socket
 import threading
-import time
 from typing import Any, Final
 
 from palimpsest_pipeline.domain.secrets import list_address_secrets, redact
 from palimpsest_pipeline.runtime.celery_broker import BROKER_VARIABLE, require_broker_url
+from palimpsest_pipeline.runtime.processes import end_with_parent
 from palimpsest_pipeline.settings import Settings, SettingsError, mask_url
 
 WORKER_NAME_PREFIX: Final = "palimpsest"
 """The first part of the names of our workers."""
 PING_TIMEOUT_S: Final = 2.0
-_PARENT_POLL_INTERVAL_S: Final = 1.0
 _END_TIMEOUT_S: Final = 30.0
 """Seconds for a process to record the result of its run after its worker has died."""
 
@@ -100,7 +99,7 @@ def _initialise_process(**_: object) -> None:
     ends when the worker ends.
     """
     os.setpgid(0, 0)
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), name="parent", daemon=True).start()
+    threading.Thread(target=end_with_parent, args=(os.getppid(), _END_TIMEOUT_S), name="parent", daemon=True).start()
     # Imported here once for all runs of this process. An import before the fork would lose the threads it starts.
     from palimpsest_pipeline import definitions  # noqa: F401, PLC0415
 
@@ -123,11 +122,3 @@ def _end_runs_on_next_signal(**_: object) -> None:
 
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signal_number, end_runs)
-
-
-def _end_with_parent(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(_PARENT_POLL_INTERVAL_S)
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(_END_TIMEOUT_S)
-    os._exit(1)

@@ -5,8 +5,10 @@ too.
 """
 
 import os
+import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from typing import Final, Self
 
 import psutil
 
+PARENT_POLL_INTERVAL_S: Final = 0.5
 _CLOCK_TOLERANCE_S: Final = 2.0
 """Tolerance for the time of creation, in seconds.
 
@@ -110,3 +113,16 @@ def _list_children(processes: list[psutil.Process]) -> list[psutil.Process]:
 def _ignore_missing_process(action: Callable[[], None]) -> None:
     with suppress(psutil.NoSuchProcess):
         action()
+
+
+def end_with_parent(parent_pid: int, timeout_s: float | None) -> None:
+    """Wait in a thread of its own until the parent has ended, then send SIGTERM to this process.
+
+    The process is ended at once `timeout_s` seconds later; with None it may take as long as it needs.
+    """
+    while os.getppid() == parent_pid:
+        time.sleep(PARENT_POLL_INTERVAL_S)
+    os.kill(os.getpid(), signal.SIGTERM)
+    if timeout_s is not None:
+        time.sleep(timeout_s)
+        os._exit(1)

@@ -161,7 +161,7 @@ def process_alerts(
     before = Cursor.from_json(cursor, now)
     try:
         with pipeline.connect() as conn:
-            until = _store_events(conn, pipeline, instance, subjects, before, now)
+            _store_events(conn, pipeline, instance, subjects, before, now)
             conn.commit()  # committed before sending, so that events stay stored when sending fails
             n_sent, n_pending = _notify_channels(conn, pipeline, receivers, now, log)
     except (DatabaseUnreachable, psycopg.OperationalError) as error:
@@ -175,7 +175,7 @@ def process_alerts(
                 outage = mark_notified(outage, channel.name, [c.name for c in receivers], now, is_closing=False)
         return f"our database cannot be reached: {outage.message}", replace(before, outage=outage).to_json()
     sentence = f"sent {n_sent} notices" if n_sent else "nothing new"
-    return sentence + (f"; {n_pending} could not be sent and wait" if n_pending else ""), Cursor(until).to_json()
+    return sentence + (f"; {n_pending} could not be sent and wait" if n_pending else ""), Cursor(now).to_json()
 
 
 def _store_events(
@@ -185,11 +185,11 @@ def _store_events(
     subjects: AlertSubjects,
     before: Cursor,
     now: datetime,
-) -> datetime:
-    """Write new problems and recoveries; return the instant up to which events are stored."""
+) -> None:
+    """Write new problems and recoveries."""
     alert_rows.lock_alerts(conn)
     latest_alerts = alert_rows.read_latest_alerts(conn)
-    events, stopped_at = list_run_events(instance, before.looked_until - LOOK_OVERLAP, subjects.cycle_checks)
+    events = list_run_events(instance, before.looked_until - LOOK_OVERLAP, subjects.cycle_checks)
     events += [
         *list_check_events(instance, subjects.checks, latest_alerts),
         *subjects.list_removed_recoveries(latest_alerts, now),
@@ -204,8 +204,6 @@ def _store_events(
     if before.outage is not None:  # the database can be reached again: store the outage, and close it
         alert_rows.write_alerts(conn, [replace(before.outage, closed_at=now)])
     alert_rows.delete_old_alerts(conn, now)
-    # After an interruption, the next tick continues where this one stopped, without reading the overlap again.
-    return now if stopped_at is None else stopped_at + LOOK_OVERLAP
 
 
 def _notify_channels(

@@ -35,8 +35,6 @@ from ..run_cycles import LANDING_STEP_PREFIX
 from ..step_failures import CHECK_FAILED_CLASS, find_innermost_error, list_error_classes
 from ..upkeep.jobs import export_job
 
-MAX_RUNS: Final = 1000
-"""Maximum number of runs that one call reads, oldest first."""
 STEP_FAILURE: Final = dg.DagsterEventType.STEP_FAILURE
 _ENDED_STATUSES: Final = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 ASSETS_JOB: Final = "__ASSET_JOB"
@@ -50,17 +48,13 @@ RUN_ERROR_CLASS: Final = "RunFailure"
 """Error class of a run that failed outside its steps: it could not start, or its process died."""
 
 
-def list_run_events(
-    instance: dg.DagsterInstance, since: datetime, by_cycle: Collection[str]
-) -> tuple[Events, datetime | None]:
-    """Return the events of the runs that ended after `since`, and how far runs were read.
+def list_run_events(instance: dg.DagsterInstance, since: datetime, by_cycle: Collection[str]) -> Events:
+    """Return the events of the runs that ended after `since`, oldest first.
 
-    The second value is the instant up to which runs were read, or None when all were read. `by_cycle` contains the
-    names of the checks that judge cycles.
+    `by_cycle` contains the names of the checks that judge cycles.
     """
     records = instance.get_run_records(
         dg.RunsFilter(statuses=_ENDED_STATUSES, updated_after=since),
-        limit=MAX_RUNS,
         order_by="update_timestamp",
         ascending=True,
     )
@@ -77,7 +71,7 @@ def list_run_events(
             if run.status is dg.DagsterRunStatus.SUCCESS
             else _list_occurrences(instance, run, at, partition, by_cycle)
         )
-    return events, records[-1].update_timestamp.astimezone(UTC) if len(records) == MAX_RUNS else None
+    return events
 
 
 def list_check_events(

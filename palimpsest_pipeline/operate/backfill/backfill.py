@@ -170,13 +170,13 @@ def run_backfill(
             for span in _iterate_mart_spans(pipeline, landed_hours, refused_hours)
             for outcome in run_span(instance, pipeline, span)
         )
-        for outcome in chain(outcomes_of_core, outcomes_of_marts):
-            key = format_hour_key(outcome.hour)
-            if outcome.error is None:
+        for at, error in chain(outcomes_of_core, outcomes_of_marts):
+            key = format_hour_key(at)
+            if error is None:
                 report.done.append(key)
             elif key not in report.failed:
-                report.failed[key] = outcome.error
-                meter.say(f"{key}: {outcome.error}")
+                report.failed[key] = error
+                meter.say(f"{key}: {error}")
         report.failed_dates = rebuild_dirty_dates(pipeline, instance, meter.say)
         report.failed_present = derive_due_fixtures(pipeline, instance, meter.say)
     report.done = sorted(set(report.done) - report.failed.keys())

@@ -33,12 +33,8 @@ class HourSpan:
     hours: tuple[datetime, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class HourOutcome:
-    """The outcome of core or the marts (`stage`) for one hour; `error` is None on success."""
-
-    hour: datetime
-    error: str | None
+HourOutcome = tuple[datetime, str | None]
+"""An hour, and the error of its core or marts; None on success."""
 
 
 def split_into_spans(
@@ -72,7 +68,7 @@ def run_span(instance: dg.DagsterInstance, pipeline: Pipeline, span: HourSpan) -
         if outcome.success
         else _collect_errors(pipeline, span, outcome.error or "failed", _list_stopping_checks(instance, outcome.run_id))
     )
-    yield from (HourOutcome(hour, errors.get(hour)) for hour in span.hours)
+    yield from ((hour, errors.get(hour)) for hour in span.hours)
 
 
 def _collect_errors(pipeline: Pipeline, span: HourSpan, run_error: str, checks: Sequence[str]) -> dict[datetime, str]:

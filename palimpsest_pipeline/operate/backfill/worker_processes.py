@@ -4,7 +4,6 @@ import multiprocessing
 import os
 import signal
 import threading
-import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -14,6 +13,7 @@ from typing import Final
 
 from palimpsest_pipeline.defs.instance import open_instance
 from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.runtime.processes import end_with_parent
 from palimpsest_pipeline.runtime.terminal import log_to_terminal
 from palimpsest_pipeline.settings import Settings
 from palimpsest_pipeline.storage.db.connection import give_up_on_loss
@@ -51,7 +51,7 @@ class Worker:
             outcomes: list[HourOutcome] = self.connection.recv()
         except (EOFError, OSError):
             self.process.join(_END_TIMEOUT_S)
-            return [HourOutcome(hour, DIED_MESSAGE) for hour in (span.hours if span else ())]
+            return [(hour, DIED_MESSAGE) for hour in (span.hours if span else ())]
         return outcomes
 
     def stop(self) -> None:
@@ -93,18 +93,9 @@ def run_backfill_worker(connection: Connection, settings: Settings) -> None:
     log_to_terminal()
     # SIGTERM acts as Ctrl-C, so that Dagster records that the run was cancelled.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
+    threading.Thread(target=end_with_parent, args=(os.getppid(), _END_TIMEOUT_S), name="parent", daemon=True).start()
     os.environ.update(settings.to_environment())  # the definitions read the cron expressions from the environment
     pipeline = Pipeline(settings)
     with suppress(KeyboardInterrupt, EOFError), give_up_on_loss(), open_instance(settings) as instance:
         while True:
             connection.send(list(run_span(instance, pipeline, connection.recv())))
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(_END_TIMEOUT_S)
-        os._exit(1)

@@ -6,10 +6,9 @@ so that monitoring can ask often.
 """
 
 import logging
-import math
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from importlib.metadata import version
@@ -17,9 +16,7 @@ from typing import Any, Final
 
 import dagster as dg
 import psycopg
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from psycopg.rows import dict_row
 
 from palimpsest_pipeline.domain.alerts import AlertKind
@@ -394,45 +391,17 @@ Samples = Sequence[tuple[tuple[str, ...], float]]
 
 
 def render_metrics(samples_by_metric: Mapping[str, Samples | None]) -> bytes:
-    """Return the page of all metrics in Prometheus's text format, UTF-8.
-
-    None stands for values that were not read.
-    A metric with a value that is no finite number, with other labels than it has, or with the same labels twice, is
-    left out and counts as not read. The other metrics are not affected.
-    """
-    errors = GaugeMetricFamily(METRIC_ERRORS, METRIC_ERRORS_HELP, labels=("metric",))
-    families = []
-    for metric in METRICS:
-        samples = samples_by_metric.get(metric.name, ())
-        is_wrong = samples is None or not _are_valid(metric, samples)
-        errors.add_metric((metric.name,), float(is_wrong))
-        if samples and not is_wrong:
-            family = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
-            for labels, value in samples:
-                family.add_metric(labels, float(value))
-            families.append(family)
+    """Return the page of all metrics in Prometheus's text format, UTF-8. None stands for values that were not read."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Families([*families, errors]))
+    for metric in METRICS:
+        if samples := samples_by_metric.get(metric.name, ()):
+            gauge = Gauge(metric.name, metric.help, metric.labels, registry=registry)
+            for labels, value in samples:
+                (gauge.labels(*labels) if labels else gauge).set(value)
+    errors = Gauge(METRIC_ERRORS, METRIC_ERRORS_HELP, ["metric"], registry=registry)
+    for metric in METRICS:
+        errors.labels(metric.name).set(samples_by_metric.get(metric.name, ()) is None)
     return generate_latest(registry)
-
-
-class _Families(Collector):
-    def __init__(self, families: Sequence[GaugeMetricFamily]) -> None:
-        self._families = families
-
-    def collect(self) -> Iterable[GaugeMetricFamily]:
-        return self._families
-
-
-def _are_valid(metric: Metric, samples: Samples) -> bool:
-    """Return whether Prometheus takes all values of the metric."""
-    return len({labels for labels, _ in samples}) == len(samples) and all(
-        len(labels) == len(metric.labels)
-        and isinstance(value, int | float)
-        and math.isfinite(value)
-        and all(label == label.encode(errors="ignore").decode() for label in labels)  # no lone surrogate
-        for labels, value in samples
-    )
 
 
 class MetricReader:

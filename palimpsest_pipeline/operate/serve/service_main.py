@@ -6,7 +6,6 @@ Before the script it does three things. It stops ignoring termination signals th
 process end after its parent has died. It waits until the code server listens at SOCKET. Imports no Dagster.
 """
 
-import os
 import signal
 import socket
 import sys
@@ -17,10 +16,10 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Final
 
+from palimpsest_pipeline.runtime.processes import end_with_parent
 from palimpsest_pipeline.runtime.server_sharing import mark_in_use
 
 CODE_SERVER_COMMAND: Final = "dagster"
-_PARENT_POLL_INTERVAL_S: Final = 0.5
 MAX_ORPHAN_S: Final = 60.0
 
 
@@ -30,7 +29,9 @@ def main() -> None:
     # ignore SIGTERM too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_end_with_parent, args=(int(parent), name != CODE_SERVER_COMMAND), daemon=True).start()
+    # The code server ends when its runs have ended; any other process ends within a minute.
+    timeout_s = None if name == CODE_SERVER_COMMAND else MAX_ORPHAN_S
+    threading.Thread(target=end_with_parent, args=(int(parent), timeout_s), daemon=True).start()
     (command,) = entry_points(group="console_scripts", name=name)
     run = command.load()  # loaded before the wait, because loading takes seconds
     if name != CODE_SERVER_COMMAND:
@@ -39,19 +40,6 @@ def main() -> None:
     # Runs live as long as the code server, even if its supervisor was killed, and need their database until they end.
     with mark_in_use(Path(home)) if name == CODE_SERVER_COMMAND else nullcontext():
         run()
-
-
-def _end_with_parent(parent: int, must_end_soon: bool) -> None:
-    """End this process after its parent has ended.
-
-    The code server ends when its runs have ended; any other process ends within a minute.
-    """
-    while os.getppid() == parent:
-        time.sleep(_PARENT_POLL_INTERVAL_S)
-    os.kill(os.getpid(), signal.SIGTERM)
-    if must_end_soon:
-        time.sleep(MAX_ORPHAN_S)
-        os._exit(1)
 
 
 def _await_listener(path: str) -> None:

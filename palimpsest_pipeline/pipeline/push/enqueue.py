@@ -3,10 +3,8 @@
 The former are stored in the transaction of the derivation.
 """
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 
 import polars as pl
 import psycopg
@@ -38,7 +36,7 @@ def enqueue_events(pipeline: Pipeline, conn: psycopg.Connection, source_name: st
     if events.is_empty():
         return 0
     messages = [
-        message for active in active_rules for message in _build_messages(pipeline, conn, active, source.terms, events)
+        message for active in active_rules for message in _select_messages(pipeline, conn, active, source.terms, events)
     ]
     return outbox.add_messages(conn, messages)
 
@@ -55,7 +53,7 @@ def join_market_keys(rules: Sequence[PushRule]) -> list[str] | None:
     return sorted({key for rule in rules for key in rule.markets})
 
 
-def _build_messages(
+def _select_messages(
     pipeline: Pipeline, conn: psycopg.Connection, active: ActiveRule, terms: SourceTerms, events: pl.DataFrame
 ) -> list[NewMessage]:
     """Return the messages of one rule about these events, in the order in which they are to be sent."""
@@ -73,25 +71,20 @@ def _build_messages(
         subjects = selected["subject"].unique().to_list()
         sent = outbox.read_stored_subjects(conn, rule.name, subjects, after)
         selected = drop_cooling(selected, rule.cooldown_minutes, sent)
+    return _build_messages(rule, terms, selected)
+
+
+def _build_messages(rule: PushRule, terms: SourceTerms, events: pl.DataFrame) -> list[NewMessage]:
     return [
         NewMessage(event["message_id"], rule.name, event["subject"], event["fires_at"], build_body(rule, terms, event))
-        for event in selected.iter_rows(named=True)
+        for event in events.iter_rows(named=True)
     ]
-
-
-@dataclass(frozen=True, slots=True)
-class PastMessage:
-    """A message that a rule would have sent. `body` is its JSON as a dict."""
-
-    rule: str
-    fires_at: datetime
-    body: dict[str, object]
 
 
 def list_past_messages(
     pipeline: Pipeline, conn: psycopg.Connection, rules: tuple[PushRule, ...], day: date
-) -> list[PastMessage]:
-    """Return the messages about the events of a UTC day, sorted by time and rule.
+) -> list[NewMessage]:
+    """Return the messages that the rules would have sent about the events of a UTC day, sorted by time and rule.
 
     The ages of rules and events are ignored. The events are those that the marts have now.
     """
@@ -107,7 +100,5 @@ def list_past_messages(
             selected = select_events(events, rule, source.terms, since=None, now=None).filter(
                 pl.col("fires_at") >= start, pl.col("fires_at") < start + timedelta(days=1)
             )
-            for event in drop_cooling(selected, rule.cooldown_minutes).iter_rows(named=True):
-                body = json.loads(build_body(rule, source.terms, event))
-                messages.append(PastMessage(rule.name, event["fires_at"], body))
-    return sorted(messages, key=lambda message: (message.fires_at, message.rule, str(message.body["id"])))
+            messages += _build_messages(rule, source.terms, drop_cooling(selected, rule.cooldown_minutes))
+    return sorted(messages, key=lambda message: (message.fires_at, message.rule, message.message_id))

@@ -578,19 +578,6 @@ def test_a_message_is_bounded_and_counts_the_rest(world: World, hook: Hook):
     assert hook.came[0]["n_begun"] == 12
 
 
-def test_more_runs_than_one_look_takes_in_are_all_taken_in_by_the_next_ones(
-    world: World, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr("palimpsest_pipeline.defs.monitoring.run_events.MAX_RUNS", 2)
-    for n in range(5):
-        world.run(error=type(f"Broken{n}", (Exception,), {})("no"))
-    seen = []
-    for later in range(3):
-        world.look(timedelta(minutes=5 * later))
-        seen.append(len(world.open()))
-    assert seen == [2, 4, 5]
-
-
 @pytest.mark.parametrize("error", [RunHasFailedCycles("cycle 7"), CyclesFailed("odds_snapshots", {7: INCOMPLETE})])
 def test_a_product_that_failed_is_told_by_its_cycles_until_each_is_derived(world: World, hook: Hook, error: Exception):
     world.fail(7, "odds_snapshots/betpawa", "ValueError: no such line")

@@ -316,7 +316,7 @@ def test_price_leads_and_steam_become_messages_once(pipeline: Pipeline, derive: 
             for day in {now.date(), (now - 20 * MINUTE).date()}
             for past in list_past_messages(pipeline, conn, rules, day)
         ]
-    assert {"move", "steam"} == {past.body["type"] for past in shown}
+    assert {"move", "steam"} == {json.loads(past.body)["type"] for past in shown}
 
 
 def test_a_suspension_that_another_platform_made_first_becomes_a_message(

@@ -1,5 +1,6 @@
 """What rules would have sent on a past day, worked out by hand: gaps and coverage."""
 
+import json
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -65,9 +66,10 @@ def list_messages(pipeline: Pipeline, source: str) -> list[tuple[object, ...]]:
         rules = push_rules.load_rules(pipeline) or ()
         messages = list_past_messages(pipeline, conn, rules, KICKOFF.date())
     return [
-        (past.fires_at.hour, past.body["type"], past.body["market_key"], past.body["platforms"])
+        (past.fires_at.hour, body["type"], body["market_key"], body["platforms"])
         for past in messages
         if past.rule == source
+        for body in [json.loads(past.body)]
     ]
 
 
