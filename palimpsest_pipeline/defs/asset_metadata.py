@@ -52,6 +52,7 @@ def build_table_spec(
     *,
     group: str = "mart",
     other_tables: Sequence[str] = (),
+    skippable: bool = False,
 ) -> dg.AssetSpec:
     """Return the Dagster spec of an asset that Polars computes and that writes `table` and `other_tables`."""
     return dg.AssetSpec(
@@ -61,6 +62,7 @@ def build_table_spec(
         group_name=group,
         kinds={"polars", "postgres"},
         metadata=build_table_metadata(table, other_tables),
+        skippable=skippable,
     )
 
 

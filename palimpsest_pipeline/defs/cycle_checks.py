@@ -4,6 +4,7 @@ Each verdict is stored, so each cycle is judged only once.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
@@ -22,7 +23,17 @@ from .asset_partitions import day_partitions, parse_day_key
 from .check_results import name_check
 from .run_cycles import find_run_cycles
 
-_Judge = Callable[[Pipeline, psycopg.Connection, Sequence[int]], Iterable[CheckVerdict]]
+
+@dataclass(frozen=True, slots=True)
+class JudgedCycles:
+    """The ids of cycles that a check judges together, and a connection to read their rows."""
+
+    pipeline: Pipeline
+    conn: psycopg.Connection
+    ids: Sequence[int]
+
+
+_Judge = Callable[[JudgedCycles], Iterable[CheckVerdict]]
 """A function that yields verdicts on cycles. A cycle for which it yields none has passed."""
 
 JUDGES_KEY: Final = "palimpsest/judges"
@@ -92,7 +103,7 @@ def _judge_day(
         verdicts: list[CheckVerdict] = []
         for begin in range(0, len(cycle_ids), CYCLES_PER_BATCH):
             batch = cycle_ids[begin : begin + CYCLES_PER_BATCH]
-            verdict_by_cycle = {verdict.cycle_id: verdict for verdict in judge(pipeline, conn, batch)}
+            verdict_by_cycle = {verdict.cycle_id: verdict for verdict in judge(JudgedCycles(pipeline, conn, batch))}
             verdicts += [verdict_by_cycle.get(cycle_id, CheckVerdict(cycle_id, Severity.ERROR)) for cycle_id in batch]
             stored.write_verdicts(conn, check, verdicts[begin:])
             conn.commit()

@@ -4,12 +4,11 @@ The checks verify that the stored rows agree with each other, and that the answe
 failure of `history_equals_current` blocks the assets downstream.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import dagster as dg
 import polars as pl
-import psycopg
 
 from palimpsest_pipeline.domain.enums import Severity
 from palimpsest_pipeline.pipeline.context import Pipeline
@@ -22,39 +21,10 @@ from palimpsest_pipeline.storage.odds import current_markets
 
 from ..asset_metadata import build_metadata, build_table_metadata
 from ..asset_partitions import day_partitions
-from ..cycle_checks import make_cycle_check
+from ..cycle_checks import JudgedCycles, make_cycle_check
 from ..derive_run import derive_run, find_product, raise_for_failed_cycles
 from ..landing.assets import discovery_payloads, odds_payloads
 from ..run_cycles import find_cycles_or_skip
-
-
-def _materialize(context: dg.AssetExecutionContext, pipeline: Pipeline, product: str) -> Iterator[dg.MaterializeResult]:
-    """Derive the product for the run's cycles; yield its figures.
-
-    A failed cycle does not stop the others: the run continues with them, marts included, and fails at its end. This
-    step fails only when all cycles have failed, or when no later step of the run reports the failure.
-    """
-    cycles = find_cycles_or_skip(context, pipeline)
-    if cycles is None:
-        return
-    derivation = derive_run(
-        pipeline,
-        context.run,
-        cycles,
-        find_product(product),
-        lambda manifests: derive_product(pipeline, product, manifests),
-    )
-    context.log.info(f"{product}: {derivation.describe()}")
-    run_assets = context.job_def.asset_layer.executable_asset_keys
-    reporting_asset = next((key for key in FAILURE_REPORTING_ASSETS if key in run_assets), context.asset_key)
-    if reporting_asset != context.asset_key and len(derivation.failed_ids) < len(cycles.cycle_ids):
-        for error in derivation.errors:
-            context.log.error(f"the run continues with the other cycles and fails at its end: {error}")
-    else:
-        derivation.raise_errors()
-        raise_for_failed_cycles(pipeline, context.run, cycles)
-    yield dg.MaterializeResult(metadata=build_metadata(derivation.n_rows, **derivation.build_figures()))
-
 
 FAILURE_REPORTING_ASSETS = (dg.AssetKey(["mart", "unmapped_market"]), dg.AssetKey(["core", "matched_events"]))
 """Assets that report failed cycles.
@@ -70,57 +40,81 @@ EVENT_TABLES = [
     "ops.known_kickoffs",
 ]
 
-CORE_ASSET_OPTIONS: Final[dict[str, Any]] = {
-    "partitions_def": day_partitions,
-    "group_name": "core",
-    "kinds": {"polars", "postgres"},
-    "key_prefix": "core",
-    "output_required": False,
-}
+
+def _make_asset(
+    name: str, description: str, deps: Sequence[dg.AssetsDefinition], metadata: Mapping[str, Any]
+) -> dg.AssetsDefinition:
+    """Return the asset that derives the product `name` for the run's cycles.
+
+    A failed cycle does not stop the others: the run continues with them, marts included, and fails at its end. The
+    asset's step fails only when all cycles have failed, or when no later step of the run reports the failure.
+    """
+
+    @dg.asset(
+        key=["core", name],
+        description=description,
+        deps=deps,
+        metadata=metadata,
+        partitions_def=day_partitions,
+        group_name="core",
+        kinds={"polars", "postgres"},
+        output_required=False,
+    )
+    def derive(
+        context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
+    ) -> Iterator[dg.MaterializeResult]:
+        cycles = find_cycles_or_skip(context, pipeline)
+        if cycles is None:
+            return
+        derivation = derive_run(
+            pipeline,
+            context.run,
+            cycles,
+            find_product(name),
+            lambda manifests: derive_product(pipeline, name, manifests),
+        )
+        context.log.info(f"{name}: {derivation.describe()}")
+        run_assets = context.job_def.asset_layer.executable_asset_keys
+        reporting_asset = next((key for key in FAILURE_REPORTING_ASSETS if key in run_assets), context.asset_key)
+        if reporting_asset != context.asset_key and len(derivation.failed_ids) < len(cycles.cycle_ids):
+            for error in derivation.errors:
+                context.log.error(f"the run continues with the other cycles and fails at its end: {error}")
+        else:
+            derivation.raise_errors()
+            raise_for_failed_cycles(pipeline, context.run, cycles)
+        yield dg.MaterializeResult(metadata=build_metadata(derivation.n_rows, **derivation.build_figures()))
+
+    return derive
 
 
-@dg.asset(
-    **CORE_ASSET_OPTIONS,
-    deps=[discovery_payloads, odds_payloads],
-    metadata=build_table_metadata(
+tournaments = _make_asset(
+    "tournaments",
+    "Tournaments of every platform, with their numbers of declared and received listings.",
+    [discovery_payloads, odds_payloads],
+    build_table_metadata(
         "core.tournament_listings", other_tables=["core.discovery_manifest", "core.cycles", "core.rejects"]
     ),
 )
-def tournaments(
-    context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
-) -> Iterator[dg.MaterializeResult]:
-    """Tournaments of every platform, with their numbers of declared and received listings."""
-    yield from _materialize(context, pipeline, "tournaments")
-
-
-@dg.asset(
-    **CORE_ASSET_OPTIONS,
-    deps=[tournaments],
-    metadata=build_table_metadata("core.event_listings", EVENT_TABLES, {"core.tournament_listings": ["deleted_at"]}),
+EVENT_METADATA: Final = build_table_metadata(
+    "core.event_listings", EVENT_TABLES, {"core.tournament_listings": ["deleted_at"]}
 )
-def home_events(
-    context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
-) -> Iterator[dg.MaterializeResult]:
-    """Listings of the home platform, with all versions of their teams, kickoff and SportRadar id."""
-    yield from _materialize(context, pipeline, "home_events")
-
-
-@dg.asset(
-    **CORE_ASSET_OPTIONS,
-    deps=[tournaments],
-    metadata=build_table_metadata("core.event_listings", EVENT_TABLES, {"core.tournament_listings": ["deleted_at"]}),
+home_events = _make_asset(
+    "home_events",
+    "Listings of the home platform, with all versions of their teams, kickoff and SportRadar id.",
+    [tournaments],
+    EVENT_METADATA,
 )
-def competitor_events(
-    context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
-) -> Iterator[dg.MaterializeResult]:
-    """All listings of the competitors, including those that the home platform does not have."""
-    yield from _materialize(context, pipeline, "competitor_events")
-
-
-@dg.asset(
-    **CORE_ASSET_OPTIONS,
-    deps=[home_events, competitor_events],
-    metadata=build_table_metadata(
+competitor_events = _make_asset(
+    "competitor_events",
+    "All listings of the competitors, including those that the home platform does not have.",
+    [tournaments],
+    EVENT_METADATA,
+)
+odds_snapshots = _make_asset(
+    derived_products.ODDS_PRODUCT,
+    "Odds in the canonical vocabulary: captures, and markets changed since the previous answer.",
+    [home_events, competitor_events],
+    build_table_metadata(
         "core.market_changes",
         other_tables=[
             "core.captures",
@@ -136,17 +130,12 @@ def competitor_events(
         changed_columns={"core.event_listings": ["n_markets_priced"]},
     ),
 )
-def odds_snapshots(
-    context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
-) -> Iterator[dg.MaterializeResult]:
-    """Odds in the canonical vocabulary: captures, and markets changed since the previous answer."""
-    yield from _materialize(context, pipeline, derived_products.ODDS_PRODUCT)
-
-
-@dg.asset(
-    **CORE_ASSET_OPTIONS,
-    deps=[home_events, competitor_events, odds_snapshots],
-    metadata=build_table_metadata(
+matched_events = _make_asset(
+    "matched_events",
+    "Fixtures: all listings with the same SportRadar id, and the possible matches of their players.\n\nEach derivation"
+    " joins all listings again, so the order in which they arrive does not matter.",
+    [home_events, competitor_events, odds_snapshots],
+    build_table_metadata(
         "core.fixtures",
         other_tables=[
             "core.tournaments",
@@ -158,14 +147,6 @@ def odds_snapshots(
         changed_columns={"core.event_listings": ["fixture_sr_id", "is_primary", "match_method"]},
     ),
 )
-def matched_events(
-    context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
-) -> Iterator[dg.MaterializeResult]:
-    """Fixtures: all listings with the same SportRadar id, and the possible matches of their players.
-
-    Each derivation joins all listings again, so the order in which they arrive does not matter.
-    """
-    yield from _materialize(context, pipeline, "matched_events")
 
 
 MAX_NAMED_TOURNAMENTS: Final = 5
@@ -173,16 +154,14 @@ BACKFILL_ADVICE: Final = "run `palimpsest backfill` for the hour of the cycle"
 
 
 @make_cycle_check(asset=["core", "odds_snapshots"], product=("core", derived_products.ODDS_PRODUCT), blocking=True)
-def history_equals_current(
-    pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
-) -> Iterator[CheckVerdict]:
+def history_equals_current(cycles: JudgedCycles) -> Iterator[CheckVerdict]:
     """The markets that a cycle wrote are equal in core.current_markets and core.market_changes.
 
     For the first answer of a listing on a day, all its markets are compared. A listing with a newer answer is left out:
     the check of the later cycle compares it.
     """
-    for cycle_id in cycle_ids:
-        if n_violations := current_markets.check_current_markets(conn, [cycle_id]).violations:
+    for cycle_id in cycles.ids:
+        if n_violations := current_markets.check_current_markets(cycles.conn, [cycle_id]).violations:
             yield CheckVerdict(
                 cycle_id,
                 Severity.ERROR,
@@ -195,12 +174,10 @@ def history_equals_current(
 
 
 @make_cycle_check(asset=["core", "odds_snapshots"], product=("core", derived_products.ODDS_PRODUCT))
-def answers_are_readable(
-    pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
-) -> Iterator[CheckVerdict]:
+def answers_are_readable(cycles: JudgedCycles) -> Iterator[CheckVerdict]:
     """In each cycle, the parser refused at most PALIMPSEST_MAX_REFUSED_SHARE of each platform's answers."""
-    refusals = cycle_reader.read_refusals(conn, cycle_ids)
-    violations = refusals.filter(pl.col("refused") > pipeline.settings.max_refused_share * pl.col("fetched"))
+    refusals = cycle_reader.read_refusals(cycles.conn, cycles.ids)
+    violations = refusals.filter(pl.col("refused") > cycles.pipeline.settings.max_refused_share * pl.col("fetched"))
     for (cycle_id,), rows in violations.group_by("cycle_id", maintain_order=True):
         nearly_all = rows.filter(
             pl.col("fetched") - pl.col("refused") < cycle_ledger.MIN_READ_SHARE * pl.col("fetched")
@@ -218,15 +195,13 @@ def answers_are_readable(
 
 
 @make_cycle_check(asset=["core", "tournaments"], product=("core", "tournaments"))
-def discovery_is_complete(
-    pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
-) -> Iterator[CheckVerdict]:
+def discovery_is_complete(cycles: JudgedCycles) -> Iterator[CheckVerdict]:
     """In each full cycle, discovery received every platform's tree and tournaments completely.
 
     Complete means: every page, and as many listings as the platform declares.
     """
-    for cycle_id in quality_inputs.filter_ended_cycles(conn, cycle_ids):
-        incomplete = quality_inputs.read_incomplete_discovery(conn, cycle_id)
+    for cycle_id in quality_inputs.filter_ended_cycles(cycles.conn, cycles.ids):
+        incomplete = quality_inputs.read_incomplete_discovery(cycles.conn, cycle_id)
         if incomplete.is_empty():
             continue
         trees = incomplete.filter(external_id="*")

@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import dagster as dg
-import psycopg
 from pydantic import Field
 
 from palimpsest_pipeline.domain.cycles import CycleResult
@@ -29,7 +28,7 @@ from palimpsest_pipeline.storage.ledger.check_verdicts import CheckVerdict
 
 from ..asset_metadata import ALSO_WRITES_KEY, build_metadata
 from ..asset_partitions import day_partitions, parse_day_key
-from ..cycle_checks import make_cycle_check
+from ..cycle_checks import JudgedCycles, make_cycle_check
 from ..run_cycles import list_repeated_runs
 
 MIN_TAGGED_REST_S: Final = 2.0
@@ -258,27 +257,23 @@ Times that a host sends, such as Retry-After dates and cache dates, are wrong by
 
 
 @make_cycle_check(asset=["landing", "odds_payloads"], product=("core", "odds_snapshots"))
-def every_platform_answered(
-    pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
-) -> Iterator[CheckVerdict]:
+def every_platform_answered(cycles: JudgedCycles) -> Iterator[CheckVerdict]:
     """No platform failed in any cycle.
 
     A failed platform is reported even when the other platforms answered.
     """
-    for cycle_id, failed in _group_by_cycle(cycle_reader.read_failed_platforms(conn, cycle_ids)).items():
+    for cycle_id, failed in _group_by_cycle(cycle_reader.read_failed_platforms(cycles.conn, cycles.ids)).items():
         advice = "Its listings are not marked as absent; see ops.scrape_runs. The next cycle asks again"
         yield CheckVerdict(cycle_id, Severity.ERROR, len(failed), f"{', '.join(failed)}. {advice}")
 
 
 @make_cycle_check(asset=["landing", "odds_payloads"], product=("core", "odds_snapshots"))
-def clocks_of_the_hosts_agree(
-    pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
-) -> Iterator[CheckVerdict]:
+def clocks_of_the_hosts_agree(cycles: JudgedCycles) -> Iterator[CheckVerdict]:
     """In every cycle, each host's clock is within half a minute of ours.
 
     If all hosts differ in the same way, our clock is wrong.
     """
-    offsets = cycle_reader.read_clock_offsets_s(conn, cycle_ids)
+    offsets = cycle_reader.read_clock_offsets_s(cycles.conn, cycles.ids)
     far_clocks = [
         (cycle_id, f"the clock of {name} is {offset_s:+.0f} s from ours")
         for cycle_id, name, offset_s in offsets

@@ -14,29 +14,22 @@ from palimpsest_pipeline.pipeline.marts import derive_marts
 from palimpsest_pipeline.storage.derivation.derived_products import COVERAGE_PRODUCT, ODDS_PRODUCT
 from palimpsest_pipeline.storage.marts import cycle_marts, mapping_ledger
 
-from ..asset_metadata import build_metadata, build_table_metadata, stringify_values
+from ..asset_metadata import build_metadata, build_table_metadata, build_table_spec, stringify_values
 from ..asset_partitions import day_partitions
 from ..core.assets import matched_events, odds_snapshots
 from ..derive_run import RunDerivation, derive_run, find_product, raise_for_failed_cycles
 from ..run_cycles import find_cycles_or_skip
 
-MART_ASSET_OPTIONS: Final[dict[str, Any]] = {"group_name": "mart", "kinds": {"polars", "postgres"}}
 CYCLE_ASSET_OPTIONS: Final[dict[str, Any]] = {
     "partitions_def": day_partitions,
     "output_required": False,
-    **MART_ASSET_OPTIONS,
+    "group_name": "mart",
+    "kinds": {"polars", "postgres"},
 }
 
 
 def _build_spec(name: str, description: str) -> dg.AssetSpec:
-    return dg.AssetSpec(
-        ["mart", name],
-        description=description,
-        deps=[matched_events],
-        metadata=build_table_metadata(f"mart.{name}"),
-        skippable=True,
-        **MART_ASSET_OPTIONS,
-    )
+    return build_table_spec(f"mart.{name}", description, [matched_events], skippable=True)
 
 
 def _derive_product(

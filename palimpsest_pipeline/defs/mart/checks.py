@@ -7,19 +7,17 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import polars as pl
-import psycopg
 
 from palimpsest_pipeline.domain.enums import Scope, Severity
 from palimpsest_pipeline.matching import select_primary_listings
 from palimpsest_pipeline.metrics.coverage import coverage_laws
-from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.marts import derive_marts
 from palimpsest_pipeline.storage.derivation.derived_products import COVERAGE_PRODUCT
 from palimpsest_pipeline.storage.ledger import cycle_reader
 from palimpsest_pipeline.storage.ledger.check_verdicts import CheckVerdict
 from palimpsest_pipeline.storage.marts import cycle_marts, mapping_ledger, quality_inputs
 
-from ..cycle_checks import make_cycle_check
+from ..cycle_checks import JudgedCycles, make_cycle_check
 
 MAX_NAMED_VIOLATIONS: Final = 5
 MATCH_RATE_TOLERANCE: Final = 0.1
@@ -51,8 +49,7 @@ def build_verdict(
 
 
 def judge_rows(
-    conn: psycopg.Connection,
-    cycle_ids: Sequence[int],
+    cycles: JudgedCycles,
     tables: Sequence[str],
     law: Callable[..., pl.DataFrame],
     severity: Severity = Severity.ERROR,
@@ -61,19 +58,17 @@ def judge_rows(
 
     `law` is called with the cycle's rows of each of the `tables`, and returns the violations.
     """
-    frames = [cycle_marts.read_mart_rows(conn, table, *cycle_ids) for table in tables]
-    for cycle_id in cycle_ids:
+    frames = [cycle_marts.read_mart_rows(cycles.conn, table, *cycles.ids) for table in tables]
+    for cycle_id in cycles.ids:
         yield build_verdict(
             cycle_id, law(*(frame.filter(pl.col("cycle_id") == cycle_id) for frame in frames)), severity=severity
         )
 
 
 @make_cycle_check(asset=["mart", "match_rate_platform"], product=_COVERAGE_PRODUCT, blocking=True)
-def classes_add_up_to_the_union(
-    pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
-) -> Iterator[CheckVerdict]:
+def classes_add_up_to_the_union(cycles: JudgedCycles) -> Iterator[CheckVerdict]:
     """Each fixture is counted once: as matched, home only, competitor only or undetermined."""
-    return judge_rows(conn, cycle_ids, ["mart.match_rate_platform"], coverage_laws.find_miscounted_classes)
+    return judge_rows(cycles, ["mart.match_rate_platform"], coverage_laws.find_miscounted_classes)
 
 
 @make_cycle_check(
@@ -82,13 +77,10 @@ def classes_add_up_to_the_union(
     blocking=True,
     additional_deps=[["mart", "match_rate_platform"]],
 )
-def tournaments_add_up_to_the_platforms(
-    pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
-) -> Iterator[CheckVerdict]:
+def tournaments_add_up_to_the_platforms(cycles: JudgedCycles) -> Iterator[CheckVerdict]:
     """Every count of coverage_tournament, summed over tournaments, equals the platform's count."""
     return judge_rows(
-        conn,
-        cycle_ids,
+        cycles,
         ["mart.coverage_tournament", "mart.match_rate_platform"],
         coverage_laws.find_miscounted_tournaments,
     )
@@ -100,27 +92,21 @@ def tournaments_add_up_to_the_platforms(
     blocking=True,
     additional_deps=[["mart", "match_rate_platform"]],
 )
-def fixtures_add_up_to_the_rates(
-    pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
-) -> Iterator[CheckVerdict]:
+def fixtures_add_up_to_the_rates(cycles: JudgedCycles) -> Iterator[CheckVerdict]:
     """The number of fixtures of each class in coverage_fixture equals the number in match_rate_platform."""
     return judge_rows(
-        conn, cycle_ids, ["mart.coverage_fixture", "mart.match_rate_platform"], coverage_laws.find_miscounted_fixtures
+        cycles, ["mart.coverage_fixture", "mart.match_rate_platform"], coverage_laws.find_miscounted_fixtures
     )
 
 
 @make_cycle_check(asset=["mart", "coverage_fixture"], product=_COVERAGE_PRODUCT, blocking=True)
-def classes_follow_the_platforms(
-    pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
-) -> Iterator[CheckVerdict]:
+def classes_follow_the_platforms(cycles: JudgedCycles) -> Iterator[CheckVerdict]:
     """A fixture's class agrees with the platforms that list it: matched if home and a competitor list it."""
-    return judge_rows(conn, cycle_ids, ["mart.coverage_fixture"], coverage_laws.find_wrong_classes)
+    return judge_rows(cycles, ["mart.coverage_fixture"], coverage_laws.find_wrong_classes)
 
 
 @make_cycle_check(asset=["mart", "match_rate_platform"], product=_COVERAGE_PRODUCT)
-def match_rates_are_usual(
-    pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
-) -> Iterator[CheckVerdict]:
+def match_rates_are_usual(cycles: JudgedCycles) -> Iterator[CheckVerdict]:
     """In a full cycle, each match rate is close to the median of earlier full cycles.
 
     This holds for each platform's rate and for the overall rate. The maximum difference is 0.1.
@@ -129,8 +115,8 @@ def match_rates_are_usual(
         "See mart.coverage_tournament for the tournaments that changed. If a platform's SportRadar ids are misread, fix"
         " its parser and run `palimpsest backfill` of the hour; if the offer has changed, the median follows by itself"
     )
-    for cycle_id in quality_inputs.filter_ended_cycles(conn, cycle_ids):
-        rates, earlier = quality_inputs.read_match_rates(conn, cycle_id)
+    for cycle_id in quality_inputs.filter_ended_cycles(cycles.conn, cycles.ids):
+        rates, earlier = quality_inputs.read_match_rates(cycles.conn, cycle_id)
         yield build_verdict(
             cycle_id,
             coverage_laws.find_unusual_match_rates(rates, earlier, MATCH_RATE_TOLERANCE),
@@ -140,14 +126,14 @@ def match_rates_are_usual(
 
 
 @make_cycle_check(asset=["mart", "run_quality"], product=_RUN_QUALITY_PRODUCT)
-def no_stage_is_empty(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[CheckVerdict]:
+def no_stage_is_empty(cycles: JudgedCycles) -> Iterator[CheckVerdict]:
     """In a normally ended cycle, no stage of a platform is empty or below half of the expected number.
 
     The expected number is that of earlier full cycles, or, in a cycle for given fixtures, the number of requested
     fixtures.
     """
-    ended = sorted(set(cycle_ids) - set(cycle_reader.read_unended_cycles(conn)))
-    rows = cycle_marts.read_mart_rows(conn, "mart.run_quality", *ended)
+    ended = sorted(set(cycles.ids) - set(cycle_reader.read_unended_cycles(cycles.conn)))
+    rows = cycle_marts.read_mart_rows(cycles.conn, "mart.run_quality", *ended)
     for cycle_id in ended:
         violations = coverage_laws.find_empty_stages(rows.filter(pl.col("cycle_id") == cycle_id))
         # A cycle of the kickoff cadence ends when the next minute begins, even when a platform has not answered yet.
@@ -161,9 +147,7 @@ def no_stage_is_empty(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: S
 
 
 @make_cycle_check(asset=["mart", "run_quality"], product=_RUN_QUALITY_PRODUCT)
-def changes_are_plausible(
-    pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
-) -> Iterator[CheckVerdict]:
+def changes_are_plausible(cycles: JudgedCycles) -> Iterator[CheckVerdict]:
     """Where a platform has many markets in a cycle, some of them changed and some did not.
 
     If none or all of them changed, the comparison with the previous answers is probably broken.
@@ -172,8 +156,8 @@ def changes_are_plausible(
         "See core.captures.n_changed of the cycle; if it stays in later cycles, the comparison is wrong: please report"
         " it with the cycle id"
     )
-    rows = cycle_marts.read_mart_rows(conn, "mart.run_quality", *cycle_ids)
-    for cycle_id in cycle_ids:
+    rows = cycle_marts.read_mart_rows(cycles.conn, "mart.run_quality", *cycles.ids)
+    for cycle_id in cycles.ids:
         yield build_verdict(
             cycle_id,
             coverage_laws.find_implausible_changes(rows.filter(pl.col("cycle_id") == cycle_id)),
@@ -183,16 +167,14 @@ def changes_are_plausible(
 
 
 @make_cycle_check(asset=["mart", "coverage_fixture"], product=_COVERAGE_PRODUCT)
-def kickoffs_of_the_platforms_agree(
-    pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
-) -> Iterator[CheckVerdict]:
+def kickoffs_of_the_platforms_agree(cycles: JudgedCycles) -> Iterator[CheckVerdict]:
     """In a full cycle, the median difference between a platform's kickoffs and home's is zero.
 
     If it is not zero, a parser has probably misread a time zone.
     """
     at_home = pl.col("platform") == pl.col("home_platform")
-    for cycle_id in quality_inputs.filter_ended_cycles(conn, cycle_ids, (Scope.FULL, Scope.RECORDED)):
-        listings = select_primary_listings(quality_inputs.read_kickoff_claims(conn, cycle_id))
+    for cycle_id in quality_inputs.filter_ended_cycles(cycles.conn, cycles.ids, (Scope.FULL, Scope.RECORDED)):
+        listings = select_primary_listings(quality_inputs.read_kickoff_claims(cycles.conn, cycle_id))
         home = listings.filter(at_home).select("fixture_sr_id", home_kickoff="kickoff_at")
         violations = coverage_laws.find_shifted_clocks(listings.filter(~at_home).join(home, on="fixture_sr_id"))
         yield build_verdict(
@@ -204,31 +186,25 @@ def kickoffs_of_the_platforms_agree(
 
 
 @make_cycle_check(asset=["mart", "mapping_coverage"], product=_MAPPING_COVERAGE_PRODUCT, blocking=True)
-def mapped_and_unmapped_add_up(
-    pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
-) -> Iterator[CheckVerdict]:
+def mapped_and_unmapped_add_up(cycles: JudgedCycles) -> Iterator[CheckVerdict]:
     """Every market is counted as mapped or unmapped, and each unmapped one is in core.unmapped_markets."""
-    return judge_rows(
-        conn, cycle_ids, ["mart.mapping_coverage", "core.unmapped_markets"], coverage_laws.find_miscounted_mapping
-    )
+    return judge_rows(cycles, ["mart.mapping_coverage", "core.unmapped_markets"], coverage_laws.find_miscounted_mapping)
 
 
 @make_cycle_check(asset=["mart", "mapping_coverage"], product=_MAPPING_COVERAGE_PRODUCT)
-def markets_are_mapped(
-    pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
-) -> Iterator[CheckVerdict]:
+def markets_are_mapped(cycles: JudgedCycles) -> Iterator[CheckVerdict]:
     """In a full cycle, each platform's mapped rate is at least PALIMPSEST_MIN_MAPPED_RATE.
 
     It is also not much lower than in the previous full cycle.
     """
     advice = "See mart.unmapped_market for the missing markets, most important first, and `palimpsest markets --help`"
-    for cycle_id in quality_inputs.filter_ended_cycles(conn, cycle_ids):
-        judged_ids = quality_inputs.read_last_full_cycles(conn, "mart.mapping_coverage", cycle_id, 2)
-        rates = mapping_ledger.read_mapped_rates(conn, judged_ids)
+    for cycle_id in quality_inputs.filter_ended_cycles(cycles.conn, cycles.ids):
+        judged_ids = quality_inputs.read_last_full_cycles(cycles.conn, "mart.mapping_coverage", cycle_id, 2)
+        rates = mapping_ledger.read_mapped_rates(cycles.conn, judged_ids)
         if cycle_id in rates["cycle_id"]:  # a cycle without any book has no mapped rates
             yield build_verdict(
                 cycle_id,
-                coverage_laws.find_low_mapped_rates(rates, pipeline.settings.min_mapped_rate),
+                coverage_laws.find_low_mapped_rates(rates, cycles.pipeline.settings.min_mapped_rate),
                 advice,
                 Severity.WARN,
             )
