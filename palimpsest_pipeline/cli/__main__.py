@@ -6,10 +6,12 @@ for it. Exit codes: 0 success, 1 failure, 2 wrong usage, 3 partial success (some
 """
 
 import atexit
+import importlib
 import os
 import shlex
 import signal
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
@@ -135,6 +137,21 @@ DayOption = Annotated[
 ]
 
 
+def import_ahead(*names: str) -> None:
+    """Import modules one after another in a thread, while the process waits, for example for the start of Postgres.
+
+    Another import of the same module waits for it. If an import fails here, the error is raised again where the module
+    is needed.
+    """
+
+    def load() -> None:
+        for name in names:
+            with suppress(Exception):
+                importlib.import_module(name)
+
+    threading.Thread(target=load, name="imports", daemon=True).start()
+
+
 @contextmanager
 def open_pipeline(settings: Settings | None = None, *, modules_to_preload: Sequence[str] = ()) -> Iterator[Any]:
     """Yield the pipeline with its database running.
@@ -143,7 +160,6 @@ def open_pipeline(settings: Settings | None = None, *, modules_to_preload: Seque
     `modules_to_preload` are imported while the database starts.
     """
     from palimpsest_pipeline.operate.databases import open_databases
-    from palimpsest_pipeline.runtime.import_ahead import import_ahead
     from palimpsest_pipeline.storage.db.connection import give_up_on_loss
 
     import_ahead(*modules_to_preload)
@@ -333,7 +349,6 @@ def run_live_job(pipeline: Any, job: str, trigger: str, sr_ids: tuple[int, ...] 
     from palimpsest_pipeline.defs.run_heartbeat import report_dead_runs
     from palimpsest_pipeline.domain.enums import Trigger
     from palimpsest_pipeline.operate.run_job import run_job
-    from palimpsest_pipeline.runtime.import_ahead import import_ahead
     from palimpsest_pipeline.runtime.progress import ScrapeProgress, open_terminal
 
     import_ahead("palimpsest_pipeline.definitions", "palimpsest_pipeline.wire.client")

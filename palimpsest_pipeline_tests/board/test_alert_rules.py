@@ -13,7 +13,7 @@ import yaml
 import palimpsest_pipeline
 from palimpsest_pipeline.domain.enums import FreshnessFamily
 from palimpsest_pipeline.operate.doctor.machine import MIN_FREE_BYTES
-from palimpsest_pipeline.operate.doctor.push_delivery import LATE_AFTER
+from palimpsest_pipeline.operate.doctor.stores import LATE_AFTER
 from palimpsest_pipeline.operate.serve.metrics import METRIC_ERRORS, METRICS
 from palimpsest_pipeline.pipeline.installed_products import STUCK_AFTER
 from palimpsest_pipeline.settings import Settings

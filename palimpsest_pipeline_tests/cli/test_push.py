@@ -17,7 +17,7 @@ from palimpsest_pipeline.cli import console
 from palimpsest_pipeline.cli.__main__ import app
 from palimpsest_pipeline.domain.push_rules import PushRulesError
 from palimpsest_pipeline.operate.databases import SenderLoginFailed, open_sender_database
-from palimpsest_pipeline.operate.doctor.push_delivery import check_push
+from palimpsest_pipeline.operate.doctor.stores import check_push
 from palimpsest_pipeline.operate.serve import restart_services
 from palimpsest_pipeline.operate.serve.service_record import SENDER, ServeError
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres

@@ -18,7 +18,6 @@ from .machine import (
     check_ui_port,
 )
 from .platform_hosts import check_active_platforms, check_platforms
-from .push_delivery import check_push
 from .stores import (
     check_alerts,
     check_clock,
@@ -28,6 +27,7 @@ from .stores import (
     check_derived_products,
     check_export,
     check_landing,
+    check_push,
 )
 
 __all__ = [

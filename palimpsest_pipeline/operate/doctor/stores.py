@@ -1,4 +1,4 @@
-"""Checks of the pipeline's data: database, clocks, cycles, landing, export and alerts.
+"""Checks of the pipeline's data: database, clocks, cycles, landing, export, alerts and messages to traders.
 
 Imports no Dagster.
 """
@@ -14,12 +14,14 @@ import psycopg
 
 from palimpsest_pipeline.domain.enums import Scope
 from palimpsest_pipeline.domain.instants import Clock, format_hour_key
+from palimpsest_pipeline.domain.push_rules import PushRulesError
 from palimpsest_pipeline.landing import Landing, LandingError
 from palimpsest_pipeline.pipeline.context import DATABASE_NAMES, Pipeline, make_embedded_server
 from palimpsest_pipeline.pipeline.data_source import DATA_SOURCE_FILE, describe_conflict, read_noted_source
 from palimpsest_pipeline.pipeline.installed_products import STUCK_AFTER, list_cycles_without_pack, make_due_query
 from palimpsest_pipeline.pipeline.live.recovery import describe_closed_cycle, recover_dead_cycles
 from palimpsest_pipeline.pipeline.monitoring.alert_channels import LogChannel, MissingChannel, make_channels
+from palimpsest_pipeline.pipeline.push.rules import load_rules, locate_rules
 from palimpsest_pipeline.settings import Settings, SettingsError
 from palimpsest_pipeline.storage.archive import MARKER_NAME, Archive, read_recorded_days
 from palimpsest_pipeline.storage.db.connection import Database, DatabaseUnreachable, DatabaseUrlError
@@ -28,6 +30,7 @@ from palimpsest_pipeline.storage.db.revisions import compute_revision
 from palimpsest_pipeline.storage.derivation.due_products import read_due_failures, read_due_hours
 from palimpsest_pipeline.storage.ledger import alert_rows, cycle_ledger
 from palimpsest_pipeline.storage.odds.retention import read_departed_days
+from palimpsest_pipeline.storage.push import outbox
 
 from .findings import NotChecked, Problem, check
 from .machine import explain_unwritable
@@ -268,3 +271,44 @@ def check_alerts(settings: Settings) -> str:
         return f"{text}; open alerts were {reason}"
     n_open = sum(alert.closed_at is None for alert in alerts)
     return f"{text}; " + (f"{n_open} open: see `palimpsest alerts`" if n_open else "none open")
+
+
+LATE_AFTER: Final = timedelta(minutes=5)
+"""Age of the oldest pending message above which its delivery counts as stuck."""
+
+
+@check("push")
+def check_push(settings: Settings) -> str:
+    """Check that the rules can be read, and that their messages are delivered."""
+    try:
+        rules = load_rules(Pipeline(settings))
+    except PushRulesError as error:
+        raise Problem(f"{error}. Until it is corrected, the rules in force stay") from error
+    text = f"{len(rules)} rules in {locate_rules(settings)}" if rules else "no rules for messages to traders"
+    if find_database_url(settings) is None:
+        return text
+    try:
+        with connect_if_running(settings) as conn:
+            statuses, is_running = outbox.read_rule_status(conn), outbox.is_sender_running(conn)
+    except NotChecked as reason:
+        return f"{text}; messages were {reason}"
+    problems = [
+        f"{status.rule}: {status.n_failed} messages were refused and are not sent again ({status.last_error}); correct "
+        f"the cause, then run `palimpsest odds-alerts retry {status.rule}`"
+        for status in statuses
+        if status.n_failed
+    ]
+    now = datetime.now(UTC)
+    late = [status for status in statuses if status.oldest_pending_at and now - status.oldest_pending_at > LATE_AFTER]
+    problems += [
+        f"{status.rule}: {status.n_pending} messages wait since {status.oldest_pending_at:%Y-%m-%d %H:%M} UTC"
+        + (f" ({status.last_error})" if status.last_error else "")
+        for status in late
+    ]
+    if late and not is_running:
+        problems.append("no sender runs: restart `palimpsest up`, or run `palimpsest odds-alerts send`")
+    if problems:
+        raise Problem("; ".join(problems))
+    n_delivered = sum(status.n_delivered for status in statuses)
+    sender = "the sender runs" if is_running else "no sender runs"
+    return f"{text}; {n_delivered} messages delivered; {sender}" if statuses else text

@@ -3,23 +3,30 @@
 All metrics are gauges in base units (seconds, bytes, ratios from 0 to 1). A value that could not be read is left out
 and never 0; `palimpsest_metric_errors` then is 1 for its metric. Every query reads the rows of one or a few cycles,
 so that monitoring can ask often.
+
+While `palimpsest up` runs, the supervisor writes the page into the home folder, because it may read all schemas and has
+Dagster's instance. The board serves the file, and needs no right but to read it.
 """
 
 import logging
 import shutil
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from importlib.metadata import version
-from typing import Any, Final
+from types import TracebackType
+from typing import Any, Final, Self
 
 import dagster as dg
 import psycopg
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from psycopg.rows import dict_row
 
+from palimpsest_pipeline.board.metrics_route import METRICS_FILE
 from palimpsest_pipeline.domain.alerts import AlertKind
+from palimpsest_pipeline.domain.durable_files import replace_text
 from palimpsest_pipeline.domain.enums import OddsAlertLevel, OddsAlertType, Severity
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.installed_products import list_products, make_due_query
@@ -474,3 +481,42 @@ class MetricReader:
             self._failures[subject] = type(error).__name__
             message = str(error).partition("\n")[0]
             log.warning("%s cannot be read: %s: %s", subject, type(error).__name__, message)
+
+
+WRITE_INTERVAL_S: Final = 15.0
+"""Seconds between two readings. Prometheus commonly asks every 15 to 60 seconds."""
+_JOIN_TIMEOUT_S: Final = 3.0
+
+
+class MetricsWriter:
+    """Writes the page in a thread, at once and then every `interval_s` seconds, during the block.
+
+    The file is removed after the block. A page that cannot be written is logged, and the next one is tried.
+    """
+
+    def __init__(self, pipeline: Pipeline, instance: dg.DagsterInstance, interval_s: float = WRITE_INTERVAL_S) -> None:
+        self._path = pipeline.settings.home / METRICS_FILE
+        self._reader, self._interval_s = MetricReader(pipeline, instance), interval_s
+        self._stop_event = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop_event.set()
+        self._thread.join(_JOIN_TIMEOUT_S)
+        self._path.unlink(missing_ok=True)
+
+    def _run(self) -> None:
+        while not self._stop_event.is_set():
+            try:
+                page = self._reader.read_page().decode()
+                if not self._stop_event.is_set():
+                    replace_text(self._path, page)
+            except Exception as error:  # noqa: BLE001 - the next page may succeed, for example after a full disk
+                log.warning("%s cannot be written: %s", self._path, type(error).__name__)
+            self._stop_event.wait(self._interval_s)

@@ -15,10 +15,14 @@ from palimpsest_pipeline.definitions import defs
 from palimpsest_pipeline.defs.asset_partitions import day_partitions, format_day_key
 from palimpsest_pipeline.defs.check_results import name_check
 from palimpsest_pipeline.defs.monitoring.alert_sensor import AlertSubjects, process_alerts
-from palimpsest_pipeline.defs.monitoring.checks import DAILY_ASSETS, FRESHNESS_SPECS, judge_freshness
+from palimpsest_pipeline.defs.monitoring.checks import (
+    DAILY_ASSETS,
+    FRESHNESS_SPECS,
+    find_unfinished_work,
+    judge_freshness,
+)
 from palimpsest_pipeline.defs.monitoring.jobs import health_job
 from palimpsest_pipeline.defs.monitoring.stuck_runs import describe_stuck_runs
-from palimpsest_pipeline.defs.monitoring.unfinished_work import find_unfinished_work
 from palimpsest_pipeline.domain.alerts import AlertKind
 from palimpsest_pipeline.domain.cycles import CycleResult, PlatformRun
 from palimpsest_pipeline.domain.enums import FreshnessFamily, Platform, RunStatus

@@ -19,7 +19,7 @@ from rich.console import Console
 from palimpsest_pipeline.definitions import defs
 from palimpsest_pipeline.defs.asset_partitions import format_day_key
 from palimpsest_pipeline.defs.cycle_jobs import CYCLE_ASSETS
-from palimpsest_pipeline.defs.monitoring.unfinished_work import find_unfinished_work
+from palimpsest_pipeline.defs.monitoring.checks import find_unfinished_work
 from palimpsest_pipeline.domain.enums import FreshnessFamily, Scope
 from palimpsest_pipeline.domain.instants import format_hour_key
 from palimpsest_pipeline.operate.backfill.backfill import BackfillReport, list_lost_cycles, mark_hours_due, run_backfill

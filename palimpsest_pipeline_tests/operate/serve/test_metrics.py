@@ -12,9 +12,8 @@ from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobO
 
 from palimpsest_pipeline.board.metrics_route import METRICS_FILE
 from palimpsest_pipeline.domain.instants import make_cycle_id
-from palimpsest_pipeline.operate.serve import metrics, metrics_writer
-from palimpsest_pipeline.operate.serve.metrics import METRIC_ERRORS, METRICS, Metric, MetricReader
-from palimpsest_pipeline.operate.serve.metrics_writer import MetricsWriter
+from palimpsest_pipeline.operate.serve import metrics
+from palimpsest_pipeline.operate.serve.metrics import METRIC_ERRORS, METRICS, Metric, MetricReader, MetricsWriter
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.installed_products import list_products
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
@@ -409,14 +408,14 @@ def test_a_page_that_cannot_be_written_is_tried_again(
     original: Pipeline, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     failures = [OSError("no space"), ValueError("strange")]
-    write = metrics_writer.replace_text
+    write = metrics.replace_text
 
     def replace_text(path: Path, text: str) -> None:
         if failures:
             raise failures.pop()
         write(path, text)
 
-    monkeypatch.setattr(metrics_writer, "replace_text", replace_text)
+    monkeypatch.setattr(metrics, "replace_text", replace_text)
     path = original.settings.home / METRICS_FILE
     with dg.DagsterInstance.ephemeral() as instance, MetricsWriter(original, instance, interval_s=0.01):
         until(path.exists, "a page")

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 
 from palimpsest_pipeline.operate.databases import open_databases
 from palimpsest_pipeline.operate.doctor import machine
-from palimpsest_pipeline.operate.serve import readiness, restart_services, service_record, stop_runs_and_services, up
+from palimpsest_pipeline.operate.serve import readiness, restart_services, service_record, up
 from palimpsest_pipeline.operate.serve.down import StopResult, stop_home
 from palimpsest_pipeline.pipeline.context import make_embedded_server
 from palimpsest_pipeline.runtime.processes import KnownProcess
@@ -319,14 +319,14 @@ def under_way(
 def end(instance: dg.DagsterInstance, wait_s: float, tmp_path: Path) -> list[str]:
     said: list[str] = []
     serving = service_record.ServiceRecord(KnownProcess(1, 0.0), {}, "", str(Path(SOCKET).parent))
-    stop_runs_and_services.stop_services(serving, instance, wait_s, said.append, cancel_wait_s=0)
+    up.stop_services(serving, instance, wait_s, said.append, cancel_wait_s=0)
     return said
 
 
 def test_a_run_that_is_over_in_time_is_not_asked_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     with dg.DagsterInstance.ephemeral() as instance:
         run = under_way(instance, SOCKET)
-        monkeypatch.setattr(stop_runs_and_services.time, "sleep", lambda _: instance.report_run_failed(run))
+        monkeypatch.setattr(up.time, "sleep", lambda _: instance.report_run_failed(run))
         monkeypatch.setattr(instance.run_launcher, "terminate", pytest.fail)
         assert end(instance, 30, tmp_path) == [f"waiting up to 30 s for run {run.run_id[:8]} (some_job)"]
 
@@ -364,7 +364,7 @@ def test_a_run_that_waits_for_its_next_minute_is_ended_at_once_and_another_gets_
         )
         instance.add_run_tags(at_work.run_id, {"palimpsest/rests_until": datetime.now(UTC).isoformat()})
         monkeypatch.setattr(instance.run_launcher, "terminate", terminate)
-        monkeypatch.setattr(stop_runs_and_services.time, "sleep", pause)
+        monkeypatch.setattr(up.time, "sleep", pause)
         said = end(instance, 30, tmp_path)
         assert said[1:] == [f"asking to end: run {waits.run_id[:8]} (some_job); answers that have arrived are kept"]
         tags = {run.run_id: run.tags for run in instance.get_runs()}

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from palimpsest_pipeline.cli.__main__ import app
 from palimpsest_pipeline.cli.console import EXIT_PARTIAL
-from palimpsest_pipeline.defs.monitoring.unfinished_work import find_unfinished_work
+from palimpsest_pipeline.defs.monitoring.checks import find_unfinished_work
 from palimpsest_pipeline.domain.enums import PayloadKind, Platform, RunStatus
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.instants import floor_to_hour, format_hour_key
