@@ -12,7 +12,7 @@ from palimpsest_pipeline.metrics.prices.margins import compute_market_margins, e
 from palimpsest_pipeline.metrics.prices.market_gaps import find_availability_gaps
 from palimpsest_pipeline.metrics.prices.price_comparison import build_price_comparison
 from palimpsest_pipeline.metrics.prices.price_leads import PriceLeadRules, find_price_leads
-from palimpsest_pipeline.pipeline.marts.fixture_attempts import ROWS_PER_BATCH, batch_listings
+from palimpsest_pipeline.pipeline.marts.fixture_batches import ROWS_PER_BATCH, batch_listings
 
 from ._marts_files import (
     AS_THEY_STAND,

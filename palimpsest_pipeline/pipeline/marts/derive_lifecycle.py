@@ -22,7 +22,7 @@ from palimpsest_pipeline.storage.marts import dates_of_other_settings, lifecycle
 from palimpsest_pipeline.storage.odds.history_reader import OddsHistoryReader
 
 from ..context import Pipeline
-from .fixture_attempts import batch_listings
+from .fixture_batches import batch_listings
 
 TABLES: Final = lifecycle_rows.LIFECYCLE_TABLES
 AVAILABILITY, OPEN_CLOSE, LEAD_TIME, MARGINS, CURVES, GAP_COUNTS = TABLES

@@ -5,7 +5,7 @@ Both are derived from one reading of the fixtures' history, in one transaction.
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -30,7 +30,7 @@ from palimpsest_pipeline.storage.push.sources import ODDS_ALERTS, PRICE_LEADS
 from ..context import Pipeline
 from ..push.enqueue import enqueue_events
 from ..push.rules import refresh_rules
-from .fixture_attempts import ROWS_PER_BATCH, FixtureAttempts, batch_listings, derive_shares
+from .fixture_batches import ROWS_PER_BATCH, batch_listings, derive_batches
 
 ALERT_FIXTURES_PER_BATCH: Final = 100
 """Number of fixtures that one transaction reads, computes and writes. It has no influence on the rows."""
@@ -96,7 +96,7 @@ def derive_alerts(pipeline: Pipeline) -> AlertDerivation:
     caller is interrupted, each half finishes its present group and starts no other. If another process derives the same
     half, this one waits before each group. Raises NotDerived at the end when a group failed: its fixtures stay due.
     """
-    began, derivation, attempts = time.monotonic(), AlertDerivation(), FixtureAttempts(PRODUCT)
+    began, derivation = time.monotonic(), AlertDerivation()
     rules, lead_rules = build_rules(pipeline), build_lead_rules(pipeline)
     refresh_rules(pipeline)
     with pipeline.database.connect(autocommit=True) as conn:
@@ -115,29 +115,14 @@ def derive_alerts(pipeline: Pipeline) -> AlertDerivation:
         lock: _batch_fixtures(due.filter(pl.col("sr_id") % n == place), watched_until)
         for place, lock in enumerate(odds_alert_rows.ODDS_ALERTS_LOCKS)
     }
-    for share in derive_shares(
-        batches_by_lock, lambda lock, batches: _derive_share(pipeline, lock, batches, rules, lead_rules, attempts)
+    for part in derive_batches(
+        pipeline,
+        PRODUCT,
+        batches_by_lock,
+        lambda conn, _, batch: _derive_batch(pipeline, conn, batch, rules, lead_rules),
     ):
-        derivation.add(share)
+        derivation.add(part)
     derivation.seconds = time.monotonic() - began
-    attempts.raise_errors()
-    return derivation
-
-
-def _derive_share(
-    pipeline: Pipeline,
-    lock: int,
-    batches: Iterable[Sequence[int]],
-    rules: OddsAlertRules,
-    lead_rules: PriceLeadRules,
-    attempts: FixtureAttempts,
-) -> AlertDerivation:
-    """Derive the fixtures that the database lock `lock` covers, group by group."""
-    derivation = AlertDerivation()
-    with pipeline.database.connect(autocommit=True) as conn:
-        for batch in batches:
-            with attempts.catch_error(batch), hold_lock(conn, lock):
-                _derive_batch(pipeline, conn, batch, rules, lead_rules, derivation)
     return derivation
 
 
@@ -147,18 +132,17 @@ def _derive_batch(
     batch: Sequence[int],
     rules: OddsAlertRules,
     lead_rules: PriceLeadRules,
-    derivation: AlertDerivation,
-) -> None:
+) -> AlertDerivation:
     """Derive alerts and price leads of a group of fixtures from one consistent read.
 
-    The counts are added to `derivation`. The due fixtures and the kickoffs are part of this read, so a kickoff that
+    The due fixtures and the kickoffs are part of this read, so a kickoff that
     moves or passes meanwhile has no effect.
     """
     with open_snapshot(conn):
         marks = dirty_fixtures.read_fixture_marks(conn, PRODUCT, batch)
         known_until = odds_alert_rows.read_known_until(conn)
         if known_until is None:
-            return  # another process has removed all cycles meanwhile, to ingest them again
+            return AlertDerivation()  # another process has removed all cycles meanwhile, to ingest them again
         due = odds_alert_rows.read_due_fixtures(conn, marks["sr_id"].to_list(), known_until, batch)
         near = due.filter(pl.col("kickoff_at") <= known_until + rules.watch_before_kickoff)
         days = near.group_by(pl.col("kickoff_at").dt.date(), maintain_order=True)
@@ -177,10 +161,8 @@ def _derive_batch(
         for source in (ODDS_ALERTS, PRICE_LEADS):
             enqueue_events(pipeline, conn, source.terms.name, sr_ids)
     dirty_fixtures.unmark_fixtures(conn, PRODUCT, marks)
-    derivation.n_fixtures += due.height
-    derivation.n_watched += near.height
-    derivation.lead_rows += lead_rows
-    derivation.rows_by_type.update(dict(alerts["alert_type"].value_counts().iter_rows()))
+    rows_by_type = Counter(dict(alerts["alert_type"].value_counts().iter_rows()))
+    return AlertDerivation(due.height, near.height, rows_by_type, lead_rows)
 
 
 def _batch_fixtures(due: pl.DataFrame, watched_until: datetime) -> Iterator[list[int]]:

@@ -6,7 +6,7 @@ The tables contain only fixtures whose kickoff is in the future.
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -20,7 +20,7 @@ from palimpsest_pipeline.metrics.prices.market_gaps import find_availability_gap
 from palimpsest_pipeline.metrics.prices.price_comparison import build_price_comparison, compare_lines, compare_listings
 from palimpsest_pipeline.pipeline.installed_vocabulary import build_vocabulary_frames
 from palimpsest_pipeline.storage.catalog.fixtures import read_suspects
-from palimpsest_pipeline.storage.db.locks import Busy, hold_lock, open_snapshot
+from palimpsest_pipeline.storage.db.locks import open_snapshot
 from palimpsest_pipeline.storage.db.row_differences import WriteCounts
 from palimpsest_pipeline.storage.derivation import dirty_fixtures
 from palimpsest_pipeline.storage.marts import current_price_rows
@@ -37,7 +37,7 @@ from palimpsest_pipeline.storage.push.sources import GAPS
 from ..context import Pipeline
 from ..push.enqueue import enqueue_events, has_rules
 from ..push.rules import refresh_rules
-from .fixture_attempts import FixtureAttempts, derive_shares
+from .fixture_batches import derive_batches
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ def derive_prices(pipeline: Pipeline, sr_ids: Sequence[int] | None = None, *, wa
     without `wait`, it stops and the remaining fixtures stay due. Raises NotDerived at the end when a group failed: its
     fixtures stay due.
     """
-    began, derivation, attempts = time.monotonic(), PriceDerivation(), FixtureAttempts(PRICES_PRODUCT)
+    began, derivation = time.monotonic(), PriceDerivation()
     refresh_rules(pipeline)
     with pipeline.connect() as conn:
         dirty_fixtures.mark_fixtures_of_other_home(conn, pipeline.settings.home_platform, pipeline.clock.now())
@@ -117,36 +117,21 @@ def derive_prices(pipeline: Pipeline, sr_ids: Sequence[int] | None = None, *, wa
         lock: _batch_fixtures([sr_id for sr_id in fixtures if sr_id % n == place], per_batch)
         for place, lock in enumerate(current_price_rows.CURRENT_PRICES_LOCKS)
     }
-    for share in derive_shares(
-        batches_by_lock, lambda lock, batches: _derive_share(pipeline, lock, batches, attempts, wait=wait)
+    caches = {lock: LineCache() for lock in batches_by_lock}
+    for part in derive_batches(
+        pipeline,
+        PRICES_PRODUCT,
+        batches_by_lock,
+        lambda conn, lock, batch: _derive_batch(pipeline, conn, batch, caches[lock]),
+        wait=wait,
     ):
-        derivation.add(share)
+        derivation.add(part)
     derivation.seconds = time.monotonic() - began
-    attempts.raise_errors()
     return derivation
 
 
 def _batch_fixtures(sr_ids: Sequence[int], n: int) -> list[Sequence[int]]:
     return [sr_ids[place : place + n] for place in range(0, len(sr_ids), n)]
-
-
-def _derive_share(
-    pipeline: Pipeline, lock: int, batches: Iterator[Sequence[int]], attempts: FixtureAttempts, *, wait: bool
-) -> PriceDerivation:
-    """Derive the fixtures that the database lock `lock` covers, group by group."""
-    derivation, cache = PriceDerivation(), LineCache()
-    with pipeline.database.connect(autocommit=True) as conn:
-        for batch in batches:
-            try:
-                with attempts.catch_error(batch), hold_lock(conn, lock, wait=wait):
-                    derivation.add(_derive_batch(pipeline, conn, batch, cache))
-            except Busy:
-                log.info(
-                    "another process derives prices: %d fixtures stay due for the next derivation",
-                    len(batch) + sum(map(len, batches)),
-                )
-                break
-    return derivation
 
 
 def _derive_batch(

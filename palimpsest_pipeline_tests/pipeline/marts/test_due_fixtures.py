@@ -19,8 +19,8 @@ import pytest
 from palimpsest_pipeline.defs.mart.odds_alert_assets import begun_fixtures_have_no_open_alert
 from palimpsest_pipeline.domain.enums import FixtureProduct
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.marts import derive_odds_alerts, derive_prices, fixture_attempts
-from palimpsest_pipeline.pipeline.marts.fixture_attempts import NotDerived
+from palimpsest_pipeline.pipeline.marts import derive_odds_alerts, derive_prices, fixture_batches
+from palimpsest_pipeline.pipeline.marts.fixture_batches import NotDerived
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.db.locks import hold_lock
 from palimpsest_pipeline.storage.derivation import dirty_fixtures
@@ -269,7 +269,7 @@ def test_who_is_interrupted_ends_both_halves_before_their_next_batch(
     mark(pipeline, SOON, LATER, *even)
     begun: list[int] = []
     both_began, interrupted = threading.Barrier(2), threading.Event()
-    monkeypatch.setattr(fixture_attempts, "Event", lambda: interrupted)
+    monkeypatch.setattr(fixture_batches, "Event", lambda: interrupted)
 
     def send_interrupt(sr_ids: list[int]) -> None:
         begun.extend(sr_ids)

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from palimpsest_pipeline.domain.schemas import INSTANT, LISTING_LOOKS
-from palimpsest_pipeline.pipeline.marts.fixture_attempts import batch_listings
+from palimpsest_pipeline.pipeline.marts.fixture_batches import batch_listings
 from palimpsest_pipeline.storage.marts import lifecycle_rows
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)

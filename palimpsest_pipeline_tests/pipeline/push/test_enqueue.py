@@ -14,7 +14,7 @@ from palimpsest_pipeline.metrics.alerts.find_odds_alerts import ODDS_ALERTS_SCHE
 from palimpsest_pipeline.metrics.prices.price_leads import PRICE_LEADS_SCHEMA
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.marts import derive_odds_alerts
-from palimpsest_pipeline.pipeline.marts.fixture_attempts import NotDerived
+from palimpsest_pipeline.pipeline.marts.fixture_batches import NotDerived
 from palimpsest_pipeline.pipeline.push import rules as push_rules
 from palimpsest_pipeline.pipeline.push.enqueue import list_past_messages
 from palimpsest_pipeline_tests.fixtures.kickoffs import put_kickoffs

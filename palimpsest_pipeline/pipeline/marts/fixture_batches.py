@@ -1,20 +1,23 @@
-"""Derivation of fixtures in groups: batches, shares at the same time, and the handling of errors.
+"""Derivation of fixtures in batches, several at the same time, and the handling of errors.
 
 A failed group stays due and does not stop the others. Its error is raised at the end. Imports no Dagster.
 """
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
 from itertools import takewhile
 from threading import Event
 from typing import Final, TypeVar
 
 import polars as pl
+import psycopg
 
 from palimpsest_pipeline.domain.enums import FixtureProduct
-from palimpsest_pipeline.storage.db.locks import AdvisoryLock, Busy
+from palimpsest_pipeline.storage.db.locks import AdvisoryLock, Busy, hold_lock
+
+from ..context import Pipeline
 
 log = logging.getLogger(__name__)
 
@@ -23,35 +26,6 @@ MAX_NAMED_FIXTURES: Final = 5
 
 class NotDerived(RuntimeError):
     """Fixtures could not be derived and stay due. The message names them and gives the first error."""
-
-
-class FixtureAttempts:
-    """The failed groups of fixtures of one derivation. Several threads may share an object."""
-
-    def __init__(self, product: FixtureProduct) -> None:
-        self._product = product
-        self._errors: list[tuple[Sequence[int], Exception]] = []
-
-    @contextmanager
-    def catch_error(self, sr_ids: Sequence[int]) -> Iterator[None]:
-        """Catch an error of the block and keep it for `raise_errors`; Busy is raised at once."""
-        try:
-            yield
-        except Busy:
-            raise
-        except Exception as error:
-            log.exception("%s of %d fixtures could not be derived: %s", self._product, len(sr_ids), _format_ids(sr_ids))
-            self._errors.append((sr_ids, error))
-
-    def raise_errors(self) -> None:
-        """Raise NotDerived if a group of fixtures has failed."""
-        if self._errors:
-            sr_ids, (_, first) = [sr_id for batch, _ in self._errors for sr_id in batch], self._errors[0]
-            reason = str(first).strip().partition("\n")[0]
-            raise NotDerived(
-                f"{self._product} of {len(sr_ids)} fixtures could not be derived, and stay due (SportRadar ids"
-                f" {_format_ids(sr_ids)}): {type(first).__name__}: {reason}"
-            )
 
 
 def _format_ids(sr_ids: Sequence[int]) -> str:
@@ -64,27 +38,55 @@ Batch = Sequence[int]
 Derivation = TypeVar("Derivation")
 
 
-def derive_shares(
+def derive_batches(
+    pipeline: Pipeline,
+    product: FixtureProduct,
     batches_by_lock: Mapping[AdvisoryLock, Iterable[Batch]],
-    derive_share: Callable[[AdvisoryLock, Iterator[Batch]], Derivation],
+    derive_batch: Callable[[psycopg.Connection, AdvisoryLock, Batch], Derivation],
+    *,
+    wait: bool = True,
 ) -> list[Derivation]:
-    """Return the results of `derive_share` for all locks with their batches, called at the same time.
+    """Return the results of `derive_batch` for all batches.
 
-    An error of one share does not stop the others; it is raised at the end. When the caller is interrupted, the current
-    batches are finished and no other batch begins: `derive_share` must take each batch only when it begins it.
+    The batches of each lock are derived one after another while the lock is held, in a thread and with an autocommit
+    connection of their own. Without `wait`, a thread stops when another process holds its lock; its other fixtures stay
+    due. When the caller is interrupted, the current batches are finished and no other begins. A failed batch does not
+    stop the others; NotDerived is raised at the end.
     """
-    interrupted = Event()
+    interrupted, derivations, errors = Event(), list[Derivation](), list[tuple[Batch, Exception]]()
+
+    def derive_share(lock: AdvisoryLock, batches: Iterator[Batch]) -> None:
+        with pipeline.database.connect(autocommit=True) as conn:
+            for batch in takewhile(lambda _: not interrupted.is_set(), batches):
+                try:
+                    with hold_lock(conn, lock, wait=wait):
+                        derivations.append(derive_batch(conn, lock, batch))
+                except Busy:
+                    n_left = len(batch) + sum(map(len, batches))
+                    log.info(
+                        "another process derives %s: %d fixtures stay due for the next derivation", product, n_left
+                    )
+                    return
+                except Exception as error:
+                    log.exception("%s of %d fixtures could not be derived: %s", product, len(batch), _format_ids(batch))
+                    errors.append((batch, error))
+
     with ThreadPoolExecutor(len(batches_by_lock)) as pool:
         try:
-            shares = [
-                pool.submit(derive_share, lock, takewhile(lambda _: not interrupted.is_set(), batches))
-                for lock, batches in batches_by_lock.items()
-            ]
-            wait(shares)
+            shares = [pool.submit(derive_share, lock, iter(batches)) for lock, batches in batches_by_lock.items()]
+            wait_for(shares)
         except BaseException:
             interrupted.set()
             raise
-    return [share.result() for share in shares]
+    for share in shares:
+        share.result()
+    if errors:
+        sr_ids, (_, first) = [sr_id for batch, _ in errors for sr_id in batch], errors[0]
+        raise NotDerived(
+            f"{product} of {len(sr_ids)} fixtures could not be derived, and stay due (SportRadar ids"
+            f" {_format_ids(sr_ids)}): {type(first).__name__}: {str(first).strip().partition(chr(10))[0]}"
+        )
+    return derivations
 
 
 ROWS_PER_BATCH: Final = 500_000
