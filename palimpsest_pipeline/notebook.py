@@ -32,7 +32,7 @@ from palimpsest_pipeline.domain.enums import WHOLE_LISTING_KEY
 from palimpsest_pipeline.domain.errors import PalimpsestError
 from palimpsest_pipeline.domain.instants import Clock, get_day_start
 from palimpsest_pipeline.markets.describe_market import suggest_markets
-from palimpsest_pipeline.report.spreadsheet_cells import Rows
+from palimpsest_pipeline.report.spreadsheets import Rows
 from palimpsest_pipeline.storage.archive import Archive
 from palimpsest_pipeline.storage.catalog.fixtures import read_seen_span
 from palimpsest_pipeline.storage.db.connection import Database

@@ -8,7 +8,7 @@ import polars as pl
 import psycopg
 from psycopg import sql
 
-from palimpsest_pipeline.report.spreadsheet_files import write_csv, write_xlsx
+from palimpsest_pipeline.report.spreadsheets import write_csv, write_xlsx
 
 
 class FileFormat(StrEnum):

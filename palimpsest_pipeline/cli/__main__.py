@@ -226,7 +226,7 @@ def demo(
             out.print(
                 "  ".join(
                     f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
-                    for name, value in asdict(summary).items()
+                    for name, value in summary.items()
                 )
             )
         if ui:

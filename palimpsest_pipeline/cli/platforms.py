@@ -4,7 +4,6 @@ Exit codes as in `cli/__main__.py`; `check` ends with 1 when a pack has a fault.
 """
 
 import shlex
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -34,28 +33,22 @@ def list_command(
     from palimpsest_pipeline.operate.packs.platform_list import list_platforms
     from palimpsest_pipeline.platforms.packs import load_packs
 
-    platforms = [one for one in list_platforms(load_settings()) if one.is_active or not active]
-    rows = [asdict(one) for one in platforms]
+    rows = [row for row in list_platforms(load_settings()) if row["is_active"] or not active]
     problems = dict(load_packs().problems)
 
     def print_text() -> None:
-        names = ("platform", "role", "name", "dialect", "country", "trust", "package", "last answer")
-        roles = ["home" if one.is_home else "active" if one.is_active else "" for one in platforms]
+        headings = ("platform", "role", "name", "dialect", "country", "trust", "package", "last answer")
+        columns = ("name", "dialect", "country", "trust", "distribution", "last_answer_at")
         print_table(
-            f"{len(platforms)} platforms",
-            [(name, name == "trust") for name in names],
+            f"{len(rows)} platforms",
+            [(heading, heading == "trust") for heading in headings],
             [
                 (
-                    one.platform,
-                    role,
-                    one.name,
-                    one.dialect,
-                    one.country,
-                    one.trust,
-                    one.distribution,
-                    one.last_answer_at,
+                    row["platform"],
+                    "home" if row["is_home"] else "active" if row["is_active"] else "",
+                    *(row[column] for column in columns),
                 )
-                for one, role in zip(platforms, roles, strict=True)
+                for row in rows
             ],
         )
         for name, problem in problems.items():
@@ -63,10 +56,9 @@ def list_command(
         if not active:
             say(f"{PLATFORMS_VARIABLE} selects the platforms that are requested, e.g. betpawa,sportybet,sportybet-gh")
 
-    for row in rows:
-        row["last_answer_at"] = row["last_answer_at"] and str(row["last_answer_at"])
-    tables = {"platforms": pl.DataFrame(rows, infer_schema_length=None)}
-    show(tables, print_text, as_json=as_json, report={"platforms": rows, "problems": problems}, csv=csv, xlsx=xlsx)
+    texts = [{**row, "last_answer_at": row["last_answer_at"] and str(row["last_answer_at"])} for row in rows]
+    tables = {"platforms": pl.DataFrame(texts, infer_schema_length=None)}
+    show(tables, print_text, as_json=as_json, report={"platforms": texts, "problems": problems}, csv=csv, xlsx=xlsx)
 
 
 @platforms_app.command("check")

@@ -45,7 +45,7 @@ def write_files(tables: "Mapping[str, pl.DataFrame]", csv: Path | None, xlsx: Pa
     A CSV file gets the first table; an Excel file gets one worksheet per table, with the table's name. Raises
     typer.Exit when a file cannot be written, or when a table has more rows than a worksheet can have.
     """
-    from palimpsest_pipeline.report.spreadsheet_files import write_csv, write_xlsx
+    from palimpsest_pipeline.report.spreadsheets import write_csv, write_xlsx
 
     first_table = next(iter(tables.values()))
     for path, frames in ((csv, [first_table]), (xlsx, tables.values())):

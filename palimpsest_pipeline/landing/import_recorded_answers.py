@@ -141,34 +141,8 @@ def _build_answer(
         name = _find_named_file(raw)
         raise RecordedPayloadError(f"{where}{f' ({name})' if name else ''}: {error}. Correct the entry.") from error
     where = f"{where} ({entry.file})"
-    if entry.platform not in installed:
-        raise RecordedPayloadError(
-            f"{where}: no installed pack has the platform {entry.platform!r}. Correct it, or install its package."
-        )
-    for name in ("received_at", "observed_at"):
-        instant = getattr(entry, name)
-        if instant is not None and instant.tzinfo is None:
-            raise RecordedPayloadError(
-                f"{where}: {name} {instant.isoformat()} has no time zone. Write it with one, e.g."
-                f" {instant.isoformat()}Z."
-            )
-    if entry.received_at > now:
-        raise RecordedPayloadError(
-            f"{where}: received_at {entry.received_at.isoformat()} lies in the future. Correct it."
-        )
-    if entry.kind is PayloadKind.DETAIL and entry.external_id is None:
-        raise RecordedPayloadError(
-            f"{where}: a detail needs external_id, the platform's own id of the listing. Add it."
-        )
-    if entry.status != 200:
-        raise RecordedPayloadError(
-            f"{where}: status {entry.status}; a recorded failure proves nothing. Leave the entry out."
-        )
-    if entry.observed_at is not None and abs(entry.observed_at - entry.received_at) > MAX_CACHE_AGE:
-        raise RecordedPayloadError(
-            f"{where}: observed_at {entry.observed_at.isoformat()} lies more than an hour from received_at"
-            f" {entry.received_at.isoformat()}. Correct it, or leave it out."
-        )
+    for problem in _find_problems(entry, installed, now):
+        raise RecordedPayloadError(f"{where}: {problem}")
     body = _read_body(where, directory / entry.file)
     received_at = entry.received_at.astimezone(UTC)
     request = Request(
@@ -187,6 +161,28 @@ def _build_answer(
     observed_at = received_at if entry.observed_at is None else entry.observed_at.astimezone(UTC)
     answer = Answer(request, 1, received_at, received_at, observed_at, entry.status, entry.headers, body)
     return answer, entry
+
+
+def _find_problems(entry: _Entry, installed: Collection[Platform], now: datetime) -> Iterator[str]:
+    """Yield the reasons why an entry cannot be imported, each with its remedy."""
+    if entry.platform not in installed:
+        yield f"no installed pack has the platform {entry.platform!r}. Correct it, or install its package."
+    for name in ("received_at", "observed_at"):
+        instant = getattr(entry, name)
+        if instant is not None and instant.tzinfo is None:
+            text = instant.isoformat()
+            yield f"{name} {text} has no time zone. Write it with one, e.g. {text}Z."
+    if entry.received_at > now:
+        yield f"received_at {entry.received_at.isoformat()} lies in the future. Correct it."
+    if entry.kind is PayloadKind.DETAIL and entry.external_id is None:
+        yield "a detail needs external_id, the platform's own id of the listing. Add it."
+    if entry.status != 200:
+        yield f"status {entry.status}; a recorded failure proves nothing. Leave the entry out."
+    if entry.observed_at is not None and abs(entry.observed_at - entry.received_at) > MAX_CACHE_AGE:
+        yield (
+            f"observed_at {entry.observed_at.isoformat()} lies more than an hour from received_at"
+            f" {entry.received_at.isoformat()}. Correct it, or leave it out."
+        )
 
 
 def _find_named_file(raw: msgspec.Raw) -> str | None:

@@ -23,8 +23,7 @@ from palimpsest_pipeline.domain.instants import format_hour_key
 from palimpsest_pipeline.domain.schemas import INSTANT
 
 from .errors import LandingIncomplete, LandingUnreadable
-from .files import MANIFEST, LandingFiles
-from .hashed_files import NotAsWritten
+from .files import MANIFEST, LandingFiles, NotAsWritten
 from .manifest import Manifest, Segment, decode_manifest
 from .schema import ANSWER_SCHEMA, LISTING_COLUMNS, build_answers
 

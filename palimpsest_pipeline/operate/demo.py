@@ -8,9 +8,8 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from palimpsest_pipeline.defs.instance import open_instance
 from palimpsest_pipeline.domain.enums import Platform, Trigger
@@ -33,23 +32,6 @@ _Say = Callable[[str], None]
 
 class DemoError(PalimpsestError):
     """The demo could not be completed."""
-
-
-@dataclass(frozen=True, slots=True)
-class DemoSummary:
-    """The demo's result: counts of the last cycle, and the skew of fixtures on several platforms."""
-
-    fixtures: int
-    matched: int
-    home_only: int
-    competitor_only: int
-    overall_match_rate: float
-    listings: int
-    prices: int
-    cycles: int
-    skew_ms_p50: float | None
-    skew_ms_p95: float | None
-    wall_s: float
 
 
 def locate_demo_home(settings: Settings) -> Path:
@@ -96,7 +78,7 @@ def build_demo_settings(
 @contextmanager
 def run_demo(
     settings: Settings, *, size: int, seed: int, say: _Say, platforms: Sequence[Platform] = DEMO_PLATFORMS
-) -> Iterator[tuple[Settings, DemoSummary]]:
+) -> Iterator[tuple[Settings, dict[str, Any]]]:
     """Run the demo of these platforms, and yield its settings and a summary.
 
     Its server and simulator run inside the block and are stopped after it. The data stay in the demo's home folder.
@@ -154,23 +136,23 @@ def reset_demo(settings: Settings) -> None:
     note_source(settings, DataSource.SIMULATED)
 
 
-def build_summary(pipeline: Pipeline, started_s: float) -> DemoSummary:
-    """Return the numbers of the last cycle, read from Postgres."""
+def build_summary(pipeline: Pipeline, started_s: float) -> dict[str, Any]:
+    """Return the counts of the last cycle, the skew of its fixtures on several platforms, and the demo's duration."""
     with pipeline.connect() as conn:
         rates = cycle_marts.read_latest_rates(conn).filter(platform="all").row(0, named=True)
         totals = cycle_marts.read_totals(conn)
         quantiles_ms = read_skew_quantiles_ms(conn, [totals["last_cycle_id"]])
         *_, skew_ms_p50, skew_ms_p95 = next(quantiles_ms.iter_rows(), (None, None))
-    return DemoSummary(
-        fixtures=rates["n_union"],
-        matched=rates["n_matched_fixtures"],
-        home_only=rates["n_home_only"],
-        competitor_only=rates["n_competitor_only"],
-        overall_match_rate=float(rates["overall_match_rate"] or 0),
-        listings=rates["n_listings"],
-        prices=totals["n_prices"],
-        cycles=totals["n_cycles"],
-        skew_ms_p50=skew_ms_p50,
-        skew_ms_p95=skew_ms_p95,
-        wall_s=round(time.monotonic() - started_s, 1),
-    )
+    return {
+        "fixtures": rates["n_union"],
+        "matched": rates["n_matched_fixtures"],
+        "home_only": rates["n_home_only"],
+        "competitor_only": rates["n_competitor_only"],
+        "overall_match_rate": float(rates["overall_match_rate"] or 0),
+        "listings": rates["n_listings"],
+        "prices": totals["n_prices"],
+        "cycles": totals["n_cycles"],
+        "skew_ms_p50": skew_ms_p50,
+        "skew_ms_p95": skew_ms_p95,
+        "wall_s": round(time.monotonic() - started_s, 1),
+    }

@@ -4,28 +4,17 @@ Imports no Dagster.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from palimpsest_pipeline.domain.instants import HOUR, format_hour_key, list_hours
 from palimpsest_pipeline.storage.derivation import landed_cycles
-from palimpsest_pipeline.storage.derivation.derived_products import ProductSchema
-from palimpsest_pipeline.storage.derivation.due_products import DueReason
+from palimpsest_pipeline.storage.derivation.due_products import DueProduct, DueReason
 from palimpsest_pipeline.storage.derivation.landed_cycles import LandedCycleRecord
 
 from .context import Pipeline
 from .installed_products import list_cycles_without_pack, list_due_products
 from .record_landed_cycles import ALL_HOURS, rescan_landing
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class PlannedProduct:
-    """One product of one cycle."""
-
-    stage: ProductSchema
-    cycle_id: int
-    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +33,7 @@ class PlannedHour:
 
     begins_at: datetime
     landed_cycles: tuple[LandedCycleRecord, ...] = ()
-    due: Mapping[PlannedProduct, DueReason] = field(default_factory=dict)
+    due: tuple[DueProduct, ...] = ()
     gone_cycles: tuple[LostCycle, ...] = ()
     damaged_cycles: tuple[LostCycle, ...] = ()
     """Cycles of `landed_cycles` with missing segments. The other cycles of the hour can be derived."""
@@ -70,9 +59,9 @@ class PlannedHour:
         An example is `another parser version: odds_snapshots`.
         """
         names: defaultdict[DueReason, list[str]] = defaultdict(list)
-        for product, reason in self.due.items():
-            if product.name not in names[reason]:
-                names[reason].append(product.name)
+        for each in self.due:
+            if each.product not in names[each.reason]:
+                names[each.reason].append(each.product)
         return "; ".join(f"{reason}: {', '.join(names[reason])}" for reason in DueReason if names[reason])
 
 
@@ -94,16 +83,15 @@ def plan_hours(
     cycles_by_hour: defaultdict[datetime, list[LandedCycleRecord]] = defaultdict(list)
     for cycle in cycles:
         cycles_by_hour[cycle.partition_hour].append(cycle)
-    due_by_hour: defaultdict[datetime, dict[PlannedProduct, DueReason]] = defaultdict(dict)
+    due_by_hour: defaultdict[datetime, list[DueProduct]] = defaultdict(list)
     for each in due:
-        if not each.is_gone:
-            due_by_hour[each.partition_hour][PlannedProduct(each.schema, each.cycle_id, each.product)] = each.reason
+        due_by_hour[each.partition_hour].append(each)
     stale = {each.cycle_id for each in due}
     return [
         PlannedHour(
             at,
             tuple(cycle for cycle in cycles_by_hour[at] if not cycle.is_gone),
-            due_by_hour[at],
+            tuple(each for each in due_by_hour[at] if not each.is_gone),
             tuple(
                 LostCycle(cycle.cycle_id, _explain_loss(cycle), cycle.cycle_id in stale)
                 for cycle in cycles_by_hour[at]

@@ -13,7 +13,7 @@ import typer
 
 from palimpsest_pipeline.cli import show_rows
 from palimpsest_pipeline.cli.show_rows import show, write_files
-from palimpsest_pipeline.report.spreadsheet_cells import Rows
+from palimpsest_pipeline.report.spreadsheets import Rows
 
 ROWS = pl.DataFrame(
     {

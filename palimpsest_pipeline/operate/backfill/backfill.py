@@ -149,7 +149,7 @@ def run_backfill(
         elif not hour.landed_cycles and not hour.damaged_cycles:
             report.empty.append(hour.key)
     to_do = [hour for hour in hours if hour.can_be_derived]
-    core_hours = [hour.begins_at for hour in to_do if any(product.stage == "core" for product in hour.due)]
+    core_hours = [hour.begins_at for hour in to_do if any(product.schema == "core" for product in hour.due)]
     # No span may include one of these hours, because its run would fail.
     refused_hours = [hour.begins_at for hour in hours if hour.due and not hour.can_be_derived]
     max_hours = min(24, -(-len(core_hours) // (jobs * SPANS_PER_WORKER))) if jobs > 1 else 24

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from datetime import datetime
 from typing import Final, Self
 
 import psycopg
@@ -16,8 +15,9 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.installed_products import list_due_products
-from palimpsest_pipeline.pipeline.replay_plan import PlannedHour, PlannedProduct
+from palimpsest_pipeline.pipeline.replay_plan import PlannedHour
 from palimpsest_pipeline.runtime.progress import LOG_INTERVAL_S, format_duration
+from palimpsest_pipeline.storage.derivation.due_products import DueProduct
 
 POLL_INTERVAL_S: Final = 1.0
 
@@ -39,9 +39,7 @@ class BackfillProgress:
         self._console = console
         self._now = now
         self._began = now()
-        self._due_products: dict[PlannedProduct, datetime] = {
-            product: hour.begins_at for hour in hours for product in hour.due
-        }
+        self._due_products = {_identify(product): hour.begins_at for hour in hours for product in hour.due}
         self._n_products = len(self._due_products)
         self._n_hours = len(set(self._due_products.values()))
         self._stop_event = threading.Event()
@@ -83,7 +81,7 @@ class BackfillProgress:
     def _describe_hours(self) -> str:
         n_left = len(set(self._due_products.values()))
         n_core_derived = self._n_hours - len(
-            {at for product, at in self._due_products.items() if product.stage == "core"}
+            {at for (schema, *_), at in self._due_products.items() if schema == "core"}
         )
         return f"{self._n_hours - n_left} of {self._n_hours} hours derived, core of {n_core_derived}, {n_left} left"
 
@@ -98,13 +96,15 @@ class BackfillProgress:
 
     def _update_bar(self) -> None:
         with self._pipeline.connect() as conn:
-            due = list_due_products(
-                self._pipeline, conn, cycle_ids={product.cycle_id for product in self._due_products}
-            )
-        still_due = {PlannedProduct(row.schema, row.cycle_id, row.product) for row in due}
+            due = list_due_products(self._pipeline, conn, cycle_ids={cycle_id for _, cycle_id, _ in self._due_products})
+        still_due = set(map(_identify, due))
         self._due_products = {product: hour for product, hour in self._due_products.items() if product in still_due}
         self._bar.update(self._task, completed=self._n_products - len(self._due_products), hours=self._describe_hours())
 
     def say(self, text: str) -> None:
         """Print a line, above the bar if there is one."""
         self._console.print(text, style="dim", markup=False, highlight=False, soft_wrap=True)
+
+
+def _identify(product: DueProduct) -> tuple[str, int, str]:
+    return product.schema, product.cycle_id, product.product

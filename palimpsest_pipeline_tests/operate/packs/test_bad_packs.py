@@ -129,7 +129,7 @@ print(json.dumps({
     "asked": pipeline.platforms,
     "mapped": list(pipeline.vocabulary.pack_versions),
     "derived": [pipeline.find_cycle_versions(keys) is not None for keys in (("lion", "betpawa"), ("betpawa",))],
-    "listed": [row.platform for settings in (active, others) for row in list_platforms(settings)],
+    "listed": [row["platform"] for settings in (active, others) for row in list_platforms(settings)],
     "doctor": check_active_platforms(active).detail,
     "doctor of others": check_active_platforms(others).detail,
     "check": [one.detail for one in check_packs(["lion"], recorded=None, min_share=0.9) if not one.ok],
