@@ -182,7 +182,7 @@ def settings(as_json: JsonOption = False) -> None:
 
 def warn_about_source_conflict(settings: Settings) -> None:
     """Print a warning when the settings would mix simulated and real data in the home folder."""
-    from palimpsest_pipeline.pipeline.data_source import describe_conflict, read_noted_source
+    from palimpsest_pipeline.pipeline.home_notes import describe_conflict, read_noted_source
 
     source = read_noted_source(settings.home)
     if source is not None and (conflict := describe_conflict(settings, source)):
@@ -370,7 +370,7 @@ def require_home_data_source(pipeline: Any) -> None:
 
     Call it before the run starts.
     """
-    from palimpsest_pipeline.pipeline.data_source import require_same_source
+    from palimpsest_pipeline.pipeline.home_notes import require_same_source
     from palimpsest_pipeline.storage.ledger import cycle_ledger
 
     with pipeline.connect() as conn:

@@ -9,7 +9,7 @@ import typer
 
 from palimpsest_pipeline.settings import Settings, SettingsError, load_settings
 
-from .console import say
+from .console import open_current_pipeline, say
 
 if TYPE_CHECKING:
     from palimpsest_pipeline.board.app import BoardConfig
@@ -26,14 +26,12 @@ def board(port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port 
     from palimpsest_pipeline.board.metrics_route import METRICS_FILE, make_metrics_route
     from palimpsest_pipeline.board.security import check_binding
     from palimpsest_pipeline.board.web_server import serve_board
-    from palimpsest_pipeline.operate.databases import open_databases, require_schema
 
     settings = load_settings(**({} if port is None else {"board_port": port}))
     if not settings.board_port:
         raise SettingsError("the board has no port: set PALIMPSEST_BOARD_PORT, or give --port")
     check_binding(settings.board_host, _get_token(settings))
-    with open_databases(settings) as pipeline:
-        require_schema(pipeline)
+    with open_current_pipeline(settings):
         say(f"the traders' board: {describe_board_url(settings)}  (stop with Ctrl-C)")
         metrics_route = make_metrics_route(settings.home / METRICS_FILE)
         serve_board(_build_board_config(settings), settings.board_port, extra_routes=[metrics_route])

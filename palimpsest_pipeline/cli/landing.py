@@ -41,7 +41,7 @@ def landing_import(
     from palimpsest_pipeline.domain.instants import format_hour_key
     from palimpsest_pipeline.landing import import_payloads
     from palimpsest_pipeline.operate.databases import open_databases, upgrade_schema
-    from palimpsest_pipeline.pipeline.first_day import lower_first_day
+    from palimpsest_pipeline.pipeline.home_notes import lower_first_day
     from palimpsest_pipeline.pipeline.record_landed_cycles import record_closed
 
     with open_databases(load_settings()) as pipeline:

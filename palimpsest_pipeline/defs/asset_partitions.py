@@ -14,7 +14,7 @@ from typing import Final
 import dagster as dg
 
 from palimpsest_pipeline.domain.instants import get_day_start
-from palimpsest_pipeline.pipeline.first_day import read_first_day
+from palimpsest_pipeline.pipeline.home_notes import read_first_day
 from palimpsest_pipeline.settings import load_settings
 
 FIRST_DAY: Final = read_first_day(load_settings())

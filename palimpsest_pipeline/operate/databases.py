@@ -14,7 +14,7 @@ from palimpsest_pipeline.domain.enums import Sport
 from palimpsest_pipeline.domain.errors import PalimpsestError
 from palimpsest_pipeline.pipeline import analyst_role
 from palimpsest_pipeline.pipeline.context import Pipeline, make_embedded_server, make_home
-from palimpsest_pipeline.pipeline.first_day import settle_first_day
+from palimpsest_pipeline.pipeline.home_notes import settle_first_day
 from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 from palimpsest_pipeline.runtime.server_sharing import mark_in_use
 from palimpsest_pipeline.runtime.signals import DeferredSignals

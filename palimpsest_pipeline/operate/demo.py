@@ -16,7 +16,7 @@ from palimpsest_pipeline.domain.enums import Platform, Trigger
 from palimpsest_pipeline.domain.errors import PalimpsestError
 from palimpsest_pipeline.pipeline.context import Pipeline, make_embedded_server
 from palimpsest_pipeline.pipeline.coverage_page import write_page
-from palimpsest_pipeline.pipeline.data_source import DataSource, note_source
+from palimpsest_pipeline.pipeline.home_notes import DataSource, note_source
 from palimpsest_pipeline.runtime.server_sharing import is_in_use
 from palimpsest_pipeline.settings import Settings, load_settings
 from palimpsest_pipeline.simulator.simulated_platforms import DEMO_PLATFORMS

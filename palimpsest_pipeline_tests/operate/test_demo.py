@@ -16,7 +16,7 @@ import pytest
 from palimpsest_pipeline.definitions import defs
 from palimpsest_pipeline.defs.instance import open_instance
 from palimpsest_pipeline.operate.databases import open_databases
-from palimpsest_pipeline.pipeline.data_source import DataSource, read_noted_source
+from palimpsest_pipeline.pipeline.home_notes import DataSource, read_noted_source
 from palimpsest_pipeline.settings import load_settings
 from palimpsest_pipeline_tests.fixtures.commands import PALIMPSEST, assert_one_clear_line, environment, ours
 

@@ -9,7 +9,7 @@ import pytest
 from palimpsest_pipeline.defs.instance import COMMAND_FILE, STORAGE_URL_VARIABLE, prepare_instance
 from palimpsest_pipeline.domain.durable_files import replace_text
 from palimpsest_pipeline.operate.serve import service_record
-from palimpsest_pipeline.pipeline.data_source import DATA_SOURCE_FILE, DataSource, note_source
+from palimpsest_pipeline.pipeline.home_notes import DATA_SOURCE_FILE, DataSource, note_source
 from palimpsest_pipeline.runtime.processes import KnownProcess
 from palimpsest_pipeline.settings import load_settings
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.first_day import (
+from palimpsest_pipeline.pipeline.home_notes import (
     FIRST_DAY_FILE,
     lower_first_day,
     note_day,

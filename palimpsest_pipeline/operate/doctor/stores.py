@@ -17,7 +17,7 @@ from palimpsest_pipeline.domain.instants import Clock, format_hour_key
 from palimpsest_pipeline.domain.push_rules import PushRulesError
 from palimpsest_pipeline.landing import Landing, LandingError
 from palimpsest_pipeline.pipeline.context import DATABASE_NAMES, Pipeline, make_embedded_server
-from palimpsest_pipeline.pipeline.data_source import DATA_SOURCE_FILE, describe_conflict, read_noted_source
+from palimpsest_pipeline.pipeline.home_notes import DATA_SOURCE_FILE, describe_conflict, read_noted_source
 from palimpsest_pipeline.pipeline.installed_products import STUCK_AFTER, list_cycles_without_pack, make_due_query
 from palimpsest_pipeline.pipeline.live.recovery import describe_closed_cycle, recover_dead_cycles
 from palimpsest_pipeline.pipeline.monitoring.alert_channels import LogChannel, MissingChannel, make_channels

@@ -33,7 +33,7 @@ from palimpsest_pipeline.storage.catalog.upcoming_fixtures import read_upcoming_
 from palimpsest_pipeline.storage.ledger import cycle_ledger
 
 from ..context import Pipeline
-from ..data_source import require_same_source
+from ..home_notes import require_same_source
 from ..ingest.cycle_frames import DISCOVERY_KINDS, read_answers, read_discoveries
 from . import recovery, stage
 from .stage import Stage
