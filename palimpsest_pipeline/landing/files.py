@@ -60,6 +60,10 @@ class HashedFiles:
         self._verified.add(identity)
 
 
+READ: Final = "read"
+WRITE: Final = "write to"
+MISSING_ERRORS: Final = (FileNotFoundError, NotADirectoryError, NotAsWritten)
+"""The errors of reading a file that is missing, or is not as it was written."""
 MANIFEST: Final = "manifest.json"
 SEGMENT_NAME_PATTERN: Final = re.compile(r"seg-(\d+)-[0-9a-f]+\.parquet")
 EXPIRING_FILE: Final = "expiring"
@@ -86,7 +90,7 @@ class LandingFiles:
 
     def _replace_file(self, path: UPath, content: bytes) -> None:
         """Replace a file in one step: readers see the old or the complete new content."""
-        with self._translate_write_errors(path):
+        with self._translate_errors(WRITE, path):
             if not self._local:
                 path.write_bytes(content)
                 return
@@ -100,7 +104,7 @@ class LandingFiles:
         In a local landing, a process that dies between two system calls can leave an empty file, which counts as torn
         (unreadable). Raises LandingError when another writer has already created the file.
         """
-        with self._translate_write_errors(path):
+        with self._translate_errors(WRITE, path):
             if not self._local:
                 self._create_object(path, content)
                 return
@@ -129,7 +133,7 @@ class LandingFiles:
 
     def _remove(self, path: UPath, *, folder: bool = False) -> None:
         """Remove a file, or a folder with its content, if it exists."""
-        with self._translate_write_errors(path), contextlib.suppress(FileNotFoundError):
+        with self._translate_errors(WRITE, path), contextlib.suppress(FileNotFoundError):
             path.fs.rm(path.path, recursive=folder)
 
     def _remove_empty(self, folder: UPath) -> None:
@@ -139,34 +143,27 @@ class LandingFiles:
                 Path(folder.path).rmdir()
 
     @contextlib.contextmanager
-    def _translate_write_errors(self, path: UPath) -> Iterator[None]:
-        try:
-            yield
-        except Exception as error:  # each store's package raises its own errors
-            raise self._build_error("write to", path, error) from error
+    def _translate_errors(self, verb: str, path: UPath, *kept: type[Exception]) -> Iterator[None]:
+        """Convert the errors of a store to LandingError, except those of the classes `kept`.
 
-    @contextlib.contextmanager
-    def _translate_read_errors(self, path: UPath) -> Iterator[None]:
-        """Convert errors of the store to LandingError, except FileNotFoundError and NotAsWritten."""
+        Each store's package raises its own errors. `verb` is `read` or `write to`.
+        """
         try:
             yield
-        except (FileNotFoundError, NotADirectoryError, NotAsWritten):
+        except kept:
             raise
         except Exception as error:
-            raise self._build_error("read", path, error) from error
-
-    def _build_error(self, verb: str, path: UPath, error: Exception) -> LandingError:
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
-        able = "writable" if verb == "write to" else "readable"
-        remedy = (
-            f"Make it {able}"
-            if self._local
-            else "Check the bucket, the endpoint (AWS_ENDPOINT_URL) and the credentials,"
-        )
-        return LandingError(
-            f"cannot {verb} the landing at {self.root}: {reason} ({path}). {remedy} or set the landing to another"
-            " folder or URL."
-        )
+            reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+            able = "writable" if verb == WRITE else "readable"
+            remedy = (
+                f"Make it {able}"
+                if self._local
+                else "Check the bucket, the endpoint (AWS_ENDPOINT_URL) and the credentials,"
+            )
+            raise LandingError(
+                f"cannot {verb} the landing at {self.root}: {reason} ({path}). {remedy} or set the landing to another"
+                " folder or URL."
+            ) from error
 
     def _hour_folder(self, hour: datetime) -> UPath:
         at = floor_to_hour(hour)
@@ -202,7 +199,7 @@ class LandingFiles:
     def _is_expiring(self, hour: UPath) -> bool:
         if not self._local:
             hour.fs.invalidate_cache()
-        with self._translate_read_errors(path := hour / EXPIRING_FILE):
+        with self._translate_errors(READ, path := hour / EXPIRING_FILE, *MISSING_ERRORS):
             return path.exists()
 
     def _read_content(self, path: UPath) -> bytes | None:
@@ -228,19 +225,19 @@ class LandingFiles:
             ) from reason
 
     def _read_bytes(self, path: UPath) -> bytes:
-        with self._translate_read_errors(path):
+        with self._translate_errors(READ, path, *MISSING_ERRORS):
             return bytes(path.read_bytes())
 
     def _open_verified(self, path: UPath, sha: str) -> io.BufferedReader:
         """Open a file of a local landing after verifying its SHA-256, with the errors of `HashedFiles.open`."""
-        with self._translate_read_errors(path):
+        with self._translate_errors(READ, path, *MISSING_ERRORS):
             return self._hashed_files.open(Path(path.path), sha)
 
     def _list_children(self, folder: UPath) -> list[UPath]:
         if not self._local:
             folder.fs.invalidate_cache()  # fsspec caches listings, and other processes write files here
         try:
-            with self._translate_read_errors(folder):
+            with self._translate_errors(READ, folder, *MISSING_ERRORS):
                 return sorted(folder.iterdir(), key=lambda path: path.name)
         except (FileNotFoundError, NotADirectoryError):
             return []

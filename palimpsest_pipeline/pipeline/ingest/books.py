@@ -229,17 +229,14 @@ def normalise_books(parts: Sequence[DecodedAnswers], vocabulary: Vocabulary) -> 
     first_captures = list(accumulate((part.owners.height for part in parts), initial=0))
     if not first_captures[-1]:
         return replace(EMPTY_BOOKS, listings=listings, refused=rejects, without_price=without_price)
-    owners = pl.concat(
-        [
-            part.owners.with_columns(pl.col("capture") + first_capture)
-            for part, first_capture in zip(parts, first_captures, strict=False)
-        ]
-    )
-    markets = pl.concat(
-        [
-            part.raw.markets.with_columns(pl.col("capture") + first_capture)
-            for part, first_capture in zip(parts, first_captures, strict=False)
-        ]
+    owners, markets = (
+        pl.concat(
+            [
+                frame.with_columns(pl.col("capture") + first_capture)
+                for frame, first_capture in zip(frames, first_captures, strict=False)
+            ]
+        )
+        for frames in ([part.owners for part in parts], [part.raw.markets for part in parts])
     )
     batch = normalise(RawBooks(markets, pl.concat([part.raw.outcomes for part in parts])), vocabulary)
     rows = build_market_rows(batch.prices, vocabulary)

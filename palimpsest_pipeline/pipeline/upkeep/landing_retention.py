@@ -3,8 +3,7 @@
 A lock lets only one process at a time change landed hours.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
@@ -19,7 +18,7 @@ from palimpsest_pipeline.landing import (
     list_expired_hours,
 )
 from palimpsest_pipeline.storage.archive import ArchiveError
-from palimpsest_pipeline.storage.db.locks import AdvisoryLock
+from palimpsest_pipeline.storage.db.locks import AdvisoryLock, Busy, hold_lock
 from palimpsest_pipeline.storage.derivation import landed_cycles
 from palimpsest_pipeline.storage.derivation.due_products import NEW_CONTENT_REASONS
 from palimpsest_pipeline.storage.ledger import cycle_ledger
@@ -126,8 +125,7 @@ def expire_landing(pipeline: Pipeline, days: int | None = None, *, dry_run: bool
     The default is PALIMPSEST_LANDING_RETENTION_DAYS. An hour whose state cannot be read is kept. Raises LandingInUse,
     and LandingError when files cannot be removed.
     """
-    with _lock_landing(pipeline) as conn:
-        judge = HourJudge(pipeline, conn)
+    with pipeline.database.connect(autocommit=True) as conn:
 
         def explain_and_mark(hour: datetime) -> str | None:
             reason = judge.explain_need(hour)
@@ -136,14 +134,20 @@ def expire_landing(pipeline: Pipeline, days: int | None = None, *, dry_run: bool
                 forget_cycles(conn, landed_cycles.mark_hour_gone(conn, hour))
             return reason
 
-        return expire_hours(pipeline.landing, _compute_cutoff(pipeline, days), explain_and_mark, dry_run=dry_run)
+        try:
+            with hold_lock(conn, AdvisoryLock.LANDING_RETENTION, wait=False):
+                judge = HourJudge(pipeline, conn)
+                return expire_hours(
+                    pipeline.landing, _compute_cutoff(pipeline, days), explain_and_mark, dry_run=dry_run
+                )
+        except Busy:
+            raise LandingInUse("another process expires the landing: try again when it is done") from None
 
 
 def list_overdue_hours(pipeline: Pipeline, max_delay: timedelta) -> dict[datetime, str]:
     """Return the hours whose removal is more than `max_delay` late, with the reasons they are kept."""
     hours = list_expired_hours(pipeline.landing, _compute_cutoff(pipeline, None) - max_delay)
-    with pipeline.connect() as conn:
-        conn.autocommit = True
+    with pipeline.database.connect(autocommit=True) as conn:
         judge = HourJudge(pipeline, conn)
         return {
             hour: judge.explain_need(hour) or "no data depends on it: run `palimpsest landing expire`" for hour in hours
@@ -160,19 +164,3 @@ def _list_days(manifest: Manifest) -> list[date]:
         (manifest.finished_at + INSTANT_SLACK).astimezone(UTC).date(),
     )
     return [first + timedelta(days=n) for n in range((last - first).days + 1)]
-
-
-@contextmanager
-def _lock_landing(pipeline: Pipeline) -> Iterator[psycopg.Connection]:
-    """Yield a connection with the lock for removing landed hours. Raises LandingInUse."""
-    with pipeline.connect() as conn:
-        conn.autocommit = True
-        row = conn.execute("select pg_try_advisory_lock(%s)", [AdvisoryLock.LANDING_RETENTION]).fetchone()
-        if row is None or not row[0]:
-            raise LandingInUse("another process expires the landing: try again when it is done")
-        try:
-            yield conn
-        finally:
-            # Closing the connection would release the lock only a moment later, and the next caller would be refused.
-            if not conn.closed:
-                conn.execute("select pg_advisory_unlock(%s)", [AdvisoryLock.LANDING_RETENTION])

@@ -304,14 +304,6 @@ def test_before_the_first_cycle_nothing_is_known_and_nothing_is_wrong(make_pipel
     assert page.keys() == {*NAMES, METRIC_ERRORS} - NEED_A_CYCLE - SOMETIMES_ABSENT
 
 
-def test_a_number_that_is_none_costs_its_metric_only(world: Pipeline):
-    execute(world, "update ops.scrape_runs set floor_s = 'NaN' where platform = 'betpawa'")
-    page = read_page(world)
-    assert list_failed(page) == {"palimpsest_last_cycle_floor_ratio"}
-    assert "palimpsest_last_cycle_floor_ratio" not in page
-    assert "palimpsest_last_cycle_capture_seconds" in page
-
-
 @pytest.mark.parametrize(
     ("statement", "lost"),
     [
