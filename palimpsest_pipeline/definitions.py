@@ -27,14 +27,9 @@ from palimpsest_pipeline.defs.upkeep import assets as upkeep
 from palimpsest_pipeline.defs.upkeep import checks as upkeep_checks
 from palimpsest_pipeline.defs.upkeep import jobs as upkeep_jobs
 
-
-def _set_owner(spec: dg.AssetSpec) -> dg.AssetSpec:
-    return spec if spec.owners else spec.replace_attributes(owners=[ASSET_OWNER])
-
-
 defs = dg.Definitions(
     assets=[
-        a.map_asset_specs(_set_owner)
+        a.map_asset_specs(lambda spec: spec if spec.owners else spec.replace_attributes(owners=[ASSET_OWNER]))
         for a in dg.load_assets_from_modules(
             [landing, core, mart, life, current_price_assets, odds_alert_assets, report, upkeep]
         )

@@ -349,10 +349,13 @@ def run_live_job(pipeline: Any, job: str, trigger: str, sr_ids: tuple[int, ...] 
     from palimpsest_pipeline.defs.run_heartbeat import report_dead_runs
     from palimpsest_pipeline.domain.enums import Trigger
     from palimpsest_pipeline.operate.run_job import run_job
+    from palimpsest_pipeline.pipeline.home_notes import require_same_source
     from palimpsest_pipeline.runtime.progress import ScrapeProgress, open_terminal
+    from palimpsest_pipeline.storage.ledger import cycle_ledger
 
     import_ahead("palimpsest_pipeline.definitions", "palimpsest_pipeline.wire.client")
-    require_home_data_source(pipeline)
+    with pipeline.connect() as conn:  # simulated data must not mix with real data
+        require_same_source(pipeline.settings, has_cycles=cycle_ledger.has_cycles(conn))
     close_dead_cycles(pipeline)
     with open_instance(pipeline.settings) as instance, open_terminal() as console, ScrapeProgress(console) as board:
         report_dead_runs(instance, pipeline)
@@ -363,18 +366,6 @@ def run_live_job(pipeline: Any, job: str, trigger: str, sr_ids: tuple[int, ...] 
     if outcome.success:
         say(f"start-up {outcome.startup_s:.1f} s, scrape {outcome.scrape_s:.1f} s, derivation {outcome.derive_s:.1f} s")
     return outcome
-
-
-def require_home_data_source(pipeline: Any) -> None:
-    """Raise SettingsError when a run with these settings would mix simulated data with real data.
-
-    Call it before the run starts.
-    """
-    from palimpsest_pipeline.pipeline.home_notes import require_same_source
-    from palimpsest_pipeline.storage.ledger import cycle_ledger
-
-    with pipeline.connect() as conn:
-        require_same_source(pipeline.settings, has_cycles=cycle_ledger.has_cycles(conn))
 
 
 def print_report(
@@ -721,7 +712,9 @@ def run_command() -> None:
     except KeyboardInterrupt:
         raise SystemExit(EXIT_CANCELLED) from None
     except Exception as error:
-        message = str(error) if isinstance(error, PalimpsestError) else _explain_loss(error)
+        from palimpsest_pipeline.storage.db.connection import explain_loss
+
+        message = str(error) if isinstance(error, PalimpsestError) else explain_loss(error)
         if message is None:
             raise
         raise SystemExit(fail(_redact_secrets(message)).exit_code) from None
@@ -736,13 +729,6 @@ def _redact_secrets(message: str) -> str:
     except SettingsError:
         secrets = list_store_secrets(os.environ)
     return redact(message, *secrets)
-
-
-def _explain_loss(error: Exception) -> str | None:
-    """Return a message for a lost database connection or a full disk; None for any other error."""
-    from palimpsest_pipeline.storage.db.connection import explain_loss
-
-    return explain_loss(error)
 
 
 if __name__ == "__main__":

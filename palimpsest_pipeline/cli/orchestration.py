@@ -99,9 +99,9 @@ def slots(
     """
     from palimpsest_pipeline.pipeline.kickoff_slots import report_slots
 
-    with open_current_pipeline() as pipeline:
+    with open_current_pipeline() as pipeline, pipeline.connect() as conn:
         now = pipeline.clock.now()
-        report = report_slots(pipeline, now - timedelta(hours=hours), now)
+        report = report_slots(pipeline, conn, now - timedelta(hours=hours), now)
     fields = {
         "begin": report.begin,
         "end": report.end,

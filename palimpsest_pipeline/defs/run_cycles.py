@@ -83,11 +83,6 @@ def find_run_hours(run: dg.DagsterRun, day: date) -> tuple[datetime, datetime]:
     return begins_at, begins_at + 23 * HOUR
 
 
-def build_hours_tag(first: datetime, last: datetime) -> dict[str, str]:
-    """Return the run tag which says that the run derives only these hours of its day."""
-    return {HOURS_TAG: f"{format_hour_key(first)}/{format_hour_key(last)}"}
-
-
 def find_cycles_or_skip(context: dg.AssetExecutionContext, pipeline: Pipeline) -> RunCycles | None:
     """Return the run's cycles; None if there are none, with the reason in the run's log and in a tag.
 

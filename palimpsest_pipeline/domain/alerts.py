@@ -172,7 +172,8 @@ def apply_events(
     for event in sorted(events, key=lambda event: (event.at, isinstance(event, Occurrence))):
         if isinstance(event, Recovery):
             for key, alert in alerts_now.items():
-                if _ends_alert(event, alert):
+                is_about_event = (alert.kind, alert.subject) == (event.kind, event.subject)
+                if is_about_event and alert.closed_at is None and event.at > alert.last_seen_at:
                     alerts_now[key] = _remove_partitions(alert, event)
             continue
         current = alerts_now.get(event.key)
@@ -189,14 +190,6 @@ def apply_events(
             alerts_now[event.key] = PipelineAlert.from_occurrence(event)
     previous = {alert.identity: alert for alert in alerts_before.values()}
     return [alert for alert in (*closed, *alerts_now.values()) if previous.get(alert.identity) != alert]
-
-
-def _ends_alert(event: Recovery, alert: PipelineAlert) -> bool:
-    return (
-        alert.closed_at is None
-        and (alert.kind, alert.subject) == (event.kind, event.subject)
-        and event.at > alert.last_seen_at
-    )
 
 
 def _remove_partitions(alert: PipelineAlert, event: Recovery) -> PipelineAlert:

@@ -119,12 +119,3 @@ def build_manifest(
         late=tuple(dict.fromkeys(late)),
         platforms=cycle.platforms,
     )
-
-
-def encode_manifest(manifest: Manifest) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(manifest), indent=2)
-
-
-def decode_manifest(text: bytes) -> Manifest:
-    """Decode a manifest. Raises msgspec.DecodeError (or its subclass ValidationError)."""
-    return msgspec.json.decode(text, type=Manifest)

@@ -24,7 +24,7 @@ from palimpsest_pipeline.domain.schemas import INSTANT
 
 from .errors import LandingIncomplete, LandingUnreadable
 from .files import MANIFEST, LandingFiles, NotAsWritten
-from .manifest import Manifest, Segment, decode_manifest
+from .manifest import Manifest, Segment
 from .schema import ANSWER_SCHEMA, LISTING_COLUMNS, build_answers
 
 log = logging.getLogger(__name__)
@@ -352,7 +352,7 @@ class LandingReader(LandingFiles):
         path = folder / MANIFEST
         try:
             content = self._read_record(path)
-            return None if content is None else decode_manifest(content)
+            return None if content is None else msgspec.json.decode(content, type=Manifest)
         except msgspec.DecodeError as error:
             raise LandingUnreadable(
                 f"{path} is not a manifest: {error}. Restore it, or remove it and close the cycle again."

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
+import msgspec
 from upath import UPath
 
 from palimpsest_pipeline.domain.cycles import Cycle
@@ -21,7 +22,7 @@ from palimpsest_pipeline.domain.exchange import Answer
 
 from .errors import LandingError
 from .files import MANIFEST, SEGMENT_NAME_PATTERN
-from .manifest import Manifest, Segment, build_manifest, encode_manifest
+from .manifest import Manifest, Segment, build_manifest
 from .reader import LandingReader
 from .schema import build_frame
 
@@ -125,7 +126,7 @@ class Landing(LandingReader):
         manifest = build_manifest(
             before.cycle if before else cycle, status, finished_at, stages, known_segments.values(), torn, late
         )
-        self._replace_file(folder / MANIFEST, encode_manifest(manifest))
+        self._replace_file(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=2))
         return manifest
 
 

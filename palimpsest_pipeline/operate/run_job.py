@@ -18,13 +18,13 @@ import psutil
 from palimpsest_pipeline.defs import run_heartbeat
 from palimpsest_pipeline.defs.asset_partitions import format_day_key
 from palimpsest_pipeline.defs.repository_origin import REPOSITORY_TAGS, assign_repository
-from palimpsest_pipeline.defs.run_cycles import build_hours_tag
 from palimpsest_pipeline.defs.step_failures import CHECK_FAILED_CLASS, INTERRUPTION_CLASSES, find_innermost_error
 from palimpsest_pipeline.domain.enums import Trigger
+from palimpsest_pipeline.domain.instants import format_hour_key
 from palimpsest_pipeline.domain.secrets import redact
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.runtime.run_priorities import NO_RETRY_TAGS
-from palimpsest_pipeline.runtime.run_tags import SKIPPED_TAG, TRIGGER_TAG
+from palimpsest_pipeline.runtime.run_tags import HOURS_TAG, SKIPPED_TAG, TRIGGER_TAG
 from palimpsest_pipeline.storage.ledger import cycle_reader
 
 SCRAPING_OPS: Final = ("landing__discovery_payloads", "landing__odds_payloads")
@@ -107,7 +107,7 @@ def run_job(
         graph = resolved.asset_layer.asset_graph
         group_keys = {k for k in resolved.asset_layer.executable_asset_keys if graph.get(k).group_name == group}
         resolved = resolved.get_subset(asset_selection=group_keys)
-    tags = {TRIGGER_TAG: trigger.value, **(build_hours_tag(*hours) if hours else {})}
+    tags = {TRIGGER_TAG: trigger.value, **({HOURS_TAG: "/".join(map(format_hour_key, hours))} if hours else {})}
 
     @dg.resource
     def pipeline_resource(context: dg.InitResourceContext) -> Iterator[Pipeline]:
@@ -131,7 +131,9 @@ def run_job(
             resources={"pipeline": pipeline_resource},
             raise_on_error=False,
         )
-    took_s, scrape_s = time.monotonic() - began, measure_scrape_s(result)
+    took_s = time.monotonic() - began
+    scrapes = [event for event in result.all_events if event.is_step_success and event.step_key in SCRAPING_OPS]
+    scrape_s = sum(event.step_success_data.duration_ms for event in scrapes) / 1000
     run = instance.get_run_by_id(result.run_id)
     error = (
         run.tags.get(SKIPPED_TAG)
@@ -139,12 +141,6 @@ def run_job(
         else redact(find_first_error(result), *pipeline.settings.list_secrets())
     )
     return RunOutcome(result.run_id, key or "", error is None, error, startup_s, scrape_s, took_s - scrape_s)
-
-
-def measure_scrape_s(result: dg.ExecuteInProcessResult) -> float:
-    """Return the total duration in seconds of the successful steps of landing assets."""
-    steps = [e for e in result.all_events if e.is_step_success and e.step_key in SCRAPING_OPS]
-    return sum(step.step_success_data.duration_ms for step in steps) / 1000
 
 
 def read_refresh_result(

@@ -180,21 +180,15 @@ class SlotReport:
         )
 
 
-def report_slots(pipeline: Pipeline, begin: datetime, end: datetime, on_since: datetime | None = None) -> SlotReport:
+def report_slots(
+    pipeline: Pipeline, conn: psycopg.Connection, begin: datetime, end: datetime, on_since: datetime | None = None
+) -> SlotReport:
     """Return the report on the slots in [begin, end), with the cadence of the current settings.
 
     Minutes that are not over are left out. The cadence counts as in use from the first requested slot, at most
     `MAX_SLOT_AGE` before `begin`, or from `on_since`, when its sensor was switched on, if that is earlier. So an outage
     is reported even if nothing was requested since.
     """
-    with pipeline.connect() as conn:
-        return report_slots_from(conn, pipeline, begin, end, on_since)
-
-
-def report_slots_from(
-    conn: psycopg.Connection, pipeline: Pipeline, begin: datetime, end: datetime, on_since: datetime | None = None
-) -> SlotReport:
-    """Return the report of `report_slots`, read with this connection."""
     cadence = pipeline.cadence
     first_slot_at = requested_slots.read_first_slot(conn, begin - MAX_SLOT_AGE)
     in_use_since = min(filter(None, [first_slot_at, on_since]), default=None)

@@ -131,7 +131,7 @@ def _read_places(
 ) -> Iterator[Detail | pl.DataFrame | LeftOutInput]:
     for place in places:
         path = Path(place)
-        if "://" in place or _is_landing(path):
+        if "://" in place or (path.is_dir() and any(child.name.startswith("date=") for child in path.iterdir())):
             try:
                 landing = Landing(place)
             except LandingError as error:
@@ -147,10 +147,6 @@ def _read_places(
             yield _read_counts(path, audit_filter)
         else:
             yield _read_recorded_answer(path, adapters, audit_filter)
-
-
-def _is_landing(folder: Path) -> bool:
-    return folder.is_dir() and any(child.name.startswith("date=") for child in folder.iterdir())
 
 
 def read_landed_details(

@@ -79,7 +79,8 @@ def measure(
                     found = took.time(name, lambda asked_at=asked_at: tick(pipeline, instance, asked_at))
                     n_requests += isinstance(found, dg.SensorResult)
                 took.time("remember", lambda: remember(pipeline))
-                took.time("judge", lambda: report_slots(pipeline, AT - REACH, AT))
+                with pipeline.connect() as conn:
+                    took.time("judge", lambda: report_slots(pipeline, conn, AT - REACH, AT))
         ms = {f"{name}_ms": median(each) for name, each in took.ms.items()}
         return {
             "fixtures_in_reach": fixtures,

@@ -52,7 +52,10 @@ def late_marts(
 
 def request_late_runs(pipeline: Pipeline, instance: dg.DagsterInstance) -> Sequence[dg.RunRequest | dg.SkipReason]:
     """Return the run requests of a sensor tick, or the reason why there are none."""
-    replaying, live = (_list_unfinished_runs(instance, jobs) for jobs in (REPLAYING_JOBS, LIVE_JOBS))
+    replaying, live = (
+        [run for job in jobs for run in instance.get_runs(dg.RunsFilter(job_name=job, statuses=UNFINISHED_STATUSES))]
+        for jobs in (REPLAYING_JOBS, LIVE_JOBS)
+    )
     if replaying:
         return [
             dg.SkipReason(
@@ -73,7 +76,3 @@ def request_late_runs(pipeline: Pipeline, instance: dg.DagsterInstance) -> Seque
     if not live and (key := build_due_fixtures_key(pipeline)):  # a running live cycle derives the due fixtures itself
         requests.append(dg.RunRequest(run_key=f"fixtures {key}", tags=tags, job_name=current_prices_job.name))
     return requests or [dg.SkipReason("every mart of the last 48 hours is up to date")]
-
-
-def _list_unfinished_runs(instance: dg.DagsterInstance, jobs: Sequence[str]) -> list[dg.DagsterRun]:
-    return [run for job in jobs for run in instance.get_runs(dg.RunsFilter(job_name=job, statuses=UNFINISHED_STATUSES))]

@@ -100,7 +100,8 @@ def freshness_checks(
     for age in measure_ages(pipeline):
         by_platform = age.family is FreshnessFamily.ODDS
         ages[age.family, age.platform if by_platform else None].append(age)
-    cadence_on = is_cadence_on(context.instance)
+    state = _find_state(context.instance, FULL_CYCLE_SCHEDULE)
+    cadence_on = state is not None and state.status.value == RUNNING_STATUS
     for key, spec in FRESHNESS_SPECS.items():
         if spec.key in context.selected_asset_check_keys:
             yield judge_freshness(
@@ -166,12 +167,6 @@ def _advise(family: FreshnessFamily, cadence_on: bool) -> str:
     )
 
 
-def is_cadence_on(instance: dg.DagsterInstance) -> bool:
-    """Return whether the schedule of full cycles is on."""
-    state = _find_state(instance, FULL_CYCLE_SCHEDULE)
-    return state is not None and state.status.value == RUNNING_STATUS
-
-
 def _find_state(instance: dg.DagsterInstance, name: str) -> InstigatorState | None:
     """Return the state of a schedule or sensor.
 
@@ -207,7 +202,8 @@ def kickoff_slots_were_kept(
     """
     now = pipeline.clock.now()
     on_since, on_until = _find_kickoff_switch_times(context.instance)
-    report = report_slots(pipeline, now - MAX_SLOT_AGE, on_until or now, on_since)
+    with pipeline.connect() as conn:
+        report = report_slots(pipeline, conn, now - MAX_SLOT_AGE, on_until or now, on_since)
     lost, sentence, silence = report.lost_slots, report.describe_losses(), report.describe_silences()
     return dg.AssetCheckResult(
         passed=not sentence,

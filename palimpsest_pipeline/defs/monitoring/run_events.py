@@ -32,7 +32,7 @@ from ..check_results import find_last_evaluation, list_blocking_failures, name_c
 from ..cycle_jobs import replay_job
 from ..derive_run import RunHasFailedCycles
 from ..run_cycles import LANDING_STEP_PREFIX
-from ..step_failures import CHECK_FAILED_CLASS, find_innermost_error, list_error_classes
+from ..step_failures import CHECK_FAILED_CLASS, find_innermost_error, list_causes
 from ..upkeep.jobs import export_job
 
 STEP_FAILURE: Final = dg.DagsterEventType.STEP_FAILURE
@@ -175,7 +175,7 @@ def _list_occurrences(
         if event is not None and (error := event.step_failure_data.error) is not None
     ]
     for event, error in steps:
-        if not CYCLE_ERROR_CLASSES.isdisjoint(list_error_classes(error)):
+        if not CYCLE_ERROR_CLASSES.isdisjoint(str(each.cls_name) for each in list_causes(error)):
             continue
         error_class, message = find_innermost_error(error)
         if error_class == CHECK_FAILED_CLASS and (

@@ -17,7 +17,7 @@ from palimpsest_pipeline.pipeline.upkeep import disk_usage, export_day
 from palimpsest_pipeline.pipeline.upkeep.landing_retention import expire_landing
 from palimpsest_pipeline.storage.catalog import upcoming_fixtures
 from palimpsest_pipeline.storage.ledger import run_heartbeats
-from palimpsest_pipeline.storage.odds import partitions, retention
+from palimpsest_pipeline.storage.odds import partitions, retention, storage_growth
 
 from ..asset_metadata import build_metadata, build_table_metadata, stringify_values
 from ..asset_partitions import ended_day_partitions, parse_day_key
@@ -175,7 +175,9 @@ def storage_report(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam
 
     The metadata shows the bytes per price, the growth, and when the limit is reached.
     """
-    usage = disk_usage.record_usage(pipeline)
+    with pipeline.connect() as conn:
+        usage = disk_usage.measure_usage(pipeline, conn)
+        storage_growth.write_sample(conn, usage.sample)  # so that later measurements can show the growth
     for cycle in usage.unreadable:
         context.log.warning(f"cycle {cycle.cycle_id} of the landing is not counted: {cycle.sentence}")
     return dg.MaterializeResult(

@@ -30,7 +30,7 @@ from palimpsest_pipeline.domain.durable_files import replace_text
 from palimpsest_pipeline.domain.enums import OddsAlertLevel, OddsAlertType, Severity
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.installed_products import list_products, make_due_query
-from palimpsest_pipeline.pipeline.kickoff_slots import report_slots_from
+from palimpsest_pipeline.pipeline.kickoff_slots import report_slots
 from palimpsest_pipeline.storage.db.connection import DatabaseUnreachable, DatabaseUrlError
 from palimpsest_pipeline.storage.derivation import derived_products
 from palimpsest_pipeline.storage.derivation.due_products import count_due_products
@@ -186,7 +186,7 @@ def _read_due_products(source: Source) -> _Rows:
 
 
 def _read_kickoff_slots(source: Source) -> _Rows:
-    report = report_slots_from(source.conn, source.pipeline, source.now - KICKOFF_SLOTS_PERIOD, source.now)
+    report = report_slots(source.pipeline, source.conn, source.now - KICKOFF_SLOTS_PERIOD, source.now)
     n_lost = report.lost_slots.height if report.is_in_use else 0
     results = {"answered": report.slots.height - n_lost, "lost": n_lost} if report.is_in_use else {}
     return [{"result": result, "kickoff_slots": n} for result, n in results.items()]

@@ -32,10 +32,11 @@ from palimpsest_pipeline.storage.marts.current_price_rows import (
 )
 from palimpsest_pipeline.storage.odds.history_reader import OddsHistoryReader
 from palimpsest_pipeline.storage.odds.market_lines import LineCache
+from palimpsest_pipeline.storage.push import outbox
 from palimpsest_pipeline.storage.push.sources import GAPS
 
 from ..context import Pipeline
-from ..push.enqueue import enqueue_events, has_rules
+from ..push.enqueue import enqueue_events
 from ..push.rules import refresh_rules
 from .fixture_batches import derive_batches
 
@@ -159,7 +160,11 @@ def _derive_batch(
             derivation.n_fixtures, derivation.n_flips = len(due), written.n_flips
             derivation.add_rows(written.rows)
             enqueue_events(pipeline, conn, GAPS.terms.name, due)
-            unnamed = current_price_rows.read_fixtures_with_unnamed_gaps(conn, due) if has_rules(conn, GAPS) else []
+            unnamed = (
+                current_price_rows.read_fixtures_with_unnamed_gaps(conn, due)
+                if outbox.read_rules(conn, GAPS.terms.name)
+                else []
+            )
     if unnamed:
         # The snapshot lacks the names of lines that were created during it. The fixtures are still due, so their
         # messages are not lost if this process ends before.

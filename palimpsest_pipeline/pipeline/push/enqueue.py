@@ -15,7 +15,7 @@ from palimpsest_pipeline.metrics.push.messages import build_body
 from palimpsest_pipeline.metrics.push.select_events import drop_cooling, select_events
 from palimpsest_pipeline.storage.push import outbox
 from palimpsest_pipeline.storage.push.outbox import ActiveRule, NewMessage
-from palimpsest_pipeline.storage.push.sources import SOURCES, PushSource, read_day_events, read_derived_events
+from palimpsest_pipeline.storage.push.sources import SOURCES, read_day_events, read_derived_events
 
 from ..context import Pipeline
 
@@ -39,11 +39,6 @@ def enqueue_events(pipeline: Pipeline, conn: psycopg.Connection, source_name: st
         message for active in active_rules for message in _select_messages(pipeline, conn, active, source.terms, events)
     ]
     return outbox.add_messages(conn, messages)
-
-
-def has_rules(conn: psycopg.Connection, source: PushSource) -> bool:
-    """Return whether any rule in force is about the source."""
-    return bool(outbox.read_rules(conn, source.terms.name))
 
 
 def join_market_keys(rules: Sequence[PushRule]) -> list[str] | None:

@@ -61,14 +61,6 @@ def measure_usage(pipeline: Pipeline, conn: psycopg.Connection) -> DiskUsage:
     )
 
 
-def record_usage(pipeline: Pipeline) -> DiskUsage:
-    """Measure the disk usage and store the result, so that later measurements can show the growth."""
-    with pipeline.connect() as conn:
-        usage = measure_usage(pipeline, conn)
-        storage_growth.write_sample(conn, usage.sample)
-    return usage
-
-
 def summarise_days(sample: pl.DataFrame) -> pl.DataFrame:
     """Return one row per day: rows and prices in Postgres, and bytes in Postgres, archive and landing.
 

@@ -301,7 +301,9 @@ def test_a_run_that_was_marked_as_failed_from_outside_is_told_and_so_is_every_la
     assert world.open() == {"run/derive/RunFailure", "run/refresh/LandingIncomplete"}
 
 
-def test_a_storage_of_dagster_that_fails_is_no_unreadable_record(world: World, monkeypatch: pytest.MonkeyPatch):
+def test_what_a_failing_storage_of_dagster_has_hidden_is_told_by_the_next_tick(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
     def gone(*_: object, **__: object) -> object:
         raise sa.exc.OperationalError("select", {}, Exception("server closed the connection"))
 
