@@ -33,16 +33,6 @@ A fixture with a later kickoff is derived once its date has a partition.
 """
 
 
-def format_day_key(day: date) -> str:
-    """Return the partition key of a UTC day, e.g. `2026-06-26`."""
-    return day.isoformat()
-
-
-def parse_day_key(key: str) -> date:
-    """Return the UTC day of a partition key. Raises ValueError if the key is not like `2026-06-26`."""
-    return date.fromisoformat(key)
-
-
 def is_ended_day(day: date) -> bool:
     """Return whether `ended_day_partitions` contains the day: it is over, and not before the first day."""
-    return ended_day_partitions.has_partition_key(format_day_key(day))
+    return ended_day_partitions.has_partition_key(str(day))

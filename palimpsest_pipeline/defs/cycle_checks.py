@@ -5,7 +5,7 @@ Each verdict is stored, so each cycle is judged only once.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Final
 
 import dagster as dg
@@ -19,7 +19,7 @@ from palimpsest_pipeline.storage.derivation.derived_products import ProductSchem
 from palimpsest_pipeline.storage.ledger import check_verdicts as stored
 from palimpsest_pipeline.storage.ledger.check_verdicts import CheckVerdict
 
-from .asset_partitions import day_partitions, parse_day_key
+from .asset_partitions import day_partitions
 from .check_results import name_check
 from .run_cycles import find_run_cycles
 
@@ -94,7 +94,7 @@ def _judge_day(
     judge: _Judge,
     product: tuple[ProductSchema, str],
 ) -> dg.AssetCheckResult:
-    day = parse_day_key(context.partition_key)
+    day = date.fromisoformat(context.partition_key)
     with pipeline.connect() as conn:
         cycles = find_run_cycles(conn, context.run, day)
         cycle_ids = (

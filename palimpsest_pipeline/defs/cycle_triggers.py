@@ -17,7 +17,6 @@ from palimpsest_pipeline.settings import load_settings
 from palimpsest_pipeline.storage.catalog import upcoming_fixtures
 from palimpsest_pipeline.storage.ledger import cycle_ledger
 
-from .asset_partitions import format_day_key
 from .cycle_jobs import full_cycle_job, kickoff_window_job
 from .monitoring.checks import KICKOFF_SENSOR
 from .run_heartbeat import UNFINISHED_STATUSES
@@ -65,7 +64,7 @@ def request_full_cycle(
         )
     return dg.RunRequest(
         run_key=tick_at.isoformat(),
-        partition_key=format_day_key(tick_at.date()),
+        partition_key=str(tick_at.date()),
         tags={TRIGGER_TAG: Trigger.SCHEDULED.value},
     )
 
@@ -137,7 +136,7 @@ def kickoff_sensor(
     request = dg.RunRequest(
         # Dagster never accepts a run key twice, even if its run has failed.
         run_key=f"{run_key} after {follows}" if follows else run_key,
-        partition_key=format_day_key(moment.now.date()),
+        partition_key=str(moment.now.date()),
         run_config={"ops": {"landing__odds_payloads": {"config": {"slot_at": slot_at.isoformat()}}}},
         tags={TRIGGER_TAG: Trigger.SENSOR.value, SLOT_TAG: slot_at.isoformat()}
         | ({FOLLOWS_TAG: follows} if follows else {}),

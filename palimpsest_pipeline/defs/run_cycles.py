@@ -17,8 +17,6 @@ from palimpsest_pipeline.runtime.run_tags import FOLLOWS_TAG, HOURS_TAG, SKIPPED
 from palimpsest_pipeline.storage.derivation import landed_cycles
 from palimpsest_pipeline.storage.ledger import cycle_ledger
 
-from .asset_partitions import parse_day_key
-
 RESCAN_ADVICE: Final = "If you restored files of the landing by hand, run `palimpsest landing rescan`"
 LANDING_KEY_PREFIX: Final = "landing"
 """First part of the asset keys of the landing, whose assets send requests to the platforms."""
@@ -88,7 +86,7 @@ def find_cycles_or_skip(context: dg.AssetExecutionContext, pipeline: Pipeline) -
 
     After None, the asset must return without a result, so that nothing is materialized and no step downstream runs.
     """
-    day = parse_day_key(context.partition_key)
+    day = date.fromisoformat(context.partition_key)
     with pipeline.connect() as conn:
         cycles = find_run_cycles(conn, context.run, day)
         if cycles.cycle_ids and HOURS_TAG not in context.run.tags:

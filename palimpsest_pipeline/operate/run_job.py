@@ -16,7 +16,6 @@ import dagster as dg
 import psutil
 
 from palimpsest_pipeline.defs import run_heartbeat
-from palimpsest_pipeline.defs.asset_partitions import format_day_key
 from palimpsest_pipeline.defs.repository_origin import REPOSITORY_TAGS, assign_repository
 from palimpsest_pipeline.defs.step_failures import CHECK_FAILED_CLASS, INTERRUPTION_CLASSES, find_innermost_error
 from palimpsest_pipeline.domain.enums import Trigger
@@ -87,7 +86,7 @@ def run_job(
     from palimpsest_pipeline.definitions import defs  # noqa: PLC0415 - the definitions import this package
 
     resolved = defs.resolve_job_def(job)
-    key, partitions = None if day is None else format_day_key(day), resolved.partitions_def
+    key, partitions = None if day is None else str(day), resolved.partitions_def
     if key is not None and partitions is not None and not partitions.has_partition_key(key):
         key_range = f"from {partitions.get_first_partition_key()} to {partitions.get_last_partition_key()}"
         return RunOutcome(

@@ -11,7 +11,6 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from palimpsest_pipeline.defs.asset_partitions import format_day_key
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline_tests.fixtures.deployed import Site, redis, site
@@ -73,7 +72,7 @@ def measure(
 
 
 def full_cycle(running: Site, database: Database) -> dict[str, float]:
-    run_id = running.launch("full_cycle", format_day_key(datetime.now(UTC).date()))
+    run_id = running.launch("full_cycle", str(datetime.now(UTC).date()))
     run = running.ended(run_id)
     if run["status"] != "SUCCESS":
         raise RuntimeError(

@@ -18,7 +18,6 @@ from palimpsest_pipeline.defs.asset_partitions import (
     FIRST_DAY,
     day_partitions,
     ended_day_partitions,
-    format_day_key,
     kickoff_date_partitions,
 )
 from palimpsest_pipeline.storage.db.revisions import list_view_files, parse_view_name
@@ -100,7 +99,7 @@ def test_a_backfill_of_core_and_mart_of_a_day_is_of_that_day_alone(specs):
     """As the UI launches it from both groups: Dagster takes all partitions along of an asset that depends on every
     day.
     """
-    key = format_day_key((datetime.now(UTC) - timedelta(days=2)).date())
+    key = str((datetime.now(UTC) - timedelta(days=2)).date())
     chosen = [spec.key for spec in specs if spec.group_name in {"core", "mart"}]
     with dg.DagsterInstance.ephemeral() as instance:
         launched = AssetBackfillData.from_asset_partitions(
@@ -170,7 +169,7 @@ def test_today_is_a_partition_of_cycles_and_none_of_export_and_kickoffs_are_know
         ]
     assert {
         each.get_first_partition_key() for each in (day_partitions, ended_day_partitions, kickoff_date_partitions)
-    } == {format_day_key(FIRST_DAY)}
+    } == {str(FIRST_DAY)}
 
 
 def test_one_run_is_of_one_day(specs):

@@ -21,7 +21,6 @@ from typer.testing import CliRunner
 
 from palimpsest_pipeline.cli.__main__ import app
 from palimpsest_pipeline.definitions import defs
-from palimpsest_pipeline.defs.asset_partitions import format_day_key
 from palimpsest_pipeline.defs.cycle_triggers import kickoff_sensor, request_full_cycle
 from palimpsest_pipeline.defs.monitoring.checks import kickoff_slots_were_kept
 from palimpsest_pipeline.domain.cycles import Cycle, CycleResult, EventOutcome, PlatformRun
@@ -317,7 +316,7 @@ def test_a_run_that_follows_a_failed_one_does_not_wait_for_the_cycle_that_died_w
     set_clock(pipeline, slot_at + MINUTE * 6)
     ran = defs.resolve_job_def("kickoff_window").execute_in_process(
         instance=instance,
-        partition_key=format_day_key(slot_at.date()),
+        partition_key=str(slot_at.date()),
         run_config={"ops": {"landing__odds_payloads": {"config": {"slot_at": slot_at.isoformat()}}}},
         tags={"palimpsest/follows": "run"},
         resources={"pipeline": pipeline},

@@ -19,7 +19,6 @@ import pytest
 from psycopg import sql
 
 from palimpsest_pipeline.definitions import defs
-from palimpsest_pipeline.defs.asset_partitions import format_day_key
 from palimpsest_pipeline.defs.derive_run import RunHasFailedCycles, raise_for_failed_cycles
 from palimpsest_pipeline.defs.run_cycles import SCRAPING_JOBS, RunCycles, find_run_cycles
 from palimpsest_pipeline.domain.instants import format_hour_key, get_day_start
@@ -63,7 +62,7 @@ class Day:
         assert batch is not None
         return defs.resolve_job_def("replay").execute_in_process(
             instance=self.instance,
-            partition_key=format_day_key(DAY),
+            partition_key=str(DAY),
             tags={FOLLOWS_TAG: str(batch.cycle.run_id)},
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             resources={"pipeline": self.pipeline},

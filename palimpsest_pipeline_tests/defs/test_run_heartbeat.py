@@ -12,7 +12,6 @@ import pytest
 
 from palimpsest_pipeline.definitions import defs
 from palimpsest_pipeline.defs import run_heartbeat
-from palimpsest_pipeline.defs.asset_partitions import format_day_key
 from palimpsest_pipeline.defs.monitoring import dead_run_sensor
 from palimpsest_pipeline.defs.monitoring.dead_run_sensor import dead_runs
 from palimpsest_pipeline.defs.resources import PipelineResource
@@ -253,7 +252,7 @@ def test_the_sensor_ends_the_run_and_its_cycle_at_once_and_has_what_was_landed_d
     run_id = under_way(instance)
     cycle = open_cycle(pipeline, run_id)
     heard(pipeline, run_id, MINUTE)
-    assert look(pipeline, instance) == {format_day_key(cycle.partition_hour.date()): str(cycle.cycle_id)}
+    assert look(pipeline, instance) == {str(cycle.partition_hour.date()): str(cycle.cycle_id)}
     assert status_of(instance, run_id) is Status.FAILURE
     with pipeline.connect() as conn:
         batch = cycle_ledger.read_cycle(conn, cycle.cycle_id)
@@ -304,14 +303,14 @@ def test_only_what_was_landed_is_derived_once_for_its_day_and_not_when_it_is_old
         return cycle.cycle_id
 
     hours = [now - timedelta(days=n) for n in (2, 3, 4)]
-    day_keys = [format_day_key(hour.date()) for hour in hours]
+    day_keys = [str(hour.date()) for hour in hours]
     for minute in range(60):
         ended_early(hours[0], minute, landed=False)  # the landing refused writes for an hour
     landed = [ended_early(hours[1], minute, landed=minute < 3) for minute in range(60)][:3]
     ended_early(now - retention - timedelta(hours=1), 0, landed=True)
     found = look(pipeline, instance)
     assert [found.get(key) for key in day_keys] == [None, " ".join(map(str, landed)), None]
-    assert format_day_key((now - retention - timedelta(hours=1)).date()) not in found
+    assert str((now - retention - timedelta(hours=1)).date()) not in found
 
     folder = f"date={hours[1]:%Y-%m-%d}/hour={hours[1]:%H}/cycle={landed[-1]}"
     unreadable = pipeline.landing.root / folder / "manifest.json"

@@ -17,7 +17,6 @@ from pydantic import SecretStr
 from rich.console import Console
 
 from palimpsest_pipeline.definitions import defs
-from palimpsest_pipeline.defs.asset_partitions import format_day_key
 from palimpsest_pipeline.domain.enums import RunStatus
 from palimpsest_pipeline.operate.backfill.backfill import derive_due_fixtures, rebuild_dirty_dates, run_backfill
 from palimpsest_pipeline.operate.celery_workers import describe_broker_state
@@ -108,7 +107,7 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def today() -> str:
-    return format_day_key(datetime.now(UTC).date())
+    return str(datetime.now(UTC).date())
 
 
 def test_a_run_waits_for_a_worker_and_a_worker_that_dies_in_a_backfill_is_found_out_and_what_is_left_is_done_by_another(
@@ -131,7 +130,7 @@ def test_a_run_waits_for_a_worker_and_a_worker_that_dies_in_a_backfill_is_found_
 
     expected = world.expected()
     assets = sorted(key.path for key in defs.resolve_job_def("replay").asset_layer.executable_asset_keys)
-    asked = running.backfill([list(path) for path in assets], [format_day_key(day) for day in world.days])
+    asked = running.backfill([list(path) for path in assets], [str(day) for day in world.days])
     until(lambda: world.n_marks() > HOURS // 2, "the backfill to get on")
     (first,) = until(
         lambda: [run for run in running.runs(backfill=asked) if run["status"] == "STARTED"],
@@ -156,7 +155,7 @@ def test_a_run_waits_for_a_worker_and_a_worker_that_dies_in_a_backfill_is_found_
     assert settings.dagster_database_url is not None
     with psycopg.connect(settings.dagster_database_url.get_secret_value().replace("+psycopg", "")) as conn:
         judged = {day for (day,) in conn.execute(CHECKED_DAYS).fetchall()}
-    assert judged == {format_day_key(day) for day in world.days}, "each result of a check is of one day"
+    assert judged == {str(day) for day in world.days}, "each result of a check is of one day"
     # Of two days derived at the same time, the earlier one makes marts of the later one due again. The sensor looks for
     # them every five minutes.
     late = find_late_days(world.pipeline, datetime.now(UTC))
@@ -164,7 +163,7 @@ def test_a_run_waits_for_a_worker_and_a_worker_that_dies_in_a_backfill_is_found_
         "the sensor derives whatever is left"
     )
     for day in late:
-        assert running.ended(running.launch("cycle_marts", format_day_key(day.day)))["status"] == "SUCCESS"
+        assert running.ended(running.launch("cycle_marts", str(day.day)))["status"] == "SUCCESS"
     with dg.DagsterInstance.ephemeral() as instance:
         assert rebuild_dirty_dates(world.pipeline, instance, print) == {}, (
             "what goes by kickoff dates has a job of its own"

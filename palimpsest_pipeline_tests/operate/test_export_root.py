@@ -16,7 +16,7 @@ from palimpsest_pipeline import definitions  # noqa: F401 - it reads the setting
 from palimpsest_pipeline.defs.instance import open_instance
 from palimpsest_pipeline.landing import Manifest
 from palimpsest_pipeline.operate.databases import upgrade_schema
-from palimpsest_pipeline.operate.doctor import check_export as look_at_export
+from palimpsest_pipeline.operate.doctor.stores import check_export as look_at_export
 from palimpsest_pipeline.operate.export_root import adopt_root
 from palimpsest_pipeline.operate.run_job import run_job
 from palimpsest_pipeline.pipeline.context import Pipeline

@@ -7,7 +7,7 @@ import pytest
 
 from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.enums import Scope, Trigger
-from palimpsest_pipeline.operate.doctor import check_data_source
+from palimpsest_pipeline.operate.doctor.stores import check_data_source
 from palimpsest_pipeline.pipeline.home_notes import (
     DATA_SOURCE_FILE,
     DataSource,

@@ -6,7 +6,7 @@ They are made only live. A past day is replayed from the landed answers and neve
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 import dagster as dg
@@ -27,7 +27,7 @@ from palimpsest_pipeline.storage.ledger import cycle_ledger, cycle_reader
 from palimpsest_pipeline.storage.ledger.check_verdicts import CheckVerdict
 
 from ..asset_metadata import ALSO_WRITES_KEY, build_metadata
-from ..asset_partitions import day_partitions, parse_day_key
+from ..asset_partitions import day_partitions
 from ..cycle_checks import JudgedCycles, make_cycle_check
 from ..run_cycles import list_repeated_runs
 
@@ -51,7 +51,7 @@ class CaptureConfig(dg.Config):
 def _build_scrape_request(context: dg.AssetExecutionContext, sr_ids: tuple[int, ...] = ()) -> live_cycle.ScrapeRequest:
     trigger = Trigger(context.run.tags.get(TRIGGER_TAG, Trigger.MANUAL))
     return live_cycle.ScrapeRequest(
-        parse_day_key(context.partition_key),
+        date.fromisoformat(context.partition_key),
         trigger,
         context.run.run_id,
         sr_ids,

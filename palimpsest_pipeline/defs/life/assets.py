@@ -1,5 +1,6 @@
 """The mart assets on the life of fixtures, partitioned by UTC date of kickoff, and their checks."""
 
+from datetime import date
 from typing import Final
 
 import dagster as dg
@@ -19,7 +20,7 @@ from palimpsest_pipeline.pipeline.marts.derive_lifecycle import (
 from palimpsest_pipeline.storage.marts import dates_of_other_settings, lifecycle_rows
 
 from ..asset_metadata import build_metadata, build_table_spec
-from ..asset_partitions import format_day_key, kickoff_date_partitions, parse_day_key
+from ..asset_partitions import kickoff_date_partitions
 from ..check_results import build_result
 from ..core.assets import matched_events, odds_snapshots
 
@@ -50,7 +51,7 @@ def fixture_life_tables(context: dg.AssetExecutionContext, pipeline: dg.Resource
 
     All tables are derived from one reading of the history, so that they agree.
     """
-    derivation = derive_kickoff_date(pipeline, parse_day_key(context.partition_key))
+    derivation = derive_kickoff_date(pipeline, date.fromisoformat(context.partition_key))
     context.log.info(
         f"{derivation.n_fixtures} fixtures, {derivation.n_listings} listings; {dict(derivation.rows_by_table)}"
     )
@@ -100,9 +101,7 @@ def no_kickoff_date_is_dirty_for_long(pipeline: dg.ResourceParam[Pipeline]) -> d
     """No date changed by a cycle waits longer than 26 hours for its derivation."""
     with pipeline.connect() as conn:
         due_dates = lifecycle_rows.read_due_dates(conn)
-    has_partition = [
-        kickoff_date_partitions.has_partition_key(format_day_key(day)) for day in due_dates["kickoff_date"]
-    ]
+    has_partition = [kickoff_date_partitions.has_partition_key(str(day)) for day in due_dates["kickoff_date"]]
     reachable = due_dates.filter(pl.Series(has_partition, dtype=pl.Boolean))
     overdue = reachable.filter(pl.col("waits_s") > LIFE_OVERDUE_S).sort(
         "waits_s", "kickoff_date", descending=[True, False]

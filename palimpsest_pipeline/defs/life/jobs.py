@@ -12,7 +12,7 @@ from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.marts import derive_lifecycle
 from palimpsest_pipeline.runtime import run_priorities
 
-from ..asset_partitions import format_day_key, kickoff_date_partitions
+from ..asset_partitions import kickoff_date_partitions
 from ..monitoring.jobs import PRESENT_STATE_CHECKS
 from ..run_heartbeat import UNFINISHED_STATUSES
 
@@ -55,7 +55,7 @@ def request_due_runs(
     if not dates:
         yield dg.SkipReason("no kickoff date is dirty")
     for day in dates:
-        yield dg.RunRequest(run_key=f"{tick_at.isoformat()} {day}", partition_key=format_day_key(day))
+        yield dg.RunRequest(run_key=f"{tick_at.isoformat()} {day}", partition_key=str(day))
 
 
 def list_due_dates(pipeline: Pipeline, *, include_far: bool) -> list[date]:
@@ -66,5 +66,5 @@ def list_due_dates(pipeline: Pipeline, *, include_far: bool) -> list[date]:
     return [
         day
         for day in derive_lifecycle.dirty_dates(pipeline, at_once=include_far)
-        if kickoff_date_partitions.has_partition_key(format_day_key(day))
+        if kickoff_date_partitions.has_partition_key(str(day))
     ]

@@ -14,7 +14,7 @@ from palimpsest_pipeline.pipeline.marts.late_marts import build_due_fixtures_key
 from palimpsest_pipeline.runtime import run_priorities
 from palimpsest_pipeline.runtime.run_tags import LEAVES_FAILED_TAG
 
-from ..asset_partitions import day_partitions, format_day_key
+from ..asset_partitions import day_partitions
 from ..cycle_jobs import cycle_marts_job, full_cycle_job, kickoff_window_job, refresh_job, replay_job
 from ..run_heartbeat import UNFINISHED_STATUSES
 
@@ -66,12 +66,12 @@ def request_late_runs(pipeline: Pipeline, instance: dg.DagsterInstance) -> Seque
     requests: list[dg.RunRequest | dg.SkipReason] = [
         dg.RunRequest(
             run_key=f"{late.day} {late.key}",
-            partition_key=format_day_key(late.day),
+            partition_key=str(late.day),
             tags=tags,
             job_name=cycle_marts_job.name,
         )
         for late in find_late_days(pipeline, pipeline.clock.now(), [run.run_id for run in live])
-        if day_partitions.has_partition_key(format_day_key(late.day))
+        if day_partitions.has_partition_key(str(late.day))
     ]
     if not live and (key := build_due_fixtures_key(pipeline)):  # a running live cycle derives the due fixtures itself
         requests.append(dg.RunRequest(run_key=f"fixtures {key}", tags=tags, job_name=current_prices_job.name))

@@ -21,7 +21,7 @@ from palimpsest_pipeline.pipeline.replay_plan import plan_hours
 from palimpsest_pipeline.settings import load_settings
 from palimpsest_pipeline.storage.derivation.due_products import read_due_hours
 
-from ..asset_partitions import day_partitions, format_day_key
+from ..asset_partitions import day_partitions
 from ..check_results import build_result
 from ..core import assets as core
 from ..dagster_private import InstigatorState, SensorInstigatorData
@@ -302,15 +302,13 @@ def find_unfinished_work(
     """
     now = pipeline.clock.now()
     landed = set(pipeline.landing.list_hours())
-    failed = _find_failed_days(instance, assets, sorted({format_day_key(hour.date()) for hour in landed}))
+    failed = _find_failed_days(instance, assets, sorted({str(hour.date()) for hour in landed}))
     with pipeline.connect() as conn:
         suspected = set(read_due_hours(conn, make_due_query(pipeline, conn), now - STUCK_AFTER))
         suspected.update(cycle.partition_hour for cycle in list_cycles_without_pack(pipeline, conn))
         if failed:
             suspected.update(
-                hour
-                for hour in read_due_hours(conn, make_due_query(pipeline, conn), now)
-                if format_day_key(hour.date()) in failed
+                hour for hour in read_due_hours(conn, make_due_query(pipeline, conn), now) if str(hour.date()) in failed
             )
     hours = sorted(suspected & landed, reverse=True)
     due, refused = {}, {}

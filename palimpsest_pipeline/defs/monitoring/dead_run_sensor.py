@@ -18,7 +18,7 @@ from palimpsest_pipeline.storage.derivation.due_products import read_due_cycles
 from palimpsest_pipeline.storage.ledger import cycle_ledger
 
 from .. import run_heartbeat
-from ..asset_partitions import day_partitions, format_day_key
+from ..asset_partitions import day_partitions
 from ..cycle_jobs import replay_job
 
 _MAX_WAIT_S: Final = 20.0
@@ -55,7 +55,7 @@ def dead_runs(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pi
         # too.
         yield dg.RunRequest(
             run_key=f"{' '.join(map(str, cycle_ids))} until {ended_at.isoformat()}",
-            partition_key=format_day_key(day),
+            partition_key=str(day),
             tags={**LIVE_DERIVATION_TAGS, LEAVES_FAILED_TAG: "true"},
         )
 
@@ -81,7 +81,7 @@ def _find_underived_days(
             cycle.ended_early and run_status not in run_heartbeat.UNFINISHED_STATUSES
         ):
             ends_by_day[cycle.partition_hour.date()][cycle.cycle_id] = cycle.ended_at
-    for day in [day for day in ends_by_day if not day_partitions.has_partition_key(format_day_key(day))]:
+    for day in [day for day in ends_by_day if not day_partitions.has_partition_key(str(day))]:
         log.warning(
             f"{day} has no partition in Dagster, so no replay is requested for its cycles: check this machine's clock"
         )

@@ -5,7 +5,7 @@ runs, and measure the storage used.
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 import dagster as dg
@@ -20,7 +20,7 @@ from palimpsest_pipeline.storage.ledger import run_heartbeats
 from palimpsest_pipeline.storage.odds import partitions, retention, storage_growth
 
 from ..asset_metadata import build_metadata, build_table_metadata, stringify_values
-from ..asset_partitions import ended_day_partitions, parse_day_key
+from ..asset_partitions import ended_day_partitions
 from ..core.assets import odds_snapshots
 from ..dagster_private import AssetCheckExecutionsTable
 
@@ -79,7 +79,7 @@ def odds_history_export(
 
     The files are read back and compared with Postgres before the catalogue of the archive names them.
     """
-    export = export_day.export_day(pipeline, parse_day_key(context.partition_key), force=config.force)
+    export = export_day.export_day(pipeline, date.fromisoformat(context.partition_key), force=config.force)
     entry = export.entry
     metadata = {
         "found": export.export_state.value,

@@ -18,7 +18,7 @@ from palimpsest_pipeline.storage.archive import ArchiveDamaged
 from palimpsest_pipeline.storage.marts import data_freshness
 from palimpsest_pipeline.storage.odds import current_markets, partitions, retention, storage_growth
 
-from ..asset_partitions import ended_day_partitions, is_ended_day, parse_day_key
+from ..asset_partitions import ended_day_partitions, is_ended_day
 from ..check_results import build_result
 
 MIN_DAYS_AHEAD: Final = 7
@@ -55,7 +55,7 @@ def exported_days_are_whole(
 
     The files have the recorded sizes. The comparison with Postgres is made only if Postgres still has the day.
     """
-    message, day = None, parse_day_key(context.partition_key)
+    message, day = None, date.fromisoformat(context.partition_key)
     with pipeline.connect() as conn:
         status = retention.read_day_status(conn, pipeline.archive, day)
     if status.needs_export:

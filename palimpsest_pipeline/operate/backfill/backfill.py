@@ -12,7 +12,6 @@ from itertools import chain
 import dagster as dg
 from rich.console import Console
 
-from palimpsest_pipeline.defs.asset_partitions import format_day_key
 from palimpsest_pipeline.defs.cycle_jobs import PRESENT_JOB
 from palimpsest_pipeline.defs.life.jobs import list_due_dates
 from palimpsest_pipeline.defs.run_cycles import format_hour_ranges
@@ -225,8 +224,8 @@ def rebuild_dirty_dates(pipeline: Pipeline, instance: dg.DagsterInstance, say: C
     for day in list_due_dates(pipeline, include_far=True):
         outcome = run_job(instance, pipeline, derive_lifecycle.LIFECYCLE_JOB, day)
         if not outcome.success:
-            failed[format_day_key(day)] = outcome.error or "failed"
-        say(f"fixtures that kick off {day}: {failed.get(format_day_key(day), 'derived')}")
+            failed[str(day)] = outcome.error or "failed"
+        say(f"fixtures that kick off {day}: {failed.get(str(day), 'derived')}")
     return failed
 
 

@@ -30,19 +30,6 @@ from .stores import (
     check_push,
 )
 
-__all__ = [
-    "Finding",
-    "check_alerts",
-    "check_clock",
-    "check_database",
-    "check_dead_cycles",
-    "check_derived_products",
-    "check_export",
-    "check_landing",
-    "check_settings",
-    "run_doctor",
-]
-
 CHECKS_BY_NAME: dict[str, Check] = {
     "settings": check_settings,
     "packs": check_active_platforms,

@@ -10,7 +10,7 @@ from palimpsest_pipeline.defs.monitoring.checks import nothing_is_stuck
 from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.enums import Scope, Trigger
 from palimpsest_pipeline.domain.instants import floor_to_hour, make_cycle_id
-from palimpsest_pipeline.operate import doctor
+from palimpsest_pipeline.operate.doctor import stores as doctor
 from palimpsest_pipeline.operate.run_job import run_job
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.catalog import upcoming_fixtures

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import pytest
 
-from palimpsest_pipeline.defs.asset_partitions import format_day_key
 from palimpsest_pipeline.defs.landing.assets import discovery_payloads, odds_payloads
 from palimpsest_pipeline.domain.enums import Scope, Trigger
 from palimpsest_pipeline.pipeline.context import Pipeline
@@ -60,7 +59,7 @@ def test_another_try_of_a_run_of_today_asks_the_platforms_again_and_says_so_once
 ) -> None:
     simulator = start_simulator(5, 3)
     pipeline = make_pipeline(simulator)
-    day = format_day_key(pipeline.clock.now().date())
+    day = str(pipeline.clock.now().date())
     given = {"instance": instance, "partition_key": day, "resources": {"pipeline": pipeline}}
     first = dg.materialize([discovery_payloads, odds_payloads], **given)
     assert first.success

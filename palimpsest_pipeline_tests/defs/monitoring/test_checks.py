@@ -12,7 +12,7 @@ import dagster as dg
 import pytest
 
 from palimpsest_pipeline.definitions import defs
-from palimpsest_pipeline.defs.asset_partitions import day_partitions, format_day_key
+from palimpsest_pipeline.defs.asset_partitions import day_partitions
 from palimpsest_pipeline.defs.check_results import name_check
 from palimpsest_pipeline.defs.monitoring.alert_sensor import AlertSubjects, process_alerts
 from palimpsest_pipeline.defs.monitoring.checks import (
@@ -332,7 +332,7 @@ def test_a_partition_whose_last_run_failed_is_counted_until_it_is_materialized(m
     with dg.DagsterInstance.ephemeral() as instance:
         assert not run_job(instance, pipeline, "replay", ago(100).date()).success
         left = find_unfinished_work(instance, pipeline, DAILY_ASSETS)
-        assert "core/tournaments" in left.failed_days[format_day_key(ago(100).date())]
+        assert "core/tournaments" in left.failed_days[str(ago(100).date())]
         segment.write_bytes(content)
         outcome = run_job(instance, pipeline, "replay", ago(100).date())
         assert outcome.success, outcome.error
@@ -401,7 +401,7 @@ def test_an_hour_whose_run_failed_a_moment_ago_is_due_and_does_not_stand(
     pipeline = make_pipeline()
     at = datetime.now(UTC)
     landed(pipeline, at)
-    day = format_day_key(at.date())
+    day = str(at.date())
     with dg.DagsterInstance.ephemeral() as instance:
         assert not find_unfinished_work(instance, pipeline, DAILY_ASSETS)
         with monkeypatch.context() as broken:

@@ -17,7 +17,6 @@ import pytest
 from rich.console import Console
 
 from palimpsest_pipeline.definitions import defs
-from palimpsest_pipeline.defs.asset_partitions import format_day_key
 from palimpsest_pipeline.defs.cycle_jobs import CYCLE_ASSETS
 from palimpsest_pipeline.defs.monitoring.checks import find_unfinished_work
 from palimpsest_pipeline.domain.enums import FreshnessFamily, Scope
@@ -165,7 +164,7 @@ def test_core_and_mart_of_a_day_in_one_run_are_those_of_single_runs_and_each_che
         checked = [checks_of_run(instance, run.run_id) for run in reversed(instance.get_runs())]
     assert world.again().done == [], "only what rests on all days was left"
     assert content_hashes(world.pipeline) == world.content
-    keys = [format_day_key(day) for day in days]
+    keys = [str(day) for day in days]
     assert all(list(by_day) == keys for by_day in told.values()), told
     with world.pipeline.connect() as conn:
         query = "select partition_hour::date::text, count(f) from core.cycles left join mart.coverage_fixture f using (cycle_id) group by 1"

@@ -16,7 +16,6 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from palimpsest_pipeline.definitions import defs
-from palimpsest_pipeline.defs.asset_partitions import format_day_key
 from palimpsest_pipeline.defs.landing.assets import discovery_payloads
 from palimpsest_pipeline.defs.monitoring.dead_run_sensor import dead_runs
 from palimpsest_pipeline.domain.cycles import EventOutcome
@@ -271,7 +270,7 @@ def test_a_discovery_without_a_capture_after_it_completes_its_cycle(
     start_simulator: Start, make_pipeline: MakePipeline
 ) -> None:
     pipeline = make_pipeline(start_simulator(20, 3))
-    today = format_day_key(pipeline.clock.now().date())
+    today = str(pipeline.clock.now().date())
     assert dg.materialize([discovery_payloads], partition_key=today, resources={"pipeline": pipeline}).success
     assert ledger_of(pipeline) == (RunStatus.COMPLETED, dict.fromkeys(PLATFORMS, "completed"), {""})
 
@@ -321,7 +320,7 @@ def test_checks_of_a_day_leave_a_cycle_alone_that_another_run_is_just_landing(
     with dg.DagsterInstance.ephemeral() as instance:
         checked = defs.resolve_job_def("replay").execute_in_process(
             instance=instance,
-            partition_key=format_day_key(pipeline.clock.now().date()),
+            partition_key=str(pipeline.clock.now().date()),
             resources={"pipeline": pipeline},
             op_selection=[
                 "mart__coverage_fixture_kickoffs_of_the_platforms_agree",

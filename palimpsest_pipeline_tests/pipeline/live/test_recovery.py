@@ -16,7 +16,6 @@ import pytest
 
 import palimpsest_pipeline_tests
 from palimpsest_pipeline.defs import run_heartbeat
-from palimpsest_pipeline.defs.asset_partitions import format_day_key
 from palimpsest_pipeline.defs.monitoring.dead_run_sensor import dead_runs
 from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.enums import PayloadKind, RunStatus, Scope, Trigger
@@ -146,7 +145,7 @@ def test_a_second_death_after_a_replay_is_replayed_too(make_pipeline: MakePipeli
     pipeline = make_pipeline()
     now = pipeline.clock.now()
     cycle = Cycle(make_cycle_id(now), Trigger.MANUAL, Scope.FULL, BETPAWA, floor_to_hour(now), now, "first")
-    asked_for = [(str(cycle.cycle_id), format_day_key(now.date()))]
+    asked_for = [(str(cycle.cycle_id), str(now.date()))]
     dies(pipeline, cycle)
     assert replays_asked_for(pipeline) == asked_for
     manifest = pipeline.landing.read_manifest(cycle.cycle_id)

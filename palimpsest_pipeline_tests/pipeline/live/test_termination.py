@@ -15,7 +15,6 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from palimpsest_pipeline.defs.asset_partitions import format_day_key
 from palimpsest_pipeline.domain.enums import RunStatus, Scope
 from palimpsest_pipeline.pipeline.context import Pipeline, make_embedded_server
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
@@ -158,7 +157,7 @@ def test_a_run_terminated_in_dagster_keeps_what_arrived_and_says_cancelled(
     pipeline = make_pipeline(slower_world)
     with own_site(pipeline, postgres, tmp_path) as own:
         own.up()
-        run_id = own.launch("full_cycle", format_day_key(pipeline.clock.now().date()))
+        run_id = own.launch("full_cycle", str(pipeline.clock.now().date()))
         until(lambda: details_have_arrived(pipeline, slower_world), "details")
         own.terminate(run_id)
         assert own.ended(run_id)["status"] == "CANCELED"
@@ -171,7 +170,7 @@ def test_down_in_the_middle_of_a_full_cycle_keeps_what_arrived_and_leaves_nothin
     pipeline = make_pipeline(slower_world)
     with own_site(pipeline, postgres, tmp_path) as own:
         process = own.up()
-        run_id = own.launch("full_cycle", format_day_key(pipeline.clock.now().date()))
+        run_id = own.launch("full_cycle", str(pipeline.clock.now().date()))
         until(lambda: details_have_arrived(pipeline, slower_world), "details")
         done = subprocess.run(
             [*PALIMPSEST, "down", "--now"],

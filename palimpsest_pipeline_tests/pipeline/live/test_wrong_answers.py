@@ -11,7 +11,6 @@ import dagster as dg
 import pytest
 
 from palimpsest_pipeline.cli import __main__
-from palimpsest_pipeline.defs.asset_partitions import format_day_key
 from palimpsest_pipeline.defs.check_results import find_last_evaluation
 from palimpsest_pipeline.domain.cycles import CycleResult, Target
 from palimpsest_pipeline.domain.enums import RunStatus, Scope
@@ -105,7 +104,7 @@ def test_a_cycle_whose_answers_are_nearly_all_refused_is_no_success(
     assert betpawa["message"].startswith(refusal)
     batch = newest_batch(pipeline)
     assert batch.status is RunStatus.PARTIAL
-    verdict = find_last_evaluation(instance, READABLE, format_day_key(batch.cycle.partition_hour.date()))
+    verdict = find_last_evaluation(instance, READABLE, str(batch.cycle.partition_hour.date()))
     assert verdict is not None
     assert verdict.event is not None
     assert verdict.event.dagster_event is not None
@@ -158,7 +157,7 @@ def test_a_platform_none_of_whose_books_can_be_used_any_more_has_failed_and_says
     assert " prices cannot be read, e.g. '" in runs["bet9ja"]["message"]
     batch = newest_batch(pipeline)
     assert batch.status is RunStatus.FAILED
-    verdict = find_last_evaluation(instance, READABLE, format_day_key(batch.cycle.partition_hour.date()))
+    verdict = find_last_evaluation(instance, READABLE, str(batch.cycle.partition_hour.date()))
     assert verdict is not None
     assert verdict.event is not None
     assert verdict.event.dagster_event is not None

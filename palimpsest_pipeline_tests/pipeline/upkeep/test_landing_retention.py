@@ -17,8 +17,8 @@ from palimpsest_pipeline.domain.enums import PayloadKind, Platform, RunStatus
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.instants import floor_to_hour, format_hour_key
 from palimpsest_pipeline.landing import Manifest
-from palimpsest_pipeline.operate import doctor
 from palimpsest_pipeline.operate.backfill.backfill import mark_hours_due
+from palimpsest_pipeline.operate.doctor import stores as doctor
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.installed_products import CycleWithoutPack
 from palimpsest_pipeline.pipeline.record_landed_cycles import ALL_HOURS
