@@ -130,16 +130,11 @@ class AlertSubjects:
             AlertKind.RUN: {*self.jobs, ASSETS_JOB},
             AlertKind.CHECK: {*map(name_check, self.checks), *self.cycle_checks},
         }
-        subjects = {
-            AlertKind.RUN: lambda alert: alert.subject.partition(":")[0],
-            AlertKind.CHECK: lambda alert: alert.subject,
-        }
         return [
             Recovery(alert.kind, alert.subject, now)
             for alert in latest_alerts
-            if alert.closed_at is None
-            and alert.kind in existing
-            and subjects[alert.kind](alert) not in existing[alert.kind]
+            for name in [alert.subject.partition(":")[0] if alert.kind is AlertKind.RUN else alert.subject]
+            if alert.closed_at is None and alert.kind in existing and name not in existing[alert.kind]
         ]
 
 

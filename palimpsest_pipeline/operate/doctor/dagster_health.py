@@ -71,7 +71,7 @@ def _load_repository() -> dg.RepositoryDefinition:
 def check_dagster(settings: Settings) -> list[Finding]:
     """Check Dagster's storage, then the daemons, schedules, ticks and runs recorded in it."""
     if settings.is_embedded and not make_embedded_server(settings).status().running:
-        return [Finding(name, True, NOT_RUNNING_DETAIL) for name in ("dagster", *STORAGE_FINDINGS)]
+        return _leave_out(Finding("dagster", True, NOT_RUNNING_DETAIL), NOT_RUNNING_DETAIL)
     try:
         with open_existing_instance(settings) as instance:
             if instance is None:
@@ -79,10 +79,7 @@ def check_dagster(settings: Settings) -> list[Finding]:
                     "holds no tables of Dagster: `palimpsest db upgrade` makes them, as does every command that "
                     "starts a run"
                 )
-                return [
-                    Finding("dagster", True, empty),
-                    *(Finding(name, True, "nothing yet: see dagster") for name in STORAGE_FINDINGS),
-                ]
+                return _leave_out(Finding("dagster", True, empty), "nothing yet: see dagster")
             revision, newest = instance.run_storage.alembic_version() or (None, None)
             state = f"Dagster {dg.__version__}, storage at revision {revision}"
             storage = (
@@ -103,10 +100,11 @@ def check_dagster(settings: Settings) -> list[Finding]:
             f"cannot reach {redact_url(url)}: {explain_connection_error(error.orig or error, url)}. "
             f"Check {STORAGE_URL_VARIABLE} and that the database exists"
         )
-        return [
-            Finding("dagster", False, unreachable),
-            *(Finding(name, True, "not checked: see dagster") for name in STORAGE_FINDINGS),
-        ]
+        return _leave_out(Finding("dagster", False, unreachable), "not checked: see dagster")
+
+
+def _leave_out(storage: Finding, reason: str) -> list[Finding]:
+    return [storage, *(Finding(name, True, reason) for name in STORAGE_FINDINGS)]
 
 
 @contextmanager
