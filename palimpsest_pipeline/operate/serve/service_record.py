@@ -64,30 +64,29 @@ def write_record(home: Path, serving: ServiceRecord) -> None:
 
 def read_record(home: Path) -> ServiceRecord | None:
     """Return the record if any of its processes still runs; None otherwise."""
-    record = _parse_record(home)
+    record = _load_record(home)
     return record if record is not None and record.is_alive else None
 
 
-def _parse_record(home: Path) -> ServiceRecord | None:
+def _load_record(home: Path) -> ServiceRecord | None:
     try:
         fields = json.loads((home / RECORD_FILE).read_text())
-        children = {str(name): KnownProcess(**process) for name, process in fields["children"].items()}
-        return ServiceRecord(KnownProcess(**fields["supervisor"]), children, fields["url"], fields["folder"])
-    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, KeyError, AttributeError):
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    children = {name: KnownProcess(**process) for name, process in fields["children"].items()}
+    return ServiceRecord(KnownProcess(**fields["supervisor"]), children, fields["url"], fields["folder"])
 
 
 def is_record_left(home: Path) -> bool:
     """Return whether a record exists whose processes have all ended, so its supervisor ended abnormally."""
-    return (home / RECORD_FILE).exists() and read_record(home) is None
+    record = _load_record(home)
+    return record is not None and not record.is_alive
 
 
 def remove_left_record(home: Path) -> None:
     """Remove such a record (`is_record_left`), and the folder that it names."""
-    if is_record_left(home):
-        if (record := _parse_record(home)) is not None:
-            remove_record(home, record)
-        (home / RECORD_FILE).unlink(missing_ok=True)
+    if (record := _load_record(home)) is not None and not record.is_alive:
+        remove_record(home, record)
 
 
 def remove_record(home: Path, serving: ServiceRecord) -> None:
@@ -98,7 +97,7 @@ def remove_record(home: Path, serving: ServiceRecord) -> None:
 def request_stop(home: Path, wait_s: float) -> None:
     """Write the file that asks the supervisor to end. Call it before sending SIGTERM to the supervisor."""
     (home / STOPPING_LOG_FILE).unlink(missing_ok=True)
-    replace_text(home / STOP_FILE, json.dumps({"wait_s": wait_s}))
+    replace_text(home / STOP_FILE, str(wait_s))
 
 
 def is_stop_requested(home: Path) -> bool:
@@ -109,8 +108,8 @@ def is_stop_requested(home: Path) -> bool:
 def take_requested_wait_s(home: Path, otherwise: float) -> float:
     """Return the requested seconds to wait for runs, or `otherwise`, and remove the request."""
     try:
-        return float(json.loads((home / STOP_FILE).read_text())["wait_s"])
-    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        return float((home / STOP_FILE).read_text())
+    except FileNotFoundError:
         return otherwise
     finally:
         (home / STOP_FILE).unlink(missing_ok=True)

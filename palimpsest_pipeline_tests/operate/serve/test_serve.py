@@ -87,12 +87,6 @@ def test_children_of_a_dead_supervisor_are_remembered_and_do_not_forbid_a_new_on
     service_record.check_not_serving(tmp_path)
 
 
-@pytest.mark.parametrize("written", ["", "[]", "{", '{"supervisor": 1, "children": [], "url": "x"}'])
-def test_a_file_that_cannot_be_read_names_no_process(tmp_path: Path, written: str):
-    (tmp_path / service_record.RECORD_FILE).write_text(written)
-    assert service_record.read_record(tmp_path) is None
-
-
 def test_how_long_to_wait_is_asked_once(tmp_path: Path):
     service_record.request_stop(tmp_path, 7)
     assert [service_record.take_requested_wait_s(tmp_path, 30), service_record.take_requested_wait_s(tmp_path, 30)] == [
