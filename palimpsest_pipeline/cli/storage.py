@@ -79,7 +79,8 @@ def export(
     elif report.exported:
         headings = [("day", False), *((name, True) for name in ("rows", "prices", "MB", "bytes\na price", "s"))]
         rows = [
-            (day, w.rows, w.prices, w.bytes / 1e6, w.bytes_per_price, w.seconds) for day, w in report.exported.items()
+            (day, w["rows"], w["prices"], w["bytes"] / 1e6, w["bytes_per_price"], w["seconds"])
+            for day, w in report.exported.items()
         ]
         print_table(f"Exported to {address}", headings, rows)
     elif not report.failed:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Final
+from typing import Any, Final
 
 from palimpsest_pipeline.defs.asset_partitions import is_ended_day
 from palimpsest_pipeline.defs.instance import open_instance
@@ -23,22 +23,11 @@ from .run_job import run_job
 EXPORT_OP: Final = "report__odds_history_export"
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenDay:
-    """A day that was exported now."""
-
-    rows: int
-    prices: int
-    bytes: int
-    bytes_per_price: float | None
-    seconds: float
-
-
 @dataclass(slots=True)
 class ExportReport:
-    """The result of an export, by day: the written days, and the reasons for the others."""
+    """The result of an export, by day: the figures of the written days, and the reasons for the others."""
 
-    exported: dict[str, WrittenDay] = field(default_factory=dict)
+    exported: dict[str, dict[str, Any]] = field(default_factory=dict)
     left: dict[str, str] = field(default_factory=dict)
     """Days that were not exported because nothing had to be done, with the reason."""
     failed: dict[str, str] = field(default_factory=dict)
@@ -73,9 +62,14 @@ def export_days(
         if entry is None:
             report.failed[str(day)] = outcome.error or "failed"
         else:
-            per_price = entry.bytes / entry.n_prices if entry.n_prices else None
             say(f"{day}: exported in {took_s:.1f} s")
-            report.exported[str(day)] = WrittenDay(entry.n_rows, entry.n_prices, entry.bytes, per_price, took_s)
+            report.exported[str(day)] = {
+                "rows": entry.n_rows,
+                "prices": entry.n_prices,
+                "bytes": entry.bytes,
+                "bytes_per_price": entry.bytes / entry.n_prices if entry.n_prices else None,
+                "seconds": took_s,
+            }
     return report
 
 
