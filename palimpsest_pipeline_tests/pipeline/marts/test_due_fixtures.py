@@ -131,22 +131,18 @@ def held(pipeline: Pipeline, product: FixtureProduct) -> set[int]:
         )
 
 
-def before_the_lock(monkeypatch: pytest.MonkeyPatch, product: FixtureProduct, act: Callable[[], None]) -> None:
+def before_the_lock(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
     """`act` happens once, when what is to be done has been decided."""
     acts = [act]
-    # Alerts take all locks once before that, to remove what deleted fixtures have left.
-    n_earlier_locks = 0 if product is PRICES else len(odds_alert_rows.ODDS_ALERTS_LOCKS)
-    taken: list[int] = []
 
     @contextmanager
     def late(conn: psycopg.Connection, lock: int, *, wait: bool = True) -> Iterator[None]:
-        if acts and len(taken) >= n_earlier_locks:
+        if acts:
             acts.pop()()
-        taken.append(lock)
         with hold_lock(conn, lock, wait=wait):
             yield
 
-    monkeypatch.setattr(MODULE[product], "hold_lock", late)
+    monkeypatch.setattr(fixture_batches, "hold_lock", late)
 
 
 def within_a_batch(monkeypatch: pytest.MonkeyPatch, product: FixtureProduct, act: Callable[[list[int]], None]) -> None:
@@ -191,7 +187,7 @@ def test_a_fixture_that_is_postponed_before_its_rows_are_removed_is_derived(
 ):
     postpone(pipeline, SOON, now - HOUR)
     hold(pipeline, SOON)
-    before_the_lock(monkeypatch, PRICES, lambda: postpone(pipeline, SOON, now + HOUR))
+    before_the_lock(monkeypatch, lambda: postpone(pipeline, SOON, now + HOUR))
     done = derive_prices.derive_prices(pipeline)
     assert (done.n_fixtures, done.n_removed, marked(pipeline, PRICES)) == (1, 0, [])
 
@@ -201,7 +197,7 @@ def test_a_fixture_that_begins_before_it_is_derived_is_removed(
 ):
     mark(pipeline, SOON)
     hold(pipeline, SOON)
-    before_the_lock(monkeypatch, PRICES, lambda: postpone(pipeline, SOON, now - HOUR))
+    before_the_lock(monkeypatch, lambda: postpone(pipeline, SOON, now - HOUR))
     done = derive_prices.derive_prices(pipeline)
     assert (done.n_fixtures, done.n_removed, marked(pipeline, PRICES)) == (0, 1, [])
 
@@ -216,7 +212,7 @@ def test_alerts_are_told_of_the_date_to_which_a_fixture_has_moved_meanwhile(
     )
     mark(pipeline, SOON)
     moved = now + timedelta(days=2)
-    before_the_lock(monkeypatch, ALERTS, lambda: postpone(pipeline, SOON, moved))
+    before_the_lock(monkeypatch, lambda: postpone(pipeline, SOON, moved))
     assert derive_odds_alerts.derive_alerts(pipeline).n_watched == 1
     assert told == [(moved.date(), [SOON])]
     assert marked(pipeline, ALERTS) == []
@@ -233,7 +229,7 @@ def test_what_somebody_else_has_derived_meanwhile_is_left_as_it_is(
         with pipeline.connect() as conn:
             conn.execute("delete from mart.dirty_fixtures where sr_id = %s", [SOON])
 
-    before_the_lock(monkeypatch, product, done_by_another)
+    before_the_lock(monkeypatch, done_by_another)
     assert DERIVE[product](pipeline).n_fixtures == 1
     assert held(pipeline, product) == {SOON}
     assert marked(pipeline, product) == []
