@@ -714,7 +714,7 @@ def test_the_sensor_looks_at_the_jobs_and_checks_of_its_code_location(world: Wor
 
 def test_the_command_lists_what_lasts_and_what_was_over_lately(world: World, monkeypatch: pytest.MonkeyPatch):
     settings = world.pipeline.settings
-    monkeypatch.setattr("palimpsest_pipeline.cli.orchestration.load_settings", lambda: settings)
+    monkeypatch.setattr("palimpsest_pipeline.cli.console.load_settings", lambda: settings)
     assert CliRunner().invoke(app, ["alerts"]).stdout == (
         "no alert is open, and none ended in the last 24 hours; the sensor `alerts` looks while Dagster runs (`palimpsest up`)\n"
     )

@@ -115,7 +115,7 @@ def marks(pipeline: Pipeline) -> dict[tuple[Any, ...], Any]:
 
 
 def due_keys(hours: list[PlannedHour]) -> dict[str, set[DueReason]]:
-    return {hour.key: set(hour.due.values()) for hour in hours if hour.due}
+    return {hour.key: {product.reason for product in hour.due} for hour in hours if hour.due}
 
 
 @pytest.fixture(scope="module")
@@ -412,7 +412,7 @@ def test_another_vocabulary_makes_exactly_what_rests_on_the_old_one_stale(world:
     edited = world.other(vocabulary=without({"total_goals"}, tmp_path / "vocabulary"))
     assert due_keys(plan_hours(edited)) == {key: {DueReason.MAPPING} for key in world.keys}
     assert world.again(edited, first=world.hours[1], last=world.hours[1]).done == [world.keys[1]]
-    found = {hour.key: {product.stage for product in hour.due} for hour in plan_hours(edited)}
+    found = {hour.key: {product.schema for product in hour.due} for hour in plan_hours(edited)}
     assert found[world.keys[1]] == set(), "what was derived with the edit stands"
     assert all(found[key] == {"core", "mart"} for key in world.keys if key != world.keys[1])
     assert world.again(edited, first=None, last=None, stale_only=True).is_complete

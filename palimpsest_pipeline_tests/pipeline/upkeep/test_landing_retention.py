@@ -158,7 +158,7 @@ def test_what_was_derived_from_the_kept_answers_stands(kept: tuple[Pipeline, dg.
     pipeline, _ = kept
     [hour] = plan_hours(pipeline, floor_to_hour(at(YOUNG)), floor_to_hour(at(YOUNG)))
     assert (hour.damaged_cycles, hour.gone_cycles) == ((), ())
-    assert set(hour.due.values()) <= {DueReason.PARSER, DueReason.MAPPING}
+    assert {product.reason for product in hour.due} <= {DueReason.PARSER, DueReason.MAPPING}
 
 
 def test_hours_that_stay_too_long_are_named_with_the_reason(kept: tuple[Pipeline, dg.ExecuteInProcessResult]) -> None:
