@@ -138,10 +138,10 @@ DayOption = Annotated[
 
 
 def import_ahead(*names: str) -> None:
-    """Import modules one after another in a thread, while the process waits, for example for the start of Postgres.
+    """Import modules in a thread, one after another, while the process waits.
 
-    Another import of the same module waits for it. If an import fails here, the error is raised again where the module
-    is needed.
+    It waits, for example, for the start of Postgres. Another import of the same module waits for it. If an import fails
+    here, the error is raised again where the module is needed.
     """
 
     def load() -> None:

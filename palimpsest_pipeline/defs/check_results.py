@@ -1,4 +1,4 @@
-"""The results of checks: building them, and reading them in Dagster's instance; and the names of checks."""
+"""The names and the results of checks: building results, and reading them in Dagster's instance."""
 
 from typing import Final
 

@@ -143,14 +143,14 @@ class LandingFiles:
                 Path(folder.path).rmdir()
 
     @contextlib.contextmanager
-    def _translate_errors(self, verb: str, path: UPath, *kept: type[Exception]) -> Iterator[None]:
-        """Convert the errors of a store to LandingError, except those of the classes `kept`.
+    def _translate_errors(self, verb: str, path: UPath, *unchanged_errors: type[Exception]) -> Iterator[None]:
+        """Convert the errors of a store to LandingError, except those of `unchanged_errors`.
 
         Each store's package raises its own errors. `verb` is `read` or `write to`.
         """
         try:
             yield
-        except kept:
+        except unchanged_errors:
             raise
         except Exception as error:
             reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__

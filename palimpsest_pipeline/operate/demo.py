@@ -137,7 +137,7 @@ def reset_demo(settings: Settings) -> None:
 
 
 def build_summary(pipeline: Pipeline, started_s: float) -> dict[str, Any]:
-    """Return the counts of the last cycle, the skew of its fixtures on several platforms, and the demo's duration."""
+    """Return the counts of the last cycle, its skew between platforms, and the demo's duration."""
     with pipeline.connect() as conn:
         rates = cycle_marts.read_latest_rates(conn).filter(platform="all").row(0, named=True)
         totals = cycle_marts.read_totals(conn)

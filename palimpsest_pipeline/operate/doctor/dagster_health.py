@@ -25,7 +25,7 @@ from palimpsest_pipeline.storage.ledger import run_heartbeats
 from ..serve.readiness import query_readiness
 from ..serve.restart_services import DEFINITIONS_MODULE
 from ..serve.service_record import read_record
-from .findings import Finding, Problem, check
+from .findings import Finding, Problem, doctor_check
 from .stores import NOT_RUNNING_DETAIL, connect_if_running
 
 HEARTBEAT_TOLERANCE_S: Final = 120.0
@@ -44,7 +44,7 @@ def load_definitions() -> None:
         importlib.import_module(DEFINITIONS_MODULE)
 
 
-@check("definitions")
+@doctor_check("definitions")
 def check_definitions(settings: Settings) -> str:
     """Check that the definitions load here, and in the code server if it runs."""
     serving = read_record(settings.home)
@@ -125,7 +125,7 @@ def open_existing_instance(settings: Settings) -> Iterator[dg.DagsterInstance | 
         yield instance
 
 
-@check("daemons")
+@doctor_check("daemons")
 def check_daemons(settings: Settings, instance: dg.DagsterInstance) -> str:
     """Check the heartbeats of the daemons, and report their last errors."""
     beats = {name: status.last_heartbeat for name, status in instance.get_daemon_statuses().items() if status.required}
@@ -155,7 +155,7 @@ def check_daemons(settings: Settings, instance: dg.DagsterInstance) -> str:
     return f"{len(alive)} alive, last heartbeat {oldest:.0f} s ago or less"
 
 
-@check("schedules")
+@doctor_check("schedules")
 def check_schedules(instance: dg.DagsterInstance) -> str:
     """Report the schedules and sensors that are on; fail if one that is on by default is off.
 
@@ -183,7 +183,7 @@ def check_schedules(instance: dg.DagsterInstance) -> str:
     return f"{text} (`palimpsest cadence on` switches on those that start scrapes)" if names_off else text
 
 
-@check("ticks")
+@doctor_check("ticks")
 def check_ticks(instance: dg.DagsterInstance) -> str:
     """Check the last tick of each schedule and sensor that is on."""
     if failing := describe_failing_ticks(instance):
@@ -191,7 +191,7 @@ def check_ticks(instance: dg.DagsterInstance) -> str:
     return "no last tick failed"
 
 
-@check("runs")
+@doctor_check("runs")
 def check_runs(settings: Settings, instance: dg.DagsterInstance) -> str:
     """Report unfinished runs whose process writes no heartbeat, and the number of queued runs."""
     under_way = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]

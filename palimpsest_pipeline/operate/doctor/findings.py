@@ -47,7 +47,7 @@ class NotChecked(Exception):
     """Something that could not be checked, and that is no problem by itself. The message gives the reason."""
 
 
-def check(name: str) -> Callable[[Callable[P, str]], Callable[P, Finding]]:
+def doctor_check(name: str) -> Callable[[Callable[P, str]], Callable[P, Finding]]:
     """Make a check of a function that returns the detail of its finding, or raises Problem or NotChecked."""
 
     def decorate(examine: Callable[P, str]) -> Callable[P, Finding]:

@@ -22,14 +22,14 @@ from ..celery_workers import describe_broker_state
 from ..serve import service_record
 from ..serve.service_record import ServeError, check_port, read_record
 from ..unknown_settings import find_unknown_settings
-from .findings import Problem, check
+from .findings import Problem, doctor_check
 
 MIN_FREE_BYTES: Final = 5 * 2**30
 MIN_FREE_MEMORY_BYTES: Final = 2**30
 """Approximate memory in bytes of the code server, web server, daemon and one full cycle."""
 
 
-@check("settings")
+@doctor_check("settings")
 def check_settings(
     settings: Settings, environment: Mapping[str, str | None] | None = None, dotenv: Path | None = None
 ) -> str:
@@ -51,7 +51,7 @@ def check_settings(
     return f"warning: {text}" if text else "every name that is set is a setting"
 
 
-@check("markets")
+@doctor_check("markets")
 def check_market_settings(settings: Settings) -> str:
     """Report markets that the settings name and the vocabulary lacks.
 
@@ -67,7 +67,7 @@ def check_market_settings(settings: Settings) -> str:
     return f"{len(markets)} main markets: {', '.join(markets)}"
 
 
-@check("home")
+@doctor_check("home")
 def check_home_folder(settings: Settings) -> str:
     existing = _find_existing_folder(settings.home)
     if not (existing.is_dir() and os.access(existing, os.W_OK)):
@@ -99,7 +99,7 @@ def explain_unwritable(root: str) -> str | None:
     return None
 
 
-@check("disk")
+@doctor_check("disk")
 def check_disk_space(settings: Settings) -> str:
     existing = _find_existing_folder(settings.home)
     free = shutil.disk_usage(existing).free
@@ -109,7 +109,7 @@ def check_disk_space(settings: Settings) -> str:
     return text
 
 
-@check("memory")
+@doctor_check("memory")
 def check_memory(_: Settings) -> str:
     free = psutil.virtual_memory().available
     text = f"{free / 2**30:.1f} GiB available"
@@ -119,7 +119,7 @@ def check_memory(_: Settings) -> str:
     return text
 
 
-@check("ui")
+@doctor_check("ui")
 def check_ui_port(settings: Settings) -> str:
     serving = read_record(settings.home)
     if serving is not None and serving.supervisor.find():
@@ -144,7 +144,7 @@ def check_ui_port(settings: Settings) -> str:
     return f"not up; port {settings.ui_port} is free"
 
 
-@check("celery")
+@doctor_check("celery")
 def check_broker(settings: Settings) -> str:
     is_ok, text = describe_broker_state(settings)
     if not is_ok:

@@ -16,13 +16,13 @@ from palimpsest_pipeline.platforms.packs import PackError, load_packs
 from palimpsest_pipeline.settings import Settings, name_platform_variable
 from palimpsest_pipeline.wire.client import PlatformClient
 
-from .findings import Finding, Problem, check
+from .findings import Finding, Problem, doctor_check
 
 TOTAL_TIMEOUT_S: Final = 8.0
 _CONNECT_TIMEOUT_S: Final = 5.0
 
 
-@check("packs")
+@doctor_check("packs")
 def check_active_platforms(settings: Settings) -> str:
     """Check whether the active platforms can be scraped.
 
@@ -67,7 +67,7 @@ async def _probe_platform(pipeline: Pipeline, platform: Platform) -> Finding:
 
 def judge_answer(platform: Platform, base_url: str, answer: Answer) -> Finding:
     """Return the finding for one answer to a request for the base URL."""
-    return check(f"platform {platform}")(_examine_answer)(platform, base_url, answer)
+    return doctor_check(f"platform {platform}")(_examine_answer)(platform, base_url, answer)
 
 
 def _examine_answer(platform: Platform, base_url: str, answer: Answer) -> str:

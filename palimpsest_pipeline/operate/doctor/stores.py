@@ -1,4 +1,4 @@
-"""Checks of the pipeline's data: database, clocks, cycles, landing, export, alerts and messages to traders.
+"""Checks of the pipeline's data, from the database to the messages to traders.
 
 Imports no Dagster.
 """
@@ -32,7 +32,7 @@ from palimpsest_pipeline.storage.ledger import alert_rows, cycle_ledger
 from palimpsest_pipeline.storage.odds.retention import read_departed_days
 from palimpsest_pipeline.storage.push import outbox
 
-from .findings import NotChecked, Problem, check
+from .findings import NotChecked, Problem, doctor_check
 from .machine import explain_unwritable
 
 BYTES_PER_PLATFORM: Final = 45 * 2**20
@@ -51,7 +51,7 @@ UNUSABLE_DATABASE_ERRORS: Final = (
 log = logging.getLogger(__name__)
 
 
-@check("database")
+@doctor_check("database")
 def check_database(settings: Settings) -> str:
     url = find_database_url(settings)
     if url is None:
@@ -96,7 +96,7 @@ def connect_if_running(settings: Settings) -> Iterator[psycopg.Connection]:
         raise NotChecked(SEE_DATABASE_DETAIL) from error
 
 
-@check("clock")
+@doctor_check("clock")
 def check_clock(settings: Settings) -> str:
     """Check that the database's clock and this machine's clock agree.
 
@@ -114,7 +114,7 @@ def check_clock(settings: Settings) -> str:
     return text
 
 
-@check("cycles")
+@doctor_check("cycles")
 def check_dead_cycles(settings: Settings) -> str:
     """Close the cycles whose process died, as every command that starts a cycle does, and report them."""
     with connect_if_running(settings) as conn:
@@ -129,7 +129,7 @@ def check_dead_cycles(settings: Settings) -> str:
     return "; ".join([*map(describe_closed_cycle, dead), *alive]) or "none is running, and no process of one has died"
 
 
-@check("derived")
+@doctor_check("derived")
 def check_derived_products(settings: Settings) -> str:
     """Check that core and mart contain everything landed, derived with the current versions.
 
@@ -159,7 +159,7 @@ def check_derived_products(settings: Settings) -> str:
     )
 
 
-@check("landing")
+@doctor_check("landing")
 def check_landing(settings: Settings) -> str:
     try:
         usage = Landing(settings.landing_root).measure_usage()
@@ -188,7 +188,7 @@ def check_landing(settings: Settings) -> str:
     )
 
 
-@check("data source")
+@doctor_check("data source")
 def check_data_source(settings: Settings) -> str:
     """Check that the platforms in the settings are those that sent the stored answers.
 
@@ -212,7 +212,7 @@ def check_data_source(settings: Settings) -> str:
     return "no platform has been asked yet"
 
 
-@check("export")
+@doctor_check("export")
 def check_export(settings: Settings) -> str:
     """Check that the folder of the export can be written, and that it contains the exported days."""
     root = settings.export_root
@@ -247,7 +247,7 @@ def check_export(settings: Settings) -> str:
     return state_text if is_marked else f"{state_text}; the next export or scrape marks it"
 
 
-@check("alerts")
+@doctor_check("alerts")
 def check_alerts(settings: Settings) -> str:
     """Check that the channels of alerts can be created, and report how many alerts are open."""
     channels = make_channels(settings, log)
@@ -277,7 +277,7 @@ LATE_AFTER: Final = timedelta(minutes=5)
 """Age of the oldest pending message above which its delivery counts as stuck."""
 
 
-@check("push")
+@doctor_check("push")
 def check_push(settings: Settings) -> str:
     """Check that the rules can be read, and that their messages are delivered."""
     try:

@@ -12,10 +12,10 @@ from palimpsest_pipeline.storage.ledger.known_platforms import read_last_answers
 
 
 def list_platforms(settings: Settings) -> list[dict[str, Any]]:
-    """Return a row per platform of all packs: home, the other active ones, the rest, each in order of trust.
+    """Return a row per platform of all packs: home, the other active ones, the rest.
 
-    `last_answer_at` is the end of the platform's last run with a usable book, None if not known. The database is
-    queried only if it is running; nothing is started.
+    The other active ones and the rest are in order of trust. `last_answer_at` is the end of the platform's last
+    run with a usable book, None if not known. The database is queried only if it is running; nothing is started.
     """
     packs, last_answers = load_packs(), _read_last_answers(settings)
     active = {settings.home_platform, *settings.platforms}

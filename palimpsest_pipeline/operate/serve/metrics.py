@@ -398,7 +398,10 @@ Samples = Sequence[tuple[tuple[str, ...], float]]
 
 
 def render_metrics(samples_by_metric: Mapping[str, Samples | None]) -> bytes:
-    """Return the page of all metrics in Prometheus's text format, UTF-8. None stands for values that were not read."""
+    """Return the page of all metrics in Prometheus's text format, UTF-8.
+
+    None stands for values that were not read.
+    """
     registry = CollectorRegistry(auto_describe=False)
     for metric in METRICS:
         if samples := samples_by_metric.get(metric.name, ()):

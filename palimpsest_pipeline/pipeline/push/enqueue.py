@@ -79,9 +79,10 @@ def _build_messages(rule: PushRule, terms: SourceTerms, events: pl.DataFrame) ->
 def list_past_messages(
     pipeline: Pipeline, conn: psycopg.Connection, rules: tuple[PushRule, ...], day: date
 ) -> list[NewMessage]:
-    """Return the messages that the rules would have sent about the events of a UTC day, sorted by time and rule.
+    """Return the messages that the rules would have sent about the events of a UTC day.
 
-    The ages of rules and events are ignored. The events are those that the marts have now.
+    They are sorted by time and rule. The ages of rules and events are ignored. The events are those that
+    the marts have now.
     """
     start = get_day_start(day)
     messages = []
