@@ -237,7 +237,7 @@ class MatchModel:
             for name, pair in cells.items()
             if pair
         }
-        return chances or self._draw_chances(key, line, names)
+        return chances if len(chances) == len(cells) else self._draw_chances(key, line, names)
 
     def _draw_chances(self, key: str, line: str, names: tuple[str, ...]) -> dict[str, Chance]:
         """Return the chances of a market without a model.
