@@ -89,7 +89,8 @@ class PipelineAlert:
     """One alert: a row of `ops.alerts`.
 
     `partition_key` has all partitions that still fail, separated by commas, if each partition needs its own success;
-    otherwise it is the latest partition that failed.
+    otherwise it is the latest partition that failed. `told_by` names the channels that have sent the opening, `told_at`
+    is the instant at which all of them had; `closing_told_by` and `closing_told_at` are the same for the closing.
     """
 
     alert_key: str

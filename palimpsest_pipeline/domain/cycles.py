@@ -66,7 +66,10 @@ class EventOutcome:
 
 @dataclass(frozen=True, slots=True)
 class PlatformRun:
-    """The result of one platform in a cycle."""
+    """The result of one platform in a cycle.
+
+    `discovered`, `targets` and `fetched` count listings: found by the discovery, requested, answered.
+    """
 
     platform: Platform
     status: RunStatus

@@ -83,7 +83,7 @@ class TextRules:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One platform market that stands for a canonical one."""
+    """One row of keys.csv: a platform's market that stands for a canonical one."""
 
     row: Row
     key_id: int

@@ -42,6 +42,8 @@ def resolve_outcomes(
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Return the canonical target of each distinct outcome of the books, as three frames.
 
+    `candidates` is the result of `specifiers.find_candidate_keys`.
+
     - choices: key_id, target and player (null: the outcome is no player); one row for each distinct outcome, in its
       position, with null target when the outcome is unmapped.
     - targets: target (a number in the order of `TARGET_COLUMNS`), the `TARGET_COLUMNS`, and line.

@@ -67,8 +67,8 @@ def build_schemas(given_parts: pl.DataFrame) -> pl.DataFrame:
 def find_candidate_keys(instances: pl.DataFrame, given_parts: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
     """Return the keys of the vocabulary that each instance satisfies.
 
-    Columns: instance, key_id, platform (the pack's name), market_id, ladder, open_pattern, family and `text`, the
-    canonical specifier.
+    `given_parts` is the result of `split_parts`. Columns: instance, key_id, platform (the pack's name), market_id,
+    ladder, open_pattern, family and `text`, the canonical specifier.
     """
     keyed = instances.select(
         "instance", "sport", platform=extract_pack(pl.col("platform")), external_market_id="market_id"
@@ -224,7 +224,8 @@ def _build_texts(satisfied: pl.DataFrame, used_parts: pl.DataFrame, vocabulary: 
 def judge_instances(instances: pl.DataFrame, satisfied: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
     """Return the family and the error class of each instance.
 
-    Columns: instance, family ('' when no key has the market's id), error_class ('' when a key is satisfied).
+    `satisfied` is the result of `find_candidate_keys`. Columns: instance, family ('' when no key has the market's id),
+    error_class ('' when a key is satisfied).
     """
     market = ("platform", "sport", "market_id")
     satisfied_families = (

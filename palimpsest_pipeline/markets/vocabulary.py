@@ -130,7 +130,10 @@ def extract_pack(platform: pl.Expr) -> pl.Expr:
 
 
 def assign_to_platforms(rows: pl.DataFrame, platforms: pl.Series) -> pl.DataFrame:
-    """Return the rows of packs, such as keys, once for each of these platforms, named by `platform`."""
+    """Return each row of a pack, such as a key, once for every one of `platforms` that has this pack.
+
+    The column `platform` names the pack in `rows`, and the platform in the result.
+    """
     names = platforms.cast(pl.String).unique().sort().alias("name").to_frame()
     return (
         rows.join(names.with_columns(pack=extract_pack(pl.col("name"))), left_on="platform", right_on="pack")

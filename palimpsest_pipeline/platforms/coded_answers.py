@@ -55,9 +55,9 @@ def judge_envelope(
 ) -> answer_checks.Verdict | None:
     """Return the failure that the envelope shows.
 
-    It is a business code, which comes with a good status, or success without data. With `has_bare_lists` the data of a
-    list may be a JSON list. `wrong_operator` is the word in the message when the operator's number does not fit the
-    country.
+    It is a business code (the HTTP status is good even so), or success without data. With `has_bare_lists` the data of
+    a list may be a JSON list. A message with the word `wrong_operator` is about the operator's number in the headers,
+    so a retry cannot succeed.
     """
     verdict = answer_checks.judge_http(answer)
     if verdict is not None:
@@ -101,7 +101,7 @@ def decode_whole(answer: Answer, decoder: msgspec.json.Decoder[DetailAnswer[E]])
 
 
 def iterate_products(markets: Iterable[msgspec.Raw]) -> Iterator[Any]:
-    """Yield the product of each market that can be read."""
+    """Yield the field `product` of each readable market: the number of the feed, live or before kickoff."""
     for raw in markets:
         try:
             yield _PRODUCT_DECODER.decode(raw).product

@@ -33,9 +33,9 @@ class Dialect:
 
 
 class DialectAdapter:
-    """The methods of `PlatformAdapter` but for `judge`, made of a dialect's functions.
+    """The base class of adapters: the methods of `PlatformAdapter`, made of a dialect's functions.
 
-    It holds configuration only.
+    A subclass sets `parser_version`, `dialect` and `judge`. An adapter stores its `DialectConfig` and nothing else.
     """
 
     parser_version: int
@@ -81,7 +81,10 @@ class DialectAdapter:
 def ask_once(
     build_request: Callable[[str, int | None, DialectConfig], Request],
 ) -> Callable[[str, int | None, Sequence[Answer], DialectConfig], Sequence[Request]]:
-    """Return `list_detail_requests` of a dialect in which one answer is the whole book."""
+    """Return the function `list_detail_requests` of a dialect in which one answer is the whole book.
+
+    It returns the request of `build_request`, and none as soon as there is an answer.
+    """
 
     def list_detail_requests(
         external_id: str, sr_id: int | None, answers: Sequence[Answer], config: DialectConfig
@@ -92,9 +95,9 @@ def ask_once(
 
 
 def require_asked(answers: Iterable[Answer], external_id: str, path: str, prefix: str = "") -> None:
-    """Raise UnreadableError with this path when one of the answers was asked for another listing.
+    """Raise UnreadableError when one of the answers was requested for a listing other than `external_id`.
 
-    Ids that differ in `prefix` alone are the same.
+    `path` is the place of the id in the JSON, for the error. Ids that differ in `prefix` alone are equal.
     """
     for answer in answers:
         asked_id = answer.request.external_id

@@ -329,7 +329,10 @@ def _has_nul(body: bytes) -> bool:
 
 
 def require_body(platform: Platform, answer: Answer, verdict: tuple[Any, str] | None) -> bytes:
-    """Return the body of a usable answer. Raises PayloadRejected for an unusable one."""
+    """Return the body of a usable answer (`read_json_body`). Raises PayloadRejected for an unusable one.
+
+    `verdict` is the result of the platform's `judge` for the answer: None when it is usable.
+    """
     if verdict is not None:
         raise PayloadRejected(platform, "$", f"{verdict[0]}: {verdict[1]}")
     if answer.body is None:

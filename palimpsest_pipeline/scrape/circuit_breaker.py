@@ -78,7 +78,7 @@ class CircuitBreaker:
         return min(self._rule.pause_s * 2.0**self._n_bad_probes, self._rule.pause_max_s)
 
     def record_start(self, key: int, now: float) -> None:
-        """Record that a request was sent. In the state PROBING it is the probe."""
+        """Record that the request `key` was sent. In the state PROBING it is the probe."""
         self._started_at_by_key[key] = now
         if self.wants_probe:
             self._probe_key = key
@@ -174,7 +174,8 @@ class CircuitBreaker:
     def shut(self, reason: str, until: float = -inf, *, ending_reason: str = "") -> None:
         """Stop all requests to the host in this scrape.
 
-        `ending_reason` says why this scrape stops waiting, when the host is not the cause.
+        `until` is the time when another scrape may send requests. `ending_reason` says why this scrape stops waiting,
+        when the host is not the cause.
         """
         self.state, self.reason, self._ending_reason, self._probe_key = BreakerState.SHUT, reason, ending_reason, None
         self.until = max(self.until, until)

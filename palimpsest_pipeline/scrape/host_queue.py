@@ -35,7 +35,7 @@ class HostQueue(Generic[RequestT]):
         self._is_paced = budget.min_gap_s > 0 or budget.jitter_s > 0 or budget.max_per_s is not None
         self._n_reserved_slots, self._is_turn_reserved = 0, False
         self.n_startable = 0
-        """Number of requests that may get a slot now, the first of which starts at once, at the last update."""
+        """Number of requests that could get a slot at the last update; 0 unless one could start at once."""
 
     @property
     def n_free_slots(self) -> int:
@@ -56,7 +56,10 @@ class HostQueue(Generic[RequestT]):
         self.breaker.record_start(key, now)
 
     def update_startable(self, now: float, *, clears_reservations: bool = False) -> None:
-        """Recompute `n_startable`. With `clears_reservations`, all reserved slots are released first."""
+        """Recompute `n_startable`: the free slots that are not reserved, or 0 before the next turn.
+
+        With `clears_reservations`, reserved slots and a reserved turn are released first.
+        """
         if clears_reservations:
             self._n_reserved_slots, self._is_turn_reserved = 0, False
         has_turn = self.next_turn_at <= now and not self._is_turn_reserved

@@ -161,7 +161,7 @@ class Simulator:
         return self.stopped_at or datetime.now(UTC) + timedelta(seconds=self.clock_offset_s)
 
     def find_listing(self, platform: Platform, external_id: str) -> SimulatedListing | None:
-        """Return the listing with this id, active or not."""
+        """Return the listing with this id, whether the platform lists it now or not; None for an unknown id."""
         listing = self._listing_by_id.get((platform, external_id))
         return listing or next(
             (

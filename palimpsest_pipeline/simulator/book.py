@@ -88,7 +88,7 @@ def find_repricing_step(market: SimulatedMarket) -> int:
 
 
 def build_squad(fixture: SimulatedFixture, is_rotated: bool = False) -> list[Player]:
-    """Return the players of both teams who are named in scorer markets."""
+    """Return the players of both teams whom scorer markets name; `is_rotated` swaps the teams."""
     rng = Random(f"squad:{fixture.sr_id}:{fixture.number}")
     players = []
     for side in (1, 2):
@@ -132,7 +132,8 @@ class BookGenerator:
     ) -> list[OfferedLine]:
         """Return the lines that the listing offers now, market by market.
 
-        `only` limits the result to these market ids without changing which are suspended.
+        `version` is the version of BetPawa's API: some markets are in one of them only. `only` limits the result to
+        these market ids without changing which are suspended.
         """
         rng = self.timeline.draw_suspensions(listing, now)
         step = self.timeline.find_price_step(listing, now)
@@ -154,7 +155,7 @@ class BookGenerator:
     def count_lines(
         self, listing: SimulatedListing, now: datetime, version: str = ""
     ) -> tuple[int, list[SimulatedMarket]]:
-        """Return the number of (market, line) pairs offered now, and the markets among them."""
+        """Return the number of (market, line) pairs offered now, and their distinct markets; see `list_lines`."""
         rng = self.timeline.draw_suspensions(listing, now)
         pairs = [
             market

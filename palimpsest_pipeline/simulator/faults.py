@@ -149,9 +149,9 @@ class FaultBoard:
     def list_faults_met(
         self, platform: str, endpoint: str, question: str, attempt: int, now: float
     ) -> dict[str, Fault]:
-        """Return by mode the failures that affect this request, the one activated last first.
+        """Count this request, and return by mode the failures that affect it, the one activated last first.
 
-        `now` is in monotonic seconds.
+        `question` is the identity of the request, the same in each attempt. `now` is in monotonic seconds.
         """
         faults = {}
         for mode, active in reversed(self._active_faults.get(platform, {}).items()):

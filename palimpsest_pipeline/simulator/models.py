@@ -216,6 +216,7 @@ def _build_order_market(base: str, outcome: str, line: float) -> Shares | None: 
 def build_score_shares(base: str, outcome: str, line: float, listed: Iterable[str] = ()) -> Shares | None:
     """Return the shares over the score of one period; `base` is the canonical key without its period.
 
+    `listed` has all outcomes of a correct-score market, whose outcome "other" wins for every score not among them.
     None when the score of one period does not decide the market.
     """
     if base.startswith(("home_", "away_")):

@@ -25,7 +25,7 @@ ENDPOINT_KINDS: Final = ("tree", "listing", "detail")
 
 
 def find_world_platform(platform: Platform) -> Platform | None:
-    """Return the world's own platform in this dialect; None for any other one. Raises PackError."""
+    """Return the one of `PLATFORMS` with the dialect of this platform, or None. Raises PackError."""
     dialect = load_packs().require(platform).pack.content.dialect
     return next(
         (

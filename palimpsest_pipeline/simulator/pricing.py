@@ -206,7 +206,7 @@ class MatchModel:
         self._chances: dict[tuple[str, str, tuple[str, ...]], dict[str, Chance]] = {}
 
     def build_matrix(self, ground: CountedStatistic) -> tuple[list[float], int]:
-        """Return the flattened score matrix (home-major) and its largest count per team."""
+        """Return the chance of each pair of counts of `ground`, home-major, and the largest count per team."""
         if ground not in self._matrices:
             home, away = _compute_means(self.expected, ground)
             largest = MAX_COUNTS.get(ground.statistic, MAX_GOALS if ground.statistic == "goals" else 3)

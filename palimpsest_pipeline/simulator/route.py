@@ -85,13 +85,13 @@ class SimulatorControls:
 
 @dataclass(slots=True)
 class RequestFaults:
-    """The failures that affect one request, and its line in the log."""
+    """The failures that affect one request, by mode (`faults.Fault.mode`), and its line in the log."""
 
     faults: dict[str, Fault]
     line: RequestLine
 
     def meet_fault(self, mode: str) -> Fault | None:
-        """Return the failure of this mode and record it in the log; None if it does not affect the request."""
+        """Return and log the failure with this mode, such as `latency`; None if none affects the request."""
         fault = self.faults.get(mode)
         if fault is not None and mode not in self.line.faults:
             self.line.faults.append(mode)

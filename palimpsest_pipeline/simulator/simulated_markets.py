@@ -44,12 +44,15 @@ class Part:
     key: str
     outcomes: tuple[SimulatedOutcome, ...]
     lines: dict[str, str]
-    """The platform's text of a line to the canonical text."""
+    """The canonical text of each line, by the platform's text of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatedMarket:
-    """One market of a platform. `facts` are the platform's own labels and layout fields."""
+    """One market of a platform, with its place in the catalogue (`number`).
+
+    `facts` are the platform's own labels and layout fields.
+    """
 
     number: int
     native_id: str

@@ -1,4 +1,4 @@
-"""The changes of the world over time: active listings, kickoff moves, price changes, suspensions.
+"""The changes of the world over time: listings that come and go, kickoff and price moves, suspensions.
 
 Every answer is a function of (seed, fixture, platform, instant), so instants may be queried in any order; only `script`
 adds manual changes.
@@ -136,29 +136,30 @@ class Timeline:
         return self.find_kickoff(listing.fixture, listing.platform, now) > now and not self.is_dropped(listing, now)
 
     def is_in_play(self, listing: SimulatedListing, now: datetime) -> bool:
-        """Return whether it is at most two hours after the kickoff that the platform shows."""
+        """Return whether the match, if not removed, began in the last two hours by the platform's kickoff."""
         kickoff = self.find_kickoff(listing.fixture, listing.platform, now)
         return kickoff <= now < kickoff + MATCH_DURATION and not self.is_dropped(listing, now)
 
     def list_upcoming(self, platform: Platform, now: datetime) -> list[SimulatedListing]:
-        """Return the listings of matches that are active now, in the order of the world."""
+        """Return the platform's listings of matches for which `is_up` holds now, in the order of the world."""
         return [listing for listing in self.list_known(platform, now) if self.is_up(listing, now)]
 
     def list_known(self, platform: Platform, now: datetime) -> list[SimulatedListing]:
-        """Return the listings that the platform has had up to now, up or not, in the order of the world."""
+        """Return all listings that the platform has had by now, also those not up any more, in world order."""
         added = [
             listing for added_at, listing in self.added_listings if listing.platform == platform and now >= added_at
         ]
         return [*self.world.listings[platform], *added]
 
     def list_simulated(self, now: datetime) -> list[SimulatedListing]:
-        """Return SportyBet's simulated matches that are active now."""
+        """Return SportyBet's listings of simulated leagues (no real matches) that are up (`is_up`) now."""
         return [listing for listing in self.world.simulated_listings if self.is_up(listing, now)]
 
     def find_price_step(self, listing: SimulatedListing, now: datetime) -> int:
-        """Return how many times the book has changed its prices.
+        """Return a number that rises each time the book changes its prices.
 
-        This happens every 5 to 25 minutes, and three times as often in the last hour before kickoff.
+        This happens every 5 to 25 minutes, and three times as often in the last hour before kickoff, at whose start the
+        number jumps.
         """
         fixture, platform = listing.fixture, listing.platform
         rng = Random(f"{self.world.seed}:{fixture.number}:{platform}:step")
@@ -168,7 +169,7 @@ class Timeline:
         return int(elapsed // (period / 3 if is_last_hour else period)) + 1_000_000 * is_last_hour
 
     def count_planted_moves(self, listing: SimulatedListing, now: datetime) -> int:
-        """Return how many planted moves the book has made."""
+        """Return how many planted moves (`PlantedMove`) the book has made by now."""
         return len(self._list_moves(listing, now))
 
     def is_planted_suspended(self, listing: SimulatedListing, now: datetime) -> bool:
@@ -192,7 +193,7 @@ class Timeline:
     def compute_expected_counts(self, listing: SimulatedListing, step: int, n_moves: int = 0) -> ExpectedCounts:
         """Return the expected counts that the book assumes at a price step, from the listing's home side.
 
-        `n_moves` planted moves have been made.
+        `n_moves` is the number of planted moves that the book has made.
         """
         rng = Random(f"{self.world.seed}:{listing.fixture.number}:{listing.platform}:drift")
         phases = [rng.random() * 2 * pi for _ in range(4)]

@@ -15,9 +15,10 @@ from .world import SimulatedListing
 
 
 def collect_truth(timeline: Timeline, now: datetime, home: Platform = BETPAWA) -> dict[str, Any]:
-    """Return all active listings by fixture, with the numbers of fixtures per coverage class.
+    """Return all listings that the platforms show at `now`, by fixture, and counts, as an object for JSON.
 
-    The classes are matched, home only and competitor only.
+    `counts` has the number of fixtures per coverage class (matched, home only, competitor only) and platform.
+    `unidentified` has the listings without a SportRadar id, `excluded` the number of those that are no matches.
     """
     by_fixture: dict[int, dict[str, list[SimulatedListing]]] = {}
     unidentified = []
@@ -104,6 +105,7 @@ def collect_book_truth(
     """Return the book of one listing with canonical keys.
 
     There is one entry per market and line with a canonical key; `odds` is None for an outcome without a price.
+    `version` is the version of BetPawa's API.
     """
     entries: list[dict[str, Any]] = []
     for offered in books.list_lines(listing, now, version):

@@ -64,7 +64,10 @@ class Team:
 
 @dataclass(frozen=True, slots=True)
 class SimulatedFixture:
-    """One match. `sr_id` is None when no platform has its SportRadar id; then only one platform lists it."""
+    """One match. `sr_id` is None when no platform has its SportRadar id; then only one platform lists it.
+
+    `rotated_on` is the platform that lists home and away team the other way round.
+    """
 
     number: int
     sr_id: int | None
@@ -83,7 +86,8 @@ class SimulatedFixture:
 class SimulatedListing:
     """One platform's entry for one fixture.
 
-    A duplicate is a second entry in another group (`group_id`), with another id and fewer markets.
+    A duplicate is a second entry in another group (`group_id`), with another id and fewer markets. `n_pairs` is the
+    number of (market, line) pairs from which its book is drawn.
     """
 
     platform: Platform
@@ -133,7 +137,7 @@ def is_only_genius_at_sportybet(fixture: SimulatedFixture) -> bool:
 
 
 def apportion_fixtures(size: int) -> list[int]:
-    """Return `size` fixtures split over the sets of `FIXTURES_BY_PLATFORM_SET` by largest remainders."""
+    """Return how many of `size` fixtures each set of `FIXTURES_BY_PLATFORM_SET` gets, in its order."""
     total = sum(count for _, count in FIXTURES_BY_PLATFORM_SET)
     exact = [size * count / total for _, count in FIXTURES_BY_PLATFORM_SET]
     counts = [int(value) for value in exact]

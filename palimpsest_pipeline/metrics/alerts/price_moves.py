@@ -110,7 +110,7 @@ def compute_move_sizes(moves: pl.DataFrame) -> pl.DataFrame:
 
 
 def find_turns(moments: pl.DataFrame) -> pl.DataFrame:
-    """Return the looks at which a listing disappeared or came back: listing_id, at."""
+    """Return the looks of `moments` at which a listing disappeared or came back: listing_id, at."""
     has_turned = pl.col("answered") != pl.col("answered").shift().over("listing_id")
     return moments.sort("listing_id", "at").filter(has_turned).select("listing_id", "at")
 
@@ -118,6 +118,7 @@ def find_turns(moments: pl.DataFrame) -> pl.DataFrame:
 def find_first_at_or_after(breaks: pl.DataFrame, moments: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
     """Return `breaks` with `at` moved to the first moment at or after it.
 
+    `breaks` are instants at which a figure may change, `moments` the looks at which it can be computed; each has `at`.
     `keys` are the columns on which both frames are joined. The other columns of the moment are added. Breaks with a
     null `at` and breaks after the last moment are left out.
     """

@@ -1,6 +1,6 @@
 """The share of the platforms' markets that the vocabulary maps, and a ranking of the unmapped markets.
 
-This module only counts; `mapping` decides which market is mapped.
+This module only counts; the package `markets` decides which market is mapped.
 """
 
 from datetime import datetime

@@ -49,7 +49,7 @@ def list_due_slots(
     """Return every slot in [`begin`, `end`) that was due for a fixture of `known_kickoffs`.
 
     The result has the columns `SLOTS_SCHEMA`. `answered` is true when the slot was requested and at least one platform
-    answered.
+    answered. The two frames have the columns `KNOWN_KICKOFFS` and `ASKED_SLOTS` of `domain.schemas`.
 
     `tiers` maps minutes before kickoff to the interval in minutes between requests from then on. A slot is due only if
     the kickoff known at the begin of its minute and the one known at its end both make it due. So there is no due slot

@@ -98,9 +98,9 @@ def decode_whole(answer: Answer, decoder: msgspec.json.Decoder[shapes.DetailAnsw
 
 
 def decode_in_parts(answer: Answer, config: DialectConfig) -> DetailContent:
-    """Return the event and book of any answer with a prematch event.
+    """Return the event and book of an unusual answer, one for which `decode_whole` returns None.
 
-    Raises UnreadableError or PayloadRejected.
+    Raises UnreadableError or PayloadRejected without a readable prematch event.
     """
     event = _decode_event(answer, _LOOSE_BOOK_DECODER, config)
     if isinstance(event.O, list) and event.O:

@@ -116,9 +116,9 @@ def build_listing(
     group: str | None = None,
     asked_sport: Sport | None = None,
 ) -> Listing:
-    """Return the listing of an event. Raises UnreadableError.
+    """Return the listing of the event at `path` in the answer. Raises UnreadableError with the place.
 
-    `group` and `asked_sport` are used where the event names no competition or sport.
+    `group` (the id of a competition) and `asked_sport` are used where the event names none.
     """
     external_id, tournament = (
         read_key_text(event.ID, f"{path}.ID"),

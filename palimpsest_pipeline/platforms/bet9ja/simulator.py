@@ -1,6 +1,6 @@
 """Bet9ja's answers: the tree of all sports, events of a group, event detail.
 
-The prices come from `book`. Only fields that the dialect reads are sent. A group is Bet9ja's name for a competition.
+The prices come from `simulator.book`. Only fields that the dialect reads are sent. A group is a competition.
 """
 
 from datetime import datetime

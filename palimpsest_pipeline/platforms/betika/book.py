@@ -42,10 +42,10 @@ _PRICE_DECODER = msgspec.json.Decoder(shapes.LoosePrice)
 
 @dataclass(slots=True)
 class DetailContent:
-    """The content of a detail answer.
+    """The content of a detail answer; `markets` is empty where only the listing is read.
 
-    It holds the match, whether a market belongs to the in-play feed, the readable markets, and (path, reason) of each
-    damage.
+    `has_live_markets` is true when a market belongs to the in-play feed. `damage` has (path, reason) of each unreadable
+    part.
     """
 
     match: shapes.Match
@@ -90,7 +90,11 @@ def _has_live_markets(markets: Iterable[shapes.Market | shapes.MarketState]) -> 
 
 
 def decode_in_parts(answer: Answer, config: DialectConfig) -> DetailContent:
-    """Return the match and book of any answer with a match. Raises UnreadableError or PayloadRejected."""
+    """Return the match and book of an unusual answer, one for which `decode_whole` returns None.
+
+    Each market is decoded alone, and an unreadable one is left out. Raises UnreadableError or PayloadRejected without a
+    readable match.
+    """
     body = require_body(config.platform, answer, judge(answer))
     envelope = ENVELOPE_DECODER.decode(body)
     match = decode(MATCH_DECODER, envelope.meta, "$.meta")

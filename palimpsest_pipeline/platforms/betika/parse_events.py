@@ -70,7 +70,7 @@ def _get_zone(name: str) -> ZoneInfo:
 
 
 def make_tournament_key(category: Any, competition: Any, path: str) -> str:
-    """Return the id of a competition: the name of its category and its own name. Raises UnreadableError.
+    """Return the id of a competition: `<category>/<competition>`. Raises UnreadableError with `path`.
 
     The platform's number is in lists and in the tree, but not in details.
     """
@@ -81,10 +81,10 @@ def make_tournament_key(category: Any, competition: Any, path: str) -> str:
 
 
 def build_listing(match: shapes.Match, path: str, config: DialectConfig) -> Listing:
-    """Return the listing of a match. Raises UnreadableError.
+    """Return the listing of the match at `path` in the answer. Raises UnreadableError with the place.
 
-    It is in play when the match shows that it has begun. The kickoff is left to the reader of details: the tree counts
-    a match as long as the lists show it, some seconds longer.
+    It is in play when the match's clock, score or status shows it, not already at its kickoff: lists and tree keep a
+    match for some seconds longer. Only the reader of details also compares the kickoff.
     """
     sport_id = read_text(match.sport_id)
     sport = config.find_sport(sport_id)

@@ -102,7 +102,7 @@ def _is_page_of_the_site(answer: Answer, body: bytes) -> bool:
 
 
 def build_listing(event: shapes.Event, path: str, config: DialectConfig) -> Listing:
-    """Return the listing of an event. Raises UnreadableError."""
+    """Return the listing of the event at `path` in the answer. Raises UnreadableError with the place."""
     external_id, tournament = (
         read_key_text(event.id, f"{path}.id"),
         read_key_text(event.competition.id, f"{path}.competition.id"),

@@ -47,7 +47,7 @@ class CompetitionNode(msgspec.Struct, gc=False, rename="camel"):
 
 
 class QueryBlock(msgspec.Struct, gc=False):
-    """One query's part of a list answer. The repeated name is the site's; v4 leaves an empty list out."""
+    """One query's part of a list answer. The site repeats the name; v4 leaves an empty list out."""
 
     responses: list[msgspec.Raw] | None = None
 

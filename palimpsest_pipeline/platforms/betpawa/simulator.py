@@ -1,7 +1,7 @@
 """BetPawa's answers in both API versions: category tree, event lists by query, details.
 
-The prices come from `book`. Only fields that the dialect reads are sent. The older version (v3) sends prices as
-`price` and counters as numbers; the newer one (v4) leaves out fields with their default value, and sends prices as
+The prices come from `simulator.book`. Only fields that the dialect reads are sent. The older version (v3) sends prices
+as `price` and counters as numbers; the newer one (v4) leaves out fields with their default value, and sends prices as
 `odds` and counters as text.
 """
 
@@ -116,7 +116,7 @@ class BetPawaRenderer:
     def render_event(
         self, listing: SimulatedListing, now: datetime, only: frozenset[str] | None = None
     ) -> dict[str, Any]:
-        """Return one event: with all markets if `only` is None, else in the form of lists with these markets."""
+        """Return one event with all its markets; with `only`, as in lists, with the markets of these ids."""
         fixture, tournament = listing.fixture, listing.fixture.tournament
         home, away = listing.teams
         kickoff = self.timeline.find_kickoff(fixture, PLATFORM, now)

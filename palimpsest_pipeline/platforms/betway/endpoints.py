@@ -50,7 +50,7 @@ def join_league(sport_id: str, region: str, league: str) -> str:
 
 
 def build_list_request(config: DialectConfig, sport: Sport, league_id: str, skip: int) -> Request:
-    """Return the request for the matches of one league, from the one after `skip`."""
+    """Return the request for a page of one league's matches, without the first `skip` matches."""
     sport_id, region, league = league_id.split(_LEAGUE_SEPARATOR)
     return Request(
         platform=config.platform,
@@ -74,7 +74,7 @@ def build_list_request(config: DialectConfig, sport: Sport, league_id: str, skip
 
 
 def parse_list(request: Request, sport_id: str) -> tuple[str, int] | None:
-    """Return the league and the offset that a request lists; None for any other request or sport."""
+    """Return the league and `skip` of a request for a list; None for any other request or sport."""
     params = request.params
     skip = read_integer(params.get("Skip"))
     if not request.path.endswith(_LIST_PATH) or params.get("sportId") != sport_id or skip is None:
@@ -95,7 +95,7 @@ def build_event_request(config: DialectConfig, external_id: str, sr_id: int | No
 
 
 def build_markets_request(config: DialectConfig, external_id: str, sr_id: int | None, skip: int) -> Request:
-    """Return the request for a page of a match's markets, from the one after `skip`."""
+    """Return the request for a page of a match's markets, without the first `skip` markets."""
     return Request(
         platform=config.platform,
         kind=PayloadKind.DETAIL,
@@ -116,5 +116,5 @@ def build_markets_request(config: DialectConfig, external_id: str, sr_id: int | 
 
 
 def parse_markets_page(request: Request) -> tuple[int, int | None]:
-    """Return the offset of a page of markets and its size; None for a request without a limit."""
+    """Return `skip` of a request for markets and its page size, None without a limit."""
     return read_integer(request.params.get("skip")) or 0, read_integer(request.params.get("take")) or None

@@ -65,7 +65,7 @@ def judge(answer: Answer) -> answer_checks.Verdict | None:
 
 
 def build_listing(event: shapes.Event, path: str, config: DialectConfig) -> Listing:
-    """Return the listing of an event. Raises UnreadableError."""
+    """Return the listing of the event at `path` in the answer. Raises UnreadableError with the place."""
     sport_id = read_text(event.sport_id)
     sport = config.find_sport(sport_id)
     if sport is None:

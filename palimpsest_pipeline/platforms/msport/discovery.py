@@ -90,11 +90,12 @@ class _Walk:
 
 
 def crawl(sport: Sport, config: DialectConfig) -> Crawl:
-    """Return the crawl: page after page until the walk ends by itself.
+    """Return the crawl: page after page, each requested by the cursor that the page before it names.
 
-    No answer has the number of events, and only a page has the cursor of the next one. So a failed page is requested
-    once more at once, and a second failure ends the crawl. A doubted page is requested once more too. If its cursor is
-    another one now, the walk continues with that cursor; if it is the same, the walk has ended.
+    The cursor is the id of an event. A page without a new event or a new cursor ends the list. But a page is also empty
+    when the list has lost its cursor's event in the meantime. So the page before an empty one is requested once more,
+    unless it is short, as a last page is: with another cursor now the crawl continues there, with the same one the list
+    has ended. A failed page is requested once more at once, and a second failure ends the crawl.
     """
     walk = _Walk()
     end_cursors: set[str] = set()
@@ -121,8 +122,8 @@ def crawl(sport: Sport, config: DialectConfig) -> Crawl:
 def read_discovery(answers: Sequence[Answer], sport: Sport, config: DialectConfig) -> Discovery:
     """Return the content of one cycle's discovery answers: any subset, in any order, with repetitions.
 
-    The tournaments are those of the pages, since there is no tree. They are complete when the pages form one walk that
-    ended by itself, and no page of it is doubted.
+    The tournaments are those of the pages, since there is no tree. They are complete when each page's cursor leads to
+    the next page, and the last one is certainly the end of the list (see `crawl`).
     """
     collection = ListingCollection(config.platform)
     used_answers = _drop_emptied_pages(answers, sport, config)

@@ -9,7 +9,7 @@ from ..base import USER_AGENT, DialectConfig
 
 PREMATCH_PRODUCT_ID: Final = "3"
 LIVE_PRODUCT_ID: Final = "1"
-"""Values of `productId`: SportRadar's producer numbers."""
+"""Values of `productId`: SportRadar's numbers of its feeds before kickoff and in play."""
 
 PAGE_SIZE: Final = 100
 _LIST_PATH: Final = "/sports-matches-list"
@@ -48,7 +48,7 @@ def parse_cursor(request: Request, sport: Sport, config: DialectConfig) -> str |
 
 
 def build_detail_request(external_id: str, sr_id: int | None, config: DialectConfig) -> Request:
-    """Return the request for all prematch markets of one event. The id keeps its prefix."""
+    """Return the request for all prematch markets of one event. The id keeps its `sr:match:`."""
     return Request(
         platform=config.platform,
         kind=PayloadKind.DETAIL,

@@ -58,10 +58,11 @@ def build_listing(
     asked_sport: Sport | None = None,
     has_live_product: bool = False,
 ) -> Listing:
-    """Return the listing of an event. Raises UnreadableError.
+    """Return the listing of the event at `path` in the answer. Raises UnreadableError with the place.
 
-    `wrapper` and `asked_sport` are those of a list, for events that do not repeat their tournament and sport. The
-    listing is also in play when a market belongs to the live product.
+    `wrapper` and `asked_sport` are those of a list, for events that do not repeat their tournament and sport.
+    `products` has the field `product` of the event's markets. The listing is also in play when one of them is the live
+    product, or with `has_live_product`: the answer is to a request for that product.
     """
     wrapper = wrapper or shapes.ListTournament()
     sport_id = read_text(event.sport_id)

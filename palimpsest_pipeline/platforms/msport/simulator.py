@@ -77,7 +77,10 @@ class MsportRenderer:
     def render_event(
         self, listing: SimulatedListing, now: datetime, product: int = int(PREMATCH_PRODUCT_ID)
     ) -> dict[str, Any]:
-        """Return one event with all its markets; the prematch product of a running match has none."""
+        """Return one event with all its markets, each of the feed `product`: 3 before kickoff, 1 live.
+
+        Of a match in play, the feed before kickoff has no markets.
+        """
         is_running = self.feed.timeline.is_in_play(listing, now)
         lines = [] if is_running and product != int(LIVE_PRODUCT_ID) else self.feed.list_lines(listing, now)
         markets = [_render_market(line, product) for line in lines]

@@ -12,7 +12,7 @@ from . import endpoints, parse_events
 
 
 def crawl(sport: Sport, config: DialectConfig) -> Crawl:
-    """Return the crawl of a sport."""
+    """Return the crawl of a sport: its leagues, then the pages of each league's list."""
     return crawl_leagues(_describe_lists(sport, config))
 
 

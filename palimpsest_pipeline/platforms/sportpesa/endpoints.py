@@ -51,7 +51,7 @@ def build_list_request(config: DialectConfig, sport: Sport, league_id: str, firs
 
 
 def parse_list(request: Request, sport_id: str) -> tuple[str, int] | None:
-    """Return the league and the first number that a request lists; None for any other request or sport."""
+    """Return the league and `first` of a request for a list; None for any other request or sport."""
     params = request.params
     league_id, first = params.get("leagueId"), read_integer(params.get("pag_min"))
     if not request.path.endswith(_GAMES_PATH) or params.get("sportId") != sport_id or not league_id or first is None:
@@ -75,7 +75,7 @@ def build_game_request(config: DialectConfig, external_id: str, sr_id: int | Non
 
 
 def parse_game_sport(request: Request) -> str | None:
-    """Return the sport in which a request looks for a game; None for any other request."""
+    """Return the id of the sport in which a request looks for a game; None for any other request."""
     return request.params.get("sportId") if request.params.get("gameId") else None
 
 

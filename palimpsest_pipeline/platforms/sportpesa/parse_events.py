@@ -45,8 +45,8 @@ N_TEAMS: Final = 2
 def judge(answer: Answer, config: DialectConfig) -> answer_checks.Verdict | None:
     """Return the failure that an answer shows.
 
-    Every refusal by the site's edge means that the cookie is missing or has expired. A game is not found when the last
-    sport lacks it.
+    Every refusal by the site's edge means that the cookie is missing or has expired. A game counts as not found only
+    when it was requested in the last of the configured sports.
     """
     verdict = answer_checks.judge_http(answer)
     if verdict is not None and verdict[0] is FailureClass.BLOCKED:
@@ -91,7 +91,7 @@ def read_books(answer: Answer) -> dict[str, msgspec.Raw]:
 
 
 def build_listing(game: shapes.Game, path: str, config: DialectConfig, seen_at: datetime) -> Listing:
-    """Return the listing of a game as of `seen_at`. Raises UnreadableError.
+    """Return the listing of the game at `path` in an answer seen at `seen_at`. Raises UnreadableError.
 
     No field shows that a match has begun. It counts as in play from its kickoff.
     """

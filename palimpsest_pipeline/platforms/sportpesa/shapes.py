@@ -36,7 +36,7 @@ class Game(msgspec.Struct, gc=False, rename="camel"):
 
 
 class MarketHead(msgspec.Struct, gc=False, rename="camel"):
-    """The part of a market that shows whether it stands in a whole book."""
+    """The fields of a market that show whether a game has its whole book or only one market of it."""
 
     id: Any = None
     spec_value: Any = None

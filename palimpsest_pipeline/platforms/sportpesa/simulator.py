@@ -29,7 +29,7 @@ _VOCABULARY: Final = Path(__file__).parent / "vocabulary"
 
 @dataclass(frozen=True, slots=True)
 class GameMarket:
-    """One market of SportPesa. `outcomes` maps canonical outcomes to the platform's short names.
+    """The market with the id `number`. `outcomes` maps canonical outcomes to the platform's short names.
 
     `added_line` is the canonical line that the market implies; None for a market that has lines of its own.
     """

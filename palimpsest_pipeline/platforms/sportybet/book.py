@@ -38,9 +38,10 @@ _MARKET_DECODER = msgspec.json.Decoder(shapes.LooseMarket)
 
 @dataclass(slots=True)
 class DetailContent:
-    """The content of a detail answer.
+    """The content of a detail answer; `markets` is empty where only the listing is read.
 
-    It has the event, the products of all its markets, its readable markets, and (path, reason) of each unreadable part.
+    `products` has the field `product` of all markets, which tells a live book from one before kickoff. `damage` has
+    (path, reason) of each unreadable part.
     """
 
     event: shapes.Event
@@ -78,7 +79,11 @@ def read_detail(answers: Sequence[Answer], config: DialectConfig) -> Detail:
 
 
 def decode_in_parts(answer: Answer, config: DialectConfig) -> DetailContent:
-    """Return the event and book of any answer with an event. Raises UnreadableError or PayloadRejected."""
+    """Return the event and book of an unusual answer, one for which `decode_whole` returns None.
+
+    Each market is decoded alone, and an unreadable one is left out. Raises UnreadableError or PayloadRejected without a
+    readable event.
+    """
     body = require_body(config.platform, answer, judge(answer))
     event = decode(EVENT_DECODER, ENVELOPE_DECODER.decode(body).data, "$.data")
     raws = event.markets or []

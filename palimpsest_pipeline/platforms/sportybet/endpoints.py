@@ -10,7 +10,7 @@ from ..json_values import read_integer
 
 PREMATCH_PRODUCT_ID: Final = "3"
 LIVE_PRODUCT_ID: Final = "1"
-"""Values of `productId`: SportRadar's producer numbers."""
+"""Values of `productId`: SportRadar's numbers of its feeds before kickoff and in play."""
 
 PAGE_SIZE: Final = 100
 VIRTUAL_FOOTBALL_IDS: Final = ("sr:sport:202120001", "sr:sport:137")
@@ -84,7 +84,7 @@ def parse_page(request: Request, sport: Sport, config: DialectConfig) -> int | N
 
 
 def build_detail_request(external_id: str, sr_id: int | None, config: DialectConfig) -> Request:
-    """Return the request for all prematch markets of one event. The id keeps its prefix."""
+    """Return the request for all prematch markets of one event. The id keeps its `sr:match:`."""
     return Request(
         platform=config.platform,
         kind=PayloadKind.DETAIL,

@@ -60,9 +60,10 @@ def judge(answer: Answer) -> answer_checks.Verdict | None:
 def build_listing(
     event: shapes.Event, path: str, config: DialectConfig, products: Iterable[Any], has_live_product: bool = False
 ) -> Listing:
-    """Return the listing of an event. Raises UnreadableError.
+    """Return the listing of the event at `path` in the answer. Raises UnreadableError with the place.
 
-    It is also in play when a market belongs to the live product.
+    `products` has the field `product` of the event's markets. The listing is also in play when one of them is the live
+    product, or with `has_live_product`: the answer is to a request for that product.
     """
     sport_node = read_object(event.sport)
     category = read_object(sport_node.get("category"))

@@ -1,6 +1,6 @@
 """SportyBet's answers: tournament tree, paged list of upcoming events, details.
 
-The prices come from `book`. Only fields that the dialect reads are sent.
+The prices come from `simulator.book`. Only fields that the dialect reads are sent.
 """
 
 from collections.abc import Sequence
@@ -96,9 +96,10 @@ class SportyBetRenderer:
     def render_event(
         self, listing: SimulatedListing, now: datetime, only: frozenset[str] | None = None, product: int = 3
     ) -> dict[str, Any]:
-        """Return one event: with all markets if `only` is None, else in the form of lists with these markets.
+        """Return one event as its detail has it, with all markets; with `only`, as the lists have it.
 
-        For a match in play, the book has only a few markets.
+        `only` holds the ids of the markets that a list embeds. `product` is the number of the feed that each market
+        names: 3 before kickoff, 1 live. A match in play has only a few markets.
         """
         in_play = self.timeline.is_in_play(listing, now)
         home, away = listing.teams
