@@ -70,6 +70,11 @@ def test_the_columns_are_those_of_the_table() -> None:
     assert {column.name for column in MarketMargin.__table__.primary_key} == set(STRETCH_KEY)
 
 
+def test_nothing_that_was_seen_at_kickoff_or_later_counts() -> None:
+    looks = [answered(1, KICKOFF, {RESULT: ONE}), answered(2, KICKOFF + SILENCE, {TOTAL: EVEN})]
+    assert stretches(Life(looks, {1: [(at(1, 0), KICKOFF)]})).is_empty()
+
+
 def test_a_published_example_has_its_margin_and_double_chance_that_of_the_result_it_is_made_of() -> None:
     """2.70, 2.30, 4.40 in the documentation of penaltyblog; 2.85, 5.70, 1.90 in pairs are 1.90, 1.14 and 1.425."""
     book = {RESULT: priced(2700, 2300, 4400)}, {RESULT: priced(2850, 5700, 1900), DOUBLE: priced(1900, 1140, 1425)}

@@ -107,6 +107,29 @@ def test_a_follower_is_found_with_the_bounds_of_its_lag() -> None:
 LED: Final = series(PAWA, (at(5, 10, 0), EVEN), (at(5, 10, 10), OVER))
 
 
+@pytest.mark.parametrize(
+    ("followed", "lag_s", "lag_min_s", "lag_max_s"),
+    [
+        ([(at(5, 10, 12), EVEN), (at(5, 10, 14), OVER)], 480, 120, 840),
+        ([(at(5, 10, 8), EVEN), (at(5, 10, 14), OVER)], 360, -120, 840),
+        ([(at(5, 10, 10), EVEN), (at(5, 10, 14), OVER)], 420, 0, 840),
+        ([(at(5, 10, 0), EVEN), (at(5, 10, 10), OVER)], 0, -600, 600),
+        ([(at(5, 11, 0), EVEN), (at(5, 11, 10), OVER)], 3600, 3000, 4200),
+    ],
+    ids=["proven", "overlap", "touch", "together", "as late as may be"],
+)
+def test_the_bounds_of_the_lag(
+    followed: list[tuple[datetime, Facts]], lag_s: float, lag_min_s: float, lag_max_s: float
+) -> None:
+    [lead] = find(LED + series(SPORTY, *followed))
+    assert (lead["leader"], lead["lag_s"], lead["lag_min_s"], lead["lag_max_s"]) == (
+        "betpawa",
+        lag_s,
+        lag_min_s,
+        lag_max_s,
+    )
+
+
 def test_with_two_winners_the_chances_add_up_to_two() -> None:
     def answers(listing_id: int, minute: int) -> list[Looked]:
         books: list[Book] = [{DOUBLE: priced(1500, 1500, 1500)}, {DOUBLE: priced(1250, 1600, 1739)}]
