@@ -58,25 +58,25 @@ def m(minutes: float) -> datetime:
 
 
 @pytest.fixture(scope="module")
-def made(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+def module_pipeline(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     with pipelines(postgres, tmp_path_factory.mktemp("cadence")) as make:
         yield make()
 
 
 @pytest.fixture
-def pipeline(made: Pipeline) -> Iterator[Pipeline]:
+def pipeline(module_pipeline: Pipeline) -> Iterator[Pipeline]:
     """At noon, with nothing in its database that these tests put there."""
-    with made.connect() as conn:
+    with module_pipeline.connect() as conn:
         conn.execute("truncate ops.scrape_batches, ops.known_kickoffs, core.fixtures, core.event_listings cascade")
-    at_noon = replace(made)
+    at_noon = replace(module_pipeline)
     at_noon.__dict__["clock"] = At(NOON)
     return at_noon
 
 
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as found:
-        yield found
+    with dg.DagsterInstance.ephemeral() as dagster_instance:
+        yield dagster_instance
 
 
 def set_clock(pipeline: Pipeline, at: datetime) -> None:
@@ -88,7 +88,7 @@ def put(pipeline: Pipeline, kickoffs: dict[int, datetime | None], known_from: da
         put_kickoffs(conn, known_from, kickoffs)
 
 
-def asked(pipeline: Pipeline, at: datetime, *sr_ids: int) -> Cycle:
+def open_kickoff_cycle(pipeline: Pipeline, at: datetime, *sr_ids: int) -> Cycle:
     """A cycle of the cadence for these fixtures at that minute."""
     hour = floor_to_hour(at)
     cycle = Cycle(make_cycle_id(at), Trigger.SENSOR, Scope.KICKOFF, BETPAWA, hour, at, "run", sr_ids, at)
@@ -104,35 +104,35 @@ def tick(
     if at is not None:
         set_clock(pipeline, at)
     with dg.build_sensor_context(instance=instance, cursor=cursor, resources={"pipeline": pipeline}) as context:
-        found = kickoff_sensor(context)
-    assert isinstance(found, dg.SensorResult | dg.SkipReason)
-    return found
+        result = kickoff_sensor(context)
+    assert isinstance(result, dg.SensorResult | dg.SkipReason)
+    return result
 
 
-def request_of(found: dg.SensorResult | dg.SkipReason) -> dg.RunRequest:
+def get_request(result: dg.SensorResult | dg.SkipReason) -> dg.RunRequest:
     """The request as the daemon gets it: the code server may send only what Dagster knows how to write down."""
-    assert isinstance(found, dg.SensorResult), found
-    (request,) = found.run_requests or []
+    assert isinstance(result, dg.SensorResult), result
+    (request,) = result.run_requests or []
     return deserialize_value(serialize_value(request), dg.RunRequest)
 
 
-def key_of(found: dg.SensorResult | dg.SkipReason) -> str:
+def get_run_key(result: dg.SensorResult | dg.SkipReason) -> str:
     """The request's run key from the hour of its slot on, without the words that are in each."""
-    key = request_of(found).run_key or ""
+    key = get_request(result).run_key or ""
     assert key.startswith("kickoff 2026-06-2")
     return key.removeprefix("kickoff ").replace(":00+00:00 within 120 min", "")
 
 
-def skipped(found: dg.SensorResult | dg.SkipReason) -> str:
-    assert isinstance(found, dg.SkipReason), found
-    return str(found.skip_message)
+def get_skip_message(result: dg.SensorResult | dg.SkipReason) -> str:
+    assert isinstance(result, dg.SkipReason), result
+    return str(result.skip_message)
 
 
-def unfinished(instance: dg.DagsterInstance, job: str, **tags: str) -> dg.DagsterRun:
+def start_run(instance: dg.DagsterInstance, job: str, **tags: str) -> dg.DagsterRun:
     return instance.create_run_for_job(defs.resolve_job_def(job), status=dg.DagsterRunStatus.STARTED, tags=tags)
 
 
-def test_the_schedule_asks_for_the_day_of_its_tick(pipeline: Pipeline, instance: dg.DagsterInstance):
+def test_the_schedule_requests_the_day_of_its_tick(pipeline: Pipeline, instance: dg.DagsterInstance):
     request = request_full_cycle(pipeline, instance, m(30))
     assert isinstance(request, dg.RunRequest)
     assert deserialize_value(serialize_value(request), dg.RunRequest) == request
@@ -141,10 +141,10 @@ def test_the_schedule_asks_for_the_day_of_its_tick(pipeline: Pipeline, instance:
 
 
 def test_a_full_cycle_is_skipped_while_a_run_of_its_job_is_unfinished(pipeline: Pipeline, instance: dg.DagsterInstance):
-    run = unfinished(instance, "full_cycle")
-    found = request_full_cycle(pipeline, instance, m(30))
-    assert isinstance(found, dg.SkipReason)
-    assert f"run {run.run_id} is under way since 20" in str(found.skip_message)
+    run = start_run(instance, "full_cycle")
+    result = request_full_cycle(pipeline, instance, m(30))
+    assert isinstance(result, dg.SkipReason)
+    assert f"run {run.run_id} is under way since 20" in str(result.skip_message)
     instance.report_run_failed(run, "over")
     assert isinstance(request_full_cycle(pipeline, instance, m(60)), dg.RunRequest)
 
@@ -156,10 +156,10 @@ def test_a_full_cycle_is_skipped_while_one_from_a_terminal_is_alive(
     cycle = Cycle(make_cycle_id(m(3)), Trigger.MANUAL, scope, BETPAWA, NOON, m(3), "run")
     with pipeline.connect() as conn:
         cycle_ledger.write_running_cycle(conn, cycle)
-    found = request_full_cycle(pipeline, instance, m(30))
-    assert isinstance(found, dg.SkipReason) is is_skipped
+    result = request_full_cycle(pipeline, instance, m(30))
+    assert isinstance(result, dg.SkipReason) is is_skipped
     if is_skipped:
-        assert str(found.skip_message) == f"cycle {cycle.cycle_id} is under way since 2026-06-26 12:03:00 UTC"
+        assert str(result.skip_message) == f"cycle {cycle.cycle_id} is under way since 2026-06-26 12:03:00 UTC"
         with pipeline.connect() as conn:
             conn.execute("update ops.scrape_batches set heartbeat_at = heartbeat_at - interval '1 hour'")
         # 0 s: the server may have been started a moment ago
@@ -167,97 +167,102 @@ def test_a_full_cycle_is_skipped_while_one_from_a_terminal_is_alive(
         assert isinstance(request_full_cycle(impatient, instance, m(30)), dg.RunRequest), "who is dead does not keep it"
 
 
-def test_a_slot_with_a_fixture_due_is_asked_for_once(pipeline: Pipeline, instance: dg.DagsterInstance):
+def test_a_slot_with_a_fixture_due_is_requested_once(pipeline: Pipeline, instance: dg.DagsterInstance):
     put(pipeline, {1: m(45)})
     first = tick(pipeline, instance, at=m(0.4))
-    request = request_of(first)
+    request = get_request(first)
     slot = "2026-06-26T12:00:00+00:00"
     assert (request.run_key, request.partition_key) == (f"kickoff {slot} within 120 min", "2026-06-26")
     assert request.run_config == {"ops": {"landing__odds_payloads": {"config": {"slot_at": slot}}}}
     assert request.tags == {"palimpsest/trigger": "sensor", "palimpsest/slot": slot}
     assert first.cursor == NOON.isoformat()
-    assert "is already requested" in skipped(tick(pipeline, instance, first.cursor, m(3.9)))
+    assert "is already requested" in get_skip_message(tick(pipeline, instance, first.cursor, m(3.9)))
 
 
-def test_a_slot_is_asked_for_shortly_before_it_begins_so_that_its_first_minute_is_whole(
+def test_a_slot_is_requested_shortly_before_it_begins_so_that_its_first_minute_is_whole(
     pipeline: Pipeline, instance: dg.DagsterInstance
 ):
     put(pipeline, {1: m(45)})
     cursor = NOON.isoformat()
     ahead = tick(pipeline, instance, cursor, m(4.1))
-    assert key_of(ahead) == "2026-06-26T12:05"
+    assert get_run_key(ahead) == "2026-06-26T12:05"
     for minutes in (4.1, 5.1):
         again = tick(pipeline, instance, ahead.cursor, m(minutes))
-        assert skipped(again) == "the slot of 12:05 UTC is already requested"
-    assert key_of(tick(pipeline, instance, cursor)) == "2026-06-26T12:05"
+        assert get_skip_message(again) == "the slot of 12:05 UTC is already requested"
+    assert get_run_key(tick(pipeline, instance, cursor)) == "2026-06-26T12:05"
 
 
-def test_what_is_left_of_a_slot_is_asked_for_before_the_next_one(pipeline: Pipeline, instance: dg.DagsterInstance):
+def test_the_rest_of_a_slot_is_requested_before_the_next_one(pipeline: Pipeline, instance: dg.DagsterInstance):
     put(pipeline, {1: m(20)})
     first = tick(pipeline, instance, m(-30).isoformat(), m(4.1))
-    assert key_of(first) == "2026-06-26T12:00"
-    assert key_of(tick(pipeline, instance, first.cursor)) == "2026-06-26T12:05"
+    assert get_run_key(first) == "2026-06-26T12:00"
+    assert get_run_key(tick(pipeline, instance, first.cursor)) == "2026-06-26T12:05"
 
 
-def test_a_slot_of_the_next_day_is_asked_for_ahead_in_the_partition_that_is_there_unless_it_outlasts_the_grace(
+def test_a_slot_of_the_next_day_is_requested_ahead_in_the_partition_that_is_there_unless_it_outlasts_the_grace(
     pipeline: Pipeline, instance: dg.DagsterInstance
 ):
     put(pipeline, {1: m(MIDNIGHT + 20)})
     cursor = m(MIDNIGHT - 5).isoformat()
-    assert "is already requested" in skipped(tick(pipeline, instance, cursor, m(MIDNIGHT - 1.1)))
+    assert "is already requested" in get_skip_message(tick(pipeline, instance, cursor, m(MIDNIGHT - 1.1)))
     ahead = tick(pipeline, instance, cursor, m(MIDNIGHT - 0.5))
-    assert (key_of(ahead), request_of(ahead).partition_key) == ("2026-06-27T00:00", "2026-06-26")
-    assert request_of(tick(pipeline, instance, cursor, m(MIDNIGHT))).partition_key == "2026-06-27"
+    assert (get_run_key(ahead), get_request(ahead).partition_key) == ("2026-06-27T00:00", "2026-06-26")
+    assert get_request(tick(pipeline, instance, cursor, m(MIDNIGHT))).partition_key == "2026-06-27"
     pipeline.__dict__["settings"] = pipeline.settings.model_copy(update={"grace_minutes": 4})
-    assert "is already requested" in skipped(tick(pipeline, instance, cursor, m(MIDNIGHT - 0.5)))
+    assert "is already requested" in get_skip_message(tick(pipeline, instance, cursor, m(MIDNIGHT - 0.5)))
 
 
 def test_the_request_fits_the_job_which_goes_before_other_runs(pipeline: Pipeline, instance: dg.DagsterInstance):
     put(pipeline, {1: m(45)})
     jobs = [defs.resolve_job_def(name) for name in ("fixture_life", "full_cycle", "kickoff_window")]
-    dg.validate_run_config(jobs[-1], request_of(tick(pipeline, instance)).run_config)
+    dg.validate_run_config(jobs[-1], get_request(tick(pipeline, instance)).run_config)
     first, second, third = (int(job.tags["dagster/priority"]) for job in jobs)
     assert first < second < third
 
 
 def test_when_nothing_is_due_the_next_kickoff_is_named(pipeline: Pipeline, instance: dg.DagsterInstance):
     assert (
-        skipped(tick(pipeline, instance)) == "no fixture is due in the slot of 12:00 UTC: no upcoming fixture is known"
+        get_skip_message(tick(pipeline, instance))
+        == "no fixture is due in the slot of 12:00 UTC: no upcoming fixture is known"
     )
     put(pipeline, {1: m(300), 2: m(400)})
-    assert skipped(tick(pipeline, instance)).endswith("the next fixture kicks off at 2026-06-26 17:00 UTC")
+    assert get_skip_message(tick(pipeline, instance)).endswith("the next fixture kicks off at 2026-06-26 17:00 UTC")
 
 
-def test_minutes_that_are_over_are_not_asked_for(pipeline: Pipeline, instance: dg.DagsterInstance):
+def test_past_minutes_are_not_requested(pipeline: Pipeline, instance: dg.DagsterInstance):
     put(pipeline, {1: m(45)})  # due at 12:00 and not before 12:05 again
-    assert skipped(tick(pipeline, instance, at=m(1))).endswith("the next fixture kicks off at 2026-06-26 12:45 UTC")
+    assert get_skip_message(tick(pipeline, instance, at=m(1))).endswith(
+        "the next fixture kicks off at 2026-06-26 12:45 UTC"
+    )
     put(pipeline, {2: m(20)})
-    assert key_of(tick(pipeline, instance)) == "2026-06-26T12:00"
+    assert get_run_key(tick(pipeline, instance)) == "2026-06-26T12:00"
 
 
-def run_of(instance: dg.DagsterInstance, request: dg.RunRequest, status: dg.DagsterRunStatus) -> str:
+def create_run(instance: dg.DagsterInstance, request: dg.RunRequest, status: dg.DagsterRunStatus) -> str:
     return instance.create_run_for_job(defs.resolve_job_def("kickoff_window"), status=status, tags=request.tags).run_id
 
 
-def test_what_is_left_of_a_slot_whose_run_failed_is_asked_for_again_with_a_key_that_names_it(
+def test_the_rest_of_a_slot_whose_run_failed_is_requested_again_with_a_key_that_names_it(
     pipeline: Pipeline, instance: dg.DagsterInstance
 ):
     put(pipeline, {1: m(20)})
     first = tick(pipeline, instance, at=m(0.1))
-    run_id = run_of(instance, request_of(first), dg.DagsterRunStatus.STARTING)
-    assert "is already requested" in skipped(tick(pipeline, instance, first.cursor))
+    run_id = create_run(instance, get_request(first), dg.DagsterRunStatus.STARTING)
+    assert "is already requested" in get_skip_message(tick(pipeline, instance, first.cursor))
     instance.report_run_failed(instance.get_run_by_id(run_id), "the code server was killed")
     again = tick(pipeline, instance, first.cursor, m(1.2))
-    request = request_of(again)
-    assert key_of(again) == f"2026-06-26T12:00 after {run_id}"
-    assert (request.partition_key, request.run_config) == ("2026-06-26", request_of(first).run_config)
-    assert request.tags == {**request_of(first).tags, "palimpsest/follows": run_id}
+    request = get_request(again)
+    assert get_run_key(again) == f"2026-06-26T12:00 after {run_id}"
+    assert (request.partition_key, request.run_config) == ("2026-06-26", get_request(first).run_config)
+    assert request.tags == {**get_request(first).tags, "palimpsest/follows": run_id}
     assert again.cursor == first.cursor
-    second = run_of(instance, request, dg.DagsterRunStatus.STARTED)
-    assert "is already requested" in skipped(tick(pipeline, instance, again.cursor)), "while it runs nobody follows it"
+    second = create_run(instance, request, dg.DagsterRunStatus.STARTED)
+    assert "is already requested" in get_skip_message(tick(pipeline, instance, again.cursor)), (
+        "while it runs nobody follows it"
+    )
     instance.report_run_failed(instance.get_run_by_id(second), "and again")
-    assert key_of(tick(pipeline, instance, again.cursor)).endswith(f" after {second}")
-    assert key_of(tick(pipeline, instance, again.cursor, m(5))) == "2026-06-26T12:05", "none after the slot's end"
+    assert get_run_key(tick(pipeline, instance, again.cursor)).endswith(f" after {second}")
+    assert get_run_key(tick(pipeline, instance, again.cursor, m(5))) == "2026-06-26T12:05", "none after the slot's end"
 
 
 @pytest.mark.parametrize(
@@ -269,7 +274,7 @@ def test_what_is_left_of_a_slot_whose_run_failed_is_asked_for_again_with_a_key_t
         (dg.DagsterRunStatus.CANCELED, {"palimpsest/ended_with_server": "true"}, True),
     ],
 )
-def test_a_slot_is_asked_for_again_by_its_newest_run_and_after_a_restart_of_the_server(
+def test_a_slot_is_requested_again_by_its_newest_run_and_after_a_restart_of_the_server(
     status: dg.DagsterRunStatus,
     tags: dict[str, str],
     is_followed: bool,
@@ -278,14 +283,14 @@ def test_a_slot_is_asked_for_again_by_its_newest_run_and_after_a_restart_of_the_
 ):
     put(pipeline, {1: m(20)})
     first = tick(pipeline, instance)
-    run_of(instance, request_of(first), dg.DagsterRunStatus.FAILURE)
-    run_id = run_of(instance, request_of(first), status)
+    create_run(instance, get_request(first), dg.DagsterRunStatus.FAILURE)
+    run_id = create_run(instance, get_request(first), status)
     instance.add_run_tags(run_id, tags)
     again = tick(pipeline, instance, first.cursor, m(1.2))
     if is_followed:
-        assert key_of(again) == f"2026-06-26T12:00 after {run_id}"
+        assert get_run_key(again) == f"2026-06-26T12:00 after {run_id}"
     else:
-        assert skipped(again) == "the slot of 12:00 UTC is already requested"
+        assert get_skip_message(again) == "the slot of 12:00 UTC is already requested"
 
 
 def test_a_failed_slot_comes_before_the_next_one_and_is_left_when_no_minute_of_it_is_due(
@@ -293,26 +298,26 @@ def test_a_failed_slot_comes_before_the_next_one_and_is_left_when_no_minute_of_i
 ):
     put(pipeline, {1: m(20)})
     first = tick(pipeline, instance)
-    run_of(instance, request_of(first), dg.DagsterRunStatus.FAILURE)
+    create_run(instance, get_request(first), dg.DagsterRunStatus.FAILURE)
     again = tick(pipeline, instance, first.cursor, m(4.2))
-    assert key_of(again).startswith("2026-06-26T12:00 after ")
-    run_of(instance, request_of(again), dg.DagsterRunStatus.STARTED)
+    assert get_run_key(again).startswith("2026-06-26T12:00 after ")
+    create_run(instance, get_request(again), dg.DagsterRunStatus.STARTED)
     ahead = tick(pipeline, instance, again.cursor)
-    assert key_of(ahead) == "2026-06-26T12:05"
-    late = run_of(instance, request_of(ahead), dg.DagsterRunStatus.FAILURE)
+    assert get_run_key(ahead) == "2026-06-26T12:05"
+    late = create_run(instance, get_request(ahead), dg.DagsterRunStatus.FAILURE)
     after = tick(pipeline, instance, ahead.cursor)
-    assert key_of(after) == f"2026-06-26T12:05 after {late}", "also before it begins"
+    assert get_run_key(after) == f"2026-06-26T12:05 after {late}", "also before it begins"
     assert after.cursor == ahead.cursor
     put(pipeline, {1: m(120)}, known_from=m(4.2))  # put off: due at 12:05 again
     later = tick(pipeline, instance, ahead.cursor, m(6))
-    assert skipped(later) == "the slot of 12:05 UTC is already requested"
+    assert get_skip_message(later) == "the slot of 12:05 UTC is already requested"
 
 
 def test_a_run_that_follows_a_failed_one_does_not_wait_for_the_cycle_that_died_with_it(
     pipeline: Pipeline, instance: dg.DagsterInstance
 ):
     slot_at = floor_to_hour(datetime.now(UTC)) - MINUTE * 60
-    asked(pipeline, slot_at, 1)
+    open_kickoff_cycle(pipeline, slot_at, 1)
     set_clock(pipeline, slot_at + MINUTE * 6)
     ran = defs.resolve_job_def("kickoff_window").execute_in_process(
         instance=instance,
@@ -331,21 +336,21 @@ def test_a_slot_waits_while_two_runs_are_unfinished_and_a_failed_one_keeps_nobod
 ):
     put(pipeline, {1: m(20)})
     cursor = m(-5).isoformat()
-    run, _ = (unfinished(instance, "kickoff_window", **{"palimpsest/slot": m(n).isoformat()}) for n in (-10, -5))
-    reason = skipped(tick(pipeline, instance, cursor))
+    run, _ = (start_run(instance, "kickoff_window", **{"palimpsest/slot": m(n).isoformat()}) for n in (-10, -5))
+    reason = get_skip_message(tick(pipeline, instance, cursor))
     assert f"run {run.run_id} of the slot 2026-06-26T11:50:00+00:00 is under way since 20" in reason
     instance.report_run_failed(run, "over")
-    assert key_of(tick(pipeline, instance, cursor, m(3))) == "2026-06-26T12:00"
+    assert get_run_key(tick(pipeline, instance, cursor, m(3))) == "2026-06-26T12:00"
 
 
-def test_slots_that_nobody_asked_for_are_warned_of_with_the_next_one(
+def test_slots_that_nobody_requested_are_warned_of_with_the_next_one(
     pipeline: Pipeline, instance: dg.DagsterInstance, caplog: pytest.LogCaptureFixture
 ):
     put(pipeline, {1: m(20), 2: m(-22), 3: m(3000)}, known_from=m(-300))
     cursor = m(-40).isoformat()
     with dg.build_sensor_context(instance=instance, cursor=cursor, resources={"pipeline": pipeline}) as context:
         context.log.addHandler(caplog.handler)
-        request_of(kickoff_sensor(context))
+        get_request(kickoff_sensor(context))
     # Fixture 2 until it kicked off at 11:38, and fixture 1 in every slot.
     assert (
         "7 slots in which fixtures were due were never requested, from 2026-06-26 11:25 to 2026-06-26 11:55 UTC"
@@ -374,16 +379,16 @@ def test_a_tick_with_five_thousand_fixtures_in_reach_is_one_query_and_one_look_a
     count(instance, "get_run_records")
     first = tick(pipeline, instance, m(-60).isoformat())
     assert sorted(calls) == ["execute", "get_run_records"]
-    run_of(instance, request_of(first), dg.DagsterRunStatus.FAILURE)
-    assert " after " in key_of(tick(pipeline, instance, first.cursor))
+    create_run(instance, get_request(first), dg.DagsterRunStatus.FAILURE)
+    assert " after " in get_run_key(tick(pipeline, instance, first.cursor))
     assert len(calls) == 4
 
 
 def check(pipeline: Pipeline, instance: dg.DagsterInstance) -> tuple[bool, str, dict[str, object]]:
-    told = kickoff_slots_were_kept(dg.build_asset_check_context(instance=instance), pipeline)
-    assert isinstance(told, dg.AssetCheckResult)
-    assert told.severity is dg.AssetCheckSeverity.WARN
-    return told.passed, told.description or "", {name: value.value for name, value in told.metadata.items()}
+    result = kickoff_slots_were_kept(dg.build_asset_check_context(instance=instance), pipeline)
+    assert isinstance(result, dg.AssetCheckResult)
+    assert result.severity is dg.AssetCheckSeverity.WARN
+    return result.passed, result.description or "", {name: value.value for name, value in result.metadata.items()}
 
 
 def switched_on(instance: dg.DagsterInstance, at: datetime) -> InstigatorState:
@@ -403,13 +408,15 @@ def test_the_check_names_what_was_lost_and_passes_when_the_cadence_is_not_in_use
     put(pipeline, {1: m(20), 2: m(60)}, known_from=m(-600))
     set_clock(pipeline, m(10))
     assert check(pipeline, instance) == NOT_IN_USE
-    asked(pipeline, m(-20), 1, 2)
+    open_kickoff_cycle(pipeline, m(-20), 1, 2)
     for minute in [-15, *range(-10, 5)]:
-        asked(pipeline, m(minute), 1, *([2] if minute % 5 == 0 else []))
-    passed, said, figures = check(pipeline, instance)
+        open_kickoff_cycle(pipeline, m(minute), 1, *([2] if minute % 5 == 0 else []))
+    passed, description, figures = check(pipeline, instance)
     assert not passed
-    assert said.startswith("6 slots of 2 fixtures were not kept: 6 from 2026-06-26 12:05 to 2026-06-26 12:09 UTC. ")
-    assert "`palimpsest slots`" in said
+    assert description.startswith(
+        "6 slots of 2 fixtures were not kept: 6 from 2026-06-26 12:05 to 2026-06-26 12:09 UTC. "
+    )
+    assert "`palimpsest slots`" in description
     assert figures == {"in_use": True, "slots_due": 22 + 6, "slots_lost": 6, "fixtures_with_lost_slots": 2} | NO_SILENCE
     set_clock(pipeline, m(5.9))
     assert check(pipeline, instance)[0], "the minute that runs can still be asked"
@@ -427,7 +434,7 @@ def line(platform: Platform, sr_id: int, at: datetime, failure: FailureClass | N
 
 def ended(pipeline: Pipeline, at: datetime, lines: list[EventOutcome], *refused: Platform) -> None:
     """A cycle for fixtures 1, 2 and 3 at that minute that has ended, of which core refused the answers of some."""
-    cycle = asked(pipeline, at, 1, 2, 3)
+    cycle = open_kickoff_cycle(pipeline, at, 1, 2, 3)
     platforms = sorted({outcome.platform for outcome in lines})
     runs = [PlatformRun(p, RunStatus.COMPLETED, at, at, 0, 1, 1, 1, 9, {}, None, None) for p in platforms]
     with pipeline.connect() as conn:
@@ -447,9 +454,9 @@ def test_slots_that_no_platform_answered_are_lost_and_the_silent_platforms_are_n
     ended(pipeline, m(1), [line(p, sr_id, m(1), transient) for p in (home, other) for sr_id in (1, 2, 3)])
     ended(pipeline, m(2), [line(home, sr_id, m(2)) for sr_id in (1, 2)])  # broken off before the third
     set_clock(pipeline, m(3))
-    passed, said, figures = check(pipeline, instance)
+    passed, description, figures = check(pipeline, instance)
     assert not passed
-    assert said.startswith(
+    assert description.startswith(
         "4 slots of 3 fixtures were not kept: 4 from 2026-06-26 12:01 to 2026-06-26 12:02 UTC. "
         "4 were requested and no platform answered (bet9ja, betpawa)."
     )
@@ -469,7 +476,7 @@ def test_a_gone_listing_keeps_a_slot_only_where_its_platform_gave_a_book_or_was_
     for minute, refused in ((3, [home, other]), (4, [other]), (5, [])):
         ended(pipeline, m(minute), [line(p, 1, m(minute)) for p in (home, other)], *refused)
     with pipeline.connect() as conn:
-        found = requested_slots.read_asked_slots(conn, m(0), m(6)).sort("slot_at", "sr_id")
+        result = requested_slots.read_asked_slots(conn, m(0), m(6)).sort("slot_at", "sr_id")
     answered = {
         0: [(False, both)] * 3,
         1: [(True, ["bet9ja"]), (True, ["bet9ja"]), (True, [])],
@@ -478,7 +485,7 @@ def test_a_gone_listing_keeps_a_slot_only_where_its_platform_gave_a_book_or_was_
         4: [(True, ["bet9ja"])],
         5: [(True, [])],
     }
-    rows = found.filter(pl.col("answered") | pl.col("silent").list.len().gt(0)).select("slot_at", "answered", "silent")
+    rows = result.filter(pl.col("answered") | pl.col("silent").list.len().gt(0)).select("slot_at", "answered", "silent")
     assert rows.rows() == [(m(minute), *row) for minute, rows in answered.items() for row in rows]
 
 
@@ -486,19 +493,21 @@ def test_an_outage_of_hours_is_told_when_it_is_over_newest_first_and_for_a_day(
     pipeline: Pipeline, instance: dg.DagsterInstance
 ):
     put(pipeline, {1: m(60), 2: m(300), 3: m(600), 4: m(900)}, known_from=m(-600))
-    asked(pipeline, m(-60), 1)  # then the daemon is down until 17:05
+    open_kickoff_cycle(pipeline, m(-60), 1)  # then the daemon is down until 17:05
     for minute in [*range(480, 570, 5), *range(570, 600)]:
-        asked(pipeline, m(minute), 3)
+        open_kickoff_cycle(pipeline, m(minute), 3)
     set_clock(pipeline, m(330))
-    passed, said, figures = check(pipeline, instance)
+    passed, description, figures = check(pipeline, instance)
     assert not passed, "also when nothing was asked since"
-    assert said.startswith("95 slots of 2 fixtures were not kept: 95 from 2026-06-26 11:05 to 2026-06-26 16:59 UTC. ")
+    assert description.startswith(
+        "95 slots of 2 fixtures were not kept: 95 from 2026-06-26 11:05 to 2026-06-26 16:59 UTC. "
+    )
     assert figures["in_use"] is True
     for minute in range(780, 870, 5):
-        asked(pipeline, m(minute), *([4] if minute != 800 else []))
+        open_kickoff_cycle(pipeline, m(minute), *([4] if minute != 800 else []))
     set_clock(pipeline, m(871))
-    said = check(pipeline, instance)[1]
-    assert said.startswith(
+    description = check(pipeline, instance)[1]
+    assert description.startswith(
         "97 slots of 3 fixtures were not kept: 1 from 2026-06-27 02:30 to 2026-06-27 02:30 UTC, "
         "1 from 2026-06-27 01:20 to 2026-06-27 01:20 UTC, 95 from 2026-06-26 11:05 to 2026-06-26 16:59 UTC. "
     )
@@ -510,7 +519,7 @@ def test_nothing_is_lost_before_the_sensor_was_on_and_everything_since_when_noth
     pipeline: Pipeline, tmp_path: Path
 ):
     put(pipeline, {1: m(60), 2: m(300)}, known_from=m(-600))
-    asked(pipeline, m(-5000), 1)
+    open_kickoff_cycle(pipeline, m(-5000), 1)
     set_clock(pipeline, m(330))
     with dg.DagsterInstance.local_temp(str(tmp_path)) as keeps_states:
         assert check(pipeline, keeps_states) == NOT_IN_USE
@@ -527,7 +536,7 @@ def test_after_the_sensor_was_switched_off_nothing_is_expected_and_what_was_lost
 ):
     put(pipeline, {1: m(60), 2: m(300)}, known_from=m(-600))
     for minute in (0, 5, 15, 20, 25, *range(30, 40)):
-        asked(pipeline, m(minute), 1)
+        open_kickoff_cycle(pipeline, m(minute), 1)
     set_clock(pipeline, m(330))
     with dg.DagsterInstance.local_temp(str(tmp_path)) as keeps_states:
         on = switched_on(keeps_states, m(-10))
@@ -547,7 +556,7 @@ def test_the_check_of_slots_looks_over_a_day_of_five_thousand_fixtures_quickly(
     pipeline: Pipeline, instance: dg.DagsterInstance
 ):
     put(pipeline, {sr_id: m(-sr_id % 1440) for sr_id in range(1, 5001)}, known_from=m(-600))
-    asked(pipeline, m(-1), *range(1, 5001))
+    open_kickoff_cycle(pipeline, m(-1), *range(1, 5001))
     set_clock(pipeline, m(1440))
     begun = time.monotonic()
     _, _, figures = check(pipeline, instance)
@@ -570,20 +579,20 @@ def test_switching_on_says_that_a_first_full_cycle_comes_first_and_slots_do_not_
     for name, value in pipeline.settings.to_environment().items():
         monkeypatch.setenv(name, value)
 
-    def said(*command: str) -> str:
+    def description(*command: str) -> str:
         ran = CliRunner().invoke(app, command)
         assert ran.exit_code == 0, ran.output
         return ran.stdout
 
     first = "no platform is asked before the first full cycle at 12:30 UTC; `palimpsest scrape` runs one now"
-    assert first in said("cadence", "on")
-    assert first not in said("cadence", "off")
-    assert "no slot of the kickoff cadence was asked for" in said("slots")
+    assert first in description("cadence", "on")
+    assert first not in description("cadence", "off")
+    assert "no slot of the kickoff cadence was asked for" in description("slots")
     now = datetime.now(UTC).replace(second=0, microsecond=0)
     put(pipeline, {1: now + timedelta(minutes=30)}, known_from=now - timedelta(hours=1))
-    assert "no platform is asked" not in said("cadence", "on")
-    asked(pipeline, now + MINUTE * 2, 1)
-    assert "is not over yet" in said("slots", "--hours", "0.1")
+    assert "no platform is asked" not in description("cadence", "on")
+    open_kickoff_cycle(pipeline, now + MINUTE * 2, 1)
+    assert "is not over yet" in description("slots", "--hours", "0.1")
 
 
 def test_the_command_lists_what_was_lost_by_fixture_and_stretch(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch):
@@ -591,18 +600,18 @@ def test_the_command_lists_what_was_lost_by_fixture_and_stretch(pipeline: Pipeli
     begin = now - timedelta(minutes=20)
     put(pipeline, {1: now + timedelta(minutes=3)}, known_from=begin - timedelta(hours=1))
     for minute in (0, 1, 2, 5, 6):
-        asked(pipeline, begin + MINUTE * minute, 1)
+        open_kickoff_cycle(pipeline, begin + MINUTE * minute, 1)
     for name, value in pipeline.settings.to_environment().items():
         monkeypatch.setenv(name, value)
     ran = CliRunner().invoke(app, ["slots", "--hours", "1", "--json"])
     assert ran.exit_code == 0, ran.output
-    found = json.loads(ran.stdout)
-    assert found["in_use"] is True
-    assert [(row["sr_id"], row["first_slot_at"], row["n_slots"]) for row in found["lost"][:1]] == [
+    result = json.loads(ran.stdout)
+    assert result["in_use"] is True
+    assert [(row["sr_id"], row["first_slot_at"], row["n_slots"]) for row in result["lost"][:1]] == [
         (1, (begin + MINUTE * 3).isoformat(), 2)
     ]
-    assert found["lost"][1]["first_slot_at"] == (begin + MINUTE * 7).isoformat()
-    told = CliRunner().invoke(app, ["slots"])
-    assert told.exit_code == 0
-    assert "were lost" in told.stdout
-    assert "slots of 1 fixtures were not kept" in told.stdout
+    assert result["lost"][1]["first_slot_at"] == (begin + MINUTE * 7).isoformat()
+    result = CliRunner().invoke(app, ["slots"])
+    assert result.exit_code == 0
+    assert "were lost" in result.stdout
+    assert "slots of 1 fixtures were not kept" in result.stdout

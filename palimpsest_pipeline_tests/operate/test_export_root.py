@@ -28,7 +28,7 @@ from palimpsest_pipeline_tests.fixtures.landed import import_recorded
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines
 from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA
 from palimpsest_pipeline_tests.fixtures.postgres import create_database, drop_database
-from palimpsest_pipeline_tests.storage.answered_days import answered, cycle_at, noon
+from palimpsest_pipeline_tests.storage.answered_days import cycle_at, ingest_day, noon
 
 NOON = datetime.combine(datetime.now(UTC), time(12), UTC)
 DAYS = [NOON.date() - timedelta(days=days_ago) for days_ago in (5, 3)]
@@ -39,7 +39,7 @@ def answer(pipeline: Pipeline, *days: date, minute: int = 0) -> None:
     with pipeline.connect() as conn:
         partitions.ensure_partitions(conn, days)
         for day in days:
-            answered(conn, day, 1, 2, minute=minute)
+            ingest_day(conn, day, 1, 2, minute=minute)
         conn.execute(
             "insert into ops.listing_ids (listing_id, platform, external_id) values (1, 'betpawa', 'a') on conflict do nothing"
         )

@@ -1,6 +1,4 @@
-"""The analysts' door, from the outside: their role asks the example questions of a world that the whole pipeline has
-made.
-"""
+"""The analysts' role: the example queries and the views over a database that a whole pipeline has filled."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -46,7 +44,7 @@ LEAD = """
         {steam}, (effective_kickoff at time zone 'UTC')::date, 'v'
     from core.fixtures limit 1
 """
-MADE: Final = {
+EXTRA_ROWS: Final = {
     "closing_line_value_by_tournament": EXACT_CLOSES,
     "our_close_against_theirs": EXACT_CLOSES,
     "who_moves_first": LEAD.format(kind="move", outcome="home", steam="null, null"),
@@ -67,9 +65,9 @@ MADE: Final = {
     """,
     "matches_that_look_wrong": "update mart.coverage_fixture set suspect_code = 'home_away_swapped'",
 }
-"""What there is nothing of in a world of a few fixtures is made for the question, and taken back."""
+"""Statements that create rows for queries without results on a few fixtures; they are rolled back."""
 MINUTES_AGO: Final = (26 * 60, 75)
-"""When the cycles before the last one were, which is now: kickoffs, and prices that have moved, lie between them."""
+"""The times of the cycles before the present one. Kickoffs and price changes lie between them."""
 VIEWS: Final = """
     select c.relname::text, obj_description(c.oid, 'pg_class')
     from pg_class c where c.relnamespace = 'palimpsest'::regnamespace and c.relkind = 'v' order by 1
@@ -78,8 +76,10 @@ VIEWS: Final = """
 
 @pytest.fixture(scope="module")
 def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
-    """A pipeline after cycles yesterday, before some kickoffs and now, and all that is derived, alerts too; analysts
-    are let in. The tests leave its content as it is."""
+    """A pipeline after cycles yesterday, before some kickoffs and now, with all derived rows and the analysts' role.
+
+    The tests do not change its content.
+    """
     began = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(
         hours=49, minutes=15
     )  # most of its kickoffs are in the 48th to 51st hour
@@ -103,8 +103,8 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture
-def dagsters(postgres: EmbeddedPostgres) -> Iterator[str]:
-    """Name of an empty database that stands for Dagster's."""
+def dagster_database(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """The name of an empty database in the place of Dagster's."""
     name = f"dagster_{uuid4().hex[:12]}"
     create_database(postgres, name)
     yield name
@@ -112,10 +112,8 @@ def dagsters(postgres: EmbeddedPostgres) -> Iterator[str]:
 
 
 @pytest.fixture
-def owned(world: Pipeline, postgres: EmbeddedPostgres) -> Iterator[tuple[str, str]]:
-    """A migrated database whose owner is no superuser, on a server where the role is: its URL for the owner, and for
-    a superuser.
-    """
+def owned_database(world: Pipeline, postgres: EmbeddedPostgres) -> Iterator[tuple[str, str]]:
+    """A migrated database whose owner is no superuser: its URLs for the owner and for a superuser."""
     name = f"owned_{uuid4().hex[:12]}"
     create_database(postgres, name)
     with psycopg.connect(postgres.build_libpq_url("postgres"), autocommit=True) as admin:
@@ -135,12 +133,12 @@ def analyst(world: Pipeline) -> Iterator[psycopg.Connection]:
         yield conn
 
 
-def rows(conn: psycopg.Connection, query: str) -> list[dict[str, Any]]:
+def read_rows(conn: psycopg.Connection, query: str) -> list[dict[str, Any]]:
     cursor = conn.execute(query.encode())
     return [dict(zip((column.name for column in cursor.description or ()), row, strict=True)) for row in cursor]
 
 
-def test_every_example_is_a_question_and_one_statement_over_views_and_marts() -> None:
+def test_every_example_has_a_question_and_one_statement_over_views_and_marts() -> None:
     assert len(QUERIES) >= 20
     for name, text in QUERIES.items():
         question, _, statement = text.partition("\n")
@@ -158,7 +156,7 @@ def test_no_example_is_about_given_platforms(name: str) -> None:
 
 
 def test_the_example_of_best_prices_shows_home_and_its_competitors(analyst: psycopg.Connection) -> None:
-    prices = rows(analyst, QUERIES["best_prices_of_the_next_fixture"])
+    prices = read_rows(analyst, QUERIES["best_prices_of_the_next_fixture"])
     odds = {(row["outcome"], row["platform"]): row["platform_odds"] for row in prices}
     odds |= {(row["outcome"], row["home_platform"]): row["home_odds"] for row in prices}
     assert all(row["best_odds"] == odds[row["outcome"], row["best_platform"]] for row in prices)
@@ -174,10 +172,10 @@ def test_columns_of_the_example_queries(analyst: psycopg.Connection, snapshot: S
 
 
 @pytest.mark.parametrize("name", QUERIES)
-def test_the_analyst_gets_an_answer_to_each_example_question(name: str, world: Pipeline) -> None:
+def test_each_example_query_returns_rows_to_the_analyst(name: str, world: Pipeline) -> None:
     with world.connect() as conn, conn.transaction(force_rollback=True):
-        if name in MADE:
-            assert conn.execute(MADE[name].encode()).rowcount > 0
+        if name in EXTRA_ROWS:
+            assert conn.execute(EXTRA_ROWS[name].encode()).rowcount > 0
         conn.execute(f"set local role {roles.ANALYST}".encode())
         cursor = conn.execute(QUERIES[name].encode())
         assert cursor.fetchone() is not None
@@ -213,9 +211,9 @@ def test_the_consensus_is_made_of_the_fair_prices(analyst: psycopg.Connection) -
         ) p using (sr_id, market_key, specifier, outcome_key)
         where p.n > 0
     """
-    (told,) = rows(analyst, query)
-    assert told["n"] > 100
-    assert (told["is_between"], told["is_lowest"], told["is_counted"]) == (True, True, True)
+    (totals,) = read_rows(analyst, query)
+    assert totals["n"] > 100
+    assert (totals["is_between"], totals["is_lowest"], totals["is_counted"]) == (True, True, True)
     margins = """
         select bool_and(abs(s - k) < 1e-9) as adds_up, count(*) as n from (
             select sum(f.fair_power) as s, min(m.winners_k) as k
@@ -223,52 +221,52 @@ def test_the_consensus_is_made_of_the_fair_prices(analyst: psycopg.Connection) -
             group by f.sr_id, f.market_key, f.specifier, f.platform
         ) sums
     """
-    (told,) = rows(analyst, margins)
-    assert told["adds_up"]
-    assert told["n"] > 100
+    (totals,) = read_rows(analyst, margins)
+    assert totals["adds_up"]
+    assert totals["n"] > 100
 
 
 def test_the_rows_of_every_view_differ_by_the_key_that_it_names(analyst: psycopg.Connection) -> None:
-    for view, about in analyst.execute(VIEWS).fetchall():
-        told = VIEW_KEY_PATTERN.search(about)
-        assert told, f"palimpsest.{view} does not say at its end by what its rows differ: Key: a, b."
-        twice = analyst.execute(
-            f"select {told[1]} from palimpsest.{view} group by {told[1]} having count(*) > 1 limit 1".encode()
+    for view, comment in analyst.execute(VIEWS).fetchall():
+        key_match = VIEW_KEY_PATTERN.search(comment)
+        assert key_match, f"palimpsest.{view} does not name the key of its rows at its end: Key: a, b."
+        repeated_key = analyst.execute(
+            f"select {key_match[1]} from palimpsest.{view} group by {key_match[1]} having count(*) > 1 limit 1".encode()
         ).fetchone()
-        assert twice is None, f"palimpsest.{view}: {told[1]} = {twice}"
+        assert repeated_key is None, f"palimpsest.{view}: {key_match[1]} = {repeated_key}"
 
 
 def test_coverage_by_tournament_adds_up_to_coverage(analyst: psycopg.Connection) -> None:
     counts = ("total", "matched", "home_only", "competitor_only", "undetermined")
-    (summed,) = rows(
+    (summed,) = read_rows(
         analyst, f"select {', '.join(f'sum({c})::integer as {c}' for c in counts)} from coverage_tournaments"
     )
-    (whole,) = rows(analyst, f"select {', '.join(counts)} from coverage_statistics where platform = 'all'")
+    (whole,) = read_rows(analyst, f"select {', '.join(counts)} from coverage_statistics where platform = 'all'")
     assert summed == whole
     assert whole["total"] > 0
-    (summed,) = rows(
+    (summed,) = read_rows(
         analyst,
         "select sum(betpawa)::integer as betpawa, sum(sportybet)::integer as sportybet, sum(bet9ja)::integer as bet9ja from coverage_tournaments",
     )
     assert summed == {
         row["platform"]: row["total"]
-        for row in rows(analyst, "select platform, total from coverage_statistics where platform <> 'all'")
+        for row in read_rows(analyst, "select platform, total from coverage_statistics where platform <> 'all'")
     }
 
 
-def test_events_that_are_found_are_those_that_are_counted(analyst: psycopg.Connection) -> None:
-    (whole,) = rows(
+def test_found_events_equal_the_counted_ones(analyst: psycopg.Connection) -> None:
+    (whole,) = read_rows(
         analyst,
         "select matched, home_only, competitor_only, undetermined, total from coverage_statistics where platform = 'all'",
     )
     for kind in ("matched", "home_only", "competitor_only", "undetermined"):
-        assert len(rows(analyst, f"select from find_events('{kind}')")) == whole[kind], kind
-    assert len(rows(analyst, "select from find_events()")) == whole["total"]
-    only = rows(analyst, "select sportradar_id, count(*) from competitor_only_events where not started group by 1")
+        assert len(read_rows(analyst, f"select from find_events('{kind}')")) == whole[kind], kind
+    assert len(read_rows(analyst, "select from find_events()")) == whole["total"]
+    only = read_rows(analyst, "select sportradar_id, count(*) from competitor_only_events where not started group by 1")
     assert len(only) == whole["competitor_only"]
 
 
-def test_the_best_prices_of_a_market_add_up_to_what_tells_an_arbitrage(analyst: psycopg.Connection) -> None:
+def test_the_inverse_best_prices_of_a_market_add_up_to_its_arbitrage_sum(analyst: psycopg.Connection) -> None:
     query = """
         select count(*) as n, max(abs(told - counted)) as most
         from (
@@ -276,20 +274,20 @@ def test_the_best_prices_of_a_market_add_up_to_what_tells_an_arbitrage(analyst: 
             from best_prices where cross_book_sum_inverse is not null group by sr_id, market_key, specifier
         ) markets
     """
-    (found,) = rows(analyst, query)
-    assert found["n"] > 100
-    assert found["most"] < 1e-9
-    (sure,) = rows(
+    (totals,) = read_rows(analyst, query)
+    assert totals["n"] > 100
+    assert totals["most"] < 1e-9
+    (arbitrages,) = read_rows(
         analyst,
         "select count(distinct (sr_id, market_key, specifier)) as n from price_comparison where arb and kickoff > now()",
     )
-    assert len(rows(analyst, "select from arbitrage('1 day', -1, '1 day')")) == sure["n"]
+    assert len(read_rows(analyst, "select from arbitrage('1 day', -1, '1 day')")) == arbitrages["n"]
 
 
-def test_a_fixture_s_history_is_its_price_changes_in_order_with_names(analyst: psycopg.Connection) -> None:
-    (fixture,) = rows(analyst, "select sportradar_id as id from find_events('matched') limit 1")
-    told = rows(analyst, f"select * from fixture_history({fixture['id']})")
-    changes = rows(analyst, f"select * from price_changes where sr_id = {fixture['id']} and is_primary")
+def test_the_history_of_a_fixture_has_its_price_changes_in_order_with_names(analyst: psycopg.Connection) -> None:
+    (fixture,) = read_rows(analyst, "select sportradar_id as id from find_events('matched') limit 1")
+    history = read_rows(analyst, f"select * from fixture_history({fixture['id']})")
+    changes = read_rows(analyst, f"select * from price_changes where sr_id = {fixture['id']} and is_primary")
     key = (
         "observed_at",
         "platform",
@@ -301,77 +299,85 @@ def test_a_fixture_s_history_is_its_price_changes_in_order_with_names(analyst: p
         "state",
         "is_active",
     )
-    assert sorted(map(repr, ([row[name] for name in key] for row in told))) == sorted(
+    assert sorted(map(repr, ([row[name] for name in key] for row in history))) == sorted(
         map(repr, ([row[name] for name in key] for row in changes))
     )
-    assert [row["observed_at"] for row in told] == sorted(row["observed_at"] for row in told)
-    assert len({row["platform"] for row in told}) > 1
-    assert all(row["market"] and row["outcome"] for row in told)
-    one = rows(analyst, f"select * from fixture_history({fixture['id']}, 'match_result', since => now())")
-    assert one == []
-    one = rows(analyst, f"select * from fixture_history({fixture['id']}, market_key => 'match_result')")
-    assert one == [row for row in told if row["market_key"] == "match_result"]
+    assert [row["observed_at"] for row in history] == sorted(row["observed_at"] for row in history)
+    assert len({row["platform"] for row in history}) > 1
+    assert all(row["market"] and row["outcome"] for row in history)
+    match_results = read_rows(
+        analyst, f"select * from fixture_history({fixture['id']}, 'match_result', since => now())"
+    )
+    assert match_results == []
+    match_results = read_rows(analyst, f"select * from fixture_history({fixture['id']}, market_key => 'match_result')")
+    assert match_results == [row for row in history if row["market_key"] == "match_result"]
     with pytest.raises(psycopg.errors.InvalidParameterValue, match="no market 'result'"):
         analyst.execute(f"select * from fixture_history({fixture['id']}, 'result')".encode())
 
 
-def test_on_a_server_of_one_s_own_analysts_are_kept_out_of_dagster_s_database_when_asked_for(
-    world: Pipeline, postgres: EmbeddedPostgres, dagsters: str
+def test_on_a_foreign_server_analysts_can_be_kept_out_of_the_dagster_database(
+    world: Pipeline, postgres: EmbeddedPostgres, dagster_database: str
 ) -> None:
-    address = make_conninfo(world.database.conninfo, user=roles.ANALYST, dbname=dagsters)
+    address = make_conninfo(world.database.conninfo, user=roles.ANALYST, dbname=dagster_database)
     own = world.settings.model_copy(
-        update={"dagster_database_url": SecretStr(postgres.build_url(dagsters, driver="psycopg2"))}
+        update={"dagster_database_url": SecretStr(postgres.build_url(dagster_database, driver="psycopg2"))}
     )
     analyst_role.grant_analyst_access(Pipeline(own))
     psycopg.connect(address).close()
     assert analyst_role.enforce_analyst_access(Pipeline(own)) == []
     with pytest.raises(psycopg.OperationalError, match="CONNECT"):
         psycopg.connect(address)
-    with psycopg.connect(postgres.build_libpq_url(dagsters)) as conn:
-        conn.execute(f"grant connect on database {dagsters} to {roles.ANALYST}".encode())
+    with psycopg.connect(postgres.build_libpq_url(dagster_database)) as conn:
+        conn.execute(f"grant connect on database {dagster_database} to {roles.ANALYST}".encode())
     assert analyst_role.enforce_analyst_access(Pipeline(own)) == [
-        f"{roles.ANALYST}: it may enter the database {dagsters}"
+        f"{roles.ANALYST}: it may enter the database {dagster_database}"
     ]
 
 
-def test_where_the_pipeline_is_no_superuser_it_is_said_what_the_role_may_do_besides_and_a_superuser_can_forbid_it(
-    owned: tuple[str, str], postgres: EmbeddedPostgres, dagsters: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_without_a_superuser_excess_rights_of_the_role_are_reported_and_a_superuser_can_revoke_them(
+    owned_database: tuple[str, str],
+    postgres: EmbeddedPostgres,
+    dagster_database: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    as_owner, as_superuser = owned
+    as_owner, as_superuser = owned_database
     database = Database(as_superuser)
     locks = f"{roles.ANALYST}: it may take advisory locks, which can block the pipeline while its session lasts."
-    makes = f"{roles.ANALYST}: it may make large objects in the database {make_url(as_owner).database}\n"
+    large_objects = f"{roles.ANALYST}: it may make large objects in the database {make_url(as_owner).database}\n"
 
-    def roles_by(url: str) -> Result:
+    def run_db_roles(url: str) -> Result:
         own = load_settings(
-            database_url=url, dagster_database_url=postgres.build_url(dagsters, driver="psycopg2"), home_dir=tmp_path
+            database_url=url,
+            dagster_database_url=postgres.build_url(dagster_database, driver="psycopg2"),
+            home_dir=tmp_path,
         )
         for name, value in own.to_environment().items():
             monkeypatch.setenv(name, value)
         return CliRunner().invoke(app, ["db", "roles"])
 
-    def as_analyst(statement: str) -> None:
+    def execute_as_analyst(statement: str) -> None:
         with psycopg.connect(make_conninfo(database.conninfo, user=roles.ANALYST), autocommit=True) as conn:
             conn.execute("set default_transaction_read_only = off")
             conn.execute(statement.encode())
 
-    done = roles_by(as_owner)
-    assert done.exit_code == 3, done.output
-    assert locks in done.stderr
-    assert makes in done.stderr
-    assert "To revoke rights of everybody, run `palimpsest db roles`" in done.stderr
-    as_analyst("select lo_create(0), pg_advisory_lock(1)")
+    result = run_db_roles(as_owner)
+    assert result.exit_code == 3, result.output
+    assert locks in result.stderr
+    assert large_objects in result.stderr
+    assert "To revoke rights of everybody, run `palimpsest db roles`" in result.stderr
+    execute_as_analyst("select lo_create(0), pg_advisory_lock(1)")
     for url in (as_superuser, as_owner):
-        done = roles_by(url)
-        assert done.exit_code == 0, done.output
-        assert locks in done.stderr
-        assert makes not in done.stderr
-        as_analyst("select pg_advisory_lock(1)")
+        result = run_db_roles(url)
+        assert result.exit_code == 0, result.output
+        assert locks in result.stderr
+        assert large_objects not in result.stderr
+        execute_as_analyst("select pg_advisory_lock(1)")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            as_analyst("select lo_create(0)")
+            execute_as_analyst("select lo_create(0)")
 
 
-def test_on_a_server_of_one_s_own_an_upgrade_makes_no_role_and_renews_the_grants_of_one_that_is_there(
+def test_on_a_foreign_server_an_upgrade_creates_no_role_and_renews_the_grants_of_existing_ones(
     world: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def granted() -> bool:
@@ -389,13 +395,13 @@ def test_on_a_server_of_one_s_own_an_upgrade_makes_no_role_and_renews_the_grants
         analyst_role.grant_analyst_access(world)
     assert not granted()
     with monkeypatch.context() as without:
-        without.setattr(roles, "ANALYST", "nobody_has_made_it")
+        without.setattr(roles, "ANALYST", "missing_analyst")
         analyst_role.grant_analyst_access(world)  # the sender's role is enough
     assert granted()
 
 
-def test_the_analysts_address_on_a_server_of_one_s_own_has_their_name_and_no_password(world: Pipeline) -> None:
+def test_the_analysts_url_on_a_foreign_server_has_their_name_and_no_password(world: Pipeline) -> None:
     query = "user=me&password=hunter2&sslmode=require&options=-csearch_path%3Dcore&service=mine&passfile=/mine&sslkey=/mine&sslrootcert=/ca.pem"
     url = SecretStr(f"postgresql+psycopg://me:hunter2@db:6543/x?{query}")
-    told = analyst_role.build_analyst_url(world.settings.model_copy(update={"database_url": url}))
-    assert told == "postgresql://palimpsest_analyst@db:6543/x?sslmode=require&sslrootcert=%2Fca.pem"
+    analyst_url = analyst_role.build_analyst_url(world.settings.model_copy(update={"database_url": url}))
+    assert analyst_url == "postgresql://palimpsest_analyst@db:6543/x?sslmode=require&sslrootcert=%2Fca.pem"

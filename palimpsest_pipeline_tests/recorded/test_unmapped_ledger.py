@@ -1,6 +1,4 @@
-"""Captured answers, replayed with a vocabulary that lacks two of their markets and then with the whole one: nothing
-of them is lost in between.
-"""
+"""Captured answers, replayed without two of their markets in the vocabulary and then with all: nothing is lost."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,11 +18,11 @@ from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA, PLATFORMS
 from palimpsest_pipeline_tests.fixtures.recordings import write_recordings
 from palimpsest_pipeline_tests.fixtures.vocabularies import without
 
-LACKING: Final = {"double_chance": "", "total_corners": "line"}
-"""Markets taken out of the vocabulary; the second has lines."""
+REMOVED_MARKETS: Final = {"double_chance": "", "total_corners": "line"}
+"""Markets removed from the vocabulary; the second has lines."""
 HOURS: Final = (datetime(2026, 6, 26, 10, tzinfo=UTC), datetime(2026, 8, 21, 6, tzinfo=UTC))
-"""Of a fixture on three platforms, and of another fixture of BetPawa."""
-ORDERLESS: Final = (
+"""The hours of a fixture on three platforms, and of another fixture of BetPawa."""
+ORDER_FREE_TABLES: Final = (
     "core.captures",
     "core.current_markets",
     "core.mapping_counts",
@@ -33,7 +31,7 @@ ORDERLESS: Final = (
     "mart.mapping_coverage",
     "mart.unmapped_market",
 )
-"""Tables that say nothing of other cycles, or the same whichever came last."""
+"""Tables whose rows do not depend on the order of the cycles."""
 PRICED: Final = """
     select e.platform, m.market_key, count(*) from core.current_markets k join ops.market_lines using (line_id)
     join core.markets m using (market_id) join core.event_listings e using (listing_id) where m.market_key = any(%s) group by 1, 2 order by 1, 2
@@ -50,8 +48,8 @@ COVERAGE: Final = """
 
 
 @dataclass
-class Told:
-    """What Postgres says at one stage."""
+class StageRows:
+    """The rows in Postgres after one stage."""
 
     ledger: list[dict[str, Any]]
     coverage: list[dict[str, Any]]
@@ -65,12 +63,12 @@ class Story:
     pipeline: Pipeline
     ids: list[tuple[str, str]]
     lacking_version: str
-    lacking: Told
-    half: Told
-    whole: Told
+    lacking: StageRows
+    half: StageRows
+    whole: StageRows
 
 
-def told(pipeline: Pipeline, ids: list[tuple[str, str]]) -> Told:
+def read_stage(pipeline: Pipeline, ids: list[tuple[str, str]]) -> StageRows:
     with pipeline.connect() as conn:
 
         def rows(query: str, *params: Any) -> list[dict[str, Any]]:
@@ -78,7 +76,7 @@ def told(pipeline: Pipeline, ids: list[tuple[str, str]]) -> Told:
             return [dict(zip([c.name for c in cursor.description], row, strict=True)) for row in cursor.fetchall()]
 
         ledger = rows(LEDGER, [market for _, market in ids])
-        return Told(ledger, rows(COVERAGE), conn.execute(PRICED, [list(LACKING)]).fetchall())
+        return StageRows(ledger, rows(COVERAGE), conn.execute(PRICED, [list(REMOVED_MARKETS)]).fetchall())
 
 
 def replay(pipeline: Pipeline, *hours: datetime) -> None:
@@ -90,9 +88,10 @@ def replay(pipeline: Pipeline, *hours: datetime) -> None:
 @pytest.fixture(scope="module")
 def story(samples: Path, postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     recordings = write_recordings(samples, tmp_path_factory.mktemp("recordings") / "folder")
-    words = load_installed_vocabulary()
-    known = words.keys.join(
-        words.markets.filter(words.markets["market_key"].is_in(list(LACKING))).select("market_id"), on="market_id"
+    vocabulary = load_installed_vocabulary()
+    known = vocabulary.keys.join(
+        vocabulary.markets.filter(vocabulary.markets["market_key"].is_in(list(REMOVED_MARKETS))).select("market_id"),
+        on="market_id",
     )
     ids = sorted(
         {
@@ -103,30 +102,30 @@ def story(samples: Path, postgres: EmbeddedPostgres, tmp_path_factory: pytest.Te
     )
     with pipelines(postgres, tmp_path_factory.mktemp("ledger")) as make:
         whole, lacking = make(), make()
-        lacking.__dict__["vocabulary"] = without(LACKING, tmp_path_factory.mktemp("lacking") / "vocabulary")
+        lacking.__dict__["vocabulary"] = without(REMOVED_MARKETS, tmp_path_factory.mktemp("lacking") / "vocabulary")
         import_recorded(whole, recordings, BETPAWA)
         stages: list[Callable[[], None]] = [
             lambda: replay(lacking, *HOURS),
             lambda: replay(whole, HOURS[0]),
             lambda: replay(whole, HOURS[1]),
         ]
-        found = []
+        rows_by_stage = []
         for stage in stages:
             stage()
-            found.append(told(whole, ids))
-        yield Story(whole, ids, lacking.vocabulary.version, *found)
+            rows_by_stage.append(read_stage(whole, ids))
+        yield Story(whole, ids, lacking.vocabulary.version, *rows_by_stage)
 
 
-def coverage(told: Told, hour: datetime = HOURS[0]) -> dict[tuple[str, str], dict[str, Any]]:
-    return {(row["platform"], row["family"]): row for row in told.coverage if row["partition_hour"] == hour}
+def coverage(stage: StageRows, hour: datetime = HOURS[0]) -> dict[tuple[str, str], dict[str, Any]]:
+    return {(row["platform"], row["family"]): row for row in stage.coverage if row["partition_hour"] == hour}
 
 
-def test_what_the_vocabulary_lacks_is_in_the_ledger_with_all_that_is_needed_to_map_it(story: Story):
-    found = {(row["platform"], row["external_market_id"]): row for row in story.lacking.ledger}
-    assert {platform for platform, _ in found} == set(PLATFORMS)
-    assert set(found) <= set(story.ids)
+def test_removed_markets_are_in_the_ledger_with_the_facts_needed_to_map_them(story: Story):
+    rows = {(row["platform"], row["external_market_id"]): row for row in story.lacking.ledger}
+    assert {platform for platform, _ in rows} == set(PLATFORMS)
+    assert set(rows) <= set(story.ids)
     assert not story.lacking.priced
-    for (platform, market), row in found.items():
+    for (platform, market), row in rows.items():
         assert row["status"] == "new", market
         assert row["error_classes"] == ["unknown_market"]
         assert row["mapping_version"] == story.lacking_version
@@ -134,9 +133,9 @@ def test_what_the_vocabulary_lacks_is_in_the_ledger_with_all_that_is_needed_to_m
         assert row["occurrences"] >= row["n_fixtures"] == row["n_cycles"] >= 1
         assert HOURS[0] <= row["first_seen"] <= row["last_seen"]
         assert len(row["sample_outcomes"]) >= 2
-        assert row["proposed_market_key"] in {None, *LACKING}, (platform, market)
-    assert sum(row["proposed_market_key"] is not None for row in found.values()) >= 4
-    with_lines = [row for row in found.values() if row["sample_specifier"]]
+        assert row["proposed_market_key"] in {None, *REMOVED_MARKETS}, (platform, market)
+    assert sum(row["proposed_market_key"] is not None for row in rows.values()) >= 4
+    with_lines = [row for row in rows.values() if row["sample_specifier"]]
     assert {row["platform"] for row in with_lines} == set(PLATFORMS)
 
 
@@ -149,7 +148,7 @@ def test_a_market_of_two_cycles_has_one_row_that_spans_both(story: Story):
         assert row["impact_rank"] <= len(both)
 
 
-def test_coverage_counts_what_is_lacking_as_unknown(story: Story):
+def test_coverage_counts_removed_markets_as_unknown(story: Story):
     by_family, whole = coverage(story.lacking), coverage(story.whole)
     for platform in PLATFORMS:
         unknown = by_family[platform, "unknown"]
@@ -160,24 +159,24 @@ def test_coverage_counts_what_is_lacking_as_unknown(story: Story):
         for family in ("result", "corners"):
             assert by_family[platform, family]["n_markets_seen"] < whole[platform, family]["n_markets_seen"], platform
         seen = [
-            sum(row["n_markets_seen"] for (p, _), row in told.items() if p == platform) for told in (by_family, whole)
+            sum(row["n_markets_seen"] for (p, _), row in rows.items() if p == platform) for rows in (by_family, whole)
         ]
         assert seen[0] == seen[1]
 
 
-def test_after_a_replay_of_one_hour_what_is_left_is_known_to_be_mapped(story: Story):
-    left = story.half.ledger
-    assert left
-    assert {row["platform"] for row in left} == {"betpawa"}
-    assert {(row["status"], row["n_cycles"]) for row in left} == {("mapped", 1)}
-    assert {row["proposed_market_key"] for row in left} <= set(LACKING)
+def test_after_a_replay_of_one_hour_the_remaining_rows_have_the_status_mapped(story: Story):
+    ledger = story.half.ledger
+    assert ledger
+    assert {row["platform"] for row in ledger} == {"betpawa"}
+    assert {(row["status"], row["n_cycles"]) for row in ledger} == {("mapped", 1)}
+    assert {row["proposed_market_key"] for row in ledger} <= set(REMOVED_MARKETS)
     assert {platform for platform, _, _ in story.half.priced} == set(PLATFORMS)
 
 
-def test_after_a_replay_of_all_hours_the_prices_are_there_and_the_ledger_is_rid_of_them(story: Story):
+def test_after_a_replay_of_all_hours_the_prices_exist_and_the_ledger_is_empty(story: Story):
     assert story.whole.ledger == []
     assert {(platform, key) for platform, key, _ in story.whole.priced} == {
-        (p, key) for p in PLATFORMS for key in LACKING
+        (p, key) for p in PLATFORMS for key in REMOVED_MARKETS
     }
     now = load_installed_vocabulary().version
     assert now != story.lacking_version
@@ -194,7 +193,7 @@ def test_after_a_replay_of_all_hours_the_prices_are_there_and_the_ledger_is_rid_
 def test_replaying_again_or_in_another_order_gives_the_same_rows(story: Story):
     def kept() -> dict[str, tuple[int, str]]:
         content = content_hashes(story.pipeline)
-        return {table: content[table] for table in ORDERLESS}
+        return {table: content[table] for table in ORDER_FREE_TABLES}
 
     before = kept()
     assert before["mart.mapping_coverage"][0] > 0

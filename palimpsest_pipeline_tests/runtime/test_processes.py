@@ -1,4 +1,4 @@
-"""Processes written down, to be stopped later: only ever the one that was meant."""
+"""Stopping a known process later: its process tree, never another process with the same id."""
 
 import subprocess
 import sys
@@ -30,7 +30,7 @@ def test_a_process_and_its_children_are_stopped():
     assert not children[0].is_running()
 
 
-def test_a_pid_that_another_process_has_by_now_is_left_alone(sleeper: subprocess.Popen[bytes]):
+def test_a_process_with_a_reused_pid_is_not_stopped(sleeper: subprocess.Popen[bytes]):
     reused = KnownProcess(sleeper.pid, KnownProcess.from_pid(sleeper.pid).created_at - 3600)
     assert reused.find() is None
     stop_process_tree(reused)

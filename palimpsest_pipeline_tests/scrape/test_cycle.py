@@ -269,8 +269,8 @@ async def test_fixtures_that_do_not_need_a_slow_host_are_not_kept_waiting_by_it(
         both = [Target(n + 1, LATER, {P: (f"p{n}",), B: (f"b{n}",)}) for n in range(3)]
         alone = [Target(n + 1, LATER, {P: (f"p{n}",)}) for n in range(3, 10)]
         work = asyncio.create_task(captured(world, *both, *alone))
-        await world.hosts[P].until_asked("/detail/p9", 1)
-        assert [host_asked for n in range(3) if (host_asked := world.hosts[B].asked(f"/detail/b{n}"))] == [1]
+        await world.hosts[P].wait_for_requests("/detail/p9", 1)
+        assert [host_asked for n in range(3) if (host_asked := world.hosts[B].count_requests(f"/detail/b{n}"))] == [1]
         gate.set()
         result = await work
     assert result.status is RunStatus.COMPLETED
@@ -367,7 +367,7 @@ async def test_a_cancelled_capture_has_kept_what_arrived() -> None:
         targets = [Target(n + 1, LATER, {P: (str(n),)}) for n in range(3)]
         seen = Watching()
         work = asyncio.create_task(captured(world, *targets, Target(9, LATER, {S: ("never",)}), watch=seen))
-        await world.hosts[S].until_asked("/detail/never", 1)
+        await world.hosts[S].wait_for_requests("/detail/never", 1)
         async with asyncio.timeout(5):
             while seen.good[P] < 3:  # noqa: ASYNC110
                 await asyncio.sleep(0)
@@ -489,7 +489,7 @@ async def test_what_kicks_off_while_it_waits_is_not_asked_and_is_no_fault_of_the
             for n, (name, minutes) in enumerate(kickoffs.items())
         ]
         work = asyncio.create_task(captured(world, *targets, watch=Waiting(), rerank_interval_s=0.01))
-        await world.hosts[P].until_asked("/detail/first", 1)
+        await world.hosts[P].wait_for_requests("/detail/first", 1)
         clock.forward(20)
         async with asyncio.timeout(5):
             await told.wait()
@@ -508,7 +508,7 @@ async def test_what_kicks_off_while_it_waits_is_not_asked_and_is_no_fault_of_the
         "not asked: it has kicked off",
     )
     assert (result.status, run_of(result, P).targets, run_of(result, P).fetched) == (RunStatus.COMPLETED, 3, 2)
-    assert world.hosts[P].asked("/detail/soon") == 0
+    assert world.hosts[P].count_requests("/detail/soon") == 0
     assert "soon" not in {answer.request.external_id for answer in world.sink.answers}, (
         "nothing was heard of it, so nothing is landed"
     )
@@ -530,7 +530,7 @@ async def test_a_capture_that_is_ended_has_a_ledger_line_for_every_listing() -> 
 
         engines: list[ScrapeEngine] = []
         work = asyncio.create_task(capturing())
-        await world.hosts[S].until_asked("/detail/s4", 1)
+        await world.hosts[S].wait_for_requests("/detail/s4", 1)
         async with asyncio.timeout(5):
             while not seen.good[P]:  # noqa: ASYNC110
                 await asyncio.sleep(0)
@@ -564,7 +564,7 @@ async def test_pace_and_breakers_of_the_discovery_hold_for_the_capture() -> None
             world.hosts[S].script(page, answering(403))
         scraped = await scraped_whole(world)
     assert scraped.discoveries[S].completeness is Completeness.PARTIAL
-    assert world.hosts[S].asked("/detail/s1") == 0, "blocked in the discovery, not asked again in the capture"
+    assert world.hosts[S].count_requests("/detail/s1") == 0, "blocked in the discovery, not asked again in the capture"
     (line,) = [o for o in scraped.result.outcomes if o.platform == S]
     assert (line.attempts, line.failure) == (0, FailureClass.BLOCKED)
     assert {run.platform: run.status for run in scraped.result.runs} == {

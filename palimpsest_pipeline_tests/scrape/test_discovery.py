@@ -30,14 +30,16 @@ IMPATIENT_S = 0.5
 Ask = Callable[[Sequence[Target]], None]
 
 
-async def discovered(world: World, patience_s: float, watch: ScrapeObserver | None = None) -> DiscoveryRound:
+async def run_discovery(world: World, patience_s: float, watch: ScrapeObserver | None = None) -> DiscoveryRound:
     async with world.engine(watch=watch) as engine:
         return await discover(world.adapters, engine, sport=Sport.FOOTBALL, patience_s=patience_s)
 
 
-async def continued(world: World, landed: Sequence[Answer], for_s: float = 30) -> tuple[list[Discovery], StageTally]:
-    """What sportybet's discovery tells when it goes on after these answers."""
-    told, tally = list[Discovery](), StageTally()
+async def continue_discovery(
+    world: World, landed: Sequence[Answer], for_s: float = 30
+) -> tuple[list[Discovery], StageTally]:
+    """Continue the discovery of SportyBet after these answers; return its discoveries and the tally."""
+    discoveries, tally = list[Discovery](), StageTally()
     async with world.engine() as engine:
         with engine.observe(tally):
             await continue_discoveries(
@@ -46,9 +48,9 @@ async def continued(world: World, landed: Sequence[Answer], for_s: float = 30) -
                 sport=Sport.FOOTBALL,
                 landed_answers={S: landed},
                 duration_s=for_s,
-                on_discovery=told.append,
+                on_discovery=discoveries.append,
             )
-    return told, tally
+    return discoveries, tally
 
 
 def ids(discovery: Discovery) -> set[str]:
@@ -56,7 +58,7 @@ def ids(discovery: Discovery) -> set[str]:
 
 
 class Planned(ScrapeObserver):
-    """A Watch that counts what is about to be asked."""
+    """A watch that counts planned requests."""
 
     def __init__(self) -> None:
         self.n = dict.fromkeys(PLATFORMS, 0)
@@ -65,19 +67,19 @@ class Planned(ScrapeObserver):
         self.n[platform] += n
 
 
-async def test_a_platform_that_is_silent_is_late_with_what_it_has_shown_and_the_others_are_complete() -> None:
+async def test_a_silent_platform_is_late_with_its_listings_so_far_and_the_others_are_complete() -> None:
     async with open_world(read_timeout_s=30, total_timeout_s=30) as world:
         world.lists(P, {"p1": 1})
         world.lists(S, {"s1": 1}, {"s2": 2})
         world.hosts[S].script("/page/1", silence)
         world.hosts[B].script("/tree", answering(404))
         planned = Planned()
-        found = await discovered(world, IMPATIENT_S, planned)
-    assert found.late_platforms == [S]
-    assert [found.discoveries[p].completeness for p in (P, B)] == [Completeness.COMPLETE, Completeness.FAILED]
-    assert ids(found.discoveries[P]) == {"p1"}
+        result = await run_discovery(world, IMPATIENT_S, planned)
+    assert result.late_platforms == [S]
+    assert [result.discoveries[p].completeness for p in (P, B)] == [Completeness.COMPLETE, Completeness.FAILED]
+    assert ids(result.discoveries[P]) == {"p1"}
     assert planned.n == {P: 2, S: 2, B: 1}, "what was not answered is not counted"
-    assert len(world.sink.of(S)) == 2, "it has said nothing about what was under way"
+    assert len(world.sink.of(S)) == 2, "running requests are not landed"
 
 
 class EndsPatience(ScrapeObserver):
@@ -102,7 +104,7 @@ class EndsPatience(ScrapeObserver):
         self.n_over += len(outcomes)
 
 
-async def test_an_answer_that_comes_as_patience_ends_stays_planned_since_it_counts_as_over() -> None:
+async def test_an_answer_at_the_end_of_the_patience_stays_planned_and_counts_as_finished() -> None:
     watch = EndsPatience("/page/0")
     async with open_world(platforms=(S,), read_timeout_s=30, total_timeout_s=30) as world:
         world.lists(S, {"s1": 1}, {"s2": 2})
@@ -121,9 +123,9 @@ async def test_a_platform_is_waited_for_while_its_answers_come() -> None:
         world.lists(S, *({f"s{n}": n} for n in range(8)))
         for n in range(8):
             world.hosts[S].script(f"/page/{n}", after(0.1, answering(body=json.dumps({f"s{n}": n}).encode())))
-        found = await discovered(world, IMPATIENT_S)
-    assert found.late_platforms == []
-    assert len(ids(found.discoveries[S])) == 8
+        result = await run_discovery(world, IMPATIENT_S)
+    assert result.late_platforms == []
+    assert len(ids(result.discoveries[S])) == 8
 
 
 async def test_no_platform_is_late_while_none_is_known_to_list_anything() -> None:
@@ -131,8 +133,8 @@ async def test_no_platform_is_late_while_none_is_known_to_list_anything() -> Non
         world.hosts[P].script("/tree", answering(404))
         world.lists(S, {"s1": 1})
         world.hosts[S].script("/tree", after(0.2, answering(body=b"1")))
-        found = await discovered(world, 0.0)
-    assert (found.late_platforms, ids(found.discoveries[S])) == ([], {"s1"})
+        result = await run_discovery(world, 0.0)
+    assert (result.late_platforms, ids(result.discoveries[S])) == ([], {"s1"})
 
 
 class Pausing(Dialect):
@@ -143,49 +145,49 @@ class Pausing(Dialect):
         yield DelayedBatch([Request(self.platform, PayloadKind.LISTING, "/page/0")], 2 * IMPATIENT_S)
 
 
-async def test_a_pause_that_a_crawl_makes_after_good_answers_is_no_silence() -> None:
+async def test_a_pause_of_a_crawl_after_good_answers_is_no_silence() -> None:
     async with open_world(platforms=(P, S)) as world:
         world.lists(P, {"p1": 1})
         world.lists(S, {"s1": 1})
         world.adapters[S] = Pausing(S)
-        found = await discovered(world, IMPATIENT_S)
-    assert found.late_platforms == []
-    assert world.hosts[S].asked("/page/0") == 2
+        result = await run_discovery(world, IMPATIENT_S)
+    assert result.late_platforms == []
+    assert world.hosts[S].count_requests("/page/0") == 2
 
 
-async def test_a_discovery_goes_on_where_it_was_left_and_asks_no_question_again_that_has_a_good_answer() -> None:
+async def test_a_continued_discovery_repeats_no_request_that_has_a_good_answer() -> None:
     async with open_world(platforms=(S,)) as world:
         world.lists(S, {"s1": 1}, {"s2": 2})
         world.hosts[S].script("/page/1", answering(404), answering(body=b'{"s2": 2}'))
-        first = await discovered(world, 0.0)
-        told, tally = await continued(world, world.sink.of(S))
-        asked = {path: world.hosts[S].asked(path) for path in ("/tree", "/page/0", "/page/1")}
+        first = await run_discovery(world, 0.0)
+        discoveries, tally = await continue_discovery(world, world.sink.of(S))
+        n_requests = {path: world.hosts[S].count_requests(path) for path in ("/tree", "/page/0", "/page/1")}
     assert ids(first.discoveries[S]) == {"s1"}
-    assert ids(told[-1]) == {"s1", "s2"}
-    assert asked == {"/tree": 1, "/page/0": 1, "/page/1": 2}
+    assert ids(discoveries[-1]) == {"s1", "s2"}
+    assert n_requests == {"/tree": 1, "/page/0": 1, "/page/1": 2}
     assert tally.counts_by_platform[S].requests == 1
 
 
-async def test_a_question_that_a_crawl_asks_twice_is_asked_again_when_the_landing_has_one_answer() -> None:
+async def test_a_request_that_a_crawl_makes_twice_is_repeated_when_only_one_answer_is_landed() -> None:
     async with open_world(platforms=(S,)) as world:
         world.lists(S, {"s1": 1})
-        await discovered(world, 0.0)
+        await run_discovery(world, 0.0)
         world.adapters[S] = Pausing(S)
-        before = world.hosts[S].asked("/page/0")
-        await continued(world, world.sink.of(S))
-        assert (before, world.hosts[S].asked("/page/0"), world.hosts[S].asked("/tree")) == (1, 2, 1)
-        await continued(world, world.sink.of(S))
-        assert world.hosts[S].asked("/page/0") == 2
+        before = world.hosts[S].count_requests("/page/0")
+        await continue_discovery(world, world.sink.of(S))
+        assert (before, world.hosts[S].count_requests("/page/0"), world.hosts[S].count_requests("/tree")) == (1, 2, 1)
+        await continue_discovery(world, world.sink.of(S))
+        assert world.hosts[S].count_requests("/page/0") == 2
 
 
-async def test_a_discovery_whose_time_is_over_is_incomplete_and_the_landing_says_so() -> None:
+async def test_a_discovery_whose_time_ends_is_incomplete_and_this_is_landed() -> None:
     async with open_world(
         lambda _: replace(QUICK, max_in_flight=1), platforms=(S,), read_timeout_s=30, total_timeout_s=30
     ) as world:
         world.lists(S, {"s1": 1}, {"s2": 2}, {"s3": 3})
         world.hosts[S].script("/page/1", silence)
-        told, _ = await continued(world, (), for_s=IMPATIENT_S)
-    assert (told[-1].completeness, ids(told[-1])) == (Completeness.PARTIAL, {"s1"})
+        discoveries, _ = await continue_discovery(world, (), for_s=IMPATIENT_S)
+    assert (discoveries[-1].completeness, ids(discoveries[-1])) == (Completeness.PARTIAL, {"s1"})
     failed = {
         answer.request.path: (answer.attempt, answer.failure, answer.failure_detail)
         for answer in world.sink.of(S)
@@ -196,14 +198,14 @@ async def test_a_discovery_whose_time_is_over_is_incomplete_and_the_landing_says
         "/page/2": (0, FailureClass.TRANSIENT, f"not asked: {TIME_OVER_REASON}"),
     }
     replayed = world.adapters[S].read_discovery(world.sink.of(S), Sport.FOOTBALL)
-    assert replayed == told[-1]
+    assert replayed == discoveries[-1]
 
 
-async def test_a_discovery_without_any_time_left_asks_nothing() -> None:
+async def test_a_discovery_without_any_time_left_sends_no_request() -> None:
     async with open_world(platforms=(S,)) as world:
-        told, _ = await continued(world, (), for_s=0)
+        discoveries, _ = await continue_discovery(world, (), for_s=0)
         assert world.hosts[S].requests == []
-    assert told[-1].completeness is Completeness.FAILED
+    assert discoveries[-1].completeness is Completeness.FAILED
 
 
 def target(sr_id: int, **listings: str) -> Target:
@@ -214,7 +216,7 @@ def target(sr_id: int, **listings: str) -> Target:
     )
 
 
-async def captured(
+async def run_capture(
     world: World, targets: Sequence[Target], source: Callable[[Ask], Awaitable[None]]
 ) -> set[tuple[Platform, str, int | None]]:
     async with world.engine() as engine:
@@ -223,7 +225,7 @@ async def captured(
     return {(outcome.platform, outcome.external_id, outcome.sr_id) for outcome in result.outcomes}
 
 
-async def test_a_listing_that_is_found_late_joins_its_fixture_while_that_waits_and_is_asked_alone_else() -> None:
+async def test_a_late_listing_joins_its_waiting_fixture_or_is_requested_alone() -> None:
     gate, answered = asyncio.Event(), asyncio.Event()
     async with open_world(lambda _: replace(QUICK, max_in_flight=1)) as world:
         for host in world.hosts.values():
@@ -231,19 +233,19 @@ async def test_a_listing_that_is_found_late_joins_its_fixture_while_that_waits_a
         world.hosts[P].script("/detail/p2", gated(gate))
 
         async def find(ask: Ask) -> None:
-            await world.hosts[P].until_asked("/detail/p2", 1)
+            await world.hosts[P].wait_for_requests("/detail/p2", 1)
             everything = [target(n, betpawa=f"p{n}", sportybet=f"s{n}") for n in (1, 2, 3)] + [
                 target(4, sportybet="s4")
             ]
             ask(everything)
             ask(everything)
             for alone in ("s1", "s2", "s4"):
-                await world.hosts[S].until_asked(f"/detail/{alone}", 1)
-            assert world.hosts[S].asked("/detail/s3") == 0, "it waits with its fixture"
+                await world.hosts[S].wait_for_requests(f"/detail/{alone}", 1)
+            assert world.hosts[S].count_requests("/detail/s3") == 0, "it waits with its fixture"
             answered.set()
             gate.set()
 
-        lines = await captured(world, [target(n, betpawa=f"p{n}") for n in (1, 2, 3)], find)
+        lines = await run_capture(world, [target(n, betpawa=f"p{n}") for n in (1, 2, 3)], find)
     assert answered.is_set()
     assert lines == {(host, f"{name}{n}", n) for host, name in ((P, "p"), (S, "s")) for n in (1, 2, 3)} | {(S, "s4", 4)}
     assert all(
@@ -251,19 +253,19 @@ async def test_a_listing_that_is_found_late_joins_its_fixture_while_that_waits_a
     ), "nothing twice"
 
 
-async def test_a_capture_lasts_as_long_as_further_targets_may_come() -> None:
+async def test_a_capture_lasts_until_no_further_targets_can_come() -> None:
     async with open_world() as world:
         for host in world.hosts.values():
             host.otherwise = answering()
 
         async def find(ask: Ask) -> None:
-            await world.hosts[P].until_asked("/detail/p1", 1)
+            await world.hosts[P].wait_for_requests("/detail/p1", 1)
             ask([target(1, betpawa="p1")])
             await asyncio.sleep(0)
             ask([target(2, bet9ja="b2")])
 
-        assert await captured(world, [target(1, betpawa="p1")], find) == {(P, "p1", 1), (B, "b2", 2)}
-        assert await captured(world, [], find_nothing) == set()
+        assert await run_capture(world, [target(1, betpawa="p1")], find) == {(P, "p1", 1), (B, "b2", 2)}
+        assert await run_capture(world, [], find_nothing) == set()
 
 
 async def find_nothing(ask: Ask) -> None:
@@ -277,4 +279,4 @@ async def test_an_error_of_the_source_ends_the_capture() -> None:
     async with open_world(read_timeout_s=30, total_timeout_s=30) as world:
         world.hosts[P].script("/detail/p1", silence)
         with pytest.raises(OSError, match="no space left"):
-            await captured(world, [target(1, betpawa="p1")], find)
+            await run_capture(world, [target(1, betpawa="p1")], find)

@@ -121,7 +121,7 @@ async def test_the_class_of_an_answer_alone_decides_the_number_of_attempts(
         (result,) = await collect_results(engine.submit((1,), [detail(P, 1)]))
     assert (result.outcome.failure, result.outcome.attempts) == (verdict, attempts)
     assert [answer.attempt for answer in world.sink.answers] == list(range(1, attempts + 1))
-    assert world.hosts[P].asked("/detail/1") == attempts
+    assert world.hosts[P].count_requests("/detail/1") == attempts
     assert result.outcome.requested_at == world.sink.answers[0].requested_at
 
 
@@ -138,7 +138,7 @@ async def test_a_job_with_a_new_rank_starts_in_its_new_place() -> None:
         world.hosts[P].otherwise = answering()
         world.hosts[P].script("/detail/0", gated(gate))
         jobs = [engine.submit((rank,), [detail(P, rank)]) for rank in range(4)]
-        await world.hosts[P].until_asked("/detail/0", 1)
+        await world.hosts[P].wait_for_requests("/detail/0", 1)
         engine.rerank_job(jobs[3].job_key, (0.5,))
         gate.set()
         await collect_results(*jobs)
@@ -150,7 +150,7 @@ async def test_a_withdrawn_job_is_never_requested_nor_landed_and_counts_as_not_f
     async with open_world(lambda _: ONE_BY_ONE) as world, world.engine() as engine:
         world.hosts[P].script("/detail/0", gated(gate))
         running, waiting = (engine.submit((rank,), [detail(P, rank)]) for rank in range(2))
-        await world.hosts[P].until_asked("/detail/0", 1)
+        await world.hosts[P].wait_for_requests("/detail/0", 1)
         engine.withdraw_job(running.job_key, "too late for that")
         engine.withdraw_job(waiting.job_key, "it has kicked off")
         (withdrawn,) = await collect_results(waiting)
@@ -162,7 +162,7 @@ async def test_a_withdrawn_job_is_never_requested_nor_landed_and_counts_as_not_f
     assert outcome.failure_detail == "not asked: it has kicked off"
     assert finished.outcome.status is RunStatus.COMPLETED
     assert [a.request.external_id for a in world.sink.answers] == ["0"]
-    assert world.hosts[P].asked("/detail/1") == 0
+    assert world.hosts[P].count_requests("/detail/1") == 0
 
 
 async def test_requests_added_to_a_waiting_job_are_sent_and_completed_with_it() -> None:
@@ -173,11 +173,11 @@ async def test_requests_added_to_a_waiting_job_are_sent_and_completed_with_it() 
             world.hosts[P].script(path, answering())
             world.hosts[S].script(path, answering())
         running, waiting = (engine.submit((rank,), [detail(P, rank)]) for rank in range(2))
-        await world.hosts[P].until_asked("/detail/0", 1)
+        await world.hosts[P].wait_for_requests("/detail/0", 1)
         assert engine.extend_job(running.job_key, [detail(S, 2)])
         assert engine.extend_job(waiting.job_key, [detail(S, 1)])
-        await world.hosts[S].until_asked("/detail/2", 1)
-        assert world.hosts[S].asked("/detail/1") == 0
+        await world.hosts[S].wait_for_requests("/detail/2", 1)
+        assert world.hosts[S].count_requests("/detail/1") == 0
         gate.set()
         completed = [
             (result.request.platform, result.request.external_id, result.outcome.status)
@@ -185,7 +185,7 @@ async def test_requests_added_to_a_waiting_job_are_sent_and_completed_with_it() 
         ]
         assert not engine.extend_job(waiting.job_key, [detail(S, 3)])
     assert completed == [(host, n, RunStatus.COMPLETED) for host, n in ((P, "0"), (S, "2"), (P, "1"), (S, "1"))]
-    assert world.hosts[S].asked("/detail/3") == 0
+    assert world.hosts[S].count_requests("/detail/3") == 0
 
 
 async def test_a_timed_out_job_fails_at_once_and_does_not_count_against_its_host() -> None:
@@ -195,7 +195,7 @@ async def test_a_timed_out_job_fails_at_once_and_does_not_count_against_its_host
         world.hosts[P].script("/detail/2", answering())
         job = engine.submit((1,), [detail(P, 1), detail(P, 3)])
         other = engine.submit((2,), [detail(P, 2)])
-        await world.hosts[P].until_asked("/detail/1", 1)
+        await world.hosts[P].wait_for_requests("/detail/1", 1)
         engine.time_out_job(job.job_key, "the time was over")
         engine.time_out_job(job.job_key, "again")
         started, waiting = await collect_results(job)
@@ -278,8 +278,8 @@ async def test_a_closed_engine_cancels_running_requests_starts_no_more_and_lists
             order = ["good", "flaky", "hangs-1", "hangs-2", "waits"]
             submitted = {name: engine.submit((rank,), [detail(P, name)]) for rank, name in enumerate(order)}
             await collect_results(submitted["good"])
-            await host.until_asked("/detail/hangs-1", 1)
-            await host.until_asked("/detail/hangs-2", 1)
+            await host.wait_for_requests("/detail/hangs-1", 1)
+            await host.wait_for_requests("/detail/hangs-2", 1)
         with pytest.raises(RuntimeError, match="closed"):
             engine.submit((0,), [detail(P, 9)])
         unfinished = {o.external_id: (o.status, o.attempts, o.failure) for o in engine.list_unfinished()}
@@ -290,7 +290,7 @@ async def test_a_closed_engine_cancels_running_requests_starts_no_more_and_lists
         "waits": (RunStatus.CANCELLED, 0, None),
     }
     assert all(one.results.cancelled() for name, one in submitted.items() if name != "good")
-    assert host.asked("/detail/waits") == 0
+    assert host.count_requests("/detail/waits") == 0
     assert sorted(a.request.external_id or "" for a in world.sink.answers) == ["flaky", "good"]
 
 

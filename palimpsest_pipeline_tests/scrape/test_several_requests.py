@@ -249,7 +249,7 @@ async def test_answers_of_a_book_that_is_not_complete_are_landed_when_the_scrape
             list_requests = world.adapters[S].list_detail_requests
             engine.submit((1,), first, list_missing=lambda _, answers: list_requests("s1", 1, answers))
             world.hosts[S].script("/head/s1", gated(asyncio.Event()))
-            await world.hosts[S].until_asked("/head/s1", 1)
+            await world.hosts[S].wait_for_requests("/head/s1", 1)
         (line,) = engine.list_unfinished()
     assert (line.status, line.attempts > 0) == (RunStatus.CANCELLED, True)
     assert not any(answer.ok for answer in world.sink.answers)

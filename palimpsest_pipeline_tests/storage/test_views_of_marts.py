@@ -157,7 +157,7 @@ def test_a_comparison_has_the_names_of_fixture_market_and_outcome(conn: psycopg.
     ]
 
 
-def test_a_comparison_shows_what_follows_from_the_prices_and_from_when_they_were_seen(conn: psycopg.Connection) -> None:
+def test_a_comparison_shows_figures_of_the_prices_and_of_their_instants(conn: psycopg.Connection) -> None:
     compare(
         conn, "1", 2.0, {"sportybet": 2.5}, home_share=0.9, platform_share=0.8, home_margin=0.11, platform_margin=0.25
     )
@@ -185,7 +185,7 @@ def test_the_best_price_of_an_outcome_is_one_row_with_a_column_per_platform(conn
     assert tied[7:] == (False, True, 1, 2, None)
 
 
-def test_what_cannot_be_backed_or_compared_has_no_best_price(conn: psycopg.Connection) -> None:
+def test_an_outcome_that_cannot_be_backed_or_compared_has_no_best_price(conn: psycopg.Connection) -> None:
     compare(conn, "1", 2.0, {"sportybet": 2.1}, comparable=False)
     compare(conn, "x", 3.0, {"sportybet": 3.1}, comparable=False, home_is_off=True)
     query = "select outcome, betpawa_odds, sportybet_odds, best_platform, n_compared from palimpsest.best_prices"
@@ -201,7 +201,7 @@ def arb(conn: psycopg.Connection, **facts: Any) -> None:
 FOUND = "select sr_id from palimpsest.arbitrage(%s, %s, %s, %s)"
 
 
-def test_an_arbitrage_tells_what_to_stake_where_and_what_it_brings(conn: psycopg.Connection) -> None:
+def test_an_arbitrage_has_stakes_platforms_and_profit(conn: psycopg.Connection) -> None:
     arb(conn)
     query = """
         select profit, home_team, market, outcomes, platforms, odds, stakes, n_platforms, age_s, skew_s
@@ -243,7 +243,7 @@ def test_where_two_outcomes_win_the_profit_counts_both(conn: psycopg.Connection)
         (timedelta(days=1), 0, 2 * MINUTE, LATER, False),  # kickoff
     ],
 )
-def test_an_arbitrage_is_told_while_its_prices_are_young_together_and_before_kickoff(
+def test_an_arbitrage_is_listed_while_its_prices_are_young_and_before_kickoff(
     conn: psycopg.Connection, max_age: timedelta, least_profit: float, max_skew: timedelta, at: datetime, found: bool
 ) -> None:
     arb(conn)
@@ -278,8 +278,8 @@ def test_margins_now_have_one_row_a_platform_and_market(conn: psycopg.Connection
 NOW_VIEWS = ("upcoming_fixtures", "price_comparison", "best_prices", "gaps", "gaps_by_tournament", "margins_now")
 
 
-def test_what_stands_now_is_told_of_fixtures_that_have_not_begun_alone(conn: psycopg.Connection) -> None:
-    """What a fixture leaves in the tables until a cycle has seen it begin is not what stands."""
+def test_views_of_the_present_contain_only_fixtures_that_have_not_begun(conn: psycopg.Connection) -> None:
+    """Rows of a fixture that has begun stay in the tables until the next cycle; the views leave them out."""
     compare(conn, "1", 2.0, {"sportybet": 2.1})
     insert(
         conn, "mart.availability_gap", {"sr_id": 7, "line_id": line_of(conn, "double_chance"), "platform": "sportybet"}
@@ -329,7 +329,7 @@ def test_a_tournament_that_platforms_spell_differently_has_one_name_and_country_
 
 
 def curve(conn: psycopg.Connection, platform: str, bucket: str, margin: float, minutes: float, **facts: Any) -> None:
-    told = {
+    defaults = {
         "tournament_key": "sr:17",
         "market_key": "match_result",
         "platform": platform,
@@ -339,7 +339,7 @@ def curve(conn: psycopg.Connection, platform: str, bucket: str, margin: float, m
     insert(
         conn,
         "mart.margin_ttk_bucket",
-        {**told, "home_platform": "betpawa", "margin_tw_mean": margin, "n_observed_minutes": minutes, **facts},
+        {**defaults, "home_platform": "betpawa", "margin_tw_mean": margin, "n_observed_minutes": minutes, **facts},
     )
 
 
@@ -374,7 +374,7 @@ def test_the_margin_league_weighs_by_minutes_and_ranks_the_dearest_first(conn: p
     ]
 
 
-def test_dates_that_another_home_was_compared_on_are_left_out_of_what_is_said_of_home(conn: psycopg.Connection) -> None:
+def test_dates_with_another_home_platform_are_left_out_of_figures_about_home(conn: psycopg.Connection) -> None:
     cycle(conn)
     before = {"home_platform": "sportybet", "kickoff_date": date(2026, 4, 30)}
     for platform, then, now in (("betpawa", 0.05, None), ("bet9ja", 0.09, 0.01)):
@@ -472,7 +472,7 @@ def test_a_gap_lasts_from_the_later_of_both_states_to_the_last_look(conn: psycop
     ]
 
 
-def test_what_traders_are_told_says_who_has_seen_it(conn: psycopg.Connection) -> None:
+def test_alerts_to_traders_name_the_person_who_acknowledged_them(conn: psycopg.Connection) -> None:
     insert(
         conn,
         "mart.odds_alert",
@@ -484,14 +484,14 @@ def test_what_traders_are_told_says_who_has_seen_it(conn: psycopg.Connection) ->
     assert rows(conn, query) == [(1, "Arsenal", "MATCH_RESULT", "X", "Ada"), (2, None, None, "", None)]
 
 
-def test_what_traders_should_look_at_is_of_fixtures_that_have_not_begun(conn: psycopg.Connection) -> None:
-    """Fixture 8 has begun since the last cycle, fixture 9 is none that anybody lists."""
+def test_open_alerts_to_traders_are_about_fixtures_that_have_not_begun(conn: psycopg.Connection) -> None:
+    """Fixture 8 has begun since the last cycle; no platform lists fixture 9."""
     conn.execute("update core.fixtures set effective_kickoff = now() where sr_id = 8")
     facts = {"alert_type": "price_move", "status": "open"}
     insert(conn, "mart.odds_alert", *({"alert_id": n, "sr_id": n, **facts} for n in (7, 8, 9)))
     insert(conn, "mart.odds_alert", {"alert_id": 10, "sr_id": 8, "status": "closed", "closed_at": NOW})
-    told = rows(conn, "select alert_id, status, closed_at = kickoff from palimpsest.odds_alerts order by alert_id")
-    assert told == [(7, "open", None), (8, "closed", True), (9, "open", None), (10, "closed", False)]
+    alerts = rows(conn, "select alert_id, status, closed_at = kickoff from palimpsest.odds_alerts order by alert_id")
+    assert alerts == [(7, "open", None), (8, "closed", True), (9, "open", None), (10, "closed", False)]
     query = (sql_dir() / "queries" / "odds_alerts_that_are_open.sql").read_text()
     assert [row[3] for row in rows(conn, query)] == ["Arsenal", None]
 
@@ -512,7 +512,7 @@ def covered(conn: psycopg.Connection, *fixtures: tuple[int, str, list[str], dict
                 "mart.coverage_tournament",
                 {"cycle_id": cycle_id, "platform": "any", "include_started": include_started, **named},
             )
-    told = {
+    defaults = {
         "cycle_id": cycle_id,
         "home_platform": "betpawa",
         "tournament_key": "sr:17",
@@ -521,7 +521,7 @@ def covered(conn: psycopg.Connection, *fixtures: tuple[int, str, list[str], dict
     }
     for sr_id, kind, platforms, facts in fixtures:
         row = {
-            **told,
+            **defaults,
             "sr_id": sr_id,
             "fixture_class": kind,
             "platforms": platforms,
@@ -542,19 +542,19 @@ def covered(conn: psycopg.Connection, *fixtures: tuple[int, str, list[str], dict
         ({}, None),
     ],
 )
-def test_coverage_now_is_of_the_same_cycle_at_every_door(
+def test_all_views_of_present_coverage_show_the_same_cycle(
     conn: psycopg.Connection, scopes: dict[int, str], latest: int | None
 ) -> None:
     for cycle_id, scope in scopes.items():
         covered(conn, (7, "matched", ["betpawa"], {}), cycle_id=cycle_id)
         cycle(conn, cycle_id, scope)
     insert(conn, "core.cycles", {"cycle_id": 9, "scope": "full"})  # coverage is not computed yet
-    found = [] if latest is None else [(latest,)]
+    cycle_rows = [] if latest is None else [(latest,)]
     for view in ("coverage_statistics", "coverage_events", "coverage_tournaments"):
-        assert rows(conn, f"select distinct cycle_id from palimpsest.{view}") == found, view
-    assert rows(conn, "select count(*) from palimpsest.find_events()") == [(len(found),)]
+        assert rows(conn, f"select distinct cycle_id from palimpsest.{view}") == cycle_rows, view
+    assert rows(conn, "select count(*) from palimpsest.find_events()") == [(len(cycle_rows),)]
     assert cycle_marts.read_latest_cycle(conn) == latest
-    assert cycle_marts.read_latest_rates(conn).select("cycle_id").rows() == found
+    assert cycle_marts.read_latest_rates(conn).select("cycle_id").rows() == cycle_rows
 
 
 def test_match_rates_over_time_are_those_of_full_cycles(conn: psycopg.Connection) -> None:
@@ -617,7 +617,7 @@ def events(conn: psycopg.Connection) -> psycopg.Connection:
         ("sort => 'tournament'", [-3, 4, 2, 1]),
     ],
 )
-def test_events_are_found_by_all_that_is_asked_for_in_the_order_that_is_asked_for(
+def test_events_are_found_by_all_arguments_in_the_requested_order(
     events: psycopg.Connection, asked: str, found: list[int]
 ) -> None:
     assert [sr_id for (sr_id,) in rows(events, f"select id from palimpsest.find_events({asked})")] == found
@@ -637,14 +637,14 @@ def test_a_tournament_that_platforms_spell_differently_is_one_and_is_found_by_ei
     )
     listed(conn, 21, "sportybet", 2)
 
-    def found(asked: str) -> list[tuple[Any, ...]]:
-        return rows(conn, f"select id, tournament, country from palimpsest.find_events({asked})")
+    def find_events(arguments: str) -> list[tuple[Any, ...]]:
+        return rows(conn, f"select id, tournament, country from palimpsest.find_events({arguments})")
 
     england = [(-2, "Premier League", "England"), (1, "Premier League", "England")]
-    assert found("sort => 'tournament'") == [(3, "LaLiga", "España"), *england]
-    assert found("country => 'england'") == found("search => 'premier league'") == england
-    assert found("country => 'great britain'") == found("search => 'barclays'") == england[:1]
-    assert found("'competitor_only', country => 'England'") == england[:1]
+    assert find_events("sort => 'tournament'") == [(3, "LaLiga", "España"), *england]
+    assert find_events("country => 'england'") == find_events("search => 'premier league'") == england
+    assert find_events("country => 'great britain'") == find_events("search => 'barclays'") == england[:1]
+    assert find_events("'competitor_only', country => 'England'") == england[:1]
     assert rows(conn, "select id, tournament, country from palimpsest.competitor_only_events") == england[:1]
     claimed = "select claimed_tournament, claimed_country from palimpsest.coverage_events where id = -2"
     assert rows(conn, claimed) == [("Barclays Prem.", "Great Britain")]
@@ -655,18 +655,18 @@ def test_filters_change_neither_a_class_nor_what_a_tournament_counts(events: psy
         select id, availability, tournament_total, tournament_matched, tournament_home_only, tournament_competitor_only, tournament_undetermined
         from palimpsest.find_events({})
     """
-    told = {row[0]: row for row in rows(events, query.format(""))}
-    assert told[1] == (1, "matched", 2, 1, 1, 0, 0)
-    assert told[-3] == (-3, "competitor_only", 2, 0, 0, 1, 1)
-    for asked in ("'matched'", "platform => 'sportybet'", "search => 'wolf'", "country => 'england'"):
-        assert all(told[row[0]] == row for row in rows(events, query.format(asked))), asked
+    tournaments = {row[0]: row for row in rows(events, query.format(""))}
+    assert tournaments[1] == (1, "matched", 2, 1, 1, 0, 0)
+    assert tournaments[-3] == (-3, "competitor_only", 2, 0, 0, 1, 1)
+    for arguments in ("'matched'", "platform => 'sportybet'", "search => 'wolf'", "country => 'england'"):
+        assert all(tournaments[row[0]] == row for row in rows(events, query.format(arguments))), arguments
     assert rows(events, query.format("include_started => true, search => 'bodø'")) == [(1, "matched", 3, 2, 1, 0, 0)]
 
 
 @pytest.mark.parametrize(
     ("asked", "told"), [("'some'", "availability"), ("platform => 'elsewhere'", "platform"), ("sort => 'size'", "sort")]
 )
-def test_a_word_that_events_cannot_be_found_by_is_an_error(events: psycopg.Connection, asked: str, told: str) -> None:
+def test_an_unknown_argument_of_find_events_is_an_error(events: psycopg.Connection, asked: str, told: str) -> None:
     with pytest.raises(psycopg.errors.InvalidParameterValue, match=told):
         events.execute(f"select * from palimpsest.find_events({asked})".encode())
 
@@ -674,7 +674,7 @@ def test_a_word_that_events_cannot_be_found_by_is_an_error(events: psycopg.Conne
 def tournament(
     conn: psycopg.Connection, platform: str, n_home: int, n_platform: int, n_matched: int, **facts: Any
 ) -> None:
-    told = {
+    defaults = {
         "cycle_id": 1,
         "tournament_key": "sr:17",
         "platform": platform,
@@ -682,7 +682,7 @@ def tournament(
         "n_home": n_home,
         "n_platform": n_platform,
     }
-    insert(conn, "mart.coverage_tournament", {**told, "n_matched": n_matched, **facts})
+    insert(conn, "mart.coverage_tournament", {**defaults, "n_matched": n_matched, **facts})
 
 
 @pytest.mark.parametrize(
@@ -700,7 +700,7 @@ def tournament(
         (0, 0, "partial", (0, 2, None, ["bet9ja"])),
     ],
 )
-def test_a_platform_that_could_not_be_looked_at_has_no_number_in_its_column(
+def test_an_unobserved_platform_has_no_number_in_its_column(
     conn: psycopg.Connection, n_home: int, n_undetermined: int, evidence: str, told: tuple[Any, ...]
 ) -> None:
     cycle(conn)
@@ -733,7 +733,7 @@ def listed(conn: psycopg.Connection, listing_id: int, platform: str, sr_id: int 
         "insert into ops.listing_ids (listing_id, platform, external_id) values (%s, %s, %s)",
         [listing_id, platform, str(listing_id)],
     )
-    told = {
+    defaults = {
         "listing_id": listing_id,
         "platform": platform,
         "kind": "match",
@@ -742,10 +742,10 @@ def listed(conn: psycopg.Connection, listing_id: int, platform: str, sr_id: int 
         "is_primary": True,
         **named,
     }
-    insert(conn, "core.event_listings", {**told, **facts})
+    insert(conn, "core.event_listings", {**defaults, **facts})
 
 
-def test_what_only_competitors_list_has_a_row_for_each_of_them(events: psycopg.Connection) -> None:
+def test_an_event_of_competitors_only_has_a_row_per_competitor(events: psycopg.Connection) -> None:
     listed(events, 31, "sportybet", 3, n_markets_priced=120)
     listed(events, 32, "sportybet", 3, is_primary=False)
     listed(events, 33, "bet9ja", 3, kind="match", deleted_at=NOW)  # coverage does not count it among the platforms
@@ -811,7 +811,7 @@ def test_a_spelling_is_folded_without_accents_case_and_punctuation(
     assert rows(conn, "select palimpsest.folded(%s)", spelling) == [(folded,)]
 
 
-def test_the_vocabulary_tells_outcomes_and_how_many_of_them_win(conn: psycopg.Connection) -> None:
+def test_the_vocabulary_has_outcomes_and_the_number_of_winners(conn: psycopg.Connection) -> None:
     insert(conn, "core.markets", {"market_id": 4, "market_key": "scorer", "fair_sum": "overlap(1.34)"})
     query = "select market_key, winners_k, outcome_keys, outcomes from palimpsest.markets order by market_key"
     assert rows(conn, query) == [
@@ -822,6 +822,6 @@ def test_the_vocabulary_tells_outcomes_and_how_many_of_them_win(conn: psycopg.Co
     ]
 
 
-def test_the_bookmakers_say_which_of_them_is_home(conn: psycopg.Connection) -> None:
+def test_the_view_of_bookmakers_marks_home(conn: psycopg.Connection) -> None:
     cycle(conn)
     assert rows(conn, "select platform from palimpsest.bookmakers where is_home") == [("betpawa",)]

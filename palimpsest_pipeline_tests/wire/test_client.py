@@ -49,7 +49,7 @@ async def test_a_kept_connection_that_breaks_is_a_failed_attempt_and_not_asked_a
     async with client(host.base_url) as asking:
         answers = [await ask(asking, attempt=attempt) for attempt in (1, 2, 3)]
     assert [answer.failure for answer in answers] == [None, FailureClass.TRANSIENT, None]
-    assert host.asked("/events") == 3
+    assert host.count_requests("/events") == 3
 
 
 async def test_content_from_an_edge_cache_is_as_old_as_it_says(host: Loopback) -> None:
@@ -113,7 +113,7 @@ async def test_an_attempt_that_is_cancelled_leaves_the_client_usable(host: Loopb
     host.script("/good", answering())
     async with client(host.base_url) as asking:
         task = asyncio.create_task(ask(asking))
-        await host.until_asked("/events", 1)
+        await host.wait_for_requests("/events", 1)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

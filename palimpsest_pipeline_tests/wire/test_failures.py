@@ -92,7 +92,7 @@ async def test_what_an_answer_is_worth_is_typed_and_in_words(
         answer = await ask(asking)
     assert (answer.failure, answer.attempt) == (verdict, 1)
     assert said in answer.failure_detail
-    assert host.asked("/events") == 1, "an attempt is one request"
+    assert host.count_requests("/events") == 1, "an attempt is one request"
 
 
 async def test_a_gzip_body_arrives_unpacked_and_whole_members_in_a_row_too(host: Loopback) -> None:

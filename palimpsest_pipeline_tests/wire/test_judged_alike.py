@@ -89,7 +89,7 @@ async def test_live_and_from_what_is_kept_it_is_the_same_failure(
     assert live.failure_detail
     kept = replace(live, failure=None, failure_detail="")
     assert ADAPTERS[platform].judge(kept) == (live.failure, live.failure_detail)
-    assert host.asked("/question") == 1
+    assert host.count_requests("/question") == 1
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)

@@ -50,7 +50,7 @@ async def test_anything_else_is_a_failure_that_shows_no_address_and_is_not_tried
         assert says in str(caught.value)
         assert "hunter" not in str(caught.value)
         assert caught.value.__cause__ is None
-        assert server.asked(PATH) == 1
+        assert server.count_requests(PATH) == 1
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/hunter2", "http://me:hunter2@127.0.0.1:1/x"])

@@ -28,7 +28,7 @@ from palimpsest_pipeline.storage.ledger import cycle_ledger
 from palimpsest_pipeline.storage.odds import partitions, retention
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines
 from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA, PLATFORMS
-from palimpsest_pipeline_tests.storage.answered_days import answered, cycle_at
+from palimpsest_pipeline_tests.storage.answered_days import cycle_at, ingest_day
 
 NOON = datetime.combine(datetime.now(UTC), time(12), UTC)
 TODAY = NOON.date()
@@ -62,7 +62,7 @@ def answer(pipeline: Pipeline, *days_ago: int) -> None:
     with pipeline.connect() as conn:
         partitions.ensure_partitions(conn, map(ago, days_ago))
         for days in days_ago:
-            answered(conn, ago(days), 1, 2)
+            ingest_day(conn, ago(days), 1, 2)
 
 
 def exported(pipeline: Pipeline, days_ago: int) -> RunOutcome:
@@ -156,7 +156,7 @@ def test_the_nightly_export_asks_for_what_the_archive_lacks_or_has_otherwise(
 ) -> None:
     pipeline, _ = kept
     with pipeline.connect() as conn:
-        answered(conn, ago(1), 3, minute=30)
+        ingest_day(conn, ago(1), 3, minute=30)
     asked = requested(pipeline)
     assert [request.partition_key for request in asked] == [str(ago(days)) for days in (4, 2, 1)]
     assert all(request.run_key.startswith(f"{request.partition_key} ") for request in asked if request.run_key)
@@ -173,7 +173,7 @@ def test_a_day_before_the_first_partition_is_named_by_a_check_and_keeps_no_other
     bogus = date(1994, 10, 18)
     with pipeline.connect() as conn:
         partitions.ensure_partitions(conn, [bogus])
-        answered(conn, bogus, 1)
+        ingest_day(conn, bogus, 1)
         write_cycle_facts(conn, CycleFacts(cycle_at(bogus), NOON, Trigger.MANUAL, Scope.FULL, BETPAWA, NOON))
     assert [request.partition_key for request in requested(pipeline)] == [str(ago(1))]
     found = checks(upkeep(pipeline))

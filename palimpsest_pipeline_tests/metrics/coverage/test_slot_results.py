@@ -1,4 +1,4 @@
-"""Slots of the kickoff cadence: expected by what was known at the time, against what was asked."""
+"""Slots of the kickoff cadence: those due by the kickoffs known at the time, compared with the requests."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -14,8 +14,8 @@ from palimpsest_pipeline_tests.fixtures.examples import count_examples
 NOON = datetime(2026, 6, 26, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 TIERS = {40: 5, 12: 1}
-Asked = dict[tuple[int, datetime], bool]
-"""Fixtures at the slots at which they were asked, and whether some platform answered. Bet9ja never does."""
+RequestedSlots = dict[tuple[int, datetime], bool]
+"""The slots at which fixtures were requested, and whether a platform answered. Bet9ja never does."""
 Versions = dict[int, list[tuple[datetime, datetime | None]]]
 
 
@@ -24,9 +24,7 @@ def m(minutes: float) -> datetime:
 
 
 def known_frame(versions: Versions) -> pl.DataFrame:
-    """Rows as they are stored: from when until when each kickoff was known; none for a stretch in which nobody
-    listed the fixture.
-    """
+    """Return stored rows: the interval in which each kickoff was known, without intervals without a listing."""
     rows = []
     for sr_id, steps in versions.items():
         ends = [known_from for known_from, _ in steps[1:]] + [None]
@@ -38,19 +36,24 @@ def known_frame(versions: Versions) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=KNOWN_KICKOFFS, orient="row")
 
 
-def asked_frame(asked: Asked) -> pl.DataFrame:
+def build_requests_frame(requested: RequestedSlots) -> pl.DataFrame:
     rows = [
-        (*key, answered, ["bet9ja"] if answered else ["bet9ja", "betpawa"]) for key, answered in sorted(asked.items())
+        (*key, answered, ["bet9ja"] if answered else ["bet9ja", "betpawa"])
+        for key, answered in sorted(requested.items())
     ]
     return pl.DataFrame(rows, schema=ASKED_SLOTS, orient="row")
 
 
-def found(versions: Versions, asked: Asked, begin: datetime, end: datetime) -> list[tuple[object, ...]]:
-    return slot_results.list_due_slots(known_frame(versions), asked_frame(asked), TIERS, begin, end).rows()
+def list_slots(
+    versions: Versions, requested: RequestedSlots, begin: datetime, end: datetime
+) -> list[tuple[object, ...]]:
+    return slot_results.list_due_slots(known_frame(versions), build_requests_frame(requested), TIERS, begin, end).rows()
 
 
-def oracle(versions: Versions, asked: Asked, begin: datetime, end: datetime) -> list[tuple[object, ...]]:
-    """Minute by minute: due by what was known as it began, and as it ended."""
+def count_slots_by_minute(
+    versions: Versions, requested: RequestedSlots, begin: datetime, end: datetime
+) -> list[tuple[object, ...]]:
+    """Return each minute that is due by the kickoff known at its begin and by the one known at its end."""
     cadence, rows = Cadence(TIERS, 5), []
 
     def known_at(steps: list[tuple[datetime, datetime | None]], at: datetime) -> datetime | None:
@@ -62,7 +65,7 @@ def oracle(versions: Versions, asked: Asked, begin: datetime, end: datetime) -> 
         while at < end:
             kickoffs = [known_at(steps, at), known_at(steps, at + MINUTE - timedelta(microseconds=1))]
             if all(kickoff_at is not None and cadence.is_due(kickoff_at, at) for kickoff_at in kickoffs):
-                answered = asked.get((sr_id, at))
+                answered = requested.get((sr_id, at))
                 silent = [] if answered is None else ["bet9ja"] if answered else ["bet9ja", "betpawa"]
                 rows.append((sr_id, at, kickoffs[-1], answered is not None, bool(answered), silent))
             at += MINUTE
@@ -72,38 +75,38 @@ def oracle(versions: Versions, asked: Asked, begin: datetime, end: datetime) -> 
 seconds = st.integers(-60 * 60, 60 * 60).map(lambda s: NOON + timedelta(seconds=s))
 
 
-def by_time(found: list[tuple[datetime, datetime | None]]) -> list[tuple[datetime, datetime | None]]:
-    return sorted(found, key=lambda step: step[0])
+def sort_steps(steps: list[tuple[datetime, datetime | None]]) -> list[tuple[datetime, datetime | None]]:
+    return sorted(steps, key=lambda step: step[0])
 
 
 steps = st.lists(st.tuples(seconds, st.none() | seconds), min_size=1, max_size=4, unique_by=lambda step: step[0]).map(
-    by_time
+    sort_steps
 )
 worlds = st.dictionaries(st.integers(1, 3), steps, max_size=3)
-asks = st.dictionaries(st.tuples(st.integers(1, 3), st.integers(-60, 60).map(m)), st.booleans(), max_size=40)
+request_worlds = st.dictionaries(st.tuples(st.integers(1, 3), st.integers(-60, 60).map(m)), st.booleans(), max_size=40)
 
 
 @settings(max_examples=count_examples(50))
-@given(worlds, asks, seconds, st.integers(0, 90 * 60))
-def test_slots_are_those_of_a_count_by_the_minute(versions, asked, begin, length_s):
+@given(worlds, request_worlds, seconds, st.integers(0, 90 * 60))
+def test_slots_equal_those_of_a_count_minute_by_minute(versions, requested, begin, length_s):
     end = begin + timedelta(seconds=length_s)
-    assert found(versions, asked, begin, end) == oracle(versions, asked, begin, end)
+    assert list_slots(versions, requested, begin, end) == count_slots_by_minute(versions, requested, begin, end)
 
 
 @settings(max_examples=count_examples(50))
-@given(worlds, asks, st.integers(-60, 60), st.integers(0, 60), st.integers(0, 60))
-def test_two_windows_that_meet_have_the_slots_of_one(versions, asked, begin, first, second):
+@given(worlds, request_worlds, st.integers(-60, 60), st.integers(0, 60), st.integers(0, 60))
+def test_two_adjacent_windows_have_the_slots_of_their_union(versions, requested, begin, first, second):
     parts = [
-        found(versions, asked, m(begin), m(begin + first)),
-        found(versions, asked, m(begin + first), m(begin + first + second)),
+        list_slots(versions, requested, m(begin), m(begin + first)),
+        list_slots(versions, requested, m(begin + first), m(begin + first + second)),
     ]
-    assert sorted(parts[0] + parts[1]) == found(versions, asked, m(begin), m(begin + first + second))
+    assert sorted(parts[0] + parts[1]) == list_slots(versions, requested, m(begin), m(begin + first + second))
 
 
 @settings(max_examples=count_examples(50))
-@given(worlds, asks)
-def test_stretches_hold_each_lost_slot_once_and_no_kept_one(versions, asked):
-    every = slot_results.list_due_slots(known_frame(versions), asked_frame(asked), TIERS, m(-60), m(60))
+@given(worlds, request_worlds)
+def test_stretches_hold_each_lost_slot_once_and_no_kept_one(versions, requested):
+    every = slot_results.list_due_slots(known_frame(versions), build_requests_frame(requested), TIERS, m(-60), m(60))
     lost, stretches = slot_results.select_lost_slots(every), slot_results.group_lost_stretches(every)
     assert stretches["n_slots"].sum() == lost.height
     for sr_id, first, last, n_slots, _, n_asked, silent in stretches.iter_rows():
@@ -115,11 +118,11 @@ def test_stretches_hold_each_lost_slot_once_and_no_kept_one(versions, asked):
 
 
 @settings(max_examples=count_examples(50))
-@given(worlds, asks)
+@given(worlds, request_worlds)
 def test_outages_hold_each_lost_slot_once_newest_first_and_between_two_of_them_lies_a_minute_without_loss(
-    versions, asked
+    versions, requested
 ):
-    every = slot_results.list_due_slots(known_frame(versions), asked_frame(asked), TIERS, m(-60), m(60))
+    every = slot_results.list_due_slots(known_frame(versions), build_requests_frame(requested), TIERS, m(-60), m(60))
     lost, outages = slot_results.select_lost_slots(every), slot_results.group_outages(every)
     assert outages["n_slots"].sum() == lost.height
     for first, last, n_slots, n_fixtures in outages.iter_rows():
@@ -133,47 +136,48 @@ def test_outages_hold_each_lost_slot_once_newest_first_and_between_two_of_them_l
         )
 
 
-def lost_of(versions: Versions, asked: Asked, begin: int = -60, end: int = 60) -> list[datetime]:
-    every = slot_results.list_due_slots(known_frame(versions), asked_frame(asked), TIERS, m(begin), m(end))
+def list_lost_slots(versions: Versions, requested: RequestedSlots, begin: int = -60, end: int = 60) -> list[datetime]:
+    every = slot_results.list_due_slots(known_frame(versions), build_requests_frame(requested), TIERS, m(begin), m(end))
     return slot_results.select_lost_slots(every)["slot_at"].to_list()
 
 
-def test_an_outage_at_the_begin_of_the_window_is_lost():
+def test_slots_at_the_begin_of_the_window_can_be_lost():
     kept = {(1, m(minutes)): True for minutes in range(-11, 0)}
-    assert lost_of({1: [(m(-600), m(0))]}, kept, begin=-30) == [m(-30), m(-25), m(-20), m(-15), m(-12)]
+    assert list_lost_slots({1: [(m(-600), m(0))]}, kept, begin=-30) == [m(-30), m(-25), m(-20), m(-15), m(-12)]
 
 
-def test_a_slot_that_was_asked_and_that_no_platform_answered_is_lost_and_one_platform_is_enough_to_keep_it():
-    asked = {(1, m(minutes)): minutes != -2 for minutes in range(-4, 0)}
+def test_a_requested_slot_without_an_answer_is_lost_and_one_answer_keeps_it():
+    requested = {(1, m(minutes)): minutes != -2 for minutes in range(-4, 0)}
     versions = {1: [(m(-600), m(0))]}
-    assert lost_of(versions, asked, begin=-4) == [m(-2)]
-    every = slot_results.list_due_slots(known_frame(versions), asked_frame(asked), TIERS, m(-4), m(0))
+    assert list_lost_slots(versions, requested, begin=-4) == [m(-2)]
+    every = slot_results.list_due_slots(known_frame(versions), build_requests_frame(requested), TIERS, m(-4), m(0))
     assert slot_results.count_silences(every) == {"bet9ja": 3}
     assert slot_results.group_lost_stretches(every).rows() == [(1, m(-2), m(-2), 1, m(0), 1, ["bet9ja", "betpawa"])]
 
 
 def test_a_fixture_first_seen_late_is_not_expected_before_it_was_known():
-    assert lost_of({1: [(m(-4.5), m(0))]}, {}) == [m(-4), m(-3), m(-2), m(-1)]
+    assert list_lost_slots({1: [(m(-4.5), m(0))]}, {}) == [m(-4), m(-3), m(-2), m(-1)]
 
 
-def test_a_postponed_fixture_is_expected_at_the_old_slots_until_then_and_at_the_new_ones_after():
+def test_a_postponed_fixture_has_its_old_slots_until_then_and_new_ones_after():
     versions = {1: [(m(-600), m(0)), (m(-2.5), m(30))]}
-    assert lost_of(versions, {(1, m(minutes)): True for minutes in range(-12, -3)}, begin=-12, end=15) == [
+    assert list_lost_slots(versions, {(1, m(minutes)): True for minutes in range(-12, -3)}, begin=-12, end=15) == [
         m(0),
         m(5),
         m(10),
     ]
-    assert lost_of(versions, {}, begin=-4, end=1) == [m(-4), m(0)]  # -3 was put off while it could still be asked
+    # The fixture was postponed before the end of minute -3.
+    assert list_lost_slots(versions, {}, begin=-4, end=1) == [m(-4), m(0)]
 
 
-def test_a_fixture_moved_to_earlier_is_expected_by_the_later_kickoff_until_that_was_known():
-    assert lost_of({1: [(m(-600), m(45)), (m(-3.5), m(1))]}, {}, begin=-12) == [
+def test_a_fixture_moved_to_an_earlier_kickoff_has_its_old_slots_until_that_was_known():
+    assert list_lost_slots({1: [(m(-600), m(45)), (m(-3.5), m(1))]}, {}, begin=-12) == [
         m(minutes) for minutes in (-3, -2, -1, 0)
     ]
 
 
-def test_what_nobody_lists_is_not_expected():
-    assert lost_of({1: [(m(-600), m(0)), (m(-20), None), (m(-2), m(0))]}, {}, begin=-30) == [
+def test_a_fixture_that_nobody_lists_has_no_slots():
+    assert list_lost_slots({1: [(m(-600), m(0)), (m(-20), None), (m(-2), m(0))]}, {}, begin=-30) == [
         m(-30),
         m(-25),
         m(-2),

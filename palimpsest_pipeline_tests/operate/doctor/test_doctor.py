@@ -401,6 +401,6 @@ async def test_platforms_are_asked_once_each():
     async with Loopback() as host:
         settings = load_settings(platform={platform: {"base_url": host.base_url} for platform in PLATFORMS})
         found = await asyncio.to_thread(platform_hosts.check_platforms, settings)
-        assert host.asked("/") == len(host.requests) == 3
+        assert host.count_requests("/") == len(host.requests) == 3
     assert [f.name for f in found] == ["platform betpawa", "platform sportybet", "platform bet9ja"]
     assert json.dumps([asdict(f) for f in found])

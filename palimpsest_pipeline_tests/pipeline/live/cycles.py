@@ -1,4 +1,4 @@
-"""What a cycle came to, as the tests ask: from the landing, from the ledger."""
+"""The results of a cycle, read from the landing and from the ledger."""
 
 from palimpsest_pipeline.domain.enums import PayloadKind
 from palimpsest_pipeline.pipeline.context import Pipeline
@@ -6,21 +6,21 @@ from palimpsest_pipeline.pipeline.ingest.cycle_frames import read_discoveries
 from palimpsest_pipeline.scrape import build_targets
 
 
-def answered(pipeline: Pipeline) -> set[tuple[str, str]]:
-    """Listings of which a good answer is landed."""
+def list_answered_listings(pipeline: Pipeline) -> set[tuple[str, str]]:
+    """Return the listings with a landed good answer, as platform and external id."""
     (manifest,) = pipeline.landing.list_cycles()
-    found = pipeline.landing.read_answers(
+    answers = pipeline.landing.read_answers(
         manifest, kinds=[PayloadKind.DETAIL], columns=["platform", "external_id", "failure"]
     )
-    return {(platform, external_id) for platform, external_id, failure in found.iter_rows() if failure is None}
+    return {(platform, external_id) for platform, external_id, failure in answers.iter_rows() if failure is None}
 
 
-def every_listing(pipeline: Pipeline) -> set[tuple[str, str]]:
-    """Listings that the cycle's discovery makes targets of."""
+def list_target_listings(pipeline: Pipeline) -> set[tuple[str, str]]:
+    """Return the listings that the cycle's discovery makes targets of."""
     (manifest,) = pipeline.landing.list_cycles()
-    found = read_discoveries(pipeline, manifest, pipeline.platforms)
+    discoveries = read_discoveries(pipeline, manifest, pipeline.platforms)
     wanted = build_targets(
-        [x for each, _ in found.values() for x in each.listings],
+        [x for each, _ in discoveries.values() for x in each.listings],
         pipeline.platforms,
         pipeline.settings.home_platform,
         pipeline.clock.now(),
@@ -30,8 +30,8 @@ def every_listing(pipeline: Pipeline) -> set[tuple[str, str]]:
     }
 
 
-def lines_of(pipeline: Pipeline) -> dict[tuple[str, str], str]:
-    """Status of each listing in the ledger."""
+def read_statuses(pipeline: Pipeline) -> dict[tuple[str, str], str]:
+    """Return the status of each listing in the ledger."""
     with pipeline.connect() as conn:
         return {
             (p, external_id): s

@@ -26,7 +26,7 @@ from palimpsest_pipeline_tests.fixtures.ledger import read_latest_cycles
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines
 from palimpsest_pipeline_tests.fixtures.postgres import run_server
 
-from .cycles import answered, lines_of
+from .cycles import list_answered_listings, read_statuses
 
 PATIENCE_S = 60
 
@@ -92,7 +92,7 @@ def test_a_capture_outlives_a_database_that_is_stopped_for_longer_than_the_silen
         (batch,) = read_latest_cycles(conn)
         runs = conn.execute("select distinct status from ops.scrape_runs").fetchall()
     assert (batch.status, runs) == (RunStatus.COMPLETED, [("completed",)])
-    assert lines_of(pipeline) == dict.fromkeys(answered(pipeline), "completed")
+    assert read_statuses(pipeline) == dict.fromkeys(list_answered_listings(pipeline), "completed")
 
 
 def test_a_live_cycle_outlives_the_crash_of_a_backend_that_kept_everybody_out_for_long(

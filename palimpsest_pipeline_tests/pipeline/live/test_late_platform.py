@@ -24,7 +24,7 @@ from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, run_here
 from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET
 from palimpsest_pipeline_tests.fixtures.truth import check_against_truth
 
-from .cycles import answered, every_listing, lines_of
+from .cycles import list_answered_listings, list_target_listings, read_statuses
 
 Start = Callable[..., SimulatorProcess]
 LATE: Final = BET9JA
@@ -151,7 +151,7 @@ def test_a_platform_that_comes_in_time_is_captured_whole_and_a_replay_gives_the_
     assert (figures["late"], figures[f"{LATE}_status"]) == (LATE, RunStatus.RUNNING)
     assert rows(pipeline, "select distinct status, message from ops.scrape_runs") == [("completed", "")]
     assert rows(pipeline, "select status from ops.scrape_batches") == [("completed",)]
-    assert answered(pipeline) == lines_of(pipeline).keys() >= every_listing(pipeline)
+    assert list_answered_listings(pipeline) == read_statuses(pipeline).keys() >= list_target_listings(pipeline)
     details = {platform: details_of(simulator, platform) for platform in PLATFORMS}
     assert all(min(details[LATE]) > min(details[platform]) for platform in OTHERS), "the others did not wait"
     with pipeline.connect() as conn:
@@ -189,8 +189,11 @@ def test_a_run_that_dies_between_its_stages_is_taken_up_with_its_late_platform(
     assert result.cycle.cycle_id == cycle.cycle_id
     assert [run_of(result, platform).status for platform in OTHERS] == [RunStatus.COMPLETED] * 2
     assert run_of(result, LATE).status is status
-    assert {Platform(platform) for platform, _ in answered(pipeline)} == {*OTHERS, *([LATE] if limit_s else [])}
-    assert answered(pipeline) >= every_listing(pipeline)
+    assert {Platform(platform) for platform, _ in list_answered_listings(pipeline)} == {
+        *OTHERS,
+        *([LATE] if limit_s else []),
+    }
+    assert list_answered_listings(pipeline) >= list_target_listings(pipeline)
     manifest = pipeline.landing.read_manifest(cycle.cycle_id)
     assert (manifest.stages, manifest.late) == (("discovery", "capture"), (LATE,))
 
@@ -233,12 +236,12 @@ def test_a_capture_that_ends_while_a_platform_is_late_is_taken_up_without_asking
     assert pipeline.landing.read_landed_listings(cycle.cycle_id).filter(platform=LATE)["kind"].to_list() == [
         PayloadKind.TREE
     ]
-    good = answered(pipeline)
+    good = list_answered_listings(pipeline)
     simulator.clear_log()
     result = live_cycle.run_capture(pipeline, begun(pipeline, "run-2", "run-1"), ObserverGroup())
     assert result.status is RunStatus.COMPLETED
-    assert answered(pipeline) >= every_listing(pipeline)
-    assert set(lines_of(pipeline).values()) == {"completed"}
+    assert list_answered_listings(pipeline) >= list_target_listings(pipeline)
+    assert set(read_statuses(pipeline).values()) == {"completed"}
     asked = simulator.list_requests()
     assert good.isdisjoint((request.platform, request.external_id) for request in asked)
     assert "tree" not in {request.endpoint for request in asked}

@@ -37,7 +37,7 @@ from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, run_here
 from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA, PLATFORMS
 from palimpsest_pipeline_tests.fixtures.truth import check_against_truth
 
-from .cycles import answered, every_listing, lines_of
+from .cycles import list_answered_listings, list_target_listings, read_statuses
 
 Start = Callable[..., SimulatorProcess]
 TOTALS_SQL = """
@@ -134,9 +134,12 @@ def test_a_capture_broken_off_keeps_every_answer_that_came_and_says_so(
     assert "capture cancelled" in messages
     (manifest,) = pipeline.landing.list_cycles()
     assert (manifest.status, manifest.stages) == (RunStatus.CANCELLED, ("discovery",))
-    lines = lines_of(pipeline)
-    assert every_listing(pipeline) <= lines.keys()
-    assert lines == {**dict.fromkeys(lines, "cancelled"), **dict.fromkeys(answered(pipeline), "completed")}
+    lines = read_statuses(pipeline)
+    assert list_target_listings(pipeline) <= lines.keys()
+    assert lines == {
+        **dict.fromkeys(lines, "cancelled"),
+        **dict.fromkeys(list_answered_listings(pipeline), "completed"),
+    }
 
 
 def test_a_run_that_is_interrupted_says_so_in_plain_words(
@@ -205,7 +208,7 @@ def test_a_database_that_goes_away_stops_no_fetching(
         away.let_in(True)
         assert recover_dead_cycles(pipeline) == [cycle]
     assert ledger_of(pipeline)[0] is (RunStatus.COMPLETED if comes_back else RunStatus.INTERRUPTED)
-    assert lines_of(pipeline) == dict.fromkeys(answered(pipeline), "completed")
+    assert read_statuses(pipeline) == dict.fromkeys(list_answered_listings(pipeline), "completed")
 
 
 def test_asking_for_a_fixture_that_nobody_lists_opens_no_cycle(

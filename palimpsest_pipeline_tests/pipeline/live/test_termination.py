@@ -1,6 +1,6 @@
-"""A scrape that is asked to end: Ctrl-C, SIGTERM, a run terminated in Dagster's UI.
+"""The early end of a scrape: Ctrl-C, SIGTERM, a run terminated in Dagster's UI.
 
-Answers that have arrived are kept, and the ledger says `cancelled`.
+Answers that have arrived are kept, and the status in the ledger is `cancelled`.
 """
 
 import os
@@ -27,11 +27,11 @@ from palimpsest_pipeline_tests.fixtures.ledger import read_latest_cycles
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
 from palimpsest_pipeline_tests.fixtures.postgres import create_database, drop_database
 
-from .cycles import answered, lines_of
+from .cycles import list_answered_listings, read_statuses
 
 pytestmark = pytest.mark.slow
-LONG_MS = 1500.0
-"""Latency of the details: a capture that is not over before anybody can end it."""
+DETAIL_LATENCY_MS = 1500.0
+"""The latency of details, so long that a capture can be ended before it is complete."""
 WITHIN_S = 30.0
 """A command ends some 15 s after its database was lost, when it has asked for all that was listed; the rest is for a
 busy machine.
@@ -54,13 +54,12 @@ def dagster_database(pipeline: Pipeline) -> str:
 
 
 def details_have_arrived(pipeline: Pipeline, simulator: SimulatorProcess) -> bool:
-    """A host is asked for more than may be under way at a time only when an answer of it is kept.
-
-    That one was sent does not say so.
-    """
-    asked = Counter(asked.platform for asked in simulator.list_requests() if asked.endpoint == "detail")
+    """Return whether a host has had more detail requests than may run at once, so that an answer has arrived."""
+    n_requests = Counter(
+        n_requests.platform for n_requests in simulator.list_requests() if n_requests.endpoint == "detail"
+    )
     return any(
-        asked[platform] > budget.max_in_flight for platform, budget in pipeline.split_budgets(Scope.FULL).items()
+        n_requests[platform] > budget.max_in_flight for platform, budget in pipeline.split_budgets(Scope.FULL).items()
     )
 
 
@@ -68,7 +67,7 @@ def check_cancelled(pipeline: Pipeline) -> None:
     with pipeline.connect() as conn:
         (batch,) = read_latest_cycles(conn)
     assert batch.status is RunStatus.CANCELLED
-    landed, lines = answered(pipeline), lines_of(pipeline)
+    landed, lines = list_answered_listings(pipeline), read_statuses(pipeline)
     assert landed
     assert landed < lines.keys()
     assert lines == {**dict.fromkeys(lines, "cancelled"), **dict.fromkeys(landed, "completed")}
@@ -76,17 +75,17 @@ def check_cancelled(pipeline: Pipeline) -> None:
 
 @pytest.fixture
 def slow_world(start_simulator: Callable[..., SimulatorProcess]) -> SimulatorProcess:
-    return start_simulator(60, 3, latency={"*.detail": (LONG_MS, LONG_MS)})
+    return start_simulator(60, 3, latency={"*.detail": (DETAIL_LATENCY_MS, DETAIL_LATENCY_MS)})
 
 
 @pytest.fixture
 def slower_world(start_simulator: Callable[..., SimulatorProcess]) -> SimulatorProcess:
-    """For whom it takes seconds to be asked to end."""
-    return start_simulator(150, 3, latency={"*.detail": (4 * LONG_MS, 4 * LONG_MS)})
+    """A simulator so slow that a scrape is still running seconds later, when its end is requested."""
+    return start_simulator(150, 3, latency={"*.detail": (4 * DETAIL_LATENCY_MS, 4 * DETAIL_LATENCY_MS)})
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_scrape_that_is_asked_to_end_keeps_what_arrived_and_says_cancelled(
+def test_an_interrupted_scrape_keeps_its_answers_and_is_cancelled(
     number: signal.Signals,
     slow_world: SimulatorProcess,
     make_pipeline: MakePipeline,
@@ -106,7 +105,7 @@ def test_a_scrape_that_is_asked_to_end_keeps_what_arrived_and_says_cancelled(
 def test_a_ctrl_c_in_the_terminal_shows_no_traceback(
     slow_world: SimulatorProcess, make_pipeline: MakePipeline, postgres: EmbeddedPostgres, tmp_path: Path
 ):
-    """A terminal sends it to the whole group: the command, and every process that the command started."""
+    """A terminal sends the signal to the whole group: the command and the processes that it started."""
     pipeline = make_pipeline(slow_world)
     with own_site(pipeline, postgres, tmp_path) as own:
         process = own.start("scrape", own_group=True)
@@ -118,10 +117,10 @@ def test_a_ctrl_c_in_the_terminal_shows_no_traceback(
     assert "Traceback" not in said
 
 
-def test_when_postgres_dies_one_error_line_says_what_to_do(
+def test_when_postgres_dies_there_is_one_error_line_with_advice(
     start_simulator: Callable[..., SimulatorProcess], folder: Path
 ):
-    small_world = start_simulator(12, 3, latency={"*.detail": (LONG_MS, LONG_MS)})
+    small_world = start_simulator(12, 3, latency={"*.detail": (DETAIL_LATENCY_MS, DETAIL_LATENCY_MS)})
     urls = {
         f"PALIMPSEST_PLATFORM__{platform.upper()}__BASE_URL": url for platform, url in small_world.base_urls.items()
     }
@@ -164,7 +163,7 @@ def test_a_run_terminated_in_dagster_keeps_what_arrived_and_says_cancelled(
     check_cancelled(pipeline)
 
 
-def test_down_in_the_middle_of_a_full_cycle_keeps_what_arrived_and_leaves_nothing_behind(
+def test_down_during_a_full_cycle_keeps_its_answers_and_leaves_no_process(
     slower_world: SimulatorProcess, make_pipeline: MakePipeline, postgres: EmbeddedPostgres, tmp_path: Path
 ):
     pipeline = make_pipeline(slower_world)
@@ -172,7 +171,7 @@ def test_down_in_the_middle_of_a_full_cycle_keeps_what_arrived_and_leaves_nothin
         process = own.up()
         run_id = own.launch("full_cycle", str(pipeline.clock.now().date()))
         until(lambda: details_have_arrived(pipeline, slower_world), "details")
-        done = subprocess.run(
+        result = subprocess.run(
             [*PALIMPSEST, "down", "--now"],
             cwd=tmp_path,
             env=own.environment(),
@@ -181,11 +180,12 @@ def test_down_in_the_middle_of_a_full_cycle_keeps_what_arrived_and_leaves_nothin
             check=True,
         )
         process.wait(30)
-        asked, *others = (
-            line for line in done.stdout.splitlines() if "queued run" not in line
+        ending_line, *others = (
+            line for line in result.stdout.splitlines() if "queued run" not in line
         )  # upkeep's own schedules may have begun a run beside it
-        assert asked.startswith("asking to end: run ") and asked.endswith("; answers that have arrived are kept")
-        assert f"run {run_id[:8]} (full_cycle)" in asked
+        assert ending_line.startswith("asking to end: run ")
+        assert ending_line.endswith("; answers that have arrived are kept")
+        assert f"run {run_id[:8]} (full_cycle)" in ending_line
         assert others == [f"stopped Dagster at http://127.0.0.1:{own.port}"]
         with psycopg.connect(Database(postgres.build_url(dagster_database(pipeline))).conninfo) as conn:
             assert conn.execute("select status from runs where run_id = %s", [run_id]).fetchone() == ("CANCELED",)

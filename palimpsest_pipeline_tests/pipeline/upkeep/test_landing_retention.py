@@ -1,4 +1,4 @@
-"""The landing as upkeep keeps it: which hours go, which stay and why, as Dagster and the commands run it."""
+"""The retention of the landing: removed hours, kept hours and the reasons, in Dagster and in the commands."""
 
 import json
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ from palimpsest_pipeline_tests.defs.upkeep.test_assets import NOON, ago, checks,
 from palimpsest_pipeline_tests.fixtures.landed import list_marks
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines
 from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS
-from palimpsest_pipeline_tests.storage.answered_days import answered
+from palimpsest_pipeline_tests.storage.answered_days import ingest_day
 
 HOUR = datetime(2026, 6, 26, 10, tzinfo=UTC)
 LION = Platform("lion")
@@ -51,8 +51,8 @@ def key(days_ago: int) -> str:
     return format_hour_key(at(days_ago))
 
 
-def landed(pipeline: Pipeline, when: datetime, n: int = 20, platforms: tuple[Platform, ...] = ()) -> Manifest:
-    """A full cycle of small segments, an answer each."""
+def land_cycle(pipeline: Pipeline, when: datetime, n: int = 20, platforms: tuple[Platform, ...] = ()) -> Manifest:
+    """Land a full cycle with one answer per segment."""
     made = replace(cycle(when), platforms=platforms)
     writer = pipeline.landing.open_writer(made)
     for number in range(n):
@@ -62,7 +62,7 @@ def landed(pipeline: Pipeline, when: datetime, n: int = 20, platforms: tuple[Pla
     return writer.close(RunStatus.COMPLETED, when, ("capture",))
 
 
-def derived(pipeline: Pipeline, manifest: Manifest, versions: str = "old") -> None:
+def mark_all_derived(pipeline: Pipeline, manifest: Manifest, versions: str = "old") -> None:
     marked = {"landing_digest": manifest.digest, "parser_version": versions, "mapping_version": versions}
     with pipeline.connect() as conn:
         for product in list_marks():
@@ -70,22 +70,21 @@ def derived(pipeline: Pipeline, manifest: Manifest, versions: str = "old") -> No
 
 
 @pytest.fixture(scope="module")
-def kept(
+def world(
     postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Pipeline, dg.ExecuteInProcessResult]]:
-    """Five cycles: one that nobody needs, one whose day is not exported, one that is not derived, one that is young,
-    one of the present hour; then the night's upkeep."""
+    """Five cycles after the upkeep: not needed, day not exported, not derived, young, and of the present hour."""
     with pipelines(postgres, tmp_path_factory.mktemp("home")) as make:
         pipeline = make(clock_offset_s=(NOON - datetime.now(UTC)).total_seconds(), history_hot_days=20)
         with pipeline.connect() as conn:
             partitions.ensure_partitions(conn, [ago(EXPORTED), ago(UNEXPORTED)])
             for days in (EXPORTED, UNEXPORTED):
-                answered(conn, ago(days), 1, 2)
+                ingest_day(conn, ago(days), 1, 2)
         for days in (EXPORTED, UNEXPORTED, UNDERIVED, YOUNG):
-            manifest = landed(pipeline, at(days))
+            manifest = land_cycle(pipeline, at(days))
             if days != UNDERIVED:
-                derived(pipeline, manifest)
-        landed(pipeline, NOON - timedelta(minutes=5))
+                mark_all_derived(pipeline, manifest)
+        land_cycle(pipeline, NOON - timedelta(minutes=5))
         export_day.export_day(pipeline, ago(EXPORTED))
         yield pipeline, upkeep(pipeline)
 
@@ -130,39 +129,44 @@ def test_an_hour_is_needed_while_something_of_it_is_not_derived_or_not_exported(
     assert why is None if says is None else says in (why or "")
 
 
-def test_a_night_removes_what_nobody_needs_and_keeps_the_rest(
-    kept: tuple[Pipeline, dg.ExecuteInProcessResult],
+def test_a_night_removes_hours_that_nobody_needs_and_keeps_the_rest(
+    world: tuple[Pipeline, dg.ExecuteInProcessResult],
 ) -> None:
-    pipeline, result = kept
+    pipeline, result = world
     assert result.success
-    told = metadata(result, "upkeep", "landing_retention")
-    assert (told["hours_expired"], told["hours_kept"]) == (1, 2)
-    assert told["bytes_expired"] > 0
+    metadata_values = metadata(result, "upkeep", "landing_retention")
+    assert (metadata_values["hours_expired"], metadata_values["hours_kept"]) == (1, 2)
+    assert metadata_values["bytes_expired"] > 0
     with pipeline.connect() as conn:
         gone = [cycle.partition_hour for cycle in landed_cycles.read_cycles(conn, *ALL_HOURS) if cycle.is_gone]
     assert gone == [floor_to_hour(at(EXPORTED))]
-    assert f"{key(UNEXPORTED)}: {ago(UNEXPORTED)}, which has answers of it, is not in the archive" in told["kept"]
-    assert f"{key(UNDERIVED)}: 1 cycles are not fully derived" in told["kept"]
-    there = {m.partition_hour: m for m in pipeline.landing.list_cycles()}
-    assert set(there) == {floor_to_hour(at(days)) for days in (UNEXPORTED, UNDERIVED, YOUNG)} | {
+    assert (
+        f"{key(UNEXPORTED)}: {ago(UNEXPORTED)}, which has answers of it, is not in the archive"
+        in metadata_values["kept"]
+    )
+    assert f"{key(UNDERIVED)}: 1 cycles are not fully derived" in metadata_values["kept"]
+    cycles = {m.partition_hour: m for m in pipeline.landing.list_cycles()}
+    assert set(cycles) == {floor_to_hour(at(days)) for days in (UNEXPORTED, UNDERIVED, YOUNG)} | {
         floor_to_hour(NOON - timedelta(minutes=5))
     }
-    assert all(pipeline.landing.read_answers(manifest).height == 20 for manifest in there.values())
-    sized = metadata(result, "upkeep", "storage_report")
-    assert all(sized[f"landing_bytes_per_answer_{platform}"] > 0 for platform in PLATFORMS)
+    assert all(pipeline.landing.read_answers(manifest).height == 20 for manifest in cycles.values())
+    sizes = metadata(result, "upkeep", "storage_report")
+    assert all(sizes[f"landing_bytes_per_answer_{platform}"] > 0 for platform in PLATFORMS)
     parquet = sum(path.stat().st_size for path in (pipeline.settings.home / "landing").rglob("*.parquet"))
-    assert sized["landing_bytes"] == parquet
+    assert sizes["landing_bytes"] == parquet
 
 
-def test_what_was_derived_from_the_kept_answers_stands(kept: tuple[Pipeline, dg.ExecuteInProcessResult]) -> None:
-    pipeline, _ = kept
+def test_rows_derived_from_kept_answers_stay_valid(world: tuple[Pipeline, dg.ExecuteInProcessResult]) -> None:
+    pipeline, _ = world
     [hour] = plan_hours(pipeline, floor_to_hour(at(YOUNG)), floor_to_hour(at(YOUNG)))
     assert (hour.damaged_cycles, hour.gone_cycles) == ((), ())
     assert {product.reason for product in hour.due} <= {DueReason.PARSER, DueReason.MAPPING}
 
 
-def test_hours_that_stay_too_long_are_named_with_the_reason(kept: tuple[Pipeline, dg.ExecuteInProcessResult]) -> None:
-    check = checks(kept[1])["landing_is_kept_no_longer_than_needed"]
+def test_the_check_names_hours_that_stay_too_long_with_the_reason(
+    world: tuple[Pipeline, dg.ExecuteInProcessResult],
+) -> None:
+    check = checks(world[1])["landing_is_kept_no_longer_than_needed"]
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
     for words in (
         f"{key(UNEXPORTED)} is still in the landing: {ago(UNEXPORTED)}, which has answers of it, is not in the archive: it is not exported yet",
@@ -174,9 +178,9 @@ def test_hours_that_stay_too_long_are_named_with_the_reason(kept: tuple[Pipeline
 
 def test_a_damaged_manifest_keeps_its_own_hour_as_it_is_and_no_other(make_pipeline: MakePipeline) -> None:
     pipeline = make_pipeline()
-    damaged, old = (landed(pipeline, at(days), n=3).partition_hour for days in (UNDERIVED, UNEXPORTED))
+    damaged, old = (land_cycle(pipeline, at(days), n=3).partition_hour for days in (UNDERIVED, UNEXPORTED))
     [manifest] = pipeline.landing.list_cycles(hour=old)
-    derived(pipeline, manifest)
+    mark_all_derived(pipeline, manifest)
     for path in (pipeline.settings.home / "landing").glob(f"date={damaged:%Y-%m-%d}/*/*/manifest.json"):
         path.write_text("{")
     expired = landing_retention.expire_landing(pipeline, UNDERIVED - 1)
@@ -186,7 +190,7 @@ def test_a_damaged_manifest_keeps_its_own_hour_as_it_is_and_no_other(make_pipeli
 
 def test_answers_of_a_cycle_without_its_pack_stay_until_they_are_derived(make_pipeline: MakePipeline) -> None:
     pipeline, covered = make_pipeline(), (*PLATFORMS, LION)
-    manifest = landed(pipeline, at(UNDERIVED), n=3, platforms=covered)
+    manifest = land_cycle(pipeline, at(UNDERIVED), n=3, platforms=covered)
     hour, day = manifest.partition_hour, ago(UNDERIVED)
     sentence = f"cycle {manifest.cycle_id} covers lion, whose pack cannot be used"
 
@@ -216,7 +220,7 @@ def test_answers_of_a_cycle_without_its_pack_stay_until_they_are_derived(make_pi
     assert landing_retention.expire_landing(pipeline, 1).removed == [hour]
 
 
-def test_only_one_process_at_a_time_changes_what_was_landed(make_pipeline: MakePipeline) -> None:
+def test_only_one_process_at_a_time_changes_the_landing(make_pipeline: MakePipeline) -> None:
     pipeline = make_pipeline()
     with pipeline.connect() as other:
         other.execute("select pg_advisory_xact_lock(%s)", [AdvisoryLock.LANDING_RETENTION])
@@ -224,76 +228,76 @@ def test_only_one_process_at_a_time_changes_what_was_landed(make_pipeline: MakeP
             landing_retention.expire_landing(pipeline)
     for _ in range(20):
         done = landing_retention.expire_landing(pipeline)
-        assert done.removed == [], "what has ended is in nobody's way, also at once"
+        assert done.removed == [], "a finished process blocks no other, even at once"
 
 
-def test_the_commands_say_what_they_would_do_and_do_it(
+def test_the_commands_announce_removals_and_remove_hours(
     make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline = make_pipeline()
     for name, value in pipeline.settings.to_environment().items():
         monkeypatch.setenv(name, value)
-    derived(pipeline, landed(pipeline, at(EXPORTED)))
-    derived(pipeline, landed(pipeline, at(YOUNG)))
-    landed(pipeline, at(YOUNG) + timedelta(hours=1))
+    mark_all_derived(pipeline, land_cycle(pipeline, at(EXPORTED)))
+    mark_all_derived(pipeline, land_cycle(pipeline, at(YOUNG)))
+    land_cycle(pipeline, at(YOUNG) + timedelta(hours=1))
 
-    def told(*words: str) -> Any:
-        done = CliRunner().invoke(app, ["landing", *words, "--json"])
-        assert done.exit_code == 0, done.stderr
-        return json.loads(done.stdout)
+    def run_landing(*words: str) -> Any:
+        result = CliRunner().invoke(app, ["landing", *words, "--json"])
+        assert result.exit_code == 0, result.stderr
+        return json.loads(result.stdout)
 
-    listed = told("ls")
-    assert [row["answers"] for row in listed["cycles"]] == [20, 20, 20]
-    assert {row["platform"]: row["n_answers"] for row in listed["platforms"]} == {
+    landing_list = run_landing("ls")
+    assert [row["answers"] for row in landing_list["cycles"]] == [20, 20, 20]
+    assert {row["platform"]: row["n_answers"] for row in landing_list["platforms"]} == {
         "bet9ja": 18,
         "betpawa": 21,
         "sportybet": 21,
     }
     assert "like the 3 that are landed" in doctor.check_landing(pipeline.settings).detail
     due = [key(EXPORTED), key(YOUNG), format_hour_key(at(YOUNG) + timedelta(hours=1))]
-    assert told("expire", "--dry-run")["to_remove"] == [key(EXPORTED)]
-    assert told("expire")["removed"] == [key(EXPORTED)]
-    asked = told("expire", "--days", "1")
-    assert asked["removed"] == [key(YOUNG)]
-    assert list(asked["kept"]) == due[2:]
+    assert run_landing("expire", "--dry-run")["to_remove"] == [key(EXPORTED)]
+    assert run_landing("expire")["removed"] == [key(EXPORTED)]
+    expired = run_landing("expire", "--days", "1")
+    assert expired["removed"] == [key(YOUNG)]
+    assert list(expired["kept"]) == due[2:]
     shown = CliRunner().invoke(app, ["landing", "expire"])
     assert shown.stdout.strip() == "nothing to remove"
     assert "Bytes an answer, by platform" in CliRunner().invoke(app, ["landing", "ls"]).stdout
 
 
-def test_a_damaged_record_costs_the_lists_of_the_commands_its_own_cycle_only(
+def test_a_damaged_manifest_leaves_only_its_own_cycle_out_of_the_lists(
     make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline = make_pipeline()
     for name, value in pipeline.settings.to_environment().items():
         monkeypatch.setenv(name, value)
-    unreadable, good = (landed(pipeline, at(days), n=3) for days in (UNDERIVED, NOW))
+    unreadable, good = (land_cycle(pipeline, at(days), n=3) for days in (UNDERIVED, NOW))
     file = pipeline.landing._cycle_folder(unreadable.partition_hour, unreadable.cycle_id) / "manifest.json"
     file.write_text("{")
 
-    def told(*words: str, code: int) -> tuple[Any, str]:
-        done = CliRunner().invoke(app, [*words, "--json"])
-        assert done.exit_code == code, done.stderr
-        return json.loads(done.stdout), done.stderr
+    def run_command(*words: str, code: int) -> tuple[Any, str]:
+        result = CliRunner().invoke(app, [*words, "--json"])
+        assert result.exit_code == code, result.stderr
+        return json.loads(result.stdout), result.stderr
 
-    listed, said = told("landing", "ls", code=EXIT_PARTIAL)
-    rows = {row["cycle_id"]: (row["answers"], row["bytes"]) for row in listed["cycles"]}
+    landing_list, warnings = run_command("landing", "ls", code=EXIT_PARTIAL)
+    rows = {row["cycle_id"]: (row["answers"], row["bytes"]) for row in landing_list["cycles"]}
     assert rows == {good.cycle_id: (3, good.bytes)}
-    assert [(row["hour"], row["cycle_id"]) for row in listed["unreadable"]] == [
+    assert [(row["hour"], row["cycle_id"]) for row in landing_list["unreadable"]] == [
         (format_hour_key(unreadable.partition_hour), unreadable.cycle_id)
     ]
-    assert sum(row["bytes"] for row in listed["platforms"]) == good.bytes
-    assert f"{file} is not a manifest" in said
+    assert sum(row["bytes"] for row in landing_list["platforms"]) == good.bytes
+    assert f"{file} is not a manifest" in warnings
     shown = CliRunner().invoke(app, ["landing", "ls"])
     assert (shown.exit_code, "Landing" in shown.stdout) == (EXIT_PARTIAL, True)  # a narrow table breaks longer words
 
-    sized, said = told("storage", code=EXIT_PARTIAL)
-    assert sized["figures"]["landing_bytes"] == good.bytes
-    assert sized["unreadable"] == listed["unreadable"]
-    assert f"cycle {unreadable.cycle_id} cannot be read" in said
+    storage, warnings = run_command("storage", code=EXIT_PARTIAL)
+    assert storage["figures"]["landing_bytes"] == good.bytes
+    assert storage["unreadable"] == landing_list["unreadable"]
+    assert f"cycle {unreadable.cycle_id} cannot be read" in warnings
     report = metadata(upkeep(pipeline), "upkeep", "storage_report")
     assert (report["landing_bytes"], report["n_unreadable_cycles"]) == (good.bytes, 1)
 
     (pipeline.landing._cycle_folder(good.partition_hour, good.cycle_id) / "manifest.json").write_text("{")
-    nothing, said = told("landing", "ls", code=1)
-    assert (nothing["cycles"], len(nothing["unreadable"])) == ([], 2)
+    empty_list, warnings = run_command("landing", "ls", code=1)
+    assert (empty_list["cycles"], len(empty_list["unreadable"])) == ([], 2)

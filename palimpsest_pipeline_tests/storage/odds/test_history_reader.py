@@ -47,28 +47,28 @@ def worlds(
 ) -> Iterator[dict[str, OddsHistoryReader]]:
     """The world once all hot, once all cold, and in between. Every day is exported, those of LAYOUTS are dropped."""
     archive = Archive(tmp_path_factory.mktemp("export"))
-    told = f"layers_{uuid4().hex[:12]}"
-    create_database(postgres, told)
-    upgrade_with_platforms(postgres.build_url(told))
-    with Database(postgres.build_url(told)).connect() as conn:
+    database_name = f"layers_{uuid4().hex[:12]}"
+    create_database(postgres, database_name)
+    upgrade_with_platforms(postgres.build_url(database_name))
+    with Database(postgres.build_url(database_name)).connect() as conn:
         partitions.ensure_partitions(conn, DAYS)
         tell(conn, WORLD)
-    with Database(postgres.build_url(told)).connect(autocommit=True) as conn:
+    with Database(postgres.build_url(database_name)).connect(autocommit=True) as conn:
         for day in DAYS:
             archive.export(conn, day, exported_at=INGESTED_AT)
     opened: dict[str, psycopg.Connection] = {}
     for layout, dropped in LAYOUTS.items():
         with Database(postgres.build_url("postgres")).connect(autocommit=True) as admin:
-            admin.execute(f"create database {told}_{layout} template {told}".encode())
-        opened[layout] = Database(postgres.build_url(f"{told}_{layout}")).connect(autocommit=True)
+            admin.execute(f"create database {database_name}_{layout} template {database_name}".encode())
+        opened[layout] = Database(postgres.build_url(f"{database_name}_{layout}")).connect(autocommit=True)
         for day in dropped:
             with opened[layout].transaction():
                 partitions.drop_day(opened[layout], day)
     yield {layout: OddsHistoryReader(conn, archive) for layout, conn in opened.items()}
     for layout, conn in opened.items():
         conn.close()
-        drop_database(postgres, f"{told}_{layout}")
-    drop_database(postgres, told)
+        drop_database(postgres, f"{database_name}_{layout}")
+    drop_database(postgres, database_name)
 
 
 @pytest.fixture(scope="module")
@@ -78,15 +78,15 @@ def hot(worlds: dict[str, OddsHistoryReader]) -> OddsHistoryReader:
 
 @settings(max_examples=count_examples(40), suppress_health_check=[HealthCheck.too_slow])
 @given(instant=INSTANTS, max_age=AGES)
-def test_as_of_any_instant_says_what_had_been_observed_by_then_wherever_the_days_lie(
+def test_as_of_any_instant_returns_the_observations_up_to_then_wherever_the_days_are_stored(
     worlds: dict[str, OddsHistoryReader], instant: datetime, max_age: timedelta | None
 ) -> None:
     wanted = expected_markets(WORLD, instant, LISTINGS, max_age)
     first = worlds["hot"].read_prices_as_of(instant, max_age=max_age)
-    for layout, asked in worlds.items():
-        found = asked.read_markets_as_of(instant, max_age=max_age)
-        assert as_set(found) == wanted, layout
-        assert asked.read_prices_as_of(instant, max_age=max_age).equals(first), layout
+    for layout, reader in worlds.items():
+        markets = reader.read_markets_as_of(instant, max_age=max_age)
+        assert as_set(markets) == wanted, layout
+        assert reader.read_prices_as_of(instant, max_age=max_age).equals(first), layout
 
 
 @pytest.mark.parametrize(
@@ -101,12 +101,12 @@ def test_as_of_any_instant_says_what_had_been_observed_by_then_wherever_the_days
         ({"listing_ids": []}, set()),
     ],
 )
-def test_what_is_given_narrows(
+def test_arguments_narrow_the_result(
     worlds: dict[str, OddsHistoryReader], given_: dict[str, Any], listings: set[int]
 ) -> None:
     instant = LAST + DAY - timedelta(seconds=1)
-    for layout, asked in worlds.items():
-        assert as_set(asked.read_markets_as_of(instant, max_age=9 * DAY, **given_)) == expected_markets(
+    for layout, reader in worlds.items():
+        assert as_set(reader.read_markets_as_of(instant, max_age=9 * DAY, **given_)) == expected_markets(
             WORLD, instant, listings, 9 * DAY
         ), layout
 
@@ -143,23 +143,23 @@ def test_a_price_has_the_outcome_of_its_place_and_can_be_backed_unless_something
         assert prices.height == len(wanted)
 
 
-def test_every_past_answer_is_there_whole(worlds: dict[str, OddsHistoryReader]) -> None:
-    for said in WORLD[::7]:
-        book = {(key[0], *key[1:], *facts) for key, facts in said.book.items()}
-        for layout, asked in worlds.items():
-            markets = asked.read_markets_as_of(said.observed_at, listing_ids=[said.listing_id])
-            found = markets.filter(pl.col("state") != "withdrawn")
+def test_every_past_answer_can_be_read_completely(worlds: dict[str, OddsHistoryReader]) -> None:
+    for answer in WORLD[::7]:
+        book = {(key[0], *key[1:], *facts) for key, facts in answer.book.items()}
+        for layout, reader in worlds.items():
+            markets = reader.read_markets_as_of(answer.observed_at, listing_ids=[answer.listing_id])
+            present = markets.filter(pl.col("state") != "withdrawn")
             names = {"match_result": 1, "total_goals": 2, "scorer": 3, "correct_score": 4}
-            rows = found.select("market_key", "specifier", "outcome", "state", "off_mask", "odds_milli").iter_rows()
+            rows = present.select("market_key", "specifier", "outcome", "state", "off_mask", "odds_milli").iter_rows()
             assert {(names[key], *rest, tuple(odds)) for key, *rest, odds in rows} == book, layout
-            assert set(found["last_confirmed_at"]) <= {said.observed_at}
+            assert set(present["last_confirmed_at"]) <= {answer.observed_at}
 
 
 @pytest.mark.parametrize(
     "days", [(DAYS[0], DAYS[-1]), (DAYS[0], DAYS[0]), (DAYS[1], DAYS[-1]), (date(2026, 1, 1), date(2026, 2, 1))]
 )
 @pytest.mark.parametrize("listings", [None, [1, 4], []])
-def test_rows_of_any_range_of_days_are_the_same_hot_and_cold(
+def test_rows_of_any_range_of_days_are_equal_from_postgres_and_archive(
     worlds: dict[str, OddsHistoryReader], days: tuple[date, date], listings: list[int] | None
 ) -> None:
     for kind in ("read_changes", "read_captures"):
@@ -172,11 +172,11 @@ def test_rows_of_any_range_of_days_are_the_same_hot_and_cold(
         assert set(first.select("listing_id", "observed_at").iter_rows()) <= {
             (a.listing_id, a.observed_at) for a in among
         }
-        for layout, asked in worlds.items():
-            assert getattr(asked, kind)(listings, *days).equals(first), (layout, kind)
+        for layout, reader in worlds.items():
+            assert getattr(reader, kind)(listings, *days).equals(first), (layout, kind)
     assert first.height == len(among)
-    told = first.select(capture_frame([]).columns).rows()
-    assert told == capture_frame(sorted(among, key=lambda a: (a.listing_id, a.observed_at))).rows()
+    captures = first.select(capture_frame([]).columns).rows()
+    assert captures == capture_frame(sorted(among, key=lambda a: (a.listing_id, a.observed_at))).rows()
     assert set(first["cycle_id"]) <= {CYCLE_ID}
 
 
@@ -193,41 +193,41 @@ def test_an_instant_without_zone_is_refused(hot: OddsHistoryReader) -> None:
     )
 
 
-def test_a_day_that_shall_go_between_looking_and_reading_stays_until_it_is_read_and_is_cold_then(
+def test_a_day_stays_in_postgres_until_a_running_read_ends(
     history_conn: psycopg.Connection, tmp_path: Path, migrated_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = [a for a in WORLD if a.observed_at.date() == DAYS[0]]
     tell(history_conn, world)
     history_conn.commit()
     archive, looked = Archive(tmp_path), PostgresDays.list_days
-    tried: list[bool] = []
+    attempts: list[bool] = []
 
     def drop() -> None:
         with Database(migrated_database_url).connect() as other:
             partitions.lock_day_exclusively(other, DAYS[0], patience_s=0)
             partitions.drop_day(other, DAYS[0])
 
-    def look(self: PostgresDays, asked: Sequence[date]) -> list[date]:
-        found = looked(self, asked)
-        if not tried:
+    def look(self: PostgresDays, days: Sequence[date]) -> list[date]:
+        found_days = looked(self, days)
+        if not attempts:
             with pytest.raises(partitions.InUse):
                 drop()
-            tried.append(True)
-        return found
+            attempts.append(True)
+        return found_days
 
     with Database(migrated_database_url).connect(autocommit=True) as other:
         archive.export(other, DAYS[0], exported_at=INGESTED_AT)
     monkeypatch.setattr(PostgresDays, "list_days", look)
-    asked, instant = OddsHistoryReader(history_conn, archive), FIRST + DAY - timedelta(seconds=1)
-    whole = asked.read_markets_as_of(instant)
-    assert tried
-    assert as_set(whole) == expected_markets(world, instant, LISTINGS)
-    drop()  # nothing is held once the question is answered
+    reader, instant = OddsHistoryReader(history_conn, archive), FIRST + DAY - timedelta(seconds=1)
+    markets = reader.read_markets_as_of(instant)
+    assert attempts
+    assert as_set(markets) == expected_markets(world, instant, LISTINGS)
+    drop()  # no lock is held after the read
     assert partitions.read_partitions(history_conn).filter(pl.col("day") == DAYS[0]).is_empty()
-    assert asked.read_markets_as_of(instant).equals(whole)
+    assert reader.read_markets_as_of(instant).equals(markets)
 
 
-def test_half_a_day_in_postgres_is_an_error_and_no_answer(history_conn: psycopg.Connection, tmp_path: Path) -> None:
+def test_half_a_day_in_postgres_is_an_error(history_conn: psycopg.Connection, tmp_path: Path) -> None:
     tell(history_conn, WORLD[:5])
     history_conn.execute(f"drop table core.{partitions.build_partition_name('market_changes', DAYS[0])}".encode())
     with pytest.raises(partitions.MissingPartitionError, match="2026-03-01"):
@@ -238,27 +238,27 @@ def test_half_a_day_in_postgres_is_an_error_and_no_answer(history_conn: psycopg.
     ("hour", "scope", "n_rows", "lost"),
     [(12, "full", 3, True), (12, "full", 0, False), (23, "full", 3, False), (12, "recorded", 3, False)],
 )
-def test_a_day_of_which_odds_were_stored_and_that_is_nowhere_is_no_empty_answer(
+def test_a_lost_day_with_stored_odds_is_an_error_and_not_an_empty_result(
     history_conn: psycopg.Connection, tmp_path: Path, hour: int, scope: str, n_rows: int, lost: bool
 ) -> None:
     at = datetime(2026, 2, 1, hour, tzinfo=UTC)
     history_conn.execute("insert into core.cycles values (1, %s, 'manual', %s, 'betpawa', %s)", [at, scope, at])
     versions = {"landing_digest": "", "parser_version": "1", "mapping_version": "1"}
     derived_products.mark_derived(history_conn, "core", "odds_snapshots/betpawa", 1, **versions, n_rows=n_rows)
-    asked = OddsHistoryReader(history_conn, Archive(tmp_path / "elsewhere"))
+    reader = OddsHistoryReader(history_conn, Archive(tmp_path / "elsewhere"))
     if lost:
         with pytest.raises(
             ArchiveError,
             match=r"odds of 2026-02-01 were stored, but they are neither in Postgres nor in the export at .*elsewhere",
         ):
-            asked.read_markets_as_of(at + timedelta(minutes=30))
+            reader.read_markets_as_of(at + timedelta(minutes=30))
     else:
-        assert asked.read_markets_as_of(at + timedelta(minutes=30)).is_empty()
-    assert asked.read_markets_as_of(at + DAY).is_empty()
+        assert reader.read_markets_as_of(at + timedelta(minutes=30)).is_empty()
+    assert reader.read_markets_as_of(at + DAY).is_empty()
 
 
 @pytest.mark.parametrize(
-    ("forget", "told"),
+    ("forget", "message"),
     [
         (
             "delete from core.market_outcomes where outcome_key = 'X'",
@@ -268,31 +268,31 @@ def test_a_day_of_which_odds_were_stored_and_that_is_nowhere_is_no_empty_answer(
     ],
 )
 def test_a_market_without_its_name_is_an_error(
-    history_conn: psycopg.Connection, tmp_path: Path, forget: str, told: str
+    history_conn: psycopg.Connection, tmp_path: Path, forget: str, message: str
 ) -> None:
     tell(history_conn, WORLD)
     history_conn.execute(forget.encode())
-    with pytest.raises(LookupError, match=told):
+    with pytest.raises(LookupError, match=message):
         OddsHistoryReader(history_conn, Archive(tmp_path)).read_prices_as_of(LAST + DAY, max_age=9 * DAY)
 
 
-def test_the_world_is_told_as_it_was_meant(hot: OddsHistoryReader, history_conn: psycopg.Connection) -> None:
-    """What the tests above rest on: every state, every layout and empty books occur."""
+def test_the_world_contains_every_state(hot: OddsHistoryReader, history_conn: psycopg.Connection) -> None:
+    """The tests above need every state, every layout and empty books."""
     tell(history_conn, WORLD)
-    found = stored(history_conn)
-    assert {row[5] for row in found.changes} == {"offered", "suspended", "no_price", "withdrawn"}
+    history_rows = stored(history_conn)
+    assert {row[5] for row in history_rows.changes} == {"offered", "suspended", "no_price", "withdrawn"}
     assert {a.observed_at.date() for a in WORLD} == set(DAYS)
     assert {a.listing_id for a in WORLD} == set(LISTINGS)
-    assert any(not said.book for said in WORLD if isinstance(said, Said))
+    assert any(not answer.book for answer in WORLD if isinstance(answer, Said))
 
 
-def test_changes_of_some_lines_are_those_of_all_without_the_others_wherever_the_days_lie(
+def test_changes_of_some_lines_equal_the_filtered_changes_of_all(
     worlds: dict[str, OddsHistoryReader], hot: OddsHistoryReader
 ) -> None:
     every = hot.read_changes(None, DAYS[0], DAYS[-1])
     wanted = every["line_id"].unique().sort()[::2].to_list()
-    for layout, asked in worlds.items():
-        found = asked.read_changes(None, DAYS[0], DAYS[-1], wanted)
-        assert found.equals(every.filter(pl.col("line_id").is_in(wanted))), layout
-        assert 0 < found.height < every.height
-        assert asked.read_changes(None, DAYS[0], DAYS[-1], []).is_empty()
+    for layout, reader in worlds.items():
+        changes = reader.read_changes(None, DAYS[0], DAYS[-1], wanted)
+        assert changes.equals(every.filter(pl.col("line_id").is_in(wanted))), layout
+        assert 0 < changes.height < every.height
+        assert reader.read_changes(None, DAYS[0], DAYS[-1], []).is_empty()

@@ -16,7 +16,7 @@ from palimpsest_pipeline.storage.odds import book_sizes, current_markets, partit
 from palimpsest_pipeline.storage.odds.retention import DayStatus
 from palimpsest_pipeline_tests.fixtures.postgres import migrated_database
 
-from ..answered_days import answered, noon
+from ..answered_days import ingest_day, noon
 
 FIRST = date(2026, 3, 1)
 BEFORE = date(2026, 3, 5)
@@ -56,7 +56,7 @@ def days(database: Database, count: int) -> Iterator[list[date]]:
     with database.connect() as conn:
         partitions.ensure_partitions(conn, found)
         for n, day in enumerate(found):
-            answered(conn, day, 1, odds=2000 + n)
+            ingest_day(conn, day, 1, odds=2000 + n)
     yield found
 
 
@@ -136,9 +136,9 @@ def test_a_day_that_changed_after_its_export_stays_until_it_is_exported_again(
         export(database, archive, first)
         with database.connect() as conn:
             if change == "another answer":
-                answered(conn, first, 2, minute=30)
+                ingest_day(conn, first, 2, minute=30)
             else:
-                answered(conn, first, 1, odds=2500)
+                ingest_day(conn, first, 1, odds=2500)
         assert "changed since its export" in retire(database, archive).kept_days[first]
         export(database, archive, first)
         assert retire(database, archive).dropped == [first]
@@ -190,8 +190,8 @@ def test_the_present_state_is_forgotten_only_of_listings_without_an_answer_left(
     database: Database, archive: Archive
 ) -> None:
     with days(database, 5) as (first, *rest), database.connect() as conn:
-        answered(conn, first, 2, 3, minute=10)
-        answered(conn, BEFORE, 3, minute=10)
+        ingest_day(conn, first, 2, 3, minute=10)
+        ingest_day(conn, BEFORE, 3, minute=10)
         conn.commit()
         export(database, archive, first, *rest)
         done = retire(database, archive)
@@ -201,7 +201,7 @@ def test_the_present_state_is_forgotten_only_of_listings_without_an_answer_left(
             3,
         }
         assert current_markets.count_violations(conn) == 0
-        answered(conn, BEFORE, 2, minute=20)
+        ingest_day(conn, BEFORE, 2, minute=20)
         assert conn.execute("select distinct changed_at from core.current_markets where listing_id = 2").fetchall() == [
             (noon(BEFORE, 20),)
         ]
@@ -212,14 +212,14 @@ def test_a_listing_that_was_forgotten_and_whose_day_came_back_needs_no_present_s
     database: Database, archive: Archive
 ) -> None:
     with days(database, 5) as (first, *rest), database.connect() as conn:
-        answered(conn, first, 2, minute=10)
+        ingest_day(conn, first, 2, minute=10)
         conn.commit()
         export(database, archive, first, *rest)
         assert retire(database, archive).n_forgotten == 1
         archive.restore(conn, first)
         assert current_markets.count_violations(conn) == 2
         assert current_markets.count_violations(conn, known_since=noon(BEFORE)) == 0
-        answered(conn, first, 2, minute=30)
+        ingest_day(conn, first, 2, minute=30)
         assert current_markets.count_violations(conn) == 0
         conn.execute(
             "delete from core.current_markets where listing_id = 2 and line_id = (select min(line_id) from ops.market_lines)"
@@ -233,8 +233,8 @@ def test_a_listing_whose_last_days_have_left_is_known_by_what_is_kept_of_it(
     database: Database, archive: Archive
 ) -> None:
     with days(database, 2) as (first, second), database.connect() as conn:
-        answered(conn, first, 4, minute=10, odds=2100)
-        answered(conn, second, 4, minute=10, odds=2200)
+        ingest_day(conn, first, 4, minute=10, odds=2100)
+        ingest_day(conn, second, 4, minute=10, odds=2200)
         conn.commit()
         export(database, archive, second)
         assert retire(database, archive).dropped == [second]
@@ -252,7 +252,7 @@ def test_a_day_that_is_read_or_written_stays_and_whoever_does_goes_on(database: 
             assert "in use" in retire(database, archive, patience_s=0.3).kept_days[first]
             assert reader.execute("select count(*) from core.market_changes").fetchone() == (4,)
         with database.connect() as writer:
-            answered(writer, first, 7, minute=40)
+            ingest_day(writer, first, 7, minute=40)
             assert "in use" in retire(database, archive, patience_s=0.3).kept_days[second]
             writer.commit()
         assert retire(database, archive).dropped == [second]
@@ -325,7 +325,7 @@ def test_no_answer_is_lost_while_days_are_written_restored_and_dropped_by_many(
                         if archive.read_entry(day) is not None:
                             with database.connect() as own:
                                 archive.restore(own, day)
-                        answered(conn, day, listing, minute=listing + minute)
+                        ingest_day(conn, day, listing, minute=listing + minute)
 
             return run
 
@@ -367,7 +367,7 @@ def test_life_is_deleted_by_the_date_of_kickoff(database: Database) -> None:
 
 def late_answer(database: Database, day: date) -> None:
     with database.connect() as conn:
-        answered(conn, day, 9, minute=50)
+        ingest_day(conn, day, 9, minute=50)
 
 
 class Hooked(Archive):
