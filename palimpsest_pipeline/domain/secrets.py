@@ -105,9 +105,9 @@ def _build_pattern(secrets: Iterable[str], min_chars: int) -> re.Pattern[str] | 
 def list_address_secrets(url: str, *, user_is_secret: bool = True) -> list[str]:
     """Return the secrets of a URL whose host and path may be shown: user info and query values.
 
-    The user info is returned as a whole and in parts. Values of `PUBLIC_QUERY_PARAMETERS` are not secret. An unescaped
-    `/` or `@` in the password moves the apparent start of the host, so everything before the last `@` counts as user
-    info.
+    The user info is returned as a whole and in parts, the user alone only with `user_is_secret`. Values of
+    `PUBLIC_QUERY_PARAMETERS` are not secret. An unescaped `/` or `@` in the password moves the apparent start of the
+    host, so everything before the last `@` counts as user info.
     """
     rest = url.partition("://")[2].partition("?")[0]
     user_info = rest.rpartition("@")[0]

@@ -21,9 +21,10 @@ FIXTURES_SCHEMA: Final = get_frame_schema("core.fixtures")
 def build_fixtures(identified: pl.DataFrame, links: pl.DataFrame, trust: Sequence[Platform | str]) -> pl.DataFrame:
     """Return the fixtures of `identified` listings, sorted by SportRadar id.
 
-    The columns are `FIXTURES_SCHEMA`, those of core.fixtures. Teams and kickoff come only from primary listings; other
-    listings of a platform only change the number of its listings. A listing without a kickoff is counted, and its teams
-    are not used. `n_listings_by_platform` is JSON text. Raises ValueError when a listing's platform is not in `trust`.
+    The columns are `FIXTURES_SCHEMA`, those of core.fixtures. `links` is a result of `build_crosswalk`. Teams
+    and kickoff come only from primary listings; other listings of a platform only change the number of its listings. A
+    listing without a kickoff is counted, and its teams are not used. `n_listings_by_platform` is JSON text. Raises
+    ValueError when a listing's platform is not in `trust`.
     """
     ranks = pl.DataFrame(
         {"platform": [str(p) for p in trust], "trust_rank": range(len(trust))},

@@ -25,7 +25,8 @@ def build_crosswalk(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return `(tournaments, links)` of all platform tournaments that list a match.
 
-    Their columns are `TOURNAMENTS_SCHEMA` and `LINKS_SCHEMA`, as in core. `platforms` are in order of trust.
+    Their columns are `TOURNAMENTS_SCHEMA` and `LINKS_SCHEMA`, as in core. `identified` is the result of
+    `identify_listings`; `platforms` are in order of trust.
 
     A platform tournament with SportRadar's id has the key `sr:<id>`. One without joins the tournament that holds most
     of its fixtures on other platforms. Tournaments without any link to a SportRadar id join the one on the most

@@ -36,7 +36,7 @@ class DetailAnswer(msgspec.Struct, Generic[E], gc=False, rename="camel"):
 
 
 class EventId(msgspec.Struct, gc=False, rename="camel"):
-    """The id of an event that cannot be read otherwise."""
+    """The id of an event, for a reject when its other fields cannot be read."""
 
     event_id: Any = None
 
@@ -110,7 +110,7 @@ def iterate_products(markets: Iterable[msgspec.Raw]) -> Iterator[Any]:
 
 
 def read_event_id(raw: msgspec.Raw) -> str | None:
-    """Return the id of an event that may be unreadable otherwise; None without one."""
+    """Return the id of an event, even if its other fields cannot be read; None without one."""
     try:
         return read_text(_EVENT_ID_DECODER.decode(raw).event_id)
     except BROKEN_JSON:

@@ -31,7 +31,7 @@ class LatestAnswer:
 def select_latest_answers(
     answers: Iterable[Answer], kind: PayloadKind, judge: Callable[[Answer], Verdict | None]
 ) -> list[LatestAnswer]:
-    """Return one LatestAnswer per request key, in order of arrival (then of key).
+    """Return one LatestAnswer per request key of this `kind`, in order of arrival (then of key).
 
     A failure never replaces a good answer, whatever their order.
     """
@@ -202,11 +202,11 @@ def assemble_discovery(
     gaps: Sequence[str],
     judge_tournament: Callable[[str, int | None, int], Judgement],
 ) -> Discovery:
-    """Return the Discovery.
+    """Return the Discovery of a tree and the collected listings.
 
     `judge_tournament(tournament id, declared, received)` returns the completeness of one tournament. `gaps` name the
-    missing parts of the crawl. Without a tree the discovery is failed, and no tournament is complete. An unreadable
-    entry makes its tournament uncertain: a listing missing there proves nothing.
+    missing parts of the crawl. Without a tree, for `tree_reason`, the discovery is failed and no tournament complete.
+    An unreadable entry makes its tournament uncertain: a listing missing there proves nothing.
     """
     listings = [listing for listing in collection.listings.values() if listing.sport is sport]
     by_tournament: dict[str, list[Listing]] = defaultdict(list)

@@ -61,7 +61,7 @@ class Param(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The default limits on requests, by the names of the settings, which refuse other values too."""
+    """The default limits on requests. Settings of the same names replace them, within the same bounds."""
 
     max_in_flight: PositiveInt
     min_gap_s: Seconds = 0

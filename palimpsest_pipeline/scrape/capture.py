@@ -50,10 +50,11 @@ async def capture_targets(
     """Request every listing of every target, the most urgent targets first.
 
     Listings of platforms without adapter or host are left out. All listings of a fixture start together if their hosts
-    allow it. A waiting target moves up when it becomes urgent; a target that kicks off while it waits is not requested,
-    and counts as not found. Where a book needs several requests, the further ones follow at once; if one of them fails,
-    the listing has failed. A listing that `source` finds joins the others of its fixture while these wait, and is
-    requested alone otherwise; the capture lasts at least as long as the source.
+    allow it. A waiting target moves up when it becomes urgent, which is judged every `rerank_interval_s` seconds; a
+    target that kicks off while it waits is not requested, and counts as not found. Where a book needs several requests,
+    the further ones follow at once; if one of them fails, the listing has failed. A listing that `source` finds joins
+    the others of its fixture while these wait, and is requested alone otherwise; the capture lasts at least as long as
+    the source.
 
     `tally` counts the outcomes as they arrive, so the caller can also summarise a cancelled capture.
     `read_earlier_result` is called at the end and returns the result of the cycle's discovery; the result covers both

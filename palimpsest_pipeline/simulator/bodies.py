@@ -164,7 +164,7 @@ def _encode_book(platform: Platform, detail: Mapping[str, Any]) -> bytes:
 def deflate(plain: bytes, flush: int) -> bytes:
     """Return a piece of a deflate stream, without any header.
 
-    After a full flush another piece can follow; the last one ends with Z_FINISH.
+    `flush` is a mode of zlib: after Z_FULL_FLUSH another piece can follow; the last one ends with Z_FINISH.
     """
     packer = zlib.compressobj(_COMPRESSION_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
     return packer.compress(plain) + packer.flush(flush)

@@ -43,7 +43,7 @@ def _share_where(holds: Callable[[int, int], bool]) -> Shares:
 
 
 def build_over_under(value: Callable[[int, int], int], outcome: str, line: float) -> Shares:
-    """Return the shares for over or under a half, whole or quarter line.
+    """Return the shares for over or under a half, whole or quarter line, of `value(home, away)`.
 
     On a whole line the stake may be returned; on a quarter line half the stake is on each neighbouring line.
     """

@@ -67,7 +67,7 @@ class Chance:
 
 @dataclass(frozen=True, slots=True)
 class CountedStatistic:
-    """A counted statistic, such as corners, and the period as a fraction of the match."""
+    """A counted statistic, such as corners, in a period, which is the fraction `share` of the match."""
 
     statistic: str = "goals"
     share: float = 1.0

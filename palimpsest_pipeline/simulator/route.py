@@ -122,7 +122,7 @@ class Endpoint:
         *,
         has_id_param: bool = True,
     ) -> None:
-        """`has_id_param`: a detail is one request, which names its listing."""
+        """`has_id_param` is true where one request is a whole detail and names its listing."""
         self._has_id_param = has_id_param
         self._platform = platform
         self._endpoint = endpoint

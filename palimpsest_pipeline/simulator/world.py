@@ -393,6 +393,6 @@ class _WorldBuilder:
 def build_world(seed: int, size: int, epoch: datetime) -> World:
     """Return the world of `size` identified fixtures, counted over all platforms.
 
-    Equal arguments give equal worlds in every process.
+    Kickoffs are after `epoch`. Equal arguments give equal worlds in every process.
     """
     return _WorldBuilder(seed, size, epoch).build_world()

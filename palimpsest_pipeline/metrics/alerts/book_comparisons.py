@@ -28,9 +28,9 @@ def find_disagreements(
 ) -> pl.DataFrame:
     """Return the sizes of opposite moves of home and one competitor, per outcome and look.
 
-    A look has a row only if one of the two moves may differ from the previous look. The columns are unit (of the pair
-    of markets), part (the outcome's ordinal), at, size, the `FIGURE_COLUMNS` of home (`price_moves.compute_moves`),
-    those of the competitor with the prefix `other_`, home_unit and other_unit.
+    `moves` is the result of `price_moves.compute_moves`. A look has a row only if one of the two moves may differ from
+    the previous look. The columns are unit (the number of the pair of markets), part (the outcome's ordinal), at, size,
+    the `FIGURE_COLUMNS` of home, those of the competitor with the prefix `other_`, home_unit and other_unit.
 
     When the two shifts are opposite, the size is twice the smaller one, so it reaches a threshold when each shift
     reaches half of the threshold. Otherwise the size is 0, also when one side cannot be backed. There is no row when a

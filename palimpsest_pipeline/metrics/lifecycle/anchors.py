@@ -11,9 +11,9 @@ from palimpsest_pipeline.domain.schemas import INSTANT
 def add_kickoff(listings: pl.DataFrame, kickoffs: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
     """Return the distinct `listings` with the newest known kickoff, sorted by sr_id and platform.
 
-    `listings` has the columns `LISTINGS_SCHEMA`, `kickoffs` the columns `KICKOFFS_SCHEMA`; the last version of a
-    fixture's kickoff is used. Added columns: `kickoff_at`, `kickoff_version`, `kickoff_since` (the instant at which the
-    version was first seen) and `to_come` (the kickoff is after `as_of`).
+    `listings` and `kickoffs` are as in `lifecycle_frames`; the last version of a fixture's kickoff is used.
+    Added columns: `kickoff_at`, `kickoff_version`, `kickoff_since` (the instant at which the version was first seen)
+    and `to_come` (the kickoff is after `as_of`).
 
     Raises ValueError when `as_of` has no time zone, when a fixture has no kickoff, when a fixture has two listings of
     one platform, and when one listing has two rows.

@@ -3,8 +3,8 @@
 Takes and returns frames. The columns of the frames are in `comparison_frames`.
 
 A market is offered when one of its outcomes can be backed. It is listed when the last answer shows it in any state. An
-old answer proves nothing about the current state: if one side was not observed when the fixture was last observed, the
-type of the gap is unknown. A dropped listing stays dropped until a look shows it again.
+old answer proves nothing about the current state: if one side was not observed within `max_skew_s` before the last look
+at the fixture, the type of the gap is unknown. A dropped listing stays dropped until a look shows it again.
 """
 
 from collections.abc import Sequence

@@ -138,7 +138,7 @@ def _split_price_key(key: str) -> tuple[str, str]:
 
 
 PRICE_KEY_PARTS: Final = Memo(_split_price_key, 1 << 16)
-"""Cached, because all books use the same few thousand keys."""
+"""Market row and outcome of a price's key; cached, because all books use the same few thousand keys."""
 
 
 def _build_prices(content: DetailContent, config: DialectConfig) -> tuple[RawPrices, list[tuple[str, str]]]:
@@ -201,4 +201,4 @@ def _read_market_names(descriptor: bytes) -> MarketNames | None:
 
 
 MARKET_NAMES: Final[Memo[bytes, MarketNames | None]] = Memo(_read_market_names, 1 << 12)
-"""Cached, because every event describes a market by the same bytes."""
+"""The names in a market's descriptor; cached, because all events describe a market by the same bytes."""

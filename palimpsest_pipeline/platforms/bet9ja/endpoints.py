@@ -14,7 +14,7 @@ GROUP_MARKET_IDS: Final = {Sport.FOOTBALL: "1", Sport.BASKETBALL: "12", Sport.TE
 MIN_LIVE_SPORT_ID: Final = 3_000_000
 """Sport ids of the in-play feed are the prematch ones plus this number.
 
-Its event ids are another series.
+The event ids of the in-play feed are another series than those of the prematch one.
 """
 
 

@@ -87,7 +87,7 @@ class LooseBook(Event):
 
 
 class EventIds(msgspec.Struct, gc=False):
-    """The ids of an event that cannot be read otherwise."""
+    """The ids of an event, for a reject when its other fields cannot be read."""
 
     ID: Any = None
     GID: Any = None

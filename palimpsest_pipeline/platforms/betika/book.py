@@ -92,8 +92,7 @@ def _has_live_markets(markets: Iterable[shapes.Market | shapes.MarketState]) -> 
 def decode_in_parts(answer: Answer, config: DialectConfig) -> DetailContent:
     """Return the match and book of an unusual answer, one for which `decode_whole` returns None.
 
-    Each market is decoded alone, and an unreadable one is left out. Raises UnreadableError or PayloadRejected without a
-    readable match.
+    Leaves out markets that cannot be read. Raises UnreadableError or PayloadRejected without a readable match.
     """
     body = require_body(config.platform, answer, judge(answer))
     envelope = ENVELOPE_DECODER.decode(body)

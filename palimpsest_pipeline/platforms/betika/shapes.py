@@ -52,7 +52,7 @@ class Match(msgspec.Struct, gc=False):
 
 
 class MatchIds(msgspec.Struct, gc=False):
-    """The ids of a match that cannot be read otherwise."""
+    """The ids of a match, for a reject when its other fields cannot be read."""
 
     parent_match_id: Any = None
     category: Any = None

@@ -78,8 +78,7 @@ def decode_whole(answer: Answer, decoder: msgspec.json.Decoder[E]) -> E | None:
 def decode_in_parts(answer: Answer, config: DialectConfig) -> DetailContent:
     """Return the event and book of an unusual answer, one for which `decode_whole` returns None.
 
-    Each market is decoded alone, and an unreadable one is left out. Raises UnreadableError or PayloadRejected without a
-    readable event.
+    Leaves out markets that cannot be read. Raises UnreadableError or PayloadRejected without a readable event.
     """
     event = _decode_event(answer, _EVENT_WITH_MARKETS_DECODER, config)
     markets: list[shapes.Market] = []

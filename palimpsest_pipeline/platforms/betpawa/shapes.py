@@ -78,7 +78,7 @@ class Event(msgspec.Struct, gc=False, rename="camel"):
 
 
 class EventIds(msgspec.Struct, gc=False):
-    """The ids of an event that cannot be read otherwise."""
+    """The ids of an event, for a reject when its other fields cannot be read."""
 
     id: Any = None
     competition: Any = None

@@ -212,7 +212,7 @@ class _Book:
             self.prices[price.outcome_id] = price
 
     def build_prices(self, config: DialectConfig, *, is_closed: bool) -> RawPrices:
-        """Return the book, line by line in the order of the markets."""
+        """Return the book, line by line in the order of the markets; with `is_closed` every outcome is off."""
         lines = self._build_lines()
         prices = RawPrices()
         odds = []

@@ -45,7 +45,7 @@ def build_tree_request(config: DialectConfig, sport: Sport) -> Request:
 
 
 def join_league(sport_id: str, region: str, league: str) -> str:
-    """Return the id of a league, as the platform joins it: league slugs repeat among regions."""
+    """Return the id of a league: sport, region and league, because league slugs repeat among regions."""
     return _LEAGUE_SEPARATOR.join((sport_id, region, league))
 
 

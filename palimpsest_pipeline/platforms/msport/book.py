@@ -82,8 +82,7 @@ def read_detail(answers: Sequence[Answer], config: DialectConfig) -> Detail:
 def decode_in_parts(answer: Answer, config: DialectConfig) -> DetailContent:
     """Return the event and book of an unusual answer, one for which `decode_whole` returns None.
 
-    Each market is decoded alone, and an unreadable one is left out. Raises UnreadableError or PayloadRejected without a
-    readable event.
+    Leaves out markets that cannot be read. Raises UnreadableError or PayloadRejected without a readable event.
     """
     body = require_body(config.platform, answer, judge(answer))
     event = decode(EVENT_DECODER, ENVELOPE_DECODER.decode(body).data, "$.data")
