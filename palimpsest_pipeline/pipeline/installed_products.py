@@ -24,7 +24,7 @@ from palimpsest_pipeline.storage.derivation.due_products import (
 )
 
 from .context import Pipeline
-from .ingest.core_products import CORE_PRODUCTS
+from .ingest.write_core import CORE_PRODUCTS
 from .marts import derive_marts
 
 STUCK_AFTER: Final = timedelta(minutes=30)

@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
+from palimpsest_pipeline.pipeline.ingest.write_core import ingest_cycle
 from palimpsest_pipeline.pipeline.marts import derive_lifecycle
 from palimpsest_pipeline.pipeline.marts.derive_odds_alerts import derive_alerts
 from palimpsest_pipeline.pipeline.marts.derive_prices import derive_prices

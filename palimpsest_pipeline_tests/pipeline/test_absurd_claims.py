@@ -13,7 +13,7 @@ from palimpsest_pipeline.domain.enums import Sport
 from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.observations import Detail, Discovery, Listing
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
+from palimpsest_pipeline.pipeline.ingest.write_core import ingest_cycle
 from palimpsest_pipeline.pipeline.marts.derive_marts import derive_coverage
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.scrape import build_targets

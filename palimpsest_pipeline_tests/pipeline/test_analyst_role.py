@@ -18,7 +18,7 @@ from palimpsest_pipeline.cli.__main__ import app
 from palimpsest_pipeline.defs.life.jobs import list_due_dates
 from palimpsest_pipeline.pipeline import analyst_role
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
+from palimpsest_pipeline.pipeline.ingest.write_core import ingest_cycle
 from palimpsest_pipeline.pipeline.marts import derive_lifecycle
 from palimpsest_pipeline.platforms.packs import load_packs
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres

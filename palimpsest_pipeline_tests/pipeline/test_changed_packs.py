@@ -12,7 +12,7 @@ from msgspec import structs
 
 from palimpsest_pipeline.pipeline import context
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
+from palimpsest_pipeline.pipeline.ingest.write_core import ingest_cycle
 from palimpsest_pipeline.pipeline.installed_products import list_cycles_without_pack, list_due_products
 from palimpsest_pipeline.platforms import registry
 from palimpsest_pipeline.platforms.packs import InstalledPacks, load_packs

@@ -20,7 +20,7 @@ from palimpsest_pipeline.pipeline.derive_hour import (
     derive_cycles,
     derive_platforms,
 )
-from palimpsest_pipeline.pipeline.ingest.core_products import make_core_needs
+from palimpsest_pipeline.pipeline.ingest.write_core import make_core_needs
 from palimpsest_pipeline.pipeline.installed_products import list_due_products
 from palimpsest_pipeline.storage.derivation import derived_products, due_products
 from palimpsest_pipeline.storage.derivation.due_products import Product

@@ -9,7 +9,7 @@ import pytest
 
 from palimpsest_pipeline.domain.enums import PayloadKind, Platform
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
+from palimpsest_pipeline.pipeline.ingest.write_core import ingest_cycle
 from palimpsest_pipeline.scrape import rebuild_outcomes
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline_tests.fixtures.landed import land_cycle

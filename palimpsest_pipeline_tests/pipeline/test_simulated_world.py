@@ -13,7 +13,7 @@ import pytest
 from palimpsest_pipeline.metrics.alerts.find_odds_alerts import find_odds_alerts as odds_alerts_of
 from palimpsest_pipeline.operate.backfill.backfill import derive_due_fixtures, rebuild_dirty_dates
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
+from palimpsest_pipeline.pipeline.ingest.write_core import ingest_cycle
 from palimpsest_pipeline.pipeline.installed_vocabulary import build_vocabulary_frames
 from palimpsest_pipeline.pipeline.marts import derive_odds_alerts
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres

@@ -12,7 +12,7 @@ import polars as pl
 
 from palimpsest_pipeline.domain.enums import Severity
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.ingest.core_products import derive_product
+from palimpsest_pipeline.pipeline.ingest.write_core import derive_product
 from palimpsest_pipeline.storage.derivation import derived_products
 from palimpsest_pipeline.storage.ledger import cycle_ledger, cycle_reader
 from palimpsest_pipeline.storage.ledger.check_verdicts import CheckVerdict

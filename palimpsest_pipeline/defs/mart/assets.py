@@ -9,7 +9,7 @@ from palimpsest_pipeline.domain.enums import TriageStatus
 from palimpsest_pipeline.landing import Manifest
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.derive_hour import DerivedCycles, DeriveProduct, derive_cycles
-from palimpsest_pipeline.pipeline.ingest.core_products import make_core_needs
+from palimpsest_pipeline.pipeline.ingest.write_core import make_core_needs
 from palimpsest_pipeline.pipeline.marts import derive_marts
 from palimpsest_pipeline.storage.derivation.derived_products import COVERAGE_PRODUCT, ODDS_PRODUCT
 from palimpsest_pipeline.storage.marts import cycle_marts, mapping_ledger

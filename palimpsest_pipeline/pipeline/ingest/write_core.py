@@ -1,9 +1,10 @@
 """The derivation of core from the landing: read, normalise, match, write.
 
-Each product of a cycle has one function, which runs inside the caller's transaction. Imports no Dagster.
+Each product of a cycle has one function, which runs inside the caller's transaction; CORE_PRODUCTS has them in order of
+derivation. Imports no Dagster.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Final
@@ -30,6 +31,7 @@ from palimpsest_pipeline.storage.catalog import listed_players, listings, upcomi
 from palimpsest_pipeline.storage.catalog.listed_players import PLAYER_SCHEMA
 from palimpsest_pipeline.storage.catalog.listings_as_of import CARRY_LIMIT
 from palimpsest_pipeline.storage.derivation import derived_products, dirty_fixtures
+from palimpsest_pipeline.storage.derivation.due_products import Product
 from palimpsest_pipeline.storage.ledger import cycle_ledger as batches
 from palimpsest_pipeline.storage.ledger import rejected_answers
 from palimpsest_pipeline.storage.marts import cycle_marts, lifecycle_rows
@@ -38,7 +40,7 @@ from palimpsest_pipeline.storage.odds.market_lines import LineCache
 from palimpsest_pipeline.tables.frame_types import get_frame_schema
 
 from ..context import Pipeline
-from ..derive_hour import DeriveProduct
+from ..derive_hour import DerivedCycles, DeriveProduct, derive_cycles, derive_platforms
 from . import cycle_frames
 from .books import COUNT_COLUMNS, EMPTY_BOOKS, Books, concat_books, refuse_kickoffs
 
@@ -406,3 +408,48 @@ VOCABULARY_TABLES: Final = {
     "core.mapping_counts": count_markets,
 }
 """The tables that count mapped and unmapped markets by cycle, and the functions that build their rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class CoreProduct:
+    """One product of core, with one function: for whole cycles, or for one platform of a cycle.
+
+    `needs` names products of the same cycle that must be derived before.
+    """
+
+    derive_cycle: DeriveProduct | None = None
+    make_platform_derivation: Callable[[Platform], DeriveProduct] | None = None
+    needs: tuple[str, ...] = ()
+
+
+CORE_PRODUCTS: Final[Mapping[str, CoreProduct]] = {
+    "tournaments": CoreProduct(derive_tournaments),
+    "home_events": CoreProduct(derive_home_events, needs=("tournaments",)),
+    "competitor_events": CoreProduct(derive_competitor_events, needs=("tournaments",)),
+    derived_products.ODDS_PRODUCT: CoreProduct(
+        make_platform_derivation=make_odds_derivation, needs=("home_events", "competitor_events")
+    ),
+    "matched_events": CoreProduct(derive_matched_events, needs=(derived_products.ODDS_PRODUCT,)),
+}
+
+
+def derive_product(pipeline: Pipeline, name: str, manifests: Sequence[Manifest]) -> DerivedCycles:
+    """Derive the product `name` for those cycles of `manifests` for which it is due (see `derive_cycles`)."""
+    product = CORE_PRODUCTS[name]
+    needs = make_core_needs(product.needs)
+    if product.derive_cycle:
+        return derive_cycles(pipeline, manifests, "core", name, product.derive_cycle, needs=needs)
+    assert product.make_platform_derivation is not None
+    return derive_platforms(pipeline, manifests, name, product.make_platform_derivation, needs=needs)
+
+
+def make_core_needs(names: Iterable[str]) -> tuple[Product, ...]:
+    """Return these products of core."""
+    return tuple(Product("core", name, by_platform=CORE_PRODUCTS[name].derive_cycle is None) for name in names)
+
+
+def ingest_cycle(pipeline: Pipeline, cycle_id: int) -> None:
+    """Derive all products of core for one cycle that has just been landed."""
+    manifest = pipeline.landing.read_manifest(cycle_id)
+    for name in CORE_PRODUCTS:
+        derive_product(pipeline, name, [manifest])

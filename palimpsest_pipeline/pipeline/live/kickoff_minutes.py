@@ -20,7 +20,7 @@ from palimpsest_pipeline.storage.catalog import upcoming_fixtures
 from palimpsest_pipeline.storage.ledger import cycle_reader
 
 from ..context import Pipeline
-from ..ingest.core_products import ingest_cycle
+from ..ingest.write_core import ingest_cycle
 from ..marts.derive_prices import PriceDerivation, derive_prices
 from . import live_cycle, recovery
 from .live_cycle import ScrapeRequest

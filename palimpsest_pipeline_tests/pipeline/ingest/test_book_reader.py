@@ -24,7 +24,7 @@ from palimpsest_pipeline.pipeline.ingest.books import (
     ListingCache,
     concat_books,
 )
-from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
+from palimpsest_pipeline.pipeline.ingest.write_core import ingest_cycle
 from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_vocabulary
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
 from palimpsest_pipeline_tests.fixtures.landed import land_cycle

@@ -18,7 +18,7 @@ from palimpsest_pipeline.domain.instants import Clock, floor_to_hour
 from palimpsest_pipeline.operate.run_job import run_job
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.derive_hour import derive_cycles
-from palimpsest_pipeline.pipeline.ingest.core_products import CORE_PRODUCTS, derive_product, ingest_cycle
+from palimpsest_pipeline.pipeline.ingest.write_core import CORE_PRODUCTS, derive_product, ingest_cycle
 from palimpsest_pipeline.pipeline.live import kickoff_minutes, live_cycle, stage
 from palimpsest_pipeline.pipeline.live.kickoff_minutes import SlotRun, run_slot
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres

@@ -1,6 +1,6 @@
 """Readers of the board learn from coverage of which platforms not all listings are known."""
 
-from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
+from palimpsest_pipeline.pipeline.ingest.write_core import ingest_cycle
 from palimpsest_pipeline.pipeline.marts.derive_marts import derive_coverage
 from palimpsest_pipeline.storage.marts import board_reader
 from palimpsest_pipeline.storage.marts.changed_fixtures import ANY_FIXTURE, FIXTURES_CHANNEL

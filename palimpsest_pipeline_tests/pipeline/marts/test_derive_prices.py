@@ -21,7 +21,7 @@ from palimpsest_pipeline.defs.mart.current_price_assets import no_fixture_is_due
 from palimpsest_pipeline.domain.enums import FixtureProduct
 from palimpsest_pipeline.operate.run_job import run_job
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
+from palimpsest_pipeline.pipeline.ingest.write_core import ingest_cycle
 from palimpsest_pipeline.pipeline.marts import derive_prices
 from palimpsest_pipeline.runtime import terminal
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres

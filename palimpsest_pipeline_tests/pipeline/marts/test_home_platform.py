@@ -1,6 +1,6 @@
 """Another platform is home by now: what shows the present follows the settings, what is as of a cycle the cycle."""
 
-from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
+from palimpsest_pipeline.pipeline.ingest.write_core import ingest_cycle
 from palimpsest_pipeline.pipeline.marts.derive_marts import derive_coverage
 from palimpsest_pipeline.pipeline.marts.derive_prices import derive_prices
 from palimpsest_pipeline.storage.marts.page_coverage import read_coverage

@@ -14,7 +14,7 @@ from palimpsest_pipeline.defs.mart.late_marts_sensor import request_late_runs
 from palimpsest_pipeline.domain.enums import FixtureProduct
 from palimpsest_pipeline.operate.backfill.backfill import derive_due_fixtures, rebuild_dirty_dates
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
+from palimpsest_pipeline.pipeline.ingest.write_core import ingest_cycle
 from palimpsest_pipeline.pipeline.marts import derive_lifecycle, derive_odds_alerts, derive_prices
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess

@@ -22,7 +22,7 @@ from palimpsest_pipeline.domain.instants import floor_to_hour, make_cycle_id
 from palimpsest_pipeline.matching import select_primary_listings
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.derive_hour import derive_cycles
-from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle, make_core_needs
+from palimpsest_pipeline.pipeline.ingest.write_core import ingest_cycle, make_core_needs
 from palimpsest_pipeline.pipeline.marts import derive_lifecycle, derive_marts, derive_odds_alerts, derive_prices
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.catalog import upcoming_fixtures
