@@ -14,14 +14,11 @@ from palimpsest_pipeline.defs.life import jobs as life_jobs
 from palimpsest_pipeline.defs.mart import assets as mart
 from palimpsest_pipeline.defs.mart import checks as mart_checks
 from palimpsest_pipeline.defs.mart import (
-    current_price_assets,
     late_marts_sensor,
-    odds_alert_assets,
 )
 from palimpsest_pipeline.defs.monitoring import alert_sensor, dead_run_sensor
 from palimpsest_pipeline.defs.monitoring import checks as monitoring_checks
 from palimpsest_pipeline.defs.monitoring import jobs as monitoring_jobs
-from palimpsest_pipeline.defs.report import assets as report
 from palimpsest_pipeline.defs.resources import PipelineResource
 from palimpsest_pipeline.defs.upkeep import assets as upkeep
 from palimpsest_pipeline.defs.upkeep import checks as upkeep_checks
@@ -30,13 +27,11 @@ from palimpsest_pipeline.defs.upkeep import jobs as upkeep_jobs
 defs = dg.Definitions(
     assets=[
         a.map_asset_specs(lambda spec: spec if spec.owners else spec.replace_attributes(owners=[ASSET_OWNER]))
-        for a in dg.load_assets_from_modules(
-            [landing, core, mart, life, current_price_assets, odds_alert_assets, report, upkeep]
-        )
+        for a in dg.load_assets_from_modules([landing, core, mart, life, upkeep])
         if isinstance(a, dg.AssetsDefinition)
     ],
     asset_checks=dg.load_asset_checks_from_modules(
-        [landing, core, mart_checks, life, current_price_assets, odds_alert_assets, upkeep_checks, monitoring_checks]
+        [landing, core, mart_checks, life, upkeep_checks, monitoring_checks]
     ),
     jobs=[
         cycle_jobs.full_cycle_job,

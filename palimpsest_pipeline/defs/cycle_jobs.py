@@ -15,8 +15,8 @@ from palimpsest_pipeline.storage.marts.odds_alert_rows import PRICE_LEAD_TABLE
 from .core.assets import history_equals_current
 from .landing.assets import every_platform_answered
 from .life.assets import no_kickoff_date_is_dirty_for_long
+from .mart.assets import coverage_report
 from .monitoring.jobs import PRESENT_STATE_CHECKS
-from .report.assets import coverage_report
 
 PRESENT_JOB: Final = "present"
 FIXTURE_ASSETS: Final = dg.AssetSelection.assets(

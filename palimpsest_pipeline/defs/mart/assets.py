@@ -1,18 +1,24 @@
-"""The mart assets, derived from the state of core as of each cycle of the run."""
+"""The mart assets, and the coverage page.
+
+Some are derived from the state of core as of each cycle of the run, the others from the current prices.
+"""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any, Final
 
 import dagster as dg
 
-from palimpsest_pipeline.domain.enums import TriageStatus
+from palimpsest_pipeline.domain.enums import OddsAlertLevel, TriageStatus
 from palimpsest_pipeline.landing import Manifest
 from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.pipeline.coverage_page import write_page
 from palimpsest_pipeline.pipeline.derive_hour import DerivedCycles, DeriveProduct, derive_cycles
 from palimpsest_pipeline.pipeline.ingest.write_core import make_core_needs
-from palimpsest_pipeline.pipeline.marts import derive_marts
+from palimpsest_pipeline.pipeline.marts import derive_marts, derive_odds_alerts, derive_prices
+from palimpsest_pipeline.pipeline.marts.derive_lifecycle import CURVES, GAP_COUNTS, LEAD_TIME
 from palimpsest_pipeline.storage.derivation.derived_products import COVERAGE_PRODUCT, ODDS_PRODUCT
-from palimpsest_pipeline.storage.marts import cycle_marts, mapping_ledger
+from palimpsest_pipeline.storage.marts import current_price_rows, cycle_marts, mapping_ledger, odds_alert_rows
 
 from ..asset_metadata import build_metadata, build_table_metadata, build_table_spec, stringify_values
 from ..asset_partitions import day_partitions
@@ -26,6 +32,8 @@ CYCLE_ASSET_OPTIONS: Final[dict[str, Any]] = {
     "group_name": "mart",
     "kinds": {"polars", "postgres"},
 }
+INPUT_ASSETS: Final = (odds_snapshots, matched_events)
+LIFE_TABLE_KEYS: Final = [table.split(".") for table in (LEAD_TIME, CURVES, GAP_COUNTS)]
 
 
 def _build_spec(name: str, description: str) -> dg.AssetSpec:
@@ -161,4 +169,104 @@ def unmapped_market(
     raise_for_failed_cycles(pipeline, context.run, cycles)
     yield dg.MaterializeResult(
         metadata=build_metadata(rows, **{f"n_{status}": statuses.get(status, 0) for status in TriageStatus})
+    )
+
+
+@dg.multi_asset(
+    name="present_prices",
+    specs=[
+        build_table_spec(
+            current_price_rows.COMPARISON_TABLE,
+            "Home's current price of each outcome against each competitor's, and the best price of all platforms.",
+            INPUT_ASSETS,
+            other_tables=[current_price_rows.LISTING_TABLE],
+        ),
+        build_table_spec(
+            current_price_rows.GAP_TABLE,
+            "Markets that currently only home or only a competitor offers, and since when the other side lacks them.",
+            INPUT_ASSETS,
+            other_tables=["ops.market_lines", "ops.line_names"],
+        ),
+    ],
+)
+def current_prices(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]):
+    """Price comparisons and availability gaps of the due fixtures, from one reading of their markets.
+
+    Rows of fixtures that have begun are deleted.
+    """
+    derivation = derive_prices.derive_prices(pipeline)
+    context.log.info(
+        f"{derivation.n_fixtures} fixtures derived in {derivation.seconds:.1f} s, {derivation.n_removed} removed,"
+        f" {derivation.n_flips} listings became comparable or stopped being so; rows: {dict(derivation.rows_by_table)}"
+    )
+    with pipeline.connect() as conn:
+        figures = {table: current_price_rows.read_figures(conn, table) for table in current_price_rows.COMPARED_TABLES}
+    shared = {
+        "fixtures_derived": derivation.n_fixtures,
+        "fixtures_removed": derivation.n_removed,
+        "comparable_flips": derivation.n_flips,
+        "derive_s": round(derivation.seconds, 3),
+    }
+    for table, numbers in figures.items():
+        written = {f"rows_{kind}": n for kind, n in asdict(derivation.rows_by_table[table]).items()}
+        metadata = build_metadata(int(numbers.pop("rows") or 0), **written, **shared, **numbers)
+        yield dg.MaterializeResult(asset_key=table.split("."), metadata=metadata)
+
+
+@dg.multi_asset(
+    name="moved_prices",
+    specs=[
+        build_table_spec(
+            odds_alert_rows.ODDS_ALERT_TABLE,
+            "Alerts to traders: moving prices, disagreeing books, and markets and listings that disappear.",
+            INPUT_ASSETS,
+        ),
+        build_table_spec(
+            odds_alert_rows.PRICE_LEAD_TABLE,
+            "Pairs of platforms that moved alike or suspended the same market: which was first, and by how long.",
+            INPUT_ASSETS,
+        ),
+    ],
+)
+def moved_prices(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]):
+    """Alerts and price leads of the due fixtures, from one reading of their history."""
+    derivation = derive_odds_alerts.derive_alerts(pipeline)
+    context.log.info(
+        f"{derivation.n_fixtures} fixtures derived in {derivation.seconds:.1f} s, {derivation.n_watched} near enough to"
+        f" kickoff; alerts: {dict(derivation.rows_by_type)}; price leads: {derivation.lead_rows}"
+    )
+    with pipeline.connect() as conn:
+        n_alerts, open_by_severity = odds_alert_rows.count_alerts(conn)
+        leads_by_type = odds_alert_rows.count_leads(conn)
+    shared = {
+        "fixtures_derived": derivation.n_fixtures,
+        "fixtures_watched": derivation.n_watched,
+        "derive_s": round(derivation.seconds, 3),
+    }
+    counts = {f"open_{level.value}": open_by_severity.get(level.value, 0) for level in OddsAlertLevel}
+    yield dg.MaterializeResult(
+        asset_key=odds_alert_rows.ODDS_ALERT_TABLE.split("."),
+        metadata=build_metadata(n_alerts, rows_written=derivation.rows_by_type.total(), **shared, **counts),
+    )
+    written = {f"rows_{kind}": n for kind, n in asdict(derivation.lead_rows).items()}
+    yield dg.MaterializeResult(
+        asset_key=odds_alert_rows.PRICE_LEAD_TABLE.split("."),
+        metadata=build_metadata(sum(leads_by_type.values()), **written, **shared, **leads_by_type),
+    )
+
+
+@dg.asset(key_prefix="report", group_name="report", kinds={"html"}, deps=[coverage, current_prices, *LIFE_TABLE_KEYS])
+def coverage_report(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
+    """The coverage page: one HTML file that opens in a browser without a server.
+
+    It shows the coverage as of the newest cycle, fixtures by tournament and trends.
+    """
+    page = write_page(pipeline)
+    context.log.info(page.describe())
+    links = {"path": dg.MetadataValue.path(page.path), "url": dg.MetadataValue.url(page.path.as_uri())}
+    return dg.MaterializeResult(
+        metadata={
+            **links,
+            **stringify_values({name: value for name, value in asdict(page).items() if name != "path"}),
+        }
     )

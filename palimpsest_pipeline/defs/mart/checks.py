@@ -6,17 +6,27 @@ A violated rule blocks the assets downstream. Checks that compare with earlier c
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
+import dagster as dg
 import polars as pl
 
-from palimpsest_pipeline.domain.enums import Scope, Severity
+from palimpsest_pipeline.domain.enums import FixtureProduct, Scope, Severity
 from palimpsest_pipeline.matching import select_primary_listings
 from palimpsest_pipeline.metrics.coverage import coverage_laws
+from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.marts import derive_marts
+from palimpsest_pipeline.storage.derivation import dirty_fixtures
 from palimpsest_pipeline.storage.derivation.derived_products import COVERAGE_PRODUCT
 from palimpsest_pipeline.storage.ledger import cycle_reader
 from palimpsest_pipeline.storage.ledger.check_verdicts import CheckVerdict
-from palimpsest_pipeline.storage.marts import cycle_marts, mapping_ledger, quality_inputs
+from palimpsest_pipeline.storage.marts import (
+    current_price_rows,
+    cycle_marts,
+    mapping_ledger,
+    odds_alert_rows,
+    quality_inputs,
+)
 
+from ..check_results import build_result
 from ..cycle_checks import JudgedCycles, make_cycle_check
 
 MAX_NAMED_VIOLATIONS: Final = 5
@@ -208,3 +218,37 @@ def markets_are_mapped(cycles: JudgedCycles) -> Iterator[CheckVerdict]:
                 advice,
                 Severity.WARN,
             )
+
+
+FIXTURES_OVERDUE_S: Final = 90 * 60
+"""Seconds after which a fixture that waits for its marts is overdue."""
+
+
+@dg.asset_check(asset=current_price_rows.COMPARISON_TABLE.split("."))
+def no_fixture_is_due_for_long(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+    """No due fixture waits longer than 90 minutes for its derivation."""
+    with pipeline.connect() as conn:
+        due_counts = {product: dirty_fixtures.count_due_fixtures(conn, product) for product in FixtureProduct}
+    late_products = [
+        f"{product} of {n} fixtures, for {waits_s / 60:.0f} min"
+        for product, (n, waits_s) in due_counts.items()
+        if waits_s > FIXTURES_OVERDUE_S
+    ]
+    advice = "Launch the job present in the UI; the next full cycle derives them, too."
+    return build_result(
+        f"Behind: {'; '.join(late_products)}. {advice}" if late_products else "",
+        dg.AssetCheckSeverity.WARN,
+        **{f"{product}_due": n for product, (n, _) in due_counts.items()},
+    )
+
+
+@dg.asset_check(asset=odds_alert_rows.ODDS_ALERT_TABLE.split("."), blocking=True)
+def begun_fixtures_have_no_open_alert(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+    """A fixture that had begun at the last full cycle has no open alert, unless it is due for derivation."""
+    with pipeline.connect() as conn:
+        alerts = odds_alert_rows.list_open_after_kickoff(conn)
+    problem = alerts and (
+        f"{len(alerts)} alerts are open though their fixtures have begun, e.g. alert {alerts[0]}. The next full cycle"
+        " derives all of them again; if it stays, the derivation is wrong: please report it with the alert's id."
+    )
+    return build_result(problem or "", violations=len(alerts))

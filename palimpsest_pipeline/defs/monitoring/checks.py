@@ -27,7 +27,6 @@ from ..core import assets as core
 from ..dagster_private import InstigatorState, SensorInstigatorData
 from ..life import assets as life_assets
 from ..mart import assets as mart
-from ..mart import current_price_assets, odds_alert_assets
 from .stuck_runs import describe_failing_ticks, describe_silent_cycles, describe_stuck_runs
 
 FULL_CYCLE_SCHEDULE: Final = "full_cycle_schedule"
@@ -38,7 +37,7 @@ RUNNING_STATUS: Final = "RUNNING"
 LANDING_ASSET, ODDS_ASSET = dg.AssetKey(["landing", "odds_payloads"]), dg.AssetKey(["core", "odds_snapshots"])
 DERIVED_SPECS: Final[tuple[dg.AssetSpec, ...]] = tuple(
     spec
-    for module in (core, mart, life_assets, current_price_assets, odds_alert_assets)
+    for module in (core, mart, life_assets)
     for asset in dg.load_assets_from_modules([module])
     if isinstance(asset, dg.AssetsDefinition)
     for spec in asset.specs

@@ -7,7 +7,7 @@ import dagster as dg
 
 from palimpsest_pipeline.runtime import run_priorities
 
-from ..mart.current_price_assets import no_fixture_is_due_for_long
+from ..mart.checks import no_fixture_is_due_for_long
 from ..upkeep.checks import partitions_are_ahead, storage_is_within_its_limit
 from .checks import (
     freshness_checks,

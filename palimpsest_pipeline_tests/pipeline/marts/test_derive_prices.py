@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from palimpsest_pipeline.cli import console
 from palimpsest_pipeline.cli.__main__ import app
-from palimpsest_pipeline.defs.mart.current_price_assets import no_fixture_is_due_for_long
+from palimpsest_pipeline.defs.mart.checks import no_fixture_is_due_for_long
 from palimpsest_pipeline.domain.enums import FixtureProduct
 from palimpsest_pipeline.operate.run_job import run_job
 from palimpsest_pipeline.pipeline.context import Pipeline

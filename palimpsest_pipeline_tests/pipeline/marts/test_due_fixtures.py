@@ -16,7 +16,7 @@ from typing import Any, Final
 import psycopg
 import pytest
 
-from palimpsest_pipeline.defs.mart.odds_alert_assets import begun_fixtures_have_no_open_alert
+from palimpsest_pipeline.defs.mart.checks import begun_fixtures_have_no_open_alert
 from palimpsest_pipeline.domain.enums import FixtureProduct
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.marts import derive_odds_alerts, derive_prices, fixture_batches
