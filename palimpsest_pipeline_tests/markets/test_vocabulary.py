@@ -5,6 +5,7 @@ import hashlib
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import polars as pl
 import pytest
@@ -27,6 +28,10 @@ def facts(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+FAULTY_LINES: Final = facts(Path(__file__).parent / "faulty_lines.csv")
+"""A line that somebody adds to a file of the vocabulary, and what is said of it."""
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A copy of the vocabulary that a test may spoil."""
@@ -44,120 +49,7 @@ def append(path: Path, *lines: str) -> int:
     return count + 1
 
 
-@pytest.mark.parametrize(
-    ("file", "line", "message"),
-    [
-        ("markets.csv", "1,something_new,football,ft,result,New,none,1", "market_id 1 is there twice"),
-        ("markets.csv", "9999,match_result,football,ft,result,1X2,none,1", "market_key match_result is there twice"),
-        ("markets.csv", "9999,new,curling,ft,result,New,none,1", "unknown sport 'curling'"),
-        ("markets.csv", "9999,new,football,ft,result,New,sometimes,1", "unknown line_kind 'sometimes'"),
-        ("markets.csv", "9999,new,football,ft,result,New,none,1.5", "fair_sum '1.5'"),
-        ("markets.csv", "40000,new,football,ft,result,New,none,1", "'40000' is not a number from 1 to 32767"),
-        ("markets.csv", "9999,new,football,ft,wonders,New,none,1", "unknown family 'wonders'"),
-        ("markets.csv", "9999,new,football", "3 values for 8 columns"),
-        ("outcomes.csv", "match_result,4,home,1", "outcome home of match_result is there twice"),
-        ("outcomes.csv", "match_result,5,abandoned,A", "ordinal 5 of match_result: 4 comes next"),
-        ("outcomes.csv", "no_such_market,1,home,1", "'no_such_market' is not in markets.csv"),
-        ("betpawa/keys.csv", "football,3743,,,,,match_result,", "betpawa football 3743 match_result is there twice"),
-        ("betpawa/keys.csv", "tennis,1,,,,,match_result,", "match_result is a market of football, not of tennis"),
-        ("betpawa/keys.csv", "football,1,,,,,total_goals,", "total_goals needs the parts ['total'], the key gives []"),
-        ("betpawa/keys.csv", "football,1,,total=halves(line),,,total_goals,", "unknown conversion 'halves'"),
-        ("betpawa/keys.csv", "football,1,,total:line,,,total_goals,", "'total:line' is not canonical=conversion(raw)"),
-        ("uof/keys.csv", "football,1,goalnr,,,,match_result,", "'goalnr' in 'goalnr' is not part=value"),
-        ("sportybet/keys.csv", "football,450001,,,,,goal_bounds,", "is there twice"),
-        (
-            "uof/keys.csv",
-            "football,40,,,,,player_booked,{player}",
-            "two markets take the unlisted outcomes of sportybet 40",
-        ),
-        (
-            "uof/keys.csv",
-            "football,1,,,,,draw_no_bet,{outcome}",
-            "the outcomes of draw_no_bet are not all listed, so no fair_sum is known",
-        ),
-        (
-            "uof/keys.csv",
-            "football,1,,,,,player_booked,sr:player:{name}",
-            "'sr:player:{name}' has an unknown placeholder",
-        ),
-        (
-            "uof/keys.csv",
-            "football,1,,,,,player_booked,sr:player:{player",
-            "'sr:player:{player' has an unknown placeholder",
-        ),
-        ("uof/keys.csv", "football,1,,,,,player_booked,sr:player", "'sr:player' needs {outcome} or {player}"),
-        (
-            "uof/keys.csv",
-            "football,1,,,,,player_booked,{player}:{outcome}",
-            "'{player}:{outcome}' needs {outcome} or {player}",
-        ),
-        ("uof/keys.csv", "football,1,,,,,player_fouls,{outcome}:{at_least}", "and {at_least} only with {player}"),
-        (
-            "uof/keys.csv",
-            "football,1,,,,,player_booked,{player}:{at_least}",
-            "player_booked needs the parts [], the key gives ['total']",
-        ),
-        (
-            "sportybet/feeds.csv",
-            "football,total_bookings,18",
-            "football 18 total_bookings is not in keys.csv",
-        ),
-        (
-            "sportybet/feeds.csv",
-            "football,total_bookings,139",
-            "feed 139 of football total_bookings is there twice",
-        ),
-        (
-            "bet9ja/feeds.csv",
-            "football,total_goals,S_OU",
-            "football total_goals has the feed S_OUA in keys.csv too: give its place",
-        ),
-        (
-            "sportybet/feeds.csv",
-            "football,match_result,1",
-            "football match_result has one feed only: it needs no order",
-        ),
-        ("notes.csv", "no_such_market,Regular time.", "market_key 'no_such_market' is not in markets.csv"),
-        ("notes.csv", "anytime_goalscorer,Own goals count.", "the note of anytime_goalscorer is empty or there twice"),
-        (
-            "betpawa/outcome_keys.csv",
-            "football,3743,3744,match_result,away",
-            "outcome id '3744' of football 3743 match_result is empty or",
-        ),
-        (
-            "betpawa/outcome_keys.csv",
-            "football,1,3744,match_result,home",
-            "football 1 match_result is not in keys.csv",
-        ),
-        (
-            "betpawa/outcome_keys.csv",
-            "football,3743,1,match_result,abandoned",
-            "outcome 'abandoned' of match_result is not in outcomes.csv",
-        ),
-        (
-            "bet9ja/outcome_keys.csv",
-            "football,S_HAOU,OH,away_total_goals,over",
-            "'OH' of bet9ja S_HAOU leads to home_total_goals and to away",
-        ),
-        ("complete_sets.csv", "no_such_market,all,home", "outcome 'home' of no_such_market is not in outcomes.csv"),
-        ("complete_sets.csv", "match_result,all,home|drawn", "outcome 'drawn' of match_result is not in outcomes.csv"),
-        ("complete_sets.csv", "match_result,all,", "outcome '' of match_result is not in outcomes.csv"),
-        ("complete_sets.csv", "match_result,all,home|home", "outcome 'home' of match_result is there twice"),
-        (
-            "complete_sets.csv",
-            "exact_goals_1h,up_to_2_plus,0|1",
-            "set 'up_to_2_plus' of exact_goals_1h is empty or there twice",
-        ),
-        ("betpawa/triage.csv", "football,3743,ignored,why not", "football 3743 is mapped in keys.csv"),
-        (
-            "betpawa/triage.csv",
-            "football,1,forgotten,why not",
-            "status 'forgotten' is not one of acknowledged, ignored",
-        ),
-        ("betpawa/triage.csv", "football,1,ignored,", "external_market_id and reason must not be empty"),
-        ("betpawa/triage.csv", "curling,1,ignored,why not", "unknown sport 'curling'"),
-    ],
-)
+@pytest.mark.parametrize(("file", "line", "message"), [tuple(row.values()) for row in FAULTY_LINES])
 def test_a_faulty_line_is_refused_with_file_and_line(folder: Path, file: str, line: str, message: str) -> None:
     number = append(folder / file, line)
     with pytest.raises(VocabularyError) as refused:

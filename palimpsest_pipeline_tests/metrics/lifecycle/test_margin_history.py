@@ -50,9 +50,7 @@ SILENCE: Final = timedelta(minutes=90)
 STAMPS: Final = {"kickoff_date", "as_of", "mapping_version", "computed_at"}
 """Columns that the caller adds."""
 MARKETS: Final = ("match_result", "total_goals", "double_chance")
-ONE, TWO, EVEN = priced(2000, 3400, 3600), priced(2100, 3400, 3500), priced(1900, 1900)
-MARGIN_ONE: Final = 1 / 2 + 1 / 3.4 + 1 / 3.6 - 1
-MARGIN_TWO: Final = 1 / 2.1 + 1 / 3.4 + 1 / 3.5 - 1
+ONE, EVEN = priced(2000, 3400, 3600), priced(1900, 1900)
 
 
 def stretches(life: Life, as_of: datetime = AFTERWARDS) -> pl.DataFrame:

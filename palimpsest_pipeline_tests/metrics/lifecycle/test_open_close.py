@@ -180,8 +180,6 @@ def test_nothing_seen_gives_no_rows() -> None:
 
 
 REFUSED: Final = {
-    "a naive instant": (lambda f: f | {"as_of": datetime(2026, 5, 9)}, "naive datetime"),  # noqa: DTZ001
-    "no kickoff": (lambda f: f | {"kickoffs": f["kickoffs"].clear()}, "1 fixtures have no kickoff, first sr_id 1"),
     "changes without their answer": (
         lambda f: f | {"looks": f["looks"].head(1)},
         "1 changes have no answer among the looks, first of listing 11",
@@ -189,22 +187,6 @@ REFUSED: Final = {
     "an outcome without a name": (
         lambda f: f | {"outcomes": outcomes_frame().head(1)},
         "no name is given for outcome 2 of market match_result",
-    ),
-    "two listings that speak for a platform": (
-        lambda f: (
-            f | {"listings": pl.concat([f["listings"], f["listings"].with_columns(listing_id=pl.lit(12, pl.Int32))])}
-        ),
-        "2 primary listings of one platform on one fixture",
-    ),
-    "a listing of two fixtures": (
-        lambda f: (
-            f
-            | {
-                "listings": pl.concat([f["listings"], f["listings"].with_columns(sr_id=pl.lit(2, pl.Int64))]),
-                "kickoffs": pl.concat([f["kickoffs"], f["kickoffs"].with_columns(sr_id=pl.lit(2, pl.Int64))]),
-            }
-        ),
-        "2 rows of one listing",
     ),
 }
 

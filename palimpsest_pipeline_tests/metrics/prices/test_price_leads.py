@@ -52,8 +52,8 @@ RULES: Final = PriceLeadRules(
 )
 PAWA, SPORTY, BET9JA = 11, 12, 13
 HOLDERS: Final = {PAWA: (1, "betpawa"), SPORTY: (1, "sportybet"), BET9JA: (1, "bet9ja")}
-EVEN, OVER, UNDER = priced(2000, 2000), priced(1500, 3000), priced(3000, 1500)
-"""Chances of 1/2 and 1/2, of 2/3 and 1/3, and of 1/3 and 2/3."""
+EVEN, OVER = priced(2000, 2000), priced(1500, 3000)
+"""Chances of 1/2 and 1/2, and of 2/3 and 1/3."""
 
 
 def find(looks: Sequence[Looked], rules: PriceLeadRules = RULES, **settings: Any) -> list[dict[str, Any]]:
