@@ -193,6 +193,48 @@ def _shortened(samples: Path, platform: Platform, name: str) -> str:
     return json.dumps(body)
 
 
+@pytest.mark.parametrize(
+    ("platform", "change", "path"),
+    [
+        (BETPAWA, {"startTime": "2026-08-21T09:30:00"}, "$.startTime"),
+        (BETPAWA, {"startTime": "soon"}, "$.startTime"),
+        (BETPAWA, {"startTime": None}, "$.startTime"),
+        (BETPAWA, {"category": {"id": "457", "name": "Special Markets"}}, "$.category.id"),
+        (BETPAWA, {"competition": {"name": "no id"}}, "$.competition"),
+        (BETPAWA, {"participants": [{"id": "1"}, {"id": "2"}]}, "$.participants[0]"),
+        (SPORTYBET, {"estimateStartTime": "tomorrow"}, "$.data.estimateStartTime"),
+        (SPORTYBET, {"estimateStartTime": None}, "$.data.estimateStartTime"),
+        (SPORTYBET, {"sport": {"id": "sr:sport:23", "category": {}}}, "$.data.sport.id"),
+        (
+            SPORTYBET,
+            {"sport": {"id": "sr:sport:1", "category": {"id": "sr:category:1"}}},
+            "$.data.sport.category.tournament.id",
+        ),
+        (SPORTYBET, {"homeTeamName": " "}, "$.data.homeTeamName"),
+        (SPORTYBET, {"eventId": 5}, "$.data.eventId"),
+        (MSPORT, {"startTime": "tomorrow"}, "$.data.startTime"),
+        (MSPORT, {"sportId": "sr:sport:23"}, "$.data.sportId"),
+        (MSPORT, {"tournamentId": None}, "$.data.tournamentId"),
+        (MSPORT, {"homeTeam": " "}, "$.data.homeTeam"),
+        (MSPORT, {"eventId": 5}, "$.data.eventId"),
+        (BETIKA, {"start_time": "tomorrow"}, "$.meta.start_time"),
+        (BETIKA, {"sport_id": None}, "$.meta.sport_id"),
+        (BETIKA, {"competition_name": None}, "$.meta.competition_name"),
+        (BETIKA, {"category": " "}, "$.meta.competition_name"),
+        (BETIKA, {"home_team": " "}, "$.meta.home_team"),
+        (BETIKA, {"parent_match_id": []}, "$.meta.parent_match_id"),
+    ],
+)
+def test_an_event_that_lacks_what_a_listing_needs_is_rejected_by_path(
+    samples: Path, platform: Platform, change: dict[str, Any], path: str
+) -> None:
+    name = next(name for known, name in [*DETAILS[1:], *PACK_DETAILS[1:]] if known == platform)
+    body = shortened(samples, platform, name)
+    root = path.split(".")[1] if platform != BETPAWA else ""
+    (body[root] if root else body).update(change)
+    assert same_both_ways(platform, json.dumps(body).encode())[0] == path
+
+
 @ALL_DETAILS
 def test_an_answer_about_another_event_is_refused(samples: Path, platform: Platform, name: str) -> None:
     body, adapter = recorded(samples, platform, name), ADAPTERS[platform]

@@ -186,27 +186,6 @@ def test_ids_as_numbers_are_read_as_text(samples: Path) -> None:
     assert columns(detail_of(body)) == prices
 
 
-@pytest.mark.parametrize(
-    ("change", "path"),
-    [
-        ({"start_time": "tomorrow"}, "$.meta.start_time"),
-        ({"sport_id": None}, "$.meta.sport_id"),
-        ({"competition_name": None}, "$.meta.competition_name"),
-        ({"category": " "}, "$.meta.competition_name"),
-        ({"home_team": " "}, "$.meta.home_team"),
-        ({"parent_match_id": []}, "$.meta.parent_match_id"),
-    ],
-)
-def test_a_match_that_lacks_what_a_listing_needs_is_rejected_by_path(
-    samples: Path, change: dict[str, Any], path: str
-) -> None:
-    body = load_pack_sample(samples, "betika", FOOTBALL)
-    body["meta"].update(change)
-    with pytest.raises(PayloadRejected) as rejected:
-        detail_of(body)
-    assert rejected.value.path == path
-
-
 def test_one_bad_market_or_price_is_rejected_by_path_and_the_rest_is_read(samples: Path) -> None:
     body = load_pack_sample(samples, "betika", FOOTBALL)
     markets = body["data"]

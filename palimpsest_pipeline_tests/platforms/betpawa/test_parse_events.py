@@ -269,27 +269,6 @@ def test_unknown_fields_are_ignored_and_optional_ones_may_be_absent_or_odd(sampl
     )
 
 
-@pytest.mark.parametrize(
-    ("field", "value", "path"),
-    [
-        ("startTime", "2026-08-21T09:30:00", "$.startTime"),
-        ("startTime", "soon", "$.startTime"),
-        ("startTime", None, "$.startTime"),
-        ("category", {"id": "457", "name": "Special Markets"}, "$.category.id"),
-        ("competition", {"name": "no id"}, "$.competition"),
-        ("participants", [{"id": "1"}, {"id": "2"}], "$.participants[0]"),
-    ],
-)
-def test_an_event_that_lacks_what_a_listing_needs_is_rejected_by_path(
-    samples: Path, field: str, value: Any, path: str
-) -> None:
-    event = loaded(samples, BETPAWA, V4)
-    event[field] = value
-    with pytest.raises(PayloadRejected) as rejected:
-        detail_of(event)
-    assert rejected.value.path == path
-
-
 def test_one_bad_market_is_rejected_by_path_and_the_rest_is_read(samples: Path) -> None:
     event = loaded(samples, BETPAWA, V4)
     whole = len(detail_of(event).prices)

@@ -141,26 +141,6 @@ def test_optional_fields_may_be_absent_or_odd(samples: Path) -> None:
     assert listing_of(bare) == known
 
 
-@pytest.mark.parametrize(
-    ("change", "path"),
-    [
-        ({"startTime": "tomorrow"}, "$.data.startTime"),
-        ({"sportId": "sr:sport:23"}, "$.data.sportId"),
-        ({"tournamentId": None}, "$.data.tournamentId"),
-        ({"homeTeam": " "}, "$.data.homeTeam"),
-        ({"eventId": 5}, "$.data.eventId"),
-    ],
-)
-def test_an_event_that_lacks_what_a_listing_needs_is_rejected_by_path(
-    samples: Path, change: dict[str, Any], path: str
-) -> None:
-    body = load_pack_sample(samples, "msport", "prematch.json")
-    body["data"].update(change)
-    with pytest.raises(PayloadRejected) as rejected:
-        detail_of(body)
-    assert rejected.value.path == path
-
-
 def test_one_bad_market_or_outcome_is_rejected_by_path_and_the_rest_is_read(samples: Path) -> None:
     body = load_pack_sample(samples, "msport", "prematch.json")
     markets = body["data"]["markets"]

@@ -277,27 +277,6 @@ def test_market_names_fall_back_on_the_description(samples: Path) -> None:
     assert set(detail_of(body).prices.market_name) == {unnamed["desc"]}
 
 
-@pytest.mark.parametrize(
-    ("change", "path"),
-    [
-        ({"estimateStartTime": "tomorrow"}, "$.data.estimateStartTime"),
-        ({"estimateStartTime": None}, "$.data.estimateStartTime"),
-        ({"sport": {"id": "sr:sport:23", "category": {}}}, "$.data.sport.id"),
-        ({"sport": {"id": "sr:sport:1", "category": {"id": "sr:category:1"}}}, "$.data.sport.category.tournament.id"),
-        ({"homeTeamName": " "}, "$.data.homeTeamName"),
-        ({"eventId": 5}, "$.data.eventId"),
-    ],
-)
-def test_an_event_that_lacks_what_a_listing_needs_is_rejected_by_path(
-    samples: Path, change: dict[str, Any], path: str
-) -> None:
-    body = loaded(samples, SPORTYBET, CHINA)
-    body["data"].update(change)
-    with pytest.raises(PayloadRejected) as rejected:
-        detail_of(body)
-    assert rejected.value.path == path
-
-
 def test_one_bad_market_or_outcome_is_rejected_by_path_and_the_rest_is_read(samples: Path) -> None:
     body = loaded(samples, SPORTYBET, CHINA)
     markets = body["data"]["markets"]
