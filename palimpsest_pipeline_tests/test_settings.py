@@ -77,18 +77,10 @@ def test_an_empty_variable_is_no_value(monkeypatch):
         ("PALIMPSEST_ALERT_WEBHOOK_URL", "https://[secret/T1", "is not an http(s) URL"),
         ("PALIMPSEST_ALERT_CHANNELS", '["pager"]', "names no class"),
         ("PALIMPSEST_ALERT_LEAST_SEVERITY", "loud", "'warn' or 'error'"),
-        (
-            "PALIMPSEST_STALE_AFTER_MINUTES",
-            '{"odds": [190, 100]}',
-            "odds: [190, 100] are not two ages in minutes, first to warn",
-        ),
+        ("PALIMPSEST_STALE_AFTER_MINUTES", '{"odds": [190, 100]}', "odds: [190, 100] are not two ages in minutes"),
         ("PALIMPSEST_STALE_AFTER_MINUTES", '{"odds": [0, 100]}', "[0, 100] are not two ages"),
         ("PALIMPSEST_STALE_AFTER_MINUTES", '{"odds": [100]}', "PALIMPSEST_STALE_AFTER_MINUTES"),
-        (
-            "PALIMPSEST_STALE_AFTER_MINUTES",
-            '{"weather": [1, 2]}',
-            "PALIMPSEST_STALE_AFTER_MINUTES__WEATHER: Input should be 'discovery', 'odds'",
-        ),
+        ("PALIMPSEST_STALE_AFTER_MINUTES", '{"weather": [1, 2]}', "__WEATHER: Input should be 'discovery', 'odds'"),
     ],
 )
 def test_a_bad_value_is_named_with_its_variable(monkeypatch, name, value, says):
@@ -120,18 +112,11 @@ def test_one_database_url_without_the_other_is_refused(monkeypatch):
 def test_dagster_s_database_is_another_than_ours(monkeypatch, dagsters):
     monkeypatch.setenv("PALIMPSEST_DATABASE_URL", "postgresql://u:hunter2@h/db")
     monkeypatch.setenv("PALIMPSEST_DAGSTER_DATABASE_URL", dagsters)
-    with pytest.raises(
-        SettingsError, match="DAGSTER_DATABASE_URL name the same database: create another one for Dagster"
-    ) as told:
+    with pytest.raises(SettingsError, match="name the same database: create another one for Dagster") as told:
         load_settings()
     assert "hunter2" not in str(told.value)
-    for other in (
-        "postgresql://u:p@h/dagster",
-        "postgresql://u:p@h:5433/db",
-        "postgresql://u:p@g/db",
-        "postgresql://u:p@h:port/db",
-    ):
-        monkeypatch.setenv("PALIMPSEST_DAGSTER_DATABASE_URL", other)
+    for other in ("h/dagster", "h:5433/db", "g/db", "h:port/db"):
+        monkeypatch.setenv("PALIMPSEST_DAGSTER_DATABASE_URL", f"postgresql://u:p@{other}")
         assert not load_settings().is_embedded
 
 
@@ -163,31 +148,23 @@ def test_settings_handed_to_another_process_arrive_whole(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("content", "line", "says"),
     [
-        (
-            "PALIMPSEST_SPORT=football\n".encode("utf-16"),
-            r"^\.env, line 1: this is not UTF-8\. Save the file as UTF-8\.$",
-        ),
-        (b"PALIMPSEST_SPORT=football\nA=\xff\n", r"^\.env, line 2: this is not UTF-8"),
-        (
-            b'# ours\n\nPALIMPSEST_HOME_DIR="abc\nPALIMPSEST_SPORT=football\n',
-            r"^\.env, line 3: this is not NAME=value\. Is a quote not closed\?$",
-        ),
-        (b"PALIMPSEST_KICKOFF_TIERS=often\n", r"^\.env, line 1: PALIMPSEST_KICKOFF_TIERS is not JSON"),
-        (
-            b"\nPALIMPSEST_PLATFORM__BETPAWA__HEADERS={\n",
-            r"^\.env, line 2: PALIMPSEST_PLATFORM__BETPAWA__HEADERS is not JSON",
-        ),
+        ("PALIMPSEST_SPORT=football\n".encode("utf-16"), 1, "this is not UTF-8. Save the file as UTF-8."),
+        (b"PALIMPSEST_SPORT=football\nA=\xff\n", 2, "this is not UTF-8"),
+        (b'# ours\n\nPALIMPSEST_HOME_DIR="abc\nA=b\n', 3, "this is not NAME=value. Is a quote not closed?"),
+        (b"PALIMPSEST_KICKOFF_TIERS=often\n", 1, "PALIMPSEST_KICKOFF_TIERS is not JSON"),
+        (b"\nPALIMPSEST_PLATFORM__BETPAWA__HEADERS={\n", 2, "PALIMPSEST_PLATFORM__BETPAWA__HEADERS is not JSON"),
     ],
 )
 def test_a_broken_dotenv_is_one_line_that_names_file_and_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, message: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, line: int, says: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".env").write_bytes(content)
-    with pytest.raises(SettingsError, match=message) as raised:
+    with pytest.raises(SettingsError) as raised:
         load_settings()
+    assert str(raised.value).startswith(f".env, line {line}: {says}")
     assert "\n" not in str(raised.value)
 
 
@@ -236,17 +213,9 @@ def test_the_environment_wins_over_the_file_key_by_key(tmp_path: Path, monkeypat
     assert {name: value.get_secret_value() for name, value in found.headers.items()} == {"cookie": "b", "x-y": "1"}
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("PALIMPSEST_PLATFORM__SPORTPESA__HEADERS", '"secret"'),
-        ("PALIMPSEST_PLATFORM__SPORTPESA__HEADERS", "[1]"),
-        ("PALIMPSEST_PLATFORM__SPORTPESA__HEADERS", "null"),
-    ],
-)
-def test_json_of_a_wrong_shape_is_one_clear_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
-) -> None:
+@pytest.mark.parametrize("value", ['"secret"', "[1]", "null"])
+def test_json_of_a_wrong_shape_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    name = "PALIMPSEST_PLATFORM__SPORTPESA__HEADERS"
     monkeypatch.setenv("PALIMPSEST_PLATFORM__SPORTPESA__HEADERS__COOKIE", "secret")
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError) as refused:

@@ -274,17 +274,7 @@ def landed(pipeline: Pipeline, at: datetime) -> int:
     """A full cycle with one answer, landed and in the ledger; nothing is derived."""
     cycle = make_cycle(at)
     manifest = land_answer(pipeline, cycle)
-    counts = {
-        "discovered": 0,
-        "targets": 0,
-        "fetched": 0,
-        "requests": 1,
-        "bytes": 2,
-        "errors_by_class": {},
-        "p50_ms": 1.0,
-        "p95_ms": 1.0,
-    }
-    run = PlatformRun(BETPAWA, RunStatus.COMPLETED, at, at, **counts, message="")
+    run = PlatformRun(BETPAWA, RunStatus.COMPLETED, at, at, 0, 0, 0, 1, 2, {}, 1.0, 1.0)
     with pipeline.connect() as conn:
         cycle_ledger.write_running_cycle(conn, cycle)
         record_closed(conn, manifest)
@@ -308,18 +298,13 @@ def test_hours_that_are_due_or_refused_are_named_with_the_command_until_they_sta
             {format_hour_key(ago(100))},
         )
         assert "Restore the segments" in left.sentence
+        digests = {manifest.cycle_id: manifest.digest for manifest in pipeline.landing.list_cycles()}
+        versions = find_versions(pipeline)
         with pipeline.connect() as conn:
-            for manifest in pipeline.landing.list_cycles():
-                for product in list_marks() if manifest.cycle_id in (first, second) else ():
-                    derived_products.mark_derived(
-                        conn,
-                        product.schema,
-                        product.name,
-                        manifest.cycle_id,
-                        landing_digest=manifest.digest,
-                        n_rows=0,
-                        **find_versions(pipeline),
-                    )
+            for cycle_id in (first, second):
+                derived = {"landing_digest": digests[cycle_id], "n_rows": 0, **versions}
+                for product in list_marks():
+                    derived_products.mark_derived(conn, product.schema, product.name, cycle_id, **derived)
         assert not find_unfinished_work(instance, pipeline, DAILY_ASSETS)
 
 
@@ -343,14 +328,8 @@ def test_a_partition_whose_last_run_failed_is_counted_until_it_is_materialized(m
 
 def open_alerts(pipeline: Pipeline, instance: dg.DagsterInstance) -> dict[str, str]:
     """Look for troubles once; the open alerts of runs and cycles, and where they are."""
-    process_alerts(
-        pipeline,
-        instance,
-        AlertSubjects.from_repository(defs.get_repository_def()),
-        [],
-        None,
-        logging.getLogger(__name__),
-    )
+    subjects = AlertSubjects.from_repository(defs.get_repository_def())
+    process_alerts(pipeline, instance, subjects, [], None, logging.getLogger(__name__))
     with pipeline.connect() as conn:
         return {
             alert.alert_key: alert.partition_label

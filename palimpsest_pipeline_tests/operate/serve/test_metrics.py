@@ -252,24 +252,11 @@ def test_alerts_to_traders_are_those_of_the_view(world: Pipeline):
 
 def test_waiting_messages_are_counted_with_the_age_of_the_oldest(world: Pipeline):
     assert read_page(world)["palimpsest_waiting_messages"] == {(): 0}
-    written_at = datetime.now(UTC) - timedelta(minutes=10)
+    states = (("pending", 10), ("pending", 5), ("delivered", 1440), ("failed", 1440))
     with world.connect() as conn:
-        insert(
-            conn,
-            "ops.push_outbox",
-            *(
-                {"message_seq": n, "message_id": str(n), "rule": "moves", "state": state, "created_at": at}
-                for n, (state, at) in enumerate(
-                    [
-                        ("pending", written_at),
-                        ("pending", written_at + timedelta(minutes=5)),
-                        ("delivered", written_at - timedelta(days=1)),
-                        ("failed", written_at - timedelta(days=1)),
-                    ],
-                    start=1,
-                )
-            ),
-        )
+        for n, (state, minutes) in enumerate(states, start=1):
+            message = {"message_seq": n, "message_id": str(n), "rule": "moves", "state": state}
+            insert(conn, "ops.push_outbox", {**message, "created_at": datetime.now(UTC) - timedelta(minutes=minutes)})
     page = read_page(world)
     assert page["palimpsest_waiting_messages"] == {(): 2}
     assert page["palimpsest_oldest_waiting_message_age_seconds"][()] == pytest.approx(600, abs=60)
