@@ -180,7 +180,7 @@ def test_a_failure_that_the_simulator_does_not_know_is_wrong_usage_and_names_tho
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("home", ["home", "home/simulated"])
+@pytest.mark.parametrize("home", ["home", pytest.param("home/simulated", marks=pytest.mark.slow)])
 def test_a_simulator_fails_from_the_start_as_told_and_prints_settings_that_point_at_it(folder: Path, home: str):
     """Also in a terminal where these settings were pasted before."""
     command = [

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
@@ -13,7 +13,7 @@ from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.settings import load_settings
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline_tests.fixtures.landed import land_cycle
-from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
+from palimpsest_pipeline_tests.fixtures.pipeline import pipelines, rows
 from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, SPORTYBET
 
 GHANA: Final = Platform("sportybet-gh")
@@ -42,11 +42,6 @@ def world(
 @pytest.fixture
 def pipeline(world: tuple[Pipeline, SimulatorProcess]) -> Pipeline:
     return world[0]
-
-
-def rows(pipeline: Pipeline, query: str) -> list[tuple[Any, ...]]:
-    with pipeline.connect() as conn:
-        return conn.execute(query.encode()).fetchall()
 
 
 def test_one_line_of_settings_adds_a_country(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

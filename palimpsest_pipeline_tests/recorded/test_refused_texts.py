@@ -14,7 +14,7 @@ import pytest
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline_tests.fixtures.landed import import_recorded
-from palimpsest_pipeline_tests.fixtures.pipeline import pipelines, run_here
+from palimpsest_pipeline_tests.fixtures.pipeline import pipelines, rows, run_here
 from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA
 from palimpsest_pipeline_tests.fixtures.recordings import write_recordings
 
@@ -71,11 +71,6 @@ def derived(samples: Path, postgres: EmbeddedPostgres, tmp_path_factory: pytest.
         outcome = run_here(pipeline, "replay", HOUR.date())
         assert outcome.success, outcome.error
         yield pipeline
-
-
-def rows(pipeline: Pipeline, query: str) -> list[tuple[Any, ...]]:
-    with pipeline.connect() as conn:
-        return conn.execute(query).fetchall()
 
 
 def test_the_landing_keeps_what_was_sent(derived: Pipeline) -> None:

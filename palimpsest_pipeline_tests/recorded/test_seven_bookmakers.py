@@ -22,10 +22,11 @@ from palimpsest_pipeline.pipeline.replay_plan import plan_hours
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline_tests.fixtures.all_recordings import NORWAY_FRANCE, write_all_recordings
 from palimpsest_pipeline_tests.fixtures.landed import import_recorded
-from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
+from palimpsest_pipeline_tests.fixtures.pipeline import pipelines, rows
 from palimpsest_pipeline_tests.fixtures.recordings import DETAILS
 from palimpsest_pipeline_tests.matching import norway_france
 
+pytestmark = pytest.mark.slow  # each of the eight hours is derived to its marts
 PLATFORMS: Final = ("betpawa", "sportybet", "bet9ja", "msport", "betway")
 """Those on which Norway against France was recorded."""
 FILES: Final = {
@@ -115,11 +116,6 @@ def imported(
             report = run_backfill(pipeline, instance, plan_hours(pipeline, None, None), Console(file=io.StringIO()))
         assert (len(report.done), report.is_complete) == (HOURS, True), report
         yield pipeline
-
-
-def rows(pipeline: Pipeline, query: str, *params: Any) -> list[tuple[Any, ...]]:
-    with pipeline.connect() as conn:
-        return conn.execute(query.encode(), params).fetchall()
 
 
 def test_core_has_every_book_with_its_lines_and_prices(imported: Pipeline) -> None:

@@ -44,6 +44,10 @@ def insert(conn: psycopg.Connection, table: str, *rows: dict[str, Any]) -> None:
     copy_rows(conn, table, pl.DataFrame(given, schema=schema))
 
 
+def rows(conn: psycopg.Connection, query: str, *params: object) -> list[tuple[Any, ...]]:
+    return conn.execute(query.encode(), params or None).fetchall()
+
+
 def read_table(conn: psycopg.Connection, table: str, day: date | None = None) -> pl.DataFrame:
     """Rows of `schema.table`, of all dates of kickoff or of one, in the order of its key."""
     where = "" if day is None else " where kickoff_date = %(day)s"

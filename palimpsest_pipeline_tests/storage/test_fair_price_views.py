@@ -21,7 +21,7 @@ from palimpsest_pipeline.storage.odds import partitions
 from palimpsest_pipeline_tests.fixtures.examples import count_examples
 from palimpsest_pipeline_tests.fixtures.postgres import migrated_database
 
-from .table_rows import insert
+from .table_rows import insert, rows
 
 NOW = datetime(2096, 5, 1, 12, tzinfo=UTC)
 """What is to come must be so for the database's own clock, which views ask."""
@@ -64,10 +64,6 @@ def conn(conn: psycopg.Connection) -> psycopg.Connection:
     write_line_names(conn)
     insert(conn, "core.cycles", {"cycle_id": 1, "home_platform": "betpawa"})
     return conn
-
-
-def rows(conn: psycopg.Connection, query: str, *params: object) -> list[tuple[Any, ...]]:
-    return conn.execute(query.encode(), params or None).fetchall()
 
 
 def fair(

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import polars as pl
 import psycopg
@@ -10,71 +11,12 @@ import pytest
 from palimpsest_pipeline.domain.enums import SuspectCode
 from palimpsest_pipeline.storage.odds import market_lines
 from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS, SPORTYBET
+from palimpsest_pipeline_tests.fixtures.snapshots import Snapshot
 
 from .listing_worlds import KICKOFF, cycle, listing, write
+from .table_rows import insert, rows
 
-SEEN = ["created_at", "updated_at"]
-ODDS = [
-    "id",
-    "snapshot_id",
-    "betpawa_market_id",
-    "betpawa_market_name",
-    "line",
-    "handicap_type",
-    "handicap_home",
-    "handicap_away",
-    "outcomes",
-]
-COLUMNS = {
-    "tournaments": ["id", "sport", "name", "tournament", "country", "sportradar_id", "sr_id", *SEEN],
-    "events": [
-        "id",
-        "tournament_id",
-        "tournament",
-        "name",
-        "home_team",
-        "away_team",
-        "kickoff",
-        "sportradar_id",
-        "sr_id",
-        *SEEN,
-    ],
-    "competitor_tournaments": [
-        "id",
-        "source",
-        "external_id",
-        "name",
-        "tournament",
-        "sport",
-        "country_raw",
-        "country_iso",
-        "sportradar_id",
-        "sr_id",
-        "deleted_at",
-        *SEEN,
-    ],
-    "competitor_events": [
-        "id",
-        "source",
-        "external_id",
-        "sportradar_id",
-        "sr_id",
-        "betpawa_event_id",
-        "tournament_id",
-        "tournament",
-        "name",
-        "home_team",
-        "away_team",
-        "kickoff",
-        "deleted_at",
-        *SEEN,
-    ],
-    "odds_snapshots": ["id", "event_id", "bookmaker", "captured_at", "scrape_run_id"],
-    "market_odds": ODDS,
-    "competitor_odds_snapshots": ["id", "event_id", "captured_at", "scrape_run_id"],
-    "competitor_market_odds": ODDS,
-    "event_bookmakers": ["id", "event_id", "bookmaker", "external_event_id"],
-}
+COLUMNS_FILE = Path(__file__).parent / "view_columns.txt"
 MORNING = datetime(2026, 5, 1, 8, 0, tzinfo=UTC)
 
 
@@ -102,10 +44,6 @@ def conn(conn: psycopg.Connection) -> psycopg.Connection:
     return conn
 
 
-def rows(conn: psycopg.Connection, query: str, *params: object) -> list[tuple[object, ...]]:
-    return conn.execute(query.encode(), params).fetchall()
-
-
 def listing_id(conn: psycopg.Connection, external_id: str) -> int:
     found = conn.execute("select listing_id from ops.listing_ids where external_id = %s", [external_id]).fetchone()
     assert found is not None
@@ -122,28 +60,19 @@ def capture(
 ) -> None:
     """One answer and the rows it writes: (market, specifier, outcome, state, off_mask, odds_milli)."""
     listed = listing_id(conn, external_id)
-    conn.execute(
-        """
-        insert into core.captures
-            (listing_id, observed_at, cycle_id, keyframe, n_markets_listed, n_markets_mapped, n_markets_priced, n_prices, n_changed,
-             mapping_version, ingested_at)
-        values (%s, %s, %s, false, 1, 1, 1, 2, 1, '1', now())
-        """,
-        [listed, at, cycle(0).cycle_id],
-    )
+    key = {"listing_id": listed, "observed_at": at}
+    insert(conn, "core.captures", {**key, "cycle_id": cycle(0).cycle_id})
     for market, specifier, outcome, state, off_mask, odds in changes:
-        conn.execute(
-            "insert into core.market_changes (listing_id, observed_at, line_id, state, off_mask, odds_milli, keyframe)"
-            " values (%s, %s, %s, %s, %s, %s, false)",
-            [listed, at, line_id(conn, market, specifier, outcome), state, off_mask or None, odds],
-        )
+        facts = {"state": state, "off_mask": off_mask or None, "odds_milli": odds}
+        insert(conn, "core.market_changes", {**key, "line_id": line_id(conn, market, specifier, outcome), **facts})
 
 
-def test_the_views_have_exactly_the_columns_that_analysts_know(conn: psycopg.Connection) -> None:
-    for view, columns in COLUMNS.items():
-        cursor = conn.execute(f"select * from palimpsest.{view}".encode())
-        assert cursor.description is not None
-        assert [column.name for column in cursor.description] == columns, view
+def test_the_views_have_exactly_the_columns_that_analysts_know(conn: psycopg.Connection, snapshot: Snapshot) -> None:
+    query = """
+        select table_name, string_agg(column_name, ', ' order by ordinal_position) from information_schema.columns
+        where table_schema = 'palimpsest' group by 1 order by table_name collate "C"
+    """
+    snapshot(COLUMNS_FILE, "".join(f"{view}: {columns}\n" for view, columns in conn.execute(query)))
 
 
 def test_events_are_home_s_and_a_competitor_s_event_knows_its_home_event_or_null(conn: psycopg.Connection) -> None:
@@ -321,21 +250,13 @@ def test_coverage_is_that_of_the_latest_full_cycle_and_what_home_lacks_has_a_neg
     latest = cycle(0)
     for cycle_id in (1, latest.cycle_id):
         for sr_id, kind, platforms in ((7, "matched", ["betpawa", "bet9ja"]), (8, "competitor_only", ["bet9ja"])):
-            conn.execute(
-                """
-                insert into mart.coverage_fixture values (%s, %s, %s, 'betpawa', 'football', 'sr:17', null, 'PL', 'A', 'B', %s, 'bet9ja', false, %s,
-                    '{}', %s, 1, 0, false, null, 'complete', null, '1', now())
-                """,
-                [cycle_id, sr_id, latest.as_of, KICKOFF, platforms, kind],
-            )
+            row = {"cycle_id": cycle_id, "sr_id": sr_id, "as_of": latest.as_of, "effective_kickoff": KICKOFF}
+            insert(conn, "mart.coverage_fixture", {**row, "platforms": platforms, "fixture_class": kind})
         for platform, started in (("all", False), ("all", True), ("bet9ja", False)):
-            conn.execute(
-                """
-                insert into mart.match_rate_platform values (%s, %s, %s, %s, 'betpawa', 3, 3, 2, 1, 2, 0.5, 0.5, 1, 0.25, 1, 1, 0, 1, 0, 4, 1.5,
-                    'complete', 'complete', null, '1', now())
-                """,
-                [cycle_id, platform, started, latest.as_of],
-            )
+            row = {"cycle_id": cycle_id, "platform": platform, "include_started": started, "as_of": latest.as_of}
+            counts = {"n_fixtures": 2, "n_matched_fixtures": 1, "n_union": 4, "n_competitor_only": 1}
+            rates = {"fixture_match_rate": 0.5, "overall_match_rate": 0.25}
+            insert(conn, "mart.match_rate_platform", {**row, **counts, **rates})
     assert rows(conn, "select id, availability, cycle_id from palimpsest.coverage_events order by id") == [
         (-8, "competitor_only", latest.cycle_id),
         (7, "matched", latest.cycle_id),
@@ -349,12 +270,9 @@ def test_coverage_is_that_of_the_latest_full_cycle_and_what_home_lacks_has_a_neg
 
 def test_mapping_coverage_of_a_platform_is_that_of_its_families_together(conn: psycopg.Connection) -> None:
     for family, seen, mapped in (("result", 30, 30), ("total", 60, 50), ("unknown", 10, 0)):
-        conn.execute(
-            """
-            insert into mart.mapping_coverage values (1, 'bet9ja', 'football', %s, %s, %s, %s, %s, %s, 0, 0, 1, '1', now())
-            """,
-            [family, cycle(0).as_of, seen, mapped, mapped / seen, seen - mapped],
-        )
+        row = {"cycle_id": 1, "platform": "bet9ja", "sport": "football", "family": family, "as_of": cycle(0).as_of}
+        counts = {"n_markets_seen": seen, "n_mapped": mapped, "n_unknown_market": seen - mapped}
+        insert(conn, "mart.mapping_coverage", {**row, **counts})
     query = "select platform, n_markets_seen, n_mapped, mapped_rate, n_unknown_market from palimpsest.mapping_coverage"
     assert rows(conn, query) == [("bet9ja", 100, 80, Decimal("0.8"), 20)]
 

@@ -16,7 +16,7 @@ from palimpsest_pipeline.storage.db.reference_rows import write_line_names
 from palimpsest_pipeline.storage.db.revisions import sql_dir
 from palimpsest_pipeline.storage.marts import cycle_marts
 
-from .table_rows import insert
+from .table_rows import insert, rows
 
 NOW = datetime(2096, 5, 1, 12, tzinfo=UTC)
 """What is to come must be so for the database's own clock, which views ask."""
@@ -51,10 +51,6 @@ def conn(conn: psycopg.Connection) -> psycopg.Connection:
     conn.execute(lines)
     write_line_names(conn)
     return conn
-
-
-def rows(conn: psycopg.Connection, query: str, *params: object) -> list[tuple[Any, ...]]:
-    return conn.execute(query.encode(), params or None).fetchall()
 
 
 def insert_once(conn: psycopg.Connection, table: str, row: dict[str, Any], *key: str) -> None:

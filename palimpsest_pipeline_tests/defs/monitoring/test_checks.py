@@ -42,6 +42,7 @@ from palimpsest_pipeline.storage.odds import partitions
 from palimpsest_pipeline_tests.fixtures.landed import find_versions, land_answer, list_marks, make_cycle
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
 from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET
+from palimpsest_pipeline_tests.storage.table_rows import insert
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 EVENING = datetime(2026, 6, 26, 21, 15, tzinfo=UTC)
@@ -62,33 +63,23 @@ def stored(pipeline: Pipeline, at: datetime, platforms: tuple[Platform, ...] = t
     with pipeline.connect() as conn:
         cycle_ledger.write_running_cycle(conn, cycle)
         cycle_ledger.close_cycle(conn, CycleResult(cycle, RunStatus.COMPLETED, at, [], []))
-        conn.execute(
-            "insert into core.cycles values (%s, %s, 'manual', 'full', 'betpawa', %s)",
-            [cycle_id, floor_to_hour(at), at],
+        insert(
+            conn,
+            "core.cycles",
+            {"cycle_id": cycle_id, "scope": "full", "partition_hour": floor_to_hour(at), "as_of": at},
         )
         partitions.ensure_partitions(conn, sorted({at.date(), (at + timedelta(minutes=5)).date()}))
         for number, platform in enumerate(platforms):
-            conn.execute(
-                "insert into core.discovery_manifest values (%s, %s, '*', null, 1, 'complete', '')",
-                [cycle_id, platform],
-            )
+            found = {"cycle_id": cycle_id, "platform": platform, "external_id": "*", "completeness": "complete"}
+            insert(conn, "core.discovery_manifest", found)
             conn.execute("insert into ops.listing_ids values (%s, %s, 'x') on conflict do nothing", [number, platform])
-            conn.execute(
-                "insert into core.captures (listing_id, observed_at, cycle_id, ingested_at, n_markets_listed, n_markets_mapped,"
-                " n_markets_priced, n_prices, n_changed, keyframe, mapping_version) values (%s, %s, %s, %s, 1, 1, 1, 1, 1, true, '1')",
-                [number, at + timedelta(minutes=5), cycle_id, NOW],
-            )
+            answered = {"listing_id": number, "observed_at": at + timedelta(minutes=5), "cycle_id": cycle_id}
+            insert(conn, "core.captures", answered)
             product = derived_products.name_platform_product(derived_products.ODDS_PRODUCT, platform)
             derived_products.mark_derived(
                 conn, "core", product, cycle_id, landing_digest="a", parser_version="1", mapping_version="1", n_rows=1
             )
-        conn.execute(
-            "insert into mart.match_rate_platform (cycle_id, platform, include_started, as_of, home_platform, n_listings, n_listings_with_sr,"
-            " n_fixtures, n_matched_fixtures, n_matched_listings, n_home, n_home_only, n_competitor_only, n_undetermined, n_union,"
-            " completeness, evidence, mapping_version, computed_at)"
-            " values (%s, 'all', false, %s, 'betpawa', 1, 1, 1, 1, 1, 1, 0, 0, 0, 1, 'complete', 'complete', '1', %s)",
-            [cycle_id, at, NOW],
-        )
+        insert(conn, "mart.match_rate_platform", {"cycle_id": cycle_id, "platform": "all", "as_of": at})
     return cycle_id
 
 

@@ -327,45 +327,6 @@ def test_an_hour_that_lacks_segments_is_refused_and_the_others_are_derived(world
     assert content_hashes(world.pipeline) == world.content
 
 
-@pytest.mark.slow
-def test_an_hour_whose_manifest_cannot_be_read_is_refused_and_the_others_are_derived(world: World):
-    damaged = world.hours[1]
-    (manifest,) = world.pipeline.landing.list_cycles(hour=damaged)
-    path = world.folder(damaged) / f"cycle={manifest.cycle_id}" / "manifest.json"
-    drop_derived(world.pipeline)
-    with world.moved_away(path):
-        path.write_text("{")
-        report = world.again()
-        (hour,) = [hour for hour in plan_hours(world.pipeline) if hour.lost_cycles]
-        assert (
-            hour.begins_at,
-            hour.gone_cycles,
-            [(found.cycle_id, found.is_stale) for found in hour.damaged_cycles],
-        ) == (
-            damaged,
-            (),
-            [(manifest.cycle_id, True)],
-        )
-        with dg.DagsterInstance.ephemeral() as instance:
-            assert list(find_unfinished_work(instance, world.pipeline, []).refused_hours) == [format_hour_key(damaged)]
-        path.unlink()
-    assert list(report.refused) == [format_hour_key(damaged)]
-    assert (
-        f"cycle {manifest.cycle_id} cannot be read in the landing: {path} is not a manifest"
-        in report.refused[format_hour_key(damaged)]
-    )
-    assert "Its rows stay as they are" in report.refused[format_hour_key(damaged)]
-    assert (report.done, report.empty, report.failed) == (
-        [key for key in world.keys if key != format_hour_key(damaged)],
-        [],
-        {},
-    )
-    assert not report.is_complete
-    assert not report.is_empty_handed, "the command ends with 3"
-    assert world.again().done == world.keys[1:], "and the marts after it, which carry what it discovered"
-    assert content_hashes(world.pipeline) == world.content
-
-
 def test_an_hour_whose_manifest_cannot_be_read_and_whose_rows_stand_is_refused_but_not_stale(world: World):
     path = next(world.folder(world.hours[1]).glob("cycle=*/manifest.json"))
     before = marks(world.pipeline)

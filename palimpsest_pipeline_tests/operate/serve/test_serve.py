@@ -201,7 +201,7 @@ def main():
 """
 
 
-@pytest.mark.parametrize("how", ["parent killed", "terminated"])
+@pytest.mark.parametrize("how", ["parent killed", pytest.param("terminated", marks=pytest.mark.slow)])
 def test_a_child_of_a_background_job_ends_when_it_is_asked_to_and_when_its_parent_was_killed(how: str, tmp_path: Path):
     install_command(tmp_path, "patient", PATIENT)
     with listening(tmp_path):
@@ -463,7 +463,11 @@ def test_a_command_in_another_terminal_is_left_alone_and_named_and_so_is_its_ser
 
 
 @pytest.mark.parametrize(
-    "database_url", [None, "postgresql+psycopg://nobody@127.0.0.1:1/none"], ids=["embedded", "own_database"]
+    "database_url",
+    [
+        pytest.param(None, id="embedded"),
+        pytest.param("postgresql+psycopg://nobody@127.0.0.1:1/none", id="own_database", marks=pytest.mark.slow),
+    ],
 )
 def test_a_command_that_works_in_the_home_is_named_with_its_process(database_url: str | None, tmp_path: Path):
     at_work = subprocess.Popen(
@@ -485,6 +489,7 @@ def test_a_command_that_works_in_the_home_is_named_with_its_process(database_url
     assert stop_home(own, tmp_path, 0, said.append) == StopResult(was_running=False, is_in_use=False)
 
 
+@pytest.mark.slow
 def test_two_ctrl_c_while_the_embedded_server_starts_leave_none_running():
     with tempfile.TemporaryDirectory(prefix="palimpsest-serve-") as folder:
         Path(folder).chmod(0o711)

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from polars.testing import assert_frame_equal
 
@@ -138,7 +137,3 @@ def test_a_book_that_lacks_an_answer_is_refused_and_the_others_are_read(attempts
         (str(66457014 + n), True) for n in range(3)
     }
     assert all("missing" in entry.reason for _, entry, _ in books.refused)
-
-
-def _with_segments(manifest: Manifest, segments: Iterable[Any]) -> Manifest:
-    return msgspec.structs.replace(manifest, segments=tuple(segments))

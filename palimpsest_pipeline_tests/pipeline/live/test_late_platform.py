@@ -20,7 +20,7 @@ from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.ledger import cycle_ledger, cycle_reader, host_state
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
 from palimpsest_pipeline_tests.fixtures.ledger import find_unfilled_columns, read_latest_cycles
-from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, run_here
+from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, rows, run_here
 from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET
 from palimpsest_pipeline_tests.fixtures.truth import check_against_truth
 
@@ -78,11 +78,6 @@ def details_of(simulator: SimulatorProcess, platform: Platform) -> list[float]:
         for asked in simulator.list_requests()
         if asked.platform == platform and asked.endpoint == "detail"
     ]
-
-
-def rows(pipeline: Pipeline, query: str) -> list[tuple[object, ...]]:
-    with pipeline.connect() as conn:
-        return conn.execute(query.encode()).fetchall()
 
 
 def content_of_cycles(pipeline: Pipeline) -> dict[str, tuple[int, str]]:

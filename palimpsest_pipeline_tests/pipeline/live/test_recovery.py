@@ -61,6 +61,7 @@ def replays_asked_for(pipeline: Pipeline) -> list[tuple[str | None, str | None]]
         ]
 
 
+@pytest.mark.slow
 def test_a_cycle_whose_process_on_this_machine_is_gone_is_closed_at_once(
     start_simulator: Start, make_pipeline: MakePipeline
 ):

@@ -300,6 +300,24 @@ def test_a_listing_that_core_forgot_speaks_no_more_when_another_one_does(
     assert (speaks[forgotten], speaks[left], speaks[1]) == (False, True, True)
 
 
+def test_days_can_be_exported_at_the_same_time(database: Database, archive: Archive) -> None:
+    def write() -> None:
+        with database.connect() as conn:
+            for day in DAYS:
+                archive.export(conn, day, exported_at=EXPORTED_AT)
+
+    threads = [threading.Thread(target=write) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert list(archive.read_catalogue()) == list(DAYS)
+    assert all(archive.check_day(day) for day in DAYS)
+    assert archive.scan_changes(DAYS).collect().height == sum(
+        entry.n_rows for entry in archive.read_catalogue().values()
+    )
+
+
 class TestVersion:
     """What a day rests on: the marks of the cycles that have answers on it."""
 

@@ -13,6 +13,7 @@ from palimpsest_pipeline.domain.schemas import NAMED_PLAYERS
 from palimpsest_pipeline.storage.catalog import listed_players
 
 from ..listing_worlds import KICKOFF, cycle, listing, write
+from ..table_rows import insert, rows
 
 Named = tuple[str, str, str, str | None]
 """Listing, player, name, team."""
@@ -42,19 +43,8 @@ def conn(conn: psycopg.Connection) -> psycopg.Connection:
     ]
     write(conn, cycle(0), listed)
     conn.execute("update core.event_listings set fixture_sr_id = sr_id")
-    for sr_id in (7, 8):
-        conn.execute(
-            """
-            insert into core.fixtures values
-                (%s, 'football', 'sr:17', null, 'PL', 'A', 'B', 'betpawa', %s, 0, '{betpawa,sportybet}', 2, '{}', false, null)
-            """,
-            [sr_id, KICKOFF],
-        )
+    insert(conn, "core.fixtures", *({"sr_id": sr_id, "effective_kickoff": KICKOFF} for sr_id in (7, 8)))
     return conn
-
-
-def rows(conn: psycopg.Connection, query: str) -> list[tuple[object, ...]]:
-    return conn.execute(query.encode()).fetchall()
 
 
 def name_players(conn: psycopg.Connection, cycle_id: int, named: Sequence[Named]) -> int:

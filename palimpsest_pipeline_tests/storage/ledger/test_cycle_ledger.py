@@ -17,16 +17,12 @@ from palimpsest_pipeline.tables import metadata
 from palimpsest_pipeline_tests.fixtures.ledger import NULLABLE_COLUMNS, find_unfilled_columns, read_latest_cycles
 from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, SPORTYBET
 
+from ..table_rows import insert
+
 AT = datetime(2026, 5, 1, 12, 10, tzinfo=UTC)
 CYCLE = Cycle(20260501121000000, Trigger.SENSOR, Scope.EVENTS, BETPAWA, AT.replace(minute=0), AT, "run-1", (7, 8))
 
 
-QUALITY = """
-    insert into mart.run_quality
-        (cycle_id, platform, stage, as_of, discovered, fetched, parsed, rejected, stored, changed, confirmed, errors_by_class, bytes, wall_s,
-         completeness, blocked_downstream, mapping_version, computed_at)
-    values (%(cycle_id)s, 'betpawa', 'capture', %(at)s, 0, %(fetched)s, 0, 0, 0, 0, 0, '{}', 0, 0, %(completeness)s, false, '1', %(at)s)
-"""
 LATER = AT + timedelta(seconds=10)
 LINES = "select platform, external_id, status, attempts, error_detail, observed_at from ops.event_scrape_status order by platform, external_id"
 RUNS = "select platform, status, fetched, message from ops.scrape_runs order by platform"
@@ -362,17 +358,18 @@ def test_the_drop_is_measured_by_complete_stages_of_cycles_that_came_to_their_ow
         7: (RunStatus.FAILED, "complete", 4),
         9: (RunStatus.COMPLETED, "complete", 5),
     }
-    insert = "insert into core.cycles values (%s, %s, 'manual', %s, 'betpawa', %s)"
+    as_of = {"partition_hour": AT, "as_of": AT}
     for cycle_id, (status, completeness, n) in fetched.items():
-        conn.execute(insert, [cycle_id, AT, "full", AT])
+        insert(conn, "core.cycles", {"cycle_id": cycle_id, "scope": "full", **as_of})
         cycle_ledger.write_running_cycle(conn, replace(CYCLE, cycle_id=cycle_id))
         cycle_ledger.close_cycle(
             conn, result(cycle=replace(CYCLE, cycle_id=cycle_id), status=status, runs=[], outcomes=[])
         )
-        conn.execute(QUALITY, {"cycle_id": cycle_id, "at": AT, "fetched": n, "completeness": completeness})
-    conn.execute(insert, [8, AT, "full", AT])
+        row = {"cycle_id": cycle_id, "stage": "capture", "fetched": n, "completeness": completeness}
+        insert(conn, "mart.run_quality", row)
+    insert(conn, "core.cycles", {"cycle_id": 8, "scope": "full", **as_of})
     assert quality_inputs.read_fetched_medians(conn, 8).rows() == [("betpawa", "capture", 105.0)]
-    conn.execute(insert, [10, AT, "events", AT])
+    insert(conn, "core.cycles", {"cycle_id": 10, "scope": "events", **as_of})
     assert quality_inputs.read_fetched_medians(conn, 10).is_empty()
 
 

@@ -9,24 +9,12 @@ from palimpsest_pipeline.storage.marts import quality_inputs
 from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS
 
 from ..listing_worlds import cycle, listing, write
-
-RATE_SQL = """
-    insert into mart.match_rate_platform (
-        cycle_id, platform, include_started, as_of, home_platform,
-        n_listings, n_listings_with_sr, n_fixtures, n_matched_fixtures, n_matched_listings, fixture_match_rate, overall_match_rate,
-        n_home, n_home_only, n_competitor_only, n_undetermined, n_union, completeness, evidence, mapping_version, computed_at
-    )
-    values (%s, %s, %s, now(), 'betpawa', 0, 0, 0, 0, 0, %s, %s, 0, 0, 0, 0, 0, %s, 'complete', '1', now())
-"""
+from ..table_rows import insert
 
 
 def batch(conn: psycopg.Connection, minutes: int, status: str, scope: Scope = Scope.FULL) -> None:
     facts = cycle(minutes, scope)
-    conn.execute(
-        "insert into ops.scrape_batches (cycle_id, trigger, scope, home_platform, partition_hour, status, started_at, heartbeat_at)"
-        " values (%s, 'scheduled', %s, 'betpawa', %s, %s, %s, %s)",
-        [facts.cycle_id, scope, facts.partition_hour, status, facts.as_of, facts.as_of],
-    )
+    insert(conn, "ops.scrape_batches", {"cycle_id": facts.cycle_id, "scope": scope, "status": status})
 
 
 def rated(
@@ -42,10 +30,9 @@ def rated(
     for platform, rate in rates.items():
         of_all = platform == "all"
         for started, value in ((False, rate), (True, 0.0)):
-            conn.execute(
-                RATE_SQL,
-                [facts.cycle_id, platform, started, None if of_all else value, value if of_all else None, completeness],
-            )
+            of = {"cycle_id": facts.cycle_id, "platform": platform, "include_started": started}
+            told = {"overall_match_rate" if of_all else "fixture_match_rate": value, "completeness": completeness}
+            insert(conn, "mart.match_rate_platform", of | told)
     return facts.cycle_id
 
 

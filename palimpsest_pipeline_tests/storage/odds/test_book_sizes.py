@@ -11,6 +11,7 @@ from palimpsest_pipeline.storage.odds import book_sizes
 from palimpsest_pipeline_tests.fixtures.examples import count_examples
 
 from ..history_worlds import DAYS, at
+from ..table_rows import insert
 
 LISTINGS = pl.DataFrame({"listing_id": [1, 2]})
 INSTANTS = [at(day, hour) for day in range(len(DAYS)) for hour in (0, 8, 12, 23)]
@@ -25,15 +26,8 @@ answers = st.lists(
 
 
 def write(conn: psycopg.Connection, rows: list[Answer], cycle_id: int = 1) -> None:
-    conn.cursor().executemany(
-        """
-        insert into core.captures
-            (listing_id, observed_at, n_markets_priced, cycle_id, keyframe, n_markets_listed, n_markets_mapped, n_prices, n_changed,
-             mapping_version, ingested_at)
-        values (%s, %s, %s, %s, true, 9, 8, 20, 8, '1', now())
-        """,
-        [(*row, cycle_id) for row in rows],
-    )
+    names = ("listing_id", "observed_at", "n_markets_priced")
+    insert(conn, "core.captures", *({**dict(zip(names, row, strict=True)), "cycle_id": cycle_id} for row in rows))
 
 
 def largest(

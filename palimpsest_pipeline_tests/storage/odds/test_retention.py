@@ -17,6 +17,7 @@ from palimpsest_pipeline.storage.odds.retention import DayStatus
 from palimpsest_pipeline_tests.fixtures.postgres import migrated_database
 
 from ..answered_days import ingest_day, noon
+from ..table_rows import insert
 
 FIRST = date(2026, 3, 1)
 BEFORE = date(2026, 3, 5)
@@ -353,14 +354,7 @@ def test_no_answer_is_lost_while_days_are_written_restored_and_dropped_by_many(
 def test_life_is_deleted_by_the_date_of_kickoff(database: Database) -> None:
     with database.connect() as conn:
         for day in (FIRST, BEFORE):
-            conn.execute(
-                """
-                insert into mart.listing_lead_time (sr_id, platform, kickoff_date, first_listed_at, listed_censored, kickoff_at_first_listing,
-                    effective_kickoff, lead_days_listed, last_seen_at, as_of, mapping_version, computed_at)
-                values (%s, 'betpawa', %s, now(), true, now(), now(), 1, now(), now(), '1', now())
-                """,
-                [day.day, day],
-            )
+            insert(conn, "mart.listing_lead_time", {"sr_id": day.day, "kickoff_date": day})
         assert retention.delete_lifecycle(conn, BEFORE) == 1
         assert conn.execute("select kickoff_date from mart.listing_lead_time").fetchall() == [(BEFORE,)]
 
