@@ -18,8 +18,6 @@ from palimpsest_pipeline.cli.__main__ import app
 from palimpsest_pipeline.domain.push_rules import PushRulesError
 from palimpsest_pipeline.operate.databases import SenderLoginFailed, open_sender_database
 from palimpsest_pipeline.operate.doctor.stores import check_push
-from palimpsest_pipeline.operate.serve import restart_services
-from palimpsest_pipeline.operate.serve.service_record import SENDER, ServeError
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.settings import load_settings
 from palimpsest_pipeline.storage.db.connection import Database
@@ -212,30 +210,3 @@ def test_the_sender_opens_the_database_without_the_owner_s_login(database: Datab
         conn.execute("drop table ops.push_outbox")
     with pytest.raises(SchemaOutOfDate, match="palimpsest db upgrade"), open_as("x"):
         pass
-
-
-def test_up_runs_a_sender_only_when_there_are_rules(tmp_path: Path):
-    assert SENDER not in restart_services.build_commands(tmp_path, 3000)
-    commands = restart_services.build_commands(tmp_path, 3000, has_sender=True)
-    assert commands[SENDER] == ("palimpsest", "odds-alerts", "send")
-
-
-@pytest.mark.parametrize("name", [SENDER, "daemon"])
-def test_a_sender_that_keeps_dying_does_not_end_the_pipeline(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-):
-    said: list[str] = []
-    children = restart_services.ChildProcesses(
-        tmp_path, tmp_path, {name: ("no-such-command",)}, {}, tmp_path, said.append
-    )
-    monkeypatch.setattr(restart_services, "compute_pause_s", lambda *_: None)
-    (process,) = children.start_due().values()
-    found = process.find()
-    if found is not None:
-        found.wait()
-    if name == SENDER:
-        assert children.start_due() == {}
-        assert "restarts in 30 s" in said[0]
-    else:
-        with pytest.raises(ServeError):
-            children.start_due()

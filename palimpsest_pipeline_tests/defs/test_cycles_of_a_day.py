@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import dagster as dg
 import psycopg
@@ -19,7 +18,6 @@ import pytest
 from psycopg import sql
 
 from palimpsest_pipeline.definitions import defs
-from palimpsest_pipeline.defs.derive_run import RunHasFailedCycles, raise_for_failed_cycles
 from palimpsest_pipeline.defs.run_cycles import SCRAPING_JOBS, RunCycles, find_run_cycles
 from palimpsest_pipeline.domain.instants import format_hour_key, get_day_start
 from palimpsest_pipeline.landing import Landing
@@ -172,29 +170,6 @@ def test_a_run_derives_its_own_cycle_alone_and_costs_the_same_however_many_the_d
         assert day.run_of(third).success
     assert day.due(third) == set()
     assert of_new["manifests"] <= 20 * 3, "a few for each product, none for another cycle"
-
-
-@pytest.mark.slow
-def test_a_replay_of_the_day_derives_core_and_mart_of_the_others_and_fails_at_its_end_naming_the_bad_one(
-    day: Day,
-) -> None:
-    bad, *others = day.cycle_ids
-    segment = day.segment(bad)
-    content = segment.read_bytes()
-    segment.write_bytes(b"not as it was written")
-    outcome = run_job(day.instance, day.pipeline, "replay", DAY)
-    assert not outcome.success
-    assert f"cycle {bad}, tournaments: " in str(outcome.error)
-    assert f"`palimpsest backfill {KEY} {KEY}`" in str(outcome.error)
-    assert [day.due(cycle_id) for cycle_id in others] == [set(), set()], "core and mart"
-    of_failed_steps = dg.DagsterRun(
-        "replay", run_id=str(uuid4()), root_run_id=outcome.run_id, parent_run_id=outcome.run_id
-    )
-    with pytest.raises(RunHasFailedCycles, match=f"cycle {bad}, tournaments: "):
-        raise_for_failed_cycles(day.pipeline, of_failed_steps, RunCycles(day.cycle_ids, is_own=False))
-    segment.write_bytes(content)
-    assert run_job(day.instance, day.pipeline, "replay", DAY).success
-    assert [day.due(cycle_id) for cycle_id in day.cycle_ids] == [set()] * 3
 
 
 @pytest.mark.slow

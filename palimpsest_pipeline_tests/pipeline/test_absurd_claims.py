@@ -21,7 +21,7 @@ from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.catalog import upcoming_fixtures
 from palimpsest_pipeline_tests.fixtures.content import drop_derived
 from palimpsest_pipeline_tests.fixtures.landed import land_cycle
-from palimpsest_pipeline_tests.fixtures.pipeline import pipelines, replace_adapters
+from palimpsest_pipeline_tests.fixtures.pipeline import pipelines, replace_adapters, rows
 from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA, PLATFORMS
 
 ABSURD: Final = (
@@ -60,14 +60,9 @@ class WithKickoffs:
         return replace(found, listing=self.changed(found.listing))
 
 
-def query(pipeline: Pipeline, sql: str, *params: Any) -> list[tuple[Any, ...]]:
-    with pipeline.connect() as conn:
-        return conn.execute(sql.encode(), params or None).fetchall()
-
-
 def rows_by_fixture(pipeline: Pipeline, table: str) -> Rows:
     """Rows of a table with a row per fixture, as text without the clock."""
-    found = query(pipeline, f"select sr_id, to_jsonb(t) - 'computed_at' from {table} t")
+    found = rows(pipeline, f"select sr_id, to_jsonb(t) - 'computed_at' from {table} t")
     return {sr_id: (row,) for sr_id, row in found}
 
 
@@ -99,15 +94,15 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
         derive(pipeline, cycle_id)
         before = {table: rows_by_fixture(pipeline, table) for table in TABLES}
         once = "n_listings_by_platform->>platforms[1] = '1' order by sr_id"
-        several = query(pipeline, f"select sr_id, platforms from core.fixtures where n_platforms > 1 and {once}")
-        alone, (only,) = query(
-            pipeline, f"select sr_id, platforms from core.fixtures where n_platforms = 1 and {once}"
-        )[0]
+        several = rows(pipeline, f"select sr_id, platforms from core.fixtures where n_platforms > 1 and {once}")
+        alone, (only,) = rows(pipeline, f"select sr_id, platforms from core.fixtures where n_platforms = 1 and {once}")[
+            0
+        ]
         chosen = [(sr_id, platforms[n % 2]) for n, (sr_id, platforms) in enumerate(several[: len(ABSURD)])] + [
             (alone, only)
         ]
         primary = "select platform, external_id from core.event_listings where fixture_sr_id = %s and platform = %s and is_primary"
-        absurd = {query(pipeline, primary, *choice)[0]: choice[0] for choice in chosen}
+        absurd = {rows(pipeline, primary, *choice)[0]: choice[0] for choice in chosen}
         kickoffs = dict(zip((external_id for _, external_id in absurd), (*ABSURD, ABSURD[-1]), strict=True))
         corrupted = make(simulator)
         replace_adapters(
@@ -128,7 +123,7 @@ def test_all_other_fixtures_have_the_rows_that_they_had(world: World) -> None:
 
 
 def test_the_listing_is_seen_and_its_fixture_keeps_its_class(world: World) -> None:
-    seen = query(
+    seen = rows(
         world.pipeline,
         """select e.platform, e.external_id, e.kickoff_at, e.fixture_sr_id from core.event_listings e
         join core.listing_observations o on o.listing_id = e.listing_id where e.kickoff_at is null""",
@@ -142,11 +137,11 @@ def test_the_listing_is_seen_and_its_fixture_keeps_its_class(world: World) -> No
         for column in ("platforms", "fixture_class", "n_competitors", "effective_kickoff", "started", "evidence"):
             assert row[column] == was[column], column
     versions = "select count(*) from core.kickoff_versions v join core.event_listings e using (listing_id) where e.kickoff_at is null"
-    assert query(world.pipeline, versions) == [(0,)]
+    assert rows(world.pipeline, versions) == [(0,)]
 
 
 def test_the_refusal_is_told_with_its_reason_and_the_odds_are_kept(world: World) -> None:
-    rejects = query(
+    rejects = rows(
         world.pipeline, "select platform, external_id, kind, reason from core.rejects where reason like 'kickoff %%'"
     )
     told = {(platform, external_id) for platform, external_id, kind, _ in rejects if kind == "listing"}
@@ -155,7 +150,7 @@ def test_the_refusal_is_told_with_its_reason_and_the_odds_are_kept(world: World)
     assert "kickoff 2099-12-31T00:00:00+00:00: not taken as a claim, since it is more than 3 years from the answer" in {
         r for *_, r in rejects
     }
-    captured = query(
+    captured = rows(
         world.pipeline,
         """select count(distinct listing_id) from core.captures join ops.listing_ids using (listing_id)
         where (platform, external_id) in (select unnest(%s::text[]), unnest(%s::text[]))""",

@@ -6,10 +6,8 @@ import json
 import logging
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 
 import dagster as dg
@@ -34,6 +32,7 @@ from palimpsest_pipeline.storage.derivation.landed_cycles import LandedCycleReco
 from palimpsest_pipeline.storage.ledger import alert_rows, check_verdicts
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines
 from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS
+from palimpsest_pipeline_tests.pipeline.push.receiver import Receiver, running_receiver
 
 HOUR = datetime(2026, 6, 26, 18, tzinfo=UTC)
 DAYS = dg.StaticPartitionsDefinition(["2026-06-26", "2026-06-27", "2026-06-28"])
@@ -111,9 +110,16 @@ OF_CYCLES = replace(SUBJECTS, cycle_checks={BLOCKING: True, USUAL: False})
 class Hook:
     """A webhook: what came, and what it answers."""
 
-    url: str = ""
+    receiver: Receiver
     status: int = 200
-    came: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.url = f"{self.receiver.base_url}/services/hunter2"
+        self.receiver.answer = lambda *_: self.status
+
+    @property
+    def came(self) -> list[dict[str, Any]]:
+        return [json.loads(each.body) for each in self.receiver.accepted()]
 
     @property
     def texts(self) -> list[str]:
@@ -123,28 +129,8 @@ class Hook:
 
 @pytest.fixture
 def hook() -> Iterator[Hook]:
-    found = Hook()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            if found.status == 200:
-                found.came.append(body)
-            self.send_response(found.status)
-            self.send_header("content-length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    found.url = f"http://127.0.0.1:{server.server_port}/services/hunter2"
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    yield found
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with running_receiver() as receiver:
+        yield Hook(receiver)
 
 
 @pytest.fixture(scope="module")
@@ -426,28 +412,6 @@ def test_a_check_of_a_date_is_over_when_it_holds_for_that_date_whatever_holds_fo
     world.run(partition="2026-06-28")
     world.look()
     assert world.open() == set()
-
-
-def test_an_alert_of_an_older_versions_check_stays_until_its_cycles_are_judged_again(world: World):
-    """An upgrade writes the cycles of a failed hour as bad since the alert was last seen."""
-    at = datetime.now(UTC) - timedelta(hours=1)
-    with world.pipeline.connect() as conn:
-        alert_rows.write_alerts(
-            conn,
-            [
-                PipelineAlert.from_occurrence(
-                    Occurrence(AlertKind.CHECK, BLOCKING, "CheckFailed", Severity.ERROR, "no", at, "7, 9")
-                )
-            ],
-        )
-        for cycle_id in (7, 9):
-            conn.execute("insert into ops.cycle_checks values (%s, %s, 'error', 1, 'no', %s)", [BLOCKING, cycle_id, at])
-    key = f"check/{BLOCKING}/CheckFailed"
-    assert world.look_at_cycles() == {key: "cycles 7, 9"}
-    world.judge(BLOCKING, 7, 0)
-    assert world.look_at_cycles() == {key: "cycle 9"}
-    world.judge(BLOCKING, 9, 0)
-    assert world.look_at_cycles() == {}
 
 
 def test_a_webhook_that_is_down_is_told_later_and_the_log_not_twice(

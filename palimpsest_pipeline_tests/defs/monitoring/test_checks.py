@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import dagster as dg
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from palimpsest_pipeline.definitions import defs
 from palimpsest_pipeline.defs.asset_partitions import day_partitions
 from palimpsest_pipeline.defs.check_results import name_check
+from palimpsest_pipeline.defs.derive_run import RunHasFailedCycles, raise_for_failed_cycles
 from palimpsest_pipeline.defs.monitoring.alert_sensor import AlertSubjects, process_alerts
 from palimpsest_pipeline.defs.monitoring.checks import (
     DAILY_ASSETS,
@@ -23,6 +25,7 @@ from palimpsest_pipeline.defs.monitoring.checks import (
 )
 from palimpsest_pipeline.defs.monitoring.jobs import health_job
 from palimpsest_pipeline.defs.monitoring.stuck_runs import describe_stuck_runs
+from palimpsest_pipeline.defs.run_cycles import RunCycles
 from palimpsest_pipeline.domain.alerts import AlertKind
 from palimpsest_pipeline.domain.cycles import CycleResult, PlatformRun
 from palimpsest_pipeline.domain.enums import FreshnessFamily, Platform, RunStatus
@@ -344,6 +347,14 @@ def test_a_replay_goes_on_past_a_cycle_that_fails_and_names_it_at_its_end(
         assert not outcome.success
         assert f"cycle {bad}" in (outcome.error or "")
         assert str(good) not in (outcome.error or "")
+        key = format_hour_key(hour)
+        of_failed_steps = dg.DagsterRun(
+            "replay", run_id=str(uuid4()), root_run_id=outcome.run_id, parent_run_id=outcome.run_id
+        )
+        with pytest.raises(
+            RunHasFailedCycles, match=f"(?s)cycle {bad}, tournaments: .*palimpsest backfill {key} {key}`"
+        ):
+            raise_for_failed_cycles(pipeline, of_failed_steps, RunCycles([bad, good], is_own=False))
         told = open_alerts(pipeline, instance)
         assert "cycle/core/tournaments" in {key.rpartition("/")[0] for key in told}
         assert {key.partition("/")[0] for key in told} == {"cycle"}, "its run is not told again"

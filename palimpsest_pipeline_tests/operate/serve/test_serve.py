@@ -140,8 +140,9 @@ def test_a_child_that_dies_again_and_again_ends_it_all_with_its_last_words(
     assert [line.split(":")[0] for line in said] == ["the daemon ended with code 1, and restarts in 0 s"]
 
 
-def test_a_board_that_dies_again_and_again_is_restarted_with_the_longest_pause(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", [service_record.BOARD, service_record.SENDER])
+def test_a_board_or_sender_that_dies_again_and_again_is_restarted_with_the_longest_pause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ):
     """For example while its database is away: it must be back when the database is."""
     monkeypatch.setattr(restart_services, "FIRST_PAUSE_S", 0.0)
@@ -149,9 +150,8 @@ def test_a_board_that_dies_again_and_again_is_restarted_with_the_longest_pause(
     monkeypatch.setattr(restart_services, "MAX_DEATHS", 2)
     install_command(tmp_path, "dying", "def main():\n    raise SystemExit('no such luck')\n")
     said: list[str] = []
-    commands = {service_record.BOARD: ("dying",)}
     found = restart_services.ChildProcesses(
-        tmp_path, tmp_path, commands, {"PYTHONPATH": str(tmp_path)}, tmp_path, said.append
+        tmp_path, tmp_path, {name: ("dying",)}, {"PYTHONPATH": str(tmp_path)}, tmp_path, said.append
     )
     n_started = 0
     with listening(tmp_path):
@@ -162,12 +162,13 @@ def test_a_board_that_dies_again_and_again_is_restarted_with_the_longest_pause(
     assert all("and restarts in" in line and "no such luck" in line for line in said)
 
 
-def test_the_board_is_a_child_unless_it_has_no_port(tmp_path: Path):
-    assert restart_services.build_commands(tmp_path, 3000, with_board=True)[service_record.BOARD] == (
-        "palimpsest",
-        "board",
-    )
-    assert service_record.BOARD not in restart_services.build_commands(tmp_path, 3000)
+def test_the_board_is_a_child_unless_it_has_no_port_and_the_sender_when_there_are_rules(tmp_path: Path):
+    plain = restart_services.build_commands(tmp_path, 3000)
+    assert {service_record.BOARD, service_record.SENDER}.isdisjoint(plain)
+    assert restart_services.build_commands(tmp_path, 3000, with_board=True, has_sender=True) == plain | {
+        service_record.BOARD: ("palimpsest", "board"),
+        service_record.SENDER: ("palimpsest", "odds-alerts", "send"),
+    }
 
 
 def listening(folder: Path) -> Any:

@@ -211,16 +211,6 @@ def test_a_database_that_goes_away_stops_no_fetching(
     assert read_statuses(pipeline) == dict.fromkeys(list_answered_listings(pipeline), "completed")
 
 
-def test_asking_for_a_fixture_that_nobody_lists_opens_no_cycle(
-    start_simulator: Start, make_pipeline: MakePipeline
-) -> None:
-    pipeline = make_pipeline(start_simulator(4, 3))
-    with pytest.raises(live_cycle.UnknownFixture, match="12345"):
-        live_cycle.run_capture(pipeline, begun(pipeline, 12345), InterruptedAfter())
-    with pipeline.connect() as conn:
-        assert read_latest_cycles(conn) == []
-
-
 @pytest.mark.slow
 def test_the_older_generation_of_betpawas_interface_gives_the_same_tables(
     start_simulator: Start, make_pipeline: MakePipeline

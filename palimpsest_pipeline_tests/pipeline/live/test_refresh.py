@@ -15,7 +15,7 @@ from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.tables import metadata
 from palimpsest_pipeline_tests.fixtures.ledger import NULLABLE_COLUMNS, find_unfilled_columns
-from palimpsest_pipeline_tests.fixtures.pipeline import copy_pipeline, pipelines, run_here
+from palimpsest_pipeline_tests.fixtures.pipeline import copy_pipeline, pipelines, rows, run_here
 from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS, SPORTYBET
 
 World = tuple[Pipeline, SimulatorProcess]
@@ -38,10 +38,10 @@ def test_every_ledger_column_that_should_be_filled_is_filled_after_a_cycle(world
         assert find_unfilled_columns(conn, cycle_id) == []
         for table, exceptions in NULLABLE_COLUMNS.items():
             for column in metadata.tables[f"ops.{table}"].columns:
-                rows, filled = conn.execute(f"select count(*), count({column.name}) from ops.{table}").fetchone()
-                assert rows > 0, table
+                n_rows, filled = conn.execute(f"select count(*), count({column.name}) from ops.{table}").fetchone()
+                assert n_rows > 0, table
                 if column.name not in exceptions:
-                    assert filled == rows, f"{table}.{column.name}"
+                    assert filled == n_rows, f"{table}.{column.name}"
 
 
 def test_a_refresh_captures_the_fixture_on_all_its_platforms_and_nothing_else(world: World):
@@ -73,8 +73,10 @@ def test_a_refresh_captures_the_fixture_on_all_its_platforms_and_nothing_else(wo
 
 def test_a_fixture_nobody_lists_is_refused_with_its_id(world: World):
     pipeline, _ = world
+    cycles = rows(pipeline, "select cycle_id from ops.scrape_batches")
     outcome = run_here(pipeline, "refresh", sr_ids=[1])
     assert not outcome.success
+    assert rows(pipeline, "select cycle_id from ops.scrape_batches") == cycles, "none was opened"
     assert outcome.error == "no upcoming listing is known for SportRadar id 1: run a full cycle first, or check the id"
 
 

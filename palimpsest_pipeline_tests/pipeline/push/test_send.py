@@ -172,10 +172,7 @@ def test_a_rule_whose_receiver_is_down_does_not_hold_up_other_rules(
 ):
     receiver.answer = lambda path, number: 500 if path == "/down" else 200
     put_rules(database, "a", "b")
-    with database.connect() as conn:
-        conn.execute(
-            "update ops.push_rules set definition = definition || '{\"webhook\": \"DOWN_URL\"}' where rule = 'a'"
-        )
+    point_rule(database, "a", "DOWN_URL")
     put_messages(database, "a", [1, 2])
     put_messages(database, "b", range(20))
     variables = {"TEST_WEBHOOK_URL": f"{receiver.base_url}/hook", "DOWN_URL": f"{receiver.base_url}/down"}
@@ -188,10 +185,7 @@ def test_a_rule_whose_receiver_is_down_does_not_hold_up_other_rules(
 
 def test_a_missing_variable_is_named_and_its_messages_wait(database: Database, receiver: Receiver, tmp_path: Path):
     put_rules(database, "a", "b", signing_key="TEST_WEBHOOK_KEY")
-    with database.connect() as conn:
-        conn.execute(
-            "update ops.push_rules set definition = definition || '{\"webhook\": \"GONE_URL\"}' where rule = 'a'"
-        )
+    point_rule(database, "a", "GONE_URL")
     put_messages(database, "a", [1])
     put_messages(database, "b", [1])
     (tmp_path / ".env").write_text(f"TEST_WEBHOOK_URL={receiver.base_url}/hook\nTEST_WEBHOOK_KEY={KEY}\n")

@@ -322,27 +322,18 @@ class TestVersion:
     """What a day rests on: the marks of the cycles that have answers on it."""
 
     @staticmethod
-    def mark(conn: psycopg.Connection, **changed: str) -> None:
+    def mark(
+        conn: psycopg.Connection, product: str = "odds_snapshots/betpawa", cycle_id: int = CYCLE_ID, **changed: str
+    ) -> None:
         versions = {"landing_digest": "one", "parser_version": "1", "mapping_version": "1", **changed}
-        derived_products.mark_derived(conn, "core", "odds_snapshots/betpawa", CYCLE_ID, **versions, n_rows=1)
+        derived_products.mark_derived(conn, "core", product, cycle_id, **versions, n_rows=1)
 
     def test_deriving_the_same_again_changes_nothing(self, conn: psycopg.Connection) -> None:
         self.mark(conn)
         before = compute_day_version(conn, DAY)
         self.mark(conn)
-        derived_products.mark_derived(
-            conn,
-            "core",
-            "odds_snapshots/betpawa",
-            1,
-            landing_digest="x",
-            parser_version="1",
-            mapping_version="1",
-            n_rows=1,
-        )
-        derived_products.mark_derived(
-            conn, "core", "tournaments", CYCLE_ID, landing_digest="x", parser_version="1", mapping_version="1", n_rows=1
-        )
+        self.mark(conn, cycle_id=1, landing_digest="x")
+        self.mark(conn, "tournaments", landing_digest="x")
         assert compute_day_version(conn, DAY) == before
 
     @pytest.mark.parametrize("what", ["landing_digest", "parser_version", "mapping_version"])
