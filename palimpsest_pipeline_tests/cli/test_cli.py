@@ -19,13 +19,11 @@ import pytest
 from typer.testing import CliRunner
 
 from palimpsest_pipeline.cli.__main__ import app
-from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.operate.databases import open_databases
 from palimpsest_pipeline.operate.serve import service_record
 from palimpsest_pipeline.operate.serve.up import run_services
 from palimpsest_pipeline.runtime.processes import KnownProcess
 from palimpsest_pipeline.settings import load_settings
-from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline_tests.fixtures.commands import (
     PALIMPSEST,
     Command,
@@ -34,7 +32,6 @@ from palimpsest_pipeline_tests.fixtures.commands import (
     free_port,
     ours,
 )
-from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS
 from palimpsest_pipeline_tests.fixtures.recordings import write_recordings
 
 
@@ -223,34 +220,6 @@ def test_to_derive_anew_and_only_what_is_due_or_nothing_at_all_is_wrong_usage(ot
     done = CliRunner().invoke(app, ["backfill", "2026-06-26-09:00", "2026-06-26-10:00", "--again", other])
     assert done.exit_code == 2
     assert "--again cannot be combined with --stale or --dry-run" in done.output
-
-
-@pytest.mark.slow
-def test_a_refresh_tells_per_platform_how_it_went_and_names_ids_that_nobody_lists(
-    palimpsest: Command, start_simulator: Callable[..., SimulatorProcess]
-):
-    simulator = start_simulator(20, 9)
-    world = {f"PALIMPSEST_PLATFORM__{platform.upper()}__BASE_URL": url for platform, url in simulator.base_urls.items()}
-    scraped = json.loads(palimpsest("scrape", "--json", **world).stdout)
-    assert scraped["success"]
-    assert {p["platform"]: p["status"] for p in scraped["platforms"]} == dict.fromkeys(simulator.base_urls, "completed")
-    fixture = next(f for f in simulator.fetch_truth()["fixtures"] if len(f["platforms"]) == 3)
-    done = palimpsest("refresh", str(fixture["sr_id"]), "1", "--json", **world)
-    assert done.returncode == 3, done.stderr
-    told = json.loads(done.stdout)
-    assert (told["success"], told["error"], told["unknown_sr_ids"]) == (True, None, [1])
-    assert set(told["timing"]) == {"startup_s", "scrape_s", "derive_s"}
-    assert all(seconds > 0 for seconds in told["timing"].values())
-    assert [(p["platform"], p["listings"]) for p in told["platforms"]] == [
-        (p, len(ids)) for p, ids in sorted_by_platform(fixture["platforms"])
-    ]
-    assert all(p["status"] == "completed" and p["ms"] > 0 and p["failure"] is None for p in told["platforms"])
-    assert "SportRadar id 1:" in done.stderr
-    assert palimpsest("refresh", "1", **world).returncode == 1
-
-
-def sorted_by_platform(listings: dict[str, list[str]]) -> list[tuple[str, list[str]]]:
-    return sorted(listings.items(), key=lambda item: list(PLATFORMS).index(Platform(item[0])))
 
 
 NOWHERE = {f"PALIMPSEST_{platform}__BASE_URL": "http://127.0.0.1:9" for platform in ("BETPAWA", "SPORTYBET", "BET9JA")}

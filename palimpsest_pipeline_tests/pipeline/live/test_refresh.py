@@ -2,18 +2,21 @@
 others.
 """
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
+from palimpsest_pipeline.cli.console import EXIT_PARTIAL
 from palimpsest_pipeline.domain.enums import Trigger
-from palimpsest_pipeline.operate.run_job import read_refresh_result, run_job
+from palimpsest_pipeline.operate.run_job import read_refresh_result
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.tables import metadata
+from palimpsest_pipeline_tests.fixtures.in_process import CommandHere
 from palimpsest_pipeline_tests.fixtures.ledger import NULLABLE_COLUMNS, find_unfilled_columns
 from palimpsest_pipeline_tests.fixtures.pipeline import copy_pipeline, pipelines, rows, run_here
 from palimpsest_pipeline_tests.fixtures.platforms import PLATFORMS, SPORTYBET
@@ -80,19 +83,19 @@ def test_a_fixture_nobody_lists_is_refused_with_its_id(world: World):
     assert outcome.error == "no upcoming listing is known for SportRadar id 1: run a full cycle first, or check the id"
 
 
-def test_unknown_fixtures_are_named_and_the_known_ones_done(world: World):
+def test_unknown_fixtures_are_named_and_the_known_ones_done(
+    world: World, instance: dg.DagsterInstance, command_here: CommandHere
+):
     pipeline, simulator = world
     fixture = next(f for f in simulator.fetch_truth()["fixtures"] if len(f["platforms"]) == 2)
-    asked = [2, fixture["sr_id"], 1]
-    with dg.DagsterInstance.ephemeral() as instance:
-        outcome = run_job(instance, pipeline, "refresh", pipeline.clock.now().date(), sr_ids=asked)
-        assert outcome.success, outcome.error
-        told = instance.get_latest_materialization_event(
-            dg.AssetKey(["landing", "odds_payloads"])
-        ).asset_materialization.metadata
-    platforms, unknown = read_refresh_result(pipeline, outcome.run_id, asked)
-    assert unknown == [1, 2]
-    assert told["unknown_sr_ids"].value == "1, 2"
+    ended = command_here(pipeline, "refresh", "2", str(fixture["sr_id"]), "1", "--json")
+    assert (ended.exit_code, "SportRadar id 1, 2:" in ended.stderr) == (EXIT_PARTIAL, True), ended.stderr
+    told = json.loads(ended.stdout)
+    assert (told["success"], told["error"], told["unknown_sr_ids"]) == (True, None, [1, 2])
+    assert set(told["timing"]) == {"startup_s", "scrape_s", "derive_s"}
+    event = instance.get_latest_materialization_event(dg.AssetKey(["landing", "odds_payloads"]))
+    assert event.asset_materialization.metadata["unknown_sr_ids"].value == "1, 2"
+    platforms = told["platforms"]
     listed = {platform: len(ids) for platform, ids in fixture["platforms"].items()}
     assert {p["platform"]: p["listings"] for p in platforms} == {p: listed.get(p, 0) for p in PLATFORMS}
     for p in platforms:
