@@ -37,9 +37,9 @@ class Target:
     kickoff_at: datetime
     listings: Mapping[Platform, tuple[str, ...]]
     answered_cycle_id: int = 0
-    """The newest cycle such that every platform of the target has answered in it or in an older cycle.
+    """The oldest of the cycles in which each platform of the target answered last.
 
-    If the platforms answered last in different cycles, it is the oldest of these. 0 when a platform has never answered.
+    0 when one of the platforms has not answered before.
     """
 
 

@@ -24,7 +24,7 @@ class KeyLines:
                 self._lines.append(((*table, *_split_key(key[1])), number))
 
     def find(self, keys: Sequence[str]) -> int:
-        """Return the line that sets the longest prefix of these keys.
+        """Return the line that sets `keys`, which lead from the top of the file, or their longest prefix.
 
         When there is none, return the first line that sets something below these keys, otherwise the first line.
         """

@@ -34,7 +34,7 @@ _INSTANCE_KEY_COLUMNS: Final = ("instance", "key_id")
 
 
 def split_parts(instances: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
-    """Return instance, part, value (null when the part has none).
+    """Return the parts of the specifiers: instance, part and value (null when the part has none).
 
     The specifiers of some packs have named parts. Those of the others have one part, `line`.
     """

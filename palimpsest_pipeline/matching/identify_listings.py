@@ -42,9 +42,9 @@ def identify_listings(listings: pl.DataFrame) -> pl.DataFrame:
     without one belongs to the fixture of its Genius id, if all listings with that Genius id and a SportRadar id have
     the same SportRadar id.
 
-    The new columns are null for listings that are no match, for listings without such an id, and for all listings of a
-    match whose primary listings all lack a kickoff (a kickoff is null when it was rejected). Raises ValueError when a
-    listing appears twice.
+    The new columns are null for listings that are no match, and for listings without such an id. They are also null for
+    all listings of a match if none of its primary listings has a kickoff (a rejected kickoff is null). Raises
+    ValueError when a listing appears twice.
     """
     repeated = listings.filter(listings.select("platform", "external_id").is_duplicated())
     if not repeated.is_empty():

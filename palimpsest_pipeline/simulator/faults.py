@@ -1,4 +1,4 @@
-"""Failures on demand, per platform: which are active, and which requests they affect.
+"""Failures on demand, per platform: which are switched on, and which requests they affect.
 
 No failure is active unless a test or a demonstration activates it. `damaged_answers` has the effects on answers.
 """

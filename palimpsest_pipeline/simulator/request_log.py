@@ -36,7 +36,7 @@ class RequestLine(msgspec.Struct, gc=False):
 
 @dataclass(slots=True)
 class RequestLog:
-    """Counts and lines of requests since the start or the last `clear`."""
+    """Lines and counts (`requests`: by `<platform>.<endpoint>`) since the start or the last `clear`."""
 
     requests: Counter[str] = field(default_factory=Counter)
     in_flight: Counter[str] = field(default_factory=Counter)

@@ -1,8 +1,8 @@
 """The markets of each simulated platform, with its own ids and labels, from `catalogue.json`.
 
-It contains no prices. The file has, per platform, markets in order of popularity with the platform's ids of the market
-and of its outcomes, each linked to a canonical outcome for which `pricing` computes chances. It also has markets
-without a canonical key, which no vocabulary knows; their outcomes have a base chance.
+It contains no prices. The file has the markets of each platform in order of popularity, with the platform's ids of
+markets and outcomes. Each outcome is linked to a canonical one, for which `pricing` computes chances. There are
+also markets without a canonical key, which no vocabulary knows; their outcomes have a base chance.
 """
 
 import json

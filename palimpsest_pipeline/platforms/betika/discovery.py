@@ -26,9 +26,9 @@ from .endpoints import PAGE_SIZE, build_page_request, build_tree_request, parse_
 def crawl(sport: Sport, config: DialectConfig) -> Crawl:
     """Return the crawl: the tree, the pages that its counts promise, further pages, then repetitions.
 
-    Further pages follow one by one until a short one. The repetitions ask once more for answers that failed; and for
-    the tree and all pages when competitions are short of their counts, because a match that begins during the sweep
-    leaves the list, and a match behind it may then move to a page that was already read.
+    Further pages follow one by one until a short one. The repetitions ask once more for answers that failed. They ask
+    for the tree and all pages when competitions are short of their counts: a match that begins during the sweep leaves
+    the list, and a match behind it may then move to a page that was already read.
     """
     tree_request = build_tree_request(sport, config)
     answers = list((yield [tree_request]))
