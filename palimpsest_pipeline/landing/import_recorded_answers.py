@@ -71,9 +71,10 @@ def import_payloads(
 ) -> list[Manifest]:
     """Import the folder and return the new cycles' manifests: one per UTC hour with new answers.
 
-    A cycle covers `platforms`, home first, and the platforms of its answers: only these make it due. An answer
-    that the hour already has (same request, instant and body) is left out. Raises RecordedPayloadError before anything
-    is written, also for an answer of a platform that is not in `installed`.
+    A cycle covers `platforms`, home first, and the platforms of its answers. Its products become due for another
+    derivation only when the parser or vocabulary of one of these platforms changes. An answer that the hour already has
+    (same request, instant and body) is left out. Raises RecordedPayloadError before anything is written, also for an
+    answer of a platform that is not in `installed`.
     """
     by_hour: dict[datetime, list[list[Answer]]] = defaultdict(list)
     for book in read_recorded_books(directory, installed, clock.now()):

@@ -214,9 +214,9 @@ class Pipeline:
 
     @property
     def import_platforms(self) -> tuple[Platform, ...]:
-        """The platforms that every imported cycle covers, home first; it also covers those of its answers.
+        """The platforms that every imported cycle covers besides those of its answers, home first.
 
-        They are the active ones of the default platforms, which imported cycles have always covered.
+        They are the active ones of the default platforms.
         """
         return tuple(
             platform

@@ -88,9 +88,9 @@ def derive_platforms(
 ) -> DerivedCycles:
     """Derive a core product platform by platform, for several platforms at the same time.
 
-    Each platform is derived by `derive_cycles` on its own connection, for the cycles that cover it. An error of one
-    platform does not stop the others; it is raised at the end. When the caller is interrupted, the current cycles are
-    finished and no other cycle begins.
+    `derive` makes the function that derives one platform, and `needs` is that of `derive_cycles`. Each platform has its
+    own connection and is derived for the cycles that cover it. An error of one platform does not stop the others; it is
+    raised at the end. When the caller is interrupted, the current cycles are finished and no other cycle begins.
     """
     interrupted = Event()
 

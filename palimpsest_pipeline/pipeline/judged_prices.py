@@ -44,7 +44,7 @@ def judge_prices(
     """Return the values of `prices` (CLOSING_LINE_VALUES_SCHEMA) against every exact close.
 
     `prices` is the result of `read_price_list` or `check_price_list`. With `platform`, only the closes of this platform
-    count. The connection may be an analyst's.
+    count. A fixture that kicks off after `now` has no close yet. The connection may be an analyst's.
     """
     sr_ids = prices["sr_id"].unique().to_list()
     fixtures = read_judged_fixtures(conn, sr_ids)

@@ -190,7 +190,7 @@ def format_duration(seconds: float) -> str:
 
 
 class LogBoard(ScrapeProgress):
-    """A board that writes lines to a log: regularly, when a host's state changes, and at the end.
+    """The progress of a scrape as lines in a log: regularly, when a host's state changes, and at the end.
 
     Use it as a context manager. The lines are written in a thread, because writing to a log may be slow (it may be a
     database). A line that cannot be written is dropped.

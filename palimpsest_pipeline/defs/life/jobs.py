@@ -61,7 +61,7 @@ def request_due_runs(
 def list_due_dates(pipeline: Pipeline, *, include_far: bool) -> list[date]:
     """Return the due kickoff dates for which Dagster has partitions, in order.
 
-    `include_far` includes due dates in the far future without a wait (`lifecycle.dirty_dates`).
+    `include_far` includes due dates in the far future without a wait (`derive_lifecycle.dirty_dates`).
     """
     return [
         day

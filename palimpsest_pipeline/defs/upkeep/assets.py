@@ -193,12 +193,12 @@ check_table = AssetCheckExecutionsTable
 
 
 def delete_old_runs(instance: dg.DagsterInstance, before: datetime) -> tuple[int, int]:
-    """Delete the runs that ended before `before`, but those that hold the state of an asset or a check.
+    """Delete the runs that ended before `before`, except those that hold the state of an asset or a check.
 
     Return the numbers of deleted runs, and of deleted evaluations of checks that a newer one has replaced.
 
-    These hold the newest materialization of an asset or of one of its partitions, the newest attempt (which makes a
-    partition count as failed, until it is materialized later), or the newest evaluation of a check.
+    The runs that stay hold the newest materialization of an asset or of one of its partitions, the newest attempt
+    (which makes a partition count as failed, until it is materialized later), or the newest evaluation of a check.
     """
     filters = dg.RunsFilter(statuses=_ENDED_STATUSES, created_before=before)
     old_ids = [

@@ -59,7 +59,7 @@ class Stage:
     """Outcomes of the listings that a dead process had requested and that this stage requests again."""
 
     def resume_from(self, so_far: StageTally) -> None:
-        """Continue from the counters of a dead process.
+        """Continue from the counters of a dead process, `so_far`.
 
         Listings with a good answer or "not found" are not requested again.
         """

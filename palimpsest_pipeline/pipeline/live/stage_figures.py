@@ -28,8 +28,8 @@ def build_stage_figures(
 ) -> StageFigures:
     """Return the figures of one stage.
 
-    `rows` are the progress board's rows of this stage, `result` is the cycle's result after the stage. `skews_ms` are
-    those of the cycle's fixtures, none after a discovery. Among the figures, `errors_<class>` counts attempts,
+    `rows` are the rows of `ScrapeProgress` for this stage, `result` is the cycle's result after the stage. `skews_ms`
+    are those of the cycle's fixtures, none after a discovery. Among the figures, `errors_<class>` counts attempts,
     including those of requests that succeeded later. `duration_s` is the time in seconds from the first request to the
     last answer. `floor_s` is the shortest time in which the request budgets allow requests of the same durations, and
     `ratio_to_floor` is `duration_s` divided by `floor_s`.
@@ -47,7 +47,7 @@ def build_stage_figures(
 def build_slot_figures(run: SlotRun, rows: Mapping[Platform, ProgressRow], skews_ms: Sequence[float]) -> StageFigures:
     """Return the figures of a slot of the kickoff cadence: those of a stage, and its numbers of minutes.
 
-    `rows` are the platforms' rows of the progress table of the run, `skews_ms` the skews of fixtures in its cycles.
+    `rows` are the platforms' rows of `ScrapeProgress` for the run, `skews_ms` the skews of fixtures in its cycles.
     Durations are sums over the cycles. A platform's status, its clock offset and `cycle_id` are those of the last one.
     """
     duration_s = sum(max((r.capture_s or 0.0 for r in result.runs), default=0.0) for result in run.results)

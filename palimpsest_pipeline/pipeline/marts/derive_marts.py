@@ -78,8 +78,8 @@ def derive_coverage(pipeline: Pipeline, conn: psycopg.Connection, manifest: Mani
     """Write the three coverage tables of one cycle, all from one read so that their sums agree.
 
     A later cycle uses this cycle's discovery where its own is incomplete. So coverage of these later cycles becomes due
-    again. The board learns when other platforms than before have listings that nobody knows: prices may not be derived
-    again for a long time.
+    again. The traders' board is notified when the set of platforms without complete coverage has changed, because
+    prices may not be derived again for a long time.
     """
     unseen_before = board_reader.read_unseen_platforms(conn)
     coverage_universe = _read_universe(pipeline, conn, manifest)

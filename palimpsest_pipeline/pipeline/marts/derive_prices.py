@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 COMPARED_FIXTURES_PER_BATCH: Final = 75
 LISTINGS_PER_BATCH: Final = 500
-"""Maximum numbers that one transaction reads, compares and writes. The rows do not depend on them.
+"""Maximum numbers of fixtures and listings in one transaction. The rows do not depend on them.
 
 A fixture counts as one listing of each active platform. A listing has about 1,000 prices. Two threads, each with 75
 fixtures of three platforms, take about 80 MB together.

@@ -23,9 +23,10 @@ from ..context import Pipeline
 def enqueue_events(pipeline: Pipeline, conn: psycopg.Connection, source_name: str, ids: Sequence[int]) -> int:
     """Store a message for each event of the source that a rule selects; return the number of new messages.
 
-    `ids` are the fixtures (or the cycle) whose rows this transaction has written. Call it at the end of the
-    transaction. An event gets no message if its message is stored already, or if it is too old or older than the
-    rule. So a replay sends nothing again. Raises KeyError for an unknown source.
+    `source_name` is a key of `storage.push.sources.SOURCES`. `ids` are the fixtures (or the cycle) whose rows this
+    transaction has written. Call it at the end of the transaction. An event gets no message if its message is stored
+    already, or if it is too old or older than the rule. So a replay sends nothing again. Raises KeyError for an unknown
+    source.
     """
     source = SOURCES[source_name]
     active_rules = outbox.read_rules(conn, source_name)

@@ -15,7 +15,10 @@ from ..context import Pipeline
 
 @dataclass(frozen=True, slots=True)
 class DiskUsage:
-    """One measurement of the sizes of tables, landing and archive."""
+    """One measurement of the sizes of tables, landing and archive.
+
+    `sample` has one row per table and day (`storage_growth.SAMPLE_SCHEMA`); `figures` are its totals.
+    """
 
     sample: pl.DataFrame
     figures: storage_growth.Sizes
@@ -62,7 +65,7 @@ def measure_usage(pipeline: Pipeline, conn: psycopg.Connection) -> DiskUsage:
 
 
 def summarise_days(sample: pl.DataFrame) -> pl.DataFrame:
-    """Return one row per day: rows and prices in Postgres, and bytes in Postgres, archive and landing.
+    """Return `DiskUsage.sample` by day: rows and prices in Postgres, bytes in Postgres, archive, landing.
 
     A value without data is null.
     """
@@ -102,7 +105,7 @@ def summarise_answers(usage: pl.DataFrame, column: str = "platform") -> pl.DataF
 
 
 def summarise_tables(sample: pl.DataFrame) -> pl.DataFrame:
-    """Return one row per table, and for landing and archive: rows, heap and index bytes over all days.
+    """Return `DiskUsage.sample` by table, landing and archive: rows, heap and index bytes over all days.
 
     The largest comes first.
     """

@@ -51,7 +51,9 @@ def explain_need(
 ) -> str | None:
     """Return why the landing must keep an hour, with advice; None when all of it is derived and exported.
 
-    The reasons are ids of cycles, and the export status of the UTC days of their answers.
+    The arguments describe the hour; without any of them it is not needed. `running_ids` are cycles that a process still
+    scrapes, `unclosed_ids` cycles whose manifest was never written, and `underived_ids` cycles with products that are
+    not derived yet. `day_states` has the export status of each UTC day of the answers.
     """
     key = format_hour_key(hour)
     if running_ids:
@@ -74,7 +76,7 @@ def explain_need(
 class HourJudge:
     """Decides whether an hour of the landing is needed, from ledger, derived products and archive.
 
-    `conn` must be in autocommit mode.
+    `conn` must be in autocommit mode. Running cycles are read once, when the object is made.
     """
 
     def __init__(self, pipeline: Pipeline, conn: psycopg.Connection) -> None:

@@ -86,7 +86,8 @@ def require_same_numbers(conn: psycopg.Connection[Any], store: FileStore) -> Non
 def write_dimensions(conn: psycopg.Connection[Any], store: FileStore, workspace: Path) -> None:
     """Write the dimension files from the database.
 
-    `conn` must be outside a transaction. A listing that is no longer in core keeps its last names.
+    `conn` must be outside a transaction. `workspace` is a local folder for unfinished files. A listing that is no
+    longer in core keeps its last names.
     """
     conn.execute("select pg_advisory_lock(%s)", [AdvisoryLock.EXPORT_DIMENSIONS])
     conn.commit()

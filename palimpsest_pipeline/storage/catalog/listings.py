@@ -383,7 +383,7 @@ def _derive_event_listings(conn: psycopg.Connection) -> None:
 
 
 MAX_KICKOFF_VERSION: Final = 2**15 - 1
-"""The largest value of the smallint column.
+"""The largest number of a version of a listing's kickoff, whose column is a smallint.
 
 All later versions of a listing's kickoff have this number; `observed_from` keeps them in order.
 """

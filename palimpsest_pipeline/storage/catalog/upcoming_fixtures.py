@@ -60,7 +60,7 @@ def read_kickoffs_and_next(
 
 
 def record_kickoffs(conn: psycopg.Connection, now: datetime) -> int:
-    """Record the changes of kickoffs after `now`; return the number of fixtures.
+    """Record the changed kickoffs after `now`; return how many fixtures have one.
 
     Call it at the end of every transaction that changes fixtures or listings. The lock of that transaction keeps the
     recorded instants in order.

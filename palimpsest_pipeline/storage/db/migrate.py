@@ -69,7 +69,7 @@ from unnest(%(tables)s::oid[], %(columns)s::int[]) with ordinality as o (origin,
 join pg_attribute a on a.attrelid = to_regclass(%(view)s) and a.attnum = o.attnum
 where col_description(a.attrelid, a.attnum) is null and col_description(o.origin, o.origin_column) is not null
 """
-"""Columns of a view without a comment, with the comments of their columns of origin."""
+"""Selects a view's columns without a comment, each with the comment of the table column it shows."""
 FOREIGN_OBJECTS_SQL: Final = """
 with foreign_schemas as (
     select oid from pg_namespace

@@ -27,7 +27,7 @@ See `mark_due_by_book_sizes`.
 
 
 def name_platform_product(product: str, platform: str) -> str:
-    """Return the mark of a product that is derived platform by platform, e.g. `odds_snapshots/bet9ja`."""
+    """Return the name under which one platform's part of a product is recorded: `odds_snapshots/bet9ja`."""
     return f"{product}/{platform}"
 
 
@@ -116,8 +116,9 @@ def mark_due_by_book_sizes(
 ) -> list[int]:
     """Make a mart product of other cycles due again, because they used book sizes of `listing_ids`.
 
-    These are the cycles at or after `since` that may contain one of the listings. Only listings that share their
-    fixture with another listing of the same platform count. Returns the ids of the cycles.
+    These are the cycles at or after `since` that may contain one of the listings, last seen at most `carry_limit`
+    before the cycle. Only listings that share their fixture with another listing of the same platform count. Returns
+    the ids of the cycles; `cycle_id`, whose answers changed the sizes, is not among them.
     """
     query = """
         delete from mart.cycle_products p using core.cycles late

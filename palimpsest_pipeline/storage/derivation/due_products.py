@@ -21,7 +21,7 @@ from .derived_products import ProductSchema
 DUE_SQL: Final = (
     "ops.due_products(%(versions)s::jsonb, %(products)s::jsonb, %(first)s, %(end)s, %(cycle_ids)s::bigint[])"
 )
-"""The call of the function for a FROM clause. `DueQuery.build_params` returns its parameters."""
+"""SQL for a FROM clause that calls `ops.due_products`. `DueQuery.build_params` returns its parameters."""
 
 
 class DueReason(StrEnum):

@@ -27,7 +27,11 @@ KNOWN_CYCLES_SQL: Final = """
 
 @dataclass(frozen=True, slots=True)
 class LandedCycleRecord:
-    """A row of `ops.landed_cycles`: a closed cycle that is or was in the landing."""
+    """A row of `ops.landed_cycles`: a closed cycle that is or was in the landing.
+
+    `digest` identifies its landed content. `is_whole` is true when all its segments exist, otherwise `problem` says
+    what is missing or unreadable.
+    """
 
     cycle_id: int
     partition_hour: datetime

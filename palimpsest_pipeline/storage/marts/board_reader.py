@@ -1,4 +1,4 @@
-"""Read the rows for the board: fixtures, listings, and the prices of a market or of a fixture.
+"""Read the rows for the board, the traders' web pages: fixtures, listings and prices.
 
 It reads the analysts' views and functions, which the read-only role may read. Instants are seconds since 1970, because
 browsers read them so.
@@ -230,8 +230,8 @@ def build_table_query(
 ) -> sql.Composed:
     """Return the SQL of the board's table: one row per fixture and outcome, four columns per platform.
 
-    The rows have the order of `fixtures`. A state says why there is no price, as a cell of the table does, so a fixture
-    that no platform prices has its rows too. `unseen` is true when the platform's last answer is older than another
+    The rows have the order of `fixtures`. A platform's column of states says why there is no price, so a fixture
+    without any price has its rows too. `unseen` is true when the platform's last answer is older than another
     platform's by more than `max_skew_s`. The query contains all values, so a person can run it.
     """
     return sql.SQL(TABLE_SQL).format(

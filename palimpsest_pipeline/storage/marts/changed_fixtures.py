@@ -30,7 +30,7 @@ def notify_readers(conn: psycopg.Connection, sr_ids: Sequence[int]) -> None:
 
 
 def notify_readers_of_all(conn: psycopg.Connection) -> None:
-    """Tell listeners that any fixture may be shown differently after the transaction of `conn`."""
+    """Tell listeners that the rows of any fixture may change with the transaction of `conn`."""
     conn.execute("select pg_notify(%s, %s)", [FIXTURES_CHANNEL, ANY_FIXTURE])
 
 

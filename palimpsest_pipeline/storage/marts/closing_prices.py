@@ -23,7 +23,7 @@ where sr_id = any(%(sr_ids)s::bigint[]) and market_key = any(%(market_keys)s::te
 
 
 def read_judged_fixtures(conn: psycopg.Connection[Any], sr_ids: Sequence[int]) -> pl.DataFrame:
-    """Return the known ones of these fixtures, with effective kickoff and suspect code or null."""
+    """Return those of the fixtures that are known: sr_id, effective kickoff, suspect code or null."""
     return read_frame(conn, _FIXTURES_SQL, {"sr_ids": list(sr_ids)})
 
 

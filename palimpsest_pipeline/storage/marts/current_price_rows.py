@@ -109,9 +109,8 @@ def read_state_as_of(
 ) -> FixtureState:
     """Return the state of these fixtures at an instant, computed from the history.
 
-    It uses the listings seen by then that `choose_primary` selects, and the kickoff that was in force then: that of
-    the first platform of `trust`. Raises
-    the errors of `storage.odds.history_reader.OddsHistoryReader`.
+    It uses the listings seen by then that `choose_primary` selects, and the kickoff that was in force then: that of the
+    first platform of `trust`. Raises the errors of `storage.odds.history_reader.OddsHistoryReader`.
     """
     candidates = read_frame(conn, LISTINGS_AS_OF_SQL, {"sr_ids": list(sr_ids), "instant": instant})
     if candidates.is_empty():
@@ -187,7 +186,7 @@ def replace_fixture_rows(
 ) -> WriteResult:
     """Replace the rows of these fixtures in STORED_TABLES, writing only the differences.
 
-    Listeners are notified (`changed_fixtures.CHANNEL`) when the transaction commits.
+    Listeners are notified (`changed_fixtures.FIXTURES_CHANNEL`) when the transaction commits.
 
     `frames` has one frame per table. Lines are given by market_key, specifier and outcome. A caller that calls several
     times passes one `cache`. Raises ValueError when the columns of a frame differ from the table's.
@@ -227,7 +226,7 @@ def read_fixture_ids(conn: psycopg.Connection) -> set[int]:
 
 
 def read_fixtures_with_unnamed_gaps(conn: psycopg.Connection, sr_ids: Sequence[int]) -> list[int]:
-    """Return those of the fixtures with gaps on lines that this transaction cannot see.
+    """Return those of the fixtures with a gap on a line that this transaction cannot see.
 
     `number_lines` explains why.
     """

@@ -126,9 +126,10 @@ def read_rows_before(conn: psycopg.Connection, table: str, cycle_id: int) -> pl.
 
 
 def pick_headline(rates: pl.DataFrame) -> dict[str, Any]:
-    """Return the main figures of the newest cycle in rows of match_rate_platform.
+    """Return the main counts and rates of the newest cycle in `rates`, by column name.
 
-    They cover upcoming fixtures.
+    `rates` has rows of mart.match_rate_platform. The figures cover the upcoming fixtures of all competitors together;
+    the result is empty without such a row.
     """
     union = rates.filter((pl.col("platform") == "all") & ~pl.col("include_started")).sort("cycle_id").tail(1)
     if union.is_empty():

@@ -96,10 +96,11 @@ def remove_orphans(conn: psycopg.Connection[Any]) -> None:
 
 
 def list_open_after_kickoff(conn: psycopg.Connection[Any]) -> list[int]:
-    """Return the ids of open episodes of fixtures that had begun at the last full cycle, not due.
+    """Return the ids of open alerts whose fixture had begun at the last full cycle and is not due.
 
-    The result should be empty. One query reads everything, so all data is of the same moment. The last full cycle
-    decides, because a later cycle of a few fixtures does not derive the others.
+    An open alert is an episode that has not ended. The expected result is empty. One query reads everything, so all
+    data is of the same moment. The last full cycle decides, because a later cycle of a few fixtures does not derive the
+    others.
     """
     rows = conn.execute(OPEN_AFTER_KICKOFF_SQL, {"product": FixtureProduct.ODDS_ALERTS.value}).fetchall()
     return [alert_id for (alert_id,) in rows]

@@ -211,7 +211,7 @@ def count_rows_of_cycle(conn: psycopg.Connection[Any], cycle_id: int, platform: 
 def remove_answers(conn: psycopg.Connection[Any], answers: pl.DataFrame, platform: str | None = None) -> None:
     """Remove stored answers (ANSWER_KEY) from the history, as if they had never arrived.
 
-    The requirements for the transaction and `lock_key` are those of `ingest_answers`. The current state of the listings
+    The requirements for the transaction and `platform` are those of `ingest_answers`. The current state of the listings
     is derived again from the remaining rows.
     """
     if answers.is_empty():
@@ -304,8 +304,9 @@ def append_newest(
 ) -> tuple[pl.DataFrame, int]:
     """Write answers that are newer than all stored answers of their listing.
 
-    `answers` has ANSWER_KEY and newest_at. `before` has the current books of the listings, `after` those of the
-    answers. Returns the captures and the number of history rows written.
+    `answers` has ANSWER_KEY and newest_at, the instant of the listing's newest stored answer (null without one).
+    `before` has the current books of the listings, `after` those of the answers. Returns the captures and the number of
+    history rows written.
     """
     is_first = (pl.col("newest_at").dt.date() < pl.col("observed_at").dt.date()).fill_null(True)
     answers = answers.select(*ANSWER_KEY, keyframe=is_first)
@@ -322,7 +323,8 @@ def insert_late(
 ) -> tuple[pl.DataFrame, int]:
     """Write answers that arrived late or again, and correct the rows of the next answers.
 
-    Returns the captures and the number of history rows written.
+    `captures` and `answers` are as in `append_newest`; `books` are the books of the answers. Returns the captures and
+    the number of history rows written.
     """
     neighbours = read_neighbours(conn, answers)
     followers = neighbours.filter("followed").select("listing_id", observed_at="next_at", keyframe=pl.lit(False))

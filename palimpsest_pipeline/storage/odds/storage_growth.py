@@ -1,6 +1,7 @@
 """Measure the sizes of tables and of days of the odds history, and their growth.
 
-Samples are stored in `ops.storage_samples`; the sizes of the landing and the archive are passed in as rows.
+A storage sample is one measurement: one row per table, or table and day. Samples are stored in `ops.storage_samples`;
+the sizes of the landing and the archive are passed in as rows.
 """
 
 from collections.abc import Sequence
@@ -141,7 +142,11 @@ def write_sample(conn: psycopg.Connection[Any], sample: pl.DataFrame) -> None:
 
 
 def compute_storage_sizes(conn: psycopg.Connection[Any], sample: pl.DataFrame, limit_bytes: int) -> Sizes:
-    """Return the figures of a sample (SAMPLE_SCHEMA), with the growth since earlier samples."""
+    """Return the totals of one measurement, and the growth since earlier measurements.
+
+    `sample` (SAMPLE_SCHEMA) has the sizes of all tables, of the landing and of the archive at one time. `limit_bytes`
+    is the storage limit of the settings.
+    """
     sized = sample.with_columns(bytes=pl.col("heap_bytes") + pl.col("index_bytes"))
     total = int(sized.get_column("bytes").sum())
     landing, export = (sized.filter(pl.col("table_name") == name) for name in (LANDING_NAME, EXPORT_NAME))
