@@ -180,7 +180,7 @@ def compute_rate_per_s(task: Task) -> float:
 
 
 def describe_host_state(view: HostView) -> str:
-    """Return the breaker's state and reason as text; empty when requests are sent normally."""
+    """Return the state of the host's circuit breaker as text; empty when requests are sent normally."""
     return ": ".join(filter(None, (STATE_LABELS[view.state], view.reason))) if view.state in STATE_LABELS else ""
 
 

@@ -42,8 +42,8 @@ def split_into_spans(
 ) -> list[HourSpan]:
     """Split `hours`, which are in ascending order, into spans within one UTC day, of about equal size.
 
-    A span has at most `max_hours` hours. The run of a span covers all hours from its first to its last, so no span
-    includes an hour of `excluded_hours`, which are in ascending order too.
+    `stage` (core or mart) is that of the spans. A span has at most `max_hours` hours. The run of a span covers all
+    hours from its first to its last, so no span includes an hour of `excluded_hours`, which are in ascending order too.
     """
     spans = []
     for _, group in groupby(hours, key=lambda hour: (hour.date(), bisect(excluded_hours, hour))):

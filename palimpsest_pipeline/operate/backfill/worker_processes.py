@@ -45,7 +45,7 @@ class Worker:
             self.connection.send(span)
 
     def receive_outcomes(self) -> list[HourOutcome]:
-        """Return the outcomes of its span. A process that died yields DIED_MESSAGE for every hour."""
+        """Return the outcomes of the worker's span; if its process died, DIED_MESSAGE for every hour."""
         span, self.span = self.span, None
         try:
             outcomes: list[HourOutcome] = self.connection.recv()
