@@ -11,12 +11,13 @@ from typing import Final
 
 import dagster as dg
 import psycopg
-import sqlalchemy as sa
 
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.runtime.heartbeat import PeriodicWriter
 from palimpsest_pipeline.runtime.processes import identify_machine, is_gone
 from palimpsest_pipeline.storage.ledger import run_heartbeats
+
+from .step_failures import raise_if_storage_failed
 
 log = logging.getLogger(__name__)
 RUNNING_STATUSES: Final = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
@@ -88,8 +89,7 @@ def report_dead_runs(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[r
             )
             report(run, describe_dead_run(dead))
         except Exception as error:
-            if isinstance(error, sa.exc.SQLAlchemyError) or isinstance(error.__cause__, sa.exc.SQLAlchemyError):
-                raise  # an error of Dagster's storage says nothing about this run
+            raise_if_storage_failed(error)
             log.exception("the process of run %s died, and the run cannot be marked as ended", dead.run.run_id)
             continue
         reported.append(dead)

@@ -4,6 +4,7 @@ import re
 from typing import Final, Protocol
 
 import dagster as dg
+import sqlalchemy as sa
 
 INTERRUPTION_CLASSES: Final = (dg.DagsterExecutionInterruptedError.__name__, KeyboardInterrupt.__name__)
 OWN_PACKAGE_PREFIX: Final = "palimpsest_pipeline."
@@ -22,6 +23,15 @@ class ErrorInfo(Protocol):
 
     @property
     def cause(self) -> "ErrorInfo | None": ...
+
+
+def raise_if_storage_failed(error: Exception) -> None:
+    """Raise `error` if Dagster's storage caused it.
+
+    An error of the storage says nothing about the record that was read: the caller must read it again later.
+    """
+    if isinstance(error, sa.exc.SQLAlchemyError) or isinstance(error.__cause__, sa.exc.SQLAlchemyError):
+        raise error
 
 
 def find_innermost_error(error: ErrorInfo) -> tuple[str, str]:

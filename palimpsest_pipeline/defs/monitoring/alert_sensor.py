@@ -156,7 +156,7 @@ def process_alerts(
     before = Cursor.from_json(cursor, now)
     try:
         with pipeline.connect() as conn:
-            _store_events(conn, pipeline, instance, subjects, before, now)
+            until = _store_events(conn, pipeline, instance, subjects, before, now, log)
             conn.commit()  # committed before sending, so that events stay stored when sending fails
             n_sent, n_pending = _notify_channels(conn, pipeline, receivers, now, log)
     except (DatabaseUnreachable, psycopg.OperationalError) as error:
@@ -170,7 +170,7 @@ def process_alerts(
                 outage = mark_notified(outage, channel.name, [c.name for c in receivers], now, is_closing=False)
         return f"our database cannot be reached: {outage.message}", replace(before, outage=outage).to_json()
     sentence = f"sent {n_sent} notices" if n_sent else "nothing new"
-    return sentence + (f"; {n_pending} could not be sent and wait" if n_pending else ""), Cursor(now).to_json()
+    return sentence + (f"; {n_pending} could not be sent and wait" if n_pending else ""), Cursor(until).to_json()
 
 
 def _store_events(
@@ -180,13 +180,14 @@ def _store_events(
     subjects: AlertSubjects,
     before: Cursor,
     now: datetime,
-) -> None:
-    """Write new problems and recoveries."""
+    log: logging.Logger,
+) -> datetime:
+    """Write new problems and recoveries; return the instant up to which events are stored."""
     alert_rows.lock_alerts(conn)
     latest_alerts = alert_rows.read_latest_alerts(conn)
-    events = list_run_events(instance, before.looked_until - LOOK_OVERLAP, subjects.cycle_checks)
+    events, stopped_at = list_run_events(instance, before.looked_until - LOOK_OVERLAP, subjects.cycle_checks, log)
     events += [
-        *list_check_events(instance, subjects.checks, latest_alerts),
+        *list_check_events(instance, subjects.checks, latest_alerts, now, log),
         *subjects.list_removed_recoveries(latest_alerts, now),
     ]
     events += list_cycle_events(conn, pipeline, subjects.cycle_checks, latest_alerts, now)
@@ -199,6 +200,8 @@ def _store_events(
     if before.outage is not None:  # the database can be reached again: store the outage, and close it
         alert_rows.write_alerts(conn, [replace(before.outage, closed_at=now)])
     alert_rows.delete_old_alerts(conn, now)
+    # After an interruption, the next tick continues where this one stopped, without reading the overlap again.
+    return now if stopped_at is None else stopped_at + LOOK_OVERLAP
 
 
 def _notify_channels(

@@ -3,6 +3,7 @@
 Writes nothing. `pipeline/monitoring/cycle_events` reads the failures of cycles.
 """
 
+import logging
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
@@ -32,9 +33,11 @@ from ..check_results import find_last_evaluation, list_blocking_failures, name_c
 from ..cycle_jobs import replay_job
 from ..derive_run import RunHasFailedCycles
 from ..run_cycles import LANDING_STEP_PREFIX
-from ..step_failures import CHECK_FAILED_CLASS, find_innermost_error, list_causes
+from ..step_failures import CHECK_FAILED_CLASS, find_innermost_error, list_causes, raise_if_storage_failed
 from ..upkeep.jobs import export_job
 
+MAX_RUNS: Final = 1000
+"""Maximum number of runs that one call reads, oldest first."""
 STEP_FAILURE: Final = dg.DagsterEventType.STEP_FAILURE
 _ENDED_STATUSES: Final = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 ASSETS_JOB: Final = "__ASSET_JOB"
@@ -46,15 +49,22 @@ CYCLE_ERROR_CLASSES: Final = {RunHasFailedCycles.__name__, CyclesFailed.__name__
 """Errors of runs in which cycles failed. Alerts by cycle report these failures."""
 RUN_ERROR_CLASS: Final = "RunFailure"
 """Error class of a run that failed outside its steps: it could not start, or its process died."""
+UNREADABLE_ERROR_CLASS: Final = "UnreadableRecord"
+"""Error class of a run or an evaluation in Dagster's storage that this version cannot read."""
 
 
-def list_run_events(instance: dg.DagsterInstance, since: datetime, by_cycle: Collection[str]) -> Events:
-    """Return the events of the runs that ended after `since`, oldest first.
+def list_run_events(
+    instance: dg.DagsterInstance, since: datetime, by_cycle: Collection[str], log: logging.Logger
+) -> tuple[Events, datetime | None]:
+    """Return the events of the runs that ended after `since`, and how far runs were read.
 
-    `by_cycle` contains the names of the checks that judge cycles.
+    The second value is the instant up to which runs were read, or None when all were read. A run that cannot be read
+    becomes an occurrence of its own and does not stop the others. `by_cycle` contains the names of the checks that
+    judge cycles.
     """
     records = instance.get_run_records(
         dg.RunsFilter(statuses=_ENDED_STATUSES, updated_after=since),
+        limit=MAX_RUNS,
         order_by="update_timestamp",
         ascending=True,
     )
@@ -65,29 +75,46 @@ def list_run_events(instance: dg.DagsterInstance, since: datetime, by_cycle: Col
             if record.end_time is not None
             else record.update_timestamp.astimezone(UTC)
         )
-        run, partition = record.dagster_run, _find_partition_dates(record.dagster_run)
-        events += (
-            _list_recoveries(instance, run, at, partition)
-            if run.status is dg.DagsterRunStatus.SUCCESS
-            else _list_occurrences(instance, run, at, partition, by_cycle)
-        )
-    return events
+        run, partition = record.dagster_run, None
+        try:
+            partition = _find_partition_dates(run)
+            events += (
+                _list_recoveries(instance, run, at, partition)
+                if run.status is dg.DagsterRunStatus.SUCCESS
+                else _list_occurrences(instance, run, at, partition, by_cycle)
+            )
+        except Exception as error:
+            raise_if_storage_failed(error)
+            log.warning("run %s of %s ended, and its record cannot be read", run.run_id, run.job_name, exc_info=True)
+            events.append(
+                _build_unreadable_event(AlertKind.RUN, run.job_name, f"run {run.run_id}", error, at, partition)
+            )
+    return events, records[-1].update_timestamp.astimezone(UTC) if len(records) == MAX_RUNS else None
 
 
 def list_check_events(
-    instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey], latest_alerts: Iterable[PipelineAlert]
+    instance: dg.DagsterInstance,
+    keys: Sequence[dg.AssetCheckKey],
+    latest_alerts: Iterable[PipelineAlert],
+    now: datetime,
+    log: logging.Logger,
 ) -> Iterator[Occurrence | Recovery]:
     """Yield the last evaluation of each check, and of each date with an open alert in `latest_alerts`.
 
-    For a check that was never evaluated nothing is yielded.
+    For a check that was never evaluated nothing is yielded. A check whose evaluation cannot be read yields an
+    occurrence of its own and does not stop the others.
     """
     for key, day in (*((key, None) for key in keys), *_list_alert_dates(keys, latest_alerts)):
-        record = find_last_evaluation(instance, key, day)
-        if record is None or record.event is None:
-            continue
-        event = record.event.dagster_event
-        if event is not None and event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
-            yield _build_check_event(event.asset_check_evaluation_data, record.event.timestamp)
+        try:
+            check_event = _read_check_event(instance, key, day)
+        except Exception as error:
+            raise_if_storage_failed(error)
+            log.warning("the last evaluation of the check %s cannot be read", name_check(key), exc_info=True)
+            check_event = _build_unreadable_event(
+                AlertKind.CHECK, name_check(key), "its last evaluation", error, now, day
+            )
+        if check_event is not None:
+            yield check_event
 
 
 def _list_alert_dates(
@@ -98,6 +125,37 @@ def _list_alert_dates(
         check = by_subject.get(alert.subject)
         if alert.kind is AlertKind.CHECK and alert.closed_at is None and check is not None:
             yield from ((check, key) for key in alert.partition_keys)
+
+
+def _read_check_event(
+    instance: dg.DagsterInstance, key: dg.AssetCheckKey, day: str | None
+) -> Occurrence | Recovery | None:
+    record = find_last_evaluation(instance, key, day)
+    event = None if record is None or record.event is None else record.event.dagster_event
+    if (
+        record is None
+        or record.event is None
+        or event is None
+        or event.event_type is not dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    ):
+        return None
+    return _build_check_event(event.asset_check_evaluation_data, record.event.timestamp)
+
+
+def _build_unreadable_event(
+    kind: AlertKind, subject: str, record: str, error: Exception, at: datetime, partition_key: str | None
+) -> Occurrence:
+    message = f"{record} cannot be read ({type(error).__name__}: {error}): look at it in Dagster's UI"
+    return Occurrence(
+        kind,
+        subject,
+        UNREADABLE_ERROR_CLASS,
+        Severity.ERROR,
+        message,
+        at,
+        partition_key,
+        is_per_partition=partition_key is not None,
+    )
 
 
 def _build_check_event(evaluation: dg.AssetCheckEvaluation, timestamp_s: float) -> Occurrence | Recovery:

@@ -33,7 +33,10 @@ class Worker:
         context = multiprocessing.get_context("spawn")
         self.connection, worker_connection = context.Pipe()
         self.process: SpawnProcess = context.Process(
-            target=run_backfill_worker, args=(worker_connection, settings), name="backfill", daemon=True
+            target=run_backfill_worker,
+            args=(worker_connection, settings, os.getpid()),
+            name="backfill",
+            daemon=True,
         )
         self.span: HourSpan | None = None
         self.process.start()
@@ -88,12 +91,15 @@ def run_spans(settings: Settings, spans: Sequence[HourSpan], jobs: int) -> Itera
             worker.stop()
 
 
-def run_backfill_worker(connection: Connection, settings: Settings) -> None:
-    """Run one span after another until the connection closes: the main function of a worker process."""
+def run_backfill_worker(connection: Connection, settings: Settings, parent_pid: int) -> None:
+    """Run one span after another until the connection closes: the main function of a worker process.
+
+    It ends with the process `parent_pid`, even if that died while this one started.
+    """
     log_to_terminal()
     # SIGTERM acts as Ctrl-C, so that Dagster records that the run was cancelled.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    threading.Thread(target=end_with_parent, args=(os.getppid(), _END_TIMEOUT_S), name="parent", daemon=True).start()
+    threading.Thread(target=end_with_parent, args=(parent_pid, _END_TIMEOUT_S), name="parent", daemon=True).start()
     os.environ.update(settings.to_environment())  # the definitions read the cron expressions from the environment
     pipeline = Pipeline(settings)
     with suppress(KeyboardInterrupt, EOFError), give_up_on_loss(), open_instance(settings) as instance:

@@ -196,7 +196,7 @@ def compute_prices_as_of(pipeline: Pipeline, sr_ids: Sequence[int], instant: dat
 
 
 def _compute_shown_rows(pipeline: Pipeline, state: FixtureState, suspects: Sequence[int]) -> dict[str, pl.DataFrame]:
-    """Return by table the rows with the columns of the views (`current_prices.TABLE_VIEWS`).
+    """Return by table the rows with the columns of the views (`current_price_rows.TABLE_VIEWS`).
 
     `suspects` are fixtures whose listings may be different bets, so that their prices are not compared.
     """
@@ -211,7 +211,7 @@ def _compute_shown_rows(pipeline: Pipeline, state: FixtureState, suspects: Seque
 
 
 def _compute_stored_rows(pipeline: Pipeline, state: FixtureState, suspects: Sequence[int]) -> dict[str, pl.DataFrame]:
-    """Return by table the rows with the stored columns, as `current_prices.replace_rows` takes them."""
+    """Return by table the rows with the stored columns, as `current_price_rows.replace_fixture_rows` takes them."""
     limits, vocabulary_frames = _read_limits(pipeline), build_vocabulary_frames(pipeline.vocabulary)
     gaps = find_availability_gaps(state.markets, state.listings, **limits, main_markets=pipeline.main_markets)
     return {

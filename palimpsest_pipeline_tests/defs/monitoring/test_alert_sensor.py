@@ -700,3 +700,51 @@ def test_the_command_lists_what_lasts_and_what_was_over_lately(world: World, mon
     told = json.loads(CliRunner().invoke(app, ["alerts", "--json"]).stdout)
     assert [(alert["key"], alert["closed_at"]) for alert in told["open"]] == [("run/refresh/LandingIncomplete", None)]
     assert [alert["key"] for alert in told["over"]] == ["run/derive/ValueError"]
+
+
+def test_a_run_whose_record_cannot_be_read_is_told_and_the_others_all_the_same(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    run_id, read = marked_failed(world), world.instance.get_records_for_run
+
+    def unreadable(of: str, *args: Any, **given: Any) -> object:
+        if of == run_id:
+            raise AttributeError("an event of another version")
+        return read(of, *args, **given)
+
+    monkeypatch.setattr(world.instance, "get_records_for_run", unreadable)
+    world.run("refresh", error=INCOMPLETE)
+    world.look()
+    assert world.open() == {"run/derive/UnreadableRecord", "run/refresh/LandingIncomplete"}
+    assert f"run {run_id} of derive ended, and its record cannot be read" in caplog.text
+    with world.pipeline.connect() as conn:
+        (message,) = [
+            alert.message for alert in alert_rows.read_latest_alerts(conn) if alert.error_class == "UnreadableRecord"
+        ]
+    assert message.startswith(f"run {run_id} cannot be read (AttributeError: an event of another version)")
+
+
+def test_a_storage_of_dagster_that_fails_is_no_unreadable_record(world: World, monkeypatch: pytest.MonkeyPatch):
+    def gone(*_: object, **__: object) -> object:
+        raise sa.exc.OperationalError("select", {}, Exception("server closed the connection"))
+
+    world.run(error=INCOMPLETE)
+    with monkeypatch.context() as patched:
+        patched.setattr(world.instance, "get_records_for_run", gone)
+        with pytest.raises(sa.exc.OperationalError):
+            world.look()
+    world.look()
+    assert world.open() == {"run/derive/LandingIncomplete"}
+
+
+def test_more_runs_than_one_look_takes_in_are_all_taken_in_by_the_next_ones(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("palimpsest_pipeline.defs.monitoring.run_events.MAX_RUNS", 2)
+    for n in range(5):
+        world.run(error=type(f"Broken{n}", (Exception,), {})("no"))
+    seen = []
+    for later in range(3):
+        world.look(timedelta(minutes=5 * later))
+        seen.append(len(world.open()))
+    assert seen == [2, 4, 5]
