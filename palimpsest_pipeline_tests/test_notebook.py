@@ -34,7 +34,7 @@ from palimpsest_pipeline.storage.odds.history_reader import PRICE_CHANGES_SCHEMA
 from palimpsest_pipeline.tables.frame_types import get_frame_schema
 from palimpsest_pipeline_tests.fixtures.postgres import create_database, drop_database, upgrade_with_platforms
 from palimpsest_pipeline_tests.storage.history_worlds import DAYS, INGESTED_AT
-from palimpsest_pipeline_tests.storage.layer_worlds import LISTINGS, answers, tell
+from palimpsest_pipeline_tests.storage.layer_worlds import LISTINGS, answers, ingest_world
 
 WORLD = answers()
 ANSWERED = max(said.observed_at for said in WORLD if said.listing_id == 1 and said.observed_at.date() == DAYS[1])
@@ -67,7 +67,7 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
     upgrade_with_platforms(postgres.build_url(hot))
     with Database(postgres.build_url(hot)).connect() as conn:
         partitions.ensure_partitions(conn, DAYS)
-        tell(conn, WORLD)
+        ingest_world(conn, WORLD)
         seen = [min(said.observed_at for said in WORLD), max(said.observed_at for said in WORLD)]
         conn.execute("update core.event_listings set first_seen_at = %s, last_seen_at = %s", seen)
         conn.execute(ALERTS)

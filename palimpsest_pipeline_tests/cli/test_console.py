@@ -23,7 +23,7 @@ from palimpsest_pipeline.runtime.progress import open_terminal
 from palimpsest_pipeline.runtime.terminal import PrintableConsole, log_to_terminal
 from palimpsest_pipeline.wire import failures
 from palimpsest_pipeline_tests.fixtures.loopback import Loopback, answering
-from palimpsest_pipeline_tests.wire.asking import ask, client
+from palimpsest_pipeline_tests.wire.asking import client, send_request
 
 NAME = "Bayern\x1b[2J\x1b]0;title\x07\x9b31m\nerror: gone\r\u202eM\u00fcnchen"
 
@@ -95,7 +95,7 @@ async def test_what_a_host_says_reaches_ledger_and_logs_without_them() -> None:
             answering(status=400, body=NAME.encode(), content_type="text/plain"),
             answering(body=b"{" + NAME.encode()),
         )
-        answers: list[Answer] = [await ask(asking), await ask(asking)]
+        answers: list[Answer] = [await send_request(asking), await send_request(asking)]
     assert answers[0].failure is FailureClass.PERMANENT
     assert not [answer.failure_detail for answer in answers if CONTROL_CHARACTERS.search(answer.failure_detail)]
     verdict = failures.classify_status(200, {}, PayloadKind.DETAIL, b"x" + NAME.encode())

@@ -19,7 +19,7 @@ from palimpsest_pipeline.storage.odds import partitions
 from palimpsest_pipeline_tests.fixtures.pipeline import NO_DAGSTER
 from palimpsest_pipeline_tests.fixtures.postgres import migrated_database
 from palimpsest_pipeline_tests.storage.history_worlds import DAYS, INGESTED_AT, Said, at, offered
-from palimpsest_pipeline_tests.storage.layer_worlds import tell
+from palimpsest_pipeline_tests.storage.layer_worlds import ingest_world
 
 RESULT, TOTAL = (1, "", ""), (2, "total=2.5", "")
 WORLD = [
@@ -41,7 +41,7 @@ def settings(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactor
     with migrated_database(postgres) as url:
         with Database(url).connect() as conn:
             partitions.ensure_partitions(conn, DAYS)
-            tell(conn, WORLD)
+            ingest_world(conn, WORLD)
         with Database(url).connect(autocommit=True) as conn:
             Archive(folder / "export").export(conn, DAYS[0], exported_at=INGESTED_AT)
         with Database(url).connect() as conn:

@@ -84,7 +84,7 @@ class Looked:
     book: Book | None = None
 
 
-def answered(cycle_id: int, when: datetime, book: Book, listing_id: int = PAWA) -> Looked:
+def make_answer(cycle_id: int, when: datetime, book: Book, listing_id: int = PAWA) -> Looked:
     return Looked(listing_id, cycle_id, when, "answered", book=book)
 
 

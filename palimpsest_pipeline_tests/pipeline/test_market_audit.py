@@ -52,8 +52,8 @@ def land(root: Path, attempts: Sequence[Sequence[Answer]]) -> Landing:
 
 
 def test_a_landed_book_of_several_answers_is_read_whole(samples: Path, tmp_path: Path):
-    betway_book = betway.answers_of(betway.with_event(samples, "wc_nf.json"))
-    sportpesa_book = sportpesa.answers_of(sportpesa.game_of(samples), sportpesa.book_of(samples))
+    betway_book = betway.list_answers(betway.with_event(samples, "wc_nf.json"))
+    sportpesa_book = sportpesa.list_answers(sportpesa.game_of(samples), sportpesa.book_of(samples))
     assert len(betway_book) > len(sportpesa_book) > 1
     result = audit(land(tmp_path, [betway_book, sportpesa_book]))
     assert result.left_out == []
@@ -63,9 +63,9 @@ def test_a_landed_book_of_several_answers_is_read_whole(samples: Path, tmp_path:
 
 def test_the_newest_whole_book_of_a_listing_counts(samples: Path, tmp_path: Path):
     whole = betway.with_event(samples, "wc_nf.json")
-    newest = betway.answers_of(betway.shortened(whole, range(0, 233, 2)))
+    newest = betway.list_answers(betway.shortened(whole, range(0, 233, 2)))
     failed = [replace(one, failure=FailureClass.TRANSIENT, failure_detail="HTTP 503", body=None) for one in newest]
-    older = betway.answers_of(whole)
+    older = betway.list_answers(whole)
     alone = audit(land(tmp_path / "alone", [newest]))
     both = audit(land(tmp_path / "both", [older, newest, failed]))
     assert both.left_out == []
@@ -74,7 +74,7 @@ def test_the_newest_whole_book_of_a_listing_counts(samples: Path, tmp_path: Path
 
 
 def test_a_landed_book_without_a_page_is_named_once_and_the_one_before_counts(samples: Path, tmp_path: Path):
-    book = betway.answers_of(betway.with_event(samples, "wc_nf.json"))
+    book = betway.list_answers(betway.with_event(samples, "wc_nf.json"))
     result = audit(land(tmp_path, [book, book[:1]]))
     assert [(x.where, x.is_in_play) for x in result.left_out] == [("cycle 20260626100500000, betway 66457014", False)]
     assert count_lines(result) == {"betway": 223}

@@ -49,7 +49,7 @@ def loaded(samples: Path, platform: Platform, name: str) -> Any:
     return json.loads(sample(samples, platform, name))
 
 
-def judged(adapter: PlatformAdapter, given: Answer) -> Answer:
+def judge_answer(adapter: PlatformAdapter, given: Answer) -> Answer:
     """The answer as the wire would hand it on: failures marked."""
     verdict = adapter.judge(given)
     if verdict is None:
@@ -78,7 +78,7 @@ def crawl(adapter: PlatformAdapter, sport: Sport, server: Server) -> tuple[list[
         batches.append(batch)
         assert len(batches) < 500, "the crawl does not end"
         at = AT + timedelta(seconds=len(batches))
-        got = [judged(adapter, answer_to(request, server(request), at=at)) for request in batch]
+        got = [judge_answer(adapter, answer_to(request, server(request), at=at)) for request in batch]
         answers.extend(got)
         try:
             batch = steps.send(got)

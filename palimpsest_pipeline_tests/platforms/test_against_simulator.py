@@ -17,7 +17,7 @@ from palimpsest_pipeline.platforms.registry import build_adapter
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET
 
-from .support import Reply, Server, answer_to, crawl, judged
+from .support import Reply, Server, answer_to, crawl, judge_answer
 
 Start = Callable[..., SimulatorProcess]
 
@@ -134,7 +134,7 @@ def test_a_platform_in_trouble_is_failed_and_never_empty(
         assert discovery.completeness is Completeness.FAILED
         assert failure.value in discovery.reason
         request = adapter.list_detail_requests("1", None, ())[0]
-        assert judged(adapter, answer_to(request, server(request))).failure is failure
+        assert judge_answer(adapter, answer_to(request, server(request))).failure is failure
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
@@ -146,7 +146,7 @@ def test_a_match_past_its_kickoff_gives_no_prematch_book(start_simulator: Start,
     _, _, later = discovered(simulator, platform)
     assert first.external_id not in {x.external_id for x in later.listings}
     request = adapter.list_detail_requests(first.external_id, first.sr_id, ())[0]
-    got = judged(adapter, answer_to(request, server(request)))
+    got = judge_answer(adapter, answer_to(request, server(request)))
     assert got.failure in (None, FailureClass.NOT_FOUND)
     if got.failure is None:
         listing = adapter.read_listing([got])

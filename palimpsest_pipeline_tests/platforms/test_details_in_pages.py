@@ -29,8 +29,8 @@ def whole_book(samples: Path, pack: str) -> list[Answer]:
     if pack == "betway":
         body = betway.with_event(samples, "wc_nf.json")
         few = betway.shortened(body, [*range(0, 233, 2)])
-        return betway.answers_of(few)
-    return sportpesa.answers_of(sportpesa.game_of(samples), sportpesa.book_of(samples))
+        return betway.list_answers(few)
+    return sportpesa.list_answers(sportpesa.game_of(samples), sportpesa.book_of(samples))
 
 
 def rewrite(given: Answer, body: bytes) -> Answer:

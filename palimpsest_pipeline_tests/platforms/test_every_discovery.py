@@ -20,7 +20,7 @@ from .betway import test_discovery as betway
 from .msport import test_discovery as msport
 from .sportpesa import test_discovery as sportpesa
 from .sportybet import test_discovery as sportybet
-from .support import AT, Reply, Server, answer_to, crawl, judged, reply, shuffle_all
+from .support import AT, Reply, Server, answer_to, crawl, judge_answer, reply, shuffle_all
 
 Templates = dict[str, dict[str, Any]]
 FAILED: Final[Reply] = (500, {}, b"")
@@ -58,7 +58,7 @@ def test_any_answers_in_any_order_are_complete_only_when_none_is_missing_whateve
     chosen = whole if random.random() < 0.3 else random.sample(whole, random.randint(0, len(whole)))
     repeated = random.choices(chosen, k=2) if chosen else []
     failures = [
-        judged(adapter, answer_to(one.request, FAILED, attempt=2, at=AT.replace(hour=random.choice([1, 23]))))
+        judge_answer(adapter, answer_to(one.request, FAILED, attempt=2, at=AT.replace(hour=random.choice([1, 23]))))
         for one in random.sample(whole, random.randint(0, len(whole)))
     ]
     mixed = [*chosen, *repeated, *failures]

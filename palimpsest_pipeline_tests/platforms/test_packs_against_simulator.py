@@ -23,7 +23,7 @@ from palimpsest_pipeline.platforms.sportpesa.simulator import SportpesaRenderer
 from palimpsest_pipeline.simulator.app import Simulator
 
 from .pack_support import configure
-from .support import Reply, answer_to, crawl, judged, reply
+from .support import Reply, answer_to, crawl, judge_answer, reply
 
 EPOCH = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 NOW = EPOCH + timedelta(minutes=1)
@@ -71,7 +71,7 @@ def fetch(pack: str, renderer: Any, external_id: str, sr_id: int, now: datetime)
     """All answers about the listing, or those up to the first failure."""
     adapter, answers = ADAPTERS[pack], []
     while requests := adapter.list_detail_requests(external_id, sr_id, answers):
-        answers += [judged(adapter, answer_to(one, serve(renderer, now)(one), at=now)) for one in requests]
+        answers += [judge_answer(adapter, answer_to(one, serve(renderer, now)(one), at=now)) for one in requests]
         if any(answer.failure for answer in answers):
             break
     return answers

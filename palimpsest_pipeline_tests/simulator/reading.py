@@ -25,7 +25,7 @@ HEADERS = {
 }
 
 
-def ask(
+def send_request(
     simulator: SimulatorProcess,
     platform: Platform,
     path: str,
@@ -46,7 +46,7 @@ def ask(
 
 def get(simulator: SimulatorProcess, platform: Platform, path: str) -> Any:
     """The decoded body of a request that must succeed."""
-    status, _, body = ask(simulator, platform, path)
+    status, _, body = send_request(simulator, platform, path)
     assert status == 200, (path, status, body[:300])
     return json.loads(body)
 

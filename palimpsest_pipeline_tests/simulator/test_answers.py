@@ -16,7 +16,7 @@ import pytest
 from palimpsest_pipeline.simulator.simulator_process import SimulatorError, SimulatorProcess
 from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, SPORTYBET
 
-from .reading import HEADERS, ask, detail_path, get, sportybet_list
+from .reading import HEADERS, detail_path, get, send_request, sportybet_list
 
 Start = Callable[..., SimulatorProcess]
 TREES = {
@@ -33,16 +33,18 @@ def by_queries(query: object) -> str:
 def test_betpawa_refuses_what_the_real_one_refuses(start_simulator: Start) -> None:
     simulator = start_simulator(20)
     without_brand = {name: value for name, value in HEADERS.items() if name != "x-pawa-brand"}
-    assert ask(simulator, BETPAWA, TREES[BETPAWA], without_brand)[0] == 400
+    assert send_request(simulator, BETPAWA, TREES[BETPAWA], without_brand)[0] == 400
     query = {"query": {"eventType": "UPCOMING", "categories": ["2"], "zones": {}}, "skip": 0, "take": 101}
-    status, _, body = ask(simulator, BETPAWA, by_queries({"queries": [query]}))
+    status, _, body = send_request(simulator, BETPAWA, by_queries({"queries": [query]}))
     assert status == 400
     assert "100" in json.loads(body)["serverMessage"]
-    assert ask(simulator, BETPAWA, by_queries({"queries": [{"query": query["query"]}]}))[0] == 400
-    told = ask(simulator, BETPAWA, by_queries({"queries": [query | {"take": 5}]}), HEADERS | {"accept": "*/*"})[1]
+    assert send_request(simulator, BETPAWA, by_queries({"queries": [{"query": query["query"]}]}))[0] == 400
+    told = send_request(
+        simulator, BETPAWA, by_queries({"queries": [query | {"take": 5}]}), HEADERS | {"accept": "*/*"}
+    )[1]
     assert told["content-type"].startswith("application/x-protobuf")
-    assert ask(simulator, BETPAWA, "/api/sportsbook/v3/categories/list/2")[0] == 404
-    assert ask(simulator, BETPAWA, "/api/sportsbook/v4/events/1")[0] == 404
+    assert send_request(simulator, BETPAWA, "/api/sportsbook/v3/categories/list/2")[0] == 404
+    assert send_request(simulator, BETPAWA, "/api/sportsbook/v4/events/1")[0] == 404
 
 
 def test_sportybet_refuses_what_the_real_one_refuses(start_simulator: Start) -> None:
@@ -50,9 +52,9 @@ def test_sportybet_refuses_what_the_real_one_refuses(start_simulator: Start) -> 
     path = "/api/ng/factsCenter/pcUpcomingEvents?sportId=sr:sport:1&pageSize=100&pageNum=1&option=2"
     assert get(simulator, SPORTYBET, path)["bizCode"] == 19000
     assert get(simulator, SPORTYBET, detail_path(SPORTYBET, "sr:match:1"))["bizCode"] == 19000
-    status, _, body = ask(simulator, SPORTYBET, "/api/ng/factsCenter/publicEvents")
+    status, _, body = send_request(simulator, SPORTYBET, "/api/ng/factsCenter/publicEvents")
     assert (status, json.loads(body)["bizCode"]) == (404, 19001)
-    assert ask(simulator, SPORTYBET, "/api/ca/factsCenter/popularAndSportList")[0] == 502
+    assert send_request(simulator, SPORTYBET, "/api/ca/factsCenter/popularAndSportList")[0] == 502
     assert (
         get(simulator, SPORTYBET, f"{path}&marketId=1".replace("pageNum=1", "pageNum=50"))["data"]["tournaments"] == []
     )
@@ -84,11 +86,11 @@ def test_a_fault_replaces_the_answer_of_one_platform_only_until_it_is_switched_o
 ) -> None:
     simulator = start_simulator(10)
     simulator.set_fault(BET9JA, mode)
-    got, told, body = ask(simulator, BET9JA, TREES[BET9JA])
+    got, told, body = send_request(simulator, BET9JA, TREES[BET9JA])
     assert got == status
     assert not body.startswith(b'{"R"')
     assert mode != "ratelimit" or told["retry-after"] == "1"
-    assert ask(simulator, SPORTYBET, TREES[SPORTYBET])[0] == 200
+    assert send_request(simulator, SPORTYBET, TREES[SPORTYBET])[0] == 200
     simulator.set_fault(BET9JA, "none")
     assert get(simulator, BET9JA, TREES[BET9JA])["R"] == "OK"
 
@@ -97,25 +99,25 @@ def test_a_truncated_answer_ends_before_its_announced_length(start_simulator: St
     simulator = start_simulator(10)
     simulator.set_fault(BETPAWA, "truncate")
     with pytest.raises(IncompleteRead):
-        ask(simulator, BETPAWA, TREES[BETPAWA])
+        send_request(simulator, BETPAWA, TREES[BETPAWA])
 
 
 def test_latency_and_hanging_hold_the_answer_back(start_simulator: Start) -> None:
     simulator = start_simulator(10)
     simulator.set_fault(SPORTYBET, "latency", latency_ms=300, sigma=0.01)
     began = time.monotonic()
-    assert ask(simulator, SPORTYBET, TREES[SPORTYBET])[0] == 200
+    assert send_request(simulator, SPORTYBET, TREES[SPORTYBET])[0] == 200
     assert time.monotonic() - began > 0.25
     simulator.set_fault(SPORTYBET, "hang")
     with pytest.raises(TimeoutError):
-        ask(simulator, SPORTYBET, TREES[SPORTYBET], timeout_s=0.5)
+        send_request(simulator, SPORTYBET, TREES[SPORTYBET], timeout_s=0.5)
 
 
 def test_a_fault_can_befall_a_share_of_the_requests_to_one_kind_of_endpoint(start_simulator: Start) -> None:
     simulator = start_simulator(10)
     simulator.set_fault(BET9JA, "error", share=0.5, endpoint="detail")
-    assert [ask(simulator, BET9JA, TREES[BET9JA])[0] for _ in range(10)] == [200] * 10
-    statuses = [ask(simulator, BET9JA, detail_path(BET9JA, "1"))[0] for _ in range(60)]
+    assert [send_request(simulator, BET9JA, TREES[BET9JA])[0] for _ in range(10)] == [200] * 10
+    statuses = [send_request(simulator, BET9JA, detail_path(BET9JA, "1"))[0] for _ in range(60)]
     assert 10 < statuses.count(500) < 50
 
 
@@ -167,7 +169,7 @@ def test_the_script_drops_postpones_and_lists_fixtures(start_simulator: Start) -
 def test_the_log_counts_requests_per_platform_and_endpoint(start_simulator: Start) -> None:
     simulator = start_simulator(10)
     for path in TREES.items():
-        ask(simulator, *path)
+        send_request(simulator, *path)
     assert simulator.fetch_log()["requests"] == {"betpawa.tree": 1, "sportybet.tree": 1, "bet9ja.tree": 1}
     assert simulator.fetch_log()["most_in_flight"]["betpawa"] == 1
 
@@ -175,7 +177,9 @@ def test_the_log_counts_requests_per_platform_and_endpoint(start_simulator: Star
 def test_answers_are_compressed_only_for_clients_that_accept_it(start_simulator: Start) -> None:
     simulator = start_simulator(10)
     path = TREES[BET9JA]
-    plain, packed = (ask(simulator, BET9JA, path, HEADERS | extra) for extra in ({}, {"accept-encoding": "gzip"}))
+    plain, packed = (
+        send_request(simulator, BET9JA, path, HEADERS | extra) for extra in ({}, {"accept-encoding": "gzip"})
+    )
     assert "content-encoding" not in plain[1]
     assert packed[1]["content-encoding"] == "gzip"
     assert packed[2] == plain[2]

@@ -23,7 +23,17 @@ from palimpsest_pipeline.simulator.faults import Fault, FaultBoard, parse_fault
 from palimpsest_pipeline.simulator.simulator_process import SimulatorError, SimulatorProcess
 from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET
 
-from .reading import HEADERS, ask, bet9ja_groups, bet9ja_list, betpawa_list, detail, detail_path, get, sportybet_list
+from .reading import (
+    HEADERS,
+    bet9ja_groups,
+    bet9ja_list,
+    betpawa_list,
+    detail,
+    detail_path,
+    get,
+    send_request,
+    sportybet_list,
+)
 from .test_answers import TREES
 
 Start = Callable[..., SimulatorProcess]
@@ -107,7 +117,7 @@ def test_a_simulator_that_runs_refuses_an_endpoint_that_it_lacks(start_simulator
 def test_a_challenge_is_a_page_of_the_edge_with_its_headers(start_simulator: Start) -> None:
     simulator = start_simulator(10)
     simulator.set_fault(BET9JA, "challenge503")
-    status, told, body = ask(simulator, BET9JA, NINE)
+    status, told, body = send_request(simulator, BET9JA, NINE)
     assert (status, told["cf-mitigated"], told["content-type"]) == (503, "challenge", "text/html; charset=utf-8")
     assert b"Just a moment" in body
 
@@ -115,19 +125,19 @@ def test_a_challenge_is_a_page_of_the_edge_with_its_headers(start_simulator: Sta
 def test_a_redirect_names_another_host(start_simulator: Start) -> None:
     simulator = start_simulator(10)
     simulator.set_fault(BET9JA, "redirect", to="http://127.0.0.1:9/there")
-    status, told, _ = ask(simulator, BET9JA, NINE)
+    status, told, _ = send_request(simulator, BET9JA, NINE)
     assert (status, told["location"]) == (302, "http://127.0.0.1:9/there")
 
 
 def test_a_clock_that_is_ahead_shows_in_the_date_and_in_retry_after(start_simulator: Start) -> None:
     simulator = start_simulator(10)
     simulator.set_fault(BET9JA, "clock", offset_s=3600)
-    ahead = parsedate_to_datetime(ask(simulator, BET9JA, NINE)[1]["date"]) - datetime.now(UTC)
+    ahead = parsedate_to_datetime(send_request(simulator, BET9JA, NINE)[1]["date"]) - datetime.now(UTC)
     assert timedelta(minutes=59) < ahead < timedelta(minutes=61)
-    own = parsedate_to_datetime(ask(simulator, SPORTYBET, TREES[SPORTYBET])[1]["date"]) - datetime.now(UTC)
+    own = parsedate_to_datetime(send_request(simulator, SPORTYBET, TREES[SPORTYBET])[1]["date"]) - datetime.now(UTC)
     assert abs(own) < timedelta(minutes=1)
     simulator.set_fault(BET9JA, "ratelimit", retry_after_s=2, as_date=True)
-    status, told, _ = ask(simulator, BET9JA, NINE)
+    status, told, _ = send_request(simulator, BET9JA, NINE)
     assert status == 429
     wait = parsedate_to_datetime(told["retry-after"]) - parsedate_to_datetime(told["date"])
     assert timedelta(seconds=2) <= wait <= timedelta(seconds=4)
@@ -138,8 +148,8 @@ def test_a_connection_is_broken_off_without_an_answer(start_simulator: Start, mo
     simulator = start_simulator(10)
     simulator.set_fault(BET9JA, mode)
     with pytest.raises(HUNG_UP):
-        ask(simulator, BET9JA, NINE)
-    assert ask(simulator, SPORTYBET, TREES[SPORTYBET])[0] == 200
+        send_request(simulator, BET9JA, NINE)
+    assert send_request(simulator, SPORTYBET, TREES[SPORTYBET])[0] == 200
     (broken, _) = simulator.list_requests()
     assert (broken.faults, broken.status, broken.sent_at, broken.bytes) == ([mode], None, None, 0)
 
@@ -153,12 +163,12 @@ def test_an_outage_takes_the_answers_under_way_with_it_and_passes(start_simulato
         while not simulator.fetch_log()["requests"]:
             pass
         with pytest.raises(HUNG_UP):
-            ask(simulator, BET9JA, NINE)
+            send_request(simulator, BET9JA, NINE)
         assert slow.recv(1) == b""
     deadline = time.monotonic() + 20
     while True:
         try:
-            assert ask(simulator, BET9JA, NINE)[0] == 200
+            assert send_request(simulator, BET9JA, NINE)[0] == 200
             break
         except HUNG_UP:
             assert time.monotonic() < deadline
@@ -169,19 +179,19 @@ def test_a_hanging_answer_ends_when_the_client_hangs_up(start_simulator: Start) 
     simulator = start_simulator(10)
     simulator.set_fault(BET9JA, "hang")
     with pytest.raises(TimeoutError):
-        ask(simulator, BET9JA, NINE, timeout_s=0.2)
+        send_request(simulator, BET9JA, NINE, timeout_s=0.2)
     simulator.set_fault(BET9JA, "none")
-    assert ask(simulator, BET9JA, NINE)[0] == 200
+    assert send_request(simulator, BET9JA, NINE)[0] == 200
     assert [(one.faults, one.sent_at is None) for one in simulator.list_requests()] == [(["hang"], True), ([], False)]
     assert simulator.fetch_log()["most_in_flight"]["bet9ja"] <= 2
 
 
 def test_cut_json_is_whole_as_http_goes(start_simulator: Start) -> None:
     simulator = start_simulator(10)
-    whole = ask(simulator, BET9JA, NINE)[2]
+    whole = send_request(simulator, BET9JA, NINE)[2]
     simulator.set_fault(BET9JA, "cut_json")
     for headers in (HEADERS, HEADERS | {"accept-encoding": "gzip"}):
-        status, told, body = ask(simulator, BET9JA, NINE, headers)
+        status, told, body = send_request(simulator, BET9JA, NINE, headers)
         assert (status, told["content-type"]) == (200, "application/json")
         assert body == whole[: len(whole) // 2]
         with pytest.raises(json.JSONDecodeError):
@@ -191,7 +201,7 @@ def test_cut_json_is_whole_as_http_goes(start_simulator: Start) -> None:
 def test_a_bomb_is_small_valid_and_bursts(start_simulator: Start) -> None:
     simulator = start_simulator(10)
     simulator.set_fault(BET9JA, "bomb", size_mb=50)
-    status, told, body = ask(simulator, BET9JA, NINE)
+    status, told, body = send_request(simulator, BET9JA, NINE)
     assert status == 200
     assert int(told["content-length"]) < 100_000
     assert len(body) == 50_000_000 + len('{"padding":""}')
@@ -206,7 +216,7 @@ def test_a_bomb_is_small_valid_and_bursts(start_simulator: Start) -> None:
 def test_a_huge_body_is_streamed_without_a_length(start_simulator: Start) -> None:
     simulator = start_simulator(10)
     simulator.set_fault(BET9JA, "huge", size_mb=3)
-    status, told, body = ask(simulator, BET9JA, NINE)
+    status, told, body = send_request(simulator, BET9JA, NINE)
     assert (status, told["transfer-encoding"]) == (200, "chunked")
     assert "content-length" not in told
     assert len(json.loads(body)["padding"]) == 3_000_000
@@ -298,7 +308,7 @@ def test_several_failures_at_once_over_http(start_simulator: Start) -> None:
     simulator.set_fault(BET9JA, "clock", offset_s=-7200)
     simulator.set_fault(BET9JA, "latency", latency_ms=5)
     simulator.set_fault(BET9JA, "error", tries=1)
-    assert [ask(simulator, BET9JA, NINE)[0] for _ in range(2)] == [500, 200]
+    assert [send_request(simulator, BET9JA, NINE)[0] for _ in range(2)] == [500, 200]
     first, second = simulator.list_requests()
     assert set(first.faults) == {"clock", "latency", "error"}
     assert set(second.faults) == {"clock", "latency"}

@@ -22,7 +22,7 @@ from palimpsest_pipeline.simulator.request_log import RequestLine
 from palimpsest_pipeline.simulator.simulator_process import SimulatorError, SimulatorProcess
 from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, PLATFORMS, build_adapters
 
-from .reading import HEADERS, ask, detail_path, get
+from .reading import HEADERS, detail_path, get, send_request
 from .test_answers import TREES
 
 Start = Callable[..., SimulatorProcess]
@@ -68,7 +68,7 @@ def test_no_answer_is_out_before_the_latency_drawn_for_it_and_after_forgetting_t
     for _ in range(2):
         simulator.clear_log()
         for path in [*TREES.items(), *TREES.items(), (BET9JA, detail_path(BET9JA, "1"))]:
-            ask(simulator, *path)
+            send_request(simulator, *path)
         rounds.append(simulator.list_requests())
     first, second = (
         [(one.platform, one.endpoint, one.external_id, one.attempt, one.drawn_s) for one in lines] for lines in rounds
@@ -98,7 +98,7 @@ def test_the_latency_can_be_set_while_it_runs_and_a_wrong_one_is_refused_by_name
     simulator = start_simulator(10)
     simulator.set_latency("bet9ja.tree", 5, 5)
     for path in TREES.items():
-        ask(simulator, *path)
+        send_request(simulator, *path)
     assert [one.drawn_s for one in simulator.list_requests()] == [0, 0, pytest.approx(0.005)]
     with pytest.raises(SimulatorError, match="'bet8ja' names no platform"):
         simulator.set_latency("bet8ja", 5, 5)
@@ -112,7 +112,7 @@ def test_an_answer_that_nobody_waited_for_is_not_logged_as_sent(start_simulator:
         impatient.sendall(f"GET /bet9ja{TREES[BET9JA]} HTTP/1.1\r\nhost: simulator\r\nreferer: x\r\n\r\n".encode())
         while not simulator.fetch_log()["requests"]:
             pass
-    ask(simulator, BET9JA, TREES[BET9JA])
+    send_request(simulator, BET9JA, TREES[BET9JA])
     first, second = simulator.list_requests()
     assert (first.status, first.bytes, first.sent_at) == (None, 0, None)
     assert second.sent_at is not None
@@ -121,7 +121,7 @@ def test_an_answer_that_nobody_waited_for_is_not_logged_as_sent(start_simulator:
 def test_one_line_per_request_as_json_over_http(start_simulator: Start) -> None:
     simulator = start_simulator(10)
     for path in TREES.items():
-        ask(simulator, *path)
+        send_request(simulator, *path)
     with urllib.request.urlopen(f"{simulator.url}/_sim/log?detail=1") as answer:
         lines = [json.loads(line) for line in answer.read().splitlines()]
     assert [line["platform"] for line in lines] == list(TREES)
@@ -130,7 +130,7 @@ def test_one_line_per_request_as_json_over_http(start_simulator: Start) -> None:
 
 def detail_of(simulator: SimulatorProcess, platform: Platform, external_id: str) -> Answer:
     """The answer as it would be landed."""
-    status, told, body = ask(simulator, platform, detail_path(platform, external_id), PACKED)
+    status, told, body = send_request(simulator, platform, detail_path(platform, external_id), PACKED)
     assert (status, told["content-encoding"]) == (200, "gzip")
     now = datetime.now(UTC)
     request = Request(platform, PayloadKind.DETAIL, "/", external_id=external_id)

@@ -13,7 +13,7 @@ from palimpsest_pipeline.simulator.truth import collect_truth
 from palimpsest_pipeline.simulator.world import FIXTURES_BY_PLATFORM_SET, apportion_fixtures, build_world
 from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA, PLATFORMS, SPORTYBET
 
-from .reading import ask, bet9ja_groups, bet9ja_list, betpawa_list, detail_path, get, sportybet_list
+from .reading import bet9ja_groups, bet9ja_list, betpawa_list, detail_path, get, send_request, sportybet_list
 
 EPOCH = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 Start = Callable[..., SimulatorProcess]
@@ -109,7 +109,7 @@ def test_equal_seeds_give_equal_bytes_in_another_process(start_simulator: Start)
     first = one.fetch_truth()["fixtures"][0]
     for platform, ids in first["platforms"].items():
         path = detail_path(Platform(platform), ids[0])
-        assert ask(one, Platform(platform), path)[2] == ask(other, Platform(platform), path)[2]
+        assert send_request(one, Platform(platform), path)[2] == send_request(other, Platform(platform), path)[2]
     assert first["sr_id"] not in {fixture["sr_id"] for fixture in third.fetch_truth()["fixtures"]}
 
 

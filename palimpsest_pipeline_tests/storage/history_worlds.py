@@ -168,7 +168,7 @@ def as_of(conn: psycopg.Connection, instant: datetime, listing_ids: Sequence[int
     return {tuple(tuple(v) if isinstance(v, list) else v for v in row) for row in books.select(columns).iter_rows()}
 
 
-def stored(conn: psycopg.Connection) -> Expected:
+def read_stored_history(conn: psycopg.Connection) -> Expected:
     """What the tables hold."""
 
     def rows(statement: str) -> list[tuple[Any, ...]]:

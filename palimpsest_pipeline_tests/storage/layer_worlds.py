@@ -89,7 +89,7 @@ def name(conn: psycopg.Connection[Any]) -> None:
         )
 
 
-def tell(conn: psycopg.Connection[Any], world: Sequence[Said]) -> None:
+def ingest_world(conn: psycopg.Connection[Any], world: Sequence[Said]) -> None:
     """Take the whole world in and name it. The partitions of DAYS must be there."""
     take_in(conn, world)
     name(conn)

@@ -35,6 +35,6 @@ def client(
     return PlatformClient(config, Clock())
 
 
-async def ask(asking: PlatformClient, path: str = "/events", attempt: int = 1) -> Answer:
+async def send_request(asking: PlatformClient, path: str = "/events", attempt: int = 1) -> Answer:
     """One attempt."""
     return await asking.send(request(path), attempt, html_is_a_block)

@@ -15,7 +15,7 @@ from palimpsest_pipeline.wire.client import PlatformClient
 from palimpsest_pipeline_tests.fixtures.loopback import Loopback, answering, hang_up, silence
 from palimpsest_pipeline_tests.fixtures.platforms import BET9JA, BETPAWA
 
-from .asking import ask, client, html_is_a_block, request
+from .asking import client, html_is_a_block, request, send_request
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ async def test_of_two_spellings_of_a_header_only_the_later_is_sent(host: Loopbac
     host.script("/events", answering())
     config = HostConfig(BETPAWA, host.base_url, {"user-agent": "ours", "User-Agent": "theirs"})
     async with PlatformClient(config, Clock()) as asking:
-        await ask(asking)
+        await send_request(asking)
     assert host.requests[0].headers.getall("user-agent") == ["theirs"]
 
 
@@ -38,7 +38,7 @@ async def test_nothing_is_asked_on_condition_and_nothing_of_an_answer_comes_back
     )
     async with client(host.base_url) as asking:
         for attempt in (1, 2):
-            assert (await ask(asking, attempt=attempt)).ok
+            assert (await send_request(asking, attempt=attempt)).ok
     names = {name.lower() for name in host.requests[1].headers}
     assert not names & {"cookie", "if-none-match", "if-modified-since", "if-range"}
     assert host.requests[1].headers.keys() == host.requests[0].headers.keys()
@@ -47,7 +47,7 @@ async def test_nothing_is_asked_on_condition_and_nothing_of_an_answer_comes_back
 async def test_a_kept_connection_that_breaks_is_a_failed_attempt_and_not_asked_again_by_itself(host: Loopback) -> None:
     host.script("/events", answering(), hang_up, answering())
     async with client(host.base_url) as asking:
-        answers = [await ask(asking, attempt=attempt) for attempt in (1, 2, 3)]
+        answers = [await send_request(asking, attempt=attempt) for attempt in (1, 2, 3)]
     assert [answer.failure for answer in answers] == [None, FailureClass.TRANSIENT, None]
     assert host.count_requests("/events") == 3
 
@@ -56,8 +56,8 @@ async def test_content_from_an_edge_cache_is_as_old_as_it_says(host: Loopback) -
     host.script("/events", answering(Age="42", cf_cache_status="HIT", set_cookie="a=b"))
     host.script("/odd", answering(Age="very"))
     async with client(host.base_url) as asking:
-        cached = await ask(asking)
-        odd = await ask(asking, "/odd")
+        cached = await send_request(asking)
+        odd = await send_request(asking, "/odd")
     assert cached.received_at - cached.observed_at == timedelta(seconds=42)
     assert odd.observed_at == odd.received_at
     assert cached.headers["cf-cache-status"] == "HIT"
@@ -81,7 +81,7 @@ async def test_a_proxy_is_asked_in_place_of_the_host(host: Loopback) -> None:
     host.script("/events", answering(body=b'{"by":"proxy"}'))
     proxy = host.base_url.replace("http://", "http://user:secret@")
     async with client("http://platform.invalid", proxy=proxy) as asking:
-        answer = await ask(asking)
+        answer = await send_request(asking)
         assert "secret" not in repr(asking.config)
     assert answer.body == b'{"by":"proxy"}'
     assert host.requests[0].headers["host"] == "platform.invalid"
@@ -92,7 +92,7 @@ async def test_a_proxy_is_asked_in_place_of_the_host(host: Loopback) -> None:
 async def test_a_path_cannot_leave_the_host(host: Loopback, path: str) -> None:
     async with client(host.base_url) as asking:
         with pytest.raises(ValueError, match="must begin with"):
-            await ask(asking, path)
+            await send_request(asking, path)
 
 
 async def test_a_request_to_another_platform_is_refused(host: Loopback) -> None:
@@ -104,7 +104,7 @@ async def test_a_request_to_another_platform_is_refused(host: Loopback) -> None:
 async def test_an_answer_says_which_attempt_it_is(host: Loopback) -> None:
     host.script("/events", answering(500), answering())
     async with client(host.base_url) as asking:
-        answers = [await ask(asking, attempt=n) for n in (1, 2)]
+        answers = [await send_request(asking, attempt=n) for n in (1, 2)]
     assert [(answer.attempt, answer.status) for answer in answers] == [(1, 500), (2, 200)]
 
 
@@ -112,12 +112,12 @@ async def test_an_attempt_that_is_cancelled_leaves_the_client_usable(host: Loopb
     host.script("/events", silence)
     host.script("/good", answering())
     async with client(host.base_url) as asking:
-        task = asyncio.create_task(ask(asking))
+        task = asyncio.create_task(send_request(asking))
         await host.wait_for_requests("/events", 1)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert (await ask(asking, "/good")).ok
+        assert (await send_request(asking, "/good")).ok
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from palimpsest_pipeline.scrape import stage_tally
 from palimpsest_pipeline.wire import failures
 from palimpsest_pipeline_tests.fixtures.loopback import Loopback, answering
 
-from .asking import ask, client, request
+from .asking import client, request, send_request
 
 AT = datetime(2026, 6, 26, 19, 0, tzinfo=UTC)
 
@@ -70,7 +70,7 @@ async def test_an_age_above_an_hour_does_not_move_the_instant_of_an_answer(age: 
     async with Loopback() as host:
         host.script("/events", answering(Age=age))
         async with client(host.base_url) as asking:
-            answer = await ask(asking)
+            answer = await send_request(asking)
     assert answer.received_at - answer.observed_at == timedelta(seconds=believed_s)
 
 
@@ -78,6 +78,6 @@ async def test_an_absurd_age_is_no_reason_to_fail() -> None:
     async with Loopback() as host:
         host.script("/events", answering(Age="9" * 30))
         async with client(host.base_url) as asking:
-            answer = await ask(asking)
+            answer = await send_request(asking)
     assert answer.ok
     assert answer.observed_at == answer.received_at

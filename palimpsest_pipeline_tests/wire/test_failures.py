@@ -18,7 +18,7 @@ from palimpsest_pipeline.wire import failures, library_errors
 from palimpsest_pipeline.wire.retry_rules import FAILURE_RULES
 from palimpsest_pipeline_tests.fixtures.loopback import Loopback, Responder, answering, cut_off, drip, hang_up, silence
 
-from .asking import ask, client, request
+from .asking import client, request, send_request
 
 GOOD = answering()
 BLOCK_PAGE = answering(403, b"<html>Access denied</html>", "text/html")
@@ -79,7 +79,7 @@ async def test_what_an_answer_is_worth_is_typed_and_in_words(
 ) -> None:
     host.script("/events", responder)
     async with client(host.base_url, **HASTE.get(responder, {})) as asking:
-        answer = await ask(asking)
+        answer = await send_request(asking)
     assert (answer.failure, answer.attempt) == (verdict, 1)
     assert said in answer.failure_detail
     assert host.count_requests("/events") == 1, "an attempt is one request"
@@ -88,7 +88,7 @@ async def test_what_an_answer_is_worth_is_typed_and_in_words(
 async def test_a_gzip_body_arrives_unpacked_and_whole_members_in_a_row_too(host: Loopback) -> None:
     host.script("/events", answering(200, gzip.compress(b'{"a":') + gzip.compress(b"1}"), content_encoding="gzip"))
     async with client(host.base_url) as asking:
-        answer = await ask(asking)
+        answer = await send_request(asking)
     assert answer.body == b'{"a":1}'
     assert host.requests[0].headers["accept-encoding"] == "gzip"
 
@@ -98,7 +98,7 @@ async def test_a_body_exactly_as_long_as_the_cap_is_taken(host: Loopback) -> Non
     host.script("/packed", answering(200, gzip.compress(b"x" * 100_000), content_encoding="gzip"))
     async with client(host.base_url) as asking:
         for path in ("/plain", "/packed"):
-            answer = await ask(asking, path)
+            answer = await send_request(asking, path)
             assert answer.ok
             assert len(answer.body or b"") == 100_000
 
@@ -106,7 +106,7 @@ async def test_a_body_exactly_as_long_as_the_cap_is_taken(host: Loopback) -> Non
 async def test_the_body_of_a_refusal_is_kept_as_evidence(host: Loopback) -> None:
     host.script("/events", BLOCK_PAGE)
     async with client(host.base_url) as asking:
-        answer = await ask(asking)
+        answer = await send_request(asking)
     assert (answer.status, answer.body, answer.ok) == (403, b"<html>Access denied</html>", False)
 
 
@@ -114,7 +114,7 @@ async def test_a_redirect_reaches_no_other_host(host: Loopback) -> None:
     async with Loopback() as other:
         host.script("/events", answering(302, location=f"{other.base_url}/events"))
         async with client(host.base_url) as asking:
-            answer = await ask(asking)
+            answer = await send_request(asking)
         assert answer.failure is FailureClass.CONTRACT_BROKEN
         assert other.requests == []
 
@@ -123,7 +123,7 @@ async def test_a_host_that_is_not_there_is_an_answer_too() -> None:
     async with Loopback() as gone:
         base_url = gone.base_url
     async with client(base_url) as asking:
-        answer = await ask(asking)
+        answer = await send_request(asking)
     assert (answer.failure, answer.status, answer.body) == (FailureClass.TRANSIENT, None, None)
 
 
@@ -136,7 +136,7 @@ async def test_an_error_nobody_foresaw_is_permanent_and_names_its_class() -> Non
 
     server = await start_server(talk_nonsense, "127.0.0.1", 0)
     async with server, client(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}") as asking:
-        answer = await ask(asking)
+        answer = await send_request(asking)
     assert answer.failure is FailureClass.PERMANENT
     assert "ClientResponseError" in answer.failure_detail
 
@@ -154,7 +154,7 @@ async def test_a_certificate_that_nobody_vouches_for_is_refused_and_not_tried_ag
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
     async with client(f"https://127.0.0.1:{runner.addresses[0][1]}") as asking:
-        answer = await ask(asking)
+        answer = await send_request(asking)
     await runner.cleanup()
     assert answer.failure is FailureClass.PERMANENT
     assert "certificate" in answer.failure_detail

@@ -17,7 +17,7 @@ from palimpsest_pipeline.wire import HostConfig
 from palimpsest_pipeline_tests.fixtures.loopback import Loopback, answering
 from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA
 
-from .asking import Clock, PlatformClient, ask
+from .asking import Clock, PlatformClient, send_request
 
 USER, PASSWORD = "marker-user", "marker p@ss/word"
 LEAKS = ("marker", base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode(), base64.b64encode(b"marker").decode()[:8])
@@ -59,7 +59,7 @@ async def test_a_proxy_that_refuses_is_told_of_without_its_credentials(base_url:
         proxy_that_answers(b"HTTP/1.1 " + status, echo=True) as (place, heads),
         client(base_url, place) as asking,
     ):
-        answer = await ask(asking)
+        answer = await send_request(asking)
     assert base64.b64encode(f"{USER}:{PASSWORD}".encode()) in heads[0]  # it was told who asks
     assert answer.failure is not None
     kept = f"{answer.failure_detail} {answer.headers} {answer.body!r} {build_frame(1, [answer]).to_dicts()}"
@@ -74,14 +74,14 @@ async def test_a_proxy_s_credentials_never_reach_the_host_behind_its_tunnel() ->
         proxy_that_answers(b"HTTP/1.1 200 OK") as (place, heads),
         client("https://platform.invalid", place) as asking,
     ):
-        await ask(asking)  # what comes next is no TLS
+        await send_request(asking)  # what comes next is no TLS
     assert [head.split(b" ", 1)[0] for head in heads] == [b"CONNECT"]
     assert b"marker-cookie" not in heads[0]  # what is the host's is not the proxy's
 
 
 async def test_a_proxy_that_is_not_there_is_named_without_its_credentials() -> None:
     async with client("https://platform.invalid", "127.0.0.1:1") as asking:
-        answer = await ask(asking)
+        answer = await send_request(asking)
     assert "127.0.0.1:1" in answer.failure_detail
     assert "marker" not in answer.failure_detail
 
@@ -164,5 +164,5 @@ async def test_an_answer_s_json_stays_as_it_came_even_where_it_holds_a_secret() 
         )
         config = HostConfig(BETPAWA, host.base_url, {}, None, 2, 2, 5, 100_000, ("marker-cookie",))
         async with PlatformClient(config, Clock()) as asking:
-            assert (await ask(asking)).body == b'{"name":"marker-cookie"}'
-            assert (await ask(asking)).body == b"you sent ***"
+            assert (await send_request(asking)).body == b'{"name":"marker-cookie"}'
+            assert (await send_request(asking)).body == b"you sent ***"

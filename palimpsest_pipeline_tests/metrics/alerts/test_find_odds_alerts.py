@@ -30,10 +30,10 @@ from ..life_worlds import (
     Book,
     Life,
     Looked,
-    answered,
     at,
     disordered,
     failed,
+    make_answer,
     no_price,
     outcomes_frame,
     priced,
@@ -91,7 +91,7 @@ def build_half_hourly(
     """An answer each half hour with the price of home in match_result, or the book."""
     books = [price if isinstance(price, Mapping) else build_result_book(price) for price in prices]
     return [
-        answered(n, begin + n * timedelta(minutes=30) + timedelta(seconds=second), book, listing_id)
+        make_answer(n, begin + n * timedelta(minutes=30) + timedelta(seconds=second), book, listing_id)
         for n, book in enumerate(books)
     ]
 
@@ -148,7 +148,7 @@ def test_severity_is_that_of_the_peak_and_a_threshold_counts_as_passed_when_it_i
 def test_an_episode_ends_below_the_share_of_the_lowest_level_not_at_it() -> None:
     rules = replace(RULES, levels=(0.2, 0.3, 0.4), calm_share=0.75)  # 5.00 is 0.2 away from 2.50, and 4.00 is 0.15
     still = build_half_hourly([2500, 2500, 2500, 5000])
-    at_it, below = (answered(n, at(5, 10, 30 + n), build_result_book(odds)) for n, odds in ((10, 4000), (20, 3990)))
+    at_it, below = (make_answer(n, at(5, 10, 30 + n), build_result_book(odds)) for n, odds in ((10, 4000), (20, 3990)))
     assert summarize(list_alerts([*still, at_it], rules=rules)) == [("price_move", at(5, 10, 30), KICKOFF)]
     assert summarize(list_alerts([*still, at_it, below], rules=rules)) == [("price_move", at(5, 10, 30), at(5, 10, 50))]
 
@@ -271,11 +271,12 @@ def test_a_market_that_goes_and_comes_back_are_two_rows() -> None:
 
 def test_a_market_is_gone_when_a_good_answer_lacks_it_and_not_otherwise() -> None:
     day_before = build_half_hourly([2000, 2000], begin=at(4, 23))
-    assert summarize(list_alerts([*day_before, answered(9, at(5, 0, 10), {})])) == [
+    assert summarize(list_alerts([*day_before, make_answer(9, at(5, 0, 10), {})])) == [
         ("market_disappeared", at(5, 0, 10), KICKOFF)
     ]  # with a day's first answer
     assert (
-        list_alerts([*day_before, failed(9, at(5, 0, 10)), answered(10, at(5, 0, 40), build_result_book(2000))]) == []
+        list_alerts([*day_before, failed(9, at(5, 0, 10)), make_answer(10, at(5, 0, 40), build_result_book(2000))])
+        == []
     )
     never = {RESULT: suspended(2000, 3400, 3600)}
     assert list_alerts(build_half_hourly([never, never, {}])) == []
@@ -302,7 +303,7 @@ def test_an_id_is_a_hash_of_the_subject_and_the_opening_instant() -> None:
     about = "price_move|betpawa||1|match_result||2026-05-05T10:30:00+00:00"
     assert first["alert_id"] == int(md5(about.encode()).hexdigest()[:15], 16)
     assert first["alert_id"] != second["alert_id"]
-    more = [*looks, answered(20, at(5, 14), build_result_book(2600))]
+    more = [*looks, make_answer(20, at(5, 14), build_result_book(2600))]
     assert list_alerts(more)[:1] == [first | {"as_of": at(5, 14)}]
 
 

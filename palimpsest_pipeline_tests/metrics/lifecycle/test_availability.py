@@ -32,11 +32,11 @@ from ..life_worlds import (
     Life,
     Looked,
     absent,
-    answered,
     at,
     disordered,
     failed,
     listed,
+    make_answer,
     no_price,
     priced,
     random_lives,
@@ -53,26 +53,26 @@ BOTH: Final[Book] = {RESULT: priced(2100, 3400, 3500, off=2), TOTAL: priced(1800
 ONE: Final[Book] = {RESULT: priced(2000, 3400, 3600)}
 STORY: Final = (
     listed(1, at(4, 21)),
-    answered(2, at(4, 21, 30), {RESULT: priced(2000, 3400, 3600), TOTAL: priced(1900, 1900)}),
-    answered(3, at(4, 22), {RESULT: priced(2100, 3400, 3500, off=2), TOTAL: suspended(1900, 1900)}),
+    make_answer(2, at(4, 21, 30), {RESULT: priced(2000, 3400, 3600), TOTAL: priced(1900, 1900)}),
+    make_answer(3, at(4, 22), {RESULT: priced(2100, 3400, 3500, off=2), TOTAL: suspended(1900, 1900)}),
     failed(4, at(4, 22, 30), "HTTP 500"),
-    answered(5, at(4, 23), {RESULT: priced(2100, 3400, 3500, off=2), TOTAL: no_price(2), SCORER_ANN: priced(2500)}),
-    answered(
+    make_answer(5, at(4, 23), {RESULT: priced(2100, 3400, 3500, off=2), TOTAL: no_price(2), SCORER_ANN: priced(2500)}),
+    make_answer(
         6,
         at(4, 23, 30),
         {RESULT: priced(2100, 3400, 3500, off=2), SCORER_ANN: priced(2500), SCORER_BEA: suspended(2600)},
     ),
-    answered(7, at(5, 0), BOTH),
+    make_answer(7, at(5, 0), BOTH),
     unknown(8, at(5, 0, 30), "page 2 is missing"),
-    answered(9, at(5, 1), BOTH),
+    make_answer(9, at(5, 1), BOTH),
     absent(10, at(5, 1, 30)),
     absent(11, at(5, 2)),
     listed(12, at(5, 2, 30)),
-    answered(13, at(5, 3), BOTH),
-    answered(14, at(5, 6), BOTH),
-    answered(15, at(5, 6, 30), {}),
-    answered(16, at(5, 7), {RESULT: suspended(2100, 3400, None)}),
-    answered(17, at(5, 7, 30), ONE),
+    make_answer(13, at(5, 3), BOTH),
+    make_answer(14, at(5, 6), BOTH),
+    make_answer(15, at(5, 6, 30), {}),
+    make_answer(16, at(5, 7), {RESULT: suspended(2100, 3400, None)}),
+    make_answer(17, at(5, 7, 30), ONE),
     absent(18, at(5, 8, 5)),
 )
 FAILED: Final = (4, 4, 1, at(4, 22, 30), "no usable answer: HTTP 500")
@@ -213,7 +213,7 @@ def test_columns_and_types_are_those_of_the_table_but_for_the_stamps() -> None:
 def test_discovery_keeps_the_listing_known_but_is_no_news_of_its_markets() -> None:
     found = told(
         life(
-            answered(1, at(5, 1), ONE),
+            make_answer(1, at(5, 1), ONE),
             listed(2, at(5, 2)),
             listed(3, at(5, 3)),
             failed(4, at(5, 4)),
@@ -229,7 +229,7 @@ def test_discovery_keeps_the_listing_known_but_is_no_news_of_its_markets() -> No
 
 
 def test_a_drop_lasts_over_the_kickoff_unless_the_listing_came_back() -> None:
-    dropped = (answered(1, at(5, 6), ONE), absent(2, at(5, 6, 30)))
+    dropped = (make_answer(1, at(5, 6), ONE), absent(2, at(5, 6, 30)))
     assert states(told(life(*dropped)), "*") == [(at(5, 6), "offered"), (at(5, 6, 30), "event_dropped")]
     unsure = told(life(*dropped, unknown(3, at(5, 7))))
     assert states(unsure, "match_result")[1:] == [
@@ -244,7 +244,11 @@ def test_a_drop_lasts_over_the_kickoff_unless_the_listing_came_back() -> None:
 
 def test_a_market_withdrawn_before_the_kickoff_is_not_closed_by_it() -> None:
     found = told(
-        life(answered(1, at(5, 6), ONE), answered(2, at(5, 6, 30), {TOTAL: priced(1900, 1900)}), failed(3, at(5, 7)))
+        life(
+            make_answer(1, at(5, 6), ONE),
+            make_answer(2, at(5, 6, 30), {TOTAL: priced(1900, 1900)}),
+            failed(3, at(5, 7)),
+        )
     )
     assert states(found, "match_result")[1:] == [
         (at(5, 6, 30), "withdrawn"),

@@ -29,10 +29,10 @@ from ..life_worlds import (
     Life,
     Looked,
     absent,
-    answered,
     at,
     disordered,
     failed,
+    make_answer,
     priced,
     random_lives,
     suspended,
@@ -77,33 +77,37 @@ def test_each_market_is_counted_for_what_it_is_on_both() -> None:
         SCORER_BEA: suspended(2500),
         DOUBLE: priced(1300, 1300, 1300),
     }
-    found = counts(answered(1, at(5, 16, 30), home), answered(2, at(5, 16, 40), theirs, THEM))
+    found = counts(make_answer(1, at(5, 16, 30), home), make_answer(2, at(5, 16, 40), theirs, THEM))
     assert found[1] == {"both": 1, "home_suspended": 1, "home_missing": 1, "platform_suspended": 1}
 
 
 def test_while_one_was_not_observed_what_the_other_offered_is_unknown_also_what_the_one_never_had() -> None:
-    looks = answered(1, at(5, 15), {RESULT: ON[RESULT]}), failed(2, at(5, 16, 30)), answered(3, at(5, 16, 45), ON, THEM)
+    looks = (
+        make_answer(1, at(5, 15), {RESULT: ON[RESULT]}),
+        failed(2, at(5, 16, 30)),
+        make_answer(3, at(5, 16, 45), ON, THEM),
+    )
     assert counts(*looks)[1] == {"unknown": 2}
 
 
 def test_a_dropped_listing_lacks_everything() -> None:
-    assert counts(answered(1, at(5, 16), ON), answered(2, at(5, 16), ON, THEM), absent(3, at(5, 16, 30), "", THEM))[
-        1
-    ] == {"platform_missing": 2}
+    assert counts(
+        make_answer(1, at(5, 16), ON), make_answer(2, at(5, 16), ON, THEM), absent(3, at(5, 16, 30), "", THEM)
+    )[1] == {"platform_missing": 2}
 
 
 def test_what_changes_at_the_instant_comes_after_it() -> None:
     looks = (
-        answered(1, at(5, 16), ON),
-        answered(2, at(5, 16, 30), ON, THEM),
-        answered(3, at(5, 17), {}),
-        answered(4, at(5, 17, 59), ON, THEM),
+        make_answer(1, at(5, 16), ON),
+        make_answer(2, at(5, 16, 30), ON, THEM),
+        make_answer(3, at(5, 17), {}),
+        make_answer(4, at(5, 17, 59), ON, THEM),
     )
     assert counts(*looks) == {1: {"both": 2}, 0: {"home_missing": 2}}
 
 
 def test_hours_that_are_to_come_and_those_before_both_were_listed_have_no_row() -> None:
-    looks = answered(1, at(2, 17), ON), answered(2, at(4, 17, 30), ON, THEM)
+    looks = make_answer(1, at(2, 17), ON), make_answer(2, at(4, 17, 30), ON, THEM)
     assert list(counts(*looks)) == [24, 1, 0][::-1]
     assert list(counts(*looks, as_of=at(4, 18))) == [24]
     assert list(counts(*looks, as_of=at(4, 17, 59))) == []
@@ -111,7 +115,7 @@ def test_hours_that_are_to_come_and_those_before_both_were_listed_have_no_row() 
 
 
 def test_a_fixture_without_a_tournament_is_refused() -> None:
-    frames = Life([answered(1, at(5, 16), ON)], {1: [(at(1, 0), KICKOFF)]}).frames()
+    frames = Life([make_answer(1, at(5, 16), ON)], {1: [(at(1, 0), KICKOFF)]}).frames()
     with pytest.raises(ValueError, match="1 fixtures have no tournament, first sr_id 1"):
         count_gaps(
             pl.DataFrame(schema=AVAILABILITY_SCHEMA),

@@ -23,10 +23,10 @@ from ..life_worlds import (
     Book,
     Life,
     absent,
-    answered,
     at,
     disordered,
     listed,
+    make_answer,
     markets_priced,
     no_price,
     priced,
@@ -66,11 +66,11 @@ def test_who_listed_and_priced_a_fixture_first() -> None:
     looks = [
         absent(1, at(4, 18), listing_id=11),
         listed(2, at(5, 18), 11),
-        answered(3, at(6, 12), {RESULT: no_price(3)}, 11),
-        answered(4, at(6, 18), ONE, 11),
-        answered(5, at(8, 18), TWO, 11),
-        answered(6, at(9, 17, 30), TWO | {SCORER_ANN: priced(2500)}, 11),
-        answered(2, at(5, 6), TWO, 12),
+        make_answer(3, at(6, 12), {RESULT: no_price(3)}, 11),
+        make_answer(4, at(6, 18), ONE, 11),
+        make_answer(5, at(8, 18), TWO, 11),
+        make_answer(6, at(9, 17, 30), TWO | {SCORER_ANN: priced(2500)}, 11),
+        make_answer(2, at(5, 6), TWO, 12),
         absent(3, at(6, 0), listing_id=12),
         listed(2, at(7, 6), 22),
     ]
@@ -106,7 +106,7 @@ def test_who_listed_and_priced_a_fixture_first() -> None:
 
 
 def test_a_listing_whose_kickoffs_were_all_refused_has_its_leads_and_no_first_kickoff() -> None:
-    life = Life([answered(1, at(6, 18), ONE)], {1: [(at(6, 18), KICKOFF)]})
+    life = Life([make_answer(1, at(6, 18), ONE)], {1: [(at(6, 18), KICKOFF)]})
     columns = ("lead_days_listed", "lead_days_priced", "effective_kickoff")
     assert lead(life, {})["kickoff_at_first_listing"].to_list() == [None]
     assert lead(life, {}).select(columns).row(0) == lead(life, {11: [(at(6, 18), KICKOFF)]}).select(columns).row(0)

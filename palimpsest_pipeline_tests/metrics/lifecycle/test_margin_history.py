@@ -35,10 +35,10 @@ from ..life_worlds import (
     Facts,
     Life,
     Looked,
-    answered,
     at,
     disordered,
     is_backable,
+    make_answer,
     outcomes_frame,
     priced,
     random_lives,
@@ -69,14 +69,16 @@ def test_the_columns_are_those_of_the_table() -> None:
 
 
 def test_nothing_that_was_seen_at_kickoff_or_later_counts() -> None:
-    looks = [answered(1, KICKOFF, {RESULT: ONE}), answered(2, KICKOFF + SILENCE, {TOTAL: EVEN})]
+    looks = [make_answer(1, KICKOFF, {RESULT: ONE}), make_answer(2, KICKOFF + SILENCE, {TOTAL: EVEN})]
     assert stretches(Life(looks, {1: [(at(1, 0), KICKOFF)]})).is_empty()
 
 
 def test_a_published_example_has_its_margin_and_double_chance_that_of_the_result_it_is_made_of() -> None:
     """2.70, 2.30, 4.40 in the documentation of penaltyblog; 2.85, 5.70, 1.90 in pairs are 1.90, 1.14 and 1.425."""
     book = {RESULT: priced(2700, 2300, 4400)}, {RESULT: priced(2850, 5700, 1900), DOUBLE: priced(1900, 1140, 1425)}
-    rows = stretches(Life([answered(1, at(5, 6), book[0]), answered(2, at(5, 7), book[1])], {1: [(at(1, 0), KICKOFF)]}))
+    rows = stretches(
+        Life([make_answer(1, at(5, 6), book[0]), make_answer(2, at(5, 7), book[1])], {1: [(at(1, 0), KICKOFF)]})
+    )
     published, result = rows.filter(market_key="match_result").iter_rows(named=True)
     (double,) = rows.filter(market_key="double_chance").iter_rows(named=True)
     assert published["margin"] == pytest.approx(0.0324257, abs=5e-8)
@@ -103,12 +105,12 @@ def test_a_published_example_has_its_margin_and_double_chance_that_of_the_result
     ],
 )
 def test_the_bucket_is_that_of_the_time_left(before: timedelta, bucket: str) -> None:
-    rows = stretches(Life([answered(1, KICKOFF - before, {TOTAL: EVEN})], {1: [(at(1, 0), KICKOFF)]}))
+    rows = stretches(Life([make_answer(1, KICKOFF - before, {TOTAL: EVEN})], {1: [(at(1, 0), KICKOFF)]}))
     assert rows["ttk_bucket"].to_list() == [bucket]
 
 
 def test_a_market_that_takes_a_row_an_outcome_is_refused() -> None:
-    life = Life([answered(1, at(5, 6), {SCORER_ANN: priced(2500)})], {1: [(at(1, 0), KICKOFF)]})
+    life = Life([make_answer(1, at(5, 6), {SCORER_ANN: priced(2500)})], {1: [(at(1, 0), KICKOFF)]})
     with pytest.raises(ValueError, match="are of a market of open outcomes"):
         build_margin_stretches(
             **life.frames(),
@@ -121,7 +123,7 @@ def test_a_market_that_takes_a_row_an_outcome_is_refused() -> None:
 
 
 def test_what_cannot_be_told_is_refused() -> None:
-    frames = Life([answered(1, at(5, 6), {RESULT: ONE})], {1: [(at(1, 0), KICKOFF)]}).frames()
+    frames = Life([make_answer(1, at(5, 6), {RESULT: ONE})], {1: [(at(1, 0), KICKOFF)]}).frames()
     with pytest.raises(ValueError, match="no answer among the looks"):
         of(frames | {"looks": frames["looks"].clear()})
     with pytest.raises(ValueError, match="no complete set is given for corners"):

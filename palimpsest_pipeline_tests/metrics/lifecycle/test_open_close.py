@@ -28,12 +28,12 @@ from ..life_worlds import (
     Book,
     Facts,
     Life,
-    answered,
     at,
     disordered,
     failed,
     is_backable,
     listed,
+    make_answer,
     outcomes_frame,
     priced,
     random_lives,
@@ -68,22 +68,22 @@ def test_the_columns_are_those_of_the_table() -> None:
 def test_each_quality_of_a_close_arises_once() -> None:
     moved = (at(5, 17, 40), KICKOFF)
     looks = [
-        answered(1, at(5, 17), ANN, 1),
-        answered(2, at(5, 17, 30), DEARER, 1),
-        answered(3, at(5, 17, 55), DEARER, 1),
-        answered(1, at(5, 17), ANN, 2),
-        answered(2, at(5, 17, 54, 59), ANN, 2),
+        make_answer(1, at(5, 17), ANN, 1),
+        make_answer(2, at(5, 17, 30), DEARER, 1),
+        make_answer(3, at(5, 17, 55), DEARER, 1),
+        make_answer(1, at(5, 17), ANN, 2),
+        make_answer(2, at(5, 17, 54, 59), ANN, 2),
         failed(3, at(5, 17, 58), "blocked", 2),
-        answered(1, at(5, 17), ANN, 3),
-        answered(2, at(5, 17, 30), DEARER, 3),
-        answered(3, at(5, 17, 50), {SCORER_ANN: suspended(2700)}, 3),
-        answered(1, at(5, 17), ANN, 4),
-        answered(2, at(5, 17, 30), {}, 4),
-        answered(1, at(5, 17), ANN, 5),
-        answered(2, at(5, 17, 30), ANN, 5),
-        answered(1, at(5, 17), {SCORER_ANN: suspended(2500)}, 6),
-        answered(2, at(5, 17, 30), {}, 6),
-        answered(3, KICKOFF, ANN, 6),
+        make_answer(1, at(5, 17), ANN, 3),
+        make_answer(2, at(5, 17, 30), DEARER, 3),
+        make_answer(3, at(5, 17, 50), {SCORER_ANN: suspended(2700)}, 3),
+        make_answer(1, at(5, 17), ANN, 4),
+        make_answer(2, at(5, 17, 30), {}, 4),
+        make_answer(1, at(5, 17), ANN, 5),
+        make_answer(2, at(5, 17, 30), ANN, 5),
+        make_answer(1, at(5, 17), {SCORER_ANN: suspended(2500)}, 6),
+        make_answer(2, at(5, 17, 30), {}, 6),
+        make_answer(3, KICKOFF, ANN, 6),
     ]
     kickoffs = {n: [(at(1, 0), KICKOFF)] for n in range(1, 7)} | {5: [(at(1, 0), at(4, 18)), moved]}
     rows = closed(Life(looks, kickoffs, {n: (n, "betpawa") for n in range(1, 7)}))
@@ -100,7 +100,10 @@ def test_each_quality_of_a_close_arises_once() -> None:
 
 
 def test_what_is_written_for_no_price_is_never_one() -> None:
-    looks = [answered(1, at(5, 10), {TOTAL: priced(1000, 1900)}), answered(2, at(5, 11), {TOTAL: priced(1500, 1)})]
+    looks = [
+        make_answer(1, at(5, 10), {TOTAL: priced(1000, 1900)}),
+        make_answer(2, at(5, 11), {TOTAL: priced(1500, 1)}),
+    ]
     rows = {row["outcome_key"]: row for row in closed(Life(looks, {1: [(at(1, 0), KICKOFF)]})).iter_rows(named=True)}
     assert (rows["over"]["open_odds"], rows["over"]["open_observed_at"], rows["over"]["min_odds"]) == (
         1.5,
@@ -116,8 +119,8 @@ def test_what_is_written_for_no_price_is_never_one() -> None:
 
 def test_an_array_that_has_lost_a_place_has_lost_that_outcome() -> None:
     looks = [
-        answered(1, at(5, 10), {RESULT: priced(2000, 3400, 3600)}),
-        answered(2, at(5, 17, 58), {RESULT: priced(2000, 3400)}),
+        make_answer(1, at(5, 10), {RESULT: priced(2000, 3400, 3600)}),
+        make_answer(2, at(5, 17, 58), {RESULT: priced(2000, 3400)}),
     ]
     rows = closed(Life(looks, {1: [(at(1, 0), KICKOFF)]}))
     assert dict(rows.select("outcome_key", "close_quality").iter_rows()) == {
@@ -149,8 +152,8 @@ REFUSED: Final = {
 def test_what_cannot_be_told_is_refused(example: str) -> None:
     change, words = REFUSED[example]
     looks = [
-        answered(1, at(5, 10), {RESULT: priced(2000, 3400, 3600)}),
-        answered(2, at(5, 11), {RESULT: priced(2100, 3400, 3600)}),
+        make_answer(1, at(5, 10), {RESULT: priced(2000, 3400, 3600)}),
+        make_answer(2, at(5, 11), {RESULT: priced(2100, 3400, 3600)}),
     ]
     frames: dict[str, Any] = Life(looks, {1: [(at(1, 0), KICKOFF)]}).frames()
     usual = {"outcomes": outcomes_frame(), "sets": SETS, "as_of": LATER, "exact_s": EXACT_S, "silence_limit": SILENCE}
@@ -289,7 +292,7 @@ def test_nothing_seen_at_or_after_kickoff_is_used(drawn: tuple[Life, datetime]) 
 def test_listings_are_taken_some_at_a_time_without_a_trace(monkeypatch: pytest.MonkeyPatch) -> None:
     holders = {n: (n, platform) for n, platform in ((1, "betpawa"), (2, "sportybet"), (3, "bet9ja"))}
     looks = [
-        answered(1, at(5, 17, 50 + n), {SCORER_ANN: priced(2000 + n), RESULT: priced(2000, 3400, 3600 + n)}, n)
+        make_answer(1, at(5, 17, 50 + n), {SCORER_ANN: priced(2000 + n), RESULT: priced(2000, 3400, 3600 + n)}, n)
         for n in holders
     ]
     life = Life(looks, {n: [(at(1, 0), KICKOFF)] for n in holders}, holders)

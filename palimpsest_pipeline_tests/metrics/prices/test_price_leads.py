@@ -30,9 +30,9 @@ from ..life_worlds import (
     Facts,
     Life,
     Looked,
-    answered,
     at,
     disordered,
+    make_answer,
     outcomes_frame,
     priced,
     random_lives,
@@ -68,7 +68,7 @@ def find_of(life: Life, rules: PriceLeadRules = RULES, **settings: Any) -> pl.Da
 def series(listing_id: int, *answers: tuple[datetime, Facts | None]) -> list[Looked]:
     """Answers of a listing about one total; None: without it."""
     return [
-        answered(100 * listing_id + n, when, {} if facts is None else {TOTAL: facts}, listing_id)
+        make_answer(100 * listing_id + n, when, {} if facts is None else {TOTAL: facts}, listing_id)
         for n, (when, facts) in enumerate(answers)
     ]
 
@@ -133,7 +133,7 @@ def test_the_bounds_of_the_lag(
 def test_with_two_winners_the_chances_add_up_to_two() -> None:
     def answers(listing_id: int, minute: int) -> list[Looked]:
         books: list[Book] = [{DOUBLE: priced(1500, 1500, 1500)}, {DOUBLE: priced(1250, 1600, 1739)}]
-        return [answered(n, at(5, 10, minute + 10 * n), book, listing_id) for n, book in enumerate(books)]
+        return [make_answer(n, at(5, 10, minute + 10 * n), book, listing_id) for n, book in enumerate(books)]
 
     [lead] = find(answers(PAWA, 0) + answers(SPORTY, 5))
     assert lead["leader_probability_before"] == 0.666666667
@@ -186,7 +186,7 @@ def crowded_lives(draw: st.DrawFn) -> Life:
         now = at(5, 10)
         for n in range(draw(st.integers(2, 8))):
             now += timedelta(minutes=draw(steps))
-            looks.append(answered(100 * listing_id + n, now, {RESULT: draw(st.sampled_from(RESULTS))}, listing_id))
+            looks.append(make_answer(100 * listing_id + n, now, {RESULT: draw(st.sampled_from(RESULTS))}, listing_id))
     return Life(looks, {1: [(at(1, 0), KICKOFF)]}, holders)
 
 

@@ -44,7 +44,7 @@ def attempts(samples: Path) -> list[list[Answer]]:
     found = []
     for n in range(N_LISTINGS):
         number = str(66457014 + n)
-        answers = betway.answers_of(json.loads(text.replace(betway.MATCH, number)), number)
+        answers = betway.list_answers(json.loads(text.replace(betway.MATCH, number)), number)
         found.append(
             [
                 replace(

@@ -13,7 +13,7 @@ from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.platforms.registry import build_adapter
 from palimpsest_pipeline_tests.fixtures.platforms import BET9JA
 
-from ..support import HTML, Reply, answer, answer_to, crawl, judged, loaded, reply
+from ..support import HTML, Reply, answer, answer_to, crawl, judge_answer, loaded, reply
 
 ADAPTER = build_adapter(BET9JA)
 
@@ -202,9 +202,9 @@ def test_questions_that_were_never_asked_break_nothing(template: dict[str, Any])
     steps = ADAPTER.discover(Sport.FOOTBALL)
     site = Site(template, {"1": 2, "2": 2})
     (tree,) = next(steps)
-    batch = steps.send([judged(ADAPTER, answer_to(tree, site(tree)))])
+    batch = steps.send([judge_answer(ADAPTER, answer_to(tree, site(tree)))])
     with pytest.raises(StopIteration):
-        steps.send([judged(ADAPTER, answer_to(batch[1], site(batch[1])))])
+        steps.send([judge_answer(ADAPTER, answer_to(batch[1], site(batch[1])))])
     with pytest.raises(StopIteration):
         (others := ADAPTER.discover(Sport.FOOTBALL)).send(None)
         others.send([])

@@ -14,7 +14,7 @@ from palimpsest_pipeline.platforms.base import DelayedBatch
 from palimpsest_pipeline.platforms.registry import build_adapter
 from palimpsest_pipeline_tests.fixtures.platforms import BETPAWA
 
-from ..support import HTML, Reply, answer, answer_to, crawl, ids, judged, loaded, reply
+from ..support import HTML, Reply, answer, answer_to, crawl, ids, judge_answer, loaded, reply
 
 ADAPTER = build_adapter(BETPAWA)
 
@@ -202,8 +202,8 @@ def test_a_platform_that_blocks_is_not_asked_again(template: dict[str, Any]) -> 
 def test_a_host_that_is_asked_no_more_is_not_waited_for(template: dict[str, Any]) -> None:
     site = Site(template, {"1": 250}, failing={0: reply(b"", 500)})
     steps = ADAPTER.discover(Sport.FOOTBALL)
-    tree = [judged(ADAPTER, answer_to(request, site(request))) for request in next(steps)]
-    pages = [judged(ADAPTER, answer_to(request, site(request))) for request in steps.send(tree)]
+    tree = [judge_answer(ADAPTER, answer_to(request, site(request))) for request in next(steps)]
+    pages = [judge_answer(ADAPTER, answer_to(request, site(request))) for request in steps.send(tree)]
     unasked = replace(
         pages[-1],
         attempt=0,
@@ -229,7 +229,7 @@ def test_a_host_that_is_asked_no_more_ends_the_crawl(template: dict[str, Any]) -
         batch = next(steps)
         answers: list[Answer] = []
         for _ in range(10):
-            got = [judged(ADAPTER, answer_to(request, site(request))) for request in batch][
+            got = [judge_answer(ADAPTER, answer_to(request, site(request))) for request in batch][
                 : max(answered - len(answers), 0)
             ]
             answers += got

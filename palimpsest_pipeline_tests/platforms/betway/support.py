@@ -48,7 +48,7 @@ def serve(body: dict[str, Any], request: Request) -> Answer:
     return answer_to(request, reply(page), at=AT + timedelta(seconds=2 + skip))
 
 
-def answers_of(body: dict[str, Any], external_id: str | None = None) -> list[Answer]:
+def list_answers(body: dict[str, Any], external_id: str | None = None) -> list[Answer]:
     """All answers that the dialect asks for, in the order of the requests."""
     answers: list[Answer] = []
     external_id = external_id or str(body["sportEvent"]["eventId"])
@@ -58,7 +58,7 @@ def answers_of(body: dict[str, Any], external_id: str | None = None) -> list[Ans
 
 
 def detail_of(body: dict[str, Any]) -> Any:
-    return ADAPTER.read_detail(answers_of(body))
+    return ADAPTER.read_detail(list_answers(body))
 
 
 def shortened(body: dict[str, Any], wanted: Sequence[int]) -> dict[str, Any]:

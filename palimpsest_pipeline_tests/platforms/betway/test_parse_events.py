@@ -17,7 +17,7 @@ from palimpsest_pipeline.platforms.betway.endpoints import MARKETS_SIZE
 
 from ..pack_support import load_pack_sample
 from ..support import HTML, answer, answer_to, columns, milli
-from .support import ADAPTER, BETWAY, MATCH, answers_of, detail_of, serve, shortened, with_event
+from .support import ADAPTER, BETWAY, MATCH, detail_of, list_answers, serve, shortened, with_event
 
 SPORTS = {"wc_nf.json": "soccer", "basketball.json": "basketball", "tennis.json": "tennis"}
 
@@ -69,7 +69,7 @@ def test_nearly_all_lines_have_a_canonical_market(samples: Path, name: str, n_ma
 
 
 def test_norway_against_france_is_read_exactly(samples: Path) -> None:
-    listing = ADAPTER.read_listing(answers_of(with_event(samples, "wc_nf.json")))
+    listing = ADAPTER.read_listing(list_answers(with_event(samples, "wc_nf.json")))
     assert (listing.external_id, listing.sr_id, listing.genius_id) == (MATCH, 66457014, None)
     assert listing.kickoff_at.isoformat() == "2026-06-26T19:00:00+00:00"
     assert (listing.home_team, listing.away_team) == ("Norway", "France")
@@ -87,7 +87,7 @@ def test_the_first_page_and_the_match_are_requested_together_and_further_pages_i
     ]
     assert all((request.external_id, request.sr_id) == (MATCH, 66457014) for request in first)
     assert [request.params["eventId"] for request in first] == [MATCH, MATCH], "the bare number"
-    answers = answers_of(body)
+    answers = list_answers(body)
     assert [answer.request.params.get("skip") for answer in answers] == ["0", None, "99", "198"]
     assert ADAPTER.list_detail_requests(MATCH, None, answers) == []
 
@@ -95,7 +95,7 @@ def test_the_first_page_and_the_match_are_requested_together_and_further_pages_i
 def test_a_page_that_is_just_full_is_not_the_last_one(samples: Path) -> None:
     """No field of a page says that it is the last one."""
     body = shortened(with_event(samples, "wc_nf.json"), range(MARKETS_SIZE))
-    answers = answers_of(body)
+    answers = list_answers(body)
     assert [answer.request.params.get("skip") for answer in answers] == ["0", None, "99"]
     assert len(ADAPTER.read_detail(answers).prices.market_id) > 80
 
@@ -104,7 +104,7 @@ def test_a_page_that_is_just_full_is_not_the_last_one(samples: Path) -> None:
     ("n_markets", "n_pages"), [(0, 1), (1, 1), (99, 1), (100, 2), (198, 2), (199, 3), (200, 3), (233, 3)]
 )
 def test_a_book_needs_about_one_page_for_a_hundred_markets(samples: Path, n_markets: int, n_pages: int) -> None:
-    answers = answers_of(shortened(with_event(samples, "wc_nf.json"), range(n_markets)))
+    answers = list_answers(shortened(with_event(samples, "wc_nf.json"), range(n_markets)))
     assert len(answers) == n_pages + 1
 
 
@@ -127,7 +127,7 @@ def test_a_recorded_answer_with_everything_is_a_whole_book(samples: Path) -> Non
 
 @pytest.mark.parametrize("left_out", ["0", "99", "198", None])
 def test_a_missing_answer_is_never_a_smaller_book(samples: Path, left_out: str | None) -> None:
-    answers = [a for a in answers_of(with_event(samples, "wc_nf.json")) if a.request.params.get("skip") != left_out]
+    answers = [a for a in list_answers(with_event(samples, "wc_nf.json")) if a.request.params.get("skip") != left_out]
     missing = ADAPTER.list_detail_requests(MATCH, None, answers)
     assert [request.params.get("skip") for request in missing] == [left_out]
     with pytest.raises(PayloadRejected, match="missing"):
@@ -136,7 +136,7 @@ def test_a_missing_answer_is_never_a_smaller_book(samples: Path, left_out: str |
 
 def test_a_market_that_moved_onto_the_next_page_is_there_once(samples: Path) -> None:
     body = with_event(samples, "wc_nf.json")
-    answers = answers_of(body)
+    answers = list_answers(body)
     moved = copy.deepcopy(body)
     moved["marketsInGroup"].insert(98, moved["marketsInGroup"][97])
     answers[2] = serve(moved, answers[2].request)
@@ -150,7 +150,7 @@ def test_a_market_that_closes_between_two_pages_hides_none_of_the_others(
 ) -> None:
     """The others move up, one of them onto the page that was read already: the list is read anew later."""
     body = with_event(samples, "wc_nf.json")
-    answers = answers_of(body)
+    answers = list_answers(body)
     del body["marketsInGroup"][place]
     later = [serve(body, given.request) if n > n_pages else given for n, given in enumerate(answers)]
     for read in (ADAPTER.read_detail, lambda given: ADAPTER.list_detail_requests(MATCH, None, given)):
@@ -162,7 +162,7 @@ def test_a_market_that_closes_between_two_pages_hides_none_of_the_others(
 
 def test_pages_that_were_recorded_without_an_overlap_are_a_whole_book(samples: Path) -> None:
     body = with_event(samples, "wc_nf.json")
-    first, event = answers_of(body)[:2]
+    first, event = list_answers(body)[:2]
     answers = [first, event]
     for skip in ("100", "200"):
         assert ADAPTER.list_detail_requests(MATCH, None, answers) != []
@@ -272,7 +272,7 @@ def test_a_running_match_and_the_live_book_are_refused(samples: Path) -> None:
             detail_of({**body, "sportEvent": body["sportEvent"] | change})
         assert rejected.value.reason.startswith("in play")
     body["marketsInGroup"][150]["additionalInfo"]["Producer"] = "1"
-    answers = answers_of(body)
+    answers = list_answers(body)
     assert ADAPTER.read_listing(answers).is_in_play
     with pytest.raises(PayloadRejected, match="in play"):
         ADAPTER.read_detail(answers)
@@ -281,7 +281,7 @@ def test_a_running_match_and_the_live_book_are_refused(samples: Path) -> None:
 def test_the_producer_of_the_match_is_not_read(samples: Path) -> None:
     body = with_event(samples, "wc_nf.json")
     assert body["sportEvent"]["sportSpecificProperties"]["Producer"] == "1"
-    assert not ADAPTER.read_listing(answers_of(body)).is_in_play
+    assert not ADAPTER.read_listing(list_answers(body)).is_in_play
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.platforms.sportpesa import SportpesaAdapter
 
 from ..pack_support import configure, load_pack_sample
-from ..support import Reply, answer_to, judged, reply
+from ..support import Reply, answer_to, judge_answer, reply
 
 CONFIG: Final = configure("sportpesa")
 ADAPTER: Final[Any] = SportpesaAdapter(CONFIG)
@@ -38,15 +38,15 @@ def serve(request: Request, game: dict[str, Any], book: dict[str, Any]) -> Reply
     return reply([game] if request.params["sportId"] == str(game["sport"]["id"]) else [])
 
 
-def answers_of(game: dict[str, Any], book: dict[str, Any], at: datetime = SEEN_AT) -> list[Answer]:
+def list_answers(game: dict[str, Any], book: dict[str, Any], at: datetime = SEEN_AT) -> list[Answer]:
     """All answers that the dialect asks for, in the order of the requests."""
     answers: list[Answer] = []
     while requests := ADAPTER.list_detail_requests(str(game["id"]), None, answers):
         for request in requests:
             given = answer_to(request, serve(request, game, book), at=at + timedelta(seconds=len(answers)))
-            answers.append(judged(ADAPTER, given))
+            answers.append(judge_answer(ADAPTER, given))
     return answers
 
 
 def detail_of(game: dict[str, Any], book: dict[str, Any]) -> Any:
-    return ADAPTER.read_detail(answers_of(game, book))
+    return ADAPTER.read_detail(list_answers(game, book))

@@ -14,7 +14,7 @@ from palimpsest_pipeline.pipeline.installed_vocabulary import load_installed_voc
 
 from ..pack_support import load_pack_sample
 from ..support import HTML, answer, answer_to, columns, milli
-from .support import ADAPTER, GAME, SEEN_AT, SPORTPESA, answers_of, book_of, detail_of, game_of
+from .support import ADAPTER, GAME, SEEN_AT, SPORTPESA, book_of, detail_of, game_of, list_answers
 
 BOOKS = {
     "markets.json": (Sport.FOOTBALL, 1, 59, 59),
@@ -107,7 +107,7 @@ def test_a_handicap_of_nought_is_a_line_and_an_unexpected_line_no_known_market(s
 
 
 def test_a_recorded_game_is_read_exactly(samples: Path) -> None:
-    listing = ADAPTER.read_listing(answers_of(game_of(samples), book_of(samples)))
+    listing = ADAPTER.read_listing(list_answers(game_of(samples), book_of(samples)))
     assert (listing.external_id, listing.sr_id, listing.genius_id) == (GAME, 71348330, None)
     assert listing.kickoff_at.isoformat() == "2026-05-12T10:30:00+00:00"
     assert (listing.home_team, listing.away_team) == ("Gevt Coast Krafsst W", "Gevt Coast United W")
@@ -117,7 +117,7 @@ def test_a_recorded_game_is_read_exactly(samples: Path) -> None:
 
 @pytest.mark.parametrize("radar_id", [0, None, "0", -5])
 def test_no_sportradar_id_joins_nothing(samples: Path, radar_id: Any) -> None:
-    assert ADAPTER.read_listing(answers_of(game_of(samples, betradarId=radar_id), book_of(samples))).sr_id is None
+    assert ADAPTER.read_listing(list_answers(game_of(samples, betradarId=radar_id), book_of(samples))).sr_id is None
 
 
 def test_game_and_book_are_requested_at_once(samples: Path) -> None:
@@ -127,11 +127,11 @@ def test_game_and_book_are_requested_at_once(samples: Path) -> None:
         ("/api/games/markets", {"games": GAME, "markets": "all"}),
     ]
     assert all((request.external_id, request.sr_id) == (GAME, 71348330) for request in first)
-    assert ADAPTER.list_detail_requests(GAME, None, answers_of(game_of(samples), book_of(samples))) == []
+    assert ADAPTER.list_detail_requests(GAME, None, list_answers(game_of(samples), book_of(samples))) == []
 
 
 def test_a_game_of_another_sport_is_looked_for_in_one_sport_after_the_other(samples: Path) -> None:
-    answers = answers_of(*with_book(samples, "tennis.json"))
+    answers = list_answers(*with_book(samples, "tennis.json"))
     assert [answer.request.params.get("sportId") for answer in answers] == ["1", None, "2", "5"]
     assert ADAPTER.read_detail(answers).listing.sport is Sport.TENNIS
 
@@ -145,7 +145,7 @@ def test_a_game_that_no_sport_has_is_not_found(samples: Path) -> None:
 
 @pytest.mark.parametrize("left_out", [0, 1])
 def test_a_missing_answer_is_never_a_smaller_book(samples: Path, left_out: int) -> None:
-    answers = answers_of(game_of(samples), book_of(samples))
+    answers = list_answers(game_of(samples), book_of(samples))
     (missing,) = ADAPTER.list_detail_requests(GAME, None, answers[:left_out] + answers[left_out + 1 :])
     assert missing.key == answers[left_out].request.key
     with pytest.raises(PayloadRejected, match="is missing"):
@@ -153,7 +153,7 @@ def test_a_missing_answer_is_never_a_smaller_book(samples: Path, left_out: int) 
 
 
 def test_a_book_of_other_games_is_no_book(samples: Path) -> None:
-    answers = answers_of(game_of(samples), {"1": []})
+    answers = list_answers(game_of(samples), {"1": []})
     with pytest.raises(PayloadRejected, match=f"no markets of {GAME}"):
         ADAPTER.read_detail(answers)
 
@@ -179,9 +179,9 @@ def test_only_the_clock_tells_that_a_match_has_begun(samples: Path) -> None:
     assert live["state"] == {}
     kickoff = SEEN_AT + timedelta(minutes=90)
     game, book = game_of(samples), book_of(samples)
-    assert not ADAPTER.read_listing(answers_of(game, book, kickoff - timedelta(seconds=2))).is_in_play
+    assert not ADAPTER.read_listing(list_answers(game, book, kickoff - timedelta(seconds=2))).is_in_play
     for at in (kickoff, kickoff - timedelta(seconds=1), kickoff + timedelta(hours=1)):
-        answers = answers_of(game, book, at)
+        answers = list_answers(game, book, at)
         assert ADAPTER.read_listing(answers).is_in_play, "the last answer decides"
         with pytest.raises(PayloadRejected) as rejected:
             ADAPTER.read_detail(answers)
@@ -191,7 +191,7 @@ def test_only_the_clock_tells_that_a_match_has_begun(samples: Path) -> None:
 def test_the_kickoff_is_utc_whatever_the_sites_zone(samples: Path) -> None:
     game = game_of(samples)
     assert game["date"] == "2026-05-12T10:30:00.000Z"
-    assert ADAPTER.read_listing(answers_of(game, book_of(samples))).kickoff_at.hour == 10
+    assert ADAPTER.read_listing(list_answers(game, book_of(samples))).kickoff_at.hour == 10
     assert ADAPTER.build_headers()["x-app-timezone"] == "Africa/Nairobi"
 
 
@@ -204,7 +204,7 @@ def test_the_kickoff_is_utc_whatever_the_sites_zone(samples: Path) -> None:
     ],
 )
 def test_entries_that_are_not_matches_are_recognised(samples: Path, change: dict[str, Any], kind: ListingKind) -> None:
-    listing = ADAPTER.read_listing(answers_of(game_of(samples, **change), book_of(samples)))
+    listing = ADAPTER.read_listing(list_answers(game_of(samples, **change), book_of(samples)))
     assert (listing.kind, listing.sr_id) == (kind, None)
 
 

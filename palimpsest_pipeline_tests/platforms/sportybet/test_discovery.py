@@ -13,7 +13,7 @@ from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.platforms.registry import build_adapter
 from palimpsest_pipeline_tests.fixtures.platforms import SPORTYBET
 
-from ..support import HTML, Reply, answer, answer_to, crawl, judged, loaded, reply
+from ..support import HTML, Reply, answer, answer_to, crawl, judge_answer, loaded, reply
 
 ADAPTER = build_adapter(SPORTYBET)
 
@@ -166,10 +166,10 @@ def test_a_host_that_is_asked_no_more_ends_the_crawl(template: dict[str, Any]) -
     site = Site(template, {A: 90, B: 90, C: 90})
     steps = ADAPTER.discover(Sport.FOOTBALL)
     first = next(steps)
-    batch = steps.send([judged(ADAPTER, answer_to(request, site(request))) for request in first])
+    batch = steps.send([judge_answer(ADAPTER, answer_to(request, site(request))) for request in first])
     assert len(batch) == 2
     with pytest.raises(StopIteration):
-        steps.send([judged(ADAPTER, answer_to(batch[0], site(batch[0])))])
+        steps.send([judge_answer(ADAPTER, answer_to(batch[0], site(batch[0])))])
     unanswered = ADAPTER.discover(Sport.FOOTBALL)
     next(unanswered)
     with pytest.raises(StopIteration):

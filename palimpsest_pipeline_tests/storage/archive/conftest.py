@@ -30,7 +30,7 @@ def world_template(postgres: EmbeddedPostgres) -> Iterator[str]:
     upgrade_with_platforms(postgres.build_url(name))
     with Database(postgres.build_url(name)).connect() as conn:
         partitions.ensure_partitions(conn, DAYS)
-        layer_worlds.tell(conn, layer_worlds.answers())
+        layer_worlds.ingest_world(conn, layer_worlds.answers())
     yield name
     drop_database(postgres, name)
 

@@ -20,7 +20,7 @@ def export(archive: Archive, conn: psycopg.Connection[Any], day: date = DAY, *, 
     return archive.export(conn, day, exported_at=EXPORTED_AT, force=force)
 
 
-def stored(conn: psycopg.Connection[Any], table: str, day: date | None = None) -> list[tuple[Any, ...]]:
+def read_stored_rows(conn: psycopg.Connection[Any], table: str, day: date | None = None) -> list[tuple[Any, ...]]:
     """Every row of a table of the history, of a day or of all, in a fixed order."""
     order = {"captures": "listing_id, observed_at", "market_changes": "listing_id, line_id, observed_at"}[table]
     query = f"select * from core.{table} where %(day)s::date is null or (observed_at at time zone 'UTC')::date = %(day)s order by {order}"

@@ -25,7 +25,7 @@ from palimpsest_pipeline.storage.odds import partitions
 from palimpsest_pipeline.tables import metadata
 
 from ..history_worlds import CYCLE_ID, DAYS
-from .rows import DAY, EXPORTED_AT, LATE, answer_late, stored
+from .rows import DAY, EXPORTED_AT, LATE, answer_late, read_stored_rows
 from .rows import export as exported
 
 CHANGES_SQL = """
@@ -53,8 +53,8 @@ def test_rows_read_from_files_are_those_of_postgres(
     assert archive.scan_changes(reversed(DAYS)).collect().equals(pl.concat(in_postgres(conn, day) for day in DAYS))
     captures = archive.scan_captures(DAYS[:1]).collect()
     names = ", ".join(captures.columns)
-    stored = f"select {names} from core.captures where observed_at < %s order by listing_id, observed_at".encode()
-    assert captures.rows() == conn.execute(stored, [DAYS[1]]).fetchall()
+    query = f"select {names} from core.captures where observed_at < %s order by listing_id, observed_at".encode()
+    assert captures.rows() == conn.execute(query, [DAYS[1]]).fetchall()
     assert set(captures.columns) == {column.name for column in metadata.tables["core.captures"].columns}
     assert archive.scan_captures([DAY], [99]).collect().is_empty()
 
@@ -82,7 +82,7 @@ def test_the_catalogue_tells_what_was_exported(conn: psycopg.Connection, archive
     first = entries[0]
     assert archive.check_day(DAY) == archive.read_entry(DAY) == first
     rows = in_postgres(conn)
-    assert (first.n_rows, first.n_captures) == (rows.height, len(stored(conn, "captures", DAY)))
+    assert (first.n_rows, first.n_captures) == (rows.height, len(read_stored_rows(conn, "captures", DAY)))
     assert first.n_prices == sum(price is not None for odds in rows["odds_milli"] for price in odds)
     assert first.bytes == sum(first.files.values()) > 0
     assert (first.version, first.exported_at) == (compute_day_version(conn, DAY), EXPORTED_AT)
@@ -153,11 +153,11 @@ def test_named_prices_say_which_listing_speaks_for_its_platform(conn: psycopg.Co
 
 def test_a_day_comes_back_as_it_was(conn: psycopg.Connection, archive: Archive) -> None:
     entry = exported(archive, conn)
-    before = {table: stored(conn, table) for table in partitions.PARTITIONED_TABLES}
+    before = {table: read_stored_rows(conn, table) for table in partitions.PARTITIONED_TABLES}
     partitions.drop_day(conn, DAY)
-    assert not stored(conn, "captures", DAY)
+    assert not read_stored_rows(conn, "captures", DAY)
     assert archive.restore(conn, DAY) == entry.n_rows + entry.n_captures
-    assert {table: stored(conn, table) for table in partitions.PARTITIONED_TABLES} == before
+    assert {table: read_stored_rows(conn, table) for table in partitions.PARTITIONED_TABLES} == before
     assert compute_day_version(conn, DAY) == entry.version
     assert archive.restore(conn, DAY) == 0
 
@@ -189,7 +189,7 @@ def test_nobody_sees_a_day_before_all_of_it_is_back(
     archive.restore(conn, DAY)
     with database.connect() as other:
         assert partitions.find_missing_partitions(other, [DAY])
-        assert not stored(other, "captures", DAY)
+        assert not read_stored_rows(other, "captures", DAY)
         conn.commit()
         assert not partitions.find_missing_partitions(other, [DAY])
 

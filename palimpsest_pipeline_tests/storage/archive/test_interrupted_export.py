@@ -21,7 +21,7 @@ from palimpsest_pipeline.storage.archive.file_store import FileStore
 from palimpsest_pipeline.storage.odds import partitions, retention
 
 from ..history_worlds import CYCLE_ID, DAYS, RESULT, Said, offered, take_in
-from .rows import DAY, LATE, answer_late, export, stored
+from .rows import DAY, LATE, answer_late, export, read_stored_rows
 
 OTHER_CYCLE = CYCLE_ID + 1
 PUBLISHED_BY_A_REPLACEMENT = 10
@@ -57,7 +57,7 @@ def test_a_killed_export_leaves_the_day_readable(
 ) -> None:
     before = export(archive, conn)
     answer_late(conn)
-    n_rows_after = len(stored(conn, "market_changes", DAY))
+    n_rows_after = len(read_stored_rows(conn, "market_changes", DAY))
     with monkeypatch.context() as patch:
         die_at_publication(patch, number)
         with pytest.raises(KilledError):
@@ -91,7 +91,7 @@ def test_a_day_restored_from_a_broken_off_export_is_whole(
 ) -> None:
     export(archive, conn)
     answer_late(conn)
-    rows = {table: stored(conn, table, DAY) for table in partitions.PARTITIONED_TABLES}
+    rows = {table: read_stored_rows(conn, table, DAY) for table in partitions.PARTITIONED_TABLES}
     with monkeypatch.context() as patch:
         die_at_publication(patch, 8)  # the answers have their fixed name already, the odds do not
         with pytest.raises(KilledError):
@@ -101,7 +101,7 @@ def test_a_day_restored_from_a_broken_off_export_is_whole(
         archive.check_day(DAY)
     partitions.drop_day(conn, DAY)
     archive.restore(conn, DAY)
-    assert {table: stored(conn, table, DAY) for table in partitions.PARTITIONED_TABLES} == rows
+    assert {table: read_stored_rows(conn, table, DAY) for table in partitions.PARTITIONED_TABLES} == rows
 
 
 def test_a_panic_of_polars_while_a_day_is_read_is_read_again(

@@ -12,7 +12,7 @@ from palimpsest_pipeline.storage.odds import partitions
 from palimpsest_pipeline_tests.fixtures.object_store import s3_bucket
 
 from ..history_worlds import DAYS
-from .rows import DAY, answer_late, export, stored
+from .rows import DAY, answer_late, export, read_stored_rows
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def test_an_object_store_is_as_good_as_a_folder(conn: psycopg.Connection, store:
     assert archive.read_entry(DAY) is None
     first = export(archive, conn)
     export(archive, conn, DAYS[1])
-    rows = {table: stored(conn, table, DAY) for table in partitions.PARTITIONED_TABLES}
+    rows = {table: read_stored_rows(conn, table, DAY) for table in partitions.PARTITIONED_TABLES}
     assert archive.scan_changes([DAY]).collect().height == first.n_rows == len(rows["market_changes"])
     assert archive.scan_changes([DAY], [2]).collect().height == sum(row[2] == 2 for row in rows["market_changes"])
     assert Archive(store).read_catalogue()[DAY] == archive.check_day(DAY) == first
@@ -41,7 +41,7 @@ def test_an_object_store_is_as_good_as_a_folder(conn: psycopg.Connection, store:
 
     partitions.drop_day(conn, DAY)
     archive.restore(conn, DAY)
-    assert {table: stored(conn, table, DAY) for table in partitions.PARTITIONED_TABLES} == rows
+    assert {table: read_stored_rows(conn, table, DAY) for table in partitions.PARTITIONED_TABLES} == rows
 
     answer_late(conn)
     again = export(archive, conn)

@@ -25,8 +25,8 @@ from ..history_worlds import (
     capture_frame,
     expected,
     offered,
+    read_stored_history,
     row_frame,
-    stored,
     take_in,
 )
 
@@ -85,7 +85,7 @@ def test_a_late_answer_takes_its_rows_and_repairs_its_successor_and_nothing_else
     stats = take_in(history_conn, [first])
     assert stats == history.IngestStats(n_captures=1, n_keyframes=1, n_changed_markets=0, n_rows_written=4)
     assert changes_at(history_conn, second) == {TOTAL: ("offered", False)}
-    assert stored(history_conn) == expected([first, second, third])
+    assert read_stored_history(history_conn) == expected([first, second, third])
 
 
 def test_replacing_an_answer_repairs_its_successor(history_conn: psycopg.Connection) -> None:
@@ -96,7 +96,7 @@ def test_replacing_an_answer_repairs_its_successor(history_conn: psycopg.Connect
     )
     take_in(history_conn, [draft, after])
     take_in(history_conn, [right], mapping_version="2")
-    assert stored(history_conn) == expected([right, after])
+    assert read_stored_history(history_conn) == expected([right, after])
     assert since(history_conn)[TOTAL] == ("offered", at(0, 11))
     versions = history_conn.execute("select observed_at, mapping_version from core.captures order by 1").fetchall()
     assert versions == [(at(0, 10), "2"), (at(0, 11), "1")]
@@ -237,7 +237,7 @@ def test_a_listing_whose_state_was_forgotten_while_its_days_are_stored_is_looked
     take_in(history_conn, [first])
     history_conn.execute("delete from core.current_markets where listing_id = 11")
     take_in(history_conn, [second])
-    assert stored(history_conn) == expected([first, second])
+    assert read_stored_history(history_conn) == expected([first, second])
 
 
 def test_a_listing_that_is_forgotten_with_its_days_begins_anew(history_conn: psycopg.Connection) -> None:
@@ -247,7 +247,7 @@ def test_a_listing_that_is_forgotten_with_its_days_begins_anew(history_conn: psy
     assert current_markets.drop_expired_listings(history_conn, [11, 12], at(1, 0)) == 1
     back = Said(11, at(2, 9), BOOK)
     take_in(history_conn, [back])
-    assert stored(history_conn) == expected([Said(12, at(1, 9), BOOK), back])
+    assert read_stored_history(history_conn) == expected([Said(12, at(1, 9), BOOK), back])
 
 
 def test_an_answer_of_a_day_without_partition_is_refused_by_name(history_conn: psycopg.Connection) -> None:
@@ -257,7 +257,7 @@ def test_an_answer_of_a_day_without_partition_is_refused_by_name(history_conn: p
     ) as refused:
         take_in(history_conn, [Said(11, far, BOOK)])
     assert refused.value.days == (far.date(),)
-    assert stored(history_conn) == expected([])
+    assert read_stored_history(history_conn) == expected([])
 
 
 def test_concurrent_writers_of_one_platform_wait_for_each_other(
@@ -288,7 +288,7 @@ def test_bad_frames_are_refused_with_the_offending_key(history_conn: psycopg.Con
     for bad_captures, bad_rows, words in refusals:
         with pytest.raises(ValueError, match=words):
             history.ingest_answers(history_conn, bad_captures, bad_rows, **stamp)
-    assert stored(history_conn) == expected([])
+    assert read_stored_history(history_conn) == expected([])
 
 
 def test_two_sessions_taking_in_answers_of_one_listing_at_once_come_to_the_same_history(
@@ -307,5 +307,5 @@ def test_two_sessions_taking_in_answers_of_one_listing_at_once_come_to_the_same_
     with ThreadPoolExecutor(2) as pool:
         for done in [pool.submit(session, answers[::2]), pool.submit(session, answers[:0:-2])]:
             done.result()
-    assert stored(history_conn) == expected(answers)
+    assert read_stored_history(history_conn) == expected(answers)
     assert current_markets.count_violations(history_conn) == 0

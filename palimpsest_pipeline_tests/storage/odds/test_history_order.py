@@ -33,7 +33,7 @@ from ..history_worlds import (
     at,
     expected,
     expected_as_of,
-    stored,
+    read_stored_history,
     take_in,
 )
 
@@ -175,14 +175,14 @@ def test_the_history_says_what_the_answers_say_whatever_their_order_removals_rep
             with conn.transaction(), conn.mortal(step.dies_at):
                 take_step(conn, step)
         except Died:
-            assert stored(conn) == expected(there.values()), "something half was left"
+            assert read_stored_history(conn) == expected(there.values()), "something half was left"
             take_step(conn, step)
         for a in step.answers:
             if step.removes:
                 del there[a.listing_id, a.observed_at]
             else:
                 there[a.listing_id, a.observed_at] = a
-        assert stored(conn) == expected(there.values())
+        assert read_stored_history(conn) == expected(there.values())
         assert current_markets.count_violations(conn) == 0
         assert current_markets.check_current_markets(conn, [CYCLE_ID]).violations == 0
     assert as_of(conn, instant, [11, 12, 99]) == expected_as_of(there.values(), instant, [11, 12])

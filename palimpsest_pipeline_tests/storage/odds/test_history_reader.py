@@ -26,8 +26,8 @@ from palimpsest_pipeline.storage.odds.history_reader import OddsHistoryReader
 from palimpsest_pipeline_tests.fixtures.examples import count_examples
 from palimpsest_pipeline_tests.fixtures.postgres import create_database, drop_database, upgrade_with_platforms
 
-from ..history_worlds import CYCLE_ID, DAYS, INGESTED_AT, Said, capture_frame, stored
-from ..layer_worlds import LISTINGS, answers, as_set, expected_markets, tell
+from ..history_worlds import CYCLE_ID, DAYS, INGESTED_AT, Said, capture_frame, read_stored_history
+from ..layer_worlds import LISTINGS, answers, as_set, expected_markets, ingest_world
 
 WORLD = answers()
 DAY = timedelta(days=1)
@@ -52,7 +52,7 @@ def worlds(
     upgrade_with_platforms(postgres.build_url(database_name))
     with Database(postgres.build_url(database_name)).connect() as conn:
         partitions.ensure_partitions(conn, DAYS)
-        tell(conn, WORLD)
+        ingest_world(conn, WORLD)
     with Database(postgres.build_url(database_name)).connect(autocommit=True) as conn:
         for day in DAYS:
             archive.export(conn, day, exported_at=INGESTED_AT)
@@ -197,7 +197,7 @@ def test_a_day_stays_in_postgres_until_a_running_read_ends(
     history_conn: psycopg.Connection, tmp_path: Path, migrated_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = [a for a in WORLD if a.observed_at.date() == DAYS[0]]
-    tell(history_conn, world)
+    ingest_world(history_conn, world)
     history_conn.commit()
     archive, looked = Archive(tmp_path), PostgresDays.list_days
     attempts: list[bool] = []
@@ -228,7 +228,7 @@ def test_a_day_stays_in_postgres_until_a_running_read_ends(
 
 
 def test_half_a_day_in_postgres_is_an_error(history_conn: psycopg.Connection, tmp_path: Path) -> None:
-    tell(history_conn, WORLD[:5])
+    ingest_world(history_conn, WORLD[:5])
     history_conn.execute(f"drop table core.{partitions.build_partition_name('market_changes', DAYS[0])}".encode())
     with pytest.raises(partitions.MissingPartitionError, match="2026-03-01"):
         OddsHistoryReader(history_conn, Archive(tmp_path)).read_markets_as_of(FIRST)
@@ -270,7 +270,7 @@ def test_a_lost_day_with_stored_odds_is_an_error_and_not_an_empty_result(
 def test_a_market_without_its_name_is_an_error(
     history_conn: psycopg.Connection, tmp_path: Path, forget: str, message: str
 ) -> None:
-    tell(history_conn, WORLD)
+    ingest_world(history_conn, WORLD)
     history_conn.execute(forget.encode())
     with pytest.raises(LookupError, match=message):
         OddsHistoryReader(history_conn, Archive(tmp_path)).read_prices_as_of(LAST + DAY, max_age=9 * DAY)
@@ -278,8 +278,8 @@ def test_a_market_without_its_name_is_an_error(
 
 def test_the_world_contains_every_state(hot: OddsHistoryReader, history_conn: psycopg.Connection) -> None:
     """The tests above need every state, every layout and empty books."""
-    tell(history_conn, WORLD)
-    history_rows = stored(history_conn)
+    ingest_world(history_conn, WORLD)
+    history_rows = read_stored_history(history_conn)
     assert {row[5] for row in history_rows.changes} == {"offered", "suspended", "no_price", "withdrawn"}
     assert {a.observed_at.date() for a in WORLD} == set(DAYS)
     assert {a.listing_id for a in WORLD} == set(LISTINGS)

@@ -9,7 +9,7 @@ import pytest
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.odds import partitions
 
-from ..history_worlds import INGESTED_AT, RESULT, Said, offered, stored, take_in
+from ..history_worlds import INGESTED_AT, RESULT, Said, offered, read_stored_history, take_in
 
 FIRST = date(2026, 3, 1)
 BOTH = list(partitions.PARTITIONED_TABLES)
@@ -86,7 +86,7 @@ def test_a_partition_holds_the_utc_day_whatever_the_session_time_zone(database: 
         conn.execute("set timezone = 'UTC'")
         first, last = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 1, 23, 59, 59, 999999, tzinfo=UTC)
         take_in(conn, [Said(11, first, {RESULT: offered(2000)}), Said(11, last, {RESULT: offered(2100)})])
-        assert len(stored(conn).captures) == 2
+        assert len(read_stored_history(conn).captures) == 2
 
 
 def test_a_partition_carries_the_keys_and_indexes_of_its_table(database: Database) -> None:
@@ -114,7 +114,7 @@ def test_answers_of_a_day_without_partition_are_an_error_that_names_the_day(data
         with pytest.raises(partitions.MissingPartitionError, match="2026-06-10") as caught:
             take_in(conn, [answer, Said(11, datetime(2026, 3, 1, 9, tzinfo=UTC), {})])
         assert caught.value.days == (date(2026, 6, 10),)
-        assert stored(conn).captures == set()
+        assert read_stored_history(conn).captures == set()
 
 
 def test_answers_forty_days_ahead_are_taken_once_their_day_is_made(database: Database) -> None:

@@ -21,7 +21,7 @@ from palimpsest_pipeline_tests.fixtures.examples import count_examples
 from palimpsest_pipeline_tests.fixtures.postgres import migrated_database
 
 from ..history_worlds import DAYS, Key, Said, gone
-from ..layer_worlds import LISTINGS, MARKETS, OUTCOMES, answers, tell
+from ..layer_worlds import LISTINGS, MARKETS, OUTCOMES, answers, ingest_world
 
 WORLD = answers()
 DAY = timedelta(days=1)
@@ -37,7 +37,7 @@ def told(postgres: EmbeddedPostgres) -> Iterator[psycopg.Connection[Any]]:
     """The world, in a transaction for each test."""
     with migrated_database(postgres) as url, Database(url).connect() as conn:
         partitions.ensure_partitions(conn, [*DAYS, DAYS[-1] + DAY])
-        tell(conn, WORLD)
+        ingest_world(conn, WORLD)
         conn.execute("analyze")
         conn.commit()
         yield conn
