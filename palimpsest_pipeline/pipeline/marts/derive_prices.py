@@ -211,7 +211,7 @@ def _compute_shown_rows(pipeline: Pipeline, state: FixtureState, suspects: Seque
 
 
 def _compute_stored_rows(pipeline: Pipeline, state: FixtureState, suspects: Sequence[int]) -> dict[str, pl.DataFrame]:
-    """Return by table the rows with the stored columns, as `current_price_rows.replace_fixture_rows` takes them."""
+    """Return by table the rows with the stored columns, for `current_price_rows.replace_fixture_rows`."""
     limits, vocabulary_frames = _read_limits(pipeline), build_vocabulary_frames(pipeline.vocabulary)
     gaps = find_availability_gaps(state.markets, state.listings, **limits, main_markets=pipeline.main_markets)
     return {
