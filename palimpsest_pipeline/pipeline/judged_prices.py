@@ -121,9 +121,10 @@ def read_price_list(path: Path, vocabulary: Vocabulary) -> pl.DataFrame:
 
 
 def check_price_list(prices: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
-    """Return the prices of a frame with the columns of a CSV file of prices (PRICE_LIST_SCHEMA).
+    """Check a frame that has the columns of a CSV file of prices, and return it as PRICE_LIST_SCHEMA.
 
-    `line` is the number of the row, from 1. Raises PriceListError.
+    `line` is the number of the row in `prices`, from 1. Raises PriceListError, which names the rows and fields that
+    cannot be used.
     """
     _check_header(prices.columns, "the frame")
     rows = (

@@ -36,7 +36,10 @@ class RequestLine(msgspec.Struct, gc=False):
 
 @dataclass(slots=True)
 class RequestLog:
-    """Lines and counts (`requests`: by `<platform>.<endpoint>`) since the start or the last `clear`."""
+    """The requests that the simulator received since its start or the last `clear`: lines and numbers.
+
+    The keys of the numbers are `<platform>.<endpoint>`.
+    """
 
     requests: Counter[str] = field(default_factory=Counter)
     in_flight: Counter[str] = field(default_factory=Counter)

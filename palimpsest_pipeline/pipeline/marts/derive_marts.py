@@ -126,7 +126,7 @@ def _read_completeness(
 
 
 def derive_run_quality(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
-    """Write completeness and duration of each platform's stages in one cycle.
+    """Write completeness and duration of each platform's stages in one cycle; return the number of rows.
 
     If these numbers have changed, run quality of later cycles becomes due again, because it is compared with them.
     """

@@ -71,7 +71,8 @@ class HistoryNames(Protocol):
     def add_market_names(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return `rows` with market_key, specifier and outcome in place of line_id.
 
-        `market_key` is null when the market has no name. Raises LookupError for an unknown line_id.
+        `outcome` is '' but for markets with open outcomes, which have a line for each. `market_key` is null when the
+        vocabulary has no such market. Raises LookupError for an unknown line_id.
         """
 
     def read_listings(self, listing_ids: Iterable[int]) -> pl.DataFrame:
