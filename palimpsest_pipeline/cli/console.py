@@ -54,7 +54,7 @@ PlatformOption = Annotated[
 
 @contextmanager
 def open_current_pipeline(settings: Settings | None = None) -> "Iterator[Pipeline]":
-    """Yield the pipeline with its database running, for a command that only reads.
+    """Yield the pipeline with its database running, for a command that does not upgrade the schema.
 
     Raises SchemaOutOfDate unless the schema has the version of this program.
     """

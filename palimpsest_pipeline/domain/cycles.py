@@ -37,9 +37,9 @@ class Target:
     kickoff_at: datetime
     listings: Mapping[Platform, tuple[str, ...]]
     answered_cycle_id: int = 0
-    """The oldest of the cycles in which each platform of the target answered last.
+    """The smallest id among the last cycles in which each platform answered about this fixture.
 
-    0 when one of the platforms has not answered before.
+    0 when a platform has not answered recently, and when it was not looked up.
     """
 
 

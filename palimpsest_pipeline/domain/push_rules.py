@@ -22,7 +22,10 @@ from .toml_lines import KeyLines, find_fault_line
 MAX_COOLDOWN_MINUTES: Final = 7 * 24 * 60
 MAX_AGE_MINUTES: Final = 24 * 60
 MAX_MINUTES: Final = 365 * 24 * 60
-"""The limit of a rule's other times. A larger number would overflow the computation of an instant."""
+"""The largest number of minutes in a rule's times that have no limit of their own.
+
+A larger number would overflow the computation of an instant.
+"""
 DEFAULT_AGE_MINUTES: Final = 120
 """With one full cycle per hour, an event is derived at most an hour and a half after it began."""
 _NAME_PATTERN: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")

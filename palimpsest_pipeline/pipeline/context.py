@@ -216,7 +216,7 @@ class Pipeline:
     def import_platforms(self) -> tuple[Platform, ...]:
         """The platforms that every imported cycle covers besides those of its answers, home first.
 
-        They are the active ones of the default platforms.
+        They are home and the active ones of the default platforms.
         """
         return tuple(
             platform

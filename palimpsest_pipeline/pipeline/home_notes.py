@@ -1,6 +1,6 @@
-"""The notes in a home folder: the origin of its answers, and the first UTC day of the installation.
+"""The notes in a home folder: the source of its answers, and the first UTC day of the installation.
 
-The origin is the real sites or the simulator; one home folder never contains answers of both. The partitions in Dagster
+The source is the real sites or the simulator; one home folder never contains answers of both. The partitions in Dagster
 begin with the first day.
 """
 
@@ -24,7 +24,7 @@ Note = TypeVar("Note")
 
 
 class DataSource(StrEnum):
-    """The two origins of answers: the bookmakers' sites, or the simulator on this machine."""
+    """The two sources of answers: the bookmakers' sites, or the simulator on this machine."""
 
     REAL = "real"
     SIMULATED = "simulated"
@@ -42,7 +42,7 @@ def classify_url(url: str) -> DataSource:
 
 
 def read_noted_source(home: Path) -> DataSource | None:
-    """Return the origin in the home folder's file `data_source`; None when there is no such file.
+    """Return the source in the home folder's file `data_source`; None when there is no such file.
 
     Raises SettingsError when the file cannot be read or contains another word.
     """
@@ -59,12 +59,12 @@ def _read_note(file: Path, parse: Callable[[str], Note], content: str) -> Note |
 
 
 def note_source(settings: Settings, source: DataSource) -> None:
-    """Write the origin of the answers, `real` or `simulated`, into the home folder's file `data_source`."""
+    """Write the source of the answers, `real` or `simulated`, into the home folder's file `data_source`."""
     replace_text(make_home(settings) / DATA_SOURCE_FILE, f"{source}\n")
 
 
 def describe_conflict(settings: Settings, source: DataSource) -> str | None:
-    """Return why these settings must not add answers to data of this origin, with advice, or None.
+    """Return why these settings must not add answers to data of this source, with advice, or None.
 
     Only active platforms with a pack count, because no other one is ever requested.
     """
@@ -88,9 +88,9 @@ def describe_conflict(settings: Settings, source: DataSource) -> str | None:
 
 
 def require_same_source(settings: Settings, *, has_cycles: bool) -> None:
-    """Raise SettingsError when the settings lead to another origin than that of the home folder's data.
+    """Raise SettingsError when the settings lead to another source than that of the home folder's data.
 
-    Write the file with the origin if it is missing. `has_cycles` tells whether the ledger has earlier cycles. If it
+    Write the file with the source if it is missing. `has_cycles` tells whether the ledger has earlier cycles. If it
     has, and the file is missing, no file is written and no error is raised; `palimpsest doctor` then asks the user to
     write it.
     """

@@ -53,9 +53,10 @@ _PRODUCT_DECODER: Final = msgspec.json.Decoder(MarketProduct)
 def judge_envelope(
     answer: Answer, *, has_bare_lists: bool = False, wrong_operator: str | None = None
 ) -> answer_checks.Verdict | None:
-    """Return the failure that the envelope shows.
+    """Return the failure that the answer shows; None when it can be used.
 
-    It is a business code (the HTTP status is good even so), or success without data. With `has_bare_lists` the data of
+    It is one of HTTP, JSON that cannot be read, a business code other than success (the HTTP status is good even so),
+    or missing or misshapen data. With `has_bare_lists` the data of
     a list may be a JSON list. A message with the word `wrong_operator` is about the operator's number in the headers,
     so a retry cannot succeed.
     """

@@ -116,9 +116,10 @@ def _ignore_missing_process(action: Callable[[], None]) -> None:
 
 
 def end_with_parent(parent_pid: int, timeout_s: float | None) -> None:
-    """Wait in a thread of its own until the parent has ended, then send SIGTERM to this process.
+    """Wait until the process `parent_pid`, the parent, has ended, then send SIGTERM to this process.
 
-    The process is ended at once `timeout_s` seconds later; with None it may take as long as it needs.
+    Call it in a thread of its own. The process is ended at once `timeout_s` seconds later; with None it may take as
+    long as it needs.
     """
     while os.getppid() == parent_pid:
         time.sleep(PARENT_POLL_INTERVAL_S)

@@ -1,7 +1,7 @@
 """The model of a match: goals, corners, cards and more as Poisson counts, and fair chances from them.
 
-Markets that one score does not decide have drawn chances, which move with the expected goals. Nothing depends on
-bookmaker or time: the caller passes the expected counts that a book assumes at an instant.
+Markets that one score does not decide have random chances, the same in each run; they move with the expected goals.
+Nothing depends on bookmaker or time: the caller passes the expected counts that a book assumes at an instant.
 """
 
 import re

@@ -156,10 +156,10 @@ class Timeline:
         return [listing for listing in self.world.simulated_listings if self.is_up(listing, now)]
 
     def find_price_step(self, listing: SimulatedListing, now: datetime) -> int:
-        """Return a number that rises each time the book changes its prices.
+        """Return the number of the book's price step. It is another one whenever the book changes its prices.
 
-        This happens every 5 to 25 minutes, and three times as often in the last hour before kickoff, at whose start the
-        number jumps.
+        A step takes 5 to 25 minutes times the platform's STEP_LENGTH_FACTORS, and a third of that in the last hour
+        before kickoff, at whose start the number jumps.
         """
         fixture, platform = listing.fixture, listing.platform
         rng = Random(f"{self.world.seed}:{fixture.number}:{platform}:step")

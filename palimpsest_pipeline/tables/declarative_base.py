@@ -71,9 +71,9 @@ class Base(DeclarativeBase):
     type_annotation_map: ClassVar = {Enum: text_enum(Enum), Platform: PLATFORM, float: sa.Double}
     schema_name: ClassVar[str]
     schema_items: ClassVar[tuple[sa.Constraint | sa.Index, ...]] = ()
-    """Its constraints and indexes, without the primary key and foreign keys of one column."""
+    """The constraints and indexes of the table, without its primary key and one-column foreign keys."""
     table_options: ClassVar[dict[str, Any]] = {}
-    """Its other keyword arguments of `sa.Table`."""
+    """Further keyword arguments of `sa.Table`."""
 
     @declared_attr.directive
     @classmethod

@@ -208,11 +208,7 @@ def test_a_blocking_check_that_fails_in_a_backfill_fails_the_hours_of_its_bad_cy
     def failed_hours() -> dict[int, str]:
         with day.pipeline.connect() as conn:
             conn.execute("delete from ops.cycle_checks")  # so that every cycle is judged again
-        return {
-            outcome.hour.hour: outcome.error
-            for outcome in run_span(day.instance, day.pipeline, span)
-            if outcome.error is not None
-        }
+        return {hour.hour: error for hour, error in run_span(day.instance, day.pipeline, span) if error is not None}
 
     with day.pipeline.connect() as conn:
         conn.execute("update mart.match_rate_platform set n_home_only = n_home_only + 1 where cycle_id = %s", [bad])

@@ -61,7 +61,8 @@ def request_due_runs(
 def list_due_dates(pipeline: Pipeline, *, include_far: bool) -> list[date]:
     """Return the due kickoff dates for which Dagster has partitions, in order.
 
-    `include_far` includes due dates in the far future without a wait (`derive_lifecycle.dirty_dates`).
+    With `include_far`, also return distant dates before their wait is over, and dates that were derived under other
+    settings (`derive_lifecycle.dirty_dates`).
     """
     return [
         day

@@ -1,6 +1,7 @@
 """The mart assets, and the coverage page.
 
-Some are derived from the state of core as of each cycle of the run, the others from the current prices.
+Most are derived cycle by cycle. Price comparisons, gaps, alerts to traders and price leads are derived fixture by
+fixture, for the due fixtures.
 """
 
 from collections.abc import Iterator, Sequence

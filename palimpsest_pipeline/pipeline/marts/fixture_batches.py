@@ -46,12 +46,12 @@ def derive_batches(
     *,
     wait: bool = True,
 ) -> list[Derivation]:
-    """Return the results of `derive_batch` for all batches.
+    """Derive the batches of each lock one after another; return the results in any order.
 
-    The batches of each lock are derived one after another while the lock is held, in a thread and with an autocommit
-    connection of their own. Without `wait`, a thread stops when another process holds its lock; its other fixtures stay
-    due. When the caller is interrupted, the current batches are finished and no other begins. A failed batch does not
-    stop the others; NotDerived is raised at the end.
+    A batch is derived while its lock is held. Each lock has a thread and an autocommit connection of its own.
+    Without `wait`, a thread stops when another process holds its lock; its other fixtures stay due. When the caller
+    is interrupted, the current batches are finished and no other begins. A failed batch does not stop the others;
+    NotDerived is raised at the end.
     """
     interrupted, derivations, errors = Event(), list[Derivation](), list[tuple[Batch, Exception]]()
 

@@ -1,1 +1,1 @@
-"""What was derived from each cycle and what must be: its products, and rows of changed fixtures."""
+"""The records of derived products, the due products of cycles, and the due marks of changed fixtures."""
