@@ -28,6 +28,7 @@ from ..life_worlds import (
     Book,
     Facts,
     Life,
+    absent,
     at,
     disordered,
     failed,
@@ -97,6 +98,20 @@ def test_each_quality_of_a_close_arises_once() -> None:
         ("missing", None, None, None, 0),
     ]
     assert sorted(rows["close_quality"]) == sorted(quality.value for quality in CloseQuality)
+
+
+def test_a_kickoff_that_moved_is_no_stale_anchor_once_another_answer_came() -> None:
+    moved = [(at(1, 0), at(4, 18)), (at(5, 17, 40), KICKOFF)]
+    rows = closed(Life([make_answer(1, at(5, 17, 30), ANN), make_answer(2, at(5, 17, 55), ANN)], {1: moved}))
+    assert rows.select("close_quality", "kickoff_version").rows() == [("exact", 2)]
+
+
+@pytest.mark.parametrize(
+    ("seen_at", "quality"), [(at(5, 8, 29, 59), "late_discovery"), (at(5, 8, 30), "exact"), (at(5, 9), "exact")]
+)
+def test_absence_proves_an_opening_price_while_it_is_recent(seen_at: datetime, quality: str) -> None:
+    rows = closed(Life([absent(4, seen_at), make_answer(9, at(5, 10), ANN)], {1: [(at(1, 0), KICKOFF)]}))
+    assert rows.select("open_quality", "prev_absent_cycle").rows() == [(quality, 4)]
 
 
 def test_what_is_written_for_no_price_is_never_one() -> None:
