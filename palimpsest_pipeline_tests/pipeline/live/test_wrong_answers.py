@@ -128,7 +128,7 @@ def with_renamed_prices(body: bytes) -> bytes:
 
 def in_play(body: bytes) -> bytes:
     """A SportyBet book that says that the match has begun."""
-    return re.sub(rb'"status": ?0, ?"matchStatus"', b'"status":1,"matchStatus"', body)
+    return re.sub(rb'("productStatus": ?"0#0".*?"status": ?)0', rb"\g<1>1", body, count=1)
 
 
 @pytest.mark.slow
