@@ -163,7 +163,8 @@ def test_the_trees_own_total_is_what_is_declared() -> None:
     rows = quality(
         platforms=["betpawa"], **GOOD | {"manifests": [("betpawa", "*", 5, "partial"), ("betpawa", "7", 2, "complete")]}
     )
-    assert picked(rows["betpawa", "discovery"], "declared", "completeness") == (5, "partial")
+    columns = ("declared", "completeness", "blocked_downstream")
+    assert picked(rows["betpawa", "discovery"], *columns) == (5, "partial", False)
 
 
 def test_a_full_cycle_in_which_a_platform_fell_silent_has_failed_there_and_nowhere_else() -> None:
