@@ -112,7 +112,7 @@ def test_the_console_of_progress_shows_them_as_escapes(capfd: pytest.CaptureFixt
 
 
 WORKER_THAT_WARNS = """
-import logging, multiprocessing
+import logging, multiprocessing, os
 from palimpsest_pipeline.operate.backfill import worker_processes as workers
 from palimpsest_pipeline.settings import load_settings
 from palimpsest_pipeline_tests.cli.test_console import NAME
@@ -123,7 +123,7 @@ def open_instance(settings):
     raise EOFError
 
 workers.open_instance = open_instance
-workers.run_backfill_worker(multiprocessing.Pipe()[0], load_settings())
+workers.run_backfill_worker(multiprocessing.Pipe()[0], load_settings(), os.getppid())
 """
 
 
